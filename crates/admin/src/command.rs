@@ -1,0 +1,159 @@
+//! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: what is asked for is read, sent on, and its outcome told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, Path, Request as HttpRequest, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
+use evenkeel_core::health::Administrative;
+use evenkeel_core::snapshot::{Command, CommandError};
+use evenkeel_types::{BackendId, PoolName};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::refusal::Refusal;
+use crate::status::{self, Server};
+use crate::{Context, Request};
+
+/// For a request's body to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// For a command to be carried out.
+const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
+/// The largest weight, as in the configuration.
+const WEIGHT_MAX: u32 = 1000;
+
+/// What a reload answers.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reloaded {
+    /// The snapshot that now counts.
+    generation: u64,
+}
+
+/// Reads the configuration again.
+pub(crate) async fn reload(State(context): State<Arc<Context>>) -> Result<Json<Reloaded>, Refusal> {
+    carry_out(&context, Command::Reload).await?;
+    Ok(Json(Reloaded { generation: context.snapshot.load().generation }))
+}
+
+/// Changes one server and answers what it then is.
+pub(crate) async fn server(
+    State(context): State<Arc<Context>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    request: HttpRequest,
+) -> Result<Json<Server>, Refusal> {
+    let Path((pool, id)) = path.map_err(|fault| bad_request(fault.body_text()))?;
+    let (pool, id) = (PoolName::from(pool), BackendId::from(id));
+    let change = Change::read(request).await?;
+    let command = Command::Server {
+        pool: pool.clone(),
+        id: id.clone(),
+        administrative: change.state.map(Administrative::from),
+        weight: change.weight,
+    };
+    carry_out(&context, command).await?;
+    status::server(&context, &pool, &id)
+        .map(Json)
+        .ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, format!("{pool} has no server {id} any more")))
+}
+
+/// What a `PUT` asks for. A key that is left out changes nothing.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default, deserialize_with = "wanted")]
+    state: Option<Wanted>,
+    #[serde(default, deserialize_with = "weight")]
+    weight: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Drain,
+    Ready,
+}
+
+impl From<Wanted> for Administrative {
+    fn from(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Drain => Self::Drain,
+            Wanted::Ready => Self::Ready,
+        }
+    }
+}
+
+/// A key that is present has a value: `null` is not a way to leave it out.
+fn wanted<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Wanted>, D::Error> {
+    Wanted::deserialize(value).map(Some)
+}
+
+fn weight<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
+    let number = Number::deserialize(value)?;
+    match number.as_u64().and_then(|weight| u32::try_from(weight).ok()) {
+        Some(weight) if weight <= WEIGHT_MAX => Ok(Some(weight)),
+        _ => {
+            Err(D::Error::custom(format!("`weight` is a whole number from 0 to {WEIGHT_MAX}, not {number}")))
+        }
+    }
+}
+
+impl Change {
+    async fn read(request: HttpRequest) -> Result<Self, Refusal> {
+        if !is_json(request.headers()) {
+            let why = "the body must be JSON and say so: `Content-Type: application/json`";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+        }
+        let body = timeout(BODY_TIME_MAX, Bytes::from_request(request, &()))
+            .await
+            .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"))?
+            .map_err(|fault| Refusal::new(fault.status(), fault.body_text()))?;
+        Self::parse(&body)
+    }
+
+    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        // Serde would take a list for the values of the fields in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(bad_request("the body must be a JSON object, as in {\"state\": \"drain\"}"));
+        }
+        let change: Self = serde_json::from_slice(body).map_err(|fault| bad_request(fault.to_string()))?;
+        if change == (Self { state: None, weight: None }) {
+            return Err(bad_request("say `state`, `weight` or both"));
+        }
+        Ok(change)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
+        return false;
+    };
+    let essence = value.split_once(';').map_or(value, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn bad_request(why: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, why)
+}
+
+/// Sends a command and waits for its outcome.
+async fn carry_out(context: &Context, command: Command) -> Result<(), Refusal> {
+    let gone = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the process is leaving");
+    let (answer, outcome) = oneshot::channel();
+    let ask = async {
+        context.commands.send(Request { command, answer }).await.map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())
+    };
+    let late =
+        |_| Refusal::new(StatusCode::GATEWAY_TIMEOUT, "no outcome within 30 s; it may still take effect");
+    timeout(COMMAND_TIME_MAX, ask).await.map_err(late)??.map_err(|error| match error {
+        CommandError::NotFound(why) => Refusal::new(StatusCode::NOT_FOUND, why),
+        CommandError::Refused(why) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+    })
+}

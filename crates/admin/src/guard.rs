@@ -1,0 +1,126 @@
+//! Who may use the API: the token, and what keeps web pages in an operator's browser from using it in the
+//! operator's place.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HOST, HeaderMap, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{StatusCode, Version};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use evenkeel_core::route::parse_host;
+use evenkeel_types::Address;
+use subtle::ConstantTimeEq;
+
+use crate::Context;
+use crate::refusal::Refusal;
+
+/// The only path that is open without the token: it tells no more than that a process accepts connections.
+pub(crate) const OPEN_PATH: &str = "/healthz";
+
+/// Lets a request through or refuses it, and marks every answer as nobody's to keep or to guess the type of.
+pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+    let mut response = match admit(&context, &request) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
+    let authority = authority(request)?;
+    if let Some(authority) = authority {
+        check_host(authority, &context.bound)?;
+    }
+    if !request.method().is_safe() && !origins(request.headers()).all(|origin| same_site(origin, authority)) {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "a web page of another site may not change anything here",
+        ));
+    }
+    match &context.token {
+        Some(token) if request.uri().path() != OPEN_PATH => check_token(token, request.headers()),
+        _ => Ok(()),
+    }
+}
+
+/// The host and port asked for; none with HTTP/1.0, which knows no `Host` and which no browser speaks.
+fn authority(request: &Request) -> Result<Option<&str>, Refusal> {
+    let bad = || {
+        Refusal::new(StatusCode::BAD_REQUEST, "a request has exactly one Host field, with a host and port")
+    };
+    let mut fields = request.headers().get_all(HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(bad());
+    }
+    // RFC 9112, 3.2.2: the host of an absolute target counts, not the field.
+    match (request.uri().authority(), field) {
+        (Some(authority), _) => Ok(Some(authority.as_str())),
+        (None, Some(field)) => field.to_str().map(Some).map_err(|_| bad()),
+        (None, None) if request.version() < Version::HTTP_11 => Ok(None),
+        (None, None) => Err(bad()),
+    }
+}
+
+/// Refuses names that others may point at this address (DNS rebinding): only a browser that was told the address
+/// itself, or `localhost`, can have meant the API. No browser reaches a unix socket.
+fn check_host(authority: &str, bound: &Address) -> Result<(), Refusal> {
+    if matches!(bound, Address::Unix(_)) {
+        return Ok(());
+    }
+    let (host, _) = parse_host(authority).map_err(|fault| {
+        Refusal::new(StatusCode::BAD_REQUEST, format!("the Host field is wrong: {fault}"))
+    })?;
+    let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+    if is_address || host == "localhost" || host.eq_ignore_ascii_case(&bound.host()) {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        format!("{host} is no name of this API: ask for it by its IP address, or as localhost"),
+    ))
+}
+
+fn origins(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
+    headers.get_all(ORIGIN).iter()
+}
+
+/// Whether `Origin` (RFC 6454, 7) names the host and port that are asked.
+fn same_site(origin: &HeaderValue, authority: Option<&str>) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let (Some((scheme, origin)), Some(authority)) = (origin, authority) else {
+        return false;
+    };
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    match (parse_host(origin), parse_host(authority)) {
+        (Ok((ours, port)), Ok((theirs, their_port))) => {
+            ours == theirs && port.unwrap_or(default_port) == their_port.unwrap_or(default_port)
+        }
+        _ => false,
+    }
+}
+
+/// RFC 6750, 2.1. How long it takes depends on the length of what was sent, never on how much of it is right.
+fn check_token(token: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+    let refuse = |why| Err(Refusal::new(StatusCode::UNAUTHORIZED, why));
+    let Some(field) = headers.get(AUTHORIZATION) else {
+        return refuse("this API demands `Authorization: Bearer TOKEN`");
+    };
+    let (scheme, sent) = field.as_bytes().split_at_checked("Bearer ".len()).unwrap_or_default();
+    let right = bool::from(sent.ct_eq(token.as_bytes()));
+    if right && !token.is_empty() && scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return Ok(());
+    }
+    refuse("that is not the token")
+}

@@ -1,0 +1,28 @@
+//! `GET /metrics`: the registry's page, with what only the snapshot knows of the servers put in first.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use crate::Context;
+
+/// The Prometheus text format 0.0.4.
+pub(crate) async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
+    take_in_servers(&context);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], context.registry.render())
+}
+
+/// Brings the gauges of each configured server up to date.
+fn take_in_servers(context: &Context) {
+    let snapshot = context.snapshot.load();
+    for (config, pool) in snapshot.config.pools.iter().zip(&snapshot.pools) {
+        for position in 0..pool.members.len() {
+            let server = pool.members.server(position);
+            let figures = context.registry.backend(&config.name, &server.id);
+            figures.up.set(i64::from(pool.members.usable(position)));
+            figures.in_flight.set(i64::from(server.load.in_flight()));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Which path is answered by what, and the answers too small for a file of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::routing::{get, post, put};
+
+use crate::refusal::Refusal;
+use crate::{Context, command, guard, metrics, status};
+
+/// Bytes of a request's body.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+const INDEX: &str = "\
+The admin API of Evenkeel
+
+GET  /healthz                     200 while the process lives
+GET  /readyz                      200 when requests can be served, else 503 and why
+GET  /metrics                     Prometheus text format
+GET  /status                      listeners, pools and servers as JSON
+POST /reload                      read the configuration again
+PUT  /pools/{pool}/servers/{id}   {\"state\": \"drain\" or \"ready\", \"weight\": 0 to 1000}, either or both
+";
+
+/// The whole API, behind its guard.
+pub(crate) fn router(context: Arc<Context>) -> Router {
+    Router::new()
+        .route("/", get(async || INDEX))
+        .route(guard::OPEN_PATH, get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::metrics))
+        .route("/status", get(status::status))
+        .route("/reload", post(command::reload))
+        // Ids are addresses, which may hold slashes: the rest of the path is the id.
+        .route("/pools/{pool}/servers/{*id}", put(command::server))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&context), guard::guard))
+        .with_state(context)
+}
+
+async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Refusal> {
+    let unavailable = |why: String| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
+    if context.leaving.load(Ordering::Relaxed) {
+        return unavailable("the process is leaving".into());
+    }
+    let snapshot = context.snapshot.load();
+    let pools = snapshot.config.pools.iter().zip(&snapshot.pools);
+    let without: Vec<_> = pools
+        .filter(|(_, pool)| pool.members.usable_count() == 0)
+        .map(|(config, _)| config.name.as_str())
+        .collect();
+    match without.as_slice() {
+        [] => Ok("ok\n"),
+        [pool] => unavailable(format!("the pool {pool} has no usable server")),
+        pools => unavailable(format!("these pools have no usable server: {}", pools.join(", "))),
+    }
+}
+
+async fn not_found(request: Request) -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        format!("there is no {}; GET / lists what there is", request.uri().path()),
+    )
+}
+
+async fn method_not_allowed(request: Request) -> Refusal {
+    let (method, path) = (request.method(), request.uri().path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {method}"))
+}

@@ -1,0 +1,229 @@
+//! `GET /status`: the process, its listeners, pools and servers at this moment, for people and programs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use evenkeel_config::{Algorithm, Backend};
+use evenkeel_core::snapshot::{self, Snapshot};
+use evenkeel_observe::names::{self, Metric};
+use evenkeel_observe::{Registry, Summary};
+use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
+use serde::Serialize;
+
+use crate::Context;
+
+/// The whole of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    version: &'static str,
+    pid: u32,
+    uptime_seconds: f64,
+    generation: u64,
+    leaving: bool,
+    /// Client connections open.
+    connections: i64,
+    requests_in_flight: i64,
+    listeners: Vec<Listener>,
+    pools: Vec<Pool>,
+    /// Every request since the process started, those that reached no pool included.
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct Listener {
+    name: String,
+    addresses: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pool {
+    name: String,
+    algorithm: &'static str,
+    /// Servers that may get a request.
+    usable: usize,
+    requests: u64,
+    errors: u64,
+    /// Of the requests of all pools, from 0 to 1.
+    share: f64,
+    latency_ms: Latency,
+    servers: Vec<Server>,
+}
+
+/// One server of a pool.
+#[derive(Debug, Serialize)]
+pub(crate) struct Server {
+    id: String,
+    address: String,
+    state: &'static str,
+    reason: String,
+    /// For how long it has been in this state.
+    since_seconds: f64,
+    weight: u32,
+    backup: bool,
+    in_flight: u32,
+    requests: u64,
+    /// Requests that were answered 5xx.
+    errors: u64,
+    /// Of the requests of its pool, from 0 to 1.
+    share: f64,
+    latency_ms: Latency,
+    connections_idle: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Totals {
+    requests: u64,
+    errors: u64,
+    latency_ms: Latency,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Latency {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+/// Everything at this moment.
+pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> {
+    let snapshot = context.snapshot.load();
+    let (now, registry) = (context.clock.now(), &*context.registry);
+    let (by_pool, by_server) = (registry.by_pool(), registry.by_backend());
+    let pools = (0..snapshot.pools.len())
+        .map(|position| {
+            let config = &snapshot.config.pools[position];
+            let servers = (0..config.backends.len()).map(|server| {
+                At { snapshot: &snapshot, pool: position, server }.show(registry, &by_server, now)
+            });
+            pool(config, &snapshot.pools[position], by_pool.get(&config.name), servers.collect())
+        })
+        .collect();
+    let total = registry.summary();
+    let page = registry.render();
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        uptime_seconds: seconds(now.since(Time::ZERO)),
+        generation: snapshot.generation,
+        leaving: context.leaving.load(Ordering::Relaxed),
+        connections: gauge(&page, &names::CONNECTIONS),
+        requests_in_flight: gauge(&page, &names::REQUESTS_IN_FLIGHT),
+        listeners: listeners(&context.listening.load()),
+        pools,
+        totals: Totals { requests: total.requests, errors: total.errors, latency_ms: Latency::from(&total) },
+    })
+}
+
+/// One server at this moment; none if the present configuration does not have it.
+pub(crate) fn server(context: &Context, pool: &PoolName, id: &BackendId) -> Option<Server> {
+    let snapshot = context.snapshot.load();
+    let position = snapshot.config.pools.iter().position(|config| config.name == *pool)?;
+    let server = snapshot.pools[position].members.position(id)?;
+    let at = At { snapshot: &snapshot, pool: position, server };
+    Some(at.show(&context.registry, &context.registry.by_backend(), context.clock.now()))
+}
+
+type ByServer = BTreeMap<(PoolName, BackendId), Summary>;
+
+/// The place of a server in a snapshot.
+struct At<'a> {
+    snapshot: &'a Snapshot,
+    pool: usize,
+    server: usize,
+}
+
+impl At<'_> {
+    fn show(&self, registry: &Registry, figures: &ByServer, now: Time) -> Server {
+        let config = &self.snapshot.config.pools[self.pool];
+        let pool = &self.snapshot.pools[self.pool];
+        let Backend { id, address, backup, .. } = &config.backends[self.server];
+        let state = &pool.states[self.server];
+        let key = (config.name.clone(), id.clone());
+        let summary = figures.get(&key);
+        Server {
+            id: id.to_string(),
+            address: address.to_string(),
+            state: state.state.as_str(),
+            reason: state.reason.clone(),
+            since_seconds: seconds(now.since(state.since)),
+            weight: state.weight,
+            backup: *backup,
+            in_flight: pool.members.server(self.server).load.in_flight(),
+            requests: summary.map_or(0, |summary| summary.requests),
+            errors: summary.map_or(0, |summary| summary.errors),
+            share: summary.map_or(0.0, |summary| summary.share),
+            latency_ms: summary.map(Latency::from).unwrap_or_default(),
+            connections_idle: registry.backend(&key.0, &key.1).connections_idle(),
+        }
+    }
+}
+
+fn pool(
+    config: &evenkeel_config::Pool,
+    pool: &snapshot::Pool,
+    summary: Option<&Summary>,
+    servers: Vec<Server>,
+) -> Pool {
+    Pool {
+        name: config.name.to_string(),
+        algorithm: algorithm(&config.algorithm),
+        usable: pool.members.usable_count(),
+        requests: summary.map_or(0, |summary| summary.requests),
+        errors: summary.map_or(0, |summary| summary.errors),
+        share: summary.map_or(0.0, |summary| summary.share),
+        latency_ms: summary.map(Latency::from).unwrap_or_default(),
+        servers,
+    }
+}
+
+/// The name that the configuration has for it.
+fn algorithm(algorithm: &Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::RoundRobin => "round-robin",
+        Algorithm::LeastConnections => "least-connections",
+        Algorithm::LeastResponseTime => "least-response-time",
+        Algorithm::PowerOfTwo => "power-of-two",
+        Algorithm::IpHash => "ip-hash",
+        Algorithm::ConsistentHash(_) => "consistent-hash",
+        Algorithm::Maglev(_) => "maglev",
+        Algorithm::Random => "random",
+    }
+}
+
+/// Addresses by listener, in the order in which they were bound.
+fn listeners(bound: &[(ListenerName, Address)]) -> Vec<Listener> {
+    let mut listeners = Vec::<Listener>::new();
+    for (name, address) in bound {
+        match listeners.iter_mut().find(|listener| listener.name == name.as_str()) {
+            Some(listener) => listener.addresses.push(address.to_string()),
+            None => listeners.push(Listener { name: name.to_string(), addresses: vec![address.to_string()] }),
+        }
+    }
+    listeners
+}
+
+/// A gauge without labels, from the registry's page: there alone the workers' shards stand added up.
+fn gauge(page: &str, metric: &Metric) -> i64 {
+    let value = |line: &str| line.strip_prefix(metric.name)?.strip_prefix(' ')?.parse().ok();
+    page.lines().find_map(value).unwrap_or_default()
+}
+
+impl From<&Summary> for Latency {
+    fn from(summary: &Summary) -> Self {
+        let ms = |time: Duration| rounded(time.as_secs_f64() * 1e3);
+        Self { p50: ms(summary.p50), p95: ms(summary.p95), p99: ms(summary.p99) }
+    }
+}
+
+fn seconds(time: Duration) -> f64 {
+    rounded(time.as_secs_f64())
+}
+
+/// Three decimals: more are noise to whoever reads them.
+fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}

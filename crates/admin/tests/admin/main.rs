@@ -1,0 +1,10 @@
+//! The API as its users meet it: over real sockets, on a snapshot made by hand, with a control side that obeys.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod command;
+mod fixture;
+mod guard;
+mod limits;
+mod metrics;
+mod routes;
+mod status;

@@ -1,0 +1,195 @@
+//! What only shows once all of the file is read: names that lead nowhere, things that collide, things without use.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+use evenkeel_types::Address;
+
+use crate::diagnostic::{Diagnostic, Span};
+use crate::model::{Action, Config, HostMatch, Route};
+use crate::nearest::nearest;
+use crate::read::{Links, Reader, is_derived, show_path};
+
+/// Notes whatever does not fit together.
+pub(crate) fn check(config: &Config, reader: &Reader) {
+    let links = std::mem::take(&mut *reader.links());
+    pools_exist(config, &links, reader);
+    listeners_exist(config, &links, reader);
+    binds_are_unique(config, &links, reader);
+    route_names_are_unique(config, &links, reader);
+    something_answers(config, reader);
+    // What is faulty was left out of the configuration: what then seems to be without use need not be.
+    if !reader.has_errors() {
+        pools_are_used(config, &links, reader);
+        routes_can_match(config, &links, reader);
+        listeners_are_used(config, &links, reader);
+    }
+}
+
+fn pools_exist(config: &Config, links: &Links, reader: &Reader) {
+    let names = || config.pools.iter().map(|pool| pool.name.as_str());
+    let known: HashSet<&str> = names().collect();
+    for (name, span) in links.pool_uses.iter().filter(|(name, _)| !known.contains(name.as_str())) {
+        unknown("pool", name, span, names(), reader);
+    }
+}
+
+fn listeners_exist(config: &Config, links: &Links, reader: &Reader) {
+    let names = || config.listeners.iter().map(|listener| listener.name.as_str());
+    let known: HashSet<&str> = names().collect();
+    for (name, span) in links.listener_uses.iter().filter(|(name, _)| !known.contains(name.as_str())) {
+        unknown("listener", name, span, names(), reader);
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, span: &Span, known: impl Iterator<Item = &'a str>, reader: &Reader) {
+    let fault = Diagnostic::error(format!("there is no {what} `{name}`"))
+        .at(span.clone())
+        .with_expected(format!("expected the NAME of a `[{what}.NAME]`"));
+    let meant = if reader.is_full() { None } else { nearest(name, known) };
+    reader.note(match meant {
+        Some(meant) => fault.with_help(format!("did you mean `{meant}`?")),
+        None => fault.with_help(format!("add `[{what}.{name}]`")),
+    });
+}
+
+fn binds_are_unique(config: &Config, links: &Links, reader: &Reader) {
+    let mut taken: HashSet<Address> = HashSet::new();
+    for (address, span) in &links.binds {
+        if is_chosen_by_kernel(address) || taken.insert(canonical(address)) {
+            continue;
+        }
+        reader.note(
+            Diagnostic::error(format!("`{address}` is bound twice"))
+                .at(span.clone())
+                .with_expected("bound before: an address can be bound only once"),
+        );
+    }
+    let Some(admin) = config.admin.bind.as_ref().filter(|admin| taken.contains(&canonical(admin))) else {
+        return;
+    };
+    let message = format!("the admin API and a listener both bind `{admin}`");
+    match &links.admin_bind {
+        Some(span) => reader
+            .note(Diagnostic::error(message).at(span.clone()).with_expected("a listener binds it already")),
+        None => {
+            let bound = links.binds.iter().find(|(address, _)| canonical(address) == canonical(admin));
+            let Some((_, span)) = bound else { return };
+            reader.note(
+                Diagnostic::warning(message)
+                    .at(span.clone())
+                    .with_expected("the admin API's default address")
+                    .with_help(
+                        "give the admin API another one: `[admin]` `bind = \"127.0.0.1:9901\"`, or \"off\"",
+                    ),
+            );
+        }
+    }
+}
+
+fn is_chosen_by_kernel(address: &Address) -> bool {
+    matches!(address, Address::Ip(address) if address.port() == 0)
+}
+
+/// `[::]` takes IPv4 as well, so that it collides with `0.0.0.0`.
+fn canonical(address: &Address) -> Address {
+    match address {
+        Address::Ip(socket) => {
+            let ip = socket.ip().to_canonical();
+            let ip = if ip.is_unspecified() { IpAddr::from([0, 0, 0, 0]) } else { ip };
+            Address::Ip(SocketAddr::new(ip, socket.port()))
+        }
+        other => other.clone(),
+    }
+}
+
+fn route_names_are_unique(config: &Config, links: &Links, reader: &Reader) {
+    let mut taken = HashSet::new();
+    for (route, link) in config.routes.iter().zip(&links.routes) {
+        if !is_derived(&route.name) && !taken.insert(&route.name) {
+            reader.note(
+                Diagnostic::error(format!("two routes are called `{}`", route.name))
+                    .at(link.name.clone().unwrap_or_else(|| link.at.clone()))
+                    .with_expected("expected a name that no other route has"),
+            );
+        }
+    }
+}
+
+/// What two routes must have in common for the second one never to be reached.
+fn conditions(route: &Route) -> String {
+    let sorted = |mut items: Vec<String>| {
+        items.sort();
+        items.dedup();
+        items
+    };
+    let hosts = route.hosts.iter().map(|host| match host {
+        HostMatch::Exact(host) => host.clone(),
+        HostMatch::Wildcard(suffix) => format!("*{suffix}"),
+    });
+    let pairs = |pairs: &[(String, String)]| sorted(pairs.iter().map(|pair| format!("{pair:?}")).collect());
+    let regex = matches!(route.path, crate::model::PathMatch::Regex(_));
+    format!(
+        "{:?}",
+        (
+            sorted(route.listeners.iter().map(ToString::to_string).collect()),
+            sorted(hosts.collect()),
+            (regex, show_path(&route.path)),
+            sorted(route.methods.clone()),
+            pairs(&route.headers),
+            pairs(&route.query),
+            sorted(route.clients.iter().map(ToString::to_string).collect()),
+        )
+    )
+}
+
+fn routes_can_match(config: &Config, links: &Links, reader: &Reader) {
+    let mut first: HashMap<String, &Route> = HashMap::new();
+    for (route, link) in config.routes.iter().zip(&links.routes) {
+        let winner = *first.entry(conditions(route)).or_insert(route);
+        if std::ptr::eq(winner, route) {
+            continue;
+        }
+        reader.note(
+            Diagnostic::warning(format!("route `{}` never gets a request", route.name))
+                .at(link.at.clone())
+                .with_expected(format!("route `{}` above has the same conditions, and wins", winner.name)),
+        );
+    }
+}
+
+fn something_answers(config: &Config, reader: &Reader) {
+    let own_answer = |route: &Route| matches!(route.action, Action::Redirect(_) | Action::Respond(_));
+    if config.pools.is_empty() && !config.routes.iter().any(own_answer) {
+        reader.note(Diagnostic::error("there is no pool, and no route that answers by itself").with_help(
+            "add `[pool.app]` with `backends = [\"127.0.0.1:3000\"]`, and `pool = \"app\"` to the listener",
+        ));
+    }
+}
+
+fn pools_are_used(config: &Config, links: &Links, reader: &Reader) {
+    let used: HashSet<&str> = links.pool_uses.iter().map(|(name, _)| name.as_str()).collect();
+    for (pool, span) in config.pools.iter().zip(&links.pools) {
+        if !used.contains(pool.name.as_str()) {
+            reader.note(
+                Diagnostic::warning(format!("nothing sends requests to pool `{}`", pool.name))
+                    .at(span.clone())
+                    .with_expected("no listener and no route names it"),
+            );
+        }
+    }
+}
+
+fn listeners_are_used(config: &Config, links: &Links, reader: &Reader) {
+    let named: HashSet<_> = config.routes.iter().flat_map(|route| &route.listeners).collect();
+    let any_for_all = config.routes.iter().any(|route| route.listeners.is_empty());
+    for (listener, span) in config.listeners.iter().zip(&links.listeners) {
+        if listener.pool.is_none() && !any_for_all && !named.contains(&listener.name) {
+            reader.note(
+                Diagnostic::warning(format!("listener `{}` answers every request with 404", listener.name))
+                    .at(span.clone())
+                    .with_expected("it has no `pool`, and no route applies to it"),
+            );
+        }
+    }
+}

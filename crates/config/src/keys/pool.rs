@@ -1,0 +1,223 @@
+//! The keys of `[pool.NAME]`.
+
+use super::Absent::{Is, Means, Required};
+use super::syntax::{
+    BACKEND_ADDRESS, COOKIE_NAME, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST, PROBE_PATH, STATUSES,
+};
+use super::{DAY_MS, DURATION, Group, Kind, Section, key};
+
+pub(crate) static POOL: Section = Section {
+    title: "[pool.NAME]",
+    doc: "Servers that do the same, and how one of them is chosen.",
+    keys: &[
+        key(
+            "algorithm",
+            Kind::OneOf(&[
+                "round-robin",
+                "least-connections",
+                "least-response-time",
+                "power-of-two",
+                "ip-hash",
+                "consistent-hash",
+                "maglev",
+                "random",
+            ]),
+            Is("round-robin"),
+            "How a server is chosen.",
+            r#""least-connections""#,
+        ),
+        key(
+            "hash_key",
+            Kind::Text(&HASH_KEY),
+            Means("`client-ip`"),
+            "What `consistent-hash` and `maglev` hash: `client-ip`, `path`, `header:NAME` or `cookie:NAME`. Only with these \
+             two.",
+            r#""header:x-user""#,
+        ),
+        key(
+            "backends",
+            Kind::List(&Kind::Either(&Kind::Address(&BACKEND_ADDRESS), &Kind::Section(&BACKEND)), 10_000),
+            Required,
+            "The servers. At least one that is no backup has a weight above zero.",
+            r#"["10.0.0.1:3000", { address = "10.0.0.2:3000", weight = 3 }]"#,
+        ),
+        key(
+            "keepalive",
+            Kind::Integer(0, 10_000),
+            Is("128"),
+            "Idle connections kept per server and worker; 0 keeps none.",
+            "128",
+        ),
+        key(
+            "sticky",
+            Kind::Section(&STICKY),
+            Means("every request chooses anew"),
+            "Keeps a client on its server.",
+            r#"{ cookie = "EVENKEEL", ttl = "1h" }"#,
+        ),
+        key(
+            "health",
+            Kind::Section(&HEALTH),
+            Means("no active checks"),
+            "Active checks: asks each server whether it is well.",
+            r#"{ path = "/health", interval = "5s" }"#,
+        ),
+        key(
+            "outlier",
+            Kind::Section(&OUTLIER),
+            Means("no passive checks"),
+            "Passive checks: watches how live requests fare.",
+            r#"{ failures = 3, window = "30s", eject = "30s" }"#,
+        ),
+        key(
+            "timeout",
+            Kind::Section(&TIMEOUT),
+            Means("the defaults"),
+            "What waits for a server.",
+            r#"{ connect = "1s", response = "30s" }"#,
+        ),
+    ],
+    groups: &[],
+};
+
+static BACKEND: Section = Section {
+    title: "backends of [pool.NAME]",
+    doc: "A server; where only its address matters, the address alone will do.",
+    keys: &[
+        key("address", Kind::Address(&BACKEND_ADDRESS), Required, "Where it is.", r#""10.0.0.2:3000""#),
+        key("weight", Kind::Integer(0, 1_000), Is("1"), "Its share; 0 takes no new request.", "3"),
+        key(
+            "name",
+            Kind::Text(&NAME),
+            Means("its address"),
+            "What logs, metrics and the API call it.",
+            r#""big""#,
+        ),
+        key("backup", Kind::Boolean, Is("false"), "Used only when no other server is up.", "true"),
+    ],
+    groups: &[],
+};
+
+static STICKY: Section = Section {
+    title: "sticky of [pool.NAME]",
+    doc: "Keeps a client on its server for as long as that server is well: exactly one of `cookie`, `header` and \
+          `app_cookie`.",
+    keys: &[
+        key(
+            "cookie",
+            Kind::Text(&COOKIE_NAME),
+            Means("-"),
+            "The name of a cookie that the balancer issues; its value tells nothing about the server.",
+            r#""EVENKEEL""#,
+        ),
+        key(
+            "header",
+            Kind::Text(&HEADER_NAME),
+            Means("-"),
+            "Requests with equal values of this header field reach the same server.",
+            r#""x-session""#,
+        ),
+        key(
+            "app_cookie",
+            Kind::Text(&COOKIE_NAME),
+            Means("-"),
+            "Requests with equal values of this cookie of the application reach the same server.",
+            r#""JSESSIONID""#,
+        ),
+        key(
+            "ttl",
+            Kind::Duration(1_000, 400 * DAY_MS),
+            Means("as long as the browser runs"),
+            "The `Max-Age` of `cookie`, in whole seconds. Only with `cookie`.",
+            r#""1h""#,
+        ),
+    ],
+    groups: &[Group::ExactlyOne(&["cookie", "header", "app_cookie"])],
+};
+
+static HEALTH: Section = Section {
+    title: "health of [pool.NAME]",
+    doc: "Active checks: asks each server whether it is well.",
+    keys: &[
+        key(
+            "kind",
+            Kind::OneOf(&["http", "tcp"]),
+            Means("`http` when `path`, `host` or `expect` is given, else `tcp`"),
+            "`http`: a GET is answered with an expected status. `tcp`: a connection is accepted.",
+            r#""http""#,
+        ),
+        key("path", Kind::Text(&PROBE_PATH), Is("/"), "What is asked for. Only with `http`.", r#""/health""#),
+        key(
+            "host",
+            Kind::Text(&PROBE_HOST),
+            Means("the server's own"),
+            "The `Host` field of the request. Only with `http`.",
+            r#""shop.example.com""#,
+        ),
+        key(
+            "expect",
+            Kind::OneOrList(&Kind::Either(&Kind::Integer(100, 599), &Kind::Text(&STATUSES)), 64),
+            Means("200 to 399"),
+            "Statuses that count as healthy. Only with `http`.",
+            r#"[200, "3xx"]"#,
+        ),
+        key("interval", DURATION, Is("5s"), "Between two checks of a server.", r#""5s""#),
+        key(
+            "timeout",
+            DURATION,
+            Means("`2s`, or `interval` if that is less"),
+            "For one check; at most `interval`.",
+            r#""2s""#,
+        ),
+        key("fall", Kind::Integer(1, 100), Is("3"), "Failures in a row that take a server out.", "3"),
+        key("rise", Kind::Integer(1, 100), Is("1"), "Successes in a row that bring it back.", "1"),
+        key(
+            "start_period",
+            Kind::Duration(0, DAY_MS),
+            Is("0s"),
+            "How long a server that has never answered may take to boot before a failure counts.",
+            r#""40s""#,
+        ),
+    ],
+    groups: &[],
+};
+
+static OUTLIER: Section = Section {
+    title: "outlier of [pool.NAME]",
+    doc: "Passive checks: a server that fails live requests is taken out for a while.",
+    keys: &[
+        key(
+            "failures",
+            Kind::Integer(1, 1_000),
+            Is("3"),
+            "Failures within `window` that take a server out.",
+            "3",
+        ),
+        key("window", DURATION, Is("30s"), "How long a failure is remembered.", r#""30s""#),
+        key(
+            "eject",
+            DURATION,
+            Is("30s"),
+            "How long it stays out the first time; doubled on each repeat, up to ten times.",
+            r#""30s""#,
+        ),
+    ],
+    groups: &[],
+};
+
+static TIMEOUT: Section = Section {
+    title: "timeout of [pool.NAME]",
+    doc: "What waits for a server.",
+    keys: &[
+        key("connect", DURATION, Is("5s"), "To connect.", r#""1s""#),
+        key(
+            "response",
+            DURATION,
+            Is("60s"),
+            "From the last byte of the request to the head of the response, and between two reads of the response.",
+            r#""30s""#,
+        ),
+        key("idle", DURATION, Is("60s"), "How long an idle connection to a server is kept.", r#""60s""#),
+    ],
+    groups: &[],
+};

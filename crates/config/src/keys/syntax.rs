@@ -1,0 +1,157 @@
+//! The texts that a value may be: what each is called, how long it may get, and the pattern that the schema shows.
+
+/// A kind of text.
+pub(crate) struct Syntax {
+    /// With its article: "a header name".
+    pub(crate) name: &'static str,
+    /// What it looks like, in one sentence.
+    pub(crate) doc: &'static str,
+    /// Bytes at least.
+    pub(crate) min: usize,
+    /// Bytes at most.
+    pub(crate) max: usize,
+    /// What the schema can say of it (ECMA-262); the reader may be stricter.
+    pub(crate) pattern: Option<&'static str>,
+}
+
+impl Syntax {
+    /// The name without its article.
+    pub(crate) fn plain(&self) -> &'static str {
+        self.name.split_once(' ').map_or(self.name, |(_, plain)| plain)
+    }
+}
+
+/// RFC 9110, 5.6.2.
+const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+const fn text(
+    name: &'static str,
+    doc: &'static str,
+    min: usize,
+    max: usize,
+    pattern: Option<&'static str>,
+) -> Syntax {
+    Syntax { name, doc, min, max, pattern }
+}
+
+pub(crate) static NAME: Syntax =
+    text("a name", "1 to 64 letters, digits and `_`, `.`, `-`.", 1, 64, Some("^[A-Za-z0-9_.-]{1,64}$"));
+pub(crate) static POOL_NAME: Syntax =
+    text("a pool name", "The NAME of a `[pool.NAME]`.", 1, 64, Some("^[A-Za-z0-9_.-]{1,64}$"));
+pub(crate) static LISTENER_NAME: Syntax =
+    text("a listener name", "The NAME of a `[listener.NAME]`.", 1, 64, Some("^[A-Za-z0-9_.-]{1,64}$"));
+pub(crate) static LISTENER_ADDRESS: Syntax = text(
+    "an address",
+    "`PORT`, `:PORT`, `IP:PORT`, `[v6]:PORT` or `unix:/path`; a bare port means all addresses.",
+    1,
+    300,
+    None,
+);
+pub(crate) static BACKEND_ADDRESS: Syntax = text(
+    "an address",
+    "`PORT`, `:PORT`, `HOST:PORT`, `[v6]:PORT` or `unix:/path`; a bare port means 127.0.0.1.",
+    1,
+    300,
+    None,
+);
+pub(crate) static ADMIN_ADDRESS: Syntax = text(
+    "an address or \"off\"",
+    "`PORT`, `:PORT`, `IP:PORT`, `[v6]:PORT`, `unix:/path`, or `off`; a bare port means 127.0.0.1.",
+    1,
+    300,
+    None,
+);
+pub(crate) static FILE: Syntax = text(
+    "a path of a file",
+    "Absolute, or relative to where the process was started.",
+    1,
+    4_096,
+    Some("^[^\\u0000]+$"),
+);
+pub(crate) static ACCESS: Syntax = text(
+    "\"off\", \"stdout\" or a path of a file",
+    "`off`, `stdout`, or a path with a `/` or a `.` in it.",
+    1,
+    4_096,
+    Some("^(off|stdout|.*[/.].*)$"),
+);
+pub(crate) static NETWORK: Syntax = text(
+    "a network or an IP address",
+    "`10.0.0.0/8`, `fd00::/8`, or an address alone.",
+    1,
+    64,
+    Some("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"),
+);
+pub(crate) static HOST: Syntax = text(
+    "a host",
+    "`shop.example.com`, `*.example.com` (one label and more in front, never `example.com` itself) or an IP \
+     address; without a port.",
+    1,
+    253,
+    Some("^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$"),
+);
+pub(crate) static PATH: Syntax = text(
+    "a path",
+    "`/exact`, or `/prefix/*`, which also matches `/prefix`. In normal form: no `//`, `/./`, `/../`, query or \
+     fragment; percent-encoded only where it must be.",
+    1,
+    4_096,
+    Some("^/[!-~]*$"),
+);
+pub(crate) static REGEX: Syntax = text(
+    "a regular expression",
+    "In the syntax of the Rust crate `regex`; it must match the whole path.",
+    1,
+    1_024,
+    None,
+);
+pub(crate) static METHOD: Syntax =
+    text("a method", "In upper case, such as `GET`; methods are case-sensitive.", 1, 32, Some(TOKEN));
+pub(crate) static HEADER_NAME: Syntax =
+    text("a header name", "A token of RFC 9110; upper and lower case are the same.", 1, 256, Some(TOKEN));
+pub(crate) static HEADER_VALUE: Syntax = text(
+    "a header value",
+    "No control characters, and no space at either end.",
+    0,
+    8_192,
+    Some("^$|^[^\\u0000-\\u0020\\u007f]([^\\u0000-\\u001f\\u007f]*[^\\u0000-\\u0020\\u007f])?$"),
+);
+pub(crate) static QUERY_NAME: Syntax =
+    text("a query parameter name", "As it is after percent-decoding.", 1, 1_024, None);
+pub(crate) static QUERY_VALUE: Syntax =
+    text("a query parameter value", "As it is after percent-decoding.", 0, 8_192, None);
+pub(crate) static LOCATION: Syntax = text(
+    "a location",
+    "An `http://` or `https://` URL or an absolute path; `{scheme}`, `{host}`, `{path}` and `{query}` (with its \
+     `?`) stand for the request's own.",
+    1,
+    4_096,
+    Some("^(https?://|\\{scheme\\}://|/)[!-~]*$"),
+);
+pub(crate) static BODY: Syntax = text("a text", "Sent as it is, in UTF-8.", 0, 65_536, None);
+pub(crate) static STRIPPED: Syntax = text(
+    "a path prefix",
+    "Whole segments, without a `/` at the end: `/api`.",
+    1,
+    4_096,
+    Some("^/[!-~]*[!-.0-~]$"),
+);
+pub(crate) static HASH_KEY: Syntax = text(
+    "a hash key",
+    "`client-ip`, `path`, `header:NAME` or `cookie:NAME`.",
+    1,
+    300,
+    Some("^(client-ip|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"),
+);
+pub(crate) static COOKIE_NAME: Syntax = text("a cookie name", "A token of RFC 9110.", 1, 256, Some(TOKEN));
+pub(crate) static STATUSES: Syntax = text(
+    "a range of statuses",
+    "`2xx`, or `200-299`.",
+    1,
+    7,
+    Some("^([1-5]xx|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$"),
+);
+pub(crate) static PROBE_PATH: Syntax =
+    text("a path and query", "As it is sent: `/health` or `/health?full=1`.", 1, 4_096, Some("^/[!-~]*$"));
+pub(crate) static PROBE_HOST: Syntax =
+    text("a host, with or without a port", "As it stands in the `Host` field.", 1, 300, Some("^[!-~]+$"));

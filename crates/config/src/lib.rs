@@ -1,0 +1,86 @@
+//! The configuration: what the file says, with spans, becomes what is true ([`Config`]), or [`Diagnostics`].
+
+mod check;
+mod diagnostic;
+mod keys;
+mod model;
+mod nearest;
+mod read;
+mod reference;
+mod schema;
+mod show;
+mod simple;
+mod value;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use model::*;
+pub use reference::reference;
+pub use schema::schema;
+pub use simple::simple;
+
+/// Bytes of a file at most.
+const FILE_MAX: usize = 64 << 20;
+
+/// A configuration that can be used, and what is suspicious in it.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// What is true.
+    pub config: Config,
+    /// What probably is not meant so.
+    pub warnings: Diagnostics,
+}
+
+/// Reads the text of a file; `file_name` is what the diagnostics call it.
+///
+/// # Errors
+/// All faults at once, warnings among them. A text that is not TOML yields its first syntax error alone.
+pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Diagnostics> {
+    let entries = match toml::de::DeTable::parse(text) {
+        Ok(entries) => entries,
+        Err(fault) => {
+            let diagnostic = Diagnostic::error(format!("this is not TOML: {}", fault.message()));
+            let diagnostic = match fault.span() {
+                Some(span) => diagnostic.at(span),
+                None => diagnostic,
+            };
+            return Err(Diagnostics::new(file_name, text, vec![diagnostic]));
+        }
+    };
+    let reader = read::Reader::default();
+    let config = reader.config(entries.get_ref());
+    check::check(&config, &reader);
+    let faults = Diagnostics::new(file_name, text, reader.into_faults());
+    if faults.iter().any(|fault| fault.severity() == Severity::Error) {
+        return Err(faults);
+    }
+    Ok(Parsed { config, warnings: faults })
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// As [`parse`]; also when the file cannot be read, is above 64 MiB, or is not UTF-8.
+pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
+    let name = path.display().to_string();
+    let refuse = |message: String, help: &str| {
+        let fault = Diagnostic::error(message);
+        Diagnostics::new(&name, "", vec![if help.is_empty() { fault } else { fault.with_help(help) }])
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|fault| refuse(format!("cannot read {name}: {fault}"), ""))?;
+    if bytes.len() > FILE_MAX {
+        return Err(refuse(format!("{name} is above {}", value::show_size(FILE_MAX as u64)), ""));
+    }
+    let text = String::from_utf8(bytes).map_err(|fault| {
+        let good = &fault.as_bytes()[..fault.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        refuse(format!("{name} is not UTF-8: see line {line}"), "save it as UTF-8")
+    })?;
+    parse(&name, &text)
+}

@@ -1,0 +1,122 @@
+//! Values with a unit, as people write them: durations (`5s`, `1m30s`) and sizes (`32KiB`, `10MiB`).
+
+use std::time::Duration;
+
+const DURATION_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+const SIZE_UNITS: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("TB", 1_000_000_000_000),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+/// Reads `5s`, `100ms`, `1m30s`, `1h` or `2d`: whole numbers, each with its unit, in milliseconds.
+pub(crate) fn duration_ms(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut total = 0u64;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (_, unit) = DURATION_UNITS.iter().find(|(name, _)| *name == &rest[..letters])?;
+        total = total.checked_add(number.checked_mul(*unit)?)?;
+        rest = &rest[letters..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// Writes a duration such that [`duration_ms`] reads the same back; what is below a millisecond is cut off.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    show_ms(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Writes milliseconds such that [`duration_ms`] reads the same back.
+pub(crate) fn show_ms(mut ms: u64) -> String {
+    if ms == 0 {
+        return "0s".into();
+    }
+    // Days only where nothing is left over: `25h` reads better than `1d1h`.
+    if ms.is_multiple_of(86_400_000) && ms > 86_400_000 {
+        return format!("{}d", ms / 86_400_000);
+    }
+    let mut out = String::new();
+    for (name, unit) in &DURATION_UNITS[1..] {
+        if ms >= *unit {
+            out.push_str(&format!("{}{name}", ms / unit));
+            ms %= unit;
+        }
+    }
+    out
+}
+
+/// Reads `32KiB`, `10MiB`, `1GB` or a plain number of bytes.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = text[digits..].trim_start_matches(' ');
+    if unit.is_empty() {
+        return (digits == text.len()).then_some(number);
+    }
+    let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*factor)
+}
+
+/// Writes a size such that [`size`] reads the same back.
+pub(crate) fn show_size(bytes: u64) -> String {
+    let whole = SIZE_UNITS.iter().find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));
+    match whole {
+        Some((name, factor)) => format!("{}{name}", bytes / factor),
+        None => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        let check = |text: &str, ms| assert_eq!(duration_ms(text), ms, "{text}");
+        check("5s", Some(5_000));
+        check("100ms", Some(100));
+        check("1m30s", Some(90_000));
+        check("1h", Some(3_600_000));
+        check("400d", Some(34_560_000_000));
+        check("0s", Some(0));
+        for bad in
+            ["", "5", "s", "5 s", "1.5s", "5sec", "-1s", "99999999999999999999s", "9999999999999999d", "5é"]
+        {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        let check = |text: &str, bytes| assert_eq!(size(text), bytes, "{text}");
+        check("32KiB", Some(32_768));
+        check("10 MiB", Some(10 << 20));
+        check("1GB", Some(1_000_000_000));
+        check("512", Some(512));
+        for bad in ["", "KiB", "1kib", "1.5MiB", "-1B", "10MB/s", "99999999999TiB", "5 "] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back() {
+        for ms in [0, 1, 999, 1_000, 61_001, 86_400_000, 172_800_000, 90_061_001] {
+            assert_eq!(duration_ms(&show_ms(ms)), Some(ms), "{}", show_ms(ms));
+        }
+        for bytes in [0, 1, 240, 1_000, 1_024, 1_500_000, 16 << 20, u64::MAX] {
+            assert_eq!(size(&show_size(bytes)), Some(bytes), "{}", show_size(bytes));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What a file means: the defaults, the forms that a value may have, and the names that are made up.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use evenkeel_config::*;
+
+const LISTENER: &str = "[listener.web]\nbind = \":80\"\npool = \"app\"\n";
+const POOL: &str = "[pool.app]\nbackends = [\"10.0.0.1:80\"]\n";
+
+fn read(text: &str) -> Config {
+    parse("test.toml", text).unwrap_or_else(|faults| panic!("{faults}\nin\n{text}")).config
+}
+
+fn message(text: &str) -> String {
+    match parse("test.toml", text) {
+        Ok(parsed) => panic!("this was taken:\n{text}\nfor\n{:?}", parsed.config),
+        Err(faults) => faults.iter().map(|fault| format!("{}\n", fault.message())).collect(),
+    }
+}
+
+/// The one route that `lines` describe.
+fn route(lines: &str) -> Route {
+    read(&format!("{LISTENER}[[route]]\npool = \"app\"\n{lines}\n{POOL}")).routes.remove(0)
+}
+
+/// Pool `app` with `lines` more.
+fn pool(lines: &str) -> Pool {
+    read(&format!("{LISTENER}{POOL}{lines}\n")).pools.remove(0)
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_defaults_of_the_process() {
+    let config = read(&format!("{LISTENER}{POOL}"));
+    assert_eq!((config.server.workers, config.server.grace), (None, seconds(30)));
+    assert_eq!(config.server.secret_file, None);
+    assert_eq!(config.admin.bind.unwrap().to_string(), "127.0.0.1:9900");
+    assert!(!config.admin.explicit);
+    assert_eq!((config.log.access, config.log.format), (AccessLog::Stdout, LogFormat::Json));
+    let limits = config.limits;
+    assert_eq!((limits.connections, limits.request_head, limits.headers), (100_000, 32 << 10, 100));
+    assert_eq!((limits.uri, limits.request_body, limits.body_rate), (16 << 10, None, 240));
+    let timeout = &config.listeners[0].timeout;
+    assert_eq!((timeout.head, timeout.body), (seconds(10), seconds(30)));
+    assert_eq!((timeout.idle, timeout.write), (seconds(75), seconds(30)));
+    assert!(config.listeners[0].trusted_proxies.is_empty());
+}
+
+#[test]
+fn the_defaults_of_pools_and_routes() {
+    let plain = pool("");
+    assert_eq!((plain.algorithm, plain.keepalive), (Algorithm::RoundRobin, 128));
+    assert_eq!((plain.sticky, plain.health, plain.outlier), (None, None, None));
+    let timeout = PoolTimeout { connect: seconds(5), response: seconds(60), idle: seconds(60) };
+    assert_eq!(plain.timeout, timeout);
+    assert_eq!((plain.backends[0].weight, plain.backends[0].backup), (1, false));
+    let outlier = Outlier { failures: 3, window: seconds(30), eject: seconds(30) };
+    assert_eq!(pool("outlier = {}").outlier, Some(outlier));
+
+    let route = route("");
+    assert!(matches!(&route.path, PathMatch::Prefix(path) if path == "/"));
+    assert_eq!((route.timeout.request, route.timeout.idle), (None, seconds(3600)));
+    assert!(route.request_headers.is_empty() && route.response_headers.is_empty() && route.rewrite.is_none());
+}
+
+#[test]
+fn the_kind_of_a_health_check_follows_from_what_it_asks_for() {
+    let health = |lines: &str| pool(&format!("health = {lines}")).health.unwrap();
+    let http = |path: &str, expect| Probe::Http { path: path.into(), host: None, expect };
+    assert_eq!(health("{}").probe, Probe::Tcp);
+    assert_eq!(health("{ kind = \"http\" }").probe, http("/", vec![(200, 399)]));
+    assert_eq!(health("{ path = \"/up?x=1\" }").probe, http("/up?x=1", vec![(200, 399)]));
+    let expect = health("{ expect = [200, \"3xx\", \"401-403\", \"404\"] }").probe;
+    assert_eq!(expect, http("/", vec![(200, 200), (300, 399), (401, 403), (404, 404)]));
+    assert_eq!(health("{ expect = 204 }").probe, http("/", vec![(204, 204)]));
+    let Probe::Http { host, .. } = health("{ host = \"a.example:81\" }").probe else { panic!("not http") };
+    assert_eq!(host.as_deref(), Some("a.example:81"));
+}
+
+#[test]
+fn a_check_is_never_longer_than_its_interval() {
+    let health = |lines: &str| pool(&format!("health = {lines}")).health.unwrap();
+    let plain = health("{}");
+    assert_eq!((plain.interval, plain.timeout, plain.start_period), (seconds(5), seconds(2), seconds(0)));
+    assert_eq!((plain.fall, plain.rise), (3, 1));
+    assert_eq!(health("{ interval = \"100ms\" }").timeout, Duration::from_millis(100));
+    assert_eq!(health("{ interval = \"1m30s\", timeout = \"1m\" }").timeout, seconds(60));
+    let refused = message(&format!("{LISTENER}{POOL}health = {{ timeout = \"6s\" }}\n"));
+    assert!(refused.contains("may not take longer"), "{refused}");
+}
+
+#[test]
+fn addresses_networks_and_bare_ports() {
+    let config = read(
+        "[admin]\nbind = 9000\n[listener.web]\nbind = [80, \"localhost:81\", \"unix:/run/web.sock\"]\npool = \"app\"\n\
+         trusted_proxies = [\"10.1.2.3/8\", \"192.0.2.7\", \"::1\"]\n\
+         [pool.app]\nbackends = [3000, { address = 3001, name = \"b\" }, \"app.internal:80\"]\n",
+    );
+    assert_eq!(config.admin.bind.unwrap().to_string(), "127.0.0.1:9000");
+    assert!(config.admin.explicit);
+    let bind: Vec<String> = config.listeners[0].bind.iter().map(ToString::to_string).collect();
+    assert_eq!(bind, ["[::]:80", "127.0.0.1:81", "unix:/run/web.sock"]);
+    let trusted: Vec<String> = config.listeners[0].trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(trusted, ["10.0.0.0/8", "192.0.2.7/32", "::1/128"]);
+    let ids: Vec<&str> = config.pools[0].backends.iter().map(|backend| backend.id.as_str()).collect();
+    assert_eq!(ids, ["127.0.0.1:3000", "b", "app.internal:80"]);
+}
+
+#[test]
+fn the_admin_api_needs_a_token_when_others_can_reach_it() {
+    let with = |admin: &str| format!("[admin]\n{admin}\n{LISTENER}{POOL}");
+    assert!(
+        message(&with("bind = \":9900\"\n[server]\n").replace(":9900", "10.0.0.1:9900")).contains("no token")
+    );
+    assert!(message(&with("bind = \"[::]:9900\"")).contains("no token"));
+    for fine in
+        ["bind = \":9900\"", "bind = \"[::1]:9900\"", "bind = \"unix:/run/admin.sock\"", "bind = \"off\""]
+    {
+        read(&with(fine));
+    }
+    read(&with("bind = \"0.0.0.0:9900\"\ntoken_file = \"token\""));
+    let config = read(&with("bind = \"off\""));
+    assert!(config.admin.bind.is_none() && config.admin.explicit);
+}
+
+#[test]
+fn hosts_and_paths_are_held_as_they_are_matched() {
+    let hosts = route("host = [\"Shop.Example.com\", \"*.Example.com\", \"[::0:1]\", \"10.0.0.1\"]").hosts;
+    let exact = |host: &str| HostMatch::Exact(host.into());
+    let expected = [
+        exact("shop.example.com"),
+        HostMatch::Wildcard(".example.com".into()),
+        exact("[::1]"),
+        exact("10.0.0.1"),
+    ];
+    assert_eq!(hosts, expected);
+
+    let path = |lines: &str| format!("{:?}", route(lines).path);
+    assert_eq!(path("path = \"/\""), "Exact(\"/\")");
+    assert_eq!(path("path = \"/*\""), "Prefix(\"/\")");
+    assert_eq!(path("path = \"/api/*\""), "Prefix(\"/api\")");
+    assert_eq!(path("path = \"/api/\""), "Exact(\"/api/\")");
+    let PathMatch::Regex(regex) = route("path_regex = '/a|/b\\d'").path else { panic!("not a regex") };
+    assert!(
+        regex.is_match("/b7") && regex.is_match("/a") && !regex.is_match("/ab7") && !regex.is_match("x/a")
+    );
+}
+
+#[test]
+fn conditions_and_edits_have_lower_case_names() {
+    let route = route(
+        "headers = { X-Canary = \"Yes\" }\nquery = { Beta = \"\" }\nmethod = \"PURGE\"\n\
+         request_headers = { set = { X-Env = \"Prod\", Host = \"a\" }, remove = \"X-Debug\" }",
+    );
+    assert_eq!(route.headers, [("x-canary".into(), "Yes".into())]);
+    assert_eq!(route.query, [("Beta".into(), String::new())]);
+    assert_eq!(route.methods, ["PURGE"]);
+    let set = [("x-env".into(), "Prod".into()), ("host".into(), "a".into())];
+    assert_eq!(route.request_headers.set, set);
+    assert_eq!(route.request_headers.remove, ["x-debug"]);
+}
+
+#[test]
+fn what_a_route_does() {
+    let action = |lines: &str| read(&format!("{LISTENER}{POOL}[[route]]\n{lines}\n")).routes.remove(0).action;
+    let Action::Redirect(redirect) = action("redirect = \"https://{host}{path}{query}\"") else { panic!() };
+    assert_eq!((redirect.to.as_str(), redirect.status), ("https://{host}{path}{query}", 302));
+    let Action::Respond(respond) = action("respond = { status = 204 }") else { panic!() };
+    assert_eq!((respond.status, respond.body.as_str()), (204, ""));
+    let Action::Respond(respond) = action("respond = {}") else { panic!() };
+    assert_eq!((respond.status, respond.content_type.as_str()), (200, "text/plain; charset=utf-8"));
+    let Action::Split(shares) = action("split = [{ pool = \"app\", weight = 95 }]") else { panic!() };
+    assert_eq!(shares, [("app".into(), 95)]);
+    let rewrite = |lines: &str| route(lines).rewrite.unwrap();
+    assert_eq!(rewrite("rewrite = { path = \"/new/*\" }"), Rewrite::ReplacePrefix("/new".into()));
+    assert_eq!(rewrite("path = \"/x\"\nrewrite = { path = \"/new\" }"), Rewrite::ReplacePath("/new".into()));
+    assert_eq!(rewrite("rewrite = { strip_prefix = \"/api\" }"), Rewrite::StripPrefix("/api".into()));
+}
+
+#[test]
+fn algorithms_and_affinity() {
+    let algorithm = |lines: &str| pool(lines).algorithm;
+    assert_eq!(algorithm("algorithm = \"maglev\""), Algorithm::Maglev(HashKey::ClientIp));
+    let by_header = Algorithm::ConsistentHash(HashKey::Header("x-user".into()));
+    assert_eq!(algorithm("algorithm = \"consistent-hash\"\nhash_key = \"header:X-User\""), by_header);
+    let by_cookie = Algorithm::Maglev(HashKey::Cookie("Sid".into()));
+    assert_eq!(algorithm("algorithm = \"maglev\"\nhash_key = \"cookie:Sid\""), by_cookie);
+    assert_eq!(algorithm("algorithm = \"power-of-two\""), Algorithm::PowerOfTwo);
+    let sticky = |lines: &str| pool(&format!("sticky = {lines}")).sticky.unwrap();
+    let cookie = Sticky::Cookie { name: "A".into(), ttl: Some(seconds(86_400 * 400)) };
+    assert_eq!(sticky("{ cookie = \"A\", ttl = \"400d\" }"), cookie);
+    assert_eq!(sticky("{ header = \"X-Session\" }"), Sticky::Header("x-session".into()));
+    assert_eq!(sticky("{ app_cookie = \"JSESSIONID\" }"), Sticky::AppCookie("JSESSIONID".into()));
+}
+
+#[test]
+fn what_has_no_name_is_named_after_what_it_matches() {
+    let text = "[[route]]\npath = \"/api/*\"\nhost = [\"shop.example.com\"]\npool = \"app\"\n\
+                [[route]]\nmethod = [\"GET\", \"HEAD\"]\nhost = [\"*.a\", \"b\", \"c\"]\npool = \"app\"\n\
+                [[route]]\npath_regex = '/x\\d'\npool = \"app\"\n\
+                [[route]]\npath = \"/api/*\"\npool = \"app\"\n\
+                [[route]]\npath = \"/api/*\"\nheaders = { a = \"1\" }\npool = \"app\"\n\
+                [[route]]\npath = \"/api/*\"\nheaders = { a = \"2\" }\npool = \"app\"\n\
+                [[route]]\nname = \"mine\"\npath = \"/api/*\"\nquery = { a = \"2\" }\npool = \"app\"\n";
+    let config = read(&format!("{LISTENER}{POOL}{text}"));
+    let names: Vec<&str> = config.routes.iter().map(|route| route.name.as_str()).collect();
+    let expected =
+        ["shop.example.com/api/*", "GET,HEAD *.a+2/*", "~/x\\\\d", "/api/*", "/api/*#2", "/api/*#3", "mine"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn listeners_routes_and_pools_keep_the_order_of_the_file() {
+    let text = "[pool.z]\nbackends = [1]\n[listener.b]\nbind = 81\npool = \"z\"\n[pool.a]\nbackends = [2]\n\
+                [listener.a]\nbind = 82\npool = \"a\"\n";
+    let config = read(text);
+    let listeners: Vec<&str> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
+    let pools: Vec<&str> = config.pools.iter().map(|pool| pool.name.as_str()).collect();
+    assert_eq!((listeners, pools), (vec!["b", "a"], vec!["z", "a"]));
+}
+
+#[test]
+fn ports_that_the_kernel_chooses_do_not_collide() {
+    read(&format!("[listener.a]\nbind = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\npool = \"app\"\n{POOL}"));
+    let text = format!("[listener.a]\nbind = \"[::]:80\"\npool = \"app\"\n{LISTENER}{POOL}");
+    assert!(message(&text).contains("bound twice"));
+}
+
+#[test]
+fn nothing_to_serve_is_an_error() {
+    assert!(message("").contains("no `listener`"));
+    assert!(message("[listener.web]\nbind = 80\n").contains("there is no pool"));
+    read("[listener.web]\nbind = 80\n[[route]]\nrespond = { status = 200 }\n");
+}

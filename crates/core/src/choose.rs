@@ -1,0 +1,154 @@
+//! Which server of a pool gets a request: affinity first, then the pool's algorithm. The data path and `explain`
+//! both ask here.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{MutexGuard, PoisonError};
+
+use evenkeel_config::{Algorithm, HashKey, Pool as PoolConfig, Sticky};
+use evenkeel_types::Time;
+
+use crate::balance::{Availability, Picker, Reason, hash};
+use crate::route::Facts;
+use crate::snapshot::Pool;
+use crate::sticky::Affinity;
+
+/// What a choice may depend on beyond what a route may.
+pub trait Keys: Facts {
+    /// The value of the first field of a name, in lower case.
+    fn header(&self, name: &str) -> Option<&[u8]>;
+    /// The value of a cookie.
+    fn cookie(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// The server chosen for a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chosen {
+    /// Its position in the pool.
+    pub server: usize,
+    /// Why this one.
+    pub why: Why,
+    /// True when the client is to be given the cookie of this server.
+    pub issue_cookie: bool,
+}
+
+/// Why a server was chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Why {
+    /// The request belongs to it.
+    Sticky,
+    /// The algorithm's reason.
+    Algorithm(Reason),
+    /// The request belonged to another server, which is not available; the algorithm's reason for this one.
+    Moved(Reason),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sticky => f.write_str("sticky: the client belongs to it"),
+            Self::Algorithm(reason) => reason.fmt(f),
+            Self::Moved(reason) => write!(f, "moved, for its own server is not available; {reason}"),
+        }
+    }
+}
+
+/// Chooses a server that is not among `tried`; `None` when there is none left.
+pub fn choose(
+    pool: &Pool,
+    config: &PoolConfig,
+    picker: &mut Picker,
+    request: &impl Keys,
+    tried: &[usize],
+    now: Time,
+) -> Option<Chosen> {
+    let by_algorithm = |picker: &mut Picker| {
+        let choice = picker.pick(&pool.members, key(&config.algorithm, request), tried, now)?;
+        Some((choice.server, choice.reason))
+    };
+    match &config.sticky {
+        None => by_algorithm(picker).map(|(server, reason)| Chosen {
+            server,
+            why: Why::Algorithm(reason),
+            issue_cookie: false,
+        }),
+        Some(Sticky::Cookie { name, .. }) => {
+            let cookie = pool.cookie.as_ref()?;
+            let owner = request.cookie(name).and_then(|value| cookie.server(value));
+            if let Some(server) = owner.filter(|s| available(pool, *s, tried)) {
+                return Some(Chosen { server, why: Why::Sticky, issue_cookie: false });
+            }
+            let (server, reason) = by_algorithm(picker)?;
+            let why = if owner.is_some() { Why::Moved(reason) } else { Why::Algorithm(reason) };
+            Some(Chosen { server, why, issue_cookie: true })
+        }
+        Some(sticky @ (Sticky::Header(_) | Sticky::AppCookie(_))) => match affinity_key(sticky, request) {
+            Some(key) => by_affinity(pool, key, tried),
+            None => by_algorithm(picker).map(|(server, reason)| Chosen {
+                server,
+                why: Why::Algorithm(reason),
+                issue_cookie: false,
+            }),
+        },
+    }
+}
+
+/// Remembers that an application's cookie was set by a server, to which its bearer will belong.
+pub fn learn(pool: &Pool, cookie_value: &[u8], server: usize) {
+    if let Some(mut affinity) = lock(pool) {
+        affinity.learn(hash(cookie_value), &pool.members.server(server).id);
+    }
+}
+
+fn by_affinity(pool: &Pool, key: u64, tried: &[usize]) -> Option<Chosen> {
+    let mut affinity = lock(pool)?;
+    let learned = affinity.lookup(key).and_then(|id| pool.members.position(&id));
+    if let Some(server) = learned.filter(|s| available(pool, *s, tried)) {
+        return Some(Chosen { server, why: Why::Sticky, issue_cookie: false });
+    }
+    let choice = pool.members.owner(key, tried)?;
+    // The hash finds the key's first choice again by itself; only who moved must be remembered.
+    if choice.reason != Reason::KeyOwner || learned.is_some() {
+        affinity.learn(key, &pool.members.server(choice.server).id);
+        return Some(Chosen { server: choice.server, why: Why::Moved(choice.reason), issue_cookie: false });
+    }
+    Some(Chosen { server: choice.server, why: Why::Sticky, issue_cookie: false })
+}
+
+fn lock(pool: &Pool) -> Option<MutexGuard<'_, Affinity>> {
+    // A table that somebody panicked over is still a table.
+    pool.affinity.as_ref().map(|affinity| affinity.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn available(pool: &Pool, server: usize, tried: &[usize]) -> bool {
+    pool.members.availability(server) != Availability::Out && !tried.contains(&server)
+}
+
+fn affinity_key(sticky: &Sticky, request: &impl Keys) -> Option<u64> {
+    match sticky {
+        Sticky::Header(name) => request.header(name),
+        Sticky::AppCookie(name) => request.cookie(name),
+        Sticky::Cookie { .. } => None,
+    }
+    .map(hash)
+}
+
+/// The hash of what the algorithm goes by; 0 if it goes by nothing, or the request has none.
+fn key(algorithm: &Algorithm, request: &impl Keys) -> u64 {
+    let (Algorithm::ConsistentHash(key) | Algorithm::Maglev(key)) = algorithm else {
+        return if *algorithm == Algorithm::IpHash { client_key(request.client()) } else { 0 };
+    };
+    match key {
+        HashKey::ClientIp => client_key(request.client()),
+        HashKey::Path => hash(request.path().as_bytes()),
+        HashKey::Header(name) => request.header(name).map_or(0, hash),
+        HashKey::Cookie(name) => request.cookie(name).map_or(0, hash),
+    }
+}
+
+fn client_key(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(ip) => hash(&ip.octets()),
+        IpAddr::V6(ip) => hash(&ip.octets()),
+    }
+}

@@ -1,0 +1,173 @@
+//! Passive checks: a server on which live traffic fails too often is taken out for a while.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use evenkeel_config::Outlier;
+use evenkeel_types::Time;
+
+use super::{State, Transition};
+
+/// How live traffic failed on a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection could be made.
+    Connect,
+    /// The connection broke before the answer was complete.
+    Reset,
+    /// No answer within the pool's `timeout.response`.
+    Timeout,
+    /// An answer that is not HTTP.
+    BadAnswer,
+    /// An answer that says that the server failed: a 5xx.
+    Status(u16),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("no connection"),
+            Self::Reset => f.write_str("connection broken"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::BadAnswer => f.write_str("malformed answer"),
+            Self::Status(status) => write!(f, "status {status}"),
+        }
+    }
+}
+
+/// What a failure leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet, or nothing new.
+    Counted,
+    /// The server is taken out.
+    Ejected(Transition),
+    /// It would be taken out, but no other one is up. Said again only after `window` without such a failure.
+    Kept {
+        /// Why it would have been taken out.
+        reason: String,
+    },
+}
+
+/// The passive checks of one server: `failures` within `window` eject it for `eject`, doubled on each repeat up to
+/// ten times `eject`. A repeat is forgotten for every ten times `eject` that pass without an ejection.
+///
+/// Holds the times of at most `failures` failures.
+#[derive(Debug, Clone)]
+pub struct Passive {
+    settings: Outlier,
+    /// The latest failures within the window, oldest first.
+    failures: VecDeque<Time>,
+    ejected_until: Option<Time>,
+    /// How often it was ejected, less what was forgotten.
+    repeats: u32,
+    /// The end of the last ejection, moved on by what was forgotten.
+    quiet_since: Time,
+    /// When it last was kept instead of ejected.
+    kept_at: Option<Time>,
+    reason: String,
+}
+
+impl Passive {
+    /// The longest ejection, and the quiet time that forgets a repeat, in multiples of `eject`.
+    const EJECT_TIMES_MAX: u32 = 10;
+
+    /// A server without a history.
+    pub fn new(settings: &Outlier) -> Self {
+        Self {
+            settings: settings.clone(),
+            failures: VecDeque::new(),
+            ejected_until: None,
+            repeats: 0,
+            quiet_since: Time::ZERO,
+            kept_at: None,
+            reason: String::new(),
+        }
+    }
+
+    /// Takes in a failure. `last` says that no other server of the pool is usable, which rules out an ejection.
+    pub fn failure(&mut self, cause: Failure, now: Time, last: bool) -> Verdict {
+        if self.ejected_until.is_some() {
+            // The remains of what was in flight when it was ejected.
+            return Verdict::Counted;
+        }
+        let count = self.settings.failures as usize;
+        while self.failures.front().is_some_and(|&oldest| now.since(oldest) > self.settings.window) {
+            self.failures.pop_front();
+        }
+        self.failures.push_back(now);
+        if self.failures.len() < count {
+            return Verdict::Counted;
+        }
+        let reason = match count {
+            0 | 1 => format!("request failed: {cause}"),
+            n => format!("{n} requests failed within {:?}, the last: {cause}", self.settings.window),
+        };
+        if last {
+            self.failures.pop_front();
+            let before = self.kept_at.replace(now);
+            let is_said = before.is_some_and(|before| now.since(before) <= self.settings.window);
+            return if is_said { Verdict::Counted } else { Verdict::Kept { reason } };
+        }
+        Verdict::Ejected(self.eject(reason, now))
+    }
+
+    /// Ends the ejection when its time is over.
+    pub fn poll(&mut self, now: Time) -> Option<Transition> {
+        if self.ejected_until? > now {
+            return None;
+        }
+        self.release("ejection is over".into(), now)
+    }
+
+    /// Ends an ejection before its time, because the pool has no other server.
+    pub fn release(&mut self, reason: String, now: Time) -> Option<Transition> {
+        self.ejected_until.take()?;
+        self.quiet_since = now;
+        self.reason.clone_from(&reason);
+        Some(Transition { from: State::Ejected, to: State::Up, reason, at: now })
+    }
+
+    /// When [`poll`](Self::poll) will have something to say.
+    pub fn due(&self) -> Option<Time> {
+        self.ejected_until
+    }
+
+    /// Whether it is out.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected_until.is_some()
+    }
+
+    /// Why it is out, or why it is back; empty for a server that was never out.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What it was made from.
+    pub fn settings(&self) -> &Outlier {
+        &self.settings
+    }
+
+    fn eject(&mut self, reason: String, now: Time) -> Transition {
+        self.failures.clear();
+        self.kept_at = None;
+        let quiet = self.settings.eject.saturating_mul(Self::EJECT_TIMES_MAX);
+        while self.repeats > 0 && now.since(self.quiet_since) >= quiet {
+            self.repeats -= 1;
+            self.quiet_since = self.quiet_since + quiet;
+        }
+        let times =
+            1u32.checked_shl(self.repeats).map_or(Self::EJECT_TIMES_MAX, |n| n.min(Self::EJECT_TIMES_MAX));
+        // Beyond four doublings the maximum holds; counting on would only delay forgetting.
+        self.repeats = (self.repeats + 1).min(4);
+        let period: Duration = self.settings.eject.saturating_mul(times);
+        self.ejected_until = Some(now + period);
+        self.reason = format!("{reason}; out for {period:?}");
+        Transition { from: State::Up, to: State::Ejected, reason: self.reason.clone(), at: now }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

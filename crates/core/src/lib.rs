@@ -1,0 +1,9 @@
+//! Every decision of the balancer as a pure function: facts, a time and a random source in, a decision and its
+//! reason out. Knows no socket, no runtime and no clock.
+
+pub mod balance;
+pub mod choose;
+pub mod health;
+pub mod route;
+pub mod snapshot;
+pub mod sticky;

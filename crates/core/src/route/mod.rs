@@ -1,0 +1,187 @@
+//! Which route takes a request: the most specific one that matches, found through maps rather than by trying each.
+
+mod conditions;
+mod host;
+mod index;
+mod path;
+mod rewrite;
+mod split;
+mod trace;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use evenkeel_config::{Action, Config, HeaderEdits, HostMatch, PathMatch, Rewrite, Route, RouteTimeout};
+use evenkeel_types::{ListenerName, RouteName};
+
+pub use host::{HostRefused, parse_host};
+pub use path::{PathRefused, normalise};
+pub use rewrite::{location, rewrite};
+pub use split::choose;
+pub use trace::{Considered, Trace, Verdict};
+
+use conditions::{Refusal, conditions};
+use index::{Index, Specificity};
+
+/// What a route may depend on. Each is asked for only when a candidate has a condition on it.
+pub trait Facts {
+    /// As sent; methods are case-sensitive.
+    fn method(&self) -> &str;
+    /// In lower case, without port or trailing dot, as [`parse_host`] returns it; `""` when absent.
+    fn host(&self) -> &str;
+    /// In normal form, as [`normalise`] returns it.
+    fn path(&self) -> &str;
+    /// Without the `?`, as sent.
+    fn query(&self) -> Option<&str>;
+    /// The client's address, as far as it is believed.
+    fn client(&self) -> IpAddr;
+    /// Whether one field named `name` (lower case) has exactly this value.
+    fn has_header(&self, name: &str, value: &str) -> bool;
+}
+
+/// All routes of a configuration, indexed for every listener.
+///
+/// The most specific route wins, in the order of the Kubernetes Gateway API: a named listener over none; an exact
+/// host over a wildcard, a longer wildcard over a shorter one, over none; an exact path over a longer prefix, over
+/// a shorter one, over a regex; then a method, more headers, more query conditions; then the order of the file. A
+/// candidate that fails on method, headers, query or client leaves the request to the next less specific one.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+    listeners: Vec<Scope>,
+    /// The routes that name no listener.
+    shared: Index,
+}
+
+/// What belongs to one listener alone.
+#[derive(Debug)]
+struct Scope {
+    name: ListenerName,
+    named: Index,
+    /// The route made from the listener's own `pool`, tried last.
+    fallback: Option<usize>,
+}
+
+impl RouteTable {
+    /// Indexes the routes of `config`. Patterns are brought to the normal form that requests are matched in.
+    pub fn new(config: &Config) -> Self {
+        let mut routes: Vec<Route> = config.routes.iter().map(normal_form).collect();
+        let mut ranked: Vec<usize> = (0..routes.len()).collect();
+        // Stable: the order of the file decides last.
+        ranked.sort_by_key(|&i| {
+            let route = &routes[i];
+            Reverse((!route.methods.is_empty(), route.headers.len(), route.query.len()))
+        });
+        let index = |wanted: &dyn Fn(&Route) -> bool| {
+            Index::new(&routes, ranked.iter().copied().filter(|&i| wanted(&routes[i])))
+        };
+        let shared = index(&|route| route.listeners.is_empty());
+        let named: Vec<Index> =
+            config.listeners.iter().map(|l| index(&|route| route.listeners.contains(&l.name))).collect();
+
+        let mut listeners = Vec::with_capacity(config.listeners.len());
+        for (listener, named) in config.listeners.iter().zip(named) {
+            let fallback = listener.pool.as_ref().map(|pool| {
+                routes.push(fallback_route(&listener.name, Action::Pool(pool.clone())));
+                routes.len() - 1
+            });
+            listeners.push(Scope { name: listener.name.clone(), named, fallback });
+        }
+        Self { routes, listeners, shared }
+    }
+
+    /// The route that takes this request; `None` is a 404. `listener` is an index into `config.listeners`.
+    pub fn find(&self, listener: usize, facts: &impl Facts) -> Option<usize> {
+        let found = self.search(listener, facts, |route, _, outcome| match outcome {
+            Ok(()) => ControlFlow::Break(route),
+            Err(_) => ControlFlow::Continue(()),
+        });
+        found.break_value()
+    }
+
+    /// The route at an index that [`find`](Self::find) returned.
+    ///
+    /// # Panics
+    /// When `route` is not below [`len`](Self::len).
+    pub fn route(&self, route: usize) -> &Route {
+        &self.routes[route]
+    }
+
+    /// All routes: those of the configuration in file order, then those made from listeners' pools.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// How many routes there are.
+    pub fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Whether there is no route at all.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// Shows `visit` each route whose listener, host and path match, the most specific first, and whether its
+    /// other conditions hold, until it breaks.
+    fn search<F: Facts, T>(
+        &self,
+        listener: usize,
+        facts: &F,
+        mut visit: impl FnMut(usize, Specificity, Result<(), Refusal>) -> ControlFlow<T>,
+    ) -> ControlFlow<T> {
+        let Some(scope) = self.listeners.get(listener) else { return ControlFlow::Continue(()) };
+        let mut visit = |route: usize, by| visit(route, by, conditions(&self.routes[route], facts));
+        scope.named.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
+        self.shared.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
+        match scope.fallback {
+            Some(route) => visit(route, Specificity::LEAST),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// A route whose patterns are written as requests are: hosts as [`parse_host`] returns them, paths as
+/// [`normalise`] does. A pattern without such a form stays as it is and matches nothing.
+fn normal_form(route: &Route) -> Route {
+    let mut route = route.clone();
+    for host in &mut route.hosts {
+        if let HostMatch::Exact(name) = host {
+            *name = host::of_pattern(name);
+        }
+    }
+    if let PathMatch::Exact(path) | PathMatch::Prefix(path) = &mut route.path {
+        *path = path::of_pattern(path);
+    }
+    match &mut route.rewrite {
+        Some(Rewrite::StripPrefix(path) | Rewrite::ReplacePrefix(path) | Rewrite::ReplacePath(path)) => {
+            *path = path::of_pattern(path);
+        }
+        None => {}
+    }
+    route
+}
+
+fn fallback_route(listener: &ListenerName, action: Action) -> Route {
+    Route {
+        name: RouteName::from(format!("listener:{listener}")),
+        listeners: vec![listener.clone()],
+        hosts: Vec::new(),
+        path: PathMatch::Prefix("/".into()),
+        methods: Vec::new(),
+        headers: Vec::new(),
+        query: Vec::new(),
+        clients: Vec::new(),
+        action,
+        rewrite: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        timeout: RouteTimeout { request: None, idle: Duration::from_secs(3600) },
+    }
+}

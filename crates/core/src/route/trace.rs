@@ -1,0 +1,111 @@
+//! Why a request goes where it goes: each route, with the reason why it won or did not.
+
+use std::ops::ControlFlow;
+
+use evenkeel_config::{HostMatch, PathMatch, Route};
+
+use super::conditions::explain;
+use super::{Facts, RouteTable};
+
+/// What became of one route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It takes the request.
+    Won,
+    /// It matches, but a more specific route does too.
+    LessSpecific,
+    /// It does not match.
+    Refused,
+}
+
+/// One route, as the request met it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Considered {
+    /// Index of the route, as [`RouteTable::route`] takes it.
+    pub route: usize,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// How a request found its route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// What [`RouteTable::find`] returns.
+    pub winner: Option<usize>,
+    /// All routes: first those whose listener, host and path match, the most specific first; then the others, in
+    /// the order of the file.
+    pub considered: Vec<Considered>,
+}
+
+impl RouteTable {
+    /// The search that [`find`](Self::find) does, told in full instead of stopped at the winner.
+    pub fn trace(&self, listener: usize, facts: &impl Facts) -> Trace {
+        let mut winner = None;
+        let mut considered = Vec::with_capacity(self.len());
+        let mut seen = vec![false; self.len()];
+        let ControlFlow::Continue(()) = self.search(listener, facts, |route, specificity, outcome| {
+            // A route with several hosts may match by more than one of them.
+            if !std::mem::replace(&mut seen[route], true) {
+                let (verdict, reason) = match (outcome, winner) {
+                    (Ok(()), None) => {
+                        winner = Some(route);
+                        (Verdict::Won, format!("the most specific match: {specificity}"))
+                    }
+                    (Ok(()), Some(won)) => (
+                        Verdict::LessSpecific,
+                        format!("matches, but `{}` is more specific", self.route(won).name),
+                    ),
+                    (Err(refusal), _) => (Verdict::Refused, explain(self.route(route), refusal, facts)),
+                };
+                considered.push(Considered { route, verdict, reason });
+            }
+            ControlFlow::<std::convert::Infallible>::Continue(())
+        });
+        for route in (0..self.len()).filter(|&route| !seen[route]) {
+            let reason = self.why_not_found(listener, route, facts);
+            considered.push(Considered { route, verdict: Verdict::Refused, reason });
+        }
+        Trace { winner, considered }
+    }
+
+    /// Names what keeps a route out of the search's way: its listener, its host or its path.
+    fn why_not_found(&self, listener: usize, route: usize, facts: &impl Facts) -> String {
+        let here = self.listeners.get(listener).map(|scope| &scope.name);
+        let route = self.route(route);
+        if !route.listeners.is_empty() && !route.listeners.iter().any(|name| Some(name) == here) {
+            let names: Vec<&str> = route.listeners.iter().map(|name| name.as_str()).collect();
+            return format!("only for listener `{}`", names.join("` or `"));
+        }
+        if !route.hosts.is_empty() && !route.hosts.iter().any(|host| host_fits(host, facts.host())) {
+            return format!("the host is `{}`, not {}", facts.host(), host_patterns(route));
+        }
+        match &route.path {
+            PathMatch::Exact(path) => format!("the path is `{}`, not `{path}`", facts.path()),
+            PathMatch::Prefix(path) => format!("the path `{}` is not `{path}` or below it", facts.path()),
+            PathMatch::Regex(regex) => {
+                format!("the path `{}` does not match the regex `{regex}`", facts.path())
+            }
+        }
+    }
+}
+
+fn host_fits(pattern: &HostMatch, host: &str) -> bool {
+    match pattern {
+        HostMatch::Exact(name) => name == host,
+        HostMatch::Wildcard(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+    }
+}
+
+fn host_patterns(route: &Route) -> String {
+    let patterns: Vec<String> = route
+        .hosts
+        .iter()
+        .map(|host| match host {
+            HostMatch::Exact(name) => format!("`{name}`"),
+            HostMatch::Wildcard(suffix) => format!("`*{suffix}`"),
+        })
+        .collect();
+    patterns.join(" or ")
+}

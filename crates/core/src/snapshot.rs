@@ -1,0 +1,120 @@
+//! What the workers see: one immutable whole that is swapped when the configuration, a weight or a server's state
+//! changes; and the vocabulary in which such changes are asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use evenkeel_config::{Action, Config};
+use evenkeel_types::{BackendId, PoolName, Time};
+
+use crate::balance::Members;
+use crate::health::{Administrative, State};
+use crate::route::RouteTable;
+use crate::sticky::{Affinity, Cookie};
+
+/// Configuration and server states at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Grows with each snapshot.
+    pub generation: u64,
+    /// The configuration that it was made from.
+    pub config: Arc<Config>,
+    /// Its routes.
+    pub routes: Arc<RouteTable>,
+    /// Its pools, in the order of `config.pools`.
+    pub pools: Vec<Pool>,
+    /// For each route the pools that its action names, as positions in `pools`.
+    targets: Arc<[Box<[usize]>]>,
+}
+
+/// One pool at one moment. What lives longer than a snapshot is shared.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Its servers, ready to be chosen from.
+    pub members: Arc<Members>,
+    /// The state of each server, in the order of the configuration.
+    pub states: Arc<[ServerState]>,
+    /// For `sticky = { cookie }`: the values that name the servers.
+    pub cookie: Option<Arc<Cookie>>,
+    /// For `sticky = { header }` and `{ app_cookie }`: which keys belong elsewhere than their hash says.
+    pub affinity: Option<Arc<Mutex<Affinity>>>,
+}
+
+/// What is known of a server, for people.
+#[derive(Debug, Clone)]
+pub struct ServerState {
+    /// Its state.
+    pub state: State,
+    /// Why it is in it.
+    pub reason: String,
+    /// Since when.
+    pub since: Time,
+    /// The weight it has now, which the operator may have changed.
+    pub weight: u32,
+}
+
+impl Snapshot {
+    /// A snapshot of `config`, whose pools are given in its order.
+    pub fn new(generation: u64, config: Arc<Config>, routes: Arc<RouteTable>, pools: Vec<Pool>) -> Self {
+        debug_assert_eq!(config.pools.len(), pools.len());
+        let position: HashMap<&PoolName, usize> =
+            config.pools.iter().enumerate().map(|(i, pool)| (&pool.name, i)).collect();
+        // Validation has made sure that every pool that is named exists.
+        let find = |name: &PoolName| position.get(name).copied();
+        let targets = routes
+            .routes()
+            .iter()
+            .map(|route| match &route.action {
+                Action::Pool(name) => find(name).into_iter().collect(),
+                Action::Split(split) => split.iter().filter_map(|(name, _)| find(name)).collect(),
+                Action::Redirect(_) | Action::Respond(_) => Box::default(),
+            })
+            .collect();
+        Self { generation, config, routes, pools, targets }
+    }
+
+    /// The pools of a route's action, as positions in [`Self::pools`]: one for `pool`, one a share for `split`.
+    pub fn targets(&self, route: usize) -> &[usize] {
+        &self.targets[route]
+    }
+
+    /// The pool that a route sends a request to, given a random number; `None` if it answers by itself.
+    pub fn pool_of(&self, route: usize, roll: u64) -> Option<usize> {
+        match &self.routes.route(route).action {
+            Action::Split(split) => self.targets(route).get(crate::route::choose(split, roll)).copied(),
+            _ => self.targets(route).first().copied(),
+        }
+    }
+
+    /// True when every pool has a server that takes requests.
+    pub fn is_ready(&self) -> bool {
+        self.pools.iter().all(|pool| pool.members.usable_count() > 0)
+    }
+}
+
+/// What an operator, or a program on the operator's behalf, asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Reads the configuration again and makes it true.
+    Reload,
+    /// Changes one server until the next command that names it; a reload keeps it.
+    Server {
+        /// The server's pool.
+        pool: PoolName,
+        /// The server.
+        id: BackendId,
+        /// Drain it, or take it back.
+        administrative: Option<Administrative>,
+        /// Gives it another weight.
+        weight: Option<u32>,
+    },
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandError {
+    /// There is no such pool or server.
+    NotFound(String),
+    /// The new configuration is wrong, or cannot take effect; the old one stays.
+    Refused(String),
+}

@@ -1,0 +1,7 @@
+//! Session affinity: the balancer's own cookies, reading those of applications, and a table of who went where.
+
+mod affinity;
+mod cookie;
+
+pub use affinity::Affinity;
+pub use cookie::{Cookie, cookie, set_cookie_value};

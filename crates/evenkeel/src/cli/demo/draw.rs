@@ -1,0 +1,226 @@
+//! The picture: a pure function from [`Figures`] to what stands on the screen.
+
+use std::time::Duration;
+
+use evenkeel_core::health::State;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Paragraph, Sparkline};
+
+use super::figures::{Event, Figures, Latency, SHARE_SECONDS, ServerFigures};
+
+/// Lines of the curve.
+const CURVE: u16 = 3;
+/// Columns of a bar.
+const BAR: usize = 20;
+/// Where the name of a section begins, and all text.
+const INDENT: &str = "  ";
+
+/// Draws everything. A terminal that is too low loses events first.
+pub fn draw(frame: &mut Frame<'_>, figures: &Figures) {
+    let servers = u16::try_from(figures.servers.len()).unwrap_or(u16::MAX).saturating_mul(2);
+    let [header, totals, table, events, keys] = Layout::vertical([
+        Constraint::Length(5),
+        Constraint::Length(3 + CURVE),
+        Constraint::Length(servers.saturating_add(3)),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    draw_header(frame, header, figures);
+    draw_totals(frame, totals, figures);
+    draw_servers(frame, table, figures);
+    draw_events(frame, events, figures);
+    let names = figures.servers.iter().enumerate();
+    let mut spans = vec![Span::raw(INDENT)];
+    for (position, server) in names {
+        let what = if server.running { "stop" } else { "start" };
+        spans
+            .extend([(position + 1).to_string().bold().cyan(), format!(" {what} {}   ", server.name).into()]);
+    }
+    spans.extend(["q".bold().cyan(), " quit".into()]);
+    frame.render_widget(Line::from(spans), keys);
+}
+
+/// A duration in three digits or so; a dash when there is nothing to tell.
+pub fn show_duration(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1e3;
+    match ms {
+        0.0 => "-".into(),
+        _ if ms < 9.95 => format!("{ms:.1} ms"),
+        _ if ms < 999.5 => format!("{ms:.0} ms"),
+        _ => format!("{:.1} s", ms / 1e3),
+    }
+}
+
+/// A number with its thousands apart.
+pub fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// Minutes and seconds.
+pub fn show_clock(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn draw_header(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+    let clock = match figures.left {
+        Some(left) => {
+            format!("{} of {}", show_clock(figures.elapsed), show_clock(figures.elapsed + left))
+        }
+        None => show_clock(figures.elapsed),
+    };
+    let try_it = Line::from(vec![dim("try it   "), format!("curl {}", figures.url).bold()]);
+    let admin = match &figures.admin {
+        Some(url) => vec![
+            dim("look at  "),
+            format!("{url}/status").bold(),
+            "  ".into(),
+            format!("{url}/metrics").bold(),
+        ],
+        None => vec![dim("look at  "), "no admin API".into()],
+    };
+    let lines = vec![
+        Line::from(vec![
+            "Evenkeel".bold().cyan(),
+            " balances three sample servers under live traffic".into(),
+        ]),
+        Line::default(),
+        try_it,
+        Line::from(admin),
+    ];
+    frame.render_widget(Paragraph::new(indented(lines)), area);
+    frame.render_widget(
+        Line::from(format!("{clock}{INDENT}")).right_aligned(),
+        Rect { height: area.height.min(1), ..area },
+    );
+}
+
+fn draw_totals(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+    let inside = section(frame, area, "what the clients see");
+    let [line, _, curve] =
+        Layout::vertical([Constraint::Length(1), Constraint::Max(1), Constraint::Length(CURVE)])
+            .areas(inside);
+    let failed = show_count(figures.failed);
+    let failed = if figures.failed == 0 { failed.bold().green() } else { failed.bold().red() };
+    let mut spans = vec![
+        show_count(figures.requests).bold(),
+        " requests   ".into(),
+        failed,
+        " failed   ".into(),
+        show_count(figures.rates.last().copied().unwrap_or_default()).bold(),
+        " a second   ".into(),
+    ];
+    for (name, duration) in quantiles(&figures.latency) {
+        spans.extend([dim(name), " ".into(), show_duration(duration).bold(), "   ".into()]);
+    }
+    frame.render_widget(Paragraph::new(indented(vec![Line::from(spans)])), line);
+    let indent = INDENT.len() as u16;
+    let curve = Rect { x: curve.x + indent, width: curve.width.saturating_sub(2 * indent), ..curve };
+    let shown = figures.rates.len().saturating_sub(curve.width.into());
+    frame.render_widget(Sparkline::default().data(&figures.rates[shown..]).style(Color::Cyan), curve);
+}
+
+fn draw_servers(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+    let inside = section(frame, area, "what the balancer does");
+    let title = format!(
+        "   {:<6} {:<10} {:>9}   {:<width$} {:>4} {:>8} {:>8} {:>8}",
+        "server",
+        "state",
+        "requests",
+        format!("share of the last {SHARE_SECONDS} s"),
+        "open",
+        "p50",
+        "p95",
+        "p99",
+        width = BAR + 5,
+    );
+    let mut lines = vec![Line::from(dim(title))];
+    for (position, server) in figures.servers.iter().enumerate() {
+        lines.push(server_line(position, server));
+        let running = if server.running { "" } else { "process stopped; " };
+        lines.push(Line::from(dim(format!("   {}  {running}{}", server.address, server.reason))));
+    }
+    frame.render_widget(Paragraph::new(indented(lines)), inside);
+}
+
+fn server_line(position: usize, server: &ServerFigures) -> Line<'static> {
+    let colour = colour(server.state);
+    let filled = ((server.share_now * BAR as f64).round() as usize).min(BAR);
+    let mut spans = vec![
+        format!("{}  ", position + 1).bold().cyan(),
+        format!("{:<6} ", server.name).bold(),
+        Span::styled(format!("● {:<8} ", server.state.as_str()), colour),
+        format!("{:>9}   ", show_count(server.requests)).into(),
+        Span::styled("█".repeat(filled), colour),
+        dim("·".repeat(BAR - filled)),
+        format!("{:>3.0} % {:>4}", server.share_now * 100.0, server.in_flight).into(),
+    ];
+    for (_, duration) in quantiles(&server.latency) {
+        spans.push(format!(" {:>8}", show_duration(duration)).into());
+    }
+    Line::from(spans)
+}
+
+fn draw_events(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+    let inside = section(frame, area, "what happened");
+    if figures.events.is_empty() {
+        let hint = "Press 2: server two stops, and no request fails.";
+        return frame.render_widget(Paragraph::new(indented(vec![Line::from(dim(hint))])), inside);
+    }
+    let newest_first = figures.events.iter().rev().take(inside.height.into());
+    frame.render_widget(Paragraph::new(indented(newest_first.map(event_line).collect())), inside);
+}
+
+fn event_line(event: &Event) -> Line<'static> {
+    let at = show_clock(event.at);
+    Line::from(vec![
+        dim(format!("{at:>5}  ")),
+        format!("{:<6} ", event.server).bold(),
+        event.what.clone().into(),
+    ])
+}
+
+/// A rule with a name in it; what is below it is returned.
+fn section(frame: &mut Frame<'_>, area: Rect, name: &str) -> Rect {
+    let title = Span::styled(format!(" {name} "), Style::new().remove_modifier(Modifier::DIM));
+    let block = Block::new().borders(Borders::TOP).border_style(Modifier::DIM).title(title);
+    let inside = block.inner(area);
+    frame.render_widget(block, area);
+    inside
+}
+
+fn quantiles(latency: &Latency) -> [(&'static str, Duration); 3] {
+    [("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99)]
+}
+
+/// The terminal's own colours, so that they suit its background.
+fn colour(state: State) -> Color {
+    match state {
+        State::Up => Color::Green,
+        State::Starting | State::Draining => Color::Yellow,
+        State::Down | State::Ejected => Color::Red,
+    }
+}
+
+fn dim<'a>(text: impl Into<std::borrow::Cow<'a, str>>) -> Span<'a> {
+    Span::styled(text, Modifier::DIM)
+}
+
+fn indented(mut lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+    for line in &mut lines {
+        line.spans.insert(0, Span::raw(INDENT));
+    }
+    lines
+}

@@ -1,0 +1,242 @@
+//! The demo's own clients: a handful of keep-alive connections whose gentle load makes the figures move.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::figures::Latency;
+
+/// Keep-alive connections. Enough that the slow server's answers do not hold up the others.
+const CLIENTS: usize = 24;
+/// Requests a second in the middle of the wave.
+const RATE: f64 = 150.0;
+/// How far the wave goes up and down.
+const RATE_SWING: f64 = 50.0;
+/// From one crest of the wave to the next.
+const WAVE: Duration = Duration::from_secs(20);
+/// What a client waits for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a whole response; the sample servers need a hundredth.
+const RESPONSE_MAX: usize = 16 << 10;
+/// Fields of a response.
+const FIELDS_MAX: usize = 64;
+
+/// What the clients have seen so far.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    /// Answers and failures.
+    pub requests: u64,
+    /// Whatever was not a complete 200.
+    pub failed: u64,
+    /// The same, by what was wrong.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Microseconds, of the requests that did not fail.
+    took_us: Histogram<u64>,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The balancer took no connection.
+    Connect,
+    /// The connection broke before the answer was complete.
+    Broken,
+    /// What came was not HTTP, or too long.
+    Malformed,
+    /// Nothing came within 5 s.
+    Timeout,
+    /// Another status than 200.
+    Status(u16),
+}
+
+/// Clients that run until they are stopped.
+#[derive(Debug)]
+pub struct Traffic {
+    tally: Arc<Mutex<Tally>>,
+    stop: watch::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Traffic {
+    /// Sends requests to `target` from now on.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(target: SocketAddr) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let tally = Arc::new(Mutex::new(Tally::new()));
+        let (stop, stopped) = watch::channel(());
+        let counted = Arc::clone(&tally);
+        let thread = std::thread::Builder::new().name("traffic".into()).spawn(move || {
+            runtime.block_on(async {
+                let mut clients = tokio::task::JoinSet::new();
+                for _ in 0..CLIENTS {
+                    clients.spawn(client(target, Arc::clone(&counted), stopped.clone()));
+                }
+                clients.join_all().await;
+            });
+        })?;
+        Ok(Self { tally, stop, thread })
+    }
+
+    /// What was seen so far.
+    pub fn tally(&self) -> Tally {
+        lock(&self.tally).clone()
+    }
+
+    /// Lets the requests in flight finish and sends no other.
+    pub fn stop(self) -> Tally {
+        drop(self.stop);
+        let _ = self.thread.join();
+        lock(&self.tally).clone()
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        // Two digits are what the screen shows.
+        let mut took_us = Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are allowed"));
+        took_us.auto(true);
+        Self { requests: 0, failed: 0, faults: BTreeMap::new(), took_us }
+    }
+
+    /// Quantiles of the time that the clients waited.
+    pub fn latency(&self) -> Latency {
+        let at = |q| Duration::from_micros(self.took_us.value_at_quantile(q));
+        if self.took_us.is_empty() {
+            Latency::default()
+        } else {
+            Latency { p50: at(0.50), p95: at(0.95), p99: at(0.99) }
+        }
+    }
+
+    fn count(&mut self, result: Result<Duration, Fault>) {
+        self.requests += 1;
+        match result {
+            Ok(took) => self.took_us.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+            Err(fault) => {
+                self.failed += 1;
+                *self.faults.entry(fault).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("the balancer took no connection"),
+            Self::Broken => f.write_str("the connection broke before the answer was complete"),
+            Self::Malformed => f.write_str("the answer was not proper HTTP"),
+            Self::Timeout => write!(f, "no answer within {} s", ANSWER_MAX.as_secs()),
+            Self::Status(status) => write!(f, "status {status}"),
+        }
+    }
+}
+
+async fn client(target: SocketAddr, tally: Arc<Mutex<Tally>>, mut stopped: watch::Receiver<()>) {
+    let began = Instant::now();
+    let mut connection = None;
+    let mut next = began + pause(Duration::ZERO).mul_f64(fastrand::f64());
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => return,
+            () = sleep_until(next) => {}
+        }
+        let sent = Instant::now();
+        let answered = timeout(ANSWER_MAX, request(&mut connection, target)).await;
+        let result = answered.unwrap_or(Err(Fault::Timeout)).map(|()| sent.elapsed());
+        lock(&tally).count(result);
+        // From the time that was planned, so that slow answers do not slow the traffic down; but what was missed
+        // in a standstill is not made up for in a burst.
+        next = (next + pause(began.elapsed()).mul_f64(0.5 + fastrand::f64())).max(Instant::now());
+    }
+}
+
+/// Between two requests of a client, when the traffic is this old.
+fn pause(age: Duration) -> Duration {
+    let rate = RATE + RATE_SWING * (TAU * age.as_secs_f64() / WAVE.as_secs_f64()).sin();
+    Duration::from_secs_f64(CLIENTS as f64 / rate)
+}
+
+/// Sends one request; a connection that may carry another one is put back.
+async fn request(connection: &mut Option<TcpStream>, target: SocketAddr) -> Result<(), Fault> {
+    let (mut stream, reused) = match connection.take() {
+        Some(stream) => (stream, true),
+        None => (connect(target).await?, false),
+    };
+    let mut response = Vec::with_capacity(1024);
+    let mut answered = exchange(&mut stream, target, &mut response).await;
+    if reused && response.is_empty() && answered == Err(Fault::Broken) {
+        // The server closed an idle connection just then; a client may repeat a GET (RFC 9110, 9.2.2).
+        stream = connect(target).await?;
+        answered = exchange(&mut stream, target, &mut response).await;
+    }
+    let (status, persists) = answered?;
+    if persists {
+        *connection = Some(stream);
+    }
+    if status == 200 { Ok(()) } else { Err(Fault::Status(status)) }
+}
+
+async fn connect(target: SocketAddr) -> Result<TcpStream, Fault> {
+    TcpStream::connect(target).await.map_err(|_| Fault::Connect)
+}
+
+/// Reads one response, and tells its status and whether the connection persists.
+async fn exchange(
+    stream: &mut TcpStream,
+    target: SocketAddr,
+    response: &mut Vec<u8>,
+) -> Result<(u16, bool), Fault> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {target}\r\nUser-Agent: evenkeel-demo\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(|_| Fault::Broken)?;
+    loop {
+        let read = stream.read_buf(response).await.map_err(|_| Fault::Broken)?;
+        if read == 0 {
+            return Err(Fault::Broken);
+        }
+        if let Some(complete) = complete(response)? {
+            return Ok(complete);
+        }
+        if response.len() > RESPONSE_MAX {
+            return Err(Fault::Malformed);
+        }
+    }
+}
+
+/// Status and persistence of a response (RFC 9112, 6 and 9.3), when it is all there. Only `Content-Length` frames
+/// what the sample servers and the balancer's own answers have to say.
+fn complete(response: &[u8]) -> Result<Option<(u16, bool)>, Fault> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut head = httparse::Response::new(&mut fields);
+    let Ok(parsed) = head.parse(response) else { return Err(Fault::Malformed) };
+    let httparse::Status::Complete(head_length) = parsed else { return Ok(None) };
+    let value = |name: &str| {
+        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(field.value).ok()
+    };
+    let body_length: usize =
+        value("content-length").and_then(|text| text.parse().ok()).ok_or(Fault::Malformed)?;
+    if response.len() - head_length < body_length {
+        return Ok(None);
+    }
+    let persists = !value("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
+    Ok(head.code.map(|status| (status, persists)))
+}
+
+/// The figures stay whole whatever thread dies.
+fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}

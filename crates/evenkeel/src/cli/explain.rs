@@ -1,0 +1,212 @@
+//! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use evenkeel_config::{Action, Config, Route};
+use evenkeel_core::balance::Picker;
+use evenkeel_core::choose::choose;
+use evenkeel_core::route::{Trace, Verdict, location, rewrite};
+use evenkeel_core::snapshot::Snapshot;
+use evenkeel_net::Peer;
+use evenkeel_observe::Registry;
+use evenkeel_proxy::h1::head::{HeadLimits, parse_request};
+use evenkeel_proxy::{Origin, Request, admit};
+use evenkeel_types::Time;
+use serde_json::{Value, json};
+
+use super::{Source, fail};
+use crate::fleet::Fleet;
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    #[command(flatten)]
+    source: Source,
+    /// The method, as in GET
+    method: String,
+    /// The URL, as in https://shop.example.com/api/cart
+    url: String,
+    /// A header of the request, as in 'x-canary: 1'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// The client's address
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    client: IpAddr,
+    /// The listener that the request comes by; the first one if left out
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Explain) -> ExitCode {
+    let config = match args.source.load() {
+        Ok(parsed) => parsed.config,
+        Err(code) => return code,
+    };
+    match explain(args, config) {
+        Ok(answer) if args.json => super::print(&format!("{answer:#}\n")),
+        Ok(answer) => super::print(&text(&answer)),
+        Err(error) => fail(&error),
+    }
+}
+
+fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
+    // Nothing is known here of which servers are up: all of them count as such.
+    config.pools.iter_mut().for_each(|pool| pool.health = None);
+    let listener = match &args.listener {
+        None => 0,
+        Some(name) => config
+            .listeners
+            .iter()
+            .position(|listener| listener.name.as_str() == name)
+            .ok_or_else(|| format!("there is no listener {name}"))?,
+    };
+    let limits = HeadLimits::from(&config.limits);
+    let mut fleet = Fleet::new(config, Registry::new(1), Time::ZERO)?;
+    let snapshot = Arc::new(fleet.snapshot());
+
+    let head = head(args)?;
+    let mut fields = Vec::new();
+    let parsed = parse_request(head.as_bytes(), limits, &mut fields)
+        .map_err(|error| format!("the request would be refused: {error}"))?
+        .ok_or("the request has no end")?;
+    let peer_text = args.client.to_string();
+    let origin = Origin {
+        listener: &snapshot.config.listeners[listener],
+        peer: Peer::Ip(SocketAddr::new(args.client, 0)),
+        peer_text: &peer_text,
+        now: Time::ZERO,
+        fresh_id: "explain",
+    };
+    match admit(head.as_bytes(), &parsed, &fields, origin) {
+        Ok((request, _)) => Ok(answer(&snapshot, listener, &request)),
+        Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
+    }
+}
+
+/// The request as it would come over the wire.
+fn head(args: &Explain) -> Result<String, String> {
+    let rest = match args.url.split_once("://") {
+        Some(("http" | "https", rest)) => rest,
+        Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
+        None => args.url.as_str(),
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let mut head = format!("{} {slash}{path} HTTP/1.1\r\n", args.method);
+    let names_host = |header: &String| header.to_ascii_lowercase().starts_with("host:");
+    if !args.headers.iter().any(names_host) {
+        head.push_str(&format!("host: {host}\r\n"));
+    }
+    for header in &args.headers {
+        if !header.contains(':') || header.contains(['\r', '\n']) {
+            return Err(format!("`{header}` is no header: it takes the form 'name: value'"));
+        }
+        head.push_str(&format!("{header}\r\n"));
+    }
+    head.push_str("\r\n");
+    Ok(head)
+}
+
+fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value {
+    let trace = snapshot.routes.trace(listener, request);
+    let considered = considered(snapshot, &trace);
+    let mut answer = json!({
+        "listener": snapshot.config.listeners[listener].name.as_str(),
+        "path": request.path,
+        "considered": considered,
+    });
+    let Some(winner) = trace.winner else {
+        answer["status"] = json!(404);
+        answer["reason"] = json!("no route for this request");
+        return answer;
+    };
+    let route = snapshot.routes.route(winner);
+    answer["route"] = json!(route.name.as_str());
+    match &route.action {
+        Action::Respond(respond) => answer["status"] = json!(respond.status),
+        Action::Redirect(redirect) => {
+            let to = location(redirect, request.scheme, request.authority, &request.path, request.query);
+            answer["status"] = json!(redirect.status);
+            answer["location"] = json!(to);
+        }
+        Action::Pool(_) | Action::Split(_) => forwarded(&mut answer, snapshot, winner, route, request),
+    }
+    answer
+}
+
+fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
+    let verdict = |verdict| match verdict {
+        Verdict::Won => "won",
+        Verdict::LessSpecific => "less specific",
+        Verdict::Refused => "refused",
+    };
+    let row = |considered: &evenkeel_core::route::Considered| {
+        json!({
+            "route": snapshot.routes.route(considered.route).name.as_str(),
+            "verdict": verdict(considered.verdict),
+            "reason": considered.reason,
+        })
+    };
+    trace.considered.iter().map(row).collect()
+}
+
+fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &Route, request: &Request<'_>) {
+    let mut rng = fastrand::Rng::new();
+    let Some(pool) = snapshot.pool_of(position, rng.u64(..)) else { return };
+    let config = &snapshot.config.pools[pool];
+    answer["pool"] = json!(config.name.as_str());
+    if let Action::Split(split) = &route.action {
+        let total: u32 = split.iter().map(|(_, weight)| weight).sum();
+        let shares =
+            split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
+        answer["split"] = json!(shares.join(", "));
+    }
+    let target = rewrite(route, &request.path);
+    let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
+    answer["target"] = json!(format!("{target}{query}"));
+    let mut picker = Picker::new(rng.u64(..));
+    let chosen = choose(&snapshot.pools[pool], config, &mut picker, request, &[], Time::ZERO);
+    match chosen {
+        Some(chosen) => {
+            let backend = &config.backends[chosen.server];
+            answer["server"] = json!(backend.id.as_str());
+            answer["address"] = json!(backend.address.to_string());
+            answer["reason"] = json!(chosen.why.to_string());
+        }
+        None => {
+            answer["status"] = json!(503);
+            answer["reason"] = json!(format!("no server of pool {} takes requests", config.name));
+        }
+    }
+}
+
+/// The answer for people, in the order in which a request would meet it.
+fn text(answer: &Value) -> String {
+    let mut text = String::new();
+    let keys = [
+        "listener", "path", "route", "split", "pool", "server", "address", "target", "status", "location",
+        "reason",
+    ];
+    for key in keys {
+        match &answer[key] {
+            Value::Null => {}
+            Value::String(value) => text.push_str(&format!("{key:<10}{value}\n")),
+            value => text.push_str(&format!("{key:<10}{value}\n")),
+        }
+    }
+    let considered = answer["considered"].as_array().map_or(&[][..], Vec::as_slice);
+    if !considered.is_empty() {
+        text.push_str("\nroutes considered, the most specific first:\n");
+    }
+    for row in considered {
+        let cell = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        text.push_str(&format!("  {:<28} {:<14} {}\n", cell("route"), cell("verdict"), cell("reason")));
+    }
+    text
+}

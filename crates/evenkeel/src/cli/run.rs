@@ -1,0 +1,160 @@
+//! `evenkeel run`: the balancer itself, from its start to its last connection.
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use evenkeel_config::Config;
+use evenkeel_core::snapshot::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{DONE, WRONG, complain, fail};
+use crate::wire::System;
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file
+    #[arg(short, long = "config", value_name = "FILE", conflicts_with_all = ["listen", "backend"], required_unless_present = "backend")]
+    config: Option<PathBuf>,
+    /// Where to listen: PORT, :PORT, HOST:PORT, [v6]:PORT or unix:/path; may be repeated
+    #[arg(short, long, value_name = "ADDRESS", requires = "backend", default_value = "8080")]
+    listen: Vec<String>,
+    /// A server to send requests to, in the same forms; may be repeated
+    #[arg(short, long, value_name = "ADDRESS")]
+    backend: Vec<String>,
+}
+
+pub fn run(args: Run) -> ExitCode {
+    start_log();
+    let config = match args.load() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    raise_descriptor_limit();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    // Before the start: a signal that comes meanwhile must not kill the process.
+    let signals = runtime.block_on(async { Signals::install() });
+    let mut signals = match signals {
+        Ok(signals) => signals,
+        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
+    };
+    let grace = config.server.grace;
+    let system = match System::start(config, args.config) {
+        Ok(system) => system,
+        Err(error) => return fail(&error.to_string()),
+    };
+    runtime.block_on(signals.obey(&system));
+    leave(&runtime, signals, system, grace)
+}
+
+impl Run {
+    fn load(&self) -> Result<Config, ExitCode> {
+        let parsed = match &self.config {
+            Some(path) => evenkeel_config::load(path).map(|parsed| {
+                complain(&parsed.warnings);
+                parsed.config
+            }),
+            None => evenkeel_config::simple(&self.listen, &self.backend),
+        };
+        parsed.map_err(|diagnostics| {
+            complain(&diagnostics);
+            WRONG.into()
+        })
+    }
+}
+
+/// Waits for what is in flight. A second signal ends it at once.
+fn leave(
+    runtime: &tokio::runtime::Runtime,
+    mut signals: Signals,
+    system: System,
+    grace: Duration,
+) -> ExitCode {
+    tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing what is in flight");
+    let (done_sender, done) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        system.leave(grace);
+        // The other end is gone only when a second signal has ended the process.
+        let _ = done_sender.send(());
+    });
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            _ = done => true,
+            () = signals.leave() => false,
+        }
+    });
+    if ended {
+        tracing::info!("left");
+        return DONE.into();
+    }
+    tracing::warn!("left at once, at a second signal");
+    WRONG.into()
+}
+
+/// The signals that mean something.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn leave(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Does what signals ask for, until one asks to leave: SIGHUP reloads the configuration, SIGUSR1 opens the
+    /// access log anew.
+    async fn obey(&mut self, system: &System) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                // What came of it stands in the log.
+                _ = self.hangup.recv() => drop(system.command(Command::Reload).await),
+                _ = self.user1.recv() => system.reopen_log(),
+            }
+        }
+    }
+}
+
+/// Messages go to stderr; `EVENKEEL_LOG` sets the level (`error`, `warn`, `info`, `debug`, `trace`).
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("EVENKEEL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .with_env_filter(filter)
+        .init();
+}
+
+/// Each connection takes a descriptor, two when it is forwarded: takes as many as the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}

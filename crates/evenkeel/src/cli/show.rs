@@ -1,0 +1,20 @@
+//! `evenkeel show`: the configuration as it will be used.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Source;
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    source: Source,
+}
+
+pub fn run(args: &Show) -> ExitCode {
+    match args.source.load() {
+        Ok(parsed) => super::print(&parsed.config.to_toml()),
+        Err(code) => code,
+    }
+}

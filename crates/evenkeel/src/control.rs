@@ -1,0 +1,290 @@
+//! The control side: one thread that probes, judges, takes commands and publishes what follows from them.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use evenkeel_admin::Request;
+use evenkeel_config::Config;
+use evenkeel_core::health::ProbeFailure;
+use evenkeel_core::snapshot::{Command, CommandError};
+use evenkeel_net::Socket;
+use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
+use evenkeel_proxy::{Event, Shared, probe};
+use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::fleet::Fleet;
+
+/// Results of probes that wait to be judged.
+const PROBES_MAX: usize = 1024;
+
+/// An address that the workers accept on.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The listener.
+    pub listener: ListenerName,
+    /// The address as configured.
+    pub configured: Address,
+    /// The address as it is.
+    pub bound: Address,
+}
+
+/// What the control thread works with.
+pub struct Control {
+    /// The servers and what is known of them.
+    pub fleet: Fleet,
+    /// The workers.
+    pub shared: Arc<Shared>,
+    /// Metrics.
+    pub registry: Arc<Registry>,
+    /// Where the configuration came from; `None` if from the command line.
+    pub source: Option<PathBuf>,
+    /// What is listened on.
+    pub bound: Vec<Bound>,
+    /// The same, for others to read.
+    pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
+    /// How many workers there are.
+    pub workers: usize,
+}
+
+struct Probed {
+    pool: PoolName,
+    id: BackendId,
+    result: Result<(), ProbeFailure>,
+}
+
+/// The probes under way or planned, one a server.
+type Probes = HashMap<(PoolName, BackendId), AbortHandle>;
+
+impl Control {
+    /// Runs until `commands` is closed.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, mut commands: mpsc::Receiver<Request>) {
+        let (probed, mut results) = mpsc::channel(PROBES_MAX);
+        let mut probes = Probes::new();
+        let mut rng = fastrand::Rng::new();
+        self.plan_probes(&mut probes, &probed, &mut rng);
+        loop {
+            let due =
+                self.fleet.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
+            tokio::select! {
+                Some(Probed { pool, id, result }) = results.recv() => {
+                    self.count_probe(&pool, &id, &result);
+                    if self.fleet.probed(&pool, &id, result, self.now()) {
+                        self.publish();
+                    }
+                    self.plan_probe(&mut probes, &probed, &mut rng, &pool, &id);
+                }
+                Some(Event::Failure { pool, id, failure }) = events.recv() => {
+                    if self.fleet.failed(&pool, &id, failure, self.now()) {
+                        self.publish();
+                    }
+                }
+                () = sleep_until(due) => {
+                    if self.fleet.poll(self.now()) {
+                        self.publish();
+                    }
+                }
+                request = commands.recv() => {
+                    let Some(Request { command, answer }) = request else { break };
+                    let done = self.carry_out(command);
+                    self.plan_probes(&mut probes, &probed, &mut rng);
+                    // Whoever asked may have gone; the command is carried out all the same.
+                    let _ = answer.send(done);
+                }
+            }
+        }
+        probes.into_values().for_each(|task| task.abort());
+    }
+
+    fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+
+    fn publish(&mut self) {
+        self.shared.publish(Arc::new(self.fleet.snapshot()));
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Reload => {
+                let done = self.reload();
+                self.registry.reloaded(if done.is_ok() {
+                    ReloadResult::Success
+                } else {
+                    ReloadResult::Failure
+                });
+                match &done {
+                    Ok(()) => tracing::info!("configuration reloaded"),
+                    Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error}"),
+                }
+                done.map_err(CommandError::Refused)
+            }
+            Command::Server { pool, id, administrative, weight } => {
+                self.fleet.administer(&pool, &id, administrative, weight, self.now())?;
+                self.publish();
+                Ok(())
+            }
+        }
+    }
+
+    fn reload(&mut self) -> Result<(), String> {
+        let source = self.source.as_deref().ok_or("there is no configuration file to read again")?;
+        let config = load(source)?;
+        let (added, sockets) = self.bind_added(&config)?;
+        warn_of_unchangeable(self.fleet.config(), &config);
+        self.fleet.reconfigure(config, self.now())?;
+        // The workers must know a listener before its first connection comes.
+        self.publish();
+        for (bound, sockets) in added.iter().zip(sockets) {
+            tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
+            self.shared.listen(&bound.listener, &bound.bound, sockets);
+        }
+        self.close_removed();
+        self.bound.extend(added);
+        let listening = self.bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
+        self.listening.store(Arc::new(listening));
+        Ok(())
+    }
+
+    /// Binds what is new in a configuration.
+    fn bind_added(&self, config: &Config) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), String> {
+        let mut added = (Vec::new(), Vec::new());
+        for listener in &config.listeners {
+            for address in &listener.bind {
+                if self.bound.iter().any(|bound| bound.configured == *address) {
+                    continue;
+                }
+                let (bound, sockets) =
+                    evenkeel_net::bind(address, self.workers).map_err(|e| e.to_string())?;
+                added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
+                added.1.push(sockets);
+            }
+        }
+        Ok(added)
+    }
+
+    /// Lets go of what the configuration no longer has, and renames what now belongs to another listener.
+    fn close_removed(&mut self) {
+        let config = Arc::clone(self.fleet.config());
+        let shared = &self.shared;
+        self.bound.retain_mut(|bound| {
+            let owner = config.listeners.iter().find(|listener| listener.bind.contains(&bound.configured));
+            match owner {
+                None => {
+                    tracing::info!(listener = %bound.listener, "no longer listening on {}", bound.bound);
+                    shared.close(&bound.bound);
+                    return false;
+                }
+                Some(owner) if owner.name != bound.listener => {
+                    shared.rename(&bound.bound, &owner.name);
+                    bound.listener = owner.name.clone();
+                }
+                Some(_) => {}
+            }
+            true
+        });
+    }
+
+    /// Plans probes of servers that have none yet, and ends those of servers that are gone.
+    fn plan_probes(&self, probes: &mut Probes, probed: &mpsc::Sender<Probed>, rng: &mut fastrand::Rng) {
+        let config = self.fleet.config();
+        let wanted = |pool: &PoolName, id: &BackendId| {
+            config
+                .pools
+                .iter()
+                .any(|p| p.name == *pool && p.health.is_some() && p.backends.iter().any(|b| b.id == *id))
+        };
+        probes.retain(|(pool, id), task| {
+            let keep = wanted(pool, id);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for pool in &config.pools {
+            for backend in &pool.backends {
+                if !probes.contains_key(&(pool.name.clone(), backend.id.clone())) {
+                    self.plan_probe(probes, probed, rng, &pool.name, &backend.id);
+                }
+            }
+        }
+    }
+
+    /// Plans the next probe of a server, with what the configuration now says of it.
+    fn plan_probe(
+        &self,
+        probes: &mut Probes,
+        probed: &mpsc::Sender<Probed>,
+        rng: &mut fastrand::Rng,
+        pool: &PoolName,
+        id: &BackendId,
+    ) {
+        let config = self.fleet.config().pools.iter().find(|p| p.name == *pool);
+        let Some((settings, backend)) = config.and_then(|config| {
+            Some((config.health.clone()?, config.backends.iter().find(|b| b.id == *id)?.clone()))
+        }) else {
+            probes.remove(&(pool.clone(), id.clone()));
+            return;
+        };
+        let Some(at) = self.fleet.next_probe(pool, id, self.now(), rng) else { return };
+        let at = tokio::time::Instant::from_std(self.shared.clock.instant(at));
+        let key = (pool.clone(), id.clone());
+        let (pool, id, probed) = (pool.clone(), id.clone(), probed.clone());
+        let task = tokio::task::spawn_local(async move {
+            tokio::time::sleep_until(at).await;
+            let result = probe(&backend.address, &settings.probe, settings.timeout).await;
+            // Nobody listens any more when the process leaves.
+            let _ = probed.send(Probed { pool, id, result }).await;
+        });
+        probes.insert(key, task.abort_handle());
+    }
+
+    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<(), ProbeFailure>) {
+        self.registry.backend(pool, id).probed(match result {
+            Ok(()) => ProbeResult::Success,
+            Err(ProbeFailure::Refused) => ProbeResult::Refused,
+            Err(ProbeFailure::Timeout) => ProbeResult::Timeout,
+            Err(ProbeFailure::Reset) => ProbeResult::Reset,
+            Err(ProbeFailure::Status(_)) => ProbeResult::Status,
+            Err(ProbeFailure::Malformed) => ProbeResult::Malformed,
+            Err(ProbeFailure::Io(_) | ProbeFailure::Resolve(_)) => ProbeResult::Io,
+        });
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due + Duration::from_millis(1)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads a configuration, and says what is suspicious in it.
+///
+/// # Errors
+/// All that is wrong with it, for people.
+pub fn load(source: &Path) -> Result<Config, String> {
+    let colour = io::IsTerminal::is_terminal(&io::stderr());
+    let parsed = evenkeel_config::load(source).map_err(|diagnostics| diagnostics.render(colour))?;
+    if !parsed.warnings.is_empty() {
+        eprintln!("{}", parsed.warnings.render(colour));
+    }
+    Ok(parsed.config)
+}
+
+/// Says what a reload cannot change.
+fn warn_of_unchangeable(old: &Config, new: &Config) {
+    let changes = [
+        ("server.workers", old.server.workers != new.server.workers),
+        ("admin", old.admin.bind != new.admin.bind || old.admin.token_file != new.admin.token_file),
+        ("log", old.log.access != new.log.access || old.log.format != new.log.format),
+    ];
+    for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
+        tracing::warn!("a reload does not change [{key}]: restart to make it true");
+    }
+}

@@ -1,0 +1,307 @@
+//! What lives on beside the configuration, under stable ids: each server's health, load and weight, each pool's
+//! affinity. From both together come the snapshots that the workers see.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use evenkeel_config::{Config, Pool as PoolConfig, Sticky};
+use evenkeel_core::balance::{Load, Members, Server};
+use evenkeel_core::health::{Administrative, Event, Failure, Notice, PoolHealth, ProbeFailure};
+use evenkeel_core::route::RouteTable;
+use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
+use evenkeel_core::sticky::{Affinity, Cookie};
+use evenkeel_observe::Registry;
+use evenkeel_types::{BackendId, PoolName, Time};
+
+/// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
+const AFFINITY_MAX: usize = 100_000;
+
+/// Keys the cookies of balancers that share no secret. Whoever guesses a server's address can then check the guess.
+const SECRET_DEFAULT: &[u8] = b"evenkeel";
+
+/// All servers of all pools.
+pub struct Fleet {
+    config: Arc<Config>,
+    routes: Arc<RouteTable>,
+    secret: Vec<u8>,
+    pools: HashMap<PoolName, PoolState>,
+    generation: u64,
+    registry: Arc<Registry>,
+}
+
+/// What lives on of a pool.
+struct PoolState {
+    health: PoolHealth,
+    loads: HashMap<BackendId, Arc<Load>>,
+    /// Weights that the operator set in place of the configured ones.
+    weights: HashMap<BackendId, u32>,
+    affinity: Arc<Mutex<Affinity>>,
+    cookie: Option<Arc<Cookie>>,
+    members: Arc<Members>,
+}
+
+impl Fleet {
+    /// The servers of a configuration, of which nothing is known yet.
+    ///
+    /// # Errors
+    /// The secret file cannot be read.
+    pub fn new(config: Config, registry: Arc<Registry>, now: Time) -> Result<Self, String> {
+        let secret = secret(&config)?;
+        let mut fleet = Self {
+            routes: Arc::new(RouteTable::new(&config)),
+            config: Arc::new(config),
+            secret,
+            pools: HashMap::new(),
+            generation: 0,
+            registry,
+        };
+        fleet.adopt(now);
+        Ok(fleet)
+    }
+
+    /// Makes another configuration true. What is known of a server that stays is kept.
+    ///
+    /// # Errors
+    /// The secret file cannot be read; nothing has changed then.
+    pub fn reconfigure(&mut self, config: Config, now: Time) -> Result<(), String> {
+        self.secret = secret(&config)?;
+        self.routes = Arc::new(RouteTable::new(&config));
+        self.config = Arc::new(config);
+        self.adopt(now);
+        let config = Arc::clone(&self.config);
+        self.registry.retain(|key| {
+            let pool_is_there = |pool: &PoolName| config.pools.iter().any(|p| p.name == *pool);
+            key.pool.as_ref().is_none_or(pool_is_there)
+        });
+        self.registry.retain_backends(|pool, id| {
+            config.pools.iter().any(|p| p.name == *pool && p.backends.iter().any(|b| b.id == *id))
+        });
+        Ok(())
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// What the workers are to see now.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.generation += 1;
+        let pools = self
+            .config
+            .pools
+            .iter()
+            .filter_map(|pool| Some(self.pools.get(&pool.name)?.view(pool)))
+            .collect();
+        Snapshot::new(self.generation, Arc::clone(&self.config), Arc::clone(&self.routes), pools)
+    }
+
+    /// Takes in the result of a probe; true if the workers must know.
+    pub fn probed(
+        &mut self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: Result<(), ProbeFailure>,
+        now: Time,
+    ) -> bool {
+        self.change(pool, |state| state.health.probed(id, result, now))
+    }
+
+    /// Takes in a failure of live traffic; true if the workers must know.
+    pub fn failed(&mut self, pool: &PoolName, id: &BackendId, failure: Failure, now: Time) -> bool {
+        self.change(pool, |state| state.health.failed(id, failure, now))
+    }
+
+    /// Ends what was only for a time; true if the workers must know.
+    pub fn poll(&mut self, now: Time) -> bool {
+        let names: Vec<PoolName> = self.pools.keys().cloned().collect();
+        // Not `any`: every pool must be polled.
+        names.iter().filter(|pool| self.change(pool, |state| state.health.poll(now))).count() > 0
+    }
+
+    /// When [`poll`](Self::poll) has something to do.
+    pub fn due(&self) -> Option<Time> {
+        self.pools.values().filter_map(|state| state.health.due()).min()
+    }
+
+    /// When a server is to be probed next; `None` if it is not.
+    pub fn next_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        now: Time,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Time> {
+        self.pools.get(pool)?.health.server(id)?.next_probe(now, rng)
+    }
+
+    /// Does what the operator wants of a server.
+    ///
+    /// # Errors
+    /// There is no such server.
+    pub fn administer(
+        &mut self,
+        pool: &PoolName,
+        id: &BackendId,
+        administrative: Option<Administrative>,
+        weight: Option<u32>,
+        now: Time,
+    ) -> Result<(), CommandError> {
+        let state = self.pools.get(pool).filter(|state| state.health.server(id).is_some());
+        if state.is_none() {
+            return Err(CommandError::NotFound(format!("there is no server {id} in a pool {pool}")));
+        }
+        self.change(pool, |state| {
+            let mut notices = Vec::new();
+            if let Some(wanted) = administrative {
+                notices.extend(state.health.administer(id, wanted, now));
+            }
+            if let Some(weight) = weight {
+                tracing::info!(%pool, server = %id, weight, "weight set by the operator");
+                state.weights.insert(id.clone(), weight);
+                notices.extend(state.health.weigh(id, weight, now));
+            }
+            notices
+        });
+        if let Some(state) = self.pools.get_mut(pool) {
+            state.refresh();
+        }
+        Ok(())
+    }
+
+    /// Applies a change to a pool's health and tells the world about it, once.
+    fn change(&mut self, pool: &PoolName, change: impl FnOnce(&mut PoolState) -> Vec<Notice>) -> bool {
+        let Some(state) = self.pools.get_mut(pool) else { return false };
+        let notices = change(state);
+        if notices.is_empty() {
+            return false;
+        }
+        tell(&self.registry, pool, &notices);
+        state.refresh();
+        true
+    }
+
+    /// Brings the pools in line with the configuration.
+    fn adopt(&mut self, now: Time) {
+        let mut before = std::mem::take(&mut self.pools);
+        for pool in &self.config.pools {
+            let state = match before.remove(&pool.name) {
+                None => PoolState::new(pool, &self.secret, now),
+                Some(mut state) => {
+                    let notices = state.reconfigure(pool, &self.secret, now);
+                    tell(&self.registry, &pool.name, &notices);
+                    state
+                }
+            };
+            self.pools.insert(pool.name.clone(), state);
+        }
+    }
+}
+
+impl PoolState {
+    fn new(pool: &PoolConfig, secret: &[u8], now: Time) -> Self {
+        let mut state = Self {
+            health: PoolHealth::new(pool, now),
+            loads: HashMap::new(),
+            weights: HashMap::new(),
+            affinity: Arc::new(Mutex::new(Affinity::new(AFFINITY_MAX))),
+            cookie: None,
+            members: Arc::new(Members::new(&pool.algorithm, Vec::new())),
+        };
+        state.rebuild(pool, secret);
+        state
+    }
+
+    fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
+        let mut notices = self.health.reconfigure(pool, now);
+        self.weights.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
+        for (id, weight) in &self.weights {
+            notices.extend(self.health.weigh(id, *weight, now));
+        }
+        self.loads.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
+        self.rebuild(pool, secret);
+        notices
+    }
+
+    /// Makes members and cookies anew: the servers themselves have changed.
+    fn rebuild(&mut self, pool: &PoolConfig, secret: &[u8]) {
+        let Self { health, loads, weights, .. } = self;
+        let servers = pool.backends.iter().zip(health.servers()).map(|(backend, (_, health))| {
+            let server = Server {
+                id: backend.id.clone(),
+                weight: weights.get(&backend.id).copied().unwrap_or(backend.weight),
+                backup: backend.backup,
+                load: Arc::clone(loads.entry(backend.id.clone()).or_default()),
+            };
+            (server, health.availability())
+        });
+        self.members = Arc::new(Members::new(&pool.algorithm, servers.collect()));
+        self.cookie = matches!(pool.sticky, Some(Sticky::Cookie { .. })).then(|| {
+            let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
+            Arc::new(Cookie::new(secret, &pool.name, &ids))
+        });
+        if matches!(pool.sticky, Some(Sticky::Header(_) | Sticky::AppCookie(_))) {
+            // Makes the hash ring here, before a worker would have to.
+            self.members.owner(0, &[]);
+        }
+    }
+
+    /// Makes members anew: the servers are the same, their weights or health are not.
+    fn refresh(&mut self) {
+        let Self { health, weights, members, .. } = self;
+        *members = Arc::new(members.with(|_, server| {
+            let weight = weights.get(&server.id).copied().unwrap_or(server.weight);
+            let availability = health.server(&server.id).map(|health| health.availability());
+            (weight, availability.unwrap_or(evenkeel_core::balance::Availability::Out))
+        }));
+    }
+
+    fn view(&self, pool: &PoolConfig) -> Pool {
+        let states = self.health.servers().enumerate().map(|(i, (_, health))| ServerState {
+            state: health.state(),
+            reason: health.reason().to_owned(),
+            since: health.since(),
+            weight: self.members.server(i).weight,
+        });
+        let learns = matches!(pool.sticky, Some(Sticky::Header(_) | Sticky::AppCookie(_)));
+        Pool {
+            members: Arc::clone(&self.members),
+            states: states.collect(),
+            cookie: self.cookie.clone(),
+            affinity: learns.then(|| Arc::clone(&self.affinity)),
+        }
+    }
+}
+
+/// Logs and counts changes of state; each comes here once.
+fn tell(registry: &Registry, pool: &PoolName, notices: &[Notice]) {
+    for Notice { server, event } in notices {
+        match event {
+            Event::Transition(change) => {
+                registry.backend(pool, server).transition(change.from.as_str(), change.to.as_str());
+                let (from, to, reason) = (change.from.as_str(), change.to.as_str(), &change.reason);
+                tracing::info!(%pool, %server, from, to, reason, "server state changed");
+            }
+            Event::Kept { reason, .. } => {
+                tracing::warn!(%pool, %server, reason, "server kept although it fails: no other is up");
+            }
+        }
+    }
+}
+
+fn secret(config: &Config) -> Result<Vec<u8>, String> {
+    let Some(path) = &config.server.secret_file else { return Ok(SECRET_DEFAULT.into()) };
+    read_secret(path, "server.secret_file")
+}
+
+/// Reads a file that holds one secret.
+///
+/// # Errors
+/// It cannot be read, or is empty.
+pub fn read_secret(path: &Path, key: &str) -> Result<Vec<u8>, String> {
+    let content =
+        std::fs::read(path).map_err(|error| format!("{key}: cannot read {}: {error}", path.display()))?;
+    let secret = content.trim_ascii();
+    if secret.is_empty() { Err(format!("{key}: {} is empty", path.display())) } else { Ok(secret.into()) }
+}

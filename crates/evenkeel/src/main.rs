@@ -1,0 +1,15 @@
+//! Evenkeel, the traffic tier of a horizontally scaled service.
+
+mod cli;
+mod control;
+mod fleet;
+mod wire;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

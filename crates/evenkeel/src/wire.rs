@@ -1,0 +1,272 @@
+//! The only place where the parts meet: a configuration becomes workers, a control thread and an admin API.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use evenkeel_admin::{Context, Request};
+use evenkeel_config::Config;
+use evenkeel_core::snapshot::{Command, CommandError, Snapshot};
+use evenkeel_net::BindError;
+use evenkeel_observe::{AccessLog, Registry};
+use evenkeel_proxy::{Shared, WorkerHandle};
+use evenkeel_types::{Address, Clock, ListenerName};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::control::{Bound, Control};
+use crate::fleet::{Fleet, read_secret};
+
+/// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
+const EVENTS_MAX: usize = 1024;
+/// Commands that wait for the control thread.
+const COMMANDS_MAX: usize = 64;
+
+/// A running balancer.
+pub struct System {
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
+    leaving: Arc<AtomicBool>,
+    admin: Option<Address>,
+    commands: mpsc::Sender<Request>,
+    workers: Vec<WorkerHandle>,
+    control: JoinHandle<()>,
+    log: AccessLog,
+}
+
+/// Why a balancer cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    Bind(BindError),
+    /// Something else that the configuration names is not there.
+    Other(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::Other(error) => f.write_str(error),
+        }
+    }
+}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+impl From<String> for StartError {
+    fn from(error: String) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl System {
+    /// Starts a balancer. `source` is the file that a reload reads again.
+    ///
+    /// # Errors
+    /// Something that the configuration names cannot be had; nothing keeps running then.
+    pub fn start(config: Config, source: Option<PathBuf>) -> Result<Self, StartError> {
+        let workers = config.server.workers.unwrap_or_else(default_workers);
+        let clock = Clock::start();
+        let registry = Registry::new(workers);
+        let log_config = config.log.clone();
+        let admin = bind_admin(&config)?;
+        let mut bound = Vec::new();
+        let mut sockets = Vec::new();
+        for listener in &config.listeners {
+            for address in &listener.bind {
+                let (real, listening) = evenkeel_net::bind(address, workers)?;
+                bound.push(Bound {
+                    listener: listener.name.clone(),
+                    configured: address.clone(),
+                    bound: real,
+                });
+                sockets.push(listening);
+            }
+        }
+        let mut fleet = Fleet::new(config, Arc::clone(&registry), clock.now())?;
+        let log = AccessLog::start(&log_config, Arc::clone(&registry))
+            .map_err(|error| format!("cannot write the access log: {error}"))?;
+        let (events_sender, events) = mpsc::channel(EVENTS_MAX);
+        let (shared, starts) =
+            Shared::new(workers, fleet.snapshot(), Arc::clone(&registry), clock, events_sender);
+        let handles =
+            starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
+        let handles =
+            handles.collect::<Result<Vec<_>, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
+        for (bound, sockets) in bound.iter().zip(sockets) {
+            tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
+            shared.listen(&bound.listener, &bound.bound, sockets);
+        }
+        let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect::<Vec<_>>();
+        let listening = Arc::new(ArcSwap::from_pointee(listening));
+        let leaving = Arc::new(AtomicBool::new(false));
+        let (commands, requests) = mpsc::channel(COMMANDS_MAX);
+        let control = Control {
+            fleet,
+            shared: Arc::clone(&shared),
+            registry: Arc::clone(&registry),
+            source,
+            bound,
+            listening: Arc::clone(&listening),
+            workers,
+        };
+        let admin_address = admin.as_ref().map(|admin| admin.address.clone());
+        let admin = admin.map(|admin| {
+            let Admin { listener, address, token } = admin;
+            let context = Context {
+                snapshot: Arc::clone(shared.snapshots()),
+                registry: Arc::clone(&registry),
+                clock,
+                commands: commands.clone(),
+                listening: Arc::clone(&listening),
+                leaving: Arc::clone(&leaving),
+                token,
+                bound: address,
+            };
+            (listener, context)
+        });
+        let control = spawn_control(move || run_control(control, events, requests, admin))?;
+        tracing::info!(workers, "ready");
+        Ok(Self {
+            shared,
+            registry,
+            listening,
+            leaving,
+            admin: admin_address,
+            commands,
+            workers: handles,
+            control,
+            log,
+        })
+    }
+
+    /// The addresses that are listened on.
+    pub fn listening(&self) -> Vec<(ListenerName, Address)> {
+        self.listening.load().to_vec()
+    }
+
+    /// The admin address.
+    pub fn admin(&self) -> Option<Address> {
+        self.admin.clone()
+    }
+
+    /// Metrics.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// What is in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot()
+    }
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// It was refused, and nothing has changed.
+    pub async fn command(&self, command: Command) -> Result<(), CommandError> {
+        let gone = |_| CommandError::Refused("the control thread is gone".into());
+        let (answer, done) = oneshot::channel();
+        self.commands.send(Request { command, answer }).await.map_err(|_| gone(()))?;
+        done.await.map_err(|_| gone(()))?
+    }
+
+    /// Opens the access log's file anew, after it was moved away.
+    pub fn reopen_log(&self) {
+        self.log.reopen();
+    }
+
+    /// Says that the process is leaving: from now on it is not ready, accepts nothing, and closes what is idle.
+    pub fn begin_leaving(&self, grace: Duration) {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.shared.leave(grace);
+    }
+
+    /// Leaves: what is in flight has `grace` to finish. Blocks until all is done.
+    pub fn leave(self, grace: Duration) {
+        self.begin_leaving(grace);
+        self.workers.into_iter().for_each(WorkerHandle::join);
+        drop(self.commands);
+        // A control thread that panicked has said so.
+        let _ = self.control.join();
+        self.log.finish();
+    }
+}
+
+/// One thread per core that this process may use.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+struct Admin {
+    listener: evenkeel_admin::Listener,
+    address: Address,
+    token: Option<String>,
+}
+
+/// Binds the admin address. One that nobody asked for may be taken: then there is none.
+fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
+    let Some(address) = &config.admin.bind else { return Ok(None) };
+    let token = match &config.admin.token_file {
+        None => None,
+        Some(path) => Some(
+            String::from_utf8(read_secret(path, "admin.token_file")?)
+                .map_err(|_| format!("admin.token_file: {} is not UTF-8", path.display()))?,
+        ),
+    };
+    let (bound, mut sockets) = match evenkeel_net::bind(address, 1) {
+        Ok(bound) => bound,
+        Err(error) if !config.admin.explicit => {
+            tracing::warn!("no admin API: {error}; name another address in [admin] bind");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(socket) = sockets.pop() else { return Ok(None) };
+    tracing::info!("admin on {bound}");
+    let listener = match bound {
+        Address::Unix(_) => evenkeel_admin::Listener::Unix(socket.into()),
+        _ => evenkeel_admin::Listener::Tcp(TcpListener::from(socket)),
+    };
+    Ok(Some(Admin { listener, address: bound, token }))
+}
+
+fn spawn_control(run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    let thread = std::thread::Builder::new().name("control".into());
+    thread.spawn(run).map_err(|error| format!("cannot start the control thread: {error}"))
+}
+
+fn run_control(
+    control: Control,
+    events: mpsc::Receiver<evenkeel_proxy::Event>,
+    commands: mpsc::Receiver<Request>,
+    admin: Option<(evenkeel_admin::Listener, Context)>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "the control thread cannot start"),
+    };
+    runtime.block_on(async {
+        if let Some((listener, context)) = admin {
+            tokio::task::spawn_local(async move {
+                if let Err(error) = evenkeel_admin::serve(listener, context, std::future::pending()).await {
+                    tracing::error!(%error, "the admin API has failed");
+                }
+            });
+        }
+        control.run(events, commands).await;
+    });
+}

@@ -1,0 +1,9 @@
+//! Sockets: listening, connecting, and byte streams that two halves of one task can share. The only unsafe code.
+
+mod connect;
+mod io;
+mod listen;
+
+pub use connect::connect;
+pub use io::{Io, Peer};
+pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind};

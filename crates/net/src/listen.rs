@@ -1,0 +1,227 @@
+//! Listening sockets: one per worker and address, so that the kernel spreads connections without a shared queue.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use evenkeel_types::Address;
+use socket2::{Domain, SockAddr, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::io::{Io, Peer};
+
+/// Connections that the kernel completes before we accept them; `net.core.somaxconn` caps it.
+const BACKLOG: i32 = 4096;
+
+/// A bound, listening socket that no runtime drives yet; it may go to another thread.
+#[derive(Debug)]
+pub struct Socket {
+    socket: socket2::Socket,
+    unix: bool,
+}
+
+/// A listening socket on the runtime of its worker.
+#[derive(Debug)]
+pub enum Listening {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix stream socket.
+    Unix(UnixListener),
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: Address,
+    /// What the kernel says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, error } = self;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => write!(f, "cannot listen on {address}: another process already does"),
+            io::ErrorKind::PermissionDenied => {
+                write!(
+                    f,
+                    "cannot listen on {address}: not permitted (ports below 1024 need CAP_NET_BIND_SERVICE)"
+                )
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "cannot listen on {address}: this host has no such address")
+            }
+            _ => write!(f, "cannot listen on {address}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Binds `address` once for each of `workers` (once in all for a unix socket) and names the address that was
+/// really bound, which differs for port 0.
+///
+/// # Errors
+/// The first address that cannot be bound, because another process listens there among other reasons.
+pub fn bind(address: &Address, workers: usize) -> Result<(Address, Vec<Socket>), BindError> {
+    let failed = |error| BindError { address: address.clone(), error };
+    match address {
+        Address::Ip(ip) => bind_tcp(*ip, workers).map_err(failed),
+        Address::Unix(path) => bind_unix(path).map(|socket| (address.clone(), vec![socket])).map_err(failed),
+        Address::Name(..) => Err(failed(io::ErrorKind::InvalidInput.into())),
+    }
+}
+
+fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<(Address, Vec<Socket>)> {
+    let first = match tcp_socket(address, false) {
+        // A kernel without IPv6 still serves "all addresses".
+        Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
+            address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            tcp_socket(address, false)?
+        }
+        other => other?,
+    };
+    address = first.local_addr()?.as_socket().unwrap_or(address);
+    // Bound alone first, which fails when anybody else is there; shared among our own workers only afterwards.
+    first.set_reuse_port(true)?;
+    first.listen(BACKLOG)?;
+    let mut sockets = vec![Socket { socket: first, unix: false }];
+    for _ in 1..workers {
+        let socket = tcp_socket(address, true)?;
+        socket.listen(BACKLOG)?;
+        sockets.push(Socket { socket, unix: false });
+    }
+    Ok((Address::Ip(address), sockets))
+}
+
+fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_port(reuse_port)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn has_ipv6() -> bool {
+    socket2::Socket::new(Domain::IPV6, Type::STREAM, None).is_ok() && Path::new("/proc/net/if_inet6").exists()
+}
+
+fn bind_unix(path: &Path) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let address = SockAddr::unix(path)?;
+    if path.metadata().is_ok_and(|m| m.file_type().is_socket()) {
+        // Left over from a process that died, unless somebody answers.
+        if socket.connect(&address).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+        return bind_unix(path);
+    }
+    socket.bind(&address)?;
+    socket.listen(BACKLOG)?;
+    Ok(Socket { socket, unix: true })
+}
+
+impl Socket {
+    /// Hands the socket to the runtime of the calling thread.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn register(self) -> io::Result<Listening> {
+        if self.unix {
+            UnixListener::from_std(self.socket.into()).map(Listening::Unix)
+        } else {
+            TcpListener::from_std(self.socket.into()).map(Listening::Tcp)
+        }
+    }
+}
+
+impl From<Socket> for std::net::TcpListener {
+    fn from(socket: Socket) -> Self {
+        socket.socket.into()
+    }
+}
+
+impl From<Socket> for std::os::unix::net::UnixListener {
+    fn from(socket: Socket) -> Self {
+        socket.socket.into()
+    }
+}
+
+impl Listening {
+    /// The next connection.
+    ///
+    /// # Errors
+    /// What the kernel says: of one connection (`ECONNABORTED`), or of the process (`EMFILE`).
+    pub async fn accept(&self) -> io::Result<(Accepted, Peer)> {
+        match self {
+            Self::Tcp(l) => l.accept().await.map(|(s, a)| (Accepted::Tcp(s), Peer::Ip(canonical(a)))),
+            Self::Unix(l) => l.accept().await.map(|(s, _)| (Accepted::Unix(s), Peer::Unix)),
+        }
+    }
+}
+
+/// A connection fresh from its listener: served where it is, or handed to another worker.
+#[derive(Debug)]
+pub enum Accepted {
+    /// TCP.
+    Tcp(tokio::net::TcpStream),
+    /// A unix stream socket.
+    Unix(tokio::net::UnixStream),
+}
+
+/// An accepted connection on its way to another worker's runtime.
+#[derive(Debug)]
+pub enum Detached {
+    /// TCP.
+    Tcp(std::net::TcpStream),
+    /// A unix stream socket.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    /// Serves it on this worker.
+    pub fn into_io(self) -> Io {
+        match self {
+            Self::Tcp(s) => Io::tcp(s),
+            Self::Unix(s) => Io::unix(s),
+        }
+    }
+
+    /// Takes it off this worker's runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot let go of it.
+    pub fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Tcp(s) => s.into_std().map(Detached::Tcp),
+            Self::Unix(s) => s.into_std().map(Detached::Unix),
+        }
+    }
+}
+
+impl Detached {
+    /// Takes it up on the runtime of the calling thread.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn attach(self) -> io::Result<Io> {
+        match self {
+            Self::Tcp(s) => tokio::net::TcpStream::from_std(s).map(Io::tcp),
+            Self::Unix(s) => tokio::net::UnixStream::from_std(s).map(Io::unix),
+        }
+    }
+}
+
+/// IPv4 clients of a dual-stack socket come as `::ffff:a.b.c.d`; everything else wants to see `a.b.c.d`.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

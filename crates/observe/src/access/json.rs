@@ -1,0 +1,160 @@
+//! One JSON object (RFC 8259) a line: always the same keys in the same order, `null` for what is not known.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::FIELD_BYTES_MAX;
+use super::record::{Client, Record};
+use super::stamp::{Stamp, digits};
+
+/// Appends the line of one request.
+pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
+    out.extend_from_slice(b"{\"time\":\"");
+    stamp.rfc3339(out, record.unix_ns);
+    client(out, record.client);
+    out.extend_from_slice(b",\"listener\":");
+    string(out, record.listener.as_bytes());
+    out.extend_from_slice(b",\"method\":");
+    string(out, record.method.as_bytes());
+    out.extend_from_slice(b",\"scheme\":");
+    string(out, record.scheme.as_bytes());
+    out.extend_from_slice(b",\"host\":");
+    string(out, record.host.as_bytes());
+    out.extend_from_slice(b",\"target\":");
+    string(out, record.target);
+    out.extend_from_slice(b",\"version\":\"");
+    out.extend_from_slice(record.version.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"status\":");
+    number(out, u64::from(record.status));
+    out.extend_from_slice(b",\"route\":");
+    optional(out, record.route.map(str::as_bytes));
+    out.extend_from_slice(b",\"pool\":");
+    optional(out, record.pool.map(str::as_bytes));
+    out.extend_from_slice(b",\"backend\":");
+    optional(out, record.backend.map(str::as_bytes));
+    out.extend_from_slice(b",\"tries\":");
+    number(out, u64::from(record.tries));
+    out.extend_from_slice(b",\"duration_ms\":");
+    milliseconds(out, record.total);
+    out.extend_from_slice(b",\"connect_ms\":");
+    optional_milliseconds(out, record.connect);
+    out.extend_from_slice(b",\"first_byte_ms\":");
+    optional_milliseconds(out, record.first_byte);
+    out.extend_from_slice(b",\"bytes_in\":");
+    number(out, record.bytes_in);
+    out.extend_from_slice(b",\"bytes_out\":");
+    number(out, record.bytes_out);
+    out.extend_from_slice(b",\"request_id\":");
+    string(out, record.request_id.as_bytes());
+    out.extend_from_slice(b",\"user_agent\":");
+    optional(out, record.user_agent);
+    out.extend_from_slice(b",\"referer\":");
+    optional(out, record.referer);
+    out.extend_from_slice(b",\"ended\":\"");
+    out.extend_from_slice(record.ended.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"reason\":");
+    optional(out, record.reason.map(str::as_bytes));
+    out.extend_from_slice(b"}\n");
+}
+
+fn client(out: &mut Vec<u8>, client: Client) {
+    out.extend_from_slice(b"\",\"client\":\"");
+    match client {
+        Client::Ip(ip, port) => {
+            address(out, ip);
+            out.extend_from_slice(b"\",\"client_port\":");
+            if port == 0 { out.extend_from_slice(b"null") } else { number(out, u64::from(port)) }
+        }
+        Client::Unix => out.extend_from_slice(b"unix\",\"client_port\":null"),
+    }
+}
+
+/// An address without its port; one of IPv4 that came over an IPv6 socket as what it is.
+pub(super) fn address(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            number(out, u64::from(a));
+            for octet in [b, c, d] {
+                out.push(b'.');
+                number(out, u64::from(octet));
+            }
+        }
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
+    }
+}
+
+/// A number in decimal.
+pub(super) fn number(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
+/// Milliseconds with three decimals, cut to whole microseconds.
+fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
+    number(out, duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis())));
+    out.push(b'.');
+    out.extend_from_slice(&digits(u64::from(duration.subsec_micros() % 1_000)));
+}
+
+fn optional_milliseconds(out: &mut Vec<u8>, duration: Option<Duration>) {
+    match duration {
+        Some(duration) => milliseconds(out, duration),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    match bytes {
+        Some(bytes) => string(out, bytes),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A string, whatever the bytes are.
+fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    if bytes.len() <= FIELD_BYTES_MAX && is_clean(bytes) {
+        out.extend_from_slice(bytes);
+    } else {
+        escaped(out, bytes);
+    }
+    out.push(b'"');
+}
+
+/// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Looks at all
+/// of them without a branch, because compilers turn that into vector instructions: faster than a lookup table.
+fn is_clean(bytes: &[u8]) -> bool {
+    let dirty = |byte: u8| !matches!(byte, b' '..0x7f) | (byte == b'"') | (byte == b'\\');
+    !bytes.iter().fold(false, |found, &byte| found | dirty(byte))
+}
+
+/// Escapes what must be, and controls that JSON would allow as well: logs are read on terminals.
+#[cold]
+fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+    let end = out.len() + FIELD_BYTES_MAX;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if out.len() >= end {
+                return out.extend_from_slice(b"...");
+            }
+            match c {
+                '"' => out.extend_from_slice(b"\\\""),
+                '\\' => out.extend_from_slice(b"\\\\"),
+                '\n' => out.extend_from_slice(b"\\n"),
+                '\r' => out.extend_from_slice(b"\\r"),
+                '\t' => out.extend_from_slice(b"\\t"),
+                // All controls lie below U+0100, so none needs a surrogate pair.
+                c if c.is_control() => drop(write!(out, "\\u{:04x}", u32::from(c))),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            if out.len() >= end {
+                return out.extend_from_slice(b"...");
+            }
+            out.extend_from_slice(b"\\ufffd");
+        }
+    }
+}

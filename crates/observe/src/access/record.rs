@@ -1,0 +1,118 @@
+//! What a line of the access log says of a request, whatever the format.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::names::label;
+
+/// One request that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// When it began, in nanoseconds since the Unix epoch.
+    pub unix_ns: u64,
+    /// Who asked: the peer, or who a trusted proxy says it was.
+    pub client: Client,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// As received; empty when no method could be read.
+    pub method: &'a str,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// As received, with its port; empty when there was none.
+    pub host: &'a str,
+    /// As received, before any rewriting. Any bytes.
+    pub target: &'a [u8],
+    /// The version that the client spoke.
+    pub version: Version,
+    /// The status sent to the client; 0 when none was.
+    pub status: u16,
+    /// The route's name.
+    pub route: Option<&'a str>,
+    /// The pool's name.
+    pub pool: Option<&'a str>,
+    /// The id of the server that gave the final answer.
+    pub backend: Option<&'a str>,
+    /// How many servers were tried.
+    pub tries: u32,
+    /// From the request's first byte to the response's last.
+    pub total: Duration,
+    /// How long the connection to the server took; `None` when an open one was used.
+    pub connect: Option<Duration>,
+    /// From the request sent to the server to the head of its response.
+    pub first_byte: Option<Duration>,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+    /// As in `X-Request-Id`.
+    pub request_id: &'a str,
+    /// The `User-Agent` field. Any bytes.
+    pub user_agent: Option<&'a [u8]>,
+    /// The `Referer` field. Any bytes.
+    pub referer: Option<&'a [u8]>,
+    /// How the exchange ended.
+    pub ended: Ended,
+    /// Why the balancer answered with an error, in a few words.
+    pub reason: Option<&'a str>,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// An address and a port; port 0 is one that is not known.
+    Ip(IpAddr, u16),
+    /// A unix socket.
+    Unix,
+}
+
+impl From<SocketAddr> for Client {
+    fn from(address: SocketAddr) -> Self {
+        Self::Ip(address.ip(), address.port())
+    }
+}
+
+/// The HTTP version of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+    /// HTTP/2
+    Http2,
+}
+
+impl Version {
+    /// As in a request line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
+        }
+    }
+}
+
+label! {
+    /// How an exchange ended.
+    Ended {
+        /// The response was sent whole.
+        Complete = "complete",
+        /// The client left before the response was complete.
+        ClientAborted = "client_aborted",
+        /// The client sent or took nothing for too long.
+        ClientTimeout = "client_timeout",
+        /// The server broke off its response.
+        BackendAborted = "backend_aborted",
+        /// The server sent nothing for too long.
+        BackendTimeout = "backend_timeout",
+        /// The route's `timeout.request` passed.
+        RequestTimeout = "request_timeout",
+        /// The balancer answered with an error of its own.
+        Refused = "refused",
+        /// The connection became a tunnel, which has ended.
+        Tunnel = "tunnel",
+        /// The process left before the response was complete.
+        Shutdown = "shutdown",
+    }
+}

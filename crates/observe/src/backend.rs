@@ -1,0 +1,108 @@
+//! What is counted of one server of one pool: its connections and failures by the workers, its state by the control
+//! side.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::counter::{Counter, Gauge, SharedCounter, WorkerGauge};
+use crate::histogram::{Histogram, HistogramSnapshot};
+use crate::names::{BackendFailure, ProbeResult};
+
+/// The figures of one server of one pool.
+#[derive(Debug)]
+pub struct BackendMetrics {
+    /// 1 when it takes new requests, else 0.
+    pub up: Gauge,
+    /// Requests that it is working on.
+    pub in_flight: Gauge,
+    probes: [SharedCounter; ProbeResult::ALL.len()],
+    transitions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    shards: Box<[BackendShard]>,
+}
+
+impl BackendMetrics {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            up: Gauge::default(),
+            in_flight: Gauge::default(),
+            probes: Default::default(),
+            transitions: Mutex::default(),
+            shards: (0..workers).map(|_| BackendShard::default()).collect(),
+        }
+    }
+
+    /// The part that `worker` alone writes.
+    ///
+    /// # Panics
+    /// When the registry has no such worker.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &BackendShard {
+        &self.shards[worker]
+    }
+
+    /// Counts an active health check.
+    pub fn probed(&self, result: ProbeResult) {
+        self.probes[result as usize].increment();
+    }
+
+    /// Counts a change of state, in the words that health has for states.
+    pub fn transition(&self, from: &'static str, to: &'static str) {
+        *self.transitions.lock().unwrap_or_else(PoisonError::into_inner).entry((from, to)).or_default() += 1;
+    }
+
+    /// Active health checks that ended with `result`.
+    pub fn probes(&self, result: ProbeResult) -> u64 {
+        self.probes[result as usize].value()
+    }
+
+    /// Every change of state seen so far, as from, to and how often.
+    pub fn transitions(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let transitions = self.transitions.lock().unwrap_or_else(PoisonError::into_inner);
+        transitions.iter().map(|(&(from, to), &count)| (from, to, count)).collect()
+    }
+
+    /// From request sent to response head, over all workers.
+    pub fn upstream(&self) -> HistogramSnapshot {
+        let mut all = HistogramSnapshot::default();
+        self.shards.iter().for_each(|shard| all.merge(&shard.upstream.snapshot()));
+        all
+    }
+
+    /// A counter of the shards, added up.
+    pub(crate) fn total(&self, counter: impl Fn(&BackendShard) -> u64) -> u64 {
+        self.shards.iter().map(counter).sum()
+    }
+
+    /// Idle connections of all workers.
+    pub fn connections_idle(&self) -> i64 {
+        self.shards.iter().map(|shard| shard.connections_idle.value()).sum()
+    }
+}
+
+/// What one worker counts of one server: only that worker's thread may write.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct BackendShard {
+    /// Connections opened to it.
+    pub connections_opened: Counter,
+    /// Requests sent on a connection that had served an earlier one.
+    pub connections_reused: Counter,
+    /// Open connections that wait for a request.
+    pub connections_idle: WorkerGauge,
+    /// Connections that could not be opened.
+    pub connect_failures: Counter,
+    pub(crate) upstream: Histogram,
+    failures: [Counter; BackendFailure::ALL.len()],
+}
+
+impl BackendShard {
+    /// Counts a try that failed by the server's doing; `connect_failures` is the caller's to count as well.
+    pub fn failed(&self, kind: BackendFailure) {
+        self.failures[kind as usize].increment();
+    }
+
+    /// Tries that failed in the way of `kind`.
+    pub fn failures(&self, kind: BackendFailure) -> u64 {
+        self.failures[kind as usize].value()
+    }
+}

@@ -1,0 +1,27 @@
+//! What Evenkeel tells about itself: metrics that cost the request path nanoseconds, their Prometheus text, and the
+//! access log.
+//!
+//! The request path writes only to memory that one worker owns: each worker has its own shard of every series, and
+//! a reader adds the shards up. No lock and no contended cache line lies on that path.
+
+pub mod access;
+mod backend;
+mod counter;
+mod histogram;
+pub mod names;
+mod process;
+mod registry;
+mod render;
+mod series;
+mod summary;
+mod worker;
+
+pub use access::{AccessLog, Client, Ended, Record, Version, WorkerLog};
+pub use backend::{BackendMetrics, BackendShard};
+pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
+pub use histogram::{Histogram, HistogramSnapshot};
+pub use names::{BackendFailure, ConnectionRefusal, ProbeResult, ReloadResult, RequestRefusal};
+pub use registry::Registry;
+pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
+pub use summary::Summary;
+pub use worker::WorkerMetrics;

@@ -1,0 +1,260 @@
+//! Every metric's name, type, labels and help text in one table, and the closed sets of values that labels take.
+
+/// What kind of number a metric is, as Prometheus understands it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts by size, cumulative, with a sum.
+    Histogram,
+}
+
+impl Kind {
+    /// The word after `# TYPE NAME`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its name; units are seconds and bytes, and stand in the name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// The names of its labels, in the order in which samples give their values.
+    pub labels: &'static [&'static str],
+    /// One sentence for people.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident: $kind:ident $name:literal [$($label:ident)*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $id: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                labels: &[$(stringify!($label)),*],
+                help: $help,
+            };
+        )*
+
+        /// All of them, in the order in which they are rendered.
+        pub const ALL: &[Metric] = &[$($id),*];
+    };
+}
+
+metrics! {
+    REQUESTS: Counter "evenkeel_requests_total" [route pool backend class]
+        "Requests finished, by the class of the status sent to the client.";
+    REQUEST_DURATION: Histogram "evenkeel_request_duration_seconds" [route pool backend]
+        "From a request's first byte to its response's last.";
+    REQUEST_BYTES: Counter "evenkeel_request_bytes_total" [route pool backend]
+        "Bytes of request bodies taken from clients.";
+    RESPONSE_BYTES: Counter "evenkeel_response_bytes_total" [route pool backend]
+        "Bytes of response bodies sent to clients.";
+    RETRIES: Counter "evenkeel_retries_total" [route pool backend]
+        "Tries beyond a request's first, by the server that gave the final answer.";
+    UPSTREAM_DURATION: Histogram "evenkeel_upstream_duration_seconds" [pool backend]
+        "From a request sent to a server to the head of its response.";
+    OVERHEAD: Histogram "evenkeel_overhead_seconds" []
+        "The balancer's own share of a request's duration.";
+
+    CONNECTIONS_ACCEPTED: Counter "evenkeel_connections_accepted_total" []
+        "Client connections accepted.";
+    CONNECTIONS: Gauge "evenkeel_connections" []
+        "Client connections open.";
+    CONNECTIONS_REFUSED: Counter "evenkeel_connections_refused_total" [reason]
+        "Client connections turned away, by reason.";
+    REQUESTS_IN_FLIGHT: Gauge "evenkeel_requests_in_flight" []
+        "Requests begun and not yet finished.";
+    REQUESTS_REFUSED: Counter "evenkeel_requests_refused_total" [reason]
+        "Requests that the balancer itself answered with an error instead of forwarding them, by reason.";
+    CLIENT_ABORTS: Counter "evenkeel_client_aborts_total" []
+        "Requests whose client left before the response was complete.";
+    TUNNELS: Gauge "evenkeel_tunnels" []
+        "Upgraded connections (WebSocket) open.";
+
+    BACKEND_UP: Gauge "evenkeel_backend_up" [pool backend]
+        "1 when the server takes new requests, else 0.";
+    BACKEND_IN_FLIGHT: Gauge "evenkeel_backend_in_flight" [pool backend]
+        "Requests that the server is working on.";
+    BACKEND_CONNECTIONS_OPENED: Counter "evenkeel_backend_connections_opened_total" [pool backend]
+        "Connections opened to the server.";
+    BACKEND_CONNECTIONS_REUSED: Counter "evenkeel_backend_connections_reused_total" [pool backend]
+        "Requests sent on a connection that had served an earlier one.";
+    BACKEND_CONNECTIONS_IDLE: Gauge "evenkeel_backend_connections_idle" [pool backend]
+        "Open connections to the server that wait for a request.";
+    BACKEND_CONNECT_FAILURES: Counter "evenkeel_backend_connect_failures_total" [pool backend]
+        "Connections to the server that could not be opened.";
+    BACKEND_FAILURES: Counter "evenkeel_backend_failures_total" [pool backend kind]
+        "Tries that failed by the server's doing, by kind.";
+    BACKEND_TRANSITIONS: Counter "evenkeel_backend_transitions_total" [pool backend from to]
+        "Changes of the server's state.";
+    PROBES: Counter "evenkeel_probes_total" [pool backend result]
+        "Active health checks of the server, by result.";
+
+    ACCESS_LOG_LINES: Counter "evenkeel_access_log_lines_total" []
+        "Lines written to the access log.";
+    ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
+        "Lines of the access log lost because its destination was too slow or failed.";
+    CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]
+        "Reloads of the configuration, by result.";
+    CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
+        "Grows by one with each configuration that took effect.";
+    BUILD_INFO: Gauge "evenkeel_build_info" [version]
+        "Always 1; the version is its label.";
+
+    PROCESS_CPU: Counter "process_cpu_seconds_total" []
+        "User and system CPU time spent in seconds.";
+    PROCESS_RESIDENT: Gauge "process_resident_memory_bytes" []
+        "Resident memory size in bytes.";
+    PROCESS_VIRTUAL: Gauge "process_virtual_memory_bytes" []
+        "Virtual memory size in bytes.";
+    PROCESS_OPEN_FDS: Gauge "process_open_fds" []
+        "Open file descriptors.";
+    PROCESS_MAX_FDS: Gauge "process_max_fds" []
+        "Maximum number of open file descriptors.";
+    PROCESS_START: Gauge "process_start_time_seconds" []
+        "Start time of the process in seconds since the Unix epoch.";
+    PROCESS_THREADS: Gauge "process_threads" []
+        "Threads of the process.";
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// Every value, in the order of their discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The value as it stands in the label.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use label;
+
+/// The values of `class`: the first digit of a status.
+pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+label! {
+    /// Why a client connection was turned away.
+    ConnectionRefusal {
+        /// `limits.connections` was reached.
+        Limit = "limit",
+        /// The process or the system had no file descriptor left.
+        Descriptors = "descriptors",
+        /// The process is leaving.
+        Shutdown = "shutdown",
+        /// The kernel's accept failed for any other reason.
+        Accept = "accept",
+    }
+}
+
+label! {
+    /// Why a request was answered with an error instead of being forwarded.
+    RequestRefusal {
+        /// 400: not HTTP, or HTTP that two parties could read differently.
+        Malformed = "malformed",
+        /// 400: a path that the path policy refuses.
+        BadPath = "bad_path",
+        /// 431: the head exceeds `limits.request_head` or `limits.headers`.
+        HeadTooLarge = "head_too_large",
+        /// 414: the target exceeds `limits.uri`.
+        UriTooLong = "uri_too_long",
+        /// 413: the body exceeds `limits.request_body`.
+        BodyTooLarge = "body_too_large",
+        /// 408: the head took longer than the listener's `timeout.head`.
+        HeadTimeout = "head_timeout",
+        /// 408: the body paused longer than the listener's `timeout.body`, or came slower than `limits.body_rate`.
+        BodyTimeout = "body_timeout",
+        /// 501 or 505: a transfer coding, method or HTTP version that is not supported.
+        Unsupported = "unsupported",
+        /// 417: an expectation other than `100-continue`.
+        Expectation = "expectation",
+        /// 404: no route takes it.
+        NoRoute = "no_route",
+        /// 503: no server of the pool takes requests.
+        NoBackend = "no_backend",
+        /// 503: the process is leaving.
+        Shutdown = "shutdown",
+    }
+}
+
+label! {
+    /// How a server failed a try.
+    BackendFailure {
+        /// It refused the connection.
+        Refused = "refused",
+        /// It did not accept the connection in time.
+        ConnectTimeout = "connect_timeout",
+        /// No way to it: no route, no such host, no such socket.
+        Unreachable = "unreachable",
+        /// It reset the connection.
+        Reset = "reset",
+        /// It closed the connection before a response head.
+        Closed = "closed",
+        /// No response head, or no more of the body, in time.
+        Timeout = "timeout",
+        /// It sent what is not a valid response.
+        Malformed = "malformed",
+        /// Its response ended before its announced length.
+        Truncated = "truncated",
+        /// It answered with a status that counts as a failure.
+        Status = "status",
+    }
+}
+
+label! {
+    /// How an active health check ended.
+    ProbeResult {
+        /// As expected.
+        Success = "success",
+        /// The connection was refused.
+        Refused = "refused",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// The connection was reset or closed.
+        Reset = "reset",
+        /// A status that was not expected.
+        Status = "status",
+        /// What is not a valid response.
+        Malformed = "malformed",
+        /// Any other failure to reach the server.
+        Io = "io",
+    }
+}
+
+label! {
+    /// What became of a new configuration.
+    ReloadResult {
+        /// It took effect.
+        Success = "success",
+        /// It was refused, and the old one stays.
+        Failure = "failure",
+    }
+}

@@ -1,0 +1,121 @@
+//! Where every figure can be found: by those who write, once, and by those who read, all of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use evenkeel_types::{BackendId, PoolName};
+
+use crate::backend::BackendMetrics;
+use crate::counter::{Gauge, SharedCounter};
+use crate::names::ReloadResult;
+use crate::render;
+use crate::series::{Series, SeriesKey};
+use crate::worker::WorkerMetrics;
+
+/// All figures of the process. Its maps are behind locks: the request path asks once and keeps what it got.
+#[derive(Debug)]
+pub struct Registry {
+    /// Lines written to the access log.
+    pub access_log_lines: SharedCounter,
+    /// Lines that the access log lost.
+    pub access_log_dropped: SharedCounter,
+    /// Grows by one with each configuration that took effect.
+    pub config_generation: Gauge,
+    reloads: [SharedCounter; ReloadResult::ALL.len()],
+    workers: Box<[Arc<WorkerMetrics>]>,
+    series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
+    backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
+}
+
+pub(crate) type BackendKey = (PoolName, BackendId);
+
+impl Registry {
+    /// A registry for this many data-path threads.
+    pub fn new(workers: usize) -> Arc<Registry> {
+        Arc::new(Self {
+            access_log_lines: SharedCounter::default(),
+            access_log_dropped: SharedCounter::default(),
+            config_generation: Gauge::default(),
+            reloads: Default::default(),
+            workers: (0..workers).map(|_| Arc::default()).collect(),
+            series: Mutex::default(),
+            backends: Mutex::default(),
+        })
+    }
+
+    /// The figures of one route, pool and server, made when first asked for. Takes locks: keep the answer.
+    pub fn series(&self, key: SeriesKey) -> Arc<Series> {
+        // The server's lock is taken and left before the series': no thread ever holds both.
+        let backend = match (&key.pool, &key.backend) {
+            (Some(pool), Some(id)) => Some(self.backend(pool, id)),
+            _ => None,
+        };
+        let new = || Arc::new(Series::new(&self.workers, backend.as_ref()));
+        Arc::clone(lock(&self.series).entry(key).or_insert_with(new))
+    }
+
+    /// The figures of one worker, from 0.
+    ///
+    /// # Panics
+    /// When there is no such worker.
+    pub fn worker(&self, worker: usize) -> Arc<WorkerMetrics> {
+        Arc::clone(&self.workers[worker])
+    }
+
+    /// The figures of one server of one pool, made when first asked for. Takes a lock: keep the answer.
+    pub fn backend(&self, pool: &PoolName, id: &BackendId) -> Arc<BackendMetrics> {
+        let new = || Arc::new(BackendMetrics::new(self.workers.len()));
+        Arc::clone(lock(&self.backends).entry((pool.clone(), id.clone())).or_insert_with(new))
+    }
+
+    /// Forgets the series that are not to be kept, after a reload. Whoever still holds one may go on writing to it;
+    /// nobody will read that. Servers are forgotten by [`Registry::retain_backends`].
+    pub fn retain(&self, keep: impl Fn(&SeriesKey) -> bool) {
+        lock(&self.series).retain(|key, _| keep(key));
+    }
+
+    /// Forgets the servers that are not to be kept, after a reload, and the series of their requests.
+    pub fn retain_backends(&self, keep: impl Fn(&PoolName, &BackendId) -> bool) {
+        lock(&self.backends).retain(|(pool, id), _| keep(pool, id));
+        lock(&self.series).retain(|key, _| match (&key.pool, &key.backend) {
+            (Some(pool), Some(id)) => keep(pool, id),
+            _ => true,
+        });
+    }
+
+    /// Counts a reload of the configuration.
+    pub fn reloaded(&self, result: ReloadResult) {
+        self.reloads[result as usize].increment();
+    }
+
+    /// Reloads of the configuration that ended with `result`.
+    pub fn reloads(&self, result: ReloadResult) -> u64 {
+        self.reloads[result as usize].value()
+    }
+
+    /// Everything in the Prometheus text format 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`), with the
+    /// figures of the process itself and its version.
+    pub fn render(&self) -> String {
+        render::render(self)
+    }
+
+    pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {
+        &self.workers
+    }
+
+    pub(crate) fn all_series(&self) -> Vec<(SeriesKey, Arc<Series>)> {
+        lock(&self.series).iter().map(|(key, series)| (key.clone(), Arc::clone(series))).collect()
+    }
+
+    pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {
+        lock(&self.backends).iter().map(|(key, backend)| (key.clone(), Arc::clone(backend))).collect()
+    }
+}
+
+/// The maps stay whole whatever thread dies, so a poisoned lock is as good as another.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

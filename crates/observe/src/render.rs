@@ -1,0 +1,232 @@
+//! Figures as Prometheus reads them: the text exposition format 0.0.4.
+
+use std::fmt::{Display, Write};
+
+use crate::backend::BackendShard;
+use crate::histogram::HistogramSnapshot;
+use crate::names::{
+    self, BackendFailure, CLASSES, ConnectionRefusal, Metric, ProbeResult, ReloadResult, RequestRefusal,
+};
+use crate::process::Process;
+use crate::registry::Registry;
+use crate::series::SeriesTotals;
+use crate::worker::WorkerMetrics;
+
+/// Everything that the registry knows.
+pub(crate) fn render(registry: &Registry) -> String {
+    let mut page = Page(String::with_capacity(64 << 10));
+    requests(&mut page, registry);
+    workers(&mut page, registry);
+    backends(&mut page, registry);
+    control(&mut page, registry);
+    process(&mut page, &Process::read());
+    page.0
+}
+
+fn requests(page: &mut Page, registry: &Registry) {
+    let all: Vec<_> = registry.all_series().into_iter().map(|(key, series)| (key, series.totals())).collect();
+    let labelled = || {
+        all.iter().map(|(key, totals)| {
+            let pool = key.pool.as_ref().map_or("", |pool| pool.as_str());
+            let backend = key.backend.as_ref().map_or("", |id| id.as_str());
+            ([key.route.as_str(), pool, backend], totals)
+        })
+    };
+    page.family(&names::REQUESTS);
+    for ([route, pool, backend], totals) in labelled() {
+        for (class, requests) in CLASSES.iter().zip(totals.classes) {
+            page.sample(&names::REQUESTS, &[route, pool, backend, class], requests);
+        }
+    }
+    page.family(&names::REQUEST_DURATION);
+    for (labels, totals) in labelled() {
+        page.histogram(&names::REQUEST_DURATION, &labels, &totals.duration);
+    }
+    let mut counter = |metric: &Metric, figure: fn(&SeriesTotals) -> u64| {
+        page.family(metric);
+        labelled().for_each(|(labels, totals)| page.sample(metric, &labels, figure(totals)));
+    };
+    counter(&names::REQUEST_BYTES, |totals| totals.bytes_in);
+    counter(&names::RESPONSE_BYTES, |totals| totals.bytes_out);
+    counter(&names::RETRIES, |totals| totals.retries);
+}
+
+fn workers(page: &mut Page, registry: &Registry) {
+    let workers = registry.workers();
+    let counted =
+        |figure: fn(&WorkerMetrics) -> u64| workers.iter().map(|worker| figure(worker)).sum::<u64>();
+    let gauged = |figure: fn(&WorkerMetrics) -> i64| workers.iter().map(|worker| figure(worker)).sum::<i64>();
+    let mut overhead = HistogramSnapshot::default();
+    workers.iter().for_each(|worker| overhead.merge(&worker.overhead.snapshot()));
+    page.family(&names::OVERHEAD);
+    page.histogram(&names::OVERHEAD, &[], &overhead);
+
+    page.single(&names::CONNECTIONS_ACCEPTED, counted(|worker| worker.connections_accepted.value()));
+    page.single(&names::CONNECTIONS, gauged(|worker| worker.connections.value()));
+    page.family(&names::CONNECTIONS_REFUSED);
+    for &reason in ConnectionRefusal::ALL {
+        let refused: u64 = workers.iter().map(|worker| worker.connections_refused(reason)).sum();
+        page.sample(&names::CONNECTIONS_REFUSED, &[reason.as_str()], refused);
+    }
+    page.single(&names::REQUESTS_IN_FLIGHT, gauged(|worker| worker.requests_in_flight.value()));
+    page.family(&names::REQUESTS_REFUSED);
+    for &reason in RequestRefusal::ALL {
+        let refused: u64 = workers.iter().map(|worker| worker.requests_refused(reason)).sum();
+        page.sample(&names::REQUESTS_REFUSED, &[reason.as_str()], refused);
+    }
+    page.single(&names::CLIENT_ABORTS, counted(|worker| worker.client_aborts.value()));
+    page.single(&names::TUNNELS, gauged(|worker| worker.tunnels.value()));
+}
+
+fn backends(page: &mut Page, registry: &Registry) {
+    let all = registry.all_backends();
+    let labelled = || all.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
+    page.family(&names::UPSTREAM_DURATION);
+    for (labels, backend) in labelled() {
+        page.histogram(&names::UPSTREAM_DURATION, &labels, &backend.upstream());
+    }
+    let mut counter = |metric: &Metric, figure: fn(&BackendShard) -> u64| {
+        page.family(metric);
+        labelled().for_each(|(labels, backend)| page.sample(metric, &labels, backend.total(figure)));
+    };
+    counter(&names::BACKEND_CONNECTIONS_OPENED, |shard| shard.connections_opened.value());
+    counter(&names::BACKEND_CONNECTIONS_REUSED, |shard| shard.connections_reused.value());
+    counter(&names::BACKEND_CONNECT_FAILURES, |shard| shard.connect_failures.value());
+    page.family(&names::BACKEND_UP);
+    labelled().for_each(|(labels, backend)| page.sample(&names::BACKEND_UP, &labels, backend.up.value()));
+    page.family(&names::BACKEND_IN_FLIGHT);
+    labelled().for_each(|(labels, backend)| {
+        page.sample(&names::BACKEND_IN_FLIGHT, &labels, backend.in_flight.value())
+    });
+    page.family(&names::BACKEND_CONNECTIONS_IDLE);
+    for (labels, backend) in labelled() {
+        page.sample(&names::BACKEND_CONNECTIONS_IDLE, &labels, backend.connections_idle());
+    }
+    page.family(&names::BACKEND_FAILURES);
+    for ([pool, id], backend) in labelled() {
+        for &kind in BackendFailure::ALL {
+            let failures = backend.total(|shard| shard.failures(kind));
+            page.sample(&names::BACKEND_FAILURES, &[pool, id, kind.as_str()], failures);
+        }
+    }
+    page.family(&names::BACKEND_TRANSITIONS);
+    for ([pool, id], backend) in labelled() {
+        for (from, to, count) in backend.transitions() {
+            page.sample(&names::BACKEND_TRANSITIONS, &[pool, id, from, to], count);
+        }
+    }
+    page.family(&names::PROBES);
+    for ([pool, id], backend) in labelled() {
+        for &result in ProbeResult::ALL {
+            page.sample(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
+        }
+    }
+}
+
+fn control(page: &mut Page, registry: &Registry) {
+    page.single(&names::ACCESS_LOG_LINES, registry.access_log_lines.value());
+    page.single(&names::ACCESS_LOG_DROPPED, registry.access_log_dropped.value());
+    page.family(&names::CONFIG_RELOADS);
+    for &result in ReloadResult::ALL {
+        page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
+    }
+    page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
+    page.family(&names::BUILD_INFO);
+    page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
+}
+
+fn process(page: &mut Page, process: &Process) {
+    page.known(&names::PROCESS_CPU, process.cpu_seconds);
+    page.known(&names::PROCESS_RESIDENT, process.resident_bytes);
+    page.known(&names::PROCESS_VIRTUAL, process.virtual_bytes);
+    page.known(&names::PROCESS_OPEN_FDS, process.open_fds);
+    page.known(&names::PROCESS_MAX_FDS, process.max_fds);
+    page.known(&names::PROCESS_START, process.start_time);
+    page.known(&names::PROCESS_THREADS, process.threads);
+}
+
+/// The text being written. Writing to a `String` cannot fail, so results of `write!` are dropped.
+struct Page(String);
+
+impl Page {
+    /// The lines that announce a metric; all its samples follow at once.
+    fn family(&mut self, metric: &Metric) {
+        let (name, kind) = (metric.name, metric.kind.as_str());
+        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help);
+    }
+
+    /// A metric without labels, whole.
+    fn single(&mut self, metric: &Metric, value: impl Display) {
+        self.family(metric);
+        self.sample(metric, &[], value);
+    }
+
+    /// A metric without labels, if its value is known.
+    fn known(&mut self, metric: &Metric, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.single(metric, value);
+        }
+    }
+
+    fn sample(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
+        self.line(metric, "", values, None, value);
+    }
+
+    fn histogram(&mut self, metric: &Metric, values: &[&str], figures: &HistogramSnapshot) {
+        let mut cumulative = 0;
+        for (bound, inside) in figures.buckets() {
+            cumulative += inside;
+            let bound = bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+            self.line(metric, "_bucket", values, Some(bound), cumulative);
+        }
+        self.line(metric, "_sum", values, None, figures.sum().as_secs_f64());
+        self.line(metric, "_count", values, None, cumulative);
+    }
+
+    fn line(
+        &mut self,
+        metric: &Metric,
+        suffix: &str,
+        values: &[&str],
+        bound: Option<f64>,
+        value: impl Display,
+    ) {
+        debug_assert_eq!(metric.labels.len(), values.len(), "labels of {}", metric.name);
+        self.0.push_str(metric.name);
+        self.0.push_str(suffix);
+        let mut opening = '{';
+        for (label, text) in metric.labels.iter().zip(values) {
+            self.0.push(opening);
+            opening = ',';
+            let _ = write!(self.0, "{label}=\"");
+            self.escaped(text);
+            self.0.push('"');
+        }
+        match bound {
+            Some(bound) if bound.is_finite() => drop(write!(self.0, "{opening}le=\"{bound}\"")),
+            Some(_) => drop(write!(self.0, "{opening}le=\"+Inf\"")),
+            None => {}
+        }
+        if bound.is_some() || !values.is_empty() {
+            self.0.push('}');
+        }
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    /// A label's value: backslash, quote and line feed are the only three that the format escapes.
+    fn escaped(&mut self, text: &str) {
+        for c in text.chars() {
+            match c {
+                '\\' => self.0.push_str("\\\\"),
+                '"' => self.0.push_str("\\\""),
+                '\n' => self.0.push_str("\\n"),
+                c => self.0.push(c),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod parse;
+#[cfg(test)]
+mod tests;

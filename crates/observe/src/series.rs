@@ -1,0 +1,150 @@
+//! What is counted of the requests that one route sent to one server of one pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_types::{BackendId, PoolName, RouteName};
+
+use crate::backend::BackendMetrics;
+use crate::counter::Counter;
+use crate::histogram::{Histogram, HistogramSnapshot};
+use crate::names::CLASSES;
+use crate::worker::WorkerMetrics;
+
+/// Whose requests a series counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesKey {
+    /// The route that took the request; empty when none did.
+    pub route: RouteName,
+    /// `None` when the balancer answered by itself.
+    pub pool: Option<PoolName>,
+    /// `None` when no server was reached.
+    pub backend: Option<BackendId>,
+}
+
+impl SeriesKey {
+    /// Requests that no route took, or that were refused before one was looked for.
+    pub fn unrouted() -> Self {
+        Self { route: "".into(), pool: None, backend: None }
+    }
+}
+
+/// What is known of a request when it has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestFigures {
+    /// The status sent to the client. One outside 100 to 599 counts as 5xx (RFC 9110, 15).
+    pub status: u16,
+    /// From its first byte to its response's last.
+    pub total: Duration,
+    /// From the request sent to the response head; `None` when no server answered.
+    pub upstream: Option<Duration>,
+    /// The balancer's own share of `total`.
+    pub overhead: Duration,
+    /// Bytes of its body.
+    pub bytes_in: u64,
+    /// Bytes of its response's body.
+    pub bytes_out: u64,
+    /// How many servers were tried, 0 when none was needed.
+    pub tries: u32,
+}
+
+/// The figures of one route, pool and server.
+#[derive(Debug)]
+pub struct Series {
+    shards: Box<[SeriesShard]>,
+}
+
+impl Series {
+    /// A series whose requests count for their server and workers too.
+    pub(crate) fn new(workers: &[Arc<WorkerMetrics>], backend: Option<&Arc<BackendMetrics>>) -> Self {
+        let shard = |(index, worker): (usize, &Arc<WorkerMetrics>)| SeriesShard {
+            classes: Default::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            retries: Counter::default(),
+            total: Histogram::default(),
+            index,
+            worker: Arc::clone(worker),
+            backend: backend.cloned(),
+        };
+        Self { shards: workers.iter().enumerate().map(shard).collect() }
+    }
+
+    /// The part that `worker` alone writes.
+    ///
+    /// # Panics
+    /// When the registry has no such worker.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &SeriesShard {
+        &self.shards[worker]
+    }
+
+    /// The figures of all workers together.
+    pub fn totals(&self) -> SeriesTotals {
+        let mut totals = SeriesTotals::default();
+        for shard in &self.shards {
+            for (sum, class) in totals.classes.iter_mut().zip(&shard.classes) {
+                *sum += class.value();
+            }
+            totals.bytes_in += shard.bytes_in.value();
+            totals.bytes_out += shard.bytes_out.value();
+            totals.retries += shard.retries.value();
+            totals.duration.merge(&shard.total.snapshot());
+        }
+        totals
+    }
+}
+
+/// The figures of one series at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct SeriesTotals {
+    /// Requests by the class of their status, 1xx first.
+    pub classes: [u64; CLASSES.len()],
+    /// Bytes of request bodies.
+    pub bytes_in: u64,
+    /// Bytes of response bodies.
+    pub bytes_out: u64,
+    /// Tries beyond the first.
+    pub retries: u64,
+    /// How long whole requests took.
+    pub duration: HistogramSnapshot,
+}
+
+/// What one worker counts of one series: only that worker's thread may write.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct SeriesShard {
+    classes: [Counter; CLASSES.len()],
+    bytes_in: Counter,
+    bytes_out: Counter,
+    retries: Counter,
+    total: Histogram,
+    index: usize,
+    worker: Arc<WorkerMetrics>,
+    backend: Option<Arc<BackendMetrics>>,
+}
+
+impl SeriesShard {
+    /// Counts one request that has ended, in this series, its server's upstream times and its worker's own time.
+    #[inline]
+    pub fn record(&self, request: &RequestFigures) {
+        self.classes[class(request.status)].increment();
+        self.bytes_in.add(request.bytes_in);
+        self.bytes_out.add(request.bytes_out);
+        self.retries.add(u64::from(request.tries.saturating_sub(1)));
+        self.total.record(request.total);
+        self.worker.overhead.record(request.overhead);
+        if let (Some(backend), Some(upstream)) = (&self.backend, request.upstream) {
+            backend.shard(self.index).upstream.record(upstream);
+        }
+    }
+}
+
+/// The place of a status in [`CLASSES`].
+#[inline]
+fn class(status: u16) -> usize {
+    match status {
+        100..=599 => usize::from(status / 100 - 1),
+        _ => CLASSES.len() - 1,
+    }
+}

@@ -1,0 +1,47 @@
+//! What one worker counts that belongs to no route or server: connections, refusals and its own time.
+
+use crate::counter::{Counter, WorkerGauge};
+use crate::histogram::Histogram;
+use crate::names::{ConnectionRefusal, RequestRefusal};
+
+/// The figures of one worker: only that worker's thread may write.
+// Aligned to two cache lines (CPUs fetch them in pairs), so that workers never write to each other's.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct WorkerMetrics {
+    /// Client connections accepted.
+    pub connections_accepted: Counter,
+    /// Client connections open.
+    pub connections: WorkerGauge,
+    /// Requests begun and not yet finished.
+    pub requests_in_flight: WorkerGauge,
+    /// Requests whose client left before the response was complete.
+    pub client_aborts: Counter,
+    /// Upgraded connections open.
+    pub tunnels: WorkerGauge,
+    pub(crate) overhead: Histogram,
+    connections_refused: [Counter; ConnectionRefusal::ALL.len()],
+    requests_refused: [Counter; RequestRefusal::ALL.len()],
+}
+
+impl WorkerMetrics {
+    /// Counts a client connection that was turned away.
+    pub fn connection_refused(&self, reason: ConnectionRefusal) {
+        self.connections_refused[reason as usize].increment();
+    }
+
+    /// Counts a request that was answered with an error instead of being forwarded.
+    pub fn request_refused(&self, reason: RequestRefusal) {
+        self.requests_refused[reason as usize].increment();
+    }
+
+    /// Client connections turned away for `reason`.
+    pub fn connections_refused(&self, reason: ConnectionRefusal) -> u64 {
+        self.connections_refused[reason as usize].value()
+    }
+
+    /// Requests answered with an error for `reason`.
+    pub fn requests_refused(&self, reason: RequestRefusal) -> u64 {
+        self.requests_refused[reason as usize].value()
+    }
+}

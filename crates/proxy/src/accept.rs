@@ -1,0 +1,70 @@
+//! Accepting connections and spreading them: evenly over the workers, even when there are few and they live long.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use evenkeel_net::{Accepted, Listening, Peer};
+use evenkeel_observe::ConnectionRefusal;
+use evenkeel_types::ListenerName;
+
+use crate::serve::serve;
+use crate::worker::{Order, Worker};
+
+/// How long accepting pauses when the process is out of descriptors or memory.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// No descriptor left in the system, in the process (errno(3)).
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
+/// Accepts in the name of `listener` until the task is aborted.
+pub async fn accept(worker: Rc<Worker>, listener: Rc<RefCell<ListenerName>>, listening: Listening) {
+    loop {
+        match listening.accept().await {
+            Ok((accepted, peer)) => take(&worker, &listener.borrow(), accepted, peer),
+            // The client was gone before we came to it.
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                worker.metrics.connection_refused(match error.raw_os_error() {
+                    Some(EMFILE | ENFILE) => ConnectionRefusal::Descriptors,
+                    _ => ConnectionRefusal::Accept,
+                });
+                tracing::warn!(listener = %listener.borrow(), %error, "cannot accept; pausing");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection here, or hands it to the worker with the fewest.
+fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: Peer) {
+    worker.metrics.connections_accepted.increment();
+    let open = &worker.shared.open;
+    let limit = worker.view().snapshot.config.limits.connections;
+    if open.iter().map(|open| open.load(Relaxed)).sum::<usize>() >= limit {
+        worker.metrics.connection_refused(ConnectionRefusal::Limit);
+        return;
+    }
+    let here = worker.index;
+    let mine = open[here].load(Relaxed);
+    let lightest = (0..open.len()).min_by_key(|i| (open[*i].load(Relaxed), *i != here)).unwrap_or(here);
+    // Exactly even while there are few; with many, an even share is not worth a hand-over each.
+    let slack = mine / 16;
+    let target = if open[lightest].load(Relaxed) + slack < mine { lightest } else { here };
+    open[target].fetch_add(1, Relaxed);
+    if target == here {
+        tokio::task::spawn_local(serve(Rc::clone(worker), listener.clone(), accepted.into_io(), peer));
+        return;
+    }
+    let handed_over = accepted.detach().ok().is_some_and(|connection| {
+        worker.shared.order(target, Order::Serve { listener: listener.clone(), connection, peer })
+    });
+    if !handed_over {
+        open[target].fetch_sub(1, Relaxed);
+        worker.metrics.connection_refused(ConnectionRefusal::Shutdown);
+    }
+}

@@ -1,0 +1,80 @@
+//! Buffers that pass from connection to connection of one worker, so that an idle connection holds none.
+
+use std::cell::RefCell;
+
+use crate::h1::field::Field;
+
+/// Holds most heads with their small bodies.
+pub const SMALL: usize = 8 * 1024;
+/// For bodies that go on: fewer system calls a byte.
+pub const LARGE: usize = 64 * 1024;
+/// Buffers of a kind kept for later; what comes back beyond is freed.
+const KEPT_MAX: usize = 128;
+
+/// The buffers of one worker.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    small: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
+    fields: RefCell<Vec<Vec<Field>>>,
+}
+
+impl Buffers {
+    /// An empty buffer for a head.
+    pub fn small(&self) -> Vec<u8> {
+        self.small.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL))
+    }
+
+    /// An empty buffer for a body.
+    pub fn large(&self) -> Vec<u8> {
+        self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
+    }
+
+    /// An empty list of fields.
+    pub fn fields(&self) -> Vec<Field> {
+        self.fields.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a list of fields back.
+    pub fn give_fields(&self, mut fields: Vec<Field>) {
+        let mut kept = self.fields.borrow_mut();
+        if kept.len() < KEPT_MAX && fields.capacity() > 0 {
+            fields.clear();
+            kept.push(fields);
+        }
+    }
+
+    /// Takes a buffer back. One that had to grow is freed.
+    pub fn give(&self, mut buffer: Vec<u8>) {
+        let kept = match buffer.capacity() {
+            SMALL => &self.small,
+            LARGE => &self.large,
+            _ => return,
+        };
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_empty_and_grown_ones_do_not() {
+        let buffers = Buffers::default();
+        let mut buffer = buffers.small();
+        buffer.extend_from_slice(b"secret");
+        let at = buffer.as_ptr();
+        buffers.give(buffer);
+        let again = buffers.small();
+        assert!(again.is_empty() && again.as_ptr() == at);
+        let mut grown = buffers.small();
+        grown.resize(SMALL + 1, 0);
+        buffers.give(grown);
+        assert_eq!(buffers.small().capacity(), SMALL);
+    }
+}

@@ -1,0 +1,357 @@
+//! A client's HTTP/1 connection: heads are read, become exchanges one after the other, and are answered in order.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use evenkeel_net::{Io, Peer};
+use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_types::{ListenerName, Time};
+
+use crate::downstream::reply::Reply;
+use crate::exchange::{Exchange, Request};
+use crate::h1::field::{Field, Known, has_token};
+use crate::h1::head::{HeadLimits, RequestHead, Version, parse_request};
+use crate::handle::handle;
+use crate::message::{Body, BodyLimits};
+use crate::stage::admit::{self, Refusal, admit};
+use crate::stage::{answer, record};
+use crate::timer::{Limit, Timer};
+use crate::view::View;
+use crate::worker::Worker;
+
+/// How much of a body that nobody wanted is read so that its connection can go on.
+const DRAIN_MAX: u64 = 64 * 1024;
+/// How long a client may take to notice that we have closed; longer, and it loses our last answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much is read and thrown away meanwhile.
+const LINGER_MAX: usize = 1024 * 1024;
+
+/// A client's connection.
+pub struct Connection {
+    worker: Rc<Worker>,
+    listener: ListenerName,
+    /// Where the listener stands, in the configuration of which generation.
+    position: Cell<(u64, Option<usize>)>,
+    io: Io,
+    peer: Peer,
+    peer_text: String,
+    timer: Timer,
+    /// What was read and not yet used; without a buffer while there is nothing.
+    input: Vec<u8>,
+}
+
+/// What becomes of a connection after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It waits for the next request.
+    Idle,
+    /// It is closed.
+    Close,
+    /// It is closed once the client has seen that, for it may still be sending.
+    Linger,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(worker: Rc<Worker>, listener: ListenerName, io: Io, peer: Peer) -> Self {
+        let peer_text = match peer {
+            Peer::Ip(address) => address.ip().to_string(),
+            Peer::Unix => String::new(),
+        };
+        let timer = Timer::new(worker.clock);
+        let position = Cell::new((u64::MAX, None));
+        Self { worker, listener, position, io, peer, peer_text, timer, input: Vec::new() }
+    }
+
+    /// Serves it until it closes.
+    pub async fn serve(mut self) {
+        let mut fresh = true;
+        loop {
+            let Some(wait) = self.patience(fresh) else { return };
+            fresh = false;
+            if !self.wait_for_request(wait).await {
+                return;
+            }
+            // In a box of its own, so that a connection that waits weighs no more than what it waits with.
+            match Box::pin(self.serve_requests()).await {
+                Next::Idle => {}
+                Next::Close => return,
+                Next::Linger => return self.linger().await,
+            }
+        }
+    }
+
+    /// Where the listener stands; `None` if it is gone.
+    fn position(&self, view: &View) -> Option<usize> {
+        let (generation, position) = self.position.get();
+        if generation == view.snapshot.generation {
+            return position;
+        }
+        let position = view.listener_position(&self.listener);
+        self.position.set((view.snapshot.generation, position));
+        position
+    }
+
+    /// How long to wait for the next request; `None` if the listener is gone.
+    fn patience(&self, fresh: bool) -> Option<Duration> {
+        let view = self.worker.view();
+        let listener = view.listener(self.position(&view)?);
+        Some(if fresh { listener.timeout.head } else { listener.timeout.idle })
+    }
+
+    /// Waits without a buffer; false when the connection has had its time, or the process leaves.
+    async fn wait_for_request(&mut self, wait: Duration) -> bool {
+        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.worker.clock));
+        let readable = poll_fn(|cx| {
+            if let Poll::Ready(ready) = self.io.poll_readable(cx) {
+                return Poll::Ready(ready.is_ok());
+            }
+            let may_stay = !self.worker.is_leaving() && self.position(&self.worker.view()).is_some();
+            if may_stay { Poll::Pending } else { Poll::Ready(false) }
+        });
+        let ready = timer.within(wait.into(), readable).await;
+        self.timer = timer;
+        ready == Ok(true)
+    }
+
+    /// Serves requests for as long as there is input.
+    async fn serve_requests(&mut self) -> Next {
+        self.input = self.worker.buffers.small();
+        let mut fields = self.worker.buffers.fields();
+        let next = loop {
+            let view = self.worker.view();
+            let next = self.serve_one(&view, &mut fields).await;
+            if next != Next::Idle || self.input.is_empty() {
+                break next;
+            }
+        };
+        self.worker.buffers.give(std::mem::take(&mut self.input));
+        self.worker.buffers.give_fields(fields);
+        next
+    }
+
+    async fn serve_one(&mut self, view: &View, fields: &mut Vec<Field>) -> Next {
+        let head = match self.read_head(view, fields).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return Next::Close,
+            Err(refusal) => return self.refuse(view, &refusal).await,
+        };
+        let Some(position) = self.position(view) else { return Next::Close };
+        let listener = view.listener(position);
+        let worker = Rc::clone(&self.worker);
+        let mut id = [0; 32];
+        let origin = admit::Origin {
+            listener,
+            peer: self.peer,
+            peer_text: &self.peer_text,
+            now: worker.clock.now(),
+            fresh_id: worker.request_id(&mut id),
+        };
+        let (request, framing) = match admit(&self.input, &head, fields, origin) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.refuse(view, &refusal).await,
+        };
+        let limits = BodyLimits {
+            stall: listener.timeout.body,
+            at_most: None,
+            rate_min: view.snapshot.config.limits.body_rate,
+            bytes_max: view.snapshot.config.limits.request_body,
+            trailers_max: view.heads.bytes,
+        };
+        let body =
+            Body::new(&self.io, &worker.buffers, worker.clock, framing, &self.input[head.len..], limits);
+        let mut reply =
+            Reply::new(&self.io, &worker.buffers, worker.clock, listener.timeout.write, head.version);
+        reply.keep_alive = self.may_stay(&request);
+        let mut exchange = Exchange { request, body, reply };
+        let mut trail = record::Trail::default();
+        worker.metrics.requests_in_flight.increment();
+        let ended = handle(&worker, view, position, &mut exchange, &mut trail).await;
+        worker.metrics.requests_in_flight.decrement();
+        let origin = record::Origin { listener: self.listener.as_str(), peer: self.peer };
+        let target = head.target.of_bytes(&self.input);
+        let Exchange { request, body, reply } = &exchange;
+        record::record(&worker, view, origin, target, request, reply, body.bytes(), &trail, ended);
+        let (next, surplus) = after(&mut exchange, ended).await;
+        drop(exchange);
+        self.keep_surplus(next, surplus);
+        next
+    }
+
+    /// True if the connection may carry another request after this one (RFC 9112, 9.3).
+    fn may_stay(&self, request: &Request<'_>) -> bool {
+        let has = |token| request.values(Known::Connection).any(|value| has_token(value, token));
+        let asked = match request.version {
+            Version::Http11 => !has("close"),
+            Version::Http10 => has("keep-alive") && !has("close"),
+        };
+        asked && !self.worker.is_leaving()
+    }
+
+    /// Reads until there is a whole head; `None` when the client closed instead.
+    async fn read_head(
+        &mut self,
+        view: &View,
+        fields: &mut Vec<Field>,
+    ) -> Result<Option<RequestHead>, Refusal> {
+        let Some(position) = self.position(view) else { return Ok(None) };
+        let listener = view.listener(position);
+        let limits = view.heads;
+        let mut deadline: Option<Time> = None;
+        let mut looked = 0;
+        loop {
+            if !self.input.is_empty() && worth_parsing(&self.input, looked, limits) {
+                if let Some(head) = parse_request(&self.input, limits, fields)? {
+                    return Ok(Some(head));
+                }
+            }
+            looked = self.input.len();
+            if self.input.len() == self.input.capacity() {
+                self.input.reserve(self.input.len());
+            }
+            let limit = Limit { after: listener.timeout.head, at_most: deadline };
+            let read = self.timer.within(limit, self.io.read(&mut self.input)).await;
+            match read {
+                Err(_) if self.input.is_empty() => return Ok(None),
+                Err(_) => {
+                    return Err(Refusal::new(408, RequestRefusal::HeadTimeout, "the request took too long"));
+                }
+                Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
+                Ok(Ok(_)) => {}
+            }
+            if deadline.is_none() {
+                deadline = Some(self.worker.clock.now() + listener.timeout.head);
+            }
+        }
+    }
+
+    /// Answers what never became a request, and ends the connection.
+    async fn refuse(&mut self, view: &View, refusal: &Refusal) -> Next {
+        let worker = Rc::clone(&self.worker);
+        let Some(position) = self.position(view) else { return Next::Close };
+        let listener = view.listener(position);
+        if let Some(kind) = refusal.kind {
+            worker.metrics.request_refused(kind);
+        }
+        let mut id = [0; 32];
+        let request =
+            Request::unreadable(worker.request_id(&mut id), self.peer, &self.peer_text, worker.clock.now());
+        let mut reply =
+            Reply::new(&self.io, &worker.buffers, worker.clock, listener.timeout.write, Version::Http11);
+        let sent = answer::refuse(&mut reply, refusal, &request.id).await;
+        let ended = match (sent, refusal.status) {
+            (Err(_), _) => Ended::ClientAborted,
+            (Ok(()), 408) => Ended::ClientTimeout,
+            (Ok(()), _) => Ended::Refused,
+        };
+        let mut trail = record::Trail::default();
+        trail.reason = Some(refusal.why.to_string());
+        let origin = record::Origin { listener: self.listener.as_str(), peer: self.peer };
+        record::record(&worker, view, origin, b"", &request, &reply, 0, &trail, ended);
+        if ended == Ended::ClientAborted { Next::Close } else { Next::Linger }
+    }
+
+    /// What was read beyond this request is the start of the next.
+    fn keep_surplus(&mut self, next: Next, surplus: Surplus) {
+        match surplus {
+            _ if next != Next::Idle => self.input.clear(),
+            Surplus::Early(left) => {
+                let used = self.input.len() - left;
+                self.input.drain(..used);
+            }
+            Surplus::Own(bytes) => {
+                self.input.clear();
+                self.input.extend_from_slice(&bytes);
+            }
+        }
+    }
+
+    /// Closes in a way that lets the client read our answer: a close with unread input would reset the connection
+    /// and take the answer along.
+    async fn linger(mut self) {
+        let Self { io, timer, worker, .. } = &mut self;
+        if io.shutdown().await.is_err() {
+            return;
+        }
+        let mut buf = worker.buffers.small();
+        let drained = async {
+            let mut left = LINGER_MAX;
+            while left > 0 {
+                buf.clear();
+                match io.read(&mut buf).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => left = left.saturating_sub(read),
+                }
+            }
+        };
+        // Whether it closed or ran out of time, it is over now.
+        let _ = timer.within(LINGER.into(), drained).await;
+        worker.buffers.give(buf);
+    }
+}
+
+/// Where the bytes behind a request are.
+enum Surplus {
+    /// The last bytes, so many, of what came with the head.
+    Early(usize),
+    /// In the body's own buffer.
+    Own(Vec<u8>),
+}
+
+/// Brings the connection to the start of the next request, if there is to be one.
+async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
+    let Exchange { body, reply, request } = exchange;
+    let answered = matches!(
+        ended,
+        Ended::Complete
+            | Ended::Refused
+            | Ended::BackendAborted
+            | Ended::BackendTimeout
+            | Ended::RequestTimeout
+    ) && reply.status() != 0;
+    let next = match ended {
+        Ended::ClientTimeout if reply.status() == 408 => Next::Linger,
+        _ if !answered || !reply.is_whole() => Next::Close,
+        _ if reply.keep_alive && drain(body, request).await => Next::Idle,
+        _ if body.is_done() => Next::Close,
+        _ => Next::Linger,
+    };
+    let [early, own] = body.surplus();
+    let surplus = if own.is_empty() { Surplus::Early(early.len()) } else { Surplus::Own(own.to_vec()) };
+    (next, surplus)
+}
+
+/// Reads what is left of a body that the answer did not wait for; false if that is too much.
+async fn drain(body: &mut Body<'_>, request: &Request<'_>) -> bool {
+    if body.is_done() {
+        return true;
+    }
+    // The client may be waiting for a 100, and never send what it announced.
+    if request.expects_continue && body.bytes() == 0 {
+        return false;
+    }
+    let before = body.bytes();
+    while body.bytes() - before <= DRAIN_MAX {
+        match body.advance().await {
+            Ok(true) => {}
+            Ok(false) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// A head is parsed when its end may have come, not at each byte: that would make a slow head a costly one.
+fn worth_parsing(input: &[u8], looked: usize, limits: HeadLimits) -> bool {
+    if looked == 0 || input.len() >= limits.bytes {
+        return true;
+    }
+    let from = looked.saturating_sub(3);
+    memchr::memmem::find(&input[from..], b"\r\n\r\n").is_some()
+        || memchr::memchr_iter(b'\n', &input[looked..])
+            .any(|at| looked + at == 0 || input[looked + at - 1] != b'\r')
+        || looked < limits.uri && input.len() >= limits.uri
+}

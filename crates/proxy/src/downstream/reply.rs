@@ -1,0 +1,255 @@
+//! The way back to a client over HTTP/1: head, body and trailers, in as few writes as can be.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use evenkeel_net::Io;
+use evenkeel_types::Clock;
+
+use crate::buffer::{Buffers, SMALL};
+use crate::h1::framing::Framing;
+use crate::h1::head::Version;
+use crate::h1::write;
+use crate::timer::Timer;
+
+/// The client takes no more: it left, or reads nothing for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientGone {
+    /// The connection failed.
+    Failed,
+    /// It read nothing for the write timeout.
+    Stalled,
+}
+
+/// The response on its way out.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    io: &'a Io,
+    buffers: &'a Buffers,
+    timer: Timer,
+    stall: Duration,
+    out: Vec<u8>,
+    version: Version,
+    to_head: bool,
+    chunked: bool,
+    /// Whether the connection may carry another request.
+    pub keep_alive: bool,
+    status: u16,
+    bytes: u64,
+    on_the_wire: bool,
+    until_close: bool,
+    whole: bool,
+}
+
+impl<'a> Reply<'a> {
+    /// The way back for a request of `version`.
+    pub fn new(io: &'a Io, buffers: &'a Buffers, clock: Clock, stall: Duration, version: Version) -> Self {
+        Self {
+            io,
+            buffers,
+            timer: Timer::new(clock),
+            stall,
+            out: buffers.small(),
+            version,
+            to_head: false,
+            chunked: false,
+            keep_alive: false,
+            status: 0,
+            bytes: 0,
+            on_the_wire: false,
+            until_close: false,
+            whole: false,
+        }
+    }
+
+    /// Says that the request was a HEAD: the response's body stays away.
+    pub fn answers_head(&mut self, to_head: bool) {
+        self.to_head = to_head;
+    }
+
+    /// The status of the final response; 0 while there is none.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Bytes of body that went out.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// True as long as another response can take the place of this one.
+    pub fn is_unsent(&self) -> bool {
+        !self.on_the_wire
+    }
+
+    /// True once all of it has been written.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// True if the client takes the close of the connection for the end of the body.
+    pub fn ends_with_close(&self) -> bool {
+        self.until_close
+    }
+
+    /// The connection that it goes to.
+    pub fn io(&self) -> &'a Io {
+        self.io
+    }
+
+    /// Forgets a response of which nothing has gone out.
+    pub fn reset(&mut self) {
+        debug_assert!(self.is_unsent());
+        self.out.clear();
+        self.status = 0;
+        self.bytes = 0;
+        self.until_close = false;
+    }
+
+    /// Begins a head. Its fields go to the buffer that is returned; [`Self::head_done`] must follow.
+    pub fn head(&mut self, status: u16, reason: &[u8]) -> &mut Vec<u8> {
+        self.status = status;
+        self.out.extend_from_slice(b"HTTP/1.1 ");
+        write::number(&mut self.out, u64::from(status));
+        self.out.push(b' ');
+        self.out.extend_from_slice(reason);
+        self.out.extend_from_slice(b"\r\n");
+        &mut self.out
+    }
+
+    /// Ends the head with what says how long the body is, and whether the connection stays.
+    /// `framing` is how the body comes to us.
+    pub fn head_done(&mut self, framing: Framing) {
+        self.chunked = false;
+        match framing {
+            // What has no body says nothing about its length, except where a zero must be said.
+            Framing::Empty => {}
+            Framing::Length(length) => write::content_length(&mut self.out, length),
+            Framing::Chunked | Framing::UntilClose if self.version == Version::Http11 => {
+                self.chunked = true;
+                self.out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            }
+            // An HTTP/1.0 client sees the end of the body by the end of the connection.
+            Framing::Chunked | Framing::UntilClose => {
+                self.keep_alive = false;
+                self.until_close = true;
+            }
+        }
+        if !self.keep_alive {
+            self.out.extend_from_slice(b"connection: close\r\n");
+        } else if self.version == Version::Http10 {
+            self.out.extend_from_slice(b"connection: keep-alive\r\n");
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Ends the head of a 101: from here on the connection is a tunnel.
+    pub fn switch_done(&mut self, protocol: &[u8]) {
+        self.keep_alive = false;
+        self.out.extend_from_slice(b"connection: upgrade\r\n");
+        write::field(&mut self.out, "upgrade", protocol);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Sends an interim response (RFC 9110, 15.2), whose lines `fields` writes. Not to HTTP/1.0 clients.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn interim(
+        &mut self,
+        status: u16,
+        fields: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), ClientGone> {
+        if self.version == Version::Http10 {
+            return Ok(());
+        }
+        self.head(status, reason(status).as_bytes());
+        self.status = 0;
+        fields(&mut self.out);
+        self.out.extend_from_slice(b"\r\n");
+        let unsent = self.is_unsent();
+        let sent = self.flush().await;
+        // A final error can still follow an interim response.
+        self.on_the_wire = !unsent;
+        sent
+    }
+
+    /// Sends a piece of the body. Small ones wait for [`Self::flush`].
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn data(&mut self, piece: &[u8]) -> Result<(), ClientGone> {
+        if self.to_head || piece.is_empty() {
+            return Ok(());
+        }
+        self.bytes += piece.len() as u64;
+        let mut line = [0; 18];
+        let (before, after): (&[u8], &[u8]) =
+            if self.chunked { (write::chunk_size(piece.len(), &mut line), b"\r\n") } else { (b"", b"") };
+        if self.out.len() + piece.len() + 20 <= SMALL {
+            for part in [before, piece, after] {
+                self.out.extend_from_slice(part);
+            }
+            return Ok(());
+        }
+        self.on_the_wire = true;
+        let out = std::mem::take(&mut self.out);
+        let mut slices = [IoSlice::new(&out), IoSlice::new(before), IoSlice::new(piece), IoSlice::new(after)];
+        let sent = self.timer.within(self.stall.into(), self.io.write_all(&mut slices)).await;
+        self.out = out;
+        self.out.clear();
+        settle(sent)
+    }
+
+    /// Sends bytes that are no part of a message: what a tunnel begins with.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn raw(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
+        self.out.extend_from_slice(bytes);
+        self.flush().await
+    }
+
+    /// Ends the body; `trailers` is a section with its empty line, or nothing. [`Self::flush`] must follow.
+    pub fn end(&mut self, trailers: &[u8]) {
+        self.whole = true;
+        if self.chunked && !self.to_head {
+            self.out.extend_from_slice(b"0\r\n");
+            self.out.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { trailers });
+        }
+    }
+
+    /// Sends whatever waits.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn flush(&mut self) -> Result<(), ClientGone> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.on_the_wire = true;
+        let mut slices = [IoSlice::new(&self.out)];
+        let sent = self.timer.within(self.stall.into(), self.io.write_all(&mut slices)).await;
+        self.out.clear();
+        settle(sent)
+    }
+}
+
+impl Drop for Reply<'_> {
+    fn drop(&mut self) {
+        self.buffers.give(std::mem::take(&mut self.out));
+    }
+}
+
+fn settle(sent: Result<io::Result<()>, crate::timer::Elapsed>) -> Result<(), ClientGone> {
+    match sent {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(ClientGone::Failed),
+        Err(_) => Err(ClientGone::Stalled),
+    }
+}
+
+/// The reason phrase of a status that we say ourselves; empty for one without a name (RFC 9110, 15).
+pub fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("")
+}

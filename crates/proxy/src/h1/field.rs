@@ -1,0 +1,193 @@
+//! Header fields as positions in the bytes they came in, with the ones we act upon recognised once.
+
+use std::ops::Range;
+
+/// A stretch of the head's bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// Where `part` lies in `whole`, of which it must be a slice.
+    pub fn of(whole: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+        debug_assert!(start + part.len() <= whole.len());
+        // Heads are limited to 1 MiB by the configuration.
+        Self { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    /// Where it starts.
+    pub fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// The bytes themselves.
+    pub fn of_bytes(self, bytes: &[u8]) -> &[u8] {
+        &bytes[Range::from(self)]
+    }
+}
+
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.start as usize..span.end as usize
+    }
+}
+
+/// The fields that mean something to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// None of those below.
+    Other,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Cookie`
+    Cookie,
+    /// `Expect`
+    Expect,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+    /// `Host`
+    Host,
+    /// `HTTP2-Settings`
+    Http2Settings,
+    /// `Keep-Alive`
+    KeepAlive,
+    /// `Proxy-Connection`
+    ProxyConnection,
+    /// `Referer`
+    Referer,
+    /// `Set-Cookie`
+    SetCookie,
+    /// `TE`
+    Te,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `User-Agent`
+    UserAgent,
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `X-Forwarded-Host`
+    XForwardedHost,
+    /// `X-Forwarded-Proto`
+    XForwardedProto,
+    /// `X-Request-Id`
+    XRequestId,
+}
+
+impl Known {
+    /// Recognises a name, whatever its case.
+    pub fn of(name: &[u8]) -> Self {
+        let (known, text): (Self, &[u8]) = match name.len() {
+            2 => (Self::Te, b"te"),
+            4 => (Self::Host, b"host"),
+            6 if name[0] | 0x20 == b'c' => (Self::Cookie, b"cookie"),
+            6 => (Self::Expect, b"expect"),
+            7 if name[0] | 0x20 == b'u' => (Self::Upgrade, b"upgrade"),
+            7 => (Self::Referer, b"referer"),
+            9 => (Self::Forwarded, b"forwarded"),
+            10 => match name[0] | 0x20 {
+                b'c' => (Self::Connection, b"connection"),
+                b'k' => (Self::KeepAlive, b"keep-alive"),
+                b's' => (Self::SetCookie, b"set-cookie"),
+                _ => (Self::UserAgent, b"user-agent"),
+            },
+            12 => (Self::XRequestId, b"x-request-id"),
+            14 if name[0] | 0x20 == b'h' => (Self::Http2Settings, b"http2-settings"),
+            14 => (Self::ContentLength, b"content-length"),
+            15 => (Self::XForwardedFor, b"x-forwarded-for"),
+            16 if name[0] | 0x20 == b'p' => (Self::ProxyConnection, b"proxy-connection"),
+            16 => (Self::XForwardedHost, b"x-forwarded-host"),
+            17 if name[0] | 0x20 == b't' => (Self::TransferEncoding, b"transfer-encoding"),
+            17 => (Self::XForwardedProto, b"x-forwarded-proto"),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(text) { known } else { Self::Other }
+    }
+
+    /// Belongs to one connection and is never passed on as it came (RFC 9110, 7.6.1). `Content-Length` counts
+    /// here because framing is ours to write.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::ContentLength
+                | Self::Http2Settings
+                | Self::KeepAlive
+                | Self::ProxyConnection
+                | Self::Te
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+}
+
+/// One field line.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// What it is.
+    pub known: Known,
+    /// Its name, in the case it came in.
+    pub name: Span,
+    /// Its value, without the white space around it.
+    pub value: Span,
+}
+
+/// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.
+pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// True when a list field holds `token`, in any case.
+pub fn has_token(value: &[u8], token: &str) -> bool {
+    list(value).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_recognised_in_any_case() {
+        let names = [
+            ("TE", Known::Te),
+            ("hOsT", Known::Host),
+            ("Cookie", Known::Cookie),
+            ("Expect", Known::Expect),
+            ("Upgrade", Known::Upgrade),
+            ("Referer", Known::Referer),
+            ("Forwarded", Known::Forwarded),
+            ("Connection", Known::Connection),
+            ("Keep-Alive", Known::KeepAlive),
+            ("Set-Cookie", Known::SetCookie),
+            ("User-Agent", Known::UserAgent),
+            ("X-Request-ID", Known::XRequestId),
+            ("HTTP2-Settings", Known::Http2Settings),
+            ("Content-Length", Known::ContentLength),
+            ("X-Forwarded-For", Known::XForwardedFor),
+            ("Proxy-Connection", Known::ProxyConnection),
+            ("X-Forwarded-Host", Known::XForwardedHost),
+            ("Transfer-Encoding", Known::TransferEncoding),
+            ("X-Forwarded-Proto", Known::XForwardedProto),
+            ("Accept", Known::Other),
+            ("Hosts", Known::Other),
+            ("Nost", Known::Other),
+            ("", Known::Other),
+        ];
+        for (name, known) in names {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_are_read_member_by_member() {
+        assert!(has_token(b"keep-alive , UPGRADE,", "upgrade"));
+        assert!(!has_token(b"upgraded", "upgrade"));
+        assert_eq!(list(b" a,, b ,").collect::<Vec<_>>(), [b"a", b"b"]);
+    }
+}

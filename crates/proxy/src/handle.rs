@@ -1,0 +1,105 @@
+//! One request from its admission to its record, in the order in which it happens.
+
+use evenkeel_config::Action;
+use evenkeel_core::route::location;
+use evenkeel_observe::{Ended, RequestRefusal};
+
+use crate::downstream::reply::ClientGone;
+use crate::exchange::Exchange;
+use crate::stage::admit::Refusal;
+use crate::stage::answer;
+use crate::stage::forward::{Destination, Ending, forward};
+use crate::stage::record::Trail;
+use crate::view::View;
+use crate::worker::Worker;
+
+/// Handles a request that was admitted through the listener at position `listener`, and tells how it ended.
+pub async fn handle(
+    worker: &Worker,
+    view: &View,
+    listener: usize,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+) -> Ended {
+    exchange.reply.answers_head(exchange.request.is_head());
+    if let Some(max) = view.snapshot.config.limits.request_body
+        && exchange.body.left().is_some_and(|length| length > max)
+    {
+        return refuse(worker, exchange, trail, &too_large(), Ended::Refused).await;
+    }
+
+    let Some(position) = view.snapshot.routes.find(listener, &exchange.request) else {
+        let refusal = Refusal::new(404, RequestRefusal::NoRoute, "no route for this request");
+        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    };
+    trail.route = Some(position);
+    let route = view.snapshot.routes.route(position);
+
+    let Exchange { request, reply, .. } = exchange;
+    let edits = &route.response_headers;
+    match &route.action {
+        Action::Respond(respond) => settle(answer::respond(reply, respond, &request.id, edits).await),
+        Action::Redirect(redirect) => {
+            let to = location(redirect, request.scheme, request.authority, &request.path, request.query);
+            settle(answer::redirect(reply, redirect.status, &to, &request.id, edits).await)
+        }
+        Action::Pool(_) | Action::Split(_) => {
+            let Some(pool) = view.snapshot.pool_of(position, worker.random()) else {
+                let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no pool for this request");
+                return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+            };
+            trail.pool = Some(pool);
+            let to = Destination { view, route: (position, route), pool };
+            match forward(worker, &to, exchange, trail).await {
+                Ending::Answered => Ended::Complete,
+                Ending::Tunnelled => Ended::Tunnel,
+                Ending::ClientGone(ended) => ended,
+                Ending::Refused(refusal, ended) => refuse(worker, exchange, trail, &refusal, ended).await,
+                Ending::Cut(ended, why) => {
+                    trail.reason = Some(why);
+                    if exchange.reply.ends_with_close() {
+                        // Only a reset tells such a client that what it has is not all.
+                        exchange.reply.io().reset_on_close();
+                    }
+                    ended
+                }
+            }
+        }
+    }
+}
+
+async fn refuse(
+    worker: &Worker,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+    refusal: &Refusal,
+    ended: Ended,
+) -> Ended {
+    let Exchange { request, body, reply } = exchange;
+    if let Some(kind) = refusal.kind {
+        worker.metrics.request_refused(kind);
+    }
+    trail.reason = Some(refusal.why.to_string());
+    reply.reset();
+    // A body that nobody will read, or that cannot be read, leaves nothing to go on with.
+    reply.keep_alive &= body.is_done() && !matches!(refusal.status, 400 | 408 | 413);
+    match answer::refuse(reply, refusal, &request.id).await {
+        Ok(()) => ended,
+        Err(gone) => gone_as(&gone),
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(413, RequestRefusal::BodyTooLarge, "body too large")
+}
+
+fn settle(sent: Result<(), ClientGone>) -> Ended {
+    sent.map_or_else(|gone| gone_as(&gone), |()| Ended::Complete)
+}
+
+fn gone_as(gone: &ClientGone) -> Ended {
+    match gone {
+        ClientGone::Failed => Ended::ClientAborted,
+        ClientGone::Stalled => Ended::ClientTimeout,
+    }
+}

@@ -1,0 +1,22 @@
+//! The data path: from a client's connection to a server's and back, in request order: `serve`, `downstream`,
+//! `handle` with its stages, `upstream`.
+
+mod accept;
+mod buffer;
+mod downstream;
+mod exchange;
+pub mod h1;
+mod handle;
+mod message;
+mod serve;
+mod stage;
+mod timer;
+mod tunnel;
+mod upstream;
+mod view;
+mod worker;
+
+pub use exchange::Request;
+pub use stage::admit::{Origin, Refusal, admit};
+pub use upstream::probe::probe;
+pub use worker::{Event, Shared, Start, WorkerHandle, spawn};

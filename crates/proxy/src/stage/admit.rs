@@ -1,0 +1,241 @@
+//! First stage: a head becomes a request, or is refused. Nothing that two parties could read in two ways gets by.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use evenkeel_config::Listener;
+use evenkeel_core::route::{normalise, parse_host};
+use evenkeel_net::Peer;
+use evenkeel_observe::RequestRefusal;
+use evenkeel_types::Time;
+
+use crate::exchange::Request;
+use crate::h1::field::{Field, Known, has_token, list};
+use crate::h1::framing::{self, Framing};
+use crate::h1::head::{HeadError, RequestHead, Version};
+
+/// Longest `X-Request-Id` that is kept from a trusted peer.
+const REQUEST_ID_MAX: usize = 128;
+
+/// A request that goes no further, and what the client is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the answer.
+    pub status: u16,
+    /// How it is counted; `None` for what is counted elsewhere.
+    pub kind: Option<RequestRefusal>,
+    /// Why, in a few words.
+    pub why: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal of `status`.
+    pub fn new(status: u16, kind: RequestRefusal, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, kind: Some(kind), why: why.into() }
+    }
+
+    fn malformed(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(400, RequestRefusal::Malformed, why)
+    }
+}
+
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Self {
+        let (status, kind) = match error {
+            HeadError::Malformed(_) => (400, RequestRefusal::Malformed),
+            HeadError::TooLarge => (431, RequestRefusal::HeadTooLarge),
+            HeadError::TargetTooLong => (414, RequestRefusal::UriTooLong),
+            HeadError::Version => (505, RequestRefusal::Unsupported),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+/// What the connection knows of whoever sent the head.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The listener that it came by.
+    pub listener: &'a Listener,
+    /// The other end.
+    pub peer: Peer,
+    /// The other end's address as text; empty over a unix socket.
+    pub peer_text: &'a str,
+    /// When the head was there.
+    pub now: Time,
+    /// The id that the request gets unless a trusted peer has given it one.
+    pub fresh_id: &'a str,
+}
+
+/// Makes a request of a head, and tells how its body is framed.
+///
+/// # Errors
+/// The request is refused.
+pub fn admit<'a>(
+    bytes: &'a [u8],
+    head: &RequestHead,
+    fields: &'a [Field],
+    origin: Origin<'a>,
+) -> Result<(Request<'a>, Framing), Refusal> {
+    let bytes = &bytes[..head.len];
+    let method = text(head.method.of_bytes(bytes))?;
+    if method == "CONNECT" {
+        return Err(Refusal::new(501, RequestRefusal::Unsupported, "CONNECT is not supported"));
+    }
+    let framing = framing::of_request(bytes, fields, head.version).map_err(|e| Refusal::malformed(e.0))?;
+    let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
+    let authority = authority(bytes, fields, head.version, target.authority)?;
+    let (host, _) = parse_host(authority).map_err(|e| Refusal::malformed(e.to_string()))?;
+    let path =
+        normalise(target.path).map_err(|e| Refusal::new(400, RequestRefusal::BadPath, e.to_string()))?;
+    if target.query.is_some_and(|query| !query.bytes().all(|b| b.is_ascii_graphic())) {
+        return Err(Refusal::new(400, RequestRefusal::BadPath, "query outside visible ASCII"));
+    }
+    let peer = origin.peer.ip();
+    let trusted = is_trusted(origin.listener, peer);
+    let mut request = Request {
+        bytes,
+        fields,
+        method,
+        version: head.version,
+        scheme: "http",
+        authority,
+        host,
+        path,
+        query: target.query,
+        client: peer,
+        peer_text: origin.peer_text,
+        trusted,
+        id: Cow::Borrowed(origin.fresh_id),
+        upgrade: None,
+        expects_continue: false,
+        started: origin.now,
+    };
+    request.expects_continue = expects_continue(&request)?;
+    request.upgrade = upgrade(&request, framing);
+    if trusted {
+        believe(&mut request, origin.listener);
+    }
+    Ok((request, framing))
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|_| Refusal::malformed("request line outside ASCII"))
+}
+
+/// The parts of a request target (RFC 9112, 3.2).
+struct Target<'a> {
+    authority: Option<&'a str>,
+    path: &'a str,
+    query: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    fn of(target: &'a str, method: &str) -> Result<Self, Refusal> {
+        if target == "*" {
+            return if method == "OPTIONS" {
+                Ok(Self { authority: None, path: target, query: None })
+            } else {
+                Err(Refusal::malformed("asterisk-form is for OPTIONS"))
+            };
+        }
+        let (authority, rest) = if target.starts_with('/') {
+            (None, target)
+        } else {
+            let scheme = target.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
+            scheme.ok_or_else(|| Refusal::malformed("invalid request target"))?;
+            let rest = &target[7..];
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            (Some(&rest[..end]), &rest[end..])
+        };
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        if target.contains('#') {
+            return Err(Refusal::malformed("fragment in the request target"));
+        }
+        Ok(Self { authority, path: if path.is_empty() { "/" } else { path }, query })
+    }
+}
+
+/// One `Host`, which the target's own authority overrides (RFC 9112, 3.2.2).
+fn authority<'a>(
+    bytes: &'a [u8],
+    fields: &[Field],
+    version: Version,
+    in_target: Option<&'a str>,
+) -> Result<&'a str, Refusal> {
+    let mut hosts = fields.iter().filter(|f| f.known == Known::Host);
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err(Refusal::malformed("more than one host")),
+        (None, _) if version == Version::Http11 => return Err(Refusal::malformed("host is missing")),
+        (None, _) => "",
+        (Some(field), None) => std::str::from_utf8(field.value.of_bytes(bytes))
+            .map_err(|_| Refusal::malformed("invalid host"))?,
+    };
+    // Whoever overrides it: what is there must be valid.
+    parse_host(host).map_err(|e| Refusal::malformed(e.to_string()))?;
+    match in_target {
+        Some("") => Err(Refusal::malformed("empty authority in the request target")),
+        Some(authority) => Ok(authority),
+        None => Ok(host),
+    }
+}
+
+fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
+    let mut expects = false;
+    for value in request.values(Known::Expect) {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal::new(417, RequestRefusal::Expectation, "expectation is not supported"));
+        }
+        expects = true;
+    }
+    // RFC 9110, 10.1.1: a server must ignore the expectation in an HTTP/1.0 request.
+    Ok(expects && request.version == Version::Http11)
+}
+
+/// The protocol to change to, if the request asks for one that may be asked for: not with a body behind which a
+/// second reading could hide, and not h2c, which would open a way around everything here.
+fn upgrade<'a>(request: &Request<'a>, framing: Framing) -> Option<&'a [u8]> {
+    let (bytes, fields) = (request.bytes, request.fields);
+    let mut protocols = fields.iter().filter(|f| f.known == Known::Upgrade);
+    let protocol = protocols.next()?.value.of_bytes(bytes);
+    let wanted = request.values(Known::Connection).any(|value| has_token(value, "upgrade"));
+    let plain = request.version == Version::Http11
+        && matches!(framing, Framing::Empty | Framing::Length(0))
+        && protocols.next().is_none();
+    let h2c = list(protocol).any(|p| p.len() >= 3 && p[..3].eq_ignore_ascii_case(b"h2c"));
+    (wanted && plain && !h2c && !protocol.is_empty()).then_some(protocol)
+}
+
+fn is_trusted(listener: &Listener, address: IpAddr) -> bool {
+    listener.trusted_proxies.iter().any(|net| net.contains(&address))
+}
+
+/// Takes over what a trusted peer says: who the client is, read from the right up to the first that is not
+/// trusted itself; the scheme; the request's id.
+fn believe(request: &mut Request<'_>, listener: &Listener) {
+    let claims = request.values(Known::XForwardedFor).rev().flat_map(|value| list(value).rev());
+    let mut client = None;
+    for claim in claims {
+        let Some(address) = std::str::from_utf8(claim).ok().and_then(|c| c.parse::<IpAddr>().ok()) else {
+            break;
+        };
+        client = Some(address.to_canonical());
+        if !is_trusted(listener, address) {
+            break;
+        }
+    }
+    request.client = client.unwrap_or(request.client);
+    if request.values(Known::XForwardedProto).next().is_some_and(|p| p.eq_ignore_ascii_case(b"https")) {
+        request.scheme = "https";
+    }
+    let bytes = request.bytes;
+    let given = request.fields.iter().find(|f| f.known == Known::XRequestId).map(|f| f.value.of_bytes(bytes));
+    if let Some(id) = given
+        && (1..=REQUEST_ID_MAX).contains(&id.len())
+        && id.iter().all(u8::is_ascii_graphic)
+    {
+        request.id = String::from_utf8_lossy(id).into_owned().into();
+    }
+}

@@ -1,0 +1,7 @@
+//! What happens to a request, one file a stage, in order.
+
+pub mod admit;
+pub mod answer;
+pub mod forward;
+pub mod record;
+pub mod relay;

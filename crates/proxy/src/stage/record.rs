@@ -1,0 +1,133 @@
+//! Last stage: what happened to a request goes to the metrics and the access log, once.
+
+use std::time::Duration;
+
+use evenkeel_net::Peer;
+use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
+use evenkeel_types::Time;
+
+use crate::downstream::reply::Reply;
+use crate::exchange::Request;
+use crate::h1::field::Known;
+use crate::h1::head::Version;
+use crate::view::View;
+use crate::worker::Worker;
+
+/// What is noted of a request on its way.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// The route's position.
+    pub route: Option<usize>,
+    /// The pool's position.
+    pub pool: Option<usize>,
+    /// The position of the server that was tried last.
+    pub server: Option<usize>,
+    /// How many were tried.
+    pub tries: u32,
+    /// Time spent connecting.
+    pub connect: Option<Duration>,
+    /// When the request was written to the server.
+    pub sent: Option<Time>,
+    /// When the head of the final response was there.
+    answered: Option<Time>,
+    tunnel: Option<(u64, u64)>,
+    /// Why we answered with an error.
+    pub reason: Option<String>,
+}
+
+impl Trail {
+    /// The head of the final response was there.
+    pub fn answered(&mut self, now: Time) {
+        self.answered = Some(now);
+    }
+
+    /// A tunnel has ended, in which so many bytes went up and down.
+    pub fn tunnelled(&mut self, up: u64, down: u64) {
+        self.tunnel = Some((up, down));
+    }
+
+    /// From the request sent to the head of its response.
+    pub fn first_byte(&self) -> Option<Duration> {
+        Some(self.answered? - self.sent?)
+    }
+}
+
+/// The client's side of an exchange, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The other end.
+    pub peer: Peer,
+}
+
+/// Notes the end of a request.
+pub fn record(
+    worker: &Worker,
+    view: &View,
+    origin: Origin<'_>,
+    target: &[u8],
+    request: &Request<'_>,
+    reply: &Reply<'_>,
+    bytes_in: u64,
+    trail: &Trail,
+    ended: Ended,
+) {
+    let now = worker.clock.now();
+    let total = now - request.started;
+    let (up, down) = trail.tunnel.unwrap_or_default();
+    let (bytes_in, bytes_out) = (bytes_in + up, reply.bytes() + down);
+    let first_byte = trail.first_byte();
+    let before = trail.sent.map_or(total, |sent| sent - request.started);
+    let figures = RequestFigures {
+        status: reply.status(),
+        total,
+        upstream: first_byte,
+        overhead: before.saturating_sub(trail.connect.unwrap_or_default()),
+        bytes_in,
+        bytes_out,
+        tries: trail.tries,
+    };
+    if reply.status() != 0 {
+        view.series(trail.route, trail.pool, trail.server).shard(worker.index).record(&figures);
+    }
+    if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
+        worker.metrics.client_aborts.increment();
+    }
+    if !worker.logs() {
+        return;
+    }
+    let pool = trail.pool.map(|pool| view.pool(pool));
+    worker.log(&Record {
+        unix_ns: worker.unix_ns(request.started),
+        client: match origin.peer {
+            Peer::Ip(peer) if peer.ip() == request.client => Client::Ip(peer.ip(), peer.port()),
+            Peer::Unix if request.client.is_unspecified() => Client::Unix,
+            _ => Client::Ip(request.client, 0),
+        },
+        listener: origin.listener,
+        method: request.method,
+        scheme: request.scheme,
+        host: request.authority,
+        target,
+        version: match request.version {
+            Version::Http10 => LoggedVersion::Http10,
+            Version::Http11 => LoggedVersion::Http11,
+        },
+        status: reply.status(),
+        route: trail.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
+        pool: pool.map(|pool| pool.name.as_str()),
+        backend: pool.zip(trail.server).map(|(pool, server)| pool.backends[server].id.as_str()),
+        tries: trail.tries,
+        total,
+        connect: trail.connect,
+        first_byte,
+        bytes_in,
+        bytes_out,
+        request_id: &request.id,
+        user_agent: request.values(Known::UserAgent).next(),
+        referer: request.values(Known::Referer).next(),
+        ended,
+        reason: trail.reason.as_deref(),
+    });
+}

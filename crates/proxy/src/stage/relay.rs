@@ -1,0 +1,272 @@
+//! The way back: a server's response becomes the client's, head, body and trailers.
+
+use std::cell::Cell;
+
+use evenkeel_config::Sticky;
+use evenkeel_core::choose::{Chosen, learn};
+use evenkeel_core::sticky;
+use evenkeel_net::Io;
+use evenkeel_observe::Ended;
+use evenkeel_types::Time;
+
+use super::forward::{Destination, Ending};
+use crate::downstream::reply::{ClientGone, Reply};
+use crate::exchange::Request;
+use crate::h1::field::{Field, Known, has_token};
+use crate::h1::framing::{self, Framing};
+use crate::h1::head::{HeadLimits, ResponseHead, Version, parse_trailers};
+use crate::h1::write::{self, Nominated};
+use crate::message::{Body, BodyLimits};
+use crate::upstream::answer::AnswerError;
+use crate::upstream::h1;
+use crate::worker::Worker;
+
+/// What a server answers, as far as it has come.
+pub struct Answer<'a> {
+    worker: &'a Worker,
+    to: &'a Destination<'a>,
+    io: &'a Io,
+    chosen: Chosen,
+    buf: Vec<u8>,
+    fields: Vec<Field>,
+    interim: bool,
+    reusable: Cell<bool>,
+    switched: Cell<bool>,
+}
+
+impl<'a> Answer<'a> {
+    /// Nothing yet.
+    pub fn new(worker: &'a Worker, to: &'a Destination<'a>, io: &'a Io, chosen: Chosen) -> Self {
+        Self {
+            worker,
+            to,
+            io,
+            chosen,
+            buf: worker.buffers.small(),
+            fields: worker.buffers.fields(),
+            interim: false,
+            reusable: Cell::new(false),
+            switched: Cell::new(false),
+        }
+    }
+
+    /// Reads the next head.
+    pub async fn read_head(&mut self) -> Result<ResponseHead, AnswerError> {
+        h1::read_head(self.io, &mut self.buf, &mut self.fields, self.to.view.heads).await
+    }
+
+    /// True if the server has begun to answer.
+    pub fn has_started(&self) -> bool {
+        self.interim || !self.buf.is_empty()
+    }
+
+    /// True if the connection can carry another request.
+    pub fn is_reusable(&self) -> bool {
+        self.reusable.get()
+    }
+
+    /// True if the connection now belongs to another protocol.
+    pub fn has_switched(&self) -> bool {
+        self.switched.get()
+    }
+}
+
+impl Drop for Answer<'_> {
+    fn drop(&mut self) {
+        self.worker.buffers.give(std::mem::take(&mut self.buf));
+        self.worker.buffers.give_fields(std::mem::take(&mut self.fields));
+    }
+}
+
+/// Passes an interim response on, and makes room for the next head.
+///
+/// # Errors
+/// The client is gone.
+pub async fn interim(
+    answer: &mut Answer<'_>,
+    head: &ResponseHead,
+    reply: &mut Reply<'_>,
+) -> Result<(), ClientGone> {
+    let Answer { buf, fields, .. } = &*answer;
+    let nominated = Nominated::of(buf, fields);
+    let passed = reply.interim(head.status, |out| {
+        write::copy_fields(out, buf, head.len, fields, |field| {
+            !field.known.is_hop_by_hop() && !nominated.holds(buf, fields, field)
+        });
+    });
+    passed.await?;
+    answer.buf.drain(..head.len);
+    answer.interim = true;
+    Ok(())
+}
+
+/// Relays the final response. `None`: it went through whole, or the connection is to become a tunnel.
+///
+/// # Errors
+/// The response is none that could be passed on; nothing has gone to the client.
+pub async fn relay(
+    worker: &Worker,
+    answer: &Answer<'_>,
+    head: ResponseHead,
+    request: &Request<'_>,
+    reply: &mut Reply<'_>,
+    at_most: Option<Time>,
+) -> Result<Option<Ending>, AnswerError> {
+    let Answer { buf, fields, to, chosen, .. } = answer;
+    let ambiguous = |e: framing::Ambiguous| AnswerError::Malformed(e.0);
+    let framing =
+        framing::of_response(buf, fields, head.version, head.status, request.is_head()).map_err(ambiguous)?;
+    if head.status == 101 {
+        return switch(answer, &head, request, reply).await;
+    }
+    if matches!(head.status, 502..=504) {
+        worker.report_status(to, chosen.server, head.status);
+    }
+    reply.answers_head(request.is_head());
+    write_head(answer, &head, request, reply, framing);
+    let limits = BodyLimits {
+        stall: to.pool().timeout.response,
+        at_most,
+        rate_min: 0,
+        bytes_max: None,
+        trailers_max: to.view.heads.bytes,
+    };
+    let mut body = Body::new(answer.io, &worker.buffers, worker.clock, framing, &buf[head.len..], limits);
+    match relay_body(&mut body, reply, to.view.heads).await {
+        Ok(()) => {
+            let surplus = body.surplus().iter().any(|bytes| !bytes.is_empty());
+            answer.reusable.set(!surplus && keeps_alive(answer, &head) && framing != Framing::UntilClose);
+            Ok(None)
+        }
+        Err(Broken::Client(gone)) => Ok(Some(client_gone(&gone))),
+        Err(Broken::Server(error)) => {
+            worker.report(to, chosen.server, &error);
+            let ended = if error.status() == 504 { Ended::BackendTimeout } else { Ended::BackendAborted };
+            Ok(Some(Ending::Cut(ended, error.to_string())))
+        }
+    }
+}
+
+/// By whose doing a response broke off.
+enum Broken {
+    Client(ClientGone),
+    Server(AnswerError),
+}
+
+/// The body, piece by piece.
+async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, limits: HeadLimits) -> Result<(), Broken> {
+    loop {
+        // What is there goes out before we wait for more.
+        if !body.is_buffered() {
+            reply.flush().await.map_err(Broken::Client)?;
+        }
+        if !body.advance().await.map_err(|e| Broken::Server(AnswerError::Body(e)))? {
+            break;
+        }
+        reply.data(body.piece()).await.map_err(Broken::Client)?;
+    }
+    let trailers = body.trailers();
+    if !trailers.is_empty() && parse_trailers(trailers, limits, &mut Vec::new()).is_err() {
+        return Err(Broken::Server(AnswerError::Malformed("trailers")));
+    }
+    reply.end(trailers);
+    reply.flush().await.map_err(Broken::Client)
+}
+
+fn client_gone(gone: &ClientGone) -> Ending {
+    Ending::ClientGone(match gone {
+        ClientGone::Failed => Ended::ClientAborted,
+        ClientGone::Stalled => Ended::ClientTimeout,
+    })
+}
+
+fn keeps_alive(answer: &Answer<'_>, head: &ResponseHead) -> bool {
+    let mut options = answer.fields.iter().filter(|f| f.known == Known::Connection);
+    head.version == Version::Http11 && !options.any(|f| has_token(f.value.of_bytes(&answer.buf), "close"))
+}
+
+fn write_head(
+    answer: &Answer<'_>,
+    head: &ResponseHead,
+    request: &Request<'_>,
+    reply: &mut Reply<'_>,
+    framing: Framing,
+) {
+    let Answer { buf, fields, to, chosen, .. } = answer;
+    let edits = &to.route.1.response_headers;
+    let nominated = Nominated::of(buf, fields);
+    // A length that describes a body which is not sent (RFC 9110, 8.6).
+    let keep_length = framing == Framing::Empty && (request.is_head() || head.status == 304);
+    let out = reply.head(head.status, head.reason.of_bytes(buf));
+    write::copy_fields(out, buf, head.len, fields, |field| match field.known {
+        Known::ContentLength => keep_length,
+        Known::XRequestId => false,
+        known if known.is_hop_by_hop() => false,
+        _ if nominated.holds(buf, fields, field) => false,
+        _ => edits.is_empty() || !write::edited_away(edits, field.name.of_bytes(buf)),
+    });
+    if edits.is_empty() || !write::edited_away(edits, b"x-request-id") {
+        write::field(out, "x-request-id", request.id.as_bytes());
+    }
+    write_affinity(answer, *chosen, request, out);
+    write::edits(out, edits);
+    reply.head_done(framing);
+}
+
+/// Gives the client the cookie of its server, or learns the one that the server gives.
+fn write_affinity(answer: &Answer<'_>, chosen: Chosen, request: &Request<'_>, out: &mut Vec<u8>) {
+    let pool = &answer.to.view.snapshot.pools[answer.to.pool];
+    match (&answer.to.pool().sticky, &pool.cookie) {
+        (Some(Sticky::Cookie { name, ttl }), Some(cookie)) if chosen.issue_cookie => {
+            let value = cookie.set_cookie(name, chosen.server, *ttl, request.scheme == "https");
+            write::field(out, "set-cookie", value.as_bytes());
+        }
+        (Some(Sticky::AppCookie(name)), _) => {
+            for field in answer.fields.iter().filter(|f| f.known == Known::SetCookie) {
+                if let Some(value) = sticky::set_cookie_value(field.value.of_bytes(&answer.buf), name) {
+                    learn(pool, value, chosen.server);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The server agrees to another protocol: tells the client, and leaves the connection to the tunnel.
+async fn switch(
+    answer: &Answer<'_>,
+    head: &ResponseHead,
+    request: &Request<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Option<Ending>, AnswerError> {
+    let Some(protocol) = request.upgrade else {
+        return Err(AnswerError::Malformed("101 without being asked"));
+    };
+    let Answer { buf, fields, to, chosen, .. } = answer;
+    let agreed =
+        fields.iter().find(|f| f.known == Known::Upgrade).map_or(protocol, |f| f.value.of_bytes(buf));
+    let edits = &to.route.1.response_headers;
+    let out = reply.head(101, head.reason.of_bytes(buf));
+    write::copy_fields(out, buf, head.len, fields, |field| {
+        field.known != Known::XRequestId
+            && !field.known.is_hop_by_hop()
+            && !write::edited_away(edits, field.name.of_bytes(buf))
+    });
+    write::field(out, "x-request-id", request.id.as_bytes());
+    write_affinity(answer, *chosen, request, out);
+    write::edits(out, edits);
+    reply.switch_done(agreed);
+    // What the server has sent behind its head already belongs to the new protocol.
+    let early = &buf[head.len..];
+    let sent = async {
+        reply.flush().await?;
+        reply.raw(early).await
+    };
+    match sent.await {
+        Ok(()) => {
+            answer.switched.set(true);
+            Ok(None)
+        }
+        Err(gone) => Ok(Some(client_gone(&gone))),
+    }
+}

@@ -1,0 +1,133 @@
+//! One timer a connection, whatever waits: moving a deadline back costs nothing.
+//!
+//! A timer that was set for an earlier time is left where it is; when it fires too soon it is set again. So a
+//! connection that serves a thousand requests touches the timer wheel a few times, not a few thousand.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use evenkeel_types::{Clock, Time};
+use tokio::time::Sleep;
+
+/// How long something may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// From the moment that it had to wait.
+    pub after: Duration,
+    /// Whatever it waits for: no longer than this point in time.
+    pub at_most: Option<Time>,
+}
+
+impl From<Duration> for Limit {
+    fn from(after: Duration) -> Self {
+        Self { after, at_most: None }
+    }
+}
+
+/// The time was up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed;
+
+/// A timer for one wait at a time.
+#[derive(Debug)]
+pub struct Timer {
+    clock: Clock,
+    armed: Option<(Time, Pin<Box<Sleep>>)>,
+}
+
+impl Timer {
+    /// A timer that is not set.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, armed: None }
+    }
+
+    /// Waits for `work`, which the limit may cut short. Reads the clock only when there is something to wait for.
+    pub async fn within<F: Future>(&mut self, limit: Limit, work: F) -> Result<F::Output, Elapsed> {
+        let mut work = pin!(work);
+        let mut deadline = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            let deadline = *deadline.get_or_insert_with(|| {
+                let after = self.clock.now() + limit.after;
+                limit.at_most.map_or(after, |at_most| after.min(at_most))
+            });
+            self.poll_until(cx, deadline).map(|()| Err(Elapsed))
+        })
+        .await
+    }
+
+    /// Ready at `deadline`, not before.
+    pub fn poll_until(&mut self, cx: &mut std::task::Context<'_>, deadline: Time) -> Poll<()> {
+        let clock = self.clock;
+        let at = |time| tokio::time::Instant::from_std(clock.instant(time));
+        let (armed, sleep) =
+            self.armed.get_or_insert_with(|| (deadline, Box::pin(tokio::time::sleep_until(at(deadline)))));
+        if deadline < *armed {
+            *armed = deadline;
+            sleep.as_mut().reset(at(deadline));
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if clock.now() >= deadline {
+                self.armed = None;
+                return Poll::Ready(());
+            }
+            *armed = deadline;
+            sleep.as_mut().reset(at(deadline));
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(test)
+    }
+
+    const SOON: Duration = Duration::from_millis(5);
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn work_that_is_ready_beats_any_limit() {
+        let mut timer = Timer::new(Clock::start());
+        assert_eq!(run(timer.within(Duration::ZERO.into(), async { 1 })), Ok(1));
+    }
+
+    #[test]
+    fn the_earlier_of_both_limits_counts_and_the_timer_serves_again() {
+        run(async {
+            let clock = Clock::start();
+            let mut timer = Timer::new(clock);
+            for limit in [
+                Limit { after: NEVER, at_most: Some(clock.now() + SOON) },
+                Limit { after: SOON, at_most: Some(clock.now() + NEVER) },
+                Limit { after: SOON, at_most: None },
+            ] {
+                let before = clock.now();
+                assert_eq!(timer.within(limit, std::future::pending::<()>()).await, Err(Elapsed));
+                assert!(clock.now() - before < NEVER);
+            }
+        });
+    }
+
+    #[test]
+    fn a_timer_set_for_earlier_does_not_end_a_longer_wait() {
+        run(async {
+            let clock = Clock::start();
+            let mut timer = Timer::new(clock);
+            // Arms the timer, and leaves it armed.
+            assert!(timer.within(SOON.into(), tokio::task::yield_now()).await.is_ok());
+            let before = clock.now();
+            let longer = 4 * SOON;
+            assert_eq!(timer.within(longer.into(), std::future::pending::<()>()).await, Err(Elapsed));
+            assert!(clock.now() - before >= longer);
+        });
+    }
+}

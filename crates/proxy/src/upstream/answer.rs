@@ -1,0 +1,79 @@
+//! What a try at a server comes to when it fails, by whose doing, and what the client is told.
+
+use std::fmt;
+use std::io;
+
+use evenkeel_core::health::Failure;
+use evenkeel_observe::BackendFailure;
+
+use crate::message::BodyError;
+
+/// Why a server gave no usable answer.
+#[derive(Debug)]
+pub enum AnswerError {
+    /// No connection could be opened.
+    Connect(io::Error),
+    /// No connection was there in time.
+    ConnectTimeout,
+    /// The connection failed before the response head was complete.
+    Reset(io::Error),
+    /// The connection closed before the response head was complete.
+    Closed,
+    /// No response head in time.
+    Timeout,
+    /// What came is not a valid, unambiguous response.
+    Malformed(&'static str),
+    /// The body ended before its end.
+    Body(BodyError),
+}
+
+impl AnswerError {
+    /// 504 for whoever was too slow, else 502.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::ConnectTimeout | Self::Timeout | Self::Body(BodyError::Timeout) => 504,
+            _ => 502,
+        }
+    }
+
+    /// How it is counted.
+    pub fn kind(&self) -> BackendFailure {
+        match self {
+            Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
+            Self::Connect(_) => BackendFailure::Unreachable,
+            Self::ConnectTimeout => BackendFailure::ConnectTimeout,
+            Self::Reset(_) | Self::Body(BodyError::Io(_)) => BackendFailure::Reset,
+            Self::Closed => BackendFailure::Closed,
+            Self::Timeout | Self::Body(BodyError::Timeout) => BackendFailure::Timeout,
+            Self::Malformed(_) | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
+            Self::Body(BodyError::Cut | BodyError::TooLarge) => BackendFailure::Truncated,
+        }
+    }
+
+    /// What passive health checks make of it.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
+            Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
+            Self::Reset(_) | Self::Closed | Self::Body(BodyError::Io(_) | BodyError::Cut) => Failure::Reset,
+            Self::Malformed(_) | Self::Body(_) => Failure::BadAnswer,
+        }
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                f.write_str("connection refused")
+            }
+            Self::Connect(e) => write!(f, "cannot connect: {e}"),
+            Self::ConnectTimeout => f.write_str("connect timeout"),
+            Self::Reset(e) => write!(f, "connection to the server failed: {e}"),
+            Self::Closed => f.write_str("server closed the connection without an answer"),
+            Self::Timeout => f.write_str("response timeout"),
+            Self::Malformed(what) => write!(f, "malformed response: {what}"),
+            Self::Body(e) => write!(f, "response body: {e}"),
+        }
+    }
+}

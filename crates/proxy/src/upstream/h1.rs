@@ -1,0 +1,141 @@
+//! Speaking HTTP/1.1 to a server: the request head as we send it, the response head as we take it.
+
+use evenkeel_config::HeaderEdits;
+use evenkeel_net::Io;
+
+use super::answer::AnswerError;
+use crate::exchange::Request;
+use crate::h1::field::{Field, Known};
+use crate::h1::framing::Framing;
+use crate::h1::head::{HeadLimits, ResponseHead, parse_response};
+use crate::h1::write::{self, Nominated};
+
+/// Writes a request's head: path and query as `target` says, hop-by-hop fields left out, ours added, edits applied.
+pub fn write_request(
+    out: &mut Vec<u8>,
+    request: &Request<'_>,
+    target: &[&str],
+    edits: &HeaderEdits,
+    body: Framing,
+) {
+    out.extend_from_slice(request.method.as_bytes());
+    out.push(b' ');
+    target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_host(out, request, edits);
+    write_fields(out, request, edits);
+    // Ours come after nominated fields were taken out, so nobody can have them removed.
+    write_forwarded(out, request, edits);
+    write::edits(out, edits);
+    if let Some(protocol) = request.upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\n");
+        write::field(out, "upgrade", protocol);
+    } else if request.values(Known::Te).any(|te| crate::h1::field::has_token(te, "trailers")) {
+        out.extend_from_slice(b"connection: te\r\nte: trailers\r\n");
+    }
+    match body {
+        Framing::Length(length) => write::content_length(out, length),
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Empty | Framing::UntilClose => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// First, as RFC 9112 (3.2) wants it, and the one that was matched: the target's authority if it had one.
+fn write_host(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
+    if !write::edited_away(edits, b"host") {
+        write::field(out, "host", request.authority.as_bytes());
+    }
+}
+
+fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
+    let Request { bytes, fields, trusted, .. } = *request;
+    let nominated = Nominated::of(bytes, fields);
+    let edited = !edits.is_empty();
+    write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
+        Known::Host => false,
+        Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto | Known::XRequestId => false,
+        Known::Forwarded if !trusted => false,
+        known if known.is_hop_by_hop() => false,
+        _ if nominated.holds(bytes, fields, field) => false,
+        _ => !(edited && write::edited_away(edits, field.name.of_bytes(bytes))),
+    });
+}
+
+fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
+    let edited = !edits.is_empty();
+    let mut ours = |name: &str, parts: &[&[u8]]| {
+        if edited && write::edited_away(edits, name.as_bytes()) {
+            return;
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.extend_from_slice(b"\r\n");
+    };
+    // What a trusted peer says of those before it stays.
+    let said = |known| request.values(known).next().filter(|value| request.trusted && !value.is_empty());
+    write_forwarded_for(request, &mut ours);
+    ours("x-forwarded-proto", &[said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes())]);
+    ours("x-forwarded-host", &[said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes())]);
+    ours("x-request-id", &[request.id.as_bytes()]);
+    let version: &[u8] = if request.version == crate::h1::head::Version::Http10 { b"1.0" } else { b"1.1" };
+    ours("via", &[version, b" evenkeel"]);
+}
+
+/// The peer, behind those that a trusted peer names.
+fn write_forwarded_for(request: &Request<'_>, ours: &mut impl FnMut(&str, &[&[u8]])) {
+    let peer = request.peer_text.as_bytes();
+    let mut list: Vec<&[u8]> = Vec::new();
+    if request.trusted {
+        for value in request.values(Known::XForwardedFor).filter(|value| !value.is_empty()) {
+            list.extend([value, b", "]);
+        }
+    }
+    match (list.is_empty(), peer.is_empty()) {
+        (true, true) => {}
+        (true, false) => ours("x-forwarded-for", &[peer]),
+        (false, true) => ours("x-forwarded-for", &list[..list.len() - 1]),
+        (false, false) => {
+            list.push(peer);
+            ours("x-forwarded-for", &list);
+        }
+    }
+}
+
+/// Reads a response head to the start of `buf`, behind which more may have been read already.
+///
+/// # Errors
+/// The server closed, failed, or sent what is no acceptable head. Nothing is said of how long it took.
+pub async fn read_head(
+    io: &Io,
+    buf: &mut Vec<u8>,
+    fields: &mut Vec<Field>,
+    limits: HeadLimits,
+) -> Result<ResponseHead, AnswerError> {
+    loop {
+        if !buf.is_empty() {
+            let parsed = parse_response(buf, limits, fields);
+            if let Some(head) = parsed.map_err(|e| AnswerError::Malformed(malformed(e)))? {
+                return Ok(head);
+            }
+        }
+        if buf.len() == buf.capacity() {
+            buf.reserve(buf.len().max(crate::buffer::SMALL));
+        }
+        match io.read(buf).await {
+            Ok(0) => return Err(AnswerError::Closed),
+            Ok(_) => {}
+            Err(error) => return Err(AnswerError::Reset(error)),
+        }
+    }
+}
+
+fn malformed(error: crate::h1::head::HeadError) -> &'static str {
+    use crate::h1::head::HeadError;
+    match error {
+        HeadError::Malformed(what) => what,
+        HeadError::TooLarge | HeadError::TargetTooLong => "head too large",
+        HeadError::Version => "HTTP version not supported",
+    }
+}

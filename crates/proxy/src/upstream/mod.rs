@@ -1,0 +1,8 @@
+//! Servers: the connections kept to them, opening new ones, and what they answer.
+
+pub mod answer;
+pub mod h1;
+mod pool;
+pub mod probe;
+
+pub use pool::{Connection, Upstream};

@@ -1,0 +1,446 @@
+//! A worker: one thread with its own runtime, listening sockets, connections and buffers; nothing that a request
+//! touches is shared with another worker, except what must be global.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::task::Waker;
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use evenkeel_core::health::Failure;
+use evenkeel_core::snapshot::Snapshot;
+use evenkeel_net::{Detached, Peer, Socket};
+use evenkeel_observe::{BackendFailure, Record, Registry, WorkerLog, WorkerMetrics};
+use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
+use slab::Slab;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+
+use crate::accept::accept;
+use crate::buffer::Buffers;
+use crate::serve::serve;
+use crate::stage::forward::Destination;
+use crate::upstream::answer::AnswerError;
+use crate::view::View;
+
+/// How often idle connections are looked through and the wall clock is read.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long a line of the access log may wait for others to be written with.
+const LOG_DELAY: Duration = Duration::from_millis(100);
+
+/// What workers tell the control side.
+#[derive(Debug)]
+pub enum Event {
+    /// Live traffic failed on a server whose pool has passive checks.
+    Failure {
+        /// The server's pool.
+        pool: PoolName,
+        /// The server.
+        id: BackendId,
+        /// How.
+        failure: Failure,
+    },
+}
+
+/// What the workers and the control side have in common.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is in force.
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Its generation: looked at on each request, where loading the snapshot itself would cost more.
+    generation: CachePadded<AtomicU64>,
+    /// Metrics.
+    pub registry: Arc<Registry>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Client connections of each worker.
+    pub(crate) open: Box<[CachePadded<AtomicUsize>]>,
+    events: mpsc::Sender<Event>,
+    orders: Box<[mpsc::UnboundedSender<Order>]>,
+}
+
+/// What a worker is told to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Serve { listener: ListenerName, connection: Detached, peer: Peer },
+    Listen { listener: ListenerName, address: Address, socket: Socket },
+    Close { address: Address },
+    Rename { address: Address, listener: ListenerName },
+    Leave { grace: Duration },
+}
+
+/// What a worker starts with.
+#[derive(Debug)]
+pub struct Start {
+    index: usize,
+    orders: mpsc::UnboundedReceiver<Order>,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct WorkerHandle(JoinHandle<()>);
+
+impl WorkerHandle {
+    /// Waits until it has left.
+    pub fn join(self) {
+        // A worker that panicked has said so; the others still want to leave in order.
+        let _ = self.0.join();
+    }
+}
+
+impl Shared {
+    /// The common ground of `workers` workers, and what each of them starts with.
+    pub fn new(
+        workers: usize,
+        snapshot: Snapshot,
+        registry: Arc<Registry>,
+        clock: Clock,
+        events: mpsc::Sender<Event>,
+    ) -> (Arc<Self>, Vec<Start>) {
+        let (senders, starts): (Vec<_>, Vec<_>) = (0..workers)
+            .map(|index| {
+                let (sender, orders) = mpsc::unbounded_channel();
+                (sender, Start { index, orders })
+            })
+            .unzip();
+        let shared = Self {
+            generation: CachePadded::new(AtomicU64::new(snapshot.generation)),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            registry,
+            clock,
+            open: (0..workers).map(|_| CachePadded::default()).collect(),
+            events,
+            orders: senders.into(),
+        };
+        (Arc::new(shared), starts)
+    }
+
+    /// What is in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The place where what is in force can be read at any time.
+    pub fn snapshots(&self) -> &Arc<ArcSwap<Snapshot>> {
+        &self.snapshot
+    }
+
+    /// Puts another snapshot in force. Requests under way end with the one that they began with.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let generation = snapshot.generation;
+        self.snapshot.store(snapshot);
+        self.generation.store(generation, Release);
+    }
+
+    /// Client connections open.
+    pub fn connections(&self) -> usize {
+        self.open.iter().map(|open| open.load(Relaxed)).sum()
+    }
+
+    /// Has the workers accept on sockets of an address, dealt out in turn.
+    pub fn listen(&self, listener: &ListenerName, address: &Address, sockets: Vec<Socket>) {
+        for (i, socket) in sockets.into_iter().enumerate() {
+            let order = Order::Listen { listener: listener.clone(), address: address.clone(), socket };
+            self.order(i % self.orders.len(), order);
+        }
+    }
+
+    /// Has the workers accept no more on an address. What is under way goes on; idle connections close.
+    pub fn close(&self, address: &Address) {
+        for worker in 0..self.orders.len() {
+            self.order(worker, Order::Close { address: address.clone() });
+        }
+    }
+
+    /// Has the workers accept on an address in another listener's name from now on.
+    pub fn rename(&self, address: &Address, listener: &ListenerName) {
+        for worker in 0..self.orders.len() {
+            self.order(worker, Order::Rename { address: address.clone(), listener: listener.clone() });
+        }
+    }
+
+    /// Has the workers accept no more at all, close what is idle, and end within `grace`.
+    pub fn leave(&self, grace: Duration) {
+        for worker in 0..self.orders.len() {
+            self.order(worker, Order::Leave { grace });
+        }
+    }
+
+    /// False when that worker has left.
+    pub(crate) fn order(&self, worker: usize, order: Order) -> bool {
+        self.orders[worker].send(order).is_ok()
+    }
+}
+
+/// Starts a worker's thread.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<WorkerHandle> {
+    let name = format!("worker-{}", start.index);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(run(start, shared, log)),
+            Err(error) => tracing::error!(%error, "a worker cannot start"),
+        }
+    })?;
+    Ok(WorkerHandle(thread))
+}
+
+async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
+    let Start { index, mut orders } = start;
+    let worker = Rc::new(Worker::new(index, shared, log));
+    tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
+    tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
+    let mut accepting: HashMap<Address, Accepting> = HashMap::new();
+    let mut grace = Duration::ZERO;
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Serve { listener, connection, peer } => match connection.attach() {
+                Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(&worker), listener, io, peer))),
+                Err(_) => drop(worker.shared.open[index].fetch_sub(1, Relaxed)),
+            },
+            Order::Listen { listener, address, socket } => match socket.register() {
+                Ok(listening) => {
+                    let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
+                    let task = accept(Rc::clone(&worker), Rc::clone(&place.listener), listening);
+                    place.tasks.push(tokio::task::spawn_local(task).abort_handle());
+                }
+                Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
+            },
+            Order::Close { address } => {
+                accepting.remove(&address);
+                worker.wake_all();
+            }
+            Order::Rename { address, listener } => {
+                if let Some(place) = accepting.get(&address) {
+                    *place.listener.borrow_mut() = listener;
+                }
+                worker.wake_all();
+            }
+            Order::Leave { grace: within } => {
+                grace = within;
+                break;
+            }
+        }
+    }
+    drop(accepting);
+    worker.leaving.set(true);
+    worker.wake_all();
+    // Whoever is not done by then is cut off when the runtime goes.
+    let _ = tokio::time::timeout(grace, worker.all_closed()).await;
+    worker.log.borrow_mut().flush();
+}
+
+/// The tasks that accept on one address. They end with it.
+struct Accepting {
+    listener: Rc<RefCell<ListenerName>>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Accepting {
+    fn by(listener: ListenerName) -> Self {
+        Self { listener: Rc::new(RefCell::new(listener)), tasks: Vec::new() }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// What belongs to one worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its place among the workers.
+    pub index: usize,
+    /// The process's clock.
+    pub clock: Clock,
+    /// What is shared with the others.
+    pub shared: Arc<Shared>,
+    /// What this worker counts.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Buffers that wait for use.
+    pub buffers: Buffers,
+    view: RefCell<Rc<View>>,
+    log: RefCell<WorkerLog>,
+    logs: Cell<bool>,
+    log_pending: Notify,
+    rng: RefCell<fastrand::Rng>,
+    unix_base_ns: Cell<u64>,
+    leaving: Cell<bool>,
+    connections: RefCell<Slab<Waker>>,
+    closed: Notify,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Self {
+        let snapshot = shared.snapshot();
+        let logs = snapshot.config.log.access != evenkeel_config::AccessLog::Off;
+        Self {
+            index,
+            clock: shared.clock,
+            metrics: shared.registry.worker(index),
+            buffers: Buffers::default(),
+            view: RefCell::new(Rc::new(View::new(snapshot, None, index, &shared.registry))),
+            log: RefCell::new(log),
+            logs: Cell::new(logs),
+            log_pending: Notify::new(),
+            rng: RefCell::new(fastrand::Rng::new()),
+            unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
+            leaving: Cell::new(false),
+            connections: RefCell::default(),
+            closed: Notify::new(),
+            shared,
+        }
+    }
+
+    /// What is in force now.
+    pub fn view(&self) -> Rc<View> {
+        let current = self.shared.generation.load(Acquire);
+        let view = Rc::clone(&self.view.borrow());
+        if view.snapshot.generation == current { view } else { self.renew(&view) }
+    }
+
+    #[cold]
+    fn renew(&self, old: &View) -> Rc<View> {
+        let snapshot = self.shared.snapshot();
+        let view = Rc::new(View::new(snapshot, Some(old), self.index, &self.shared.registry));
+        *self.view.borrow_mut() = Rc::clone(&view);
+        view
+    }
+
+    /// True once the process is leaving.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Has every connection look again at whether it may stay. Those that are busy are woken for nothing.
+    fn wake_all(&self) {
+        self.connections.borrow().iter().for_each(|(_, waker)| waker.wake_by_ref());
+    }
+
+    async fn all_closed(&self) {
+        while !self.connections.borrow().is_empty() {
+            self.closed.notified().await;
+        }
+    }
+
+    /// Notes a connection, which the task behind `waker` serves, for as long as the guard lives.
+    pub fn connection_opened(self: &Rc<Self>, waker: Waker) -> Open {
+        self.metrics.connections.increment();
+        let key = self.connections.borrow_mut().insert(waker);
+        Open { worker: Rc::clone(self), key }
+    }
+
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        self.rng.borrow_mut().u64(..)
+    }
+
+    /// A new request id: 32 hexadecimal digits.
+    pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
+        let mut bits = u128::from(self.random()) << 64 | u128::from(self.random());
+        for digit in &mut *text {
+            *digit = b"0123456789abcdef"[(bits & 15) as usize];
+            bits >>= 4;
+        }
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub fn unix_ns(&self, time: Time) -> u64 {
+        self.unix_base_ns.get() + time.as_nanos()
+    }
+
+    /// True if there is an access log.
+    pub fn logs(&self) -> bool {
+        self.logs.get()
+    }
+
+    /// Writes a line to the access log, some time soon.
+    pub fn log(&self, record: &Record<'_>) {
+        let mut log = self.log.borrow_mut();
+        let was_pending = log.pending();
+        log.record(record);
+        if !was_pending {
+            self.log_pending.notify_one();
+        }
+    }
+
+    /// Counts a failed try, and tells passive checks if the pool has any.
+    pub fn report(&self, to: &Destination<'_>, server: usize, error: &AnswerError) {
+        to.view.pools[to.pool].upstreams[server].figures().failed(error.kind());
+        self.tell(to, server, error.failure());
+    }
+
+    /// Counts an answer whose status speaks of a failure, and tells passive checks if the pool has any.
+    pub fn report_status(&self, to: &Destination<'_>, server: usize, status: u16) {
+        to.view.pools[to.pool].upstreams[server].figures().failed(BackendFailure::Status);
+        self.tell(to, server, Failure::Status(status));
+    }
+
+    fn tell(&self, to: &Destination<'_>, server: usize, failure: Failure) {
+        let pool = to.pool();
+        if pool.outlier.is_some() {
+            let id = pool.backends[server].id.clone();
+            // When the control side is that far behind, it has failures enough to judge by.
+            let _ = self.shared.events.try_send(Event::Failure { pool: pool.name.clone(), id, failure });
+        }
+    }
+}
+
+/// A client connection that is open.
+#[derive(Debug)]
+pub struct Open {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let worker = &self.worker;
+        worker.metrics.connections.decrement();
+        worker.shared.open[worker.index].fetch_sub(1, Relaxed);
+        worker.connections.borrow_mut().remove(self.key);
+        if worker.is_leaving() {
+            worker.closed.notify_one();
+        }
+    }
+}
+
+async fn housekeeping(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        worker.unix_base_ns.set(unix_base_ns(worker.clock));
+        let (now, view) = (worker.clock.now(), worker.view());
+        view.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.sweep(now));
+    }
+}
+
+async fn flush_log(worker: Rc<Worker>) {
+    loop {
+        worker.log_pending.notified().await;
+        tokio::time::sleep(LOG_DELAY).await;
+        worker.log.borrow_mut().flush();
+    }
+}
+
+/// The wall clock's reading at the clock's zero.
+fn unix_base_ns(clock: Clock) -> u64 {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX).saturating_sub(clock.now().as_nanos())
+}

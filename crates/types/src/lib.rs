@@ -1,0 +1,9 @@
+//! Newtypes and ids that every other crate speaks in, so that names cannot be confused with one another.
+
+mod address;
+mod name;
+mod time;
+
+pub use address::{Address, AddressError};
+pub use name::{BackendId, ListenerName, PoolName, RouteName};
+pub use time::{Clock, Time};

@@ -1,0 +1,68 @@
+//! S7: tunnels that open too early, and h2c.
+
+use crate::support::{Evenkeel, Origin, ok, pool};
+
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
+
+/// A pool that may be asked for anything but `/admin`.
+fn guarded(origin: &Origin) -> String {
+    format!("{}[[route]]\npath = \"/admin/*\"\nrespond = {{ status = 403 }}", pool(&[origin], ""))
+}
+
+#[test]
+fn s7_bytes_behind_an_upgrade_request_reach_no_server_without_its_101() {
+    let origin = Origin::bytes(ok("not a tunnel"));
+    let evenkeel = Evenkeel::start(&guarded(&origin));
+    let mut client = evenkeel.client();
+    client.send(format!("{UPGRADE}GET /admin/delete HTTP/1.1\r\nhost: test\r\n\r\n"));
+    assert_eq!(client.answer("GET").text(), "not a tunnel");
+    match client.response("GET") {
+        Ok(second) => assert_eq!(second.status, 403, "routed like any other request"),
+        Err(fault) => assert!(fault.is_end(), "{fault:?}"),
+    }
+    assert!(origin.requests().iter().all(|r| r.target() == "/chat"), "{:?}", origin.requests());
+}
+
+#[test]
+fn s7_a_refused_upgrade_leaves_the_server_connection_in_step() {
+    let origin = Origin::answering(|request| ok(request.target()));
+    let evenkeel = Evenkeel::start(&guarded(&origin));
+    for _ in 0..3 {
+        assert_eq!(evenkeel.ask(UPGRADE).text(), "/chat");
+        assert_eq!(evenkeel.get("/next").text(), "/next");
+    }
+}
+
+#[test]
+fn s7_h2c_is_not_passed_on() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    for upgrade in ["h2c", "H2C", "h2c, websocket"] {
+        let response = evenkeel.client().get_with(
+            "/",
+            &format!(
+                "connection: upgrade, http2-settings\r\nupgrade: {upgrade}\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+            ),
+        );
+        if upgrade == "h2c, websocket" && response.status == 400 {
+            continue;
+        }
+        assert_eq!(response.status, 200, "{upgrade}");
+        let request = origin.last();
+        assert!(!request.lists("upgrade", "h2c"), "{:?}", request.head);
+        assert!(request.headers("http2-settings").is_empty(), "{:?}", request.head);
+    }
+}
+
+#[test]
+fn s7_the_preface_of_http2_in_clear_is_refused() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let status = client.answer("PRI").status;
+    assert!(matches!(status, 400 | 505), "{status}");
+    client.assert_closed();
+    assert_eq!(origin.count(), 0);
+}

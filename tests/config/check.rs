@@ -1,0 +1,92 @@
+//! `check` finds all mistakes at once and shows each in its place.
+
+use serde_json::Value;
+
+use crate::support::{Folder, cli};
+
+const MISTAKES: &str = "\
+[listener.web]
+bind = [\"127.0.0.1:0\"]
+pool = \"ap\"
+
+[pool.app]
+backnds = [\"127.0.0.1:5001\"]
+algorithm = \"round-robbin\"
+
+[[route]]
+path = \"no-slash\"
+pool = \"app\"
+
+[pool.slow]
+backends = [\"127.0.0.1:5002\"]
+timeout = { connect = \"5 parsecs\" }
+";
+
+#[test]
+fn all_mistakes_are_told_at_once_with_line_caret_and_suggestion() {
+    let folder = Folder::new();
+    let file = folder.write("mistakes.toml", MISTAKES);
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    let text = format!("{}{}", outcome.stdout, outcome.stderr);
+    for part in [
+        "backnds",
+        "`backends`",
+        "round-robbin",
+        "did you mean \"round-robin\"?",
+        "no-slash",
+        "5 parsecs",
+        "mistakes.toml",
+    ] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    for line in ["mistakes.toml:6", "mistakes.toml:7", "mistakes.toml:10", "mistakes.toml:15"] {
+        assert!(text.contains(line), "{line} is missing in:\n{text}");
+    }
+    assert!(text.contains('^') || text.contains('─'), "no caret in:\n{text}");
+    assert!(!text.contains('\x1b'), "no colours when nobody sees them:\n{text}");
+}
+
+#[test]
+fn wrong_toml_is_told_with_its_line() {
+    let folder = Folder::new();
+    let file = folder.write("broken.toml", "[listener.web]\nbind = [\"127.0.0.1:0\"\n[pool.app]\n");
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("broken.toml:"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_right_file_passes() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "right.toml",
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\npool = \"app\"\n[pool.app]\nbackends = [5001]\n",
+    );
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+#[test]
+fn programs_get_json() {
+    let folder = Folder::new();
+    let file = folder.write("mistakes.toml", MISTAKES);
+    let outcome = cli(&["check", "--json", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    let value: Value =
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|e| panic!("{e}:\n{}", outcome.stdout));
+    assert!(value.to_string().contains("backnds"), "{value}");
+}
+
+#[test]
+fn a_wrong_file_starts_nothing() {
+    let folder = Folder::new();
+    let file = folder.write("mistakes.toml", MISTAKES);
+    let outcome = cli(&["run", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stderr.contains("backnds") && !outcome.stderr.contains("listening on"),
+        "{}",
+        outcome.stderr
+    );
+}

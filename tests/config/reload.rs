@@ -1,0 +1,103 @@
+//! A reload swaps routes and pools whole, keeps connections, and keeps the old configuration when the new is wrong.
+
+use std::net::{TcpListener, TcpStream};
+
+use rustix::process::Signal;
+
+use crate::support::{Client, Evenkeel, Origin, eventually, pool};
+
+#[test]
+fn routes_and_pools_change_on_open_connections() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/").text(), "a");
+    let changed = format!("{}[[route]]\npath = \"/own\"\nrespond = {{ body = \"own\" }}\n", pool(&[&b], ""));
+    assert_eq!(evenkeel.reload(&changed).status / 100, 2);
+    assert_eq!(client.get("/").text(), "b");
+    assert_eq!(client.get("/own").text(), "own");
+    assert_eq!(evenkeel.metric("evenkeel_connections_accepted_total", &[]), 1.0);
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_the_mistake_is_told() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/").text(), "a");
+    for wrong in [
+        "[pool.app]\nbackends = []\n",
+        "[pool.app]\nbackends = [5001]\nalgoritm = \"random\"\n",
+        "not toml [",
+    ] {
+        let response = evenkeel.reload(wrong);
+        assert!((400..500).contains(&response.status), "{wrong}: {}", response.status);
+        assert!(response.text().contains("evenkeel.toml"), "{}", response.text());
+        assert_eq!(client.get("/").text(), "a");
+    }
+}
+
+#[test]
+fn a_hangup_with_a_wrong_file_is_logged_and_changes_nothing() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/").text(), "a");
+    evenkeel.rewrite("[pool.app]\nbackends = [5001]\nalgoritm = \"random\"\n");
+    evenkeel.signal(Signal::HUP);
+    evenkeel.stderr.wait_for("the mistake", |line| line.contains("algoritm"));
+    assert_eq!(client.get("/").text(), "a");
+    let b = Origin::named("b");
+    evenkeel.rewrite(&pool(&[&b], ""));
+    evenkeel.signal(Signal::HUP);
+    eventually("the mended file is taken", || client.get("/").text() == "b");
+}
+
+#[test]
+fn many_reloads_in_a_row_leak_nothing() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let health = "health = { kind = \"tcp\", interval = \"50ms\", timeout = \"50ms\" }";
+    let tasks = |count: usize| {
+        for n in 0..count {
+            let keys = format!("keepalive = {}\n{health}", n % 7);
+            assert_eq!(evenkeel.reload(&pool(&[&a], &keys)).status / 100, 2);
+            assert_eq!(evenkeel.get("/").text(), "a");
+        }
+    };
+    tasks(20);
+    let before = evenkeel.resident();
+    tasks(60);
+    let grown = evenkeel.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn listeners_come_and_go_and_the_others_do_not_notice() {
+    let web = "[listener.web]\nbind = [\"127.0.0.1:0\"]\n";
+    let more = "[listener.more]\nbind = [\"127.0.0.2:0\"]\n";
+    let route = "[[route]]\nrespond = { body = \"here\" }\n";
+    let evenkeel = Evenkeel::start(&format!("{web}{route}"));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/").text(), "here");
+    assert_eq!(evenkeel.reload(&format!("{web}{more}{route}")).status / 100, 2);
+    let line = evenkeel.stderr.wait_for("the new listener", |line| line.contains("listening on 127.0.0.2:"));
+    let address = line.split("listening on ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let mut other = Client::connect(address);
+    assert_eq!(other.get("/").text(), "here");
+    assert_eq!(evenkeel.reload(&format!("{web}{route}")).status / 100, 2);
+    eventually("the listener is gone", || TcpStream::connect(address).is_err());
+    assert_eq!(client.get("/").text(), "here");
+}
+
+#[test]
+fn a_listener_that_cannot_be_bound_leaves_everything_as_it_was() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = format!("[listener.more]\nbind = [\"{}\"]\n", taken.local_addr().unwrap());
+    let web = "[listener.web]\nbind = [\"127.0.0.1:0\"]\n";
+    let route = |body: &str| format!("[[route]]\nrespond = {{ body = \"{body}\" }}\n");
+    let evenkeel = Evenkeel::start(&format!("{web}{}", route("old")));
+    let response = evenkeel.reload(&format!("{web}{more}{}", route("new")));
+    assert!((400..600).contains(&response.status), "{}", response.status);
+    assert_eq!(evenkeel.get("/").text(), "old");
+}

@@ -1,0 +1,65 @@
+//! Chunked bodies in both directions.
+
+use crate::support::{Evenkeel, Framing, Gate, Origin, chunked, ok, pool};
+
+#[test]
+fn a_chunked_answer_arrives_whole_and_the_connections_go_on() {
+    let origin = Origin::bytes(chunked(&["hello, ", "world"], ""));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..3 {
+        let response = client.get("/");
+        assert_eq!(response.text(), "hello, world");
+        assert!(matches!(response.body.framing, Framing::Chunked(_)));
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_chunk_arrives_before_the_next_one_is_sent() {
+    let gate = Gate::default();
+    let theirs = gate.clone();
+    let origin = Origin::start(move |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        theirs.wait();
+        wire.send("6\r\nsecond\r\n0\r\n\r\n");
+    });
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.head().unwrap();
+    assert_eq!(client.exactly(10).unwrap(), b"5\r\nfirst\r\n");
+    gate.open();
+    assert_eq!(client.exactly(16).unwrap(), b"6\r\nsecond\r\n0\r\n\r\n");
+}
+
+#[test]
+fn a_chunked_request_arrives_whole() {
+    let origin = Origin::answering(|request| ok(&request.body.text()));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    let cases = [
+        ("0\r\n\r\n", ""),
+        ("5\r\nhello\r\n0\r\n\r\n", "hello"),
+        ("1\r\na\r\n1\r\nb\r\n00A\r\n0123456789\r\n000\r\n\r\n", "ab0123456789"),
+        ("a\r\n0123\r\n6789\r\n0\r\n\r\n", "0123\r\n6789"),
+    ];
+    for (wire, body) in cases {
+        let request = format!("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: Chunked\r\n\r\n{wire}");
+        assert_eq!(client.ask(request).text(), body, "{wire:?}");
+        assert!(matches!(origin.last().body.framing, Framing::Chunked(_)), "{:?}", origin.last().body);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_chunked_request_in_single_bytes_arrives_whole() {
+    let origin = Origin::answering(|request| ok(&request.body.text()));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    let request = "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n";
+    for byte in request.as_bytes() {
+        assert!(client.send([*byte]));
+    }
+    assert_eq!(client.answer("POST").text(), "abcdefg");
+}

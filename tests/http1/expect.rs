@@ -1,0 +1,78 @@
+//! `Expect: 100-continue` (RFC 9110, section 10.1.1).
+
+use crate::support::{Evenkeel, Fault, Gate, Origin, answer, eventually, ok, pool};
+
+const HEAD: &str = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
+
+#[test]
+fn the_servers_100_reaches_the_client_before_the_body_is_sent() {
+    let origin = Origin::on_head(|request, wire| {
+        assert_eq!(request.header("expect"), Some("100-continue"));
+        wire.send("HTTP/1.1 100 Continue\r\n\r\n");
+        let body = wire.body(&request.head, false).unwrap();
+        wire.send(ok(&body.text()));
+    });
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..2 {
+        client.send(HEAD);
+        assert!(client.head().unwrap().start.starts_with("HTTP/1.1 100 "));
+        client.send("hello");
+        assert_eq!(client.answer("POST").text(), "hello");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_the_body_is_heard_at_once() {
+    let origin = Origin::on_head(|_, wire| {
+        wire.send(answer(403, "connection: close\r\n", "no"));
+        wire.close();
+    });
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    client.send(HEAD);
+    let response = client.answer("POST");
+    assert_eq!((response.status, response.text().as_str(), response.interim.len()), (403, "no", 0));
+}
+
+#[test]
+fn a_client_that_does_not_wait_for_the_100_is_served() {
+    let origin = Origin::answering(|request| ok(&request.body.text()));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    client.send(format!("{HEAD}hello"));
+    assert_eq!(client.answer("POST").text(), "hello");
+    assert_eq!(client.get("/").status, 200);
+}
+
+#[test]
+fn an_answer_of_our_own_needs_no_100() {
+    let evenkeel = Evenkeel::start("[[route]]\nrespond = { body = \"mine\" }");
+    let mut client = evenkeel.client();
+    client.send(HEAD);
+    let response = client.answer("POST");
+    assert_eq!((response.text().as_str(), response.interim.len()), ("mine", 0));
+}
+
+#[test]
+fn no_100_is_made_up_while_the_server_is_silent() {
+    let gate = Gate::default();
+    let theirs = gate.clone();
+    let origin = Origin::on_head(move |request, wire| {
+        theirs.wait();
+        wire.send("HTTP/1.1 100 Continue\r\n\r\n");
+        let body = wire.body(&request.head, false).unwrap();
+        wire.send(ok(&body.text()));
+    });
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    client.send(HEAD);
+    eventually("the server has the head", || origin.count() == 1);
+    client.patience(crate::support::ms(200));
+    assert_eq!(client.head(), Err(Fault::Silent));
+    client.patience(crate::support::DEADLINE);
+    gate.open();
+    assert!(client.head().unwrap().start.starts_with("HTTP/1.1 100 "));
+    client.send("hello");
+    assert_eq!(client.answer("POST").text(), "hello");
+}

@@ -1,0 +1,62 @@
+//! A kept connection that died in the meantime: safe requests are sent again, others are not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::{Evenkeel, Origin, ok, pool};
+
+/// Answers the first request of each connection and drops the second one unanswered.
+fn forgetful() -> Origin {
+    let served = AtomicUsize::new(usize::MAX);
+    Origin::start(move |request, wire| {
+        if served.swap(request.connection, Ordering::SeqCst) == request.connection {
+            wire.close();
+        } else {
+            wire.send(ok("a"));
+        }
+    })
+}
+
+#[test]
+fn an_idempotent_request_is_sent_again_on_a_fresh_connection() {
+    for method in ["GET", "PUT", "DELETE", "OPTIONS"] {
+        let origin = forgetful();
+        let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+        let mut client = evenkeel.client();
+        for _ in 0..3 {
+            let response = client.ask(format!("{method} / HTTP/1.1\r\nhost: test\r\n\r\n"));
+            assert_eq!(response.status, 200, "{method}");
+        }
+        assert_eq!(origin.connections(), 3, "{method}");
+    }
+}
+
+#[test]
+fn a_post_is_not_sent_twice() {
+    let origin = forgetful();
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    let post = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi";
+    assert_eq!(client.ask(post).status, 200);
+    assert_eq!(client.ask(post).status, 502);
+    assert_eq!(origin.requests().iter().filter(|r| r.method() == "POST").count(), 2, "not three");
+}
+
+#[test]
+fn a_server_that_ends_idle_connections_loses_nobody_a_get() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for round in 1..=5 {
+        assert_eq!(client.get("/").text(), "a");
+        origin.cut();
+        assert_eq!(origin.connections(), round);
+    }
+}
+
+#[test]
+fn a_fresh_connection_that_dies_is_a_bad_answer() {
+    let origin = Origin::start(|_, wire| wire.close());
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    assert_eq!(evenkeel.ask("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n").status, 502);
+    assert_eq!(origin.count(), 1);
+}

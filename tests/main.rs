@@ -1,0 +1,115 @@
+//! Black-box tests: they start the real binary on free ports, talk to it over real sockets, and import none of
+//! its crates. One folder a feature, one file a scenario.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod run {
+    mod demo;
+    mod exit_codes;
+    mod explain;
+    mod quickstart;
+    mod unix_sockets;
+}
+
+mod config {
+    mod check;
+    mod reload;
+    mod schema;
+    mod show;
+}
+
+mod routing {
+    mod actions;
+    mod conditions;
+    mod header_edits;
+    mod listeners;
+    mod precedence;
+    mod rewrite;
+    mod split;
+}
+
+mod balancing {
+    mod backup;
+    mod drain;
+    mod hashing;
+    mod least_connections;
+    mod refused;
+    mod reload;
+    mod round_robin;
+}
+
+mod health {
+    mod active_http;
+    mod active_tcp;
+    mod passive;
+    mod start_period;
+    mod transitions;
+}
+
+mod affinity {
+    mod app_cookie;
+    mod cookie;
+    mod header;
+}
+
+mod http1 {
+    mod absolute_form;
+    mod chunked;
+    mod close_delimited;
+    mod connection_options;
+    mod early_answer;
+    mod empty_bodies;
+    mod expect;
+    mod forwarded;
+    mod half_closed;
+    mod http10;
+    mod interim;
+    mod keep_alive;
+    mod pipelining;
+    mod retry;
+    mod trailers;
+}
+
+mod attacks {
+    mod s05_smuggling;
+    mod s07_tunnels;
+    mod s08_header_bytes;
+    mod s09_chunks;
+    mod s10_slow;
+    mod s11_oversized;
+    mod s12_paths;
+    mod s13_host;
+    mod s14_hop_by_hop;
+    mod s15_forged;
+    mod s21_admin;
+    mod s25_response_splitting;
+}
+
+mod timeouts {
+    mod client;
+    mod request;
+    mod server;
+}
+
+mod bodies {
+    mod back_pressure;
+    mod large;
+}
+
+mod upgrade {
+    mod tunnel;
+    mod without_101;
+}
+
+mod observability {
+    mod access_log;
+    mod errors;
+    mod metrics;
+    mod status;
+}
+
+mod leaving {
+    mod graceful;
+    mod signals;
+}

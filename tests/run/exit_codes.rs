@@ -1,0 +1,69 @@
+//! Exit codes: 0 done, 1 the configuration or the request is wrong, 2 the command line is wrong.
+
+use std::net::TcpListener;
+
+use crate::support::{Folder, cli};
+
+const GOOD: &str =
+    "[admin]\nbind = \"off\"\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\nrespond = {}\n";
+
+#[test]
+fn each_outcome_has_its_code() {
+    let folder = Folder::new();
+    let good = folder.write("good.toml", GOOD);
+    let bad = folder.write("bad.toml", "[listener.web]\nbnd = [\"127.0.0.1:0\"]\n");
+    let cases: [(i32, &[&str]); 13] = [
+        (0, &["--version"]),
+        (0, &["--help"]),
+        (0, &["check", "-c", &good]),
+        (0, &["show", "-c", &good]),
+        (0, &["schema"]),
+        (1, &["check", "-c", &bad]),
+        (1, &["show", "-c", &bad]),
+        (1, &["run", "-c", &bad]),
+        (1, &["check", "-c", "/nonexistent/evenkeel.toml"]),
+        (1, &["run", "-c", "/nonexistent/evenkeel.toml"]),
+        (2, &["run", "--no-such-option"]),
+        (2, &["no-such-command"]),
+        (2, &["explain", "-c", &good]),
+    ];
+    for (code, arguments) in cases {
+        let outcome = cli(arguments);
+        assert_eq!(outcome.code, Some(code), "{arguments:?}: {}{}", outcome.stdout, outcome.stderr);
+        if code != 0 {
+            assert!(!outcome.stderr.is_empty() || !outcome.stdout.is_empty(), "{arguments:?} says nothing");
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_a_clear_error() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", &GOOD.replace("127.0.0.1:0", &address));
+    let outcome = cli(&["run", "-c", &file]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(&address) && outcome.stderr.contains("already"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_port_of_the_admin_api_in_use_is_an_error_only_when_it_was_asked_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", &GOOD.replace("\"off\"", &format!("\"{address}\"")));
+    let outcome = cli(&["run", "-c", &file]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(&address), "{}", outcome.stderr);
+}
+
+#[test]
+fn wrong_addresses_on_the_command_line_are_explained() {
+    for arguments in [["--listen", "nowhere:80"], ["--listen", "127.0.0.1:99999"]] {
+        let outcome = cli(&["run", arguments[0], arguments[1], "--backend", "127.0.0.1:1"]);
+        assert!(matches!(outcome.code, Some(1 | 2)), "{:?}", outcome.code);
+        assert!(outcome.stderr.contains("99999") || outcome.stderr.contains("nowhere"), "{}", outcome.stderr);
+    }
+}

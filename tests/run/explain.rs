@@ -1,0 +1,85 @@
+//! `explain` says where a request would go, and why.
+
+use serde_json::Value;
+
+use crate::support::{Folder, cli};
+
+const FILE: &str = "\
+[listener.web]
+bind = [\"127.0.0.1:0\"]
+
+[[route]]
+name = \"canary\"
+host = \"shop.test\"
+path = \"/api/*\"
+headers = { x-canary = \"1\" }
+pool = \"canary\"
+
+[[route]]
+name = \"api\"
+host = \"shop.test\"
+path = \"/api/*\"
+pool = \"api\"
+
+[[route]]
+name = \"internal\"
+path = \"/internal/*\"
+client = [\"10.0.0.0/8\"]
+pool = \"api\"
+
+[[route]]
+name = \"moved\"
+path = \"/old\"
+redirect = \"https://new.test/\"
+
+[pool.api]
+backends = [{ address = \"10.0.0.1:80\", name = \"api-one\" }]
+
+[pool.canary]
+backends = [{ address = \"10.0.0.2:80\", name = \"canary-one\" }]
+";
+
+fn explain(arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", FILE);
+    let mut all = vec!["explain", "-c", &file];
+    all.extend(arguments);
+    let outcome = cli(&all);
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    (outcome.code, outcome.stdout)
+}
+
+#[test]
+fn it_names_route_pool_and_server() {
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["GET", "http://shop.test/api/cart"], &["api", "api-one"]),
+        (&["GET", "http://shop.test/api/cart", "-H", "x-canary: 1"], &["canary", "canary-one"]),
+        (&["GET", "http://any.test/internal/x", "--client", "10.1.2.3"], &["internal", "api-one"]),
+        (&["GET", "http://any.test/old"], &["moved", "https://new.test/"]),
+    ];
+    for (arguments, expected) in cases {
+        let (code, text) = explain(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}");
+        for part in expected {
+            assert!(text.contains(part), "{arguments:?} lacks {part}:\n{text}");
+        }
+    }
+    let (_, plain) = explain(&["GET", "http://shop.test/api/cart"]);
+    assert!(!plain.contains("canary-one"), "{plain}");
+}
+
+#[test]
+fn it_says_when_no_route_takes_the_request() {
+    let (_, text) = explain(&["GET", "http://any.test/internal/x", "--client", "192.0.2.1"]);
+    assert!(text.contains("404"), "{text}");
+}
+
+#[test]
+fn it_speaks_json() {
+    let (code, text) = explain(&["--json", "GET", "http://shop.test/api/cart"]);
+    assert_eq!(code, Some(0));
+    let value: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}:\n{text}"));
+    assert_eq!(value["route"].as_str().or(value["route"]["name"].as_str()), Some("api"), "{text}");
+    assert_eq!(value["pool"].as_str().or(value["pool"]["name"].as_str()), Some("api"), "{text}");
+    assert!(text.contains("api-one"), "{text}");
+}

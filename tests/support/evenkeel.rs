@@ -1,0 +1,304 @@
+//! The real binary as a child process: started on free ports, watched, and ended with the test.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::log::Log;
+use super::message::Response;
+use super::{Client, Origin, eventually};
+
+/// A running balancer.
+pub struct Evenkeel {
+    child: Child,
+    folder: Folder,
+    /// The access log, unless the test sent it elsewhere.
+    pub stdout: Log,
+    /// Its messages.
+    pub stderr: Log,
+    listeners: HashMap<String, SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+impl Evenkeel {
+    /// Runs a configuration to which [`complete`] added what tests have in common; returns when it is ready.
+    pub fn start(toml: &str) -> Self {
+        Self::start_in(Folder::new(), toml)
+    }
+
+    /// The same in a folder that the test prepared.
+    pub fn start_in(folder: Folder, toml: &str) -> Self {
+        let file = folder.write("evenkeel.toml", &complete(toml));
+        Self::run(folder, &["run", "-c", &file])
+    }
+
+    /// Runs the binary with these arguments; returns when it is ready.
+    pub fn run(folder: Folder, arguments: &[&str]) -> Self {
+        let mut child = command(arguments).spawn().unwrap();
+        let stdout = Log::of(child.stdout.take().unwrap());
+        let stderr = Log::of(child.stderr.take().unwrap());
+        let mut evenkeel = Self { child, folder, stdout, stderr, listeners: HashMap::new(), admin: None };
+        eventually("evenkeel is ready", || {
+            assert!(evenkeel.child.try_wait().unwrap().is_none(), "evenkeel ended before it was ready");
+            evenkeel.stderr.count(|line| words(line).any(|word| word == "ready")) > 0
+        });
+        for line in evenkeel.stderr.lines() {
+            let listener = words(&line).find_map(|word| word.strip_prefix("listener="));
+            if let (Some(address), Some(name)) = (address_after(&line, "listening on "), listener) {
+                evenkeel.listeners.entry(name.trim_matches('"').to_owned()).or_insert(address);
+            }
+            evenkeel.admin = evenkeel.admin.or(address_after(&line, "admin on "));
+        }
+        evenkeel
+    }
+
+    /// The address of the listener called `web`.
+    pub fn address(&self) -> SocketAddr {
+        self.listener("web")
+    }
+
+    /// The first address of a listener.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        *self.listeners.get(name).unwrap_or_else(|| panic!("no listener {name} in {:?}", self.listeners))
+    }
+
+    /// The address of the admin API.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.unwrap()
+    }
+
+    /// A new connection to the listener called `web`.
+    pub fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// One GET over a connection of its own.
+    pub fn get(&self, target: &str) -> Response {
+        self.client().get(target)
+    }
+
+    /// One request over a connection of its own.
+    pub fn ask(&self, request: impl AsRef<[u8]>) -> Response {
+        self.client().ask(request)
+    }
+
+    /// One request to the admin API.
+    pub fn admin(&self, method: &str, path: &str, body: &str) -> Response {
+        let host = self.admin_address();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        Client::connect(host).ask(request)
+    }
+
+    /// Changes a server's state or weight through the admin API.
+    #[track_caller]
+    pub fn set_server(&self, pool: &str, server: &str, change: &str) {
+        let response = self.admin("PUT", &format!("/pools/{pool}/servers/{server}"), change);
+        assert!((200..300).contains(&response.status), "{change}: {} {}", response.status, response.text());
+    }
+
+    /// `/status`, parsed.
+    pub fn status(&self) -> Value {
+        let response = self.admin("GET", "/status", "");
+        assert_eq!(response.status, 200, "{}", response.text());
+        serde_json::from_str(&response.text()).unwrap()
+    }
+
+    /// One server of one pool in `/status`.
+    pub fn server(&self, pool: &str, server: &str) -> Value {
+        let status = self.status();
+        let pool = named(&status["pools"], "name", pool);
+        named(&pool["servers"], "id", server)
+    }
+
+    /// Waits until a server is in this state.
+    pub fn wait_for_state(&self, server: &str, state: &str) {
+        eventually(&format!("{server} is {state}"), || self.server("app", server)["state"] == state);
+    }
+
+    /// The sum of all samples of a metric whose labels contain each of `labels`, as in `pool="app"`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.admin("GET", "/metrics", "").text();
+        let samples = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (found, value) = rest.rsplit_once(' ')?;
+            let ours = found.is_empty() || found.starts_with('{');
+            (ours && labels.iter().all(|label| found.contains(label))).then(|| value.parse::<f64>().unwrap())
+        });
+        samples.sum()
+    }
+
+    /// Puts a new configuration in the place of the old one and reloads it; returns the API's answer.
+    pub fn reload(&self, toml: &str) -> Response {
+        self.rewrite(toml);
+        self.admin("POST", "/reload", "")
+    }
+
+    /// Puts a new configuration in the place of the old one. Its listeners are written as before, so the same
+    /// ports serve on.
+    pub fn rewrite(&self, toml: &str) {
+        self.folder.write("evenkeel.toml", &complete(toml));
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end of the process and of its output.
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("evenkeel exits", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        self.stdout.ended();
+        self.stderr.ended();
+        status.unwrap()
+    }
+
+    /// True while the process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The first record of the JSON access log that is like this; waits for it.
+    pub fn record(&self, like: impl Fn(&Value) -> bool) -> Value {
+        let parse = |line: &str| serde_json::from_str::<Value>(line).ok();
+        let line = self.stdout.wait_for("an access log record", |line| parse(line).is_some_and(|r| like(&r)));
+        parse(&line).unwrap()
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+}
+
+impl Drop for Evenkeel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- evenkeel said:\n{}\n---", self.stderr.text());
+        }
+    }
+}
+
+/// What a command that ends by itself did.
+pub struct Outcome {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All of its output.
+    pub stdout: String,
+    /// All of its messages.
+    pub stderr: String,
+}
+
+/// Runs the binary until it ends by itself.
+pub fn cli(arguments: &[&str]) -> Outcome {
+    let mut child = command(arguments).spawn().unwrap();
+    let (stdout, stderr) = (Log::of(child.stdout.take().unwrap()), Log::of(child.stderr.take().unwrap()));
+    let mut status = None;
+    eventually(&format!("evenkeel {arguments:?} ends"), || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    stdout.ended();
+    stderr.ended();
+    Outcome { code: status.unwrap().code(), stdout: stdout.text(), stderr: stderr.text() }
+}
+
+/// The table of the pool `app` with these servers, named as the origins are, and more keys.
+pub fn pool(servers: &[&Origin], keys: &str) -> String {
+    let mut backends = String::new();
+    for server in servers {
+        let _ = write!(backends, "{{ address = \"{}\", name = \"{}\" }}, ", server.address(), server.name);
+    }
+    format!("[pool.app]\nbackends = [{backends}]\n{keys}\n")
+}
+
+/// A folder of the test's own, removed with it.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new empty one.
+    pub fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("blackbox-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Writes a file; returns its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.0.join(name), text).unwrap();
+        self.path(name)
+    }
+
+    /// The path of a file in it.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Adds what most tests do not care about, unless the text has it: one worker (so that counts are exact), the
+/// admin API on a free port, and a listener `web` on a free port that leads to the pool `app`, if there is one.
+fn complete(toml: &str) -> String {
+    let mut text = String::new();
+    if !toml.contains("[server]") {
+        text.push_str("[server]\nworkers = 1\n");
+    }
+    if !toml.contains("[admin]") {
+        text.push_str("[admin]\nbind = \"127.0.0.1:0\"\n");
+    }
+    if !toml.contains("[listener.") {
+        let pool = if toml.contains("[pool.app]") { "pool = \"app\"\n" } else { "" };
+        let _ = write!(text, "[listener.web]\nbind = [\"127.0.0.1:0\"]\n{pool}");
+    }
+    text + toml
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split([' ', ',', '.', ':', ';']).filter(|word| !word.is_empty())
+}
+
+fn address_after(line: &str, marker: &str) -> Option<SocketAddr> {
+    let rest = &line[line.find(marker)? + marker.len()..];
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// The member of an array of objects, or of an object, that is called `name`.
+fn named(list: &Value, key: &str, name: &str) -> Value {
+    let found = match list {
+        Value::Array(items) => items.iter().find(|item| item[key] == name),
+        other => other.get(name),
+    };
+    found.unwrap_or_else(|| panic!("no {name} in {list}")).clone()
+}

@@ -1,0 +1,23 @@
+//! The harness: the real binary, scriptable servers behind it, and a strict raw client in front of it.
+
+pub mod client;
+pub mod evenkeel;
+pub mod log;
+pub mod message;
+pub mod origin;
+pub mod port;
+pub mod traffic;
+pub mod wait;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use evenkeel::{Evenkeel, Folder, cli, pool};
+pub use message::{Fault, Framing, Response};
+pub use origin::{Origin, answer, chunked, ok};
+pub use port::Port;
+pub use traffic::Traffic;
+pub use wait::{DEADLINE, Gate, eventually, ms};
+pub use wire::Wire;

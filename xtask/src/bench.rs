@@ -1,0 +1,95 @@
+//! `cargo xtask bench`: what evenkeel costs per request, beside nginx and HAProxy, round by round on the same machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use clap::ValueEnum;
+
+mod budget;
+mod chart;
+mod install;
+mod machine;
+mod process;
+mod procfs;
+mod proxy;
+mod report;
+mod results;
+mod rig;
+mod scenario;
+
+use machine::Machine;
+use proxy::Proxy;
+use results::{Outcome, Results, Scenario};
+use rig::{Programs, Rig};
+
+/// What `cargo xtask bench` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Two rounds of one second, to see that all works; results go to the target directory.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+    /// Only this scenario; may be given several times.
+    #[arg(long = "scenario", value_name = "NAME")]
+    scenarios: Vec<Scenario>,
+    /// Only these proxies.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    only: Vec<Proxy>,
+    /// Rounds per scenario.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Seconds per round.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Where the results go [default: bench/results].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Measures, writes the results and prints them. A missed budget is a result, not an error.
+///
+/// # Errors
+/// A program is missing, does not compile, does not start or dies.
+pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    let (rounds, seconds) =
+        if options.quick { (2, 1) } else { (usize::from(options.rounds), options.seconds) };
+    let proxies = chosen(&options.only);
+    let mut scenarios = chosen(&options.scenarios);
+    if !proxies.contains(&Proxy::Evenkeel) {
+        ensure!(options.scenarios != [Scenario::Workers], "the scenario `workers` is for evenkeel alone");
+        scenarios.retain(|scenario| *scenario != Scenario::Workers);
+    }
+    let out = match &options.out {
+        Some(dir) => dir.clone(),
+        None if options.quick => rig::target_directory(root)?.join("bench"),
+        None => root.join("bench/results"),
+    };
+    let programs = Programs::prepare(root, &proxies)?;
+    let taking_part: Vec<&Path> =
+        programs.proxies.iter().map(|(_, path)| path.as_path()).chain([programs.wrk.as_path()]).collect();
+    let mut results =
+        Results { machine: Machine::read(&taking_part), rounds, seconds, scenarios: Vec::new() };
+    for scenario in scenarios {
+        eprintln!("measuring {}", scenario.name());
+        let workers = if scenario == Scenario::Workers { 2 } else { 1 };
+        let rig = Rig::start(&programs, workers)?;
+        let (rows, notes) = scenario::measure(&rig, scenario, rounds, seconds)?;
+        let verdict = budget::judge(scenario, &rows);
+        results.scenarios.push(Outcome { scenario, rows, notes, verdict });
+    }
+    print!("{}", report::write(&out, &set_name(&options.scenarios), &results)?);
+    eprintln!("results are in {}", out.display());
+    Ok(())
+}
+
+/// What was asked for, each once; all when nothing was.
+fn chosen<T: ValueEnum + PartialEq>(asked: &[T]) -> Vec<T> {
+    T::value_variants().iter().filter(|t| asked.is_empty() || asked.contains(t)).cloned().collect()
+}
+
+/// The name of the files: `all`, or the scenarios that were asked for.
+fn set_name(scenarios: &[Scenario]) -> String {
+    if scenarios.is_empty() {
+        return "all".into();
+    }
+    chosen(scenarios).iter().map(|scenario| scenario.name()).collect::<Vec<_>>().join("+")
+}

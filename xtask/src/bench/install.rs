@@ -1,0 +1,70 @@
+//! The peers and the load generator, from the distribution's packages.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+
+/// invoke-rc.d(8) asks it whether a package may start its services; 101 is no.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Finds `program`, in the directories of a system administrator too.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    places.map(|place| place.join(program)).find(|file| file.is_file())
+}
+
+/// Installs those of `packages` whose program of the same name is missing, without starting their services.
+///
+/// # Errors
+/// apt-get is missing or fails, most often for want of root.
+pub fn missing(packages: &[&str]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = packages.iter().copied().filter(|p| find(p).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if find("apt-get").is_none() || !rustix::process::geteuid().is_root() {
+        bail!("not found: {}; install them, or run as root where apt-get can", missing.join(", "));
+    }
+    eprintln!("installing {}", missing.join(", "));
+    let _policy = NoServices::declare()?;
+    apt_get(&["update"])?;
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new("apt-get");
+    let output = command.arg("-qq").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").output();
+    let output = output.context("cannot start apt-get")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "apt-get {} failed:\n{errors}", arguments.join(" "));
+    Ok(())
+}
+
+/// While it lives, packages that are installed start nothing.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn declare() -> anyhow::Result<Self> {
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY)?;
+        file.write_all(b"#!/bin/sh\nexit 101\n")?;
+        Ok(Self { ours: true })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The proxies that are compared: how each is configured to do the same work, and started.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::process::{Cores, Process};
+use crate::origin::LARGE_PATH;
+
+/// One of those that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Proxy {
+    /// Ours.
+    Evenkeel,
+    /// A peer.
+    Nginx,
+    /// A peer.
+    Haproxy,
+}
+
+impl Proxy {
+    /// Its program, which is also its name.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Evenkeel => "evenkeel",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+        }
+    }
+}
+
+/// What a proxy is told.
+pub struct Setting<'a> {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Of evenkeel's admin API and metrics.
+    pub admin: SocketAddr,
+    /// Threads or processes that take requests.
+    pub workers: usize,
+    /// The origin servers.
+    pub origins: &'a [SocketAddr],
+    /// Client connections at most.
+    pub connections_max: u64,
+    /// For logs and the like.
+    pub dir: &'a Path,
+}
+
+/// A proxy that takes requests.
+pub struct Running {
+    /// Which one.
+    pub proxy: Proxy,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The process; ended when dropped.
+    pub process: Process,
+    access_log: PathBuf,
+}
+
+impl Running {
+    /// Starts `proxy` from the file `program` and waits for its first good answer.
+    ///
+    /// # Errors
+    /// It does not start or answers with an error; with what it printed.
+    pub fn start(proxy: Proxy, program: &Path, setting: &Setting, cores: &Cores) -> anyhow::Result<Self> {
+        let name = format!("{}-{}", proxy.program(), setting.address.port());
+        let access_log = setting.dir.join(format!("{name}-access.log"));
+        let (text, flags): (String, &[&str]) = match proxy {
+            Proxy::Evenkeel => (evenkeel(setting, &access_log), &["run", "-c"]),
+            Proxy::Nginx => (nginx(setting, &access_log), &["-c"]),
+            Proxy::Haproxy => (haproxy(setting), &["-db", "-f"]),
+        };
+        let file = setting.dir.join(format!("{name}.conf"));
+        fs::write(&file, text)?;
+        let mut command = Command::new(program);
+        command.args(flags).arg(&file);
+        let mut process = Process::start(&name, &command, cores, setting.dir)?;
+        process.wait_until(|| answers(setting.address))?;
+        Ok(Self { proxy, address: setting.address, process, access_log })
+    }
+
+    /// Empties the access log, so that long runs do not fill the disk. All write it in append mode.
+    pub fn empty_log(&self) -> anyhow::Result<()> {
+        match OpenOptions::new().write(true).open(&self.access_log) {
+            Ok(file) => file.set_len(0).context("cannot empty the access log"),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A port of 127.0.0.1 that nobody has at the moment.
+///
+/// # Errors
+/// None is free.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let limit = Duration::from_secs(1);
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&address, limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok::<_, std::io::Error>(status.ends_with(b"200"))
+    };
+    ask().unwrap_or(false)
+}
+
+fn evenkeel(setting: &Setting, access_log: &Path) -> String {
+    let backends: Vec<String> = setting.origins.iter().map(|o| format!("\"{o}\"")).collect();
+    format!(
+        r#"[server]
+workers = {workers}
+
+[admin]
+bind = "{admin}"
+
+[log]
+access = "{log}"
+format = "json"
+
+[listener.web]
+bind = ["{address}"]
+pool = "app"
+
+[pool.app]
+backends = [{backends}]
+keepalive = 512
+"#,
+        workers = setting.workers,
+        admin = setting.admin,
+        log = access_log.display(),
+        address = setting.address,
+        backends = backends.join(", "),
+    )
+}
+
+fn nginx(setting: &Setting, access_log: &Path) -> String {
+    let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
+    // Limits on requests per connection would only hold it back, and so would its default way with large
+    // answers: buffered by 4 KiB, they take it half as much CPU time again.
+    format!(
+        r#"daemon off;
+worker_processes {workers};
+pid {dir}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections {connections}; }}
+http {{
+  access_log {log} combined buffer=64k;
+  client_body_temp_path {dir};
+  keepalive_requests 1000000000;
+  tcp_nodelay on;
+  upstream app {{
+{servers}    keepalive 512;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen {address} backlog=4096;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    location / {{ proxy_pass http://app; }}
+    location = {LARGE_PATH} {{
+      proxy_pass http://app;
+      proxy_buffering off;
+      proxy_buffer_size 64k;
+      proxy_buffers 8 64k;
+      proxy_busy_buffers_size 128k;
+    }}
+  }}
+}}
+"#,
+        workers = setting.workers,
+        dir = setting.dir.display(),
+        connections = 2 * setting.connections_max,
+        log = access_log.display(),
+        address = setting.address,
+    )
+}
+
+fn haproxy(setting: &Setting) -> String {
+    // Splicing takes a quarter off the CPU time of large answers.
+    let servers: String = (1..)
+        .zip(setting.origins)
+        .map(|(number, o)| format!("  server s{number} {o} pool-max-conn 512\n"))
+        .collect();
+    format!(
+        r"global
+  nbthread {workers}
+  maxconn {connections}
+  maxpipes 256
+
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 75s
+  timeout server 60s
+  timeout http-keep-alive 75s
+  option forwardfor
+  http-reuse always
+  option splice-response
+
+frontend web
+  bind {address} backlog 4096
+  default_backend app
+
+backend app
+  balance roundrobin
+{servers}",
+        workers = setting.workers,
+        connections = setting.connections_max,
+        address = setting.address,
+    )
+}

@@ -1,0 +1,220 @@
+//! The vocabulary of the results: scenarios, what is measured in each, samples and their medians.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::budget::Verdict;
+use super::machine::Machine;
+use super::proxy::Proxy;
+
+/// A kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// 8 keep-alive connections, 128-byte answers.
+    #[value(name = "h1-8")]
+    #[serde(rename = "h1-8")]
+    H1Few,
+    /// 64 keep-alive connections, 128-byte answers.
+    #[value(name = "h1-64")]
+    #[serde(rename = "h1-64")]
+    H1Some,
+    /// 512 keep-alive connections, 128-byte answers.
+    #[value(name = "h1-512")]
+    #[serde(rename = "h1-512")]
+    H1Many,
+    /// 16 connections, answers of 1 MiB.
+    Large,
+    /// Memory of idle keep-alive connections.
+    Idle,
+    /// Latency added at a steady half of the highest load.
+    Overhead,
+    /// Two workers against one, evenkeel alone.
+    Workers,
+}
+
+impl Scenario {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H1Few => "h1-8",
+            Self::H1Some => "h1-64",
+            Self::H1Many => "h1-512",
+            Self::Large => "large",
+            Self::Idle => "idle",
+            Self::Overhead => "overhead",
+            Self::Workers => "workers",
+        }
+    }
+
+    /// Its heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::H1Few => "HTTP/1.1, 8 connections, 128-byte answers",
+            Self::H1Some => "HTTP/1.1, 64 connections, 128-byte answers",
+            Self::H1Many => "HTTP/1.1, 512 connections, 128-byte answers",
+            Self::Large => "HTTP/1.1, 16 connections, 1 MiB answers",
+            Self::Idle => "Idle keep-alive connections",
+            Self::Overhead => "Latency added at half load, 64 connections",
+            Self::Workers => "Two workers against one, 64 connections",
+        }
+    }
+}
+
+/// Something measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// CPU time of the proxy per request, in microseconds.
+    CpuUs,
+    /// The part of it in user space.
+    CpuUserUs,
+    /// The part of it in the kernel.
+    CpuSystemUs,
+    /// Requests per second.
+    Throughput,
+    /// Mebibytes per second.
+    Mebibytes,
+    /// Requests that failed.
+    Errors,
+    /// Bytes of memory (PSS) per idle connection.
+    IdleBytes,
+    /// The constant rate, in requests per second.
+    Rate,
+    /// Median latency through the proxy less that of the origin alone, in microseconds.
+    AddedP50Us,
+    /// The same for the 95th percentile.
+    AddedP95Us,
+    /// The same for the 99th percentile.
+    AddedP99Us,
+    /// 99th percentile of the origin alone, in microseconds.
+    DirectP99Us,
+    /// How many times the requests of one worker.
+    SpeedUp,
+}
+
+impl Metric {
+    /// Heading of its column.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::CpuUs => "CPU us/request",
+            Self::CpuUserUs => "user",
+            Self::CpuSystemUs => "system",
+            Self::Throughput => "requests/s",
+            Self::Mebibytes => "MiB/s",
+            Self::Errors => "errors",
+            Self::IdleBytes => "bytes/connection",
+            Self::Rate => "rate, requests/s",
+            Self::AddedP50Us => "added p50 us",
+            Self::AddedP95Us => "added p95 us",
+            Self::AddedP99Us => "added p99 us",
+            Self::DirectP99Us => "origin alone p99 us",
+            Self::SpeedUp => "times one worker",
+        }
+    }
+
+    /// `value` as it stands in a table.
+    pub fn format(self, value: f64) -> String {
+        match self {
+            Self::CpuUs | Self::CpuUserUs | Self::CpuSystemUs if value < 100.0 => format!("{value:.2}"),
+            Self::SpeedUp => format!("{value:.2}"),
+            _ => grouped(value),
+        }
+    }
+}
+
+/// One round's measurements.
+pub type Sample = BTreeMap<Metric, f64>;
+
+/// A proxy's rounds in a scenario.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The proxy, with what sets this row apart from its others.
+    pub name: String,
+    /// Whose row it is.
+    pub proxy: Proxy,
+    /// In the order in which they were measured; the same index is the same round in every row.
+    pub rounds: Vec<Sample>,
+}
+
+impl Row {
+    /// A row without rounds yet.
+    pub fn new(proxy: Proxy) -> Self {
+        Self { name: proxy.program().into(), proxy, rounds: Vec::new() }
+    }
+
+    /// All rounds' values of `metric`.
+    pub fn values(&self, metric: Metric) -> Vec<f64> {
+        self.rounds.iter().filter_map(|sample| sample.get(&metric).copied()).collect()
+    }
+
+    /// The median over the rounds; `None` when it was not measured.
+    pub fn median(&self, metric: Metric) -> Option<f64> {
+        median(&self.values(metric))
+    }
+}
+
+/// A scenario's results.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// Which one.
+    pub scenario: Scenario,
+    /// In the order of the command line.
+    pub rows: Vec<Row>,
+    /// What the reader must know to judge the numbers.
+    pub notes: Vec<String>,
+    /// How it compares to the budget; `None` when it has none or evenkeel did not take part.
+    pub verdict: Option<Verdict>,
+}
+
+/// All of a run.
+#[derive(Debug, Serialize)]
+pub struct Results {
+    /// Where.
+    pub machine: Machine,
+    /// Rounds per scenario.
+    pub rounds: usize,
+    /// Seconds per round.
+    pub seconds: u64,
+    /// What.
+    pub scenarios: Vec<Outcome>,
+}
+
+/// The middle value, or the mean of the two in the middle; `None` of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    let lower = sorted[(sorted.len() - 1) / 2];
+    Some((lower + upper) / 2.0)
+}
+
+/// A whole number with its thousands set apart.
+fn grouped(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    let sign = if value < 0.0 && digits != "0" { "-" } else { "" };
+    format!("{sign}{}", groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(Metric::Throughput.format(1_234_567.8), "1,234,568");
+        assert_eq!(Metric::AddedP99Us.format(-45.6), "-46");
+        assert_eq!(Metric::CpuUs.format(7.239), "7.24");
+        assert_eq!(Metric::CpuUs.format(412.5), "412");
+    }
+}

@@ -1,0 +1,156 @@
+//! A server to measure proxies with: so cheap that it is never the bottleneck, always on keep-alive connections.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Bytes of every answer but that to [`LARGE_PATH`].
+const SMALL_BODY: usize = 128;
+/// Bytes of the answer to [`LARGE_PATH`].
+const LARGE_BODY: usize = 1 << 20;
+/// The target of the large answer.
+pub const LARGE_PATH: &str = "/large";
+/// Bytes of a request's head; a longer one ends the connection.
+const HEAD_MAX: usize = 32 * 1024;
+
+/// What `cargo xtask origin` takes.
+#[derive(clap::Args)]
+pub struct Options {
+    /// A port of 127.0.0.1 to serve; may be given several times.
+    #[arg(long = "port", value_name = "N", required = true)]
+    ports: Vec<u16>,
+    /// How long each answer is held back, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    delay_ms: u64,
+}
+
+/// Serves until the process is ended, on one thread.
+///
+/// # Errors
+/// A port that cannot be bound.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let delay = Duration::from_millis(options.delay_ms);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut servers = tokio::task::JoinSet::new();
+        for port in &options.ports {
+            let address = SocketAddr::from(([127, 0, 0, 1], *port));
+            let listener =
+                TcpListener::bind(address).await.with_context(|| format!("cannot bind {address}"))?;
+            servers.spawn(serve(listener, delay));
+        }
+        while servers.join_next().await.is_some() {}
+        Ok(())
+    })
+}
+
+/// Answers every request that `listener` brings, each after `delay`.
+async fn serve(listener: TcpListener, delay: Duration) {
+    let answers = Answers { small: answer(SMALL_BODY), large: answer(LARGE_BODY), delay };
+    let answers: &'static Answers = Box::leak(Box::new(answers));
+    loop {
+        // Out of descriptors, most likely: the next connection to end makes room.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        // A peer that leaves early is its own affair.
+        tokio::spawn(async move { drop(converse(stream, answers).await) });
+    }
+}
+
+struct Answers {
+    small: Vec<u8>,
+    large: Vec<u8>,
+    delay: Duration,
+}
+
+fn answer(body: usize) -> Vec<u8> {
+    let mut bytes =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {body}\r\n\r\n").into_bytes();
+    bytes.resize(bytes.len() + body, b'x');
+    bytes
+}
+
+/// Answers the requests of one connection; they must have no body.
+async fn converse(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = vec![0; HEAD_MAX];
+    let mut held = 0;
+    loop {
+        let read = stream.read(&mut buffer[held..]).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        held += read;
+        let mut start = 0;
+        while let Some(length) = head_length(&buffer[start..held]) {
+            let large = target(&buffer[start..]) == LARGE_PATH.as_bytes();
+            if !answers.delay.is_zero() {
+                tokio::time::sleep(answers.delay).await;
+            }
+            stream.write_all(if large { &answers.large } else { &answers.small }).await?;
+            start += length;
+        }
+        buffer.copy_within(start..held, 0);
+        held -= start;
+    }
+}
+
+/// Bytes up to and with the empty line.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// The second word of the request line.
+fn target(head: &[u8]) -> &[u8] {
+    head.split(|b| *b == b' ').nth(1).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::Instant;
+
+    /// Sends `request` in one piece and reads `bytes` of what comes back.
+    fn exchange(delay: Duration, request: &[u8], bytes: usize) -> (String, Duration) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(serve(listener, delay));
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let start = Instant::now();
+            stream.write_all(request).await.unwrap();
+            let mut got = vec![0; bytes];
+            stream.read_exact(&mut got).await.unwrap();
+            (String::from_utf8(got).unwrap(), start.elapsed())
+        })
+    }
+
+    #[test]
+    fn pipelined_requests_are_answered_on_one_connection() {
+        let small = answer(SMALL_BODY).len();
+        let (text, _) = exchange(Duration::ZERO, &b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3), 3 * small);
+        assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 3);
+        assert_eq!(text.matches("content-length: 128\r\n").count(), 3);
+    }
+
+    #[test]
+    fn the_large_answer_is_a_mebibyte() {
+        let large = answer(LARGE_BODY).len();
+        let (text, _) = exchange(Duration::ZERO, b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n", large);
+        assert!(text.contains("content-length: 1048576\r\n"));
+    }
+
+    #[test]
+    fn an_answer_can_be_held_back() {
+        let small = answer(SMALL_BODY).len();
+        let (_, took) = exchange(Duration::from_millis(30), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", small);
+        assert!(took >= Duration::from_millis(30), "{took:?}");
+    }
+}
