@@ -95,6 +95,7 @@ mod timeouts {
 mod bodies {
     mod back_pressure;
     mod large;
+    mod streaming;
 }
 
 mod upgrade {

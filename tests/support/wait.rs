@@ -32,9 +32,15 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    /// Waits for [`Gate::open`], at most for [`DEADLINE`].
+    /// Waits for [`Gate::open`]; longer than any test waits, so that none passes because a gate gave up.
     pub fn wait(&self) {
         let shut = self.0.0.lock().unwrap();
-        drop(self.0.1.wait_timeout_while(shut, DEADLINE, |open| !*open).unwrap());
+        drop(self.0.1.wait_timeout_while(shut, 2 * DEADLINE, |open| !*open).unwrap());
+    }
+
+    /// True if somebody opens it within [`DEADLINE`].
+    pub fn opens(&self) -> bool {
+        let shut = self.0.0.lock().unwrap();
+        *self.0.1.wait_timeout_while(shut, DEADLINE, |open| !*open).unwrap().0
     }
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use evenkeel_core::health::State;
 use evenkeel_types::Address;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -132,7 +133,14 @@ impl Stage {
     fn clear(mut self) -> Figures {
         let tally: Tally = self.traffic.stop();
         let figures = self.observer.observe(Instant::now(), None, &self.system, &self.servers, &tally);
-        self.system.leave(GRACE);
+        // In a thread of its own, because the demo ends in time whatever the balancer still has to do.
+        let (left_sender, left) = std::sync::mpsc::channel();
+        let system = self.system;
+        std::thread::spawn(move || {
+            system.leave(GRACE);
+            let _ = left_sender.send(());
+        });
+        let _ = left.recv_timeout(2 * GRACE);
         self.servers.iter_mut().for_each(Server::stop);
         figures
     }
@@ -223,7 +231,7 @@ fn wait_until_ready(system: &System) {
     let deadline = Instant::now() + READY;
     let all_up = || {
         let snapshot = system.snapshot();
-        snapshot.pools.iter().all(|pool| pool.members.usable_count() == pool.members.len())
+        snapshot.pools.iter().flat_map(|pool| pool.states.iter()).all(|server| server.state == State::Up)
     };
     while !all_up() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));

@@ -17,7 +17,8 @@ use crate::h1::head::{HeadLimits, RequestHead, Version, parse_request};
 use crate::handle::handle;
 use crate::message::{Body, BodyLimits};
 use crate::stage::admit::{self, Refusal, admit};
-use crate::stage::{answer, record};
+use crate::stage::answer;
+use crate::stage::record::{Finished, Trail, record};
 use crate::timer::{Limit, Timer};
 use crate::view::View;
 use crate::worker::Worker;
@@ -167,14 +168,21 @@ impl Connection {
             Reply::new(&self.io, &worker.buffers, worker.clock, listener.timeout.write, head.version);
         reply.keep_alive = self.may_stay(&request);
         let mut exchange = Exchange { request, body, reply };
-        let mut trail = record::Trail::default();
+        let mut trail = Trail::default();
         worker.metrics.requests_in_flight.increment();
         let ended = handle(&worker, view, position, &mut exchange, &mut trail).await;
         worker.metrics.requests_in_flight.decrement();
-        let origin = record::Origin { listener: self.listener.as_str(), peer: self.peer };
-        let target = head.target.of_bytes(&self.input);
-        let Exchange { request, body, reply } = &exchange;
-        record::record(&worker, view, origin, target, request, reply, body.bytes(), &trail, ended);
+        let finished = Finished {
+            listener: self.listener.as_str(),
+            peer: self.peer,
+            target: head.target.of_bytes(&self.input),
+            request: &exchange.request,
+            reply: &exchange.reply,
+            bytes_in: exchange.body.bytes(),
+            trail: &trail,
+            ended,
+        };
+        record(&worker, view, &finished);
         let (next, surplus) = after(&mut exchange, ended).await;
         drop(exchange);
         self.keep_surplus(next, surplus);
@@ -203,10 +211,11 @@ impl Connection {
         let mut deadline: Option<Time> = None;
         let mut looked = 0;
         loop {
-            if !self.input.is_empty() && worth_parsing(&self.input, looked, limits) {
-                if let Some(head) = parse_request(&self.input, limits, fields)? {
-                    return Ok(Some(head));
-                }
+            if !self.input.is_empty()
+                && worth_parsing(&self.input, looked, limits)
+                && let Some(head) = parse_request(&self.input, limits, fields)?
+            {
+                return Ok(Some(head));
             }
             looked = self.input.len();
             if self.input.len() == self.input.capacity() {
@@ -247,10 +256,19 @@ impl Connection {
             (Ok(()), 408) => Ended::ClientTimeout,
             (Ok(()), _) => Ended::Refused,
         };
-        let mut trail = record::Trail::default();
+        let mut trail = Trail::default();
         trail.reason = Some(refusal.why.to_string());
-        let origin = record::Origin { listener: self.listener.as_str(), peer: self.peer };
-        record::record(&worker, view, origin, b"", &request, &reply, 0, &trail, ended);
+        let finished = Finished {
+            listener: self.listener.as_str(),
+            peer: self.peer,
+            target: b"",
+            request: &request,
+            reply: &reply,
+            bytes_in: 0,
+            trail: &trail,
+            ended,
+        };
+        record(&worker, view, &finished);
         if ended == Ended::ClientAborted { Next::Close } else { Next::Linger }
     }
 

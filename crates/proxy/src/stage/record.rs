@@ -52,31 +52,34 @@ impl Trail {
     }
 }
 
-/// The client's side of an exchange, for the log.
+/// A request that has ended, whichever way.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub struct Finished<'a> {
     /// The listener's name.
     pub listener: &'a str,
-    /// The other end.
+    /// The other end of the connection.
     pub peer: Peer,
+    /// The request target as it came.
+    pub target: &'a [u8],
+    /// The request.
+    pub request: &'a Request<'a>,
+    /// Its response.
+    pub reply: &'a Reply<'a>,
+    /// Bytes of its body.
+    pub bytes_in: u64,
+    /// What was noted on its way.
+    pub trail: &'a Trail,
+    /// How it ended.
+    pub ended: Ended,
 }
 
-/// Notes the end of a request.
-pub fn record(
-    worker: &Worker,
-    view: &View,
-    origin: Origin<'_>,
-    target: &[u8],
-    request: &Request<'_>,
-    reply: &Reply<'_>,
-    bytes_in: u64,
-    trail: &Trail,
-    ended: Ended,
-) {
+/// Counts a request and writes its line of the access log.
+pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) {
+    let Finished { request, reply, trail, ended, .. } = *finished;
     let now = worker.clock.now();
     let total = now - request.started;
     let (up, down) = trail.tunnel.unwrap_or_default();
-    let (bytes_in, bytes_out) = (bytes_in + up, reply.bytes() + down);
+    let (bytes_in, bytes_out) = (finished.bytes_in + up, reply.bytes() + down);
     let first_byte = trail.first_byte();
     let before = trail.sent.map_or(total, |sent| sent - request.started);
     let figures = RequestFigures {
@@ -100,16 +103,16 @@ pub fn record(
     let pool = trail.pool.map(|pool| view.pool(pool));
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
-        client: match origin.peer {
+        client: match finished.peer {
             Peer::Ip(peer) if peer.ip() == request.client => Client::Ip(peer.ip(), peer.port()),
             Peer::Unix if request.client.is_unspecified() => Client::Unix,
             _ => Client::Ip(request.client, 0),
         },
-        listener: origin.listener,
+        listener: finished.listener,
         method: request.method,
         scheme: request.scheme,
         host: request.authority,
-        target,
+        target: finished.target,
         version: match request.version {
             Version::Http10 => LoggedVersion::Http10,
             Version::Http11 => LoggedVersion::Http11,

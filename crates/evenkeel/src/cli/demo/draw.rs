@@ -14,7 +14,7 @@ use super::figures::{Event, Figures, Latency, SHARE_SECONDS, ServerFigures};
 /// Lines of the curve.
 const CURVE: u16 = 3;
 /// Columns of a bar.
-const BAR: usize = 20;
+const BAR: usize = 12;
 /// Where the name of a section begins, and all text.
 const INDENT: &str = "  ";
 
@@ -135,12 +135,12 @@ fn draw_totals(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
 fn draw_servers(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     let inside = section(frame, area, "what the balancer does");
     let title = format!(
-        "   {:<6} {:<10} {:>9}   {:<width$} {:>4} {:>8} {:>8} {:>8}",
+        "  {:<6} {:<10} {:>8}  {:<width$} {:>9} {:>6} {:>6} {:>6}",
         "server",
         "state",
         "requests",
-        format!("share of the last {SHARE_SECONDS} s"),
-        "open",
+        format!("share of last {SHARE_SECONDS} s"),
+        "in flight",
         "p50",
         "p95",
         "p99",
@@ -150,7 +150,7 @@ fn draw_servers(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     for (position, server) in figures.servers.iter().enumerate() {
         lines.push(server_line(position, server));
         let running = if server.running { "" } else { "process stopped; " };
-        lines.push(Line::from(dim(format!("   {}  {running}{}", server.address, server.reason))));
+        lines.push(Line::from(dim(format!("  {}  {running}{}", server.address, server.reason))));
     }
     frame.render_widget(Paragraph::new(indented(lines)), inside);
 }
@@ -159,16 +159,16 @@ fn server_line(position: usize, server: &ServerFigures) -> Line<'static> {
     let colour = colour(server.state);
     let filled = ((server.share_now * BAR as f64).round() as usize).min(BAR);
     let mut spans = vec![
-        format!("{}  ", position + 1).bold().cyan(),
+        format!("{} ", position + 1).bold().cyan(),
         format!("{:<6} ", server.name).bold(),
         Span::styled(format!("● {:<8} ", server.state.as_str()), colour),
-        format!("{:>9}   ", show_count(server.requests)).into(),
+        format!("{:>8}  ", show_count(server.requests)).into(),
         Span::styled("█".repeat(filled), colour),
         dim("·".repeat(BAR - filled)),
-        format!("{:>3.0} % {:>4}", server.share_now * 100.0, server.in_flight).into(),
+        format!("{:>3.0} % {:>9}", server.share_now * 100.0, server.in_flight).into(),
     ];
     for (_, duration) in quantiles(&server.latency) {
-        spans.push(format!(" {:>8}", show_duration(duration)).into());
+        spans.push(format!(" {:>6}", show_duration(duration)).into());
     }
     Line::from(spans)
 }

@@ -180,7 +180,7 @@ impl Observer {
                 break;
             };
             if state.state != self.states[position] {
-                let what = format!("{} -> {}: {}", self.states[position], state.state, state.reason);
+                let what = format!("{}: {}", state.state, state.reason);
                 self.note(now, server.name(), what);
                 self.states[position] = state.state;
             }

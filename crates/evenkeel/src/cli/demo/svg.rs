@@ -12,7 +12,7 @@ use super::draw::draw;
 use super::figures::Figures;
 
 /// Columns and lines.
-const SIZE: (u16, u16) = (92, 28);
+const SIZE: (u16, u16) = (90, 26);
 /// Width and height of a cell, and where the first one begins, in pixels.
 const CELL: (f64, f64) = (8.4, 18.0);
 const MARGIN: f64 = 12.0;

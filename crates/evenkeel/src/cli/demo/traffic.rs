@@ -105,9 +105,9 @@ impl Traffic {
 
 impl Tally {
     fn new() -> Self {
-        // Two digits are what the screen shows.
-        let mut took_us = Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are allowed"));
-        took_us.auto(true);
+        // Two digits are what the screen shows, and nothing takes longer than ANSWER_MAX.
+        let longest_us = u64::try_from(ANSWER_MAX.as_micros()).unwrap_or(u64::MAX);
+        let took_us = Histogram::new_with_max(longest_us, 2).expect("two digits and that range are possible");
         Self { requests: 0, failed: 0, faults: BTreeMap::new(), took_us }
     }
 
