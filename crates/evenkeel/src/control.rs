@@ -145,6 +145,7 @@ impl Control {
             self.shared.listen(&bound.listener, &bound.bound, sockets);
         }
         self.close_removed();
+        self.registry.config_generation.add(1);
         self.bound.extend(added);
         let listening = self.bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));

@@ -136,6 +136,7 @@ impl System {
             (listener, context)
         });
         let control = spawn_control(move || run_control(control, events, requests, admin))?;
+        registry.config_generation.set(1);
         tracing::info!(workers, "ready");
         Ok(Self {
             shared,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::task::{Context, Poll};
 
 use evenkeel_types::Address;
 use socket2::{Domain, SockAddr, Type};
@@ -161,10 +162,10 @@ impl Listening {
     ///
     /// # Errors
     /// What the kernel says: of one connection (`ECONNABORTED`), or of the process (`EMFILE`).
-    pub async fn accept(&self) -> io::Result<(Accepted, Peer)> {
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Accepted, Peer)>> {
         match self {
-            Self::Tcp(l) => l.accept().await.map(|(s, a)| (Accepted::Tcp(s), Peer::Ip(canonical(a)))),
-            Self::Unix(l) => l.accept().await.map(|(s, _)| (Accepted::Unix(s), Peer::Unix)),
+            Self::Tcp(l) => l.poll_accept(cx).map_ok(|(s, a)| (Accepted::Tcp(s), Peer::Ip(canonical(a)))),
+            Self::Unix(l) => l.poll_accept(cx).map_ok(|(s, _)| (Accepted::Unix(s), Peer::Unix)),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! Accepting connections and spreading them: evenly over the workers, even when there are few and they live long.
 
 use std::cell::RefCell;
-use std::io;
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_net::{Accepted, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
+use tokio::sync::Notify;
 
 use crate::serve::serve;
 use crate::worker::{Order, Worker};
@@ -20,15 +24,28 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-/// Accepts in the name of `listener` until the task is aborted.
-pub async fn accept(worker: Rc<Worker>, listener: Rc<RefCell<ListenerName>>, listening: Listening) {
+/// Accepts in the name of `listener` until `closing`, and then whoever is already waiting: the kernel has told
+/// them that they are connected.
+pub async fn accept(
+    worker: Rc<Worker>,
+    listener: Rc<RefCell<ListenerName>>,
+    listening: Listening,
+    closing: Rc<Notify>,
+) {
+    let mut close = pin!(closing.notified());
+    let _accepting = worker.accepting_began();
     loop {
-        match listening.accept().await {
-            Ok((accepted, peer)) => take(&worker, &listener.borrow(), accepted, peer),
+        let accepted = poll_fn(|cx| match listening.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending => close.as_mut().poll(cx).map(|()| None),
+        });
+        match accepted.await {
+            None => return,
+            Some(Ok((accepted, peer))) => take(&worker, &listener.borrow(), accepted, peer),
             // The client was gone before we came to it.
-            Err(e)
-                if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
-            Err(error) => {
+            Some(Err(e)) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {
+            }
+            Some(Err(error)) => {
                 worker.metrics.connection_refused(match error.raw_os_error() {
                     Some(EMFILE | ENFILE) => ConnectionRefusal::Descriptors,
                     _ => ConnectionRefusal::Accept,

@@ -22,7 +22,6 @@ use evenkeel_observe::{BackendFailure, Record, Registry, WorkerLog, WorkerMetric
 use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
 use slab::Slab;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::AbortHandle;
 
 use crate::accept::accept;
 use crate::buffer::Buffers;
@@ -203,61 +202,50 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
     let worker = Rc::new(Worker::new(index, shared, log));
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
     tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
-    let mut accepting: HashMap<Address, Accepting> = HashMap::new();
-    let mut grace = Duration::ZERO;
+    let mut accepting = HashMap::new();
     while let Some(order) = orders.recv().await {
-        match order {
-            Order::Serve { listener, connection, peer } => match connection.attach() {
-                Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(&worker), listener, io, peer))),
-                Err(_) => drop(worker.shared.open[index].fetch_sub(1, Relaxed)),
-            },
-            Order::Listen { listener, address, socket } => match socket.register() {
-                Ok(listening) => {
-                    let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
-                    let task = accept(Rc::clone(&worker), Rc::clone(&place.listener), listening);
-                    place.tasks.push(tokio::task::spawn_local(task).abort_handle());
-                }
-                Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
-            },
-            Order::Close { address } => {
-                accepting.remove(&address);
-                worker.wake_all();
+        let Order::Leave { grace } = order else {
+            worker.obey(order, &mut accepting);
+            continue;
+        };
+        drop(accepting);
+        worker.leaving.set(true);
+        worker.wake_all();
+        // Other workers may still hand over what they accept last. Whoever is not done in time is cut off.
+        let late = async {
+            while let Some(order) = orders.recv().await {
+                worker.obey(order, &mut HashMap::new());
             }
-            Order::Rename { address, listener } => {
-                if let Some(place) = accepting.get(&address) {
-                    *place.listener.borrow_mut() = listener;
-                }
-                worker.wake_all();
-            }
-            Order::Leave { grace: within } => {
-                grace = within;
-                break;
-            }
+        };
+        tokio::select! {
+            () = worker.all_closed() => {}
+            () = late => {}
+            () = tokio::time::sleep(grace) => {}
         }
+        break;
     }
-    drop(accepting);
-    worker.leaving.set(true);
-    worker.wake_all();
-    // Whoever is not done by then is cut off when the runtime goes.
-    let _ = tokio::time::timeout(grace, worker.all_closed()).await;
     worker.log.borrow_mut().flush();
 }
 
+/// What a worker accepts on.
+type AcceptingOn = HashMap<Address, Accepting>;
+
 /// The tasks that accept on one address. They end with it.
+#[derive(Debug)]
 struct Accepting {
     listener: Rc<RefCell<ListenerName>>,
-    tasks: Vec<AbortHandle>,
+    closing: Rc<Notify>,
 }
 
 impl Accepting {
     fn by(listener: ListenerName) -> Self {
-        Self { listener: Rc::new(RefCell::new(listener)), tasks: Vec::new() }
+        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default() }
     }
 }
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.closing.notify_waiters();
     }
 }
 
@@ -282,6 +270,8 @@ pub struct Worker {
     unix_base_ns: Cell<u64>,
     leaving: Cell<bool>,
     connections: RefCell<Slab<Waker>>,
+    accepting: Cell<usize>,
+    /// A connection or an accepting task has ended.
     closed: Notify,
 }
 
@@ -302,8 +292,38 @@ impl Worker {
             unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
             leaving: Cell::new(false),
             connections: RefCell::default(),
+            accepting: Cell::new(0),
             closed: Notify::new(),
             shared,
+        }
+    }
+
+    /// Carries out an order other than to leave.
+    fn obey(self: &Rc<Self>, order: Order, accepting: &mut AcceptingOn) {
+        match order {
+            Order::Serve { listener, connection, peer } => match connection.attach() {
+                Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(self), listener, io, peer))),
+                Err(_) => drop(self.shared.open[self.index].fetch_sub(1, Relaxed)),
+            },
+            Order::Listen { listener, address, socket } => match socket.register() {
+                Ok(listening) => {
+                    let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
+                    let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
+                    tokio::task::spawn_local(accept(Rc::clone(self), listener, listening, closing));
+                }
+                Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
+            },
+            Order::Close { address } => {
+                accepting.remove(&address);
+                self.wake_all();
+            }
+            Order::Rename { address, listener } => {
+                if let Some(place) = accepting.get(&address) {
+                    *place.listener.borrow_mut() = listener;
+                }
+                self.wake_all();
+            }
+            Order::Leave { .. } => {}
         }
     }
 
@@ -333,7 +353,7 @@ impl Worker {
     }
 
     async fn all_closed(&self) {
-        while !self.connections.borrow().is_empty() {
+        while self.accepting.get() > 0 || !self.connections.borrow().is_empty() {
             self.closed.notified().await;
         }
     }
@@ -343,6 +363,12 @@ impl Worker {
         self.metrics.connections.increment();
         let key = self.connections.borrow_mut().insert(waker);
         Open { worker: Rc::clone(self), key }
+    }
+
+    /// Notes a task that accepts, for as long as the guard lives.
+    pub fn accepting_began(self: &Rc<Self>) -> AcceptingGuard {
+        self.accepting.set(self.accepting.get() + 1);
+        AcceptingGuard(Rc::clone(self))
     }
 
     /// A random number.
@@ -399,6 +425,17 @@ impl Worker {
             // When the control side is that far behind, it has failures enough to judge by.
             let _ = self.shared.events.try_send(Event::Failure { pool: pool.name.clone(), id, failure });
         }
+    }
+}
+
+/// A task that accepts.
+#[derive(Debug)]
+pub struct AcceptingGuard(Rc<Worker>);
+
+impl Drop for AcceptingGuard {
+    fn drop(&mut self) {
+        self.0.accepting.set(self.0.accepting.get() - 1);
+        self.0.closed.notify_one();
     }
 }
 

@@ -95,7 +95,9 @@ impl Stage {
     fn set(listen: Option<SocketAddr>) -> Result<Self, String> {
         let servers =
             servers::start_all().map_err(|fault| format!("cannot start the sample servers: {fault}"))?;
-        let text = config(listen.unwrap_or_else(|| free(LISTEN)), free(ADMIN), &servers);
+        let listen = listen.unwrap_or_else(|| free(LISTEN));
+        let admin = if listen.port() == ADMIN.port() { any_port(ADMIN) } else { free(ADMIN) };
+        let text = config(listen, admin, &servers);
         let parsed = evenkeel_config::parse("the demo", &text).map_err(|faults| faults.render(false))?;
         let system = System::start(parsed.config, None).map_err(|fault| fault.to_string())?;
         let Some(target) = system.listening().into_iter().find_map(|(_, address)| reachable(&address)) else {
@@ -208,12 +210,17 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// This address if nobody listens there, else the same host with a port of the kernel's choice.
+/// This address if nobody listens there, else another port.
 fn free(address: SocketAddr) -> SocketAddr {
     match TcpListener::bind(address) {
         Ok(_) => address,
-        Err(_) => SocketAddr::new(address.ip(), 0),
+        Err(_) => any_port(address),
     }
+}
+
+/// The same host with a port of the kernel's choice.
+fn any_port(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), 0)
 }
 
 /// Where a client on this machine reaches a listener.

@@ -27,6 +27,8 @@ use crate::worker::Worker;
 const DRAIN_MAX: u64 = 64 * 1024;
 /// How long a client may take to notice that we have closed; longer, and it loses our last answer.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a connection without any request may stay when the process leaves.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// How much is read and thrown away meanwhile.
 const LINGER_MAX: usize = 1024 * 1024;
 
@@ -70,12 +72,8 @@ impl Connection {
     /// Serves it until it closes.
     pub async fn serve(mut self) {
         let mut fresh = true;
-        loop {
-            let Some(wait) = self.patience(fresh) else { return };
+        while self.wait_for_request(fresh).await {
             fresh = false;
-            if !self.wait_for_request(wait).await {
-                return;
-            }
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
@@ -96,26 +94,35 @@ impl Connection {
         position
     }
 
-    /// How long to wait for the next request; `None` if the listener is gone.
-    fn patience(&self, fresh: bool) -> Option<Duration> {
+    /// Waits without a buffer; false when the connection has had its time, or is to go.
+    async fn wait_for_request(&mut self, fresh: bool) -> bool {
         let view = self.worker.view();
-        let listener = view.listener(self.position(&view)?);
-        Some(if fresh { listener.timeout.head } else { listener.timeout.idle })
+        let Some(position) = self.position(&view) else { return false };
+        let timeout = &view.listener(position).timeout;
+        let wait = if fresh { timeout.head } else { timeout.idle };
+        drop(view);
+        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.worker.clock));
+        let readable = poll_fn(|cx| match self.io.poll_readable(cx) {
+            Poll::Ready(ready) => Poll::Ready(Some(ready.is_ok())),
+            Poll::Pending if self.is_to_go() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let ready = match timer.within(wait.into(), readable).await {
+            Ok(Some(ready)) => ready,
+            // Whoever has just connected is likely to have a request on its way.
+            Ok(None) if fresh => {
+                let readable = poll_fn(|cx| self.io.poll_readable(cx));
+                matches!(timer.within(LAST_REQUEST.into(), readable).await, Ok(Ok(())))
+            }
+            Ok(None) | Err(_) => false,
+        };
+        self.timer = timer;
+        ready
     }
 
-    /// Waits without a buffer; false when the connection has had its time, or the process leaves.
-    async fn wait_for_request(&mut self, wait: Duration) -> bool {
-        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.worker.clock));
-        let readable = poll_fn(|cx| {
-            if let Poll::Ready(ready) = self.io.poll_readable(cx) {
-                return Poll::Ready(ready.is_ok());
-            }
-            let may_stay = !self.worker.is_leaving() && self.position(&self.worker.view()).is_some();
-            if may_stay { Poll::Pending } else { Poll::Ready(false) }
-        });
-        let ready = timer.within(wait.into(), readable).await;
-        self.timer = timer;
-        ready == Ok(true)
+    /// True when a connection that waits for a request is to close.
+    fn is_to_go(&self) -> bool {
+        self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
     }
 
     /// Serves requests for as long as there is input.
@@ -218,6 +225,9 @@ impl Connection {
                 return Ok(Some(head));
             }
             looked = self.input.len();
+            if looked > 0 && deadline.is_none() {
+                deadline = Some(self.worker.clock.now() + listener.timeout.head);
+            }
             if self.input.len() == self.input.capacity() {
                 self.input.reserve(self.input.len());
             }
@@ -230,9 +240,6 @@ impl Connection {
                 }
                 Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
                 Ok(Ok(_)) => {}
-            }
-            if deadline.is_none() {
-                deadline = Some(self.worker.clock.now() + listener.timeout.head);
             }
         }
     }

@@ -139,6 +139,8 @@ pub async fn relay(
             Ok(None)
         }
         Err(Broken::Client(gone)) => Ok(Some(client_gone(&gone))),
+        // Nothing of it has gone out: the client can have an error in its place.
+        Err(Broken::Server(error)) if reply.is_unsent() => Err(error),
         Err(Broken::Server(error)) => {
             worker.report(to, chosen.server, &error);
             let ended = if error.status() == 504 { Ended::BackendTimeout } else { Ended::BackendAborted };

@@ -20,7 +20,7 @@ const MARGIN: f64 = 12.0;
 const BASELINE: f64 = 13.5;
 
 /// Its own background makes it legible on light and dark pages alike.
-const STYLE: &str = "rect.b{fill:#101419}text{fill:#d5dbe3;white-space:pre;\
+const STYLE: &str = "rect.b{fill:#101419}text{fill:#d5dbe3;\
     font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\
     .w{font-weight:bold}.d{opacity:.6}.red{fill:#f47067}.green{fill:#57ab5a}.yellow{fill:#daaa3f}.cyan{fill:#39c5cf}";
 
@@ -98,17 +98,22 @@ fn draw_run(svg: &mut String, run: &[&Cell], column: usize, top: f64) {
         return;
     }
     let text: String = run.iter().map(|cell| cell.symbol()).collect();
-    let shown = text.trim();
-    if shown.is_empty() {
-        return;
+    // In pieces, because viewers disagree on what they do with several spaces in a row.
+    let mut column = column;
+    for piece in text.split("  ") {
+        let shown = piece.trim();
+        let begins = column + piece.chars().take_while(|c| c.is_whitespace()).count();
+        column += piece.chars().count() + 2;
+        if shown.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            svg,
+            "<text{class} x=\"{:.1}\" y=\"{:.1}\" textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\">{}</text>",
+            left(begins),
+            top + BASELINE,
+            shown.chars().count() as f64 * CELL.0,
+            shown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
+        );
     }
-    let column = column + text.chars().take_while(|c| c.is_whitespace()).count();
-    let _ = writeln!(
-        svg,
-        "<text{class} x=\"{:.1}\" y=\"{:.1}\" textLength=\"{:.1}\" lengthAdjust=\"spacingAndGlyphs\">{}</text>",
-        left(column),
-        top + BASELINE,
-        shown.chars().count() as f64 * CELL.0,
-        shown.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
-    );
 }
