@@ -147,3 +147,17 @@ fn a_reload_that_adds_a_server_moves_nobody() {
         assert_eq!(with(&mut client, &cookie).text(), server);
     }
 }
+
+#[test]
+fn the_cookie_is_secure_where_the_client_came_by_https() {
+    let [a, b, c] = servers();
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\npool = \"app\"\ntrusted_proxies = [\"127.0.0.1\"]\n{}",
+        pool(&[&a, &b, &c], STICKY)
+    ));
+    for (proto, secure) in [("https", true), ("http", false)] {
+        let response = evenkeel.client().get_with("/", &format!("x-forwarded-proto: {proto}\r\n"));
+        let cookie = response.header("set-cookie").unwrap().to_lowercase();
+        assert_eq!(cookie.split(';').any(|part| part.trim() == "secure"), secure, "{cookie}");
+    }
+}

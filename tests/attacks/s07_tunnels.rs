@@ -66,3 +66,17 @@ fn s7_the_preface_of_http2_in_clear_is_refused() {
     client.assert_closed();
     assert_eq!(origin.count(), 0);
 }
+
+#[test]
+fn s7_an_upgrade_with_a_body_opens_no_tunnel() {
+    let origin =
+        Origin::answering(|request| ok(&format!("{:?} {}", request.header("upgrade"), request.body.text())));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let smuggled = "GET /admin HTTP/1.1\r\nhost: test\r\n\r\n";
+    let response = evenkeel.ask(format!(
+        "POST /chat HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         content-length: {}\r\n\r\n{smuggled}",
+        smuggled.len()
+    ));
+    assert!(response.status == 400 || response.text() == format!("None {smuggled}"), "{}", response.text());
+}

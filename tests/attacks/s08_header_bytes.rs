@@ -2,7 +2,7 @@
 
 use crate::support::{Evenkeel, Origin, pool};
 
-const BAD_REQUESTS: [(&str, &[u8]); 15] = [
+const BAD_REQUESTS: [(&str, &[u8]); 16] = [
     ("NUL in a value", b"GET / HTTP/1.1\r\nhost: test\r\nx: a\0b\r\n\r\n"),
     ("CR in a value", b"GET / HTTP/1.1\r\nhost: test\r\nx: a\rb\r\n\r\n"),
     ("CR at the end of a value", b"GET / HTTP/1.1\r\nhost: test\r\nx: a\r\r\n\r\n"),
@@ -15,6 +15,7 @@ const BAD_REQUESTS: [(&str, &[u8]); 15] = [
     ("space before the colon", b"GET / HTTP/1.1\r\nhost: test\r\nx : a\r\n\r\n"),
     ("no colon", b"GET / HTTP/1.1\r\nhost: test\r\nnonsense\r\n\r\n"),
     ("no name", b"GET / HTTP/1.1\r\nhost: test\r\n: a\r\n\r\n"),
+    ("a name outside ASCII", b"GET / HTTP/1.1\r\nhost: test\r\nx\xe9: a\r\n\r\n"),
     ("NUL in the target", b"GET /\0 HTTP/1.1\r\nhost: test\r\n\r\n"),
     ("CR in the target", b"GET /\rx HTTP/1.1\r\nhost: test\r\n\r\n"),
     ("NUL in the method", b"G\0T / HTTP/1.1\r\nhost: test\r\n\r\n"),
@@ -41,6 +42,36 @@ fn s8_bad_bytes_in_a_request_are_refused_and_nothing_forwarded() {
         let mut client = evenkeel.client();
         client.send(bytes);
         assert_eq!(client.answer("GET").status, 400, "{name}");
+        client.assert_closed();
+    }
+    assert_eq!((origin.count(), origin.connections()), (0, 0));
+}
+
+/// Request lines that readers disagree about (RFC 9112, section 3).
+const BAD_REQUEST_LINES: [&str; 12] = [
+    "GET  / HTTP/1.1",
+    "GET /  HTTP/1.1",
+    "GET / HTTP/1.1 ",
+    " GET / HTTP/1.1",
+    "GET\t/ HTTP/1.1",
+    "GET /\tHTTP/1.1",
+    "GET / x HTTP/1.1",
+    "G@T / HTTP/1.1",
+    "GET / HTTP/1.1 x",
+    "GET /",
+    "GET",
+    "/ HTTP/1.1",
+];
+
+#[test]
+fn s8_request_lines_that_are_none_are_refused() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    for line in BAD_REQUEST_LINES {
+        let mut client = evenkeel.client();
+        client.send(format!("{line}\r\nhost: test\r\n\r\n"));
+        let status = client.answer("GET").status;
+        assert!(matches!(status, 400 | 505), "{line:?}: {status}");
         client.assert_closed();
     }
     assert_eq!((origin.count(), origin.connections()), (0, 0));

@@ -126,3 +126,11 @@ fn s11_connections_beyond_the_limit_are_closed_and_the_others_live() {
         client.response("GET").is_ok_and(|response| response.status == 200)
     });
 }
+
+#[test]
+fn s11_an_answer_with_too_many_fields_is_a_502() {
+    let origin =
+        Origin::bytes(format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "x: y\r\n".repeat(1_100)));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    assert_eq!(evenkeel.get("/").status, 502);
+}

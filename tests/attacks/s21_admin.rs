@@ -90,3 +90,27 @@ fn s21_it_is_not_reachable_through_a_listener() {
         assert_eq!(evenkeel.get(path).text(), "a", "{path} belongs to the servers");
     }
 }
+
+#[test]
+fn s21_a_body_without_end_is_not_taken() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let before = evenkeel.resident();
+    let mut client = Client::connect(evenkeel.admin_address());
+    let host = evenkeel.admin_address();
+    client.send(format!(
+        "PUT /pools/app/servers/a HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100000000\r\n\r\n"
+    ));
+    let block = vec![b' '; 1 << 20];
+    for _ in 0..100 {
+        if !client.send(&block) {
+            break;
+        }
+    }
+    match client.response("PUT") {
+        Ok(response) => assert!((400..500).contains(&response.status), "{}", response.status),
+        Err(fault) => assert!(fault.is_end(), "{fault:?}"),
+    }
+    let grown = evenkeel.resident().saturating_sub(before);
+    assert!(grown < 20 << 20, "{grown} bytes more");
+}

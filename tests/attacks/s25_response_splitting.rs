@@ -2,12 +2,13 @@
 
 use crate::support::{Evenkeel, Fault, Framing, Origin, answer, ok, pool};
 
-const SURPLUS: [(&str, &str); 5] = [
+const SURPLUS: [(&str, &str); 6] = [
     ("behind a length", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
     ("behind chunks", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
     ("behind an empty body", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
     ("behind a 204", "HTTP/1.1 204 No Content\r\n\r\n"),
     ("behind a 304", "HTTP/1.1 304 Not Modified\r\n\r\n"),
+    ("behind a 204 that claims a length", "HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello"),
 ];
 
 const AMBIGUOUS: [(&str, &str); 11] = [
@@ -123,5 +124,16 @@ fn s25_a_cut_answer_leaves_no_trace_on_the_next_request() {
         assert!(client.response("GET").is_err());
         let response = evenkeel.get("/whole");
         assert_eq!((response.text().as_str(), response.body.framing), ("whole", Framing::Length));
+    }
+}
+
+#[test]
+fn s25_a_body_in_the_answer_to_head_reaches_nobody() {
+    let origin = Origin::answering(|request| ok(if request.method() == "HEAD" { "evil" } else { "good" }));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..3 {
+        assert_eq!(client.ask("HEAD / HTTP/1.1\r\nhost: test\r\n\r\n").status, 200);
+        assert_eq!(client.get("/").text(), "good");
     }
 }

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
-use crate::support::{Client, Evenkeel, Origin, eventually, pool};
+use crate::support::{Client, Evenkeel, Gate, Origin, eventually, ok, pool};
 
 #[test]
 fn routes_and_pools_change_on_open_connections() {
@@ -100,4 +100,32 @@ fn a_listener_that_cannot_be_bound_leaves_everything_as_it_was() {
     let response = evenkeel.reload(&format!("{web}{more}{}", route("new")));
     assert!((400..600).contains(&response.status), "{}", response.status);
     assert_eq!(evenkeel.get("/").text(), "old");
+}
+
+#[test]
+fn a_request_in_flight_ends_as_it_began_and_checks_of_the_old_server_stop() {
+    let gate = Gate::default();
+    let theirs = gate.clone();
+    let old = Origin::start(move |request, wire| {
+        if request.target() == "/held" {
+            theirs.wait();
+        }
+        wire.send(ok("old"));
+    });
+    let new = Origin::named("new");
+    let health = "health = { path = \"/health\", interval = \"50ms\", timeout = \"50ms\" }";
+    let evenkeel = Evenkeel::start(&pool(&[&old], health));
+    let mut client = evenkeel.client();
+    client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    let held = || old.requests().iter().any(|r| r.target() == "/held");
+    eventually("the server is asked", held);
+    assert_eq!(evenkeel.reload(&pool(&[&new], health)).status / 100, 2);
+    eventually("the new server is used", || evenkeel.get("/").text() == "new");
+    let checks = old.count();
+    let probed = new.count();
+    eventually("the new server is checked again and again", || new.count() > probed + 10);
+    assert!(old.count() <= checks + 1, "the old one is still checked");
+    gate.open();
+    assert_eq!(client.answer("GET").text(), "old");
+    assert_eq!(client.get("/").text(), "new");
 }

@@ -10,6 +10,7 @@ fn bodiless_answers_keep_the_connections_in_step() {
         ("HEAD", "HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\n", 404),
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", 204),
         ("GET", "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\ncontent-length: 5000\r\n\r\n", 304),
+        ("GET", "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", 204),
         ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200),
     ];
     for (method, bytes, status) in cases {
@@ -20,6 +21,8 @@ fn bodiless_answers_keep_the_connections_in_step() {
             let response = client.ask(format!("{method} / HTTP/1.1\r\nhost: test\r\n\r\n"));
             assert_eq!(response.status, status, "{bytes:?}");
             assert!(response.body.bytes.is_empty(), "{bytes:?}");
+            // RFC 9110, section 8.6.
+            assert!(status != 204 || response.headers("content-length").is_empty(), "{bytes:?}");
         }
         assert_eq!(origin.connections(), 1, "{bytes:?}");
     }

@@ -76,3 +76,12 @@ fn no_100_is_made_up_while_the_server_is_silent() {
     client.send("hello");
     assert_eq!(client.answer("POST").text(), "hello");
 }
+
+#[test]
+fn other_expectations_are_refused() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let response = evenkeel.client().get_with("/", "expect: the-unexpected\r\n");
+    assert_eq!(response.status, 417);
+    assert_eq!(origin.count(), 0);
+}

@@ -60,3 +60,36 @@ fn a_fresh_connection_that_dies_is_a_bad_answer() {
     assert_eq!(evenkeel.ask("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n").status, 502);
     assert_eq!(origin.count(), 1);
 }
+
+#[test]
+fn a_small_body_goes_along_when_a_request_is_sent_again() {
+    let origin = forgetful();
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for framing in
+        ["content-length: 5\r\n\r\nhello", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+    {
+        for _ in 0..3 {
+            let response = client.ask(format!("PUT / HTTP/1.1\r\nhost: test\r\n{framing}"));
+            assert_eq!(response.status, 200, "{framing:?}");
+        }
+    }
+    assert!(origin.requests().iter().all(|request| request.body.text() == "hello"));
+}
+
+#[test]
+fn a_body_that_cannot_be_sent_again_is_never_sent_in_part() {
+    let origin = forgetful();
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let body = "x".repeat(3_000_000);
+    let put = format!("PUT / HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    for _ in 0..4 {
+        let mut client = evenkeel.client();
+        client.send(&put);
+        match client.response("PUT") {
+            Ok(response) => assert!(matches!(response.status, 200 | 502), "{}", response.status),
+            Err(fault) => assert!(fault.is_end(), "{fault:?}"),
+        }
+    }
+    assert!(origin.requests().iter().all(|request| request.body.bytes.len() == body.len()));
+}

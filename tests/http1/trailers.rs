@@ -46,3 +46,17 @@ fn trailers_never_become_framing_or_routing_fields() {
         assert!(response.status == 400 || response.text() == "[]", "{field}: {}", response.text());
     }
 }
+
+#[test]
+fn trailers_of_an_answer_never_become_framing_fields() {
+    for field in ["content-length: 5", "transfer-encoding: chunked", "connection: close"] {
+        let origin = Origin::bytes(chunked(&["body"], &format!("{field}\r\n")));
+        let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+        let mut client = evenkeel.client();
+        client.send("GET / HTTP/1.1\r\nhost: test\r\nte: trailers\r\nconnection: te\r\n\r\n");
+        match client.response("GET") {
+            Ok(response) => assert_eq!(response.body.trailers, [], "{field}"),
+            Err(fault) => assert!(fault.is_end(), "{fault:?}"),
+        }
+    }
+}

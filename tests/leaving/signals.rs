@@ -31,12 +31,3 @@ fn a_second_signal_ends_at_once() {
         assert!(begun.elapsed() < DEADLINE / 3, "{:?}", begun.elapsed());
     }
 }
-
-#[test]
-fn an_output_that_nobody_reads_any_more_ends_nothing() {
-    let origin = Origin::named("a");
-    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
-    // The harness reads; a signal for a broken pipe is what a shell pipeline would cause.
-    evenkeel.signal(Signal::PIPE);
-    assert_eq!(evenkeel.get("/").text(), "a");
-}

@@ -175,3 +175,22 @@ fn a_log_that_was_moved_away_is_opened_anew_on_demand() {
     eventually("the line is written", || text(&path).contains("/after"));
     assert!(!text(&path).contains("/before") && !text(&moved).contains("/after"));
 }
+
+#[test]
+fn a_reader_of_the_log_that_sleeps_or_leaves_holds_up_nobody() {
+    let origin = Origin::named("a");
+    let (evenkeel, reader) = Evenkeel::start_unread(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    let long = "x".repeat(12_000);
+    let dropped = || evenkeel.metric("evenkeel_access_log_dropped_total", &[]);
+    eventually("lines are dropped instead of waited for", || {
+        for _ in 0..50 {
+            assert_eq!(client.get(&format!("/{long}")).status, 200);
+        }
+        dropped() > 0.0
+    });
+    drop(reader);
+    for _ in 0..200 {
+        assert_eq!(client.get(&format!("/{long}")).status, 200);
+    }
+}

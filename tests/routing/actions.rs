@@ -78,3 +78,14 @@ fn the_listeners_pool_takes_what_no_route_takes() {
     assert_eq!(evenkeel.get("/own").text(), "own");
     assert_eq!(evenkeel.get("/other").text(), "pool");
 }
+
+#[test]
+fn a_redirect_knows_the_scheme_that_a_trusted_peer_tells() {
+    let evenkeel = Evenkeel::start(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         [[route]]\nredirect = \"{scheme}://new.test{path}\"\n",
+    );
+    let https = evenkeel.client().get_with("/x", "x-forwarded-proto: https\r\n");
+    assert_eq!(https.header("location"), Some("https://new.test/x"));
+    assert_eq!(evenkeel.get("/x").header("location"), Some("http://new.test/x"));
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{PipeReader, empty, pipe};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,10 +41,22 @@ impl Evenkeel {
         Self::run(folder, &["run", "-c", &file])
     }
 
+    /// The same with an output that nobody reads: it fills up, and breaks when the reader is dropped.
+    pub fn start_unread(toml: &str) -> (Self, PipeReader) {
+        let folder = Folder::new();
+        let file = folder.write("evenkeel.toml", &complete(toml));
+        let (reader, writer) = pipe().unwrap();
+        let child = command(&["run", "-c", &file]).stdout(writer).spawn().unwrap();
+        (Self::attend(folder, child), reader)
+    }
+
     /// Runs the binary with these arguments; returns when it is ready.
     pub fn run(folder: Folder, arguments: &[&str]) -> Self {
-        let mut child = command(arguments).spawn().unwrap();
-        let stdout = Log::of(child.stdout.take().unwrap());
+        Self::attend(folder, command(arguments).spawn().unwrap())
+    }
+
+    fn attend(folder: Folder, mut child: Child) -> Self {
+        let stdout = child.stdout.take().map_or_else(|| Log::of(empty()), Log::of);
         let stderr = Log::of(child.stderr.take().unwrap());
         let mut evenkeel = Self { child, folder, stdout, stderr, listeners: HashMap::new(), admin: None };
         eventually("evenkeel is ready", || {

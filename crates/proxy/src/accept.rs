@@ -15,7 +15,8 @@ use evenkeel_types::ListenerName;
 use tokio::sync::Notify;
 
 use crate::serve::serve;
-use crate::worker::{Order, Worker};
+use crate::shared::Order;
+use crate::worker::Worker;
 
 /// How long accepting pauses when the process is out of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(50);

@@ -9,6 +9,7 @@ pub mod h1;
 mod handle;
 mod message;
 mod serve;
+mod shared;
 mod stage;
 mod timer;
 mod tunnel;
@@ -17,6 +18,7 @@ mod view;
 mod worker;
 
 pub use exchange::Request;
+pub use shared::{Event, Shared, Start};
 pub use stage::admit::{Origin, Refusal, admit};
 pub use upstream::probe::probe;
-pub use worker::{Event, Shared, Start, WorkerHandle, spawn};
+pub use worker::{WorkerHandle, spawn};

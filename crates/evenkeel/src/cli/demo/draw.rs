@@ -109,9 +109,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
 
 fn draw_totals(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     let inside = section(frame, area, "what the clients see");
-    let [line, _, curve] =
-        Layout::vertical([Constraint::Length(1), Constraint::Max(1), Constraint::Length(CURVE)])
-            .areas(inside);
+    let [line, curve] = Layout::vertical([Constraint::Length(1), Constraint::Length(CURVE)]).areas(inside);
     let failed = show_count(figures.failed);
     let failed = if figures.failed == 0 { failed.bold().green() } else { failed.bold().red() };
     let mut spans = vec![
@@ -194,7 +192,7 @@ fn event_line(event: &Event) -> Line<'static> {
 
 /// A rule with a name in it; what is below it is returned.
 fn section(frame: &mut Frame<'_>, area: Rect, name: &str) -> Rect {
-    let title = Span::styled(format!(" {name} "), Style::new().remove_modifier(Modifier::DIM));
+    let title = Span::styled(format!("{INDENT}{name} "), Style::new().remove_modifier(Modifier::DIM));
     let block = Block::new().borders(Borders::TOP).border_style(Modifier::DIM).title(title);
     let inside = block.inner(area);
     frame.render_widget(block, area);

@@ -12,7 +12,7 @@ use super::draw::draw;
 use super::figures::Figures;
 
 /// Columns and lines.
-const SIZE: (u16, u16) = (90, 26);
+const SIZE: (u16, u16) = (96, 26);
 /// Width and height of a cell, and where the first one begins, in pixels.
 const CELL: (f64, f64) = (8.4, 18.0);
 const MARGIN: f64 = 12.0;
@@ -20,7 +20,7 @@ const MARGIN: f64 = 12.0;
 const BASELINE: f64 = 13.5;
 
 /// Its own background makes it legible on light and dark pages alike.
-const STYLE: &str = "rect.b{fill:#101419}text{fill:#d5dbe3;\
+const STYLE: &str = "rect{shape-rendering:crispEdges}rect.b{fill:#101419;shape-rendering:auto}text{fill:#d5dbe3;\
     font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}\
     .w{font-weight:bold}.d{opacity:.6}.red{fill:#f47067}.green{fill:#57ab5a}.yellow{fill:#daaa3f}.cyan{fill:#39c5cf}";
 

@@ -1,0 +1,157 @@
+//! What the workers and the control side have in common, and what they say to each other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use evenkeel_core::health::Failure;
+use evenkeel_core::snapshot::Snapshot;
+use evenkeel_net::{Detached, Peer, Socket};
+use evenkeel_observe::Registry;
+use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName};
+use tokio::sync::mpsc;
+
+/// What workers tell the control side.
+#[derive(Debug)]
+pub enum Event {
+    /// Live traffic failed on a server whose pool has passive checks.
+    Failure {
+        /// The server's pool.
+        pool: PoolName,
+        /// The server.
+        id: BackendId,
+        /// How.
+        failure: Failure,
+    },
+}
+
+/// What the workers and the control side have in common.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is in force.
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Its generation: looked at on each request, where loading the snapshot itself would cost more.
+    generation: CachePadded<AtomicU64>,
+    /// Metrics.
+    pub registry: Arc<Registry>,
+    /// The process's clock.
+    pub clock: Clock,
+    /// Client connections of each worker.
+    pub(crate) open: Box<[CachePadded<AtomicUsize>]>,
+    events: mpsc::Sender<Event>,
+    orders: Box<[mpsc::UnboundedSender<Order>]>,
+}
+
+/// What a worker is told to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Serve { listener: ListenerName, connection: Detached, peer: Peer },
+    Listen { listener: ListenerName, address: Address, socket: Socket },
+    Close { address: Address },
+    Rename { address: Address, listener: ListenerName },
+    Leave { grace: Duration },
+}
+
+/// What a worker starts with.
+#[derive(Debug)]
+pub struct Start {
+    pub(crate) index: usize,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+}
+
+impl Shared {
+    /// The common ground of `workers` workers, and what each of them starts with.
+    pub fn new(
+        workers: usize,
+        snapshot: Snapshot,
+        registry: Arc<Registry>,
+        clock: Clock,
+        events: mpsc::Sender<Event>,
+    ) -> (Arc<Self>, Vec<Start>) {
+        let (senders, starts): (Vec<_>, Vec<_>) = (0..workers)
+            .map(|index| {
+                let (sender, orders) = mpsc::unbounded_channel();
+                (sender, Start { index, orders })
+            })
+            .unzip();
+        let shared = Self {
+            generation: CachePadded::new(AtomicU64::new(snapshot.generation)),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            registry,
+            clock,
+            open: (0..workers).map(|_| CachePadded::default()).collect(),
+            events,
+            orders: senders.into(),
+        };
+        (Arc::new(shared), starts)
+    }
+
+    /// What is in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// The place where what is in force can be read at any time.
+    pub fn snapshots(&self) -> &Arc<ArcSwap<Snapshot>> {
+        &self.snapshot
+    }
+
+    /// Puts another snapshot in force. Requests under way end with the one that they began with.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        let generation = snapshot.generation;
+        self.snapshot.store(snapshot);
+        self.generation.store(generation, Release);
+    }
+
+    /// Client connections open.
+    pub fn connections(&self) -> usize {
+        self.open.iter().map(|open| open.load(Relaxed)).sum()
+    }
+
+    /// Has the workers accept on sockets of an address, dealt out in turn.
+    pub fn listen(&self, listener: &ListenerName, address: &Address, sockets: Vec<Socket>) {
+        for (i, socket) in sockets.into_iter().enumerate() {
+            let order = Order::Listen { listener: listener.clone(), address: address.clone(), socket };
+            self.order(i % self.orders.len(), order);
+        }
+    }
+
+    /// Has the workers accept no more on an address. What is under way goes on; idle connections close.
+    pub fn close(&self, address: &Address) {
+        for worker in 0..self.orders.len() {
+            self.order(worker, Order::Close { address: address.clone() });
+        }
+    }
+
+    /// Has the workers accept on an address in another listener's name from now on.
+    pub fn rename(&self, address: &Address, listener: &ListenerName) {
+        for worker in 0..self.orders.len() {
+            self.order(worker, Order::Rename { address: address.clone(), listener: listener.clone() });
+        }
+    }
+
+    /// Has the workers accept no more at all, close what is idle, and end within `grace`.
+    pub fn leave(&self, grace: Duration) {
+        for worker in 0..self.orders.len() {
+            self.order(worker, Order::Leave { grace });
+        }
+    }
+
+    /// The generation of the snapshot in force.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
+    /// Tells the control side something. When it is far behind, it has evidence enough already.
+    pub(crate) fn tell(&self, event: Event) {
+        let _ = self.events.try_send(event);
+    }
+
+    /// False when that worker has left.
+    pub(crate) fn order(&self, worker: usize, order: Order) -> bool {
+        self.orders[worker].send(order).is_ok()
+    }
+}
