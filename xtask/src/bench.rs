@@ -7,14 +7,14 @@ use clap::ValueEnum;
 
 mod budget;
 mod chart;
-mod install;
+pub(crate) mod install;
 mod machine;
-mod process;
+pub(crate) mod process;
 mod procfs;
 mod proxy;
 mod report;
 mod results;
-mod rig;
+pub(crate) mod rig;
 mod scenario;
 
 use machine::Machine;

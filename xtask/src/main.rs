@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: `cargo xtask tidy` and `cargo xtask bench`.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, fuzz.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod fuzz;
 mod load;
 mod origin;
 mod tidy;
+mod vtc;
 
 /// The tasks of the house.
 #[derive(Parser)]
@@ -20,10 +22,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Check the rules of the house: imports, lengths, headers, links.
+    /// Check the rules of the house: imports, lengths, headers, links, licences.
     Tidy,
     /// Compare evenkeel with nginx and HAProxy.
     Bench(bench::Options),
+    /// Run the scripts of raw HTTP/1.1 in tests/varnishtest.
+    Vtc(vtc::Options),
+    /// Run the fuzz targets, each for some seconds.
+    Fuzz(fuzz::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
@@ -34,6 +40,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Tidy => return tidy(),
         Task::Bench(options) => bench::run(repository(), &options),
+        Task::Vtc(options) => vtc::run(repository(), &options),
+        Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
     };
@@ -47,7 +55,8 @@ fn main() -> ExitCode {
 }
 
 fn tidy() -> ExitCode {
-    match tidy::check(repository()) {
+    let found = tidy::check(repository());
+    match found.and_then(|found| Ok([found, tidy::licences::check(repository())?].concat())) {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
             for finding in &findings {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 mod imports;
+pub mod licences;
 mod links;
 mod sources;
 

@@ -152,3 +152,7 @@ fn client_key(client: IpAddr) -> u64 {
         IpAddr::V6(ip) => hash(&ip.octets()),
     }
 }
+
+#[cfg(test)]
+#[path = "choose_tests.rs"]
+mod tests;

@@ -15,7 +15,7 @@ use evenkeel_net::Socket;
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared, probe};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::fleet::Fleet;
@@ -62,8 +62,13 @@ struct Probed {
 type Probes = HashMap<(PoolName, BackendId), AbortHandle>;
 
 impl Control {
-    /// Runs until `commands` is closed.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, mut commands: mpsc::Receiver<Request>) {
+    /// Runs until `stop`.
+    pub async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut commands: mpsc::Receiver<Request>,
+        mut stop: oneshot::Receiver<()>,
+    ) {
         let (probed, mut results) = mpsc::channel(PROBES_MAX);
         let mut probes = Probes::new();
         let mut rng = fastrand::Rng::new();
@@ -89,8 +94,8 @@ impl Control {
                         self.publish();
                     }
                 }
-                request = commands.recv() => {
-                    let Some(Request { command, answer }) = request else { break };
+                _ = &mut stop => break,
+                Some(Request { command, answer }) = commands.recv() => {
                     let done = self.carry_out(command);
                     self.plan_probes(&mut probes, &probed, &mut rng);
                     // Whoever asked may have gone; the command is carried out all the same.

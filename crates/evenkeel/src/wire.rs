@@ -36,6 +36,7 @@ pub struct System {
     commands: mpsc::Sender<Request>,
     workers: Vec<WorkerHandle>,
     control: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
     log: AccessLog,
 }
 
@@ -135,7 +136,8 @@ impl System {
             };
             (listener, context)
         });
-        let control = spawn_control(move || run_control(control, events, requests, admin))?;
+        let (stop, stopped) = oneshot::channel();
+        let control = spawn_control(move || run_control(control, events, requests, stopped, admin))?;
         registry.config_generation.set(1);
         tracing::info!(workers, "ready");
         Ok(Self {
@@ -147,6 +149,7 @@ impl System {
             commands,
             workers: handles,
             control,
+            stop,
             log,
         })
     }
@@ -197,8 +200,8 @@ impl System {
     pub fn leave(self, grace: Duration) {
         self.begin_leaving(grace);
         self.workers.into_iter().for_each(WorkerHandle::join);
-        drop(self.commands);
-        // A control thread that panicked has said so.
+        // A control thread that panicked has said so, and is not there to be stopped.
+        let _ = self.stop.send(());
         let _ = self.control.join();
         self.log.finish();
     }
@@ -251,6 +254,7 @@ fn run_control(
     control: Control,
     events: mpsc::Receiver<evenkeel_proxy::Event>,
     commands: mpsc::Receiver<Request>,
+    stop: oneshot::Receiver<()>,
     admin: Option<(evenkeel_admin::Listener, Context)>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -268,6 +272,6 @@ fn run_control(
                 }
             });
         }
-        control.run(events, commands).await;
+        control.run(events, commands, stop).await;
     });
 }

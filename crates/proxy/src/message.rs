@@ -237,7 +237,7 @@ impl<'a> Body<'a> {
         self.own.clear();
         self.own_used = 0;
         self.check_rate()?;
-        let stall = Limit { after: self.limits.stall, at_most: self.limits.at_most };
+        let stall = Limit { at_most: self.limits.at_most, ..self.limits.stall.into() };
         match self.timer.within(stall, self.io.read(&mut self.own)).await {
             Err(_) => Err(BodyError::Timeout),
             Ok(Err(error)) => Err(BodyError::Io(error)),

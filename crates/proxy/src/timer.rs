@@ -14,7 +14,9 @@ use tokio::time::Sleep;
 /// How long something may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// From the moment that it had to wait.
+    /// When it began, if the caller has just read the clock; else it begins when there is something to wait for.
+    pub since: Option<Time>,
+    /// From then on.
     pub after: Duration,
     /// Whatever it waits for: no longer than this point in time.
     pub at_most: Option<Time>,
@@ -22,7 +24,7 @@ pub struct Limit {
 
 impl From<Duration> for Limit {
     fn from(after: Duration) -> Self {
-        Self { after, at_most: None }
+        Self { since: None, after, at_most: None }
     }
 }
 
@@ -52,7 +54,7 @@ impl Timer {
                 return Poll::Ready(Ok(output));
             }
             let deadline = *deadline.get_or_insert_with(|| {
-                let after = self.clock.now() + limit.after;
+                let after = limit.since.unwrap_or_else(|| self.clock.now()) + limit.after;
                 limit.at_most.map_or(after, |at_most| after.min(at_most))
             });
             self.poll_until(cx, deadline).map(|()| Err(Elapsed))
@@ -106,9 +108,10 @@ mod tests {
             let clock = Clock::start();
             let mut timer = Timer::new(clock);
             for limit in [
-                Limit { after: NEVER, at_most: Some(clock.now() + SOON) },
-                Limit { after: SOON, at_most: Some(clock.now() + NEVER) },
-                Limit { after: SOON, at_most: None },
+                Limit { at_most: Some(clock.now() + SOON), ..NEVER.into() },
+                Limit { at_most: Some(clock.now() + NEVER), ..SOON.into() },
+                Limit { since: Some(clock.now()), ..SOON.into() },
+                SOON.into(),
             ] {
                 let before = clock.now();
                 assert_eq!(timer.within(limit, std::future::pending::<()>()).await, Err(Elapsed));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use evenkeel_config as config;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::snapshot::Snapshot;
-use evenkeel_observe::{Registry, Series, SeriesKey};
+use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
 use crate::h1::head::HeadLimits;
@@ -28,6 +28,7 @@ pub struct View {
     /// Limits of every head.
     pub heads: HeadLimits,
     registry: Arc<Registry>,
+    worker: usize,
 }
 
 /// One worker's side of a pool.
@@ -69,6 +70,7 @@ impl View {
             heads: HeadLimits::from(&config.limits),
             snapshot,
             registry: Arc::clone(registry),
+            worker,
         };
         if !same_routes {
             view.forget_series();
@@ -106,31 +108,35 @@ impl View {
         &self.snapshot.config.listeners[position]
     }
 
-    /// Where to count a request of `route` that was served by `server`, a pool's and a server's position.
-    pub fn series(&self, route: Option<usize>, pool: Option<usize>, server: Option<usize>) -> Arc<Series> {
-        let routes = &self.snapshot.routes;
+    /// Counts a request of `route` that `server`, a pool's and a server's position, has served.
+    pub fn count(
+        &self,
+        route: Option<usize>,
+        pool: Option<usize>,
+        server: Option<usize>,
+        figures: &RequestFigures,
+    ) {
         let make = |backend: Option<&Upstream>| {
-            let key = match route {
+            self.registry.series(match route {
                 None => SeriesKey::unrouted(),
                 Some(route) => SeriesKey {
-                    route: routes.route(route).name.clone(),
+                    route: self.snapshot.routes.route(route).name.clone(),
                     pool: pool.map(|pool| self.pool(pool).name.clone()),
                     backend: backend.map(|backend| backend.id.clone()),
                 },
-            };
-            self.registry.series(key)
+            })
         };
         match (route, pool, server) {
             (Some(route), Some(pool), Some(server)) => {
                 let upstream = &self.pools[pool].upstreams[server];
-                upstream.series(route, || make(Some(upstream)))
+                upstream.count(route, figures, || make(Some(upstream)));
             }
             // Rare enough to be looked up by name each time.
-            (Some(_), Some(_), None) => make(None),
+            (Some(_), Some(_), None) => make(None).shard(self.worker).record(figures),
             (route, ..) => {
                 let mut unserved = self.unserved.borrow_mut();
-                let slot = &mut unserved[route.unwrap_or(routes.len())];
-                Arc::clone(slot.get_or_insert_with(|| make(None)))
+                let slot = &mut unserved[route.unwrap_or(self.snapshot.routes.len())];
+                slot.get_or_insert_with(|| make(None)).shard(self.worker).record(figures);
             }
         }
     }

@@ -241,10 +241,12 @@ impl Worker {
 
     /// A new request id: 32 hexadecimal digits.
     pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
-        let mut bits = u128::from(self.random()) << 64 | u128::from(self.random());
-        for digit in &mut *text {
-            *digit = b"0123456789abcdef"[(bits & 15) as usize];
-            bits >>= 4;
+        for half in text.chunks_exact_mut(16) {
+            let mut bits = self.random();
+            for digit in half {
+                *digit = b"0123456789abcdef"[(bits & 15) as usize];
+                bits >>= 4;
+            }
         }
         std::str::from_utf8(text).unwrap_or_default()
     }

@@ -42,6 +42,8 @@ pub struct Connection {
     peer: Peer,
     peer_text: String,
     timer: Timer,
+    /// When the last request ended.
+    rested: Option<Time>,
     /// What was read and not yet used; without a buffer while there is nothing.
     input: Vec<u8>,
 }
@@ -66,7 +68,7 @@ impl Connection {
         };
         let timer = Timer::new(worker.clock);
         let position = Cell::new((u64::MAX, None));
-        Self { worker, listener, position, io, peer, peer_text, timer, input: Vec::new() }
+        Self { worker, listener, position, io, peer, peer_text, timer, rested: None, input: Vec::new() }
     }
 
     /// Serves it until it closes.
@@ -107,7 +109,8 @@ impl Connection {
             Poll::Pending if self.is_to_go() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
-        let ready = match timer.within(wait.into(), readable).await {
+        let limit = Limit { since: self.rested, ..wait.into() };
+        let ready = match timer.within(limit, readable).await {
             Ok(Some(ready)) => ready,
             // Whoever has just connected is likely to have a request on its way.
             Ok(None) if fresh => {
@@ -189,9 +192,10 @@ impl Connection {
             trail: &trail,
             ended,
         };
-        record(&worker, view, &finished);
+        let now = record(&worker, view, &finished);
         let (next, surplus) = after(&mut exchange, ended).await;
         drop(exchange);
+        self.rested = Some(now);
         self.keep_surplus(next, surplus);
         next
     }
@@ -231,7 +235,7 @@ impl Connection {
             if self.input.len() == self.input.capacity() {
                 self.input.reserve(self.input.len());
             }
-            let limit = Limit { after: listener.timeout.head, at_most: deadline };
+            let limit = Limit { at_most: deadline, ..listener.timeout.head.into() };
             let read = self.timer.within(limit, self.io.read(&mut self.input)).await;
             match read {
                 Err(_) if self.input.is_empty() => return Ok(None),

@@ -185,11 +185,12 @@ async fn connect(
     trail: &mut Trail,
 ) -> Result<Connection, Failed> {
     let before = worker.clock.now();
-    let connected =
-        Timer::new(worker.clock).within(to.pool().timeout.connect.into(), upstream.connect()).await;
+    let limit = Limit { since: Some(before), ..to.pool().timeout.connect.into() };
+    let mut timer = Timer::new(worker.clock);
+    let connected = timer.within(limit, upstream.connect()).await;
     trail.connect = Some(trail.connect.unwrap_or_default() + (worker.clock.now() - before));
     let error = match connected {
-        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Ok(io)) => return Ok(Connection { io, timer, reused: false }),
         Ok(Err(error)) => AnswerError::Connect(error),
         Err(_) => AnswerError::ConnectTimeout,
     };
@@ -202,7 +203,7 @@ async fn converse(
     worker: &Worker,
     to: &Destination<'_>,
     chosen: Chosen,
-    connection: Connection,
+    mut connection: Connection,
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Result<Ending, Failed> {
@@ -216,9 +217,11 @@ async fn converse(
 
     let Conversation { outcome, uploaded, started, reusable, switched } = {
         let mut answer = Answer::new(worker, to, &connection.io, chosen);
+        let is_short = body.is_done();
         let work = pin!(upload(worker, to, &connection.io, head, body));
-        let mut upload = Upload { work, result: None };
-        let outcome = take_answer(worker, to, &mut upload, &mut answer, request, reply, trail).await;
+        let mut upload = Upload { work, result: None, is_short };
+        let timer = &mut connection.timer;
+        let outcome = take_answer(worker, to, &mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
             outcome,
             uploaded: upload.result,
@@ -235,7 +238,8 @@ async fn converse(
         }
         (Ok(None), uploaded) => {
             if reusable && matches!(uploaded, Some(Ok(()))) {
-                to.upstream(chosen.server).keep(connection, worker.clock.now());
+                let since = trail.answered().unwrap_or(request.started);
+                to.upstream(chosen.server).keep(connection, since);
             }
             Ok(Ending::Answered)
         }
@@ -282,13 +286,15 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
     worker: &Worker,
     to: &Destination<'_>,
     upload: &mut Upload<'_, W>,
+    timer: &mut Timer,
     answer: &mut Answer<'_>,
     request: &crate::exchange::Request<'_>,
     reply: &mut crate::downstream::reply::Reply<'_>,
     trail: &mut Trail,
 ) -> Result<Option<Ending>, AnswerError> {
-    let mut timer = Timer::new(worker.clock);
     let at_most = to.route.1.timeout.request.map(|limit| request.started + limit);
+    // A request without a body is on its way as soon as it is written.
+    let mut since = upload.is_short.then_some(trail.sent).flatten();
     for _ in 0..=INTERIM_MAX {
         let head = {
             let mut reading = pin!(answer.read_head());
@@ -298,14 +304,14 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
                     if matches!(upload.result, Some(Err(UploadError::Client(_)))) {
                         return Err(AnswerError::Closed);
                     }
-                    let limit = Limit { after: to.pool().timeout.response, at_most };
+                    let limit = Limit { since: since.take(), after: to.pool().timeout.response, at_most };
                     timer.within(limit, reading).await.map_err(|_| AnswerError::Timeout)??
                 }
             }
         };
         if head.status == 101 || head.status >= 200 {
             let now = worker.clock.now();
-            trail.answered(now);
+            trail.answer_came(now);
             let relaying = relay::relay(worker, answer, head, request, reply, at_most);
             return upload.until(pin!(relaying)).await;
         }
@@ -327,6 +333,8 @@ enum UploadError {
 /// The request on its way to the server, beside which the answer is waited for.
 struct Upload<'u, W> {
     work: Pin<&'u mut W>,
+    /// It is a head and nothing else.
+    is_short: bool,
     result: Option<Result<(), UploadError>>,
 }
 

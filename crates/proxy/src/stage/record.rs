@@ -37,8 +37,13 @@ pub struct Trail {
 
 impl Trail {
     /// The head of the final response was there.
-    pub fn answered(&mut self, now: Time) {
+    pub fn answer_came(&mut self, now: Time) {
         self.answered = Some(now);
+    }
+
+    /// When the head of the final response was there.
+    pub fn answered(&self) -> Option<Time> {
+        self.answered
     }
 
     /// A tunnel has ended, in which so many bytes went up and down.
@@ -73,8 +78,8 @@ pub struct Finished<'a> {
     pub ended: Ended,
 }
 
-/// Counts a request and writes its line of the access log.
-pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) {
+/// Counts a request and writes its line of the access log. Returns the time, which it had to ask for.
+pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
     let Finished { request, reply, trail, ended, .. } = *finished;
     let now = worker.clock.now();
     let total = now - request.started;
@@ -92,14 +97,19 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) {
         tries: trail.tries,
     };
     if reply.status() != 0 {
-        view.series(trail.route, trail.pool, trail.server).shard(worker.index).record(&figures);
+        view.count(trail.route, trail.pool, trail.server, &figures);
     }
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
         worker.metrics.client_aborts.increment();
     }
-    if !worker.logs() {
-        return;
+    if worker.logs() {
+        log(worker, view, finished, &figures);
     }
+    now
+}
+
+fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
+    let Finished { request, reply, trail, ended, .. } = *finished;
     let pool = trail.pool.map(|pool| view.pool(pool));
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
@@ -122,11 +132,11 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) {
         pool: pool.map(|pool| pool.name.as_str()),
         backend: pool.zip(trail.server).map(|(pool, server)| pool.backends[server].id.as_str()),
         tries: trail.tries,
-        total,
+        total: figures.total,
         connect: trail.connect,
-        first_byte,
-        bytes_in,
-        bytes_out,
+        first_byte: figures.upstream,
+        bytes_in: figures.bytes_in,
+        bytes_out: figures.bytes_out,
         request_id: &request.id,
         user_agent: request.values(Known::UserAgent).next(),
         referer: request.values(Known::Referer).next(),

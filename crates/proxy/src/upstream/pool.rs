@@ -8,8 +8,10 @@ use std::time::Duration;
 use evenkeel_config as config;
 use evenkeel_core::balance::Load;
 use evenkeel_net::Io;
-use evenkeel_observe::{BackendMetrics, BackendShard, Registry, Series};
+use evenkeel_observe::{BackendMetrics, BackendShard, Registry, RequestFigures, Series};
 use evenkeel_types::{Address, BackendId, Time};
+
+use crate::timer::Timer;
 
 /// A server of a pool.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Idle {
     io: Io,
+    timer: Timer,
     since: Time,
 }
 
@@ -39,6 +42,8 @@ struct Idle {
 pub struct Connection {
     /// Its bytes.
     pub io: Io,
+    /// For what waits for the server; kept along with the connection, so that it is seldom set anew.
+    pub timer: Timer,
     /// True if it has served a request before: the server may be closing it just now.
     pub reused: bool,
 }
@@ -78,13 +83,14 @@ impl Upstream {
         self.metrics.shard(self.worker)
     }
 
-    /// Where requests of `route` to this server are counted.
-    pub fn series(&self, route: usize, make: impl FnOnce() -> Arc<Series>) -> Arc<Series> {
+    /// Counts a request of `route`. The series is looked up once and then kept, for its own count of references
+    /// is shared by all workers.
+    pub fn count(&self, route: usize, figures: &RequestFigures, make: impl FnOnce() -> Arc<Series>) {
         let mut series = self.series.borrow_mut();
         if series.len() <= route {
             series.resize(route + 1, None);
         }
-        Arc::clone(series[route].get_or_insert_with(make))
+        series[route].get_or_insert_with(make).shard(self.worker).record(figures);
     }
 
     /// Routes have changed places.
@@ -95,11 +101,11 @@ impl Upstream {
     /// An idle connection that can carry a request, as far as anybody can know.
     pub fn take_idle(&self, now: Time) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { io, since }) = idle.pop() {
+        while let Some(Idle { io, timer, since }) = idle.pop() {
             self.figures().connections_idle.decrement();
             if now - since < self.idle_max && io.is_quiet() {
                 self.figures().connections_reused.increment();
-                return Some(Connection { io, reused: true });
+                return Some(Connection { io, timer, reused: true });
             }
         }
         None
@@ -109,10 +115,10 @@ impl Upstream {
     ///
     /// # Errors
     /// What the kernel or the resolver says.
-    pub async fn connect(&self) -> io::Result<Connection> {
+    pub async fn connect(&self) -> io::Result<Io> {
         let io = evenkeel_net::connect(&self.address).await?;
         self.figures().connections_opened.increment();
-        Ok(Connection { io, reused: false })
+        Ok(io)
     }
 
     /// Keeps a connection for the next request.
@@ -120,7 +126,7 @@ impl Upstream {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.keepalive {
             self.figures().connections_idle.increment();
-            idle.push(Idle { io: connection.io, since: now });
+            idle.push(Idle { io: connection.io, timer: connection.timer, since: now });
         }
     }
 

@@ -175,10 +175,8 @@ impl Observer {
         let summaries: BTreeMap<BackendId, Summary> =
             system.registry().by_backend().into_iter().map(|((_, id), summary)| (id, summary)).collect();
         let mut figures = Vec::with_capacity(servers.len());
-        for (position, server) in servers.iter().enumerate() {
-            let (Some(state), member) = (pool.states.get(position), pool.members.server(position)) else {
-                break;
-            };
+        for (position, (server, state)) in servers.iter().zip(pool.states.iter()).enumerate() {
+            let member = pool.members.server(position);
             if state.state != self.states[position] {
                 let what = format!("{}: {}", state.state, state.reason);
                 self.note(now, server.name(), what);
