@@ -221,7 +221,7 @@ async fn converse(
         let work = pin!(upload(worker, to, &connection.io, head, body));
         let mut upload = Upload { work, result: None, is_short };
         let timer = &mut connection.timer;
-        let outcome = take_answer(worker, to, &mut upload, timer, &mut answer, request, reply, trail).await;
+        let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
             outcome,
             uploaded: upload.result,
@@ -283,8 +283,6 @@ fn blame_client(error: &BodyError) -> Ending {
 
 /// Waits for the final head, passing interim ones on, and relays the response.
 async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
-    worker: &Worker,
-    to: &Destination<'_>,
     upload: &mut Upload<'_, W>,
     timer: &mut Timer,
     answer: &mut Answer<'_>,
@@ -292,6 +290,7 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
     reply: &mut crate::downstream::reply::Reply<'_>,
     trail: &mut Trail,
 ) -> Result<Option<Ending>, AnswerError> {
+    let (worker, to) = (answer.worker, answer.to);
     let at_most = to.route.1.timeout.request.map(|limit| request.started + limit);
     // A request without a body is on its way as soon as it is written.
     let mut since = upload.is_short.then_some(trail.sent).flatten();

@@ -23,8 +23,10 @@ use crate::worker::Worker;
 
 /// What a server answers, as far as it has come.
 pub struct Answer<'a> {
-    worker: &'a Worker,
-    to: &'a Destination<'a>,
+    /// Who asked.
+    pub worker: &'a Worker,
+    /// Where it comes from.
+    pub to: &'a Destination<'a>,
     io: &'a Io,
     chosen: Chosen,
     buf: Vec<u8>,
