@@ -81,6 +81,17 @@ pub struct Body<'a> {
     bytes: u64,
 }
 
+/// What [`Body::advance`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// The next piece is [`Body::piece`].
+    Piece,
+    /// There is none left.
+    End,
+    /// The next piece must be read first. Whoever holds something back should let go of it now.
+    MustRead,
+}
+
 #[derive(Debug, Clone)]
 enum Piece {
     Early(Range<usize>),
@@ -140,11 +151,6 @@ impl<'a> Body<'a> {
         self.decoder.left()
     }
 
-    /// True when the next step needs no waiting.
-    pub fn is_buffered(&self) -> bool {
-        self.is_done() || self.early_used < self.early.len() || self.own_used < self.own.len()
-    }
-
     /// The trailer section with its empty line, at the end of a body that had one.
     pub fn trailers(&self) -> &[u8] {
         self.decoder.trailers()
@@ -166,7 +172,7 @@ impl<'a> Body<'a> {
         true
     }
 
-    /// The piece that [`advance`](Self::advance) went to.
+    /// The piece that [`advance`](Self::advance) came to.
     pub fn piece(&self) -> &[u8] {
         match &self.piece {
             Piece::Early(range) => &self.early[range.clone()],
@@ -174,27 +180,20 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Goes to the next piece; false at the end. May be dropped while it waits without losing anything.
+    /// Goes to the next piece, if it has been read already.
     ///
     /// # Errors
     /// The body ends here, before its end.
-    pub async fn advance(&mut self) -> Result<bool, BodyError> {
-        loop {
-            if self.is_done() {
-                return Ok(false);
+    pub fn advance(&mut self) -> Result<Advance, BodyError> {
+        if let Some(piece) = self.decode().map_err(BodyError::Malformed)? {
+            self.bytes += piece.len() as u64;
+            if self.limits.bytes_max.is_some_and(|max| self.bytes > max) {
+                return Err(BodyError::TooLarge);
             }
-            if let Some(piece) = self.decode().map_err(BodyError::Malformed)? {
-                self.bytes += piece.len() as u64;
-                if self.limits.bytes_max.is_some_and(|max| self.bytes > max) {
-                    return Err(BodyError::TooLarge);
-                }
-                self.piece = piece;
-                return Ok(true);
-            }
-            if !self.is_done() {
-                self.read().await?;
-            }
+            self.piece = piece;
+            return Ok(Advance::Piece);
         }
+        Ok(if self.is_done() { Advance::End } else { Advance::MustRead })
     }
 
     /// The next piece of what has been read.
@@ -230,7 +229,11 @@ impl<'a> Body<'a> {
         Ok(None)
     }
 
-    async fn read(&mut self) -> Result<(), BodyError> {
+    /// Waits for more to be read. May be dropped while it waits without losing anything.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub async fn read(&mut self) -> Result<(), BodyError> {
         if self.own.capacity() == 0 {
             self.own = self.buffers.large();
         }

@@ -15,7 +15,7 @@ use crate::exchange::{Exchange, Request};
 use crate::h1::field::{Field, Known, has_token};
 use crate::h1::head::{HeadLimits, RequestHead, Version, parse_request};
 use crate::handle::handle;
-use crate::message::{Body, BodyLimits};
+use crate::message::{Advance, Body, BodyLimits};
 use crate::stage::admit::{self, Refusal, admit};
 use crate::stage::answer;
 use crate::stage::record::{Finished, Trail, record};
@@ -174,8 +174,7 @@ impl Connection {
         };
         let body =
             Body::new(&self.io, &worker.buffers, worker.clock, framing, &self.input[head.len..], limits);
-        let mut reply =
-            Reply::new(&self.io, &worker.buffers, worker.clock, listener.timeout.write, head.version);
+        let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, head.version);
         reply.keep_alive = self.may_stay(&request);
         let mut exchange = Exchange { request, body, reply };
         let mut trail = Trail::default();
@@ -259,8 +258,7 @@ impl Connection {
         let mut id = [0; 32];
         let request =
             Request::unreadable(worker.request_id(&mut id), self.peer, &self.peer_text, worker.clock.now());
-        let mut reply =
-            Reply::new(&self.io, &worker.buffers, worker.clock, listener.timeout.write, Version::Http11);
+        let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, Version::Http11);
         let sent = answer::refuse(&mut reply, refusal, &request.id).await;
         let ended = match (sent, refusal.status) {
             (Err(_), _) => Ended::ClientAborted,
@@ -364,10 +362,11 @@ async fn drain(body: &mut Body<'_>, request: &Request<'_>) -> bool {
     }
     let before = body.bytes();
     while body.bytes() - before <= DRAIN_MAX {
-        match body.advance().await {
-            Ok(true) => {}
-            Ok(false) => return true,
-            Err(_) => return false,
+        match body.advance() {
+            Ok(Advance::Piece) => {}
+            Ok(Advance::End) => return true,
+            Ok(Advance::MustRead) if body.read().await.is_ok() => {}
+            Ok(Advance::MustRead) | Err(_) => return false,
         }
     }
     false

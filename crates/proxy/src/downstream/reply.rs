@@ -4,13 +4,13 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use evenkeel_net::Io;
-use evenkeel_types::Clock;
 
-use crate::buffer::{Buffers, SMALL};
+use crate::buffer::MEDIUM;
 use crate::h1::framing::Framing;
 use crate::h1::head::Version;
 use crate::h1::write;
 use crate::timer::Timer;
+use crate::worker::Worker;
 
 /// The client takes no more: it left, or reads nothing for too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub enum ClientGone {
 /// The response on its way out.
 #[derive(Debug)]
 pub struct Reply<'a> {
+    worker: &'a Worker,
     io: &'a Io,
-    buffers: &'a Buffers,
     timer: Timer,
     stall: Duration,
     out: Vec<u8>,
@@ -43,13 +43,13 @@ pub struct Reply<'a> {
 
 impl<'a> Reply<'a> {
     /// The way back for a request of `version`.
-    pub fn new(io: &'a Io, buffers: &'a Buffers, clock: Clock, stall: Duration, version: Version) -> Self {
+    pub fn new(worker: &'a Worker, io: &'a Io, stall: Duration, version: Version) -> Self {
         Self {
+            worker,
             io,
-            buffers,
-            timer: Timer::new(clock),
+            timer: Timer::new(worker.clock),
             stall,
-            out: buffers.small(),
+            out: Vec::new(),
             version,
             to_head: false,
             chunked: false,
@@ -109,6 +109,9 @@ impl<'a> Reply<'a> {
     /// Begins a head. Its fields go to the buffer that is returned; [`Self::head_done`] must follow.
     pub fn head(&mut self, status: u16, reason: &[u8]) -> &mut Vec<u8> {
         self.status = status;
+        if self.out.capacity() == 0 {
+            self.out = self.worker.buffers.medium();
+        }
         self.out.extend_from_slice(b"HTTP/1.1 ");
         write::number(&mut self.out, u64::from(status));
         self.out.push(b' ');
@@ -135,6 +138,8 @@ impl<'a> Reply<'a> {
                 self.until_close = true;
             }
         }
+        // Known only now: the process may have begun to leave while the server was at work.
+        self.keep_alive &= !self.worker.is_leaving();
         if !self.keep_alive {
             self.out.extend_from_slice(b"connection: close\r\n");
         } else if self.version == Version::Http10 {
@@ -186,7 +191,7 @@ impl<'a> Reply<'a> {
         let mut line = [0; 18];
         let (before, after): (&[u8], &[u8]) =
             if self.chunked { (write::chunk_size(piece.len(), &mut line), b"\r\n") } else { (b"", b"") };
-        if self.out.len() + piece.len() + 20 <= SMALL {
+        if self.out.len() + piece.len() + 20 <= MEDIUM {
             for part in [before, piece, after] {
                 self.out.extend_from_slice(part);
             }
@@ -237,7 +242,7 @@ impl<'a> Reply<'a> {
 
 impl Drop for Reply<'_> {
     fn drop(&mut self) {
-        self.buffers.give(std::mem::take(&mut self.out));
+        self.worker.buffers.give(std::mem::take(&mut self.out));
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long a body is (RFC 9112, section 6): the one place that decides it, for requests and responses.
 
-use super::field::{Field, Known, list};
+use super::field::{Field, Known};
 use super::head::Version;
 
 /// What delimits a body.
@@ -71,9 +71,9 @@ fn declared(bytes: &[u8], fields: &[Field], version: Version) -> Result<Option<F
     Ok(framing)
 }
 
+/// Not even an empty list member beside it (RFC 9112, 6.1).
 fn only_chunked(value: &[u8]) -> bool {
-    let mut codings = list(value);
-    codings.next().is_some_and(|c| c.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+    value.eq_ignore_ascii_case(b"chunked")
 }
 
 /// Digits only: no sign, no list, no white space inside (RFC 9110, 8.6).
@@ -126,6 +126,8 @@ mod tests {
             "Content-Length: 99999999999999999999\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
             "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: ,chunked\r\n",
+            "Transfer-Encoding: chunked,\r\n",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: identity\r\n",
             "Transfer-Encoding: xchunked\r\n",

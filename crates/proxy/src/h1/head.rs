@@ -212,10 +212,11 @@ pub fn parse_trailers(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>)
     let mut slots = [httparse::EMPTY_HEADER; FIELDS_USUAL];
     let usable = slots.len().min(limits.fields);
     match httparse::parse_headers(bytes, &mut slots[..usable]).map_err(from_httparse)? {
-        httparse::Status::Complete((_, headers)) => {
+        httparse::Status::Complete((len, headers)) if len == bytes.len() => {
             collect(bytes, headers, fields);
             Ok(())
         }
+        httparse::Status::Complete(_) => Err(HeadError::Malformed("bytes behind the trailers")),
         httparse::Status::Partial => Err(HeadError::Malformed("incomplete trailers")),
     }
 }

@@ -95,4 +95,5 @@ fn trailers_are_fields_and_nothing_else() {
     assert_eq!(fields.len(), 2);
     assert!(parse_trailers(b"A: b\n\r\n", LIMITS, &mut fields).is_err());
     assert!(parse_trailers(b"A b\r\n\r\n", LIMITS, &mut fields).is_err());
+    assert!(parse_trailers(b"A: b\r\n\r\nC: d\r\n\r\n", LIMITS, &mut fields).is_err());
 }

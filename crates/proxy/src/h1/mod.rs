@@ -7,4 +7,5 @@ pub mod body;
 pub mod field;
 pub mod framing;
 pub mod head;
+pub mod trailers;
 pub mod write;

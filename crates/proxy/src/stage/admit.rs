@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use evenkeel_config::Listener;
-use evenkeel_core::route::{normalise, parse_host};
+use evenkeel_core::route::{HostRefused, normalise, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
 use evenkeel_types::Time;
@@ -83,8 +83,16 @@ pub fn admit<'a>(
     }
     let framing = framing::of_request(bytes, fields, head.version).map_err(|e| Refusal::malformed(e.0))?;
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
-    let authority = authority(bytes, fields, head.version, target.authority)?;
-    let (host, _) = parse_host(authority).map_err(|e| Refusal::malformed(e.to_string()))?;
+    let in_header = host_field(bytes, fields, head.version)?;
+    let refused = |e: HostRefused| Refusal::malformed(e.to_string());
+    let (authority, (host, _)) = match target.authority {
+        None => (in_header, parse_host(in_header).map_err(refused)?),
+        Some(authority) => {
+            // Overridden (RFC 9112, 3.2.2), but what is there must be valid all the same.
+            parse_host(in_header).map_err(refused)?;
+            (authority, parse_host(authority).map_err(refused)?)
+        }
+    };
     let path =
         normalise(target.path).map_err(|e| Refusal::new(400, RequestRefusal::BadPath, e.to_string()))?;
     if target.query.is_some_and(|query| !query.bytes().all(|b| b.is_ascii_graphic())) {
@@ -145,6 +153,9 @@ impl<'a> Target<'a> {
             scheme.ok_or_else(|| Refusal::malformed("invalid request target"))?;
             let rest = &target[7..];
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            if end == 0 {
+                return Err(Refusal::malformed("empty authority in the request target"));
+            }
             (Some(&rest[..end]), &rest[end..])
         };
         let (path, query) = match rest.split_once('?') {
@@ -158,27 +169,16 @@ impl<'a> Target<'a> {
     }
 }
 
-/// One `Host`, which the target's own authority overrides (RFC 9112, 3.2.2).
-fn authority<'a>(
-    bytes: &'a [u8],
-    fields: &[Field],
-    version: Version,
-    in_target: Option<&'a str>,
-) -> Result<&'a str, Refusal> {
+/// The value of the one `Host` field (RFC 9112, 3.2); only HTTP/1.0 may do without it.
+fn host_field<'a>(bytes: &'a [u8], fields: &[Field], version: Version) -> Result<&'a str, Refusal> {
     let mut hosts = fields.iter().filter(|f| f.known == Known::Host);
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => return Err(Refusal::malformed("more than one host")),
-        (None, _) if version == Version::Http11 => return Err(Refusal::malformed("host is missing")),
-        (None, _) => "",
-        (Some(field), None) => std::str::from_utf8(field.value.of_bytes(bytes))
-            .map_err(|_| Refusal::malformed("invalid host"))?,
-    };
-    // Whoever overrides it: what is there must be valid.
-    parse_host(host).map_err(|e| Refusal::malformed(e.to_string()))?;
-    match in_target {
-        Some("") => Err(Refusal::malformed("empty authority in the request target")),
-        Some(authority) => Ok(authority),
-        None => Ok(host),
+    match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => Err(Refusal::malformed("more than one host")),
+        (None, _) if version == Version::Http11 => Err(Refusal::malformed("host is missing")),
+        (None, _) => Ok(""),
+        (Some(field), None) => {
+            std::str::from_utf8(field.value.of_bytes(bytes)).map_err(|_| Refusal::malformed("invalid host"))
+        }
     }
 }
 

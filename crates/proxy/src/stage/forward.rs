@@ -15,9 +15,10 @@ use super::admit::Refusal;
 use super::record::Trail;
 use super::relay::{self, Answer};
 use crate::exchange::Exchange;
+use crate::h1::body::Malformed;
 use crate::h1::framing::Framing;
-use crate::h1::write;
-use crate::message::{Body, BodyError};
+use crate::h1::{trailers, write};
+use crate::message::{Advance, Body, BodyError};
 use crate::timer::{Limit, Timer};
 use crate::upstream::answer::AnswerError;
 use crate::upstream::{Connection, Upstream, h1};
@@ -208,7 +209,7 @@ async fn converse(
     trail: &mut Trail,
 ) -> Result<Ending, Failed> {
     let Exchange { request, body, reply } = exchange;
-    let mut head = worker.buffers.small();
+    let mut head = worker.buffers.medium();
     let path = rewrite(to.route.1, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
     h1::write_request(&mut head, request, &[&path, mark, query], &to.route.1.request_headers, body.framing());
@@ -382,12 +383,17 @@ async fn upload(
     // What came along with the head goes out along with the head.
     let mut waiting = head;
     loop {
-        if !waiting.is_empty() && !body.is_buffered() {
-            send(&mut timer, stall, io, &mut [IoSlice::new(&waiting)]).await?;
-            waiting.clear();
-        }
-        if !body.advance().await.map_err(UploadError::Client)? {
-            break;
+        match body.advance().map_err(UploadError::Client)? {
+            Advance::Piece => {}
+            Advance::End => break,
+            Advance::MustRead => {
+                if !waiting.is_empty() {
+                    send(&mut timer, stall, io, &mut [IoSlice::new(&waiting)]).await?;
+                    waiting.clear();
+                }
+                body.read().await.map_err(UploadError::Client)?;
+                continue;
+            }
         }
         let piece = body.piece();
         let mut line = [0; 18];
@@ -398,9 +404,10 @@ async fn upload(
         waiting.clear();
     }
     if chunked {
-        let trailers = body.trailers();
+        let malformed = |_| UploadError::Client(BodyError::Malformed(Malformed("malformed trailers")));
+        let trailers = trailers::pass(body.trailers(), to.view.heads).map_err(malformed)?;
         waiting.extend_from_slice(b"0\r\n");
-        waiting.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { trailers });
+        waiting.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { &trailers });
     }
     if !waiting.is_empty() {
         send(&mut timer, stall, io, &mut [IoSlice::new(&waiting)]).await?;

@@ -1,6 +1,7 @@
 //! The way back: a server's response becomes the client's, head, body and trailers.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 
 use evenkeel_config::Sticky;
 use evenkeel_core::choose::{Chosen, learn};
@@ -12,11 +13,12 @@ use evenkeel_types::Time;
 use super::forward::{Destination, Ending};
 use crate::downstream::reply::{ClientGone, Reply};
 use crate::exchange::Request;
-use crate::h1::field::{Field, Known, has_token};
+use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
-use crate::h1::head::{HeadLimits, ResponseHead, Version, parse_trailers};
+use crate::h1::head::{HeadLimits, ResponseHead, Version};
+use crate::h1::trailers;
 use crate::h1::write::{self, Nominated};
-use crate::message::{Body, BodyLimits};
+use crate::message::{Advance, Body, BodyLimits};
 use crate::upstream::answer::AnswerError;
 use crate::upstream::h1;
 use crate::worker::Worker;
@@ -44,8 +46,8 @@ impl<'a> Answer<'a> {
             to,
             io,
             chosen,
-            buf: worker.buffers.small(),
-            fields: worker.buffers.fields(),
+            buf: Vec::new(),
+            fields: Vec::new(),
             interim: false,
             reusable: Cell::new(false),
             switched: Cell::new(false),
@@ -54,6 +56,12 @@ impl<'a> Answer<'a> {
 
     /// Reads the next head.
     pub async fn read_head(&mut self) -> Result<ResponseHead, AnswerError> {
+        if self.buf.capacity() == 0 {
+            // Without a buffer as long as there is nothing to read: servers take their time.
+            poll_fn(|cx| self.io.poll_readable(cx)).await.map_err(AnswerError::Reset)?;
+            self.buf = self.worker.buffers.medium();
+            self.fields = self.worker.buffers.fields();
+        }
         h1::read_head(self.io, &mut self.buf, &mut self.fields, self.to.view.heads).await
     }
 
@@ -159,21 +167,21 @@ enum Broken {
 
 /// The body, piece by piece.
 async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, limits: HeadLimits) -> Result<(), Broken> {
+    let server = |e| Broken::Server(AnswerError::Body(e));
     loop {
-        // What is there goes out before we wait for more.
-        if !body.is_buffered() {
-            reply.flush().await.map_err(Broken::Client)?;
+        match body.advance().map_err(server)? {
+            Advance::Piece => reply.data(body.piece()).await.map_err(Broken::Client)?,
+            Advance::End => break,
+            Advance::MustRead => {
+                // What is there goes out before we wait for more.
+                reply.flush().await.map_err(Broken::Client)?;
+                body.read().await.map_err(server)?;
+            }
         }
-        if !body.advance().await.map_err(|e| Broken::Server(AnswerError::Body(e)))? {
-            break;
-        }
-        reply.data(body.piece()).await.map_err(Broken::Client)?;
     }
-    let trailers = body.trailers();
-    if !trailers.is_empty() && parse_trailers(trailers, limits, &mut Vec::new()).is_err() {
-        return Err(Broken::Server(AnswerError::Malformed("trailers")));
-    }
-    reply.end(trailers);
+    let trailers = trailers::pass(body.trailers(), limits)
+        .map_err(|_| Broken::Server(AnswerError::Malformed("malformed trailers")))?;
+    reply.end(&trailers);
     reply.flush().await.map_err(Broken::Client)
 }
 
@@ -247,8 +255,11 @@ async fn switch(
         return Err(AnswerError::Malformed("101 without being asked"));
     };
     let Answer { buf, fields, to, chosen, .. } = answer;
-    let agreed =
-        fields.iter().find(|f| f.known == Known::Upgrade).map_or(protocol, |f| f.value.of_bytes(buf));
+    let agreed = fields.iter().find(|f| f.known == Known::Upgrade).map(|f| f.value.of_bytes(buf));
+    let Some(agreed) = agreed.filter(|agreed| list(protocol).any(|asked| asked.eq_ignore_ascii_case(agreed)))
+    else {
+        return Err(AnswerError::Malformed("101 to a protocol that was not asked for"));
+    };
     let edits = &to.route.1.response_headers;
     let out = reply.head(101, head.reason.of_bytes(buf));
     write::copy_fields(out, buf, head.len, fields, |field| {

@@ -7,7 +7,7 @@ use super::answer::AnswerError;
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known};
 use crate::h1::framing::Framing;
-use crate::h1::head::{HeadLimits, ResponseHead, parse_response};
+use crate::h1::head::{HeadError, HeadLimits, ResponseHead, Version, parse_response};
 use crate::h1::write::{self, Nominated};
 
 /// Writes a request's head: path and query as `target` says, hop-by-hop fields left out, ours added, edits applied.
@@ -64,23 +64,26 @@ fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
 
 fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
     let edited = !edits.is_empty();
+    // The name comes with its colon and space.
     let mut ours = |name: &str, parts: &[&[u8]]| {
-        if edited && write::edited_away(edits, name.as_bytes()) {
+        if edited && write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
             return;
         }
         out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
         parts.iter().for_each(|part| out.extend_from_slice(part));
         out.extend_from_slice(b"\r\n");
     };
     // What a trusted peer says of those before it stays.
-    let said = |known| request.values(known).next().filter(|value| request.trusted && !value.is_empty());
+    let said = |known| {
+        let value = || request.values(known).next().filter(|value| !value.is_empty());
+        if request.trusted { value() } else { None }
+    };
     write_forwarded_for(request, &mut ours);
-    ours("x-forwarded-proto", &[said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes())]);
-    ours("x-forwarded-host", &[said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes())]);
-    ours("x-request-id", &[request.id.as_bytes()]);
-    let version: &[u8] = if request.version == crate::h1::head::Version::Http10 { b"1.0" } else { b"1.1" };
-    ours("via", &[version, b" evenkeel"]);
+    ours("x-forwarded-proto: ", &[said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes())]);
+    ours("x-forwarded-host: ", &[said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes())]);
+    ours("x-request-id: ", &[request.id.as_bytes()]);
+    let version: &[u8] = if request.version == Version::Http10 { b"1.0 evenkeel" } else { b"1.1 evenkeel" };
+    ours("via: ", &[version]);
 }
 
 /// The peer, behind those that a trusted peer names.
@@ -94,11 +97,11 @@ fn write_forwarded_for(request: &Request<'_>, ours: &mut impl FnMut(&str, &[&[u8
     }
     match (list.is_empty(), peer.is_empty()) {
         (true, true) => {}
-        (true, false) => ours("x-forwarded-for", &[peer]),
-        (false, true) => ours("x-forwarded-for", &list[..list.len() - 1]),
+        (true, false) => ours("x-forwarded-for: ", &[peer]),
+        (false, true) => ours("x-forwarded-for: ", &list[..list.len() - 1]),
         (false, false) => {
             list.push(peer);
-            ours("x-forwarded-for", &list);
+            ours("x-forwarded-for: ", &list);
         }
     }
 }
@@ -121,7 +124,7 @@ pub async fn read_head(
             }
         }
         if buf.len() == buf.capacity() {
-            buf.reserve(buf.len().max(crate::buffer::SMALL));
+            buf.reserve(buf.len().max(1024));
         }
         match io.read(buf).await {
             Ok(0) => return Err(AnswerError::Closed),
@@ -131,8 +134,7 @@ pub async fn read_head(
     }
 }
 
-fn malformed(error: crate::h1::head::HeadError) -> &'static str {
-    use crate::h1::head::HeadError;
+fn malformed(error: HeadError) -> &'static str {
     match error {
         HeadError::Malformed(what) => what,
         HeadError::TooLarge | HeadError::TargetTooLong => "head too large",
