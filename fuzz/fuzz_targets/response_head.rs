@@ -4,6 +4,7 @@
 use evenkeel_proxy::h1::field::Known;
 use evenkeel_proxy::h1::framing::{self, Framing};
 use evenkeel_proxy::h1::head::{HeadLimits, Version, parse_response, parse_trailers};
+use evenkeel_proxy::h1::trailers;
 use libfuzzer_sys::fuzz_target;
 
 mod strict;
@@ -14,6 +15,7 @@ fuzz_target!(|input: &[u8]| {
     let mut fields = Vec::new();
     if parse_trailers(input, LIMITS, &mut fields).is_ok() {
         strict::check_fields(input, &fields);
+        check_passed_on(input);
     }
     let Ok(Some(head)) = parse_response(input, LIMITS, &mut fields) else { return };
     assert!(head.len <= input.len().min(LIMITS.bytes) && fields.len() <= LIMITS.fields);
@@ -41,3 +43,15 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(framing, expected);
     }
 });
+
+/// What is passed on of trailers is a section of its own, of which everything is passed on, or nothing.
+fn check_passed_on(section: &[u8]) {
+    let passed = trailers::pass(section, LIMITS).expect("the section was accepted");
+    assert!(passed.len() <= section.len());
+    assert_eq!(trailers::pass(&passed, LIMITS).as_ref(), Ok(&passed));
+    let mut fields = Vec::new();
+    if !passed.is_empty() {
+        parse_trailers(&passed, LIMITS, &mut fields).expect("what is passed on is acceptable");
+        assert!(!fields.is_empty() && fields.iter().all(|field| field.known == Known::Other));
+    }
+}

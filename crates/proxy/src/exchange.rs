@@ -13,6 +13,7 @@ use crate::downstream::reply::Reply;
 use crate::h1::field::{Field, Known};
 use crate::h1::head::Version;
 use crate::message::Body;
+use crate::timer::Timer;
 
 /// A request that was admitted: unambiguous, and read as the client meant it.
 #[derive(Debug)]
@@ -139,4 +140,6 @@ pub struct Exchange<'a> {
     pub body: Body<'a>,
     /// Where the response goes.
     pub reply: Reply<'a>,
+    /// The connection's timer, for what waits for a server: it is seldom set anew.
+    pub timer: &'a mut Timer,
 }

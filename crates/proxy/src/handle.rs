@@ -75,7 +75,7 @@ async fn refuse(
     refusal: &Refusal,
     ended: Ended,
 ) -> Ended {
-    let Exchange { request, body, reply } = exchange;
+    let Exchange { request, body, reply, .. } = exchange;
     if let Some(kind) = refusal.kind {
         worker.metrics.request_refused(kind);
     }

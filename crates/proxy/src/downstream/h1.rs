@@ -176,7 +176,8 @@ impl Connection {
             Body::new(&self.io, &worker.buffers, worker.clock, framing, &self.input[head.len..], limits);
         let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, head.version);
         reply.keep_alive = self.may_stay(&request);
-        let mut exchange = Exchange { request, body, reply };
+        let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
+        let mut exchange = Exchange { request, body, reply, timer: &mut timer };
         let mut trail = Trail::default();
         worker.metrics.requests_in_flight.increment();
         let ended = handle(&worker, view, position, &mut exchange, &mut trail).await;
@@ -194,6 +195,7 @@ impl Connection {
         let now = record(&worker, view, &finished);
         let (next, surplus) = after(&mut exchange, ended).await;
         drop(exchange);
+        self.timer = timer;
         self.rested = Some(now);
         self.keep_surplus(next, surplus);
         next
@@ -330,7 +332,7 @@ enum Surplus {
 
 /// Brings the connection to the start of the next request, if there is to be one.
 async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
-    let Exchange { body, reply, request } = exchange;
+    let Exchange { body, reply, request, .. } = exchange;
     let answered = matches!(
         ended,
         Ended::Complete

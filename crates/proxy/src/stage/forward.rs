@@ -168,11 +168,11 @@ async fn attempt(
     let idle = upstream.take_idle(exchange.request.started);
     let connection = match idle {
         Some(connection) => connection,
-        None => connect(worker, to, upstream, trail).await?,
+        None => connect(worker, to, upstream, exchange.timer, trail).await?,
     };
     match converse(worker, to, chosen, connection, exchange, trail).await {
         Err(Failed { again: Again::Fresh, .. }) => {
-            let connection = connect(worker, to, upstream, trail).await?;
+            let connection = connect(worker, to, upstream, exchange.timer, trail).await?;
             converse(worker, to, chosen, connection, exchange, trail).await
         }
         other => other,
@@ -183,15 +183,15 @@ async fn connect(
     worker: &Worker,
     to: &Destination<'_>,
     upstream: &Upstream,
+    timer: &mut Timer,
     trail: &mut Trail,
 ) -> Result<Connection, Failed> {
     let before = worker.clock.now();
     let limit = Limit { since: Some(before), ..to.pool().timeout.connect.into() };
-    let mut timer = Timer::new(worker.clock);
     let connected = timer.within(limit, upstream.connect()).await;
     trail.connect = Some(trail.connect.unwrap_or_default() + (worker.clock.now() - before));
     let error = match connected {
-        Ok(Ok(io)) => return Ok(Connection { io, timer, reused: false }),
+        Ok(Ok(io)) => return Ok(Connection { io, reused: false }),
         Ok(Err(error)) => AnswerError::Connect(error),
         Err(_) => AnswerError::ConnectTimeout,
     };
@@ -204,11 +204,11 @@ async fn converse(
     worker: &Worker,
     to: &Destination<'_>,
     chosen: Chosen,
-    mut connection: Connection,
+    connection: Connection,
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Result<Ending, Failed> {
-    let Exchange { request, body, reply } = exchange;
+    let Exchange { request, body, reply, timer } = exchange;
     let mut head = worker.buffers.medium();
     let path = rewrite(to.route.1, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
@@ -221,7 +221,6 @@ async fn converse(
         let is_short = body.is_done();
         let work = pin!(upload(worker, to, &connection.io, head, body));
         let mut upload = Upload { work, result: None, is_short };
-        let timer = &mut connection.timer;
         let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
             outcome,

@@ -11,8 +11,6 @@ use evenkeel_net::Io;
 use evenkeel_observe::{BackendMetrics, BackendShard, Registry, RequestFigures, Series};
 use evenkeel_types::{Address, BackendId, Time};
 
-use crate::timer::Timer;
-
 /// A server of a pool.
 #[derive(Debug)]
 pub struct Upstream {
@@ -33,7 +31,6 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Idle {
     io: Io,
-    timer: Timer,
     since: Time,
 }
 
@@ -42,8 +39,6 @@ struct Idle {
 pub struct Connection {
     /// Its bytes.
     pub io: Io,
-    /// For what waits for the server; kept along with the connection, so that it is seldom set anew.
-    pub timer: Timer,
     /// True if it has served a request before: the server may be closing it just now.
     pub reused: bool,
 }
@@ -101,11 +96,11 @@ impl Upstream {
     /// An idle connection that can carry a request, as far as anybody can know.
     pub fn take_idle(&self, now: Time) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { io, timer, since }) = idle.pop() {
+        while let Some(Idle { io, since }) = idle.pop() {
             self.figures().connections_idle.decrement();
             if now - since < self.idle_max && io.is_quiet() {
                 self.figures().connections_reused.increment();
-                return Some(Connection { io, timer, reused: true });
+                return Some(Connection { io, reused: true });
             }
         }
         None
@@ -126,7 +121,7 @@ impl Upstream {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.keepalive {
             self.figures().connections_idle.increment();
-            idle.push(Idle { io: connection.io, timer: connection.timer, since: now });
+            idle.push(Idle { io: connection.io, since: now });
         }
     }
 
