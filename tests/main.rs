@@ -34,6 +34,7 @@ mod balancing {
     mod drain;
     mod hashing;
     mod least_connections;
+    mod least_response_time;
     mod refused;
     mod reload;
     mod round_robin;

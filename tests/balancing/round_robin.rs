@@ -67,7 +67,8 @@ fn a_weight_of_zero_takes_no_request() {
 fn every_algorithm_uses_every_server() {
     let servers: Vec<Origin> = ["a", "b", "c"].into_iter().map(Origin::named).collect();
     let list: Vec<&Origin> = servers.iter().collect();
-    for algorithm in ["round-robin", "least-connections", "least-response-time", "power-of-two", "random"] {
+    // Least response time has no such promise: a server that was slow once may get nothing for a while.
+    for algorithm in ["round-robin", "least-connections", "power-of-two", "random"] {
         let before: Vec<usize> = servers.iter().map(Origin::count).collect();
         let evenkeel = Evenkeel::start(&pool(&list, &format!("algorithm = \"{algorithm}\"")));
         let mut client = evenkeel.client();

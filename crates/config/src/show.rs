@@ -53,7 +53,7 @@ fn server(out: &mut Lines, server: &Server) {
     out.line("grace", time(server.grace));
     match &server.secret_file {
         Some(path) => out.line("secret_file", quote(&path.to_string_lossy())),
-        None => out.comment("no secret_file: a secret of this process alone"),
+        None => out.comment("no secret_file: a key that every Evenkeel knows"),
     }
 }
 

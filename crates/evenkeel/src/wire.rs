@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::{Context, Request};
 use evenkeel_config::Config;
 use evenkeel_core::snapshot::{Command, CommandError, Snapshot};
-use evenkeel_net::BindError;
+use evenkeel_net::{BindError, Socket};
 use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_proxy::{Shared, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
@@ -81,19 +81,7 @@ impl System {
         let registry = Registry::new(workers);
         let log_config = config.log.clone();
         let admin = bind_admin(&config)?;
-        let mut bound = Vec::new();
-        let mut sockets = Vec::new();
-        for listener in &config.listeners {
-            for address in &listener.bind {
-                let (real, listening) = evenkeel_net::bind(address, workers)?;
-                bound.push(Bound {
-                    listener: listener.name.clone(),
-                    configured: address.clone(),
-                    bound: real,
-                });
-                sockets.push(listening);
-            }
-        }
+        let (bound, sockets) = bind_listeners(&config, workers)?;
         let mut fleet = Fleet::new(config, Arc::clone(&registry), clock.now())?;
         let log = AccessLog::start(&log_config, Arc::clone(&registry))
             .map_err(|error| format!("cannot write the access log: {error}"))?;
@@ -205,6 +193,18 @@ impl System {
         let _ = self.control.join();
         self.log.finish();
     }
+}
+
+fn bind_listeners(config: &Config, workers: usize) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
+    let mut listening = (Vec::new(), Vec::new());
+    for listener in &config.listeners {
+        for address in &listener.bind {
+            let (bound, sockets) = evenkeel_net::bind(address, workers)?;
+            listening.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
+            listening.1.push(sockets);
+        }
+    }
+    Ok(listening)
 }
 
 /// One thread per core that this process may use.

@@ -56,7 +56,7 @@ metrics! {
     REQUESTS: Counter "evenkeel_requests_total" [route pool backend class]
         "Requests finished, by the class of the status sent to the client.";
     REQUEST_DURATION: Histogram "evenkeel_request_duration_seconds" [route pool backend]
-        "From a request's first byte to its response's last.";
+        "From the last byte of a request's head to the last of its response.";
     REQUEST_BYTES: Counter "evenkeel_request_bytes_total" [route pool backend]
         "Bytes of request bodies taken from clients.";
     RESPONSE_BYTES: Counter "evenkeel_response_bytes_total" [route pool backend]
@@ -200,8 +200,6 @@ label! {
         NoRoute = "no_route",
         /// 503: no server of the pool takes requests.
         NoBackend = "no_backend",
-        /// 503: the process is leaving.
-        Shutdown = "shutdown",
     }
 }
 

@@ -34,7 +34,7 @@ impl SeriesKey {
 pub struct RequestFigures {
     /// The status sent to the client. One outside 100 to 599 counts as 5xx (RFC 9110, 15).
     pub status: u16,
-    /// From its first byte to its response's last.
+    /// From the last byte of its head to the last of its response.
     pub total: Duration,
     /// From the request sent to the response head; `None` when no server answered.
     pub upstream: Option<Duration>,

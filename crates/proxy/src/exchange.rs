@@ -10,8 +10,8 @@ use evenkeel_net::Peer;
 use evenkeel_types::Time;
 
 use crate::downstream::reply::Reply;
-use crate::h1::field::{Field, Known};
-use crate::h1::head::Version;
+use crate::h1::field::{Field, Known, Span};
+use crate::h1::head::{RequestHead, Version};
 use crate::message::Body;
 use crate::timer::Timer;
 
@@ -73,6 +73,16 @@ impl<'a> Request<'a> {
             expects_continue: false,
             started: now,
         }
+    }
+
+    /// Takes over what a refused head says of itself, for the log.
+    pub fn read_what_can_be(&mut self, bytes: &'a [u8], head: &RequestHead, fields: &'a [Field]) {
+        let text = |span: Span| std::str::from_utf8(span.of_bytes(bytes)).unwrap_or_default();
+        self.bytes = bytes;
+        self.fields = fields;
+        self.method = text(head.method);
+        self.version = head.version;
+        self.authority = fields.iter().find(|f| f.known == Known::Host).map_or("", |f| text(f.value));
     }
 
     /// The values of a known field, line by line.

@@ -4,12 +4,12 @@ use evenkeel_config::Action;
 use evenkeel_core::route::location;
 use evenkeel_observe::{Ended, RequestRefusal};
 
-use crate::downstream::reply::ClientGone;
 use crate::exchange::Exchange;
 use crate::stage::admit::Refusal;
 use crate::stage::answer;
 use crate::stage::forward::{Destination, Ending, forward};
 use crate::stage::record::Trail;
+use crate::timer::WriteError;
 use crate::view::View;
 use crate::worker::Worker;
 
@@ -93,13 +93,13 @@ fn too_large() -> Refusal {
     Refusal::new(413, RequestRefusal::BodyTooLarge, "body too large")
 }
 
-fn settle(sent: Result<(), ClientGone>) -> Ended {
+fn settle(sent: Result<(), WriteError>) -> Ended {
     sent.map_or_else(|gone| gone_as(&gone), |()| Ended::Complete)
 }
 
-fn gone_as(gone: &ClientGone) -> Ended {
+fn gone_as(gone: &WriteError) -> Ended {
     match gone {
-        ClientGone::Failed => Ended::ClientAborted,
-        ClientGone::Stalled => Ended::ClientTimeout,
+        WriteError::Failed => Ended::ClientAborted,
+        WriteError::Stalled => Ended::ClientTimeout,
     }
 }

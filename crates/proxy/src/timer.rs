@@ -4,10 +4,12 @@
 //! connection that serves a thousand requests touches the timer wheel a few times, not a few thousand.
 
 use std::future::{Future, poll_fn};
+use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
 use tokio::time::Sleep;
 
@@ -31,6 +33,15 @@ impl From<Duration> for Limit {
 /// The time was up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
+
+/// Why something could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteError {
+    /// The connection failed.
+    Failed,
+    /// The peer took nothing for too long.
+    Stalled,
+}
 
 /// A timer for one wait at a time.
 #[derive(Debug)]
@@ -60,6 +71,28 @@ impl Timer {
             self.poll_until(cx, deadline).map(|()| Err(Elapsed))
         })
         .await
+    }
+
+    /// Writes all of `slices`; only a stretch of time in which nothing at all could be written ends it early.
+    ///
+    /// # Errors
+    /// The connection failed, or took nothing for as long as `limit` allows.
+    pub async fn write_all(
+        &mut self,
+        limit: Limit,
+        io: &Io,
+        slices: &mut [IoSlice<'_>],
+    ) -> Result<(), WriteError> {
+        let mut left = slices;
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match self.within(limit, poll_fn(|cx| io.poll_write(cx, left))).await {
+                Ok(Ok(written)) if written > 0 => IoSlice::advance_slices(&mut left, written),
+                Ok(_) => return Err(WriteError::Failed),
+                Err(Elapsed) => return Err(WriteError::Stalled),
+            }
+        }
+        Ok(())
     }
 
     /// Ready at `deadline`, not before.

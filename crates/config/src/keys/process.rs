@@ -25,7 +25,7 @@ pub(crate) static SERVER: Section = Section {
         key(
             "secret_file",
             Kind::Text(&FILE),
-            Means("a secret of this process alone"),
+            Means("a key that every Evenkeel knows"),
             "A file whose content keys the sticky cookies, so that they tell nothing about a server. Every balancer in \
              front of the same servers needs the same content.",
             r#""/etc/evenkeel/secret""#,

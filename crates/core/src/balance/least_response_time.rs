@@ -11,6 +11,10 @@ use super::{Choice, Reason, random};
 /// longer as soon as it has more in flight, so that a new server is not flooded before its first answer.
 const UNTIMED: f64 = 0.9;
 
+/// Latencies below count as this: who answers within a millisecond is quick, and a smaller difference is noise that
+/// would send an idle pool's traffic all to one server.
+const QUICK_NS: f32 = 1_000_000.0;
+
 /// Of two servers drawn by weight, the one where a request is expected to cost less time: its average latency
 /// times one more than its requests in flight per weight, a pool's mean weight counting as one. Of equals the
 /// first drawn, so that an idle pool of like servers shares by weight.
@@ -47,8 +51,8 @@ impl Candidate {
     fn latency_beside(&self, rival: &Self) -> f64 {
         match (self.latency_ns, rival.latency_ns) {
             (0.0, 0.0) => 1.0,
-            (0.0, known) => f64::from(known) * UNTIMED,
-            (known, _) => f64::from(known),
+            (0.0, known) => f64::from(known.max(QUICK_NS)) * UNTIMED,
+            (known, _) => f64::from(known.max(QUICK_NS)),
         }
     }
 
@@ -92,6 +96,15 @@ mod tests {
             members.server(0).load.begin();
         }
         assert_eq!(chosen().server, 1, "10 ms x (3 + 1) > 35 ms x (0 + 1)");
+    }
+
+    #[test]
+    fn below_a_millisecond_all_are_quick() {
+        let members = timed(&[0, 0, 0]);
+        for (at, us) in [50, 400, 900].into_iter().enumerate() {
+            members.server(at).load.observe_latency(Duration::from_micros(us), Time::ZERO);
+        }
+        assert_shares(&counts(&members, 100_000), &[1, 1, 1], 0.05);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use evenkeel_config::Config;
@@ -43,13 +42,12 @@ pub fn run(args: Run) -> ExitCode {
         Ok(signals) => signals,
         Err(error) => return fail(&format!("cannot listen for signals: {error}")),
     };
-    let grace = config.server.grace;
     let system = match System::start(config, args.config) {
         Ok(system) => system,
         Err(error) => return fail(&error.to_string()),
     };
     runtime.block_on(signals.obey(&system));
-    leave(&runtime, signals, system, grace)
+    leave(&runtime, signals, system)
 }
 
 impl Run {
@@ -69,12 +67,8 @@ impl Run {
 }
 
 /// Waits for what is in flight. A second signal ends it at once.
-fn leave(
-    runtime: &tokio::runtime::Runtime,
-    mut signals: Signals,
-    system: System,
-    grace: Duration,
-) -> ExitCode {
+fn leave(runtime: &tokio::runtime::Runtime, mut signals: Signals, system: System) -> ExitCode {
+    let grace = system.snapshot().config.server.grace;
     tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing what is in flight");
     let (done_sender, done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {

@@ -34,7 +34,7 @@ pub struct Record<'a> {
     pub backend: Option<&'a str>,
     /// How many servers were tried.
     pub tries: u32,
-    /// From the request's first byte to the response's last.
+    /// From the last byte of the request's head to the response's last.
     pub total: Duration,
     /// How long the connection to the server took; `None` when an open one was used.
     pub connect: Option<Duration>,
@@ -112,7 +112,5 @@ label! {
         Refused = "refused",
         /// The connection became a tunnel, which has ended.
         Tunnel = "tunnel",
-        /// The process left before the response was complete.
-        Shutdown = "shutdown",
     }
 }

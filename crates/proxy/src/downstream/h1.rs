@@ -148,7 +148,7 @@ impl Connection {
         let head = match self.read_head(view, fields).await {
             Ok(Some(head)) => head,
             Ok(None) => return Next::Close,
-            Err(refusal) => return self.refuse(view, &refusal).await,
+            Err(refusal) => return self.refuse(view, &refusal, None).await,
         };
         let Some(position) = self.position(view) else { return Next::Close };
         let listener = view.listener(position);
@@ -163,7 +163,7 @@ impl Connection {
         };
         let (request, framing) = match admit(&self.input, &head, fields, origin) {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.refuse(view, &refusal).await,
+            Err(refusal) => return self.refuse(view, &refusal, Some((&head, fields))).await,
         };
         let limits = BodyLimits {
             stall: listener.timeout.body,
@@ -250,7 +250,7 @@ impl Connection {
     }
 
     /// Answers what never became a request, and ends the connection.
-    async fn refuse(&mut self, view: &View, refusal: &Refusal) -> Next {
+    async fn refuse(&self, view: &View, refusal: &Refusal, head: Option<(&RequestHead, &[Field])>) -> Next {
         let worker = Rc::clone(&self.worker);
         let Some(position) = self.position(view) else { return Next::Close };
         let listener = view.listener(position);
@@ -258,8 +258,13 @@ impl Connection {
             worker.metrics.request_refused(kind);
         }
         let mut id = [0; 32];
-        let request =
-            Request::unreadable(worker.request_id(&mut id), self.peer, &self.peer_text, worker.clock.now());
+        let fresh_id = worker.request_id(&mut id);
+        let mut request = Request::unreadable(fresh_id, self.peer, &self.peer_text, worker.clock.now());
+        let mut target: &[u8] = b"";
+        if let Some((head, fields)) = head {
+            target = head.target.of_bytes(&self.input);
+            request.read_what_can_be(&self.input[..head.len], head, fields);
+        }
         let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, Version::Http11);
         let sent = answer::refuse(&mut reply, refusal, &request.id).await;
         let ended = match (sent, refusal.status) {
@@ -272,7 +277,7 @@ impl Connection {
         let finished = Finished {
             listener: self.listener.as_str(),
             peer: self.peer,
-            target: b"",
+            target,
             request: &request,
             reply: &reply,
             bytes_in: 0,

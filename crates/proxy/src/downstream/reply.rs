@@ -1,6 +1,6 @@
 //! The way back to a client over HTTP/1: head, body and trailers, in as few writes as can be.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::time::Duration;
 
 use evenkeel_net::Io;
@@ -9,17 +9,8 @@ use crate::buffer::MEDIUM;
 use crate::h1::framing::Framing;
 use crate::h1::head::Version;
 use crate::h1::write;
-use crate::timer::Timer;
+use crate::timer::{Timer, WriteError};
 use crate::worker::Worker;
-
-/// The client takes no more: it left, or reads nothing for too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientGone {
-    /// The connection failed.
-    Failed,
-    /// It read nothing for the write timeout.
-    Stalled,
-}
 
 /// The response on its way out.
 #[derive(Debug)]
@@ -164,7 +155,7 @@ impl<'a> Reply<'a> {
         &mut self,
         status: u16,
         fields: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), ClientGone> {
+    ) -> Result<(), WriteError> {
         if self.version == Version::Http10 {
             return Ok(());
         }
@@ -183,7 +174,7 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     /// The client is gone.
-    pub async fn data(&mut self, piece: &[u8]) -> Result<(), ClientGone> {
+    pub async fn data(&mut self, piece: &[u8]) -> Result<(), WriteError> {
         if self.to_head || piece.is_empty() {
             return Ok(());
         }
@@ -200,17 +191,17 @@ impl<'a> Reply<'a> {
         self.on_the_wire = true;
         let out = std::mem::take(&mut self.out);
         let mut slices = [IoSlice::new(&out), IoSlice::new(before), IoSlice::new(piece), IoSlice::new(after)];
-        let sent = self.timer.within(self.stall.into(), self.io.write_all(&mut slices)).await;
+        let sent = self.timer.write_all(self.stall.into(), self.io, &mut slices).await;
         self.out = out;
         self.out.clear();
-        settle(sent)
+        sent
     }
 
     /// Sends bytes that are no part of a message: what a tunnel begins with.
     ///
     /// # Errors
     /// The client is gone.
-    pub async fn raw(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
+    pub async fn raw(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.out.extend_from_slice(bytes);
         self.flush().await
     }
@@ -228,29 +219,21 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     /// The client is gone.
-    pub async fn flush(&mut self) -> Result<(), ClientGone> {
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
         if self.out.is_empty() {
             return Ok(());
         }
         self.on_the_wire = true;
         let mut slices = [IoSlice::new(&self.out)];
-        let sent = self.timer.within(self.stall.into(), self.io.write_all(&mut slices)).await;
+        let sent = self.timer.write_all(self.stall.into(), self.io, &mut slices).await;
         self.out.clear();
-        settle(sent)
+        sent
     }
 }
 
 impl Drop for Reply<'_> {
     fn drop(&mut self) {
         self.worker.buffers.give(std::mem::take(&mut self.out));
-    }
-}
-
-fn settle(sent: Result<io::Result<()>, crate::timer::Elapsed>) -> Result<(), ClientGone> {
-    match sent {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(ClientGone::Failed),
-        Err(_) => Err(ClientGone::Stalled),
     }
 }
 

@@ -3,9 +3,10 @@
 use evenkeel_config::{HeaderEdits, Respond};
 
 use super::admit::Refusal;
-use crate::downstream::reply::{ClientGone, Reply, reason};
+use crate::downstream::reply::{Reply, reason};
 use crate::h1::framing::Framing;
 use crate::h1::write;
+use crate::timer::WriteError;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -13,7 +14,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 ///
 /// # Errors
 /// The client is gone.
-pub async fn refuse(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Result<(), ClientGone> {
+pub async fn refuse(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Result<(), WriteError> {
     let Refusal { status, why, .. } = refusal;
     let body = format!("{status} {}: {why}\nrequest id: {id}\n", reason(*status));
     send(reply, *status, TEXT, &[], &body, id, &HeaderEdits::default()).await
@@ -28,7 +29,7 @@ pub async fn respond(
     respond: &Respond,
     id: &str,
     edits: &HeaderEdits,
-) -> Result<(), ClientGone> {
+) -> Result<(), WriteError> {
     send(reply, respond.status, &respond.content_type, &[], &respond.body, id, edits).await
 }
 
@@ -42,7 +43,7 @@ pub async fn redirect(
     location: &str,
     id: &str,
     edits: &HeaderEdits,
-) -> Result<(), ClientGone> {
+) -> Result<(), WriteError> {
     let body = format!("{status} {}: {location}\n", reason(status));
     send(reply, status, TEXT, &[("location", location)], &body, id, edits).await
 }
@@ -55,7 +56,7 @@ async fn send(
     body: &str,
     id: &str,
     edits: &HeaderEdits,
-) -> Result<(), ClientGone> {
+) -> Result<(), WriteError> {
     let out = reply.head(status, reason(status).as_bytes());
     let has_body = !matches!(status, 204 | 205 | 304);
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());

@@ -1,7 +1,7 @@
 //! Forwarding: pick a server, connect, send, wait for its answer; another server when nothing is lost by it.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -10,11 +10,12 @@ use evenkeel_core::choose::{Chosen, choose};
 use evenkeel_core::route::rewrite;
 use evenkeel_net::Io;
 use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_types::Time;
 
 use super::admit::Refusal;
 use super::record::Trail;
 use super::relay::{self, Answer};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Request};
 use crate::h1::body::Malformed;
 use crate::h1::framing::Framing;
 use crate::h1::{trailers, write};
@@ -63,6 +64,11 @@ impl<'v> Destination<'v> {
         self.view.pool(self.pool)
     }
 
+    /// When the response must be complete, if the route says so.
+    pub fn deadline(&self, request: &Request<'_>) -> Option<Time> {
+        self.route.1.timeout.request.map(|limit| request.started + limit)
+    }
+
     fn upstream(&self, server: usize) -> &'v Upstream {
         &self.view.pools[self.pool].upstreams[server]
     }
@@ -95,7 +101,7 @@ pub async fn forward(
     let mut timeouts = 0;
     let mut count = 0;
     let mut last: Option<AnswerError> = None;
-    exchange.body.end_by(to.route.1.timeout.request.map(|limit| exchange.request.started + limit));
+    exchange.body.end_by(to.deadline(&exchange.request));
     while count < TRIES_MAX && timeouts < CONNECT_TIMEOUTS_MAX {
         let now = if count == 0 { exchange.request.started } else { worker.clock.now() };
         let pool = &to.view.snapshot.pools[to.pool];
@@ -141,12 +147,7 @@ fn give_up(
         let why = format!("no healthy server in pool {}", to.pool().name);
         return Ending::Refused(Refusal::new(503, RequestRefusal::NoBackend, why), Ended::Refused);
     };
-    let late = to
-        .route
-        .1
-        .timeout
-        .request
-        .is_some_and(|limit| worker.clock.now() >= exchange.request.started + limit);
+    let late = to.deadline(&exchange.request).is_some_and(|deadline| worker.clock.now() >= deadline);
     let ended = match (late, error.status()) {
         (true, _) => Ended::RequestTimeout,
         (false, 504) => Ended::BackendTimeout,
@@ -165,14 +166,15 @@ async fn attempt(
     trail: &mut Trail,
 ) -> Result<Ending, Failed> {
     let upstream = to.upstream(chosen.server);
+    let at_most = to.deadline(&exchange.request);
     let idle = upstream.take_idle(exchange.request.started);
     let connection = match idle {
         Some(connection) => connection,
-        None => connect(worker, to, upstream, exchange.timer, trail).await?,
+        None => connect(worker, to, upstream, exchange.timer, at_most, trail).await?,
     };
     match converse(worker, to, chosen, connection, exchange, trail).await {
         Err(Failed { again: Again::Fresh, .. }) => {
-            let connection = connect(worker, to, upstream, exchange.timer, trail).await?;
+            let connection = connect(worker, to, upstream, exchange.timer, at_most, trail).await?;
             converse(worker, to, chosen, connection, exchange, trail).await
         }
         other => other,
@@ -184,10 +186,11 @@ async fn connect(
     to: &Destination<'_>,
     upstream: &Upstream,
     timer: &mut Timer,
+    at_most: Option<Time>,
     trail: &mut Trail,
 ) -> Result<Connection, Failed> {
     let before = worker.clock.now();
-    let limit = Limit { since: Some(before), ..to.pool().timeout.connect.into() };
+    let limit = Limit { since: Some(before), after: to.pool().timeout.connect, at_most };
     let connected = timer.within(limit, upstream.connect()).await;
     trail.connect = Some(trail.connect.unwrap_or_default() + (worker.clock.now() - before));
     let error = match connected {
@@ -238,8 +241,7 @@ async fn converse(
         }
         (Ok(None), uploaded) => {
             if reusable && matches!(uploaded, Some(Ok(()))) {
-                let since = trail.answered().unwrap_or(request.started);
-                to.upstream(chosen.server).keep(connection, since);
+                to.upstream(chosen.server).keep(connection, worker.clock.now());
             }
             Ok(Ending::Answered)
         }
@@ -286,12 +288,12 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
     upload: &mut Upload<'_, W>,
     timer: &mut Timer,
     answer: &mut Answer<'_>,
-    request: &crate::exchange::Request<'_>,
+    request: &Request<'_>,
     reply: &mut crate::downstream::reply::Reply<'_>,
     trail: &mut Trail,
 ) -> Result<Option<Ending>, AnswerError> {
     let (worker, to) = (answer.worker, answer.to);
-    let at_most = to.route.1.timeout.request.map(|limit| request.started + limit);
+    let at_most = to.deadline(request);
     // A request without a body is on its way as soon as it is written.
     let mut since = upload.is_short.then_some(trail.sent).flatten();
     for _ in 0..=INTERIM_MAX {
@@ -311,7 +313,7 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
         if head.status == 101 || head.status >= 200 {
             let now = worker.clock.now();
             trail.answer_came(now);
-            let relaying = relay::relay(worker, answer, head, request, reply, at_most);
+            let relaying = relay::relay(worker, answer, head, request, reply, trail.first_byte());
             return upload.until(pin!(relaying)).await;
         }
         if relay::interim(answer, &head, reply).await.is_err() {
@@ -421,9 +423,5 @@ async fn send(
     io: &Io,
     slices: &mut [IoSlice<'_>],
 ) -> Result<(), UploadError> {
-    let sent: Result<io::Result<()>, _> = timer.within(stall, io.write_all(slices)).await;
-    match sent {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(UploadError::Server),
-    }
+    timer.write_all(stall, io, slices).await.map_err(|_| UploadError::Server)
 }

@@ -41,11 +41,6 @@ impl Trail {
         self.answered = Some(now);
     }
 
-    /// When the head of the final response was there.
-    pub fn answered(&self) -> Option<Time> {
-        self.answered
-    }
-
     /// A tunnel has ended, in which so many bytes went up and down.
     pub fn tunnelled(&mut self, up: u64, down: u64) {
         self.tunnel = Some((up, down));

@@ -2,16 +2,16 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::time::Duration;
 
-use evenkeel_config::Sticky;
+use evenkeel_config::{Algorithm, Sticky};
 use evenkeel_core::choose::{Chosen, learn};
 use evenkeel_core::sticky;
 use evenkeel_net::Io;
 use evenkeel_observe::Ended;
-use evenkeel_types::Time;
 
 use super::forward::{Destination, Ending};
-use crate::downstream::reply::{ClientGone, Reply};
+use crate::downstream::reply::Reply;
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
@@ -19,6 +19,7 @@ use crate::h1::head::{HeadLimits, ResponseHead, Version};
 use crate::h1::trailers;
 use crate::h1::write::{self, Nominated};
 use crate::message::{Advance, Body, BodyLimits};
+use crate::timer::WriteError;
 use crate::upstream::answer::AnswerError;
 use crate::upstream::h1;
 use crate::worker::Worker;
@@ -96,7 +97,7 @@ pub async fn interim(
     answer: &mut Answer<'_>,
     head: &ResponseHead,
     reply: &mut Reply<'_>,
-) -> Result<(), ClientGone> {
+) -> Result<(), WriteError> {
     let Answer { buf, fields, .. } = &*answer;
     let nominated = Nominated::of(buf, fields);
     let passed = reply.interim(head.status, |out| {
@@ -120,7 +121,7 @@ pub async fn relay(
     head: ResponseHead,
     request: &Request<'_>,
     reply: &mut Reply<'_>,
-    at_most: Option<Time>,
+    first_byte: Option<Duration>,
 ) -> Result<Option<Ending>, AnswerError> {
     let Answer { buf, fields, to, chosen, .. } = answer;
     let ambiguous = |e: framing::Ambiguous| AnswerError::Malformed(e.0);
@@ -131,12 +132,15 @@ pub async fn relay(
     }
     if matches!(head.status, 502..=504) {
         worker.report_status(to, chosen.server, head.status);
+    } else if let (Algorithm::LeastResponseTime, Some(took)) = (&to.pool().algorithm, first_byte) {
+        // Good answers only: a server that fails fast is not a quick one.
+        to.view.pools[to.pool].upstreams[chosen.server].load.observe_latency(took, request.started + took);
     }
     reply.answers_head(request.is_head());
     write_head(answer, &head, request, reply, framing);
     let limits = BodyLimits {
         stall: to.pool().timeout.response,
-        at_most,
+        at_most: to.deadline(request),
         rate_min: 0,
         bytes_max: None,
         trailers_max: to.view.heads.bytes,
@@ -161,7 +165,7 @@ pub async fn relay(
 
 /// By whose doing a response broke off.
 enum Broken {
-    Client(ClientGone),
+    Client(WriteError),
     Server(AnswerError),
 }
 
@@ -185,10 +189,10 @@ async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, limits: HeadLimi
     reply.flush().await.map_err(Broken::Client)
 }
 
-fn client_gone(gone: &ClientGone) -> Ending {
+fn client_gone(gone: &WriteError) -> Ending {
     Ending::ClientGone(match gone {
-        ClientGone::Failed => Ended::ClientAborted,
-        ClientGone::Stalled => Ended::ClientTimeout,
+        WriteError::Failed => Ended::ClientAborted,
+        WriteError::Stalled => Ended::ClientTimeout,
     })
 }
 
