@@ -42,9 +42,14 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let programs = build(&fuzz)?;
     let mut broken = Vec::new();
     for target in targets {
-        println!("fuzzing {target} for {} s", options.seconds);
-        if !run_one(&fuzz, &programs, &target, options.seconds)? {
-            broken.push(target);
+        match run_one(&fuzz, &programs, &target, options.seconds)? {
+            Outcome::Held { inputs } => {
+                println!("ok      {target} ({inputs} inputs in {} s)", options.seconds)
+            }
+            Outcome::Broken { messages } => {
+                println!("BROKEN  {target}\n{messages}");
+                broken.push(target);
+            }
         }
     }
     ensure!(broken.is_empty(), "broken: {}; the inputs are in fuzz/artifacts", broken.join(", "));
@@ -87,8 +92,15 @@ fn host() -> anyhow::Result<String> {
     host.map(str::to_owned).context("rustc does not say what it runs on")
 }
 
-/// Runs one target; false if an input broke it.
-fn run_one(fuzz: &Path, programs: &Path, target: &str, seconds: u32) -> anyhow::Result<bool> {
+/// What came of a run.
+enum Outcome {
+    /// Nothing was found.
+    Held { inputs: String },
+    /// An input broke the target, which says how.
+    Broken { messages: String },
+}
+
+fn run_one(fuzz: &Path, programs: &Path, target: &str, seconds: u32) -> anyhow::Result<Outcome> {
     let found = programs.join("corpus").join(target);
     let artifacts = fuzz.join("artifacts").join(target);
     fs::create_dir_all(&found)?;
@@ -97,8 +109,14 @@ fn run_one(fuzz: &Path, programs: &Path, target: &str, seconds: u32) -> anyhow::
     command
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args(["-timeout=5", "-rss_limit_mb=2048", "-max_len=8192", "-verbosity=0", "-print_final_stats=1"])
+        .args(["-timeout=5", "-rss_limit_mb=2048", "-max_len=8192", "-print_final_stats=1"])
         // New inputs go to the first corpus; the seeds in the second are only read.
         .args([&found, &fuzz.join("corpus").join(target)]);
-    Ok(command.status().with_context(|| format!("cannot start {target}"))?.success())
+    let output = command.output().with_context(|| format!("cannot start {target}"))?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Ok(Outcome::Broken { messages: messages.into_owned() });
+    }
+    let inputs = messages.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    Ok(Outcome::Held { inputs: inputs.unwrap_or_default().trim().to_owned() })
 }
