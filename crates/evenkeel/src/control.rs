@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
-use evenkeel_config::Config;
+use evenkeel_config::{Backend, Config, Health};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::snapshot::{Command, CommandError};
 use evenkeel_net::Socket;
@@ -59,7 +59,20 @@ struct Probed {
 }
 
 /// The probes under way or planned, one a server.
-type Probes = HashMap<(PoolName, BackendId), AbortHandle>;
+type Probes = HashMap<(PoolName, BackendId), Planned>;
+
+/// A probe under way or planned, and what it was planned with. Ends when it is dropped.
+struct Planned {
+    backend: Backend,
+    settings: Health,
+    task: AbortHandle,
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
 
 impl Control {
     /// Runs until `stop`.
@@ -103,7 +116,6 @@ impl Control {
                 }
             }
         }
-        probes.into_values().for_each(|task| task.abort());
     }
 
     fn now(&self) -> Time {
@@ -198,24 +210,18 @@ impl Control {
 
     /// Plans probes of servers that have none yet, and ends those of servers that are gone.
     fn plan_probes(&self, probes: &mut Probes, probed: &mpsc::Sender<Probed>, rng: &mut fastrand::Rng) {
-        let config = self.fleet.config();
-        let wanted = |pool: &PoolName, id: &BackendId| {
-            config
-                .pools
-                .iter()
-                .any(|p| p.name == *pool && p.health.is_some() && p.backends.iter().any(|b| b.id == *id))
-        };
-        probes.retain(|(pool, id), task| {
-            let keep = wanted(pool, id);
-            if !keep {
-                task.abort();
-            }
-            keep
-        });
+        let config = Arc::clone(self.fleet.config());
+        let mut before = std::mem::take(probes);
         for pool in &config.pools {
             for backend in &pool.backends {
-                if !probes.contains_key(&(pool.name.clone(), backend.id.clone())) {
-                    self.plan_probe(probes, probed, rng, &pool.name, &backend.id);
+                let planned = before.remove(&(pool.name.clone(), backend.id.clone()));
+                match planned {
+                    Some(same)
+                        if same.backend == *backend && Some(&same.settings) == pool.health.as_ref() =>
+                    {
+                        probes.insert((pool.name.clone(), backend.id.clone()), same);
+                    }
+                    _ => self.plan_probe(probes, probed, rng, &pool.name, &backend.id),
                 }
             }
         }
@@ -241,13 +247,14 @@ impl Control {
         let at = tokio::time::Instant::from_std(self.shared.clock.instant(at));
         let key = (pool.clone(), id.clone());
         let (pool, id, probed) = (pool.clone(), id.clone(), probed.clone());
+        let planned = (backend.clone(), settings.clone());
         let task = tokio::task::spawn_local(async move {
             tokio::time::sleep_until(at).await;
             let result = probe(&backend.address, &settings.probe, settings.timeout).await;
             // Nobody listens any more when the process leaves.
             let _ = probed.send(Probed { pool, id, result }).await;
         });
-        probes.insert(key, task.abort_handle());
+        probes.insert(key, Planned { backend: planned.0, settings: planned.1, task: task.abort_handle() });
     }
 
     fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<(), ProbeFailure>) {

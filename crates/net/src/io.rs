@@ -83,6 +83,30 @@ impl Io {
         poll_fn(|cx| self.poll_read(cx, buf)).await
     }
 
+    /// [`poll_read`](Self::poll_read) into a buffer that `take` gives when there seems to be something to read, and
+    /// that goes back to `give` when there was not. So whoever waits holds no buffer, unless there is something in it.
+    pub fn poll_read_lazily(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+        take: impl Fn() -> Vec<u8>,
+        give: impl Fn(Vec<u8>),
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            // Only a hint, which a read that finds nothing takes back.
+            ready!(self.poll_readable(cx))?;
+            if buf.capacity() == 0 {
+                *buf = take();
+            }
+            if let Poll::Ready(read) = self.poll_read(cx, buf) {
+                return Poll::Ready(read);
+            }
+            if buf.is_empty() {
+                give(std::mem::take(buf));
+            }
+        }
+    }
+
     /// Ready when there is something to read (or the end, or an error), as far as the last poll of the kernel
     /// told; makes no system call and needs no buffer.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,6 +119,10 @@ impl Io {
     /// True when nothing has come since the last read: neither bytes nor the end.
     /// What an idle connection must be to carry another request.
     pub fn is_quiet(&self) -> bool {
+        if !tokio::task::coop::has_budget_remaining() {
+            // Every poll is now pending, which tells nothing.
+            return false;
+        }
         let mut cx = Context::from_waker(std::task::Waker::noop());
         if self.poll_readable(&mut cx).is_pending() {
             return true;

@@ -119,8 +119,9 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
     if path.metadata().is_ok_and(|m| m.file_type().is_socket()) {
-        // Left over from a process that died, unless somebody answers.
-        if socket.connect(&address).is_ok() {
+        // Left over from a process that died only if nobody is there at all: one who is busy does not refuse.
+        let refused = socket.connect(&address).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        if !refused {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;

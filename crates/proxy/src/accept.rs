@@ -1,9 +1,8 @@
 //! Accepting connections and spreading them: evenly over the workers, even when there are few and they live long.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
@@ -12,11 +11,11 @@ use std::time::Duration;
 use evenkeel_net::{Accepted, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
-use tokio::sync::Notify;
+use tokio::task::coop::has_budget_remaining;
 
 use crate::serve::serve;
 use crate::shared::Order;
-use crate::worker::Worker;
+use crate::worker::{AcceptingGuard, Closing, Worker};
 
 /// How long accepting pauses when the process is out of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -31,14 +30,15 @@ pub async fn accept(
     worker: Rc<Worker>,
     listener: Rc<RefCell<ListenerName>>,
     listening: Listening,
-    closing: Rc<Notify>,
+    closing: Rc<Closing>,
+    _accepting: AcceptingGuard,
 ) {
-    let mut close = pin!(closing.notified());
-    let _accepting = worker.accepting_began();
     loop {
         let accepted = poll_fn(|cx| match listening.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-            Poll::Pending => close.as_mut().poll(cx).map(|()| None),
+            // Without budget it is pending whoever waits; the task will be polled again at once.
+            Poll::Pending if !has_budget_remaining() => Poll::Pending,
+            Poll::Pending => closing.poll(cx).map(|()| None),
         });
         match accepted.await {
             None => return,
@@ -72,17 +72,23 @@ fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: 
     let lightest = (0..open.len()).min_by_key(|i| (open[*i].load(Relaxed), *i != here)).unwrap_or(here);
     // Exactly even while there are few; with many, an even share is not worth a hand-over each.
     let slack = mine / 16;
-    let target = if open[lightest].load(Relaxed) + slack < mine { lightest } else { here };
+    let too_many = open[lightest].load(Relaxed) + slack < mine;
+    let target = if too_many && !worker.shared.is_leaving() { lightest } else { here };
     open[target].fetch_add(1, Relaxed);
     if target == here {
         tokio::task::spawn_local(serve(Rc::clone(worker), listener.clone(), accepted.into_io(), peer));
         return;
     }
-    let handed_over = accepted.detach().ok().is_some_and(|connection| {
-        worker.shared.order(target, Order::Serve { listener: listener.clone(), connection, peer })
-    });
-    if !handed_over {
+    let Ok(connection) = accepted.detach() else {
         open[target].fetch_sub(1, Relaxed);
-        worker.metrics.connection_refused(ConnectionRefusal::Shutdown);
+        worker.metrics.connection_refused(ConnectionRefusal::Accept);
+        return;
+    };
+    let order = Order::Serve { listener: listener.clone(), connection, peer };
+    if let Some(Order::Serve { listener, connection, peer }) = worker.shared.order(target, order) {
+        // That worker has left in the meantime.
+        open[target].fetch_sub(1, Relaxed);
+        open[here].fetch_add(1, Relaxed);
+        worker.take_over(listener, connection, peer);
     }
 }

@@ -1,6 +1,10 @@
 //! Buffers that pass from connection to connection of one worker, so that an idle connection holds none.
 
 use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll};
+
+use evenkeel_net::Io;
 
 use crate::h1::field::Field;
 
@@ -37,6 +41,21 @@ impl Buffers {
     /// An empty buffer for a body.
     pub fn large(&self) -> Vec<u8> {
         self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
+    }
+
+    /// Reads from `io`, into a small buffer that is taken only when there is something to read.
+    pub fn poll_small(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.small(), |buf| self.give(buf))
+    }
+
+    /// The same with a medium one.
+    pub fn poll_medium(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.medium(), |buf| self.give(buf))
+    }
+
+    /// The same with a large one.
+    pub fn poll_large(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))
     }
 
     /// An empty list of fields.

@@ -2,7 +2,9 @@
 //!
 //! Nobody reads ahead of what was handed on. That is the back-pressure, and the bound on memory.
 
+use std::cell::Cell;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -44,6 +46,8 @@ pub enum BodyError {
     Io(io::Error),
     /// Nothing came for too long, or too little.
     Timeout,
+    /// The time for the whole exchange was up.
+    Deadline,
     /// It has more bytes than allowed.
     TooLarge,
 }
@@ -55,6 +59,7 @@ impl fmt::Display for BodyError {
             Self::Cut => f.write_str("connection closed within the body"),
             Self::Io(e) => write!(f, "connection failed within the body: {e}"),
             Self::Timeout => f.write_str("body too slow"),
+            Self::Deadline => f.write_str("request timeout"),
             Self::TooLarge => f.write_str("body too large"),
         }
     }
@@ -76,6 +81,10 @@ pub struct Body<'a> {
     own: Vec<u8>,
     own_used: usize,
     piece: Piece,
+    /// Cleared at the first piece: whoever waits for it to be asked for waits no more.
+    pub awaited: Option<&'a Cell<bool>>,
+    /// True once anything was read that did not come with the head.
+    has_read: bool,
     timer: Timer,
     since: Option<Time>,
     bytes: u64,
@@ -120,6 +129,8 @@ impl<'a> Body<'a> {
             own: Vec::new(),
             own_used: 0,
             piece: Piece::Early(0..0),
+            awaited: None,
+            has_read: false,
             timer: Timer::new(clock),
             since: None,
             bytes: 0,
@@ -163,7 +174,7 @@ impl<'a> Body<'a> {
 
     /// Goes back to the start, which is possible as long as nothing was read but what came with the head.
     pub fn rewind(&mut self) -> bool {
-        if self.own.capacity() > 0 {
+        if self.has_read {
             return false;
         }
         self.decoder = Decoder::new(self.framing, self.limits.trailers_max);
@@ -191,6 +202,9 @@ impl<'a> Body<'a> {
                 return Err(BodyError::TooLarge);
             }
             self.piece = piece;
+            if let Some(awaited) = self.awaited {
+                awaited.set(false);
+            }
             return Ok(Advance::Piece);
         }
         Ok(if self.is_done() { Advance::End } else { Advance::MustRead })
@@ -234,23 +248,31 @@ impl<'a> Body<'a> {
     /// # Errors
     /// There will be no more, or not in time.
     pub async fn read(&mut self) -> Result<(), BodyError> {
-        if self.own.capacity() == 0 {
-            self.own = self.buffers.large();
-        }
-        self.own.clear();
+        self.buffers.give(std::mem::take(&mut self.own));
         self.own_used = 0;
         self.check_rate()?;
+        let Self { io, buffers, own, .. } = self;
         let stall = Limit { at_most: self.limits.at_most, ..self.limits.stall.into() };
-        match self.timer.within(stall, self.io.read(&mut self.own)).await {
+        match self.timer.within(stall, poll_fn(|cx| buffers.poll_large(io, cx, own))).await {
+            Err(_) if self.limits.at_most.is_some_and(|at_most| self.clock.now() >= at_most) => {
+                Err(BodyError::Deadline)
+            }
             Err(_) => Err(BodyError::Timeout),
             Ok(Err(error)) => Err(BodyError::Io(error)),
             Ok(Ok(0)) => self.decoder.finish().map_err(|_| BodyError::Cut),
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => {
+                self.has_read = true;
+                Ok(())
+            }
         }
     }
 
     fn check_rate(&mut self) -> Result<(), BodyError> {
         if self.limits.rate_min == 0 {
+            return Ok(());
+        }
+        if self.bytes == 0 {
+            // A client that waits for a 100 is not slow.
             return Ok(());
         }
         let now = self.clock.now();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +41,9 @@ pub struct Shared {
     pub clock: Clock,
     /// Client connections of each worker.
     pub(crate) open: Box<[CachePadded<AtomicUsize>]>,
+    /// Tasks that accept, of all workers: as long as there is one, connections may be handed over.
+    pub(crate) accepting: CachePadded<AtomicUsize>,
+    leaving: AtomicBool,
     events: mpsc::Sender<Event>,
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
@@ -83,6 +86,8 @@ impl Shared {
             registry,
             clock,
             open: (0..workers).map(|_| CachePadded::default()).collect(),
+            accepting: CachePadded::default(),
+            leaving: AtomicBool::new(false),
             events,
             orders: senders.into(),
         };
@@ -135,6 +140,7 @@ impl Shared {
 
     /// Has the workers accept no more at all, close what is idle, and end within `grace`.
     pub fn leave(&self, grace: Duration) {
+        self.leaving.store(true, Release);
         for worker in 0..self.orders.len() {
             self.order(worker, Order::Leave { grace });
         }
@@ -150,8 +156,13 @@ impl Shared {
         let _ = self.events.try_send(event);
     }
 
-    /// False when that worker has left.
-    pub(crate) fn order(&self, worker: usize, order: Order) -> bool {
-        self.orders[worker].send(order).is_ok()
+    /// True once the workers were told to leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Acquire)
+    }
+
+    /// Gives an order to a worker; one that has left gives it back.
+    pub(crate) fn order(&self, worker: usize, order: Order) -> Option<Order> {
+        self.orders[worker].send(order).err().map(|refused| refused.0)
     }
 }

@@ -62,19 +62,15 @@ async fn copy(
     bytes.set(early.iter().map(|part| part.len() as u64).sum());
     loop {
         // Without a buffer as long as there is nothing to read: most tunnels are silent most of the time.
-        poll_fn(|cx| from.poll_readable(cx)).await?;
-        let mut buf = worker.buffers.small();
-        let moving = async {
-            let read = from.read(&mut buf).await?;
-            to.write_all(&mut [IoSlice::new(&buf)]).await?;
-            Ok::<_, io::Error>(read)
-        };
-        let read = moving.await;
-        worker.buffers.give(buf);
-        let read = read?;
+        let mut buf = Vec::new();
+        let read = poll_fn(|cx| worker.buffers.poll_medium(from, cx, &mut buf)).await?;
         if read == 0 {
+            worker.buffers.give(buf);
             return to.shutdown().await;
         }
+        let written = to.write_all(&mut [IoSlice::new(&buf)]).await;
+        worker.buffers.give(buf);
+        written?;
         moved.set(worker.clock.now());
         bytes.set(bytes.get() + read as u64);
     }

@@ -1,7 +1,7 @@
 //! One worker's view of a snapshot: the shared, immutable part, beside what belongs to this worker alone.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -38,59 +38,69 @@ pub struct PoolView {
     pub picker: Rc<RefCell<Picker>>,
     /// The servers, in the order of the configuration.
     pub upstreams: Vec<Rc<Upstream>>,
+    /// Where requests to each of them are counted.
+    series: Vec<Rc<SeriesByRoute>>,
 }
+
+/// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
+/// its own count of references is shared by all workers.
+type SeriesByRoute = RefCell<Vec<Option<Arc<Series>>>>;
 
 impl View {
     /// Looks at `snapshot`, taking over from `old` whatever still has a place in it.
     pub fn new(snapshot: Arc<Snapshot>, old: Option<&View>, worker: usize, registry: &Arc<Registry>) -> Self {
         let config = &snapshot.config;
         let inherited = old.map(View::by_name).unwrap_or_default();
-        let pools = config.pools.iter().enumerate().map(|(i, pool)| {
-            let members = &snapshot.pools[i].members;
-            let upstream = |(j, backend): (usize, &config::Backend)| {
-                let load = &members.server(j).load;
-                match inherited.upstreams.get(&(&pool.name, &backend.id)) {
-                    Some(upstream) if upstream.serves(backend, pool, load) => Rc::clone(upstream),
-                    _ => Rc::new(Upstream::new(backend, pool, load, worker, registry)),
+        // Series are kept by the route's position, which means something only while the routes stay the same.
+        let same_routes = old.is_some_and(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
+        let pool_view = |(i, pool): (usize, &config::Pool)| {
+            let server = |(j, backend): (usize, &config::Backend)| {
+                let load = &snapshot.pools[i].members.server(j).load;
+                match inherited.servers.get(&(&pool.name, &backend.id)) {
+                    Some((upstream, series)) if upstream.serves(backend, pool, load) => {
+                        (Rc::clone(upstream), if same_routes { Rc::clone(series) } else { Rc::default() })
+                    }
+                    _ => (Rc::new(Upstream::new(backend, pool, load, worker, registry)), Rc::default()),
                 }
             };
+            let (upstreams, series) = pool.backends.iter().enumerate().map(server).unzip();
             let picker = inherited.pickers.get(&pool.name).map(|picker| Rc::clone(picker));
-            PoolView {
-                picker: picker.unwrap_or_else(|| Rc::new(RefCell::new(Picker::new(worker as u64)))),
-                upstreams: pool.backends.iter().enumerate().map(upstream).collect(),
-            }
-        });
-        let pools = pools.collect();
-        // A route that keeps its place keeps its series; otherwise they are found again by name.
-        let same_routes = old.is_some_and(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
-        let mut view = Self {
-            pools,
+            let new_picker = || Rc::new(RefCell::new(Picker::new(worker as u64)));
+            PoolView { picker: picker.unwrap_or_else(new_picker), upstreams, series }
+        };
+        Self {
+            pools: config.pools.iter().enumerate().map(pool_view).collect(),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
             heads: HeadLimits::from(&config.limits),
-            snapshot,
             registry: Arc::clone(registry),
             worker,
-        };
-        if !same_routes {
-            view.forget_series();
+            snapshot: Arc::clone(&snapshot),
         }
-        view
-    }
-
-    fn forget_series(&mut self) {
-        self.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.forget_series());
     }
 
     fn by_name(&self) -> Inherited<'_> {
         let mut inherited = Inherited::default();
         for (config, view) in self.snapshot.config.pools.iter().zip(&self.pools) {
             inherited.pickers.insert(&config.name, &view.picker);
-            for upstream in &view.upstreams {
-                inherited.upstreams.insert((&config.name, &upstream.id), upstream);
+            for (upstream, series) in view.upstreams.iter().zip(&view.series) {
+                inherited.servers.insert((&config.name, &upstream.id), (upstream, series));
             }
         }
         inherited
+    }
+
+    /// Lets go of the servers that `next` has no more.
+    pub fn retire_all_but(&self, next: &View) {
+        let kept: HashSet<*const Upstream> = next.upstreams().map(Rc::as_ptr).collect();
+        self.upstreams()
+            .filter(|upstream| !kept.contains(&Rc::as_ptr(upstream)))
+            .for_each(|upstream| upstream.retire());
+    }
+
+    /// All servers of all pools.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Rc<Upstream>> {
+        self.pools.iter().flat_map(|pool| &pool.upstreams)
     }
 
     /// The configuration of a pool.
@@ -129,7 +139,11 @@ impl View {
         match (route, pool, server) {
             (Some(route), Some(pool), Some(server)) => {
                 let upstream = &self.pools[pool].upstreams[server];
-                upstream.count(route, figures, || make(Some(upstream)));
+                let mut series = self.pools[pool].series[server].borrow_mut();
+                if series.len() <= route {
+                    series.resize(route + 1, None);
+                }
+                series[route].get_or_insert_with(|| make(Some(upstream))).shard(self.worker).record(figures);
             }
             // Rare enough to be looked up by name each time.
             (Some(_), Some(_), None) => make(None).shard(self.worker).record(figures),
@@ -142,8 +156,11 @@ impl View {
     }
 }
 
+/// A server, and where its requests are counted.
+type Server<'v> = (&'v Rc<Upstream>, &'v Rc<SeriesByRoute>);
+
 #[derive(Default)]
 struct Inherited<'v> {
     pickers: HashMap<&'v PoolName, &'v Rc<RefCell<Picker>>>,
-    upstreams: HashMap<(&'v PoolName, &'v BackendId), &'v Rc<Upstream>>,
+    servers: HashMap<(&'v PoolName, &'v BackendId), Server<'v>>,
 }

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use evenkeel_core::health::Failure;
+use evenkeel_net::{Detached, Peer};
 use evenkeel_observe::{BackendFailure, Record, WorkerLog, WorkerMetrics};
 use evenkeel_types::{Address, Clock, ListenerName, Time};
 use slab::Slab;
@@ -27,6 +28,10 @@ use crate::view::View;
 
 /// How often idle connections are looked through and the wall clock is read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often a worker that leaves looks whether it may.
+const LEAVING_TICK: Duration = Duration::from_millis(5);
+/// How long a view is kept for the last requests to listeners that only it has.
+const RETIRED_FOR: Duration = Duration::from_secs(3);
 /// How long a line of the access log may wait for others to be written with.
 const LOG_DELAY: Duration = Duration::from_millis(100);
 
@@ -75,15 +80,12 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
         worker.leaving.set(true);
         worker.wake_all();
         // Other workers may still hand over what they accept last. Whoever is not done in time is cut off.
-        let late = async {
-            while let Some(order) = orders.recv().await {
-                worker.obey(order, &mut HashMap::new());
+        let end = tokio::time::Instant::now() + grace;
+        while !worker.is_empty() && tokio::time::Instant::now() < end {
+            tokio::select! {
+                Some(order) = orders.recv() => worker.obey(order, &mut HashMap::new()),
+                () = tokio::time::sleep(LEAVING_TICK) => {}
             }
-        };
-        tokio::select! {
-            () = worker.all_closed() => {}
-            () = late => {}
-            () = tokio::time::sleep(grace) => {}
         }
         break;
     }
@@ -97,7 +99,7 @@ type AcceptingOn = HashMap<Address, Accepting>;
 #[derive(Debug)]
 struct Accepting {
     listener: Rc<RefCell<ListenerName>>,
-    closing: Rc<Notify>,
+    closing: Rc<Closing>,
 }
 
 impl Accepting {
@@ -108,7 +110,33 @@ impl Accepting {
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        self.closing.notify_waiters();
+        self.closing.close();
+    }
+}
+
+/// Tells the tasks of one address that they are to end.
+#[derive(Debug, Default)]
+pub struct Closing {
+    closed: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Closing {
+    fn close(&self) {
+        self.closed.set(true);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready once it is closed.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.closed.get() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
@@ -133,9 +161,8 @@ pub struct Worker {
     unix_base_ns: Cell<u64>,
     leaving: Cell<bool>,
     connections: RefCell<Slab<Waker>>,
-    accepting: Cell<usize>,
-    /// A connection or an accepting task has ended.
-    closed: Notify,
+    /// What was in force before, for a while.
+    retired: RefCell<Option<(Time, Rc<View>)>>,
 }
 
 impl Worker {
@@ -155,24 +182,29 @@ impl Worker {
             unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
             leaving: Cell::new(false),
             connections: RefCell::default(),
-            accepting: Cell::new(0),
-            closed: Notify::new(),
+            retired: RefCell::default(),
             shared,
+        }
+    }
+
+    /// Serves a connection that another worker accepted, and has counted for this one.
+    pub fn take_over(self: &Rc<Self>, listener: ListenerName, connection: Detached, peer: Peer) {
+        match connection.attach() {
+            Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(self), listener, io, peer))),
+            Err(_) => drop(self.shared.open[self.index].fetch_sub(1, Relaxed)),
         }
     }
 
     /// Carries out an order other than to leave.
     fn obey(self: &Rc<Self>, order: Order, accepting: &mut AcceptingOn) {
         match order {
-            Order::Serve { listener, connection, peer } => match connection.attach() {
-                Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(self), listener, io, peer))),
-                Err(_) => drop(self.shared.open[self.index].fetch_sub(1, Relaxed)),
-            },
+            Order::Serve { listener, connection, peer } => self.take_over(listener, connection, peer),
             Order::Listen { listener, address, socket } => match socket.register() {
                 Ok(listening) => {
                     let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
                     let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
-                    tokio::task::spawn_local(accept(Rc::clone(self), listener, listening, closing));
+                    let guard = self.accepting_began();
+                    tokio::task::spawn_local(accept(Rc::clone(self), listener, listening, closing, guard));
                 }
                 Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
             },
@@ -194,15 +226,24 @@ impl Worker {
     pub fn view(&self) -> Rc<View> {
         let current = self.shared.generation();
         let view = Rc::clone(&self.view.borrow());
-        if view.snapshot.generation == current { view } else { self.renew(&view) }
+        if view.snapshot.generation == current { view } else { self.renew(view) }
     }
 
     #[cold]
-    fn renew(&self, old: &View) -> Rc<View> {
+    fn renew(&self, old: Rc<View>) -> Rc<View> {
         let snapshot = self.shared.snapshot();
-        let view = Rc::new(View::new(snapshot, Some(old), self.index, &self.shared.registry));
+        let view = Rc::new(View::new(snapshot, Some(&old), self.index, &self.shared.registry));
         *self.view.borrow_mut() = Rc::clone(&view);
+        old.retire_all_but(&view);
+        if !Arc::ptr_eq(&old.snapshot.config, &view.snapshot.config) {
+            *self.retired.borrow_mut() = Some((self.clock.now(), old));
+        }
         view
+    }
+
+    /// What was in force before the last change of the configuration, if that was just now.
+    pub fn retired_view(&self) -> Option<Rc<View>> {
+        self.retired.borrow().as_ref().map(|(_, view)| Rc::clone(view))
     }
 
     /// True once the process is leaving.
@@ -215,10 +256,9 @@ impl Worker {
         self.connections.borrow().iter().for_each(|(_, waker)| waker.wake_by_ref());
     }
 
-    async fn all_closed(&self) {
-        while self.accepting.get() > 0 || !self.connections.borrow().is_empty() {
-            self.closed.notified().await;
-        }
+    /// True when no connection is left, and none can come: each is counted before it is handed over.
+    fn is_empty(&self) -> bool {
+        self.shared.accepting.load(Acquire) == 0 && self.shared.open[self.index].load(Acquire) == 0
     }
 
     /// Notes a connection, which the task behind `waker` serves, for as long as the guard lives.
@@ -230,7 +270,7 @@ impl Worker {
 
     /// Notes a task that accepts, for as long as the guard lives.
     pub fn accepting_began(self: &Rc<Self>) -> AcceptingGuard {
-        self.accepting.set(self.accepting.get() + 1);
+        self.shared.accepting.fetch_add(1, AcqRel);
         AcceptingGuard(Rc::clone(self))
     }
 
@@ -273,8 +313,12 @@ impl Worker {
 
     /// Counts a failed try, and tells passive checks if the pool has any.
     pub fn report(&self, to: &Destination<'_>, server: usize, error: &AnswerError) {
-        to.view.pools[to.pool].upstreams[server].figures().failed(error.kind());
-        self.tell(to, server, error.failure());
+        if let Some(kind) = error.kind() {
+            to.view.pools[to.pool].upstreams[server].figures().failed(kind);
+        }
+        if let Some(failure) = error.failure() {
+            self.tell(to, server, failure);
+        }
     }
 
     /// Counts an answer whose status speaks of a failure, and tells passive checks if the pool has any.
@@ -298,8 +342,7 @@ pub struct AcceptingGuard(Rc<Worker>);
 
 impl Drop for AcceptingGuard {
     fn drop(&mut self) {
-        self.0.accepting.set(self.0.accepting.get() - 1);
-        self.0.closed.notify_one();
+        self.0.shared.accepting.fetch_sub(1, AcqRel);
     }
 }
 
@@ -316,9 +359,6 @@ impl Drop for Open {
         worker.metrics.connections.decrement();
         worker.shared.open[worker.index].fetch_sub(1, Relaxed);
         worker.connections.borrow_mut().remove(self.key);
-        if worker.is_leaving() {
-            worker.closed.notify_one();
-        }
     }
 }
 
@@ -328,6 +368,7 @@ async fn housekeeping(worker: Rc<Worker>) {
         ticks.tick().await;
         worker.unix_base_ns.set(unix_base_ns(worker.clock));
         let (now, view) = (worker.clock.now(), worker.view());
+        worker.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
         view.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.sweep(now));
     }
 }

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use evenkeel_config::Listener;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::{ListenerName, Time};
@@ -13,6 +14,7 @@ use evenkeel_types::{ListenerName, Time};
 use crate::downstream::reply::Reply;
 use crate::exchange::{Exchange, Request};
 use crate::h1::field::{Field, Known, has_token};
+use crate::h1::framing::Framing;
 use crate::h1::head::{HeadLimits, RequestHead, Version, parse_request};
 use crate::handle::handle;
 use crate::message::{Advance, Body, BodyLimits};
@@ -73,9 +75,7 @@ impl Connection {
 
     /// Serves it until it closes.
     pub async fn serve(mut self) {
-        let mut fresh = true;
-        while self.wait_for_request(fresh).await {
-            fresh = false;
+        while self.wait_for_request().await {
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
@@ -83,6 +83,18 @@ impl Connection {
                 Next::Linger => return self.linger().await,
             }
         }
+    }
+
+    /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
+    /// away is found where it stood, so that the last requests to it are answered.
+    fn view(&self) -> Option<(Rc<View>, usize)> {
+        let view = self.worker.view();
+        if let Some(position) = self.position(&view) {
+            return Some((view, position));
+        }
+        let retired = self.worker.retired_view()?;
+        let position = retired.listener_position(&self.listener)?;
+        Some((retired, position))
     }
 
     /// Where the listener stands; `None` if it is gone.
@@ -96,31 +108,45 @@ impl Connection {
         position
     }
 
-    /// Waits without a buffer; false when the connection has had its time, or is to go.
-    async fn wait_for_request(&mut self, fresh: bool) -> bool {
-        let view = self.worker.view();
-        let Some(position) = self.position(&view) else { return false };
+    /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
+    /// go, or was closed.
+    async fn wait_for_request(&mut self) -> bool {
+        let Some((view, position)) = self.view() else { return false };
         let timeout = &view.listener(position).timeout;
-        let wait = if fresh { timeout.head } else { timeout.idle };
+        let wait = if self.rested.is_some() { timeout.idle } else { timeout.head };
         drop(view);
+        let mut input = std::mem::take(&mut self.input);
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.worker.clock));
-        let readable = poll_fn(|cx| match self.io.poll_readable(cx) {
-            Poll::Ready(ready) => Poll::Ready(Some(ready.is_ok())),
-            Poll::Pending if self.is_to_go() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
         let limit = Limit { since: self.rested, ..wait.into() };
-        let ready = match timer.within(limit, readable).await {
-            Ok(Some(ready)) => ready,
-            // Whoever has just connected is likely to have a request on its way.
-            Ok(None) if fresh => {
-                let readable = poll_fn(|cx| self.io.poll_readable(cx));
-                matches!(timer.within(LAST_REQUEST.into(), readable).await, Ok(Ok(())))
-            }
-            Ok(None) | Err(_) => false,
-        };
+        let waiting = poll_fn(|cx| match self.poll_request(cx, &mut input) {
+            Poll::Pending if self.is_to_go() => Poll::Ready(None),
+            read => read.map(Some),
+        });
+        let mut come = timer.within(limit, waiting).await.ok();
+        if come == Some(None) {
+            // To go, but there may be a request on its way already.
+            let waiting = poll_fn(|cx| self.poll_request(cx, &mut input).map(Some));
+            come = timer.within(LAST_REQUEST.into(), waiting).await.ok();
+        }
         self.timer = timer;
-        ready
+        self.input = input;
+        come == Some(Some(true))
+    }
+
+    /// Ready when there is input other than empty lines, of which a client may send some before its request
+    /// (RFC 9112, 2.2), or when there will be none.
+    fn poll_request(&self, cx: &mut Context<'_>, input: &mut Vec<u8>) -> Poll<bool> {
+        loop {
+            match ready!(self.worker.buffers.poll_small(&self.io, cx, input)) {
+                Ok(0) | Err(_) => return Poll::Ready(false),
+                Ok(_) => {}
+            }
+            skip_empty_lines(input);
+            if !input.is_empty() {
+                return Poll::Ready(true);
+            }
+            self.worker.buffers.give(std::mem::take(input));
+        }
     }
 
     /// True when a connection that waits for a request is to close.
@@ -130,11 +156,11 @@ impl Connection {
 
     /// Serves requests for as long as there is input.
     async fn serve_requests(&mut self) -> Next {
-        self.input = self.worker.buffers.small();
         let mut fields = self.worker.buffers.fields();
         let next = loop {
-            let view = self.worker.view();
-            let next = self.serve_one(&view, &mut fields).await;
+            let Some((view, position)) = self.view() else { break Next::Close };
+            let next = self.serve_one(&view, position, &mut fields).await;
+            skip_empty_lines(&mut self.input);
             if next != Next::Idle || self.input.is_empty() {
                 break next;
             }
@@ -144,14 +170,13 @@ impl Connection {
         next
     }
 
-    async fn serve_one(&mut self, view: &View, fields: &mut Vec<Field>) -> Next {
-        let head = match self.read_head(view, fields).await {
+    async fn serve_one(&mut self, view: &View, position: usize, fields: &mut Vec<Field>) -> Next {
+        let listener = view.listener(position);
+        let head = match self.read_head(view, listener, fields).await {
             Ok(Some(head)) => head,
             Ok(None) => return Next::Close,
-            Err(refusal) => return self.refuse(view, &refusal, None).await,
+            Err(refusal) => return self.refuse(view, listener, &refusal, None).await,
         };
-        let Some(position) = self.position(view) else { return Next::Close };
-        let listener = view.listener(position);
         let worker = Rc::clone(&self.worker);
         let mut id = [0; 32];
         let origin = admit::Origin {
@@ -163,7 +188,7 @@ impl Connection {
         };
         let (request, framing) = match admit(&self.input, &head, fields, origin) {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.refuse(view, &refusal, Some((&head, fields))).await,
+            Err(refusal) => return self.refuse(view, listener, &refusal, Some((&head, fields))).await,
         };
         let limits = BodyLimits {
             stall: listener.timeout.body,
@@ -172,10 +197,15 @@ impl Connection {
             bytes_max: view.snapshot.config.limits.request_body,
             trailers_max: view.heads.bytes,
         };
-        let body =
+        let owes_continue = Cell::new(request.expects_continue && framing != Framing::Empty);
+        let mut body =
             Body::new(&self.io, &worker.buffers, worker.clock, framing, &self.input[head.len..], limits);
         let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, head.version);
         reply.keep_alive = self.may_stay(&request);
+        if owes_continue.get() {
+            reply.owes_continue = Some(&owes_continue);
+            body.awaited = Some(&owes_continue);
+        }
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
         let mut exchange = Exchange { request, body, reply, timer: &mut timer };
         let mut trail = Trail::default();
@@ -208,17 +238,16 @@ impl Connection {
             Version::Http11 => !has("close"),
             Version::Http10 => has("keep-alive") && !has("close"),
         };
-        asked && !self.worker.is_leaving()
+        asked && !self.is_to_go()
     }
 
     /// Reads until there is a whole head; `None` when the client closed instead.
     async fn read_head(
         &mut self,
         view: &View,
+        listener: &Listener,
         fields: &mut Vec<Field>,
     ) -> Result<Option<RequestHead>, Refusal> {
-        let Some(position) = self.position(view) else { return Ok(None) };
-        let listener = view.listener(position);
         let limits = view.heads;
         let mut deadline: Option<Time> = None;
         let mut looked = 0;
@@ -250,10 +279,14 @@ impl Connection {
     }
 
     /// Answers what never became a request, and ends the connection.
-    async fn refuse(&self, view: &View, refusal: &Refusal, head: Option<(&RequestHead, &[Field])>) -> Next {
+    async fn refuse(
+        &self,
+        view: &View,
+        listener: &Listener,
+        refusal: &Refusal,
+        head: Option<(&RequestHead, &[Field])>,
+    ) -> Next {
         let worker = Rc::clone(&self.worker);
-        let Some(position) = self.position(view) else { return Next::Close };
-        let listener = view.listener(position);
         if let Some(kind) = refusal.kind {
             worker.metrics.request_refused(kind);
         }
@@ -350,7 +383,7 @@ async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
         Ended::ClientTimeout if reply.status() == 408 => Next::Linger,
         _ if !answered || !reply.is_whole() => Next::Close,
         _ if reply.keep_alive && drain(body, request).await => Next::Idle,
-        _ if body.is_done() => Next::Close,
+        // A close at once would reset the connection if anything more came, and take the end of the answer along.
         _ => Next::Linger,
     };
     let [early, own] = body.surplus();
@@ -377,6 +410,13 @@ async fn drain(body: &mut Body<'_>, request: &Request<'_>) -> bool {
         }
     }
     false
+}
+
+fn skip_empty_lines(input: &mut Vec<u8>) {
+    let lines = input.chunks_exact(2).take_while(|line| line == b"\r\n").count();
+    if lines > 0 {
+        input.drain(..2 * lines);
+    }
 }
 
 /// A head is parsed when its end may have come, not at each byte: that would make a slow head a costly one.

@@ -1,5 +1,6 @@
 //! The way back to a client over HTTP/1: head, body and trailers, in as few writes as can be.
 
+use std::cell::Cell;
 use std::io::IoSlice;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub struct Reply<'a> {
     version: Version,
     to_head: bool,
     chunked: bool,
+    /// Whether the client waits for a 100 before it sends its body. Without one it may send the body all the same or
+    /// go on to its next request, and nobody can tell which.
+    pub owes_continue: Option<&'a Cell<bool>>,
     /// Whether the connection may carry another request.
     pub keep_alive: bool,
     status: u16,
@@ -44,6 +48,7 @@ impl<'a> Reply<'a> {
             version,
             to_head: false,
             chunked: false,
+            owes_continue: None,
             keep_alive: false,
             status: 0,
             bytes: 0,
@@ -100,15 +105,19 @@ impl<'a> Reply<'a> {
     /// Begins a head. Its fields go to the buffer that is returned; [`Self::head_done`] must follow.
     pub fn head(&mut self, status: u16, reason: &[u8]) -> &mut Vec<u8> {
         self.status = status;
-        if self.out.capacity() == 0 {
-            self.out = self.worker.buffers.medium();
-        }
+        self.need_buffer();
         self.out.extend_from_slice(b"HTTP/1.1 ");
         write::number(&mut self.out, u64::from(status));
         self.out.push(b' ');
         self.out.extend_from_slice(reason);
         self.out.extend_from_slice(b"\r\n");
         &mut self.out
+    }
+
+    fn need_buffer(&mut self) {
+        if self.out.capacity() == 0 {
+            self.out = self.worker.buffers.medium();
+        }
     }
 
     /// Ends the head with what says how long the body is, and whether the connection stays.
@@ -130,7 +139,7 @@ impl<'a> Reply<'a> {
             }
         }
         // Known only now: the process may have begun to leave while the server was at work.
-        self.keep_alive &= !self.worker.is_leaving();
+        self.keep_alive &= !self.worker.is_leaving() && !self.owes_continue.is_some_and(Cell::get);
         if !self.keep_alive {
             self.out.extend_from_slice(b"connection: close\r\n");
         } else if self.version == Version::Http10 {
@@ -161,6 +170,9 @@ impl<'a> Reply<'a> {
         }
         self.head(status, reason(status).as_bytes());
         self.status = 0;
+        if let Some(owes) = self.owes_continue.filter(|_| status == 100) {
+            owes.set(false);
+        }
         fields(&mut self.out);
         self.out.extend_from_slice(b"\r\n");
         let unsent = self.is_unsent();
@@ -183,6 +195,7 @@ impl<'a> Reply<'a> {
         let (before, after): (&[u8], &[u8]) =
             if self.chunked { (write::chunk_size(piece.len(), &mut line), b"\r\n") } else { (b"", b"") };
         if self.out.len() + piece.len() + 20 <= MEDIUM {
+            self.need_buffer();
             for part in [before, piece, after] {
                 self.out.extend_from_slice(part);
             }
@@ -209,6 +222,7 @@ impl<'a> Reply<'a> {
     /// Ends the body; `trailers` is a section with its empty line, or nothing. [`Self::flush`] must follow.
     pub fn end(&mut self, trailers: &[u8]) {
         self.whole = true;
+        self.need_buffer();
         if self.chunked && !self.to_head {
             self.out.extend_from_slice(b"0\r\n");
             self.out.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { trailers });
@@ -224,9 +238,11 @@ impl<'a> Reply<'a> {
             return Ok(());
         }
         self.on_the_wire = true;
-        let mut slices = [IoSlice::new(&self.out)];
+        let out = std::mem::take(&mut self.out);
+        let mut slices = [IoSlice::new(&out)];
         let sent = self.timer.write_all(self.stall.into(), self.io, &mut slices).await;
-        self.out.clear();
+        // Whoever waits now, for a server that takes its time, holds no buffer.
+        self.worker.buffers.give(out);
         sent
     }
 }

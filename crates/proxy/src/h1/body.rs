@@ -33,6 +33,8 @@ enum At {
     Trailers { line: usize },
     /// All has been read.
     End,
+    /// What came made no sense, and nothing that follows does.
+    Broken,
 }
 
 /// A body on its way through.
@@ -137,8 +139,11 @@ impl Decoder {
                     self.at = if left == 0 { At::DataCr } else { At::Data { left } };
                     return Ok(Step::Data { start: used, end });
                 }
+                At::Broken => return Err(Malformed("malformed before")),
                 _ => {
-                    self.at = self.framing_byte(rest[0])?;
+                    let next = self.framing_byte(rest[0]);
+                    self.at = *next.as_ref().unwrap_or(&At::Broken);
+                    next?;
                     used += 1;
                 }
             }
@@ -174,7 +179,7 @@ impl Decoder {
             (At::DataLf, b'\n') => Ok(At::Size { digits: 0, size: 0 }),
             (At::DataCr | At::DataLf, _) => Err(Malformed("chunk data longer than its size")),
             (At::Trailers { line }, byte) => self.trailer_byte(line, byte),
-            (At::Length { .. } | At::UntilClose | At::Data { .. } | At::End, _) => Ok(self.at),
+            (At::Length { .. } | At::UntilClose | At::Data { .. } | At::End | At::Broken, _) => Ok(self.at),
         }
     }
 

@@ -107,7 +107,14 @@ impl Known {
             17 => (Self::XForwardedProto, b"x-forwarded-proto"),
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(text) { known } else { Self::Other }
+        let same =
+            if known.is_forwarding() { same_variable(name, text) } else { name.eq_ignore_ascii_case(text) };
+        if same { known } else { Self::Other }
+    }
+
+    /// Says where a request came from, which only those who are trusted may say.
+    fn is_forwarding(self) -> bool {
+        matches!(self, Self::XForwardedFor | Self::XForwardedHost | Self::XForwardedProto | Self::XRequestId)
     }
 
     /// Belongs to one connection and is never passed on as it came (RFC 9110, 7.6.1). `Content-Length` counts
@@ -125,6 +132,13 @@ impl Known {
                 | Self::Upgrade
         )
     }
+}
+
+/// Equal in any case, and with `_` for `-`: CGI, WSGI and PHP give both names to one variable, so that who may not
+/// send `X-Forwarded-For` would send `X_Forwarded_For`.
+fn same_variable(name: &[u8], text: &[u8]) -> bool {
+    let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
+    name.len() == text.len() && name.iter().map(fold).eq(text.iter().copied())
 }
 
 /// One field line.
@@ -174,6 +188,9 @@ mod tests {
             ("X-Forwarded-Host", Known::XForwardedHost),
             ("Transfer-Encoding", Known::TransferEncoding),
             ("X-Forwarded-Proto", Known::XForwardedProto),
+            ("X_Forwarded_For", Known::XForwardedFor),
+            ("x_request-ID", Known::XRequestId),
+            ("Content_Length", Known::Other),
             ("Accept", Known::Other),
             ("Hosts", Known::Other),
             ("Nost", Known::Other),

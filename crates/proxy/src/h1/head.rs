@@ -124,7 +124,15 @@ fn request_into<'b>(
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return partial(bytes, limits, true).map(|()| None),
         // The parser stops at its first surprise; a target beyond the limit says more than what follows it.
-        Err(error) => return Err(partial(bytes, limits, true).err().unwrap_or(from_httparse(error))),
+        Err(error) => {
+            let surprise = match error {
+                httparse::Error::Version if !names_a_version(bytes) => {
+                    HeadError::Malformed("invalid request line")
+                }
+                error => from_httparse(error),
+            };
+            return Err(partial(bytes, limits, true).err().unwrap_or(surprise));
+        }
     };
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Err(HeadError::Malformed("incomplete request line"));
@@ -251,6 +259,13 @@ fn partial(bytes: &[u8], limits: HeadLimits, request: bool) -> Result<(), HeadEr
         }
     }
     if bytes.len() >= limits.bytes { Err(HeadError::TooLarge) } else { refuse_bare_newlines(bytes) }
+}
+
+/// Whether the request line has its three parts, of which the last is a version of HTTP, whichever.
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+    let version = line.splitn(3, |b| *b == b' ').nth(2);
+    matches!(version, Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']))
 }
 
 fn from_httparse(error: httparse::Error) -> HeadError {

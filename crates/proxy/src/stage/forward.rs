@@ -104,6 +104,10 @@ pub async fn forward(
     exchange.body.end_by(to.deadline(&exchange.request));
     while count < TRIES_MAX && timeouts < CONNECT_TIMEOUTS_MAX {
         let now = if count == 0 { exchange.request.started } else { worker.clock.now() };
+        if to.deadline(&exchange.request).is_some_and(|deadline| now >= deadline) {
+            last = Some(AnswerError::Deadline);
+            break;
+        }
         let pool = &to.view.snapshot.pools[to.pool];
         let chosen = choose(
             pool,
@@ -134,26 +138,20 @@ pub async fn forward(
         count += 1;
         last = Some(error);
     }
-    give_up(worker, to, last, exchange)
+    give_up(to, last)
 }
 
-fn give_up(
-    worker: &Worker,
-    to: &Destination<'_>,
-    last: Option<AnswerError>,
-    exchange: &Exchange<'_>,
-) -> Ending {
+fn give_up(to: &Destination<'_>, last: Option<AnswerError>) -> Ending {
     let Some(error) = last else {
         let why = format!("no healthy server in pool {}", to.pool().name);
         return Ending::Refused(Refusal::new(503, RequestRefusal::NoBackend, why), Ended::Refused);
     };
-    let late = to.deadline(&exchange.request).is_some_and(|deadline| worker.clock.now() >= deadline);
-    let ended = match (late, error.status()) {
-        (true, _) => Ended::RequestTimeout,
-        (false, 504) => Ended::BackendTimeout,
+    let ended = match (&error, error.status()) {
+        (AnswerError::Deadline, _) => Ended::RequestTimeout,
+        (_, 504) => Ended::BackendTimeout,
         _ => Ended::BackendAborted,
     };
-    let status = if late { 504 } else { error.status() };
+    let status = error.status();
     Ending::Refused(Refusal { status, kind: None, why: error.to_string().into() }, ended)
 }
 
@@ -196,6 +194,9 @@ async fn connect(
     let error = match connected {
         Ok(Ok(io)) => return Ok(Connection { io, reused: false }),
         Ok(Err(error)) => AnswerError::Connect(error),
+        Err(_) if at_most.is_some_and(|at_most| worker.clock.now() >= at_most) => {
+            return Err(Failed { error: AnswerError::Deadline, again: Again::No });
+        }
         Err(_) => AnswerError::ConnectTimeout,
     };
     upstream.figures().connect_failures.increment();
@@ -215,14 +216,15 @@ async fn converse(
     let mut head = worker.buffers.medium();
     let path = rewrite(to.route.1, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
-    h1::write_request(&mut head, request, &[&path, mark, query], &to.route.1.request_headers, body.framing());
+    let (target, edits) = ([&*path, mark, query], &to.route.1.request_headers);
+    h1::write_request(&mut head, request, &to.upstream(chosen.server).host, &target, edits, body.framing());
     let sent = worker.clock.now();
     trail.sent = Some(sent);
 
     let Conversation { outcome, uploaded, started, reusable, switched } = {
         let mut answer = Answer::new(worker, to, &connection.io, chosen);
         let is_short = body.is_done();
-        let work = pin!(upload(worker, to, &connection.io, head, body));
+        let work = pin!(upload(worker, to, &connection.io, to.deadline(request), head, body));
         let mut upload = Upload { work, result: None, is_short };
         let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
@@ -275,6 +277,10 @@ struct Conversation {
 fn blame_client(error: &BodyError) -> Ending {
     let (status, kind) = match error {
         BodyError::Cut | BodyError::Io(_) => return Ending::ClientGone(Ended::ClientAborted),
+        BodyError::Deadline => {
+            let refusal = Refusal { status: 504, kind: None, why: error.to_string().into() };
+            return Ending::Refused(refusal, Ended::RequestTimeout);
+        }
         BodyError::Timeout => (408, RequestRefusal::BodyTimeout),
         BodyError::TooLarge => (413, RequestRefusal::BodyTooLarge),
         BodyError::Malformed(_) => (400, RequestRefusal::Malformed),
@@ -306,7 +312,7 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
                         return Err(AnswerError::Closed);
                     }
                     let limit = Limit { since: since.take(), after: to.pool().timeout.response, at_most };
-                    timer.within(limit, reading).await.map_err(|_| AnswerError::Timeout)??
+                    timer.within(limit, reading).await.map_err(|_| too_late(worker, at_most))??
                 }
             }
         };
@@ -321,6 +327,14 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
         }
     }
     Err(AnswerError::Malformed("too many interim responses"))
+}
+
+/// A wait for the server has ended: by the server's own limit, or by that of the whole exchange.
+fn too_late(worker: &Worker, at_most: Option<Time>) -> AnswerError {
+    match at_most {
+        Some(at_most) if worker.clock.now() >= at_most => AnswerError::Deadline,
+        _ => AnswerError::Timeout,
+    }
 }
 
 /// By whose doing a request could not be sent.
@@ -375,11 +389,12 @@ async fn upload(
     worker: &Worker,
     to: &Destination<'_>,
     io: &Io,
+    at_most: Option<Time>,
     head: Vec<u8>,
     body: &mut Body<'_>,
 ) -> Result<(), UploadError> {
     let mut timer = Timer::new(worker.clock);
-    let stall = Limit::from(to.pool().timeout.response);
+    let stall = Limit { at_most, ..to.pool().timeout.response.into() };
     let chunked = body.framing() == Framing::Chunked;
     // What came along with the head goes out along with the head.
     let mut waiting = head;

@@ -84,7 +84,8 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
     let before = trail.sent.map_or(total, |sent| sent - request.started);
     let figures = RequestFigures {
         status: reply.status(),
-        total,
+        // A tunnel's life is no latency: the request that opened it took until its answer.
+        total: trail.tunnel.and(trail.answered).map_or(total, |answered| answered - request.started),
         upstream: first_byte,
         overhead: before.saturating_sub(trail.connect.unwrap_or_default()),
         bytes_in,
@@ -98,7 +99,7 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         worker.metrics.client_aborts.increment();
     }
     if worker.logs() {
-        log(worker, view, finished, &figures);
+        log(worker, view, finished, &RequestFigures { total, ..figures });
     }
     now
 }

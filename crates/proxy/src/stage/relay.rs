@@ -18,7 +18,7 @@ use crate::h1::framing::{self, Framing};
 use crate::h1::head::{HeadLimits, ResponseHead, Version};
 use crate::h1::trailers;
 use crate::h1::write::{self, Nominated};
-use crate::message::{Advance, Body, BodyLimits};
+use crate::message::{Advance, Body, BodyError, BodyLimits};
 use crate::timer::WriteError;
 use crate::upstream::answer::AnswerError;
 use crate::upstream::h1;
@@ -57,10 +57,14 @@ impl<'a> Answer<'a> {
 
     /// Reads the next head.
     pub async fn read_head(&mut self) -> Result<ResponseHead, AnswerError> {
-        if self.buf.capacity() == 0 {
-            // Without a buffer as long as there is nothing to read: servers take their time.
-            poll_fn(|cx| self.io.poll_readable(cx)).await.map_err(AnswerError::Reset)?;
-            self.buf = self.worker.buffers.medium();
+        let Self { worker, io, buf, .. } = self;
+        if buf.is_empty() {
+            let read = poll_fn(|cx| worker.buffers.poll_medium(io, cx, buf)).await;
+            if read.map_err(AnswerError::Reset)? == 0 {
+                return Err(AnswerError::Closed);
+            }
+        }
+        if self.fields.capacity() == 0 {
             self.fields = self.worker.buffers.fields();
         }
         h1::read_head(self.io, &mut self.buf, &mut self.fields, self.to.view.heads).await
@@ -157,7 +161,11 @@ pub async fn relay(
         Err(Broken::Server(error)) if reply.is_unsent() => Err(error),
         Err(Broken::Server(error)) => {
             worker.report(to, chosen.server, &error);
-            let ended = if error.status() == 504 { Ended::BackendTimeout } else { Ended::BackendAborted };
+            let ended = match error {
+                AnswerError::Body(BodyError::Deadline) => Ended::RequestTimeout,
+                AnswerError::Body(BodyError::Timeout) => Ended::BackendTimeout,
+                _ => Ended::BackendAborted,
+            };
             Ok(Some(Ending::Cut(ended, error.to_string())))
         }
     }
@@ -212,7 +220,8 @@ fn write_head(
     let edits = &to.route.1.response_headers;
     let nominated = Nominated::of(buf, fields);
     // A length that describes a body which is not sent (RFC 9110, 8.6).
-    let keep_length = framing == Framing::Empty && (request.is_head() || head.status == 304);
+    let keep_length = framing == Framing::Empty
+        && (head.status == 304 || request.is_head() && !matches!(head.status, 100..=199 | 204));
     let out = reply.head(head.status, head.reason.of_bytes(buf));
     write::copy_fields(out, buf, head.len, fields, |field| match field.known {
         Known::ContentLength => keep_length,

@@ -25,20 +25,24 @@ pub enum AnswerError {
     Malformed(&'static str),
     /// The body ended before its end.
     Body(BodyError),
+    /// The route's time for the whole exchange was up, whoever took it.
+    Deadline,
 }
 
 impl AnswerError {
     /// 504 for whoever was too slow, else 502.
     pub fn status(&self) -> u16 {
         match self {
-            Self::ConnectTimeout | Self::Timeout | Self::Body(BodyError::Timeout) => 504,
+            Self::ConnectTimeout | Self::Timeout | Self::Deadline => 504,
+            Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
             _ => 502,
         }
     }
 
-    /// How it is counted.
-    pub fn kind(&self) -> BackendFailure {
-        match self {
+    /// How it is counted; `None` if the server is not to blame.
+    pub fn kind(&self) -> Option<BackendFailure> {
+        Some(match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
             Self::ConnectTimeout => BackendFailure::ConnectTimeout,
@@ -47,17 +51,18 @@ impl AnswerError {
             Self::Timeout | Self::Body(BodyError::Timeout) => BackendFailure::Timeout,
             Self::Malformed(_) | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
             Self::Body(BodyError::Cut | BodyError::TooLarge) => BackendFailure::Truncated,
-        }
+        })
     }
 
-    /// What passive health checks make of it.
-    pub fn failure(&self) -> Failure {
-        match self {
+    /// What passive health checks make of it; `None` if the server is not to blame.
+    pub fn failure(&self) -> Option<Failure> {
+        Some(match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
             Self::Reset(_) | Self::Closed | Self::Body(BodyError::Io(_) | BodyError::Cut) => Failure::Reset,
             Self::Malformed(_) | Self::Body(_) => Failure::BadAnswer,
-        }
+        })
     }
 }
 
@@ -74,6 +79,7 @@ impl fmt::Display for AnswerError {
             Self::Timeout => f.write_str("response timeout"),
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
             Self::Body(e) => write!(f, "response body: {e}"),
+            Self::Deadline => f.write_str("request timeout"),
         }
     }
 }

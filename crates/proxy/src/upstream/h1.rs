@@ -10,10 +10,11 @@ use crate::h1::framing::Framing;
 use crate::h1::head::{HeadError, HeadLimits, ResponseHead, Version, parse_response};
 use crate::h1::write::{self, Nominated};
 
-/// Writes a request's head: path and query as `target` says, hop-by-hop fields left out, ours added, edits applied.
+/// Writes a request's head: path and query as `target` says, `server_host` where the client named no host, hop-by-hop fields left out, ours added, edits applied.
 pub fn write_request(
     out: &mut Vec<u8>,
     request: &Request<'_>,
+    server_host: &str,
     target: &[&str],
     edits: &HeaderEdits,
     body: Framing,
@@ -22,7 +23,7 @@ pub fn write_request(
     out.push(b' ');
     target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_host(out, request, edits);
+    write_host(out, request, server_host, edits);
     write_fields(out, request, edits);
     // Ours come after nominated fields were taken out, so nobody can have them removed.
     write_forwarded(out, request, edits);
@@ -42,10 +43,13 @@ pub fn write_request(
 }
 
 /// First, as RFC 9112 (3.2) wants it, and the one that was matched: the target's authority if it had one.
-fn write_host(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
-    if !write::edited_away(edits, b"host") {
-        write::field(out, "host", request.authority.as_bytes());
+fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits: &HeaderEdits) {
+    if write::edited_away(edits, b"host") {
+        return;
     }
+    // Only an HTTP/1.0 client may have named none, but we must.
+    let host = if request.authority.is_empty() { server_host } else { request.authority };
+    write::field(out, "host", host.as_bytes());
 }
 
 fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
@@ -80,7 +84,10 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits
     };
     write_forwarded_for(request, &mut ours);
     ours("x-forwarded-proto: ", &[said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes())]);
-    ours("x-forwarded-host: ", &[said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes())]);
+    let host = said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes());
+    if !host.is_empty() {
+        ours("x-forwarded-host: ", &[host]);
+    }
     ours("x-request-id: ", &[request.id.as_bytes()]);
     let version: &[u8] = if request.version == Version::Http10 { b"1.0 evenkeel" } else { b"1.1 evenkeel" };
     ours("via: ", &[version]);

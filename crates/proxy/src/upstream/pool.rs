@@ -1,6 +1,6 @@
 //! One server as one worker sees it: its idle connections, its load and its figures.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use evenkeel_config as config;
 use evenkeel_core::balance::Load;
 use evenkeel_net::Io;
-use evenkeel_observe::{BackendMetrics, BackendShard, Registry, RequestFigures, Series};
+use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
 use evenkeel_types::{Address, BackendId, Time};
 
 /// A server of a pool.
@@ -17,6 +17,8 @@ pub struct Upstream {
     /// Its stable id.
     pub id: BackendId,
     address: Address,
+    /// What it is called when the client calls it nothing.
+    pub host: String,
     keepalive: usize,
     idle_max: Duration,
     /// Last in, first out: the busiest connections stay warm and the rest can age.
@@ -25,7 +27,8 @@ pub struct Upstream {
     pub load: Arc<Load>,
     metrics: Arc<BackendMetrics>,
     worker: usize,
-    series: RefCell<Vec<Option<Arc<Series>>>>,
+    /// True once no configuration has it any more: what comes back is closed.
+    retired: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -55,13 +58,14 @@ impl Upstream {
         Self {
             id: backend.id.clone(),
             address: backend.address.clone(),
+            host: backend.address.host(),
             keepalive: pool.keepalive,
             idle_max: pool.timeout.idle,
             idle: RefCell::default(),
             load: Arc::clone(load),
             metrics: registry.backend(&pool.name, &backend.id),
             worker,
-            series: RefCell::default(),
+            retired: Cell::new(false),
         }
     }
 
@@ -76,21 +80,6 @@ impl Upstream {
     /// What this worker counts of it.
     pub fn figures(&self) -> &BackendShard {
         self.metrics.shard(self.worker)
-    }
-
-    /// Counts a request of `route`. The series is looked up once and then kept, for its own count of references
-    /// is shared by all workers.
-    pub fn count(&self, route: usize, figures: &RequestFigures, make: impl FnOnce() -> Arc<Series>) {
-        let mut series = self.series.borrow_mut();
-        if series.len() <= route {
-            series.resize(route + 1, None);
-        }
-        series[route].get_or_insert_with(make).shard(self.worker).record(figures);
-    }
-
-    /// Routes have changed places.
-    pub fn forget_series(&self) {
-        self.series.borrow_mut().clear();
     }
 
     /// An idle connection that can carry a request, as far as anybody can know.
@@ -119,10 +108,17 @@ impl Upstream {
     /// Keeps a connection for the next request.
     pub fn keep(&self, connection: Connection, now: Time) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.keepalive {
+        if idle.len() < self.keepalive && !self.retired.get() {
             self.figures().connections_idle.increment();
             idle.push(Idle { io: connection.io, since: now });
         }
+    }
+
+    /// Closes what is idle, and keeps nothing from now on.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        let closed = self.idle.take().len();
+        (0..closed).for_each(|_| self.figures().connections_idle.decrement());
     }
 
     /// Closes connections that have been idle for too long, or that the server has closed.
