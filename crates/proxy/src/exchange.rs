@@ -10,7 +10,7 @@ use evenkeel_net::Peer;
 use evenkeel_types::Time;
 
 use crate::downstream::reply::Reply;
-use crate::h1::field::{Field, Known, Span};
+use crate::h1::field::{Field, Known, KnownSet, Span};
 use crate::h1::head::{RequestHead, Version};
 use crate::message::Body;
 use crate::timer::Timer;
@@ -22,6 +22,8 @@ pub struct Request<'a> {
     pub bytes: &'a [u8],
     /// Its fields, all of them.
     pub fields: &'a [Field],
+    /// Which known ones are among them.
+    pub known: KnownSet,
     /// The method, as it came.
     pub method: &'a str,
     /// The version that the client speaks.
@@ -58,6 +60,7 @@ impl<'a> Request<'a> {
         Self {
             bytes: b"",
             fields: &[],
+            known: KnownSet::default(),
             method: "",
             version: Version::Http11,
             scheme: "http",
@@ -80,6 +83,7 @@ impl<'a> Request<'a> {
         let text = |span: Span| std::str::from_utf8(span.of_bytes(bytes)).unwrap_or_default();
         self.bytes = bytes;
         self.fields = fields;
+        self.known = head.known;
         self.method = text(head.method);
         self.version = head.version;
         self.authority = fields.iter().find(|f| f.known == Known::Host).map_or("", |f| text(f.value));
@@ -87,7 +91,8 @@ impl<'a> Request<'a> {
 
     /// The values of a known field, line by line.
     pub fn values(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.fields.iter().filter(move |f| f.known == known).map(|f| f.value.of_bytes(self.bytes))
+        let fields = if self.known.holds(known) { self.fields } else { &[] };
+        fields.iter().filter(move |f| f.known == known).map(|f| f.value.of_bytes(self.bytes))
     }
 
     /// Safe to send again when its fate is unknown (RFC 9110, 9.2.2).

@@ -141,6 +141,22 @@ fn same_variable(name: &[u8], text: &[u8]) -> bool {
     name.len() == text.len() && name.iter().map(fold).eq(text.iter().copied())
 }
 
+/// Which known fields a head has, so that nobody looks for those that it has not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KnownSet(u32);
+
+impl KnownSet {
+    /// Adds one.
+    pub fn insert(&mut self, known: Known) {
+        self.0 |= 1 << known as u32;
+    }
+
+    /// True if it is in.
+    pub fn holds(self, known: Known) -> bool {
+        self.0 & 1 << known as u32 != 0
+    }
+}
+
 /// One field line.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {

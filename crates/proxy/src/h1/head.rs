@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use evenkeel_config::Limits;
 
-use super::field::{Field, Known, Span};
+use super::field::{Field, Known, KnownSet, Span};
 
 /// What may stand in a head, from `[limits]`.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,8 @@ pub struct RequestHead {
     pub target: Span,
     /// The version.
     pub version: Version,
+    /// Which known fields it has.
+    pub known: KnownSet,
 }
 
 /// A response's head, as positions in the bytes it was read from.
@@ -144,8 +146,9 @@ fn request_into<'b>(
         return Err(HeadError::TooLarge);
     }
     refuse_bare_newlines(&bytes[..len])?;
-    collect(bytes, request.headers, fields);
+    let known = collect(bytes, request.headers, fields);
     Ok(Some(RequestHead {
+        known,
         len,
         method: Span::of(bytes, method.as_bytes()),
         target: Span::of(bytes, target.as_bytes()),
@@ -229,13 +232,19 @@ pub fn parse_trailers(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>)
     }
 }
 
-fn collect(bytes: &[u8], headers: &[httparse::Header<'_>], fields: &mut Vec<Field>) {
+fn collect(bytes: &[u8], headers: &[httparse::Header<'_>], fields: &mut Vec<Field>) -> KnownSet {
+    let mut set = KnownSet::default();
     fields.clear();
-    fields.extend(headers.iter().map(|h| Field {
-        known: Known::of(h.name.as_bytes()),
-        name: Span::of(bytes, h.name.as_bytes()),
-        value: if h.value.is_empty() { Span::default() } else { Span::of(bytes, h.value) },
+    fields.extend(headers.iter().map(|h| {
+        let known = Known::of(h.name.as_bytes());
+        set.insert(known);
+        Field {
+            known,
+            name: Span::of(bytes, h.name.as_bytes()),
+            value: if h.value.is_empty() { Span::default() } else { Span::of(bytes, h.value) },
+        }
     }));
+    set
 }
 
 /// `httparse` takes a bare LF for a line's end, as RFC 9112 allows and as smugglers like it.

@@ -103,6 +103,7 @@ pub fn admit<'a>(
     let mut request = Request {
         bytes,
         fields,
+        known: head.known,
         method,
         version: head.version,
         scheme: "http",
@@ -197,6 +198,9 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
 /// The protocol to change to, if the request asks for one that may be asked for: not with a body behind which a
 /// second reading could hide, and not h2c, which would open a way around everything here.
 fn upgrade<'a>(request: &Request<'a>, framing: Framing) -> Option<&'a [u8]> {
+    if !request.known.holds(Known::Upgrade) {
+        return None;
+    }
     let (bytes, fields) = (request.bytes, request.fields);
     let mut protocols = fields.iter().filter(|f| f.known == Known::Upgrade);
     let protocol = protocols.next()?.value.of_bytes(bytes);

@@ -54,7 +54,8 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
 
 fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
     let Request { bytes, fields, trusted, .. } = *request;
-    let nominated = Nominated::of(bytes, fields);
+    let has_options = request.known.holds(Known::Connection);
+    let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
     let edited = !edits.is_empty();
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
