@@ -168,8 +168,6 @@ label! {
         Limit = "limit",
         /// The process or the system had no file descriptor left.
         Descriptors = "descriptors",
-        /// The process is leaving.
-        Shutdown = "shutdown",
         /// The kernel's accept failed for any other reason.
         Accept = "accept",
     }

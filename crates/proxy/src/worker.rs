@@ -28,6 +28,17 @@ use crate::view::View;
 
 /// How often idle connections are looked through and the wall clock is read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Each byte as two hexadecimal digits.
+const HEX: [[u8; 2]; 256] = {
+    let digits = *b"0123456789abcdef";
+    let mut hex = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        hex[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    hex
+};
 /// How often a worker that leaves looks whether it may.
 const LEAVING_TICK: Duration = Duration::from_millis(5);
 /// How long a view is kept for the last requests to listeners that only it has.
@@ -282,10 +293,8 @@ impl Worker {
     /// A new request id: 32 hexadecimal digits.
     pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
         for half in text.chunks_exact_mut(16) {
-            let mut bits = self.random();
-            for digit in half {
-                *digit = b"0123456789abcdef"[(bits & 15) as usize];
-                bits >>= 4;
+            for (pair, byte) in half.chunks_exact_mut(2).zip(self.random().to_le_bytes()) {
+                pair.copy_from_slice(&HEX[usize::from(byte)]);
             }
         }
         std::str::from_utf8(text).unwrap_or_default()

@@ -23,7 +23,7 @@ use writer::{Batch, Message, Output, Writer};
 const BATCHES_MAX: usize = 64;
 
 /// Written buffers that wait for their worker to use them again; more, as after a stall, are freed.
-const SPARE_BUFFERS_MAX: usize = 4;
+const SPARE_BUFFERS_MAX: usize = 16;
 
 /// A batch is handed over when it exceeds this many bytes.
 const BATCH_BYTES: usize = 32 << 10;

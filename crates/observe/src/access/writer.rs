@@ -23,6 +23,10 @@ const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
 const WOULD_BLOCK_RETRIES_MAX: u32 = 100;
 const WOULD_BLOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// How long the thread leaves the workers alone after writing; the channel holds what hundreds of megabytes a second
+/// make in this time.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Lines on their way from a worker.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -139,10 +143,13 @@ impl Task {
         // Ends early only when all senders are gone, and then nothing is left to write.
         while let Ok(message) = receiver.recv() {
             self.take(message);
+            receiver.try_iter().for_each(|message| self.take(message));
             if self.orders.finish.load(Ordering::Acquire) {
                 receiver.try_iter().for_each(|message| self.take(message));
                 return;
             }
+            // What comes meanwhile is taken together: the workers need not wake this thread for each batch.
+            thread::sleep(PAUSE);
         }
     }
 
