@@ -62,3 +62,20 @@ fn s15_a_request_id_of_a_trusted_peer_is_kept_only_when_it_is_harmless() {
     let endless = "x".repeat(5_000);
     assert_ne!(ask(&endless), endless);
 }
+
+#[test]
+fn s15_underscores_are_no_way_around() {
+    // CGI, WSGI and PHP give `X_Forwarded_For` and `X-Forwarded-For` to the application as one variable.
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    evenkeel.client().get_with(
+        "/",
+        "X_Forwarded_For: forged\r\nx_forwarded-for: forged\r\nX-Forwarded_Proto: forged\r\n\
+         X_FORWARDED_HOST: forged\r\nX_Request_Id: forged\r\nx_own: kept\r\n",
+    );
+    let request = origin.last();
+    let forged: Vec<_> = request.fields.iter().filter(|(_, value)| value.contains("forged")).collect();
+    assert!(forged.is_empty(), "{forged:?}");
+    assert_eq!(request.header("x_own"), Some("kept"), "other names may have underscores");
+    assert_eq!(request.headers("x-forwarded-for"), ["127.0.0.1"]);
+}

@@ -1,8 +1,11 @@
 //! Servers come and go by reload while traffic flows, and no request is lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rustix::process::Signal;
 
-use crate::support::{Evenkeel, Origin, Traffic, eventually, pool};
+use crate::support::{Evenkeel, Gate, Origin, Traffic, eventually, ok, pool};
 
 #[test]
 fn adding_and_removing_servers_under_traffic_loses_nothing() {
@@ -55,4 +58,39 @@ fn what_was_drained_stays_drained_and_counts_go_on() {
     }
     assert_eq!(count(), 5.0);
     assert_eq!(evenkeel.server("app", "a")["state"], "draining");
+}
+
+#[test]
+fn connections_to_a_removed_server_are_closed_whatever_is_in_flight() {
+    for in_flight in [false, true] {
+        let (gate, closed) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
+        let (theirs, count) = (gate.clone(), closed.clone());
+        let a = Origin::start(move |request, wire| {
+            if request.target() == "/held" {
+                theirs.wait();
+            }
+            wire.send(ok("a"));
+            if wire.hold() {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            wire.close();
+        });
+        let b = Origin::named("b");
+        let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+        let mut held = evenkeel.client();
+        if in_flight {
+            held.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+            eventually("the server is asked", || a.count() == 1);
+        }
+        assert_eq!(evenkeel.get("/").text(), "a");
+        assert_eq!(closed.load(Ordering::SeqCst), 0, "it is kept for the next request");
+        assert_eq!(evenkeel.reload(&pool(&[&b], "")).status / 100, 2);
+        eventually("the idle connection is closed", || closed.load(Ordering::SeqCst) == 1);
+        if in_flight {
+            gate.open();
+            assert_eq!(held.answer("GET").text(), "a");
+            eventually("the busy one is not kept", || closed.load(Ordering::SeqCst) == 2);
+        }
+        assert_eq!(evenkeel.get("/").text(), "b");
+    }
 }

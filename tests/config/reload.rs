@@ -1,6 +1,8 @@
 //! A reload swaps routes and pools whole, keeps connections, and keeps the old configuration when the new is wrong.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::process::Signal;
 
@@ -128,4 +130,38 @@ fn a_request_in_flight_ends_as_it_began_and_checks_of_the_old_server_stop() {
     gate.open();
     assert_eq!(client.answer("GET").text(), "old");
     assert_eq!(client.get("/").text(), "new");
+}
+
+/// Asks over and over on one connection until it is told to leave; every request must be answered.
+fn busy(address: SocketAddr, answered: &AtomicUsize) {
+    let mut client = Client::connect(address);
+    loop {
+        let response = client.get("/");
+        assert_eq!(response.text(), "a");
+        answered.fetch_add(1, Ordering::SeqCst);
+        if response.lists("connection", "close") {
+            client.assert_closed();
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_clients_of_a_removed_listener_are_answered_before_they_have_to_leave() {
+    let a = Origin::named("a");
+    let web = "[listener.web]\nbind = [\"127.0.0.1:0\"]\npool = \"app\"\n";
+    let more = "[listener.more]\nbind = [\"127.0.0.2:0\"]\npool = \"app\"\n";
+    let evenkeel = Evenkeel::start(&format!("{web}{more}{}", pool(&[&a], "")));
+    let (address, answered) = (evenkeel.listener("more"), AtomicUsize::new(0));
+    let mut idle = Client::connect(address);
+    assert_eq!(idle.get("/").text(), "a");
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| busy(address, &answered))).collect();
+        eventually("traffic flows", || answered.load(Ordering::SeqCst) > 100);
+        assert_eq!(evenkeel.reload(&format!("{web}{}", pool(&[&a], ""))).status / 100, 2);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    idle.assert_closed();
+    assert_eq!(a.count(), answered.load(Ordering::SeqCst) + 1);
+    assert_eq!(evenkeel.get("/").text(), "a");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::support::{Evenkeel, Origin, answer, ok, pool};
+use crate::support::{Evenkeel, Origin, answer, eventually, ok, pool};
 
 /// A server whose `/health` answers with a status that the test can change.
 fn patient(name: &str, status: u16) -> (Origin, Arc<AtomicU16>) {
@@ -93,4 +93,21 @@ fn a_server_that_does_not_answer_its_check_is_down() {
     let health = "health = { path = \"/health\", interval = \"100ms\", timeout = \"100ms\", fall = 2 }";
     let evenkeel = Evenkeel::start(&pool(&[&silent], health));
     evenkeel.wait_for_state("silent", "down");
+}
+
+#[test]
+fn a_shorter_interval_takes_effect_at_once() {
+    let (server, status) = patient("server", 200);
+    let every = |interval: &str| {
+        let health = format!(
+            "health = {{ path = \"/health\", interval = \"{interval}\", timeout = \"100ms\", fall = 1 }}"
+        );
+        pool(&[&server], &health)
+    };
+    let evenkeel = Evenkeel::start(&every("60s"));
+    eventually("the first check is through", || server.count() == 1);
+    evenkeel.wait_for_state("server", "up");
+    status.store(500, Ordering::SeqCst);
+    assert_eq!(evenkeel.reload(&every("100ms")).status / 100, 2);
+    evenkeel.wait_for_state("server", "down");
 }

@@ -85,3 +85,62 @@ fn other_expectations_are_refused() {
     assert_eq!(response.status, 417);
     assert_eq!(origin.count(), 0);
 }
+
+#[test]
+fn without_a_100_an_answer_ends_the_connection() {
+    // The client may send the body all the same or go on to its next request, and nobody can tell which.
+    let origin = Origin::on_head(|_, wire| {
+        wire.send(answer(401, "", "no"));
+    });
+    let evenkeel = Evenkeel::start(&format!(
+        "[[route]]\npath = \"/own\"\nrespond = {{ body = \"mine\" }}\n[[route]]\npool = \"app\"\n{}",
+        pool(&[&origin], "")
+    ));
+    for (target, status) in [("/", 401), ("/own", 200)] {
+        let mut client = evenkeel.client();
+        client.send(HEAD.replacen(" / ", &format!(" {target} "), 1));
+        let response = client.answer("POST");
+        assert_eq!((response.status, response.interim.len()), (status, 0));
+        assert!(response.lists("connection", "close"), "{target}: {:?}", response.head);
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn a_body_that_was_asked_for_or_came_unasked_leaves_the_connection_open() {
+    let asking = Origin::on_head(|request, wire| {
+        wire.send("HTTP/1.1 100 Continue\r\n\r\n");
+        let body = wire.body(&request.head, false).unwrap();
+        wire.send(answer(401, "", &body.text()));
+    });
+    let evenkeel = Evenkeel::start(&pool(&[&asking], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..2 {
+        client.send(HEAD);
+        assert!(client.head().unwrap().start.starts_with("HTTP/1.1 100 "));
+        client.send("hello");
+        let response = client.answer("POST");
+        assert_eq!((response.status, response.text().as_str()), (401, "hello"));
+        assert!(!response.lists("connection", "close"), "{:?}", response.head);
+    }
+
+    let silent = Origin::answering(|request| answer(401, "", &request.body.text()));
+    let evenkeel = Evenkeel::start(&pool(&[&silent], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..2 {
+        let response = client.ask(format!("{HEAD}hello"));
+        assert_eq!((response.status, response.interim.len()), (401, 0));
+        assert!(!response.lists("connection", "close"), "{:?}", response.head);
+    }
+}
+
+#[test]
+fn an_answer_of_our_own_to_a_body_that_came_unasked_leaves_the_connection_open() {
+    let evenkeel = Evenkeel::start("[[route]]\nrespond = { body = \"mine\" }");
+    let mut client = evenkeel.client();
+    for _ in 0..2 {
+        let response = client.ask(format!("{HEAD}hello"));
+        assert_eq!((response.text().as_str(), response.interim.len()), ("mine", 0));
+        assert!(!response.lists("connection", "close"), "{:?}", response.head);
+    }
+}

@@ -84,3 +84,21 @@ fn a_body_that_comes_in_small_pieces_arrives_whole() {
     }
     assert_eq!(client.answer("POST").text(), "piecemeal");
 }
+
+#[test]
+fn a_close_takes_nothing_of_the_answer_along_when_the_client_sends_more() {
+    let body = "x".repeat(3_000_000);
+    let origin = Origin::bytes(ok(&body));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    for more in ["\r\n", "GET /2 HTTP/1.1\r\nhost: test\r\n\r\n"] {
+        let mut client = evenkeel.client();
+        client.send("GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let head = client.head().unwrap();
+        assert!(head.lists("connection", "close"), "{head:?}");
+        client.send(more);
+        let received = client.body(&head, false).map(|body| body.bytes.len());
+        assert_eq!(received, Ok(body.len()), "{more:?}");
+        client.assert_closed();
+    }
+    assert!(origin.requests().iter().all(|request| request.target() == "/"));
+}

@@ -93,3 +93,24 @@ fn a_body_that_cannot_be_sent_again_is_never_sent_in_part() {
     }
     assert!(origin.requests().iter().all(|request| request.body.bytes.len() == body.len()));
 }
+
+#[test]
+fn a_dead_connection_is_noticed_behind_many_pipelined_requests() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&format!(
+        "[[route]]\npath = \"/own\"\nrespond = {{ body = \"mine\" }}\n[[route]]\npool = \"app\"\n{}",
+        pool(&[&origin], "")
+    ));
+    // About as many as a task may do in one turn before everything seems to be pending.
+    for count in 119..=131 {
+        let mut client = evenkeel.client();
+        assert_eq!(client.get("/").text(), "a");
+        origin.cut();
+        let own = "GET /own HTTP/1.1\r\nhost: test\r\n\r\n".repeat(count);
+        client.send(format!("{own}POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n"));
+        for _ in 0..count {
+            assert_eq!(client.answer("GET").text(), "mine");
+        }
+        assert_eq!(client.answer("POST").status, 200, "behind {count} requests");
+    }
+}

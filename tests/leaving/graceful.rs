@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::support::{Evenkeel, Gate, Origin, eventually, ms, ok, pool};
+use crate::support::{Client, Evenkeel, Gate, Origin, eventually, ms, ok, pool};
 
 /// Answers at once, but `/held` only when the gate opens.
 fn held(gate: &Gate) -> Origin {
@@ -142,4 +142,51 @@ fn a_tunnel_lives_until_the_grace_is_over() {
     assert_eq!(client.exactly(10).unwrap(), b"still here");
     assert!(client.hold(), "closed when the grace is over");
     evenkeel.wait_exit();
+}
+
+#[test]
+fn whoever_was_connected_before_the_signal_is_served() {
+    // One worker alone has more waiting than it accepts in one turn.
+    for (workers, waiting) in [(1, 400), (2, 100)] {
+        let origin = Origin::named("a");
+        let server = format!("[server]\nworkers = {workers}\n");
+        let mut evenkeel = Evenkeel::start(&format!("{server}{}", pool(&[&origin], "")));
+        // While the process stands still, the kernel completes connections that nobody has accepted.
+        evenkeel.signal(Signal::STOP);
+        let connect = |_| {
+            let mut client = evenkeel.client();
+            client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+            client
+        };
+        let mut clients: Vec<Client> = (0..waiting).map(connect).collect();
+        evenkeel.signal(Signal::TERM);
+        evenkeel.signal(Signal::CONT);
+        let lost: Vec<_> = clients.iter_mut().filter_map(|client| client.response("GET").err()).collect();
+        assert!(lost.is_empty(), "{} of {waiting} lost by {workers} workers: {:?}", lost.len(), lost[0]);
+        assert_eq!(origin.count(), waiting);
+        drop(clients);
+        assert_eq!(evenkeel.wait_exit().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_connection_without_a_request_does_not_hold_up_the_end() {
+    // As long as a whole head's buffer, so that the last read leaves nothing to learn that there is no more.
+    let filler = "x".repeat(2560 - "GET / HTTP/1.1\r\nhost: test\r\nx: \r\n\r\n".len());
+    let exact = format!("GET / HTTP/1.1\r\nhost: test\r\nx: {filler}\r\n\r\n");
+    assert_eq!(exact.len(), 2560);
+    for request in ["", exact.as_str()] {
+        let origin = Origin::named("a");
+        let mut evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+        let mut client = evenkeel.client();
+        if !request.is_empty() {
+            assert_eq!(client.ask(request).text(), "a");
+        }
+        eventually("the connection is known", || evenkeel.metric("evenkeel_connections", &[]) == 1.0);
+        let begun = Instant::now();
+        evenkeel.signal(Signal::TERM);
+        assert_eq!(evenkeel.wait_exit().code(), Some(0));
+        assert!(begun.elapsed() < ms(5000), "{} bytes: {:?}", request.len(), begun.elapsed());
+        client.assert_closed();
+    }
 }

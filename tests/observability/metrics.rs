@@ -1,6 +1,6 @@
 //! `/metrics`: what is counted, and that Prometheus can read it.
 
-use crate::support::{Evenkeel, Origin, answer, eventually, pool};
+use crate::support::{Evenkeel, Gate, Origin, answer, eventually, ok, pool};
 
 #[test]
 fn requests_are_counted_by_route_pool_server_and_class() {
@@ -118,4 +118,38 @@ fn reloads_are_counted_by_result() {
     evenkeel.reload("[pool.app]\nbackends = []");
     assert_eq!(evenkeel.metric("evenkeel_config_generation", &[]), generation + 1.0);
     assert_eq!(evenkeel.metric("evenkeel_config_reloads_total", &[]), before + 2.0);
+}
+
+#[test]
+fn a_route_that_was_renamed_under_a_request_counts_under_its_new_name() {
+    let gate = Gate::default();
+    let theirs = gate.clone();
+    let origin = Origin::start(move |request, wire| {
+        if request.target() == "/held" {
+            theirs.wait();
+        }
+        wire.send(ok("a"));
+    });
+    let named = |name: &str| {
+        format!(
+            "[[route]]\nname = \"{name}\"\npath = \"/*\"\npool = \"app\"\n\
+             [[route]]\nname = \"own\"\npath = \"/own\"\nrespond = {{ body = \"{name}\" }}\n{}",
+            pool(&[&origin], "")
+        )
+    };
+    let evenkeel = Evenkeel::start(&named("old"));
+    let mut held = evenkeel.client();
+    held.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n");
+    eventually("the server is asked", || origin.count() == 1);
+    assert_eq!(evenkeel.reload(&named("new")).status / 100, 2);
+    // The new routes are in force, and the request of the old one ends after that.
+    eventually("the new routes are in force", || evenkeel.get("/own").text() == "new");
+    gate.open();
+    assert_eq!(held.answer("GET").text(), "a");
+    for _ in 0..3 {
+        assert_eq!(evenkeel.get("/").text(), "a");
+    }
+    let count = |route: &str| evenkeel.metric("evenkeel_requests_total", &[&format!("route=\"{route}\"")]);
+    eventually("all are counted", || count("old") + count("new") == 4.0);
+    assert_eq!((count("old"), count("new")), (1.0, 3.0));
 }

@@ -1,10 +1,14 @@
 //! Unix sockets on both sides.
 
+use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
 
-use crate::support::{DEADLINE, Evenkeel, Folder, Origin, ok};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::support::{DEADLINE, Evenkeel, Folder, Origin, cli, ok};
 
 #[test]
 fn a_server_may_listen_on_a_unix_socket() {
@@ -45,4 +49,40 @@ fn a_listener_may_be_a_unix_socket() {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("\r\n\r\na"), "{text}");
+}
+
+#[test]
+fn a_socket_of_a_process_too_busy_to_answer_is_not_taken_away() {
+    let folder = Folder::new();
+    let path = folder.path("busy");
+    let address = SockAddr::unix(&path).unwrap();
+    let busy = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    busy.bind(&address).unwrap();
+    busy.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        if socket.connect(&address).is_err() {
+            break;
+        }
+        waiting.push(socket);
+    }
+    let before = fs::metadata(&path).unwrap().ino();
+    let file = folder.write(
+        "evenkeel.toml",
+        &format!(
+            "[admin]\nbind = \"off\"\n[listener.web]\nbind = [\"unix:{path}\"]\n[[route]]\nrespond = {{}}\n"
+        ),
+    );
+    let outcome = cli(&["run", "-c", &file]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(&path) && outcome.stderr.contains("another process"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+    drop(busy.accept().unwrap());
+    UnixStream::connect(&path).unwrap();
 }

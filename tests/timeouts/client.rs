@@ -95,3 +95,19 @@ fn waiting_for_a_server_is_not_idling() {
     client.patience(crate::support::DEADLINE);
     assert_eq!(client.answer("GET").text(), "slow");
 }
+
+#[test]
+fn empty_lines_behind_a_request_begin_no_new_one() {
+    let origin = Origin::named("a");
+    let evenkeel = start(&origin, "{ head = \"300ms\" }");
+    let get = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+    for (along, later) in [("\r\n", ""), ("", "\r\n"), ("\r\n\r\n", "\r\n")] {
+        let mut client = evenkeel.client();
+        assert_eq!(client.ask(format!("{get}{along}")).text(), "a");
+        client.send(later);
+        client.patience(ms(900));
+        assert_eq!(client.some(), Err(Fault::Silent), "{along:?} and {later:?} are no request to wait for");
+        client.patience(crate::support::DEADLINE);
+        assert_eq!(client.ask(get).text(), "a");
+    }
+}

@@ -144,3 +144,21 @@ fn a_tunnel_outlives_the_timeouts_of_requests_and_a_reload() {
     client.send("still here");
     assert_eq!(client.exactly(10).unwrap(), b"still here");
 }
+
+#[test]
+fn the_life_of_a_tunnel_is_logged_but_is_no_response_time() {
+    let origin = echo().called("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = open(&evenkeel);
+    client.patience(ms(1000));
+    assert_eq!(client.some(), Err(Fault::Silent));
+    client.close();
+    let record = evenkeel.record(|record| record["status"] == 101);
+    assert!(record["duration_ms"].as_f64().unwrap() >= 1000.0, "{record}");
+    let ours = "backend=\"a\"";
+    let count = || evenkeel.metric("evenkeel_request_duration_seconds_count", &[ours]);
+    eventually("the request is counted", || count() == 1.0);
+    let quick = evenkeel.metric("evenkeel_request_duration_seconds_bucket", &[ours, "le=\"0.5\""]);
+    assert_eq!(quick, 1.0, "the switch took no half second");
+    assert!(evenkeel.metric("evenkeel_request_duration_seconds_sum", &[ours]) < 0.5);
+}

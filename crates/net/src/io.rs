@@ -119,17 +119,13 @@ impl Io {
     /// True when nothing has come since the last read: neither bytes nor the end.
     /// What an idle connection must be to carry another request.
     pub fn is_quiet(&self) -> bool {
-        if !tokio::task::coop::has_budget_remaining() {
-            // Every poll is now pending, which tells nothing.
-            return false;
-        }
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        if self.poll_readable(&mut cx).is_pending() {
-            return true;
-        }
-        // Readiness outlives a read that filled its buffer to the last byte: only the kernel knows.
-        let mut byte = Vec::with_capacity(1);
-        self.poll_read(&mut cx, &mut byte).is_pending()
+        // Asks the kernel only when something may have come; and unlike a poll it is never pending for want of budget.
+        let mut byte = [0];
+        let read = match &*self.stream.borrow() {
+            Stream::Tcp(s) => s.try_read(&mut byte),
+            Stream::Unix(s) => s.try_read(&mut byte),
+        };
+        read.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Writes what the kernel takes of the slices, in order.

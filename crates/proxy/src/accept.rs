@@ -33,6 +33,7 @@ pub async fn accept(
     closing: Rc<Closing>,
     _accepting: AcceptingGuard,
 ) {
+    let mut last = false;
     loop {
         let accepted = poll_fn(|cx| match listening.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -41,7 +42,12 @@ pub async fn accept(
             Poll::Pending => closing.poll(cx).map(|()| None),
         });
         match accepted.await {
-            None => return,
+            None if last => return,
+            None => {
+                // What is known of the socket may be older than its queue: the driver must look once more.
+                last = true;
+                tokio::task::yield_now().await;
+            }
             Some(Ok((accepted, peer))) => take(&worker, &listener.borrow(), accepted, peer),
             // The client was gone before we came to it.
             Some(Err(e)) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {

@@ -147,6 +147,11 @@ impl<'a> Body<'a> {
         self.framing
     }
 
+    /// True while the client may be waiting to be asked for it, and never send it otherwise.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.is_some_and(Cell::get)
+    }
+
     /// True when all of it was read.
     pub fn is_done(&self) -> bool {
         self.decoder.is_done()

@@ -223,7 +223,8 @@ impl Connection {
             bytes_max: view.snapshot.config.limits.request_body,
             trailers_max: view.heads.bytes,
         };
-        let owes_continue = Cell::new(request.expects_continue && framing != Framing::Empty);
+        let unasked = self.input.len() > head.len;
+        let owes_continue = Cell::new(request.expects_continue && framing != Framing::Empty && !unasked);
         let mut body =
             Body::new(&self.io, &worker.buffers, worker.clock, framing, &self.input[head.len..], limits);
         let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, head.version);
@@ -396,7 +397,7 @@ enum Surplus {
 
 /// Brings the connection to the start of the next request, if there is to be one.
 async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
-    let Exchange { body, reply, request, .. } = exchange;
+    let Exchange { body, reply, .. } = exchange;
     let answered = matches!(
         ended,
         Ended::Complete
@@ -408,7 +409,7 @@ async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
     let next = match ended {
         Ended::ClientTimeout if reply.status() == 408 => Next::Linger,
         _ if !answered || !reply.is_whole() => Next::Close,
-        _ if reply.keep_alive && drain(body, request).await => Next::Idle,
+        _ if reply.keep_alive && drain(body).await => Next::Idle,
         // A close at once would reset the connection if anything more came, and take the end of the answer along.
         _ => Next::Linger,
     };
@@ -418,12 +419,11 @@ async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
 }
 
 /// Reads what is left of a body that the answer did not wait for; false if that is too much.
-async fn drain(body: &mut Body<'_>, request: &Request<'_>) -> bool {
+async fn drain(body: &mut Body<'_>) -> bool {
     if body.is_done() {
         return true;
     }
-    // The client may be waiting for a 100, and never send what it announced.
-    if request.expects_continue && body.bytes() == 0 {
+    if body.is_awaited() {
         return false;
     }
     let before = body.bytes();
