@@ -16,6 +16,8 @@ use crate::origin::LARGE_PATH;
 const CONNECTIONS: u16 = 64;
 /// Idle connections, if the limit on open files allows for as many.
 const IDLE_CONNECTIONS: u64 = 5000;
+/// How long all proxies get to put away what serving took, before the memory of idle connections is measured.
+const IDLE_SETTLES: Duration = Duration::from_secs(2);
 /// Rounds of the idle scenario, each of which starts the proxy anew: memory varies little.
 const IDLE_ROUNDS_MAX: usize = 3;
 
@@ -61,6 +63,8 @@ fn idle(rig: &Rig, rounds: usize) -> anyhow::Result<Vec<Row>> {
             .map(|_| ask_once(running.address))
             .collect::<std::io::Result<Vec<_>>>()
             .context("cannot open the idle connections")?;
+        // A connection is idle when its last request is some time ago.
+        std::thread::sleep(IDLE_SETTLES);
         let after = procfs::pss_bytes(running.process.id())?;
         let bytes = (after as f64 - before as f64) / connections.len() as f64;
         Ok(Sample::from([(Metric::IdleBytes, bytes)]))

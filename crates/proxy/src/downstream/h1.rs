@@ -30,7 +30,7 @@ const DRAIN_MAX: u64 = 64 * 1024;
 /// How long a client may take to notice that we have closed; longer, and it loses our last answer.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a connection keeps what serving takes after a request: the next one often follows at once.
-const HOT: Duration = Duration::from_secs(1);
+const HOT: Duration = Duration::from_millis(200);
 /// How long a connection without any request may stay when the process leaves.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// How much is read and thrown away meanwhile.
