@@ -29,8 +29,6 @@ use crate::worker::Worker;
 const DRAIN_MAX: u64 = 64 * 1024;
 /// How long a client may take to notice that we have closed; longer, and it loses our last answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// How long a connection keeps what serving takes after a request: the next one often follows at once.
-const HOT: Duration = Duration::from_millis(200);
 /// How long a connection without any request may stay when the process leaves.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// How much is read and thrown away meanwhile.
@@ -50,17 +48,6 @@ pub struct Connection {
     rested: Option<Time>,
     /// What was read and not yet used; without a buffer while there is nothing.
     input: Vec<u8>,
-}
-
-/// What came of waiting for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    /// There is one.
-    Request,
-    /// Patience is at an end, but the connection may stay.
-    Nothing,
-    /// The connection has had its time, is to go, or was closed.
-    Gone,
 }
 
 /// What becomes of a connection after a request.
@@ -88,7 +75,7 @@ impl Connection {
 
     /// Serves it until it closes.
     pub async fn serve(mut self) {
-        while self.wait_for_request(Duration::MAX).await == Wait::Request {
+        while self.wait_for_request().await {
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
@@ -121,16 +108,16 @@ impl Connection {
         position
     }
 
-    /// Waits, without a buffer, for the first bytes of a request, for as long as the listener allows but at most
-    /// `patience`.
-    async fn wait_for_request(&mut self, patience: Duration) -> Wait {
-        let Some((view, position)) = self.view() else { return Wait::Gone };
+    /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
+    /// go, or was closed.
+    async fn wait_for_request(&mut self) -> bool {
+        let Some((view, position)) = self.view() else { return false };
         let timeout = &view.listener(position).timeout;
         let wait = if self.rested.is_some() { timeout.idle } else { timeout.head };
         drop(view);
         let mut input = std::mem::take(&mut self.input);
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.worker.clock));
-        let limit = Limit { since: self.rested, ..wait.min(patience).into() };
+        let limit = Limit { since: self.rested, ..wait.into() };
         let waiting = poll_fn(|cx| match self.poll_request(cx, &mut input) {
             Poll::Pending if self.is_to_go() => Poll::Ready(None),
             read => read.map(Some),
@@ -143,11 +130,7 @@ impl Connection {
         }
         self.timer = timer;
         self.input = input;
-        match come {
-            Some(Some(true)) => Wait::Request,
-            None if patience < wait => Wait::Nothing,
-            _ => Wait::Gone,
-        }
+        come == Some(Some(true))
     }
 
     /// Ready when there is input other than empty lines, of which a client may send some before its request
@@ -171,24 +154,15 @@ impl Connection {
         self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
     }
 
-    /// Serves requests for as long as one follows the other.
+    /// Serves requests for as long as there is input.
     async fn serve_requests(&mut self) -> Next {
         let mut fields = self.worker.buffers.fields();
         let next = loop {
             let Some((view, position)) = self.view() else { break Next::Close };
             let next = self.serve_one(&view, position, &mut fields).await;
             skip_empty_lines(&mut self.input);
-            if next != Next::Idle {
+            if next != Next::Idle || self.input.is_empty() {
                 break next;
-            }
-            if !self.input.is_empty() {
-                continue;
-            }
-            self.worker.buffers.give(std::mem::take(&mut self.input));
-            match self.wait_for_request(HOT).await {
-                Wait::Request => {}
-                Wait::Nothing => break Next::Idle,
-                Wait::Gone => break Next::Close,
             }
         };
         self.worker.buffers.give(std::mem::take(&mut self.input));
