@@ -14,7 +14,7 @@ pub const SMALL: usize = 2_560;
 /// Holds a response head with most bodies.
 pub const MEDIUM: usize = 16 * 1024;
 /// For bodies that go on: fewer system calls a byte.
-pub const LARGE: usize = 64 * 1024;
+pub const LARGE: usize = 128 * 1024;
 /// Buffers of a kind kept for later; what comes back beyond is freed.
 const KEPT_MAX: usize = 128;
 
