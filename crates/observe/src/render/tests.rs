@@ -123,7 +123,7 @@ fn workers_are_added_up() {
         ("evenkeel_client_aborts_total", &[], 3.0),
         ("evenkeel_tunnels", &[], 6.0),
         ("evenkeel_connections_refused_total", &[("reason", "limit")], 3.0),
-        ("evenkeel_connections_refused_total", &[("reason", "shutdown")], 0.0),
+        ("evenkeel_connections_refused_total", &[("reason", "accept")], 0.0),
         ("evenkeel_requests_refused_total", &[("reason", "head_too_large")], 3.0),
         ("evenkeel_requests_refused_total", &[("reason", "malformed")], 0.0),
     ] {
