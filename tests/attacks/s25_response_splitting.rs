@@ -1,6 +1,6 @@
 //! S25: bad servers that answer more, less or other than they should.
 
-use crate::support::{Evenkeel, Fault, Framing, Origin, answer, ok, pool};
+use crate::support::{Evenkeel, Fault, Framing, Origin, answer, eventually, ok, pool};
 
 const SURPLUS: [(&str, &str); 6] = [
     ("behind a length", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"),
@@ -57,6 +57,10 @@ fn s25_an_answer_that_nobody_asked_for_is_given_to_nobody() {
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     let mut client = evenkeel.client();
     assert_eq!(client.get("/").text(), "first");
+    // Whatever comes before the next request is sent is nobody's; what comes after would be taken for its answer.
+    eventually("the talking connection is given up", || {
+        evenkeel.metric("evenkeel_backend_connections_idle", &[]) == 0.0
+    });
     for _ in 0..3 {
         assert_eq!(client.get("/").text(), "good");
     }
