@@ -57,6 +57,7 @@ mod affinity {
 mod http1 {
     mod absolute_form;
     mod chunked;
+    mod client_reset;
     mod close_delimited;
     mod connection_options;
     mod early_answer;

@@ -4,9 +4,9 @@
 //! connection that serves a thousand requests touches the timer wheel a few times, not a few thousand.
 
 use std::future::{Future, poll_fn};
-use std::io::IoSlice;
+use std::io::{ErrorKind, IoSlice};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use evenkeel_net::Io;
@@ -47,7 +47,17 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,
-    armed: Option<(Time, Pin<Box<Sleep>>)>,
+    armed: Option<Armed>,
+}
+
+/// A timer in the runtime's wheel.
+#[derive(Debug)]
+struct Armed {
+    /// When it fires.
+    at: Time,
+    sleep: Pin<Box<Sleep>>,
+    /// Whom it will wake: to ask it again before it fires is of no use.
+    wakes: Option<Waker>,
 }
 
 impl Timer {
@@ -86,34 +96,58 @@ impl Timer {
         let mut left = slices;
         IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
-            match self.within(limit, poll_fn(|cx| io.poll_write(cx, left))).await {
-                Ok(Ok(written)) if written > 0 => IoSlice::advance_slices(&mut left, written),
-                Ok(_) => return Err(WriteError::Failed),
-                Err(Elapsed) => return Err(WriteError::Stalled),
+            match io.try_write(left) {
+                Ok(written) if written > 0 => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match self.within(limit, poll_fn(|cx| io.poll_writable(cx))).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Err(WriteError::Failed),
+                        Err(Elapsed) => return Err(WriteError::Stalled),
+                    }
+                }
+                _ => return Err(WriteError::Failed),
             }
         }
         Ok(())
     }
 
     /// Ready at `deadline`, not before.
-    pub fn poll_until(&mut self, cx: &mut std::task::Context<'_>, deadline: Time) -> Poll<()> {
+    pub fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Time) -> Poll<()> {
         let clock = self.clock;
-        let at = |time| tokio::time::Instant::from_std(clock.instant(time));
-        let (armed, sleep) =
-            self.armed.get_or_insert_with(|| (deadline, Box::pin(tokio::time::sleep_until(at(deadline)))));
-        if deadline < *armed {
-            *armed = deadline;
-            sleep.as_mut().reset(at(deadline));
+        let instant = |time| tokio::time::Instant::from_std(clock.instant(time));
+        let armed = self.armed.get_or_insert_with(|| Armed {
+            at: deadline,
+            sleep: Box::pin(tokio::time::sleep_until(instant(deadline))),
+            wakes: None,
+        });
+        if deadline < armed.at {
+            armed.set(deadline, instant(deadline));
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        while armed.poll(cx).is_ready() {
             if clock.now() >= deadline {
                 self.armed = None;
                 return Poll::Ready(());
             }
-            *armed = deadline;
-            sleep.as_mut().reset(at(deadline));
+            armed.set(deadline, instant(deadline));
         }
         Poll::Pending
+    }
+}
+
+impl Armed {
+    fn set(&mut self, at: Time, instant: tokio::time::Instant) {
+        self.at = at;
+        self.wakes = None;
+        self.sleep.as_mut().reset(instant);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waits = self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if waits && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.wakes = Some(cx.waker().clone());
+        self.sleep.as_mut().poll(cx)
     }
 }
 

@@ -66,7 +66,7 @@ async fn copy(
         let read = poll_fn(|cx| worker.buffers.poll_medium(from, cx, &mut buf)).await?;
         if read == 0 {
             worker.buffers.give(buf);
-            return to.shutdown().await;
+            return to.shutdown();
         }
         let written = to.write_all(&mut [IoSlice::new(&buf)]).await;
         worker.buffers.give(buf);

@@ -85,13 +85,10 @@ fn no_line_exceeds_its_bound_whatever_comes_from_outside() {
         let text = String::from_utf8_lossy(&bytes);
         let (text, some) = (&*text, Some(&*bytes));
         let record = Record {
-            listener: text,
             method: text,
-            scheme: text,
             host: text,
             target: &bytes,
             route: Some(text),
-            pool: Some(text),
             backend: Some(text),
             request_id: text,
             user_agent: some,

@@ -14,11 +14,11 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     stamp.rfc3339(out, record.unix_ns);
     client(out, record.client);
     out.extend_from_slice(b",\"listener\":");
-    string(out, record.listener.as_bytes());
+    token(out, record.listener);
     out.extend_from_slice(b",\"method\":");
     string(out, record.method.as_bytes());
     out.extend_from_slice(b",\"scheme\":");
-    string(out, record.scheme.as_bytes());
+    token(out, record.scheme);
     out.extend_from_slice(b",\"host\":");
     string(out, record.host.as_bytes());
     out.extend_from_slice(b",\"target\":");
@@ -30,7 +30,10 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     out.extend_from_slice(b",\"route\":");
     optional(out, record.route.map(str::as_bytes));
     out.extend_from_slice(b",\"pool\":");
-    optional(out, record.pool.map(str::as_bytes));
+    match record.pool {
+        Some(pool) => token(out, pool),
+        None => out.extend_from_slice(b"null"),
+    }
     out.extend_from_slice(b",\"backend\":");
     optional(out, record.backend.map(str::as_bytes));
     out.extend_from_slice(b",\"tries\":");
@@ -110,6 +113,14 @@ fn optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
         Some(bytes) => string(out, bytes),
         None => out.extend_from_slice(b"null"),
     }
+}
+
+/// A token (RFC 9110, 5.6.2) of our own or the configuration's: nothing in it needs an escape, and it is short.
+fn token(out: &mut Vec<u8>, token: &str) {
+    debug_assert!(is_clean(token.as_bytes()), "{token:?} is no token");
+    out.push(b'"');
+    out.extend_from_slice(token.as_bytes());
+    out.push(b'"');
 }
 
 /// A string, whatever the bytes are.

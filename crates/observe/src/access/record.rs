@@ -12,7 +12,7 @@ pub struct Record<'a> {
     pub unix_ns: u64,
     /// Who asked: the peer, or who a trusted proxy says it was.
     pub client: Client,
-    /// The listener's name.
+    /// The listener's name, a token.
     pub listener: &'a str,
     /// As received; empty when no method could be read.
     pub method: &'a str,
@@ -28,7 +28,7 @@ pub struct Record<'a> {
     pub status: u16,
     /// The route's name.
     pub route: Option<&'a str>,
-    /// The pool's name.
+    /// The pool's name, a token.
     pub pool: Option<&'a str>,
     /// The id of the server that gave the final answer.
     pub backend: Option<&'a str>,

@@ -341,7 +341,7 @@ impl Connection {
     /// and take the answer along.
     async fn linger(mut self) {
         let Self { io, timer, worker, .. } = &mut self;
-        if io.shutdown().await.is_err() {
+        if io.shutdown().is_err() {
             return;
         }
         let mut buf = worker.buffers.small();

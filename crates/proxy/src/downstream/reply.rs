@@ -1,7 +1,10 @@
 //! The way back to a client over HTTP/1: head, body and trailers, in as few writes as can be.
 
 use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io::IoSlice;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_net::Io;
@@ -91,6 +94,21 @@ impl<'a> Reply<'a> {
     /// The connection that it goes to.
     pub fn io(&self) -> &'a Io {
         self.io
+    }
+
+    /// Waits for `work`, unless the client's connection fails first.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub async fn unless_gone<F: Future>(&self, work: F) -> Result<F::Output, WriteError> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(output));
+            }
+            self.io.poll_failed(cx).map(|()| Err(WriteError::Failed))
+        })
+        .await
     }
 
     /// Forgets a response of which nothing has gone out.

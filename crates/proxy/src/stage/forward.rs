@@ -223,9 +223,16 @@ async fn converse(
 
     let Conversation { outcome, uploaded, started, reusable, switched } = {
         let mut answer = Answer::new(worker, to, &connection.io, chosen);
+        let at_most = to.deadline(request);
         let is_short = body.is_done();
-        let work = pin!(upload(worker, to, &connection.io, to.deadline(request), head, body));
-        let mut upload = Upload { work, result: None, is_short };
+        let mut result = None;
+        if is_short {
+            let stall = Limit { at_most, ..to.pool().timeout.response.into() };
+            result = Some(send(timer, stall, &connection.io, &mut [IoSlice::new(&head)]).await);
+            worker.buffers.give(std::mem::take(&mut head));
+        }
+        let work = pin!(upload(worker, to, &connection.io, at_most, head, body));
+        let mut upload = Upload { work, result, is_short };
         let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
             outcome,
@@ -305,14 +312,18 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
     for _ in 0..=INTERIM_MAX {
         let head = {
             let mut reading = pin!(answer.read_head());
-            match upload.beside(reading.as_mut()).await {
+            let early = if upload.result.is_none() { upload.beside(reading.as_mut()).await } else { None };
+            match early {
                 Some(head) => head?,
                 None => {
                     if matches!(upload.result, Some(Err(UploadError::Client(_)))) {
                         return Err(AnswerError::Closed);
                     }
                     let limit = Limit { since: since.take(), after: to.pool().timeout.response, at_most };
-                    timer.within(limit, reading).await.map_err(|_| too_late(worker, at_most))??
+                    match reply.unless_gone(timer.within(limit, reading)).await {
+                        Ok(read) => read.map_err(|_| too_late(worker, at_most))??,
+                        Err(_) => return Ok(Some(Ending::ClientGone(Ended::ClientAborted))),
+                    }
                 }
             }
         };

@@ -187,7 +187,7 @@ async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, limits: HeadLimi
             Advance::MustRead => {
                 // What is there goes out before we wait for more.
                 reply.flush().await.map_err(Broken::Client)?;
-                body.read().await.map_err(server)?;
+                reply.unless_gone(body.read()).await.map_err(Broken::Client)?.map_err(server)?;
             }
         }
     }
