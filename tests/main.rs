@@ -13,10 +13,12 @@ mod run {
 }
 
 mod config {
+    mod addresses;
     mod check;
     mod reload;
     mod schema;
     mod show;
+    mod warnings;
 }
 
 mod routing {

@@ -1,12 +1,14 @@
 //! What only shows once all of the file is read: names that lead nowhere, things that collide, things without use.
 
+mod regex;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use evenkeel_types::Address;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::model::{Action, Config, HostMatch, Route};
+use crate::model::{Action, Config, HostMatch, PathMatch, Route};
 use crate::nearest::nearest;
 use crate::read::{Links, Reader, is_derived, show_path};
 
@@ -22,6 +24,7 @@ pub(crate) fn check(config: &Config, reader: &Reader) {
     if !reader.has_errors() {
         pools_are_used(config, &links, reader);
         routes_can_match(config, &links, reader);
+        regex::regexes_can_match(config, &links, reader);
         listeners_are_used(config, &links, reader);
     }
 }
@@ -123,12 +126,9 @@ fn conditions(route: &Route) -> String {
         items.dedup();
         items
     };
-    let hosts = route.hosts.iter().map(|host| match host {
-        HostMatch::Exact(host) => host.clone(),
-        HostMatch::Wildcard(suffix) => format!("*{suffix}"),
-    });
+    let hosts = route.hosts.iter().map(pattern);
     let pairs = |pairs: &[(String, String)]| sorted(pairs.iter().map(|pair| format!("{pair:?}")).collect());
-    let regex = matches!(route.path, crate::model::PathMatch::Regex(_));
+    let regex = matches!(route.path, PathMatch::Regex(_));
     format!(
         "{:?}",
         (
@@ -141,6 +141,14 @@ fn conditions(route: &Route) -> String {
             sorted(route.clients.iter().map(ToString::to_string).collect()),
         )
     )
+}
+
+/// A host as it is written in the file, but in lower case.
+fn pattern(host: &HostMatch) -> String {
+    match host {
+        HostMatch::Exact(host) => host.clone(),
+        HostMatch::Wildcard(suffix) => format!("*{suffix}"),
+    }
 }
 
 fn routes_can_match(config: &Config, links: &Links, reader: &Reader) {

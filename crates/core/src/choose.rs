@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{MutexGuard, PoisonError};
 
 use evenkeel_config::{Algorithm, HashKey, Pool as PoolConfig, Sticky};
 use evenkeel_types::Time;
@@ -11,7 +10,6 @@ use evenkeel_types::Time;
 use crate::balance::{Availability, Picker, Reason, hash};
 use crate::route::Facts;
 use crate::snapshot::Pool;
-use crate::sticky::Affinity;
 
 /// What a choice may depend on beyond what a route may.
 pub trait Keys: Facts {
@@ -95,13 +93,14 @@ pub fn choose(
 
 /// Remembers that an application's cookie was set by a server, to which its bearer will belong.
 pub fn learn(pool: &Pool, cookie_value: &[u8], server: usize) {
-    if let Some(mut affinity) = lock(pool) {
-        affinity.learn(hash(cookie_value), &pool.members.server(server).id);
+    if let Some(sessions) = &pool.affinity {
+        let key = hash(cookie_value);
+        sessions.of(key).learn(key, &pool.members.server(server).id);
     }
 }
 
 fn by_affinity(pool: &Pool, key: u64, tried: &[usize]) -> Option<Chosen> {
-    let mut affinity = lock(pool)?;
+    let mut affinity = pool.affinity.as_ref()?.of(key);
     let learned = affinity.lookup(key).and_then(|id| pool.members.position(&id));
     if let Some(server) = learned.filter(|s| available(pool, *s, tried)) {
         return Some(Chosen { server, why: Why::Sticky, issue_cookie: false });
@@ -113,11 +112,6 @@ fn by_affinity(pool: &Pool, key: u64, tried: &[usize]) -> Option<Chosen> {
         return Some(Chosen { server: choice.server, why: Why::Moved(choice.reason), issue_cookie: false });
     }
     Some(Chosen { server: choice.server, why: Why::Sticky, issue_cookie: false })
-}
-
-fn lock(pool: &Pool) -> Option<MutexGuard<'_, Affinity>> {
-    // A table that somebody panicked over is still a table.
-    pool.affinity.as_ref().map(|affinity| affinity.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn available(pool: &Pool, server: usize, tried: &[usize]) -> bool {

@@ -1,12 +1,13 @@
 //! Tests of choosing: affinity before algorithm, and what happens when the one who is belonged to is gone.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use evenkeel_config::Config;
 
 use super::*;
 use crate::balance::{Load, Members, Server};
+use crate::sticky::Sessions;
 
 /// A request with one header and one cookie.
 #[derive(Default)]
@@ -66,7 +67,7 @@ fn pool(config: &Config) -> Pool {
         members: Arc::new(Members::new(&pool.algorithm, servers)),
         states: Arc::new([]),
         cookie: Some(Arc::new(crate::sticky::Cookie::new(b"secret", &pool.name, &ids))),
-        affinity: Some(Arc::new(Mutex::new(Affinity::new(100)))),
+        affinity: Some(Arc::new(Sessions::new(100))),
     }
 }
 

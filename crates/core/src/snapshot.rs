@@ -2,7 +2,7 @@
 //! changes; and the vocabulary in which such changes are asked for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use evenkeel_config::{Action, Config};
 use evenkeel_types::{BackendId, PoolName, Time};
@@ -10,7 +10,7 @@ use evenkeel_types::{BackendId, PoolName, Time};
 use crate::balance::Members;
 use crate::health::{Administrative, State};
 use crate::route::RouteTable;
-use crate::sticky::{Affinity, Cookie};
+use crate::sticky::{Cookie, Sessions};
 
 /// Configuration and server states at one moment.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct Pool {
     /// For `sticky = { cookie }`: the values that name the servers.
     pub cookie: Option<Arc<Cookie>>,
     /// For `sticky = { header }` and `{ app_cookie }`: which keys belong elsewhere than their hash says.
-    pub affinity: Option<Arc<Mutex<Affinity>>>,
+    pub affinity: Option<Arc<Sessions>>,
 }
 
 /// What is known of a server, for people.

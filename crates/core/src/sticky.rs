@@ -2,6 +2,8 @@
 
 mod affinity;
 mod cookie;
+mod sessions;
 
 pub use affinity::Affinity;
 pub use cookie::{Cookie, cookie, set_cookie_value};
+pub use sessions::Sessions;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
-use evenkeel_config::{Backend, Config, Health};
+use evenkeel_config::{Backend, Config, Health, Listener};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::snapshot::{Command, CommandError};
-use evenkeel_net::Socket;
+use evenkeel_net::{BindError, Socket};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared, probe};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
@@ -152,7 +152,8 @@ impl Control {
     fn reload(&mut self) -> Result<(), String> {
         let source = self.source.as_deref().ok_or("there is no configuration file to read again")?;
         let config = load(source)?;
-        let (added, sockets) = self.bind_added(&config)?;
+        let (added, sockets) =
+            bind_added(&config, &self.bound, self.workers).map_err(|error| error.to_string())?;
         warn_of_unchangeable(self.fleet.config(), &config);
         self.fleet.reconfigure(config, self.now())?;
         // The workers must know a listener before its first connection comes.
@@ -164,34 +165,23 @@ impl Control {
         self.close_removed();
         self.registry.config_generation.add(1);
         self.bound.extend(added);
-        let listening = self.bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
+        let config = self.fleet.config();
+        let listening = self.bound.iter().filter(|b| listener_of(config, &b.configured).is_some());
+        let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
         Ok(())
     }
 
-    /// Binds what is new in a configuration.
-    fn bind_added(&self, config: &Config) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), String> {
-        let mut added = (Vec::new(), Vec::new());
-        for listener in &config.listeners {
-            for address in &listener.bind {
-                if self.bound.iter().any(|bound| bound.configured == *address) {
-                    continue;
-                }
-                let (bound, sockets) =
-                    evenkeel_net::bind(address, self.workers).map_err(|e| e.to_string())?;
-                added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
-                added.1.push(sockets);
-            }
-        }
-        Ok(added)
-    }
-
-    /// Lets go of what the configuration no longer has, and renames what now belongs to another listener.
+    /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
+    /// that another one now covers stays open: a connection that comes while it closes would be lost, though the
+    /// other one would have had it.
     fn close_removed(&mut self) {
         let config = Arc::clone(self.fleet.config());
         let shared = &self.shared;
         self.bound.retain_mut(|bound| {
-            let owner = config.listeners.iter().find(|listener| listener.bind.contains(&bound.configured));
+            let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
+            let owner = listener_of(&config, &bound.configured)
+                .or_else(|| config.listeners.iter().find(|listener| listener.bind.iter().any(covering)));
             match owner {
                 None => {
                     tracing::info!(listener = %bound.listener, "no longer listening on {}", bound.bound);
@@ -268,6 +258,34 @@ impl Control {
             Err(ProbeFailure::Io(_) | ProbeFailure::Resolve(_)) => ProbeResult::Io,
         });
     }
+}
+
+fn listener_of<'c>(config: &'c Config, configured: &Address) -> Option<&'c Listener> {
+    config.listeners.iter().find(|listener| listener.bind.contains(configured))
+}
+
+/// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
+/// still bound until the new ones are served: whoever connects meanwhile finds one or the other.
+///
+/// # Errors
+/// The first address that cannot be bound.
+pub fn bind_added(
+    config: &Config,
+    bound: &[Bound],
+    workers: usize,
+) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
+    let mut added: (Vec<Bound>, Vec<Vec<Socket>>) = (Vec::new(), Vec::new());
+    let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
+    for (listener, address) in addresses.filter(|(_, a)| bound.iter().all(|b| b.configured != **a)) {
+        // The kernel may have chosen this port for another address.
+        if bound.iter().chain(&added.0).any(|other| other.bound == *address) {
+            return Err(BindError::ours(address.clone()));
+        }
+        let (bound, sockets) = evenkeel_net::bind(address, workers)?;
+        added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
+        added.1.push(sockets);
+    }
+    Ok(added)
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

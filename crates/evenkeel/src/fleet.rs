@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use evenkeel_config::{Config, Pool as PoolConfig, Sticky};
 use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::health::{Administrative, Event, Failure, Notice, PoolHealth, ProbeFailure};
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
-use evenkeel_core::sticky::{Affinity, Cookie};
+use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_observe::Registry;
 use evenkeel_types::{BackendId, PoolName, Time};
 
@@ -36,7 +36,8 @@ struct PoolState {
     loads: HashMap<BackendId, Arc<Load>>,
     /// Weights that the operator set in place of the configured ones.
     weights: HashMap<BackendId, u32>,
-    affinity: Arc<Mutex<Affinity>>,
+    /// Made when the configuration first asks for it.
+    affinity: Option<Arc<Sessions>>,
     cookie: Option<Arc<Cookie>>,
     members: Arc<Members>,
 }
@@ -205,7 +206,7 @@ impl PoolState {
             health: PoolHealth::new(pool, now),
             loads: HashMap::new(),
             weights: HashMap::new(),
-            affinity: Arc::new(Mutex::new(Affinity::new(AFFINITY_MAX))),
+            affinity: None,
             cookie: None,
             members: Arc::new(Members::new(&pool.algorithm, Vec::new())),
         };
@@ -241,7 +242,8 @@ impl PoolState {
             let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
             Arc::new(Cookie::new(secret, &pool.name, &ids))
         });
-        if matches!(pool.sticky, Some(Sticky::Header(_) | Sticky::AppCookie(_))) {
+        if learns(pool) {
+            self.affinity.get_or_insert_with(|| Arc::new(Sessions::new(AFFINITY_MAX)));
             // Makes the hash ring here, before a worker would have to.
             self.members.owner(0, &[]);
         }
@@ -264,14 +266,18 @@ impl PoolState {
             since: health.since(),
             weight: self.members.server(i).weight,
         });
-        let learns = matches!(pool.sticky, Some(Sticky::Header(_) | Sticky::AppCookie(_)));
         Pool {
             members: Arc::clone(&self.members),
             states: states.collect(),
             cookie: self.cookie.clone(),
-            affinity: learns.then(|| Arc::clone(&self.affinity)),
+            affinity: self.affinity.clone().filter(|_| learns(pool)),
         }
     }
+}
+
+/// Whether the pool remembers sessions that belong elsewhere than their hash says.
+fn learns(pool: &PoolConfig) -> bool {
+    matches!(pool.sticky, Some(Sticky::Header(_) | Sticky::AppCookie(_)))
 }
 
 /// Logs and counts changes of state; each comes here once.

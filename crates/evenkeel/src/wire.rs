@@ -12,13 +12,13 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::{Context, Request};
 use evenkeel_config::Config;
 use evenkeel_core::snapshot::{Command, CommandError, Snapshot};
-use evenkeel_net::{BindError, Socket};
+use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_proxy::{Shared, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Bound, Control};
+use crate::control::{Control, bind_added};
 use crate::fleet::{Fleet, read_secret};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
@@ -80,8 +80,9 @@ impl System {
         let clock = Clock::start();
         let registry = Registry::new(workers);
         let log_config = config.log.clone();
+        let (bound, sockets) = bind_added(&config, &[], workers)?;
+        // Afterwards: an admin address that nobody asked for gives way to a listener.
         let admin = bind_admin(&config)?;
-        let (bound, sockets) = bind_listeners(&config, workers)?;
         let mut fleet = Fleet::new(config, Arc::clone(&registry), clock.now())?;
         let log = AccessLog::start(&log_config, Arc::clone(&registry))
             .map_err(|error| format!("cannot write the access log: {error}"))?;
@@ -195,18 +196,6 @@ impl System {
     }
 }
 
-fn bind_listeners(config: &Config, workers: usize) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
-    let mut listening = (Vec::new(), Vec::new());
-    for listener in &config.listeners {
-        for address in &listener.bind {
-            let (bound, sockets) = evenkeel_net::bind(address, workers)?;
-            listening.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
-            listening.1.push(sockets);
-        }
-    }
-    Ok(listening)
-}
-
 /// One thread per core that this process may use.
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -228,7 +217,7 @@ fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
                 .map_err(|_| format!("admin.token_file: {} is not UTF-8", path.display()))?,
         ),
     };
-    let (bound, mut sockets) = match evenkeel_net::bind(address, 1) {
+    let (bound, socket) = match evenkeel_net::bind_alone(address) {
         Ok(bound) => bound,
         Err(error) if !config.admin.explicit => {
             tracing::warn!("no admin API: {error}; name another address in [admin] bind");
@@ -236,7 +225,6 @@ fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
         }
         Err(error) => return Err(error.into()),
     };
-    let Some(socket) = sockets.pop() else { return Ok(None) };
     tracing::info!("admin on {bound}");
     let listener = match bound {
         Address::Unix(_) => evenkeel_admin::Listener::Unix(socket.into()),

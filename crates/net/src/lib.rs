@@ -6,4 +6,4 @@ mod listen;
 
 pub use connect::connect;
 pub use io::{Io, Peer};
-pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind};
+pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};

@@ -1,5 +1,7 @@
 //! Listening sockets: one per worker and address, so that the kernel spreads connections without a shared queue.
 
+mod held;
+
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +14,8 @@ use socket2::{Domain, SockAddr, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::io::{Io, Peer};
+
+pub use held::covers;
 
 /// Connections that the kernel completes before we accept them; `net.core.somaxconn` caps it.
 const BACKLOG: i32 = 4096;
@@ -62,8 +66,21 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+impl BindError {
+    /// `address` is this process's own already, for another purpose.
+    pub fn ours(address: Address) -> Self {
+        Self { address, error: ours() }
+    }
+}
+
+fn ours() -> io::Error {
+    io::Error::other("this process already does, for another purpose")
+}
+
 /// Binds `address` once for each of `workers` (once in all for a unix socket) and names the address that was
-/// really bound, which differs for port 0.
+/// really bound, which differs for port 0. It may overlap with one that this function bound before, as `0.0.0.0:80`
+/// does with `127.0.0.1:80`: the narrower one gets the connections that are for both. Bound twice, an address would
+/// get half of its connections each time, and it is the caller who must see to it that none is.
 ///
 /// # Errors
 /// The first address that cannot be bound, because another process listens there among other reasons.
@@ -76,17 +93,27 @@ pub fn bind(address: &Address, workers: usize) -> Result<(Address, Vec<Socket>),
     }
 }
 
-fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<(Address, Vec<Socket>)> {
-    let first = match tcp_socket(address, false) {
-        // A kernel without IPv6 still serves "all addresses".
-        Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
-            address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-            tcp_socket(address, false)?
+/// Binds `address` as [`bind`] does, but one socket for one who takes all that comes: nothing that overlaps can be
+/// bound before it or after it.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_alone(address: &Address) -> Result<(Address, Socket), BindError> {
+    let failed = |error| BindError { address: address.clone(), error };
+    match address {
+        Address::Ip(ip) => {
+            let (socket, bound) = first_socket(*ip, false).map_err(failed)?;
+            socket.listen(BACKLOG).map_err(failed)?;
+            Ok((Address::Ip(bound), Socket { socket, unix: false }))
         }
-        other => other?,
-    };
-    address = first.local_addr()?.as_socket().unwrap_or(address);
-    // Bound alone first, which fails when anybody else is there; shared among our own workers only afterwards.
+        Address::Unix(path) => bind_unix(path).map(|socket| (address.clone(), socket)).map_err(failed),
+        Address::Name(..) => Err(failed(io::ErrorKind::InvalidInput.into())),
+    }
+}
+
+fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(Address, Vec<Socket>)> {
+    let (first, address) = first_socket(address, true)?;
+    // Shared among our own workers only now that nobody else is there.
     first.set_reuse_port(true)?;
     first.listen(BACKLOG)?;
     let mut sockets = vec![Socket { socket: first, unix: false }];
@@ -96,6 +123,44 @@ fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<(Address, Vec
         sockets.push(Socket { socket, unix: false });
     }
     Ok((Address::Ip(address), sockets))
+}
+
+/// The first socket of an address, and the address that was really bound. That it could be bound proves that nobody
+/// else listens there, or on an address that overlaps; with `beside_ours`, nobody but this process.
+fn first_socket(mut address: SocketAddr, beside_ours: bool) -> io::Result<(socket2::Socket, SocketAddr)> {
+    let socket = match lone_socket(address, beside_ours) {
+        // A kernel without IPv6 still serves "all addresses".
+        Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
+            address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            lone_socket(address, beside_ours)?
+        }
+        other => other?,
+    };
+    let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((socket, bound))
+}
+
+/// The kernel lets the sockets of one user overlap if all have `SO_REUSEPORT`, whichever process they are of; so the
+/// option is set only once those in the way are known to be ours. Not seen is who binds with it at the same moment:
+/// another Evenkeel of the same user, in the middle of the same change.
+fn lone_socket(address: SocketAddr, beside_ours: bool) -> io::Result<socket2::Socket> {
+    let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    match tcp_socket(address, false) {
+        Err(error) if in_use(&error) && is_ours(address)? => {
+            if !beside_ours {
+                return Err(ours());
+            }
+            // Only a socket that was bound alone can still be in the way.
+            tcp_socket(address, true).map_err(|error| if in_use(&error) { ours() } else { error })
+        }
+        other => other,
+    }
+}
+
+fn is_ours(address: SocketAddr) -> io::Result<bool> {
+    held::only_by_us(address).map_err(|error| {
+        io::Error::other(format!("it is in use, and /proc does not tell whether by others: {error}"))
+    })
 }
 
 fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<socket2::Socket> {

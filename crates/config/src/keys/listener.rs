@@ -12,7 +12,8 @@ pub(crate) static LISTENER: Section = Section {
             "bind",
             Kind::OneOrList(&Kind::Address(&LISTENER_ADDRESS), 64),
             Required,
-            "One or more addresses; a bare port means all addresses of this machine. Port 0 lets the kernel choose.",
+            "One or more addresses; a bare port means all addresses of this machine. Of two that overlap, the \
+             narrower one gets the connections that are for both. Port 0 lets the kernel choose.",
             r#"[":80"]"#,
         ),
         key("protocol", Kind::OneOf(&["http"]), Is("http"), "What clients speak.", r#""http""#),

@@ -1,8 +1,5 @@
 //! Route precedence: cases that read as data, and every case against a plain sort and scan.
 
-use std::time::Duration;
-
-use evenkeel_config::{AccessLog, Admin, Limits, Listener, ListenerTimeout, Log, LogFormat, Pool, Server};
 use evenkeel_types::PoolName;
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -51,31 +48,14 @@ fn get(host: &'static str, path: &'static str) -> Request {
 }
 
 /// Two listeners: `web`, which has a pool of its own, and `secure`, which has none.
+fn config(routes: Vec<Route>) -> Config {
+    const AROUND: &str = "[listener.web]\nbind = 80\npool = \"own\"\n[listener.secure]\nbind = 443\n\
+                          [pool.own]\nbackends = [1]\n[pool.p]\nbackends = [2]\n";
+    Config { routes, ..evenkeel_config::parse("test.toml", AROUND).unwrap().config }
+}
+
 fn table(routes: Vec<Route>) -> RouteTable {
-    let second = Duration::from_secs(1);
-    let listener = |name: &str, pool: Option<&str>| Listener {
-        name: ListenerName::from(name),
-        bind: Vec::new(),
-        pool: pool.map(PoolName::from),
-        trusted_proxies: Vec::new(),
-        timeout: ListenerTimeout { head: second, body: second, idle: second, write: second },
-    };
-    RouteTable::new(&Config {
-        server: Server { workers: None, grace: second, secret_file: None },
-        admin: Admin { bind: None, explicit: false, token_file: None },
-        log: Log { access: AccessLog::Off, format: LogFormat::Json },
-        limits: Limits {
-            connections: 1,
-            request_head: 1,
-            headers: 1,
-            uri: 1,
-            request_body: None,
-            body_rate: 1,
-        },
-        listeners: vec![listener("web", Some("own")), listener("secure", None)],
-        routes,
-        pools: Vec::<Pool>::new(),
-    })
+    RouteTable::new(&config(routes))
 }
 
 const SECURE: usize = 1;
@@ -289,3 +269,4 @@ fn a_trace_says_why_of_every_route() {
 }
 
 mod oracle;
+mod reachable;

@@ -1,0 +1,153 @@
+//! Who listens on an address already: this process alone, or somebody else. The kernel tells apart only users.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use evenkeel_types::Address;
+
+/// The state `TCP_LISTEN` in proc_net_tcp(5).
+const LISTEN: &str = "0A";
+
+/// Whether a socket bound to `wide` gets the connections to `narrow` when nobody listens there.
+pub fn covers(wide: &Address, narrow: &Address) -> bool {
+    matches!((wide, narrow), (Address::Ip(wide), Address::Ip(narrow)) if includes(*wide, *narrow))
+}
+
+/// Whether somebody listens on `address` or on one that overlaps with it, and nobody but this process does.
+///
+/// # Errors
+/// `/proc`, which tells it, cannot be read.
+pub(super) fn only_by_us(address: SocketAddr) -> io::Result<bool> {
+    let mut held = HashSet::new();
+    note_listening(File::open("/proc/self/net/tcp")?, address, &mut held)?;
+    match File::open("/proc/self/net/tcp6") {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        table => note_listening(table?, address, &mut held)?,
+    }
+    if held.is_empty() {
+        return Ok(false);
+    }
+    for descriptor in fs::read_dir("/proc/self/fd")? {
+        // It may have been closed in the meantime.
+        let Ok(target) = fs::read_link(descriptor?.path()) else { continue };
+        if let Some(inode) = target.to_str().and_then(socket_inode) {
+            held.remove(&inode);
+        }
+        if held.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Notes the inode of each socket in `table` that listens on an address that overlaps with `address`.
+fn note_listening(table: File, address: SocketAddr, held: &mut HashSet<u64>) -> io::Result<()> {
+    for line in BufReader::new(table).lines() {
+        let line = line?;
+        held.extend(listening(&line).filter(|(local, _)| overlap(*local, address)).map(|(_, inode)| inode));
+    }
+    Ok(())
+}
+
+/// The address and inode of a listening socket, from a line of proc_net_tcp(5).
+fn listening(line: &str) -> Option<(SocketAddr, u64)> {
+    let mut fields = line.split_ascii_whitespace();
+    let local = fields.nth(1)?;
+    if fields.nth(1)? != LISTEN {
+        return None;
+    }
+    let (ip, port) = local.split_once(':')?;
+    Some((SocketAddr::new(ip_of(ip)?, u16::from_str_radix(port, 16).ok()?), fields.nth(5)?.parse().ok()?))
+}
+
+/// An IP address as 32-bit words in hexadecimal, each in the machine's byte order.
+fn ip_of(words: &str) -> Option<IpAddr> {
+    let word = |at: usize| Some(u32::from_str_radix(words.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
+    if words.len() == 8 {
+        return Some(Ipv4Addr::from(word(0)?).into());
+    }
+    let words = [word(0)?, word(8)?, word(16)?, word(24)?];
+    <[u8; 16]>::try_from(words.as_flattened()).ok().map(IpAddr::from)
+}
+
+/// The inode in `socket:[INODE]`, as a link in `/proc/self/fd` reads.
+fn socket_inode(link: &str) -> Option<u64> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Whether one connection could be for both.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    includes(a, b) || includes(b, a)
+}
+
+/// `[::]` is taken to include IPv4: ours does, and others' may.
+fn includes(wide: SocketAddr, narrow: SocketAddr) -> bool {
+    let (ip, other) = (wide.ip().to_canonical(), narrow.ip().to_canonical());
+    let all = ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
+    wide.port() == narrow.port() && (ip == other || all)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_when_a_connection_could_be_for_both() {
+        let check = |a: &str, b: &str| {
+            let (a, b) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(overlap(a, b), overlap(b, a));
+            overlap(a, b)
+        };
+        for (a, b) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "0.0.0.0:80"),
+            ("127.0.0.1:80", "[::]:80"),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80"),
+            ("0.0.0.0:80", "[::]:80"),
+            ("[::1]:80", "[::]:80"),
+        ] {
+            assert!(check(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("127.0.0.1:80", "127.0.0.1:81"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            ("127.0.0.1:80", "[::1]:80"),
+            ("0.0.0.0:80", "[::1]:80"),
+            ("0.0.0.0:80", "[::]:81"),
+        ] {
+            assert!(!check(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn listening_sockets_are_found_in_the_kernels_table() {
+        for ip in ["127.0.0.1", "::1"] {
+            // There need not be IPv6.
+            let Ok(socket) = std::net::TcpListener::bind((ip, 0)) else { continue };
+            let address = socket.local_addr().unwrap();
+            assert!(only_by_us(address).unwrap(), "{address}");
+            drop(socket);
+            assert!(!only_by_us(address).unwrap(), "nobody listens on {address}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_no_listening_socket_are_passed_over() {
+        let line =
+            "   3: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0 4711 1 0";
+        assert_eq!(listening(line), Some(("0.0.0.0:8080".parse().unwrap(), 4711)));
+        for line in [
+            "",
+            "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+            "   3: 00000000:1F90 00000000:0000 01 00000000:00000000 00:00000000 00000000  1000  0 4711 1 0",
+            "   3: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0",
+            "   3: 000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0 4711 1 0",
+        ] {
+            assert_eq!(listening(line), None, "{line}");
+        }
+    }
+}
