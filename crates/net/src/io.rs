@@ -3,26 +3,27 @@
 //! Request and response move in both directions at once within one task, and splitting the stream in two would need
 //! a lock. So tokio's stream is asked only whether it is ready; the bytes move by our own system calls.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use tokio::io::Interest;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
 use tokio::net::{TcpStream, UnixStream};
 
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+use crate::stream::Stream;
+use crate::tls::{Handshake, Session};
 
-/// A connection; it belongs to one worker.
+/// A connection, in clear or over TLS; it belongs to one worker.
 #[derive(Debug)]
 pub struct Io {
     stream: Stream,
+    /// In a box, for it is large and most connections to servers have none.
+    tls: Option<Box<Session>>,
+    resets: Cell<bool>,
 }
 
 /// The other end of an accepted connection.
@@ -44,27 +45,52 @@ impl Peer {
     }
 }
 
-/// One call on whichever stream it is.
-macro_rules! stream {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match &$self.stream {
-            Stream::Tcp($stream) => $call,
-            Stream::Unix($stream) => $call,
-        }
-    };
-}
-
 impl Io {
     /// Takes over a TCP stream, without Nagle's delay.
     pub fn tcp(stream: TcpStream) -> Self {
         // It fails only on a connection that is already dead, which the first read will report.
         let _ = stream.set_nodelay(true);
-        Self { stream: Stream::Tcp(stream) }
+        Self::clear(Stream::Tcp(stream))
     }
 
     /// Takes over a unix stream.
     pub fn unix(stream: UnixStream) -> Self {
-        Self { stream: Stream::Unix(stream) }
+        Self::clear(Stream::Unix(stream))
+    }
+
+    fn clear(stream: Stream) -> Self {
+        Self { stream, tls: None, resets: Cell::new(false) }
+    }
+
+    /// Begins TLS as its server, by shaking hands. There is no timeout here.
+    ///
+    /// # Errors
+    /// The client does not agree, or is gone.
+    pub async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> io::Result<Handshake> {
+        self.secure(Session::server(config)?).await
+    }
+
+    /// Begins TLS as its client, by shaking hands with a server whose certificate must be for `name`. There is no
+    /// timeout here.
+    ///
+    /// # Errors
+    /// The server does not agree or is not whom it should be, or is gone.
+    pub async fn connect_tls(
+        &mut self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> io::Result<Handshake> {
+        self.secure(Session::client(config, name)?).await
+    }
+
+    async fn secure(&mut self, session: Session) -> io::Result<Handshake> {
+        let session = self.tls.insert(Box::new(session));
+        session.shake_hands(&self.stream).await
+    }
+
+    /// True over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Appends to `buf` what can be read into its spare capacity, which must not be empty. 0 is the end.
@@ -80,31 +106,9 @@ impl Io {
 
     /// Reads if there is something to read, as far as the last poll of the kernel told.
     fn try_read(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        let room = buf.capacity() - buf.len();
-        debug_assert!(room > 0, "a read into a full buffer would look like the end");
-        self.try_io(Interest::READABLE, room, |fd| {
-            Ok(rustix::net::recv(fd, rustix::buffer::spare_capacity(buf), RecvFlags::empty())?.0)
-        })
-    }
-
-    /// One system call, which moves at most `room` bytes. Without the C library, whose wrappers check whether the
-    /// thread is being cancelled, and without a second look at whether the stream is ready.
-    fn try_io(
-        &self,
-        interest: Interest,
-        room: usize,
-        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let mut moved = None;
-        let tried = stream!(self, s => s.try_io(interest, || {
-            let bytes = call(s.as_fd())?;
-            moved = Some(bytes);
-            // Fewer bytes than could have been: the kernel tells, by an event, when there can be more.
-            if (1..room).contains(&bytes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        }));
-        match moved {
-            Some(bytes) => Ok(bytes),
-            None => tried.map(|()| 0),
+        match &self.tls {
+            None => self.stream.try_read(buf),
+            Some(tls) => tls.try_read(&self.stream, buf),
         }
     }
 
@@ -140,16 +144,18 @@ impl Io {
     /// Ready when there is something to read (or the end, or an error), as far as the last poll of the kernel
     /// told; makes no system call and needs no buffer.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream!(self, s => s.poll_read_ready(cx))
+        match &self.tls {
+            None => self.stream.poll_readable(cx),
+            Some(tls) => tls.poll_readable(&self.stream, cx),
+        }
     }
 
     /// Ready when the connection has failed, as by a reset of the peer. Its end alone is no failure: a peer that has
     /// sent all that it wants to send may still wait for an answer.
     pub fn poll_failed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.poll_readable(cx)).map_or(Poll::Ready(()), |()| {
+        ready!(self.stream.poll_readable(cx)).map_or(Poll::Ready(()), |()| {
             // Something has come. If it is no error, one that follows is noticed when something is written.
-            let error = stream!(self, s => s.take_error());
-            if matches!(error, Ok(None)) { Poll::Pending } else { Poll::Ready(()) }
+            if matches!(self.stream.error(), Ok(None)) { Poll::Pending } else { Poll::Ready(()) }
         })
     }
 
@@ -157,48 +163,71 @@ impl Io {
     /// What an idle connection must be to carry another request.
     pub fn is_quiet(&self) -> bool {
         // Asks the kernel only when something may have come; and unlike a poll it is never pending for want of budget.
-        let mut byte = [0];
-        let read = stream!(self, s => s.try_read(&mut byte));
-        read.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+        match &self.tls {
+            None => self
+                .stream
+                .try_read_into(&mut [0])
+                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+            Some(tls) => tls.is_quiet(&self.stream),
+        }
     }
 
-    /// Writes what the kernel takes of the slices, in order; `WouldBlock` when that is nothing.
+    /// Writes what the kernel takes of the slices, in order; `WouldBlock` when that is nothing. Over TLS some of it
+    /// may stay behind, encrypted, until [`try_flush`](Self::try_flush).
     ///
     /// # Errors
     /// The connection is dead.
     pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            [one] => self.try_io(Interest::WRITABLE, one.len(), |fd| {
-                Ok(rustix::net::send(fd, one, SendFlags::NOSIGNAL)?)
-            }),
-            many => {
-                let room = many.iter().map(|slice| slice.len()).sum();
-                self.try_io(Interest::WRITABLE, room, |fd| Ok(rustix::io::writev(fd, many)?))
-            }
+        match &self.tls {
+            None => self.stream.try_write(slices),
+            Some(tls) => tls.try_write(&self.stream, slices),
         }
+    }
+
+    /// Sends what has stayed behind; `WouldBlock` while some of it still does.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_flush(&self) -> io::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.stream))
     }
 
     /// Ready when the kernel may take more, as far as its last poll told.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream!(self, s => s.poll_write_ready(cx))
+        self.stream.poll_writable(cx)
     }
 
     /// Writes all of `slices`, with as few system calls as the kernel allows.
     pub async fn write_all(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut left = slices;
-        // Drops leading empty slices; a write of nothing would look like a closed socket.
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            match self.try_write(left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    poll_fn(|cx| self.poll_writable(cx)).await?;
-                }
-                Err(error) => return Err(error),
-            }
+        while !self.write_some(&mut left)? {
+            poll_fn(|cx| self.poll_writable(cx)).await?;
         }
         Ok(())
+    }
+
+    /// Writes of `left` what the kernel takes. True when nothing is left; false when it is full.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn write_some(&self, left: &mut &mut [IoSlice<'_>]) -> io::Result<bool> {
+        // Drops leading empty slices; a write of nothing would look like a closed socket.
+        IoSlice::advance_slices(left, 0);
+        let written = loop {
+            if left.is_empty() {
+                break self.try_flush();
+            }
+            match self.try_write(left) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(left, written),
+                Err(error) => break Err(error),
+            }
+        };
+        match written {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Tells the peer that nothing more will be written.
@@ -206,14 +235,23 @@ impl Io {
     /// # Errors
     /// The connection is dead.
     pub fn shutdown(&self) -> io::Result<()> {
-        Ok(stream!(self, s => rustix::net::shutdown(s, Shutdown::Write))?)
+        if let Some(tls) = &self.tls {
+            tls.close(&self.stream);
+        }
+        self.stream.shutdown()
     }
 
     /// Makes the close that follows a reset, so that what was cut cannot be taken for complete.
     pub fn reset_on_close(&self) {
-        if let Stream::Tcp(s) = &self.stream {
-            // A connection that is already dead needs no reset.
-            let _ = socket2::SockRef::from(s).set_linger(Some(std::time::Duration::ZERO));
+        self.resets.set(true);
+        self.stream.reset_on_close();
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(tls) = self.tls.as_ref().filter(|_| !self.resets.get()) {
+            tls.close(&self.stream);
         }
     }
 }

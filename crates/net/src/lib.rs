@@ -3,7 +3,10 @@
 mod connect;
 mod io;
 mod listen;
+mod stream;
+mod tls;
 
 pub use connect::connect;
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
+pub use tls::Handshake;

@@ -4,7 +4,7 @@
 //! connection that serves a thousand requests touches the timer wheel a few times, not a few thousand.
 
 use std::future::{Future, poll_fn};
-use std::io::{ErrorKind, IoSlice};
+use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -94,21 +94,17 @@ impl Timer {
         slices: &mut [IoSlice<'_>],
     ) -> Result<(), WriteError> {
         let mut left = slices;
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            match io.try_write(left) {
-                Ok(written) if written > 0 => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    match self.within(limit, poll_fn(|cx| io.poll_writable(cx))).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(_)) => return Err(WriteError::Failed),
-                        Err(Elapsed) => return Err(WriteError::Stalled),
-                    }
-                }
-                _ => return Err(WriteError::Failed),
+        loop {
+            match io.write_some(&mut left) {
+                Ok(true) => return Ok(()),
+                Ok(false) => match self.within(limit, poll_fn(|cx| io.poll_writable(cx))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(WriteError::Failed),
+                    Err(Elapsed) => return Err(WriteError::Stalled),
+                },
+                Err(_) => return Err(WriteError::Failed),
             }
         }
-        Ok(())
     }
 
     /// Ready at `deadline`, not before.

@@ -1,0 +1,133 @@
+//! A socket that tokio watches and that we read and write ourselves: one system call for one attempt.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+
+/// The socket below a connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// TCP, without Nagle's delay.
+    Tcp(TcpStream),
+    /// A unix stream socket.
+    Unix(UnixStream),
+}
+
+/// One call on whichever stream it is.
+macro_rules! stream {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self {
+            Stream::Tcp($stream) => $call,
+            Stream::Unix($stream) => $call,
+        }
+    };
+}
+
+impl Stream {
+    /// Appends to `buf` what has come, as far as its spare capacity goes, which must not be empty. 0 is the end.
+    pub(crate) fn try_read(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        let room = buf.capacity() - buf.len();
+        debug_assert!(room > 0, "a read into a full buffer would look like the end");
+        self.try_io(Interest::READABLE, room, |fd| {
+            Ok(rustix::net::recv(fd, rustix::buffer::spare_capacity(buf), RecvFlags::empty())?.0)
+        })
+    }
+
+    /// The same into initialised bytes.
+    pub(crate) fn try_read_into(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let room = bytes.len();
+        self.try_io(Interest::READABLE, room, |fd| Ok(rustix::net::recv(fd, bytes, RecvFlags::empty())?.0))
+    }
+
+    /// Writes what the kernel takes.
+    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices {
+            [one] => self.try_io(Interest::WRITABLE, one.len(), |fd| {
+                Ok(rustix::net::send(fd, one, SendFlags::NOSIGNAL)?)
+            }),
+            many => {
+                let room = many.iter().map(|slice| slice.len()).sum();
+                self.try_io(Interest::WRITABLE, room, |fd| Ok(rustix::io::writev(fd, many)?))
+            }
+        }
+    }
+
+    /// One system call, which moves at most `room` bytes. Without the C library, whose wrappers check whether the
+    /// thread is being cancelled, and without a second look at whether the stream is ready.
+    fn try_io(
+        &self,
+        interest: Interest,
+        room: usize,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let mut moved = None;
+        let tried = stream!(self, s => s.try_io(interest, || {
+            let bytes = call(s.as_fd())?;
+            moved = Some(bytes);
+            // Fewer bytes than could have been: the kernel tells, by an event, when there can be more.
+            if (1..room).contains(&bytes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        }));
+        match moved {
+            Some(bytes) => Ok(bytes),
+            None => tried.map(|()| 0),
+        }
+    }
+
+    /// Ready when there is something to read, as far as the last poll of the kernel told.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        stream!(self, s => s.poll_read_ready(cx))
+    }
+
+    /// Ready when the kernel may take more, as far as its last poll told.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        stream!(self, s => s.poll_write_ready(cx))
+    }
+
+    /// What has gone wrong with the connection, if anything has.
+    pub(crate) fn error(&self) -> io::Result<Option<io::Error>> {
+        stream!(self, s => s.take_error())
+    }
+
+    /// Ends the sending side.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        Ok(stream!(self, s => rustix::net::shutdown(s, Shutdown::Write))?)
+    }
+
+    /// Makes the close that follows a reset.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(s) = self {
+            // A connection that is already dead needs no reset.
+            let _ = socket2::SockRef::from(s).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// For rustls, which brings its own buffers.
+impl io::Read for &Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.try_read_into(bytes)
+    }
+
+    fn read_vectored(&mut self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        slices.iter_mut().find(|slice| !slice.is_empty()).map_or(Ok(0), |slice| self.try_read_into(slice))
+    }
+}
+
+impl io::Write for &Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

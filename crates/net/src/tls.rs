@@ -1,0 +1,187 @@
+//! TLS over a stream (RFC 8446, RFC 5246): rustls keeps the session, we move its records.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, BufRead, IoSlice, Write};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+
+use crate::stream::Stream;
+
+/// Bytes of plaintext that wait in the session, encrypted, for a peer that is slow to take them.
+const UNSENT_MAX: usize = 128 * 1024;
+
+/// A TLS session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: RefCell<Connection>,
+    /// Plaintext may be waiting although nothing more has come from the peer.
+    waiting: Cell<bool>,
+}
+
+/// What a handshake has come to.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// The protocol that both sides chose, such as `h2` (RFC 7301).
+    pub alpn: Option<Vec<u8>>,
+    /// The name that the client asked for, in lower case.
+    pub server_name: Option<String>,
+    /// The peer's own certificate, which was verified.
+    pub peer_certificate: Option<CertificateDer<'static>>,
+}
+
+impl Session {
+    pub(crate) fn server(config: Arc<ServerConfig>) -> io::Result<Self> {
+        ServerConnection::new(config).map(|c| Self::new(c.into())).map_err(io::Error::other)
+    }
+
+    pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> io::Result<Self> {
+        ClientConnection::new(config, name).map(|c| Self::new(c.into())).map_err(io::Error::other)
+    }
+
+    fn new(mut connection: Connection) -> Self {
+        connection.set_buffer_limit(Some(UNSENT_MAX));
+        Self { connection: RefCell::new(connection), waiting: Cell::new(false) }
+    }
+
+    /// Goes on with the handshake until it is complete.
+    ///
+    /// # Errors
+    /// The peers do not agree, or the connection failed; the peer has been told why as far as it can be told.
+    pub(crate) async fn shake_hands(&self, stream: &Stream) -> io::Result<Handshake> {
+        poll_fn(|cx| self.poll_handshake(stream, cx)).await?;
+        let connection = self.connection.borrow();
+        Ok(Handshake {
+            alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
+            server_name: match &*connection {
+                Connection::Server(server) => server.server_name().map(str::to_owned),
+                Connection::Client(_) => None,
+            },
+            peer_certificate: connection
+                .peer_certificates()
+                .and_then(|chain| chain.first())
+                .map(|certificate| certificate.clone().into_owned()),
+        })
+    }
+
+    fn poll_handshake(&self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let progress = self.flush(stream).and_then(|()| {
+                if self.connection.borrow().is_handshaking() {
+                    self.take_in(stream).map(Some)
+                } else {
+                    Ok(None)
+                }
+            });
+            let ready = match progress {
+                Ok(None) => return Poll::Ready(Ok(())),
+                Ok(Some(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Ok(Some(_)) => continue,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                Err(_) if self.connection.borrow().wants_write() => stream.poll_writable(cx),
+                Err(_) => stream.poll_readable(cx),
+            };
+            std::task::ready!(ready)?;
+        }
+    }
+
+    /// Appends plaintext to `buf`. 0 is the end that the peer has declared; one that it has not is an error, for
+    /// whoever sits between us can cut a connection.
+    pub(crate) fn try_read(&self, stream: &Stream, buf: &mut Vec<u8>) -> io::Result<usize> {
+        loop {
+            let read = self.take_plaintext(buf);
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            self.take_in(stream)?;
+            // An answer that TLS itself owes; if it cannot go now, it goes along with what we write next.
+            match self.flush(stream) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_plaintext(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        let mut connection = self.connection.borrow_mut();
+        let mut reader = connection.reader();
+        let before = buf.len();
+        self.waiting.set(false);
+        loop {
+            let room = buf.capacity() - buf.len();
+            if room == 0 {
+                self.waiting.set(true);
+                return Ok(buf.len() - before);
+            }
+            match reader.fill_buf() {
+                Ok(chunk) if !chunk.is_empty() => {
+                    let taken = chunk.len().min(room);
+                    buf.extend_from_slice(&chunk[..taken]);
+                    reader.consume(taken);
+                }
+                // What has come goes first; the end, or the failure, is still there at the next read.
+                end if buf.len() == before => return end.map(|_| 0),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(buf.len() - before),
+                _ => {
+                    self.waiting.set(true);
+                    return Ok(buf.len() - before);
+                }
+            }
+        }
+    }
+
+    /// True when no plaintext has come. Records that are TLS's own affair are dealt with.
+    pub(crate) fn is_quiet(&self, stream: &Stream) -> bool {
+        let mut byte = Vec::with_capacity(1);
+        self.try_read(stream, &mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Takes records from the socket, once.
+    fn take_in(&self, mut stream: &Stream) -> io::Result<usize> {
+        let mut connection = self.connection.borrow_mut();
+        let read = connection.read_tls(&mut stream)?;
+        if let Err(error) = connection.process_new_packets() {
+            // The alert that says why; whether it arrives makes no difference to us.
+            let _ = connection.write_tls(&mut stream);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+        Ok(read)
+    }
+
+    /// Encrypts as much of the slices as has room, and sends what the kernel takes.
+    pub(crate) fn try_write(&self, stream: &Stream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.flush(stream)?;
+        let written = self.connection.borrow_mut().writer().write_vectored(slices)?;
+        match self.flush(stream) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(written),
+        }
+    }
+
+    /// Sends what waits, encrypted; `WouldBlock` if some still does.
+    pub(crate) fn flush(&self, mut stream: &Stream) -> io::Result<()> {
+        let mut connection = self.connection.borrow_mut();
+        while connection.wants_write() {
+            if connection.write_tls(&mut stream)? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ready when a read may find plaintext.
+    pub(crate) fn poll_readable(&self, stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.waiting.get() { Poll::Ready(Ok(())) } else { stream.poll_readable(cx) }
+    }
+
+    /// Declares the end of what we send.
+    pub(crate) fn close(&self, stream: &Stream) {
+        self.connection.borrow_mut().send_close_notify();
+        // A peer that takes nothing any more learns of the end by the socket's.
+        let _ = self.flush(stream);
+    }
+}
