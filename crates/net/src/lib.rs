@@ -5,8 +5,10 @@ mod io;
 mod listen;
 mod stream;
 mod tls;
+mod wire;
 
 pub use connect::connect;
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
 pub use tls::Handshake;
+pub use wire::Wire;

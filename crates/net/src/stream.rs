@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use tokio::io::Interest;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// The socket below a connection.
@@ -42,6 +42,20 @@ impl Stream {
     pub(crate) fn try_read_into(&self, bytes: &mut [u8]) -> io::Result<usize> {
         let room = bytes.len();
         self.try_io(Interest::READABLE, room, |fd| Ok(rustix::net::recv(fd, bytes, RecvFlags::empty())?.0))
+    }
+
+    /// The same into a buffer of tokio's.
+    pub(crate) fn try_read_uninit(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = buf.remaining();
+        // SAFETY: nothing that is initialised is made uninitialised: bytes are only written.
+        let unfilled = unsafe { buf.unfilled_mut() };
+        let read = self.try_io(Interest::READABLE, room, |fd| {
+            Ok(rustix::net::recv(fd, unfilled, RecvFlags::empty())?.1)
+        })?;
+        // SAFETY: the kernel has written `read` bytes, no more than there was room for.
+        unsafe { buf.assume_init(read) };
+        buf.advance(read);
+        Ok(())
     }
 
     /// Writes what the kernel takes.

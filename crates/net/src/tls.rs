@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 
+use tokio::io::ReadBuf;
+
 use crate::stream::Stream;
 
 /// Bytes of plaintext that wait in the session, encrypted, for a peer that is slow to take them.
@@ -91,8 +93,19 @@ impl Session {
     /// Appends plaintext to `buf`. 0 is the end that the peer has declared; one that it has not is an error, for
     /// whoever sits between us can cut a connection.
     pub(crate) fn try_read(&self, stream: &Stream, buf: &mut Vec<u8>) -> io::Result<usize> {
+        let room = buf.capacity() - buf.len();
+        self.read(stream, room, |bytes| buf.extend_from_slice(bytes))
+    }
+
+    /// The same into a buffer of tokio's.
+    pub(crate) fn try_read_uninit(&self, stream: &Stream, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        self.read(stream, buf.remaining(), |bytes| buf.put_slice(bytes)).map(drop)
+    }
+
+    /// Hands plaintext to `take`, at most `room` bytes of it.
+    fn read(&self, stream: &Stream, room: usize, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
         loop {
-            let read = self.take_plaintext(buf);
+            let read = self.take_plaintext(room, &mut take);
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
@@ -106,32 +119,27 @@ impl Session {
         }
     }
 
-    fn take_plaintext(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+    fn take_plaintext(&self, room: usize, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
         let mut connection = self.connection.borrow_mut();
         let mut reader = connection.reader();
-        let before = buf.len();
-        self.waiting.set(false);
-        loop {
-            let room = buf.capacity() - buf.len();
-            if room == 0 {
-                self.waiting.set(true);
-                return Ok(buf.len() - before);
-            }
-            match reader.fill_buf() {
-                Ok(chunk) if !chunk.is_empty() => {
-                    let taken = chunk.len().min(room);
-                    buf.extend_from_slice(&chunk[..taken]);
-                    reader.consume(taken);
+        let mut read = 0;
+        // True unless all of it is taken: what has come goes first, an end or a failure is still there afterwards.
+        self.waiting.set(true);
+        while read < room {
+            let chunk = match reader.fill_buf() {
+                Ok(chunk) if !chunk.is_empty() => chunk,
+                end => {
+                    let is_drained = end.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+                    self.waiting.set(!is_drained);
+                    return if read > 0 { Ok(read) } else { end.map(|_| 0) };
                 }
-                // What has come goes first; the end, or the failure, is still there at the next read.
-                end if buf.len() == before => return end.map(|_| 0),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(buf.len() - before),
-                _ => {
-                    self.waiting.set(true);
-                    return Ok(buf.len() - before);
-                }
-            }
+            };
+            let taken = chunk.len().min(room - read);
+            take(&chunk[..taken]);
+            reader.consume(taken);
+            read += taken;
         }
+        Ok(read)
     }
 
     /// True when no plaintext has come. Records that are TLS's own affair are dealt with.

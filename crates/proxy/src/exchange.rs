@@ -11,9 +11,10 @@ use evenkeel_types::Time;
 
 use crate::downstream::reply::Reply;
 use crate::h1::field::{Field, Known, KnownSet, Span};
-use crate::h1::head::{RequestHead, Version};
+use crate::h1::head::RequestHead;
 use crate::message::Body;
 use crate::timer::Timer;
+use crate::version::Version;
 
 /// A request that was admitted: unambiguous, and read as the client meant it.
 #[derive(Debug)]

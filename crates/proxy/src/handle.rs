@@ -57,10 +57,7 @@ pub async fn handle(
                 Ending::Refused(refusal, ended) => refuse(worker, exchange, trail, &refusal, ended).await,
                 Ending::Cut(ended, why) => {
                     trail.reason = Some(why);
-                    if exchange.reply.ends_with_close() {
-                        // Only a reset tells such a client that what it has is not all.
-                        exchange.reply.io().reset_on_close();
-                    }
+                    exchange.reply.cut();
                     ended
                 }
             }

@@ -6,6 +6,7 @@ mod buffer;
 mod downstream;
 mod exchange;
 pub mod h1;
+pub mod h2;
 mod handle;
 mod message;
 mod serve;
@@ -14,6 +15,7 @@ mod stage;
 mod timer;
 mod tunnel;
 mod upstream;
+mod version;
 mod view;
 mod worker;
 

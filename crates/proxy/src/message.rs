@@ -2,18 +2,20 @@
 //!
 //! Nobody reads ahead of what was handed on. That is the back-pressure, and the bound on memory.
 
+mod http1;
+mod http2;
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
 use std::time::Duration;
 
-use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
 
-use crate::buffer::Buffers;
-use crate::h1::body::{Decoder, Malformed, Step};
+pub use self::http1::FromHttp1;
+pub use self::http2::FromHttp2;
+use crate::h1::body::Malformed;
 use crate::h1::framing::Framing;
 use crate::timer::{Limit, Timer};
 
@@ -31,8 +33,6 @@ pub struct BodyLimits {
     pub rate_min: u64,
     /// Bytes of data in all.
     pub bytes_max: Option<u64>,
-    /// Bytes of trailers.
-    pub trailers_max: usize,
 }
 
 /// Why a body ends before its end.
@@ -68,19 +68,10 @@ impl fmt::Display for BodyError {
 /// A body on its way in.
 #[derive(Debug)]
 pub struct Body<'a> {
-    io: &'a Io,
-    buffers: &'a Buffers,
+    source: Source<'a>,
     clock: Clock,
     limits: BodyLimits,
     framing: Framing,
-    decoder: Decoder,
-    /// What was read along with the head, and how much of it has been used.
-    early: &'a [u8],
-    early_used: usize,
-    /// What was read since, and how much of it has been used. Takes a buffer only when there is need.
-    own: Vec<u8>,
-    own_used: usize,
-    piece: Piece,
     /// Cleared at the first piece: whoever waits for it to be asked for waits no more.
     pub awaited: Option<&'a Cell<bool>>,
     /// True once anything was read that did not come with the head.
@@ -88,6 +79,31 @@ pub struct Body<'a> {
     timer: Timer,
     since: Option<Time>,
     bytes: u64,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// A connection of its own.
+    Http1(FromHttp1<'a>),
+    /// A stream among others.
+    Http2(FromHttp2),
+}
+
+/// One call on whichever source it is.
+macro_rules! source {
+    ($self:ident, $source:ident => $call:expr) => {
+        match $self.source {
+            Source::Http1(ref $source) => $call,
+            Source::Http2(ref $source) => $call,
+        }
+    };
+    ($self:ident, mut $source:ident => $call:expr) => {
+        match $self.source {
+            Source::Http1(ref mut $source) => $call,
+            Source::Http2(ref mut $source) => $call,
+        }
+    };
 }
 
 /// What [`Body::advance`] came to.
@@ -101,45 +117,21 @@ pub enum Advance {
     MustRead,
 }
 
-#[derive(Debug, Clone)]
-enum Piece {
-    Early(Range<usize>),
-    Own(Range<usize>),
-}
-
 impl<'a> Body<'a> {
-    /// The body that follows a head, of which `early` has been read already.
-    pub fn new(
-        io: &'a Io,
-        buffers: &'a Buffers,
-        clock: Clock,
-        framing: Framing,
-        early: &'a [u8],
-        limits: BodyLimits,
-    ) -> Self {
-        Self {
-            io,
-            buffers,
-            clock,
-            limits,
-            framing,
-            decoder: Decoder::new(framing, limits.trailers_max),
-            early,
-            early_used: 0,
-            own: Vec::new(),
-            own_used: 0,
-            piece: Piece::Early(0..0),
-            awaited: None,
-            has_read: false,
-            timer: Timer::new(clock),
-            since: None,
-            bytes: 0,
-        }
+    /// The body that follows a head.
+    pub fn new(source: Source<'a>, framing: Framing, clock: Clock, limits: BodyLimits) -> Self {
+        let timer = Timer::new(clock);
+        Self { source, clock, limits, framing, awaited: None, has_read: false, timer, since: None, bytes: 0 }
     }
 
     /// Sets when all of it must be there.
     pub fn end_by(&mut self, at_most: Option<Time>) {
         self.limits.at_most = at_most;
+    }
+
+    /// Lets it go on for as long as something comes now and then: it has become a tunnel.
+    pub fn lift_limits(&mut self, idle: Duration) {
+        self.limits = BodyLimits { stall: idle, at_most: None, rate_min: 0, bytes_max: None };
     }
 
     /// How it is delimited.
@@ -154,7 +146,7 @@ impl<'a> Body<'a> {
 
     /// True when all of it was read.
     pub fn is_done(&self) -> bool {
-        self.decoder.is_done()
+        source!(self, s => s.is_done())
     }
 
     /// Bytes of data so far.
@@ -164,17 +156,20 @@ impl<'a> Body<'a> {
 
     /// Bytes of data still to come, when that is known.
     pub fn left(&self) -> Option<u64> {
-        self.decoder.left()
+        source!(self, s => s.left())
     }
 
     /// The trailer section with its empty line, at the end of a body that had one.
     pub fn trailers(&self) -> &[u8] {
-        self.decoder.trailers()
+        source!(self, s => s.trailers())
     }
 
     /// What was read beyond the end of the body.
     pub fn surplus(&self) -> [&[u8]; 2] {
-        [&self.early[self.early_used..], &self.own[self.own_used..]]
+        match &self.source {
+            Source::Http1(source) => source.surplus(),
+            Source::Http2(_) => [b"", b""],
+        }
     }
 
     /// Goes back to the start, which is possible as long as nothing was read but what came with the head.
@@ -182,18 +177,16 @@ impl<'a> Body<'a> {
         if self.has_read {
             return false;
         }
-        self.decoder = Decoder::new(self.framing, self.limits.trailers_max);
-        self.early_used = 0;
+        if let Source::Http1(source) = &mut self.source {
+            source.rewind();
+        }
         self.bytes = 0;
         true
     }
 
     /// The piece that [`advance`](Self::advance) came to.
     pub fn piece(&self) -> &[u8] {
-        match &self.piece {
-            Piece::Early(range) => &self.early[range.clone()],
-            Piece::Own(range) => &self.own[range.clone()],
-        }
+        source!(self, s => s.piece())
     }
 
     /// Goes to the next piece, if it has been read already.
@@ -201,12 +194,15 @@ impl<'a> Body<'a> {
     /// # Errors
     /// The body ends here, before its end.
     pub fn advance(&mut self) -> Result<Advance, BodyError> {
-        if let Some(piece) = self.decode().map_err(BodyError::Malformed)? {
-            self.bytes += piece.len() as u64;
+        let has_piece = match &mut self.source {
+            Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
+            Source::Http2(source) => source.advance(),
+        };
+        if has_piece {
+            self.bytes += self.piece().len() as u64;
             if self.limits.bytes_max.is_some_and(|max| self.bytes > max) {
                 return Err(BodyError::TooLarge);
             }
-            self.piece = piece;
             if let Some(awaited) = self.awaited {
                 awaited.set(false);
             }
@@ -215,60 +211,28 @@ impl<'a> Body<'a> {
         Ok(if self.is_done() { Advance::End } else { Advance::MustRead })
     }
 
-    /// The next piece of what has been read.
-    fn decode(&mut self) -> Result<Option<Piece>, Malformed> {
-        while self.early_used < self.early.len() {
-            match self.decoder.step(&self.early[self.early_used..])? {
-                Step::Data { start, end } => {
-                    let piece = Piece::Early(self.early_used + start..self.early_used + end);
-                    self.early_used += end;
-                    return Ok(Some(piece));
-                }
-                Step::More => self.early_used = self.early.len(),
-                Step::End(used) => {
-                    self.early_used += used;
-                    return Ok(None);
-                }
-            }
-        }
-        while self.own_used < self.own.len() {
-            match self.decoder.step(&self.own[self.own_used..])? {
-                Step::Data { start, end } => {
-                    let piece = Piece::Own(self.own_used + start..self.own_used + end);
-                    self.own_used += end;
-                    return Ok(Some(piece));
-                }
-                Step::More => self.own_used = self.own.len(),
-                Step::End(used) => {
-                    self.own_used += used;
-                    return Ok(None);
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// Waits for more to be read. May be dropped while it waits without losing anything.
     ///
     /// # Errors
     /// There will be no more, or not in time.
     pub async fn read(&mut self) -> Result<(), BodyError> {
-        self.buffers.give(std::mem::take(&mut self.own));
-        self.own_used = 0;
+        source!(self, mut s => s.release());
         self.check_rate()?;
-        let Self { io, buffers, own, .. } = self;
         let stall = Limit { at_most: self.limits.at_most, ..self.limits.stall.into() };
-        match self.timer.within(stall, poll_fn(|cx| buffers.poll_large(io, cx, own))).await {
+        let Self { source, timer, .. } = self;
+        let reading = poll_fn(|cx| match source {
+            Source::Http1(source) => source.poll_read(cx),
+            Source::Http2(source) => source.poll_read(cx),
+        });
+        match timer.within(stall, reading).await {
+            Ok(read) => {
+                self.has_read |= read?;
+                Ok(())
+            }
             Err(_) if self.limits.at_most.is_some_and(|at_most| self.clock.now() >= at_most) => {
                 Err(BodyError::Deadline)
             }
             Err(_) => Err(BodyError::Timeout),
-            Ok(Err(error)) => Err(BodyError::Io(error)),
-            Ok(Ok(0)) => self.decoder.finish().map_err(|_| BodyError::Cut),
-            Ok(Ok(_)) => {
-                self.has_read = true;
-                Ok(())
-            }
         }
     }
 
@@ -284,19 +248,5 @@ impl<'a> Body<'a> {
         let took = now - *self.since.get_or_insert(now);
         let expected = self.limits.rate_min.saturating_mul(took.as_secs());
         if took > RATE_GRACE && self.bytes < expected { Err(BodyError::Timeout) } else { Ok(()) }
-    }
-}
-
-impl Drop for Body<'_> {
-    fn drop(&mut self) {
-        self.buffers.give(std::mem::take(&mut self.own));
-    }
-}
-
-impl Piece {
-    fn len(&self) -> usize {
-        match self {
-            Self::Early(range) | Self::Own(range) => range.len(),
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::task::Poll;
 use evenkeel_net::{Io, Peer};
 use evenkeel_types::ListenerName;
 
+use crate::downstream::client::Client;
 use crate::downstream::h1;
 use crate::worker::Worker;
 
@@ -14,5 +15,5 @@ use crate::worker::Worker;
 pub async fn serve(worker: Rc<Worker>, listener: ListenerName, io: Io, peer: Peer) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _open = worker.connection_opened(waker);
-    h1::Connection::new(Rc::clone(&worker), listener, io, peer).serve().await;
+    h1::Connection::new(Client::new(Rc::clone(&worker), listener, peer), io).serve().await;
 }

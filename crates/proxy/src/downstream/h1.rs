@@ -2,28 +2,25 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use evenkeel_config::Listener;
-use evenkeel_net::{Io, Peer};
+use evenkeel_net::Io;
 use evenkeel_observe::{Ended, RequestRefusal};
-use evenkeel_types::{ListenerName, Time};
+use evenkeel_types::Time;
 
-use crate::downstream::reply::Reply;
+use crate::downstream::client::{Client, Refused, body_limits};
+use crate::downstream::reply::{Reply, Way};
 use crate::exchange::{Exchange, Request};
 use crate::h1::field::{Field, Known, has_token};
 use crate::h1::framing::Framing;
-use crate::h1::head::{HeadLimits, RequestHead, Version, parse_request};
-use crate::handle::handle;
-use crate::message::{Advance, Body, BodyLimits};
-use crate::stage::admit::{self, Refusal, admit};
-use crate::stage::answer;
-use crate::stage::record::{Finished, Trail, record};
+use crate::h1::head::{HeadLimits, RequestHead, parse_request};
+use crate::message::{Advance, Body, FromHttp1, Source};
+use crate::stage::admit::{Refusal, admit};
 use crate::timer::{Limit, Timer};
+use crate::version::Version;
 use crate::view::View;
-use crate::worker::Worker;
 
 /// How much of a body that nobody wanted is read so that its connection can go on.
 const DRAIN_MAX: u64 = 64 * 1024;
@@ -36,13 +33,8 @@ const LINGER_MAX: usize = 1024 * 1024;
 
 /// A client's connection.
 pub struct Connection {
-    worker: Rc<Worker>,
-    listener: ListenerName,
-    /// Where the listener stands, in the configuration of which generation.
-    position: Cell<(u64, Option<usize>)>,
+    client: Client,
     io: Io,
-    peer: Peer,
-    peer_text: String,
     timer: Timer,
     /// When the last request ended.
     rested: Option<Time>,
@@ -63,14 +55,9 @@ enum Next {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, listener: ListenerName, io: Io, peer: Peer) -> Self {
-        let peer_text = match peer {
-            Peer::Ip(address) => address.ip().to_string(),
-            Peer::Unix => String::new(),
-        };
-        let timer = Timer::new(worker.clock);
-        let position = Cell::new((u64::MAX, None));
-        Self { worker, listener, position, io, peer, peer_text, timer, rested: None, input: Vec::new() }
+    pub fn new(client: Client, io: Io) -> Self {
+        let timer = Timer::new(client.worker.clock);
+        Self { client, io, timer, rested: None, input: Vec::new() }
     }
 
     /// Serves it until it closes.
@@ -85,41 +72,18 @@ impl Connection {
         }
     }
 
-    /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
-    /// away is found where it stood, so that the last requests to it are answered.
-    fn view(&self) -> Option<(Rc<View>, usize)> {
-        let view = self.worker.view();
-        if let Some(position) = self.position(&view) {
-            return Some((view, position));
-        }
-        let retired = self.worker.retired_view()?;
-        let position = retired.listener_position(&self.listener)?;
-        Some((retired, position))
-    }
-
-    /// Where the listener stands; `None` if it is gone.
-    fn position(&self, view: &View) -> Option<usize> {
-        let (generation, position) = self.position.get();
-        if generation == view.snapshot.generation {
-            return position;
-        }
-        let position = view.listener_position(&self.listener);
-        self.position.set((view.snapshot.generation, position));
-        position
-    }
-
     /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
     /// go, or was closed.
     async fn wait_for_request(&mut self) -> bool {
-        let Some((view, position)) = self.view() else { return false };
+        let Some((view, position)) = self.client.view() else { return false };
         let timeout = &view.listener(position).timeout;
         let wait = if self.rested.is_some() { timeout.idle } else { timeout.head };
         drop(view);
         let mut input = std::mem::take(&mut self.input);
-        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.worker.clock));
+        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.client.worker.clock));
         let limit = Limit { since: self.rested, ..wait.into() };
         let waiting = poll_fn(|cx| match self.poll_request(cx, &mut input) {
-            Poll::Pending if self.is_to_go() => Poll::Ready(None),
+            Poll::Pending if self.client.is_to_go() => Poll::Ready(None),
             read => read.map(Some),
         });
         let mut come = timer.within(limit, waiting).await.ok();
@@ -137,7 +101,7 @@ impl Connection {
     /// (RFC 9112, 2.2), or when there will be none.
     fn poll_request(&self, cx: &mut Context<'_>, input: &mut Vec<u8>) -> Poll<bool> {
         loop {
-            match ready!(self.worker.buffers.poll_small(&self.io, cx, input)) {
+            match ready!(self.client.worker.buffers.poll_small(&self.io, cx, input)) {
                 Ok(0) | Err(_) => return Poll::Ready(false),
                 Ok(_) => {}
             }
@@ -145,28 +109,23 @@ impl Connection {
             if !input.is_empty() {
                 return Poll::Ready(true);
             }
-            self.worker.buffers.give(std::mem::take(input));
+            self.client.worker.buffers.give(std::mem::take(input));
         }
-    }
-
-    /// True when a connection that waits for a request is to close.
-    fn is_to_go(&self) -> bool {
-        self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
     }
 
     /// Serves requests for as long as there is input.
     async fn serve_requests(&mut self) -> Next {
-        let mut fields = self.worker.buffers.fields();
+        let mut fields = self.client.worker.buffers.fields();
         let next = loop {
-            let Some((view, position)) = self.view() else { break Next::Close };
+            let Some((view, position)) = self.client.view() else { break Next::Close };
             let next = self.serve_one(&view, position, &mut fields).await;
             skip_empty_lines(&mut self.input);
             if next != Next::Idle || self.input.is_empty() {
                 break next;
             }
         };
-        self.worker.buffers.give(std::mem::take(&mut self.input));
-        self.worker.buffers.give_fields(fields);
+        self.client.worker.buffers.give(std::mem::take(&mut self.input));
+        self.client.worker.buffers.give_fields(fields);
         next
     }
 
@@ -177,31 +136,23 @@ impl Connection {
             Ok(None) => return Next::Close,
             Err(refusal) => return self.refuse(view, listener, &refusal, None).await,
         };
-        let worker = Rc::clone(&self.worker);
         let mut id = [0; 32];
-        let origin = admit::Origin {
-            listener,
-            peer: self.peer,
-            peer_text: &self.peer_text,
-            now: worker.clock.now(),
-            fresh_id: worker.request_id(&mut id),
-        };
+        let origin = self.client.origin(listener, &mut id);
         let (request, framing) = match admit(&self.input, &head, fields, origin) {
             Ok(admitted) => admitted,
-            Err(refusal) => return self.refuse(view, listener, &refusal, Some((&head, fields))).await,
+            Err(refusal) => {
+                let refused = Refused { bytes: &self.input, head: &head, fields };
+                return self.refuse(view, listener, &refusal, Some(refused)).await;
+            }
         };
-        let limits = BodyLimits {
-            stall: listener.timeout.body,
-            at_most: None,
-            rate_min: view.snapshot.config.limits.body_rate,
-            bytes_max: view.snapshot.config.limits.request_body,
-            trailers_max: view.heads.bytes,
-        };
+        let worker = &self.client.worker;
         let unasked = self.input.len() > head.len;
         let owes_continue = Cell::new(request.expects_continue && framing != Framing::Empty && !unasked);
-        let mut body =
-            Body::new(&self.io, &worker.buffers, worker.clock, framing, &self.input[head.len..], limits);
-        let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, head.version);
+        let early = &self.input[head.len..];
+        let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
+        let limits = body_limits(view, listener);
+        let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
+        let mut reply = Reply::new(worker, Way::Http1(&self.io), listener.timeout.write, head.version);
         reply.keep_alive = self.may_stay(&request);
         if owes_continue.get() {
             reply.owes_continue = Some(&owes_continue);
@@ -209,21 +160,8 @@ impl Connection {
         }
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
         let mut exchange = Exchange { request, body, reply, timer: &mut timer };
-        let mut trail = Trail::default();
-        worker.metrics.requests_in_flight.increment();
-        let ended = handle(&worker, view, position, &mut exchange, &mut trail).await;
-        worker.metrics.requests_in_flight.decrement();
-        let finished = Finished {
-            listener: self.listener.as_str(),
-            peer: self.peer,
-            target: head.target.of_bytes(&self.input),
-            request: &exchange.request,
-            reply: &exchange.reply,
-            bytes_in: exchange.body.bytes(),
-            trail: &trail,
-            ended,
-        };
-        let now = record(&worker, view, &finished);
+        let target = head.target.of_bytes(&self.input);
+        let (ended, now) = self.client.handle(view, position, target, &mut exchange).await;
         let (next, surplus) = after(&mut exchange, ended).await;
         drop(exchange);
         self.timer = timer;
@@ -236,10 +174,10 @@ impl Connection {
     fn may_stay(&self, request: &Request<'_>) -> bool {
         let has = |token| request.values(Known::Connection).any(|value| has_token(value, token));
         let asked = match request.version {
-            Version::Http11 => !has("close"),
+            Version::Http11 | Version::Http2 => !has("close"),
             Version::Http10 => has("keep-alive") && !has("close"),
         };
-        asked && !self.is_to_go()
+        asked && !self.client.is_to_go()
     }
 
     /// Reads until there is a whole head; `None` when the client closed instead.
@@ -261,7 +199,7 @@ impl Connection {
             }
             looked = self.input.len();
             if looked > 0 && deadline.is_none() {
-                deadline = Some(self.worker.clock.now() + listener.timeout.head);
+                deadline = Some(self.client.worker.clock.now() + listener.timeout.head);
             }
             if self.input.len() == self.input.capacity() {
                 self.input.reserve(self.input.len());
@@ -285,41 +223,14 @@ impl Connection {
         view: &View,
         listener: &Listener,
         refusal: &Refusal,
-        head: Option<(&RequestHead, &[Field])>,
+        refused: Option<Refused<'_>>,
     ) -> Next {
-        let worker = Rc::clone(&self.worker);
-        if let Some(kind) = refusal.kind {
-            worker.metrics.request_refused(kind);
+        let way = Way::Http1(&self.io);
+        let mut reply = Reply::new(&self.client.worker, way, listener.timeout.write, Version::Http11);
+        match self.client.refuse(view, &mut reply, refusal, refused).await {
+            Ended::ClientAborted => Next::Close,
+            _ => Next::Linger,
         }
-        let mut id = [0; 32];
-        let fresh_id = worker.request_id(&mut id);
-        let mut request = Request::unreadable(fresh_id, self.peer, &self.peer_text, worker.clock.now());
-        let mut target: &[u8] = b"";
-        if let Some((head, fields)) = head {
-            target = head.target.of_bytes(&self.input);
-            request.read_what_can_be(&self.input[..head.len], head, fields);
-        }
-        let mut reply = Reply::new(&worker, &self.io, listener.timeout.write, Version::Http11);
-        let sent = answer::refuse(&mut reply, refusal, &request.id).await;
-        let ended = match (sent, refusal.status) {
-            (Err(_), _) => Ended::ClientAborted,
-            (Ok(()), 408) => Ended::ClientTimeout,
-            (Ok(()), _) => Ended::Refused,
-        };
-        let mut trail = Trail::default();
-        trail.reason = Some(refusal.why.to_string());
-        let finished = Finished {
-            listener: self.listener.as_str(),
-            peer: self.peer,
-            target,
-            request: &request,
-            reply: &reply,
-            bytes_in: 0,
-            trail: &trail,
-            ended,
-        };
-        record(&worker, view, &finished);
-        if ended == Ended::ClientAborted { Next::Close } else { Next::Linger }
     }
 
     /// What was read beyond this request is the start of the next.
@@ -340,11 +251,11 @@ impl Connection {
     /// Closes in a way that lets the client read our answer: a close with unread input would reset the connection
     /// and take the answer along.
     async fn linger(mut self) {
-        let Self { io, timer, worker, .. } = &mut self;
+        let Self { io, timer, client, .. } = &mut self;
         if io.shutdown().is_err() {
             return;
         }
-        let mut buf = worker.buffers.small();
+        let mut buf = client.worker.buffers.small();
         let drained = async {
             let mut left = LINGER_MAX;
             while left > 0 {
@@ -357,7 +268,7 @@ impl Connection {
         };
         // Whether it closed or ran out of time, it is over now.
         let _ = timer.within(LINGER.into(), drained).await;
-        worker.buffers.give(buf);
+        client.worker.buffers.give(buf);
     }
 }
 

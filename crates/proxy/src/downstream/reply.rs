@@ -1,4 +1,6 @@
-//! The way back to a client over HTTP/1: head, body and trailers, in as few writes as can be.
+//! The way back to a client: head, body and trailers, in as few writes as can be.
+
+mod http2;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -9,18 +11,19 @@ use std::time::Duration;
 
 use evenkeel_net::Io;
 
+pub use self::http2::ToHttp2;
 use crate::buffer::MEDIUM;
 use crate::h1::framing::Framing;
-use crate::h1::head::Version;
 use crate::h1::write;
 use crate::timer::{Timer, WriteError};
+use crate::version::Version;
 use crate::worker::Worker;
 
 /// The response on its way out.
 #[derive(Debug)]
 pub struct Reply<'a> {
     worker: &'a Worker,
-    io: &'a Io,
+    way: Way<'a>,
     timer: Timer,
     stall: Duration,
     out: Vec<u8>,
@@ -39,12 +42,21 @@ pub struct Reply<'a> {
     whole: bool,
 }
 
+/// What a response goes out over.
+#[derive(Debug)]
+pub enum Way<'a> {
+    /// A connection of its own.
+    Http1(&'a Io),
+    /// A stream among others.
+    Http2(ToHttp2),
+}
+
 impl<'a> Reply<'a> {
     /// The way back for a request of `version`.
-    pub fn new(worker: &'a Worker, io: &'a Io, stall: Duration, version: Version) -> Self {
+    pub fn new(worker: &'a Worker, way: Way<'a>, stall: Duration, version: Version) -> Self {
         Self {
             worker,
-            io,
+            way,
             timer: Timer::new(worker.clock),
             stall,
             out: Vec::new(),
@@ -86,27 +98,39 @@ impl<'a> Reply<'a> {
         self.whole
     }
 
-    /// True if the client takes the close of the connection for the end of the body.
-    pub fn ends_with_close(&self) -> bool {
-        self.until_close
+    /// Gives up a response that cannot be completed, so that the client can see that it is cut.
+    pub fn cut(&mut self) {
+        match &mut self.way {
+            // Only a reset tells a client that takes the close for the end.
+            Way::Http1(io) if self.until_close => io.reset_on_close(),
+            Way::Http1(_) => {}
+            Way::Http2(stream) => stream.cut(),
+        }
     }
 
-    /// The connection that it goes to.
-    pub fn io(&self) -> &'a Io {
-        self.io
+    /// The connection that it goes to, which is its own.
+    pub fn io(&self) -> Option<&'a Io> {
+        match &self.way {
+            Way::Http1(io) => Some(io),
+            Way::Http2(_) => None,
+        }
     }
 
     /// Waits for `work`, unless the client's connection fails first.
     ///
     /// # Errors
     /// The client is gone.
-    pub async fn unless_gone<F: Future>(&self, work: F) -> Result<F::Output, WriteError> {
+    pub async fn unless_gone<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
         let mut work = pin!(work);
         poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            self.io.poll_failed(cx).map(|()| Err(WriteError::Failed))
+            let failed = match &mut self.way {
+                Way::Http1(io) => io.poll_failed(cx),
+                Way::Http2(stream) => stream.poll_failed(cx),
+            };
+            failed.map(|()| Err(WriteError::Failed))
         })
         .await
     }
@@ -118,17 +142,23 @@ impl<'a> Reply<'a> {
         self.status = 0;
         self.bytes = 0;
         self.until_close = false;
+        self.whole = false;
+        if let Way::Http2(stream) = &mut self.way {
+            (stream.head, stream.trailers) = (None, None);
+        }
     }
 
     /// Begins a head. Its fields go to the buffer that is returned; [`Self::head_done`] must follow.
     pub fn head(&mut self, status: u16, reason: &[u8]) -> &mut Vec<u8> {
         self.status = status;
         self.need_buffer();
-        self.out.extend_from_slice(b"HTTP/1.1 ");
-        write::number(&mut self.out, u64::from(status));
-        self.out.push(b' ');
-        self.out.extend_from_slice(reason);
-        self.out.extend_from_slice(b"\r\n");
+        if let Way::Http1(_) = self.way {
+            self.out.extend_from_slice(b"HTTP/1.1 ");
+            write::number(&mut self.out, u64::from(status));
+            self.out.push(b' ');
+            self.out.extend_from_slice(reason);
+            self.out.extend_from_slice(b"\r\n");
+        }
         &mut self.out
     }
 
@@ -146,6 +176,8 @@ impl<'a> Reply<'a> {
             // What has no body says nothing about its length, except where a zero must be said.
             Framing::Empty => {}
             Framing::Length(length) => write::content_length(&mut self.out, length),
+            // The end of the stream says it.
+            Framing::Chunked | Framing::UntilClose if self.version == Version::Http2 => {}
             Framing::Chunked | Framing::UntilClose if self.version == Version::Http11 => {
                 self.chunked = true;
                 self.out.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -158,6 +190,10 @@ impl<'a> Reply<'a> {
         }
         // Known only now: the process may have begun to leave while the server was at work.
         self.keep_alive &= !self.worker.is_leaving() && !self.owes_continue.is_some_and(Cell::get);
+        if let Way::Http2(stream) = &mut self.way {
+            stream.head = Some((self.status, self.out.len()));
+            return;
+        }
         if !self.keep_alive {
             self.out.extend_from_slice(b"connection: close\r\n");
         } else if self.version == Version::Http10 {
@@ -169,6 +205,10 @@ impl<'a> Reply<'a> {
     /// Ends the head of a 101: from here on the connection is a tunnel.
     pub fn switch_done(&mut self, protocol: &[u8]) {
         self.keep_alive = false;
+        if let Way::Http2(stream) = &mut self.way {
+            stream.head = Some((self.status, self.out.len()));
+            return;
+        }
         self.out.extend_from_slice(b"connection: upgrade\r\n");
         write::field(&mut self.out, "upgrade", protocol);
         self.out.extend_from_slice(b"\r\n");
@@ -192,6 +232,11 @@ impl<'a> Reply<'a> {
             owes.set(false);
         }
         fields(&mut self.out);
+        if let Way::Http2(stream) = &mut self.way {
+            let sent = stream.interim(status, &self.out);
+            self.out.clear();
+            return sent;
+        }
         self.out.extend_from_slice(b"\r\n");
         let unsent = self.is_unsent();
         let sent = self.flush().await;
@@ -221,8 +266,17 @@ impl<'a> Reply<'a> {
         }
         self.on_the_wire = true;
         let out = std::mem::take(&mut self.out);
-        let mut slices = [IoSlice::new(&out), IoSlice::new(before), IoSlice::new(piece), IoSlice::new(after)];
-        let sent = self.timer.write_all(self.stall.into(), self.io, &mut slices).await;
+        let stall = self.stall.into();
+        let sent = match &mut self.way {
+            Way::Http1(io) => {
+                let mut slices = [&out[..], before, piece, after].map(IoSlice::new);
+                self.timer.write_all(stall, io, &mut slices).await
+            }
+            Way::Http2(stream) => match stream.flush(&out, &mut self.timer, stall).await {
+                Ok(()) => stream.send(piece, false, &mut self.timer, stall).await,
+                failed => failed,
+            },
+        };
         self.out = out;
         self.out.clear();
         sent
@@ -240,6 +294,10 @@ impl<'a> Reply<'a> {
     /// Ends the body; `trailers` is a section with its empty line, or nothing. [`Self::flush`] must follow.
     pub fn end(&mut self, trailers: &[u8]) {
         self.whole = true;
+        if let Way::Http2(stream) = &mut self.way {
+            stream.trailers = Some(if self.to_head { Vec::new() } else { trailers.to_vec() });
+            return;
+        }
         self.need_buffer();
         if self.chunked && !self.to_head {
             self.out.extend_from_slice(b"0\r\n");
@@ -252,13 +310,18 @@ impl<'a> Reply<'a> {
     /// # Errors
     /// The client is gone.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        if self.out.is_empty() {
+        let ends =
+            matches!(&self.way, Way::Http2(stream) if stream.head.is_some() || stream.trailers.is_some());
+        if self.out.is_empty() && !ends {
             return Ok(());
         }
         self.on_the_wire = true;
         let out = std::mem::take(&mut self.out);
-        let mut slices = [IoSlice::new(&out)];
-        let sent = self.timer.write_all(self.stall.into(), self.io, &mut slices).await;
+        let stall = self.stall.into();
+        let sent = match &mut self.way {
+            Way::Http1(io) => self.timer.write_all(stall, io, &mut [IoSlice::new(&out)]).await,
+            Way::Http2(stream) => stream.flush(&out, &mut self.timer, stall).await,
+        };
         // Whoever waits now, for a server that takes its time, holds no buffer.
         self.worker.buffers.give(out);
         sent

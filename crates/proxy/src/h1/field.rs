@@ -18,6 +18,11 @@ impl Span {
         Self { start: start as u32, end: (start + part.len()) as u32 }
     }
 
+    /// From `start` up to `end`, which lies behind it.
+    pub fn between(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
     /// Where it starts.
     pub fn start(self) -> usize {
         self.start as usize

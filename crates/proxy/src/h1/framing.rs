@@ -1,7 +1,7 @@
 //! How long a body is (RFC 9112, section 6): the one place that decides it, for requests and responses.
 
 use super::field::{Field, Known};
-use super::head::Version;
+use crate::version::Version;
 
 /// What delimits a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

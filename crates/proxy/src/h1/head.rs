@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use evenkeel_config::Limits;
 
 use super::field::{Field, Known, KnownSet, Span};
+use crate::version::Version;
 
 /// What may stand in a head, from `[limits]`.
 #[derive(Debug, Clone, Copy)]
@@ -22,15 +23,6 @@ impl From<&Limits> for HeadLimits {
     fn from(limits: &Limits) -> Self {
         Self { bytes: limits.request_head, fields: limits.headers, uri: limits.uri }
     }
-}
-
-/// The version a peer speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    Http11,
 }
 
 /// A request's head, as positions in the bytes it was read from.

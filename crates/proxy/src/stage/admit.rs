@@ -12,7 +12,8 @@ use evenkeel_types::Time;
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
-use crate::h1::head::{HeadError, RequestHead, Version};
+use crate::h1::head::{HeadError, RequestHead};
+use crate::version::Version;
 
 /// Longest `X-Request-Id` that is kept from a trusted peer.
 const REQUEST_ID_MAX: usize = 128;

@@ -21,6 +21,7 @@ use crate::h1::framing::Framing;
 use crate::h1::{trailers, write};
 use crate::message::{Advance, Body, BodyError};
 use crate::timer::{Limit, Timer};
+use crate::tunnel;
 use crate::upstream::answer::AnswerError;
 use crate::upstream::{Connection, Upstream, h1};
 use crate::view::View;
@@ -245,7 +246,11 @@ async fn converse(
     match (outcome, uploaded) {
         (Ok(None), _) if switched => {
             let idle = to.route.1.timeout.idle;
-            crate::tunnel::run(worker, reply.io(), body.surplus(), &connection.io, idle, trail).await;
+            let server = &connection.io;
+            match reply.io() {
+                Some(client) => tunnel::run(worker, client, body.surplus(), server, idle, trail).await,
+                None => tunnel::run_stream(worker, body, reply, server, idle, trail).await,
+            }
             Ok(Ending::Tunnelled)
         }
         (Ok(None), uploaded) => {

@@ -9,7 +9,7 @@ use evenkeel_types::Time;
 use crate::downstream::reply::Reply;
 use crate::exchange::Request;
 use crate::h1::field::Known;
-use crate::h1::head::Version;
+use crate::version::Version;
 use crate::view::View;
 use crate::worker::Worker;
 
@@ -122,6 +122,7 @@ fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestF
         version: match request.version {
             Version::Http10 => LoggedVersion::Http10,
             Version::Http11 => LoggedVersion::Http11,
+            Version::Http2 => LoggedVersion::Http2,
         },
         status: reply.status(),
         route: trail.route.map(|route| view.snapshot.routes.route(route).name.as_str()),

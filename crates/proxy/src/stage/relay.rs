@@ -15,13 +15,14 @@ use crate::downstream::reply::Reply;
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
-use crate::h1::head::{HeadLimits, ResponseHead, Version};
+use crate::h1::head::{HeadLimits, ResponseHead};
 use crate::h1::trailers;
 use crate::h1::write::{self, Nominated};
-use crate::message::{Advance, Body, BodyError, BodyLimits};
+use crate::message::{Advance, Body, BodyError, BodyLimits, FromHttp1, Source};
 use crate::timer::WriteError;
 use crate::upstream::answer::AnswerError;
 use crate::upstream::h1;
+use crate::version::Version;
 use crate::worker::Worker;
 
 /// What a server answers, as far as it has come.
@@ -147,9 +148,9 @@ pub async fn relay(
         at_most: to.deadline(request),
         rate_min: 0,
         bytes_max: None,
-        trailers_max: to.view.heads.bytes,
     };
-    let mut body = Body::new(answer.io, &worker.buffers, worker.clock, framing, &buf[head.len..], limits);
+    let source = FromHttp1::new(answer.io, &worker.buffers, framing, &buf[head.len..], to.view.heads.bytes);
+    let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
     match relay_body(&mut body, reply, to.view.heads).await {
         Ok(()) => {
             let surplus = body.surplus().iter().any(|bytes| !bytes.is_empty());
@@ -274,10 +275,13 @@ async fn switch(
         return Err(AnswerError::Malformed("101 to a protocol that was not asked for"));
     };
     let edits = &to.route.1.response_headers;
-    let out = reply.head(101, head.reason.of_bytes(buf));
+    let is_stream = request.version == Version::Http2;
+    // On a stream the upgrade is complete with any success, and needs no proof (RFC 8441, 5).
+    let out = reply.head(if is_stream { 200 } else { 101 }, head.reason.of_bytes(buf));
     write::copy_fields(out, buf, head.len, fields, |field| {
         field.known != Known::XRequestId
             && !field.known.is_hop_by_hop()
+            && !(is_stream && field.name.of_bytes(buf).eq_ignore_ascii_case(b"sec-websocket-accept"))
             && !write::edited_away(edits, field.name.of_bytes(buf))
     });
     write::field(out, "x-request-id", request.id.as_bytes());

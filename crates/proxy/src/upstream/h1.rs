@@ -7,8 +7,9 @@ use super::answer::AnswerError;
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known};
 use crate::h1::framing::Framing;
-use crate::h1::head::{HeadError, HeadLimits, ResponseHead, Version, parse_response};
+use crate::h1::head::{HeadError, HeadLimits, ResponseHead, parse_response};
 use crate::h1::write::{self, Nominated};
+use crate::version::Version;
 
 /// Writes a request's head: path and query as `target` says, `server_host` where the client named no host, hop-by-hop fields left out, ours added, edits applied.
 pub fn write_request(

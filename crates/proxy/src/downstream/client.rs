@@ -1,0 +1,170 @@
+//! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use evenkeel_config::Listener;
+use evenkeel_net::Peer;
+use evenkeel_observe::Ended;
+use evenkeel_types::{ListenerName, Time};
+
+use crate::downstream::reply::Reply;
+use crate::exchange::{Exchange, Request};
+use crate::h1::field::Field;
+use crate::h1::head::RequestHead;
+use crate::handle::handle;
+use crate::message::BodyLimits;
+use crate::stage::admit::{Origin, Refusal};
+use crate::stage::answer;
+use crate::stage::record::{Finished, Trail, record};
+use crate::view::View;
+use crate::worker::Worker;
+
+/// A client's connection.
+pub struct Client {
+    /// Who serves it.
+    pub worker: Rc<Worker>,
+    listener: ListenerName,
+    /// Where the listener stands, in the configuration of which generation.
+    position: Cell<(u64, Option<usize>)>,
+    peer: Peer,
+    peer_text: String,
+}
+
+/// A head that became no request, as far as it could be read.
+pub struct Refused<'a> {
+    /// What the fields are positions in.
+    pub bytes: &'a [u8],
+    /// The head.
+    pub head: &'a RequestHead,
+    /// Its fields.
+    pub fields: &'a [Field],
+}
+
+impl Client {
+    /// A connection that was just accepted.
+    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer) -> Self {
+        let peer_text = match peer {
+            Peer::Ip(address) => address.ip().to_string(),
+            Peer::Unix => String::new(),
+        };
+        Self { worker, listener, position: Cell::new((u64::MAX, None)), peer, peer_text }
+    }
+
+    /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
+    /// away is found where it stood, so that the last requests to it are answered.
+    pub fn view(&self) -> Option<(Rc<View>, usize)> {
+        let view = self.worker.view();
+        if let Some(position) = self.position(&view) {
+            return Some((view, position));
+        }
+        let retired = self.worker.retired_view()?;
+        let position = retired.listener_position(&self.listener)?;
+        Some((retired, position))
+    }
+
+    /// Where the listener stands; `None` if it is gone.
+    fn position(&self, view: &View) -> Option<usize> {
+        let (generation, position) = self.position.get();
+        if generation == view.snapshot.generation {
+            return position;
+        }
+        let position = view.listener_position(&self.listener);
+        self.position.set((view.snapshot.generation, position));
+        position
+    }
+
+    /// True when a connection that waits for a request is to close.
+    pub fn is_to_go(&self) -> bool {
+        self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
+    }
+
+    /// What is known of whoever sent a head that has just come.
+    pub fn origin<'a>(&'a self, listener: &'a Listener, id: &'a mut [u8; 32]) -> Origin<'a> {
+        Origin {
+            listener,
+            peer: self.peer,
+            peer_text: &self.peer_text,
+            now: self.worker.clock.now(),
+            fresh_id: self.worker.request_id(id),
+        }
+    }
+
+    /// Handles a request and records it. `target` is the request target as it came.
+    pub async fn handle(
+        &self,
+        view: &View,
+        position: usize,
+        target: &[u8],
+        exchange: &mut Exchange<'_>,
+    ) -> (Ended, Time) {
+        let mut trail = Trail::default();
+        self.worker.metrics.requests_in_flight.increment();
+        let ended = handle(&self.worker, view, position, exchange, &mut trail).await;
+        self.worker.metrics.requests_in_flight.decrement();
+        let finished = Finished {
+            listener: self.listener.as_str(),
+            peer: self.peer,
+            target,
+            request: &exchange.request,
+            reply: &exchange.reply,
+            bytes_in: exchange.body.bytes(),
+            trail: &trail,
+            ended,
+        };
+        (ended, record(&self.worker, view, &finished))
+    }
+
+    /// Answers and records what never became a request.
+    pub async fn refuse(
+        &self,
+        view: &View,
+        reply: &mut Reply<'_>,
+        refusal: &Refusal,
+        refused: Option<Refused<'_>>,
+    ) -> Ended {
+        let worker = &self.worker;
+        if let Some(kind) = refusal.kind {
+            worker.metrics.request_refused(kind);
+        }
+        let mut id = [0; 32];
+        let fresh_id = worker.request_id(&mut id);
+        let mut request = Request::unreadable(fresh_id, self.peer, &self.peer_text, worker.clock.now());
+        let mut target: &[u8] = b"";
+        if let Some(Refused { bytes, head, fields }) = refused {
+            target = head.target.of_bytes(bytes);
+            request.read_what_can_be(&bytes[..head.len], head, fields);
+        }
+        let sent = answer::refuse(reply, refusal, &request.id).await;
+        let ended = match (sent, refusal.status) {
+            (Err(_), _) => Ended::ClientAborted,
+            (Ok(()), 408) => Ended::ClientTimeout,
+            (Ok(()), _) => Ended::Refused,
+        };
+        let mut trail = Trail::default();
+        trail.reason = Some(refusal.why.to_string());
+        let finished = Finished {
+            listener: self.listener.as_str(),
+            peer: self.peer,
+            target,
+            request: &request,
+            reply,
+            bytes_in: 0,
+            trail: &trail,
+            ended,
+        };
+        record(worker, view, &finished);
+        ended
+    }
+}
+
+/// What the body of a request may cost.
+pub fn body_limits(view: &View, listener: &Listener) -> BodyLimits {
+    let limits = &view.snapshot.config.limits;
+    BodyLimits {
+        stall: listener.timeout.body,
+        at_most: None,
+        rate_min: limits.body_rate,
+        bytes_max: limits.request_body,
+    }
+}

@@ -1,0 +1,99 @@
+//! A body of HTTP/2: the data of a stream, whose window opens again only when the data has been passed on.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+
+use super::BodyError;
+use crate::h2::lines;
+
+/// Where the body comes from, and how far it was read.
+#[derive(Debug)]
+pub struct FromHttp2 {
+    stream: RecvStream,
+    left: Option<u64>,
+    /// Read, and not handed on.
+    next: Bytes,
+    /// Handed on.
+    piece: Bytes,
+    /// Bytes of the stream's window that are to be given back.
+    owed: usize,
+    trailers: Vec<u8>,
+    is_done: bool,
+}
+
+impl FromHttp2 {
+    /// The body that follows a head; `length` is what the head says of it.
+    pub fn new(stream: RecvStream, length: Option<u64>) -> Self {
+        let is_done = stream.is_end_stream();
+        let (next, piece) = (Bytes::new(), Bytes::new());
+        Self { stream, left: length, next, piece, owed: 0, trailers: Vec::new(), is_done }
+    }
+
+    /// True when all of it was read.
+    pub fn is_done(&self) -> bool {
+        self.is_done && self.next.is_empty()
+    }
+
+    /// Bytes of data still to come, when that is known.
+    pub fn left(&self) -> Option<u64> {
+        self.left
+    }
+
+    /// The trailers as a section of lines.
+    pub fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
+    /// The piece that [`advance`](Self::advance) came to.
+    pub fn piece(&self) -> &[u8] {
+        &self.piece
+    }
+
+    /// Goes to the next piece, if one has been read.
+    pub fn advance(&mut self) -> bool {
+        self.piece = std::mem::take(&mut self.next);
+        self.left = self.left.map(|left| left.saturating_sub(self.piece.len() as u64));
+        !self.piece.is_empty()
+    }
+
+    /// Lets go of what was read, and has the peer send more in its place.
+    pub fn release(&mut self) {
+        self.piece = Bytes::new();
+        let owed = std::mem::take(&mut self.owed);
+        if owed > 0 {
+            // It fails only for a stream that has ended, whose window nobody needs.
+            let _ = self.stream.flow_control().release_capacity(owed);
+        }
+    }
+
+    /// Reads more. True when there was something, false at the end.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
+        while !self.is_done {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    self.owed += data.len();
+                    self.is_done = self.stream.is_end_stream();
+                    if !data.is_empty() {
+                        self.next = data;
+                        return Poll::Ready(Ok(true));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
+                None => {
+                    if let Some(trailers) = ready!(self.stream.poll_trailers(cx)).map_err(broken)? {
+                        self.trailers = lines::of_trailers(&trailers);
+                    }
+                    self.is_done = true;
+                }
+            }
+        }
+        Poll::Ready(Ok(false))
+    }
+}
+
+fn broken(error: h2::Error) -> BodyError {
+    BodyError::Io(io::Error::other(error))
+}
