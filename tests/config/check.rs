@@ -1,5 +1,8 @@
 //! `check` finds all mistakes at once and shows each in its place.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::support::{Folder, cli};
@@ -89,4 +92,47 @@ fn a_wrong_file_starts_nothing() {
         "{}",
         outcome.stderr
     );
+}
+
+/// Where the examples lie.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+
+#[test]
+fn every_example_passes() {
+    let mut count = 0;
+    for entry in fs::read_dir(EXAMPLES).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let outcome = cli(&["check", "-c", path.to_str().unwrap()]);
+            assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(": ok ("), "{}", outcome.stderr);
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "only {count} examples");
+}
+
+#[test]
+fn certificates_and_keys_are_read() {
+    let folder = Folder::new();
+    for name in ["shop.pem", "blog.key", "ca.pem"] {
+        fs::copy(Path::new(EXAMPLES).join("certs").join(name), folder.path(name)).unwrap();
+    }
+    let text = "[listener.secure]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n\
+                tls.certificates = [{ cert = \"shop.pem\", key = \"blog.key\" }]\n\
+                [pool.app]\nbackends = [5001]\ntls.ca = \"missing.pem\"\n";
+    let file = folder.write("tls.toml", text);
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    for part in ["tls.toml:4:48", "is not the key of the certificate in", "tls.toml:7:10", "cannot be read"] {
+        assert!(outcome.stderr.contains(part), "{part} is missing in:\n{}", outcome.stderr);
+    }
+    let json: Value = serde_json::from_str(&cli(&["check", "--json", "-c", &file]).stdout).unwrap();
+    let lines: Vec<_> = json.as_array().unwrap().iter().map(|fault| &fault["line"]).collect();
+    assert_eq!(lines, [4, 7]);
+
+    let file = folder.write("right.toml", &text.replace("blog.key", "shop.key").replace("missing", "ca"));
+    fs::copy(Path::new(EXAMPLES).join("certs/shop.key"), folder.path("shop.key")).unwrap();
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
 use evenkeel_config::{Algorithm, Backend};
 use evenkeel_core::snapshot::{self, Snapshot};
 use evenkeel_observe::names::{self, Metric};
-use evenkeel_observe::{Registry, Summary};
+use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
 
@@ -37,6 +37,28 @@ pub(crate) struct Status {
 struct Listener {
     name: String,
     addresses: Vec<String>,
+    /// Only of a listener with TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tls {
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Debug, Serialize)]
+struct Certificate {
+    /// Its file.
+    cert: String,
+    names: Vec<String>,
+    /// RFC 3339.
+    expires: String,
+    /// Below zero once it has expired.
+    days_left: i64,
+    /// Only when it expires soon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,7 +134,7 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
         leaving: context.leaving.load(Ordering::Relaxed),
         connections: gauge(&page, &names::CONNECTIONS),
         requests_in_flight: gauge(&page, &names::REQUESTS_IN_FLIGHT),
-        listeners: listeners(&context.listening.load()),
+        listeners: listeners(&context.listening.load(), &registry.certificates()),
         pools,
         totals: Totals { requests: total.requests, errors: total.errors, latency_ms: Latency::from(&total) },
     })
@@ -195,15 +217,35 @@ fn algorithm(algorithm: &Algorithm) -> &'static str {
 }
 
 /// Addresses by listener, in the order in which they were bound.
-fn listeners(bound: &[(ListenerName, Address)]) -> Vec<Listener> {
+fn listeners(bound: &[(ListenerName, Address)], certificates: &[InUse]) -> Vec<Listener> {
     let mut listeners = Vec::<Listener>::new();
     for (name, address) in bound {
         match listeners.iter_mut().find(|listener| listener.name == name.as_str()) {
             Some(listener) => listener.addresses.push(address.to_string()),
-            None => listeners.push(Listener { name: name.to_string(), addresses: vec![address.to_string()] }),
+            None => listeners.push(Listener {
+                name: name.to_string(),
+                addresses: vec![address.to_string()],
+                tls: tls(name, certificates),
+            }),
         }
     }
     listeners
+}
+
+/// The certificates of a listener, if it has any.
+fn tls(listener: &ListenerName, certificates: &[InUse]) -> Option<Tls> {
+    let now = SystemTime::now();
+    let of_it = certificates.iter().filter(|certificate| certificate.listener == *listener);
+    let certificates: Vec<_> = of_it
+        .map(|certificate| Certificate {
+            cert: certificate.cert.clone(),
+            names: certificate.names.clone(),
+            expires: certificate.expires(),
+            days_left: certificate.days_left(now),
+            warning: certificate.warning(now),
+        })
+        .collect();
+    (!certificates.is_empty()).then_some(Tls { certificates })
 }
 
 /// A gauge without labels, from the registry's page: there alone the workers' shards stand added up.

@@ -168,7 +168,8 @@ fn routes_can_match(config: &Config, links: &Links, reader: &Reader) {
 
 fn something_answers(config: &Config, reader: &Reader) {
     let own_answer = |route: &Route| matches!(route.action, Action::Redirect(_) | Action::Respond(_));
-    if config.pools.is_empty() && !config.routes.iter().any(own_answer) {
+    let redirects = config.listeners.iter().any(|listener| listener.redirect_to_https);
+    if config.pools.is_empty() && !redirects && !config.routes.iter().any(own_answer) {
         reader.note(Diagnostic::error("there is no pool, and no route that answers by itself").with_help(
             "add `[pool.app]` with `backends = [\"127.0.0.1:3000\"]`, and `pool = \"app\"` to the listener",
         ));
@@ -192,7 +193,8 @@ fn listeners_are_used(config: &Config, links: &Links, reader: &Reader) {
     let named: HashSet<_> = config.routes.iter().flat_map(|route| &route.listeners).collect();
     let any_for_all = config.routes.iter().any(|route| route.listeners.is_empty());
     for (listener, span) in config.listeners.iter().zip(&links.listeners) {
-        if listener.pool.is_none() && !any_for_all && !named.contains(&listener.name) {
+        let answers = listener.pool.is_some() || listener.redirect_to_https || any_for_all;
+        if !answers && !named.contains(&listener.name) {
             reader.note(
                 Diagnostic::warning(format!("listener `{}` answers every request with 404", listener.name))
                     .at(span.clone())

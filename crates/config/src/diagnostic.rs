@@ -131,6 +131,13 @@ impl Diagnostics {
         Self { file_name: file_name.into(), text: text.into(), items }
     }
 
+    /// Adds more of the same file.
+    pub(crate) fn add(&mut self, more: Vec<Diagnostic>) {
+        let mut items = std::mem::take(&mut self.items);
+        items.extend(more);
+        *self = Self::new(&self.file_name, &self.text, items);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -2,6 +2,7 @@
 
 mod check;
 mod diagnostic;
+mod files;
 mod keys;
 mod model;
 mod nearest;
@@ -14,9 +15,10 @@ mod value;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use files::FileFault;
 pub use model::*;
 pub use reference::reference;
 pub use schema::schema;
@@ -32,13 +34,21 @@ pub struct Parsed {
     pub config: Config,
     /// What probably is not meant so.
     pub warnings: Diagnostics,
+    /// Where each file of a `tls` is named.
+    files: Vec<read::FileLink>,
 }
 
-/// Reads the text of a file; `file_name` is what the diagnostics call it.
+/// Reads the text of a file; `file_name` is what the diagnostics call it. Paths in it that are relative to the file are
+/// left as they are.
 ///
 /// # Errors
 /// All faults at once, warnings among them. A text that is not TOML yields its first syntax error alone.
 pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Diagnostics> {
+    parse_in(PathBuf::new(), file_name, text)
+}
+
+/// As [`parse`]; the file lies in `folder`.
+fn parse_in(folder: PathBuf, file_name: &str, text: &str) -> Result<Parsed, Diagnostics> {
     let entries = match toml::de::DeTable::parse(text) {
         Ok(entries) => entries,
         Err(fault) => {
@@ -50,14 +60,15 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Diagnostics> {
             return Err(Diagnostics::new(file_name, text, vec![diagnostic]));
         }
     };
-    let reader = read::Reader::default();
+    let reader = read::Reader::new(folder);
     let config = reader.config(entries.get_ref());
+    let files = std::mem::take(&mut reader.links().files);
     check::check(&config, &reader);
     let faults = Diagnostics::new(file_name, text, reader.into_faults());
     if faults.iter().any(|fault| fault.severity() == Severity::Error) {
         return Err(faults);
     }
-    Ok(Parsed { config, warnings: faults })
+    Ok(Parsed { config, warnings: faults, files })
 }
 
 /// Reads a file.
@@ -82,5 +93,7 @@ pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
         let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
         refuse(format!("{name} is not UTF-8: see line {line}"), "save it as UTF-8")
     })?;
-    parse(&name, &text)
+    // Absolute, so that what `show` prints holds wherever it is put.
+    let folder = std::path::absolute(path).ok().and_then(|path| Some(path.parent()?.to_owned()));
+    parse_in(folder.unwrap_or_default(), &name, &text)
 }

@@ -1,5 +1,9 @@
 //! What is true: the checked configuration, with every default filled in. Nothing downstream re-checks it.
 
+mod tls;
+
+pub use tls::*;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -105,8 +109,23 @@ pub struct Listener {
     pub pool: Option<PoolName>,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// `http`: what clients may speak. Default both.
+    pub http: HttpVersions,
+    /// `tls`; `None` is cleartext.
+    pub tls: Option<ListenerTls>,
+    /// Every request is answered with 308 and its `https://` URL. Never with `tls`.
+    pub redirect_to_https: bool,
     /// `timeout`
     pub timeout: ListenerTimeout,
+}
+
+/// `http` of a listener: at least one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpVersions {
+    /// `"1.1"`
+    pub http1: bool,
+    /// `"2"`: by ALPN with TLS, by prior knowledge without.
+    pub http2: bool,
 }
 
 /// `timeout` of a listener: what waits for a client.
@@ -253,6 +272,10 @@ pub struct Pool {
     pub algorithm: Algorithm,
     /// `backends`: at least one, ids unique.
     pub backends: Vec<Backend>,
+    /// `protocol`: what the servers speak. Default HTTP/1.1.
+    pub protocol: PoolProtocol,
+    /// `tls`; `None` is cleartext.
+    pub tls: Option<PoolTls>,
     /// Idle connections kept per server and worker. Default 128; 0 keeps none.
     pub keepalive: usize,
     /// `sticky`
@@ -263,6 +286,15 @@ pub struct Pool {
     pub outlier: Option<Outlier>,
     /// `timeout`
     pub timeout: PoolTimeout,
+}
+
+/// What the servers of a pool speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolProtocol {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2: by ALPN with TLS, by prior knowledge without.
+    Http2,
 }
 
 /// How a pool chooses a server.

@@ -10,19 +10,21 @@ mod process;
 mod route;
 mod table;
 mod text;
+mod tls;
 mod value;
 
 pub(crate) use condition::show_path;
 pub(crate) use route::is_derived;
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use evenkeel_types::Address;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, KEPT_MAX, Severity, Span};
 use crate::keys::ROOT;
-use crate::model::Config;
+use crate::model::{Config, FileOwner};
 
 /// Collects what is found on the way: faults, and what must be compared once all is read.
 #[derive(Default)]
@@ -30,6 +32,8 @@ pub(crate) struct Reader {
     faults: RefCell<Vec<Diagnostic>>,
     faults_dropped: RefCell<usize>,
     links: RefCell<Links>,
+    /// Where the file lies; empty for a text that lies nowhere.
+    folder: PathBuf,
 }
 
 /// Where things stand that refer to one another.
@@ -49,6 +53,17 @@ pub(crate) struct Links {
     pub(crate) routes: Vec<RouteLink>,
     /// `admin.bind`, if it was written.
     pub(crate) admin_bind: Option<Span>,
+    /// Each file that a `tls` names.
+    pub(crate) files: Vec<FileLink>,
+}
+
+/// Where a file is named.
+#[derive(Debug, Clone)]
+pub(crate) struct FileLink {
+    pub(crate) owner: FileOwner,
+    pub(crate) key: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) at: Span,
 }
 
 /// Where a route stands.
@@ -58,6 +73,11 @@ pub(crate) struct RouteLink {
 }
 
 impl Reader {
+    /// For a file that lies in `folder`.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, ..Self::default() }
+    }
+
     /// Notes a fault.
     pub(crate) fn note(&self, fault: Diagnostic) {
         let mut faults = self.faults.borrow_mut();

@@ -1,11 +1,15 @@
 //! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
 
+mod tls;
+
 use std::fmt::{Display, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{
-    AccessLog, Action, Admin, Algorithm, Backend, Config, HashKey, HeaderEdits, Health, HostMatch, Limits,
-    Listener, Log, LogFormat, PathMatch, Pool, Probe, Redirect, Respond, Rewrite, Route, Server, Sticky,
+    AccessLog, Action, Admin, Algorithm, Backend, Config, HashKey, HeaderEdits, Health, HostMatch,
+    HttpVersions, Limits, Listener, Log, LogFormat, PathMatch, Pool, PoolProtocol, Probe, Redirect, Respond,
+    Rewrite, Route, Server, Sticky,
 };
 use crate::read::{is_derived, show_path};
 use crate::value::{show_duration, show_size};
@@ -113,6 +117,15 @@ fn listener(out: &mut Lines, listener: &Listener) {
     } else {
         out.line("trusted_proxies", list(&listener.trusted_proxies, |net| quote(&net.to_string())));
     }
+    let HttpVersions { http1, http2 } = listener.http;
+    let versions: Vec<&str> =
+        [(http1, "1.1"), (http2, "2")].iter().filter(|it| it.0).map(|it| it.1).collect();
+    out.line("http", list(&versions, |version| quote(version)));
+    match &listener.tls {
+        Some(it) => tls::listener(out, it),
+        None => out.comment("no tls: cleartext"),
+    }
+    out.line("redirect_to_https", listener.redirect_to_https);
     let timeout = &listener.timeout;
     out.line(
         "timeout",
@@ -214,26 +227,18 @@ fn edits(out: &mut Lines, key: &str, edits: &HeaderEdits) {
 
 fn pool(out: &mut Lines, pool: &Pool) {
     out.header(format_args!("[pool.{}]", name(pool.name.as_str())));
-    let (algorithm, key) = match &pool.algorithm {
-        Algorithm::RoundRobin => ("round-robin", None),
-        Algorithm::LeastConnections => ("least-connections", None),
-        Algorithm::LeastResponseTime => ("least-response-time", None),
-        Algorithm::PowerOfTwo => ("power-of-two", None),
-        Algorithm::IpHash => ("ip-hash", None),
-        Algorithm::ConsistentHash(key) => ("consistent-hash", Some(key)),
-        Algorithm::Maglev(key) => ("maglev", Some(key)),
-        Algorithm::Random => ("random", None),
-    };
-    out.line("algorithm", quote(algorithm));
-    match key {
-        None => {}
-        Some(HashKey::ClientIp) => out.line("hash_key", quote("client-ip")),
-        Some(HashKey::Path) => out.line("hash_key", quote("path")),
-        Some(HashKey::Header(name)) => out.line("hash_key", quote(&format!("header:{name}"))),
-        Some(HashKey::Cookie(name)) => out.line("hash_key", quote(&format!("cookie:{name}"))),
-    }
+    algorithm(out, &pool.algorithm);
     let backends: String = pool.backends.iter().map(|it| format!("  {},\n", backend(it))).collect();
     out.line("backends", format_args!("[\n{backends}]"));
+    let protocol = match pool.protocol {
+        PoolProtocol::Http1 => "http1",
+        PoolProtocol::Http2 => "http2",
+    };
+    out.line("protocol", quote(protocol));
+    match &pool.tls {
+        Some(it) => out.line("tls", tls::pool(it)),
+        None => out.line("tls", false),
+    }
     out.line("keepalive", pool.keepalive);
     match &pool.sticky {
         None => out.comment("no sticky: every request chooses anew"),
@@ -274,6 +279,27 @@ fn pool(out: &mut Lines, pool: &Pool) {
             time(timeout.idle)
         ),
     );
+}
+
+fn algorithm(out: &mut Lines, algorithm: &Algorithm) {
+    let (word, key) = match algorithm {
+        Algorithm::RoundRobin => ("round-robin", None),
+        Algorithm::LeastConnections => ("least-connections", None),
+        Algorithm::LeastResponseTime => ("least-response-time", None),
+        Algorithm::PowerOfTwo => ("power-of-two", None),
+        Algorithm::IpHash => ("ip-hash", None),
+        Algorithm::ConsistentHash(key) => ("consistent-hash", Some(key)),
+        Algorithm::Maglev(key) => ("maglev", Some(key)),
+        Algorithm::Random => ("random", None),
+    };
+    out.line("algorithm", quote(word));
+    match key {
+        None => {}
+        Some(HashKey::ClientIp) => out.line("hash_key", quote("client-ip")),
+        Some(HashKey::Path) => out.line("hash_key", quote("path")),
+        Some(HashKey::Header(name)) => out.line("hash_key", quote(&format!("header:{name}"))),
+        Some(HashKey::Cookie(name)) => out.line("hash_key", quote(&format!("cookie:{name}"))),
+    }
 }
 
 fn backend(backend: &Backend) -> String {
@@ -333,6 +359,10 @@ fn pairs(pairs: &[(String, String)]) -> String {
     let pairs: Vec<String> =
         pairs.iter().map(|(key, value)| format!("{} = {}", name(key), quote(value))).collect();
     format!("{{ {} }}", pairs.join(", "))
+}
+
+fn path(path: &Path) -> String {
+    quote(&path.to_string_lossy())
 }
 
 /// A key: bare where TOML allows it.

@@ -81,6 +81,12 @@ fn the_schema_refuses_what_the_program_refuses() {
         "[pool.\"a b\"]\nbackends = [1]",
         "[limits]\nheaders = 1001",
         "[server]\nworkers = 0",
+        "protocol = \"http3\"",
+        "tls = 1",
+        "tls = { insecure_skip_verify = \"yes\" }",
+        "[listener.s]\nbind = 1\ntls = true",
+        "[listener.s]\nbind = 1\ntls.certificates = []",
+        "[listener.s]\nbind = 1\nhttp = [\"3\"]",
     ] {
         let text = format!("{smallest}\n{more}\n");
         assert!(parse("test.toml", &text).is_err(), "the program takes {more}");

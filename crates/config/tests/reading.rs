@@ -237,3 +237,111 @@ fn nothing_to_serve_is_an_error() {
     assert!(message("[listener.web]\nbind = 80\n").contains("there is no pool"));
     read("[listener.web]\nbind = 80\n[[route]]\nrespond = { status = 200 }\n");
 }
+
+/// Listener `secure` with `lines` more.
+fn listener(lines: &str) -> Listener {
+    read(&format!("[listener.secure]\nbind = 443\npool = \"app\"\n{lines}\n{POOL}")).listeners.remove(0)
+}
+
+#[test]
+fn the_defaults_of_tls_and_of_versions() {
+    let plain = listener("");
+    assert_eq!(plain.http, HttpVersions { http1: true, http2: true });
+    assert!(plain.tls.is_none() && !plain.redirect_to_https);
+    let tls = listener("tls.certificates = { cert = \"a.pem\", key = \"a.key\" }\n").tls.unwrap();
+    let files = CertificateFiles { cert: "a.pem".into(), key: "a.key".into(), ocsp: None };
+    let expected =
+        ListenerTls { certificates: vec![files], profile: TlsProfile::Intermediate, client_auth: None };
+    assert_eq!(tls, expected);
+    let plain = pool("");
+    assert_eq!((plain.protocol, plain.tls), (PoolProtocol::Http1, None));
+    let tls = PoolTls { server_name: None, trust: Trust::System, identity: None };
+    assert_eq!(pool("tls = true").tls, Some(tls.clone()));
+    assert_eq!(pool("tls = {}").tls, Some(tls));
+    assert_eq!(pool("tls = false").tls, None);
+}
+
+#[test]
+fn tls_in_full_dotted_or_as_a_table() {
+    let dotted = "tls.certificates = [{ cert = \"/c/a.pem\", key = \"a.key\", ocsp = \"a.ocsp\" }]\n\
+                  tls.profile = \"modern\"\ntls.client_ca = \"ca.pem\"\ntls.client_auth = \"optional\"\n\
+                  tls.client_subject_header = \"X-Subject\"\nhttp = \"2\"\n";
+    let listener_dotted = listener(dotted);
+    assert_eq!(listener_dotted.http, HttpVersions { http1: false, http2: true });
+    let tls = listener_dotted.tls.unwrap();
+    let auth = ClientAuth { ca: "ca.pem".into(), required: false, subject_header: "x-subject".into() };
+    assert_eq!((tls.profile, &tls.client_auth), (TlsProfile::Modern, &Some(auth)));
+    assert_eq!(tls.certificates[0].ocsp, Some("a.ocsp".into()));
+    let keys = dotted.replace("tls.", "").replace("http = \"2\"\n", "");
+    assert_eq!(listener(&format!("[listener.secure.tls]\n{keys}")).tls, Some(tls));
+    let required = "tls = { certificates = { cert = \"a\", key = \"b\" }, client_ca = \"ca.pem\" }";
+    let auth = listener(required).tls.unwrap().client_auth.unwrap();
+    assert_eq!((auth.required, auth.subject_header.as_str()), (true, "x-client-cert-subject"));
+
+    let tls =
+        pool("tls = { server_name = \"API.internal\", ca = \"ca.pem\", cert = \"b.pem\", key = \"b.key\" }")
+            .tls;
+    let identity = CertificateFiles { cert: "b.pem".into(), key: "b.key".into(), ocsp: None };
+    let expected = PoolTls {
+        server_name: Some("api.internal".into()),
+        trust: Trust::Ca("ca.pem".into()),
+        identity: Some(identity),
+    };
+    assert_eq!(tls, Some(expected));
+    assert_eq!(pool("tls.insecure_skip_verify = true").tls.unwrap().trust, Trust::Anybody);
+}
+
+#[test]
+fn files_of_tls_are_found_from_the_configuration_file() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("relative");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("evenkeel.toml");
+    let text = format!(
+        "{LISTENER}tls.certificates = [{{ cert = \"certs/a.pem\", key = \"/etc/a.key\" }}]\n{POOL}tls.ca = \"ca.pem\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = load(&file).unwrap().config;
+    let files = &config.listeners[0].tls.as_ref().unwrap().certificates[0];
+    assert_eq!((&files.cert, files.key.to_str()), (&folder.join("certs/a.pem"), Some("/etc/a.key")));
+    assert_eq!(config.pools[0].tls.as_ref().unwrap().trust, Trust::Ca(folder.join("ca.pem")));
+    // What `show` prints means the same files from anywhere.
+    assert_eq!(read(&config.to_toml()).listeners[0].tls, config.listeners[0].tls);
+}
+
+#[test]
+fn faults_of_files_are_drawn_where_the_files_are_named() {
+    let text = "[listener.a]\nbind = 80\npool = \"app\"\ntls.certificates = [{ cert = \"a.pem\", key = \"a.key\" }]\n\
+                [pool.app]\nbackends = [1]\ntls.ca = \"a.pem\"\n";
+    let fault = |owner: FileOwner, key, severity| FileFault {
+        owner,
+        key,
+        path: "a.pem".into(),
+        severity,
+        message: "cannot read it".into(),
+        expected: "expected certificates".into(),
+        help: String::new(),
+    };
+    let listener = FileOwner::Listener("a".into());
+    let warned = parse("a.toml", text).unwrap().with_file_faults(&[fault(
+        listener.clone(),
+        "cert",
+        Severity::Warning,
+    )]);
+    let place = |fault: &Diagnostic| (fault.severity(), fault.line(), fault.column());
+    let seen: Vec<_> = warned.unwrap().warnings.iter().map(place).collect();
+    assert_eq!(seen, [(Severity::Warning, 4, 30)]);
+    let both = [
+        fault(FileOwner::Pool("app".into()), "ca", Severity::Error),
+        fault(listener, "cert", Severity::Warning),
+    ];
+    let refused = parse("a.toml", text).unwrap().with_file_faults(&both).unwrap_err();
+    let seen: Vec<_> = refused.iter().map(place).collect();
+    assert_eq!(seen, [(Severity::Warning, 4, 30), (Severity::Error, 7, 10)]);
+    assert!(refused.render(false).contains("tls.ca = \"a.pem\""), "{refused}");
+}
+
+#[test]
+fn a_listener_that_redirects_needs_nothing_else() {
+    let config = read("[listener.web]\nbind = 80\nredirect_to_https = true\n");
+    assert!(config.listeners[0].redirect_to_https);
+}

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel_config::{
-    AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, Limits, Listener, ListenerTimeout, Log,
-    LogFormat, PathMatch, Route, RouteTimeout, Server,
+    AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener,
+    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteTimeout, Server,
 };
 use evenkeel_core::route::{Facts, RouteTable, normalise, parse_host};
 use evenkeel_types::{Address, ListenerName, PoolName, RouteName};
@@ -78,6 +78,9 @@ fn table(routes: Vec<Route>) -> RouteTable {
             bind: vec![Address::listener("0").expect("a port")],
             pool: None,
             trusted_proxies: Vec::new(),
+            http: HttpVersions { http1: true, http2: true },
+            tls: None,
+            redirect_to_https: false,
             timeout: ListenerTimeout { head: second, body: second, idle: second, write: second },
         }],
         routes,

@@ -18,6 +18,7 @@ use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::credentials::{self, load_config};
 use crate::fleet::Fleet;
 
 /// Results of probes that wait to be judged.
@@ -152,10 +153,16 @@ impl Control {
     fn reload(&mut self) -> Result<(), String> {
         let source = self.source.as_deref().ok_or("there is no configuration file to read again")?;
         let config = load(source)?;
+        let in_force = self.shared.credentials();
+        let credentials = credentials::load(&config, Some((self.fleet.config(), &in_force)))?;
         let (added, sockets) =
             bind_added(&config, &self.bound, self.workers).map_err(|error| error.to_string())?;
         warn_of_unchangeable(self.fleet.config(), &config);
         self.fleet.reconfigure(config, self.now())?;
+        // What was taken over may be older than its files.
+        credentials::refresh(&credentials);
+        credentials::register(&self.registry, &credentials);
+        self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
         self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {
@@ -295,13 +302,13 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-/// Reads a configuration, and says what is suspicious in it.
+/// Reads a configuration and the certificates that it names, and says what is suspicious in them.
 ///
 /// # Errors
 /// All that is wrong with it, for people.
 pub fn load(source: &Path) -> Result<Config, String> {
     let colour = io::IsTerminal::is_terminal(&io::stderr());
-    let parsed = evenkeel_config::load(source).map_err(|diagnostics| diagnostics.render(colour))?;
+    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(colour))?;
     if !parsed.warnings.is_empty() {
         eprintln!("{}", parsed.warnings.render(colour));
     }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod control;
+mod credentials;
 mod fleet;
 mod wire;
 

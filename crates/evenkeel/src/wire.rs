@@ -19,6 +19,7 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Control, bind_added};
+use crate::credentials;
 use crate::fleet::{Fleet, read_secret};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
@@ -80,6 +81,8 @@ impl System {
         let clock = Clock::start();
         let registry = Registry::new(workers);
         let log_config = config.log.clone();
+        let credentials = credentials::load(&config, None)?;
+        credentials::register(&registry, &credentials);
         let (bound, sockets) = bind_added(&config, &[], workers)?;
         // Afterwards: an admin address that nobody asked for gives way to a listener.
         let admin = bind_admin(&config)?;
@@ -87,8 +90,8 @@ impl System {
         let log = AccessLog::start(&log_config, Arc::clone(&registry))
             .map_err(|error| format!("cannot write the access log: {error}"))?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
-        let (shared, starts) =
-            Shared::new(workers, fleet.snapshot(), Arc::clone(&registry), clock, events_sender);
+        let (snapshot, told) = (fleet.snapshot(), Arc::clone(&registry));
+        let (shared, starts) = Shared::new(workers, snapshot, credentials, told, clock, events_sender);
         let handles =
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
         let handles =
@@ -260,6 +263,7 @@ fn run_control(
                 }
             });
         }
+        tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         control.run(events, commands, stop).await;
     });
 }

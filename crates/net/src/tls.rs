@@ -152,10 +152,14 @@ impl Session {
     fn take_in(&self, mut stream: &Stream) -> io::Result<usize> {
         let mut connection = self.connection.borrow_mut();
         let read = connection.read_tls(&mut stream)?;
-        if let Err(error) = connection.process_new_packets() {
-            // The alert that says why; whether it arrives makes no difference to us.
-            let _ = connection.write_tls(&mut stream);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        match connection.process_new_packets() {
+            // A request may have come along with the end of the handshake.
+            Ok(state) => self.waiting.set(state.plaintext_bytes_to_read() > 0 || state.peer_has_closed()),
+            Err(error) => {
+                // The alert that says why; whether it arrives makes no difference to us.
+                let _ = connection.write_tls(&mut stream);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
         }
         Ok(read)
     }

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod backend;
+mod certificate;
 mod counter;
 mod histogram;
 pub mod names;
@@ -18,9 +19,12 @@ mod worker;
 
 pub use access::{AccessLog, Client, Ended, Record, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard};
+pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
-pub use names::{BackendFailure, ConnectionRefusal, ProbeResult, ReloadResult, RequestRefusal};
+pub use names::{
+    BackendFailure, ConnectionRefusal, HandshakeResult, ProbeResult, Protocol, ReloadResult, RequestRefusal,
+};
 pub use registry::Registry;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use summary::Summary;

@@ -74,6 +74,10 @@ metrics! {
         "Client connections open.";
     CONNECTIONS_REFUSED: Counter "evenkeel_connections_refused_total" [reason]
         "Client connections turned away, by reason.";
+    CONNECTIONS_BY_PROTOCOL: Counter "evenkeel_connections_total" [protocol]
+        "Client connections by what they turned out to speak, once that is known.";
+    TLS_HANDSHAKES: Counter "evenkeel_tls_handshakes_total" [result]
+        "TLS handshakes with clients, by result.";
     REQUESTS_IN_FLIGHT: Gauge "evenkeel_requests_in_flight" []
         "Requests begun and not yet finished.";
     REQUESTS_REFUSED: Counter "evenkeel_requests_refused_total" [reason]
@@ -106,6 +110,10 @@ metrics! {
         "Lines written to the access log.";
     ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
         "Lines of the access log lost because its destination was too slow or failed.";
+    CERTIFICATE_EXPIRY: Gauge "evenkeel_certificate_expiry_timestamp_seconds" [listener certificate]
+        "When the certificate that the listener uses runs out, in seconds since the Unix epoch.";
+    CERTIFICATE_EXPIRY_DAYS: Gauge "evenkeel_certificate_expiry_days" [listener certificate]
+        "Days until the certificate that the listener uses runs out; below zero once it has.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]
         "Reloads of the configuration, by result.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
@@ -174,6 +182,28 @@ label! {
 }
 
 label! {
+    /// What a client connection turned out to speak.
+    Protocol {
+        /// HTTP/1.0 or 1.1.
+        Http1 = "http1",
+        /// HTTP/2.
+        Http2 = "http2",
+    }
+}
+
+label! {
+    /// How a TLS handshake with a client ended.
+    HandshakeResult {
+        /// It was done in full.
+        Full = "full",
+        /// It went on with the session of an earlier connection.
+        Resumed = "resumed",
+        /// It was refused by either side, broke off, or took too long.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// Why a request was answered with an error instead of being forwarded.
     RequestRefusal {
         /// 400: not HTTP, or HTTP that two parties could read differently.
@@ -194,6 +224,8 @@ label! {
         Unsupported = "unsupported",
         /// 417: an expectation other than `100-continue`.
         Expectation = "expectation",
+        /// 421: its host is none that the certificate of its connection is for.
+        Misdirected = "misdirected",
         /// 404: no route takes it.
         NoRoute = "no_route",
         /// 503: no server of the pool takes requests.

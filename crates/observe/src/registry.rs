@@ -1,11 +1,12 @@
 //! Where every figure can be found: by those who write, once, and by those who read, all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evenkeel_types::{BackendId, PoolName};
 
 use crate::backend::BackendMetrics;
+use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
 use crate::render;
@@ -21,6 +22,7 @@ pub struct Registry {
     pub access_log_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
+    certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
@@ -36,6 +38,7 @@ impl Registry {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
+            certificates: Mutex::default(),
             reloads: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
@@ -81,6 +84,18 @@ impl Registry {
             (Some(pool), Some(id)) => keep(pool, id),
             _ => true,
         });
+    }
+
+    /// Replaces what is known of the certificates in use; of several for one listener and file the first counts.
+    pub fn set_certificates(&self, certificates: Vec<Certificate>) {
+        let mut seen = HashSet::new();
+        let firsts = certificates.iter().filter(|of| seen.insert((&of.listener, &of.cert)));
+        *lock(&self.certificates) = firsts.cloned().collect();
+    }
+
+    /// The certificates in use.
+    pub fn certificates(&self) -> Arc<[Certificate]> {
+        Arc::clone(&lock(&self.certificates))
     }
 
     /// Counts a reload of the configuration.

@@ -1,11 +1,13 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
 use std::fmt::{Display, Write};
+use std::time::SystemTime;
 
 use crate::backend::BackendShard;
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
-    self, BackendFailure, CLASSES, ConnectionRefusal, Metric, ProbeResult, ReloadResult, RequestRefusal,
+    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, Metric, ProbeResult, Protocol,
+    ReloadResult, RequestRefusal,
 };
 use crate::process::Process;
 use crate::registry::Registry;
@@ -18,6 +20,7 @@ pub(crate) fn render(registry: &Registry) -> String {
     requests(&mut page, registry);
     workers(&mut page, registry);
     backends(&mut page, registry);
+    certificates(&mut page, registry);
     control(&mut page, registry);
     process(&mut page, &Process::read());
     page.0
@@ -67,6 +70,16 @@ fn workers(page: &mut Page, registry: &Registry) {
     for &reason in ConnectionRefusal::ALL {
         let refused: u64 = workers.iter().map(|worker| worker.connections_refused(reason)).sum();
         page.sample(&names::CONNECTIONS_REFUSED, &[reason.as_str()], refused);
+    }
+    page.family(&names::CONNECTIONS_BY_PROTOCOL);
+    for &protocol in Protocol::ALL {
+        let speaking: u64 = workers.iter().map(|worker| worker.connections_by_protocol(protocol)).sum();
+        page.sample(&names::CONNECTIONS_BY_PROTOCOL, &[protocol.as_str()], speaking);
+    }
+    page.family(&names::TLS_HANDSHAKES);
+    for &result in HandshakeResult::ALL {
+        let ended: u64 = workers.iter().map(|worker| worker.handshakes(result)).sum();
+        page.sample(&names::TLS_HANDSHAKES, &[result.as_str()], ended);
     }
     page.single(&names::REQUESTS_IN_FLIGHT, gauged(|worker| worker.requests_in_flight.value()));
     page.family(&names::REQUESTS_REFUSED);
@@ -120,6 +133,19 @@ fn backends(page: &mut Page, registry: &Registry) {
         for &result in ProbeResult::ALL {
             page.sample(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
         }
+    }
+}
+
+fn certificates(page: &mut Page, registry: &Registry) {
+    let (all, now) = (registry.certificates(), SystemTime::now());
+    page.family(&names::CERTIFICATE_EXPIRY);
+    for of in &*all {
+        page.sample(&names::CERTIFICATE_EXPIRY, &[of.listener.as_str(), &of.cert], of.not_after_s);
+    }
+    page.family(&names::CERTIFICATE_EXPIRY_DAYS);
+    for of in &*all {
+        let days = of.days_left_exactly(now);
+        page.sample(&names::CERTIFICATE_EXPIRY_DAYS, &[of.listener.as_str(), &of.cert], days);
     }
 }
 

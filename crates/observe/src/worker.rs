@@ -2,7 +2,7 @@
 
 use crate::counter::{Counter, WorkerGauge};
 use crate::histogram::Histogram;
-use crate::names::{ConnectionRefusal, RequestRefusal};
+use crate::names::{ConnectionRefusal, HandshakeResult, Protocol, RequestRefusal};
 
 /// The figures of one worker: only that worker's thread may write.
 // Aligned to two cache lines (CPUs fetch them in pairs), so that workers never write to each other's.
@@ -20,11 +20,23 @@ pub struct WorkerMetrics {
     /// Upgraded connections open.
     pub tunnels: WorkerGauge,
     pub(crate) overhead: Histogram,
+    connections_by_protocol: [Counter; Protocol::ALL.len()],
+    handshakes: [Counter; HandshakeResult::ALL.len()],
     connections_refused: [Counter; ConnectionRefusal::ALL.len()],
     requests_refused: [Counter; RequestRefusal::ALL.len()],
 }
 
 impl WorkerMetrics {
+    /// Counts a client connection, once it is known what it speaks.
+    pub fn connection_speaks(&self, protocol: Protocol) {
+        self.connections_by_protocol[protocol as usize].increment();
+    }
+
+    /// Counts a TLS handshake with a client.
+    pub fn handshake(&self, result: HandshakeResult) {
+        self.handshakes[result as usize].increment();
+    }
+
     /// Counts a client connection that was turned away.
     pub fn connection_refused(&self, reason: ConnectionRefusal) {
         self.connections_refused[reason as usize].increment();
@@ -33,6 +45,16 @@ impl WorkerMetrics {
     /// Counts a request that was answered with an error instead of being forwarded.
     pub fn request_refused(&self, reason: RequestRefusal) {
         self.requests_refused[reason as usize].increment();
+    }
+
+    /// Client connections that speak `protocol`.
+    pub fn connections_by_protocol(&self, protocol: Protocol) -> u64 {
+        self.connections_by_protocol[protocol as usize].value()
+    }
+
+    /// TLS handshakes that ended with `result`.
+    pub fn handshakes(&self, result: HandshakeResult) -> u64 {
+        self.handshakes[result as usize].value()
     }
 
     /// Client connections turned away for `reason`.

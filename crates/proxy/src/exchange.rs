@@ -43,6 +43,10 @@ pub struct Request<'a> {
     pub client: IpAddr,
     /// The other end of the connection as text; empty over a unix socket.
     pub peer_text: &'a str,
+    /// Names of fields that are ours alone to set.
+    pub reserved: &'a [String],
+    /// The field that tells the server who the client is, by its certificate.
+    pub subject: Option<(&'a str, &'a str)>,
     /// True when the peer may speak for others.
     pub trusted: bool,
     /// `X-Request-Id`.
@@ -71,6 +75,8 @@ impl<'a> Request<'a> {
             query: None,
             client: peer.ip(),
             peer_text,
+            reserved: &[],
+            subject: None,
             trusted: false,
             id: id.into(),
             upgrade: None,

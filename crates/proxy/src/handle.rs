@@ -1,7 +1,7 @@
 //! One request from its admission to its record, in the order in which it happens.
 
-use evenkeel_config::Action;
-use evenkeel_core::route::location;
+use evenkeel_config::{Action, HeaderEdits};
+use evenkeel_core::route::{https_location, location};
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::exchange::Exchange;
@@ -26,6 +26,12 @@ pub async fn handle(
         && exchange.body.left().is_some_and(|length| length > max)
     {
         return refuse(worker, exchange, trail, &too_large(), Ended::Refused).await;
+    }
+
+    if view.listener(listener).redirect_to_https {
+        let Exchange { request, reply, .. } = exchange;
+        let to = https_location(&request.host, &request.path, request.query);
+        return settle(answer::redirect(reply, 308, &to, &request.id, &HeaderEdits::default()).await);
     }
 
     let Some(position) = view.snapshot.routes.find(listener, &exchange.request) else {

@@ -19,8 +19,10 @@ mod version;
 mod view;
 mod worker;
 
+pub use downstream::client::Secure;
 pub use exchange::Request;
-pub use shared::{Event, Shared, Start};
+pub use shared::{Credentials, Event, Shared, Start};
 pub use stage::admit::{Origin, Refusal, admit};
 pub use upstream::probe::probe;
+pub use version::Version;
 pub use worker::{WorkerHandle, spawn};

@@ -5,15 +5,59 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use evenkeel_net::{Io, Peer};
+use evenkeel_tls::{ClientIdentity, ServerTls};
 use evenkeel_types::ListenerName;
 
-use crate::downstream::client::Client;
-use crate::downstream::h1;
+use crate::downstream::client::{Client, Secure};
+use crate::downstream::{h1, h2};
+use crate::timer::Timer;
 use crate::worker::Worker;
 
-/// Serves a connection until it closes.
-pub async fn serve(worker: Rc<Worker>, listener: ListenerName, io: Io, peer: Peer) {
+/// Serves a connection until it closes. What is large or seldom needed lies in a box of its own, so that a connection
+/// that waits weighs no more than what it waits with.
+pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer: Peer) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _open = worker.connection_opened(waker);
-    h1::Connection::new(Client::new(Rc::clone(&worker), listener, peer), io).serve().await;
+    let mut client = Client::new(worker, listener, peer);
+    let Some((view, position)) = client.view() else { return };
+    if let Some(tls) = &view.tls[position] {
+        match Box::pin(secure(&mut client, &mut io, tls)).await {
+            Some(Protocol::Http1) => {}
+            Some(Protocol::Http2) => {
+                return Box::pin(h2::serve(client, io, Vec::new())).await;
+            }
+            None => return,
+        }
+    }
+    drop(view);
+    if let Some((client, io, early)) = h1::Connection::new(client, io).serve().await {
+        Box::pin(h2::serve(client, io, early)).await;
+    }
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Shakes hands; `None` if that did not work out.
+async fn secure(client: &mut Client, io: &mut Io, tls: &ServerTls) -> Option<Protocol> {
+    let (view, position) = client.view()?;
+    let limit = view.listener(position).timeout.head;
+    drop(view);
+    let mut timer = Timer::new(client.worker.clock);
+    let handshake = match timer.within(limit.into(), io.accept_tls(tls.config())).await {
+        Ok(Ok(handshake)) => handshake,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no TLS handshake");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    let certificate = handshake.peer_certificate.as_slice();
+    client.secure = Some(Box::new(Secure {
+        coverage: handshake.server_name.as_deref().map(|name| tls.coverage(Some(name))),
+        subject: ClientIdentity::of(Some(certificate)).map(|identity| identity.subject),
+    }));
+    Some(if handshake.alpn.as_deref() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 })
 }

@@ -1,5 +1,6 @@
 //! What the workers and the control side have in common, and what they say to each other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
@@ -11,6 +12,7 @@ use evenkeel_core::health::Failure;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::{Detached, Peer, Socket};
 use evenkeel_observe::Registry;
+use evenkeel_tls::{ClientTls, ServerTls};
 use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName};
 use tokio::sync::mpsc;
 
@@ -28,11 +30,22 @@ pub enum Event {
     },
 }
 
+/// Who we are to clients, and who the servers must be.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    /// For each listener with TLS.
+    pub listeners: HashMap<ListenerName, Arc<ServerTls>>,
+    /// For each pool with TLS.
+    pub pools: HashMap<PoolName, Arc<ClientTls>>,
+}
+
 /// What the workers and the control side have in common.
 #[derive(Debug)]
 pub struct Shared {
     /// What is in force.
     snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What belongs to its configuration.
+    credentials: ArcSwap<Credentials>,
     /// Its generation: looked at on each request, where loading the snapshot itself would cost more.
     generation: CachePadded<AtomicU64>,
     /// Metrics.
@@ -70,6 +83,7 @@ impl Shared {
     pub fn new(
         workers: usize,
         snapshot: Snapshot,
+        credentials: Credentials,
         registry: Arc<Registry>,
         clock: Clock,
         events: mpsc::Sender<Event>,
@@ -83,6 +97,7 @@ impl Shared {
         let shared = Self {
             generation: CachePadded::new(AtomicU64::new(snapshot.generation)),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            credentials: ArcSwap::from_pointee(credentials),
             registry,
             clock,
             open: (0..workers).map(|_| CachePadded::default()).collect(),
@@ -102,6 +117,16 @@ impl Shared {
     /// The place where what is in force can be read at any time.
     pub fn snapshots(&self) -> &Arc<ArcSwap<Snapshot>> {
         &self.snapshot
+    }
+
+    /// Credentials of the configuration in force.
+    pub fn credentials(&self) -> Arc<Credentials> {
+        self.credentials.load_full()
+    }
+
+    /// Replaces the credentials; [`publish`](Self::publish) of the snapshot that they belong to must follow.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        self.credentials.store(Arc::new(credentials));
     }
 
     /// Puts another snapshot in force. Requests under way end with the one that they began with.

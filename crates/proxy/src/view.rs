@@ -9,9 +9,11 @@ use evenkeel_config as config;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
+use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
 use crate::h1::head::HeadLimits;
+use crate::shared::Shared;
 use crate::upstream::Upstream;
 
 /// What a request needs to know, from its admission to its record.
@@ -21,6 +23,10 @@ pub struct View {
     pub snapshot: Arc<Snapshot>,
     /// This worker's side of each pool, in the order of the snapshot.
     pub pools: Vec<PoolView>,
+    /// Certificates of the listeners that have TLS, in the order of the configuration.
+    pub tls: Vec<Option<Arc<ServerTls>>>,
+    /// Names of fields in which servers are told who a client is: nobody else may set them, on any listener.
+    pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
     listeners: HashMap<ListenerName, usize>,
     /// Requests that reached no server, by route; the last is for those that no route took.
@@ -48,19 +54,24 @@ type SeriesByRoute = RefCell<Vec<Option<Arc<Series>>>>;
 
 impl View {
     /// Looks at `snapshot`, taking over from `old` whatever still has a place in it.
-    pub fn new(snapshot: Arc<Snapshot>, old: Option<&View>, worker: usize, registry: &Arc<Registry>) -> Self {
+    pub fn new(shared: &Shared, old: Option<&View>, worker: usize) -> Self {
+        let (snapshot, credentials, registry) = (shared.snapshot(), shared.credentials(), &shared.registry);
         let config = &snapshot.config;
         let inherited = old.map(View::by_name).unwrap_or_default();
         // Series are kept by the route's position, which means something only while the routes stay the same.
         let same_routes = old.is_some_and(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
         let pool_view = |(i, pool): (usize, &config::Pool)| {
+            let tls = credentials.pools.get(&pool.name);
             let server = |(j, backend): (usize, &config::Backend)| {
                 let load = &snapshot.pools[i].members.server(j).load;
                 match inherited.servers.get(&(&pool.name, &backend.id)) {
-                    Some((upstream, series)) if upstream.serves(backend, pool, load) => {
+                    Some((upstream, series)) if upstream.serves(backend, pool, load, tls) => {
                         (Rc::clone(upstream), if same_routes { Rc::clone(series) } else { Rc::default() })
                     }
-                    _ => (Rc::new(Upstream::new(backend, pool, load, worker, registry)), Rc::default()),
+                    _ => {
+                        let upstream = Upstream::new(backend, pool, load, tls, (worker, registry));
+                        (Rc::new(upstream), Rc::default())
+                    }
                 }
             };
             let (upstreams, series) = pool.backends.iter().enumerate().map(server).unzip();
@@ -70,6 +81,8 @@ impl View {
         };
         Self {
             pools: config.pools.iter().enumerate().map(pool_view).collect(),
+            tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
+            reserved: config.listeners.iter().filter_map(subject_header).map(str::to_owned).collect(),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
             heads: HeadLimits::from(&config.limits),
@@ -154,6 +167,11 @@ impl View {
             }
         }
     }
+}
+
+/// The field in which servers are told whom a client's certificate is for.
+fn subject_header(listener: &config::Listener) -> Option<&str> {
+    Some(&listener.tls.as_ref()?.client_auth.as_ref()?.subject_header)
 }
 
 /// A server, and where its requests are counted.

@@ -185,7 +185,7 @@ impl Worker {
             clock: shared.clock,
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
-            view: RefCell::new(Rc::new(View::new(snapshot, None, index, &shared.registry))),
+            view: RefCell::new(Rc::new(View::new(&shared, None, index))),
             log: RefCell::new(log),
             logs: Cell::new(logs),
             log_pending: Notify::new(),
@@ -242,8 +242,7 @@ impl Worker {
 
     #[cold]
     fn renew(&self, old: Rc<View>) -> Rc<View> {
-        let snapshot = self.shared.snapshot();
-        let view = Rc::new(View::new(snapshot, Some(&old), self.index, &self.shared.registry));
+        let view = Rc::new(View::new(&self.shared, Some(&old), self.index));
         *self.view.borrow_mut() = Rc::clone(&view);
         old.retire_all_but(&view);
         if !Arc::ptr_eq(&old.snapshot.config, &view.snapshot.config) {

@@ -1,8 +1,8 @@
 //! `GET /status`: every figure, where programs look for it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use evenkeel_observe::{RequestFigures, SeriesKey};
+use evenkeel_observe::{Certificate, RequestFigures, SeriesKey};
 use serde_json::{Value, json};
 
 use crate::fixture::Api;
@@ -43,6 +43,33 @@ fn it_tells_of_the_process() {
     assert!((0.0..600.0).contains(&status["uptime_seconds"].as_f64().unwrap()), "{status}");
     let listeners = json!([{ "name": "web", "addresses": ["127.0.0.1:8080", "[::1]:8080"] }]);
     assert_eq!(status["listeners"], listeners);
+}
+
+#[test]
+fn it_tells_of_certificates_and_warns_of_those_that_run_out() {
+    let api = Api::start();
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let certificate = |listener: &str, cert: &str, not_after_s: i64| Certificate {
+        listener: listener.into(),
+        cert: cert.into(),
+        names: vec!["a.example".into(), "*.a.example".into()],
+        not_after_s,
+    };
+    api.registry.set_certificates(vec![
+        certificate("web", "lasting.pem", 4_107_542_400),
+        certificate("web", "short.pem", now_s + 12 * 86_400 + 600),
+        certificate("elsewhere", "other.pem", 4_107_542_400),
+    ]);
+    let listener = &status(&api)["listeners"][0];
+    let certificates = listener["tls"]["certificates"].as_array().unwrap();
+    assert_eq!(certificates.len(), 2, "{listener}");
+    let names = json!(["a.example", "*.a.example"]);
+    assert_eq!((&certificates[0]["cert"], &certificates[0]["names"]), (&json!("lasting.pem"), &names));
+    assert_eq!(certificates[0]["expires"], "2100-03-01T00:00:00Z");
+    assert!(certificates[0]["days_left"].as_i64().unwrap() > 1_000, "{listener}");
+    assert_eq!(certificates[0].get("warning"), None);
+    assert_eq!(certificates[1]["days_left"], 12);
+    assert_eq!(certificates[1]["warning"], "the certificate expires in 12 days");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The keys of `[listener.NAME]`.
 
 use super::Absent::{Is, Means, Required};
-use super::syntax::{LISTENER_ADDRESS, NETWORK, POOL_NAME};
+use super::syntax::{FILE_NEARBY, HEADER_NAME, LISTENER_ADDRESS, NETWORK, POOL_NAME};
 use super::{DURATION, Kind, Section, key};
 
 pub(crate) static LISTENER: Section = Section {
@@ -32,11 +32,111 @@ pub(crate) static LISTENER: Section = Section {
             r#"["10.0.0.0/8"]"#,
         ),
         key(
+            "http",
+            Kind::OneOrList(&Kind::OneOf(&["1.1", "2"]), 2),
+            Means("both"),
+            "Versions of HTTP that clients may speak. With `tls` a client chooses by ALPN; without, `2` means that it \
+             begins with HTTP/2 at once (prior knowledge).",
+            r#"["1.1", "2"]"#,
+        ),
+        key(
+            "tls",
+            Kind::Section(&TLS),
+            Means("cleartext"),
+            "Clients speak TLS.",
+            r#"{ certificates = [{ cert = "certs/shop.pem", key = "certs/shop.key" }] }"#,
+        ),
+        key(
+            "redirect_to_https",
+            Kind::Boolean,
+            Is("false"),
+            "Answers every request with 308 and its `https://` URL. Only without `tls`.",
+            "true",
+        ),
+        key(
             "timeout",
             Kind::Section(&TIMEOUT),
             Means("the defaults"),
             "What waits for a client.",
             r#"{ head = "10s", idle = "75s" }"#,
+        ),
+    ],
+    groups: &[],
+};
+
+static TLS: Section = Section {
+    title: "tls of [listener.NAME]",
+    doc: "TLS with clients. The files are read again when they change, and open connections are not touched; a file \
+          that is broken leaves what was read before in place.",
+    keys: &[
+        key(
+            "certificates",
+            Kind::OneOrList(&Kind::Section(&CERTIFICATE), 10_000),
+            Required,
+            "A client gets the certificate for the name that it asks for (SNI): one of exactly that name, else a \
+             wildcard of one label, else the first of the list. Of several for one name, ECDSA comes before RSA if the \
+             client knows both.",
+            r#"[{ cert = "certs/shop.pem", key = "certs/shop.key" }]"#,
+        ),
+        key(
+            "profile",
+            Kind::OneOf(&["modern", "intermediate"]),
+            Is("intermediate"),
+            "`intermediate`: TLS 1.2 and 1.3, with the suites that Mozilla recommends under that name. `modern`: TLS 1.3 \
+             alone.",
+            r#""intermediate""#,
+        ),
+        key(
+            "client_ca",
+            Kind::Text(&FILE_NEARBY),
+            Means("clients are not asked for a certificate"),
+            "Certificates, in PEM, of those who may have signed a client's.",
+            r#""certs/clients.pem""#,
+        ),
+        key(
+            "client_auth",
+            Kind::OneOf(&["required", "optional"]),
+            Is("required"),
+            "Whether a client without a certificate is let in. One with a bad certificate never is. Only with \
+             `client_ca`.",
+            r#""required""#,
+        ),
+        key(
+            "client_subject_header",
+            Kind::Text(&HEADER_NAME),
+            Is("x-client-cert-subject"),
+            "The header field in which servers get the subject of a client's certificate (RFC 4514: `CN=alice,O=Shop`). \
+             What a client itself sends under that name is removed. Only with `client_ca`.",
+            r#""x-client-cert-subject""#,
+        ),
+    ],
+    groups: &[],
+};
+
+static CERTIFICATE: Section = Section {
+    title: "certificates of tls of [listener.NAME]",
+    doc: "A certificate and its key.",
+    keys: &[
+        key(
+            "cert",
+            Kind::Text(&FILE_NEARBY),
+            Required,
+            "The certificate and those that lead to its root, in PEM, its own first.",
+            r#""certs/shop.pem""#,
+        ),
+        key(
+            "key",
+            Kind::Text(&FILE_NEARBY),
+            Required,
+            "Its private key, in PEM, not encrypted: PKCS #8, PKCS #1 or SEC 1.",
+            r#""certs/shop.key""#,
+        ),
+        key(
+            "ocsp",
+            Kind::Text(&FILE_NEARBY),
+            Means("nothing is stapled"),
+            "An OCSP response in DER, which is sent along for as long as it is valid.",
+            r#""certs/shop.ocsp""#,
         ),
     ],
     groups: &[],

@@ -2,7 +2,8 @@
 
 use super::Absent::{Is, Means, Required};
 use super::syntax::{
-    BACKEND_ADDRESS, COOKIE_NAME, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST, PROBE_PATH, STATUSES,
+    BACKEND_ADDRESS, COOKIE_NAME, FILE_NEARBY, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST, PROBE_PATH,
+    SERVER_NAME, STATUSES,
 };
 use super::{DAY_MS, DURATION, Group, Kind, Section, key};
 
@@ -40,6 +41,20 @@ pub(crate) static POOL: Section = Section {
             Required,
             "The servers. At least one that is no backup has a weight above zero.",
             r#"["10.0.0.1:3000", { address = "10.0.0.2:3000", weight = 3 }]"#,
+        ),
+        key(
+            "protocol",
+            Kind::OneOf(&["http1", "http2"]),
+            Is("http1"),
+            "What the servers speak: `http1` is HTTP/1.1. `http2` without `tls` is HTTP/2 with prior knowledge.",
+            r#""http2""#,
+        ),
+        key(
+            "tls",
+            Kind::Either(&Kind::Boolean, &Kind::Section(&TLS)),
+            Means("cleartext"),
+            "Speaks TLS with the servers; `true` is all defaults.",
+            r#"{ server_name = "api.internal", ca = "certs/ca.pem" }"#,
         ),
         key(
             "keepalive",
@@ -94,6 +109,49 @@ static BACKEND: Section = Section {
             r#""big""#,
         ),
         key("backup", Kind::Boolean, Is("false"), "Used only when no other server is up.", "true"),
+    ],
+    groups: &[],
+};
+
+static TLS: Section = Section {
+    title: "tls of [pool.NAME]",
+    doc: "TLS with servers. The files are read again when they change.",
+    keys: &[
+        key(
+            "server_name",
+            Kind::Text(&SERVER_NAME),
+            Means("the host of each server's address"),
+            "The name that a server's certificate must be for, and that it is asked for (SNI).",
+            r#""api.internal""#,
+        ),
+        key(
+            "ca",
+            Kind::Text(&FILE_NEARBY),
+            Means("those that the system trusts"),
+            "Certificates, in PEM, of those who may have signed a server's.",
+            r#""certs/ca.pem""#,
+        ),
+        key(
+            "cert",
+            Kind::Text(&FILE_NEARBY),
+            Means("none is shown"),
+            "The balancer's own certificate, in PEM, for servers that ask for one. Only with `key`.",
+            r#""certs/balancer.pem""#,
+        ),
+        key(
+            "key",
+            Kind::Text(&FILE_NEARBY),
+            Means("-"),
+            "The private key of `cert`, in PEM, not encrypted.",
+            r#""certs/balancer.key""#,
+        ),
+        key(
+            "insecure_skip_verify",
+            Kind::Boolean,
+            Is("false"),
+            "Takes whatever certificate a server shows. Whoever gets between may then read and change everything.",
+            "false",
+        ),
     ],
     groups: &[],
 };

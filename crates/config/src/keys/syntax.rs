@@ -68,6 +68,20 @@ pub(crate) static FILE: Syntax = text(
     4_096,
     Some("^[^\\u0000]+$"),
 );
+pub(crate) static FILE_NEARBY: Syntax = text(
+    "a path of a file",
+    "Absolute, or relative to the folder of the configuration file.",
+    1,
+    4_096,
+    Some("^[^\\u0000]+$"),
+);
+pub(crate) static SERVER_NAME: Syntax = text(
+    "a host",
+    "A name or an IP address, without a port.",
+    1,
+    253,
+    Some("^[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$"),
+);
 pub(crate) static ACCESS: Syntax = text(
     "\"off\", \"stdout\" or a path of a file",
     "`off`, `stdout`, or a path with a `/` or a `.` in it.",

@@ -58,7 +58,8 @@ pub(super) fn read(route: &Table<'_>, side: Side) -> HeaderEdits {
     }
 }
 
-fn untouchable(side: Side, verb: &str, name: &str) -> Option<&'static str> {
+/// Why an edit cannot touch a field; `verb` is `set`, `add` or `remove`.
+pub(super) fn untouchable(side: Side, verb: &str, name: &str) -> Option<&'static str> {
     if UNTOUCHABLE.contains(&name) {
         return Some("it belongs to the connection and to framing");
     }

@@ -4,18 +4,25 @@ use std::collections::HashMap;
 
 use evenkeel_types::{Address, BackendId};
 
-use super::health;
 use super::table::{Table, clip};
 use super::text::{Refused, cookie_name, header_name};
 use super::value::Value;
+use super::{health, tls};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::model::{Algorithm, Backend, HashKey, Outlier, Pool, PoolTimeout, Sticky};
+use crate::model::{
+    Algorithm, Backend, FileOwner, HashKey, Outlier, Pool, PoolProtocol, PoolTimeout, Sticky,
+};
 
 pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
     let pool = Pool {
         name: name.into(),
         algorithm: algorithm(table),
         backends: backends(name, table),
+        protocol: match table.word("protocol") {
+            "http2" => PoolProtocol::Http2,
+            _ => PoolProtocol::Http1,
+        },
+        tls: table.value("tls").and_then(|value| tls::pool(&FileOwner::Pool(name.into()), value)),
         keepalive: table.count("keepalive"),
         sticky: table.table("sticky").and_then(|sticky| self::sticky(&sticky)),
         health: table.table("health").map(|health| health::read(&health)),

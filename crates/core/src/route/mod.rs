@@ -22,7 +22,7 @@ use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
 pub use path::{PathRefused, normalise};
-pub use rewrite::{location, rewrite};
+pub use rewrite::{https_location, location, rewrite};
 pub use split::choose;
 pub use trace::{Considered, Trace, Verdict};
 

@@ -59,6 +59,12 @@ pub fn location(redirect: &Redirect, scheme: &str, host: &str, path: &str, query
     out
 }
 
+/// Where `redirect_to_https` sends a request: to the same place at the usual port. `query` comes without its `?`.
+pub fn https_location(host: &str, path: &str, query: Option<&str>) -> String {
+    let redirect = Redirect { to: "https://{host}{path}{query}".into(), status: 308 };
+    location(&redirect, "https", host, path, query)
+}
+
 /// Appends `text` with everything but visible ASCII percent-encoded.
 pub(super) fn push_visible(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";

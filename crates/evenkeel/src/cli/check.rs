@@ -1,10 +1,11 @@
-//! `evenkeel check`: all that is wrong with a configuration file, in one go.
+//! `evenkeel check`: all that is wrong with a configuration file and the certificates that it names, in one go.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::{DONE, Source, WRONG};
+use crate::credentials::load_config;
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -17,30 +18,28 @@ pub struct Check {
 
 pub fn run(args: &Check) -> ExitCode {
     let path = &args.source.config;
+    let checked = load_config(path);
+    let (findings, code) = match &checked {
+        Ok(parsed) => (&parsed.warnings, DONE),
+        Err(diagnostics) => (diagnostics, WRONG),
+    };
     if args.json {
-        let (findings, code) = match evenkeel_config::load(path) {
-            Ok(parsed) => (parsed.warnings, DONE),
-            Err(diagnostics) => (diagnostics, WRONG),
-        };
         super::print(&format!("{:#}\n", findings.to_json()));
         return code.into();
     }
-    match args.source.load() {
-        Ok(parsed) => {
-            let config = &parsed.config;
-            let (listeners, routes, pools) =
-                (config.listeners.len(), config.routes.len(), config.pools.len());
-            eprintln!(
-                "{}: ok ({}, {}, {})",
-                path.display(),
-                count(listeners, "listener"),
-                count(routes, "route"),
-                count(pools, "pool")
-            );
-            DONE.into()
-        }
-        Err(code) => code,
+    super::complain(findings);
+    if let Ok(parsed) = &checked {
+        let config = &parsed.config;
+        let (listeners, routes, pools) = (config.listeners.len(), config.routes.len(), config.pools.len());
+        eprintln!(
+            "{}: ok ({}, {}, {})",
+            path.display(),
+            count(listeners, "listener"),
+            count(routes, "route"),
+            count(pools, "pool")
+        );
     }
+    code.into()
 }
 
 fn count(number: usize, what: &str) -> String {

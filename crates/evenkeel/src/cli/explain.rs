@@ -8,12 +8,12 @@ use clap::Args;
 use evenkeel_config::{Action, Config, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::choose::choose;
-use evenkeel_core::route::{Trace, Verdict, location, rewrite};
+use evenkeel_core::route::{Trace, Verdict, https_location, location, rewrite};
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
 use evenkeel_proxy::h1::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, admit};
+use evenkeel_proxy::{Origin, Request, Secure, admit};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
@@ -57,8 +57,9 @@ pub fn run(args: &Explain) -> ExitCode {
 fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     // Nothing is known here of which servers are up: all of them count as such.
     config.pools.iter_mut().for_each(|pool| pool.health = None);
+    let is_https = args.url.starts_with("https://");
     let listener = match &args.listener {
-        None => 0,
+        None => config.listeners.iter().position(|l| l.tls.is_some() == is_https).unwrap_or(0),
         Some(name) => config
             .listeners
             .iter()
@@ -75,8 +76,11 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         .map_err(|error| format!("the request would be refused: {error}"))?
         .ok_or("the request has no end")?;
     let peer_text = args.client.to_string();
+    let secure = Secure::default();
     let origin = Origin {
         listener: &snapshot.config.listeners[listener],
+        reserved: &[],
+        secure: snapshot.config.listeners[listener].tls.is_some().then_some(&secure),
         peer: Peer::Ip(SocketAddr::new(args.client, 0)),
         peer_text: &peer_text,
         now: Time::ZERO,
@@ -114,10 +118,15 @@ fn head(args: &Explain) -> Result<String, String> {
 }
 
 fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value {
+    let name = snapshot.config.listeners[listener].name.as_str();
+    if snapshot.config.listeners[listener].redirect_to_https {
+        let to = https_location(&request.host, &request.path, request.query);
+        return json!({ "listener": name, "path": request.path, "status": 308, "location": to });
+    }
     let trace = snapshot.routes.trace(listener, request);
     let considered = considered(snapshot, &trace);
     let mut answer = json!({
-        "listener": snapshot.config.listeners[listener].name.as_str(),
+        "listener": name,
         "path": request.path,
         "considered": considered,
     });

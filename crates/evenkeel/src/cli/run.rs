@@ -10,6 +10,7 @@ use evenkeel_core::snapshot::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, WRONG, complain, fail};
+use crate::credentials::load_config;
 use crate::wire::System;
 
 #[derive(Debug, Args)]
@@ -53,7 +54,7 @@ pub fn run(args: Run) -> ExitCode {
 impl Run {
     fn load(&self) -> Result<Config, ExitCode> {
         let parsed = match &self.config {
-            Some(path) => evenkeel_config::load(path).map(|parsed| {
+            Some(path) => load_config(path).map(|parsed| {
                 complain(&parsed.warnings);
                 parsed.config
             }),

@@ -1,6 +1,9 @@
 //! Times as the log formats write them, computed once a second.
 
+use std::fmt;
 use std::io::Write;
+
+const DAY_S: u64 = 86_400;
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -47,14 +50,30 @@ impl Stamp {
     }
 
     fn render(&mut self) {
-        let (year, month, day) = civil(self.second / 86_400);
-        let (hour, minute, second) = (self.second / 3_600 % 24, self.second / 60 % 60, self.second % 60);
+        let (year, month, day) = civil(self.second / DAY_S);
+        let time = TimeOfDay(self.second);
         self.rfc3339.clear();
         self.clf.clear();
         // Writing to a Vec cannot fail.
-        let _ = write!(self.rfc3339, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.");
+        let _ = write!(self.rfc3339, "{year:04}-{month:02}-{day:02}T{time}.");
         let name = MONTHS[month as usize - 1];
-        let _ = write!(self.clf, "{day:02}/{name}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000");
+        let _ = write!(self.clf, "{day:02}/{name}/{year:04}:{time} +0000");
+    }
+}
+
+/// RFC 3339 in UTC, from seconds since the Unix epoch.
+pub(crate) fn rfc3339(unix_s: u64) -> String {
+    let (year, month, day) = civil(unix_s / DAY_S);
+    format!("{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(unix_s))
+}
+
+/// `16:39:24`, of seconds since the Unix epoch.
+struct TimeOfDay(u64);
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hour, minute, second) = (self.0 / 3_600 % 24, self.0 / 60 % 60, self.0 % 60);
+        write!(f, "{hour:02}:{minute:02}:{second:02}")
     }
 }
 

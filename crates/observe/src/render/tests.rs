@@ -1,7 +1,7 @@
 //! What a scrape shows.
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::parse::parse;
 use crate::names::{ALL, Kind};
@@ -113,6 +113,8 @@ fn workers_are_added_up() {
         worker.client_aborts.increment();
         worker.tunnels.set(2);
         worker.connection_refused(ConnectionRefusal::Limit);
+        worker.connection_speaks(Protocol::Http2);
+        worker.handshake(HandshakeResult::Resumed);
         worker.request_refused(RequestRefusal::HeadTooLarge);
     }
     let page = parse(&registry.render());
@@ -124,6 +126,10 @@ fn workers_are_added_up() {
         ("evenkeel_tunnels", &[], 6.0),
         ("evenkeel_connections_refused_total", &[("reason", "limit")], 3.0),
         ("evenkeel_connections_refused_total", &[("reason", "accept")], 0.0),
+        ("evenkeel_connections_total", &[("protocol", "http2")], 3.0),
+        ("evenkeel_connections_total", &[("protocol", "http1")], 0.0),
+        ("evenkeel_tls_handshakes_total", &[("result", "resumed")], 3.0),
+        ("evenkeel_tls_handshakes_total", &[("result", "failed")], 0.0),
         ("evenkeel_requests_refused_total", &[("reason", "head_too_large")], 3.0),
         ("evenkeel_requests_refused_total", &[("reason", "malformed")], 0.0),
     ] {
@@ -170,6 +176,32 @@ fn a_backend_shows_its_state_connections_and_failures() {
     ] {
         assert_eq!(value(name, more), expected, "{name} {more:?}");
     }
+}
+
+#[test]
+fn certificates_show_when_they_run_out() {
+    let registry = Registry::new(1);
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let lasting = |listener: &str, days: i64| Certificate {
+        listener: listener.into(),
+        cert: "certs/shop.pem".into(),
+        names: vec!["shop.example.com".into()],
+        not_after_s: now_s + days * 86_400,
+    };
+    // The same file with another key would be the same sample twice.
+    registry.set_certificates(vec![lasting("secure", 20), lasting("secure", 10), lasting("old", -2)]);
+    let page = parse(&registry.render());
+    let value = |name, listener| {
+        page.value(name, &[("listener", listener), ("certificate", "certs/shop.pem")]).unwrap()
+    };
+    for (listener, days) in [("secure", 20), ("old", -2)] {
+        let until_s = (now_s + days * 86_400) as f64;
+        assert_eq!(value("evenkeel_certificate_expiry_timestamp_seconds", listener), until_s);
+        let shown = value("evenkeel_certificate_expiry_days", listener);
+        assert!((shown - days as f64).abs() < 0.01, "{shown}");
+    }
+    registry.set_certificates(Vec::new());
+    assert!(!registry.render().contains("shop.pem"));
 }
 
 #[test]

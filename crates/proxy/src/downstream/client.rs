@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use evenkeel_config::Listener;
 use evenkeel_net::Peer;
-use evenkeel_observe::Ended;
+use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_tls::Coverage;
 use evenkeel_types::{ListenerName, Time};
 
 use crate::downstream::reply::Reply;
@@ -29,6 +30,17 @@ pub struct Client {
     position: Cell<(u64, Option<usize>)>,
     peer: Peer,
     peer_text: String,
+    /// What the handshake came to; `None` in clear.
+    pub secure: Option<Box<Secure>>,
+}
+
+/// What is known of a client by its TLS handshake.
+#[derive(Debug, Default)]
+pub struct Secure {
+    /// What the certificate that it was shown is for; `None` if it asked for no name.
+    pub coverage: Option<Coverage>,
+    /// Whom its own certificate is for.
+    pub subject: Option<String>,
 }
 
 /// A head that became no request, as far as it could be read.
@@ -48,7 +60,8 @@ impl Client {
             Peer::Ip(address) => address.ip().to_string(),
             Peer::Unix => String::new(),
         };
-        Self { worker, listener, position: Cell::new((u64::MAX, None)), peer, peer_text }
+        let position = Cell::new((u64::MAX, None));
+        Self { worker, listener, position, peer, peer_text, secure: None }
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -80,9 +93,11 @@ impl Client {
     }
 
     /// What is known of whoever sent a head that has just come.
-    pub fn origin<'a>(&'a self, listener: &'a Listener, id: &'a mut [u8; 32]) -> Origin<'a> {
+    pub fn origin<'a>(&'a self, view: &'a View, position: usize, id: &'a mut [u8; 32]) -> Origin<'a> {
         Origin {
-            listener,
+            listener: view.listener(position),
+            reserved: &view.reserved,
+            secure: self.secure.as_deref(),
             peer: self.peer,
             peer_text: &self.peer_text,
             now: self.worker.clock.now(),
@@ -135,7 +150,11 @@ impl Client {
             target = head.target.of_bytes(bytes);
             request.read_what_can_be(&bytes[..head.len], head, fields);
         }
-        let sent = answer::refuse(reply, refusal, &request.id).await;
+        let sent = match refusal.kind {
+            // Over HTTP/2 that is an error of the stream (RFC 9113, 8.1.1).
+            Some(RequestRefusal::Malformed) if reply.refuse_stream() => Ok(()),
+            _ => answer::refuse(reply, refusal, &request.id).await,
+        };
         let ended = match (sent, refusal.status) {
             (Err(_), _) => Ended::ClientAborted,
             (Ok(()), 408) => Ended::ClientTimeout,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
 
 use crate::downstream::client::{Client, Refused, body_limits};
+use crate::downstream::h2::PREFACE;
 use crate::downstream::reply::{Reply, Way};
 use crate::exchange::{Exchange, Request};
 use crate::h1::field::{Field, Known, has_token};
@@ -60,16 +62,30 @@ impl Connection {
         Self { client, io, timer, rested: None, input: Vec::new() }
     }
 
-    /// Serves it until it closes.
-    pub async fn serve(mut self) {
+    /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
+    /// what was read of it.
+    pub async fn serve(mut self) -> Option<(Client, Io, Vec<u8>)> {
         while self.wait_for_request().await {
+            if self.rested.is_none() && self.input.starts_with(PREFACE) && self.may_be_http2() {
+                return Some((self.client, self.io, self.input));
+            }
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
-                Next::Close => return,
-                Next::Linger => return self.linger().await,
+                Next::Close => return None,
+                Next::Linger => {
+                    self.linger().await;
+                    return None;
+                }
             }
         }
+        None
+    }
+
+    /// By prior knowledge (RFC 9113, 3.3), which is for connections in clear: over TLS, ALPN decides.
+    fn may_be_http2(&self) -> bool {
+        let allows = |(view, position): (Rc<View>, usize)| view.listener(position).http.http2;
+        self.client.secure.is_none() && self.client.view().is_some_and(allows)
     }
 
     /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
@@ -106,10 +122,15 @@ impl Connection {
                 Ok(_) => {}
             }
             skip_empty_lines(input);
-            if !input.is_empty() {
+            // The start of a preface is not yet a request; nothing else begins like it.
+            let may_be_preface =
+                self.rested.is_none() && input.len() < PREFACE.len() && PREFACE.starts_with(input);
+            if !input.is_empty() && !may_be_preface {
                 return Poll::Ready(true);
             }
-            self.client.worker.buffers.give(std::mem::take(input));
+            if input.is_empty() {
+                self.client.worker.buffers.give(std::mem::take(input));
+            }
         }
     }
 
@@ -136,8 +157,13 @@ impl Connection {
             Ok(None) => return Next::Close,
             Err(refusal) => return self.refuse(view, listener, &refusal, None).await,
         };
+        if !listener.http.http1 {
+            let refusal = Refusal::new(505, RequestRefusal::Unsupported, "only HTTP/2 is spoken here");
+            let refused = Refused { bytes: &self.input, head: &head, fields };
+            return self.refuse(view, listener, &refusal, Some(refused)).await;
+        }
         let mut id = [0; 32];
-        let origin = self.client.origin(listener, &mut id);
+        let origin = self.client.origin(view, position, &mut id);
         let (request, framing) = match admit(&self.input, &head, fields, origin) {
             Ok(admitted) => admitted,
             Err(refusal) => {

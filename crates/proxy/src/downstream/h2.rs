@@ -1,19 +1,22 @@
 //! A client's HTTP/2 connection: each of its streams becomes an exchange, in a task of its own.
 
-use std::cell::Cell;
+mod guard;
+
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_net::Wire;
-use evenkeel_observe::RequestRefusal;
+use evenkeel_net::{Io, Wire};
 use evenkeel_types::Time;
+use h2::ext::Protocol;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request as Head;
+use http::{HeaderValue, Method, Request as Head, header};
 
+use self::guard::{Alarm, Guard, poll_accept};
 use crate::downstream::client::{Client, Refused, body_limits};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::Exchange;
@@ -21,9 +24,9 @@ use crate::h1::framing::Framing;
 use crate::h2::lines;
 use crate::message::{Body, FromHttp2, Source};
 use crate::stage::admit::{Refusal, admit};
-use crate::timer::{Limit, Timer};
+use crate::timer::Timer;
 use crate::version::Version;
-use crate::view::View;
+use crate::worker::Worker;
 
 /// What a client sends in front of its first frame (RFC 9113, 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,58 +37,73 @@ const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of responses that may wait in one stream for the client's window.
 const UNSENT_MAX: usize = 64 * 1024;
-/// How long a client may go on with its streams after it was told to leave, before the grace ends it.
-const STREAMS_KEPT: usize = 64;
-
-/// Timers of streams that have ended, for those that come: one that is armed already is seldom armed anew.
-type Timers = std::cell::RefCell<Vec<Timer>>;
+/// Bookkeeping of small DATA frames that wait to be read; the default ends connections over bursts of gRPC messages.
+const DATA_FRAME_BUDGET: usize = 1 << 20;
+/// Timers kept for the streams to come.
+const TIMERS_MAX: usize = 64;
+/// How long a client may go on sending once the connection has ended for us.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What the streams of a connection share.
 struct Streams {
     client: Client,
-    timers: Timers,
+    /// Timers of streams that have ended, for those that come: one that is armed already is seldom armed anew.
+    timers: RefCell<Vec<Timer>>,
     /// When the last of them ended.
     rested: Cell<Time>,
 }
 
-/// Serves a connection until it closes.
-pub async fn serve(client: Client, wire: Wire) {
-    let Some((view, position)) = client.view() else { return };
+/// Serves a connection, of which `early` has been read already, until it closes.
+pub async fn serve(client: Client, io: Io, early: Vec<u8>) {
+    let io = Rc::new(io);
     let worker = Rc::clone(&client.worker);
+    if requests(client, Wire::new(Rc::clone(&io), early)).await {
+        linger(&worker, &io).await;
+    }
+}
+
+/// Takes requests for as long as there may be any; true if the client may still be sending.
+async fn requests(client: Client, wire: Wire) -> bool {
+    let Some((view, position)) = client.view() else { return false };
     let timeout = view.listener(position).timeout.clone();
-    let heads = view.heads;
-    drop(view);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(STREAMS_MAX)
         .initial_window_size(WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(UNSENT_MAX)
-        .max_header_list_size(u32::try_from(heads.bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(view.heads.bytes).unwrap_or(u32::MAX))
+        .data_frame_budget(DATA_FRAME_BUDGET)
         .enable_connect_protocol();
-    let mut timer = Timer::new(worker.clock);
-    let shaking = builder.handshake::<_, Bytes>(wire);
-    let Ok(Ok(mut connection)) = timer.within(timeout.head.into(), shaking).await else { return };
-    let rested = Cell::new(worker.clock.now());
-    let streams = Rc::new(Streams { client, timers: Timers::default(), rested });
-    let mut told_to_go = false;
+    drop(view);
+    let clock = client.worker.clock;
+    let (wire, alarm) = Guard::new(wire);
+    let mut timer = Timer::new(clock);
+    let Ok(shaken) = timer.within(timeout.head.into(), builder.handshake::<_, Bytes>(wire)).await else {
+        return false;
+    };
+    let Ok(mut connection) = shaken else { return true };
+    let streams = Rc::new(Streams { client, timers: RefCell::default(), rested: Cell::new(clock.now()) });
+    let mut is_leaving = false;
     loop {
         let next = poll_fn(|cx| {
-            if !told_to_go && streams.client.is_to_go() {
-                told_to_go = true;
+            if !is_leaving && streams.client.is_to_go() {
+                is_leaving = true;
                 connection.graceful_shutdown();
             }
-            poll_next(&mut connection, cx, &streams, &mut timer, timeout.idle)
+            poll_next(&mut connection, &alarm, cx, &streams, &mut timer, timeout.idle)
         });
         match next.await {
             Next::Stream(request, respond) => {
                 tokio::task::spawn_local(serve_stream(Rc::clone(&streams), request, respond));
             }
-            Next::Idle if !told_to_go => {
-                told_to_go = true;
+            Next::Idle if !is_leaving => {
+                is_leaving = true;
+                streams.rested.set(clock.now());
                 connection.graceful_shutdown();
             }
-            Next::Idle | Next::Closed => return,
+            Next::Idle => return false,
+            Next::Closed => return true,
         }
     }
 }
@@ -98,13 +116,14 @@ enum Next {
 }
 
 fn poll_next(
-    connection: &mut Connection<Wire, Bytes>,
+    connection: &mut Connection<Guard<Wire>, Bytes>,
+    alarm: &Alarm,
     cx: &mut Context<'_>,
     streams: &Rc<Streams>,
     timer: &mut Timer,
     idle: Duration,
 ) -> Poll<Next> {
-    match connection.poll_accept(cx) {
+    match poll_accept(connection, alarm, cx) {
         Poll::Ready(Some(Ok((request, respond)))) => return Poll::Ready(Next::Stream(request, respond)),
         Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Closed),
         Poll::Pending => {}
@@ -116,9 +135,26 @@ fn poll_next(
     timer.poll_until(cx, streams.rested.get() + idle).map(|()| Next::Idle)
 }
 
+/// Reads what is still on its way: a socket that is closed before that is reset, and the client may never see why.
+async fn linger(worker: &Worker, io: &Io) {
+    if io.shutdown().is_err() {
+        return;
+    }
+    let mut buf = worker.buffers.small();
+    let drained = async {
+        while io.read(&mut buf).await.is_ok_and(|read| read > 0) {
+            buf.clear();
+        }
+    };
+    // Whether it closed or ran out of time, it is over now.
+    let _ = Timer::new(worker.clock).within(LINGER.into(), drained).await;
+    worker.buffers.give(buf);
+}
+
 async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: SendResponse<Bytes>) {
     let client = &streams.client;
     let Some((view, position)) = client.view() else { return refuse_unprocessed(respond) };
+    let request = upgraded(request, &client.worker);
     let worker = &client.worker;
     let mut lines = worker.buffers.small();
     let mut fields = worker.buffers.fields();
@@ -131,15 +167,16 @@ async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: 
         Err(error) => drop(client.refuse(&view, &mut reply, &Refusal::from(error), None).await),
         Ok(head) => {
             let mut id = [0; 32];
-            match admit(&lines, &head, &fields, client.origin(listener, &mut id)) {
+            match admit(&lines, &head, &fields, client.origin(&view, position, &mut id)) {
                 Err(refusal) => {
                     let refused = Refused { bytes: &lines, head: &head, fields: &fields };
                     client.refuse(&view, &mut reply, &refusal, Some(refused)).await;
                 }
                 Ok((request, declared)) => {
-                    let framing = framing(declared, stream.is_end_stream());
+                    let is_upgrade = request.upgrade.is_some();
+                    let framing = framing(declared, is_upgrade || stream.is_end_stream());
                     let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-                    let source = Source::Http2(FromHttp2::new(stream, length));
+                    let source = Source::Http2(FromHttp2::new(Some(stream), length));
                     let body = Body::new(source, framing, worker.clock, body_limits(&view, listener));
                     let mut exchange = Exchange { request, body, reply, timer: &mut timer };
                     let target = head.target.of_bytes(&lines);
@@ -152,7 +189,7 @@ async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: 
     worker.buffers.give(lines);
     worker.buffers.give_fields(fields);
     let mut timers = streams.timers.borrow_mut();
-    if timers.len() < STREAMS_KEPT {
+    if timers.len() < TIMERS_MAX {
         timers.push(timer);
     }
 }
@@ -168,4 +205,37 @@ fn framing(declared: Framing, has_ended: bool) -> Framing {
         Framing::Empty if !has_ended => Framing::Chunked,
         declared => declared,
     }
+}
+
+/// A stream that is to become a tunnel (RFC 8441) asks for it as HTTP/1.1 does, from here on.
+fn upgraded(mut request: Head<RecvStream>, worker: &Worker) -> Head<RecvStream> {
+    if request.method() != Method::CONNECT {
+        return request;
+    }
+    let Some(protocol) = request.extensions_mut().remove::<Protocol>() else { return request };
+    *request.method_mut() = Method::GET;
+    let fields = request.headers_mut();
+    if let Ok(protocol) = HeaderValue::from_str(protocol.as_str()) {
+        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(header::UPGRADE, protocol);
+    }
+    // What takes its place here is the stream itself.
+    if let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker)) {
+        fields.insert(header::SEC_WEBSOCKET_KEY, key);
+    }
+    request
+}
+
+/// Sixteen random bytes in base64 (RFC 6455, 4.1).
+fn websocket_key(worker: &Worker) -> [u8; 24] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits = u128::from(worker.random()) << 64 | u128::from(worker.random());
+    let mut key = [b'='; 24];
+    for digit in &mut key[..21] {
+        *digit = DIGITS[(bits & 63) as usize];
+        bits >>= 6;
+    }
+    // The last digit stands for two bits alone.
+    key[21] = DIGITS[((bits & 3) << 4) as usize];
+    key
 }

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_net::Io;
+use h2::Reason;
 
 pub use self::http2::ToHttp2;
 use crate::buffer::MEDIUM;
@@ -104,7 +105,18 @@ impl<'a> Reply<'a> {
             // Only a reset tells a client that takes the close for the end.
             Way::Http1(io) if self.until_close => io.reset_on_close(),
             Way::Http1(_) => {}
-            Way::Http2(stream) => stream.cut(),
+            Way::Http2(stream) => stream.reset(Reason::INTERNAL_ERROR),
+        }
+    }
+
+    /// Ends the stream of a request that breaks the protocol; false if it came over a connection of its own.
+    pub fn refuse_stream(&mut self) -> bool {
+        match &mut self.way {
+            Way::Http1(_) => false,
+            Way::Http2(stream) => {
+                stream.reset(Reason::PROTOCOL_ERROR);
+                true
+            }
         }
     }
 

@@ -141,7 +141,7 @@ impl Known {
 
 /// Equal in any case, and with `_` for `-`: CGI, WSGI and PHP give both names to one variable, so that who may not
 /// send `X-Forwarded-For` would send `X_Forwarded_For`.
-fn same_variable(name: &[u8], text: &[u8]) -> bool {
+pub fn same_variable(name: &[u8], text: &[u8]) -> bool {
     let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
     name.len() == text.len() && name.iter().map(fold).eq(text.iter().copied())
 }

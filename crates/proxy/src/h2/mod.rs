@@ -4,3 +4,4 @@
 //! written out as lines, and lines that go out over HTTP/2 are read back into fields.
 
 pub mod lines;
+pub mod send;

@@ -12,7 +12,8 @@ use crate::h2::lines;
 /// Where the body comes from, and how far it was read.
 #[derive(Debug)]
 pub struct FromHttp2 {
-    stream: RecvStream,
+    /// `None` when there is no body at all.
+    stream: Option<RecvStream>,
     left: Option<u64>,
     /// Read, and not handed on.
     next: Bytes,
@@ -26,8 +27,8 @@ pub struct FromHttp2 {
 
 impl FromHttp2 {
     /// The body that follows a head; `length` is what the head says of it.
-    pub fn new(stream: RecvStream, length: Option<u64>) -> Self {
-        let is_done = stream.is_end_stream();
+    pub fn new(stream: Option<RecvStream>, length: Option<u64>) -> Self {
+        let is_done = stream.as_ref().is_none_or(RecvStream::is_end_stream);
         let (next, piece) = (Bytes::new(), Bytes::new());
         Self { stream, left: length, next, piece, owed: 0, trailers: Vec::new(), is_done }
     }
@@ -63,19 +64,19 @@ impl FromHttp2 {
     pub fn release(&mut self) {
         self.piece = Bytes::new();
         let owed = std::mem::take(&mut self.owed);
-        if owed > 0 {
+        if let Some(stream) = self.stream.as_mut().filter(|_| owed > 0) {
             // It fails only for a stream that has ended, whose window nobody needs.
-            let _ = self.stream.flow_control().release_capacity(owed);
+            let _ = stream.flow_control().release_capacity(owed);
         }
     }
 
     /// Reads more. True when there was something, false at the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
-        while !self.is_done {
-            match ready!(self.stream.poll_data(cx)) {
+        while let Some(stream) = self.stream.as_mut().filter(|_| !self.is_done) {
+            match ready!(stream.poll_data(cx)) {
                 Some(Ok(data)) => {
                     self.owed += data.len();
-                    self.is_done = self.stream.is_end_stream();
+                    self.is_done = stream.is_end_stream();
                     if !data.is_empty() {
                         self.next = data;
                         return Poll::Ready(Ok(true));
@@ -83,7 +84,7 @@ impl FromHttp2 {
                 }
                 Some(Err(error)) => return Poll::Ready(Err(broken(error))),
                 None => {
-                    if let Some(trailers) = ready!(self.stream.poll_trailers(cx)).map_err(broken)? {
+                    if let Some(trailers) = ready!(stream.poll_trailers(cx)).map_err(broken)? {
                         self.trailers = lines::of_trailers(&trailers);
                     }
                     self.is_done = true;

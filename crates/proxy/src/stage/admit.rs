@@ -9,6 +9,7 @@ use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
 use evenkeel_types::Time;
 
+use crate::downstream::client::Secure;
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
@@ -57,6 +58,10 @@ impl From<HeadError> for Refusal {
 pub struct Origin<'a> {
     /// The listener that it came by.
     pub listener: &'a Listener,
+    /// Names of fields that are ours alone to set.
+    pub reserved: &'a [String],
+    /// What its TLS handshake came to; `None` in clear.
+    pub secure: Option<&'a Secure>,
     /// The other end.
     pub peer: Peer,
     /// The other end's address as text; empty over a unix socket.
@@ -94,6 +99,11 @@ pub fn admit<'a>(
             (authority, parse_host(authority).map_err(refused)?)
         }
     };
+    let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());
+    if coverage.is_some_and(|coverage| !coverage.covers(&host)) {
+        // The client reuses a connection that was made for another name (RFC 9110, 15.5.20).
+        return Err(Refusal::new(421, RequestRefusal::Misdirected, "not what the certificate is for"));
+    }
     let path =
         normalise(target.path).map_err(|e| Refusal::new(400, RequestRefusal::BadPath, e.to_string()))?;
     if target.query.is_some_and(|query| !query.bytes().all(|b| b.is_ascii_graphic())) {
@@ -107,13 +117,15 @@ pub fn admit<'a>(
         known: head.known,
         method,
         version: head.version,
-        scheme: "http",
+        scheme: if origin.secure.is_some() { "https" } else { "http" },
         authority,
         host,
         path,
         query: target.query,
         client: peer,
         peer_text: origin.peer_text,
+        reserved: origin.reserved,
+        subject: subject(&origin),
         trusted,
         id: Cow::Borrowed(origin.fresh_id),
         upgrade: None,
@@ -126,6 +138,12 @@ pub fn admit<'a>(
         believe(&mut request, origin.listener);
     }
     Ok((request, framing))
+}
+
+/// The field that tells servers who the client is, by its certificate.
+fn subject<'a>(origin: &Origin<'a>) -> Option<(&'a str, &'a str)> {
+    let auth = origin.listener.tls.as_ref()?.client_auth.as_ref()?;
+    Some((&auth.subject_header, origin.secure?.subject.as_deref()?))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Refusal> {
@@ -151,9 +169,12 @@ impl<'a> Target<'a> {
         let (authority, rest) = if target.starts_with('/') {
             (None, target)
         } else {
-            let scheme = target.get(..7).filter(|s| s.eq_ignore_ascii_case("http://"));
-            scheme.ok_or_else(|| Refusal::malformed("invalid request target"))?;
-            let rest = &target[7..];
+            let is_scheme = |scheme: &&str| {
+                target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            };
+            let scheme = ["http://", "https://"].into_iter().find(is_scheme);
+            let scheme = scheme.ok_or_else(|| Refusal::malformed("invalid request target"))?;
+            let rest = &target[scheme.len()..];
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             if end == 0 {
                 return Err(Refusal::malformed("empty authority in the request target"));
@@ -176,7 +197,7 @@ fn host_field<'a>(bytes: &'a [u8], fields: &[Field], version: Version) -> Result
     let mut hosts = fields.iter().filter(|f| f.known == Known::Host);
     match (hosts.next(), hosts.next()) {
         (Some(_), Some(_)) => Err(Refusal::malformed("more than one host")),
-        (None, _) if version == Version::Http11 => Err(Refusal::malformed("host is missing")),
+        (None, _) if version != Version::Http10 => Err(Refusal::malformed("host is missing")),
         (None, _) => Ok(""),
         (Some(field), None) => {
             std::str::from_utf8(field.value.of_bytes(bytes)).map_err(|_| Refusal::malformed("invalid host"))
@@ -193,7 +214,7 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
         expects = true;
     }
     // RFC 9110, 10.1.1: a server must ignore the expectation in an HTTP/1.0 request.
-    Ok(expects && request.version == Version::Http11)
+    Ok(expects && request.version != Version::Http10)
 }
 
 /// The protocol to change to, if the request asks for one that may be asked for: not with a body behind which a
@@ -206,7 +227,7 @@ fn upgrade<'a>(request: &Request<'a>, framing: Framing) -> Option<&'a [u8]> {
     let mut protocols = fields.iter().filter(|f| f.known == Known::Upgrade);
     let protocol = protocols.next()?.value.of_bytes(bytes);
     let wanted = request.values(Known::Connection).any(|value| has_token(value, "upgrade"));
-    let plain = request.version == Version::Http11
+    let plain = request.version != Version::Http10
         && matches!(framing, Framing::Empty | Framing::Length(0))
         && protocols.next().is_none();
     let h2c = list(protocol).any(|p| p.len() >= 3 && p[..3].eq_ignore_ascii_case(b"h2c"));
@@ -232,9 +253,11 @@ fn believe(request: &mut Request<'_>, listener: &Listener) {
         }
     }
     request.client = client.unwrap_or(request.client);
-    if request.values(Known::XForwardedProto).next().is_some_and(|p| p.eq_ignore_ascii_case(b"https")) {
-        request.scheme = "https";
-    }
+    let said = request.values(Known::XForwardedProto).next();
+    let scheme = ["http", "https"]
+        .into_iter()
+        .find(|scheme| said.is_some_and(|said| said.eq_ignore_ascii_case(scheme.as_bytes())));
+    request.scheme = scheme.unwrap_or(request.scheme);
     let bytes = request.bytes;
     let given = request.fields.iter().find(|f| f.known == Known::XRequestId).map(|f| f.value.of_bytes(bytes));
     if let Some(id) = given

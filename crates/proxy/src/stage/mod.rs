@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod answer;
+pub mod converse;
 pub mod forward;
 pub mod record;
 pub mod relay;

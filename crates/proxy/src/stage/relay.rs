@@ -1,6 +1,6 @@
 //! The way back: a server's response becomes the client's, head, body and trailers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use evenkeel_core::choose::{Chosen, learn};
 use evenkeel_core::sticky;
 use evenkeel_net::Io;
 use evenkeel_observe::Ended;
+use h2::RecvStream;
 
 use super::forward::{Destination, Ending};
 use crate::downstream::reply::Reply;
@@ -18,12 +19,28 @@ use crate::h1::framing::{self, Framing};
 use crate::h1::head::{HeadLimits, ResponseHead};
 use crate::h1::trailers;
 use crate::h1::write::{self, Nominated};
-use crate::message::{Advance, Body, BodyError, BodyLimits, FromHttp1, Source};
+use crate::message::{self, Advance, Body, BodyError, BodyLimits, FromHttp1, FromHttp2};
 use crate::timer::WriteError;
 use crate::upstream::answer::AnswerError;
 use crate::upstream::h1;
+use crate::upstream::h2::Waiting;
 use crate::version::Version;
 use crate::worker::Worker;
+
+/// What an answer comes over.
+pub enum Source<'a> {
+    /// A connection of its own.
+    Http1(&'a Io),
+    /// A stream among others.
+    Http2(RefCell<Waiting>),
+}
+
+impl Source<'_> {
+    /// A stream that was opened just now.
+    pub fn http2(waiting: Waiting) -> Self {
+        Self::Http2(RefCell::new(waiting))
+    }
+}
 
 /// What a server answers, as far as it has come.
 pub struct Answer<'a> {
@@ -31,7 +48,7 @@ pub struct Answer<'a> {
     pub worker: &'a Worker,
     /// Where it comes from.
     pub to: &'a Destination<'a>,
-    io: &'a Io,
+    source: Source<'a>,
     chosen: Chosen,
     buf: Vec<u8>,
     fields: Vec<Field>,
@@ -42,11 +59,11 @@ pub struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Nothing yet.
-    pub fn new(worker: &'a Worker, to: &'a Destination<'a>, io: &'a Io, chosen: Chosen) -> Self {
+    pub fn new(worker: &'a Worker, to: &'a Destination<'a>, source: Source<'a>, chosen: Chosen) -> Self {
         Self {
             worker,
             to,
-            io,
+            source,
             chosen,
             buf: Vec::new(),
             fields: Vec::new(),
@@ -58,17 +75,22 @@ impl<'a> Answer<'a> {
 
     /// Reads the next head.
     pub async fn read_head(&mut self) -> Result<ResponseHead, AnswerError> {
-        let Self { worker, io, buf, .. } = self;
-        if buf.is_empty() {
-            let read = poll_fn(|cx| worker.buffers.poll_medium(io, cx, buf)).await;
-            if read.map_err(AnswerError::Reset)? == 0 {
-                return Err(AnswerError::Closed);
+        let Self { worker, source, buf, fields, to, .. } = self;
+        match source {
+            Source::Http1(io) => {
+                if buf.is_empty() {
+                    let read = poll_fn(|cx| worker.buffers.poll_medium(io, cx, buf)).await;
+                    if read.map_err(AnswerError::Reset)? == 0 {
+                        return Err(AnswerError::Closed);
+                    }
+                }
+                if fields.capacity() == 0 {
+                    *fields = worker.buffers.fields();
+                }
+                h1::read_head(io, buf, fields, to.view.heads).await
             }
+            Source::Http2(waiting) => waiting.get_mut().read_head(to.view.heads, buf, fields).await,
         }
-        if self.fields.capacity() == 0 {
-            self.fields = self.worker.buffers.fields();
-        }
-        h1::read_head(self.io, &mut self.buf, &mut self.fields, self.to.view.heads).await
     }
 
     /// True if the server has begun to answer.
@@ -142,6 +164,7 @@ pub async fn relay(
         to.view.pools[to.pool].upstreams[chosen.server].load.observe_latency(took, request.started + took);
     }
     reply.answers_head(request.is_head());
+    let (source, framing) = body_of(answer, &head, framing, reply);
     write_head(answer, &head, request, reply, framing);
     let limits = BodyLimits {
         stall: to.pool().timeout.response,
@@ -149,8 +172,7 @@ pub async fn relay(
         rate_min: 0,
         bytes_max: None,
     };
-    let source = FromHttp1::new(answer.io, &worker.buffers, framing, &buf[head.len..], to.view.heads.bytes);
-    let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
+    let mut body = Body::new(source, framing, worker.clock, limits);
     match relay_body(&mut body, reply, to.view.heads).await {
         Ok(()) => {
             let surplus = body.surplus().iter().any(|bytes| !bytes.is_empty());
@@ -170,6 +192,34 @@ pub async fn relay(
             Ok(Some(Ending::Cut(ended, error.to_string())))
         }
     }
+}
+
+/// Where the response's body comes from, and how long it is: over HTTP/2 a head alone may be all of it.
+fn body_of<'a>(
+    answer: &'a Answer<'a>,
+    head: &ResponseHead,
+    framing: Framing,
+    reply: &Reply<'_>,
+) -> (message::Source<'a>, Framing) {
+    let heads = answer.to.view.heads;
+    let waiting = match &answer.source {
+        Source::Http1(io) => {
+            let early = &answer.buf[head.len..];
+            let source = FromHttp1::new(io, &answer.worker.buffers, framing, early, heads.bytes);
+            return (message::Source::Http1(source), framing);
+        }
+        Source::Http2(waiting) => waiting,
+    };
+    let stream = waiting.borrow_mut().body.take();
+    let is_over = stream.as_ref().is_none_or(RecvStream::is_end_stream);
+    let framing = match framing {
+        Framing::UntilClose if is_over && reply.io().is_some() => Framing::Length(0),
+        Framing::UntilClose if is_over => Framing::Empty,
+        Framing::UntilClose => Framing::Chunked,
+        framing => framing,
+    };
+    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+    (message::Source::Http2(FromHttp2::new(stream, length)), framing)
 }
 
 /// By whose doing a response broke off.

@@ -19,6 +19,8 @@ pub enum AnswerError {
     Reset(io::Error),
     /// The connection closed before the response head was complete.
     Closed,
+    /// The server did not look at the request, and says so: anybody may have it.
+    Unprocessed,
     /// No response head in time.
     Timeout,
     /// What came is not a valid, unambiguous response.
@@ -47,7 +49,7 @@ impl AnswerError {
             Self::Connect(_) => BackendFailure::Unreachable,
             Self::ConnectTimeout => BackendFailure::ConnectTimeout,
             Self::Reset(_) | Self::Body(BodyError::Io(_)) => BackendFailure::Reset,
-            Self::Closed => BackendFailure::Closed,
+            Self::Closed | Self::Unprocessed => BackendFailure::Closed,
             Self::Timeout | Self::Body(BodyError::Timeout) => BackendFailure::Timeout,
             Self::Malformed(_) | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
             Self::Body(BodyError::Cut | BodyError::TooLarge) => BackendFailure::Truncated,
@@ -60,7 +62,8 @@ impl AnswerError {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
-            Self::Reset(_) | Self::Closed | Self::Body(BodyError::Io(_) | BodyError::Cut) => Failure::Reset,
+            Self::Reset(_) | Self::Closed | Self::Unprocessed => Failure::Reset,
+            Self::Body(BodyError::Io(_) | BodyError::Cut) => Failure::Reset,
             Self::Malformed(_) | Self::Body(_) => Failure::BadAnswer,
         })
     }
@@ -76,6 +79,7 @@ impl fmt::Display for AnswerError {
             Self::ConnectTimeout => f.write_str("connect timeout"),
             Self::Reset(e) => write!(f, "connection to the server failed: {e}"),
             Self::Closed => f.write_str("server closed the connection without an answer"),
+            Self::Unprocessed => f.write_str("server refused the stream"),
             Self::Timeout => f.write_str("response timeout"),
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
             Self::Body(e) => write!(f, "response body: {e}"),

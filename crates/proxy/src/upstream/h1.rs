@@ -5,7 +5,7 @@ use evenkeel_net::Io;
 
 use super::answer::AnswerError;
 use crate::exchange::Request;
-use crate::h1::field::{Field, Known};
+use crate::h1::field::{Field, Known, same_variable};
 use crate::h1::framing::Framing;
 use crate::h1::head::{HeadError, HeadLimits, ResponseHead, parse_response};
 use crate::h1::write::{self, Nominated};
@@ -58,12 +58,16 @@ fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
     let has_options = request.known.holds(Known::Connection);
     let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
     let edited = !edits.is_empty();
+    let is_reserved = |field: &Field| {
+        request.reserved.iter().any(|name| same_variable(field.name.of_bytes(bytes), name.as_bytes()))
+    };
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
         Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto | Known::XRequestId => false,
         Known::Forwarded if !trusted => false,
         known if known.is_hop_by_hop() => false,
         _ if nominated.holds(bytes, fields, field) => false,
+        _ if is_reserved(field) => false,
         _ => !(edited && write::edited_away(edits, field.name.of_bytes(bytes))),
     });
 }
@@ -90,8 +94,15 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits
     if !host.is_empty() {
         ours("x-forwarded-host: ", &[host]);
     }
+    if let Some((name, subject)) = request.subject {
+        ours(&format!("{name}: "), &[subject.as_bytes()]);
+    }
     ours("x-request-id: ", &[request.id.as_bytes()]);
-    let version: &[u8] = if request.version == Version::Http10 { b"1.0 evenkeel" } else { b"1.1 evenkeel" };
+    let version: &[u8] = match request.version {
+        Version::Http10 => b"1.0 evenkeel",
+        Version::Http11 => b"1.1 evenkeel",
+        Version::Http2 => b"2 evenkeel",
+    };
     ours("via: ", &[version]);
 }
 
@@ -143,7 +154,8 @@ pub async fn read_head(
     }
 }
 
-fn malformed(error: HeadError) -> &'static str {
+/// In the words that the client and the log are told.
+pub fn malformed(error: HeadError) -> &'static str {
     match error {
         HeadError::Malformed(what) => what,
         HeadError::TooLarge | HeadError::TargetTooLong => "head too large",

@@ -2,7 +2,8 @@
 
 pub mod answer;
 pub mod h1;
+pub mod h2;
 mod pool;
 pub mod probe;
 
-pub use pool::{Connection, Upstream};
+pub use pool::{Link, Upstream};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use evenkeel_config::{Algorithm, Backend, Health, Outlier, Pool, PoolTimeout, Probe};
+use evenkeel_config::{Algorithm, Backend, Health, Outlier, Pool, PoolProtocol, PoolTimeout, Probe};
 use evenkeel_types::{Address, BackendId, PoolName, Time};
 use proptest::prelude::*;
 
@@ -32,6 +32,8 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         name: PoolName::from("api"),
         algorithm: Algorithm::RoundRobin,
         backends,
+        protocol: PoolProtocol::Http1,
+        tls: None,
         keepalive: 0,
         sticky: None,
         health: is_checked.then_some(health),

@@ -1,7 +1,6 @@
 //! A response over HTTP/2: one stream's head, data and trailers, paced by the windows of stream and connection.
 
-use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -9,7 +8,8 @@ use h2::{Reason, SendStream};
 use http::{Response, StatusCode};
 
 use crate::h2::lines;
-use crate::timer::{Elapsed, Limit, Timer, WriteError};
+use crate::h2::send::send;
+use crate::timer::{Limit, Timer, WriteError};
 
 /// The way back over one stream.
 #[derive(Debug)]
@@ -69,24 +69,7 @@ impl ToHttp2 {
         stall: Limit,
     ) -> Result<(), WriteError> {
         let stream = self.stream.as_mut().ok_or(WriteError::Failed)?;
-        let mut left = Bytes::copy_from_slice(data);
-        loop {
-            if !left.is_empty() {
-                stream.reserve_capacity(left.len());
-                if stream.capacity() == 0 {
-                    match timer.within(stall, poll_fn(|cx| poll_room(stream, cx))).await {
-                        Ok(room) => room?,
-                        Err(Elapsed) => return Err(WriteError::Stalled),
-                    }
-                }
-            }
-            let part = left.split_to(stream.capacity().min(left.len()));
-            let is_last = left.is_empty();
-            stream.send_data(part, ends && is_last).map_err(|_| WriteError::Failed)?;
-            if is_last {
-                return Ok(());
-            }
-        }
+        send(stream, data, ends, timer, stall).await
     }
 
     /// Ready when the client has given the stream up.
@@ -97,21 +80,11 @@ impl ToHttp2 {
         }
     }
 
-    /// Ends the stream so that nobody can take what was sent for all of it.
-    pub fn cut(&mut self) {
+    /// Ends the stream before its end.
+    pub fn reset(&mut self, reason: Reason) {
         match &mut self.stream {
-            Some(stream) => stream.send_reset(Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
-        }
-    }
-}
-
-fn poll_room(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-    loop {
-        match ready!(stream.poll_capacity(cx)) {
-            Some(Ok(0)) => {}
-            Some(Ok(_)) => return Poll::Ready(Ok(())),
-            Some(Err(_)) | None => return Poll::Ready(Err(WriteError::Failed)),
+            Some(stream) => stream.send_reset(reason),
+            None => self.respond.send_reset(reason),
         }
     }
 }

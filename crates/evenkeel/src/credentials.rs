@@ -1,0 +1,146 @@
+//! Certificates and trust beside the configuration: loaded with it, kept by a reload that does not change them, and
+//! followed on disk.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use evenkeel_config::{Config, Diagnostics, FileOwner, Listener, Parsed, Pool};
+use evenkeel_observe::{Certificate, Registry};
+use evenkeel_proxy::{Credentials, Shared};
+use evenkeel_tls::{Change, ClientTls, ServerTls};
+use evenkeel_types::{ListenerName, Time};
+
+/// Between two looks at the files.
+const REFRESH_EVERY: Duration = Duration::from_secs(2);
+
+/// Between two warnings that a certificate runs out.
+const WARN_EVERY: Duration = Duration::from_secs(86_400);
+
+/// Reads a configuration file, and the certificates and keys that it names.
+///
+/// # Errors
+/// All that is wrong with any of them.
+pub fn load_config(path: &Path) -> Result<Parsed, Diagnostics> {
+    evenkeel_config::load(path).and_then(|parsed| {
+        let faults = evenkeel_tls::check(&parsed.config);
+        parsed.with_file_faults(&faults)
+    })
+}
+
+/// The credentials of a configuration. Those that are as in `old` are taken over: on a listener's depend the sessions
+/// of its clients, on a pool's the connections to its servers.
+///
+/// # Errors
+/// A file that `tls` names is not what it should be.
+pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Credentials, String> {
+    let mut credentials = Credentials::default();
+    for listener in &config.listeners {
+        let Some(settings) = &listener.tls else { continue };
+        let tls = match old.and_then(|(config, old)| same_listener(listener, config, old)) {
+            Some(same) => same,
+            None => ServerTls::load(settings, listener.http)
+                .map_err(|error| format!("listener `{}`: {error}", listener.name))?
+                .into(),
+        };
+        credentials.listeners.insert(listener.name.clone(), tls);
+    }
+    for pool in config.pools.iter().filter(|pool| pool.tls.is_some()) {
+        let tls = match old.and_then(|(config, old)| same_pool(pool, config, old)) {
+            Some(same) => Some(same),
+            None => {
+                ClientTls::load(pool).map_err(|error| format!("pool `{}`: {error}", pool.name))?.map(Arc::new)
+            }
+        };
+        credentials.pools.extend(tls.map(|tls| (pool.name.clone(), tls)));
+    }
+    Ok(credentials)
+}
+
+/// What a listener had whose TLS is the same; its name may be another, as its sockets stay then as well.
+fn same_listener(new: &Listener, config: &Config, old: &Credentials) -> Option<Arc<ServerTls>> {
+    let same = config.listeners.iter().filter(|it| (&it.tls, it.http) == (&new.tls, new.http));
+    let same = same.max_by_key(|it| it.name == new.name)?;
+    old.listeners.get(&same.name).cloned()
+}
+
+/// What the pool had, if its TLS is the same. Its servers may be others: all that depends on them is how many sessions
+/// are kept.
+fn same_pool(new: &Pool, config: &Config, old: &Credentials) -> Option<Arc<ClientTls>> {
+    let same = config.pools.iter().find(|it| it.name == new.name)?;
+    let is_same = (&same.tls, same.protocol) == (&new.tls, new.protocol);
+    old.pools.get(&new.name).filter(|_| is_same).cloned()
+}
+
+/// Follows the files of the credentials in force, and warns of certificates that run out. Never returns.
+pub async fn follow(shared: Arc<Shared>) {
+    let mut warned = HashMap::new();
+    loop {
+        let credentials = shared.credentials();
+        if !credentials.listeners.is_empty() || !credentials.pools.is_empty() {
+            // Not on this thread: a disk that does not answer would hold up probes and commands.
+            let refreshing = tokio::task::spawn_blocking(move || refresh(&credentials));
+            // A thread that panicked has said so.
+            if refreshing.await.unwrap_or_default() {
+                register(&shared.registry, &shared.credentials());
+            }
+        }
+        warn_of_expiry(&shared.registry.certificates(), &mut warned, shared.clock.now());
+        tokio::time::sleep(REFRESH_EVERY).await;
+    }
+}
+
+/// Reads those files again that have changed, and logs what came of it; true if there was something to log.
+pub fn refresh(credentials: &Credentials) -> bool {
+    let listeners = credentials.listeners.iter().flat_map(|(name, tls)| {
+        let owner = FileOwner::Listener(name.clone());
+        tls.refresh().into_iter().map(move |change| (owner.clone(), change))
+    });
+    let pools = credentials.pools.iter().flat_map(|(name, tls)| {
+        let owner = FileOwner::Pool(name.clone());
+        tls.refresh().into_iter().map(move |change| (owner.clone(), change))
+    });
+    let mut has_changed = false;
+    for (owner, change) in listeners.chain(pools) {
+        has_changed = true;
+        match change {
+            Change::Replaced(_) => tracing::info!("{owner}: {change}"),
+            Change::Kept(_) | Change::NotStapled(_) => tracing::warn!("{owner}: {change}"),
+        }
+    }
+    has_changed
+}
+
+/// Shows metrics and `/status` the certificates in use.
+pub fn register(registry: &Registry, credentials: &Credentials) {
+    let mut listeners: Vec<_> = credentials.listeners.iter().collect();
+    listeners.sort_by_key(|(name, _)| *name);
+    let of_listener = |(name, tls): (&ListenerName, &Arc<ServerTls>)| {
+        let name = name.clone();
+        tls.certificates().into_iter().map(move |status| Certificate {
+            listener: name.clone(),
+            cert: status.cert.display().to_string(),
+            names: status.names,
+            not_after_s: status.not_after_s,
+        })
+    };
+    registry.set_certificates(listeners.into_iter().flat_map(of_listener).collect());
+}
+
+/// When each certificate was last warned of.
+type Warned = HashMap<(ListenerName, String), Time>;
+
+fn warn_of_expiry(certificates: &[Certificate], warned: &mut Warned, now: Time) {
+    let today = SystemTime::now();
+    let before = std::mem::take(warned);
+    for certificate in certificates {
+        let Some(warning) = certificate.warning(today) else { continue };
+        let key = (certificate.listener.clone(), certificate.cert.clone());
+        let last = before.get(&key).copied().filter(|last| now.since(*last) < WARN_EVERY);
+        if last.is_none() {
+            tracing::warn!(listener = %certificate.listener, "{}: {warning}", certificate.cert);
+        }
+        warned.insert(key, last.unwrap_or(now));
+    }
+}

@@ -1,0 +1,99 @@
+//! What is told of the certificates that clients are shown: whose they are, and for how long they are still good.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use evenkeel_types::ListenerName;
+
+use crate::access::rfc3339;
+
+const DAY_S: i64 = 86_400;
+
+/// A certificate that runs out sooner than this is worth a warning: whoever renews in time has renewed by then.
+const EXPIRY_WARNED_DAYS: i64 = 30;
+
+/// A certificate in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The listener whose clients are shown it.
+    pub listener: ListenerName,
+    /// The file that it was read from.
+    pub cert: String,
+    /// What it is for: names, wildcards, addresses.
+    pub names: Vec<String>,
+    /// When it runs out, in Unix seconds.
+    pub not_after_s: i64,
+}
+
+impl Certificate {
+    /// When it runs out, as in RFC 3339, in UTC.
+    pub fn expires(&self) -> String {
+        rfc3339(u64::try_from(self.not_after_s).unwrap_or_default())
+    }
+
+    /// Whole days until it runs out, rounded down; below zero once it has.
+    pub fn days_left(&self, now: SystemTime) -> i64 {
+        self.seconds_left(now).div_euclid(DAY_S)
+    }
+
+    /// What is to be said about it when it runs out within 30 days, or has already.
+    pub fn warning(&self, now: SystemTime) -> Option<String> {
+        match self.days_left(now) {
+            EXPIRY_WARNED_DAYS.. => None,
+            ..0 => Some(format!("the certificate has expired at {}", self.expires())),
+            0 => Some("the certificate expires in less than a day".into()),
+            1 => Some("the certificate expires in 1 day".into()),
+            days => Some(format!("the certificate expires in {days} days")),
+        }
+    }
+
+    /// Days until it runs out, to the thousandth.
+    pub(crate) fn days_left_exactly(&self, now: SystemTime) -> f64 {
+        let days = self.seconds_left(now) as f64 / DAY_S as f64;
+        (days * 1e3).round() / 1e3
+    }
+
+    fn seconds_left(&self, now: SystemTime) -> i64 {
+        let now_s = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.not_after_s.saturating_sub(i64::try_from(now_s).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+
+    fn until(not_after_s: i64) -> Certificate {
+        Certificate { listener: "secure".into(), cert: "a.pem".into(), names: Vec::new(), not_after_s }
+    }
+
+    #[test]
+    fn days_are_rounded_down_and_the_last_thirty_are_warned_of() {
+        let certificate = until(1_795_192_764);
+        assert_eq!(certificate.expires(), "2026-11-20T16:39:24Z");
+        let check = |left_s: i64, days: i64, warning: Option<&str>| {
+            let now_s = u64::try_from(certificate.not_after_s - left_s).unwrap();
+            let now = UNIX_EPOCH + Duration::from_secs(now_s);
+            assert_eq!(certificate.days_left(now), days, "{left_s}");
+            let warning = warning.map(|rest| format!("the certificate {rest}"));
+            assert_eq!(certificate.warning(now), warning, "{left_s}");
+        };
+        check(90 * DAY_S, 90, None);
+        check(30 * DAY_S, 30, None);
+        check(30 * DAY_S - 1, 29, Some("expires in 29 days"));
+        check(2 * DAY_S - 1, 1, Some("expires in 1 day"));
+        check(DAY_S - 1, 0, Some("expires in less than a day"));
+        check(0, 0, Some("expires in less than a day"));
+        check(-1, -1, Some("has expired at 2026-11-20T16:39:24Z"));
+    }
+
+    #[test]
+    fn one_that_never_runs_out_is_no_special_case() {
+        // RFC 5280, 4.1.2.5: 99991231235959Z is for certificates without an end.
+        let certificate = until(253_402_300_799);
+        assert_eq!(certificate.expires(), "9999-12-31T23:59:59Z");
+        assert_eq!(certificate.warning(SystemTime::now()), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! The socket of an HTTP/2 connection as `h2` sees it: the same bytes, up to a frame that must not get by.
+
+mod budget;
+mod follow;
+mod inbound;
+
+use std::cell::Cell;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use self::follow::Follower;
+use self::inbound::{Inbound, Outbound};
+
+/// Bytes of the client preface before its SETTINGS frame (RFC 9113, section 3.4).
+const PREFACE: usize = 24;
+
+/// Follows frames in both directions. At a frame that breaks a rule or a budget it reads no further and raises its
+/// [`Alarm`], upon which [`poll_accept`] has `h2` write the GOAWAY, in order and with the right last stream.
+#[derive(Debug)]
+pub struct Guard<T> {
+    io: T,
+    preface: usize,
+    reading: (Follower, Inbound),
+    writing: (Follower, Outbound),
+    stopped: bool,
+    verdict: Option<Reason>,
+    alarm: Alarm,
+}
+
+/// Tells whoever drives a connection that its [`Guard`] stopped reading, and why.
+#[derive(Debug, Clone, Default)]
+pub struct Alarm(Rc<Cell<Option<Reason>>>);
+
+/// The next request of a guarded connection; `None` when it has ended, be it that the alarm was raised.
+///
+/// # Errors
+///
+/// Those of [`Connection::poll_accept`].
+pub fn poll_accept<T, B>(
+    connection: &mut Connection<Guard<T>, B>,
+    alarm: &Alarm,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Accepted<B>, h2::Error>>>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    B: Buf,
+{
+    loop {
+        let polled = connection.poll_accept(cx);
+        match alarm.0.take() {
+            // Pending means that all frames before the wrong one were dealt with.
+            Some(reason) if polled.is_pending() => connection.abrupt_shutdown(reason),
+            reason => {
+                alarm.0.set(reason);
+                return polled;
+            }
+        }
+    }
+}
+
+/// A request, and the way back.
+type Accepted<B> = (Request<RecvStream>, SendResponse<B>);
+
+impl<T> Guard<T> {
+    /// Guards `io`, from which nothing has been read yet.
+    pub fn new(io: T) -> (Self, Alarm) {
+        let alarm = Alarm::default();
+        let reading = (Follower::default(), Inbound::new(Instant::now()));
+        let guard = Self {
+            io,
+            preface: PREFACE,
+            reading,
+            writing: <_>::default(),
+            stopped: false,
+            verdict: None,
+            alarm: alarm.clone(),
+        };
+        (guard, alarm)
+    }
+
+    /// Follows what was read; the count of bytes that may be passed on.
+    fn inspect(&mut self, bytes: &[u8]) -> usize {
+        let preface = self.preface.min(bytes.len());
+        self.preface -= preface;
+        let (follower, inbound) = &mut self.reading;
+        match follower.follow(&bytes[preface..], inbound) {
+            ControlFlow::Continue(()) => bytes.len(),
+            ControlFlow::Break((count, reason)) => {
+                self.stopped = true;
+                self.verdict = Some(reason);
+                preface + count
+            }
+        }
+    }
+
+    /// Follows what was written.
+    fn account(&mut self, bytes: &[u8]) {
+        let (follower, outbound) = &mut self.writing;
+        let ControlFlow::Continue(()) = follower.follow(bytes, outbound);
+        self.reading.1.answered(outbound.take());
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        if !this.stopped {
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            let passed = this.inspect(&buf.filled()[before..]);
+            buf.set_filled(before + passed);
+        }
+        // Without a byte to pass on this would be the end of the stream, and `h2` would close without a GOAWAY.
+        if this.stopped && buf.filled().len() == before {
+            // Raised once, so that whoever heeds it cannot be kept busy by it.
+            this.alarm.0.set(this.verdict.take().or(this.alarm.0.take()));
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let count = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
+        this.account(&bytes[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let count = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, pieces))?;
+        let mut left = count;
+        for piece in pieces {
+            let written = left.min(piece.len());
+            this.account(&piece[..written]);
+            left -= written;
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

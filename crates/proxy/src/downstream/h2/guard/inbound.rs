@@ -1,0 +1,130 @@
+//! What a client's frames must look like beyond what `h2` asks, and what the useless ones cost.
+
+use std::ops::ControlFlow;
+
+use h2::Reason;
+use tokio::time::Instant;
+
+use super::budget::Budget;
+use super::follow::{Frame, Watcher};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const ACK: u8 = 0x1;
+const PADDED: u8 = 0x8;
+const WITH_PRIORITY: u8 = 0x20;
+
+/// A reset is dearer than the rest: behind it may be a request that was routed, sent and cancelled.
+const RESET_COST: u32 = 4;
+/// Tokens for each HEADERS or DATA frame we sent. Clients may answer DATA with two WINDOW_UPDATE and a PING.
+const EARNED_PER_ANSWER: u32 = 4;
+
+/// Watches what a client sends.
+#[derive(Debug)]
+pub struct Inbound {
+    greeted: bool,
+    budget: Budget,
+}
+
+impl Inbound {
+    /// Before the first frame.
+    pub fn new(now: Instant) -> Self {
+        Self { greeted: false, budget: Budget::new(now) }
+    }
+
+    /// Gives the client its due for `frames` that it was sent as an answer.
+    pub fn answered(&mut self, frames: u32) {
+        self.budget.earn(frames.saturating_mul(EARNED_PER_ANSWER));
+    }
+
+    /// RFC 9113, section 3.4: the preface ends with SETTINGS.
+    fn greeting(&mut self, frame: Frame) -> ControlFlow<Reason> {
+        if !self.greeted && (frame.kind != SETTINGS || frame.has(ACK)) {
+            return ControlFlow::Break(Reason::PROTOCOL_ERROR);
+        }
+        self.greeted = true;
+        ControlFlow::Continue(())
+    }
+}
+
+impl Watcher for Inbound {
+    type Stop = Reason;
+
+    fn header(&mut self, frame: Frame) -> ControlFlow<Reason, usize> {
+        self.greeting(frame)?;
+        if !has_right_length(frame) {
+            return ControlFlow::Break(Reason::FRAME_SIZE_ERROR);
+        }
+        if !self.budget.spend(cost(frame.kind), Instant::now) {
+            return ControlFlow::Break(Reason::ENHANCE_YOUR_CALM);
+        }
+        let depends = frame.kind == HEADERS && frame.has(WITH_PRIORITY);
+        ControlFlow::Continue(if depends { 4 + usize::from(frame.has(PADDED)) } else { 0 })
+    }
+
+    /// A stream that depends on itself is an error of the stream (RFC 7540, section 5.3.1). `h2` resets it without
+    /// decoding its field block, and from there on decodes those of other requests with a wrong table. So it ends the
+    /// connection.
+    fn prefix(&mut self, frame: Frame, bytes: &[u8]) -> ControlFlow<Reason> {
+        let dependency = bytes.last_chunk().map(|b| u32::from_be_bytes(*b) & (u32::MAX >> 1));
+        if dependency == Some(frame.stream) {
+            return ControlFlow::Break(Reason::PROTOCOL_ERROR);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// RFC 9113, sections 6.3 to 6.9, where `h2` would say PROTOCOL_ERROR.
+fn has_right_length(frame: Frame) -> bool {
+    match frame.kind {
+        PRIORITY => frame.length == 5,
+        RST_STREAM | WINDOW_UPDATE => frame.length == 4,
+        SETTINGS if frame.has(ACK) => frame.length == 0,
+        SETTINGS => frame.length.is_multiple_of(6),
+        PING => frame.length == 8,
+        _ => true,
+    }
+}
+
+/// DATA, HEADERS and CONTINUATION cost nothing here: `h2` limits them by itself.
+fn cost(kind: u8) -> u32 {
+    match kind {
+        DATA | HEADERS | PUSH_PROMISE | CONTINUATION => 0,
+        RST_STREAM => RESET_COST,
+        _ => 1,
+    }
+}
+
+/// Counts the frames that answer requests among those we send.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    answers: u32,
+}
+
+impl Outbound {
+    /// How many there were since the last call.
+    pub fn take(&mut self) -> u32 {
+        std::mem::take(&mut self.answers)
+    }
+}
+
+impl Watcher for Outbound {
+    type Stop = std::convert::Infallible;
+
+    fn header(&mut self, frame: Frame) -> ControlFlow<Self::Stop, usize> {
+        self.answers += u32::from(matches!(frame.kind, DATA | HEADERS));
+        ControlFlow::Continue(0)
+    }
+
+    fn prefix(&mut self, _: Frame, _: &[u8]) -> ControlFlow<Self::Stop> {
+        ControlFlow::Continue(())
+    }
+}

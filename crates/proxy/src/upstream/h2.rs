@@ -1,0 +1,226 @@
+//! Speaking HTTP/2 to a server: connections that many requests share, and one request's stream.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use evenkeel_net::{Io, Wire};
+use evenkeel_types::Time;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Uri};
+use tokio::sync::Mutex;
+
+use super::answer::AnswerError;
+use crate::h1::field::Field;
+use crate::h1::head::{HeadLimits, ResponseHead};
+use crate::h2::lines;
+
+/// Requests under way on one connection, even if the server would take more: beyond that another is opened, so that
+/// one lost packet or one busy thread of the server does not hold up everybody.
+const STREAMS_MAX: usize = 100;
+/// Connections to one server from one worker.
+const CONNECTIONS_MAX: usize = 64;
+/// Bytes of response bodies that the server may send ahead, of one stream and of all.
+const WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of a request body that may wait for the server's window.
+const UNSENT_MAX: usize = 64 * 1024;
+
+/// The connections to one server.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: RefCell<Vec<Rc<Shared>>>,
+    /// Held while one is being opened: those who come meanwhile can share it.
+    opening: Mutex<()>,
+}
+
+/// A connection that many requests share.
+#[derive(Debug)]
+struct Shared {
+    handle: SendRequest<Bytes>,
+    /// Requests under way.
+    streams: Cell<usize>,
+    /// When it was last used.
+    used: Cell<Time>,
+    is_closed: Cell<bool>,
+}
+
+/// One request's place on a connection.
+#[derive(Debug)]
+pub struct Place(Rc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get() - 1);
+    }
+}
+
+impl Connections {
+    /// A place on an open connection, the first that has one.
+    pub fn place(&self, now: Time) -> Option<Place> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|shared| !shared.is_closed.get());
+        let has_room = |shared: &&Rc<Shared>| {
+            shared.streams.get() < STREAMS_MAX.min(shared.handle.current_max_send_streams())
+        };
+        open.iter().find(has_room).map(|shared| shared.take(now))
+    }
+
+    /// A place on a connection that `connect` opens, or somebody else in the meantime.
+    ///
+    /// # Errors
+    /// What came of connecting.
+    pub async fn open(
+        &self,
+        now: Time,
+        heads: HeadLimits,
+        connect: impl Future<Output = io::Result<Io>>,
+    ) -> io::Result<Place> {
+        let _alone = self.opening.lock().await;
+        if let Some(place) = self.place(now) {
+            return Ok(place);
+        }
+        if self.open.borrow().len() >= CONNECTIONS_MAX {
+            return Err(io::Error::other("too many connections with all their streams in use"));
+        }
+        let wire = Wire::new(Rc::new(connect.await?), Vec::new());
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(UNSENT_MAX)
+            .max_header_list_size(u32::try_from(heads.bytes).unwrap_or(u32::MAX));
+        let (handle, connection) = builder.handshake::<_, Bytes>(wire).await.map_err(io::Error::other)?;
+        let (streams, used, is_closed) = (Cell::new(0), Cell::new(now), Cell::new(false));
+        let shared = Rc::new(Shared { handle, streams, used, is_closed });
+        let watched = Rc::downgrade(&shared);
+        tokio::task::spawn_local(async move {
+            // How it ended, each of its streams has been told.
+            let _ = connection.await;
+            if let Some(shared) = watched.upgrade() {
+                shared.is_closed.set(true);
+            }
+        });
+        let place = shared.take(now);
+        self.open.borrow_mut().push(shared);
+        Ok(place)
+    }
+
+    /// Closes those that nobody has used for `idle_max`, and forgets those that have closed.
+    pub fn sweep(&self, now: Time, idle_max: Duration) {
+        self.open.borrow_mut().retain(|shared| {
+            !shared.is_closed.get() && (shared.streams.get() > 0 || now - shared.used.get() < idle_max)
+        });
+    }
+
+    /// Closes all, each as soon as its last request has ended.
+    pub fn retire(&self) {
+        self.open.borrow_mut().clear();
+    }
+}
+
+impl Shared {
+    fn take(self: &Rc<Self>, now: Time) -> Place {
+        self.streams.set(self.streams.get() + 1);
+        self.used.set(now);
+        Place(Rc::clone(self))
+    }
+}
+
+impl Place {
+    /// Sends a request's head; `ends` if it has no body.
+    ///
+    /// # Errors
+    /// The connection has just closed: nothing was sent.
+    pub async fn send(
+        &self,
+        head: Request<()>,
+        ends: bool,
+    ) -> Result<(Waiting, SendStream<Bytes>), AnswerError> {
+        let mut handle = self.0.handle.clone();
+        let ready = poll_fn(|cx| handle.poll_ready(cx)).await;
+        match ready.and_then(|()| handle.send_request(head, ends)) {
+            Ok((response, stream)) => Ok((Waiting { response, body: None }, stream)),
+            Err(_) => {
+                self.give_up();
+                Err(AnswerError::Unprocessed)
+            }
+        }
+    }
+
+    /// Takes no more requests: something is wrong with the connection.
+    pub fn give_up(&self) {
+        self.0.is_closed.set(true);
+    }
+}
+
+/// An answer that is waited for.
+#[derive(Debug)]
+pub struct Waiting {
+    response: ResponseFuture,
+    /// Of the final response.
+    pub body: Option<RecvStream>,
+}
+
+impl Waiting {
+    /// The next head, as lines.
+    ///
+    /// # Errors
+    /// The server closed, failed, or sent what is no acceptable head.
+    pub async fn read_head(
+        &mut self,
+        limits: HeadLimits,
+        buf: &mut Vec<u8>,
+        fields: &mut Vec<Field>,
+    ) -> Result<ResponseHead, AnswerError> {
+        let parts = poll_fn(|cx| {
+            if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
+                return Poll::Ready(interim.map(|interim| interim.into_parts().0));
+            }
+            std::pin::Pin::new(&mut self.response).poll(cx).map_ok(|response| {
+                let (parts, body) = response.into_parts();
+                self.body = Some(body);
+                parts
+            })
+        });
+        let parts = parts.await.map_err(failed)?;
+        let malformed = |error| AnswerError::Malformed(super::h1::malformed(error));
+        lines::of_response(&parts, limits, buf, fields).map_err(malformed)
+    }
+}
+
+fn failed(error: h2::Error) -> AnswerError {
+    // The server says that it has not looked at the request (RFC 9113, 8.7).
+    if error.reason() == Some(Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote() {
+        return AnswerError::Unprocessed;
+    }
+    if error.is_io() { AnswerError::Closed } else { AnswerError::Reset(io::Error::other(error)) }
+}
+
+/// The head of a request, made of its lines.
+///
+/// # Errors
+/// What the client sent, or the route made of it, is nothing that HTTP/2 has a place for.
+pub fn head(lines: &[u8], method: &str, target: &str, secure: bool) -> Result<Request<()>, AnswerError> {
+    const MALFORMED: AnswerError = AnswerError::Malformed("request cannot be sent over HTTP/2");
+    let start = memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1);
+    let section = &lines[start..];
+    let host = section.strip_prefix(b"host: ").and_then(|rest| rest.split(|b| *b == b'\r').next());
+    let mut head = Request::new(());
+    *head.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED)?;
+    let mut uri = Uri::default().into_parts();
+    uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+    uri.authority = Some(Authority::try_from(host.unwrap_or(b"localhost")).map_err(|_| MALFORMED)?);
+    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| MALFORMED)?);
+    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| MALFORMED)?;
+    *head.version_mut() = http::Version::HTTP_2;
+    *head.headers_mut() = lines::to_fields(section).map_err(|_| MALFORMED)?;
+    Ok(head)
+}

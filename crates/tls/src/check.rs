@@ -1,0 +1,159 @@
+//! Reads every certificate and key that a configuration names, and says what is wrong with them.
+
+use std::path::Path;
+
+use evenkeel_config::{
+    CertificateFiles, Config, FileFault, FileOwner, ListenerTls, Pool, PoolTls, Severity, Trust,
+};
+
+use crate::certificate::Certificate;
+use crate::error::TlsError;
+use crate::server::{client_verifier, now_s};
+use crate::{client, trust};
+
+const DAY_S: i64 = 86_400;
+
+/// A certificate that runs out sooner than this is worth a warning.
+const EXPIRY_WARNED_DAYS: i64 = 30;
+
+/// Everything that is wrong with the files of `tls`. Errors are what [`crate::ServerTls::load`] and
+/// [`crate::ClientTls::load`] would refuse.
+pub fn check(config: &Config) -> Vec<FileFault> {
+    let mut faults = Vec::new();
+    let now_s = now_s();
+    for listener in &config.listeners {
+        if let Some(tls) = &listener.tls {
+            let owner = FileOwner::Listener(listener.name.clone());
+            check_listener(&mut Findings { owner, faults: &mut faults }, tls, now_s);
+        }
+    }
+    for pool in &config.pools {
+        if let Some(tls) = &pool.tls {
+            let owner = FileOwner::Pool(pool.name.clone());
+            check_pool(&mut Findings { owner, faults: &mut faults }, pool, tls, now_s);
+        }
+    }
+    faults
+}
+
+/// A key of `tls`, and the path that it names.
+type Named<'a> = (&'static str, &'a Path);
+
+/// What is wrong with the files of one owner.
+struct Findings<'a> {
+    owner: FileOwner,
+    faults: &'a mut Vec<FileFault>,
+}
+
+impl Findings<'_> {
+    /// Notes a fault of one of the files that are `named`.
+    fn error(&mut self, error: &TlsError, named: &[Named<'_>]) {
+        let fault = self.of(error, named);
+        self.faults.push(FileFault { severity: Severity::Error, ..fault });
+    }
+
+    /// A fault of one of the files that are `named`, as a warning.
+    fn of(&self, error: &TlsError, named: &[Named<'_>]) -> FileFault {
+        let mut fault = self.fault(("", Path::new("")), format!("{}: {error}", self.owner));
+        if let TlsError::File { path, reason } = error {
+            fault.key = named.iter().find(|(_, it)| it == path).map_or("", |(key, _)| *key);
+            fault.path = path.clone();
+            fault.message = error.to_string();
+            fault.expected = reason.expected().into();
+            fault.help = reason.help().into();
+        }
+        fault
+    }
+
+    fn warning(&mut self, named: Named<'_>, message: &str, expected: &str) {
+        let mut fault = self.fault(named, format!("{}: {message}", named.1.display()));
+        fault.expected = expected.into();
+        self.faults.push(fault);
+    }
+
+    fn fault(&self, (key, path): Named<'_>, message: String) -> FileFault {
+        FileFault {
+            owner: self.owner.clone(),
+            key,
+            path: path.to_owned(),
+            severity: Severity::Warning,
+            message,
+            expected: String::new(),
+            help: String::new(),
+        }
+    }
+}
+
+fn check_listener(findings: &mut Findings<'_>, tls: &ListenerTls, now_s: i64) {
+    for files in &tls.certificates {
+        if let Some(certificate) = check_certificate(findings, files, now_s)
+            && certificate.names.is_empty()
+        {
+            let message = "the certificate is for no name";
+            findings.warning(("cert", &files.cert), message, "no client takes it for any host");
+        }
+    }
+    if let Some(auth) = &tls.client_auth
+        && let Err(error) = client_verifier(auth)
+    {
+        findings.error(&error, &[("client_ca", &auth.ca)]);
+    }
+}
+
+fn check_pool(findings: &mut Findings<'_>, pool: &Pool, tls: &PoolTls, now_s: i64) {
+    let faulty = match &tls.trust {
+        Trust::Ca(path) => trust::roots(path).err(),
+        Trust::System => trust::system_roots().err(),
+        Trust::Anybody => None,
+    };
+    let ca = if let Trust::Ca(path) = &tls.trust { path } else { Path::new("") };
+    let unnameable = pool.backends.iter().find_map(|it| client::server_name(tls, &it.address).err());
+    for error in faulty.iter().chain(&unnameable) {
+        findings.error(error, &[("ca", ca)]);
+    }
+    if let Some(files) = &tls.identity {
+        check_certificate(findings, files, now_s);
+    }
+}
+
+/// The certificate, if it can be used at all.
+fn check_certificate(
+    findings: &mut Findings<'_>,
+    files: &CertificateFiles,
+    now_s: i64,
+) -> Option<Certificate> {
+    let (cert, key): (Named<'_>, Named<'_>) = (("cert", &files.cert), ("key", &files.key));
+    let ocsp: Named<'_> = ("ocsp", files.ocsp.as_deref().unwrap_or(Path::new("")));
+    let certificate = match Certificate::load(files, now_s) {
+        Ok(certificate) => certificate,
+        Err(error) => {
+            findings.error(&error, &[cert, key]);
+            return None;
+        }
+    };
+    let days = (certificate.not_after_s - now_s).div_euclid(DAY_S);
+    if days < 0 {
+        let message = format!("the certificate has expired {} ago", count(-days));
+        findings.warning(cert, &message, "whoever verifies it refuses it");
+    } else if days < EXPIRY_WARNED_DAYS {
+        let message = format!("the certificate expires in {}", count(days));
+        findings.warning(cert, &message, "renew it");
+    }
+    if now_s < certificate.not_before_s {
+        let days = (certificate.not_before_s - now_s).div_euclid(DAY_S);
+        let message = format!("the certificate is valid only in {}", count(days));
+        findings.warning(cert, &message, "whoever verifies it refuses it until then");
+    }
+    if let Some(error) = &certificate.staple_fault {
+        findings.faults.push(findings.of(error, &[ocsp]));
+    }
+    Some(certificate)
+}
+
+fn count(days: i64) -> String {
+    match days {
+        0 => "less than a day".into(),
+        1 => "1 day".into(),
+        days => format!("{days} days"),
+    }
+}

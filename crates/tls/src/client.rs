@@ -1,0 +1,130 @@
+//! One pool's side of TLS: whom its servers must be, and who we are to them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use evenkeel_config::{Pool, PoolProtocol, PoolTls, Trust};
+use evenkeel_types::Address;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
+
+use crate::certificate::Certificate;
+use crate::error::TlsError;
+use crate::file::{Change, Watch};
+use crate::server::now_s;
+use crate::{crypto, trust};
+
+/// Sessions that rustls keeps for each server.
+const SESSIONS_PER_SERVER: usize = 8;
+
+/// How one pool's servers are spoken with, shared by all workers: sessions begun by one are resumed by the others.
+#[derive(Debug)]
+pub struct ClientTls {
+    settings: PoolTls,
+    protocol: PoolProtocol,
+    /// Of how many servers sessions are kept.
+    servers: usize,
+    config: ArcSwap<ClientConfig>,
+    /// Only `refresh` waits for it.
+    watch: Mutex<Watch>,
+}
+
+impl ClientTls {
+    /// Reads all files that the pool's `tls` names; `None` for a pool without. With `insecure_skip_verify` this is
+    /// also what warns of it in the log.
+    ///
+    /// # Errors
+    /// A file is not what it should be, the system trusts nobody, or no certificate can be for a server's host.
+    pub fn load(pool: &Pool) -> Result<Option<Self>, TlsError> {
+        let Some(settings) = pool.tls.clone() else { return Ok(None) };
+        if settings.trust == Trust::Anybody {
+            tracing::warn!(
+                pool = %pool.name,
+                "insecure_skip_verify: the servers' certificates are NOT verified; whoever gets between reads and \
+                 changes everything"
+            );
+        }
+        let watch = Mutex::new(Watch::new(watched(&settings)));
+        let servers = pool.backends.len();
+        let config = ArcSwap::new(config(&settings, pool.protocol, servers)?);
+        let tls = Self { settings, protocol: pool.protocol, servers, config, watch };
+        for backend in &pool.backends {
+            tls.server_name(&backend.address)?;
+        }
+        Ok(Some(tls))
+    }
+
+    /// The configuration for the next connection. It stays the same until a file changes.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        self.config.load_full()
+    }
+
+    /// Who the server at `address` must be: `server_name`, or the host of the address, which is `localhost` for a unix
+    /// socket.
+    ///
+    /// # Errors
+    /// No certificate can be for that host.
+    pub fn server_name(&self, address: &Address) -> Result<ServerName<'static>, TlsError> {
+        server_name(&self.settings, address)
+    }
+
+    /// As [`crate::ServerTls::refresh`]: connections made from now on use what the files hold, and open ones stay as
+    /// they are.
+    pub fn refresh(&self) -> Vec<Change> {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        match watch.refresh(|| config(&self.settings, self.protocol, self.servers)) {
+            None => Vec::new(),
+            Some(Err(error)) => vec![Change::Kept(error)],
+            Some(Ok(config)) => {
+                self.config.store(config);
+                watched(&self.settings).into_iter().take(1).map(Change::Replaced).collect()
+            }
+        }
+    }
+}
+
+/// As [`ClientTls::server_name`].
+pub(crate) fn server_name(settings: &PoolTls, address: &Address) -> Result<ServerName<'static>, TlsError> {
+    let host = settings.server_name.clone().unwrap_or_else(|| address.host());
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
+    ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::ServerName(host))
+}
+
+fn watched(settings: &PoolTls) -> Vec<PathBuf> {
+    let ca = match &settings.trust {
+        Trust::Ca(path) => Some(path.clone()),
+        Trust::System | Trust::Anybody => None,
+    };
+    ca.into_iter().chain(settings.identity.iter().flat_map(Certificate::watched)).collect()
+}
+
+fn config(settings: &PoolTls, protocol: PoolProtocol, servers: usize) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = crypto::provider();
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("there are suites and groups for every version");
+    let builder = match &settings.trust {
+        Trust::System => builder.with_root_certificates(trust::system_roots()?),
+        Trust::Ca(path) => builder.with_root_certificates(trust::roots(path)?),
+        Trust::Anybody => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(trust::Anybody(provider)))
+        }
+    };
+    let mut config = match &settings.identity {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let own = Certificate::load(files, now_s())?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own.key)))
+        }
+    };
+    let alpn = match protocol {
+        PoolProtocol::Http1 => "http/1.1",
+        PoolProtocol::Http2 => "h2",
+    };
+    config.alpn_protocols = vec![alpn.into()];
+    config.resumption = Resumption::in_memory_sessions(servers.max(1) * SESSIONS_PER_SERVER);
+    Ok(config.into())
+}

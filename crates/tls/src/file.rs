@@ -1,0 +1,137 @@
+//! Files: reading them with a limit, and noticing when they change.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::error::{Reason, TlsError};
+
+/// Bytes of a file at most: a bundle of all public roots has about 250 KiB.
+const FILE_MAX: u64 = 8 << 20;
+
+/// What following the files led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The files that belong to this one were read again; new connections use them.
+    Replaced(PathBuf),
+    /// What was read before stays in use.
+    Kept(TlsError),
+    /// The OCSP response of a certificate in use is not sent, or not any more.
+    NotStapled(TlsError),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replaced(path) => write!(f, "{}: read again, and in use", path.display()),
+            Self::Kept(error) => write!(f, "{error}; what was read before stays in use"),
+            Self::NotStapled(error) => write!(f, "{error}; the certificate is in use without it"),
+        }
+    }
+}
+
+/// All of a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|fault| TlsError::file(path, Reason::Unreadable(fault.to_string())))?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(TlsError::file(path, Reason::TooLarge(FILE_MAX)));
+    }
+    Ok(bytes)
+}
+
+/// The certificates in a PEM file, at least one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(path)?;
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|fault| not_pem(path, &fault))?;
+    if certificates.is_empty() {
+        return Err(TlsError::file(path, Reason::NoCertificate));
+    }
+    Ok(certificates)
+}
+
+/// The first private key in a PEM file.
+pub(crate) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = read(path)?;
+    let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    // PKCS #8 and the older form of OpenSSL.
+    if holds(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || holds(b"Proc-Type: 4,ENCRYPTED") {
+        return Err(TlsError::file(path, Reason::EncryptedKey));
+    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|fault| match fault {
+        pem::Error::NoItemsFound => TlsError::file(path, Reason::NoKey),
+        fault => not_pem(path, &fault),
+    })
+}
+
+fn not_pem(path: &Path, fault: &pem::Error) -> TlsError {
+    TlsError::file(path, Reason::NotPem(fault.to_string()))
+}
+
+/// A few files that are read together, and what they looked like when they last were.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    files: Vec<PathBuf>,
+    seen: Vec<Option<Stamp>>,
+    /// The last attempt failed, and nobody was told yet: the files may have been written only by half.
+    is_suspect: bool,
+}
+
+/// What tells two versions of a file apart. A symbolic link is followed, so that one that is turned to another file
+/// counts as a change.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Watch {
+    /// Begins to watch. To be called before the files are read: a change in between is then noticed.
+    pub(crate) fn new(files: Vec<PathBuf>) -> Self {
+        let seen = stamps(&files);
+        Self { files, seen, is_suspect: false }
+    }
+
+    /// Calls `load` if the files have changed. A failure is told only when a second look at unchanged files fails as
+    /// well: whoever renews a certificate writes its key a moment later.
+    pub(crate) fn refresh<T>(
+        &mut self,
+        load: impl FnOnce() -> Result<T, TlsError>,
+    ) -> Option<Result<T, TlsError>> {
+        let now = stamps(&self.files);
+        let has_changed = now != self.seen;
+        if !has_changed && !self.is_suspect {
+            return None;
+        }
+        self.seen = now;
+        let loaded = load();
+        self.is_suspect = loaded.is_err() && has_changed;
+        if self.is_suspect { None } else { Some(loaded) }
+    }
+}
+
+fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+    let stamp = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    };
+    files.iter().map(stamp).collect()
+}
