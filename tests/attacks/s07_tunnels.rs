@@ -56,9 +56,10 @@ fn s7_h2c_is_not_passed_on() {
 }
 
 #[test]
-fn s7_the_preface_of_http2_in_clear_is_refused() {
+fn s7_the_preface_of_http2_is_refused_where_only_http1_is_spoken() {
     let origin = Origin::named("a");
-    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let listener = "[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\nhttp = \"1.1\"\n";
+    let evenkeel = Evenkeel::start(&format!("{listener}{}", pool(&[&origin], "")));
     let mut client = evenkeel.client();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     let status = client.answer("PRI").status;

@@ -38,6 +38,8 @@ pub struct Connection {
     client: Client,
     io: Io,
     timer: Timer,
+    /// The client may turn out to speak HTTP/2, by prior knowledge (RFC 9113, 3.3). Over TLS, ALPN has decided.
+    may_be_http2: bool,
     /// When the last request ended.
     rested: Option<Time>,
     /// What was read and not yet used; without a buffer while there is nothing.
@@ -59,16 +61,19 @@ impl Connection {
     /// A connection that was just accepted.
     pub fn new(client: Client, io: Io) -> Self {
         let timer = Timer::new(client.worker.clock);
-        Self { client, io, timer, rested: None, input: Vec::new() }
+        let allows = |(view, position): (Rc<View>, usize)| view.listener(position).http.http2;
+        let may_be_http2 = client.secure.is_none() && client.view().is_some_and(allows);
+        Self { client, io, timer, may_be_http2, rested: None, input: Vec::new() }
     }
 
     /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
     /// what was read of it.
     pub async fn serve(mut self) -> Option<(Client, Io, Vec<u8>)> {
         while self.wait_for_request().await {
-            if self.rested.is_none() && self.input.starts_with(PREFACE) && self.may_be_http2() {
+            if self.may_be_http2 && self.input.starts_with(PREFACE) {
                 return Some((self.client, self.io, self.input));
             }
+            self.may_be_http2 = false;
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
@@ -80,12 +85,6 @@ impl Connection {
             }
         }
         None
-    }
-
-    /// By prior knowledge (RFC 9113, 3.3), which is for connections in clear: over TLS, ALPN decides.
-    fn may_be_http2(&self) -> bool {
-        let allows = |(view, position): (Rc<View>, usize)| view.listener(position).http.http2;
-        self.client.secure.is_none() && self.client.view().is_some_and(allows)
     }
 
     /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
@@ -124,7 +123,7 @@ impl Connection {
             skip_empty_lines(input);
             // The start of a preface is not yet a request; nothing else begins like it.
             let may_be_preface =
-                self.rested.is_none() && input.len() < PREFACE.len() && PREFACE.starts_with(input);
+                self.may_be_http2 && input.len() < PREFACE.len() && PREFACE.starts_with(input);
             if !input.is_empty() && !may_be_preface {
                 return Poll::Ready(true);
             }

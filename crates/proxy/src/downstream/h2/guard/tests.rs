@@ -8,8 +8,8 @@ use http::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::LocalSet;
 
-use super::*;
 use super::budget::{TOKEN_EVERY, TOKENS_MAX};
+use super::*;
 
 const GET: &[u8] = b"\x82\x84\x86\x41\x04test";
 const PING: u8 = 6;
