@@ -6,12 +6,16 @@ use anyhow::ensure;
 use clap::ValueEnum;
 
 mod budget;
+pub(crate) mod certificate;
 mod chart;
+mod connection;
+pub(crate) mod generator;
 pub(crate) mod install;
 mod machine;
 pub(crate) mod process;
 mod procfs;
 mod proxy;
+mod readme;
 mod report;
 mod results;
 pub(crate) mod rig;
@@ -64,10 +68,8 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         None => root.join("bench/results"),
     };
     let programs = Programs::prepare(root, &proxies)?;
-    let taking_part: Vec<&Path> =
-        programs.proxies.iter().map(|(_, path)| path.as_path()).chain([programs.wrk.as_path()]).collect();
-    let mut results =
-        Results { machine: Machine::read(&taking_part), rounds, seconds, scenarios: Vec::new() };
+    let machine = Machine::read(&programs.files());
+    let mut results = Results { machine, rounds, seconds, scenarios: Vec::new() };
     for scenario in scenarios {
         eprintln!("measuring {}", scenario.name());
         let workers = if scenario == Scenario::Workers { 2 } else { 1 };
@@ -77,6 +79,11 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         results.scenarios.push(Outcome { scenario, rows, notes, verdict });
     }
     print!("{}", report::write(&out, &set_name(&options.scenarios), &results)?);
+    // Only figures that are kept, and of all at once, so that the README never mixes two runs.
+    let complete = options.scenarios.is_empty() && options.only.is_empty();
+    if complete && out == root.join("bench/results") {
+        readme::update(root, &results)?;
+    }
     eprintln!("results are in {}", out.display());
     Ok(())
 }

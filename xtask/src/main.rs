@@ -7,9 +7,11 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod fuzz;
+mod handshakes;
 mod load;
 mod origin;
 mod tidy;
+mod tls;
 mod vtc;
 
 /// The tasks of the house.
@@ -34,6 +36,8 @@ enum Task {
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
     Load(load::Options),
+    /// Make a full TLS handshake for each request and print how many there were as JSON.
+    Handshakes(handshakes::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
+        Task::Handshakes(options) => handshakes::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -41,9 +41,7 @@ pub struct Options {
 /// # Errors
 /// A script fails, varnishtest cannot be installed, or evenkeel does not compile or start.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
-    if install::find("varnishtest").is_none() {
-        install::missing(&["varnish"])?;
-    }
+    install::missing(&["varnishtest"])?;
     let binary = match &options.binary {
         Some(binary) => binary.canonicalize().with_context(|| binary.display().to_string())?,
         None => build(root)?,

@@ -28,7 +28,7 @@ pub fn judge(scenario: Scenario, rows: &[Row]) -> Option<Verdict> {
     let (_, rule) = budget(scenario)?;
     let (measured, pass) = match rule {
         Rule::ShareOfBetterPeer(share) => {
-            let measured = median(&shares(rows)?)?;
+            let measured = self::share(rows)?;
             (measured, measured <= share)
         }
         Rule::Below(metric, limit) => {
@@ -50,14 +50,30 @@ pub fn words(scenario: Scenario) -> Option<&'static str> {
     budget(scenario).map(|(words, _)| words)
 }
 
+/// The share of the better peer's CPU time that evenkeel may take; `None` when the budget is another, or none.
+pub fn share_allowed(scenario: Scenario) -> Option<f64> {
+    match budget(scenario)? {
+        (_, Rule::ShareOfBetterPeer(share)) => Some(share),
+        _ => None,
+    }
+}
+
+/// The share that it took, the median over the rounds; `None` unless all three took part.
+pub fn share(rows: &[Row]) -> Option<f64> {
+    median(&shares(rows)?)
+}
+
 fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
     match scenario {
-        Scenario::H1Few => None,
-        Scenario::H1Some => {
-            Some(("at most 0.80 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.80)))
-        }
+        Scenario::H1Few | Scenario::TlsHandshakePq | Scenario::IdleTls | Scenario::IdleH2 => None,
         Scenario::H1Many => {
             Some(("at most 0.65 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.65)))
+        }
+        Scenario::TlsHandshake => {
+            Some(("at most 0.75 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.75)))
+        }
+        Scenario::H1Some | Scenario::Tls | Scenario::H2Clear | Scenario::H2Tls => {
+            Some(("at most 0.80 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.80)))
         }
         Scenario::Large => {
             Some(("at most 1.00 x the CPU time of the better peer", Rule::ShareOfBetterPeer(1.0)))
@@ -106,6 +122,9 @@ mod tests {
         assert!(!judge(Scenario::H1Some, &rows(&[8.1, 8.1, 8.1])).unwrap().pass);
         assert!(!judge(Scenario::H1Many, &rows(&[8.0, 8.0, 8.0])).unwrap().pass);
         assert!(judge(Scenario::Large, &rows(&[10.0, 10.0, 10.0])).unwrap().pass);
+        assert!(judge(Scenario::Tls, &rows(&[8.0, 8.0, 8.0])).unwrap().pass);
+        assert!(judge(Scenario::TlsHandshake, &rows(&[7.5, 7.5, 7.5])).unwrap().pass);
+        assert!(!judge(Scenario::TlsHandshake, &rows(&[7.6, 7.6, 7.6])).unwrap().pass);
     }
 
     #[test]

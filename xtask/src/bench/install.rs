@@ -18,12 +18,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
     places.map(|place| place.join(program)).find(|file| file.is_file())
 }
 
-/// Installs those of `packages` whose program of the same name is missing, without starting their services.
+/// Installs the packages of those `programs` that are missing, without starting their services.
 ///
 /// # Errors
 /// apt-get is missing or fails, most often for want of root.
-pub fn missing(packages: &[&str]) -> anyhow::Result<()> {
-    let missing: Vec<&str> = packages.iter().copied().filter(|p| find(p).is_none()).collect();
+pub fn missing(programs: &[&str]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = programs.iter().filter(|p| find(p).is_none()).map(|p| package(p)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -34,6 +34,15 @@ pub fn missing(packages: &[&str]) -> anyhow::Result<()> {
     let _policy = NoServices::declare()?;
     apt_get(&["update"])?;
     apt_get(&[&["install", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+/// The package that `program` is in.
+fn package(program: &str) -> &str {
+    match program {
+        "h2load" => "nghttp2-client",
+        "varnishtest" => "varnish",
+        same => same,
+    }
 }
 
 fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {

@@ -56,8 +56,12 @@ pub fn raise_open_files() -> u64 {
 }
 
 fn version(program: &Path) -> String {
-    // What they all understand; wrk prints its version with its usage and fails.
-    let flag = if program.ends_with("evenkeel") { "--version" } else { "-v" };
+    // What the others understand; wrk prints its version with its usage and fails.
+    let flag = match program.file_name().and_then(|name| name.to_str()) {
+        Some("evenkeel" | "h2load") => "--version",
+        Some("openssl") => "version",
+        _ => "-v",
+    };
     first_line(Command::new(program).arg(flag))
 }
 

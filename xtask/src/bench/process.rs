@@ -38,6 +38,7 @@ impl Process {
             wrapped.args(["taskset", "-c", cores]);
         }
         wrapped.arg(command.get_program()).args(command.get_args());
+        wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         wrapped.stdin(Stdio::null()).stdout(File::create(&output)?).stderr(File::create(&errors)?);
         let child = wrapped.spawn().context("cannot start setpriv (package util-linux)")?;
         Ok(Self { child, name: name.into(), output, errors })

@@ -1,17 +1,18 @@
 //! The proxies that are compared: how each is configured to do the same work, and started.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
 
+use super::certificate::Certificate;
+use super::connection::{Connection, Wire};
 use super::process::{Cores, Process};
 use crate::origin::LARGE_PATH;
+use crate::tls::KeyExchange;
 
 /// One of those that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -40,6 +41,10 @@ impl Proxy {
 pub struct Setting<'a> {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its clients speak.
+    pub wire: Wire,
+    /// For TLS.
+    pub certificate: &'a Certificate,
     /// Of evenkeel's admin API and metrics.
     pub admin: SocketAddr,
     /// Threads or processes that take requests.
@@ -58,6 +63,8 @@ pub struct Running {
     pub proxy: Proxy,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its clients speak.
+    pub wire: Wire,
     /// The process; ended when dropped.
     pub process: Process,
     access_log: PathBuf,
@@ -81,8 +88,14 @@ impl Running {
         let mut command = Command::new(program);
         command.args(flags).arg(&file);
         let mut process = Process::start(&name, &command, cores, setting.dir)?;
-        process.wait_until(|| answers(setting.address))?;
-        Ok(Self { proxy, address: setting.address, process, access_log })
+        let (address, wire) = (setting.address, setting.wire);
+        process.wait_until(|| answers(address, wire, KeyExchange::X25519))?;
+        Ok(Self { proxy, address, wire, process, access_log })
+    }
+
+    /// True when it agrees on keys by `exchange` if nothing else is offered.
+    pub fn knows(&self, exchange: KeyExchange) -> bool {
+        answers(self.address, self.wire, exchange)
     }
 
     /// Empties the access log, so that long runs do not fill the disk. All write it in append mode.
@@ -102,20 +115,18 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn answers(address: SocketAddr) -> bool {
-    let limit = Duration::from_secs(1);
-    let ask = || {
-        let mut stream = TcpStream::connect_timeout(&address, limit)?;
-        stream.set_read_timeout(Some(limit))?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok::<_, std::io::Error>(status.ends_with(b"200"))
-    };
-    ask().unwrap_or(false)
+fn answers(address: SocketAddr, wire: Wire, exchange: KeyExchange) -> bool {
+    Connection::open(address, wire, exchange).and_then(|mut connection| connection.ask()).is_ok()
 }
 
 fn evenkeel(setting: &Setting, access_log: &Path) -> String {
+    // It takes HTTP/1.1 and HTTP/2 on every listener.
+    let certificate = if setting.wire.tls() {
+        let Certificate { cert, key } = setting.certificate;
+        format!("tls.certificates = [{{ cert = {cert:?}, key = {key:?} }}]\n")
+    } else {
+        String::new()
+    };
     let backends: Vec<String> = setting.origins.iter().map(|o| format!("\"{o}\"")).collect();
     format!(
         r#"[server]
@@ -131,7 +142,7 @@ format = "json"
 [listener.web]
 bind = ["{address}"]
 pool = "app"
-
+{certificate}
 [pool.app]
 backends = [{backends}]
 keepalive = 512
@@ -146,6 +157,18 @@ keepalive = 512
 
 fn nginx(setting: &Setting, access_log: &Path) -> String {
     let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
+    let (flags, certificate) = match setting.wire {
+        Wire::Http1 => ("", String::new()),
+        Wire::Http2 => (" http2", String::new()),
+        Wire::Http1Tls | Wire::Http2Tls => {
+            let Certificate { cert, key } = setting.certificate;
+            let [cert, key] = [cert.display(), key.display()];
+            let lines = format!(
+                "\n    ssl_certificate {cert};\n    ssl_certificate_key {key};\n    ssl_protocols TLSv1.2 TLSv1.3;"
+            );
+            (" ssl http2", lines)
+        }
+    };
     // Limits on requests per connection would only hold it back, and so would its default way with large
     // answers: buffered by 4 KiB, they take it half as much CPU time again.
     format!(
@@ -164,7 +187,7 @@ http {{
     keepalive_requests 1000000000;
   }}
   server {{
-    listen {address} backlog=4096;
+    listen {address} backlog=4096{flags};{certificate}
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_set_header Host $host;
@@ -189,6 +212,14 @@ http {{
 }
 
 fn haproxy(setting: &Setting) -> String {
+    let flags = match setting.wire {
+        Wire::Http1 => String::new(),
+        Wire::Http2 => " proto h2".into(),
+        // The key is found beside the certificate.
+        Wire::Http1Tls | Wire::Http2Tls => {
+            format!(" ssl crt {} alpn h2,http/1.1", setting.certificate.cert.display())
+        }
+    };
     // Splicing takes a quarter off the CPU time of large answers.
     let servers: String = (1..)
         .zip(setting.origins)
@@ -211,7 +242,7 @@ defaults
   option splice-response
 
 frontend web
-  bind {address} backlog 4096
+  bind {address} backlog 4096{flags}
   default_backend app
 
 backend app

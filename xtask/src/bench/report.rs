@@ -79,7 +79,10 @@ fn markdown(results: &Results, image: Option<&str>) -> String {
         let _ = writeln!(page, "| {} | {words} | {measured} | {result} |", outcome.scenario.title());
     }
     for outcome in &results.scenarios {
-        let _ = writeln!(page, "\n## {}\n\n{}", outcome.scenario.title(), table(outcome));
+        let _ = writeln!(page, "\n## {}", outcome.scenario.title());
+        if !outcome.rows.is_empty() {
+            let _ = writeln!(page, "\n{}", table(outcome));
+        }
         for note in &outcome.notes {
             let _ = writeln!(page, "\n{note}");
         }

@@ -2,32 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use clap::ValueEnum;
+use serde::{Serialize, Serializer};
 
 use super::budget::Verdict;
 use super::machine::Machine;
 use super::proxy::Proxy;
 
 /// A kind of load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scenario {
     /// 8 keep-alive connections, 128-byte answers.
     #[value(name = "h1-8")]
-    #[serde(rename = "h1-8")]
     H1Few,
     /// 64 keep-alive connections, 128-byte answers.
     #[value(name = "h1-64")]
-    #[serde(rename = "h1-64")]
     H1Some,
     /// 512 keep-alive connections, 128-byte answers.
     #[value(name = "h1-512")]
-    #[serde(rename = "h1-512")]
     H1Many,
     /// 16 connections, answers of 1 MiB.
     Large,
+    /// 64 keep-alive connections over TLS, 128-byte answers.
+    #[value(name = "tls-64")]
+    Tls,
+    /// A full TLS handshake per request, 64 at a time.
+    TlsHandshake,
+    /// The same with post-quantum key exchange.
+    TlsHandshakePq,
+    /// HTTP/2 in clear, 16 connections of 32 streams.
+    #[value(name = "h2c-16x32")]
+    H2Clear,
+    /// HTTP/2 over TLS, 16 connections of 32 streams.
+    #[value(name = "h2-16x32")]
+    H2Tls,
     /// Memory of idle keep-alive connections.
     Idle,
+    /// Memory of idle keep-alive connections over TLS.
+    IdleTls,
+    /// Memory of idle HTTP/2 connections over TLS.
+    IdleH2,
     /// Latency added at a steady half of the highest load.
     Overhead,
     /// Two workers against one, evenkeel alone.
@@ -35,17 +49,9 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::H1Few => "h1-8",
-            Self::H1Some => "h1-64",
-            Self::H1Many => "h1-512",
-            Self::Large => "large",
-            Self::Idle => "idle",
-            Self::Overhead => "overhead",
-            Self::Workers => "workers",
-        }
+    /// Its name on the command line and in files.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Its heading.
@@ -55,10 +61,23 @@ impl Scenario {
             Self::H1Some => "HTTP/1.1, 64 connections, 128-byte answers",
             Self::H1Many => "HTTP/1.1, 512 connections, 128-byte answers",
             Self::Large => "HTTP/1.1, 16 connections, 1 MiB answers",
+            Self::Tls => "HTTPS, 64 connections, 128-byte answers",
+            Self::TlsHandshake => "HTTPS, a full handshake per request, 64 at a time",
+            Self::TlsHandshakePq => "HTTPS, a full handshake per request, post-quantum key exchange",
+            Self::H2Clear => "HTTP/2 in clear, 16 connections of 32 streams",
+            Self::H2Tls => "HTTP/2 over TLS, 16 connections of 32 streams",
             Self::Idle => "Idle keep-alive connections",
+            Self::IdleTls => "Idle keep-alive connections over TLS",
+            Self::IdleH2 => "Idle HTTP/2 connections over TLS",
             Self::Overhead => "Latency added at half load, 64 connections",
             Self::Workers => "Two workers against one, 64 connections",
         }
+    }
+}
+
+impl Serialize for Scenario {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.name())
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
+use super::certificate::Certificate;
+use super::connection::Wire;
+use super::generator::{self, Generators, Load, Report};
 use super::install;
 use super::machine;
 use super::process::{Layout, Process};
@@ -26,10 +28,10 @@ const DIRECTORY: &str = "evenkeel-bench-";
 pub struct Programs {
     /// The proxies, in the order of the command line.
     pub proxies: Vec<(Proxy, PathBuf)>,
-    /// The load generator with a closed loop.
-    pub wrk: PathBuf,
-    /// This program, optimised: origin servers and the load generator with an open loop.
-    pub xtask: PathBuf,
+    /// What makes the load.
+    pub generators: Generators,
+    /// Makes the certificate. Its version is also that of the library which the peers use.
+    pub openssl: PathBuf,
 }
 
 impl Programs {
@@ -38,9 +40,8 @@ impl Programs {
     /// # Errors
     /// A package cannot be installed or evenkeel does not compile.
     pub fn prepare(root: &Path, proxies: &[Proxy]) -> anyhow::Result<Self> {
-        let packages: Vec<&str> =
-            proxies.iter().filter(|p| **p != Proxy::Evenkeel).map(|p| p.program()).chain(["wrk"]).collect();
-        install::missing(&packages)?;
+        let peers = proxies.iter().filter(|p| **p != Proxy::Evenkeel).map(|p| p.program());
+        install::missing(&peers.chain(["wrk", "h2load", "openssl"]).collect::<Vec<_>>())?;
         let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
         let program = |proxy: Proxy| match proxy {
             // Built apart from xtask: together, cargo would give each the other's features.
@@ -49,7 +50,16 @@ impl Programs {
         };
         let proxies =
             proxies.iter().map(|proxy| Ok((*proxy, program(*proxy)?))).collect::<anyhow::Result<_>>()?;
-        Ok(Self { proxies, wrk: found("wrk")?, xtask: build(root, "xtask")? })
+        let generators =
+            Generators { wrk: found("wrk")?, h2load: found("h2load")?, xtask: build(root, "xtask")? };
+        Ok(Self { proxies, generators, openssl: found("openssl")? })
+    }
+
+    /// The files of all whose version matters.
+    pub fn files(&self) -> Vec<&Path> {
+        let Generators { wrk, h2load, .. } = &self.generators;
+        let proxies = self.proxies.iter().map(|(_, path)| path);
+        proxies.chain([&self.openssl, wrk, h2load]).map(PathBuf::as_path).collect()
     }
 }
 
@@ -59,6 +69,7 @@ pub struct Rig<'a> {
     /// The origin servers.
     pub origins: Vec<SocketAddr>,
     open_files: u64,
+    certificate: Certificate,
     layout: Layout,
     load_threads: usize,
     // Order matters: what runs is ended before its directory goes.
@@ -76,13 +87,14 @@ impl<'a> Rig<'a> {
         let layout = Layout::choose(&machine::usable_cores(), workers);
         let load_threads = if layout.pinned() { workers } else { 1 };
         let dir = Directory::create()?;
-        fs::write(dir.0.join("done.lua"), include_str!("done.lua"))?;
+        generator::prepare(&dir.0)?;
+        let certificate = Certificate::create(&programs.openssl, &dir.0)?;
         let origins = (0..ORIGINS).map(|_| free_address()).collect::<anyhow::Result<Vec<_>>>()?;
         // One process serves them all at the least cost; more of them only where there are cores for it.
         let shares: Vec<&[SocketAddr]> = origins.chunks(ORIGINS.div_ceil(load_threads)).collect();
         let mut servers = Vec::new();
         for (number, share) in shares.into_iter().enumerate() {
-            let mut command = Command::new(&programs.xtask);
+            let mut command = Command::new(&programs.generators.xtask);
             command.arg("origin");
             for origin in share {
                 command.args(["--port", &origin.port().to_string()]);
@@ -91,7 +103,7 @@ impl<'a> Rig<'a> {
             server.wait_until(|| share.iter().all(|o| TcpStream::connect(o).is_ok()))?;
             servers.push(server);
         }
-        Ok(Self { programs, origins, open_files, layout, load_threads, _servers: servers, dir })
+        Ok(Self { programs, origins, open_files, certificate, layout, load_threads, _servers: servers, dir })
     }
 
     /// True when proxy and load do not share a core.
@@ -109,15 +121,17 @@ impl<'a> Rig<'a> {
         self.programs.proxies.iter().map(|(proxy, _)| *proxy).collect()
     }
 
-    /// Starts `proxy` with `workers` before the origin servers.
+    /// Starts `proxy` with `workers` before the origin servers, for clients that speak `wire`.
     ///
     /// # Errors
     /// It takes no part, or does not start.
-    pub fn run(&self, proxy: Proxy, workers: usize) -> anyhow::Result<Running> {
+    pub fn run(&self, proxy: Proxy, wire: Wire, workers: usize) -> anyhow::Result<Running> {
         let program = self.programs.proxies.iter().find(|(p, _)| *p == proxy);
         let (_, program) = program.with_context(|| format!("{} takes no part", proxy.program()))?;
         let setting = Setting {
             address: free_address()?,
+            wire,
+            certificate: &self.certificate,
             admin: free_address()?,
             workers,
             origins: &self.origins,
@@ -127,27 +141,15 @@ impl<'a> Rig<'a> {
         Running::start(proxy, program, &setting, &self.layout.proxy)
     }
 
-    /// Loads `address` with wrk, as fast as `connections` allow.
+    /// Loads `proxy` as fast as it answers.
     ///
     /// # Errors
-    /// wrk fails or does not end.
-    pub fn wrk(
-        &self,
-        address: SocketAddr,
-        path: &str,
-        connections: u16,
-        seconds: u64,
-    ) -> anyhow::Result<Wrk> {
-        let mut command = Command::new(&self.programs.wrk);
-        command.args([
-            "--threads",
-            &self.load_threads.to_string(),
-            "--connections",
-            &connections.to_string(),
-        ]);
-        command.args(["--duration", &format!("{seconds}s"), "--script"]).arg(self.dir.0.join("done.lua"));
-        command.arg(format!("http://{address}{path}"));
-        self.report("wrk", &command, seconds)
+    /// The load generator fails, does not end or did not speak as it should.
+    pub fn load(&self, proxy: &Running, load: Load, seconds: u64) -> anyhow::Result<Report> {
+        let to = (proxy.address, proxy.wire);
+        let generators = &self.programs.generators;
+        let command = load.command(generators, &self.dir.0, to, self.load_threads, seconds);
+        load.report(&self.output(load.name(), &command, seconds)?, proxy.wire)
     }
 
     /// Loads `address` at a constant rate for `seconds`.
@@ -160,25 +162,19 @@ impl<'a> Rig<'a> {
         rate: u32,
         seconds: u64,
     ) -> anyhow::Result<crate::load::Summary> {
-        let mut command = Command::new(&self.programs.xtask);
+        let mut command = Command::new(&self.programs.generators.xtask);
         command.args(["load", "--address", &address.to_string(), "--rate", &rate.to_string()]);
         command.args(["--seconds", &seconds.to_string()]);
-        self.report("load", &command, seconds)
+        serde_json::from_str(&self.output("load", &command, seconds)?).context("load")
     }
 
-    /// One round of wrk and what it cost the proxy.
+    /// One round of `load` and what it cost the proxy.
     ///
     /// # Errors
-    /// wrk fails, not one request was answered, or the proxy died.
-    pub fn round(
-        &self,
-        proxy: &Running,
-        path: &str,
-        connections: u16,
-        seconds: u64,
-    ) -> anyhow::Result<Sample> {
+    /// The load generator fails, one in a hundred requests was not answered, or the proxy died.
+    pub fn round(&self, proxy: &Running, load: Load, seconds: u64) -> anyhow::Result<Sample> {
         let before = CpuTime::of_tree(proxy.process.id())?;
-        let load = self.wrk(proxy.address, path, connections, seconds)?;
+        let load = self.load(proxy, load, seconds)?;
         let used = CpuTime::of_tree(proxy.process.id())? - before;
         proxy.empty_log()?;
         // An error costs next to nothing, so a proxy full of them would look fast.
@@ -200,30 +196,10 @@ impl<'a> Rig<'a> {
         ]))
     }
 
-    fn report<T: DeserializeOwned>(&self, name: &str, command: &Command, seconds: u64) -> anyhow::Result<T> {
+    /// What the load generator `command` prints.
+    fn output(&self, name: &str, command: &Command, seconds: u64) -> anyhow::Result<String> {
         let process = Process::start(name, command, &self.layout.load, &self.dir.0)?;
-        let output = process.finish(Duration::from_secs(seconds + 15))?;
-        let json = output.lines().rfind(|line| line.starts_with('{'));
-        serde_json::from_str(json.with_context(|| format!("{name} reported nothing"))?)
-            .context(name.to_owned())
-    }
-}
-
-/// What wrk reports, by way of `done.lua`.
-#[derive(Debug, Deserialize)]
-pub struct Wrk {
-    /// Requests answered.
-    pub requests: u64,
-    duration_us: u64,
-    bytes: u64,
-    /// Of the sockets, of time and of status.
-    pub errors: u64,
-}
-
-impl Wrk {
-    /// `count` by the second.
-    pub fn per_second(&self, count: u64) -> f64 {
-        count as f64 * 1e6 / self.duration_us as f64
+        process.finish(Duration::from_secs(seconds + 15))
     }
 }
 

@@ -1,19 +1,22 @@
 //! How each scenario is measured: rounds in which every proxy has its turn, in an order that rotates.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::Context;
 
+use super::connection::{Connection, Wire};
+use super::generator::Load;
 use super::procfs;
 use super::proxy::{Proxy, Running};
 use super::results::{Metric, Row, Sample, Scenario};
 use super::rig::Rig;
 use crate::origin::LARGE_PATH;
+use crate::tls::KeyExchange;
 
-/// Connections of the scenarios that do not vary them.
-const CONNECTIONS: u16 = 64;
+/// Of the scenarios that do not vary it.
+const KEEP_ALIVE: Load = Load::KeepAlive { path: "/", connections: 64 };
+const STREAMS: Load = Load::Streams { connections: 16, streams: 32 };
+const HANDSHAKES: Load = handshakes(KeyExchange::X25519);
 /// Idle connections, if the limit on open files allows for as many.
 const IDLE_CONNECTIONS: u64 = 5000;
 /// How long all proxies get to put away what serving took, before the memory of idle connections is measured.
@@ -31,51 +34,92 @@ pub fn measure(
     rounds: usize,
     seconds: u64,
 ) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
+    let keep_alive = |path, connections| Load::KeepAlive { path, connections };
     let rows = match scenario {
-        Scenario::H1Few => load(rig, "/", 8, rounds, seconds),
-        Scenario::H1Some => load(rig, "/", 64, rounds, seconds),
-        Scenario::H1Many => load(rig, "/", 512, rounds, seconds),
-        Scenario::Large => load(rig, LARGE_PATH, 16, rounds, seconds),
-        Scenario::Idle => idle(rig, rounds.min(IDLE_ROUNDS_MAX)),
+        Scenario::H1Few => load(rig, Wire::Http1, keep_alive("/", 8), rounds, seconds),
+        Scenario::H1Some => load(rig, Wire::Http1, KEEP_ALIVE, rounds, seconds),
+        Scenario::H1Many => load(rig, Wire::Http1, keep_alive("/", 512), rounds, seconds),
+        Scenario::Large => load(rig, Wire::Http1, keep_alive(LARGE_PATH, 16), rounds, seconds),
+        Scenario::Tls => load(rig, Wire::Http1Tls, KEEP_ALIVE, rounds, seconds),
+        Scenario::TlsHandshake => load(rig, Wire::Http1Tls, HANDSHAKES, rounds, seconds),
+        Scenario::TlsHandshakePq => return post_quantum(rig, rounds, seconds),
+        Scenario::H2Clear => load(rig, Wire::Http2, STREAMS, rounds, seconds),
+        Scenario::H2Tls => load(rig, Wire::Http2Tls, STREAMS, rounds, seconds),
+        Scenario::Idle => idle(rig, Wire::Http1, rounds),
+        Scenario::IdleTls => idle(rig, Wire::Http1Tls, rounds),
+        Scenario::IdleH2 => idle(rig, Wire::Http2Tls, rounds),
         Scenario::Overhead => overhead(rig, rounds, seconds),
         Scenario::Workers => return workers(rig, rounds, seconds),
     };
     Ok((rows?, Vec::new()))
 }
 
-fn load(rig: &Rig, path: &str, connections: u16, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
-    let running = start_all(rig)?;
-    for proxy in &running {
-        rig.wrk(proxy.address, path, connections, 1)?;
-    }
-    in_turn(&rig.proxies(), rounds, |which| rig.round(&running[which], path, connections, seconds))
+/// Full handshakes, as many at a time as there are connections elsewhere.
+const fn handshakes(key_exchange: KeyExchange) -> Load {
+    Load::Handshakes { connections: 64, key_exchange }
 }
 
-fn idle(rig: &Rig, rounds: usize) -> anyhow::Result<Vec<Row>> {
+fn load(rig: &Rig, wire: Wire, load: Load, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
+    measured(rig, &start_all(rig, wire)?, load, rounds, seconds)
+}
+
+/// Measures those of `running`, once each is warm.
+fn measured(
+    rig: &Rig,
+    running: &[Running],
+    load: Load,
+    rounds: usize,
+    seconds: u64,
+) -> anyhow::Result<Vec<Row>> {
+    for proxy in running {
+        rig.load(proxy, load, 1)?;
+    }
+    let proxies: Vec<Proxy> = running.iter().map(|running| running.proxy).collect();
+    in_turn(&proxies, rounds, |which| rig.round(&running[which], load, seconds))
+}
+
+/// Handshakes with the hybrid key exchange, of those proxies that know it.
+fn post_quantum(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
+    let exchange = KeyExchange::X25519MlKem768;
+    let (able, unable): (Vec<_>, Vec<_>) =
+        start_all(rig, Wire::Http1Tls)?.into_iter().partition(|proxy| proxy.knows(exchange));
+    let rows = measured(rig, &able, handshakes(exchange), rounds, seconds)?;
+    let names: Vec<&str> = unable.iter().map(|running| running.proxy.program()).collect();
+    let note = format!("The TLS library here of these has no X25519MLKEM768: {}.", names.join(", "));
+    Ok((rows, if names.is_empty() { Vec::new() } else { vec![note] }))
+}
+
+fn idle(rig: &Rig, wire: Wire, rounds: usize) -> anyhow::Result<Vec<Row>> {
     let proxies = rig.proxies();
-    in_turn(&proxies, rounds, |which| {
-        let running = rig.run(proxies[which], 1)?;
+    let warm_up = if wire.http2() { STREAMS } else { KEEP_ALIVE };
+    in_turn(&proxies, rounds.min(IDLE_ROUNDS_MAX), |which| {
+        let running = rig.run(proxies[which], wire, 1)?;
         // Whatever is allocated once, or for each request in flight, shall not count for the idle ones.
-        rig.wrk(running.address, "/", CONNECTIONS, 1)?;
+        rig.load(&running, warm_up, 1)?;
         let count = IDLE_CONNECTIONS.min(rig.connections_max() - 100);
         let before = procfs::pss_bytes(running.process.id())?;
-        let connections = (0..count)
-            .map(|_| ask_once(running.address))
+        let mut connections = (0..count)
+            .map(|_| {
+                let mut connection = Connection::open(running.address, wire, KeyExchange::X25519)?;
+                connection.ask()?;
+                Ok(connection)
+            })
             .collect::<std::io::Result<Vec<_>>>()
             .context("cannot open the idle connections")?;
         // A connection is idle when its last request is some time ago.
         std::thread::sleep(IDLE_SETTLES);
         let after = procfs::pss_bytes(running.process.id())?;
+        let gone = connections.iter_mut().filter_map(|connection| connection.ask().err()).count();
         let bytes = (after as f64 - before as f64) / connections.len() as f64;
-        Ok(Sample::from([(Metric::IdleBytes, bytes)]))
+        Ok(Sample::from([(Metric::IdleBytes, bytes), (Metric::Errors, gone as f64)]))
     })
 }
 
 fn overhead(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
     let mut loaded = Vec::new();
-    for proxy in start_all(rig)? {
-        rig.wrk(proxy.address, "/", CONNECTIONS, 1)?;
-        let most = rig.wrk(proxy.address, "/", CONNECTIONS, seconds.min(2))?;
+    for proxy in start_all(rig, Wire::Http1)? {
+        rig.load(&proxy, KEEP_ALIVE, 1)?;
+        let most = rig.load(&proxy, KEEP_ALIVE, seconds.min(2))?;
         loaded.push(((most.per_second(most.requests) / 2.0).max(1.0) as u32, proxy));
     }
     in_turn(&rig.proxies(), rounds, |which| {
@@ -98,9 +142,9 @@ fn overhead(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> 
 fn workers(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
     let mut rows = [1, 2]
         .map(|workers| Row { name: format!("evenkeel, workers = {workers}"), ..Row::new(Proxy::Evenkeel) });
-    let started = [rig.run(Proxy::Evenkeel, 1)?, rig.run(Proxy::Evenkeel, 2)?];
+    let started = [rig.run(Proxy::Evenkeel, Wire::Http1, 1)?, rig.run(Proxy::Evenkeel, Wire::Http1, 2)?];
     for proxy in &started {
-        rig.wrk(proxy.address, "/", CONNECTIONS, 1)?;
+        rig.load(proxy, KEEP_ALIVE, 1)?;
     }
     for round in 0..rounds {
         let mut samples = [Sample::new(), Sample::new()];
@@ -108,7 +152,7 @@ fn workers(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<(Vec<Row>, 
         for turn in 0..2 {
             let which = (round + turn) % 2;
             let before = procfs::threads_us(started[which].process.id())?;
-            samples[which] = rig.round(&started[which], "/", CONNECTIONS, seconds)?;
+            samples[which] = rig.round(&started[which], KEEP_ALIVE, seconds)?;
             let after = procfs::threads_us(started[which].process.id())?;
             if which == 1 {
                 let used = after.iter().map(|(id, us)| us - before.get(id).unwrap_or(&0.0));
@@ -130,8 +174,8 @@ fn workers(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<(Vec<Row>, 
 }
 
 /// Starts every proxy with one worker; a proxy without load costs nothing.
-fn start_all(rig: &Rig) -> anyhow::Result<Vec<Running>> {
-    rig.proxies().into_iter().map(|proxy| rig.run(proxy, 1)).collect()
+fn start_all(rig: &Rig, wire: Wire) -> anyhow::Result<Vec<Running>> {
+    rig.proxies().into_iter().map(|proxy| rig.run(proxy, wire, 1)).collect()
 }
 
 /// Measures each of `proxies`, by its index, once per round; who is first rotates, so that drift hits all alike.
@@ -150,24 +194,6 @@ fn in_turn(
         }
     }
     Ok(rows)
-}
-
-/// Opens a connection, makes one request on it and leaves it open.
-fn ask_once(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-    let mut held = Vec::new();
-    // The origin's answer ends in 128 times `x`.
-    while !held.ends_with(&[b'x'; 128]) {
-        let mut buffer = [0; 1024];
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        held.extend_from_slice(&buffer[..read]);
-    }
-    Ok(stream)
 }
 
 /// How many times the work of one worker two would do, each on a core of its own: what CPU time per request (of two

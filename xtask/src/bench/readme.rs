@@ -1,0 +1,129 @@
+//! The figures in the repository's README, so that nobody copies them by hand.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::budget;
+use super::proxy::Proxy;
+use super::results::{Metric, Outcome, Results, Scenario};
+
+const BEGIN: &str = "<!-- bench:begin -->\n";
+const END: &str = "<!-- bench:end -->\n";
+/// In the order of the columns.
+const PROXIES: [Proxy; 3] = [Proxy::Evenkeel, Proxy::Nginx, Proxy::Haproxy];
+
+/// Puts `results`, whose page is `bench/results/all.md`, into the README of `root`.
+///
+/// # Errors
+/// The README is missing or lacks a marker.
+pub fn update(root: &Path, results: &Results) -> anyhow::Result<()> {
+    let file = root.join("README.md");
+    let page = fs::read_to_string(&file)?;
+    let page = replaced(&page, &block(results)).context("README.md has no block for the figures")?;
+    Ok(fs::write(file, page)?)
+}
+
+fn replaced(page: &str, block: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{block}{END}{after}"))
+}
+
+fn block(results: &Results) -> String {
+    let machine = &results.machine;
+    let mut block = String::from(
+        "CPU time of the proxy per request in microseconds, user and system, access log and metrics on in Evenkeel:\n\n\
+         | load | Evenkeel | nginx | HAProxy | to the better of both, in paired rounds | target |\n\
+         |---|---:|---:|---:|---:|---:|\n",
+    );
+    for outcome in results.scenarios.iter().filter(|o| o.scenario != Scenario::Workers) {
+        let Some(cells) = cells(outcome, Metric::CpuUs) else { continue };
+        let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{share:.2}"));
+        let measured = share(budget::share(&outcome.rows));
+        let allowed = share(budget::share_allowed(outcome.scenario));
+        let _ = writeln!(block, "| {} | {cells} | {measured} | {allowed} |", outcome.scenario.title());
+    }
+    block.push_str("\n| | Evenkeel | nginx | HAProxy |\n|---|---:|---:|---:|\n");
+    for outcome in &results.scenarios {
+        let title = outcome.scenario.title();
+        for (metric, label) in [
+            (Metric::IdleBytes, "bytes of memory each"),
+            (Metric::AddedP50Us, "us at p50"),
+            (Metric::AddedP99Us, "us at p99"),
+        ] {
+            if let Some(cells) = cells(outcome, metric) {
+                let _ = writeln!(block, "| {title}: {label} | {cells} |");
+            }
+        }
+    }
+    let _ = writeln!(
+        block,
+        "\nMeasured on {date} on {cores} cores of {cpu}, {kernel}, the proxy alone on one of them. All figures, their \
+         spread, the versions and the budgets: [bench/results/all.md](bench/results/all.md).\n\n\
+         ![CPU time per request, by proxy and scenario](bench/results/all.svg)",
+        date = machine.date,
+        cores = machine.cores,
+        cpu = machine.cpu,
+        kernel = machine.kernel,
+    );
+    block
+}
+
+/// The medians of `metric`, a cell for each proxy; `None` when it was not measured.
+fn cells(outcome: &Outcome, metric: Metric) -> Option<String> {
+    let row = |proxy| outcome.rows.iter().find(|row| row.proxy == proxy);
+    let medians = PROXIES.map(|proxy| row(proxy).and_then(|row| row.median(metric)));
+    let cell = |median: Option<f64>| median.map_or("-".into(), |median| metric.format(median));
+    medians.iter().any(Option::is_some).then(|| medians.map(cell).join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::bench::machine::Machine;
+    use crate::bench::results::{Row, Sample};
+
+    fn outcome(scenario: Scenario, metric: Metric, values: &[(Proxy, f64)]) -> Outcome {
+        let row = |(proxy, value): &(Proxy, f64)| Row {
+            rounds: vec![Sample::from([(metric, *value)])],
+            ..Row::new(*proxy)
+        };
+        Outcome { scenario, rows: values.iter().map(row).collect(), notes: Vec::new(), verdict: None }
+    }
+
+    #[test]
+    fn a_scenario_is_a_line_whoever_took_part() {
+        let all = |a, b, c| [(Proxy::Evenkeel, a), (Proxy::Nginx, b), (Proxy::Haproxy, c)];
+        let results = Results {
+            machine: Machine::read(&[]),
+            rounds: 1,
+            seconds: 1,
+            scenarios: vec![
+                outcome(Scenario::TlsHandshake, Metric::CpuUs, &all(150.0, 300.0, 400.0)),
+                outcome(Scenario::TlsHandshakePq, Metric::CpuUs, &[(Proxy::Evenkeel, 200.0)]),
+                outcome(Scenario::IdleTls, Metric::IdleBytes, &all(9000.0, 14_000.0, 15_000.0)),
+                outcome(Scenario::Workers, Metric::CpuUs, &[(Proxy::Evenkeel, 77.0)]),
+            ],
+        };
+        let block = block(&results);
+        for line in [
+            "| HTTPS, a full handshake per request, 64 at a time | 150 | 300 | 400 | 0.50 | 0.75 |",
+            "| HTTPS, a full handshake per request, post-quantum key exchange | 200 | - | - | - | - |",
+            "| Idle keep-alive connections over TLS: bytes of memory each | 9,000 | 14,000 | 15,000 |",
+        ] {
+            assert!(block.lines().any(|l| l == line), "{line}\nis not in\n{block}");
+        }
+        assert!(!block.contains("77"), "two workers are no comparison:\n{block}");
+    }
+
+    #[test]
+    fn only_the_block_is_replaced() {
+        let page = format!("before\n{BEGIN}old\n{END}after\n");
+        assert_eq!(replaced(&page, "new\n").unwrap(), format!("before\n{BEGIN}new\n{END}after\n"));
+        assert_eq!(replaced("nothing", "new\n"), None);
+    }
+}
