@@ -389,6 +389,11 @@ pub enum Probe {
         /// Statuses that count as healthy, as inclusive ranges; `[200]`, `["2xx", "301-302"]`. Default 200 to 399.
         expect: Vec<(u16, u16)>,
     },
+    /// `kind = "grpc"`: the health service (`grpc.health.v1`) says that the server serves.
+    Grpc {
+        /// Of which service it is asked; empty, the default, is the server as a whole. At most 127 bytes.
+        service: String,
+    },
     /// `kind = "tcp"`: a connection is accepted.
     Tcp,
 }

@@ -322,6 +322,7 @@ fn health(health: &Health) -> String {
     let probe =
         match &health.probe {
             Probe::Tcp => "kind = \"tcp\"".to_owned(),
+            Probe::Grpc { service } => format!("kind = \"grpc\", service = {}", quote(service)),
             Probe::Http { path, host, expect } => {
                 let host = host.as_ref().map(|host| format!("host = {}, ", quote(host))).unwrap_or_default();
                 let expect = list(expect, |(first, last)| {

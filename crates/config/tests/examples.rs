@@ -70,7 +70,7 @@ fn the_schema_refuses_what_the_program_refuses() {
         "sticky = { cookie = \"a\", header = \"b\" }",
         "sticky = {}",
         "health = { interval = 5 }",
-        "health = { kind = \"grpc\" }",
+        "health = { kind = \"udp\" }",
         "backends_ = []",
         "keepalive = -1",
         "timeout = { connect = \"fast\" }",

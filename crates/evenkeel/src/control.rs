@@ -234,8 +234,9 @@ impl Control {
         id: &BackendId,
     ) {
         let config = self.fleet.config().pools.iter().find(|p| p.name == *pool);
-        let Some((settings, backend)) = config.and_then(|config| {
-            Some((config.health.clone()?, config.backends.iter().find(|b| b.id == *id)?.clone()))
+        let Some((settings, backend, protocol)) = config.and_then(|config| {
+            let backend = config.backends.iter().find(|b| b.id == *id)?;
+            Some((config.health.clone()?, backend.clone(), config.protocol))
         }) else {
             probes.remove(&(pool.clone(), id.clone()));
             return;
@@ -245,9 +246,11 @@ impl Control {
         let key = (pool.clone(), id.clone());
         let (pool, id, probed) = (pool.clone(), id.clone(), probed.clone());
         let planned = (backend.clone(), settings.clone());
+        let tls = self.shared.credentials().pools.get(&pool).cloned();
         let task = tokio::task::spawn_local(async move {
             tokio::time::sleep_until(at).await;
-            let result = probe(&backend.address, &settings.probe, settings.timeout).await;
+            let server = evenkeel_proxy::Probed { address: &backend.address, protocol, tls: tls.as_deref() };
+            let result = probe(server, &settings.probe, settings.timeout).await;
             // Nobody listens any more when the process leaves.
             let _ = probed.send(Probed { pool, id, result }).await;
         });
@@ -260,7 +263,9 @@ impl Control {
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,
             Err(ProbeFailure::Reset) => ProbeResult::Reset,
-            Err(ProbeFailure::Status(_)) => ProbeResult::Status,
+            Err(ProbeFailure::Status(_) | ProbeFailure::NotServing | ProbeFailure::Grpc(_)) => {
+                ProbeResult::Status
+            }
             Err(ProbeFailure::Malformed) => ProbeResult::Malformed,
             Err(ProbeFailure::Io(_) | ProbeFailure::Resolve(_)) => ProbeResult::Io,
         });

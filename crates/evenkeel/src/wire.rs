@@ -266,4 +266,6 @@ fn run_control(
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         control.run(events, commands, stop).await;
     });
+    // A file or a name server that does not answer holds up nobody who leaves.
+    runtime.shutdown_background();
 }

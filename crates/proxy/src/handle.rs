@@ -86,7 +86,7 @@ async fn refuse(
     reply.reset();
     // A body that nobody will read, or that cannot be read, leaves nothing to go on with.
     reply.keep_alive &= body.is_done() && !matches!(refusal.status, 400 | 408 | 413);
-    match answer::refuse(reply, refusal, &request.id).await {
+    match answer::refuse(reply, refusal, request).await {
         Ok(()) => ended,
         Err(gone) => gone_as(&gone),
     }

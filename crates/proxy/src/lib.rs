@@ -23,6 +23,6 @@ pub use downstream::client::Secure;
 pub use exchange::Request;
 pub use shared::{Credentials, Event, Shared, Start};
 pub use stage::admit::{Origin, Refusal, admit};
-pub use upstream::probe::probe;
+pub use upstream::probe::{Probed, probe};
 pub use version::Version;
 pub use worker::{WorkerHandle, spawn};

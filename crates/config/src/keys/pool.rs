@@ -2,8 +2,8 @@
 
 use super::Absent::{Is, Means, Required};
 use super::syntax::{
-    BACKEND_ADDRESS, COOKIE_NAME, FILE_NEARBY, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST, PROBE_PATH,
-    SERVER_NAME, STATUSES,
+    BACKEND_ADDRESS, COOKIE_NAME, FILE_NEARBY, GRPC_SERVICE, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST,
+    PROBE_PATH, SERVER_NAME, STATUSES,
 };
 use super::{DAY_MS, DURATION, Group, Kind, Section, key};
 
@@ -199,9 +199,10 @@ static HEALTH: Section = Section {
     keys: &[
         key(
             "kind",
-            Kind::OneOf(&["http", "tcp"]),
+            Kind::OneOf(&["http", "tcp", "grpc"]),
             Means("`http` when `path`, `host` or `expect` is given, else `tcp`"),
-            "`http`: a GET is answered with an expected status. `tcp`: a connection is accepted.",
+            "`http`: a GET is answered with an expected status. `tcp`: a connection is accepted. `grpc`: the health \
+             service (`grpc.health.v1`) says that the server serves; only with `protocol = \"http2\"`.",
             r#""http""#,
         ),
         key("path", Kind::Text(&PROBE_PATH), Is("/"), "What is asked for. Only with `http`.", r#""/health""#),
@@ -218,6 +219,13 @@ static HEALTH: Section = Section {
             Means("200 to 399"),
             "Statuses that count as healthy. Only with `http`.",
             r#"[200, "3xx"]"#,
+        ),
+        key(
+            "service",
+            Kind::Text(&GRPC_SERVICE),
+            Is(""),
+            "Of which service it is asked; empty is the server as a whole. Only with `grpc`.",
+            r#""shop.Cart""#,
         ),
         key("interval", DURATION, Is("5s"), "Between two checks of a server.", r#""5s""#),
         key(

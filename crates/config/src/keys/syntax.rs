@@ -158,6 +158,13 @@ pub(crate) static HASH_KEY: Syntax = text(
     Some("^(client-ip|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"),
 );
 pub(crate) static COOKIE_NAME: Syntax = text("a cookie name", "A token of RFC 9110.", 1, 256, Some(TOKEN));
+pub(crate) static GRPC_SERVICE: Syntax = text(
+    "a gRPC service",
+    "Its full name, such as `shop.Cart`, of at most 127 letters, digits, `_` and `.`; or nothing.",
+    0,
+    127,
+    Some("^[A-Za-z0-9_.]*$"),
+);
 pub(crate) static STATUSES: Syntax = text(
     "a range of statuses",
     "`2xx`, or `200-299`.",

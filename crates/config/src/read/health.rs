@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::table::{Table, clip};
-use super::text::{Refused, probe_host, probe_path};
+use super::text::{Refused, grpc_service, probe_host, probe_path};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Health, Probe};
@@ -38,20 +38,34 @@ pub(super) fn read(table: &Table<'_>) -> Health {
 
 fn probe(table: &Table<'_>) -> Probe {
     let of_http = ["path", "host", "expect"];
-    let http = match table.value("kind") {
-        Some(kind) => kind.word() == Some("http"),
-        None => of_http.iter().any(|key| table.has(key)),
+    let kind = match table.value("kind") {
+        Some(kind) => kind.word(),
+        None if of_http.iter().any(|key| table.has(key)) => Some("http"),
+        None if table.has("service") => Some("grpc"),
+        None => Some("tcp"),
     };
-    if !http {
-        let tcp = table.value("kind").is_some_and(|kind| kind.is_word("tcp"));
-        for span in of_http.iter().filter_map(|key| table.key_span(key)).filter(|_| tcp) {
-            table.reader.note(
-                Diagnostic::error("a TCP check asks for nothing")
-                    .at(span)
-                    .with_expected("only with `kind = \"http\"`"),
-            );
+    let misplaced = match kind {
+        Some("http") => &["service"][..],
+        Some("grpc") => &of_http[..],
+        Some(_) => &["path", "host", "expect", "service"][..],
+        None => &[],
+    };
+    for (key, span) in misplaced.iter().filter_map(|key| Some((key, table.key_span(key)?))) {
+        let owner = if *key == "service" { "grpc" } else { "http" };
+        let kind = kind.unwrap_or_default();
+        table.reader.note(
+            Diagnostic::error(format!("a check by `{kind}` has no `{key}`"))
+                .at(span)
+                .with_expected(format!("only with `kind = \"{owner}\"`")),
+        );
+    }
+    match kind {
+        Some("http") => {}
+        Some("grpc") => {
+            let service = table.value("service").and_then(|value| value.read(grpc_service));
+            return Probe::Grpc { service: service.unwrap_or_default() };
         }
-        return Probe::Tcp;
+        _ => return Probe::Tcp,
     }
     let expect = table.list("expect", statuses);
     Probe::Http {

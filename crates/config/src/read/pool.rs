@@ -10,7 +10,7 @@ use super::value::Value;
 use super::{health, tls};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::model::{
-    Algorithm, Backend, FileOwner, HashKey, Outlier, Pool, PoolProtocol, PoolTimeout, Sticky,
+    Algorithm, Backend, FileOwner, HashKey, Outlier, Pool, PoolProtocol, PoolTimeout, Probe, Sticky,
 };
 
 pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
@@ -37,6 +37,16 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
             idle: timeout.duration("idle"),
         }),
     };
+    let asks_grpc = matches!(pool.health.as_ref().map(|health| &health.probe), Some(Probe::Grpc { .. }));
+    if let Some(span) = table.key_span("health").filter(|_| asks_grpc && pool.protocol == PoolProtocol::Http1)
+    {
+        table.reader.note(
+            Diagnostic::error("gRPC is spoken over HTTP/2")
+                .at(span)
+                .with_expected("only with `protocol = \"http2\"`")
+                .with_help("add `protocol = \"http2\"` to the pool"),
+        );
+    }
     table.reader.links().pools.push(table.at.clone());
     pool
 }

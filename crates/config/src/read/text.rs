@@ -266,6 +266,18 @@ pub(super) fn probe_path(text: &str) -> Read<String> {
     refused("a path and query has visible ASCII alone, and no fragment", "percent-encode what is not")
 }
 
+/// The full name of a gRPC service; empty for all that a server serves.
+pub(super) fn grpc_service(text: &str) -> Read<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+    if text.len() <= 127 && text.bytes().all(is_plain) {
+        return Ok(text.into());
+    }
+    refused(
+        "a service has at most 127 letters, digits, `_` and `.`",
+        "write its full name, such as `shop.Cart`",
+    )
+}
+
 /// RFC 9110, 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))

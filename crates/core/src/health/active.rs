@@ -23,8 +23,12 @@ pub enum ProbeFailure {
     Io(String),
     /// An answer whose status is not among `health.expect`.
     Status(u16),
-    /// An answer that is not HTTP.
+    /// An answer that is not HTTP, or not gRPC.
     Malformed,
+    /// The health service of gRPC says that the server does not serve.
+    NotServing,
+    /// The health service of gRPC failed with this status.
+    Grpc(String),
 }
 
 impl fmt::Display for ProbeFailure {
@@ -37,6 +41,8 @@ impl fmt::Display for ProbeFailure {
             Self::Io(error) => f.write_str(error),
             Self::Status(status) => write!(f, "status {status}"),
             Self::Malformed => f.write_str("malformed answer"),
+            Self::NotServing => f.write_str("not serving"),
+            Self::Grpc(status) => write!(f, "gRPC status {status}"),
         }
     }
 }

@@ -153,7 +153,7 @@ impl Client {
         let sent = match refusal.kind {
             // Over HTTP/2 that is an error of the stream (RFC 9113, 8.1.1).
             Some(RequestRefusal::Malformed) if reply.refuse_stream() => Ok(()),
-            _ => answer::refuse(reply, refusal, &request.id).await,
+            _ => answer::refuse(reply, refusal, &request).await,
         };
         let ended = match (sent, refusal.status) {
             (Err(_), _) => Ended::ClientAborted,

@@ -1,12 +1,17 @@
 //! Answers that no server gives: errors, `respond` and `redirect`.
 
+use std::fmt::Write;
+
 use evenkeel_config::{HeaderEdits, Respond};
+use evenkeel_core::choose::Keys;
 
 use super::admit::Refusal;
 use crate::downstream::reply::{Reply, reason};
+use crate::exchange::Request;
 use crate::h1::framing::Framing;
 use crate::h1::write;
 use crate::timer::WriteError;
+use crate::version::Version;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -14,10 +19,64 @@ const TEXT: &str = "text/plain; charset=utf-8";
 ///
 /// # Errors
 /// The client is gone.
-pub async fn refuse(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Result<(), WriteError> {
+pub async fn refuse(
+    reply: &mut Reply<'_>,
+    refusal: &Refusal,
+    request: &Request<'_>,
+) -> Result<(), WriteError> {
     let Refusal { status, why, .. } = refusal;
+    let id = &*request.id;
+    if is_grpc(request) {
+        return refuse_grpc(reply, refusal, id).await;
+    }
     let body = format!("{status} {}: {why}\nrequest id: {id}\n", reason(*status));
     send(reply, *status, TEXT, &[], &body, id, &HeaderEdits::default()).await
+}
+
+/// A client that speaks gRPC reads the status from a trailer, or from a head that is all of the response.
+fn is_grpc(request: &Request<'_>) -> bool {
+    let is_its_type = |value: &[u8]| {
+        value.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+    };
+    request.version == Version::Http2 && request.header("content-type").is_some_and(is_its_type)
+}
+
+async fn refuse_grpc(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Result<(), WriteError> {
+    let out = reply.head(200, b"");
+    write::field(out, "content-type", b"application/grpc");
+    write::field(out, "grpc-status", grpc_status(refusal.status).as_bytes());
+    write::field(out, "grpc-message", grpc_message(&refusal.why).as_bytes());
+    write::field(out, "x-request-id", id.as_bytes());
+    reply.head_done(Framing::Empty);
+    reply.end(b"");
+    reply.flush().await
+}
+
+/// The status of gRPC for one of HTTP, as its clients would map it, but for two that say more: what took too long, and
+/// what was too large.
+fn grpc_status(status: u16) -> &'static str {
+    match status {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        408 | 504 => "4",
+        413 | 431 => "8",
+        429 | 502 | 503 => "14",
+        _ => "2",
+    }
+}
+
+/// Percent-encoded, as `grpc-message` is: visible ASCII and spaces stand for themselves.
+fn grpc_message(why: &str) -> String {
+    why.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            // Writing to a String cannot fail.
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+        out
+    })
 }
 
 /// A fixed response.
