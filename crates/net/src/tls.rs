@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection};
 
 use tokio::io::ReadBuf;
 
@@ -31,6 +31,8 @@ pub struct Handshake {
     pub alpn: Option<Vec<u8>>,
     /// The name that the client asked for, in lower case.
     pub server_name: Option<String>,
+    /// It went on with an earlier session.
+    pub is_resumed: bool,
     /// The peer's own certificate, which was verified.
     pub peer_certificate: Option<CertificateDer<'static>>,
 }
@@ -62,6 +64,7 @@ impl Session {
                 Connection::Server(server) => server.server_name().map(str::to_owned),
                 Connection::Client(_) => None,
             },
+            is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             peer_certificate: connection
                 .peer_certificates()
                 .and_then(|chain| chain.first())

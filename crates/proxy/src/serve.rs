@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use evenkeel_net::{Io, Peer};
+use evenkeel_observe::HandshakeResult;
 use evenkeel_tls::{ClientIdentity, ServerTls};
 use evenkeel_types::ListenerName;
 
@@ -35,6 +36,7 @@ pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer:
     }
 }
 
+/// What ALPN has come to.
 enum Protocol {
     Http1,
     Http2,
@@ -46,14 +48,13 @@ async fn secure(client: &mut Client, io: &mut Io, tls: &ServerTls) -> Option<Pro
     let limit = view.listener(position).timeout.head;
     drop(view);
     let mut timer = Timer::new(client.worker.clock);
-    let handshake = match timer.within(limit.into(), io.accept_tls(tls.config())).await {
-        Ok(Ok(handshake)) => handshake,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "no TLS handshake");
-            return None;
-        }
-        Err(_) => return None,
+    let shaken = timer.within(limit.into(), io.accept_tls(tls.config())).await;
+    let Ok(Ok(handshake)) = shaken else {
+        client.worker.metrics.handshake(HandshakeResult::Failed);
+        return None;
     };
+    let result = if handshake.is_resumed { HandshakeResult::Resumed } else { HandshakeResult::Full };
+    client.worker.metrics.handshake(result);
     let certificate = handshake.peer_certificate.as_slice();
     client.secure = Some(Box::new(Secure {
         coverage: handshake.server_name.as_deref().map(|name| tls.coverage(Some(name))),

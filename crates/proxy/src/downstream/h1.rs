@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evenkeel_config::Listener;
 use evenkeel_net::Io;
-use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_observe::{Ended, Protocol, RequestRefusal};
 use evenkeel_types::Time;
 
 use crate::downstream::client::{Client, Refused, body_limits};
@@ -74,6 +74,9 @@ impl Connection {
                 return Some((self.client, self.io, self.input));
             }
             self.may_be_http2 = false;
+            if self.rested.is_none() {
+                self.client.worker.metrics.connection_speaks(Protocol::Http1);
+            }
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}

@@ -57,6 +57,7 @@ struct Streams {
 pub async fn serve(client: Client, io: Io, early: Vec<u8>) {
     let io = Rc::new(io);
     let worker = Rc::clone(&client.worker);
+    worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
     if requests(client, Wire::new(Rc::clone(&io), early)).await {
         linger(&worker, &io).await;
     }
