@@ -95,22 +95,25 @@ async fn requests(client: Client, wire: Wire) -> bool {
             poll_next(&mut connection, &alarm, cx, &streams, &mut timer, timeout.idle)
         });
         match next.await {
-            Next::Stream(request, respond) => {
+            Ok((request, respond)) => {
                 tokio::task::spawn_local(serve_stream(Rc::clone(&streams), request, respond));
             }
-            Next::Idle if !is_leaving => {
+            Err(Over::Idle) if !is_leaving => {
                 is_leaving = true;
                 streams.rested.set(clock.now());
                 connection.graceful_shutdown();
             }
-            Next::Idle => return false,
-            Next::Closed => return true,
+            Err(Over::Idle) => return false,
+            Err(Over::Closed) => return true,
         }
     }
 }
 
-enum Next {
-    Stream(Head<RecvStream>, SendResponse<Bytes>),
+/// A stream's request, and the way back.
+type Asked = (Head<RecvStream>, SendResponse<Bytes>);
+
+/// Why there is no further request.
+enum Over {
     /// Nothing was asked for too long.
     Idle,
     Closed,
@@ -123,17 +126,17 @@ fn poll_next(
     streams: &Rc<Streams>,
     timer: &mut Timer,
     idle: Duration,
-) -> Poll<Next> {
+) -> Poll<Result<Asked, Over>> {
     match poll_accept(connection, alarm, cx) {
-        Poll::Ready(Some(Ok((request, respond)))) => return Poll::Ready(Next::Stream(request, respond)),
-        Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Next::Closed),
+        Poll::Ready(Some(Ok(asked))) => return Poll::Ready(Ok(asked)),
+        Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Over::Closed)),
         Poll::Pending => {}
     }
     // The tasks of streams hold a reference each.
     if Rc::strong_count(streams) > 1 {
         return Poll::Pending;
     }
-    timer.poll_until(cx, streams.rested.get() + idle).map(|()| Next::Idle)
+    timer.poll_until(cx, streams.rested.get() + idle).map(|()| Err(Over::Idle))
 }
 
 /// Reads what is still on its way: a socket that is closed before that is reset, and the client may never see why.

@@ -1,3 +1,5 @@
+//! Cases and properties of the translation between HTTP/2 fields and lines.
+
 use http::{Method, Request, Response};
 use proptest::prelude::*;
 

@@ -43,46 +43,15 @@ pub async fn converse(
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Result<Ending, Failed> {
-    let Exchange { request, body, reply, timer } = exchange;
-    let upstream = to.upstream(chosen.server);
-    let mut head = worker.buffers.medium();
-    let path = rewrite(to.route.1, &request.path);
-    let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
-    let (target, edits) = ([&*path, mark, query], &to.route.1.request_headers);
-    h1::write_request(&mut head, request, &upstream.host, &target, edits, body.framing());
-    trail.sent = Some(worker.clock.now());
-    let stall = Limit { at_most: to.deadline(request), ..to.pool().timeout.response.into() };
+    let stall = Limit { at_most: to.deadline(&exchange.request), ..to.pool().timeout.response.into() };
     // What asks for another protocol has no body: what follows belongs to that protocol.
-    let is_short = body.is_done() || request.upgrade.is_some();
-
-    let mut sent = None;
-    let (out, source) = match &link {
-        Link::Http1(connection) => {
-            if is_short {
-                sent = Some(send(timer, stall, &connection.io, &mut [IoSlice::new(&head)]).await);
-                worker.buffers.give(std::mem::take(&mut head));
-            }
-            (Out::Http1(&connection.io, head), Source::Http1(&connection.io))
-        }
-        Link::Http2(place) => {
-            let started = async {
-                let head = upstream_h2::head(&head, request.method, &target.concat(), upstream.is_secure())?;
-                place.send(head, is_short).await
-            };
-            let (waiting, stream) = match timer.within(stall, started).await {
-                Ok(Ok(started)) => started,
-                Ok(Err(error)) => return Err(failed(error, false, request, body)),
-                Err(_) => return Err(Failed { error: too_late(worker, stall.at_most), again: Again::No }),
-            };
-            worker.buffers.give(head);
-            sent = is_short.then_some(Ok(()));
-            (Out::Http2(stream), Source::http2(waiting))
-        }
-    };
+    let is_short = exchange.body.is_done() || exchange.request.upgrade.is_some();
+    let begun = begin(worker, to, chosen, &link, exchange, trail, (stall, is_short)).await?;
+    let Exchange { request, body, reply, timer } = exchange;
     let Conversation { outcome, uploaded, started, reusable, switched } = {
-        let mut answer = Answer::new(worker, to, source, chosen);
-        let work = pin!(upload(worker, to, out, stall, body));
-        let mut upload = Upload { work, result: sent, is_short };
+        let mut answer = Answer::new(worker, to, begun.source, chosen);
+        let work = pin!(upload(worker, to, begun.out, stall, body));
+        let mut upload = Upload { work, result: begun.sent, is_short };
         let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
             outcome,
@@ -102,30 +71,79 @@ pub async fn converse(
             }
             Ok(Ending::Tunnelled)
         }
-        (Ok(None), uploaded, link) => {
-            if let Link::Http1(connection) = link
-                && reusable
-                && matches!(uploaded, Some(Ok(())))
-            {
-                upstream.keep(connection, worker.clock.now());
-            }
+        (Ok(None), Some(Ok(())), Link::Http1(connection)) if reusable => {
+            to.upstream(chosen.server).keep(connection, worker.clock.now());
             Ok(Ending::Answered)
         }
+        (Ok(None), ..) => Ok(Ending::Answered),
         (Ok(Some(ending)), ..) => Ok(ending),
         (Err(_), Some(Err(UploadError::Client(error))), _) => Ok(blame_client(&error)),
-        (Err(error), _, link) => {
-            let reused = match link {
-                Link::Http1(connection) => connection.reused,
-                Link::Http2(place) => {
-                    if matches!(error, AnswerError::Timeout) {
-                        // Nobody knows whether the connection is still alive.
-                        place.give_up();
-                    }
-                    true
-                }
-            };
-            Err(failed(error, reused && !started, request, body))
+        (Err(error), _, Link::Http1(connection)) => {
+            Err(failed(error, connection.reused && !started, request, body))
         }
+        (Err(error), _, Link::Http2(place)) => {
+            if matches!(error, AnswerError::Timeout) {
+                // Nobody knows whether the connection is still alive.
+                place.give_up();
+            }
+            Err(failed(error, !started, request, body))
+        }
+    }
+}
+
+/// A request whose head is on its way.
+struct Begun<'l> {
+    /// What the rest goes over.
+    out: Out<'l>,
+    /// What the answer comes over.
+    source: Source<'l>,
+    /// Whether it was sent, if the head is all of it.
+    sent: Option<Result<(), UploadError>>,
+}
+
+/// Writes the head, and sends it unless it can go out along with what follows.
+async fn begin<'l>(
+    worker: &Worker,
+    to: &Destination<'_>,
+    chosen: Chosen,
+    link: &'l Link,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+    (stall, is_short): (Limit, bool),
+) -> Result<Begun<'l>, Failed> {
+    let Exchange { request, body, timer, .. } = exchange;
+    let upstream = to.upstream(chosen.server);
+    let mut head = worker.buffers.medium();
+    let path = rewrite(to.route.1, &request.path);
+    let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
+    let (target, edits) = ([&*path, mark, query], &to.route.1.request_headers);
+    h1::write_request(&mut head, request, &upstream.host, &target, edits, body.framing());
+    trail.sent = Some(worker.clock.now());
+    let place = match link {
+        Link::Http2(place) => place,
+        Link::Http1(connection) => {
+            let io = &connection.io;
+            let mut sent = None;
+            if is_short {
+                sent = Some(send(timer, stall, io, &mut [IoSlice::new(&head)]).await);
+                worker.buffers.give(std::mem::take(&mut head));
+            }
+            return Ok(Begun { out: Out::Http1(io, head), source: Source::Http1(io), sent });
+        }
+    };
+    let started = async {
+        let head = upstream_h2::head(&head, request.method, &target.concat(), upstream.is_secure())?;
+        place.send(head, is_short).await
+    };
+    let started = timer.within(stall, started).await;
+    worker.buffers.give(head);
+    match started {
+        Ok(Ok((waiting, stream))) => {
+            let sent = is_short.then_some(Ok(()));
+            Ok(Begun { out: Out::Http2(stream), source: Source::http2(waiting), sent })
+        }
+        Ok(Err(error)) => Err(failed(error, false, request, body)),
+        Err(_) => Err(Failed { error: too_late(worker, stall.at_most), again: Again::No }),
     }
 }
 

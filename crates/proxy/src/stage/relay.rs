@@ -329,10 +329,10 @@ async fn switch(
     // On a stream the upgrade is complete with any success, and needs no proof (RFC 8441, 5).
     let out = reply.head(if is_stream { 200 } else { 101 }, head.reason.of_bytes(buf));
     write::copy_fields(out, buf, head.len, fields, |field| {
-        field.known != Known::XRequestId
-            && !field.known.is_hop_by_hop()
-            && !(is_stream && field.name.of_bytes(buf).eq_ignore_ascii_case(b"sec-websocket-accept"))
-            && !write::edited_away(edits, field.name.of_bytes(buf))
+        let name = field.name.of_bytes(buf);
+        let is_proof = is_stream && name.eq_ignore_ascii_case(b"sec-websocket-accept");
+        let is_ours = field.known == Known::XRequestId || field.known.is_hop_by_hop();
+        !(is_proof || is_ours || write::edited_away(edits, name))
     });
     write::field(out, "x-request-id", request.id.as_bytes());
     write_affinity(answer, *chosen, request, out);
