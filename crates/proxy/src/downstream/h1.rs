@@ -255,7 +255,7 @@ impl Connection {
     ) -> Next {
         let way = Way::Http1(&self.io);
         let mut reply = Reply::new(&self.client.worker, way, listener.timeout.write, Version::Http11);
-        match self.client.refuse(view, &mut reply, refusal, refused).await {
+        match Box::pin(self.client.refuse(view, &mut reply, refusal, refused)).await {
             Ended::ClientAborted => Next::Close,
             _ => Next::Linger,
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_net::{Io, Wire};
+use evenkeel_observe::RequestRefusal;
 use evenkeel_types::Time;
 use h2::ext::Protocol;
 use h2::server::{Builder, Connection, SendResponse};
@@ -19,7 +20,7 @@ use http::{HeaderValue, Method, Request as Head, header};
 use self::guard::{Alarm, Guard, poll_accept};
 use crate::downstream::client::{Client, Refused, body_limits};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Request};
 use crate::h1::framing::Framing;
 use crate::h2::lines;
 use crate::message::{Body, FromHttp2, Source};
@@ -96,7 +97,8 @@ async fn requests(client: Client, wire: Wire) -> bool {
         });
         match next.await {
             Ok((request, respond)) => {
-                tokio::task::spawn_local(serve_stream(Rc::clone(&streams), request, respond));
+                // In a box, which is moved where the future itself would be copied.
+                tokio::task::spawn_local(Box::pin(serve_stream(Rc::clone(&streams), request, respond)));
             }
             Err(Over::Idle) if !is_leaving => {
                 is_leaving = true;
@@ -158,6 +160,7 @@ async fn linger(worker: &Worker, io: &Io) {
 async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: SendResponse<Bytes>) {
     let client = &streams.client;
     let Some((view, position)) = client.view() else { return refuse_unprocessed(respond) };
+    let is_tunnel = request.extensions().get::<Protocol>().is_some();
     let request = upgraded(request, &client.worker);
     let worker = &client.worker;
     let mut lines = worker.buffers.small();
@@ -168,13 +171,14 @@ async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: 
     let way = Way::Http2(ToHttp2::new(respond));
     let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
     match lines::of_request(&parts, view.heads, &mut lines, &mut fields) {
-        Err(error) => drop(client.refuse(&view, &mut reply, &Refusal::from(error), None).await),
+        Err(error) => drop(Box::pin(client.refuse(&view, &mut reply, &Refusal::from(error), None)).await),
         Ok(head) => {
             let mut id = [0; 32];
-            match admit(&lines, &head, &fields, client.origin(&view, position, &mut id)) {
+            let admitted = admit(&lines, &head, &fields, client.origin(&view, position, &mut id));
+            match admitted.and_then(|admitted| as_asked(admitted, is_tunnel)) {
                 Err(refusal) => {
                     let refused = Refused { bytes: &lines, head: &head, fields: &fields };
-                    client.refuse(&view, &mut reply, &refusal, Some(refused)).await;
+                    Box::pin(client.refuse(&view, &mut reply, &refusal, Some(refused))).await;
                 }
                 Ok((request, declared)) => {
                     let is_upgrade = request.upgrade.is_some();
@@ -201,6 +205,14 @@ async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: 
 /// A stream that nothing was done for may be asked for again elsewhere (RFC 9113, 8.7).
 fn refuse_unprocessed(mut respond: SendResponse<Bytes>) {
     respond.send_reset(Reason::REFUSED_STREAM);
+}
+
+/// What asks for a tunnel (RFC 8441) is that or nothing: what would follow is no body of a plain request.
+fn as_asked(admitted: (Request<'_>, Framing), is_tunnel: bool) -> Result<(Request<'_>, Framing), Refusal> {
+    if is_tunnel && admitted.0.upgrade.is_none() {
+        return Err(Refusal::new(501, RequestRefusal::Unsupported, "no tunnel for that protocol"));
+    }
+    Ok(admitted)
 }
 
 /// How long a body is: the end of the stream says what no length says.

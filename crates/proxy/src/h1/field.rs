@@ -112,8 +112,13 @@ impl Known {
             17 => (Self::XForwardedProto, b"x-forwarded-proto"),
             _ => return Self::Other,
         };
-        let same =
-            if known.is_forwarding() { same_variable(name, text) } else { name.eq_ignore_ascii_case(text) };
+        // Over HTTP/2, and from most servers, names come in lower case.
+        let same = name == text
+            || if known.is_forwarding() {
+                same_variable(name, text)
+            } else {
+                name.eq_ignore_ascii_case(text)
+            };
         if same { known } else { Self::Other }
     }
 

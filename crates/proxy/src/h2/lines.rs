@@ -1,7 +1,7 @@
 //! From HTTP/2 fields to lines and back, and what is refused on the way (RFC 9113, 8.2 and 8.3).
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{request, response};
+use http::{Method, request, response};
 
 use crate::h1::field::{Field, Known, KnownSet, Span};
 use crate::h1::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
@@ -34,8 +34,11 @@ pub fn of_request(
     Ok(RequestHead { len, method, target, version: Version::Http2, known })
 }
 
-/// Whom a request is for. `Host` may say it too, but nothing else (RFC 9113, 8.3.1).
+/// Whom a request is for. `Host` may say it too, but nothing else (RFC 9113, 8.3.1); not for CONNECT (8.5).
 fn authority(parts: &request::Parts) -> Result<Option<&[u8]>, HeadError> {
+    if parts.method == Method::CONNECT && parts.uri.authority().is_none() {
+        return Err(HeadError::Malformed("CONNECT without :authority"));
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -87,7 +90,7 @@ pub fn of_trailers(trailers: &HeaderMap) -> Vec<u8> {
 /// A line is none that HTTP could have.
 pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
     const MALFORMED: HeadError = HeadError::Malformed("invalid field");
-    let mut fields = HeaderMap::with_capacity(16);
+    let mut fields = HeaderMap::with_capacity(8);
     let mut rest = section;
     while let Some(end) = memchr::memchr(b'\r', rest) {
         let (line, after) = rest.split_at(end);
@@ -96,18 +99,20 @@ pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
         }
         rest = after.strip_prefix(b"\r\n").ok_or(MALFORMED)?;
         let colon = memchr::memchr(b':', line).ok_or(MALFORMED)?;
-        if is_of_the_connection(&line[..colon]) {
+        let known = Known::of(&line[..colon]);
+        if is_of_the_connection(known) {
             continue;
         }
         let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| MALFORMED)?;
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| MALFORMED)?;
+        let mut value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| MALFORMED)?;
+        // Each is another one: it would only drive what is of use from the table of the compression.
+        value.set_sensitive(known == Known::XRequestId);
         fields.append(name, value);
     }
     Ok(fields)
 }
 
-fn is_of_the_connection(name: &[u8]) -> bool {
-    let known = Known::of(name);
+fn is_of_the_connection(known: Known) -> bool {
     known == Known::Host || known.is_hop_by_hop() && !matches!(known, Known::ContentLength | Known::Te)
 }
 
@@ -141,6 +146,10 @@ impl<'o> Lines<'o> {
             || value.last().is_some_and(u8::is_ascii_whitespace)
         {
             return Err(HeadError::Malformed("white space around a field value"));
+        }
+        // `http` takes a quotation mark for a character of names, which is none of a token's (RFC 9110, 5.6.2).
+        if name.contains('"') {
+            return Err(HeadError::Malformed("invalid field name"));
         }
         let known = Known::of(name.as_bytes());
         self.known.insert(known);

@@ -1,6 +1,4 @@
-//! Cases and properties of the translation between HTTP/2 fields and lines.
-
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use proptest::prelude::*;
 
 use super::*;
@@ -49,6 +47,11 @@ fn what_could_be_read_in_two_ways_is_refused() {
     for hosts in [&["b.example"][..], &["a.example", "a.example"], &["a.example:80"]] {
         assert!(matches!(request(of(hosts)), Err(HeadError::Malformed(_))), "{hosts:?}");
     }
+    let connect = |uri: &str| Request::builder().method(Method::CONNECT).uri(uri).header("host", "a:443");
+    assert!(request(connect("a:443")).is_ok());
+    assert!(matches!(request(connect("/")), Err(HeadError::Malformed(_))));
+    let quoted = HeaderName::from_lowercase(b"x\"y").unwrap();
+    assert!(matches!(request(of(&[]).header(quoted, "1")), Err(HeadError::Malformed(_))));
     for value in [" x", "x ", "\tx"] {
         let padded = Request::builder().uri("http://a/").header("x-a", HeaderValue::from_str(value).unwrap());
         assert!(matches!(request(padded), Err(HeadError::Malformed(_))), "{value:?}");

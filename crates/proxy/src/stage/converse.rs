@@ -66,8 +66,10 @@ pub async fn converse(
             let idle = to.route.1.timeout.idle;
             let server = &connection.io;
             match reply.io() {
-                Some(client) => tunnel::run(worker, client, body.surplus(), server, idle, trail).await,
-                None => tunnel::run_stream(worker, body, reply, server, idle, trail).await,
+                Some(client) => {
+                    Box::pin(tunnel::run(worker, client, body.surplus(), server, idle, trail)).await
+                }
+                None => Box::pin(tunnel::run_stream(worker, body, reply, server, idle, trail)).await,
             }
             Ok(Ending::Tunnelled)
         }
@@ -226,7 +228,7 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
             let relaying = relay::relay(worker, answer, head, request, reply, trail.first_byte());
             return upload.until(pin!(relaying)).await;
         }
-        if relay::interim(answer, &head, reply).await.is_err() {
+        if Box::pin(relay::interim(answer, &head, reply)).await.is_err() {
             return Ok(Some(Ending::ClientGone(Ended::ClientAborted)));
         }
     }

@@ -176,7 +176,9 @@ async fn connect(
     let at_most = to.deadline(&exchange.request);
     let before = worker.clock.now();
     let limit = Limit { since: Some(before), after: to.pool().timeout.connect, at_most };
-    let connected = exchange.timer.within(limit, upstream.connect(before, to.view.heads)).await;
+    // In a box, for it is large and seldom needed.
+    let connecting = Box::pin(upstream.connect(before, to.view.heads));
+    let connected = exchange.timer.within(limit, connecting).await;
     trail.connect = Some(trail.connect.unwrap_or_default() + (worker.clock.now() - before));
     let error = match connected {
         Ok(Ok(link)) => return Ok(link),
