@@ -31,6 +31,15 @@ mod routing {
     mod split;
 }
 
+mod tls {
+    mod check;
+    mod clients;
+    mod expiry;
+    mod reload;
+    mod serving;
+    mod upstream;
+}
+
 mod balancing {
     mod backup;
     mod drain;
@@ -75,8 +84,20 @@ mod http1 {
     mod trailers;
 }
 
+mod http2 {
+    mod conformance;
+    mod good_will;
+    mod malformed;
+}
+
 mod attacks {
+    mod s01_floods;
+    mod s01_rapid_reset;
+    mod s02_made_you_reset;
+    mod s03_continuation_flood;
+    mod s04_hpack_bomb;
     mod s05_smuggling;
+    mod s06_downgrade;
     mod s07_tunnels;
     mod s08_header_bytes;
     mod s09_chunks;

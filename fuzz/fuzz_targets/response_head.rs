@@ -1,9 +1,10 @@
 //! A server's head either is refused, or says one thing only, whoever reads it.
 #![no_main]
 
+use evenkeel_proxy::Version;
 use evenkeel_proxy::h1::field::Known;
 use evenkeel_proxy::h1::framing::{self, Framing};
-use evenkeel_proxy::h1::head::{HeadLimits, Version, parse_response, parse_trailers};
+use evenkeel_proxy::h1::head::{HeadLimits, parse_response, parse_trailers};
 use evenkeel_proxy::h1::trailers;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,5 +1,8 @@
 //! S13: Host missing, doubled, malformed, or contradicted.
 
+use crate::support::h2::fields::{self, Field, GET};
+use crate::support::h2::frames::{Code, flag, headers};
+use crate::support::h2::{Expect, Peer, balancer};
 use crate::support::{Evenkeel, Origin, pool};
 
 const REFUSED: [(&str, &str); 17] = [
@@ -78,4 +81,35 @@ fn s13_case_port_and_final_dot_choose_no_other_route() {
     for host in ["shop.test", "SHOP.test", "shop.test:8080", "shop.test."] {
         assert_eq!(evenkeel.ask(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).text(), "shop", "{host}");
     }
+}
+
+/// `:authority` and `host` of an HTTP/2 request.
+const AUTHORITIES: [(&str, &[Field], Expect); 11] = [
+    ("authority alone", &[(":authority", "a.test")], Expect::Response),
+    ("host alone", &[("host", "a.test")], Expect::Response),
+    ("both", &[(":authority", "a.test"), ("host", "A.test")], Expect::Response),
+    ("neither", &[], REFUSED_STREAM),
+    ("different", &[(":authority", "a.test"), ("host", "b.test")], REFUSED_STREAM),
+    ("different ports", &[(":authority", "a.test"), ("host", "a.test:80")], REFUSED_STREAM),
+    ("an empty host", &[(":authority", "a.test"), ("host", "")], REFUSED_STREAM),
+    ("two hosts", &[("host", "a.test"), ("host", "b.test")], REFUSED_STREAM),
+    ("two equal hosts", &[(":authority", "a.test"), ("host", "a.test"), ("host", "a.test")], REFUSED_STREAM),
+    ("userinfo", &[(":authority", "user@a.test")], REFUSED_STREAM),
+    ("a list", &[("host", "a.test, b.test")], REFUSED_STREAM),
+];
+
+const REFUSED_STREAM: Expect = Expect::StreamError(&[Code::PROTOCOL]);
+
+#[test]
+fn s13_an_authority_unlike_the_host_is_refused_and_nothing_forwarded() {
+    let origin = Origin::named("a");
+    let evenkeel = balancer(&origin, "");
+    for (name, said, expected) in AUTHORITIES {
+        let mut peer = Peer::greeted(evenkeel.client());
+        let block = [fields::block(&GET[..3]), fields::block(said)].concat();
+        peer.send(headers(1, flag::WHOLE, block)).unwrap();
+        assert_eq!(expected.follows(&mut peer).err(), None, "{name}");
+    }
+    let hosts = origin.requests().iter().map(|request| request.headers("host").join(" ")).collect::<Vec<_>>();
+    assert_eq!(hosts, ["a.test"; 3]);
 }

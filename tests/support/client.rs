@@ -33,6 +33,11 @@ impl Client {
         Self(Wire::new(socket.into()))
     }
 
+    /// Takes over a connection that is set up already.
+    pub fn over(wire: Wire) -> Self {
+        Self(wire)
+    }
+
     /// Sends a request and reads its response.
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> Response {
         self.send(&request);

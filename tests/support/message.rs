@@ -9,12 +9,14 @@ pub enum Fault {
     Silent,
     /// The peer closed before the first byte.
     Closed,
-    /// The peer closed in the middle of the message.
+    /// The peer closed in the middle of the message, or over TLS without the alert that announces it.
     Cut,
     /// The peer reset the connection.
     Reset,
     /// Not HTTP/1.1 by the letter of RFC 9112.
     Malformed(String),
+    /// Not TLS, not somebody to be believed, or what the peer's alert says.
+    Tls(String),
 }
 
 impl Fault {

@@ -2,10 +2,12 @@
 
 pub mod client;
 pub mod evenkeel;
+pub mod h2;
 pub mod log;
 pub mod message;
 pub mod origin;
 pub mod port;
+pub mod tls;
 pub mod traffic;
 pub mod wait;
 pub mod wire;
@@ -18,6 +20,7 @@ pub use evenkeel::{Evenkeel, Folder, cli, pool};
 pub use message::{Fault, Framing, Response};
 pub use origin::{Origin, answer, chunked, ok};
 pub use port::Port;
+pub use tls::{Authority, TlsClient};
 pub use traffic::Traffic;
 pub use wait::{DEADLINE, Gate, eventually, ms};
 pub use wire::Wire;

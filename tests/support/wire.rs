@@ -1,8 +1,10 @@
-//! One end of a connection that speaks HTTP/1.1 by the letter and notices whatever is not.
+//! One end of a connection that speaks HTTP/1.1 by the letter, in clear or over TLS, and notices whatever is not.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
+
+use rustls::Connection;
 
 use super::DEADLINE;
 use super::message::{Body, Fault, Framing, Head, Response, latin1, status};
@@ -10,6 +12,7 @@ use super::message::{Body, Fault, Framing, Head, Response, latin1, status};
 /// A connection, with what was read of it but not yet taken.
 pub struct Wire {
     stream: TcpStream,
+    session: Option<Box<Connection>>,
     buffer: Vec<u8>,
     seen: Option<Vec<u8>>,
     ended: bool,
@@ -21,12 +24,26 @@ impl Wire {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new(), seen: None, ended: false }
+        Self { stream, session: None, buffer: Vec::new(), seen: None, ended: false }
     }
 
     /// The same, and every byte received is kept for [`Wire::take_seen`].
     pub fn recording(stream: TcpStream) -> Self {
         Self { seen: Some(Vec::new()), ..Self::new(stream) }
+    }
+
+    /// Shakes hands over TLS; everything after that is encrypted.
+    pub fn shake_hands(&mut self, mut session: Connection) -> Result<(), Fault> {
+        while session.is_handshaking() || session.wants_write() {
+            session.complete_io(&mut self.stream).map_err(|error| fault(&error))?;
+        }
+        self.session = Some(Box::new(session));
+        Ok(())
+    }
+
+    /// What the handshake came to.
+    pub fn session(&self) -> &Connection {
+        self.session.as_ref().expect("the connection is in clear")
     }
 
     /// The stream below, for what the tests need beyond HTTP.
@@ -41,17 +58,25 @@ impl Wire {
 
     /// Writes all of `bytes`; a peer that is gone is noticed by the next read. False when it could not.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).is_ok()
+        let (stream, bytes) = (&mut self.stream, bytes.as_ref());
+        let write = |out: &mut dyn Write| out.write_all(bytes).and_then(|()| out.flush()).is_ok();
+        match self.session.as_deref_mut() {
+            None => write(stream),
+            Some(Connection::Client(session)) => write(&mut rustls::Stream::new(session, stream)),
+            Some(Connection::Server(session)) => write(&mut rustls::Stream::new(session, stream)),
+        }
     }
 
-    /// Ends the sending side only: a FIN.
+    /// Ends the sending side only: a FIN, after the alert that announces it if there is TLS.
     pub fn finish(&mut self) {
+        self.notify();
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Closes the connection in good order.
     pub fn close(&mut self) {
         self.ended = true;
+        self.notify();
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
@@ -209,9 +234,25 @@ impl Wire {
         }
     }
 
+    /// Says over TLS that nothing more will be sent.
+    fn notify(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.send_close_notify();
+            let _ = session.complete_io(&mut self.stream);
+        }
+    }
+
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        match self.session.as_deref_mut() {
+            None => self.stream.read(space),
+            Some(Connection::Client(session)) => rustls::Stream::new(session, &mut self.stream).read(space),
+            Some(Connection::Server(session)) => rustls::Stream::new(session, &mut self.stream).read(space),
+        }
+    }
+
     fn fill(&mut self) -> Result<(), Fault> {
         let mut space = [0; 16 * 1024];
-        match self.stream.read(&mut space) {
+        match self.read(&mut space) {
             Ok(0) => Err(Fault::Closed),
             Ok(count) => {
                 self.buffer.extend_from_slice(&space[..count]);
@@ -221,9 +262,18 @@ impl Wire {
                 Ok(())
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => self.fill(),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(Fault::Silent),
-            Err(_) => Err(Fault::Reset),
+            Err(e) => Err(fault(&e)),
         }
+    }
+}
+
+fn fault(error: &io::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Fault::Silent,
+        // These two come from TLS alone.
+        ErrorKind::UnexpectedEof => Fault::Cut,
+        ErrorKind::InvalidData => Fault::Tls(error.to_string()),
+        _ => Fault::Reset,
     }
 }
 

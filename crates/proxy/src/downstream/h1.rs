@@ -82,7 +82,7 @@ impl Connection {
                 Next::Idle => {}
                 Next::Close => return None,
                 Next::Linger => {
-                    self.linger().await;
+                    Box::pin(self.linger()).await;
                     return None;
                 }
             }

@@ -1,3 +1,5 @@
+//! Heads that become lines, lines that become fields, and what becomes neither.
+
 use http::{Request, Response};
 use proptest::prelude::*;
 
