@@ -81,7 +81,7 @@ fn back_and_forth(address: SocketAddr, one: &str, other: &str) {
 
 #[test]
 fn one_address_becomes_all_of_its_family_and_one_again() {
-    let port = Port::reserve();
+    let port = Port::reserve_everywhere();
     back_and_forth(
         port.address(),
         &port.address().to_string(),
@@ -91,26 +91,27 @@ fn one_address_becomes_all_of_its_family_and_one_again() {
 
 #[test]
 fn one_address_becomes_all_of_both_families_and_one_again() {
-    let port = Port::reserve();
+    let port = Port::reserve_everywhere();
     back_and_forth(port.address(), &port.address().to_string(), &format!("[::]:{}", port.address().port()));
 }
 
 #[test]
 fn all_addresses_of_one_family_become_all_of_both_and_again() {
-    let port = Port::reserve();
+    let port = Port::reserve_everywhere();
     let number = port.address().port();
     back_and_forth(port.address(), &format!("0.0.0.0:{number}"), &format!("[::]:{number}"));
 }
 
 #[test]
 fn a_wider_address_takes_what_the_narrow_one_did_not_and_gives_it_back() {
-    let (origin, port) = (Origin::named("a"), Port::reserve());
+    let (origin, port) = (Origin::named("a"), Port::reserve_everywhere());
     let (narrow, number) = (port.address(), port.address().port());
     let other = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), number));
     let evenkeel = Evenkeel::start(&listening(&narrow.to_string(), &origin));
     let refused = || std::net::TcpStream::connect(other).is_err();
     assert!(refused());
-    assert_eq!(evenkeel.reload(&listening(&format!(":{number}"), &origin)).status / 100, 2);
+    let widened = evenkeel.reload(&listening(&format!(":{number}"), &origin));
+    assert_eq!(widened.status / 100, 2, "{}", widened.text());
     assert_eq!(Client::connect(other).get("/").text(), "a");
     assert_eq!(evenkeel.reload(&listening(&narrow.to_string(), &origin)).status / 100, 2);
     eventually("the others are let go", refused);
@@ -119,7 +120,7 @@ fn a_wider_address_takes_what_the_narrow_one_did_not_and_gives_it_back() {
 
 #[test]
 fn of_two_listeners_the_narrower_address_wins_until_it_is_gone() {
-    let (origin, port) = (Origin::named("a"), Port::reserve());
+    let (origin, port) = (Origin::named("a"), Port::reserve_everywhere());
     let (narrow, number) = (port.address(), port.address().port());
     let web = format!("[listener.web]\nbind = [{number}]\npool = \"app\"\n{}", pool(&[&origin], ""));
     let inner = format!("[listener.inner]\nbind = [\"{narrow}\"]\n");
@@ -144,7 +145,7 @@ fn foreign(address: SocketAddr) -> Socket {
 
 #[test]
 fn an_address_is_not_widened_over_another_process() {
-    let (origin, port) = (Origin::named("a"), Port::reserve());
+    let (origin, port) = (Origin::named("a"), Port::reserve_everywhere());
     let number = port.address().port();
     let evenkeel = Evenkeel::start(&listening(&port.address().to_string(), &origin));
     let theirs = foreign(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), number)));
@@ -160,7 +161,7 @@ fn an_address_is_not_widened_over_another_process() {
 
 #[test]
 fn a_listener_does_not_cover_the_admin_api() {
-    let (folder, port) = (Folder::new(), Port::reserve());
+    let (folder, port) = (Folder::new(), Port::reserve_everywhere());
     let file = folder.write(
         "evenkeel.toml",
         &format!(

@@ -20,6 +20,13 @@ impl Port {
         Self { _reservation: socket, address }
     }
 
+    /// Reserves a port that is free on all addresses; [`Port::address`] is still that of 127.0.0.1.
+    pub fn reserve_everywhere() -> Self {
+        let socket = bound(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        let number = socket.local_addr().unwrap().as_socket().unwrap().port();
+        Self { _reservation: socket, address: SocketAddr::from((Ipv4Addr::LOCALHOST, number)) }
+    }
+
     /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -136,4 +136,6 @@ fn a_listener_in_clear_may_send_everybody_to_https() {
             client.ask(format!("POST {target} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n"));
         assert_eq!((answer.status, answer.header("location")), (308, Some(location)));
     }
+    // Where to, nobody knows.
+    assert_eq!(evenkeel.client().ask("GET / HTTP/1.0\r\n\r\n").status, 400);
 }

@@ -29,9 +29,7 @@ pub async fn handle(
     }
 
     if view.listener(listener).redirect_to_https {
-        let Exchange { request, reply, .. } = exchange;
-        let to = https_location(&request.host, &request.path, request.query);
-        return settle(answer::redirect(reply, 308, &to, &request.id, &HeaderEdits::default()).await);
+        return to_https(worker, exchange, trail).await;
     }
 
     let Some(position) = view.snapshot.routes.find(listener, &exchange.request) else {
@@ -69,6 +67,17 @@ pub async fn handle(
             }
         }
     }
+}
+
+/// Sends the client to the same place over TLS.
+async fn to_https(worker: &Worker, exchange: &mut Exchange<'_>, trail: &mut Trail) -> Ended {
+    let Exchange { request, reply, .. } = exchange;
+    if request.host.is_empty() {
+        let refusal = Refusal::new(400, RequestRefusal::Malformed, "host is missing");
+        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    }
+    let to = https_location(&request.host, &request.path, request.query);
+    settle(answer::redirect(reply, 308, &to, &request.id, &HeaderEdits::default()).await)
 }
 
 async fn refuse(
