@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, fuzz.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ mod fuzz;
 mod handshakes;
 mod load;
 mod origin;
+mod peers;
 mod tidy;
 mod tls;
 mod vtc;
@@ -30,6 +31,8 @@ enum Task {
     Bench(bench::Options),
     /// Run the scripts of raw HTTP/1.1 in tests/varnishtest.
     Vtc(vtc::Options),
+    /// Run independent clients, servers and scanners against the debug build.
+    Peers(peers::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Tidy => return tidy(),
         Task::Bench(options) => bench::run(repository(), &options),
         Task::Vtc(options) => vtc::run(repository(), &options),
+        Task::Peers(options) => peers::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -31,6 +32,9 @@ const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a request body that may wait for the server's window.
 const UNSENT_MAX: usize = 64 * 1024;
+
+/// How many streams a server takes that has not told yet; one that sets no limit is taken to mean one more.
+const STREAMS_UNKNOWN: usize = usize::MAX - 1;
 
 /// The connections to one server.
 #[derive(Debug, Default)]
@@ -96,8 +100,17 @@ impl Connections {
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(UNSENT_MAX)
+            .initial_max_send_streams(STREAMS_UNKNOWN)
             .max_header_list_size(u32::try_from(heads.bytes).unwrap_or(u32::MAX));
-        let (handle, connection) = builder.handshake::<_, Bytes>(wire).await.map_err(io::Error::other)?;
+        let (handle, mut connection) = builder.handshake::<_, Bytes>(wire).await.map_err(io::Error::other)?;
+        // What the server does not take at once it would refuse, and some servers forget requests that come too early.
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
+            Poll::Pending if handle.current_max_send_streams() == STREAMS_UNKNOWN => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await?;
         let (streams, used, is_closed) = (Cell::new(0), Cell::new(now), Cell::new(false));
         let shared = Rc::new(Shared { handle, streams, used, is_closed });
         let watched = Rc::downgrade(&shared);
@@ -184,7 +197,7 @@ impl Waiting {
             if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
                 return Poll::Ready(interim.map(|interim| interim.into_parts().0));
             }
-            std::pin::Pin::new(&mut self.response).poll(cx).map_ok(|response| {
+            Pin::new(&mut self.response).poll(cx).map_ok(|response| {
                 let (parts, body) = response.into_parts();
                 self.body = Some(body);
                 parts

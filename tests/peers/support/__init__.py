@@ -1,0 +1,1 @@
+"""Peers for Evenkeel: clients, servers, certificates, and the process itself."""
