@@ -165,29 +165,33 @@ impl Connection {
             return self.refuse(view, listener, &refusal, Some(refused)).await;
         }
         let mut id = [0; 32];
-        let origin = self.client.origin(view, position, &mut id);
-        let (request, framing) = match admit(&self.input, &head, fields, origin) {
-            Ok(admitted) => admitted,
-            Err(refusal) => {
-                let refused = Refused { bytes: &self.input, head: &head, fields };
-                return self.refuse(view, listener, &refusal, Some(refused)).await;
-            }
-        };
+        let owes_continue = Cell::new(false);
         let worker = &self.client.worker;
-        let unasked = self.input.len() > head.len;
-        let owes_continue = Cell::new(request.expects_continue && framing != Framing::Empty && !unasked);
-        let early = &self.input[head.len..];
-        let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
-        let limits = body_limits(view, listener);
-        let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
-        let mut reply = Reply::new(worker, Way::Http1(&self.io), listener.timeout.write, head.version);
-        reply.keep_alive = self.may_stay(&request);
-        if owes_continue.get() {
-            reply.owes_continue = Some(&owes_continue);
-            body.awaited = Some(&owes_continue);
-        }
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
-        let mut exchange = Exchange { request, body, reply, timer: &mut timer };
+        // What only serves to make the exchange is gone before anything is waited for.
+        let mut exchange = {
+            let origin = self.client.origin(view, position, &mut id);
+            let (request, framing) = match admit(&self.input, &head, fields, origin) {
+                Ok(admitted) => admitted,
+                Err(refusal) => {
+                    let refused = Refused { bytes: &self.input, head: &head, fields };
+                    return self.refuse(view, listener, &refusal, Some(refused)).await;
+                }
+            };
+            let early = &self.input[head.len..];
+            owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
+            let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
+            let limits = body_limits(view, listener);
+            let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
+            let way = Way::Http1(&self.io);
+            let mut reply = Reply::new(worker, way, listener.timeout.write, head.version);
+            reply.keep_alive = self.may_stay(&request);
+            if owes_continue.get() {
+                reply.owes_continue = Some(&owes_continue);
+                body.awaited = Some(&owes_continue);
+            }
+            Exchange { request, body, reply, timer: &mut timer }
+        };
         let target = head.target.of_bytes(&self.input);
         let (ended, now) = self.client.handle(view, position, target, &mut exchange).await;
         let (next, surplus) = after(&mut exchange, ended).await;

@@ -21,12 +21,15 @@ use self::guard::{Alarm, Guard, poll_accept};
 use crate::downstream::client::{Client, Refused, body_limits};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
+use crate::h1::field::Field;
 use crate::h1::framing::Framing;
+use crate::h1::head::{HeadError, RequestHead};
 use crate::h2::lines;
 use crate::message::{Body, FromHttp2, Source};
 use crate::stage::admit::{Refusal, admit};
 use crate::timer::Timer;
 use crate::version::Version;
+use crate::view::View;
 use crate::worker::Worker;
 
 /// What a client sends in front of its first frame (RFC 9113, 3.4).
@@ -97,8 +100,10 @@ async fn requests(client: Client, wire: Wire) -> bool {
         });
         match next.await {
             Ok((request, respond)) => {
-                // In a box, which is moved where the future itself would be copied.
-                tokio::task::spawn_local(Box::pin(serve_stream(Rc::clone(&streams), request, respond)));
+                if let Some(served) = serve_stream(Rc::clone(&streams), request, respond) {
+                    // In a box, which is moved where the future itself would be copied.
+                    tokio::task::spawn_local(Box::pin(served));
+                }
             }
             Err(Over::Idle) if !is_leaving => {
                 is_leaving = true;
@@ -112,7 +117,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
 }
 
 /// A stream's request, and the way back.
-type Asked = (Head<RecvStream>, SendResponse<Bytes>);
+type Accepted = (Head<RecvStream>, SendResponse<Bytes>);
 
 /// Why there is no further request.
 enum Over {
@@ -128,7 +133,7 @@ fn poll_next(
     streams: &Rc<Streams>,
     timer: &mut Timer,
     idle: Duration,
-) -> Poll<Result<Asked, Over>> {
+) -> Poll<Result<Accepted, Over>> {
     match poll_accept(connection, alarm, cx) {
         Poll::Ready(Some(Ok(asked))) => return Poll::Ready(Ok(asked)),
         Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Over::Closed)),
@@ -157,48 +162,99 @@ async fn linger(worker: &Worker, io: &Io) {
     worker.buffers.give(buf);
 }
 
-async fn serve_stream(streams: Rc<Streams>, request: Head<RecvStream>, respond: SendResponse<Bytes>) {
-    let client = &streams.client;
-    let Some((view, position)) = client.view() else { return refuse_unprocessed(respond) };
+/// What becomes of a stream. Its head is read at once: the future holds nothing but what it needs.
+fn serve_stream(
+    streams: Rc<Streams>,
+    request: Head<RecvStream>,
+    respond: SendResponse<Bytes>,
+) -> Option<impl Future<Output = ()>> {
+    let Some((view, position)) = streams.client.view() else {
+        refuse_unprocessed(respond);
+        return None;
+    };
     let is_tunnel = request.extensions().get::<Protocol>().is_some();
-    let request = upgraded(request, &client.worker);
-    let worker = &client.worker;
+    let worker = &streams.client.worker;
+    let (parts, stream) = upgraded(request, worker).into_parts();
     let mut lines = worker.buffers.small();
     let mut fields = worker.buffers.fields();
-    let mut timer = streams.timers.borrow_mut().pop().unwrap_or_else(|| Timer::new(worker.clock));
-    let listener = view.listener(position);
-    let (parts, stream) = request.into_parts();
-    let way = Way::Http2(ToHttp2::new(respond));
-    let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
-    match lines::of_request(&parts, view.heads, &mut lines, &mut fields) {
-        Err(error) => drop(Box::pin(client.refuse(&view, &mut reply, &Refusal::from(error), None)).await),
-        Ok(head) => {
-            let mut id = [0; 32];
-            let admitted = admit(&lines, &head, &fields, client.origin(&view, position, &mut id));
-            match admitted.and_then(|admitted| as_asked(admitted, is_tunnel)) {
-                Err(refusal) => {
-                    let refused = Refused { bytes: &lines, head: &head, fields: &fields };
-                    Box::pin(client.refuse(&view, &mut reply, &refusal, Some(refused))).await;
-                }
-                Ok((request, declared)) => {
-                    let is_upgrade = request.upgrade.is_some();
-                    let framing = framing(declared, is_upgrade || stream.is_end_stream());
-                    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-                    let source = Source::Http2(FromHttp2::new(Some(stream), length));
-                    let body = Body::new(source, framing, worker.clock, body_limits(&view, listener));
-                    let mut exchange = Exchange { request, body, reply, timer: &mut timer };
-                    let target = head.target.of_bytes(&lines);
-                    let (_, now) = client.handle(&view, position, target, &mut exchange).await;
-                    streams.rested.set(now);
-                }
+    let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
+    let timer = streams.timers.borrow_mut().pop().unwrap_or_else(|| Timer::new(worker.clock));
+    let (stream, respond) = (Some(stream), Some(respond));
+    let mut asked = Asked { view, position, head, lines, fields, is_tunnel, stream, respond, timer };
+    Some(async move {
+        asked.serve(&streams).await;
+        streams.give_back(asked);
+    })
+}
+
+/// What a stream asks for.
+struct Asked {
+    view: Rc<View>,
+    position: usize,
+    head: Result<RequestHead, HeadError>,
+    lines: Vec<u8>,
+    fields: Vec<Field>,
+    is_tunnel: bool,
+    /// Its body, until somebody takes it.
+    stream: Option<RecvStream>,
+    /// The way back, likewise.
+    respond: Option<SendResponse<Bytes>>,
+    timer: Timer,
+}
+
+impl Asked {
+    async fn serve(&mut self, streams: &Streams) {
+        let Self { view, position, head, lines, fields, timer, .. } = self;
+        let (client, listener) = (&streams.client, view.listener(*position));
+        let worker = &client.worker;
+        let Some(respond) = self.respond.take() else { return };
+        let way = Way::Http2(ToHttp2::new(respond));
+        let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
+        let head = match head {
+            Ok(head) => &*head,
+            Err(error) => {
+                let refusal = Refusal::from(*error);
+                Box::pin(client.refuse(view, &mut reply, &refusal, None)).await;
+                return;
             }
-        }
+        };
+        let mut id = [0; 32];
+        // What only serves to make the exchange is gone before anything is waited for.
+        let mut exchange = {
+            let admitted = admit(lines, head, fields, client.origin(view, *position, &mut id));
+            let (request, declared) = match admitted.and_then(|admitted| as_asked(admitted, self.is_tunnel)) {
+                Ok(admitted) => admitted,
+                Err(refusal) => {
+                    let refused = Some(Refused { bytes: lines, head, fields });
+                    Box::pin(client.refuse(view, &mut reply, &refusal, refused)).await;
+                    return;
+                }
+            };
+            let stream = self.stream.take();
+            let has_ended =
+                request.upgrade.is_some() || stream.as_ref().is_none_or(RecvStream::is_end_stream);
+            let framing = framing(declared, has_ended);
+            let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+            let source = Source::Http2(FromHttp2::new(stream, length));
+            let body = Body::new(source, framing, worker.clock, body_limits(view, listener));
+            Exchange { request, body, reply, timer }
+        };
+        let target = head.target.of_bytes(lines);
+        let (_, now) = client.handle(view, *position, target, &mut exchange).await;
+        streams.rested.set(now);
     }
-    worker.buffers.give(lines);
-    worker.buffers.give_fields(fields);
-    let mut timers = streams.timers.borrow_mut();
-    if timers.len() < TIMERS_MAX {
-        timers.push(timer);
+}
+
+impl Streams {
+    /// Keeps for later streams what one that has ended leaves behind.
+    fn give_back(&self, asked: Asked) {
+        let buffers = &self.client.worker.buffers;
+        buffers.give(asked.lines);
+        buffers.give_fields(asked.fields);
+        let mut timers = self.timers.borrow_mut();
+        if timers.len() < TIMERS_MAX {
+            timers.push(asked.timer);
+        }
     }
 }
 

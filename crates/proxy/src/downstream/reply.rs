@@ -276,6 +276,12 @@ impl<'a> Reply<'a> {
             }
             return Ok(());
         }
+        // In a box, for what is small is the rule.
+        Box::pin(self.send([before, piece, after])).await
+    }
+
+    /// Sends what waits, and these parts of the body behind it.
+    async fn send(&mut self, [before, piece, after]: [&[u8]; 3]) -> Result<(), WriteError> {
         self.on_the_wire = true;
         let out = std::mem::take(&mut self.out);
         let stall = self.stall.into();

@@ -24,7 +24,8 @@ pub async fn send(
         if !left.is_empty() {
             stream.reserve_capacity(left.len());
             if stream.capacity() == 0 {
-                match timer.within(stall, poll_fn(|cx| poll_room(stream, cx))).await {
+                // In a box, for most windows are open.
+                match Box::pin(timer.within(stall, poll_fn(|cx| poll_room(stream, cx)))).await {
                     Ok(room) => room?,
                     Err(Elapsed) => return Err(WriteError::Stalled),
                 }

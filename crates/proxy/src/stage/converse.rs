@@ -50,7 +50,8 @@ pub async fn converse(
     let Exchange { request, body, reply, timer } = exchange;
     let Conversation { outcome, uploaded, started, reusable, switched } = {
         let mut answer = Answer::new(worker, to, begun.source, chosen);
-        let work = pin!(upload(worker, to, begun.out, stall, body));
+        // In a box, for most requests are nothing but a head.
+        let work = (!is_short).then(|| Box::pin(upload(worker, to, begun.out, stall, body)));
         let mut upload = Upload { work, result: begun.sent, is_short };
         let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
         Conversation {
@@ -137,7 +138,7 @@ async fn begin<'l>(
         let head = upstream_h2::head(&head, request.method, &target.concat(), upstream.is_secure())?;
         place.send(head, is_short).await
     };
-    let started = timer.within(stall, started).await;
+    let started = timer.within(stall, Box::pin(started)).await;
     worker.buffers.give(head);
     match started {
         Ok(Ok((waiting, stream))) => {
@@ -193,7 +194,7 @@ fn blame_client(error: &BodyError) -> Ending {
 
 /// Waits for the final head, passing interim ones on, and relays the response.
 async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
-    upload: &mut Upload<'_, W>,
+    upload: &mut Upload<W>,
     timer: &mut Timer,
     answer: &mut Answer<'_>,
     request: &Request<'_>,
@@ -252,17 +253,19 @@ enum UploadError {
 }
 
 /// The request on its way to the server, beside which the answer is waited for.
-struct Upload<'u, W> {
-    work: Pin<&'u mut W>,
+struct Upload<W> {
+    /// `None` if it has been sent already.
+    work: Option<Pin<Box<W>>>,
     /// It is a head and nothing else.
     is_short: bool,
     result: Option<Result<(), UploadError>>,
 }
 
-impl<W: Future<Output = Result<(), UploadError>>> Upload<'_, W> {
+impl<W: Future<Output = Result<(), UploadError>>> Upload<W> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.result.is_none()
-            && let Poll::Ready(result) = self.work.as_mut().poll(cx)
+            && let Some(work) = &mut self.work
+            && let Poll::Ready(result) = work.as_mut().poll(cx)
         {
             self.result = Some(result);
         }
