@@ -5,7 +5,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::support::tls::Issued;
 use crate::support::tls::shown;
-use crate::support::{Authority, Client, Evenkeel, Folder, Origin, TlsClient, pool};
+use crate::support::{Authority, Client, Evenkeel, Folder, Origin, Port, TlsClient, pool};
 
 const NAME: &str = "shop.example.com";
 
@@ -138,4 +138,22 @@ fn a_listener_in_clear_may_send_everybody_to_https() {
     }
     // Where to, nobody knows.
     assert_eq!(evenkeel.client().ask("GET / HTTP/1.0\r\n\r\n").status, 400);
+}
+
+#[test]
+fn whoever_names_a_port_is_sent_to_that_of_the_listener_with_tls() {
+    let (folder, authority, port) = (Folder::new(), Authority::new(), Port::reserve());
+    let entry = authority.issue(&[NAME]).write(&folder, "one");
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.clear]\nbind = \"127.0.0.1:0\"\nredirect_to_https = true\n\
+         [listener.web]\nbind = \"{}\"\n[listener.web.tls]\ncertificates = [{entry}]\n\
+         [[route]]\nrespond = {{ body = \"secure\" }}\n",
+        port.address()
+    ));
+    let mut client = Client::connect(evenkeel.listener("clear"));
+    let there = format!("https://{NAME}:{}/a", port.address().port());
+    for (host, location) in [(format!("{NAME}:8080"), there), (NAME.into(), format!("https://{NAME}/a"))] {
+        let answer = client.ask(format!("GET /a HTTP/1.1\r\nhost: {host}\r\n\r\n"));
+        assert_eq!(answer.header("location"), Some(location.as_str()), "{host}");
+    }
 }

@@ -29,7 +29,7 @@ pub async fn handle(
     }
 
     if view.listener(listener).redirect_to_https {
-        return to_https(worker, exchange, trail).await;
+        return to_https(worker, view, exchange, trail).await;
     }
 
     let Some(position) = view.snapshot.routes.find(listener, &exchange.request) else {
@@ -70,13 +70,14 @@ pub async fn handle(
 }
 
 /// Sends the client to the same place over TLS.
-async fn to_https(worker: &Worker, exchange: &mut Exchange<'_>, trail: &mut Trail) -> Ended {
+async fn to_https(worker: &Worker, view: &View, exchange: &mut Exchange<'_>, trail: &mut Trail) -> Ended {
     let Exchange { request, reply, .. } = exchange;
     if request.host.is_empty() {
         let refusal = Refusal::new(400, RequestRefusal::Malformed, "host is missing");
         return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
     }
-    let to = https_location(&request.host, &request.path, request.query);
+    let config = &view.snapshot.config;
+    let to = https_location(config, request.authority, &request.host, &request.path, request.query);
     settle(answer::redirect(reply, 308, &to, &request.id, &HeaderEdits::default()).await)
 }
 

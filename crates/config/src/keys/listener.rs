@@ -50,7 +50,8 @@ pub(crate) static LISTENER: Section = Section {
             "redirect_to_https",
             Kind::Boolean,
             Is("false"),
-            "Answers every request with 308 and its `https://` URL. Only without `tls`.",
+            "Answers every request with 308 and its `https://` URL, at the port of the first listener with `tls` if the request \
+             named a port. Only without `tls`.",
             "true",
         ),
         key(

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use evenkeel_config::{PathMatch, Redirect, Rewrite, Route};
+use evenkeel_config::{Config, PathMatch, Redirect, Rewrite, Route};
+use evenkeel_types::Address;
 
 /// The path that the server sees, for a `path` in normal form that `route` matched. `*` is never rewritten.
 pub fn rewrite<'a>(route: &'a Route, path: &'a str) -> Cow<'a, str> {
@@ -59,10 +60,26 @@ pub fn location(redirect: &Redirect, scheme: &str, host: &str, path: &str, query
     out
 }
 
-/// Where `redirect_to_https` sends a request: to the same place at the usual port. `query` comes without its `?`.
-pub fn https_location(host: &str, path: &str, query: Option<&str>) -> String {
-    let redirect = Redirect { to: "https://{host}{path}{query}".into(), status: 308 };
-    location(&redirect, "https", host, path, query)
+/// Where `redirect_to_https` sends a request: to the same place, at the usual port if that was asked for, else at that
+/// of the first listener with TLS. `query` comes without its `?`.
+pub fn https_location(
+    config: &Config,
+    authority: &str,
+    host: &str,
+    path: &str,
+    query: Option<&str>,
+) -> String {
+    let secure = config.listeners.iter().filter(|listener| listener.tls.is_some());
+    let port = secure.flat_map(|listener| &listener.bind).find_map(|address| match address {
+        Address::Ip(address) => Some(address.port()),
+        _ => None,
+    });
+    let names_port = authority.len() > host.len();
+    let to = match port.filter(|port| names_port && !matches!(port, 0 | 443)) {
+        Some(port) => format!("https://{{host}}:{port}{{path}}{{query}}"),
+        None => "https://{host}{path}{query}".into(),
+    };
+    location(&Redirect { to, status: 308 }, "https", host, path, query)
 }
 
 /// Appends `text` with everything but visible ASCII percent-encoded.

@@ -120,7 +120,8 @@ fn head(args: &Explain) -> Result<String, String> {
 fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value {
     let name = snapshot.config.listeners[listener].name.as_str();
     if snapshot.config.listeners[listener].redirect_to_https {
-        let to = https_location(&request.host, &request.path, request.query);
+        let to =
+            https_location(&snapshot.config, request.authority, &request.host, &request.path, request.query);
         return json!({ "listener": name, "path": request.path, "status": 308, "location": to });
     }
     let trace = snapshot.routes.trace(listener, request);
