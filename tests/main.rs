@@ -86,6 +86,7 @@ mod http1 {
 
 mod http2 {
     mod conformance;
+    mod failing_servers;
     mod good_will;
     mod malformed;
 }

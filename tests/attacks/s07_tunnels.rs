@@ -1,6 +1,9 @@
 //! S7: tunnels that open too early, and h2c.
 
-use crate::support::{Evenkeel, Origin, ok, pool};
+use crate::support::h2::fields::{self, GET};
+use crate::support::h2::frames::{flag, headers};
+use crate::support::h2::{Expect, Peer, balancer};
+use crate::support::{Evenkeel, Origin, answer, ok, pool};
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
@@ -80,4 +83,19 @@ fn s7_an_upgrade_with_a_body_opens_no_tunnel() {
         smuggled.len()
     ));
     assert!(response.status == 400 || response.text() == format!("None {smuggled}"), "{}", response.text());
+}
+
+#[test]
+fn s7_a_stream_becomes_no_tunnel_without_the_servers_101() {
+    // To a client of HTTP/2 any success would be its tunnel (RFC 8441, 5).
+    for (status, expected) in [(200, "502"), (204, "502"), (403, "403"), (426, "426")] {
+        let origin = Origin::start(move |_, wire| {
+            wire.send(answer(status, "", if status == 204 { "" } else { "no" }));
+        });
+        let evenkeel = balancer(&origin, "");
+        let mut peer = Peer::greeted(evenkeel.client());
+        let head = [(":method", "CONNECT"), GET[1], GET[2], GET[3], (":protocol", "websocket")];
+        peer.send(headers(1, flag::END_HEADERS, fields::block(&head))).unwrap();
+        assert_eq!(Expect::RefusedWith(expected).follows(&mut peer).err(), None, "{status}");
+    }
 }

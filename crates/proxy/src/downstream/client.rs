@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use evenkeel_config::Listener;
-use evenkeel_net::Peer;
+use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_tls::Coverage;
 use evenkeel_types::{ListenerName, Time};
@@ -18,8 +19,14 @@ use crate::message::BodyLimits;
 use crate::stage::admit::{Origin, Refusal};
 use crate::stage::answer;
 use crate::stage::record::{Finished, Trail, record};
+use crate::timer::Timer;
 use crate::view::View;
 use crate::worker::Worker;
+
+/// How long a client may take to notice that we have closed; longer, and it loses our last answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much is read and thrown away meanwhile.
+const LINGER_MAX: usize = 1024 * 1024;
 
 /// A client's connection.
 pub struct Client {
@@ -186,4 +193,26 @@ pub fn body_limits(view: &View, listener: &Listener) -> BodyLimits {
         rate_min: limits.body_rate,
         bytes_max: limits.request_body,
     }
+}
+
+/// Closes in a way that lets the client read our last words: a close with unread input would reset the connection and
+/// take them along.
+pub async fn linger(worker: &Worker, io: &Io, timer: &mut Timer) {
+    if io.shutdown().is_err() {
+        return;
+    }
+    let mut buf = worker.buffers.small();
+    let drained = async {
+        let mut left = LINGER_MAX;
+        while left > 0 {
+            buf.clear();
+            match io.read(&mut buf).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => left = left.saturating_sub(read),
+            }
+        }
+    };
+    // Whether it closed or ran out of time, it is over now.
+    let _ = timer.within(LINGER.into(), drained).await;
+    worker.buffers.give(buf);
 }

@@ -11,7 +11,7 @@ use evenkeel_net::Io;
 use evenkeel_observe::{Ended, Protocol, RequestRefusal};
 use evenkeel_types::Time;
 
-use crate::downstream::client::{Client, Refused, body_limits};
+use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::h2::PREFACE;
 use crate::downstream::reply::{Reply, Way};
 use crate::exchange::{Exchange, Request};
@@ -26,12 +26,8 @@ use crate::view::View;
 
 /// How much of a body that nobody wanted is read so that its connection can go on.
 const DRAIN_MAX: u64 = 64 * 1024;
-/// How long a client may take to notice that we have closed; longer, and it loses our last answer.
-const LINGER: Duration = Duration::from_secs(2);
 /// How long a connection without any request may stay when the process leaves.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
-/// How much is read and thrown away meanwhile.
-const LINGER_MAX: usize = 1024 * 1024;
 
 /// A client's connection.
 pub struct Connection {
@@ -82,7 +78,7 @@ impl Connection {
                 Next::Idle => {}
                 Next::Close => return None,
                 Next::Linger => {
-                    Box::pin(self.linger()).await;
+                    Box::pin(linger(&self.client.worker, &self.io, &mut self.timer)).await;
                     return None;
                 }
             }
@@ -278,29 +274,6 @@ impl Connection {
                 self.input.extend_from_slice(&bytes);
             }
         }
-    }
-
-    /// Closes in a way that lets the client read our answer: a close with unread input would reset the connection
-    /// and take the answer along.
-    async fn linger(mut self) {
-        let Self { io, timer, client, .. } = &mut self;
-        if io.shutdown().is_err() {
-            return;
-        }
-        let mut buf = client.worker.buffers.small();
-        let drained = async {
-            let mut left = LINGER_MAX;
-            while left > 0 {
-                buf.clear();
-                match io.read(&mut buf).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(read) => left = left.saturating_sub(read),
-                }
-            }
-        };
-        // Whether it closed or ran out of time, it is over now.
-        let _ = timer.within(LINGER.into(), drained).await;
-        client.worker.buffers.give(buf);
     }
 }
 

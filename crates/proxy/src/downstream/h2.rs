@@ -18,7 +18,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderValue, Method, Request as Head, header};
 
 use self::guard::{Alarm, Guard, poll_accept};
-use crate::downstream::client::{Client, Refused, body_limits};
+use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
 use crate::h1::field::Field;
@@ -45,8 +45,6 @@ const UNSENT_MAX: usize = 64 * 1024;
 const DATA_FRAME_BUDGET: usize = 1 << 20;
 /// Timers kept for the streams to come.
 const TIMERS_MAX: usize = 64;
-/// How long a client may go on sending once the connection has ended for us.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// What the streams of a connection share.
 struct Streams {
@@ -63,7 +61,7 @@ pub async fn serve(client: Client, io: Io, early: Vec<u8>) {
     let worker = Rc::clone(&client.worker);
     worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
     if requests(client, Wire::new(Rc::clone(&io), early)).await {
-        linger(&worker, &io).await;
+        linger(&worker, &io, &mut Timer::new(worker.clock)).await;
     }
 }
 
@@ -144,22 +142,6 @@ fn poll_next(
         return Poll::Pending;
     }
     timer.poll_until(cx, streams.rested.get() + idle).map(|()| Err(Over::Idle))
-}
-
-/// Reads what is still on its way: a socket that is closed before that is reset, and the client may never see why.
-async fn linger(worker: &Worker, io: &Io) {
-    if io.shutdown().is_err() {
-        return;
-    }
-    let mut buf = worker.buffers.small();
-    let drained = async {
-        while io.read(&mut buf).await.is_ok_and(|read| read > 0) {
-            buf.clear();
-        }
-    };
-    // Whether it closed or ran out of time, it is over now.
-    let _ = Timer::new(worker.clock).within(LINGER.into(), drained).await;
-    worker.buffers.give(buf);
 }
 
 /// What becomes of a stream. Its head is read at once: the future holds nothing but what it needs.

@@ -89,7 +89,7 @@ pub async fn converse(
                 // Nobody knows whether the connection is still alive.
                 place.give_up();
             }
-            Err(failed(error, !started, request, body))
+            Err(failed(error, place.reused && !started, request, body))
         }
     }
 }

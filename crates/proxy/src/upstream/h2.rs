@@ -57,11 +57,15 @@ struct Shared {
 
 /// One request's place on a connection.
 #[derive(Debug)]
-pub struct Place(Rc<Shared>);
+pub struct Place {
+    shared: Rc<Shared>,
+    /// True if the connection had been open before: the server may be closing it just now.
+    pub reused: bool,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.streams.set(self.0.streams.get() - 1);
+        self.shared.streams.set(self.shared.streams.get() - 1);
     }
 }
 
@@ -73,7 +77,7 @@ impl Connections {
         let has_room = |shared: &&Rc<Shared>| {
             shared.streams.get() < STREAMS_MAX.min(shared.handle.current_max_send_streams())
         };
-        open.iter().find(has_room).map(|shared| shared.take(now))
+        open.iter().find(has_room).map(|shared| shared.take(now, true))
     }
 
     /// A place on a connection that `connect` opens, or somebody else in the meantime.
@@ -87,7 +91,8 @@ impl Connections {
         connect: impl Future<Output = io::Result<Io>>,
     ) -> io::Result<Place> {
         let _alone = self.opening.lock().await;
-        if let Some(place) = self.place(now) {
+        if let Some(mut place) = self.place(now) {
+            place.reused = false;
             return Ok(place);
         }
         if self.open.borrow().len() >= CONNECTIONS_MAX {
@@ -121,7 +126,7 @@ impl Connections {
                 shared.is_closed.set(true);
             }
         });
-        let place = shared.take(now);
+        let place = shared.take(now, false);
         self.open.borrow_mut().push(shared);
         Ok(place)
     }
@@ -140,10 +145,10 @@ impl Connections {
 }
 
 impl Shared {
-    fn take(self: &Rc<Self>, now: Time) -> Place {
+    fn take(self: &Rc<Self>, now: Time, reused: bool) -> Place {
         self.streams.set(self.streams.get() + 1);
         self.used.set(now);
-        Place(Rc::clone(self))
+        Place { shared: Rc::clone(self), reused }
     }
 }
 
@@ -157,7 +162,7 @@ impl Place {
         head: Request<()>,
         ends: bool,
     ) -> Result<(Waiting, SendStream<Bytes>), AnswerError> {
-        let mut handle = self.0.handle.clone();
+        let mut handle = self.shared.handle.clone();
         let ready = poll_fn(|cx| handle.poll_ready(cx)).await;
         match ready.and_then(|()| handle.send_request(head, ends)) {
             Ok((response, stream)) => Ok((Waiting { response, body: None }, stream)),
@@ -170,7 +175,7 @@ impl Place {
 
     /// Takes no more requests: something is wrong with the connection.
     pub fn give_up(&self) {
-        self.0.is_closed.set(true);
+        self.shared.is_closed.set(true);
     }
 }
 

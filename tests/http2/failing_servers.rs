@@ -1,0 +1,73 @@
+//! Servers of HTTP/2 that fail: what was sent to one is not sent to all the others as well.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::support::Evenkeel;
+use crate::support::h2::fields;
+use crate::support::h2::frames::{PREFACE, flag, headers, kind, settings, settings_ack};
+
+/// Answers the first `good` requests of each connection and closes it at the next one. Counts them all.
+fn server(good: usize, requests: &Arc<AtomicUsize>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = requests.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // How the connection ends is the balancer's affair.
+            let _ = stream.and_then(|stream| serve(stream, good, &requests));
+        }
+    });
+    address
+}
+
+fn serve(mut stream: TcpStream, good: usize, requests: &AtomicUsize) -> std::io::Result<()> {
+    let mut preface = [0; PREFACE.len()];
+    stream.read_exact(&mut preface)?;
+    stream.write_all(&[settings(&[]), settings_ack()].concat())?;
+    let mut answered = 0;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload)?;
+        if head[3] != kind::HEADERS {
+            continue;
+        }
+        requests.fetch_add(1, Ordering::SeqCst);
+        if answered == good {
+            return Ok(());
+        }
+        answered += 1;
+        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        stream.write_all(&headers(id, flag::WHOLE, fields::literal(":status", "200")))?;
+    }
+}
+
+fn balancer(servers: &[SocketAddr]) -> Evenkeel {
+    let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
+    Evenkeel::start(&format!("[pool.app]\nprotocol = \"http2\"\nbackends = [{}]\n", servers.join(", ")))
+}
+
+#[test]
+fn a_request_that_kills_its_server_is_not_given_to_the_next_one() {
+    let requests = Arc::default();
+    let evenkeel = balancer(&[(); 3].map(|()| server(0, &requests)));
+    assert_eq!(evenkeel.get("/").status, 502);
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_kept_connection_that_dies_costs_one_more_try_and_only_of_what_may_be_repeated() {
+    let requests = Arc::default();
+    let evenkeel = balancer(&[server(1, &requests)]);
+    let mut client = evenkeel.client();
+    assert_eq!((client.get("/").status, requests.load(Ordering::SeqCst)), (200, 1));
+    // The old connection dies of it, and a new one answers its first.
+    assert_eq!((client.get("/").status, requests.load(Ordering::SeqCst)), (200, 3));
+    let post = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!((client.ask(post).status, requests.load(Ordering::SeqCst)), (502, 4));
+}
