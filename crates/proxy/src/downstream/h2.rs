@@ -1,11 +1,12 @@
-//! A client's HTTP/2 connection: each of its streams becomes an exchange, in a task of its own.
+//! A client's HTTP/2 connection: each of its streams becomes an exchange, in a task of its own for as long.
 
 mod guard;
+mod tasks;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +16,11 @@ use evenkeel_types::Time;
 use h2::ext::Protocol;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request as Head, header};
 
 use self::guard::{Alarm, Guard, poll_accept};
+use self::tasks::{Seat, Tasks};
 use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
@@ -43,14 +46,15 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const UNSENT_MAX: usize = 64 * 1024;
 /// Bookkeeping of small DATA frames that wait to be read; the default ends connections over bursts of gRPC messages.
 const DATA_FRAME_BUDGET: usize = 1 << 20;
-/// Timers kept for the streams to come.
-const TIMERS_MAX: usize = 64;
+/// How long the tasks of a connection wait for further streams when there are none.
+const LULL: Duration = Duration::from_secs(1);
 
 /// What the streams of a connection share.
 struct Streams {
     client: Client,
-    /// Timers of streams that have ended, for those that come: one that is armed already is seldom armed anew.
-    timers: RefCell<Vec<Timer>>,
+    tasks: Tasks<Box<Asked>>,
+    /// How many are under way.
+    active: Cell<usize>,
     /// When the last of them ended.
     rested: Cell<Time>,
 }
@@ -86,9 +90,10 @@ async fn requests(client: Client, wire: Wire) -> bool {
         return false;
     };
     let Ok(mut connection) = shaken else { return true };
-    let streams = Rc::new(Streams { client, timers: RefCell::default(), rested: Cell::new(clock.now()) });
+    let (active, rested) = (Cell::new(0), Cell::new(clock.now()));
+    let streams = Rc::new(Streams { client, tasks: Tasks::default(), active, rested });
     let mut is_leaving = false;
-    loop {
+    let may_be_sending = loop {
         let next = poll_fn(|cx| {
             if !is_leaving && streams.client.is_to_go() {
                 is_leaving = true;
@@ -98,9 +103,8 @@ async fn requests(client: Client, wire: Wire) -> bool {
         });
         match next.await {
             Ok((request, respond)) => {
-                if let Some(served) = serve_stream(Rc::clone(&streams), request, respond) {
-                    // In a box, which is moved where the future itself would be copied.
-                    tokio::task::spawn_local(Box::pin(served));
+                if let Some(asked) = Asked::read(&streams.client, request, respond) {
+                    streams.take(asked);
                 }
             }
             Err(Over::Idle) if !is_leaving => {
@@ -108,10 +112,12 @@ async fn requests(client: Client, wire: Wire) -> bool {
                 streams.rested.set(clock.now());
                 connection.graceful_shutdown();
             }
-            Err(Over::Idle) => return false,
-            Err(Over::Closed) => return true,
+            Err(Over::Idle) => break false,
+            Err(Over::Closed) => break true,
         }
-    }
+    };
+    streams.tasks.close();
+    may_be_sending
 }
 
 /// A stream's request, and the way back.
@@ -128,7 +134,7 @@ fn poll_next(
     connection: &mut Connection<Guard<Wire>, Bytes>,
     alarm: &Alarm,
     cx: &mut Context<'_>,
-    streams: &Rc<Streams>,
+    streams: &Streams,
     timer: &mut Timer,
     idle: Duration,
 ) -> Poll<Result<Accepted, Over>> {
@@ -137,39 +143,43 @@ fn poll_next(
         Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Over::Closed)),
         Poll::Pending => {}
     }
-    // The tasks of streams hold a reference each.
-    if Rc::strong_count(streams) > 1 {
+    if streams.active.get() > 0 {
         return Poll::Pending;
+    }
+    if streams.tasks.are_waiting() {
+        ready!(timer.poll_until(cx, streams.rested.get() + LULL));
+        streams.tasks.dismiss();
     }
     timer.poll_until(cx, streams.rested.get() + idle).map(|()| Err(Over::Idle))
 }
 
-/// What becomes of a stream. Its head is read at once: the future holds nothing but what it needs.
-fn serve_stream(
-    streams: Rc<Streams>,
-    request: Head<RecvStream>,
-    respond: SendResponse<Bytes>,
-) -> Option<impl Future<Output = ()>> {
-    let Some((view, position)) = streams.client.view() else {
-        refuse_unprocessed(respond);
-        return None;
-    };
-    let is_tunnel = request.extensions().get::<Protocol>().is_some();
-    let worker = &streams.client.worker;
-    let (parts, stream) = upgraded(request, worker).into_parts();
-    let mut lines = worker.buffers.small();
-    let mut fields = worker.buffers.fields();
-    let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
-    let timer = streams.timers.borrow_mut().pop().unwrap_or_else(|| Timer::new(worker.clock));
-    let (stream, respond) = (Some(stream), Some(respond));
-    let mut asked = Asked { view, position, head, lines, fields, is_tunnel, stream, respond, timer };
-    Some(async move {
-        asked.serve(&streams).await;
-        streams.give_back(asked);
-    })
+impl Streams {
+    /// Has a task serve a stream: one that has nothing else to do, or a new one.
+    fn take(self: &Rc<Self>, asked: Box<Asked>) {
+        self.active.update(|active| active + 1);
+        if let Some(asked) = self.tasks.give(asked) {
+            // In a box, which is moved where the future itself would be copied.
+            tokio::task::spawn_local(Box::pin(serve_streams(Rc::clone(self), asked)));
+        }
+    }
 }
 
-/// What a stream asks for.
+/// Serves a stream, and those that come later.
+async fn serve_streams(streams: Rc<Streams>, first: Box<Asked>) {
+    let worker = &streams.client.worker;
+    let seat = Rc::default();
+    let mut timer = Timer::new(worker.clock);
+    let mut next = Some(first);
+    while let Some(mut asked) = next {
+        asked.serve(&streams, &mut timer).await;
+        worker.buffers.give(asked.lines);
+        worker.buffers.give_fields(asked.fields);
+        streams.active.update(|active| active - 1);
+        next = Seat::next(&seat, &streams.tasks).await;
+    }
+}
+
+/// What a stream asks for. What waits for a server holds nothing of a head but what it needs.
 struct Asked {
     view: Rc<View>,
     position: usize,
@@ -181,12 +191,27 @@ struct Asked {
     stream: Option<RecvStream>,
     /// The way back, likewise.
     respond: Option<SendResponse<Bytes>>,
-    timer: Timer,
 }
 
 impl Asked {
-    async fn serve(&mut self, streams: &Streams) {
-        let Self { view, position, head, lines, fields, timer, .. } = self;
+    /// Reads a head; `None` if the stream was refused.
+    fn read(client: &Client, request: Head<RecvStream>, respond: SendResponse<Bytes>) -> Option<Box<Self>> {
+        let Some((view, position)) = client.view() else {
+            refuse_unprocessed(respond);
+            return None;
+        };
+        let (mut parts, stream) = request.into_parts();
+        let is_tunnel = parts.extensions.get::<Protocol>().is_some();
+        upgrade(&mut parts, &client.worker);
+        let buffers = &client.worker.buffers;
+        let (mut lines, mut fields) = (buffers.small(), buffers.fields());
+        let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
+        let (stream, respond) = (Some(stream), Some(respond));
+        Some(Box::new(Self { view, position, head, lines, fields, is_tunnel, stream, respond }))
+    }
+
+    async fn serve(&mut self, streams: &Streams, timer: &mut Timer) {
+        let Self { view, position, head, lines, fields, .. } = self;
         let (client, listener) = (&streams.client, view.listener(*position));
         let worker = &client.worker;
         let Some(respond) = self.respond.take() else { return };
@@ -212,9 +237,8 @@ impl Asked {
                     return;
                 }
             };
-            let stream = self.stream.take();
-            let has_ended =
-                request.upgrade.is_some() || stream.as_ref().is_none_or(RecvStream::is_end_stream);
+            let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
+            let has_ended = request.upgrade.is_some() || stream.is_none();
             let framing = framing(declared, has_ended);
             let length = if let Framing::Length(length) = framing { Some(length) } else { None };
             let source = Source::Http2(FromHttp2::new(stream, length));
@@ -224,19 +248,6 @@ impl Asked {
         let target = head.target.of_bytes(lines);
         let (_, now) = client.handle(view, *position, target, &mut exchange).await;
         streams.rested.set(now);
-    }
-}
-
-impl Streams {
-    /// Keeps for later streams what one that has ended leaves behind.
-    fn give_back(&self, asked: Asked) {
-        let buffers = &self.client.worker.buffers;
-        buffers.give(asked.lines);
-        buffers.give_fields(asked.fields);
-        let mut timers = self.timers.borrow_mut();
-        if timers.len() < TIMERS_MAX {
-            timers.push(asked.timer);
-        }
     }
 }
 
@@ -262,13 +273,13 @@ fn framing(declared: Framing, has_ended: bool) -> Framing {
 }
 
 /// A stream that is to become a tunnel (RFC 8441) asks for it as HTTP/1.1 does, from here on.
-fn upgraded(mut request: Head<RecvStream>, worker: &Worker) -> Head<RecvStream> {
-    if request.method() != Method::CONNECT {
-        return request;
+fn upgrade(parts: &mut Parts, worker: &Worker) {
+    if parts.method != Method::CONNECT {
+        return;
     }
-    let Some(protocol) = request.extensions_mut().remove::<Protocol>() else { return request };
-    *request.method_mut() = Method::GET;
-    let fields = request.headers_mut();
+    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return };
+    parts.method = Method::GET;
+    let fields = &mut parts.headers;
     if let Ok(protocol) = HeaderValue::from_str(protocol.as_str()) {
         fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         fields.insert(header::UPGRADE, protocol);
@@ -277,7 +288,6 @@ fn upgraded(mut request: Head<RecvStream>, worker: &Worker) -> Head<RecvStream> 
     if let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker)) {
         fields.insert(header::SEC_WEBSOCKET_KEY, key);
     }
-    request
 }
 
 /// Sixteen random bytes in base64 (RFC 6455, 4.1).

@@ -7,6 +7,8 @@ use crate::h1::field::{Field, Known, KnownSet, Span};
 use crate::h1::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
 use crate::version::Version;
 
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Writes a request's head to `out` as lines, and lists its fields: first `host`, made of `:authority`.
 ///
 /// # Errors
@@ -90,7 +92,7 @@ pub fn of_trailers(trailers: &HeaderMap) -> Vec<u8> {
 /// A line is none that HTTP could have.
 pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
     const MALFORMED: HeadError = HeadError::Malformed("invalid field");
-    let mut fields = HeaderMap::with_capacity(8);
+    let mut fields = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', section).count());
     let mut rest = section;
     while let Some(end) = memchr::memchr(b'\r', rest) {
         let (line, after) = rest.split_at(end);
@@ -103,7 +105,12 @@ pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
         if is_of_the_connection(known) {
             continue;
         }
-        let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| MALFORMED)?;
+        let name = match (known, &line[..colon]) {
+            // These two are in every response, and costly to look up.
+            (Known::ContentLength, _) => header::CONTENT_LENGTH,
+            (Known::XRequestId, b"x-request-id") => X_REQUEST_ID,
+            (_, name) => HeaderName::from_bytes(name).map_err(|_| MALFORMED)?,
+        };
         let mut value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| MALFORMED)?;
         // Each is another one: it would only drive what is of use from the table of the compression.
         value.set_sensitive(known == Known::XRequestId);
@@ -147,11 +154,11 @@ impl<'o> Lines<'o> {
         {
             return Err(HeadError::Malformed("white space around a field value"));
         }
+        let known = Known::of(name.as_bytes());
         // `http` takes a quotation mark for a character of names, which is none of a token's (RFC 9110, 5.6.2).
-        if name.contains('"') {
+        if known == Known::Other && name.contains('"') {
             return Err(HeadError::Malformed("invalid field name"));
         }
-        let known = Known::of(name.as_bytes());
         self.known.insert(known);
         let name = self.part(name.as_bytes());
         self.out.extend_from_slice(b": ");
@@ -169,14 +176,15 @@ impl<'o> Lines<'o> {
         if fields.len() > self.limits.fields {
             return Err(HeadError::TooLarge);
         }
-        for name in fields.keys().filter(|name| !is_left_out(name)) {
-            let mut values = fields.get_all(name).iter();
-            if name == header::COOKIE {
+        let mut has_cookie = false;
+        // The values of one name follow each other.
+        for (name, value) in fields.iter().filter(|(name, _)| !is_left_out(name)) {
+            if name != header::COOKIE {
+                self.field(name.as_str(), value.as_bytes())?;
+            } else if !std::mem::replace(&mut has_cookie, true) {
                 // One line again, as those who read cookies expect it (RFC 9113, 8.2.3).
-                let crumbs: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
-                self.field(name.as_str(), &crumbs.join(&b"; "[..]))?;
-            } else {
-                values.try_for_each(|value| self.field(name.as_str(), value.as_bytes()))?;
+                let crumbs = fields.get_all(name).iter().map(HeaderValue::as_bytes);
+                self.field(name.as_str(), &crumbs.collect::<Vec<_>>().join(&b"; "[..]))?;
             }
         }
         Ok(())
