@@ -98,4 +98,11 @@ fn s7_a_stream_becomes_no_tunnel_without_the_servers_101() {
         peer.send(headers(1, flag::END_HEADERS, fields::block(&head))).unwrap();
         assert_eq!(Expect::RefusedWith(expected).follows(&mut peer).err(), None, "{status}");
     }
+    // Nor by a route that answers by itself.
+    let origin = Origin::bytes(ok("not a tunnel"));
+    let evenkeel = balancer(&origin, "[[route]]\npath = \"/\"\nrespond = { status = 200, body = \"ok\" }\n");
+    let mut peer = Peer::greeted(evenkeel.client());
+    let head = [(":method", "CONNECT"), GET[1], GET[2], GET[3], (":protocol", "websocket")];
+    peer.send(headers(1, flag::END_HEADERS, fields::block(&head))).unwrap();
+    assert_eq!(Expect::RefusedWith("501").follows(&mut peer).err(), None);
 }

@@ -7,7 +7,7 @@ mod stream;
 mod tls;
 mod wire;
 
-pub use connect::connect;
+pub use connect::{connect, is_shortage};
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
 pub use tls::Handshake;

@@ -107,6 +107,12 @@ impl<'a> Request<'a> {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
     }
 
+    /// True if a response with this status would be a tunnel in the client's eyes: over HTTP/2 any success is the one
+    /// that it asked for (RFC 8441, 5).
+    pub fn takes_for_tunnel(&self, status: u16) -> bool {
+        self.version == Version::Http2 && self.upgrade.is_some() && matches!(status, 200..=299)
+    }
+
     /// True for HEAD, whose response has no body.
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"

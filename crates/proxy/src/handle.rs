@@ -42,6 +42,10 @@ pub async fn handle(
     let Exchange { request, reply, .. } = exchange;
     let edits = &route.response_headers;
     match &route.action {
+        Action::Respond(respond) if request.takes_for_tunnel(respond.status) => {
+            let refusal = Refusal::new(501, RequestRefusal::Unsupported, "no tunnel to a fixed response");
+            refuse(worker, exchange, trail, &refusal, Ended::Refused).await
+        }
         Action::Respond(respond) => settle(answer::respond(reply, respond, &request.id, edits).await),
         Action::Redirect(redirect) => {
             let to = location(redirect, request.scheme, request.authority, &request.path, request.query);

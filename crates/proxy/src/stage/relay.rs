@@ -157,8 +157,7 @@ pub async fn relay(
     if head.status == 101 {
         return switch(answer, &head, request, reply).await;
     }
-    if request.version == Version::Http2 && request.upgrade.is_some() && matches!(head.status, 200..=299) {
-        // To this client any success is its tunnel (RFC 8441, 5).
+    if request.takes_for_tunnel(head.status) {
         return Err(AnswerError::Malformed("success where a switch of protocols was asked for"));
     }
     if matches!(head.status, 502..=504) {

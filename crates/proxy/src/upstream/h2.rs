@@ -96,7 +96,8 @@ impl Connections {
             return Ok(place);
         }
         if self.open.borrow().len() >= CONNECTIONS_MAX {
-            return Err(io::Error::other("too many connections with all their streams in use"));
+            let why = "too many connections with all their streams in use";
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
         }
         let wire = Wire::new(Rc::new(connect.await?), Vec::new());
         let mut builder = Builder::new();
