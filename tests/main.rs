@@ -112,6 +112,10 @@ mod attacks {
     mod s25_response_splitting;
 }
 
+mod chaos {
+    mod matrix;
+}
+
 mod timeouts {
     mod client;
     mod request;
