@@ -109,6 +109,7 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s15_forged;
     mod s21_admin;
+    mod s24_descriptors;
     mod s25_response_splitting;
 }
 
