@@ -97,10 +97,14 @@ mod attacks {
     mod s02_made_you_reset;
     mod s03_continuation_flood;
     mod s04_hpack_bomb;
+    mod s05_desync;
     mod s05_smuggling;
     mod s06_downgrade;
     mod s07_tunnels;
+    mod s07_upgrade_variants;
     mod s08_header_bytes;
+    mod s08_injection;
+    mod s09_chunk_variants;
     mod s09_chunks;
     mod s10_slow;
     mod s11_oversized;
@@ -109,7 +113,12 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s15_forged;
     mod s21_admin;
+    mod s24_descriptors;
     mod s25_response_splitting;
+}
+
+mod chaos {
+    mod matrix;
 }
 
 mod timeouts {

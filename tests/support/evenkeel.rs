@@ -50,6 +50,17 @@ impl Evenkeel {
         (Self::attend(folder, child), reader)
     }
 
+    /// The same with so many file descriptors at most.
+    pub fn start_with_descriptors(count: usize, toml: &str) -> Self {
+        let folder = Folder::new();
+        let file = folder.write("evenkeel.toml", &complete(toml));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {count} && exec \"$0\" run -c \"$1\"")]);
+        shell.args([env!("CARGO_BIN_EXE_evenkeel"), &file]);
+        let child = piped(&mut shell).spawn().unwrap();
+        Self::attend(folder, child)
+    }
+
     /// Runs the binary with these arguments; returns when it is ready.
     pub fn run(folder: Folder, arguments: &[&str]) -> Self {
         Self::attend(folder, command(arguments).spawn().unwrap())
@@ -294,8 +305,12 @@ fn complete(toml: &str) -> String {
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    piped(command.args(arguments));
     command
+}
+
+fn piped(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 
 fn words(line: &str) -> impl Iterator<Item = &str> {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::{Client, eventually};
 
@@ -33,10 +34,15 @@ pub struct Tally {
 impl Traffic {
     /// Starts `clients` of them, each over a connection that it keeps as long as it may.
     pub fn start(address: SocketAddr, clients: usize) -> Self {
+        Self::paced(address, clients, Duration::ZERO)
+    }
+
+    /// The same, and each waits for `pause` between an answer and its next request.
+    pub fn paced(address: SocketAddr, clients: usize, pause: Duration) -> Self {
         let shared = Arc::new(Shared::default());
         let threads = (0..clients).map(|_| {
             let shared = shared.clone();
-            thread::spawn(move || ask(address, &shared))
+            thread::spawn(move || ask(address, &shared, pause))
         });
         Self { threads: threads.collect(), shared }
     }
@@ -73,7 +79,7 @@ impl Drop for Traffic {
     }
 }
 
-fn ask(address: SocketAddr, shared: &Shared) {
+fn ask(address: SocketAddr, shared: &Shared, pause: Duration) {
     let mut connection: Option<Client> = None;
     while !shared.stop.load(Ordering::SeqCst) {
         let client = connection.get_or_insert_with(|| Client::connect(address));
@@ -98,5 +104,6 @@ fn ask(address: SocketAddr, shared: &Shared) {
         }
         drop(tally);
         shared.done.fetch_add(1, Ordering::SeqCst);
+        thread::sleep(pause);
     }
 }

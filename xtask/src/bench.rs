@@ -14,7 +14,7 @@ pub(crate) mod install;
 mod machine;
 pub(crate) mod process;
 mod procfs;
-mod proxy;
+pub(crate) mod proxy;
 mod readme;
 mod report;
 mod results;

@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz, soak.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ mod handshakes;
 mod load;
 mod origin;
 mod peers;
+mod soak;
 mod tidy;
 mod tls;
 mod vtc;
@@ -35,6 +36,11 @@ enum Task {
     Peers(peers::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
+    /// Send mixed traffic for minutes while servers die, stall and come back.
+    Soak(soak::Options),
+    /// The server behind the soak.
+    #[command(hide = true)]
+    SoakOrigin(soak::origin::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
@@ -50,6 +56,8 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
+        Task::Soak(options) => soak::run(repository(), &options),
+        Task::SoakOrigin(options) => soak::origin::run(&options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
         Task::Handshakes(options) => handshakes::run(&options),

@@ -152,7 +152,11 @@ fn port(messages: &str) -> Option<u16> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn build(root: &Path) -> anyhow::Result<PathBuf> {
+/// Builds evenkeel for debugging; its program.
+///
+/// # Errors
+/// It does not compile.
+pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     let status = command.current_dir(root).args(["build", "--quiet", "--package", "evenkeel"]).status()?;

@@ -1,13 +1,15 @@
 //! Sockets: listening, connecting, and byte streams that two halves of one task can share. The only unsafe code.
 
 mod connect;
+mod descriptors;
 mod io;
 mod listen;
 mod stream;
 mod tls;
 mod wire;
 
-pub use connect::{connect, is_shortage};
+pub use connect::{connect, connect_from_reserve};
+pub use descriptors::is_exhausted;
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
 pub use tls::Handshake;

@@ -13,6 +13,7 @@ use evenkeel_types::Address;
 use socket2::{Domain, SockAddr, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::descriptors;
 use crate::io::{Io, Peer};
 
 pub use held::covers;
@@ -227,11 +228,20 @@ impl Listening {
     /// The next connection.
     ///
     /// # Errors
-    /// What the kernel says: of one connection (`ECONNABORTED`), or of the process (`EMFILE`).
+    /// What the kernel says: of one connection (`ECONNABORTED`), or of the process (`EMFILE`). The latter also when the
+    /// connection, which is closed then, has one of the last descriptors.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Accepted, Peer)>> {
         match self {
-            Self::Tcp(l) => l.poll_accept(cx).map_ok(|(s, a)| (Accepted::Tcp(s), Peer::Ip(canonical(a)))),
-            Self::Unix(l) => l.poll_accept(cx).map_ok(|(s, _)| (Accepted::Unix(s), Peer::Unix)),
+            Self::Tcp(l) => l.poll_accept(cx).map(|accepted| {
+                let (stream, address) = accepted?;
+                descriptors::for_client(&stream)?;
+                Ok((Accepted::Tcp(stream), Peer::Ip(canonical(address))))
+            }),
+            Self::Unix(l) => l.poll_accept(cx).map(|accepted| {
+                let (stream, _) = accepted?;
+                descriptors::for_client(&stream)?;
+                Ok((Accepted::Unix(stream), Peer::Unix))
+            }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use evenkeel_core::health::Failure;
-use evenkeel_net::is_shortage;
+use evenkeel_net::is_exhausted;
 use evenkeel_observe::BackendFailure;
 
 use crate::message::BodyError;
@@ -46,7 +46,7 @@ impl AnswerError {
     pub fn kind(&self) -> Option<BackendFailure> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
-            Self::Connect(e) if is_shortage(e) => return None,
+            Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
             Self::ConnectTimeout => BackendFailure::ConnectTimeout,
@@ -62,7 +62,7 @@ impl AnswerError {
     pub fn failure(&self) -> Option<Failure> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
-            Self::Connect(e) if is_shortage(e) => return None,
+            Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
             Self::Reset(_) | Self::Closed | Self::Unprocessed => Failure::Reset,

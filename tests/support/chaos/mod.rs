@@ -1,0 +1,120 @@
+//! Servers that fail in a chosen way at a chosen point of an exchange, and clients that tell a whole answer from a cut one.
+
+mod asker;
+mod server;
+mod wire;
+
+pub use asker::{Ask, Asker, Seen, Version};
+pub use server::Chaos;
+pub use wire::{BODY, HALF};
+
+/// How far an exchange gets before the server fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// The connection is accepted, and nothing read.
+    Accepted,
+    /// The request's head has been read.
+    RequestHead,
+    /// Some of the request's body has been read.
+    RequestBody,
+    /// All of the request has been read.
+    Request,
+    /// Some of the status line has been sent.
+    StatusLine,
+    /// The status line and some of a field have been sent.
+    Field,
+    /// The head has been sent, which announces a length.
+    Head,
+    /// Half of a body of announced length has been sent.
+    SizedBody,
+    /// Half of a body that ends with the connection has been sent.
+    EndlessBody,
+    /// Some of the second chunk's size has been sent.
+    ChunkSize,
+    /// Half of the first chunk has been sent.
+    Chunk,
+    /// All chunks have been sent, but not the last one, which is empty.
+    LastChunk,
+    /// The last chunk and one trailer have been sent, but not the empty line.
+    Trailers,
+}
+
+impl Point {
+    /// All, in the order in which an exchange comes by.
+    pub const ALL: [Self; 13] = [
+        Self::Accepted,
+        Self::RequestHead,
+        Self::RequestBody,
+        Self::Request,
+        Self::StatusLine,
+        Self::Field,
+        Self::Head,
+        Self::SizedBody,
+        Self::EndlessBody,
+        Self::ChunkSize,
+        Self::Chunk,
+        Self::LastChunk,
+        Self::Trailers,
+    ];
+
+    /// True while the client cannot have been told a status.
+    pub fn is_before_head(self) -> bool {
+        self < Self::Head
+    }
+}
+
+/// What happens there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The connection is closed in good order.
+    Close,
+    /// The connection is reset.
+    Reset,
+    /// The server ends its own direction and goes on reading.
+    HalfClose,
+    /// Nothing more is sent or read.
+    Hang,
+    /// What is no HTTP follows, then the end.
+    Garbage,
+}
+
+impl How {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Close, Self::Reset, Self::HalfClose, Self::Hang, Self::Garbage];
+}
+
+/// What a server does with each request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// It refuses connections.
+    Refuse,
+    /// It lets connections wait to be accepted.
+    Unaccepting,
+    /// It fails.
+    Fail(Point, How),
+    /// The same on each connection's second request: the first is answered well.
+    FailKept(Point, How),
+    /// It sends [`BODY`] in good order, one byte after the other.
+    Trickle(Point),
+    /// It sends a whole answer, and more behind it that nobody asked for.
+    Surplus(Point),
+    /// It sends so many interim responses, then a whole answer.
+    Interim(usize),
+    /// It answers as soon as it has read the request's head, and reads the rest afterwards.
+    Early,
+}
+
+impl Script {
+    /// Where and how it fails.
+    pub fn failure(self) -> Option<(Point, How)> {
+        match self {
+            Self::Fail(at, how) | Self::FailKept(at, how) => Some((at, how)),
+            _ => None,
+        }
+    }
+
+    /// True when it makes the balancer wait until a limit is reached.
+    pub fn hangs(self) -> bool {
+        self == Self::Unaccepting || self.failure().is_some_and(|(_, how)| how == How::Hang)
+    }
+}
