@@ -54,7 +54,10 @@ mod balancing {
 mod health {
     mod active_http;
     mod active_tcp;
+    mod outlier;
+    mod panic;
     mod passive;
+    mod slow_start;
     mod start_period;
     mod transitions;
 }

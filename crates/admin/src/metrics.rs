@@ -18,10 +18,12 @@ pub(crate) async fn metrics(State(context): State<Arc<Context>>) -> impl IntoRes
 fn take_in_servers(context: &Context) {
     let snapshot = context.snapshot.load();
     for (config, pool) in snapshot.config.pools.iter().zip(&snapshot.pools) {
+        context.registry.pool(&config.name).panic.set(i64::from(pool.panic.is_some()));
         for position in 0..pool.members.len() {
             let server = pool.members.server(position);
             let figures = context.registry.backend(&config.name, &server.id);
             figures.up.set(i64::from(pool.members.usable(position)));
+            figures.weight_milli.set((pool.members.effective_weight(position) * 1e3).round() as i64);
             figures.in_flight.set(i64::from(server.load.in_flight()));
         }
     }

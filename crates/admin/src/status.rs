@@ -67,6 +67,8 @@ struct Pool {
     algorithm: &'static str,
     /// Servers that may get a request.
     usable: usize,
+    /// Whether ejected servers are used as well, because too few others are left.
+    panic: bool,
     requests: u64,
     errors: u64,
     /// Of the requests of all pools, from 0 to 1.
@@ -85,6 +87,8 @@ pub(crate) struct Server {
     /// For how long it has been in this state.
     since_seconds: f64,
     weight: u32,
+    /// With what it counts now: less than `weight` while it starts slowly.
+    effective_weight: f64,
     backup: bool,
     in_flight: u32,
     requests: u64,
@@ -173,6 +177,7 @@ impl At<'_> {
             reason: state.reason.clone(),
             since_seconds: seconds(now.since(state.since)),
             weight: state.weight,
+            effective_weight: rounded(pool.members.effective_weight(self.server)),
             backup: *backup,
             in_flight: pool.members.server(self.server).load.in_flight(),
             requests: summary.map_or(0, |summary| summary.requests),
@@ -194,6 +199,7 @@ fn pool(
         name: config.name.to_string(),
         algorithm: algorithm(&config.algorithm),
         usable: pool.members.usable_count(),
+        panic: pool.panic.is_some(),
         requests: summary.map_or(0, |summary| summary.requests),
         errors: summary.map_or(0, |summary| summary.errors),
         share: summary.map_or(0.0, |summary| summary.share),

@@ -70,6 +70,10 @@ pub(crate) enum Kind {
     Size(u64, u64),
     /// Bytes, or `off`.
     SizeOrOff(u64, u64),
+    /// A whole number of hundredths, written with its sign: `"50%"`.
+    Percent(u64, u64),
+    /// A number that may have a fraction.
+    Decimal(f64, f64),
     Boolean,
     OneOf(&'static [&'static str]),
     Text(&'static Syntax),
@@ -157,7 +161,7 @@ impl Kind {
     /// True when a value of this kind is written in quotes.
     pub(crate) fn is_quoted(&self) -> bool {
         match self {
-            Self::Integer(..) | Self::Number(_) | Self::Boolean => false,
+            Self::Integer(..) | Self::Number(_) | Self::Decimal(..) | Self::Boolean => false,
             Self::List(inner, _) | Self::OneOrList(inner, _) => inner.is_quoted(),
             _ => true,
         }
@@ -180,6 +184,8 @@ impl Kind {
             Self::SizeOrOff(min, max) => {
                 format!("a size from {} to {}, or \"off\"", show_size(*min), show_size(*max))
             }
+            Self::Percent(min, max) => format!("a percentage from {min}% to {max}%"),
+            Self::Decimal(min, max) => format!("a number from {min} to {max}"),
             Self::Boolean => "true or false".into(),
             Self::OneOf([only]) => format!("\"{only}\""),
             Self::OneOf(words) => format!("one of \"{}\"", words.join("\", \"")),
@@ -204,7 +210,7 @@ impl Kind {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::value::{duration_ms, size};
+    use crate::value::{duration_ms, percent, size};
 
     fn each_key(mut visit: impl FnMut(&'static Section, &'static Key)) {
         ROOT.walk(&mut |section| section.keys.iter().for_each(|key| visit(section, key)));
@@ -221,6 +227,7 @@ mod tests {
                 Kind::Duration(min, max) => (min..=max).contains(&duration_ms(default).unwrap()),
                 Kind::DurationOrOff(..) | Kind::SizeOrOff(..) => default == "off",
                 Kind::Size(min, max) => (min..=max).contains(&size(default).unwrap()),
+                Kind::Percent(min, max) => (min..=max).contains(&percent(default).unwrap()),
                 Kind::OneOf(words) => words.contains(&default),
                 Kind::Boolean => matches!(default, "true" | "false"),
                 Kind::Text(syntax) | Kind::Address(syntax) => {

@@ -284,6 +284,10 @@ pub struct Pool {
     pub health: Option<Health>,
     /// `outlier`
     pub outlier: Option<Outlier>,
+    /// `panic`, in hundredths: with a smaller share of servers left by ejections, ejected ones are used. Default 50.
+    pub panic: u32,
+    /// `slow_start`, 1 s to 1 h. Default none.
+    pub slow_start: Option<Duration>,
     /// `timeout`
     pub timeout: PoolTimeout,
 }
@@ -399,7 +403,7 @@ pub enum Probe {
 }
 
 /// `outlier`: passive checks on live traffic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outlier {
     /// Failures within `window` that take a server out. Default 3.
     pub failures: u32,
@@ -407,6 +411,21 @@ pub struct Outlier {
     pub window: Duration,
     /// For how long, the first time; doubled on each repeat, up to ten times. Default 30 s.
     pub eject: Duration,
+    /// Of the pool's servers, in hundredths, how many may be out at a time. Default 50.
+    pub max_ejected: u32,
+    /// Standard deviations below the others at which a success rate is an outlier. Default none.
+    pub success_rate: Option<f64>,
+    /// Times the median at which an average latency is an outlier. Default none.
+    pub latency: Option<f64>,
+    /// Requests within `window` without which a server is not compared. Default 50.
+    pub requests_min: u64,
+}
+
+impl Outlier {
+    /// True when servers are compared with one another.
+    pub fn compares(&self) -> bool {
+        self.success_rate.is_some() || self.latency.is_some()
+    }
 }
 
 /// `timeout` of a pool: what waits for a server.

@@ -5,6 +5,7 @@ mod condition;
 mod edits;
 mod health;
 mod listener;
+mod outlier;
 mod pool;
 mod process;
 mod route;

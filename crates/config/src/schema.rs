@@ -8,6 +8,9 @@ use crate::keys::{Absent, Group, Key, Kind, ROOT, Section};
 /// What a duration looks like.
 const DURATION: &str = "^([0-9]+(d|h|m|s|ms))+$";
 
+/// What a percentage looks like.
+const PERCENT: &str = "^[0-9]+%$";
+
 /// What a size looks like.
 const SIZE: &str = "^[0-9]+( *(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB))?$";
 
@@ -86,6 +89,8 @@ fn kind(kind: &Kind) -> Value {
         Kind::SizeOrOff(min, max) => {
             json!({ "anyOf": [pattern(SIZE), integer(*min, *max), { "const": "off" }] })
         }
+        Kind::Percent(..) => pattern(PERCENT),
+        Kind::Decimal(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::OneOf(words) => json!({ "enum": words }),
         Kind::Text(syntax) => text(syntax),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::model::{
     AccessLog, Action, Admin, Algorithm, Backend, Config, HashKey, HeaderEdits, Health, HostMatch,
-    HttpVersions, Limits, Listener, Log, LogFormat, PathMatch, Pool, PoolProtocol, Probe, Redirect, Respond,
-    Rewrite, Route, Server, Sticky,
+    HttpVersions, Limits, Listener, Log, LogFormat, Outlier, PathMatch, Pool, PoolProtocol, Probe, Redirect,
+    Respond, Rewrite, Route, Server, Sticky,
 };
 use crate::read::{is_derived, show_path};
 use crate::value::{show_duration, show_size};
@@ -258,17 +258,14 @@ fn pool(out: &mut Lines, pool: &Pool) {
         None => out.comment("no health: no active checks"),
     }
     match &pool.outlier {
-        Some(it) => out.line(
-            "outlier",
-            format_args!(
-                "{{ failures = {}, window = {}, eject = {} }}",
-                it.failures,
-                time(it.window),
-                time(it.eject)
-            ),
-        ),
+        Some(it) => {
+            out.line("outlier", outlier(it));
+            // Without passive checks it would be refused, for it has no effect.
+            out.line("panic", percent(pool.panic));
+        }
         None => out.comment("no outlier: no passive checks"),
     }
+    out.line("slow_start", pool.slow_start.map_or_else(|| quote("off"), time));
     let timeout = &pool.timeout;
     out.line(
         "timeout",
@@ -339,6 +336,28 @@ fn health(health: &Health) -> String {
         health.rise,
         time(health.start_period)
     )
+}
+
+fn outlier(it: &Outlier) -> String {
+    let mut parts = format!(
+        "failures = {}, window = {}, eject = {}, max_ejected = {}",
+        it.failures,
+        time(it.window),
+        time(it.eject),
+        percent(it.max_ejected)
+    );
+    // `{:?}` writes a fraction even where it is zero.
+    for (key, factor) in [("success_rate", it.success_rate), ("latency", it.latency)] {
+        let _ = factor.map(|factor| write!(parts, ", {key} = {factor:?}"));
+    }
+    if it.compares() {
+        let _ = write!(parts, ", requests_min = {}", it.requests_min);
+    }
+    format!("{{ {parts} }}")
+}
+
+fn percent(hundredths: u32) -> String {
+    quote(&format!("{hundredths}%"))
 }
 
 fn host(host: &HostMatch) -> String {

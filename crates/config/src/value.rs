@@ -78,6 +78,12 @@ pub(crate) fn show_size(bytes: u64) -> String {
     }
 }
 
+/// Reads `50%`: a whole number of hundredths.
+pub(crate) fn percent(text: &str) -> Option<u64> {
+    let digits = text.strip_suffix('%')?;
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +112,17 @@ mod tests {
         check("1GB", Some(1_000_000_000));
         check("512", Some(512));
         for bad in ["", "KiB", "1kib", "1.5MiB", "-1B", "10MB/s", "99999999999TiB", "5 "] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn percentages_are_read() {
+        let check = |text: &str, hundredths| assert_eq!(percent(text), hundredths, "{text}");
+        check("0%", Some(0));
+        check("50%", Some(50));
+        check("100%", Some(100));
+        for bad in ["", "%", "50", "50 %", "+5%", "-1%", "0.5%", "99999999999999999999%"] {
             check(bad, None);
         }
     }

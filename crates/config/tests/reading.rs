@@ -59,8 +59,17 @@ fn the_defaults_of_pools_and_routes() {
     let timeout = PoolTimeout { connect: seconds(5), response: seconds(60), idle: seconds(60) };
     assert_eq!(plain.timeout, timeout);
     assert_eq!((plain.backends[0].weight, plain.backends[0].backup), (1, false));
-    let outlier = Outlier { failures: 3, window: seconds(30), eject: seconds(30) };
+    let outlier = Outlier {
+        failures: 3,
+        window: seconds(30),
+        eject: seconds(30),
+        max_ejected: 50,
+        success_rate: None,
+        latency: None,
+        requests_min: 50,
+    };
     assert_eq!(pool("outlier = {}").outlier, Some(outlier));
+    assert_eq!((plain.panic, plain.slow_start), (50, None));
 
     let route = route("");
     assert!(matches!(&route.path, PathMatch::Prefix(path) if path == "/"));
@@ -344,4 +353,15 @@ fn faults_of_files_are_drawn_where_the_files_are_named() {
 fn a_listener_that_redirects_needs_nothing_else() {
     let config = read("[listener.web]\nbind = 80\nredirect_to_https = true\n");
     assert!(config.listeners[0].redirect_to_https);
+}
+
+#[test]
+fn outliers_are_read_with_and_without_a_fraction() {
+    let read = |lines: &str| pool(&format!("outlier = {lines}")).outlier.unwrap();
+    let both = read("{ success_rate = 2, latency = 2.5, requests_min = 100, max_ejected = \"34%\" }");
+    assert_eq!((both.success_rate, both.latency), (Some(2.0), Some(2.5)));
+    assert_eq!((both.requests_min, both.max_ejected), (100, 34));
+    let slow = |value: &str| pool(&format!("slow_start = {value}")).slow_start;
+    assert_eq!((slow("\"off\""), slow("\"1m\"")), (None, Some(seconds(60))));
+    assert_eq!(pool("outlier = {}\npanic = \"0%\"").panic, 0);
 }

@@ -67,6 +67,7 @@ fn pool(config: &Config) -> Pool {
         members: Arc::new(Members::new(&pool.algorithm, servers)),
         states: Arc::new([]),
         cookie: Some(Arc::new(crate::sticky::Cookie::new(b"secret", &pool.name, &ids))),
+        panic: None,
         affinity: Some(Arc::new(Sessions::new(100))),
     }
 }

@@ -34,6 +34,8 @@ pub struct Pool {
     pub members: Arc<Members>,
     /// The state of each server, in the order of the configuration.
     pub states: Arc<[ServerState]>,
+    /// Since when ejected servers are used as well, because too few others are left.
+    pub panic: Option<Time>,
     /// For `sticky = { cookie }`: the values that name the servers.
     pub cookie: Option<Arc<Cookie>>,
     /// For `sticky = { header }` and `{ app_cookie }`: which keys belong elsewhere than their hash says.
@@ -49,7 +51,7 @@ pub struct ServerState {
     pub reason: String,
     /// Since when.
     pub since: Time,
-    /// The weight it has now, which the operator may have changed.
+    /// Its weight, which the operator may have changed. While it starts slowly it counts with less.
     pub weight: u32,
 }
 

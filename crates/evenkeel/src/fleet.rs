@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use evenkeel_config::{Config, Pool as PoolConfig, Sticky};
 use evenkeel_core::balance::{Load, Members, Server};
-use evenkeel_core::health::{Administrative, Event, Failure, Notice, PoolHealth, ProbeFailure};
+use evenkeel_core::health::{
+    Administrative, Cause, Event, FULL, Failure, Figures, Notice, Panic, PoolHealth, ProbeFailure, State,
+};
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
-use evenkeel_observe::Registry;
+use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
 use evenkeel_types::{BackendId, PoolName, Time};
 
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
@@ -75,6 +77,7 @@ impl Fleet {
             let pool_is_there = |pool: &PoolName| config.pools.iter().any(|p| p.name == *pool);
             key.pool.as_ref().is_none_or(pool_is_there)
         });
+        self.registry.retain_pools(|pool| config.pools.iter().any(|p| p.name == *pool));
         self.registry.retain_backends(|pool, id| {
             config.pools.iter().any(|p| p.name == *pool && p.backends.iter().any(|b| b.id == *id))
         });
@@ -118,12 +121,16 @@ impl Fleet {
     pub fn poll(&mut self, now: Time) -> bool {
         let names: Vec<PoolName> = self.pools.keys().cloned().collect();
         // Not `any`: every pool must be polled.
-        names.iter().filter(|pool| self.change(pool, |state| state.health.poll(now))).count() > 0
+        let registry = Arc::clone(&self.registry);
+        let poll = |pool: &PoolName, state: &mut PoolState| {
+            state.health.poll(now, |id| figures(registry.backend(pool, id).tries()))
+        };
+        names.iter().filter(|pool| self.change(pool, |state| poll(pool, state))).count() > 0
     }
 
     /// When [`poll`](Self::poll) has something to do.
-    pub fn due(&self) -> Option<Time> {
-        self.pools.values().filter_map(|state| state.health.due()).min()
+    pub fn due(&self, now: Time) -> Option<Time> {
+        self.pools.values().filter_map(|state| state.health.due(now)).min()
     }
 
     /// When a server is to be probed next; `None` if it is not.
@@ -161,7 +168,7 @@ impl Fleet {
             if let Some(weight) = weight {
                 tracing::info!(%pool, server = %id, weight, "weight set by the operator");
                 state.weights.insert(id.clone(), weight);
-                notices.extend(state.health.weigh(id, weight, now));
+                state.health.weigh(id, weight, now);
             }
             notices
         });
@@ -174,11 +181,13 @@ impl Fleet {
     /// Applies a change to a pool's health and tells the world about it, once.
     fn change(&mut self, pool: &PoolName, change: impl FnOnce(&mut PoolState) -> Vec<Notice>) -> bool {
         let Some(state) = self.pools.get_mut(pool) else { return false };
+        let (version, panic) = (state.health.version(), state.health.panic());
         let notices = change(state);
-        if notices.is_empty() {
+        tell(&self.registry, pool, &state.health, &notices);
+        tell_panic(pool, panic, state.health.panic());
+        if state.health.version() == version {
             return false;
         }
-        tell(&self.registry, pool, &notices);
         state.refresh();
         true
     }
@@ -190,8 +199,10 @@ impl Fleet {
             let state = match before.remove(&pool.name) {
                 None => PoolState::new(pool, &self.secret, now),
                 Some(mut state) => {
+                    let panic = state.health.panic();
                     let notices = state.reconfigure(pool, &self.secret, now);
-                    tell(&self.registry, &pool.name, &notices);
+                    tell(&self.registry, &pool.name, &state.health, &notices);
+                    tell_panic(&pool.name, panic, state.health.panic());
                     state
                 }
             };
@@ -215,10 +226,10 @@ impl PoolState {
     }
 
     fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
-        let mut notices = self.health.reconfigure(pool, now);
+        let notices = self.health.reconfigure(pool, now);
         self.weights.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
         for (id, weight) in &self.weights {
-            notices.extend(self.health.weigh(id, *weight, now));
+            self.health.weigh(id, *weight, now);
         }
         self.loads.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
         self.rebuild(pool, secret);
@@ -228,16 +239,19 @@ impl PoolState {
     /// Makes members and cookies anew: the servers themselves have changed.
     fn rebuild(&mut self, pool: &PoolConfig, secret: &[u8]) {
         let Self { health, loads, weights, .. } = self;
-        let servers = pool.backends.iter().zip(health.servers()).map(|(backend, (_, health))| {
+        let servers = pool.backends.iter().zip(health.standings()).map(|(backend, (_, availability))| {
             let server = Server {
                 id: backend.id.clone(),
                 weight: weights.get(&backend.id).copied().unwrap_or(backend.weight),
                 backup: backend.backup,
                 load: Arc::clone(loads.entry(backend.id.clone()).or_default()),
             };
-            (server, health.availability())
+            (server, availability)
         });
         self.members = Arc::new(Members::new(&pool.algorithm, servers.collect()));
+        if health.standings().any(|(part, _)| part < FULL) {
+            self.refresh();
+        }
         self.cookie = matches!(pool.sticky, Some(Sticky::Cookie { .. })).then(|| {
             let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
             Arc::new(Cookie::new(secret, &pool.name, &ids))
@@ -252,10 +266,11 @@ impl PoolState {
     /// Makes members anew: the servers are the same, their weights or health are not.
     fn refresh(&mut self) {
         let Self { health, weights, members, .. } = self;
-        *members = Arc::new(members.with(|_, server| {
+        let standings: Vec<_> = health.standings().collect();
+        *members = Arc::new(members.with_parts(|at, server| {
             let weight = weights.get(&server.id).copied().unwrap_or(server.weight);
-            let availability = health.server(&server.id).map(|health| health.availability());
-            (weight, availability.unwrap_or(evenkeel_core::balance::Availability::Out))
+            let (part, availability) = standings[at];
+            (weight, part, availability)
         }));
     }
 
@@ -269,6 +284,7 @@ impl PoolState {
         Pool {
             members: Arc::clone(&self.members),
             states: states.collect(),
+            panic: self.health.panic().map(|panic| panic.since),
             cookie: self.cookie.clone(),
             affinity: self.affinity.clone().filter(|_| learns(pool)),
         }
@@ -281,18 +297,54 @@ fn learns(pool: &PoolConfig) -> bool {
 }
 
 /// Logs and counts changes of state; each comes here once.
-fn tell(registry: &Registry, pool: &PoolName, notices: &[Notice]) {
+fn tell(registry: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[Notice]) {
     for Notice { server, event } in notices {
+        let figures = registry.backend(pool, server);
         match event {
             Event::Transition(change) => {
-                registry.backend(pool, server).transition(change.from.as_str(), change.to.as_str());
+                figures.transition(change.from.as_str(), change.to.as_str());
+                // An ejection that a drain had hidden was counted when it began.
+                let is_ejection = change.from == State::Up && change.to == State::Ejected;
+                let cause = health.server(server).and_then(|server| server.cause()).filter(|_| is_ejection);
+                if let Some(cause) = cause {
+                    figures.stood_out(label(cause), OutlierOutcome::Ejected);
+                }
                 let (from, to, reason) = (change.from.as_str(), change.to.as_str(), &change.reason);
                 tracing::info!(%pool, %server, from, to, reason, "server state changed");
             }
-            Event::Kept { reason, .. } => {
-                tracing::warn!(%pool, %server, reason, "server kept although it fails: no other is up");
+            Event::Kept { reason, cause, hold, .. } => {
+                figures.stood_out(label(*cause), OutlierOutcome::Kept);
+                tracing::warn!(%pool, %server, reason, "server kept although it fails: {hold}");
             }
         }
+    }
+}
+
+/// Logs that ejected servers are used from now on, or no longer.
+fn tell_panic(pool: &PoolName, before: Option<Panic>, after: Option<Panic>) {
+    match (before, after) {
+        (None, Some(_)) => {
+            tracing::warn!(%pool, "panic: too few servers are left, ejected ones are used as well");
+        }
+        (Some(_), None) => tracing::info!(%pool, "panic is over: enough servers are left"),
+        _ => {}
+    }
+}
+
+fn label(cause: Cause) -> OutlierCause {
+    match cause {
+        Cause::Failures => OutlierCause::Failures,
+        Cause::SuccessRate => OutlierCause::SuccessRate,
+        Cause::Latency => OutlierCause::Latency,
+    }
+}
+
+fn figures(tries: Tries) -> Figures {
+    Figures {
+        requests: tries.ended,
+        failures: tries.failed,
+        answers: tries.timed,
+        latency_sum: tries.latency_sum,
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 use crate::histogram::{Histogram, HistogramSnapshot};
-use crate::names::{BackendFailure, ProbeResult};
+use crate::names::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
 
 /// The figures of one server of one pool.
 #[derive(Debug)]
@@ -15,7 +16,10 @@ pub struct BackendMetrics {
     pub up: Gauge,
     /// Requests that it is working on.
     pub in_flight: Gauge,
+    /// Thousandths of the weight that it counts with.
+    pub weight_milli: Gauge,
     probes: [SharedCounter; ProbeResult::ALL.len()],
+    outliers: [[SharedCounter; OutlierOutcome::ALL.len()]; OutlierCause::ALL.len()],
     transitions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     shards: Box<[BackendShard]>,
 }
@@ -25,7 +29,9 @@ impl BackendMetrics {
         Self {
             up: Gauge::default(),
             in_flight: Gauge::default(),
+            weight_milli: Gauge::default(),
             probes: Default::default(),
+            outliers: Default::default(),
             transitions: Mutex::default(),
             shards: (0..workers).map(|_| BackendShard::default()).collect(),
         }
@@ -48,6 +54,30 @@ impl BackendMetrics {
     /// Counts a change of state, in the words that health has for states.
     pub fn transition(&self, from: &'static str, to: &'static str) {
         *self.transitions.lock().unwrap_or_else(PoisonError::into_inner).entry((from, to)).or_default() += 1;
+    }
+
+    /// Counts that live traffic spoke against it.
+    pub fn stood_out(&self, cause: OutlierCause, outcome: OutlierOutcome) {
+        self.outliers[cause as usize][outcome as usize].increment();
+    }
+
+    /// How often live traffic spoke against it in the way of `cause` with this outcome.
+    pub fn outliers(&self, cause: OutlierCause, outcome: OutlierOutcome) -> u64 {
+        self.outliers[cause as usize][outcome as usize].value()
+    }
+
+    /// What it did in tries since the process started, for comparing it with others.
+    pub fn tries(&self) -> Tries {
+        let mut tries = Tries::default();
+        for shard in &self.shards {
+            let kinds = BackendFailure::ALL.iter().filter(|kind| **kind != BackendFailure::Status);
+            let broken: u64 = kinds.map(|kind| shard.failures(*kind)).sum();
+            tries.ended += shard.answered.value() + broken;
+            tries.failed += shard.answered_badly.value() + broken;
+            tries.timed += shard.timed.value();
+            tries.latency_sum += Duration::from_nanos(shard.latency_ns.value());
+        }
+        tries
     }
 
     /// Active health checks that ended with `result`.
@@ -79,6 +109,19 @@ impl BackendMetrics {
     }
 }
 
+/// What the tries at a server came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Those that have ended. A response that broke off behind its head counts as two, one of them failed.
+    pub ended: u64,
+    /// Those without an answer, or with a 5xx.
+    pub failed: u64,
+    /// Those whose time to the head of the response is known.
+    pub timed: u64,
+    /// Their times, added up.
+    pub latency_sum: Duration,
+}
+
 /// What one worker counts of one server: only that worker's thread may write.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -92,10 +135,28 @@ pub struct BackendShard {
     /// Connections that could not be opened.
     pub connect_failures: Counter,
     pub(crate) upstream: Histogram,
+    answered: Counter,
+    answered_badly: Counter,
+    timed: Counter,
+    latency_ns: Counter,
     failures: [Counter; BackendFailure::ALL.len()],
 }
 
 impl BackendShard {
+    /// Counts a try that was answered, for comparing servers; `took` is from the request sent to the head of its
+    /// response. Unlike the histogram it counts retried answers too, and without waiting for a body's end.
+    #[inline]
+    pub fn answered(&self, status: u16, took: Option<Duration>) {
+        self.answered.increment();
+        if status >= 500 {
+            self.answered_badly.increment();
+        }
+        if let Some(took) = took {
+            self.timed.increment();
+            self.latency_ns.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
     /// Counts a try that failed by the server's doing; `connect_failures` is the caller's to count as well.
     pub fn failed(&self, kind: BackendFailure) {
         self.failures[kind as usize].increment();

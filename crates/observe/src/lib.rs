@@ -10,6 +10,7 @@ mod certificate;
 mod counter;
 mod histogram;
 pub mod names;
+mod pool;
 mod process;
 mod registry;
 mod render;
@@ -18,13 +19,15 @@ mod summary;
 mod worker;
 
 pub use access::{AccessLog, Client, Ended, Record, Version, WorkerLog};
-pub use backend::{BackendMetrics, BackendShard};
+pub use backend::{BackendMetrics, BackendShard, Tries};
 pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, ConnectionRefusal, HandshakeResult, ProbeResult, Protocol, ReloadResult, RequestRefusal,
+    BackendFailure, ConnectionRefusal, HandshakeResult, OutlierCause, OutlierOutcome, ProbeResult, Protocol,
+    ReloadResult, RequestRefusal,
 };
+pub use pool::PoolMetrics;
 pub use registry::Registry;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use summary::Summary;

@@ -103,6 +103,12 @@ metrics! {
         "Tries that failed by the server's doing, by kind.";
     BACKEND_TRANSITIONS: Counter "evenkeel_backend_transitions_total" [pool backend from to]
         "Changes of the server's state.";
+    BACKEND_OUTLIERS: Counter "evenkeel_backend_outliers_total" [pool backend cause outcome]
+        "Times that live traffic spoke against the server enough to eject it, by what did and what came of it.";
+    BACKEND_WEIGHT: Gauge "evenkeel_backend_weight" [pool backend]
+        "The server's weight as it counts now, less than the configured one while it starts slowly.";
+    POOL_PANIC: Gauge "evenkeel_pool_panic" [pool]
+        "1 while ejected servers are used as well, for too few others are left; else 0.";
     PROBES: Counter "evenkeel_probes_total" [pool backend result]
         "Active health checks of the server, by result.";
 
@@ -254,6 +260,28 @@ label! {
         Truncated = "truncated",
         /// It answered with a status that counts as a failure.
         Status = "status",
+    }
+}
+
+label! {
+    /// What of live traffic spoke against a server.
+    OutlierCause {
+        /// Failures within `outlier.window`.
+        Failures = "failures",
+        /// Its success rate beside those of the others.
+        SuccessRate = "success_rate",
+        /// Its average latency beside the median.
+        Latency = "latency",
+    }
+}
+
+label! {
+    /// What came of a server that live traffic spoke against.
+    OutlierOutcome {
+        /// It was ejected.
+        Ejected = "ejected",
+        /// It was kept, for no other is up or `outlier.max_ejected` is reached. Counted once for a spell.
+        Kept = "kept",
     }
 }
 

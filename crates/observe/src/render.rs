@@ -1,16 +1,17 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::backend::BackendShard;
+use crate::backend::{BackendMetrics, BackendShard};
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
-    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, Metric, ProbeResult, Protocol,
-    ReloadResult, RequestRefusal,
+    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, Metric, OutlierCause, OutlierOutcome,
+    ProbeResult, Protocol, ReloadResult, RequestRefusal,
 };
 use crate::process::Process;
-use crate::registry::Registry;
+use crate::registry::{BackendKey, Registry};
 use crate::series::SeriesTotals;
 use crate::worker::WorkerMetrics;
 
@@ -128,11 +129,38 @@ fn backends(page: &mut Page, registry: &Registry) {
             page.sample(&names::BACKEND_TRANSITIONS, &[pool, id, from, to], count);
         }
     }
+    outliers(page, &all);
+    page.family(&names::POOL_PANIC);
+    for (pool, figures) in registry.all_pools() {
+        page.sample(&names::POOL_PANIC, &[pool.as_str()], figures.panic.value());
+    }
     page.family(&names::PROBES);
     for ([pool, id], backend) in labelled() {
         for &result in ProbeResult::ALL {
             page.sample(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
         }
+    }
+}
+
+/// Causes and outcomes appear with their first server: of most pools there will never be one.
+fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
+    page.family(&names::BACKEND_OUTLIERS);
+    for ((pool, id), backend) in all {
+        let kinds = OutlierCause::ALL
+            .iter()
+            .flat_map(|&cause| OutlierOutcome::ALL.iter().map(move |&it| (cause, it)));
+        for (cause, outcome) in kinds {
+            let count = backend.outliers(cause, outcome);
+            if count > 0 {
+                let labels = [pool.as_str(), id.as_str(), cause.as_str(), outcome.as_str()];
+                page.sample(&names::BACKEND_OUTLIERS, &labels, count);
+            }
+        }
+    }
+    page.family(&names::BACKEND_WEIGHT);
+    for ((pool, id), backend) in all {
+        let weight = backend.weight_milli.value() as f64 / 1e3;
+        page.sample(&names::BACKEND_WEIGHT, &[pool.as_str(), id.as_str()], weight);
     }
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use evenkeel_config::Outlier;
 use evenkeel_core::health::Failure;
 use evenkeel_net::{Detached, Peer};
 use evenkeel_observe::{BackendFailure, Record, WorkerLog, WorkerMetrics};
@@ -333,6 +334,13 @@ impl Worker {
     pub fn report_status(&self, to: &Destination<'_>, server: usize, status: u16) {
         to.view.pools[to.pool].upstreams[server].figures().failed(BackendFailure::Status);
         self.tell(to, server, Failure::Status(status));
+    }
+
+    /// Notes that a server answered, `took` after the request was sent, if the pool compares its servers.
+    pub fn report_answer(&self, to: &Destination<'_>, server: usize, status: u16, took: Option<Duration>) {
+        if to.pool().outlier.as_ref().is_some_and(Outlier::compares) {
+            to.view.pools[to.pool].upstreams[server].figures().answered(status, took);
+        }
     }
 
     fn tell(&self, to: &Destination<'_>, server: usize, failure: Failure) {

@@ -203,6 +203,7 @@ fn snapshot() -> Snapshot {
             members: Arc::new(Members::new(&pool.algorithm, servers)),
             states: pool.backends.iter().map(state).collect(),
             cookie: None,
+            panic: None,
             affinity: None,
         }
     });

@@ -85,6 +85,22 @@ pub(crate) static POOL: Section = Section {
             r#"{ failures = 3, window = "30s", eject = "30s" }"#,
         ),
         key(
+            "panic",
+            Kind::Percent(0, 100),
+            Is("50%"),
+            "When ejections leave a smaller share of the servers than this, ejected ones are used as well; backups, \
+             drained servers and those of weight 0 left out. `0%` is only when no server would be left. Only with \
+             `outlier`.",
+            r#""50%""#,
+        ),
+        key(
+            "slow_start",
+            Kind::DurationOrOff(1_000, 3_600_000),
+            Is("off"),
+            "For how long a server that comes, or comes back, is spared: its weight grows from a tenth to the full one.",
+            r#""30s""#,
+        ),
+        key(
             "timeout",
             Kind::Section(&TIMEOUT),
             Means("the defaults"),
@@ -250,7 +266,7 @@ static HEALTH: Section = Section {
 
 static OUTLIER: Section = Section {
     title: "outlier of [pool.NAME]",
-    doc: "Passive checks: a server that fails live requests is taken out for a while.",
+    doc: "Passive checks: a server that fails live requests, or does worse than the others, is taken out for a while.",
     keys: &[
         key(
             "failures",
@@ -266,6 +282,36 @@ static OUTLIER: Section = Section {
             Is("30s"),
             "How long it stays out the first time; doubled on each repeat, up to ten times.",
             r#""30s""#,
+        ),
+        key(
+            "max_ejected",
+            Kind::Percent(1, 100),
+            Is("50%"),
+            "Of the pool's servers, how many may be out at a time. One may always be, if another is up.",
+            r#""50%""#,
+        ),
+        key(
+            "success_rate",
+            Kind::Decimal(0.1, 100.0),
+            Means("success rates are not compared"),
+            "Takes a server out whose success rate within `window` is this many standard deviations below that of the \
+             others.",
+            "1.9",
+        ),
+        key(
+            "latency",
+            Kind::Decimal(1.1, 1_000.0),
+            Means("latencies are not compared"),
+            "Takes a server out whose average latency within `window` is this many times the median of all servers'.",
+            "3.0",
+        ),
+        key(
+            "requests_min",
+            Kind::Integer(1, 1_000_000),
+            Is("50"),
+            "Requests within `window` that a server must have had to be compared; three such servers are needed. Only \
+             with `success_rate` or `latency`.",
+            "50",
         ),
     ],
     groups: &[],

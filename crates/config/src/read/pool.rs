@@ -7,11 +7,9 @@ use evenkeel_types::{Address, BackendId};
 use super::table::{Table, clip};
 use super::text::{Refused, cookie_name, header_name};
 use super::value::Value;
-use super::{health, tls};
+use super::{health, outlier, tls};
 use crate::diagnostic::{Diagnostic, Span};
-use crate::model::{
-    Algorithm, Backend, FileOwner, HashKey, Outlier, Pool, PoolProtocol, PoolTimeout, Probe, Sticky,
-};
+use crate::model::{Algorithm, Backend, FileOwner, HashKey, Pool, PoolProtocol, PoolTimeout, Probe, Sticky};
 
 pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
     let pool = Pool {
@@ -26,11 +24,9 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
         keepalive: table.count("keepalive"),
         sticky: table.table("sticky").and_then(|sticky| self::sticky(&sticky)),
         health: table.table("health").map(|health| health::read(&health)),
-        outlier: table.table("outlier").map(|outlier| Outlier {
-            failures: outlier.small("failures"),
-            window: outlier.duration("window"),
-            eject: outlier.duration("eject"),
-        }),
+        outlier: table.table("outlier").map(|outlier| outlier::read(&outlier)),
+        panic: table.percent("panic"),
+        slow_start: outlier::slow_start(table),
         timeout: table.with("timeout", |timeout| PoolTimeout {
             connect: timeout.duration("connect"),
             response: timeout.duration("response"),
@@ -47,6 +43,7 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
                 .with_help("add `protocol = \"http2\"` to the pool"),
         );
     }
+    outlier::check(table, &pool);
     table.reader.links().pools.push(table.at.clone());
     pool
 }

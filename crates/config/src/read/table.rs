@@ -12,7 +12,7 @@ use super::value::Value;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::{Absent, Group, Key, Kind, ROOT, Section};
 use crate::nearest::nearest;
-use crate::value::{duration_ms, size};
+use crate::value::{duration_ms, percent, size};
 
 /// A table, and what is declared of it.
 pub(super) struct Table<'a> {
@@ -131,6 +131,14 @@ impl<'a> Table<'a> {
         self.value(key)
             .and_then(|value| value.size())
             .unwrap_or_else(|| size(self.default(key)).expect("a declared size"))
+    }
+
+    /// A percentage in hundredths, or its default.
+    pub(super) fn percent(&self, key: &'static str) -> u32 {
+        self.value(key).and_then(|value| value.percent()).unwrap_or_else(|| {
+            let default = percent(self.default(key)).and_then(|hundredths| u32::try_from(hundredths).ok());
+            default.expect("a declared percentage")
+        })
     }
 
     /// One of the declared words, or the default.

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::Kind;
 use crate::keys::syntax::{NAME, Syntax};
 use crate::nearest::nearest;
-use crate::value::{duration_ms, size};
+use crate::value::{duration_ms, percent, size};
 
 /// A value, and what is declared of it.
 pub(super) struct Value<'a> {
@@ -79,6 +79,28 @@ impl<'a> Value<'a> {
         };
         let number = u64::from_str_radix(number.as_str(), number.radix()).ok();
         number.filter(fits).or_else(|| self.refuse_range())
+    }
+
+    /// A percentage within the declared range, in hundredths.
+    pub(super) fn percent(&self) -> Option<u32> {
+        let Kind::Percent(min, max) = self.kind else { return self.undeclared() };
+        let DeValue::String(text) = self.value else { return self.refuse_type(PERCENT_HELP) };
+        match percent(text) {
+            Some(hundredths) if (*min..=*max).contains(&hundredths) => u32::try_from(hundredths).ok(),
+            Some(_) => self.refuse_range(),
+            None => self.refuse(format!("`{}` is not a percentage", clip(text)), PERCENT_HELP),
+        }
+    }
+
+    /// A number within the declared range, with or without a fraction.
+    pub(super) fn decimal(&self) -> Option<f64> {
+        let Kind::Decimal(min, max) = self.kind else { return self.undeclared() };
+        let number = match self.value {
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse::<f64>().ok(),
+            _ => return self.refuse_type("without quotes"),
+        };
+        number.filter(|number| (*min..=*max).contains(number)).or_else(|| self.refuse_range())
     }
 
     /// True when the value is this word, where the kind has one that stands for "none".
@@ -278,6 +300,7 @@ impl<'a> Value<'a> {
         let written = match self.value {
             DeValue::String(text) => clip(text),
             DeValue::Integer(number) => clip(&number.to_string()),
+            DeValue::Float(number) => clip(number.as_str()),
             _ => String::new(),
         };
         self.refuse(format!("`{} = {written}` is out of range", self.key), "")
@@ -313,6 +336,7 @@ impl<'a> Value<'a> {
 }
 
 const DURATION_HELP: &str = "write a number and its unit, as in \"5s\", \"100ms\", \"1m30s\" or \"1h\"";
+const PERCENT_HELP: &str = "write a whole number and its sign, as in \"50%\"";
 const SIZE_HELP: &str =
     "write a number of bytes, or a number and its unit, as in \"32KiB\", \"10MiB\" or \"1GB\"";
 

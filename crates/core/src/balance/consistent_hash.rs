@@ -66,8 +66,10 @@ impl Ring {
     /// The first eligible server in the order of `key`, however loaded.
     pub fn owner(&self, among: &Candidates<'_>, key: u64) -> Option<Choice> {
         let owner = self.order(key).next()?;
-        let server = self.order(key).find(|&server| among.eligible(server))?;
-        Some(Choice { server, reason: reason(owner, server, server) })
+        let Some(server) = self.order(key).find(|&server| among.takes(server, key)) else {
+            return self.owner(&among.regardless()?, key);
+        };
+        Some(Choice { server, reason: reason(among, owner, server, server) })
     }
 
     /// The servers in the order that belongs to `key`, some of them many times: clockwise from its hash; far along,
@@ -92,24 +94,27 @@ pub(super) fn pick(among: &Candidates<'_>, ring: &Ring, key: u64, turn: &mut u64
     let owner = order.next()?;
     let mut first = None;
     let mut bound = None;
-    for server in iter::once(owner).chain(order).filter(|&server| among.eligible(server)) {
+    for server in iter::once(owner).chain(order).filter(|&server| among.takes(server, key)) {
         let first = *first.get_or_insert(server);
         // An idle server always has room, and in a quiet pool that answers most picks.
         if among.in_flight(server) == 0
             || bound.get_or_insert_with(|| Bound::measure(among, turn)).has_room(among, server)
         {
-            return Some(Choice { server, reason: reason(owner, first, server) });
+            return Some(Choice { server, reason: reason(among, owner, first, server) });
         }
     }
-    first.map(|server| Choice { server, reason: reason(owner, server, server) })
+    match first {
+        Some(server) => Some(Choice { server, reason: reason(among, owner, server, server) }),
+        None => pick(&among.regardless()?, ring, key, turn),
+    }
 }
 
-/// Why `server`, where `owner` is the first in the key's order and `first` the first eligible one.
-fn reason(owner: usize, first: usize, server: usize) -> Reason {
+/// Why `server`, where `owner` is the first in the key's order and `first` the first one that takes the key.
+fn reason(among: &Candidates<'_>, owner: usize, first: usize, server: usize) -> Reason {
     match server {
         _ if server != first => Reason::OwnerFull,
         _ if server == owner => Reason::KeyOwner,
-        _ => Reason::OwnerOut,
+        _ => among.in_place_of(owner),
     }
 }
 
@@ -129,7 +134,7 @@ impl Bound {
         for step in 0..looked_at {
             let server = among.shares.server((start + step) % len);
             sum.in_flight += u64::from(among.in_flight(server));
-            sum.weight += u64::from(among.members.server(server).weight);
+            sum.weight += u64::from(among.members.weight(server));
         }
         sum
     }
@@ -137,7 +142,7 @@ impl Bound {
     /// True while `server` has less than 1.25 times its share of what is in flight, this request included.
     fn has_room(&self, among: &Candidates<'_>, server: usize) -> bool {
         let in_flight = u128::from(among.in_flight(server));
-        let weight = u128::from(among.members.server(server).weight);
+        let weight = u128::from(among.members.weight(server));
         in_flight * u128::from(self.weight) * 4 < u128::from(self.in_flight + 1) * weight * 5
     }
 }

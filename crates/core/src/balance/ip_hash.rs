@@ -26,20 +26,23 @@ pub(super) fn probe(
     servers: &Shares,
 ) -> Option<Choice> {
     let first = owner(key);
-    if among.eligible(first) {
+    if among.takes(first, key) {
         return Some(Choice { server: first, reason: Reason::KeyOwner });
     }
     let mut hash = key;
     let probed = (1..PROBES_MAX).find_map(|_| {
         hash = rehash(hash);
-        Some(owner(hash)).filter(|&server| among.eligible(server))
+        Some(owner(hash)).filter(|&server| among.takes(server, key))
     });
-    let server = probed.or_else(|| {
+    let found = probed.or_else(|| {
         let len = servers.len();
         let start = scale(rehash(hash), len as u64) as usize;
-        (0..len).map(|step| servers.server((start + step) % len)).find(|&server| among.eligible(server))
-    })?;
-    Some(Choice { server, reason: Reason::OwnerOut })
+        (0..len).map(|step| servers.server((start + step) % len)).find(|&server| among.takes(server, key))
+    });
+    match found {
+        Some(server) => Some(Choice { server, reason: among.in_place_of(first) }),
+        None => probe(&among.regardless()?, key, owner, servers),
+    }
 }
 
 #[cfg(test)]

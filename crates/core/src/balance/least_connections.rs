@@ -19,7 +19,7 @@ pub(super) fn pick(among: &Candidates<'_>, turn: &mut u64) -> Option<Choice> {
         let server = among.shares.server(place);
         if among.untried(server) {
             let in_flight = among.in_flight(server);
-            let weight = among.members.server(server).weight;
+            let weight = among.members.weight(server);
             if best.as_ref().is_none_or(|best| best.exceeds(in_flight, weight)) {
                 best = Some(Least { server, place, in_flight, weight });
             }

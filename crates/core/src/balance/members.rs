@@ -10,6 +10,7 @@ use super::consistent_hash::Ring;
 use super::round_robin::Schedule;
 use super::shares::Shares;
 use super::{Choice, Load, maglev};
+use crate::health::FULL;
 
 /// One server as the balancer sees it.
 #[derive(Debug, Clone)]
@@ -42,6 +43,10 @@ pub struct Members {
     algorithm: Algorithm,
     servers: Box<[Server]>,
     availability: Box<[Availability]>,
+    /// Weights as they count now: the servers' own, or their parts of [`FULL`] while one of them starts slowly.
+    weights: Box<[u32]>,
+    /// Of each server's keys how many parts of [`FULL`] it takes; empty when all take all.
+    parts: Box<[u32]>,
     tier_of: Box<[Option<Tier>]>,
     tiers: [Shares; 4],
     positions: Arc<HashMap<BackendId, usize>>,
@@ -80,6 +85,8 @@ pub(super) struct Candidates<'a> {
     pub shares: &'a Shares,
     pub tier: Tier,
     pub tried: &'a [usize],
+    /// As [`Members`] has it, or empty to disregard it.
+    pub parts: &'a [u32],
 }
 
 impl Members {
@@ -87,23 +94,36 @@ impl Members {
     /// Takes milliseconds for a thousand servers under the algorithms that go by a key.
     pub fn new(algorithm: &Algorithm, servers: Vec<(Server, Availability)>) -> Self {
         let positions = servers.iter().enumerate().map(|(at, (server, _))| (server.id.clone(), at)).collect();
-        Self::build(algorithm, servers, Arc::new(positions), None)
+        let parts = vec![FULL; servers.len()];
+        Self::build(algorithm, servers, parts, Arc::new(positions), None)
     }
 
     /// The same servers with the weight and availability that `change` gives to each, from its position. Lookup
     /// tables are reused when no weight changed.
     pub fn with(&self, change: impl Fn(usize, &Server) -> (u32, Availability)) -> Self {
+        self.with_parts(|at, server| {
+            let (weight, availability) = change(at, server);
+            (weight, FULL, availability)
+        })
+    }
+
+    /// The same, where `change` also says how many parts of [`FULL`], at least one, of its weight a server gets for
+    /// now. A key whose server does not take it goes where it would go if that server were out; so a server whose
+    /// part grows moves no key but to itself, and no lookup table is made anew.
+    pub fn with_parts(&self, change: impl Fn(usize, &Server) -> (u32, u32, Availability)) -> Self {
+        let mut parts = Vec::with_capacity(self.servers.len());
         let servers: Vec<_> = self
             .servers
             .iter()
             .enumerate()
             .map(|(at, server)| {
-                let (weight, availability) = change(at, server);
+                let (weight, part, availability) = change(at, server);
+                parts.push(part);
                 (Server { weight, ..server.clone() }, availability)
             })
             .collect();
         let reweighted = servers.iter().zip(&self.servers).any(|((new, _), old)| new.weight != old.weight);
-        Self::build(&self.algorithm, servers, self.positions.clone(), (!reweighted).then_some(self))
+        Self::build(&self.algorithm, servers, parts, self.positions.clone(), (!reweighted).then_some(self))
     }
 
     /// How many servers are configured.
@@ -119,6 +139,13 @@ impl Members {
     /// The server at `position`, below [`len`](Self::len).
     pub fn server(&self, position: usize) -> &Server {
         &self.servers[position]
+    }
+
+    /// The weight that the server at `position`, below [`len`](Self::len), counts with now, in the unit of its
+    /// configured weight.
+    pub fn effective_weight(&self, position: usize) -> f64 {
+        let part = self.parts.get(position).copied().unwrap_or(FULL);
+        f64::from(self.servers[position].weight) * f64::from(part) / f64::from(FULL)
     }
 
     /// The availability of the server at `position`, below [`len`](Self::len).
@@ -160,7 +187,12 @@ impl Members {
     /// What a pick may choose from in `tier`; `None` if that is empty.
     pub(super) fn candidates<'a>(&'a self, tier: Tier, tried: &'a [usize]) -> Option<Candidates<'a>> {
         let shares = self.shares(tier);
-        (!shares.is_empty()).then_some(Candidates { members: self, shares, tier, tried })
+        (!shares.is_empty()).then_some(Candidates { members: self, shares, tier, tried, parts: &self.parts })
+    }
+
+    /// What the server at `position` weighs beside the others now.
+    pub(super) fn weight(&self, position: usize) -> u32 {
+        self.weights[position]
     }
 
     pub(super) fn in_tier(&self, position: usize, tier: Tier) -> bool {
@@ -180,20 +212,27 @@ impl Members {
     fn build(
         algorithm: &Algorithm,
         servers: Vec<(Server, Availability)>,
+        parts: Vec<u32>,
         positions: Arc<HashMap<BackendId, usize>>,
         same_weights: Option<&Self>,
     ) -> Self {
         let (servers, availability): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
         let tier_of: Box<[_]> = servers.iter().zip(&availability).map(|(s, &a)| Tier::of(s, a)).collect();
+        let parts = if parts.iter().all(|&part| part == FULL) { Vec::new() } else { parts };
+        let part = |at: usize| parts.get(at).copied().unwrap_or(1);
+        let weights: Box<[u32]> =
+            servers.iter().enumerate().map(|(at, server)| server.weight.saturating_mul(part(at))).collect();
         let tiers = Tier::ALL.map(|tier| {
             let within = (0..servers.len()).filter(|&at| tier_of[at] == Some(tier));
-            Shares::new(&within.map(|at| (at, servers[at].weight)).collect::<Vec<_>>())
+            Shares::new(&within.map(|at| (at, weights[at])).collect::<Vec<_>>())
         });
         let method = Method::new(algorithm, &servers, &tiers, same_weights.map(|old| &old.method));
         let members = Self {
             algorithm: algorithm.clone(),
             servers: servers.into(),
             availability: availability.into(),
+            weights,
+            parts: parts.into(),
             tier_of,
             tiers,
             positions,

@@ -6,8 +6,12 @@ use fastrand::Rng;
 use super::members::{Candidates, Method, Tier};
 use super::{
     Choice, Members, Reason, consistent_hash, ip_hash, least_connections, least_response_time, power_of_two,
-    random, round_robin,
+    random, rehash, round_robin, scale,
 };
+use crate::health::FULL;
+
+/// Makes which keys a server takes independent of where they go instead.
+const SALT: u64 = 0x5851_f42d_4c95_7f2d;
 
 /// Picks servers for one worker and one pool; outlives the [`Members`] it picks from.
 #[derive(Debug, Clone)]
@@ -68,6 +72,23 @@ impl Candidates<'_> {
     /// True if `server` belongs to this tier and was not tried.
     pub fn eligible(&self, server: usize) -> bool {
         self.members.in_tier(server, self.tier) && self.untried(server)
+    }
+
+    /// True if `server` is eligible, and this key among the part of all keys that it takes for now. Which part
+    /// depends on the key alone: where all start together, each keeps its own.
+    pub fn takes(&self, server: usize, key: u64) -> bool {
+        let spared = |part: u32| scale(rehash(key ^ SALT), FULL.into()) >= u64::from(part);
+        self.eligible(server) && !self.parts.get(server).is_some_and(|&part| spared(part))
+    }
+
+    /// The same candidates, all of them taking all keys; `None` if they do already.
+    pub fn regardless(&self) -> Option<Self> {
+        (!self.parts.is_empty()).then_some(Self { parts: &[], ..*self })
+    }
+
+    /// Why another server gets a key that `owner` owns.
+    pub fn in_place_of(&self, owner: usize) -> Reason {
+        if self.eligible(owner) { Reason::OwnerWarming } else { Reason::OwnerOut }
     }
 
     /// True if `server` was not tried.

@@ -51,6 +51,8 @@ pub enum Reason {
     OwnerOut,
     /// The key's own server, and maybe others after it, hold more than their bound of requests.
     OwnerFull,
+    /// A key goes to another server while its owner starts slowly.
+    OwnerWarming,
     /// A backup, for no other server is up.
     Backup,
     /// A backup, for every other server that is up was tried.
@@ -79,6 +81,7 @@ impl fmt::Display for Reason {
             Self::NoKey => f.write_str("drawn at random: the request has no key"),
             Self::KeyOwner => f.write_str("key owns it"),
             Self::OwnerOut => f.write_str("owner is out, next in the key's order"),
+            Self::OwnerWarming => f.write_str("owner starts slowly, next in the key's order"),
             Self::OwnerFull => f.write_str("owner is full, next on the ring"),
             Self::Backup => f.write_str("backup: no other server is up"),
             Self::BackupAfterRetries => f.write_str("backup: every other server was tried"),

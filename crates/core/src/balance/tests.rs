@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod parts;
 mod simulation;
 
 pub(super) const ALGORITHMS: [Algorithm; 8] = [

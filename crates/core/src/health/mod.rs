@@ -1,18 +1,23 @@
 //! Which servers may be used: active checks, passive checks and the operator's word as pure state machines.
 
 mod active;
+mod outlier;
+mod panic;
 mod passive;
 mod pool;
 mod server;
+mod slow_start;
 
 use std::fmt;
 
 use evenkeel_types::Time;
 
 pub use active::{Active, ProbeFailure};
+pub use outlier::{Cause, Figures};
 pub use passive::{Failure, Passive, Verdict};
-pub use pool::{Notice, PoolHealth};
+pub use pool::{Notice, Panic, PoolHealth};
 pub use server::{Administrative, ServerHealth};
+pub use slow_start::FULL;
 
 /// What a server is in, as logs, metrics, API and dashboard name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,15 +66,37 @@ pub struct Transition {
     pub at: Time,
 }
 
+/// Why a server is not ejected though it deserves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// No other server of the pool is up.
+    LastUp,
+    /// As many servers are ejected as `max_ejected` allows.
+    MaxEjected,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LastUp => "no other is up",
+            Self::MaxEjected => "as many are out as max_ejected allows",
+        })
+    }
+}
+
 /// What happened to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Its state changed.
     Transition(Transition),
-    /// It would have been ejected, but no other server of the pool is up. Said once for a spell of failures.
+    /// It would have been ejected, but must not be. Said once for a spell of failures.
     Kept {
         /// Why it would have been ejected.
         reason: String,
+        /// By what it stood out.
+        cause: Cause,
+        /// Why it was not ejected.
+        hold: Hold,
         /// When.
         at: Time,
     },

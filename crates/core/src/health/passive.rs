@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel_config::Outlier;
 use evenkeel_types::Time;
 
-use super::{State, Transition};
+use super::{Cause, Hold, State, Transition};
 
 /// How live traffic failed on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,12 @@ pub enum Verdict {
     Counted,
     /// The server is taken out.
     Ejected(Transition),
-    /// It would be taken out, but no other one is up. Said again only after `window` without such a failure.
+    /// It would be taken out, but must not be. Said again only after `window` without such a failure.
     Kept {
         /// Why it would have been taken out.
         reason: String,
+        /// Why it was not.
+        hold: Hold,
     },
 }
 
@@ -67,6 +69,7 @@ pub struct Passive {
     /// When it last was kept instead of ejected.
     kept_at: Option<Time>,
     reason: String,
+    cause: Option<Cause>,
 }
 
 impl Passive {
@@ -83,11 +86,12 @@ impl Passive {
             quiet_since: Time::ZERO,
             kept_at: None,
             reason: String::new(),
+            cause: None,
         }
     }
 
-    /// Takes in a failure. `last` says that no other server of the pool is usable, which rules out an ejection.
-    pub fn failure(&mut self, cause: Failure, now: Time, last: bool) -> Verdict {
+    /// Takes in a failure. `hold` says what rules out an ejection.
+    pub fn failure(&mut self, cause: Failure, now: Time, hold: Option<Hold>) -> Verdict {
         if self.ejected_until.is_some() {
             // The remains of what was in flight when it was ejected.
             return Verdict::Counted;
@@ -104,13 +108,28 @@ impl Passive {
             0 | 1 => format!("request failed: {cause}"),
             n => format!("{n} requests failed within {:?}, the last: {cause}", self.settings.window),
         };
-        if last {
+        if hold.is_some() {
             self.failures.pop_front();
-            let before = self.kept_at.replace(now);
-            let is_said = before.is_some_and(|before| now.since(before) <= self.settings.window);
-            return if is_said { Verdict::Counted } else { Verdict::Kept { reason } };
         }
-        Verdict::Ejected(self.eject(reason, now))
+        self.sentence(Cause::Failures, reason, now, hold)
+    }
+
+    /// Takes in that the server does worse than the others. `hold` says what rules out an ejection.
+    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Verdict {
+        if self.ejected_until.is_some() {
+            return Verdict::Counted;
+        }
+        self.sentence(cause, reason, now, hold)
+    }
+
+    fn sentence(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Verdict {
+        let Some(hold) = hold else {
+            self.cause = Some(cause);
+            return Verdict::Ejected(self.eject(reason, now));
+        };
+        let before = self.kept_at.replace(now);
+        let is_said = before.is_some_and(|before| now.since(before) <= self.settings.window);
+        if is_said { Verdict::Counted } else { Verdict::Kept { reason, hold } }
     }
 
     /// Ends the ejection when its time is over.
@@ -118,13 +137,9 @@ impl Passive {
         if self.ejected_until? > now {
             return None;
         }
-        self.release("ejection is over".into(), now)
-    }
-
-    /// Ends an ejection before its time, because the pool has no other server.
-    pub fn release(&mut self, reason: String, now: Time) -> Option<Transition> {
-        self.ejected_until.take()?;
+        self.ejected_until = None;
         self.quiet_since = now;
+        let reason = String::from("ejection is over");
         self.reason.clone_from(&reason);
         Some(Transition { from: State::Ejected, to: State::Up, reason, at: now })
     }
@@ -137,6 +152,11 @@ impl Passive {
     /// Whether it is out.
     pub fn is_ejected(&self) -> bool {
         self.ejected_until.is_some()
+    }
+
+    /// By what it stood out when it was last ejected.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 
     /// Why it is out, or why it is back; empty for a server that was never out.

@@ -1,9 +1,14 @@
-//! The health of a pool: all its servers, and the rule that live traffic never ejects the last one.
+//! The health of a pool: all its servers, who of them is ejected and who must not be, and what weight each has.
 
-use evenkeel_config::{Backend, Pool};
+use std::time::Duration;
+
+use evenkeel_config::{Backend, Outlier, Pool};
 use evenkeel_types::{BackendId, Time};
 
-use super::{Administrative, Event, Failure, ProbeFailure, ServerHealth, State, Transition};
+use super::outlier::{Figures, Window, judge, tick};
+use super::panic::{Census, Group};
+use super::slow_start::{FULL, Ramp};
+use super::{Administrative, Event, Failure, Hold, ProbeFailure, ServerHealth, State, Transition};
 use crate::balance::Availability;
 
 /// Something to log, to count and to show.
@@ -15,50 +20,88 @@ pub struct Notice {
     pub event: Event,
 }
 
+/// A pool that has too few servers left uses the ejected ones as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panic {
+    /// Since when.
+    pub since: Time,
+}
+
 /// The health of a pool's servers, in the order of the configuration.
 ///
 /// An ejection is never why a pool has no server: the last one that is up is not ejected, and when the others go
-/// for another reason the ejected one that is due first comes back. Servers of weight 0 do not count as others.
+/// for another reason the pool panics, which is to use those that are ejected. Servers of weight 0 do not count as
+/// others.
 #[derive(Debug, Clone)]
 pub struct PoolHealth {
     members: Vec<Member>,
+    rules: Rules,
+    panic: Option<Panic>,
+    /// When servers are compared next.
+    compare_at: Option<Time>,
+    version: u64,
+}
+
+/// What the configuration says of all servers alike.
+#[derive(Debug, Clone)]
+struct Rules {
+    outlier: Option<Outlier>,
+    panic: u32,
+    slow_start: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
 struct Member {
     backend: Backend,
     health: ServerHealth,
+    window: Window,
+    /// While it starts slowly.
+    ramp: Option<Ramp>,
+    /// How many parts of [`FULL`] of its weight it has, as of the last change or poll.
+    part: u32,
+    /// Has come while the pool had traffic, and has not been up yet.
+    is_newcomer: bool,
 }
 
 impl PoolHealth {
-    /// The health of a pool that appears now.
+    /// The health of a pool that appears now. Its servers start together, and so not slowly.
     pub fn new(pool: &Pool, now: Time) -> Self {
         let members = pool.backends.iter().map(|backend| Member::new(backend, pool, now)).collect();
-        Self { members }
+        let mut health = Self { members, rules: Rules::of(pool), panic: None, compare_at: None, version: 0 };
+        health.plan_comparison(now);
+        health
     }
 
     /// Takes over a new configuration of the pool. A server whose id and address stay keeps its state, unless the
     /// pool is now probed differently; what the operator said of an id stays in any case. Servers that are gone are
     /// forgotten, and new ones begin as new. Weights are those of `pool` again.
     pub fn reconfigure(&mut self, pool: &Pool, now: Time) -> Vec<Notice> {
+        self.rules = Rules::of(pool);
         let mut before = std::mem::take(&mut self.members);
         let mut notices = Vec::new();
         for backend in &pool.backends {
             let known = before.iter().position(|member| member.backend.id == backend.id);
             let Some(mut member) = known.map(|at| before.swap_remove(at)) else {
-                self.members.push(Member::new(backend, pool, now));
+                let mut member = Member::new(backend, pool, now);
+                member.is_newcomer = true;
+                self.members.push(member);
                 continue;
             };
             let change = if member.backend.address == backend.address {
                 member.health.reconfigure(pool.health.as_ref(), pool.outlier.as_ref(), now)
             } else {
+                member.is_newcomer = true;
+                member.window.clear();
+                member.ramp = None;
                 member.health.restart(pool.health.as_ref(), pool.outlier.as_ref(), now)
             };
             member.backend = backend.clone();
             notices.extend(change.map(|change| member.notice(change)));
             self.members.push(member);
         }
-        self.rescue(now, &mut notices);
+        self.plan_comparison(now);
+        self.settle(&notices, now);
+        self.version += 1;
         notices
     }
 
@@ -68,9 +111,9 @@ impl PoolHealth {
     }
 
     /// Takes in a failure of live traffic. One of a server that has left the pool is ignored.
-    pub fn failed(&mut self, server: &BackendId, cause: Failure, now: Time) -> Vec<Notice> {
-        let last = !self.members.iter().any(|member| member.backend.id != *server && member.is_usable());
-        self.change(server, now, |health| health.failed(cause, now, last))
+    pub fn failed(&mut self, server: &BackendId, failure: Failure, now: Time) -> Vec<Notice> {
+        let hold = self.hold(server);
+        self.change(server, now, |health| health.failed(failure, now, hold))
     }
 
     /// Takes in what the operator wants of a server.
@@ -79,24 +122,50 @@ impl PoolHealth {
     }
 
     /// Takes in a server's new weight: at weight 0 it is no longer one that others can rely on.
-    pub fn weigh(&mut self, server: &BackendId, weight: u32, now: Time) -> Vec<Notice> {
+    pub fn weigh(&mut self, server: &BackendId, weight: u32, now: Time) {
         if let Some(member) = self.members.iter_mut().find(|member| member.backend.id == *server) {
             member.backend.weight = weight;
+            self.version += 1;
         }
-        let mut notices = Vec::new();
-        self.rescue(now, &mut notices);
+        self.settle(&[], now);
+    }
+
+    /// Does what is due: ends ejections whose time is over, compares servers, and lets weights grow. `total` says
+    /// what a server has done since the beginning; it is asked only when servers are compared.
+    pub fn poll(&mut self, now: Time, total: impl Fn(&BackendId) -> Figures) -> Vec<Notice> {
+        let ended = |member: &mut Member| member.health.poll(now).map(|change| member.notice(change));
+        let mut notices: Vec<Notice> = self.members.iter_mut().filter_map(ended).collect();
+        self.settle(&notices, now);
+        if self.compare_at.is_some_and(|at| at <= now) {
+            notices.extend(self.compare(now, total));
+        }
         notices
     }
 
-    /// Ends the ejections whose time is over.
-    pub fn poll(&mut self, now: Time) -> Vec<Notice> {
-        let ended = |member: &mut Member| member.health.poll(now).map(|change| member.notice(change));
-        self.members.iter_mut().filter_map(ended).collect()
+    /// When [`poll`](Self::poll) will have something to do.
+    pub fn due(&self, now: Time) -> Option<Time> {
+        let ends = self.members.iter().filter_map(|member| member.health.due());
+        let grows = self.members.iter().filter_map(|member| member.ramp.and_then(|ramp| ramp.due(now)));
+        ends.chain(grows).chain(self.compare_at).min()
     }
 
-    /// When [`poll`](Self::poll) will have something to say.
-    pub fn due(&self) -> Option<Time> {
-        self.members.iter().filter_map(|member| member.health.due()).min()
+    /// Whether, and since when, ejected servers are used as well.
+    pub fn panic(&self) -> Option<Panic> {
+        self.panic
+    }
+
+    /// Grows with each change of what may be chosen, and with what weight.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Of each server, in the order of the configuration, how many parts of [`FULL`] of its weight it has for now, and
+    /// whether it may be chosen.
+    pub fn standings(&self) -> impl ExactSizeIterator<Item = (u32, Availability)> {
+        self.members.iter().map(|member| {
+            let is_used = self.panic.is_some() && member.health.state() == State::Ejected;
+            (member.part, if is_used { Availability::Up } else { member.health.availability() })
+        })
     }
 
     /// The health of one server.
@@ -120,31 +189,142 @@ impl PoolHealth {
             && let Some(event) = change(&mut member.health)
         {
             notices.push(Notice { server: server.clone(), event });
-            self.rescue(now, &mut notices);
+            self.settle(&notices, now);
         }
         notices
     }
 
-    /// Brings ejected servers back while no server is up: one that has never passed a check may not be enough.
-    fn rescue(&mut self, now: Time, notices: &mut Vec<Notice>) {
-        while !self.members.iter().any(Member::is_usable) {
-            let ejected = |m: &&mut Member| m.backend.weight > 0 && m.health.state() == State::Ejected;
-            let Some(first) = self.members.iter_mut().filter(ejected).min_by_key(|m| m.health.due()) else {
-                return;
-            };
-            notices.extend(first.health.release(now).map(|change| first.notice(change)));
+    /// Why a server must not be ejected, whatever it does.
+    fn hold(&self, server: &BackendId) -> Option<Hold> {
+        let outlier = self.rules.outlier.as_ref()?;
+        let others = || self.members.iter().filter(|m| m.backend.weight > 0 && m.backend.id != *server);
+        if !others().any(Member::is_usable) {
+            return Some(Hold::LastUp);
         }
+        let ejected = others().filter(|other| other.health.state() == State::Ejected).count();
+        let whole = self.members.iter().filter(|member| member.backend.weight > 0).count();
+        let is_too_many = (ejected as u64 + 1) * 100 > u64::from(outlier.max_ejected) * whole as u64;
+        (ejected > 0 && is_too_many).then_some(Hold::MaxEjected)
+    }
+
+    /// Compares the servers that are up, and ejects those that stand out.
+    fn compare(&mut self, now: Time, total: impl Fn(&BackendId) -> Figures) -> Vec<Notice> {
+        let Some(outlier) = self.rules.outlier.clone() else { return Vec::new() };
+        self.plan_comparison(now);
+        for member in &mut self.members {
+            if member.health.state() != State::Up {
+                member.window.clear();
+            }
+            member.window.observe(total(&member.backend.id), &outlier);
+        }
+        let figures: Vec<Figures> = self.members.iter().map(|member| member.window.figures()).collect();
+        let mut notices = Vec::new();
+        for finding in judge(&outlier, &figures) {
+            let id = self.members[finding.server].backend.id.clone();
+            let hold = self.hold(&id);
+            notices.extend(
+                self.change(&id, now, |health| health.outlier(finding.cause, finding.reason, now, hold)),
+            );
+        }
+        notices
+    }
+
+    fn plan_comparison(&mut self, now: Time) {
+        let outlier = self.rules.outlier.as_ref().filter(|outlier| outlier.compares());
+        self.compare_at = outlier.map(|outlier| now + tick(outlier));
+    }
+
+    /// Draws the consequences of what has changed.
+    fn settle(&mut self, notices: &[Notice], now: Time) {
+        let was_used = self.panic.is_some();
+        for Notice { server, event } in notices {
+            if let Event::Transition(change) = event
+                && let Some(member) = self.members.iter_mut().find(|member| member.backend.id == *server)
+            {
+                member.changed(change, was_used, &self.rules);
+                self.version += 1;
+            }
+        }
+        for member in &mut self.members {
+            self.version += u64::from(member.grow(&self.rules, now));
+        }
+        let panics = self.census().panics(self.rules.panic);
+        if panics != self.panic.is_some() {
+            self.panic = panics.then_some(Panic { since: now });
+            self.version += 1;
+        }
+    }
+
+    fn census(&self) -> Census {
+        let mut census = Census::default();
+        for member in self.members.iter().filter(|member| member.backend.weight > 0) {
+            let Census { primaries, backups } = &mut census;
+            let Group { whole, up, ejected } = if member.backend.backup { backups } else { primaries };
+            let state = member.health.state();
+            *whole += usize::from(state != State::Draining);
+            *up += usize::from(state == State::Up);
+            *ejected += usize::from(state == State::Ejected);
+        }
+        census
+    }
+}
+
+impl Rules {
+    fn of(pool: &Pool) -> Self {
+        Self { outlier: pool.outlier.clone(), panic: pool.panic, slow_start: pool.slow_start }
     }
 }
 
 impl Member {
     fn new(backend: &Backend, pool: &Pool, now: Time) -> Self {
         let health = ServerHealth::new(pool.health.as_ref(), pool.outlier.as_ref(), now);
-        Self { backend: backend.clone(), health }
+        Self {
+            backend: backend.clone(),
+            health,
+            window: Window::default(),
+            ramp: None,
+            part: FULL,
+            is_newcomer: false,
+        }
     }
 
     fn is_usable(&self) -> bool {
         self.backend.weight > 0 && self.health.availability() == Availability::Up
+    }
+
+    /// Forgets how the server did before it went, and lets it start slowly when it comes back. One that was ejected
+    /// and used all the same (`was_used`) has never gone.
+    fn changed(&mut self, change: &Transition, was_used: bool, rules: &Rules) {
+        self.window.clear();
+        self.ramp = None;
+        let comes = match change.from {
+            State::Down | State::Draining => true,
+            State::Ejected => !was_used,
+            State::Starting => self.is_newcomer,
+            State::Up => false,
+        };
+        if change.to == State::Up {
+            self.is_newcomer = false;
+            self.ramp = rules.slow_start.filter(|_| comes).map(|over| Ramp::new(change.at, over));
+        }
+    }
+
+    /// Brings its part of its weight up to date; true if that is a new one.
+    fn grow(&mut self, rules: &Rules, now: Time) -> bool {
+        if self.is_newcomer && self.health.state() == State::Up {
+            // It was up from the first, for nobody checks it.
+            self.is_newcomer = false;
+            self.ramp = rules.slow_start.map(|over| Ramp::new(now, over));
+        }
+        match (&mut self.ramp, rules.slow_start) {
+            (Some(ramp), Some(over)) => ramp.retune(over),
+            (ramp, _) => *ramp = None,
+        }
+        let part = self.ramp.map_or(FULL, |ramp| ramp.part(now));
+        if part == FULL {
+            self.ramp = None;
+        }
+        std::mem::replace(&mut self.part, part) != part
     }
 
     fn notice(&self, change: Transition) -> Notice {

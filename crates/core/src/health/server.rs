@@ -4,7 +4,7 @@ use evenkeel_config::{Health, Outlier};
 use evenkeel_types::Time;
 
 use super::passive::Verdict;
-use super::{Active, Event, Failure, Passive, ProbeFailure, State, Transition};
+use super::{Active, Cause, Event, Failure, Hold, Passive, ProbeFailure, State, Transition};
 use crate::balance::Availability;
 
 /// What the operator wants of a server.
@@ -52,16 +52,27 @@ impl ServerHealth {
         self.settle(now)
     }
 
-    /// Takes in a failure of live traffic; `last` says that no other server of the pool is up. On a server that is
-    /// down or drained already it counts for nothing.
-    pub fn failed(&mut self, cause: Failure, now: Time, last: bool) -> Option<Event> {
+    /// Takes in a failure of live traffic; `hold` says what rules out an ejection. On a server that is down or drained
+    /// already it counts for nothing.
+    pub fn failed(&mut self, failure: Failure, now: Time, hold: Option<Hold>) -> Option<Event> {
         if matches!(self.state, State::Down | State::Draining) {
             return None;
         }
-        match self.passive.as_mut()?.failure(cause, now, last) {
+        let verdict = self.passive.as_mut()?.failure(failure, now, hold);
+        self.follow(verdict, Cause::Failures, now)
+    }
+
+    /// Takes in that the server, which is up, does worse than the others; `hold` says what rules out an ejection.
+    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Option<Event> {
+        let verdict = self.passive.as_mut()?.outlier(cause, reason, now, hold);
+        self.follow(verdict, cause, now)
+    }
+
+    fn follow(&mut self, verdict: Verdict, cause: Cause, now: Time) -> Option<Event> {
+        match verdict {
             Verdict::Counted => None,
             Verdict::Ejected(_) => self.settle(now).map(Event::Transition),
-            Verdict::Kept { reason } => Some(Event::Kept { reason, at: now }),
+            Verdict::Kept { reason, hold } => Some(Event::Kept { reason, cause, hold, at: now }),
         }
     }
 
@@ -74,12 +85,6 @@ impl ServerHealth {
     /// Ends an ejection whose time is over.
     pub fn poll(&mut self, now: Time) -> Option<Transition> {
         self.passive.as_mut()?.poll(now)?;
-        self.settle(now)
-    }
-
-    /// Ends an ejection before its time, for want of another server.
-    pub fn release(&mut self, now: Time) -> Option<Transition> {
-        self.passive.as_mut()?.release("no other server is up".into(), now)?;
         self.settle(now)
     }
 
@@ -113,7 +118,7 @@ impl ServerHealth {
         self.settle(now)
     }
 
-    /// Whether it may be chosen.
+    /// Whether it may be chosen, by itself; in a panic its pool says otherwise.
     pub fn availability(&self) -> Availability {
         match self.state {
             State::Up => Availability::Up,
@@ -140,6 +145,11 @@ impl ServerHealth {
             State::Up => active(),
         };
         reason.unwrap_or("not checked").to_owned()
+    }
+
+    /// By what it stood out when it was last ejected.
+    pub fn cause(&self) -> Option<Cause> {
+        self.passive.as_ref()?.cause()
     }
 
     /// Since when it is in this state.

@@ -148,6 +148,9 @@ fn a_backend_shows_its_state_connections_and_failures() {
     backend.transition("down", "up");
     backend.transition("up", "down");
     backend.probed(ProbeResult::Timeout);
+    backend.weight_milli.set(1_500);
+    backend.stood_out(OutlierCause::SuccessRate, OutlierOutcome::Kept);
+    registry.pool(&"api".into()).panic.set(1);
     for worker in 0..2 {
         let shard = backend.shard(worker);
         shard.connections_opened.increment();
@@ -171,11 +174,31 @@ fn a_backend_shows_its_state_connections_and_failures() {
         ("evenkeel_backend_transitions_total", &[("from", "up"), ("to", "down")], Some(2.0)),
         ("evenkeel_backend_transitions_total", &[("from", "down"), ("to", "up")], Some(1.0)),
         ("evenkeel_backend_transitions_total", &[("from", "up"), ("to", "up")], None),
+        ("evenkeel_backend_weight", &[], Some(1.5)),
+        ("evenkeel_backend_outliers_total", &[("cause", "success_rate"), ("outcome", "kept")], Some(1.0)),
+        ("evenkeel_backend_outliers_total", &[("cause", "latency"), ("outcome", "kept")], None),
         ("evenkeel_probes_total", &[("result", "timeout")], Some(1.0)),
         ("evenkeel_probes_total", &[("result", "success")], Some(0.0)),
     ] {
         assert_eq!(value(name, more), expected, "{name} {more:?}");
     }
+    assert_eq!(page.value("evenkeel_pool_panic", &[("pool", "api")]), Some(1.0));
+    registry.retain_pools(|pool| pool.as_str() != "api");
+    assert!(!registry.render().contains("evenkeel_pool_panic{"));
+}
+
+#[test]
+fn tries_of_all_workers_are_compared_together() {
+    let registry = Registry::new(2);
+    let backend = registry.backend(&"api".into(), &"a".into());
+    let took = Some(Duration::from_millis(10));
+    backend.shard(0).answered(200, took);
+    backend.shard(0).answered(503, took);
+    backend.shard(0).failed(BackendFailure::Status);
+    backend.shard(1).answered(404, None);
+    backend.shard(1).failed(BackendFailure::Reset);
+    let latency_sum = Duration::from_millis(20);
+    assert_eq!(backend.tries(), Tries { ended: 4, failed: 2, timed: 2, latency_sum });
 }
 
 #[test]

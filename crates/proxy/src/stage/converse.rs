@@ -226,6 +226,7 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
         if head.status == 101 || head.status >= 200 {
             let now = worker.clock.now();
             trail.answer_came(now);
+            worker.report_answer(to, answer.server(), head.status, trail.first_byte());
             let relaying = relay::relay(worker, answer, head, request, reply, trail.first_byte());
             return upload.until(pin!(relaying)).await;
         }

@@ -98,6 +98,11 @@ impl<'a> Answer<'a> {
         self.interim || !self.buf.is_empty()
     }
 
+    /// The position of the server that gives it.
+    pub fn server(&self) -> usize {
+        self.chosen.server
+    }
+
     /// True if the connection can carry another request.
     pub fn is_reusable(&self) -> bool {
         self.reusable.get()

@@ -7,8 +7,9 @@ use evenkeel_config::{Algorithm, Backend, Health, Outlier, Pool, PoolProtocol, P
 use evenkeel_types::{Address, BackendId, PoolName, Time};
 use proptest::prelude::*;
 
-use super::{Notice, PoolHealth};
-use crate::health::{Administrative, Event, Failure, ProbeFailure, State};
+use super::{Notice, Panic, PoolHealth};
+use crate::balance::Availability;
+use crate::health::{Administrative, Cause, Event, FULL, Failure, Figures, Hold, ProbeFailure, State};
 
 fn second(n: u64) -> Time {
     Time::from_millis(n * 1000)
@@ -41,7 +42,13 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
             failures: 2,
             window: Duration::from_secs(30),
             eject: Duration::from_secs(30),
+            max_ejected: 100,
+            success_rate: Some(1.9),
+            latency: None,
+            requests_min: 50,
         }),
+        panic: 50,
+        slow_start: Some(Duration::from_secs(32)),
         timeout: PoolTimeout {
             connect: Duration::from_secs(1),
             response: Duration::from_secs(1),
@@ -66,9 +73,26 @@ fn states(pool: &PoolHealth) -> String {
 fn told(notices: &[Notice]) -> Vec<String> {
     let words = |notice: &Notice| match &notice.event {
         Event::Transition(change) => format!("{} {} -> {}", notice.server, change.from, change.to),
-        Event::Kept { .. } => format!("{} kept", notice.server),
+        Event::Kept { hold, .. } => format!("{} kept, {hold}", notice.server),
     };
     notices.iter().map(words).collect()
+}
+
+/// The servers that may be chosen.
+fn usable(pool: &PoolHealth) -> String {
+    let up = pool.servers().zip(pool.standings()).filter(|(_, standing)| standing.1 == Availability::Up);
+    up.map(|((id, _), _)| id.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn pass(pool: &mut PoolHealth, servers: &[&str], at: u64) {
+    for server in servers {
+        pool.probed(&id(server), Ok(()), second(at));
+    }
+}
+
+/// What becomes due by then.
+fn wait(pool: &mut PoolHealth, until: u64) -> Vec<String> {
+    told(&pool.poll(second(until), |_| Figures::default()))
 }
 
 fn fail(pool: &mut PoolHealth, server: &str, at: u64) -> Vec<String> {
@@ -83,41 +107,155 @@ fn live_traffic_never_ejects_the_last_server() {
         assert_eq!(fail(&mut health, server, 2), [format!("{server} up -> ejected")]);
     }
     assert!(fail(&mut health, "c", 3).is_empty());
-    assert_eq!(fail(&mut health, "c", 4), ["c kept"]);
+    assert_eq!(fail(&mut health, "c", 4), ["c kept, no other is up"]);
     assert!(fail(&mut health, "c", 5).is_empty(), "said twice");
     assert_eq!(states(&health), "a ejected, b ejected, c up");
-    assert_eq!(health.due(), Some(second(32)));
-    assert_eq!(told(&health.poll(second(32))), ["a ejected -> up", "b ejected -> up"]);
-    assert_eq!(health.due(), None);
+    assert_eq!(wait(&mut health, 32), ["a ejected -> up", "b ejected -> up"]);
 }
 
 #[test]
-fn an_ejected_server_comes_back_when_it_is_the_only_one() {
-    let mut health = PoolHealth::new(&pool(abc(), false), second(0));
+fn ejected_servers_are_used_when_none_is_left() {
+    let mut health = PoolHealth::new(&Pool { panic: 0, ..pool(abc(), false) }, second(0));
     fail(&mut health, "a", 1);
     fail(&mut health, "a", 2);
     assert_eq!(told(&health.administer(&id("b"), Administrative::Drain, second(3))), ["b up -> draining"]);
-    let notices = health.administer(&id("c"), Administrative::Drain, second(4));
-    assert_eq!(told(&notices), ["c up -> draining", "a ejected -> up"]);
-    assert_eq!(health.server(&id("a")).unwrap().reason(), "no other server is up");
+    assert_eq!((health.panic(), usable(&health)), (None, "c".into()));
+    assert_eq!(told(&health.administer(&id("c"), Administrative::Drain, second(4))), ["c up -> draining"]);
+    assert_eq!(health.panic(), Some(Panic { since: second(4) }));
+    assert_eq!((states(&health), usable(&health)), ("a ejected, b draining, c draining".into(), "a".into()));
+    wait(&mut health, 32);
+    assert_eq!((health.panic(), usable(&health)), (None, "a".into()));
+}
+
+#[test]
+fn a_pool_panics_when_ejections_leave_less_than_its_threshold() {
+    let backends = || vec![backend("a", 1, 1), backend("b", 2, 1), backend("c", 3, 1), backend("d", 4, 1)];
+    let mut health = PoolHealth::new(&pool(backends(), true), second(0));
+    pass(&mut health, &["a", "b", "c", "d"], 1);
+    for server in ["a", "b"] {
+        fail(&mut health, server, 2);
+        fail(&mut health, server, 2);
+    }
+    assert_eq!((health.panic(), usable(&health)), (None, "c d".into()), "half of them is not below half");
+    for at in [3, 4] {
+        health.probed(&id("c"), Err(ProbeFailure::Refused), second(at));
+    }
+    assert_eq!(health.panic(), Some(Panic { since: second(4) }));
+    assert_eq!(usable(&health), "a b d", "one that its checks found down stays out");
+    let version = health.version();
+    health.probed(&id("c"), Ok(()), second(5));
+    assert_eq!((health.panic(), usable(&health)), (None, "c d".into()));
+    assert!(health.version() > version);
+}
+
+#[test]
+fn no_more_servers_are_ejected_than_allowed_but_one_always_may() {
+    let capped = |backends: Vec<Backend>, max_ejected| {
+        let pool = pool(backends, false);
+        let outlier = Outlier { max_ejected, ..pool.outlier.clone().unwrap() };
+        PoolHealth::new(&Pool { outlier: Some(outlier), ..pool }, second(0))
+    };
+    let mut health = capped(abc(), 10);
+    fail(&mut health, "a", 1);
+    assert_eq!(fail(&mut health, "a", 2), ["a up -> ejected"]);
+    fail(&mut health, "b", 1);
+    assert_eq!(fail(&mut health, "b", 2), ["b kept, as many are out as max_ejected allows"]);
+    wait(&mut health, 32);
+    fail(&mut health, "b", 33);
+    assert_eq!(fail(&mut health, "b", 34), ["b up -> ejected"], "a is back");
+    let mut health = capped(abc(), 67);
+    for server in ["a", "b"] {
+        fail(&mut health, server, 1);
+        assert_eq!(fail(&mut health, server, 2).len(), 1);
+    }
+    assert_eq!(states(&health), "a ejected, b ejected, c up");
+}
+
+#[test]
+fn a_server_that_does_worse_than_the_others_is_ejected_once_for_one_window() {
+    let mut health = PoolHealth::new(&pool(abc(), false), second(0));
+    // Each does 10 requests a second, of which b fails 4 until it is out and after that none.
+    let figures = |at: u64| {
+        move |server: &BackendId| {
+            let failures = if server.as_str() == "b" { 4 * at.min(6) } else { 0 };
+            Figures { requests: 10 * at, failures, ..Figures::default() }
+        }
+    };
+    let mut changes = Vec::new();
+    for at in 1..120 {
+        changes.extend(health.poll(second(at), figures(at)).into_iter().map(|notice| (at, notice)));
+    }
+    let at: Vec<u64> = changes.iter().map(|(at, _)| *at).collect();
+    // A tick of 3 s, and the first that spans 50 requests.
+    assert_eq!(at, [9, 39]);
+    let notices: Vec<Notice> = changes.into_iter().map(|(_, notice)| notice).collect();
+    assert_eq!(told(&notices), ["b up -> ejected", "b ejected -> up"]);
+    let Event::Transition(change) = &notices[0].event else { panic!("not kept") };
+    assert_eq!(change.reason, "success rate 80 % where the others have 100 %, of 60 requests; out for 30s");
+    assert_eq!(health.server(&id("b")).unwrap().cause(), Some(Cause::SuccessRate));
+}
+
+#[test]
+fn servers_that_come_start_slowly_and_those_of_the_first_hour_do_not() {
+    let parts = |health: &PoolHealth| health.standings().map(|(part, _)| part).collect::<Vec<_>>();
+    let mut health = PoolHealth::new(&pool(abc(), true), second(0));
+    pass(&mut health, &["a", "b", "c"], 1);
+    assert_eq!(parts(&health), [FULL; 3]);
+    // A new one is unproven first; then it comes.
+    let more = || vec![backend("a", 1, 1), backend("b", 2, 1), backend("c", 3, 1), backend("d", 4, 1)];
+    health.reconfigure(&pool(more(), true), second(10));
+    assert_eq!(parts(&health), [FULL; 4]);
+    health.probed(&id("d"), Ok(()), second(10));
+    assert_eq!(parts(&health), [FULL, FULL, FULL, 3]);
+    // Another comes back from an ejection, which ends at 42 s.
+    fail(&mut health, "a", 12);
+    fail(&mut health, "a", 12);
+    wait(&mut health, 26);
+    assert_eq!(parts(&health), [FULL, FULL, FULL, 17]);
+    let version = health.version();
+    wait(&mut health, 27);
+    assert_eq!((parts(&health)[3], health.version()), (17, version), "no step, no change");
+    wait(&mut health, 42);
+    assert_eq!((parts(&health), health.version() > version), (vec![3, FULL, FULL, FULL], true));
+    // An operator's drain ends in the same way; one without checks, whose address changed, is up at once and new.
+    health.administer(&id("b"), Administrative::Drain, second(43));
+    health.administer(&id("b"), Administrative::Ready, second(44));
+    assert_eq!(parts(&health), [4, 3, FULL, FULL]);
+    let moved = vec![backend("a", 11, 1), backend("c", 3, 1), backend("e", 5, 1)];
+    let mut unchecked = PoolHealth::new(&pool(abc(), false), second(0));
+    unchecked.reconfigure(&pool(moved.clone(), false), second(60));
+    assert_eq!(parts(&unchecked), [3, FULL, 3]);
+    unchecked.reconfigure(&Pool { slow_start: None, ..pool(moved, false) }, second(61));
+    assert_eq!(parts(&unchecked), [FULL; 3]);
+}
+
+#[test]
+fn a_server_that_was_used_in_a_panic_does_not_start_slowly_after_it() {
+    let mut health = PoolHealth::new(&pool(vec![backend("a", 1, 1), backend("b", 2, 1)], false), second(0));
+    fail(&mut health, "a", 1);
+    fail(&mut health, "a", 2);
+    health.administer(&id("b"), Administrative::Drain, second(3));
+    assert!(health.panic().is_some());
+    assert_eq!(wait(&mut health, 32), ["a ejected -> up"]);
+    assert_eq!(health.standings().next(), Some((FULL, Availability::Up)));
 }
 
 #[test]
 fn a_server_of_weight_0_is_none_to_rely_on() {
     let mut health = PoolHealth::new(&pool(vec![backend("a", 1, 1), backend("b", 2, 0)], false), second(0));
     fail(&mut health, "a", 1);
-    assert_eq!(fail(&mut health, "a", 2), ["a kept"]);
-    assert!(health.weigh(&id("b"), 1, second(3)).is_empty());
+    assert_eq!(fail(&mut health, "a", 2), ["a kept, no other is up"]);
+    health.weigh(&id("b"), 1, second(3));
     assert_eq!(fail(&mut health, "a", 4), ["a up -> ejected"]);
-    assert_eq!(told(&health.weigh(&id("b"), 0, second(5))), ["a ejected -> up"]);
+    health.weigh(&id("b"), 0, second(5));
+    assert!(health.panic().is_some());
+    assert_eq!(health.standings().next(), Some((FULL, Availability::Up)));
 }
 
 #[test]
 fn a_reload_keeps_what_is_known_of_servers_that_stay() {
     let mut health = PoolHealth::new(&pool(abc(), true), second(0));
-    for server in ["a", "b", "c"] {
-        health.probed(&id(server), Ok(()), second(1));
-    }
+    pass(&mut health, &["a", "b", "c"], 1);
     for at in [2, 3] {
         health.probed(&id("b"), Err(ProbeFailure::Refused), second(at));
     }
@@ -188,7 +326,8 @@ proptest! {
                 }
                 Step::Weigh(server, weight) => {
                     weights[server] = weight;
-                    health.weigh(&id(names[server]), weight, at)
+                    health.weigh(&id(names[server]), weight, at);
+                    Vec::new()
                 }
                 Step::Reload(size, is_checked) => {
                     weights = [1; 4];
@@ -201,8 +340,8 @@ proptest! {
                 }
                 Step::Wait(seconds) => {
                     now += seconds;
-                    let notices = health.poll(second(now));
-                    prop_assert!(health.due().is_none_or(|due| due > second(now)));
+                    let notices = health.poll(second(now), |_| Figures::default());
+                    prop_assert!(health.due(second(now)).is_none_or(|due| due > second(now)));
                     notices
                 }
             };
@@ -213,7 +352,8 @@ proptest! {
                         prop_assert!(!change.reason.is_empty());
                         prop_assert_eq!(seen.insert(notice.server, change.to), Some(change.from));
                     }
-                    Event::Kept { .. } => {
+                    Event::Kept { hold: Hold::MaxEjected, .. } => prop_assert!(false, "all may be ejected but one"),
+                    Event::Kept { hold: Hold::LastUp, .. } => {
                         let up = health.servers().filter(|(id, server)| {
                             let weight = weights[names.iter().position(|name| *name == id.as_str()).unwrap()];
                             weight > 0 && **id != notice.server && server.state() == State::Up
@@ -229,7 +369,12 @@ proptest! {
                 is_up |= weights[i] > 0 && server.state() == State::Up;
                 is_ejected |= weights[i] > 0 && server.state() == State::Ejected;
             }
-            prop_assert!(is_up || !is_ejected, "ejected although none other is up");
+            let is_usable = |(at, (_, standing)): (usize, (u32, Availability))| {
+                weights[at] > 0 && standing == Availability::Up
+            };
+            prop_assert!(!is_ejected || health.standings().enumerate().any(is_usable), "an ejection empties it");
+            prop_assert!(!is_up || health.standings().enumerate().any(is_usable));
+            prop_assert!(health.standings().all(|(part, _)| (1..=FULL).contains(&part)));
         }
     }
 }

@@ -21,7 +21,16 @@ fn health() -> Health {
 }
 
 fn outlier() -> Outlier {
-    Outlier { failures: 1, window: Duration::from_secs(30), eject: Duration::from_secs(30) }
+    let window = Duration::from_secs(30);
+    Outlier {
+        failures: 1,
+        window,
+        eject: window,
+        max_ejected: 50,
+        success_rate: None,
+        latency: None,
+        requests_min: 50,
+    }
 }
 
 fn second(n: u64) -> Time {
@@ -59,7 +68,7 @@ fn a_checked_server_is_unproven_until_it_answers() {
 fn the_operators_word_counts_first_then_active_then_passive_checks() {
     let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
     server.probed(Ok(()), second(1));
-    let Some(Event::Transition(ejected)) = server.failed(Failure::Reset, second(2), false) else {
+    let Some(Event::Transition(ejected)) = server.failed(Failure::Reset, second(2), None) else {
         panic!("one failure is enough");
     };
     assert_eq!(told(Some(ejected)), "up -> ejected: request failed: connection broken; out for 30s");
@@ -86,7 +95,7 @@ fn the_operators_word_counts_first_then_active_then_passive_checks() {
 fn failures_on_a_server_that_is_down_do_not_eject_it() {
     let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
     server.probed(Err(ProbeFailure::Refused), second(1));
-    assert_eq!(server.failed(Failure::Connect, second(2), false), None);
+    assert_eq!(server.failed(Failure::Connect, second(2), None), None);
     assert_eq!(told(server.probed(Ok(()), second(3))), "down -> up: check passed");
 }
 
@@ -109,7 +118,7 @@ fn new_numbers_keep_the_state_and_a_new_probe_starts_over() {
 #[test]
 fn an_unchanged_outlier_keeps_an_ejection_and_a_changed_one_ends_it() {
     let mut server = ServerHealth::new(None, Some(&outlier()), second(0));
-    server.failed(Failure::Timeout, second(1), false);
+    server.failed(Failure::Timeout, second(1), None);
     assert_eq!(told(server.reconfigure(None, Some(&outlier()), second(2))), "nothing");
     assert_eq!(server.state(), State::Ejected);
     let other = Outlier { failures: 9, ..outlier() };

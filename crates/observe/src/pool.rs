@@ -1,0 +1,10 @@
+//! What is counted of a pool as a whole.
+
+use crate::counter::Gauge;
+
+/// The figures of one pool.
+#[derive(Debug, Default)]
+pub struct PoolMetrics {
+    /// 1 while ejected servers are used as well, else 0.
+    pub panic: Gauge,
+}
