@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod failures;
 mod fuzz;
 mod handshakes;
 mod load;
@@ -41,6 +42,8 @@ enum Task {
     /// The server behind the soak.
     #[command(hide = true)]
     SoakOrigin(soak::origin::Options),
+    /// Show what clients notice when servers die, slow down or fail all at once.
+    Failures(failures::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
+        Task::Failures(options) => failures::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
         Task::Handshakes(options) => handshakes::run(&options),

@@ -8,7 +8,7 @@ mod pattern;
 mod tally;
 mod traffic;
 mod watch;
-mod wire;
+pub mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -155,11 +155,15 @@ async fn soak(traffic: &Traffic, watch: &Watch, seed: u64, length: Duration) -> 
 }
 
 /// A directory of one run, removed with all that is in it.
-struct Directory(PathBuf);
+pub struct Directory(pub PathBuf);
 
 impl Directory {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("soak-{}", std::process::id()));
+    /// A new one.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("evenkeel-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
