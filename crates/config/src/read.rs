@@ -7,6 +7,7 @@ mod health;
 mod listener;
 mod pool;
 mod process;
+mod retry;
 mod route;
 mod table;
 mod text;
