@@ -8,6 +8,7 @@ use std::sync::Arc;
 use evenkeel_config::{Config, Pool as PoolConfig, Sticky};
 use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::health::{Administrative, Event, Failure, Notice, PoolHealth, ProbeFailure};
+use evenkeel_core::retry::Retries;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
@@ -40,6 +41,7 @@ struct PoolState {
     affinity: Option<Arc<Sessions>>,
     cookie: Option<Arc<Cookie>>,
     members: Arc<Members>,
+    retries: Arc<Retries>,
 }
 
 impl Fleet {
@@ -209,6 +211,7 @@ impl PoolState {
             affinity: None,
             cookie: None,
             members: Arc::new(Members::new(&pool.algorithm, Vec::new())),
+            retries: Arc::default(),
         };
         state.rebuild(pool, secret);
         state
@@ -271,6 +274,7 @@ impl PoolState {
             states: states.collect(),
             cookie: self.cookie.clone(),
             affinity: self.affinity.clone().filter(|_| learns(pool)),
+            retries: Arc::clone(&self.retries),
         }
     }
 }

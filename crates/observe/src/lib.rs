@@ -13,6 +13,7 @@ pub mod names;
 mod process;
 mod registry;
 mod render;
+mod retries;
 mod series;
 mod summary;
 mod worker;
@@ -23,9 +24,11 @@ pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, ConnectionRefusal, HandshakeResult, ProbeResult, Protocol, ReloadResult, RequestRefusal,
+    BackendFailure, ConnectionRefusal, HandshakeResult, HedgeOutcome, ProbeResult, Protocol, ReloadResult,
+    RequestRefusal, RetryCause, RetryOutcome,
 };
 pub use registry::Registry;
+pub use retries::RetryMetrics;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use summary::Summary;
 pub use worker::WorkerMetrics;

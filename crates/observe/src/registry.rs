@@ -10,6 +10,7 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
 use crate::render;
+use crate::retries::RetryMetrics;
 use crate::series::{Series, SeriesKey};
 use crate::worker::WorkerMetrics;
 
@@ -27,6 +28,7 @@ pub struct Registry {
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
+    retries: Mutex<BTreeMap<PoolName, Arc<RetryMetrics>>>,
 }
 
 pub(crate) type BackendKey = (PoolName, BackendId);
@@ -43,6 +45,7 @@ impl Registry {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             backends: Mutex::default(),
+            retries: Mutex::default(),
         })
     }
 
@@ -71,6 +74,11 @@ impl Registry {
         Arc::clone(lock(&self.backends).entry((pool.clone(), id.clone())).or_insert_with(new))
     }
 
+    /// The retries of one pool, made when first asked for. Takes a lock: keep the answer.
+    pub fn retries(&self, pool: &PoolName) -> Arc<RetryMetrics> {
+        Arc::clone(lock(&self.retries).entry(pool.clone()).or_default())
+    }
+
     /// Forgets the series that are not to be kept, after a reload. Whoever still holds one may go on writing to it;
     /// nobody will read that. Servers are forgotten by [`Registry::retain_backends`].
     pub fn retain(&self, keep: impl Fn(&SeriesKey) -> bool) {
@@ -80,6 +88,8 @@ impl Registry {
     /// Forgets the servers that are not to be kept, after a reload, and the series of their requests.
     pub fn retain_backends(&self, keep: impl Fn(&PoolName, &BackendId) -> bool) {
         lock(&self.backends).retain(|(pool, id), _| keep(pool, id));
+        let left: HashSet<PoolName> = lock(&self.backends).keys().map(|(pool, _)| pool.clone()).collect();
+        lock(&self.retries).retain(|pool, _| left.contains(pool));
         lock(&self.series).retain(|key, _| match (&key.pool, &key.backend) {
             (Some(pool), Some(id)) => keep(pool, id),
             _ => true,
@@ -120,6 +130,10 @@ impl Registry {
 
     pub(crate) fn all_series(&self) -> Vec<(SeriesKey, Arc<Series>)> {
         lock(&self.series).iter().map(|(key, series)| (key.clone(), Arc::clone(series))).collect()
+    }
+
+    pub(crate) fn all_retries(&self) -> Vec<(PoolName, Arc<RetryMetrics>)> {
+        lock(&self.retries).iter().map(|(pool, retries)| (pool.clone(), Arc::clone(retries))).collect()
     }
 
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {

@@ -204,6 +204,7 @@ fn snapshot() -> Snapshot {
             states: pool.backends.iter().map(state).collect(),
             cookie: None,
             affinity: None,
+            retries: Arc::default(),
         }
     });
     let pools = pools.collect();
