@@ -8,7 +8,7 @@ mod policy;
 pub use budget::{Budget, Purse};
 pub use deadline::{deadline, told};
 pub use latency::Latencies;
-pub use policy::{Attempt, Cause, Decision, Final, describe, hedge_after, retry};
+pub use policy::{Attempt, Cause, Decision, Final, describe, describe_hedge, hedge_after, retry};
 
 use crate::balance::Members;
 

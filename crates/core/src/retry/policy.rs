@@ -189,6 +189,15 @@ pub fn describe(policy: &Retry) -> String {
     )
 }
 
+/// A route's hedging in a line, for people.
+pub fn describe_hedge(hedge: &Hedge) -> String {
+    let after = match hedge.after {
+        HedgeAfter::P95 => "what 95 of 100 answers take".to_owned(),
+        HedgeAfter::Fixed(after) => format!("{after:?}"),
+    };
+    format!("another server is asked after {after}, {} at most", hedge.max)
+}
+
 #[cfg(test)]
 #[path = "policy_tests.rs"]
 mod tests;
