@@ -62,6 +62,12 @@ mod health {
     mod transitions;
 }
 
+mod failures {
+    mod deadlines;
+    mod hedging;
+    mod retries;
+}
+
 mod affinity {
     mod app_cookie;
     mod cookie;

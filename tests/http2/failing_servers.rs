@@ -48,16 +48,32 @@ fn serve(mut stream: TcpStream, good: usize, requests: &AtomicUsize) -> std::io:
 }
 
 fn balancer(servers: &[SocketAddr]) -> Evenkeel {
+    balancer_with(servers, "")
+}
+
+fn balancer_with(servers: &[SocketAddr], route: &str) -> Evenkeel {
     let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
-    Evenkeel::start(&format!("[pool.app]\nprotocol = \"http2\"\nbackends = [{}]\n", servers.join(", ")))
+    Evenkeel::start(&format!(
+        "[[route]]\npool = \"app\"\n{route}\n[pool.app]\nprotocol = \"http2\"\nbackends = [{}]\n",
+        servers.join(", ")
+    ))
 }
 
 #[test]
-fn a_request_that_kills_its_server_is_not_given_to_the_next_one() {
+fn a_request_that_kills_its_server_is_not_given_to_the_next_one_if_the_route_says_so() {
     let requests = Arc::default();
-    let evenkeel = balancer(&[(); 3].map(|()| server(0, &requests)));
+    let servers = [(); 3].map(|()| server(0, &requests));
+    let evenkeel = balancer_with(&servers, "retry = { on = [\"connect\"] }");
     assert_eq!(evenkeel.get("/").status, 502);
     assert_eq!(requests.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn by_default_such_a_request_is_given_to_three_servers_at_most() {
+    let requests = Arc::default();
+    let evenkeel = balancer(&[(); 5].map(|()| server(0, &requests)));
+    assert_eq!(evenkeel.get("/").status, 502);
+    assert_eq!(requests.load(Ordering::SeqCst), 3);
 }
 
 #[test]

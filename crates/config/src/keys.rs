@@ -4,12 +4,14 @@
 mod listener;
 mod pool;
 mod process;
+mod retry;
 mod route;
 pub(crate) mod syntax;
 
 pub(crate) use listener::LISTENER;
 pub(crate) use pool::POOL;
 pub(crate) use process::{ADMIN, LIMITS, LOG, SERVER};
+pub(crate) use retry::{HEDGE, RETRY};
 pub(crate) use route::ROUTE;
 
 use crate::value::{show_ms, show_size};

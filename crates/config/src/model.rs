@@ -1,7 +1,9 @@
 //! What is true: the checked configuration, with every default filled in. Nothing downstream re-checks it.
 
+mod retry;
 mod tls;
 
+pub use retry::*;
 pub use tls::*;
 
 use std::path::PathBuf;
@@ -170,6 +172,12 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// `timeout`
     pub timeout: RouteTimeout,
+    /// `retry`
+    pub retry: Retry,
+    /// `hedge`
+    pub hedge: Option<Hedge>,
+    /// `deadline_header`
+    pub deadline_header: Option<DeadlineHeader>,
 }
 
 /// One pattern of a route's `host`; in lower case, without a port.

@@ -8,6 +8,7 @@ mod listener;
 mod outlier;
 mod pool;
 mod process;
+mod retry;
 mod route;
 mod table;
 mod text;

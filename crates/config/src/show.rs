@@ -1,5 +1,6 @@
 //! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
 
+mod retry;
 mod tls;
 
 use std::fmt::{Display, Write};
@@ -183,6 +184,7 @@ fn route(out: &mut Lines, route: &Route) {
     if matches!(route.action, Action::Pool(_) | Action::Split(_)) {
         let request = route.timeout.request.map_or_else(|| quote("off"), time);
         out.line("timeout", format_args!("{{ request = {request}, idle = {} }}", time(route.timeout.idle)));
+        retry::route(out, route);
     }
 }
 

@@ -56,6 +56,9 @@ fn route(hosts: Vec<HostMatch>, path: PathMatch) -> Route {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         timeout: RouteTimeout { request: None, idle: std::time::Duration::from_secs(3600) },
+        retry: evenkeel_config::Retry::default(),
+        hedge: None,
+        deadline_header: None,
     }
 }
 

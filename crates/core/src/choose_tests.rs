@@ -69,6 +69,7 @@ fn pool(config: &Config) -> Pool {
         cookie: Some(Arc::new(crate::sticky::Cookie::new(b"secret", &pool.name, &ids))),
         panic: None,
         affinity: Some(Arc::new(Sessions::new(100))),
+        retries: Arc::default(),
     }
 }
 

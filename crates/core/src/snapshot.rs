@@ -9,6 +9,7 @@ use evenkeel_types::{BackendId, PoolName, Time};
 
 use crate::balance::Members;
 use crate::health::{Administrative, State};
+use crate::retry::Retries;
 use crate::route::RouteTable;
 use crate::sticky::{Cookie, Sessions};
 
@@ -40,6 +41,8 @@ pub struct Pool {
     pub cookie: Option<Arc<Cookie>>,
     /// For `sticky = { header }` and `{ app_cookie }`: which keys belong elsewhere than their hash says.
     pub affinity: Option<Arc<Sessions>>,
+    /// What its retries may cost.
+    pub retries: Arc<Retries>,
 }
 
 /// What is known of a server, for people.

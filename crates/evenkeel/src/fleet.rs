@@ -10,6 +10,7 @@ use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::health::{
     Administrative, Cause, Event, FULL, Failure, Figures, Notice, Panic, PoolHealth, ProbeFailure, State,
 };
+use evenkeel_core::retry::Retries;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
@@ -42,6 +43,7 @@ struct PoolState {
     affinity: Option<Arc<Sessions>>,
     cookie: Option<Arc<Cookie>>,
     members: Arc<Members>,
+    retries: Arc<Retries>,
 }
 
 impl Fleet {
@@ -220,6 +222,7 @@ impl PoolState {
             affinity: None,
             cookie: None,
             members: Arc::new(Members::new(&pool.algorithm, Vec::new())),
+            retries: Arc::default(),
         };
         state.rebuild(pool, secret);
         state
@@ -287,6 +290,7 @@ impl PoolState {
             panic: self.health.panic().map(|panic| panic.since),
             cookie: self.cookie.clone(),
             affinity: self.affinity.clone().filter(|_| learns(pool)),
+            retries: Arc::clone(&self.retries),
         }
     }
 }

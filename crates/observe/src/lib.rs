@@ -14,6 +14,7 @@ mod pool;
 mod process;
 mod registry;
 mod render;
+mod retries;
 mod series;
 mod summary;
 mod worker;
@@ -24,11 +25,12 @@ pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, ConnectionRefusal, HandshakeResult, OutlierCause, OutlierOutcome, ProbeResult, Protocol,
-    ReloadResult, RequestRefusal,
+    BackendFailure, ConnectionRefusal, HandshakeResult, HedgeOutcome, OutlierCause, OutlierOutcome,
+    ProbeResult, Protocol, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
 };
 pub use pool::PoolMetrics;
 pub use registry::Registry;
+pub use retries::RetryMetrics;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use summary::Summary;
 pub use worker::WorkerMetrics;

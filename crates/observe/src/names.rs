@@ -61,8 +61,14 @@ metrics! {
         "Bytes of request bodies taken from clients.";
     RESPONSE_BYTES: Counter "evenkeel_response_bytes_total" [route pool backend]
         "Bytes of response bodies sent to clients.";
-    RETRIES: Counter "evenkeel_retries_total" [route pool backend]
-        "Tries beyond a request's first, by the server that gave the final answer.";
+    EXTRA_TRIES: Counter "evenkeel_extra_tries_total" [route pool backend]
+        "Tries beyond a request's first, connections that could not be opened among them, by the server that gave the final answer.";
+    RETRIES: Counter "evenkeel_retries_total" [pool cause outcome]
+        "Failed tries that another server could make good, by what failed and whether one did get the request.";
+    RETRY_BUDGET_EXHAUSTED: Counter "evenkeel_retry_budget_exhausted_total" [pool]
+        "Retries and hedges that the pool's retry budget did not allow.";
+    HEDGES: Counter "evenkeel_hedges_total" [pool outcome]
+        "Requests sent to another server as well because the first one was slow, by whether that one answered first.";
     UPSTREAM_DURATION: Histogram "evenkeel_upstream_duration_seconds" [pool backend]
         "From a request sent to a server to the head of its response.";
     OVERHEAD: Histogram "evenkeel_overhead_seconds" []
@@ -236,6 +242,52 @@ label! {
         NoRoute = "no_route",
         /// 503: no server of the pool takes requests.
         NoBackend = "no_backend",
+    }
+}
+
+label! {
+    /// What failed, so that another server could make it good.
+    RetryCause {
+        /// The server could not be reached, or did not look at the request.
+        Connect = "connect",
+        /// The connection ended before the first byte of an answer.
+        Reset = "reset",
+        /// No head of an answer in time.
+        Timeout = "timeout",
+        /// A status that the route retries.
+        Status = "status",
+    }
+}
+
+label! {
+    /// What became of a try that another server could make good.
+    RetryOutcome {
+        /// Another server got the request.
+        Retried = "retried",
+        /// Not: bytes of a response had gone to the client.
+        Answered = "answered",
+        /// Not: requests with that method are not sent twice.
+        Method = "method",
+        /// Not: the body was too long to be kept.
+        Body = "body",
+        /// Not: as many servers have had it as may.
+        Attempts = "attempts",
+        /// Not: the request's time was up.
+        Deadline = "deadline",
+        /// Not: no server was left that had not had it.
+        Servers = "servers",
+        /// Not: the pool's retry budget was used up.
+        Budget = "budget",
+    }
+}
+
+label! {
+    /// How a hedge ended.
+    HedgeOutcome {
+        /// It answered first.
+        Won = "won",
+        /// Another server answered first, or nobody did.
+        Lost = "lost",
     }
 }
 

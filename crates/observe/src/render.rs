@@ -21,6 +21,7 @@ pub(crate) fn render(registry: &Registry) -> String {
     requests(&mut page, registry);
     workers(&mut page, registry);
     backends(&mut page, registry);
+    crate::retries::render(&mut page, registry);
     certificates(&mut page, registry);
     control(&mut page, registry);
     process(&mut page, &Process::read());
@@ -52,7 +53,7 @@ fn requests(page: &mut Page, registry: &Registry) {
     };
     counter(&names::REQUEST_BYTES, |totals| totals.bytes_in);
     counter(&names::RESPONSE_BYTES, |totals| totals.bytes_out);
-    counter(&names::RETRIES, |totals| totals.retries);
+    counter(&names::EXTRA_TRIES, |totals| totals.retries);
 }
 
 fn workers(page: &mut Page, registry: &Registry) {
@@ -200,11 +201,11 @@ fn process(page: &mut Page, process: &Process) {
 }
 
 /// The text being written. Writing to a `String` cannot fail, so results of `write!` are dropped.
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
     /// The lines that announce a metric; all its samples follow at once.
-    fn family(&mut self, metric: &Metric) {
+    pub(crate) fn family(&mut self, metric: &Metric) {
         let (name, kind) = (metric.name, metric.kind.as_str());
         let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help);
     }
@@ -222,7 +223,7 @@ impl Page {
         }
     }
 
-    fn sample(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
+    pub(crate) fn sample(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
         self.line(metric, "", values, None, value);
     }
 

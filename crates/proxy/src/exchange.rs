@@ -102,9 +102,12 @@ impl<'a> Request<'a> {
         fields.iter().filter(move |f| f.known == known).map(|f| f.value.of_bytes(self.bytes))
     }
 
-    /// Safe to send again when its fate is unknown (RFC 9110, 9.2.2).
-    pub fn is_idempotent(&self) -> bool {
-        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    /// The value of the field of that name, in any case, if there is exactly one.
+    pub fn only(&self, name: &str) -> Option<&[u8]> {
+        let named = |f: &&Field| f.name.of_bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes());
+        let mut found = self.fields.iter().filter(named);
+        let only = found.next()?;
+        found.next().is_none().then(|| only.value.of_bytes(self.bytes))
     }
 
     /// True if a response with this status would be a tunnel in the client's eyes: over HTTP/2 any success is the one

@@ -57,7 +57,7 @@ pub async fn handle(
                 return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
             };
             trail.pool = Some(pool);
-            let to = Destination { view, route: (position, route), pool };
+            let to = Destination::new(view, (position, route), pool, request);
             match forward(worker, &to, exchange, trail).await {
                 Ending::Answered => Ended::Complete,
                 Ending::Tunnelled => Ended::Tunnel,

@@ -4,6 +4,7 @@
 
 mod http1;
 mod http2;
+mod kept;
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,6 +16,7 @@ use evenkeel_types::{Clock, Time};
 
 pub use self::http1::FromHttp1;
 pub use self::http2::FromHttp2;
+use self::kept::Kept;
 use crate::h1::body::Malformed;
 use crate::h1::framing::Framing;
 use crate::timer::{Limit, Timer};
@@ -76,6 +78,8 @@ pub struct Body<'a> {
     pub awaited: Option<&'a Cell<bool>>,
     /// True once anything was read that did not come with the head.
     has_read: bool,
+    /// In a box, for most bodies have none.
+    kept: Option<Box<Kept>>,
     timer: Timer,
     since: Option<Time>,
     bytes: u64,
@@ -121,7 +125,8 @@ impl<'a> Body<'a> {
     /// The body that follows a head.
     pub fn new(source: Source<'a>, framing: Framing, clock: Clock, limits: BodyLimits) -> Self {
         let timer = Timer::new(clock);
-        Self { source, clock, limits, framing, awaited: None, has_read: false, timer, since: None, bytes: 0 }
+        let (awaited, has_read, kept, since, bytes) = (None, false, None, None, 0);
+        Self { source, clock, limits, framing, awaited, has_read, kept, timer, since, bytes }
     }
 
     /// Sets when all of it must be there.
@@ -144,9 +149,9 @@ impl<'a> Body<'a> {
         self.awaited.is_some_and(Cell::get)
     }
 
-    /// True when all of it was read.
+    /// True when all of it was read, and handed on.
     pub fn is_done(&self) -> bool {
-        source!(self, s => s.is_done())
+        source!(self, s => s.is_done()) && !self.kept.as_ref().is_some_and(|kept| kept.is_due())
     }
 
     /// Bytes of data so far.
@@ -172,21 +177,41 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Goes back to the start, which is possible as long as nothing was read but what came with the head.
-    pub fn rewind(&mut self) -> bool {
+    /// Keeps up to `max` bytes of it as it is read, so that it can be [rewound](Self::rewind) later than otherwise. One
+    /// that is known to be longer is not kept at all.
+    pub fn keep(&mut self, max: usize) {
+        if self.left().is_none_or(|left| left <= max as u64) {
+            self.kept = Some(Box::new(Kept::new(max)));
+        }
+    }
+
+    /// True if it can go back to the start: nothing was read but what came with the head, or all that was is kept.
+    pub fn can_rewind(&self) -> bool {
+        !self.has_read || self.kept.is_some()
+    }
+
+    /// Goes back to the start, if that is possible.
+    pub fn rewind(&mut self) {
+        debug_assert!(self.can_rewind());
         if self.has_read {
-            return false;
+            if let Some(kept) = &mut self.kept {
+                kept.rewind();
+            }
+            return;
         }
         if let Source::Http1(source) = &mut self.source {
             source.rewind();
         }
+        if let Some(kept) = &mut self.kept {
+            kept.clear();
+        }
         self.bytes = 0;
-        true
     }
 
     /// The piece that [`advance`](Self::advance) came to.
     pub fn piece(&self) -> &[u8] {
-        source!(self, s => s.piece())
+        let kept = self.kept.as_ref().and_then(|kept| kept.piece());
+        kept.unwrap_or_else(|| source!(self, s => s.piece()))
     }
 
     /// Goes to the next piece, if it has been read already.
@@ -194,6 +219,9 @@ impl<'a> Body<'a> {
     /// # Errors
     /// The body ends here, before its end.
     pub fn advance(&mut self) -> Result<Advance, BodyError> {
+        if self.kept.as_mut().is_some_and(|kept| kept.advance()) {
+            return Ok(Advance::Piece);
+        }
         let has_piece = match &mut self.source {
             Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
             Source::Http2(source) => source.advance(),
@@ -206,9 +234,19 @@ impl<'a> Body<'a> {
             if let Some(awaited) = self.awaited {
                 awaited.set(false);
             }
+            if let Some(kept) = self.kept.take() {
+                self.kept = self.keep_piece(kept);
+            }
             return Ok(Advance::Piece);
         }
         Ok(if self.is_done() { Advance::End } else { Advance::MustRead })
+    }
+
+    /// Keeps the piece of the moment, unless that makes too much of it.
+    fn keep_piece(&self, mut kept: Box<Kept>) -> Option<Box<Kept>> {
+        let came_along = !self.has_read && kept.is_empty() && source!(self, s => s.is_done());
+        // What came with the head lies there still, and need not be copied if nothing follows.
+        (came_along || kept.add(source!(self, s => s.piece()))).then_some(kept)
     }
 
     /// Waits for more to be read. May be dropped while it waits without losing anything.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use evenkeel_config as config;
 use evenkeel_core::balance::Picker;
+use evenkeel_core::retry::Purse;
 use evenkeel_core::snapshot::Snapshot;
-use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
+use evenkeel_observe::{PoolMetrics, Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
@@ -44,6 +45,12 @@ pub struct PoolView {
     pub picker: Rc<RefCell<Picker>>,
     /// The servers, in the order of the configuration.
     pub upstreams: Vec<Rc<Upstream>>,
+    /// What this worker has to pay into the retry budget.
+    pub purse: Purse,
+    /// What is counted of it as a whole.
+    pub figures: Arc<PoolMetrics>,
+    /// True if some route asks how long its answers take.
+    pub is_measured: bool,
     /// Where requests to each of them are counted.
     series: Vec<Rc<SeriesByRoute>>,
 }
@@ -60,6 +67,7 @@ impl View {
         let inherited = old.map(View::by_name).unwrap_or_default();
         // Series are kept by the route's position, which means something only while the routes stay the same.
         let same_routes = old.is_some_and(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
+        let hedged = hedged(&snapshot);
         let pool_view = |(i, pool): (usize, &config::Pool)| {
             let tls = credentials.pools.get(&pool.name);
             let server = |(j, backend): (usize, &config::Backend)| {
@@ -77,7 +85,14 @@ impl View {
             let (upstreams, series) = pool.backends.iter().enumerate().map(server).unzip();
             let picker = inherited.pickers.get(&pool.name).map(|picker| Rc::clone(picker));
             let new_picker = || Rc::new(RefCell::new(Picker::new(worker as u64)));
-            PoolView { picker: picker.unwrap_or_else(new_picker), upstreams, series }
+            PoolView {
+                picker: picker.unwrap_or_else(new_picker),
+                upstreams,
+                purse: Purse::default(),
+                figures: registry.pool(&pool.name),
+                is_measured: hedged.contains(&i),
+                series,
+            }
         };
         Self {
             pools: config.pools.iter().enumerate().map(pool_view).collect(),
@@ -167,6 +182,15 @@ impl View {
             }
         }
     }
+}
+
+/// The pools whose answers are measured, for routes that hedge by what is usual.
+fn hedged(snapshot: &Snapshot) -> HashSet<usize> {
+    let by_p95 = |route: &config::Route| {
+        route.hedge.as_ref().is_some_and(|hedge| hedge.after == config::HedgeAfter::P95)
+    };
+    let routes = snapshot.routes.routes().iter().enumerate().filter(|(_, route)| by_p95(route));
+    routes.flat_map(|(i, _)| snapshot.targets(i)).copied().collect()
 }
 
 /// The field in which servers are told whom a client's certificate is for.

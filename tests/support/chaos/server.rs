@@ -132,7 +132,8 @@ fn fail(wire: &mut Wire, shared: &Shared, at: Point, how: How) -> Result<(), Fau
         let head = request_head(wire, shared)?;
         match at {
             Point::RequestHead => {}
-            Point::RequestBody => drop(wire.exactly(SOME)?),
+            // A request without one may come over a connection that one with a body had left.
+            Point::RequestBody if method(&head) != "GET" => drop(wire.exactly(SOME)?),
             _ => drop(wire.body(&head, false)?),
         }
         wire.send(until(at, method(&head)));

@@ -205,6 +205,7 @@ fn snapshot() -> Snapshot {
             cookie: None,
             panic: None,
             affinity: None,
+            retries: Arc::default(),
         }
     });
     let pools = pools.collect();

@@ -5,7 +5,7 @@ use super::syntax::{
     BODY, HEADER_NAME, HEADER_VALUE, HOST, LISTENER_NAME, LOCATION, METHOD, NAME, NETWORK, PATH, POOL_NAME,
     QUERY_NAME, QUERY_VALUE, REGEX, STRIPPED,
 };
-use super::{DAY_MS, DURATION, Group, Kind, Section, key};
+use super::{DAY_MS, DURATION, Group, HEDGE, Kind, RETRY, Section, key};
 
 pub(crate) static ROUTE: Section = Section {
     title: "[[route]]",
@@ -131,6 +131,28 @@ pub(crate) static ROUTE: Section = Section {
             Means("the defaults"),
             "How long a request of this route may take.",
             r#"{ request = "30s", idle = "1h" }"#,
+        ),
+        key(
+            "retry",
+            Kind::Either(&Kind::Boolean, &Kind::Section(&RETRY)),
+            Means("the defaults"),
+            "When another server gets a request that one has failed; `false`: never, `true`: by the defaults.",
+            r#"{ attempts = 3, on = ["connect", "reset", "503"], budget = "20%" }"#,
+        ),
+        key(
+            "hedge",
+            Kind::Section(&HEDGE),
+            Means("one server at a time"),
+            "Ask another server as well when one is slow to answer.",
+            r#"{ after = "p95", max = 1 }"#,
+        ),
+        key(
+            "deadline_header",
+            Kind::Text(&HEADER_NAME),
+            Means("servers are not told"),
+            "The field in which servers are told how much time is left of `timeout.request`: `grpc-timeout` in the \
+             format of gRPC, any other in whole milliseconds. A client that sends it shortens the time of its request.",
+            r#""x-request-timeout-ms""#,
         ),
     ],
     groups: &[

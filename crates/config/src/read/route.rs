@@ -9,7 +9,7 @@ use super::condition::{self, REGEXES_MAX};
 use super::table::Table;
 use super::text::network;
 use super::value::Value;
-use super::{action, edits};
+use super::{action, edits, retry};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Action, HostMatch, PathMatch, Route, RouteTimeout};
 
@@ -46,6 +46,8 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
     let path = condition::path(table, regex_allowed);
     let action = action::read(table);
     note_what_needs_a_pool(table, action.as_ref());
+    let (retry, hedge) = retry::read(table);
+    let request_headers = edits::read(table, edits::Side::Request);
     let route = Route {
         name: name.unwrap_or_default().into(),
         listeners,
@@ -58,7 +60,8 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
         path,
         // A route without an action is a fault that was noted: this stands for it, and is never used.
         action: action.unwrap_or(Action::Split(Vec::new())),
-        request_headers: edits::read(table, edits::Side::Request),
+        deadline_header: retry::deadline_header(table, &request_headers),
+        request_headers,
         response_headers: edits::read(table, edits::Side::Response),
         timeout: table.with("timeout", |timeout| RouteTimeout {
             request: timeout
@@ -67,6 +70,8 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
                 .and_then(|value| value.duration()),
             idle: timeout.duration("idle"),
         }),
+        retry,
+        hedge,
     };
     let name = table.value("name").map(|value: Value<'_>| value.span);
     table.reader.links().routes.push(RouteLink { at: table.at.clone(), name });
@@ -80,7 +85,7 @@ fn note_what_needs_a_pool(table: &Table<'_>, action: Option<&Action>) {
         Some(Action::Respond(_)) => "respond",
         Some(Action::Pool(_) | Action::Split(_)) | None => return,
     };
-    for key in ["rewrite", "request_headers", "timeout"] {
+    for key in ["rewrite", "request_headers", "timeout", "retry", "hedge", "deadline_header"] {
         if let Some(span) = table.key_span(key) {
             table.reader.note(
                 Diagnostic::warning(format!("`{key}` has no effect beside `{own}`, which reaches no server"))

@@ -8,6 +8,7 @@ use clap::Args;
 use evenkeel_config::{Action, Config, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::choose::choose;
+use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, https_location, location, rewrite};
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
@@ -180,6 +181,10 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
     let target = rewrite(route, &request.path);
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
     answer["target"] = json!(format!("{target}{query}"));
+    answer["retry"] = json!(retry::describe(&route.retry));
+    if let Some(hedge) = &route.hedge {
+        answer["hedge"] = json!(retry::describe_hedge(hedge));
+    }
     let mut picker = Picker::new(rng.u64(..));
     let chosen = choose(&snapshot.pools[pool], config, &mut picker, request, &[], Time::ZERO);
     match chosen {
@@ -201,7 +206,7 @@ fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
         "listener", "path", "route", "split", "pool", "server", "address", "target", "status", "location",
-        "reason",
+        "reason", "retry", "hedge",
     ];
     for key in keys {
         match &answer[key] {

@@ -52,7 +52,7 @@ pub struct Record<'a> {
     pub referer: Option<&'a [u8]>,
     /// How the exchange ended.
     pub ended: Ended,
-    /// Why the balancer answered with an error, in a few words.
+    /// Why the balancer answered with an error, or why more than one server was sent the request, in a few words.
     pub reason: Option<&'a str>,
 }
 

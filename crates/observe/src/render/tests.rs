@@ -85,7 +85,7 @@ fn requests_show_by_route_pool_backend_and_class() {
     assert_eq!(page.value("evenkeel_request_duration_seconds_sum", &labels), Some(0.047));
     assert_eq!(page.value("evenkeel_request_bytes_total", &labels), Some(400.0));
     assert_eq!(page.value("evenkeel_response_bytes_total", &labels), Some(8_000.0));
-    assert_eq!(page.value("evenkeel_retries_total", &labels), Some(2.0));
+    assert_eq!(page.value("evenkeel_extra_tries_total", &labels), Some(2.0));
     assert_eq!(page.value("evenkeel_upstream_duration_seconds_count", &labels[1..]), Some(4.0));
     assert_eq!(page.value("evenkeel_overhead_seconds_count", &[]), Some(5.0));
     assert_eq!(page.value("evenkeel_overhead_seconds_sum", &[]), Some(0.00005));

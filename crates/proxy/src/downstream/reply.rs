@@ -20,6 +20,9 @@ use crate::timer::{Timer, WriteError};
 use crate::version::Version;
 use crate::worker::Worker;
 
+/// The field that says how many servers were sent the request.
+pub const ATTEMPTS: &str = "x-evenkeel-attempts";
+
 /// The response on its way out.
 #[derive(Debug)]
 pub struct Reply<'a> {
@@ -36,6 +39,8 @@ pub struct Reply<'a> {
     pub owes_continue: Option<&'a Cell<bool>>,
     /// Whether the connection may carry another request.
     pub keep_alive: bool,
+    /// What `X-Evenkeel-Attempts` says; 0 is nothing.
+    pub attempts: u32,
     status: u16,
     bytes: u64,
     on_the_wire: bool,
@@ -66,6 +71,7 @@ impl<'a> Reply<'a> {
             chunked: false,
             owes_continue: None,
             keep_alive: false,
+            attempts: 0,
             status: 0,
             bytes: 0,
             on_the_wire: false,
@@ -184,6 +190,9 @@ impl<'a> Reply<'a> {
     /// `framing` is how the body comes to us.
     pub fn head_done(&mut self, framing: Framing) {
         self.chunked = false;
+        if self.attempts > 0 {
+            write::field(&mut self.out, ATTEMPTS, itoa::Buffer::new().format(self.attempts).as_bytes());
+        }
         match framing {
             // What has no body says nothing about its length, except where a zero must be said.
             Framing::Empty => {}

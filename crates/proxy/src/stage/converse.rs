@@ -1,33 +1,30 @@
 //! One try at a server: the request goes out, and the answer comes back, the one alongside the other.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io::IoSlice;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
-use bytes::Bytes;
 use evenkeel_core::choose::Chosen;
+use evenkeel_core::retry;
 use evenkeel_core::route::rewrite;
-use evenkeel_net::Io;
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
-use h2::SendStream;
 
 use super::admit::Refusal;
-use super::forward::{Again, Destination, Ending, Failed};
+use super::forward::{Destination, Ending, Failed};
+use super::parked::Parked;
 use super::record::Trail;
-use super::relay::{self, Answer, Source};
+use super::relay::{self, Answer, Held, Source};
+use super::upload::{Out, Upload, UploadError, send, upload};
 use crate::downstream::reply::Reply;
 use crate::exchange::{Exchange, Request};
-use crate::h1::body::Malformed;
 use crate::h1::framing::Framing;
-use crate::h1::{trailers, write};
-use crate::h2::lines;
-use crate::h2::send::send as send_data;
-use crate::message::{Advance, Body, BodyError};
+use crate::h1::head::ResponseHead;
+use crate::message::{Body, BodyError};
 use crate::timer::{Limit, Timer};
 use crate::tunnel;
 use crate::upstream::answer::AnswerError;
+use crate::upstream::h1::Told;
 use crate::upstream::{Link, h1, h2 as upstream_h2};
 use crate::worker::Worker;
 
@@ -43,25 +40,59 @@ pub async fn converse(
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Result<Ending, Failed> {
-    let stall = Limit { at_most: to.deadline(&exchange.request), ..to.pool().timeout.response.into() };
-    // What asks for another protocol has no body: what follows belongs to that protocol.
-    let is_short = exchange.body.is_done() || exchange.request.upgrade.is_some();
-    let begun = begin(worker, to, chosen, &link, exchange, trail, (stall, is_short)).await?;
-    let Exchange { request, body, reply, timer } = exchange;
-    let Conversation { outcome, uploaded, started, reusable, switched } = {
-        let mut answer = Answer::new(worker, to, begun.source, chosen);
+    let Exchange { request, body, reply, timer } = &mut *exchange;
+    let outgoing = Outgoing::new(worker, to, request, body);
+    let conversation = {
+        let Begun { out, source, sent, at } = match begin(&outgoing, chosen.server, &link, timer).await {
+            Ok(begun) => begun,
+            Err(error) => return Err(failed(error, (false, false), (to, request, body))),
+        };
+        trail.sent = Some(at);
+        let answer = Answer::new(worker, to, source, chosen);
+        let Outgoing { is_short, stall, .. } = outgoing;
         // In a box, for most requests are nothing but a head.
-        let work = (!is_short).then(|| Box::pin(upload(worker, to, begun.out, stall, body)));
-        let mut upload = Upload { work, result: begun.sent, is_short };
-        let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
-        Conversation {
-            outcome,
-            uploaded: upload.result,
-            started: answer.has_started(),
-            reusable: answer.is_reusable(),
-            switched: answer.has_switched(),
-        }
+        let work = (!is_short).then(|| Box::pin(upload(worker, to, out, stall, body)));
+        hear(Upload { work, result: sent, is_short }, answer, request, reply, timer, trail).await
     };
+    conclude(worker, to, chosen, link, conversation, exchange, trail).await
+}
+
+/// Waits for the answer beside the upload, relays it, and says what came of both.
+pub async fn hear<W: Future<Output = Result<(), UploadError>>>(
+    mut upload: Upload<W>,
+    mut answer: Answer<'_>,
+    request: &Request<'_>,
+    reply: &mut Reply<'_>,
+    timer: &mut Timer,
+    trail: &mut Trail,
+) -> Conversation {
+    let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
+    Conversation {
+        uploaded: upload.result,
+        started: answer.has_started(),
+        reusable: answer.is_reusable(),
+        switched: answer.has_switched(),
+        outcome: match outcome {
+            Ok(Taken::Relayed(ending)) => Ok(ending),
+            // In a box, for it is rare.
+            Ok(Taken::ToRetry(head)) => Err(Unanswered::ToRetry(Box::new((answer.hold(), head)))),
+            Err(error) => Err(Unanswered::Failed(error)),
+        },
+    }
+}
+
+/// Sees to what remains when all has been said: the connection, a tunnel, or the failure.
+pub async fn conclude(
+    worker: &Worker,
+    to: &Destination<'_>,
+    chosen: Chosen,
+    link: Link,
+    conversation: Conversation,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+) -> Result<Ending, Failed> {
+    let Exchange { request, body, reply, .. } = exchange;
+    let Conversation { outcome, uploaded, started, reusable, switched } = conversation;
     match (outcome, uploaded, link) {
         (Ok(None), _, Link::Http1(connection)) if switched => {
             let idle = to.route.1.timeout.idle;
@@ -80,48 +111,87 @@ pub async fn converse(
         }
         (Ok(None), ..) => Ok(Ending::Answered),
         (Ok(Some(ending)), ..) => Ok(ending),
-        (Err(_), Some(Err(UploadError::Client(error))), _) => Ok(blame_client(&error)),
-        (Err(error), _, Link::Http1(connection)) => {
-            Err(failed(error, connection.reused && !started, request, body))
+        (Err(Unanswered::ToRetry(answer)), _, link) => {
+            let (held, head) = *answer;
+            let error = AnswerError::Status(head.status);
+            let parked = Some(Box::new(Parked { chosen, link, held, head }));
+            Err(Failed { parked, ..Failed::new(error) })
         }
-        (Err(error), _, Link::Http2(place)) => {
-            if matches!(error, AnswerError::Timeout) {
+        (Err(_), Some(Err(UploadError::Client(error))), _) => Ok(blame_client(&error)),
+        (Err(Unanswered::Failed(error)), _, link) => {
+            if let (AnswerError::Timeout, Link::Http2(place)) = (&error, &link) {
                 // Nobody knows whether the connection is still alive.
                 place.give_up();
             }
-            Err(failed(error, place.reused && !started, request, body))
+            Err(failed(error, (started, link.reused()), (to, request, body)))
         }
     }
 }
 
+/// What of a request stays the same whoever it is sent to.
+pub struct Outgoing<'a> {
+    /// Who sends it.
+    pub worker: &'a Worker,
+    /// Where it goes.
+    pub to: &'a Destination<'a>,
+    /// Its head.
+    pub request: &'a Request<'a>,
+    framing: Framing,
+    /// Nothing follows its head.
+    is_short: bool,
+    /// How long the server may take none of it.
+    stall: Limit,
+}
+
+impl<'a> Outgoing<'a> {
+    /// A request that nobody was sent yet, or that can be sent again.
+    pub fn new(
+        worker: &'a Worker,
+        to: &'a Destination<'a>,
+        request: &'a Request<'a>,
+        body: &Body<'_>,
+    ) -> Self {
+        let stall = Limit { at_most: to.deadline, ..to.pool().timeout.response.into() };
+        // What asks for another protocol has no body: what follows belongs to that protocol.
+        let is_short = body.is_done() || request.upgrade.is_some();
+        Self { worker, to, request, framing: body.framing(), is_short, stall }
+    }
+}
+
 /// A request whose head is on its way.
-struct Begun<'l> {
+pub struct Begun<'l> {
     /// What the rest goes over.
     out: Out<'l>,
     /// What the answer comes over.
-    source: Source<'l>,
+    pub source: Source<'l>,
     /// Whether it was sent, if the head is all of it.
     sent: Option<Result<(), UploadError>>,
+    /// Since when.
+    pub at: Time,
 }
 
 /// Writes the head, and sends it unless it can go out along with what follows.
-async fn begin<'l>(
-    worker: &Worker,
-    to: &Destination<'_>,
-    chosen: Chosen,
+///
+/// # Errors
+/// No stream could be opened for it.
+pub async fn begin<'l>(
+    outgoing: &Outgoing<'_>,
+    server: usize,
     link: &'l Link,
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
-    (stall, is_short): (Limit, bool),
-) -> Result<Begun<'l>, Failed> {
-    let Exchange { request, body, timer, .. } = exchange;
-    let upstream = to.upstream(chosen.server);
+    timer: &mut Timer,
+) -> Result<Begun<'l>, AnswerError> {
+    let Outgoing { worker, to, request, framing, is_short, stall } = *outgoing;
+    let upstream = to.upstream(server);
     let mut head = worker.buffers.medium();
     let path = rewrite(to.route.1, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
     let (target, edits) = ([&*path, mark, query], &to.route.1.request_headers);
-    h1::write_request(&mut head, request, &upstream.host, &target, edits, body.framing());
-    trail.sent = Some(worker.clock.now());
+    let told = to.route.1.deadline_header.as_ref().map(|header| Told {
+        name: header.name(),
+        value: to.deadline.map(|deadline| retry::told(header, deadline, worker.clock.now())),
+    });
+    h1::write_request(&mut head, request, &upstream.host, &target, edits, framing, told.as_ref());
+    let at = worker.clock.now();
     let place = match link {
         Link::Http2(place) => place,
         Link::Http1(connection) => {
@@ -131,7 +201,7 @@ async fn begin<'l>(
                 sent = Some(send(timer, stall, io, &mut [IoSlice::new(&head)]).await);
                 worker.buffers.give(std::mem::take(&mut head));
             }
-            return Ok(Begun { out: Out::Http1(io, head), source: Source::Http1(io), sent });
+            return Ok(Begun { out: Out::Http1(io, head), source: Source::Http1(io), sent, at });
         }
     };
     let started = async {
@@ -143,29 +213,43 @@ async fn begin<'l>(
     match started {
         Ok(Ok((waiting, stream))) => {
             let sent = is_short.then_some(Ok(()));
-            Ok(Begun { out: Out::Http2(stream), source: Source::http2(waiting), sent })
+            Ok(Begun { out: Out::Http2(stream), source: Source::http2(waiting), sent, at })
         }
-        Ok(Err(error)) => Err(failed(error, false, request, body)),
-        Err(_) => Err(Failed { error: too_late(worker, stall.at_most), again: Again::No }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(too_late(worker, stall.at_most)),
     }
 }
 
-/// What follows from a failure: whether the request may go over a fresh connection. `untouched` says that the
-/// connection was an old one and that no byte of an answer came.
-fn failed(error: AnswerError, untouched: bool, request: &Request<'_>, body: &mut Body<'_>) -> Failed {
-    let may = match error {
+/// What follows from a failure; `started` says that a part of an answer had come, `reused` that the connection was an
+/// old one.
+fn failed(
+    error: AnswerError,
+    (started, reused): (bool, bool),
+    (to, request, body): (&Destination<'_>, &Request<'_>, &Body<'_>),
+) -> Failed {
+    let fresh = is_worth_a_fresh_connection(&error, reused && !started, to, request) && body.can_rewind();
+    Failed { cause: error.cause(started), error, fresh, parked: None }
+}
+
+/// True if the same server may have the request again over a fresh connection. `untouched` says that the connection was
+/// an old one and that no byte of an answer came: most likely it was being closed for being idle.
+pub fn is_worth_a_fresh_connection(
+    error: &AnswerError,
+    untouched: bool,
+    to: &Destination<'_>,
+    request: &Request<'_>,
+) -> bool {
+    match error {
         AnswerError::Unprocessed => true,
-        AnswerError::Closed | AnswerError::Reset(_) => untouched && request.is_idempotent(),
+        AnswerError::Closed | AnswerError::Reset(_) => untouched && to.repeats(request.method),
         _ => false,
-    };
-    let again = if may && body.rewind() { Again::Fresh } else { Again::No };
-    Failed { error, again }
+    }
 }
 
 /// What came of sending a request and waiting for its answer.
-struct Conversation {
+pub struct Conversation {
     /// `None`: the response went through whole.
-    outcome: Result<Option<Ending>, AnswerError>,
+    outcome: Result<Option<Ending>, Unanswered>,
     /// `None`: the request was not sent to its end.
     uploaded: Option<Result<(), UploadError>>,
     /// The server has said something.
@@ -174,6 +258,35 @@ struct Conversation {
     reusable: bool,
     /// The connection now belongs to another protocol.
     switched: bool,
+}
+
+impl Conversation {
+    /// The end of one whose answer was held for a while and then relayed.
+    pub fn of_relayed(outcome: Result<Option<Ending>, AnswerError>, answer: &Answer<'_>) -> Self {
+        Self {
+            outcome: outcome.map_err(Unanswered::Failed),
+            uploaded: Some(Ok(())),
+            started: true,
+            reusable: answer.is_reusable(),
+            switched: false,
+        }
+    }
+}
+
+/// Why nothing has gone to the client.
+enum Unanswered {
+    /// There is nothing that could.
+    Failed(AnswerError),
+    /// Another server may have something better.
+    ToRetry(Box<(Held, ResponseHead)>),
+}
+
+/// What an answer came to.
+enum Taken {
+    /// It went to the client.
+    Relayed(Option<Ending>),
+    /// Its head is one that the route retries.
+    ToRetry(ResponseHead),
 }
 
 /// Ends the exchange for a client that did not send its body as it said it would.
@@ -200,9 +313,9 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
     request: &Request<'_>,
     reply: &mut Reply<'_>,
     trail: &mut Trail,
-) -> Result<Option<Ending>, AnswerError> {
+) -> Result<Taken, AnswerError> {
     let (worker, to) = (answer.worker, answer.to);
-    let at_most = to.deadline(request);
+    let at_most = to.deadline;
     // A request without a body is on its way as soon as it is written.
     let mut since = upload.is_short.then_some(trail.sent).flatten();
     for _ in 0..=INTERIM_MAX {
@@ -215,10 +328,10 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
                     if matches!(upload.result, Some(Err(UploadError::Client(_)))) {
                         return Err(AnswerError::Closed);
                     }
-                    let limit = Limit { since: since.take(), after: to.pool().timeout.response, at_most };
+                    let limit = Limit { since: since.take(), after: to.head_within(), at_most };
                     match reply.unless_gone(timer.within(limit, reading)).await {
                         Ok(read) => read.map_err(|_| too_late(worker, at_most))??,
-                        Err(_) => return Ok(Some(Ending::ClientGone(Ended::ClientAborted))),
+                        Err(_) => return Ok(Taken::gone()),
                     }
                 }
             }
@@ -227,176 +340,51 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
             let now = worker.clock.now();
             trail.answer_came(now);
             worker.report_answer(to, answer.server(), head.status, trail.first_byte());
+            measure(to, head.status, trail, now);
+            if is_retried(upload, answer, &head) {
+                answer.judge(head.status);
+                return Ok(Taken::ToRetry(head));
+            }
             let relaying = relay::relay(worker, answer, head, request, reply, trail.first_byte());
-            return upload.until(pin!(relaying)).await;
+            return upload.until(pin!(relaying)).await.map(Taken::Relayed);
         }
         if Box::pin(relay::interim(answer, &head, reply)).await.is_err() {
-            return Ok(Some(Ending::ClientGone(Ended::ClientAborted)));
+            return Ok(Taken::gone());
         }
     }
     Err(AnswerError::Malformed("too many interim responses"))
 }
 
+impl Taken {
+    fn gone() -> Self {
+        Self::Relayed(Some(Ending::ClientGone(Ended::ClientAborted)))
+    }
+}
+
+/// True if the route retries this answer: the request was sent whole, and nothing has gone to the client.
+fn is_retried<W>(upload: &Upload<W>, answer: &Answer<'_>, head: &ResponseHead) -> bool {
+    let statuses = &answer.to.route.1.retry.on.statuses;
+    !statuses.is_empty()
+        && statuses.binary_search(&head.status).is_ok()
+        && matches!(upload.result, Some(Ok(())))
+        && answer.is_unsent()
+}
+
+/// Takes in how long the answer took, if a route asks for what is usual. A hedge took as long as the one before it.
+fn measure(to: &Destination<'_>, status: u16, trail: &Trail, now: Time) {
+    // A server that fails fast is not a quick one.
+    if to.view.pools[to.pool].is_measured
+        && status < 500
+        && let Some(sent) = trail.hedged.or(trail.sent)
+    {
+        to.view.snapshot.pools[to.pool].retries.latencies.observe(now - sent, now);
+    }
+}
+
 /// A wait for the server has ended: by the server's own limit, or by that of the whole exchange.
-fn too_late(worker: &Worker, at_most: Option<Time>) -> AnswerError {
+pub fn too_late(worker: &Worker, at_most: Option<Time>) -> AnswerError {
     match at_most {
         Some(at_most) if worker.clock.now() >= at_most => AnswerError::Deadline,
         _ => AnswerError::Timeout,
     }
-}
-
-/// By whose doing a request could not be sent.
-enum UploadError {
-    /// The client did not send its body.
-    Client(BodyError),
-    /// The server did not take it. It may have answered all the same.
-    Server,
-}
-
-/// The request on its way to the server, beside which the answer is waited for.
-struct Upload<W> {
-    /// `None` if it has been sent already.
-    work: Option<Pin<Box<W>>>,
-    /// It is a head and nothing else.
-    is_short: bool,
-    result: Option<Result<(), UploadError>>,
-}
-
-impl<W: Future<Output = Result<(), UploadError>>> Upload<W> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.result.is_none()
-            && let Some(work) = &mut self.work
-            && let Poll::Ready(result) = work.as_mut().poll(cx)
-        {
-            self.result = Some(result);
-        }
-        if self.result.is_some() { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// Goes on until the upload has ended, `None`, or `other` is ready before that.
-    async fn beside<F: Future>(&mut self, mut other: Pin<&mut F>) -> Option<F::Output> {
-        poll_fn(|cx| {
-            if self.poll(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            other.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-
-    /// Goes on until `other` is ready.
-    async fn until<F: Future>(&mut self, mut other: Pin<&mut F>) -> F::Output {
-        poll_fn(|cx| {
-            let _ = self.poll(cx);
-            other.as_mut().poll(cx)
-        })
-        .await
-    }
-}
-
-/// Where a request goes.
-enum Out<'o> {
-    /// Behind this head, over a connection of its own.
-    Http1(&'o Io, Vec<u8>),
-    /// Over a stream that its head has opened.
-    Http2(SendStream<Bytes>),
-}
-
-/// Sends what is left of the request: the body as it comes in.
-async fn upload(
-    worker: &Worker,
-    to: &Destination<'_>,
-    out: Out<'_>,
-    stall: Limit,
-    body: &mut Body<'_>,
-) -> Result<(), UploadError> {
-    let mut timer = Timer::new(worker.clock);
-    match out {
-        Out::Http1(io, head) => upload_http1(worker, to, io, head, &mut timer, stall, body).await,
-        Out::Http2(stream) => upload_http2(to, stream, &mut timer, stall, body).await,
-    }
-}
-
-async fn upload_http1(
-    worker: &Worker,
-    to: &Destination<'_>,
-    io: &Io,
-    head: Vec<u8>,
-    timer: &mut Timer,
-    stall: Limit,
-    body: &mut Body<'_>,
-) -> Result<(), UploadError> {
-    let chunked = body.framing() == Framing::Chunked;
-    // What came along with the head goes out along with the head.
-    let mut waiting = head;
-    loop {
-        match body.advance().map_err(UploadError::Client)? {
-            Advance::Piece => {}
-            Advance::End => break,
-            Advance::MustRead => {
-                if !waiting.is_empty() {
-                    send(timer, stall, io, &mut [IoSlice::new(&waiting)]).await?;
-                    waiting.clear();
-                }
-                body.read().await.map_err(UploadError::Client)?;
-                continue;
-            }
-        }
-        let piece = body.piece();
-        let mut line = [0; 18];
-        let (before, after): (&[u8], &[u8]) =
-            if chunked { (write::chunk_size(piece.len(), &mut line), b"\r\n") } else { (b"", b"") };
-        let mut slices = [&waiting[..], before, piece, after].map(IoSlice::new);
-        send(timer, stall, io, &mut slices).await?;
-        waiting.clear();
-    }
-    if chunked {
-        let trailers = trailers_of(to, body)?;
-        waiting.extend_from_slice(b"0\r\n");
-        waiting.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { &trailers });
-    }
-    if !waiting.is_empty() {
-        send(timer, stall, io, &mut [IoSlice::new(&waiting)]).await?;
-    }
-    worker.buffers.give(waiting);
-    Ok(())
-}
-
-async fn upload_http2(
-    to: &Destination<'_>,
-    mut stream: SendStream<Bytes>,
-    timer: &mut Timer,
-    stall: Limit,
-    body: &mut Body<'_>,
-) -> Result<(), UploadError> {
-    loop {
-        match body.advance().map_err(UploadError::Client)? {
-            Advance::Piece => {
-                let sent = send_data(&mut stream, body.piece(), false, timer, stall).await;
-                sent.map_err(|_| UploadError::Server)?;
-            }
-            Advance::End => break,
-            Advance::MustRead => body.read().await.map_err(UploadError::Client)?,
-        }
-    }
-    let trailers = trailers_of(to, body)?;
-    if trailers.is_empty() {
-        return stream.send_data(Bytes::new(), true).map_err(|_| UploadError::Server);
-    }
-    let fields = lines::to_fields(&trailers).map_err(|_| UploadError::Server)?;
-    stream.send_trailers(fields).map_err(|_| UploadError::Server)
-}
-
-fn trailers_of(to: &Destination<'_>, body: &Body<'_>) -> Result<Vec<u8>, UploadError> {
-    let malformed = |_| UploadError::Client(BodyError::Malformed(Malformed("malformed trailers")));
-    trailers::pass(body.trailers(), to.view.heads).map_err(malformed)
-}
-
-async fn send(
-    timer: &mut Timer,
-    stall: Limit,
-    io: &Io,
-    slices: &mut [IoSlice<'_>],
-) -> Result<(), UploadError> {
-    timer.write_all(stall, io, slices).await.map_err(|_| UploadError::Server)
 }

@@ -1,17 +1,22 @@
-//! Forwarding: pick a server, connect, send, wait for its answer; another server when nothing is lost by it.
+//! Forwarding: pick a server, connect, send, wait for its answer; another server when the retry policy says so.
+
+use std::time::Duration;
 
 use evenkeel_config::{Pool, Route};
 use evenkeel_core::choose::{Chosen, choose};
-use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_core::retry::{self, Attempt, Cause, Decision, Final, deadline};
+use evenkeel_observe::{Ended, RequestRefusal, RetryCause, RetryOutcome};
 use evenkeel_types::Time;
 
 use super::admit::Refusal;
 use super::converse::converse;
+use super::hedge;
+use super::parked::Parked;
 use super::record::Trail;
 use crate::exchange::{Exchange, Request};
-use crate::timer::Limit;
+use crate::timer::{Limit, Timer};
 use crate::upstream::answer::AnswerError;
-use crate::upstream::{Link, Upstream};
+use crate::upstream::{InFlight, Link, Upstream};
 use crate::view::View;
 use crate::worker::Worker;
 
@@ -42,22 +47,43 @@ pub struct Destination<'v> {
     pub route: (usize, &'v Route),
     /// The pool's position.
     pub pool: usize,
+    /// When the response must be complete, if the route or the client says so.
+    pub deadline: Option<Time>,
 }
 
 impl<'v> Destination<'v> {
+    /// Where `request` goes.
+    pub fn new(view: &'v View, route: (usize, &'v Route), pool: usize, request: &Request<'_>) -> Self {
+        let (limit, header) = (route.1.timeout.request, route.1.deadline_header.as_ref());
+        let said = header.and_then(|header| request.only(header.name()));
+        Self { view, route, pool, deadline: deadline(request.started, limit, header, said) }
+    }
+
     /// The pool.
     pub fn pool(&self) -> &'v Pool {
         self.view.pool(self.pool)
     }
 
-    /// When the response must be complete, if the route says so.
-    pub fn deadline(&self, request: &Request<'_>) -> Option<Time> {
-        self.route.1.timeout.request.map(|limit| request.started + limit)
+    /// How long a server may take from the request's last byte to the head of its answer.
+    pub fn head_within(&self) -> Duration {
+        let within = self.pool().timeout.response;
+        self.route.1.retry.per_try_timeout.map_or(within, |per_try| per_try.min(within))
+    }
+
+    /// True if a request with this method may be sent again when its fate is unknown.
+    pub fn repeats(&self, method: &str) -> bool {
+        self.route.1.retry.repeats(method)
     }
 
     /// One of its servers.
     pub fn upstream(&self, server: usize) -> &'v Upstream {
         &self.view.pools[self.pool].upstreams[server]
+    }
+
+    /// Takes one retry, or hedge, out of the pool's budget; false if there is none.
+    pub fn withdraw(&self, now: Time) -> bool {
+        let budget = &self.view.snapshot.pools[self.pool].retries.budget;
+        self.view.pools[self.pool].purse.withdraw(self.route.1.retry.budget, budget, now)
     }
 }
 
@@ -65,18 +91,59 @@ impl<'v> Destination<'v> {
 pub struct Failed {
     /// How.
     pub error: AnswerError,
-    /// Whether anybody may have the request again, because nothing of it has had an effect.
-    pub again: Again,
+    /// What another server would have to make good; `None` if there is no time for it.
+    pub cause: Option<Cause>,
+    /// True if the connection may have been at fault: the same server can have the request over a fresh one.
+    pub fresh: bool,
+    /// The answer, if one has come that the route retries.
+    pub parked: Option<Box<Parked>>,
 }
 
-/// Who may have a request again.
-pub enum Again {
-    /// The client has to be told.
-    No,
-    /// On another server.
-    Elsewhere,
-    /// On a new connection: the old one was being closed when we used it.
-    Fresh,
+impl Failed {
+    /// An error before any byte of an answer.
+    pub fn new(error: AnswerError) -> Self {
+        Self { cause: error.cause(false), error, fresh: false, parked: None }
+    }
+}
+
+/// How far a request has come on its way from server to server.
+#[derive(Debug, Default)]
+pub struct Course {
+    tried: [usize; TRIES_MAX],
+    count: usize,
+    timeouts: usize,
+    /// Servers that were sent the request.
+    pub attempts: u32,
+    retries: u32,
+    /// An answer that is passed on if no other comes.
+    pub parked: Option<Box<Parked>>,
+}
+
+impl Course {
+    /// The servers that have been tried.
+    pub fn tried(&self) -> &[usize] {
+        &self.tried[..self.count]
+    }
+
+    /// Notes a server that is tried now; false if there were too many already.
+    pub fn try_now(&mut self, server: usize) -> bool {
+        if self.count == TRIES_MAX || self.timeouts >= CONNECT_TIMEOUTS_MAX {
+            return false;
+        }
+        self.tried[self.count] = server;
+        self.count += 1;
+        true
+    }
+
+    /// Notes how a try ended.
+    pub fn failed(&mut self, failed: &Failed) {
+        self.timeouts += usize::from(matches!(failed.error, AnswerError::ConnectTimeout));
+        self.attempts += u32::from(failed.cause != Some(Cause::Connect));
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.count < TRIES_MAX && self.timeouts < CONNECT_TIMEOUTS_MAX
+    }
 }
 
 /// Forwards a request to a server of the pool, and the server's answer to the client.
@@ -86,51 +153,152 @@ pub async fn forward(
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Ending {
-    let mut tried = [0_usize; TRIES_MAX];
-    let mut timeouts = 0;
-    let mut count = 0;
+    let mut course = Course::default();
     let mut last: Option<AnswerError> = None;
-    exchange.body.end_by(to.deadline(&exchange.request));
-    while count < TRIES_MAX && timeouts < CONNECT_TIMEOUTS_MAX {
-        let now = if count == 0 { exchange.request.started } else { worker.clock.now() };
-        if to.deadline(&exchange.request).is_some_and(|deadline| now >= deadline) {
+    prepare(to, exchange);
+    loop {
+        let now = if course.count == 0 { exchange.request.started } else { worker.clock.now() };
+        if to.deadline.is_some_and(|deadline| now >= deadline) {
             last = Some(AnswerError::Deadline);
             break;
         }
         let pool = &to.view.snapshot.pools[to.pool];
-        let chosen = choose(
-            pool,
-            to.pool(),
-            &mut to.view.pools[to.pool].picker.borrow_mut(),
-            &exchange.request,
-            &tried[..count],
-            now,
-        );
+        let mut picker = to.view.pools[to.pool].picker.borrow_mut();
+        let chosen = choose(pool, to.pool(), &mut picker, &exchange.request, course.tried(), now);
+        drop(picker);
         let Some(chosen) = chosen else { break };
+        if !course.try_now(chosen.server) {
+            break;
+        }
         trail.server = Some(chosen.server);
         trail.tries += 1;
-        let load = &to.upstream(chosen.server).load;
-        load.begin();
-        let failed = attempt(worker, to, chosen, exchange, trail).await;
-        load.end();
-        let Failed { error, again } = match failed {
+        if to.route.1.retry.header {
+            exchange.reply.attempts = course.attempts + 1;
+        }
+        let mut failed = match attempt(worker, to, chosen, exchange, trail, &mut course).await {
             Ok(ending) => return ending,
             Err(failed) => failed,
         };
-        worker.report(to, chosen.server, &error);
-        if matches!(again, Again::No) {
-            last = Some(error);
-            break;
+        worker.report(to, trail.server.unwrap_or(chosen.server), &failed.error);
+        course.failed(&failed);
+        course.parked = failed.parked.take().or(course.parked.take());
+        let decision = Box::pin(go_on(worker, to, exchange, trail, &mut course, &failed)).await;
+        last = Some(failed.error);
+        match decision {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(gone) => return gone,
         }
-        timeouts += usize::from(matches!(error, AnswerError::ConnectTimeout));
-        tried[count] = chosen.server;
-        count += 1;
-        last = Some(error);
     }
-    give_up(to, last)
+    // In a box, for it is rare.
+    Box::pin(give_up(worker, to, exchange, trail, (course, last))).await
 }
 
-fn give_up(to: &Destination<'_>, last: Option<AnswerError>) -> Ending {
+/// Pays for what a retry may cost, and keeps what it would need.
+fn prepare(to: &Destination<'_>, exchange: &mut Exchange<'_>) {
+    let Exchange { request, body, .. } = exchange;
+    let policy = &to.route.1.retry;
+    let budget = &to.view.snapshot.pools[to.pool].retries.budget;
+    to.view.pools[to.pool].purse.request(policy.budget, budget, request.started);
+    body.end_by(to.deadline);
+    if !body.is_done()
+        && request.upgrade.is_none()
+        && policy.may_send_twice()
+        && policy.repeats(request.method)
+    {
+        body.keep(policy.replay);
+    }
+}
+
+/// Decides whether another server gets the request, and makes ready for that. The error says that the client left
+/// meanwhile.
+async fn go_on(
+    worker: &Worker,
+    to: &Destination<'_>,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+    course: &mut Course,
+    failed: &Failed,
+) -> Result<bool, Ending> {
+    let Some(cause) = failed.cause else { return Ok(false) };
+    let Exchange { request, body, reply, timer } = exchange;
+    let (pool, now) = (&to.view.snapshot.pools[to.pool], worker.clock.now());
+    let attempt = Attempt {
+        cause,
+        method: request.method,
+        replayable: body.can_rewind(),
+        answered: !reply.is_unsent(),
+        attempts: course.attempts,
+        retries: course.retries,
+        server_left: course.may_go_on() && retry::any_left(&pool.members, course.tried()),
+        now,
+        deadline: to.deadline,
+    };
+    let decision = retry::retry(&to.route.1.retry, &attempt, || to.withdraw(now), || worker.random());
+    count(to, cause, decision);
+    match decision {
+        Decision::Final(Final::NotListed) => Ok(false),
+        Decision::Final(why) => {
+            let passed_on = course.parked.as_ref().map(|_| format!("{} passed on, ", failed.error));
+            trail.retry = Some(format!("{}not retried: {why}", passed_on.unwrap_or_default()));
+            Ok(false)
+        }
+        Decision::Retry { after } => {
+            trail.retry = Some(format!("retried after: {}", failed.error));
+            body.rewind();
+            course.retries += u32::from(cause != Cause::Connect);
+            if after.is_zero() {
+                return Ok(true);
+            }
+            let pause = Limit { since: Some(now), after, at_most: to.deadline };
+            match reply.unless_gone(timer.within(pause, std::future::pending::<()>())).await {
+                Ok(_) => Ok(true),
+                Err(_) => Err(Ending::ClientGone(Ended::ClientAborted)),
+            }
+        }
+    }
+}
+
+/// Counts a decision about what another server could have made good.
+fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
+    let cause = match cause {
+        Cause::Connect => RetryCause::Connect,
+        Cause::Reset => RetryCause::Reset,
+        Cause::Timeout => RetryCause::Timeout,
+        Cause::Status(_) => RetryCause::Status,
+        Cause::Malformed => return,
+    };
+    let outcome = match decision {
+        Decision::Retry { .. } => RetryOutcome::Retried,
+        Decision::Final(Final::NotListed) => return,
+        Decision::Final(Final::Answered) => RetryOutcome::Answered,
+        Decision::Final(Final::Method) => RetryOutcome::Method,
+        Decision::Final(Final::Body) => RetryOutcome::Body,
+        Decision::Final(Final::Attempts) => RetryOutcome::Attempts,
+        Decision::Final(Final::Deadline) => RetryOutcome::Deadline,
+        Decision::Final(Final::Servers) => RetryOutcome::Servers,
+        Decision::Final(Final::Budget) => RetryOutcome::Budget,
+    };
+    to.view.pools[to.pool].figures.retries.decided(cause, outcome);
+}
+
+async fn give_up(
+    worker: &Worker,
+    to: &Destination<'_>,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+    (course, last): (Course, Option<AnswerError>),
+) -> Ending {
+    if to.route.1.retry.header {
+        exchange.reply.attempts = course.attempts;
+    }
+    let last = match course.parked {
+        None => last,
+        Some(parked) => match parked.pass_on(worker, to, exchange, trail).await {
+            Ok(ending) => return ending,
+            Err(failed) => Some(failed.error),
+        },
+    };
     let Some(error) = last else {
         let why = format!("no healthy server in pool {}", to.pool().name);
         return Ending::Refused(Refusal::new(503, RequestRefusal::NoBackend, why), Ended::Refused);
@@ -151,43 +319,66 @@ async fn attempt(
     chosen: Chosen,
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
+    course: &mut Course,
 ) -> Result<Ending, Failed> {
+    if to.route.1.hedge.is_some()
+        && let Some(after) = hedge::after(worker, to, exchange, course)
+    {
+        return Box::pin(hedge::race(worker, to, (chosen, after), exchange, trail, course)).await;
+    }
     let upstream = to.upstream(chosen.server);
+    let _in_flight = InFlight::at(upstream);
     let link = match upstream.kept(exchange.request.started) {
         Some(link) => link,
-        None => connect(worker, to, upstream, exchange, trail).await?,
+        None => connect_for(worker, to, upstream, exchange, trail).await?,
     };
+    if let Some(parked) = course.parked.take() {
+        Box::pin(parked.discard(worker, to, &exchange.request)).await;
+    }
     match converse(worker, to, chosen, link, exchange, trail).await {
-        Err(Failed { again: Again::Fresh, .. }) => {
-            let link = connect(worker, to, upstream, exchange, trail).await?;
+        Err(Failed { fresh: true, .. }) => {
+            exchange.body.rewind();
+            let link = connect_for(worker, to, upstream, exchange, trail).await?;
             converse(worker, to, chosen, link, exchange, trail).await
         }
         other => other,
     }
 }
 
-async fn connect(
+async fn connect_for(
     worker: &Worker,
     to: &Destination<'_>,
     upstream: &Upstream,
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Result<Link, Failed> {
-    let at_most = to.deadline(&exchange.request);
+    let (link, took) = connect(worker, to, upstream, exchange.timer).await;
+    trail.connect = Some(trail.connect.unwrap_or_default() + took);
+    link
+}
+
+/// Opens a connection to a server, and tells how long that took.
+pub async fn connect(
+    worker: &Worker,
+    to: &Destination<'_>,
+    upstream: &Upstream,
+    timer: &mut Timer,
+) -> (Result<Link, Failed>, Duration) {
+    let at_most = to.deadline;
     let before = worker.clock.now();
     let limit = Limit { since: Some(before), after: to.pool().timeout.connect, at_most };
     // In a box, for it is large and seldom needed.
     let connecting = Box::pin(upstream.connect(before, to.view.heads));
-    let connected = exchange.timer.within(limit, connecting).await;
-    trail.connect = Some(trail.connect.unwrap_or_default() + (worker.clock.now() - before));
+    let connected = timer.within(limit, connecting).await;
+    let now = worker.clock.now();
     let error = match connected {
-        Ok(Ok(link)) => return Ok(link),
+        Ok(Ok(link)) => return (Ok(link), now - before),
         Ok(Err(error)) => AnswerError::Connect(error),
-        Err(_) if at_most.is_some_and(|at_most| worker.clock.now() >= at_most) => {
-            return Err(Failed { error: AnswerError::Deadline, again: Again::No });
+        Err(_) if at_most.is_some_and(|at_most| now >= at_most) => {
+            return (Err(Failed::new(AnswerError::Deadline)), now - before);
         }
         Err(_) => AnswerError::ConnectTimeout,
     };
     upstream.figures().connect_failures.increment();
-    Err(Failed { error, again: Again::Elsewhere })
+    (Err(Failed::new(error)), now - before)
 }

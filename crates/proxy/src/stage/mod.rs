@@ -4,5 +4,8 @@ pub mod admit;
 pub mod answer;
 pub mod converse;
 pub mod forward;
+pub mod hedge;
+pub mod parked;
 pub mod record;
 pub mod relay;
+pub mod upload;

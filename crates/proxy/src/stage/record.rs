@@ -1,5 +1,6 @@
 //! Last stage: what happened to a request goes to the metrics and the access log, once.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use evenkeel_net::Peer;
@@ -33,6 +34,10 @@ pub struct Trail {
     tunnel: Option<(u64, u64)>,
     /// Why we answered with an error.
     pub reason: Option<String>,
+    /// What became of a try that failed, if another server could have made it good.
+    pub retry: Option<String>,
+    /// When the first of several servers was asked that had the request at once.
+    pub hedged: Option<Time>,
 }
 
 impl Trail {
@@ -107,6 +112,10 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
 fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
     let Finished { request, reply, trail, ended, .. } = *finished;
     let pool = trail.pool.map(|pool| view.pool(pool));
+    let reason = match (&trail.reason, &trail.retry) {
+        (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
+        (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
+    };
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
         client: match finished.peer {
@@ -138,6 +147,6 @@ fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestF
         user_agent: request.values(Known::UserAgent).next(),
         referer: request.values(Known::Referer).next(),
         ended,
-        reason: trail.reason.as_deref(),
+        reason: reason.as_deref(),
     });
 }

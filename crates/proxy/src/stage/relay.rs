@@ -12,7 +12,7 @@ use evenkeel_observe::Ended;
 use h2::RecvStream;
 
 use super::forward::{Destination, Ending};
-use crate::downstream::reply::Reply;
+use crate::downstream::reply::{ATTEMPTS, Reply};
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
@@ -22,8 +22,8 @@ use crate::h1::write::{self, Nominated};
 use crate::message::{self, Advance, Body, BodyError, BodyLimits, FromHttp1, FromHttp2};
 use crate::timer::WriteError;
 use crate::upstream::answer::AnswerError;
-use crate::upstream::h1;
 use crate::upstream::h2::Waiting;
+use crate::upstream::{Link, h1};
 use crate::version::Version;
 use crate::worker::Worker;
 
@@ -32,13 +32,13 @@ pub enum Source<'a> {
     /// A connection of its own.
     Http1(&'a Io),
     /// A stream among others.
-    Http2(RefCell<Waiting>),
+    Http2(RefCell<Option<Waiting>>),
 }
 
 impl Source<'_> {
     /// A stream that was opened just now.
     pub fn http2(waiting: Waiting) -> Self {
-        Self::Http2(RefCell::new(waiting))
+        Self::Http2(RefCell::new(Some(waiting)))
     }
 }
 
@@ -53,8 +53,22 @@ pub struct Answer<'a> {
     buf: Vec<u8>,
     fields: Vec<Field>,
     interim: bool,
+    /// The server has been judged by it already.
+    judged: bool,
     reusable: Cell<bool>,
     switched: Cell<bool>,
+}
+
+/// A part of an answer that outlives the borrow of its connection.
+#[derive(Debug)]
+pub struct Held {
+    /// The stream, over HTTP/2.
+    waiting: Option<Waiting>,
+    /// What has been read.
+    pub buf: Vec<u8>,
+    /// The fields of the head in it, if that was read.
+    pub fields: Vec<Field>,
+    judged: bool,
 }
 
 impl<'a> Answer<'a> {
@@ -68,9 +82,72 @@ impl<'a> Answer<'a> {
             buf: Vec::new(),
             fields: Vec::new(),
             interim: false,
+            judged: false,
             reusable: Cell::new(false),
             switched: Cell::new(false),
         }
+    }
+
+    /// Goes on with what was held, over the connection that it came over.
+    pub fn resume(
+        worker: &'a Worker,
+        to: &'a Destination<'a>,
+        chosen: Chosen,
+        link: &'a Link,
+        held: Held,
+    ) -> Self {
+        let Held { waiting, buf, fields, judged } = held;
+        let source = match (link, waiting) {
+            (Link::Http1(connection), _) => Source::Http1(&connection.io),
+            (Link::Http2(_), waiting) => {
+                Source::http2(waiting.expect("what was held of a stream holds the stream"))
+            }
+        };
+        let mut answer = Self::new(worker, to, source, chosen);
+        (answer.buf, answer.fields, answer.judged) = (buf, fields, judged);
+        answer
+    }
+
+    /// Lets go of the connection, but not of what came over it.
+    pub fn hold(mut self) -> Held {
+        let waiting = match &mut self.source {
+            Source::Http1(_) => None,
+            Source::Http2(waiting) => waiting.get_mut().take(),
+        };
+        let (buf, fields) = (std::mem::take(&mut self.buf), std::mem::take(&mut self.fields));
+        Held { waiting, buf, fields, judged: self.judged }
+    }
+
+    /// Waits until the server begins to answer.
+    ///
+    /// # Errors
+    /// It closed or failed instead.
+    pub async fn begun(&mut self) -> Result<(), AnswerError> {
+        let Self { worker, source, buf, .. } = self;
+        match source {
+            Source::Http1(io) => match poll_fn(|cx| worker.buffers.poll_medium(io, cx, buf)).await {
+                Ok(0) => Err(AnswerError::Closed),
+                Ok(_) => Ok(()),
+                Err(error) => Err(AnswerError::Reset(error)),
+            },
+            Source::Http2(waiting) => match waiting.get_mut() {
+                Some(waiting) => waiting.begun().await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The server is judged by a status that its client will perhaps not see.
+    pub fn judge(&mut self, status: u16) {
+        self.judged = true;
+        if matches!(status, 502..=504) {
+            self.worker.report_status(self.to, self.chosen.server, status);
+        }
+    }
+
+    /// Nothing of it has gone to the client.
+    pub fn is_unsent(&self) -> bool {
+        !self.interim
     }
 
     /// Reads the next head.
@@ -89,7 +166,10 @@ impl<'a> Answer<'a> {
                 }
                 h1::read_head(io, buf, fields, to.view.heads).await
             }
-            Source::Http2(waiting) => waiting.get_mut().read_head(to.view.heads, buf, fields).await,
+            Source::Http2(waiting) => match waiting.get_mut() {
+                Some(waiting) => waiting.read_head(to.view.heads, buf, fields).await,
+                None => Err(AnswerError::Closed),
+            },
         }
     }
 
@@ -165,7 +245,9 @@ pub async fn relay(
     if request.takes_for_tunnel(head.status) {
         return Err(AnswerError::Malformed("success where a switch of protocols was asked for"));
     }
-    if matches!(head.status, 502..=504) {
+    if answer.judged {
+        // Once is enough.
+    } else if matches!(head.status, 502..=504) {
         worker.report_status(to, chosen.server, head.status);
     } else if let (Algorithm::LeastResponseTime, Some(took)) = (&to.pool().algorithm, first_byte) {
         // Good answers only: a server that fails fast is not a quick one.
@@ -174,17 +256,15 @@ pub async fn relay(
     reply.answers_head(request.is_head());
     let (source, framing) = body_of(answer, &head, framing, reply);
     write_head(answer, &head, request, reply, framing);
-    let limits = BodyLimits {
-        stall: to.pool().timeout.response,
-        at_most: to.deadline(request),
-        rate_min: 0,
-        bytes_max: None,
-    };
+    let limits =
+        BodyLimits { stall: to.pool().timeout.response, at_most: to.deadline, rate_min: 0, bytes_max: None };
     let mut body = Body::new(source, framing, worker.clock, limits);
     match relay_body(&mut body, reply, to.view.heads).await {
         Ok(()) => {
             let surplus = body.surplus().iter().any(|bytes| !bytes.is_empty());
-            answer.reusable.set(!surplus && keeps_alive(answer, &head) && framing != Framing::UntilClose);
+            answer
+                .reusable
+                .set(!surplus && keeps_alive(buf, fields, &head) && framing != Framing::UntilClose);
             Ok(None)
         }
         Err(Broken::Client(gone)) => Ok(Some(client_gone(&gone))),
@@ -218,7 +298,7 @@ fn body_of<'a>(
         }
         Source::Http2(waiting) => waiting,
     };
-    let stream = waiting.borrow_mut().body.take();
+    let stream = waiting.borrow_mut().as_mut().and_then(|waiting| waiting.body.take());
     let is_over = stream.as_ref().is_none_or(RecvStream::is_end_stream);
     let framing = match framing {
         Framing::UntilClose if is_over && reply.io().is_some() => Framing::Length(0),
@@ -263,9 +343,10 @@ fn client_gone(gone: &WriteError) -> Ending {
     })
 }
 
-fn keeps_alive(answer: &Answer<'_>, head: &ResponseHead) -> bool {
-    let mut options = answer.fields.iter().filter(|f| f.known == Known::Connection);
-    head.version == Version::Http11 && !options.any(|f| has_token(f.value.of_bytes(&answer.buf), "close"))
+/// True if the server does not mean to close the connection behind its response.
+pub fn keeps_alive(buf: &[u8], fields: &[Field], head: &ResponseHead) -> bool {
+    let mut options = fields.iter().filter(|f| f.known == Known::Connection);
+    head.version == Version::Http11 && !options.any(|f| has_token(f.value.of_bytes(buf), "close"))
 }
 
 fn write_head(
@@ -281,12 +362,15 @@ fn write_head(
     // A length that describes a body which is not sent (RFC 9110, 8.6).
     let keep_length = framing == Framing::Empty
         && (head.status == 304 || request.is_head() && !matches!(head.status, 100..=199 | 204));
+    let reply_counts = reply.attempts > 0;
     let out = reply.head(head.status, head.reason.of_bytes(buf));
     write::copy_fields(out, buf, head.len, fields, |field| match field.known {
         Known::ContentLength => keep_length,
         Known::XRequestId => false,
         known if known.is_hop_by_hop() => false,
         _ if nominated.holds(buf, fields, field) => false,
+        // Of a balancer behind us: there must not be two.
+        _ if reply_counts && field.name.of_bytes(buf).eq_ignore_ascii_case(ATTEMPTS.as_bytes()) => false,
         _ => edits.is_empty() || !write::edited_away(edits, field.name.of_bytes(buf)),
     });
     if edits.is_empty() || !write::edited_away(edits, b"x-request-id") {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use evenkeel_core::health::Failure;
+use evenkeel_core::retry::Cause;
 use evenkeel_net::is_exhausted;
 use evenkeel_observe::BackendFailure;
 
@@ -24,6 +25,8 @@ pub enum AnswerError {
     Unprocessed,
     /// No response head in time.
     Timeout,
+    /// An answer whose status the route retries.
+    Status(u16),
     /// What came is not a valid, unambiguous response.
     Malformed(&'static str),
     /// The body ended before its end.
@@ -42,10 +45,23 @@ impl AnswerError {
         }
     }
 
-    /// How it is counted; `None` if the server is not to blame.
-    pub fn kind(&self) -> Option<BackendFailure> {
+    /// What a retry would have to make good; `None` if there is no time for one. `started` says that a part of an answer
+    /// had come.
+    pub fn cause(&self, started: bool) -> Option<Cause> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
+            Self::Connect(_) | Self::ConnectTimeout | Self::Unprocessed => Cause::Connect,
+            Self::Reset(_) | Self::Closed if !started => Cause::Reset,
+            Self::Timeout => Cause::Timeout,
+            Self::Status(status) => Cause::Status(*status),
+            Self::Reset(_) | Self::Closed | Self::Malformed(_) | Self::Body(_) => Cause::Malformed,
+        })
+    }
+
+    /// How it is counted; `None` if the server is not to blame, or has been blamed.
+    pub fn kind(&self) -> Option<BackendFailure> {
+        Some(match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) => return None,
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
@@ -61,7 +77,7 @@ impl AnswerError {
     /// What passive health checks make of it; `None` if the server is not to blame.
     pub fn failure(&self) -> Option<Failure> {
         Some(match self {
-            Self::Deadline | Self::Body(BodyError::Deadline) => return None,
+            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) => return None,
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
@@ -84,6 +100,7 @@ impl fmt::Display for AnswerError {
             Self::Closed => f.write_str("server closed the connection without an answer"),
             Self::Unprocessed => f.write_str("server refused the stream"),
             Self::Timeout => f.write_str("response timeout"),
+            Self::Status(status) => write!(f, "{status} from the server"),
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
             Self::Body(e) => write!(f, "response body: {e}"),
             Self::Deadline => f.write_str("request timeout"),

@@ -11,6 +11,15 @@ use crate::h1::head::{HeadError, HeadLimits, ResponseHead, parse_response};
 use crate::h1::write::{self, Nominated};
 use crate::version::Version;
 
+/// What a server is told of the time that is left.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// In which field; what the client said in it does not go on.
+    pub name: &'a str,
+    /// `None` if there is no limit.
+    pub value: Option<String>,
+}
+
 /// Writes a request's head: path and query as `target` says, `server_host` where the client named no host, hop-by-hop fields left out, ours added, edits applied.
 pub fn write_request(
     out: &mut Vec<u8>,
@@ -19,13 +28,17 @@ pub fn write_request(
     target: &[&str],
     edits: &HeaderEdits,
     body: Framing,
+    told: Option<&Told<'_>>,
 ) {
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
     target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_host(out, request, server_host, edits);
-    write_fields(out, request, edits);
+    write_fields(out, request, edits, told);
+    if let Some(Told { name, value: Some(value) }) = told {
+        write::field(out, name, value.as_bytes());
+    }
     // Ours come after nominated fields were taken out, so nobody can have them removed.
     write_forwarded(out, request, edits);
     write::edits(out, edits);
@@ -53,7 +66,7 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
     write::field(out, "host", host.as_bytes());
 }
 
-fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
+fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits, told: Option<&Told<'_>>) {
     let Request { bytes, fields, trusted, .. } = *request;
     let has_options = request.known.holds(Known::Connection);
     let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
@@ -68,6 +81,9 @@ fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
         known if known.is_hop_by_hop() => false,
         _ if nominated.holds(bytes, fields, field) => false,
         _ if is_reserved(field) => false,
+        _ if told.is_some_and(|told| same_variable(field.name.of_bytes(bytes), told.name.as_bytes())) => {
+            false
+        }
         _ => !(edited && write::edited_away(edits, field.name.of_bytes(bytes))),
     });
 }

@@ -14,7 +14,7 @@ use evenkeel_types::Time;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, response};
 use tokio::sync::Mutex;
 
 use super::answer::AnswerError;
@@ -166,7 +166,7 @@ impl Place {
         let mut handle = self.shared.handle.clone();
         let ready = poll_fn(|cx| handle.poll_ready(cx)).await;
         match ready.and_then(|()| handle.send_request(head, ends)) {
-            Ok((response, stream)) => Ok((Waiting { response, body: None }, stream)),
+            Ok((response, stream)) => Ok((Waiting { response, body: None, begun: None }, stream)),
             Err(_) => {
                 self.give_up();
                 Err(AnswerError::Unprocessed)
@@ -186,6 +186,8 @@ pub struct Waiting {
     response: ResponseFuture,
     /// Of the final response.
     pub body: Option<RecvStream>,
+    /// A head that has come and was not read yet.
+    begun: Option<response::Parts>,
 }
 
 impl Waiting {
@@ -199,6 +201,23 @@ impl Waiting {
         buf: &mut Vec<u8>,
         fields: &mut Vec<Field>,
     ) -> Result<ResponseHead, AnswerError> {
+        let parts = self.begun.take();
+        let parts = if let Some(parts) = parts { parts } else { self.next_head().await? };
+        let malformed = |error| AnswerError::Malformed(super::h1::malformed(error));
+        lines::of_response(&parts, limits, buf, fields).map_err(malformed)
+    }
+
+    /// Waits for the next head without reading it.
+    ///
+    /// # Errors
+    /// The server closed or failed.
+    pub async fn begun(&mut self) -> Result<(), AnswerError> {
+        let parts = self.next_head().await?;
+        self.begun = Some(parts);
+        Ok(())
+    }
+
+    async fn next_head(&mut self) -> Result<response::Parts, AnswerError> {
         let parts = poll_fn(|cx| {
             if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
                 return Poll::Ready(interim.map(|interim| interim.into_parts().0));
@@ -209,9 +228,7 @@ impl Waiting {
                 parts
             })
         });
-        let parts = parts.await.map_err(failed)?;
-        let malformed = |error| AnswerError::Malformed(super::h1::malformed(error));
-        lines::of_response(&parts, limits, buf, fields).map_err(malformed)
+        parts.await.map_err(failed)
     }
 }
 

@@ -63,6 +63,34 @@ pub enum Link {
     Http2(Place),
 }
 
+/// A request that a server is working on, for as long as this lives.
+#[derive(Debug)]
+pub struct InFlight<'u>(&'u Load);
+
+impl<'u> InFlight<'u> {
+    /// Counts one at `upstream`.
+    pub fn at(upstream: &'u Upstream) -> Self {
+        upstream.load.begin();
+        Self(&upstream.load)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Link {
+    /// True if the server may be closing it just now, for it was open before.
+    pub fn reused(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.reused,
+            Self::Http2(place) => place.reused,
+        }
+    }
+}
+
 impl Upstream {
     /// A server without connections.
     pub fn new(

@@ -1,0 +1,256 @@
+//! Hedging: a request whose server is slow goes to another one as well, and whoever answers first wins.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use evenkeel_core::choose::{Chosen, choose};
+use evenkeel_core::retry::hedge_after;
+use evenkeel_observe::{Ended, HedgeOutcome};
+use evenkeel_types::Time;
+
+use super::converse::{Outgoing, begin, conclude, hear, is_worth_a_fresh_connection, too_late};
+use super::forward::{Course, Destination, Ending, Failed, connect};
+use super::record::Trail;
+use super::relay::{Answer, Held};
+use super::upload::Upload;
+use crate::exchange::{Exchange, Request};
+use crate::timer::{Limit, Timer};
+use crate::upstream::answer::AnswerError;
+use crate::upstream::{InFlight, Link};
+use crate::worker::Worker;
+
+/// How long the server of this try may be silent before another one is asked as well; `None` if the request is none that
+/// may be sent twice, or nobody can tell.
+pub fn after(
+    worker: &Worker,
+    to: &Destination<'_>,
+    exchange: &Exchange<'_>,
+    course: &Course,
+) -> Option<Duration> {
+    let Exchange { request, body, .. } = exchange;
+    let policy = &to.route.1.retry;
+    let may = body.is_done()
+        && request.upgrade.is_none()
+        && policy.repeats(request.method)
+        && course.attempts + 1 < policy.attempts;
+    let latencies = &to.view.snapshot.pools[to.pool].retries.latencies;
+    if may { hedge_after(to.route.1.hedge.as_ref(), latencies, worker.clock.now()) } else { None }
+}
+
+/// A server that was asked.
+struct Leg<'u, F> {
+    chosen: Chosen,
+    is_hedge: bool,
+    in_flight: InFlight<'u>,
+    run: Pin<Box<F>>,
+}
+
+/// A server that has begun to answer.
+struct Opened {
+    link: Link,
+    held: Held,
+    sent: Time,
+    connect: Option<Duration>,
+}
+
+/// What happens next in a race.
+enum Event {
+    /// The leg at this position has an answer, or failed.
+    Leg(usize, Result<Opened, Failed>),
+    /// All have been silent for too long.
+    Slow,
+}
+
+/// Who answered first.
+struct Won<'u> {
+    chosen: Chosen,
+    in_flight: InFlight<'u>,
+    opened: Opened,
+}
+
+/// One try at a server, and at others if it is silent for `after`.
+///
+/// # Errors
+/// All of them failed; the trail names the last one, and the course notes the others.
+pub async fn race(
+    worker: &Worker,
+    to: &Destination<'_>,
+    start: (Chosen, Duration),
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+    course: &mut Course,
+) -> Result<Ending, Failed> {
+    let Some(won) = first(worker, to, start, exchange, trail, course).await? else {
+        return Ok(Ending::ClientGone(Ended::ClientAborted));
+    };
+    let Won { chosen, in_flight: _in_flight, opened: Opened { link, held, sent, connect } } = won;
+    (trail.server, trail.sent) = (Some(chosen.server), Some(sent));
+    trail.connect = connect.or(trail.connect);
+    let Exchange { request, reply, timer, .. } = &mut *exchange;
+    if let Some(parked) = course.parked.take() {
+        Box::pin(parked.discard(worker, to, request)).await;
+    }
+    let conversation = {
+        let answer = Answer::resume(worker, to, chosen, &link, held);
+        hear(Upload::done(), answer, request, reply, timer, trail).await
+    };
+    conclude(worker, to, chosen, link, conversation, exchange, trail).await
+}
+
+/// Waits for the first byte of an answer; `None` if the client left meanwhile.
+async fn first<'u>(
+    worker: &Worker,
+    to: &'u Destination<'_>,
+    (chosen, after): (Chosen, Duration),
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+    course: &mut Course,
+) -> Result<Option<Won<'u>>, Failed> {
+    let Exchange { request, body, reply, timer } = exchange;
+    let outgoing = Outgoing::new(worker, to, request, body);
+    let leg = |chosen: Chosen, is_hedge| Leg {
+        chosen,
+        is_hedge,
+        in_flight: InFlight::at(to.upstream(chosen.server)),
+        run: Box::pin(open(&outgoing, chosen)),
+    };
+    let began = worker.clock.now();
+    let mut legs = vec![leg(chosen, false)];
+    let mut hedges_left = to.route.1.hedge.as_ref().map_or(0, |hedge| hedge.max);
+    let mut due = Some(began + after);
+    let (winner, opened) = loop {
+        let Ok(event) = reply.unless_gone(next(&mut legs, timer, due)).await else {
+            lose(to, &legs);
+            return Ok(None);
+        };
+        match event {
+            Event::Slow => {
+                let now = worker.clock.now();
+                let asked = another(worker, to, request, course, legs.len(), now);
+                legs.extend(asked.map(|chosen| leg(chosen, true)));
+                trail.tries += u32::from(asked.is_some());
+                hedges_left -= 1;
+                due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
+            }
+            Event::Leg(at, Ok(opened)) => break (legs.swap_remove(at), opened),
+            Event::Leg(at, Err(failed)) => {
+                let lost = legs.swap_remove(at);
+                lose(to, std::slice::from_ref(&lost));
+                trail.server = Some(lost.chosen.server);
+                if legs.is_empty() {
+                    return Err(failed);
+                }
+                worker.report(to, lost.chosen.server, &failed.error);
+                course.failed(&failed);
+            }
+        }
+    };
+    if winner.is_hedge {
+        trail.hedged = Some(began);
+        to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Won);
+    }
+    // The others are told to stop: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
+    lose(to, &legs);
+    course.attempts += legs.len() as u32;
+    if reply.attempts > 0 {
+        reply.attempts = course.attempts + 1;
+    }
+    Ok(Some(Won { chosen: winner.chosen, in_flight: winner.in_flight, opened }))
+}
+
+/// Waits for whichever leg is done first, or until they are slow.
+async fn next<F: Future<Output = Result<Opened, Failed>>>(
+    legs: &mut [Leg<'_, F>],
+    timer: &mut Timer,
+    due: Option<Time>,
+) -> Event {
+    poll_fn(|cx| {
+        for (at, leg) in legs.iter_mut().enumerate() {
+            if let Poll::Ready(result) = leg.run.as_mut().poll(cx) {
+                return Poll::Ready(Event::Leg(at, result));
+            }
+        }
+        match due {
+            Some(due) => timer.poll_until(cx, due).map(|()| Event::Slow),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Another server to ask, if there is one and the pool can bear it; `running` are asked at this moment.
+fn another(
+    worker: &Worker,
+    to: &Destination<'_>,
+    request: &Request<'_>,
+    course: &mut Course,
+    running: usize,
+    now: Time,
+) -> Option<Chosen> {
+    let pool = &to.view.snapshot.pools[to.pool];
+    let has_attempts = (course.attempts as usize + running) < to.route.1.retry.attempts as usize;
+    let is_late = to.deadline.is_some_and(|deadline| now >= deadline);
+    if !has_attempts || is_late || !evenkeel_core::retry::any_left(&pool.members, course.tried()) {
+        return None;
+    }
+    if !to.withdraw(now) {
+        to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
+        return None;
+    }
+    let mut picker = to.view.pools[to.pool].picker.borrow_mut();
+    let chosen = choose(pool, to.pool(), &mut picker, request, course.tried(), worker.clock.now())?;
+    course.try_now(chosen.server).then_some(chosen)
+}
+
+/// Counts the hedges among those that did not win.
+fn lose<F>(to: &Destination<'_>, legs: &[Leg<'_, F>]) {
+    let hedges = legs.iter().filter(|leg| leg.is_hedge);
+    hedges.for_each(|_| to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Lost));
+}
+
+/// Sends the request to a server, and waits for the first byte of its answer. Two connections at most, the second in place
+/// of one that the server was closing.
+async fn open(outgoing: &Outgoing<'_>, chosen: Chosen) -> Result<Opened, Failed> {
+    let Outgoing { worker, to, request, .. } = *outgoing;
+    let upstream = to.upstream(chosen.server);
+    let mut timer = Timer::new(worker.clock);
+    let mut kept = upstream.kept(worker.clock.now());
+    loop {
+        let (link, connect) = match kept.take() {
+            Some(link) => (link, None),
+            None => {
+                let (link, took) = connect(worker, to, upstream, &mut timer).await;
+                (link?, Some(took))
+            }
+        };
+        match first_byte(outgoing, chosen, &link, &mut timer).await {
+            Ok((held, sent)) => return Ok(Opened { link, held, sent, connect }),
+            Err(error) if link.reused() && is_worth_a_fresh_connection(&error, true, to, request) => {}
+            Err(error) => {
+                if let (AnswerError::Timeout, Link::Http2(place)) = (&error, &link) {
+                    place.give_up();
+                }
+                return Err(Failed::new(error));
+            }
+        }
+    }
+}
+
+async fn first_byte(
+    outgoing: &Outgoing<'_>,
+    chosen: Chosen,
+    link: &Link,
+    timer: &mut Timer,
+) -> Result<(Held, Time), AnswerError> {
+    let Outgoing { worker, to, .. } = *outgoing;
+    let begun = begin(outgoing, chosen.server, link, timer).await?;
+    let mut answer = Answer::new(worker, to, begun.source, chosen);
+    let limit = Limit { since: Some(begun.at), after: to.head_within(), at_most: to.deadline };
+    match timer.within(limit, answer.begun()).await {
+        Ok(begins) => begins?,
+        Err(_) => return Err(too_late(worker, to.deadline)),
+    }
+    Ok((answer.hold(), begun.at))
+}
