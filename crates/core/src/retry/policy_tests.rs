@@ -1,3 +1,5 @@
+//! What is retried and what is not, each reason against it, and that nothing with an effect is repeated.
+
 use evenkeel_config::RetryOn;
 use proptest::prelude::*;
 

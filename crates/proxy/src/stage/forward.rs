@@ -163,9 +163,14 @@ pub async fn forward(
             break;
         }
         let pool = &to.view.snapshot.pools[to.pool];
-        let mut picker = to.view.pools[to.pool].picker.borrow_mut();
-        let chosen = choose(pool, to.pool(), &mut picker, &exchange.request, course.tried(), now);
-        drop(picker);
+        let chosen = choose(
+            pool,
+            to.pool(),
+            &mut to.view.pools[to.pool].picker.borrow_mut(),
+            &exchange.request,
+            course.tried(),
+            now,
+        );
         let Some(chosen) = chosen else { break };
         if !course.try_now(chosen.server) {
             break;
