@@ -241,7 +241,9 @@ pub fn is_worth_a_fresh_connection(
 ) -> bool {
     match error {
         AnswerError::Unprocessed => true,
-        AnswerError::Closed | AnswerError::Reset(_) => untouched && to.repeats(request.method),
+        AnswerError::Closed | AnswerError::Reset(_) => {
+            untouched && to.route.1.retry.repeats_over_a_fresh_connection(request.method)
+        }
         _ => false,
     }
 }
