@@ -93,8 +93,8 @@ pub async fn race(
         Box::pin(parked.discard(worker, to, request)).await;
     }
     let conversation = {
-        let answer = Answer::resume(worker, to, chosen, &link, held);
-        hear(Upload::done(), answer, request, reply, timer, trail).await
+        let mut answer = Answer::resume(worker, to, chosen, &link, held);
+        hear(&mut Upload::done(), &mut answer, request, reply, timer, trail).await
     };
     conclude(worker, to, chosen, link, conversation, exchange, trail).await
 }
