@@ -97,16 +97,16 @@ fn each_try_is_told_what_is_left_then() {
     let evenkeel = start(
         &[&slow, &good],
         &format!(
-            "{HALF_MINUTE}deadline_header = \"x-left\"\nretry = {{ on = [\"timeout\"], per_try_timeout = \"200ms\" }}"
+            "{HALF_MINUTE}deadline_header = \"x-left\"\nretry = {{ on = [\"timeout\"], per_try_timeout = \"1s\" }}"
         ),
     );
     let mut least = u64::MAX;
-    for _ in 0..4 {
+    for _ in 0..2 {
         assert_eq!(evenkeel.get("/").text(), "good");
         least = least.min(left(&good.last()));
     }
     assert!(slow.count() > 0);
-    assert!(least <= 29_800, "the first try took 200 ms: {least}");
+    assert!(least <= 29_000, "the first try took a second: {least}");
 }
 
 #[test]

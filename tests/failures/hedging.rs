@@ -175,7 +175,7 @@ fn what_is_usual_is_learnt_first() {
         .called(name)
     };
     let (a, b) = (server("a"), server("b"));
-    let evenkeel = start(&[&a, &b], "hedge = { after = \"p95\" }\nretry = { per_try_timeout = \"300ms\" }");
+    let evenkeel = start(&[&a, &b], "hedge = { after = \"p95\" }\nretry = { per_try_timeout = \"1s\" }");
     let early: Vec<u16> = (0..2).map(|_| evenkeel.get("/slow").status).collect();
     assert!(early.contains(&504) && early.contains(&200), "nothing is known yet: {early:?}");
     let mut client = evenkeel.client();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::support::Evenkeel;
-use crate::support::h2::fields;
-use crate::support::h2::frames::{PREFACE, flag, headers, kind, settings, settings_ack};
+use crate::support::h2::frames::{PREFACE, data, flag, headers, kind, settings, settings_ack};
+use crate::support::h2::{Peer, fields};
+use crate::support::{Evenkeel, Origin, pool};
 
 /// Answers the first `good` requests of each connection and closes it at the next one. Counts them all.
 fn server(good: usize, requests: &Arc<AtomicUsize>) -> SocketAddr {
@@ -86,4 +86,21 @@ fn a_kept_connection_that_dies_costs_one_more_try_and_only_of_what_may_be_repeat
     assert_eq!((client.get("/").status, requests.load(Ordering::SeqCst)), (200, 3));
     let post = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n";
     assert_eq!((client.ask(post).status, requests.load(Ordering::SeqCst)), (502, 4));
+}
+
+#[test]
+fn a_body_that_came_over_http2_is_replayed() {
+    let (bad, good) = (Origin::start(|_, wire| wire.close()), Origin::named("good"));
+    let evenkeel = Evenkeel::start(&pool(&[&bad, &good], ""));
+    let mut peer = Peer::greeted(evenkeel.client());
+    let put = fields::block(&[(":method", "PUT"), fields::GET[1], fields::GET[2], fields::GET[3]]);
+    for stream in [1, 3, 5, 7] {
+        peer.send(headers(stream, flag::END_HEADERS, &put)).unwrap();
+        peer.send(data(stream, flag::NONE, "hello ")).unwrap();
+        peer.send(data(stream, flag::END_STREAM, "world")).unwrap();
+        let answer = peer.frame(kind::DATA).unwrap();
+        assert_eq!((answer.stream, answer.payload.as_slice()), (stream, &b"good"[..]));
+    }
+    assert!(bad.count() > 0 && good.count() == 4);
+    assert!(good.requests().iter().all(|request| request.body.text() == "hello world"));
 }

@@ -83,3 +83,18 @@ fn it_speaks_json() {
     assert_eq!(value["pool"].as_str().or(value["pool"]["name"].as_str()), Some("api"), "{text}");
     assert!(text.contains("api-one"), "{text}");
 }
+
+#[test]
+fn a_route_says_what_it_retries() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "evenkeel.toml",
+        "[listener.web]\nbind = 80\n[[route]]\npool = \"app\"\nretry = { on = [\"connect\", \"503\"], methods = \"GET\" }\n\
+         hedge = { after = \"50ms\" }\n[pool.app]\nbackends = [3000]\n",
+    );
+    let outcome = cli(&["explain", "-c", &file, "GET", "http://test/"]);
+    let line = |key: &str| outcome.stdout.lines().find(|line| line.starts_with(key)).map(str::to_owned);
+    let retry = "retry     sent to at most 3 servers, on connect, 503; GET after it was sent; budget 20%";
+    assert_eq!(line("retry").as_deref(), Some(retry), "{}", outcome.stdout);
+    assert_eq!(line("hedge").as_deref(), Some("hedge     another server is asked after 50ms, 1 at most"));
+}

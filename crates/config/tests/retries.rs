@@ -24,7 +24,7 @@ fn a_route_retries_unless_it_says_otherwise() {
     assert!(defaults.on.connect && defaults.on.reset && !defaults.on.timeout);
     assert!(["GET", "PUT", "DELETE"].iter().all(|method| defaults.repeats(method)));
     assert!(!defaults.repeats("POST") && !defaults.repeats("get"));
-    assert_eq!(route("retry = false").retry, NO_RETRY);
+    assert_eq!(route("retry = false").retry, Retry::off());
     assert_eq!((route("").hedge, route("").deadline_header), (None, None));
 }
 

@@ -38,18 +38,6 @@ pub struct RetryOn {
     pub statuses: Vec<u16>,
 }
 
-/// `retry = false`: nobody gets a request that another server was meant to have.
-pub const NO_RETRY: Retry = Retry {
-    attempts: 1,
-    on: RetryOn { connect: false, reset: false, timeout: false, statuses: Vec::new() },
-    methods: Vec::new(),
-    per_try_timeout: None,
-    budget: 0,
-    backoff: Duration::ZERO,
-    replay: 0,
-    header: false,
-};
-
 /// Methods that may be sent twice unless the file says otherwise (RFC 9110, 9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
 
@@ -70,9 +58,20 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// True if a request with this method may be sent again when its fate is unknown.
+    /// `retry = false`: nobody gets a request that another server was meant to have.
+    pub fn off() -> Self {
+        Self { attempts: 1, on: RetryOn::default(), budget: 0, replay: 0, ..Self::default() }
+    }
+
+    /// True if a request with this method may be sent to another server when its fate is unknown.
     pub fn repeats(&self, method: &str) -> bool {
         self.methods.iter().any(|known| known == method)
+    }
+
+    /// True if a request with this method may be sent to the same server again when the connection was an old one that was
+    /// being closed: one that may be sent twice, or that only reads (RFC 9110, 9.2.1).
+    pub fn repeats_over_a_fresh_connection(&self, method: &str) -> bool {
+        matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE") || self.repeats(method)
     }
 
     /// True if a server that was sent a request may have to be made good for: then its body must be kept.

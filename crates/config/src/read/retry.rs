@@ -7,7 +7,7 @@ use super::table::{Table, clip};
 use super::text::{Read, Refused, header_name, method};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
-use crate::model::{DeadlineHeader, HeaderEdits, Hedge, HedgeAfter, NO_RETRY, Retry, RetryOn};
+use crate::model::{DeadlineHeader, HeaderEdits, Hedge, HedgeAfter, Retry, RetryOn};
 use crate::value::duration_ms;
 
 /// `hedge.after` at most, in milliseconds.
@@ -17,7 +17,7 @@ const AFTER_MS_MAX: u64 = 3_600_000;
 pub(super) fn read(route: &Table<'_>) -> (Retry, Option<Hedge>) {
     let off = route.value("retry").filter(|value| !value.is_table());
     let retry = match off.map(|value| value.either(false).boolean()) {
-        Some(Some(false)) => NO_RETRY,
+        Some(Some(false)) => Retry::off(),
         Some(_) => Retry::default(),
         None => {
             let table = route.value("retry").and_then(|value| value.either(true).table());

@@ -1,11 +1,11 @@
 //! `retry`, `hedge` and `deadline_header` of a route, as they would be written.
 
 use super::{Lines, list, quote, time};
-use crate::model::{HedgeAfter, NO_RETRY, Retry, Route};
+use crate::model::{HedgeAfter, Retry, Route};
 use crate::value::show_size;
 
 pub(super) fn route(out: &mut Lines, route: &Route) {
-    if route.retry == NO_RETRY {
+    if route.retry == Retry::off() {
         out.line("retry", false);
     } else {
         out.line("retry", retry(&route.retry));

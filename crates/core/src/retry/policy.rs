@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use evenkeel_config::{Hedge, HedgeAfter, NO_RETRY, Retry};
+use evenkeel_config::{Hedge, HedgeAfter, Retry};
 use evenkeel_types::Time;
 
 use super::Latencies;
@@ -175,7 +175,7 @@ pub fn hedge_after(hedge: Option<&Hedge>, latencies: &Latencies, now: Time) -> O
 
 /// A route's policy in a line, for people.
 pub fn describe(policy: &Retry) -> String {
-    if *policy == NO_RETRY {
+    if *policy == Retry::off() {
         return "never".into();
     }
     let on = [("connect", policy.on.connect), ("reset", policy.on.reset), ("timeout", policy.on.timeout)];

@@ -1,3 +1,5 @@
+//! What is retried and what is not, each reason against it, and that nothing with an effect is repeated.
+
 use evenkeel_config::RetryOn;
 use proptest::prelude::*;
 
@@ -89,7 +91,7 @@ fn a_policy_is_told_in_a_line() {
         "sent to at most 3 servers, on connect, reset; GET, HEAD, OPTIONS, TRACE, PUT, DELETE after it was sent; \
          budget 20%"
     );
-    assert_eq!(describe(&NO_RETRY), "never");
+    assert_eq!(describe(&Retry::off()), "never");
 }
 
 proptest! {

@@ -48,27 +48,28 @@ pub async fn converse(
             Err(error) => return Err(failed(error, (false, false), (to, request, body))),
         };
         trail.sent = Some(at);
-        let answer = Answer::new(worker, to, source, chosen);
+        let mut answer = Answer::new(worker, to, source, chosen);
         let Outgoing { is_short, stall, .. } = outgoing;
         // In a box, for most requests are nothing but a head.
         let work = (!is_short).then(|| Box::pin(upload(worker, to, out, stall, body)));
-        hear(Upload { work, result: sent, is_short }, answer, request, reply, timer, trail).await
+        let mut upload = Upload { work, result: sent, is_short };
+        hear(&mut upload, &mut answer, request, reply, timer, trail).await
     };
     conclude(worker, to, chosen, link, conversation, exchange, trail).await
 }
 
 /// Waits for the answer beside the upload, relays it, and says what came of both.
 pub async fn hear<W: Future<Output = Result<(), UploadError>>>(
-    mut upload: Upload<W>,
-    mut answer: Answer<'_>,
+    upload: &mut Upload<W>,
+    answer: &mut Answer<'_>,
     request: &Request<'_>,
     reply: &mut Reply<'_>,
     timer: &mut Timer,
     trail: &mut Trail,
 ) -> Conversation {
-    let outcome = take_answer(&mut upload, timer, &mut answer, request, reply, trail).await;
+    let outcome = take_answer(upload, timer, answer, request, reply, trail).await;
     Conversation {
-        uploaded: upload.result,
+        uploaded: upload.result.take(),
         started: answer.has_started(),
         reusable: answer.is_reusable(),
         switched: answer.has_switched(),
@@ -241,7 +242,9 @@ pub fn is_worth_a_fresh_connection(
 ) -> bool {
     match error {
         AnswerError::Unprocessed => true,
-        AnswerError::Closed | AnswerError::Reset(_) => untouched && to.repeats(request.method),
+        AnswerError::Closed | AnswerError::Reset(_) => {
+            untouched && to.route.1.retry.repeats_over_a_fresh_connection(request.method)
+        }
         _ => false,
     }
 }

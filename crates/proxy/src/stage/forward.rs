@@ -70,11 +70,6 @@ impl<'v> Destination<'v> {
         self.route.1.retry.per_try_timeout.map_or(within, |per_try| per_try.min(within))
     }
 
-    /// True if a request with this method may be sent again when its fate is unknown.
-    pub fn repeats(&self, method: &str) -> bool {
-        self.route.1.retry.repeats(method)
-    }
-
     /// One of its servers.
     pub fn upstream(&self, server: usize) -> &'v Upstream {
         &self.view.pools[self.pool].upstreams[server]
@@ -163,9 +158,14 @@ pub async fn forward(
             break;
         }
         let pool = &to.view.snapshot.pools[to.pool];
-        let mut picker = to.view.pools[to.pool].picker.borrow_mut();
-        let chosen = choose(pool, to.pool(), &mut picker, &exchange.request, course.tried(), now);
-        drop(picker);
+        let chosen = choose(
+            pool,
+            to.pool(),
+            &mut to.view.pools[to.pool].picker.borrow_mut(),
+            &exchange.request,
+            course.tried(),
+            now,
+        );
         let Some(chosen) = chosen else { break };
         if !course.try_now(chosen.server) {
             break;

@@ -58,7 +58,7 @@ struct Opened {
 /// What happens next in a race.
 enum Event {
     /// The leg at this position has an answer, or failed.
-    Leg(usize, Result<Opened, Failed>),
+    Leg(usize, Box<Result<Opened, Failed>>),
     /// All have been silent for too long.
     Slow,
 }
@@ -93,8 +93,8 @@ pub async fn race(
         Box::pin(parked.discard(worker, to, request)).await;
     }
     let conversation = {
-        let answer = Answer::resume(worker, to, chosen, &link, held);
-        hear(Upload::done(), answer, request, reply, timer, trail).await
+        let mut answer = Answer::resume(worker, to, chosen, &link, held);
+        hear(&mut Upload::done(), &mut answer, request, reply, timer, trail).await
     };
     conclude(worker, to, chosen, link, conversation, exchange, trail).await
 }
@@ -134,15 +134,18 @@ async fn first<'u>(
                 hedges_left -= 1;
                 due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
             }
-            Event::Leg(at, Ok(opened)) => break (legs.swap_remove(at), opened),
-            Event::Leg(at, Err(failed)) => {
-                let lost = legs.swap_remove(at);
-                lose(to, std::slice::from_ref(&lost));
-                trail.server = Some(lost.chosen.server);
+            Event::Leg(at, result) => {
+                let leg = legs.swap_remove(at);
+                let failed = match *result {
+                    Ok(opened) => break (leg, opened),
+                    Err(failed) => failed,
+                };
+                lose(to, std::slice::from_ref(&leg));
+                trail.server = Some(leg.chosen.server);
                 if legs.is_empty() {
                     return Err(failed);
                 }
-                worker.report(to, lost.chosen.server, &failed.error);
+                worker.report(to, leg.chosen.server, &failed.error);
                 course.failed(&failed);
             }
         }
@@ -169,7 +172,7 @@ async fn next<F: Future<Output = Result<Opened, Failed>>>(
     poll_fn(|cx| {
         for (at, leg) in legs.iter_mut().enumerate() {
             if let Poll::Ready(result) = leg.run.as_mut().poll(cx) {
-                return Poll::Ready(Event::Leg(at, result));
+                return Poll::Ready(Event::Leg(at, Box::new(result)));
             }
         }
         match due {

@@ -109,7 +109,7 @@ impl<'a> Answer<'a> {
     }
 
     /// Lets go of the connection, but not of what came over it.
-    pub fn hold(mut self) -> Held {
+    pub fn hold(&mut self) -> Held {
         let waiting = match &mut self.source {
             Source::Http1(_) => None,
             Source::Http2(waiting) => waiting.get_mut().take(),
