@@ -129,8 +129,8 @@ impl Fleet {
     }
 
     /// When [`poll`](Self::poll) has something to do.
-    pub fn due(&self, now: Time) -> Option<Time> {
-        self.pools.values().filter_map(|state| state.health.due(now)).min()
+    pub fn due(&self) -> Option<Time> {
+        self.pools.values().filter_map(|state| state.health.due()).min()
     }
 
     /// When a server is to be probed next; `None` if it is not.
