@@ -19,7 +19,7 @@ fn until_ejected(evenkeel: &Evenkeel, server: &str) -> String {
 fn a_server_that_fails_a_share_of_its_requests_is_ejected_by_its_success_rate() {
     let nth = AtomicUsize::new(0);
     let bad = Origin::answering(move |_| {
-        if nth.fetch_add(1, Ordering::SeqCst) % 3 == 0 { answer(500, "", "no") } else { ok("bad") }
+        if nth.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) { answer(500, "", "no") } else { ok("bad") }
     });
     let (bad, a, b) = (bad.called("bad"), Origin::named("a"), Origin::named("b"));
     // Far fewer failures than counting would take.

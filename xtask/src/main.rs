@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ mod handshakes;
 mod load;
 mod origin;
 mod peers;
+mod simulate;
 mod tidy;
 mod tls;
 mod vtc;
@@ -35,6 +36,8 @@ enum Task {
     Peers(peers::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
+    /// Let the deciding core run in a simulated world, and measure the algorithms.
+    Simulate(simulate::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
+        Task::Simulate(options) => simulate::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
         Task::Handshakes(options) => handshakes::run(&options),

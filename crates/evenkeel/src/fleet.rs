@@ -343,7 +343,7 @@ fn figures(tries: Tries) -> Figures {
     Figures {
         requests: tries.ended,
         failures: tries.failed,
-        answers: tries.timed,
+        timed: tries.timed,
         latency_sum: tries.latency_sum,
     }
 }
