@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz, soak.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ mod handshakes;
 mod load;
 mod origin;
 mod peers;
+mod simulate;
 mod soak;
 mod tidy;
 mod tls;
@@ -44,6 +45,8 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Let the deciding core run in a simulated world, and measure the algorithms.
+    Simulate(simulate::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
         Task::Failures(options) => failures::run(repository(), &options),
+        Task::Simulate(options) => simulate::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
         Task::Handshakes(options) => handshakes::run(&options),

@@ -88,10 +88,8 @@ impl Control {
         let mut rng = fastrand::Rng::new();
         self.plan_probes(&mut probes, &probed, &mut rng);
         loop {
-            let due = self
-                .fleet
-                .due(self.now())
-                .map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
+            let due =
+                self.fleet.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
                 Some(Probed { pool, id, result }) = results.recv() => {
                     self.count_probe(&pool, &id, &result);

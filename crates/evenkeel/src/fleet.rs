@@ -131,8 +131,8 @@ impl Fleet {
     }
 
     /// When [`poll`](Self::poll) has something to do.
-    pub fn due(&self, now: Time) -> Option<Time> {
-        self.pools.values().filter_map(|state| state.health.due(now)).min()
+    pub fn due(&self) -> Option<Time> {
+        self.pools.values().filter_map(|state| state.health.due()).min()
     }
 
     /// When a server is to be probed next; `None` if it is not.
@@ -347,7 +347,7 @@ fn figures(tries: Tries) -> Figures {
     Figures {
         requests: tries.ended,
         failures: tries.failed,
-        answers: tries.timed,
+        timed: tries.timed,
         latency_sum: tries.latency_sum,
     }
 }

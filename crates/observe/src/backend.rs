@@ -116,7 +116,7 @@ pub struct Tries {
     pub ended: u64,
     /// Those without an answer, or with a 5xx.
     pub failed: u64,
-    /// Those whose time to the head of the response is known.
+    /// Those whose time counts: answered well, or given up for taking too long.
     pub timed: u64,
     /// Their times, added up.
     pub latency_sum: Duration,
@@ -150,11 +150,16 @@ impl BackendShard {
         self.answered.increment();
         if status >= 500 {
             self.answered_badly.increment();
+        } else if let Some(took) = took {
+            self.took(took);
         }
-        if let Some(took) = took {
-            self.timed.increment();
-            self.latency_ns.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        }
+    }
+
+    /// Counts the time of a try that was well answered, or that was given up after so long.
+    #[inline]
+    pub fn took(&self, time: Duration) {
+        self.timed.increment();
+        self.latency_ns.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Counts a try that failed by the server's doing; `connect_failures` is the caller's to count as well.

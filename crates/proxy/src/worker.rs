@@ -326,6 +326,10 @@ impl Worker {
             to.view.pools[to.pool].upstreams[server].figures().failed(kind);
         }
         if let Some(failure) = error.failure() {
+            if failure == Failure::Timeout && self.compares(to) {
+                let limit = to.pool().timeout.response;
+                to.view.pools[to.pool].upstreams[server].figures().took(limit);
+            }
             self.tell(to, server, failure);
         }
     }
@@ -338,9 +342,13 @@ impl Worker {
 
     /// Notes that a server answered, `took` after the request was sent, if the pool compares its servers.
     pub fn report_answer(&self, to: &Destination<'_>, server: usize, status: u16, took: Option<Duration>) {
-        if to.pool().outlier.as_ref().is_some_and(Outlier::compares) {
+        if self.compares(to) {
             to.view.pools[to.pool].upstreams[server].figures().answered(status, took);
         }
+    }
+
+    fn compares(&self, to: &Destination<'_>) -> bool {
+        to.pool().outlier.as_ref().is_some_and(Outlier::compares)
     }
 
     fn tell(&self, to: &Destination<'_>, server: usize, failure: Failure) {

@@ -30,9 +30,10 @@ pub struct Figures {
     pub requests: u64,
     /// Those of them that failed by the server's doing; at most `requests`.
     pub failures: u64,
-    /// Those of them that were answered, well or not.
-    pub answers: u64,
-    /// How long the servers' answers took together, from the request sent to the head of its response.
+    /// Those of them whose time counts: answered well, or given up after the pool's `timeout.response`. An error that
+    /// comes at once would make a slow server look quick.
+    pub timed: u64,
+    /// Their times together, from the request sent to the head of its response, or to the timeout.
     pub latency_sum: Duration,
 }
 
@@ -44,7 +45,7 @@ impl Figures {
             requests,
             // The counters are read one after the other, while they grow.
             failures: self.failures.saturating_sub(earlier.failures).min(requests),
-            answers: self.answers.saturating_sub(earlier.answers),
+            timed: self.timed.saturating_sub(earlier.timed),
             latency_sum: self.latency_sum.saturating_sub(earlier.latency_sum),
         }
     }
@@ -54,7 +55,7 @@ impl Figures {
     }
 
     fn latency_ns(&self) -> f64 {
-        self.latency_sum.as_nanos() as f64 / self.answers as f64
+        self.latency_sum.as_nanos() as f64 / self.timed as f64
     }
 }
 
@@ -170,7 +171,7 @@ fn unreliable(compared: &[(usize, &Figures)], factor: f64) -> Vec<Finding> {
 fn slow(compared: &[(usize, &Figures)], factor: f64) -> Vec<Finding> {
     let mut timed: Vec<(f64, usize)> = compared
         .iter()
-        .filter(|(_, figures)| figures.answers > 0)
+        .filter(|(_, figures)| figures.timed > 0)
         .map(|(server, figures)| (figures.latency_ns(), *server))
         .collect();
     if timed.len() < COMPARED_MIN {

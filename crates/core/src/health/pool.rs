@@ -59,6 +59,8 @@ struct Member {
     ramp: Option<Ramp>,
     /// How many parts of [`FULL`] of its weight it has, as of the last change or poll.
     part: u32,
+    /// When that part grows.
+    grows_at: Option<Time>,
     /// Has come while the pool had traffic, and has not been up yet.
     is_newcomer: bool,
 }
@@ -143,9 +145,9 @@ impl PoolHealth {
     }
 
     /// When [`poll`](Self::poll) will have something to do.
-    pub fn due(&self, now: Time) -> Option<Time> {
+    pub fn due(&self) -> Option<Time> {
         let ends = self.members.iter().filter_map(|member| member.health.due());
-        let grows = self.members.iter().filter_map(|member| member.ramp.and_then(|ramp| ramp.due(now)));
+        let grows = self.members.iter().filter_map(|member| member.grows_at);
         ends.chain(grows).chain(self.compare_at).min()
     }
 
@@ -284,6 +286,7 @@ impl Member {
             window: Window::default(),
             ramp: None,
             part: FULL,
+            grows_at: None,
             is_newcomer: false,
         }
     }
@@ -321,6 +324,7 @@ impl Member {
             (ramp, _) => *ramp = None,
         }
         let part = self.ramp.map_or(FULL, |ramp| ramp.part(now));
+        self.grows_at = self.ramp.and_then(|ramp| ramp.due(now));
         if part == FULL {
             self.ramp = None;
         }

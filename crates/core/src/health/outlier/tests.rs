@@ -10,12 +10,12 @@ fn settings(success_rate: Option<f64>, latency: Option<f64>) -> Outlier {
 }
 
 fn failing(requests: u64, failures: u64) -> Figures {
-    Figures { requests, failures, answers: requests, ..Figures::default() }
+    Figures { requests, failures, timed: requests, ..Figures::default() }
 }
 
 fn taking(answers: u64, average_ms: u64) -> Figures {
     let latency_sum = Duration::from_millis(average_ms * answers);
-    Figures { requests: answers, failures: 0, answers, latency_sum }
+    Figures { requests: answers, failures: 0, timed: answers, latency_sum }
 }
 
 fn found(settings: &Outlier, figures: &[Figures]) -> Vec<(usize, String)> {

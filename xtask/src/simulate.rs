@@ -1,0 +1,99 @@
+//! `cargo xtask simulate`: the deciding core in a simulated world, in virtual time and with seeded faults. Looks for
+//! what must never happen, and measures which algorithm does how well when.
+//!
+//! It lives here and not beside `core`, whose tests are of one decision at a time: a world of clients and servers is
+//! a program of its own, as the benchmark is, and shares its figures with the documentation as that does.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::bail;
+
+mod balancer;
+mod chance;
+mod outcome;
+mod page;
+mod scenario;
+mod server;
+mod storm;
+mod world;
+
+use outcome::Outcome;
+use world::Setup;
+
+/// Storms that one run looks at, and requests of each.
+const STORMS: u64 = 40;
+const STORMS_QUICK: u64 = 10;
+const STORM_REQUESTS: usize = 20_000;
+
+/// What `cargo xtask simulate` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Repeat the storm of this seed, and nothing else.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Fewer storms.
+    #[arg(long)]
+    quick: bool,
+    /// Fail when the table in docs/choosing-an-algorithm.md is another.
+    #[arg(long, conflicts_with = "seed")]
+    check: bool,
+    /// Put the table into docs/choosing-an-algorithm.md.
+    #[arg(long, conflicts_with_all = ["seed", "check"])]
+    write: bool,
+}
+
+/// Runs storms, then the scenarios of the table.
+///
+/// # Errors
+/// Something happened that must not, which names the seed that repeats it; or the table is stale.
+pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    if let Some(seed) = options.seed {
+        return weather(seed);
+    }
+    let began = Instant::now();
+    let first = fastrand::u64(..1 << 32);
+    let storms = if options.quick { STORMS_QUICK } else { STORMS };
+    for seed in first..first + storms {
+        weather(seed)?;
+    }
+    let table = page::table(|scenario, algorithm| {
+        let setup = scenario.setup(algorithm);
+        let outcome = watched(&setup, page::SEED, || {
+            format!("{algorithm}, \"{}\": `cargo xtask simulate` repeats it", scenario.name)
+        })?;
+        scenario.check_shares(algorithm, &outcome)?;
+        Ok((outcome, setup.requests))
+    })?;
+    println!("{table}");
+    eprintln!("simulated in {:.1} s", began.elapsed().as_secs_f64());
+    match (options.write, options.check) {
+        (true, _) => page::write(root, &table),
+        (_, true) => page::check(root, &table),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the storm of a seed.
+fn weather(seed: u64) -> anyhow::Result<()> {
+    let (name, setup) = storm::draw(seed, STORM_REQUESTS);
+    let outcome =
+        watched(&setup, seed, || format!("{name}: `cargo xtask simulate --seed {seed}` repeats it"))?;
+    let errors = outcome.errors() * 100.0;
+    let (ejections, panics) = (outcome.ejections, outcome.panics);
+    println!("held    seed {seed}: {name}; {errors:.1} % errors, {ejections} ejections, {panics} panics");
+    Ok(())
+}
+
+/// Runs a world. What must not happen is a panic there, and an error here that says how to see it again.
+fn watched(setup: &Setup, seed: u64, name: impl Fn() -> String) -> anyhow::Result<Outcome> {
+    match catch_unwind(AssertUnwindSafe(|| world::run(setup, seed))) {
+        Ok(outcome) => Ok(outcome),
+        Err(_) => bail!("the simulation broke under {}", name()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
