@@ -119,8 +119,12 @@ mod attacks {
     mod s15_forged;
     mod s15_forged_variants;
     mod s21_admin;
+    mod s21_admin_variants;
+    mod s22_bombs;
+    mod s23_complexity;
     mod s24_descriptors;
     mod s25_response_splitting;
+    mod s25_response_variants;
 }
 
 mod chaos {
