@@ -128,6 +128,7 @@ mod attacks {
 }
 
 mod chaos {
+    mod clients;
     mod matrix;
 }
 
