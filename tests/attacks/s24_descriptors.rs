@@ -33,7 +33,9 @@ fn s24_admin_api_probes_and_the_clients_that_are_there_work_on_without_descripto
     let evenkeel = Evenkeel::start_with_descriptors(DESCRIPTORS, &pool(&[&origin], HEALTH));
     evenkeel.wait_for_state("a", "up");
     let mut held = exhaust(&evenkeel);
-    assert!(evenkeel.metric("evenkeel_connections_refused_total", &["reason=\"descriptors\""]) >= 1.0);
+    eventually("it is counted", || {
+        evenkeel.metric("evenkeel_connections_refused_total", &["reason=\"descriptors\""]) >= 1.0
+    });
 
     for client in held.iter_mut().take(10) {
         assert_eq!(client.get("/").text(), "a");
