@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use crate::support::chaos::{descriptors, descriptors_at_rest};
 use crate::support::h2::Peer;
 use crate::support::h2::fields::{self, GET, POST};
 use crate::support::h2::frames::{Code, PREFACE, data, flag, headers, rst_stream, settings};
@@ -62,11 +63,6 @@ fn server() -> Origin {
     })
 }
 
-/// Open descriptors but for idle connections to servers.
-fn descriptors(evenkeel: &Evenkeel) -> f64 {
-    evenkeel.metric("process_open_fds", &[]) - evenkeel.metric("evenkeel_backend_connections_idle", &[])
-}
-
 fn leave_http1(mut client: Client, sent: &str, awaited: usize, how: Leave) {
     client.send(sent);
     if awaited > 0 {
@@ -115,7 +111,7 @@ fn clients_that_leave_at_any_point_leave_nothing_behind() {
         // Who merely closes may still be listening, so the server is waited for.
         pool(&[&server], "timeout = { response = \"2s\" }")
     ));
-    let before = descriptors(&evenkeel);
+    let before = descriptors_at_rest(&evenkeel);
     let others = Traffic::paced_at(evenkeel.address(), "/healthy", 2, ms(5));
     thread::scope(|scope| {
         for how in [Leave::Close, Leave::Reset, Leave::Stream] {
