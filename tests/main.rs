@@ -116,17 +116,28 @@ mod attacks {
     mod s09_chunk_variants;
     mod s09_chunks;
     mod s10_slow;
+    mod s10_slow_variants;
     mod s11_oversized;
+    mod s11_oversized_variants;
+    mod s12_path_variants;
     mod s12_paths;
     mod s13_host;
+    mod s13_host_variants;
     mod s14_hop_by_hop;
+    mod s14_hop_by_hop_variants;
     mod s15_forged;
+    mod s15_forged_variants;
     mod s21_admin;
+    mod s21_admin_variants;
+    mod s22_bombs;
+    mod s23_complexity;
     mod s24_descriptors;
     mod s25_response_splitting;
+    mod s25_response_variants;
 }
 
 mod chaos {
+    mod clients;
     mod matrix;
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::support::chaos::{Ask, Asker, BODY, Chaos, HALF, How, Point, Script, Seen, Version};
+use crate::support::chaos::{descriptors, descriptors_at_rest};
 use crate::support::{Evenkeel, Origin, Traffic, eventually, pool};
 
 /// How many cases run at a time.
@@ -23,7 +24,7 @@ fn every_fault_at_every_point_is_told_as_it_is_and_leaves_nothing_behind() {
     let servers: Vec<Chaos> = scripts().into_iter().map(Chaos::start).collect();
     let healthy = Origin::named("healthy");
     let evenkeel = Evenkeel::start(&configuration(&servers, &healthy));
-    let before = descriptors(&evenkeel);
+    let before = descriptors_at_rest(&evenkeel);
     let others = Traffic::paced(evenkeel.address(), 2, crate::support::ms(5));
 
     let tasks = Mutex::new(tasks(&servers));
@@ -114,11 +115,6 @@ fn configuration(servers: &[Chaos], healthy: &Origin) -> String {
         );
     }
     text + &pool(&[healthy], "")
-}
-
-/// Open descriptors but for idle connections to servers, which are kept on purpose.
-fn descriptors(evenkeel: &Evenkeel) -> f64 {
-    evenkeel.metric("process_open_fds", &[]) - evenkeel.metric("evenkeel_backend_connections_idle", &[])
 }
 
 /// Makes a case; what is wrong with what came of it.

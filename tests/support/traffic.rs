@@ -39,10 +39,15 @@ impl Traffic {
 
     /// The same, and each waits for `pause` between an answer and its next request.
     pub fn paced(address: SocketAddr, clients: usize, pause: Duration) -> Self {
+        Self::paced_at(address, "/", clients, pause)
+    }
+
+    /// The same, asking for another target.
+    pub fn paced_at(address: SocketAddr, target: &'static str, clients: usize, pause: Duration) -> Self {
         let shared = Arc::new(Shared::default());
         let threads = (0..clients).map(|_| {
             let shared = shared.clone();
-            thread::spawn(move || ask(address, &shared, pause))
+            thread::spawn(move || ask(address, target, &shared, pause))
         });
         Self { threads: threads.collect(), shared }
     }
@@ -79,11 +84,11 @@ impl Drop for Traffic {
     }
 }
 
-fn ask(address: SocketAddr, shared: &Shared, pause: Duration) {
+fn ask(address: SocketAddr, target: &str, shared: &Shared, pause: Duration) {
     let mut connection: Option<Client> = None;
     while !shared.stop.load(Ordering::SeqCst) {
         let client = connection.get_or_insert_with(|| Client::connect(address));
-        client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        client.send(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
         let result = client.response("GET");
         let mut tally = shared.tally.lock().unwrap();
         match result {

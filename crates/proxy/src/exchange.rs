@@ -96,10 +96,12 @@ impl<'a> Request<'a> {
         self.authority = fields.iter().find(|f| f.known == Known::Host).map_or("", |f| text(f.value));
     }
 
-    /// The values of a known field, line by line.
+    /// The values of a known field, line by line. Not those of its look-alikes with `_`, which are known so that nobody
+    /// passes them on, and which a trusted peer passes on from anybody.
     pub fn values(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         let fields = if self.known.holds(known) { self.fields } else { &[] };
-        fields.iter().filter(move |f| f.known == known).map(|f| f.value.of_bytes(self.bytes))
+        let is_meant = move |f: &&Field| f.known == known && !f.name.of_bytes(self.bytes).contains(&b'_');
+        fields.iter().filter(is_meant).map(|f| f.value.of_bytes(self.bytes))
     }
 
     /// The value of the field of that name, in any case, if there is exactly one.

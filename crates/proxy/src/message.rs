@@ -278,8 +278,8 @@ impl<'a> Body<'a> {
         if self.limits.rate_min == 0 {
             return Ok(());
         }
-        if self.bytes == 0 {
-            // A client that waits for a 100 is not slow.
+        if self.bytes == 0 && !self.has_read {
+            // A client that waits for a 100 is not slow. One that sends chunk extensions and no chunk is.
             return Ok(());
         }
         let now = self.clock.now();

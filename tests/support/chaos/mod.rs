@@ -4,9 +4,28 @@ mod asker;
 mod server;
 mod wire;
 
+use super::{Evenkeel, eventually};
+
 pub use asker::{Ask, Asker, Seen, Version};
 pub use server::Chaos;
 pub use wire::{BODY, HALF};
+
+/// Open descriptors but for idle connections to servers, which are kept on purpose.
+pub fn descriptors(evenkeel: &Evenkeel) -> f64 {
+    evenkeel.metric("process_open_fds", &[]) - evenkeel.metric("evenkeel_backend_connections_idle", &[])
+}
+
+/// The same when nobody is connected, and each of two workers has served somebody: only then all of it has started.
+pub fn descriptors_at_rest(evenkeel: &Evenkeel) -> f64 {
+    // Connections are spread evenly, so that these are not all with the same worker.
+    let mut clients = [(); 4].map(|()| evenkeel.client());
+    for client in &mut clients {
+        client.get("/");
+    }
+    drop(clients);
+    eventually("nobody is connected", || evenkeel.metric("evenkeel_connections", &[]) == 0.0);
+    descriptors(evenkeel)
+}
 
 /// How far an exchange gets before the server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

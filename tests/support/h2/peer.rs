@@ -63,6 +63,11 @@ impl Peer {
         Ok(())
     }
 
+    /// Ends the connection, by a reset or in good order.
+    pub fn leave(mut self, by_reset: bool) {
+        if by_reset { self.client.reset() } else { self.client.close() }
+    }
+
     /// The next frame, or why there is none.
     pub fn next(&mut self) -> Result<Frame, Fault> {
         self.fill(HEADER)?;

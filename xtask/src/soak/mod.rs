@@ -110,6 +110,7 @@ fn start(
 
 /// Traffic and disruptions for `length`, then rest. What it says of memory and descriptors.
 async fn soak(traffic: &Traffic, watch: &Watch, seed: u64, length: Duration) -> anyhow::Result<String> {
+    traffic.greet().await?;
     let before = watch.descriptors().await?;
     let begun = Instant::now();
     let mut rng = Rng::with_seed(seed);

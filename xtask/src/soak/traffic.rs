@@ -49,6 +49,23 @@ impl Traffic {
         Self { address, servers, tally: Rc::default(), stopped: Rc::default() }
     }
 
+    /// Asks once over each of four connections, so that every worker has begun its work.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn greet(&self) -> anyhow::Result<()> {
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            let mut wire = Wire::new(TcpStream::connect(self.address).await?);
+            let (outcome, _) = timeout(PATIENCE, get(&mut wire, "/bytes/10/1", Check::new(10, 1))).await??;
+            anyhow::ensure!(outcome == Outcome::Good, "the first request came to {outcome:?}");
+            held.push(wire);
+        }
+        drop(held);
+        sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
     /// Starts all clients.
     pub fn spawn(&self, rng: &mut Rng) -> Vec<JoinHandle<()>> {
         let kinds = CLIENTS.iter().flat_map(|(kind, count)| [*kind].repeat(*count));
@@ -153,7 +170,7 @@ impl Traffic {
             let upgrade = "GET /echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                            sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n";
             wire.send(upgrade.as_bytes()).await?;
-            match wire.head().await? {
+            match timeout(PATIENCE, wire.head()).await.map_err(io::Error::from)?? {
                 Some(head) if head.second() == "101" => {}
                 Some(head) => return Ok(Outcome::Status(head.second().parse().unwrap_or_default())),
                 None => return Ok(Outcome::Cut),
@@ -163,14 +180,13 @@ impl Traffic {
                 if self.stopped.get() {
                     break;
                 }
-                from.set(Instant::now());
                 let mut message = vec![0; rng.usize(1..5000)];
                 fill(&mut message, offset, 1);
                 offset += message.len() as u64;
                 check.extend(message.len() as u64);
                 wire.send(&message).await?;
                 while check.seen() < offset {
-                    let bytes = wire.some().await?;
+                    let bytes = timeout(PATIENCE, wire.some()).await.map_err(io::Error::from)??;
                     if bytes.is_empty() {
                         return Ok(Outcome::Cut);
                     }
@@ -179,11 +195,13 @@ impl Traffic {
                 if !check.is_whole() {
                     return Ok(Outcome::Wrong("another echo".to_owned()));
                 }
+                // What happens in the pause is noticed by the next message.
+                from.set(Instant::now());
                 sleep(Duration::from_millis(rng.u64(1..150))).await;
             }
             Ok(Outcome::Good)
         };
-        let outcome = within(outcome).await;
+        let outcome = judged(outcome.await);
         self.tally.count(&self.servers, Kind::Tunnel, false, from.get(), &outcome);
     }
 
@@ -219,12 +237,15 @@ impl Traffic {
 
 /// What `exchange` comes to; an error is a visible end.
 async fn within(exchange: impl Future<Output = io::Result<Outcome>>) -> Outcome {
-    match timeout(PATIENCE, exchange).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::Other => Outcome::Wrong(error.to_string()),
-        Ok(Err(_)) => Outcome::Cut,
-        Err(_) => Outcome::Silent,
-    }
+    judged(timeout(PATIENCE, exchange).await.unwrap_or_else(|late| Err(late.into())))
+}
+
+fn judged(exchange: io::Result<Outcome>) -> Outcome {
+    exchange.unwrap_or_else(|error| match error.kind() {
+        io::ErrorKind::Other => Outcome::Wrong(error.to_string()),
+        io::ErrorKind::TimedOut => Outcome::Silent,
+        _ => Outcome::Cut,
+    })
 }
 
 /// Asks for `target`; and whether the connection may be used again.

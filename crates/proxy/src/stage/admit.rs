@@ -258,12 +258,9 @@ fn believe(request: &mut Request<'_>, listener: &Listener) {
         .into_iter()
         .find(|scheme| said.is_some_and(|said| said.eq_ignore_ascii_case(scheme.as_bytes())));
     request.scheme = scheme.unwrap_or(request.scheme);
-    let bytes = request.bytes;
-    let given = request.fields.iter().find(|f| f.known == Known::XRequestId).map(|f| f.value.of_bytes(bytes));
-    if let Some(id) = given
-        && (1..=REQUEST_ID_MAX).contains(&id.len())
-        && id.iter().all(u8::is_ascii_graphic)
-    {
-        request.id = String::from_utf8_lossy(id).into_owned().into();
+    let is_id = |id: &&[u8]| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+    let given = request.values(Known::XRequestId).next().filter(is_id);
+    if let Some(id) = given.map(|id| String::from_utf8_lossy(id).into_owned()) {
+        request.id = id.into();
     }
 }

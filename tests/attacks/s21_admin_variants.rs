@@ -1,0 +1,178 @@
+//! S21, in depth: the admin API asked by web pages, in odd forms, slowly, and by many.
+
+use crate::support::{Client, Evenkeel, Folder, Origin, eventually, pool};
+
+const CHANGES: [(&str, &str); 2] = [("POST", "/reload"), ("PUT", "/pools/app/servers/a")];
+
+fn ask(evenkeel: &Evenkeel, method: &str, target: &str, fields: &str) -> u16 {
+    let mut client = Client::connect(evenkeel.admin_address());
+    let body = "{\"state\":\"drain\"}";
+    client.send(format!(
+        "{method} {target} HTTP/1.1\r\n{fields}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    ));
+    client.answer(method).status
+}
+
+#[test]
+fn s21_a_web_page_of_another_site_changes_nothing() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let address = evenkeel.admin_address();
+    let before = evenkeel.metric("evenkeel_config_generation", &[]);
+    for (method, path) in CHANGES {
+        for page in [
+            "http://evil.test".to_owned(),
+            "https://evil.test".to_owned(),
+            "null".to_owned(),
+            format!("http://{address}.evil.test"),
+            "http://127.0.0.1:1".to_owned(),
+            format!("ftp://{address}"),
+            format!("http://evil.test, http://{address}"),
+            String::new(),
+        ] {
+            for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json"] {
+                let fields = format!("host: {address}\r\norigin: {page}\r\ncontent-type: {kind}\r\n");
+                assert_eq!(ask(&evenkeel, method, path, &fields), 403, "{method} {path} {page:?} {kind}");
+            }
+        }
+        let two = format!("host: {address}\r\norigin: http://{address}\r\norigin: http://evil.test\r\n");
+        assert_eq!(ask(&evenkeel, method, path, &two), 403, "two origins");
+    }
+    assert_eq!(evenkeel.metric("evenkeel_config_generation", &[]), before);
+    assert_eq!(evenkeel.server("app", "a")["state"], "up");
+}
+
+#[test]
+fn s21_names_that_others_may_point_at_us_are_refused() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let address = evenkeel.admin_address();
+    for (target, host) in [
+        ("/status", "evil.test"),
+        ("/status", "localhost.evil.test"),
+        ("/status", "localhost.evil"),
+        ("/status", "127.0.0.1.nip.io"),
+        ("/status", "127.1"),
+        ("/status", "2130706433"),
+        ("/status", "0x7f000001"),
+        ("http://evil.test/status", "127.0.0.1"),
+        ("http://evil.test/status", "localhost"),
+    ] {
+        let status = ask(&evenkeel, "GET", target, &format!("host: {host}\r\n"));
+        assert!(matches!(status, 400 | 421), "{target} {host}: {status}");
+    }
+    for fields in [
+        String::new(),
+        format!("host: {address}\r\nhost: evil.test\r\n"),
+        format!("host: {address}@evil.test\r\n"),
+        "host:\r\n".to_owned(),
+    ] {
+        let status = ask(&evenkeel, "GET", "/status", &fields);
+        assert!(matches!(status, 400 | 421), "{fields:?}: {status}");
+    }
+}
+
+#[test]
+fn s21_the_token_counts_in_one_place_and_whole() {
+    let folder = Folder::new();
+    let token = folder.write("token", "correct horse\n");
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start_in(
+        folder,
+        &format!("[admin]\nbind = \"127.0.0.1:0\"\ntoken_file = \"{token}\"\n{}", pool(&[&origin], "")),
+    );
+    let host = format!("host: {}\r\n", evenkeel.admin_address());
+    for (target, fields) in [
+        ("/status?token=correct%20horse", ""),
+        ("/status?access_token=correct%20horse", ""),
+        ("/status", "cookie: token=correct horse\r\n"),
+        ("/status", "proxy-authorization: Bearer correct horse\r\n"),
+        ("/status", "x-authorization: Bearer correct horse\r\n"),
+        ("/status", "authorization: Bearer  correct horse\r\n"),
+        ("/status", "authorization: Bearer CORRECT HORSE\r\n"),
+        ("/status", "authorization: correct horse\r\n"),
+        ("/status", "authorization: Bearer wrong\r\nauthorization: Bearer correct horse\r\n"),
+        ("//status", ""),
+        ("/./status", ""),
+        ("/healthz/../status", ""),
+        ("/healthz/", ""),
+        ("/%73tatus", ""),
+        ("/STATUS", ""),
+    ] {
+        let status = ask(&evenkeel, "GET", target, &format!("{host}{fields}"));
+        assert!((400..500).contains(&status), "{target} {fields:?}: {status}");
+    }
+    for (method, path) in CHANGES {
+        assert_eq!(ask(&evenkeel, method, path, &format!("{host}x-http-method-override: GET\r\n")), 401);
+    }
+    assert_eq!(ask(&evenkeel, "GET", "/healthz", &host), 200);
+}
+
+#[test]
+fn s21_no_method_or_path_does_more_than_is_listed() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let host = format!("host: {}\r\n", evenkeel.admin_address());
+    for (method, target) in [
+        ("GET", "/reload"),
+        ("HEAD", "/reload"),
+        ("DELETE", "/pools/app/servers/a"),
+        ("GET", "/pools/app/servers/a"),
+        ("POST", "/status"),
+        ("TRACE", "/"),
+        ("OPTIONS", "/reload"),
+        ("GET", "/../../etc/passwd"),
+        ("GET", "/..%2f..%2fetc%2fpasswd"),
+        ("PUT", "/pools/app/servers/..%2f..%2fx"),
+        ("PUT", "/pools/none/servers/a"),
+        ("PUT", "/pools/app/servers/none"),
+    ] {
+        let mut client = Client::connect(evenkeel.admin_address());
+        client.send(format!("{method} {target} HTTP/1.1\r\n{host}connection: close\r\n\r\n"));
+        let status = client.answer(method).status;
+        assert!((400..500).contains(&status), "{method} {target}: {status}");
+    }
+    assert_eq!(evenkeel.server("app", "a")["state"], "up");
+    assert_eq!(evenkeel.metric("evenkeel_config_reloads_total", &[]), 0.0);
+}
+
+#[test]
+fn s21_many_connections_to_it_cost_traffic_nothing_and_bounded_memory() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let before = evenkeel.resident();
+    let held: Vec<Client> = (0..400)
+        .map(|_| {
+            let mut client = Client::connect(evenkeel.admin_address());
+            client.send(format!("GET /status HTTP/1.1\r\nx: {}", "y".repeat(20_000)));
+            client
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(evenkeel.get("/").text(), "a");
+    }
+    let grown = evenkeel.resident().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes more");
+    drop(held);
+    eventually("it answers again", || evenkeel.admin("GET", "/healthz", "").status == 200);
+}
+
+#[test]
+fn s21_heads_without_an_end_are_refused() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = Client::connect(evenkeel.admin_address());
+    client.send("GET /status HTTP/1.1\r\nx: ");
+    let block = "y".repeat(16 * 1024);
+    for _ in 0..64 {
+        if !client.send(&block) {
+            break;
+        }
+    }
+    match client.response("GET") {
+        Ok(response) => assert!(matches!(response.status, 400 | 431), "{}", response.status),
+        Err(fault) => assert!(fault.is_end(), "{fault:?}"),
+    }
+    assert_eq!(evenkeel.admin("GET", "/healthz", "").status, 200);
+}
