@@ -1,7 +1,9 @@
 //! What is true: the checked configuration, with every default filled in. Nothing downstream re-checks it.
 
+mod limit;
 mod tls;
 
+pub use limit::*;
 pub use tls::*;
 
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub struct Config {
     pub log: Log,
     /// `[limits]`
     pub limits: Limits,
+    /// `[redis]`; `None` when balancers count nothing together.
+    pub redis: Option<Redis>,
     /// `[listener.NAME]`, in file order.
     pub listeners: Vec<Listener>,
     /// `[[route]]`, in file order. A listener's `pool` is one more route, behind these, that matches all.
@@ -117,6 +121,8 @@ pub struct Listener {
     pub redirect_to_https: bool,
     /// `timeout`
     pub timeout: ListenerTimeout,
+    /// `limits`
+    pub limits: ListenerLimits,
 }
 
 /// `http` of a listener: at least one of them.
@@ -170,6 +176,12 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// `timeout`
     pub timeout: RouteTimeout,
+    /// `rate_limit`: all of them hold.
+    pub rate_limits: Vec<RateLimit>,
+    /// `limits`
+    pub limits: RouteLimits,
+    /// `mirror`
+    pub mirror: Option<Mirror>,
 }
 
 /// One pattern of a route's `host`; in lower case, without a port.

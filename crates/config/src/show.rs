@@ -1,5 +1,6 @@
 //! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
 
+mod limit;
 mod tls;
 
 use std::fmt::{Display, Write};
@@ -22,6 +23,7 @@ impl Config {
         admin(&mut out, &self.admin);
         log(&mut out, &self.log);
         limits(&mut out, &self.limits);
+        limit::redis(&mut out, self.redis.as_ref());
         self.listeners.iter().for_each(|it| listener(&mut out, it));
         self.routes.iter().for_each(|it| route(&mut out, it));
         self.pools.iter().for_each(|it| pool(&mut out, it));
@@ -137,6 +139,7 @@ fn listener(out: &mut Lines, listener: &Listener) {
             time(timeout.write)
         ),
     );
+    limit::listener(out, &listener.limits);
 }
 
 fn route(out: &mut Lines, route: &Route) {
@@ -184,6 +187,7 @@ fn route(out: &mut Lines, route: &Route) {
         let request = route.timeout.request.map_or_else(|| quote("off"), time);
         out.line("timeout", format_args!("{{ request = {request}, idle = {} }}", time(route.timeout.idle)));
     }
+    limit::route(out, route);
 }
 
 fn action(out: &mut Lines, action: &Action) {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel_config::{
     AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener,
-    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteTimeout, Server,
+    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteLimits, RouteTimeout, Server,
 };
 use evenkeel_core::route::{Facts, RouteTable, normalise, parse_host};
 use evenkeel_types::{Address, ListenerName, PoolName, RouteName};
@@ -56,6 +56,9 @@ fn route(hosts: Vec<HostMatch>, path: PathMatch) -> Route {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         timeout: RouteTimeout { request: None, idle: std::time::Duration::from_secs(3600) },
+        rate_limits: Vec::new(),
+        limits: RouteLimits::default(),
+        mirror: None,
     }
 }
 

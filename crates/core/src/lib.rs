@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod choose;
 pub mod health;
+pub mod limit;
 pub mod route;
 pub mod snapshot;
 pub mod sticky;

@@ -9,7 +9,7 @@ use super::condition::{self, REGEXES_MAX};
 use super::table::Table;
 use super::text::network;
 use super::value::Value;
-use super::{action, edits};
+use super::{action, edits, limit};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Action, HostMatch, PathMatch, Route, RouteTimeout};
 
@@ -67,6 +67,9 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
                 .and_then(|value| value.duration()),
             idle: timeout.duration("idle"),
         }),
+        rate_limits: limit::rate_limits(table),
+        limits: limit::route(table),
+        mirror: limit::mirror(table),
     };
     let name = table.value("name").map(|value: Value<'_>| value.span);
     table.reader.links().routes.push(RouteLink { at: table.at.clone(), name });
@@ -80,7 +83,7 @@ fn note_what_needs_a_pool(table: &Table<'_>, action: Option<&Action>) {
         Some(Action::Respond(_)) => "respond",
         Some(Action::Pool(_) | Action::Split(_)) | None => return,
     };
-    for key in ["rewrite", "request_headers", "timeout"] {
+    for key in ["rewrite", "request_headers", "timeout", "mirror"] {
         if let Some(span) = table.key_span(key) {
             table.reader.note(
                 Diagnostic::warning(format!("`{key}` has no effect beside `{own}`, which reaches no server"))

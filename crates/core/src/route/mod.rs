@@ -17,7 +17,9 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use evenkeel_config::{Action, Config, HeaderEdits, HostMatch, PathMatch, Rewrite, Route, RouteTimeout};
+use evenkeel_config::{
+    Action, Config, HeaderEdits, HostMatch, PathMatch, Rewrite, Route, RouteLimits, RouteTimeout,
+};
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
@@ -183,5 +185,8 @@ fn fallback_route(listener: &ListenerName, action: Action) -> Route {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         timeout: RouteTimeout { request: None, idle: Duration::from_secs(3600) },
+        rate_limits: Vec::new(),
+        limits: RouteLimits::default(),
+        mirror: None,
     }
 }
