@@ -112,6 +112,18 @@ mod attacks {
     mod s25_response_splitting;
 }
 
+mod limits {
+    mod clients;
+    mod rate;
+    mod redis;
+    mod sizes;
+}
+
+mod mirroring {
+    mod copies;
+    mod failing;
+}
+
 mod timeouts {
     mod client;
     mod request;

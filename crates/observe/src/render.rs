@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use crate::backend::BackendShard;
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
-    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, Metric, ProbeResult, Protocol,
-    ReloadResult, RequestRefusal,
+    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
+    ProbeResult, Protocol, ReloadResult, RequestRefusal,
 };
 use crate::process::Process;
 use crate::registry::Registry;
@@ -20,6 +20,7 @@ pub(crate) fn render(registry: &Registry) -> String {
     requests(&mut page, registry);
     workers(&mut page, registry);
     backends(&mut page, registry);
+    outcomes(&mut page, registry);
     certificates(&mut page, registry);
     control(&mut page, registry);
     process(&mut page, &Process::read());
@@ -134,6 +135,24 @@ fn backends(page: &mut Page, registry: &Registry) {
             page.sample(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
         }
     }
+}
+
+fn outcomes(page: &mut Page, registry: &Registry) {
+    page.family(&names::RATE_LIMITED);
+    for ((route, limit), counts) in registry.all_limits() {
+        for &outcome in LimitOutcome::ALL {
+            let labels = [route.as_str(), &limit, outcome.as_str()];
+            page.sample(&names::RATE_LIMITED, &labels, counts.total(outcome));
+        }
+    }
+    page.family(&names::MIRRORED);
+    for (route, counts) in registry.all_mirrors() {
+        for &outcome in MirrorOutcome::ALL {
+            page.sample(&names::MIRRORED, &[route.as_str(), outcome.as_str()], counts.total(outcome));
+        }
+    }
+    page.single(&names::REDIS_UP, u8::from(registry.redis.is_up()));
+    page.single(&names::REDIS_ERRORS, registry.redis.errors.value());
 }
 
 fn certificates(page: &mut Page, registry: &Registry) {

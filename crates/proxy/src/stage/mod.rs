@@ -4,5 +4,7 @@ pub mod admit;
 pub mod answer;
 pub mod converse;
 pub mod forward;
+pub mod limit;
+pub mod mirror;
 pub mod record;
 pub mod relay;
