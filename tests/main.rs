@@ -114,6 +114,7 @@ mod attacks {
 
 mod limits {
     mod clients;
+    mod http2;
     mod rate;
     mod redis;
     mod sizes;
@@ -122,6 +123,7 @@ mod limits {
 mod mirroring {
     mod copies;
     mod failing;
+    mod http2;
 }
 
 mod timeouts {

@@ -34,10 +34,13 @@ fn heads_are_held_to_what_their_route_allows() {
     assert_eq!(evenkeel.metric("evenkeel_requests_refused_total", &["reason=\"head_too_large\""]), 2.0);
 }
 
+/// A path, how long the body of a request to it is, and the status of its response.
+type Case = (&'static str, usize, u16);
+
 #[test]
 fn bodies_may_be_longer_or_must_be_shorter_on_a_route() {
     let origin = Origin::answering(|request| ok(&request.body.bytes.len().to_string()));
-    let cases: [(&str, &[(&str, usize, u16)]); 3] = [
+    let cases: [(&str, &[Case]); 3] = [
         (
             "\"4KiB\"",
             &[("/own/x", 4096, 200), ("/own/x", 4352, 413), ("/else", 1024, 200), ("/else", 1280, 413)],

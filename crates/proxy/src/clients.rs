@@ -18,11 +18,13 @@ const IPV6_PREFIX: u8 = 64;
 
 /// A listener and one of its clients.
 type Key = (ListenerName, IpAddr);
+/// How many connections each has.
+type Open = HashMap<Key, u32>;
 
 /// The connections of each client; as many entries at most as connections are open.
 #[derive(Debug)]
 pub struct Clients {
-    shards: Box<[CachePadded<Mutex<HashMap<Key, u32>>>]>,
+    shards: Box<[CachePadded<Mutex<Open>>]>,
     keyed: RandomState,
 }
 
@@ -63,7 +65,7 @@ impl Clients {
         Ok(Some(Place { clients: Arc::clone(self), key }))
     }
 
-    fn table(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, u32>> {
+    fn table(&self, key: &Key) -> MutexGuard<'_, Open> {
         let shard = self.keyed.hash_one(key) as usize % SHARDS;
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -174,7 +174,7 @@ pub(super) static LISTENER_LIMITS: Section = Section {
             RATE,
             Means("no limit"),
             "Requests over one connection; at once, as many as the rate comes to in a second. Beyond, a request gets \
-             429, and its connection is closed; of HTTP/2, its stream.",
+             429, and its connection is closed; one of HTTP/2 stays.",
             r#""100/s""#,
         ),
     ],

@@ -25,7 +25,7 @@ use evenkeel_types::{ListenerName, RouteName};
 pub use host::{HostRefused, parse_host};
 pub use path::{PathRefused, normalise};
 pub use rewrite::{https_location, location, rewrite};
-pub use split::choose;
+pub use split::{choose, is_sampled};
 pub use trace::{Considered, Trace, Verdict};
 
 use conditions::{Refusal, conditions};

@@ -1,8 +1,5 @@
 //! Whether a request may pass: how large it is, and how many others came before it.
 
-use evenkeel_config::{RedisAway, Route};
-use evenkeel_core::limit::{self, Limiter, Mask, Verdict};
-use evenkeel_observe::{LimitOutcome, RequestRefusal};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +9,9 @@ use crate::exchange::Exchange;
 use crate::h1::write;
 use crate::view::View;
 use crate::worker::Worker;
+use evenkeel_config::{RedisAway, Route};
+use evenkeel_core::limit::{self, Limiter, Mask, Verdict};
+use evenkeel_observe::{LimitOutcome, RequestRefusal};
 
 /// Holds a request to the sizes of its route, and its body to what is allowed of it from here on.
 pub fn sizes(view: &View, route: &Route, exchange: &mut Exchange<'_>) -> Option<Refusal> {

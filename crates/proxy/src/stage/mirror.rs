@@ -5,10 +5,10 @@ use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::{Mirror, PoolProtocol, Route};
+use evenkeel_config::{PoolProtocol, Route};
 use evenkeel_core::choose::choose;
 use evenkeel_core::health::Failure;
-use evenkeel_core::route::rewrite;
+use evenkeel_core::route::{is_sampled, rewrite};
 use evenkeel_observe::{BackendFailure, MirrorOutcome};
 use evenkeel_types::PoolName;
 use http::Request as Head;
@@ -44,7 +44,7 @@ pub const FIELD: &str = "x-evenkeel-mirror";
 pub fn begin(worker: &Rc<Worker>, view: &View, position: usize, exchange: &mut Exchange<'_>) -> bool {
     let route = view.snapshot.routes.route(position);
     let Some(mirror) = &route.mirror else { return false };
-    if exchange.request.upgrade.is_some() || !is_chosen(mirror, worker.random()) {
+    if exchange.request.upgrade.is_some() || !is_sampled(mirror.percent, worker.random()) {
         return false;
     }
     let body = &mut exchange.body;
@@ -68,11 +68,6 @@ pub fn finish(worker: &Rc<Worker>, view: &View, position: usize, exchange: &mut 
         Some(_) if !exchange.body.is_done() => view.tally.mirrored(route, MirrorOutcome::Dropped),
         Some(body) => send(worker, view, route, &exchange.request, Some(body)),
     }
-}
-
-/// True for the share of requests that is mirrored, given a random number.
-fn is_chosen(mirror: &Mirror, roll: u64) -> bool {
-    roll % 100 < u64::from(mirror.percent)
 }
 
 /// Has a task of its own send the copy, if there is a place and a server for it.
@@ -308,20 +303,6 @@ impl Copy {
         if let Some(failure) = failure.filter(|_| self.is_judged) {
             let (pool, id) = (self.pool.clone(), self.upstream.id.clone());
             self.worker.shared.tell(Event::Failure { pool, id, failure });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_is_as_large_as_asked_for() {
-        for percent in [1, 5, 50, 100] {
-            let mirror = Mirror { pool: "shadow".into(), percent, body: 0 };
-            let chosen = (0..10_000).filter(|roll| is_chosen(&mirror, *roll)).count();
-            assert_eq!(chosen, percent as usize * 100);
         }
     }
 }
