@@ -141,6 +141,20 @@ mod chaos {
     mod matrix;
 }
 
+mod limits {
+    mod clients;
+    mod http2;
+    mod rate;
+    mod redis;
+    mod sizes;
+}
+
+mod mirroring {
+    mod copies;
+    mod failing;
+    mod http2;
+}
+
 mod timeouts {
     mod client;
     mod request;

@@ -1,5 +1,6 @@
 //! What only shows once all of the file is read: names that lead nowhere, things that collide, things without use.
 
+mod limits;
 mod regex;
 
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,7 @@ pub(crate) fn check(config: &Config, reader: &Reader) {
     binds_are_unique(config, &links, reader);
     route_names_are_unique(config, &links, reader);
     something_answers(config, reader);
+    limits::check(config, &links, reader);
     // What is faulty was left out of the configuration: what then seems to be without use need not be.
     if !reader.has_errors() {
         pools_are_used(config, &links, reader);

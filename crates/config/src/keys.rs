@@ -1,6 +1,7 @@
 //! Every section and key of the file, declared once: what is refused as unknown, what the ranges and defaults are,
 //! the JSON Schema and `docs/configuration.md` all come from here.
 
+mod limit;
 mod listener;
 mod pool;
 mod process;
@@ -8,6 +9,7 @@ mod retry;
 mod route;
 pub(crate) mod syntax;
 
+pub(crate) use limit::REDIS;
 pub(crate) use listener::LISTENER;
 pub(crate) use pool::POOL;
 pub(crate) use process::{ADMIN, LIMITS, LOG, SERVER};
@@ -64,6 +66,8 @@ pub(crate) enum Kind {
     Number(&'static [u64]),
     /// An integer or this word.
     IntegerOr(u64, u64, &'static str),
+    /// So many in a second, minute or hour.
+    Rate(u64, u64),
     /// Milliseconds.
     Duration(u64, u64),
     /// Milliseconds, or `off`.
@@ -104,6 +108,7 @@ pub(crate) static ROOT: Section = Section {
         key("admin", Kind::Section(&ADMIN), Means("the defaults"), "API and metrics.", ""),
         key("log", Kind::Section(&LOG), Means("the defaults"), "The access log.", ""),
         key("limits", Kind::Section(&LIMITS), Means("the defaults"), "Process-wide limits.", ""),
+        key("redis", Kind::Section(&REDIS), Means("no Redis"), "What balancers count in together.", ""),
         key("listener", Kind::Named(&LISTENER, 256), Absent::Required, "Where clients connect.", ""),
         key("route", Kind::Tables(&ROUTE, 100_000), Means("no route"), "Which request goes where.", ""),
         key("pool", Kind::Named(&POOL, 10_000), Means("no pool"), "Servers that do the same.", ""),
@@ -178,6 +183,9 @@ impl Kind {
                 format!("one of {}", numbers.join(", "))
             }
             Self::IntegerOr(min, max, word) => format!("an integer from {min} to {max}, or \"{word}\""),
+            Self::Rate(min, max) => {
+                format!("a rate of {min} to {max} a second, minute or hour, as in \"10/s\"")
+            }
             Self::Duration(min, max) => format!("a duration from {} to {}", show_ms(*min), show_ms(*max)),
             Self::DurationOrOff(min, max) => {
                 format!("a duration from {} to {}, or \"off\"", show_ms(*min), show_ms(*max))

@@ -1,8 +1,10 @@
 //! What is true: the checked configuration, with every default filled in. Nothing downstream re-checks it.
 
+mod limit;
 mod retry;
 mod tls;
 
+pub use limit::*;
 pub use retry::*;
 pub use tls::*;
 
@@ -23,6 +25,8 @@ pub struct Config {
     pub log: Log,
     /// `[limits]`
     pub limits: Limits,
+    /// `[redis]`; `None` when balancers count nothing together.
+    pub redis: Option<Redis>,
     /// `[listener.NAME]`, in file order.
     pub listeners: Vec<Listener>,
     /// `[[route]]`, in file order. A listener's `pool` is one more route, behind these, that matches all.
@@ -119,6 +123,8 @@ pub struct Listener {
     pub redirect_to_https: bool,
     /// `timeout`
     pub timeout: ListenerTimeout,
+    /// `limits`
+    pub limits: ListenerLimits,
 }
 
 /// `http` of a listener: at least one of them.
@@ -178,6 +184,12 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// `deadline_header`
     pub deadline_header: Option<DeadlineHeader>,
+    /// `rate_limit`: all of them hold.
+    pub rate_limits: Vec<RateLimit>,
+    /// `limits`
+    pub limits: RouteLimits,
+    /// `mirror`
+    pub mirror: Option<Mirror>,
 }
 
 /// One pattern of a route's `host`; in lower case, without a port.

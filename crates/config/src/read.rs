@@ -4,6 +4,7 @@ mod action;
 mod condition;
 mod edits;
 mod health;
+mod limit;
 mod listener;
 mod outlier;
 mod pool;
@@ -55,6 +56,12 @@ pub(crate) struct Links {
     pub(crate) routes: Vec<RouteLink>,
     /// `admin.bind`, if it was written.
     pub(crate) admin_bind: Option<Span>,
+    /// Where limits are `shared`.
+    pub(crate) shared_limits: Vec<Span>,
+    /// What a route's `limits` say that cannot be above what `[limits]` says: key, value, place.
+    pub(crate) narrowed: Vec<(&'static str, u64, Span)>,
+    /// `[redis]`, if there is one.
+    pub(crate) redis: Option<Span>,
     /// Each file that a `tls` names.
     pub(crate) files: Vec<FileLink>,
 }
@@ -104,6 +111,7 @@ impl Reader {
             admin: process::admin(&root),
             log: process::log(&root),
             limits: process::limits(&root),
+            redis: limit::redis(&root),
             listeners: root.named("listener").map(|(name, table)| listener::read(name, &table)).collect(),
             pools: root.named("pool").map(|(name, table)| pool::read(name, &table)).collect(),
             routes: route::read_all(&root),

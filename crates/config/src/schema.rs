@@ -11,6 +11,9 @@ const DURATION: &str = "^([0-9]+(d|h|m|s|ms))+$";
 /// What a percentage looks like.
 const PERCENT: &str = "^[0-9]+%$";
 
+/// What a rate looks like.
+const RATE: &str = "^[0-9]+/[smh]$";
+
 /// What a size looks like.
 const SIZE: &str = "^[0-9]+( *(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB))?$";
 
@@ -83,6 +86,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Integer(min, max) => integer(*min, *max),
         Kind::Number(numbers) => json!({ "enum": numbers }),
         Kind::IntegerOr(min, max, word) => json!({ "anyOf": [integer(*min, *max), { "const": word }] }),
+        Kind::Rate(..) => pattern(RATE),
         Kind::Duration(..) => pattern(DURATION),
         Kind::DurationOrOff(..) => json!({ "anyOf": [pattern(DURATION), { "const": "off" }] }),
         Kind::Size(min, max) => json!({ "anyOf": [pattern(SIZE), integer(*min, *max)] }),

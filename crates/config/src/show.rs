@@ -1,5 +1,6 @@
 //! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
 
+mod limit;
 mod retry;
 mod tls;
 
@@ -23,6 +24,7 @@ impl Config {
         admin(&mut out, &self.admin);
         log(&mut out, &self.log);
         limits(&mut out, &self.limits);
+        limit::redis(&mut out, self.redis.as_ref());
         self.listeners.iter().for_each(|it| listener(&mut out, it));
         self.routes.iter().for_each(|it| route(&mut out, it));
         self.pools.iter().for_each(|it| pool(&mut out, it));
@@ -138,6 +140,7 @@ fn listener(out: &mut Lines, listener: &Listener) {
             time(timeout.write)
         ),
     );
+    limit::listener(out, &listener.limits);
 }
 
 fn route(out: &mut Lines, route: &Route) {
@@ -186,6 +189,7 @@ fn route(out: &mut Lines, route: &Route) {
         out.line("timeout", format_args!("{{ request = {request}, idle = {} }}", time(route.timeout.idle)));
         retry::route(out, route);
     }
+    limit::route(out, route);
 }
 
 fn action(out: &mut Lines, action: &Action) {

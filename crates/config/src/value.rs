@@ -1,9 +1,13 @@
-//! Values with a unit, as people write them: durations (`5s`, `1m30s`) and sizes (`32KiB`, `10MiB`).
+//! Values with a unit, as people write them: durations (`5s`, `1m30s`), sizes (`32KiB`, `10MiB`) and rates (`10/s`).
 
 use std::time::Duration;
 
+use crate::model::Rate;
+
 const DURATION_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+const RATE_UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3_600)];
 
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -55,6 +59,20 @@ pub(crate) fn show_ms(mut ms: u64) -> String {
         }
     }
     out
+}
+
+/// Reads `10/s`, `600/m` or `1000/h`.
+pub(crate) fn rate(text: &str) -> Option<Rate> {
+    let (count, unit) = text.split_once('/')?;
+    let (_, seconds) = RATE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    let count = count.bytes().all(|b| b.is_ascii_digit()).then(|| count.parse().ok())??;
+    Some(Rate { count, period: Duration::from_secs(*seconds) })
+}
+
+/// Writes a rate such that [`rate`] reads the same back.
+pub(crate) fn show_rate(Rate { count, period }: Rate) -> String {
+    let unit = RATE_UNITS.iter().find(|(_, seconds)| *seconds == period.as_secs());
+    format!("{count}/{}", unit.map_or("s", |(name, _)| name))
 }
 
 /// Reads `32KiB`, `10MiB`, `1GB` or a plain number of bytes.
@@ -125,6 +143,22 @@ mod tests {
         for bad in ["", "%", "50", "50 %", "+5%", "-1%", "0.5%", "99999999999999999999%"] {
             check(bad, None);
         }
+    }
+
+    #[test]
+    fn rates_are_read_and_shown() {
+        for (text, count, seconds) in [("10/s", 10, 1), ("600/m", 600, 60), ("1/h", 1, 3_600)] {
+            let read = rate(text);
+            assert_eq!(read, Some(Rate { count, period: Duration::from_secs(seconds) }), "{text}");
+            assert_eq!(read.map(show_rate).as_deref(), Some(text));
+        }
+        for bad in
+            ["", "10", "/s", "10/", "10/d", "-1/s", "+1/s", "1.5/s", "10 / s", "99999999999/s", "1/s/s"]
+        {
+            assert_eq!(rate(bad), None, "{bad}");
+        }
+        let per_second = |text| rate(text).map(|rate| rate.per_second());
+        assert_eq!(["10/s", "61/m", "1/h"].map(per_second), [Some(10), Some(2), Some(1)]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel_config::{
-    AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener,
-    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteTimeout, Server,
+    AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener, ListenerLimits,
+    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteLimits, RouteTimeout, Server,
 };
 use evenkeel_core::route::{Facts, RouteTable, normalise, parse_host};
 use evenkeel_types::{Address, ListenerName, PoolName, RouteName};
@@ -59,6 +59,9 @@ fn route(hosts: Vec<HostMatch>, path: PathMatch) -> Route {
         retry: evenkeel_config::Retry::default(),
         hedge: None,
         deadline_header: None,
+        rate_limits: Vec::new(),
+        limits: RouteLimits::default(),
+        mirror: None,
     }
 }
 
@@ -76,6 +79,7 @@ fn table(routes: Vec<Route>) -> RouteTable {
             request_body: None,
             body_rate: 1,
         },
+        redis: None,
         listeners: vec![Listener {
             name: ListenerName::from("web"),
             bind: vec![Address::listener("0").expect("a port")],
@@ -85,6 +89,7 @@ fn table(routes: Vec<Route>) -> RouteTable {
             tls: None,
             redirect_to_https: false,
             timeout: ListenerTimeout { head: second, body: second, idle: second, write: second },
+            limits: ListenerLimits::default(),
         }],
         routes,
         pools: Vec::new(),

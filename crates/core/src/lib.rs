@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod choose;
 pub mod health;
+pub mod limit;
 pub mod retry;
 pub mod route;
 pub mod snapshot;

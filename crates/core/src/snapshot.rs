@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use evenkeel_config::{Action, Config};
+use evenkeel_config::{Action, Config, Route};
 use evenkeel_types::{BackendId, PoolName, Time};
 
 use crate::balance::Members;
 use crate::health::{Administrative, State};
+use crate::limit::Limits;
 use crate::retry::Retries;
 use crate::route::RouteTable;
 use crate::sticky::{Cookie, Sessions};
@@ -26,6 +27,10 @@ pub struct Snapshot {
     pub pools: Vec<Pool>,
     /// For each route the pools that its action names, as positions in `pools`.
     targets: Arc<[Box<[usize]>]>,
+    /// The pools that get copies of requests, by route; positions in `pools`.
+    mirrors: Arc<HashMap<usize, usize>>,
+    /// The rate limits of its routes.
+    pub limits: Arc<Limits>,
 }
 
 /// One pool at one moment. What lives longer than a snapshot is shared.
@@ -75,7 +80,14 @@ impl Snapshot {
                 Action::Redirect(_) | Action::Respond(_) => Box::default(),
             })
             .collect();
-        Self { generation, config, routes, pools, targets }
+        let mirror = |(i, route): (usize, &Route)| Some((i, find(&route.mirror.as_ref()?.pool)?));
+        let mirrors = Arc::new(routes.routes().iter().enumerate().filter_map(mirror).collect());
+        Self { generation, config, routes, pools, targets, mirrors, limits: Arc::default() }
+    }
+
+    /// The same with these limits; without them nothing is limited.
+    pub fn with_limits(self, limits: Arc<Limits>) -> Self {
+        Self { limits, ..self }
     }
 
     /// The pools of a route's action, as positions in [`Self::pools`]: one for `pool`, one a share for `split`.
@@ -89,6 +101,11 @@ impl Snapshot {
             Action::Split(split) => self.targets(route).get(crate::route::choose(split, roll)).copied(),
             _ => self.targets(route).first().copied(),
         }
+    }
+
+    /// The pool that gets copies of a route's requests.
+    pub fn mirror_of(&self, route: usize) -> Option<usize> {
+        self.mirrors.get(&route).copied()
     }
 
     /// True when every pool has a server that takes requests.

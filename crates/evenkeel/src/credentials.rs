@@ -12,6 +12,8 @@ use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
 use evenkeel_types::{ListenerName, Time};
 
+use crate::fleet::read_secret;
+
 /// Between two looks at the files.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
 
@@ -54,6 +56,12 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
             }
         };
         credentials.pools.extend(tls.map(|tls| (pool.name.clone(), tls)));
+    }
+    if let Some(path) = config.redis.as_ref().and_then(|redis| redis.password_file.as_ref()) {
+        let password = String::from_utf8(read_secret(path, "redis.password_file")?);
+        let password =
+            password.map_err(|_| format!("redis.password_file: {} is not UTF-8", path.display()))?;
+        credentials.redis_password = Some(password);
     }
     Ok(credentials)
 }

@@ -2,6 +2,7 @@
 //! affinity. From both together come the snapshots that the workers see.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::health::{
     Administrative, Cause, Event, FULL, Failure, Figures, Notice, Panic, PoolHealth, ProbeFailure, State,
 };
+use evenkeel_core::limit::Limits;
 use evenkeel_core::retry::Retries;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
@@ -29,6 +31,7 @@ pub struct Fleet {
     routes: Arc<RouteTable>,
     secret: Vec<u8>,
     pools: HashMap<PoolName, PoolState>,
+    limits: Arc<Limits>,
     generation: u64,
     registry: Arc<Registry>,
 }
@@ -54,6 +57,7 @@ impl Fleet {
     pub fn new(config: Config, registry: Arc<Registry>, now: Time) -> Result<Self, String> {
         let secret = secret(&config)?;
         let mut fleet = Self {
+            limits: Arc::new(Limits::new(&config, None, &RandomState::new())),
             routes: Arc::new(RouteTable::new(&config)),
             config: Arc::new(config),
             secret,
@@ -71,6 +75,8 @@ impl Fleet {
     /// The secret file cannot be read; nothing has changed then.
     pub fn reconfigure(&mut self, config: Config, now: Time) -> Result<(), String> {
         self.secret = secret(&config)?;
+        let limits = Limits::new(&config, Some((&self.config, &self.limits)), &RandomState::new());
+        self.limits = Arc::new(limits);
         self.routes = Arc::new(RouteTable::new(&config));
         self.config = Arc::new(config);
         self.adopt(now);
@@ -83,6 +89,7 @@ impl Fleet {
         self.registry.retain_backends(|pool, id| {
             config.pools.iter().any(|p| p.name == *pool && p.backends.iter().any(|b| b.id == *id))
         });
+        self.registry.retain_routes(|route| config.routes.iter().any(|r| r.name == *route));
         Ok(())
     }
 
@@ -101,6 +108,7 @@ impl Fleet {
             .filter_map(|pool| Some(self.pools.get(&pool.name)?.view(pool)))
             .collect();
         Snapshot::new(self.generation, Arc::clone(&self.config), Arc::clone(&self.routes), pools)
+            .with_limits(Arc::clone(&self.limits))
     }
 
     /// Takes in the result of a probe; true if the workers must know.

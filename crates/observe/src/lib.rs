@@ -10,6 +10,7 @@ mod certificate;
 mod counter;
 mod histogram;
 pub mod names;
+mod outcomes;
 mod pool;
 mod process;
 mod registry;
@@ -25,9 +26,11 @@ pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, ConnectionRefusal, HandshakeResult, HedgeOutcome, OutlierCause, OutlierOutcome,
-    ProbeResult, Protocol, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
+    BackendFailure, ConnectionRefusal, HandshakeResult, HedgeOutcome, LimitOutcome, MirrorOutcome,
+    OutlierCause, OutlierOutcome, ProbeResult, Protocol, ReloadResult, RequestRefusal, RetryCause,
+    RetryOutcome,
 };
+pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 pub use pool::PoolMetrics;
 pub use registry::Registry;
 pub use retries::RetryMetrics;

@@ -118,6 +118,15 @@ metrics! {
     PROBES: Counter "evenkeel_probes_total" [pool backend result]
         "Active health checks of the server, by result.";
 
+    RATE_LIMITED: Counter "evenkeel_rate_limited_total" [route limit outcome]
+        "What a rate limit of a route did, by outcome; requests that it let through are not counted.";
+    MIRRORED: Counter "evenkeel_mirrored_total" [route outcome]
+        "Copies of a route's requests for the pool of its mirror, by outcome.";
+    REDIS_UP: Gauge "evenkeel_redis_up" []
+        "1 when the Redis that balancers count in together answers, else 0.";
+    REDIS_ERRORS: Counter "evenkeel_redis_errors_total" []
+        "Questions that Redis did not answer, and connections to it that could not be opened.";
+
     ACCESS_LOG_LINES: Counter "evenkeel_access_log_lines_total" []
         "Lines written to the access log.";
     ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
@@ -186,6 +195,8 @@ label! {
     ConnectionRefusal {
         /// `limits.connections` was reached.
         Limit = "limit",
+        /// The listener's `limits.connections_per_client` was reached.
+        Client = "client",
         /// The process or the system had no file descriptor left.
         Descriptors = "descriptors",
         /// The kernel's accept failed for any other reason.
@@ -222,11 +233,11 @@ label! {
         Malformed = "malformed",
         /// 400: a path that the path policy refuses.
         BadPath = "bad_path",
-        /// 431: the head exceeds `limits.request_head` or `limits.headers`.
+        /// 431: the head exceeds `request_head` or `headers` of `[limits]` or of its route.
         HeadTooLarge = "head_too_large",
         /// 414: the target exceeds `limits.uri`.
         UriTooLong = "uri_too_long",
-        /// 413: the body exceeds `limits.request_body`.
+        /// 413: the body exceeds `request_body` of `[limits]` or of its route.
         BodyTooLarge = "body_too_large",
         /// 408: the head took longer than the listener's `timeout.head`.
         HeadTimeout = "head_timeout",
@@ -242,6 +253,40 @@ label! {
         NoRoute = "no_route",
         /// 503: no server of the pool takes requests.
         NoBackend = "no_backend",
+        /// 429: a rate limit of its route was reached.
+        RateLimited = "rate_limited",
+        /// 429: the listener's `limits.requests_per_connection` was reached.
+        ConnectionRate = "connection_rate",
+        /// 503: Redis, in which a rate limit is counted, does not answer.
+        LimiterAway = "limiter_away",
+    }
+}
+
+label! {
+    /// What a rate limit did with a request that it did not simply let through.
+    LimitOutcome {
+        /// It refused it.
+        Refused = "refused",
+        /// It would have refused it, but only pretends.
+        WouldRefuse = "would_refuse",
+        /// It let it through, and had to forget another key that was not at rest.
+        Forgot = "forgot",
+        /// Redis did not answer: `when_redis_is_away` decided.
+        RedisAway = "redis_away",
+    }
+}
+
+label! {
+    /// What became of a request's copy.
+    MirrorOutcome {
+        /// It was sent, and answered in whatever way.
+        Sent = "sent",
+        /// Too many were under way, no server was there, or the request did not come to its end.
+        Dropped = "dropped",
+        /// The server did not answer, or not in time.
+        Failed = "failed",
+        /// Its body is longer than the mirror's `body`.
+        TooLarge = "too_large",
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use evenkeel_types::{BackendId, PoolName};
+use evenkeel_types::{BackendId, PoolName, RouteName};
 
 use crate::backend::BackendMetrics;
 use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
+use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::render;
 use crate::series::{Series, SeriesKey};
@@ -23,15 +24,21 @@ pub struct Registry {
     pub access_log_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
+    /// What is known of the Redis of `[redis]`.
+    pub redis: RedisFigures,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
+    limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
+    mirrors: Mutex<BTreeMap<RouteName, Arc<MirrorCounts>>>,
 }
 
 pub(crate) type BackendKey = (PoolName, BackendId);
+/// A route, and the name of one of its limits.
+pub(crate) type LimitKey = (RouteName, String);
 
 impl Registry {
     /// A registry for this many data-path threads.
@@ -40,12 +47,15 @@ impl Registry {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
+            redis: RedisFigures::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
+            limits: Mutex::default(),
+            mirrors: Mutex::default(),
         })
     }
 
@@ -99,6 +109,24 @@ impl Registry {
         });
     }
 
+    /// The figures of one rate limit, made when first asked for. Takes a lock: keep the answer.
+    pub fn limit(&self, route: &RouteName, limit: &str) -> Arc<LimitCounts> {
+        let new = || Arc::new(LimitCounts::new(self.workers.len()));
+        Arc::clone(lock(&self.limits).entry((route.clone(), limit.into())).or_insert_with(new))
+    }
+
+    /// The figures of one route's mirror, made when first asked for. Takes a lock: keep the answer.
+    pub fn mirror(&self, route: &RouteName) -> Arc<MirrorCounts> {
+        let new = || Arc::new(MirrorCounts::new(self.workers.len()));
+        Arc::clone(lock(&self.mirrors).entry(route.clone()).or_insert_with(new))
+    }
+
+    /// Forgets rate limits and mirrors of routes that are not to be kept, after a reload.
+    pub fn retain_routes(&self, keep: impl Fn(&RouteName) -> bool) {
+        lock(&self.limits).retain(|(route, _), _| keep(route));
+        lock(&self.mirrors).retain(|route, _| keep(route));
+    }
+
     /// Replaces what is known of the certificates in use; of several for one listener and file the first counts.
     pub fn set_certificates(&self, certificates: Vec<Certificate>) {
         let mut seen = HashSet::new();
@@ -137,6 +165,14 @@ impl Registry {
 
     pub(crate) fn all_pools(&self) -> Vec<(PoolName, Arc<PoolMetrics>)> {
         lock(&self.pools).iter().map(|(pool, figures)| (pool.clone(), Arc::clone(figures))).collect()
+    }
+
+    pub(crate) fn all_limits(&self) -> Vec<(LimitKey, Arc<LimitCounts>)> {
+        lock(&self.limits).iter().map(|(key, counts)| (key.clone(), Arc::clone(counts))).collect()
+    }
+
+    pub(crate) fn all_mirrors(&self) -> Vec<(RouteName, Arc<MirrorCounts>)> {
+        lock(&self.mirrors).iter().map(|(route, counts)| (route.clone(), Arc::clone(counts))).collect()
     }
 
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {

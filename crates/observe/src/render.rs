@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use crate::backend::{BackendMetrics, BackendShard};
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
-    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, Metric, OutlierCause, OutlierOutcome,
-    ProbeResult, Protocol, ReloadResult, RequestRefusal,
+    self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
+    OutlierCause, OutlierOutcome, ProbeResult, Protocol, ReloadResult, RequestRefusal,
 };
 use crate::process::Process;
 use crate::registry::{BackendKey, Registry};
@@ -22,6 +22,7 @@ pub(crate) fn render(registry: &Registry) -> String {
     workers(&mut page, registry);
     backends(&mut page, registry);
     crate::retries::render(&mut page, registry);
+    outcomes(&mut page, registry);
     certificates(&mut page, registry);
     control(&mut page, registry);
     process(&mut page, &Process::read());
@@ -163,6 +164,24 @@ fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
         let weight = backend.weight_milli.value() as f64 / 1e3;
         page.sample(&names::BACKEND_WEIGHT, &[pool.as_str(), id.as_str()], weight);
     }
+}
+
+fn outcomes(page: &mut Page, registry: &Registry) {
+    page.family(&names::RATE_LIMITED);
+    for ((route, limit), counts) in registry.all_limits() {
+        for &outcome in LimitOutcome::ALL {
+            let labels = [route.as_str(), &limit, outcome.as_str()];
+            page.sample(&names::RATE_LIMITED, &labels, counts.total(outcome));
+        }
+    }
+    page.family(&names::MIRRORED);
+    for (route, counts) in registry.all_mirrors() {
+        for &outcome in MirrorOutcome::ALL {
+            page.sample(&names::MIRRORED, &[route.as_str(), outcome.as_str()], counts.total(outcome));
+        }
+    }
+    page.single(&names::REDIS_UP, u8::from(registry.redis.is_up()));
+    page.single(&names::REDIS_ERRORS, registry.redis.errors.value());
 }
 
 fn certificates(page: &mut Page, registry: &Registry) {

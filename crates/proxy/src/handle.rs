@@ -1,33 +1,30 @@
 //! One request from its admission to its record, in the order in which it happens.
 
+use std::rc::Rc;
+use std::time::Duration;
+
 use evenkeel_config::{Action, HeaderEdits};
 use evenkeel_core::route::{https_location, location};
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::exchange::Exchange;
 use crate::stage::admit::Refusal;
-use crate::stage::answer;
 use crate::stage::forward::{Destination, Ending, forward};
 use crate::stage::record::Trail;
+use crate::stage::{answer, limit, mirror};
 use crate::timer::WriteError;
 use crate::view::View;
 use crate::worker::Worker;
 
 /// Handles a request that was admitted through the listener at position `listener`, and tells how it ended.
 pub async fn handle(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     view: &View,
     listener: usize,
     exchange: &mut Exchange<'_>,
     trail: &mut Trail,
 ) -> Ended {
     exchange.reply.answers_head(exchange.request.is_head());
-    if let Some(max) = view.snapshot.config.limits.request_body
-        && exchange.body.left().is_some_and(|length| length > max)
-    {
-        return refuse(worker, exchange, trail, &too_large(), Ended::Refused).await;
-    }
-
     if view.listener(listener).redirect_to_https {
         return to_https(worker, view, exchange, trail).await;
     }
@@ -38,6 +35,14 @@ pub async fn handle(
     };
     trail.route = Some(position);
     let route = view.snapshot.routes.route(position);
+    if let Some(refusal) = limit::sizes(view, route, exchange) {
+        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    }
+    if !route.rate_limits.is_empty()
+        && let Some(refusal) = Box::pin(limit::rates(worker, view, position, exchange, trail)).await
+    {
+        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    }
 
     let Exchange { request, reply, .. } = exchange;
     let edits = &route.response_headers;
@@ -58,7 +63,12 @@ pub async fn handle(
             };
             trail.pool = Some(pool);
             let to = Destination::new(view, (position, route), pool, request);
-            match forward(worker, &to, exchange, trail).await {
+            let is_copied = route.mirror.is_some() && mirror::begin(worker, view, position, exchange);
+            let ending = forward(worker, &to, exchange, trail).await;
+            if is_copied {
+                mirror::finish(worker, view, position, exchange);
+            }
+            match ending {
                 Ending::Answered => Ended::Complete,
                 Ending::Tunnelled => Ended::Tunnel,
                 Ending::ClientGone(ended) => ended,
@@ -106,8 +116,16 @@ async fn refuse(
     }
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(413, RequestRefusal::BodyTooLarge, "body too large")
+/// Answers a client that asks more over one connection than it may; its next chance is `retry` away.
+pub async fn refuse_too_fast(
+    worker: &Worker,
+    retry: Duration,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+) -> Ended {
+    exchange.reply.answers_head(exchange.request.is_head());
+    let refusal = limit::too_fast(retry, worker, exchange);
+    refuse(worker, exchange, trail, &refusal, Ended::Refused).await
 }
 
 fn settle(sent: Result<(), WriteError>) -> Ended {

@@ -3,15 +3,18 @@
 
 mod accept;
 mod buffer;
+mod clients;
 mod downstream;
 mod exchange;
 pub mod h1;
 pub mod h2;
 mod handle;
 mod message;
+mod redis;
 mod serve;
 mod shared;
 mod stage;
+mod tally;
 mod timer;
 mod tunnel;
 mod upstream;

@@ -83,6 +83,26 @@ pub struct Body<'a> {
     timer: Timer,
     since: Option<Time>,
     bytes: u64,
+    copy: Option<Box<Copied>>,
+}
+
+/// What has passed of a body that is copied.
+#[derive(Debug)]
+struct Copied {
+    bytes: Vec<u8>,
+    max: usize,
+    overflows: bool,
+}
+
+impl Copied {
+    fn add(&mut self, piece: &[u8]) {
+        self.overflows |= self.bytes.len() + piece.len() > self.max;
+        if self.overflows {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(piece);
+        }
+    }
 }
 
 /// Where a body comes from.
@@ -125,13 +145,39 @@ impl<'a> Body<'a> {
     /// The body that follows a head.
     pub fn new(source: Source<'a>, framing: Framing, clock: Clock, limits: BodyLimits) -> Self {
         let timer = Timer::new(clock);
-        let (awaited, has_read, kept, since, bytes) = (None, false, None, None, 0);
-        Self { source, clock, limits, framing, awaited, has_read, kept, timer, since, bytes }
+        Self {
+            source,
+            clock,
+            limits,
+            framing,
+            awaited: None,
+            has_read: false,
+            kept: None,
+            timer,
+            since: None,
+            bytes: 0,
+            copy: None,
+        }
     }
 
     /// Sets when all of it must be there.
     pub fn end_by(&mut self, at_most: Option<Time>) {
         self.limits.at_most = at_most;
+    }
+
+    /// Sets how many bytes of data it may have in all.
+    pub fn limit_bytes(&mut self, max: Option<u64>) {
+        self.limits.bytes_max = max;
+    }
+
+    /// Copies what passes from here on, up to so many bytes of data.
+    pub fn copy_up_to(&mut self, max: usize) {
+        self.copy = Some(Box::new(Copied { bytes: Vec::new(), max, overflows: false }));
+    }
+
+    /// What has passed since [`copy_up_to`](Self::copy_up_to); `None` if that was more than asked for.
+    pub fn take_copy(&mut self) -> Option<Vec<u8>> {
+        self.copy.take().filter(|copy| !copy.overflows).map(|copy| copy.bytes)
     }
 
     /// Lets it go on for as long as something comes now and then: it has become a tunnel.
@@ -206,6 +252,9 @@ impl<'a> Body<'a> {
             kept.clear();
         }
         self.bytes = 0;
+        if let Some(copy) = &mut self.copy {
+            (copy.bytes, copy.overflows) = (Vec::new(), false);
+        }
     }
 
     /// The piece that [`advance`](Self::advance) came to.
@@ -230,6 +279,9 @@ impl<'a> Body<'a> {
             self.bytes += self.piece().len() as u64;
             if self.limits.bytes_max.is_some_and(|max| self.bytes > max) {
                 return Err(BodyError::TooLarge);
+            }
+            if let Some(copy) = &mut self.copy {
+                copy.add(source!(self, s => s.piece()));
             }
             if let Some(awaited) = self.awaited {
                 awaited.set(false);

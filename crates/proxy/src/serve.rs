@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use evenkeel_net::{Io, Peer};
-use evenkeel_observe::HandshakeResult;
+use evenkeel_observe::{ConnectionRefusal, HandshakeResult};
 use evenkeel_tls::{ClientIdentity, ServerTls};
 use evenkeel_types::ListenerName;
 
@@ -21,6 +21,10 @@ pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer:
     let _open = worker.connection_opened(waker);
     let mut client = Client::new(worker, listener, peer);
     let Some((view, position)) = client.view() else { return };
+    let clients = &client.worker.shared.clients;
+    let Ok(_place) = clients.enter(view.listener(position), peer) else {
+        return client.worker.metrics.connection_refused(ConnectionRefusal::Client);
+    };
     if let Some(tls) = &view.tls[position] {
         match Box::pin(secure(&mut client, &mut io, tls)).await {
             Some(Protocol::Http1) => {}

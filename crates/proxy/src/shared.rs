@@ -16,6 +16,8 @@ use evenkeel_tls::{ClientTls, ServerTls};
 use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName};
 use tokio::sync::mpsc;
 
+use crate::clients::Clients;
+
 /// What workers tell the control side.
 #[derive(Debug)]
 pub enum Event {
@@ -37,6 +39,8 @@ pub struct Credentials {
     pub listeners: HashMap<ListenerName, Arc<ServerTls>>,
     /// For each pool with TLS.
     pub pools: HashMap<PoolName, Arc<ClientTls>>,
+    /// For the Redis of `[redis]`.
+    pub redis_password: Option<String>,
 }
 
 /// What the workers and the control side have in common.
@@ -56,6 +60,8 @@ pub struct Shared {
     pub(crate) open: Box<[CachePadded<AtomicUsize>]>,
     /// Tasks that accept, of all workers: as long as there is one, connections may be handed over.
     pub(crate) accepting: CachePadded<AtomicUsize>,
+    /// Connections of each client.
+    pub(crate) clients: Arc<Clients>,
     leaving: AtomicBool,
     events: mpsc::Sender<Event>,
     orders: Box<[mpsc::UnboundedSender<Order>]>,
@@ -102,6 +108,7 @@ impl Shared {
             clock,
             open: (0..workers).map(|_| CachePadded::default()).collect(),
             accepting: CachePadded::default(),
+            clients: Arc::default(),
             leaving: AtomicBool::new(false),
             events,
             orders: senders.into(),

@@ -1,20 +1,25 @@
 //! One worker's view of a snapshot: the shared, immutable part, beside what belongs to this worker alone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_config as config;
 use evenkeel_core::balance::Picker;
+use evenkeel_core::limit::{Mask, Question, Verdict};
 use evenkeel_core::retry::Purse;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_observe::{PoolMetrics, Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
+use crate::exchange::Request;
 use crate::h1::head::HeadLimits;
+use crate::redis::Redis;
 use crate::shared::Shared;
+use crate::stage::mirror;
+use crate::tally::Tally;
 use crate::upstream::Upstream;
 
 /// What a request needs to know, from its admission to its record.
@@ -32,6 +37,10 @@ pub struct View {
     listeners: HashMap<ListenerName, usize>,
     /// Requests that reached no server, by route; the last is for those that no route took.
     unserved: RefCell<Vec<Option<Arc<Series>>>>,
+    /// Where rate limits and mirrors are counted.
+    pub tally: Tally,
+    /// Where rate limits are counted together with other balancers.
+    pub redis: Option<Rc<Redis>>,
     /// Limits of every head.
     pub heads: HeadLimits,
     registry: Arc<Registry>,
@@ -43,6 +52,8 @@ pub struct View {
 pub struct PoolView {
     /// Cursors and random source; they outlive the view.
     pub picker: Rc<RefCell<Picker>>,
+    /// Copies of other pools' requests that are under way to it; outlives the view as well.
+    pub copies: Rc<Cell<usize>>,
     /// The servers, in the order of the configuration.
     pub upstreams: Vec<Rc<Upstream>>,
     /// What this worker has to pay into the retry budget.
@@ -85,8 +96,10 @@ impl View {
             let (upstreams, series) = pool.backends.iter().enumerate().map(server).unzip();
             let picker = inherited.pickers.get(&pool.name).map(|picker| Rc::clone(picker));
             let new_picker = || Rc::new(RefCell::new(Picker::new(worker as u64)));
+            let copies = inherited.copies.get(&pool.name).map(|copies| Rc::clone(copies)).unwrap_or_default();
             PoolView {
                 picker: picker.unwrap_or_else(new_picker),
+                copies,
                 upstreams,
                 purse: Purse::default(),
                 figures: registry.pool(&pool.name),
@@ -97,7 +110,9 @@ impl View {
         Self {
             pools: config.pools.iter().enumerate().map(pool_view).collect(),
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
-            reserved: config.listeners.iter().filter_map(subject_header).map(str::to_owned).collect(),
+            reserved: reserved(config),
+            tally: Tally::new(registry, worker),
+            redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
             heads: HeadLimits::from(&config.limits),
@@ -111,6 +126,7 @@ impl View {
         let mut inherited = Inherited::default();
         for (config, view) in self.snapshot.config.pools.iter().zip(&self.pools) {
             inherited.pickers.insert(&config.name, &view.picker);
+            inherited.copies.insert(&config.name, &view.copies);
             for (upstream, series) in view.upstreams.iter().zip(&view.series) {
                 inherited.servers.insert((&config.name, &upstream.id), (upstream, series));
             }
@@ -124,6 +140,20 @@ impl View {
         self.upstreams()
             .filter(|upstream| !kept.contains(&Rc::as_ptr(upstream)))
             .for_each(|upstream| upstream.retire());
+    }
+
+    /// Asks Redis about those limits of a route that are in `mask`; false if it does not answer.
+    pub async fn ask_redis(
+        &self,
+        route: usize,
+        mask: Mask,
+        request: &Request<'_>,
+        verdict: &mut Verdict,
+    ) -> bool {
+        let Some(redis) = &self.redis else { return false };
+        let (name, limits) = (&self.snapshot.routes.route(route).name, self.snapshot.limits.of(route));
+        let question = Question::new(redis.prefix(), name.as_str(), limits, mask, request);
+        redis.ask(&question).await.is_some_and(|answer| question.read(&answer, verdict))
     }
 
     /// All servers of all pools.
@@ -193,6 +223,25 @@ fn hedged(snapshot: &Snapshot) -> HashSet<usize> {
     routes.flat_map(|(i, _)| snapshot.targets(i)).copied().collect()
 }
 
+/// Names of fields that clients may not set.
+fn reserved(config: &config::Config) -> Vec<String> {
+    let mirrors = config.routes.iter().any(|route| route.mirror.is_some());
+    let subjects = config.listeners.iter().filter_map(subject_header);
+    subjects.chain(mirrors.then_some(mirror::FIELD)).map(str::to_owned).collect()
+}
+
+/// The connection to Redis, if there is to be one: that of `old` as long as it leads to the same.
+fn redis(
+    config: &config::Config,
+    password: Option<&String>,
+    old: Option<&View>,
+    registry: &Arc<Registry>,
+) -> Option<Rc<Redis>> {
+    let settings = config.redis.as_ref()?;
+    let same = old.and_then(|old| old.redis.as_ref()).filter(|redis| redis.serves(settings, password));
+    Some(same.map_or_else(|| Redis::start(settings, password, registry), Rc::clone))
+}
+
 /// The field in which servers are told whom a client's certificate is for.
 fn subject_header(listener: &config::Listener) -> Option<&str> {
     Some(&listener.tls.as_ref()?.client_auth.as_ref()?.subject_header)
@@ -204,5 +253,6 @@ type Server<'v> = (&'v Rc<Upstream>, &'v Rc<SeriesByRoute>);
 #[derive(Default)]
 struct Inherited<'v> {
     pickers: HashMap<&'v PoolName, &'v Rc<RefCell<Picker>>>,
+    copies: HashMap<&'v PoolName, &'v Rc<Cell<usize>>>,
     servers: HashMap<(&'v PoolName, &'v BackendId), Server<'v>>,
 }

@@ -1,6 +1,7 @@
 //! The keys of `[listener.NAME]`.
 
 use super::Absent::{Is, Means, Required};
+use super::limit::LISTENER_LIMITS;
 use super::syntax::{FILE_NEARBY, HEADER_NAME, LISTENER_ADDRESS, NETWORK, POOL_NAME};
 use super::{DURATION, Kind, Section, key};
 
@@ -60,6 +61,13 @@ pub(crate) static LISTENER: Section = Section {
             Means("the defaults"),
             "What waits for a client.",
             r#"{ head = "10s", idle = "75s" }"#,
+        ),
+        key(
+            "limits",
+            Kind::Section(&LISTENER_LIMITS),
+            Means("no limits"),
+            "What one client may take.",
+            r#"{ connections_per_client = 100, requests_per_connection = "100/s" }"#,
         ),
     ],
     groups: &[],

@@ -1,6 +1,7 @@
 //! The keys of `[[route]]`.
 
 use super::Absent::{Is, Means, Required};
+use super::limit::{MIRROR, RATE_LIMIT, ROUTE_LIMITS};
 use super::syntax::{
     BODY, HEADER_NAME, HEADER_VALUE, HOST, LISTENER_NAME, LOCATION, METHOD, NAME, NETWORK, PATH, POOL_NAME,
     QUERY_NAME, QUERY_VALUE, REGEX, STRIPPED,
@@ -153,6 +154,27 @@ pub(crate) static ROUTE: Section = Section {
             "The field in which servers are told how much time is left of `timeout.request`: `grpc-timeout` in the \
              format of gRPC, any other in whole milliseconds. A client that sends it shortens the time of its request.",
             r#""x-request-timeout-ms""#,
+        ),
+        key(
+            "rate_limit",
+            Kind::OneOrList(&Kind::Section(&RATE_LIMIT), 8),
+            Means("no limit"),
+            "How many requests may come.",
+            r#"{ per = "client-ip", rate = "10/s", burst = 20 }"#,
+        ),
+        key(
+            "limits",
+            Kind::Section(&ROUTE_LIMITS),
+            Means("those of `[limits]`"),
+            "How large a request of this route may be.",
+            r#"{ request_head = "8KiB", request_body = "1GiB" }"#,
+        ),
+        key(
+            "mirror",
+            Kind::Section(&MIRROR),
+            Means("no copies"),
+            "Sends copies of requests to another pool as well.",
+            r#"{ pool = "shadow", percent = 5 }"#,
         ),
     ],
     groups: &[

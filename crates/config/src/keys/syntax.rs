@@ -157,6 +157,21 @@ pub(crate) static HASH_KEY: Syntax = text(
     300,
     Some("^(client-ip|path|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"),
 );
+pub(crate) static LIMIT_KEY: Syntax = text(
+    "what to count by",
+    "`client-ip`, `route`, `host`, `header:NAME` or `cookie:NAME`.",
+    1,
+    300,
+    Some("^(client-ip|route|host|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"),
+);
+pub(crate) static REDIS_URL: Syntax = text(
+    "the URL of a Redis",
+    "`redis://[USER@]HOST[:PORT][/DATABASE]`.",
+    9,
+    300,
+    Some("^redis://[A-Za-z0-9._:@\\[\\]/-]+$"),
+);
+pub(crate) static REDIS_PREFIX: Syntax = text("a prefix", "Visible ASCII.", 0, 64, Some("^[!-~]*$"));
 pub(crate) static COOKIE_NAME: Syntax = text("a cookie name", "A token of RFC 9110.", 1, 256, Some(TOKEN));
 pub(crate) static GRPC_SERVICE: Syntax = text(
     "a gRPC service",

@@ -2,6 +2,7 @@
 
 use evenkeel_types::Address;
 
+use super::limit;
 use super::table::Table;
 use super::text::network;
 use super::tls;
@@ -22,7 +23,8 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Listener {
     let redirect_to_https = redirect_to_https(table);
     table.reader.links().listeners.push(table.at.clone());
     let http = http_versions(table);
-    Listener { name: name.into(), bind, pool, trusted_proxies, http, tls, redirect_to_https, timeout }
+    let limits = limit::listener(table);
+    Listener { name: name.into(), bind, pool, trusted_proxies, http, tls, redirect_to_https, timeout, limits }
 }
 
 fn http_versions(table: &Table<'_>) -> HttpVersions {

@@ -9,7 +9,7 @@ use super::condition::{self, REGEXES_MAX};
 use super::table::Table;
 use super::text::network;
 use super::value::Value;
-use super::{action, edits, retry};
+use super::{action, edits, limit, retry};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Action, HostMatch, PathMatch, Route, RouteTimeout};
 
@@ -72,6 +72,9 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
         }),
         retry,
         hedge,
+        rate_limits: limit::rate_limits(table),
+        limits: limit::route(table),
+        mirror: limit::mirror(table),
     };
     let name = table.value("name").map(|value: Value<'_>| value.span);
     table.reader.links().routes.push(RouteLink { at: table.at.clone(), name });
@@ -85,7 +88,7 @@ fn note_what_needs_a_pool(table: &Table<'_>, action: Option<&Action>) {
         Some(Action::Respond(_)) => "respond",
         Some(Action::Pool(_) | Action::Split(_)) | None => return,
     };
-    for key in ["rewrite", "request_headers", "timeout", "retry", "hedge", "deadline_header"] {
+    for key in ["rewrite", "request_headers", "timeout", "retry", "hedge", "deadline_header", "mirror"] {
         if let Some(span) = table.key_span(key) {
             table.reader.note(
                 Diagnostic::warning(format!("`{key}` has no effect beside `{own}`, which reaches no server"))

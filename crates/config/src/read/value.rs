@@ -11,8 +11,9 @@ use super::table::{Table, clip, found};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::Kind;
 use crate::keys::syntax::{NAME, Syntax};
+use crate::model::Rate;
 use crate::nearest::nearest;
-use crate::value::{duration_ms, percent, size};
+use crate::value::{duration_ms, percent, rate, size};
 
 /// A value, and what is declared of it.
 pub(super) struct Value<'a> {
@@ -49,6 +50,17 @@ impl<'a> Value<'a> {
             Some(ms) if (*min..=*max).contains(&ms) => Some(Duration::from_millis(ms)),
             Some(_) => self.refuse_range(),
             None => self.refuse(format!("`{}` is not a duration", clip(text)), DURATION_HELP),
+        }
+    }
+
+    /// A rate within the declared range.
+    pub(super) fn rate(&self) -> Option<Rate> {
+        let Kind::Rate(min, max) = self.kind else { return self.undeclared() };
+        let DeValue::String(text) = self.value else { return self.refuse_type(RATE_HELP) };
+        match rate(text) {
+            Some(rate) if (*min..=*max).contains(&u64::from(rate.count)) => Some(rate),
+            Some(_) => self.refuse_range(),
+            None => self.refuse(format!("`{}` is not a rate", clip(text)), RATE_HELP),
         }
     }
 
@@ -337,6 +349,7 @@ impl<'a> Value<'a> {
 
 const DURATION_HELP: &str = "write a number and its unit, as in \"5s\", \"100ms\", \"1m30s\" or \"1h\"";
 const PERCENT_HELP: &str = "write a whole number and its sign, as in \"50%\"";
+const RATE_HELP: &str = "write a number and what it is in, as in \"10/s\", \"600/m\" or \"1000/h\"";
 const SIZE_HELP: &str =
     "write a number of bytes, or a number and its unit, as in \"32KiB\", \"10MiB\" or \"1GB\"";
 

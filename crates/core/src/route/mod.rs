@@ -18,14 +18,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use evenkeel_config::{
-    Action, Config, HeaderEdits, HostMatch, PathMatch, Retry, Rewrite, Route, RouteTimeout,
+    Action, Config, HeaderEdits, HostMatch, PathMatch, Retry, Rewrite, Route, RouteLimits, RouteTimeout,
 };
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
 pub use path::{PathRefused, normalise};
 pub use rewrite::{https_location, location, rewrite};
-pub use split::choose;
+pub use split::{choose, is_sampled};
 pub use trace::{Considered, Trace, Verdict};
 
 use conditions::{Refusal, conditions};
@@ -188,5 +188,8 @@ fn fallback_route(listener: &ListenerName, action: Action) -> Route {
         retry: Retry::default(),
         hedge: None,
         deadline_header: None,
+        rate_limits: Vec::new(),
+        limits: RouteLimits::default(),
+        mirror: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Dividing a route's requests between pools by weight.
+//! Dividing a route's requests between pools by weight, and sampling those that are mirrored.
 
 use evenkeel_types::PoolName;
 
@@ -18,9 +18,22 @@ pub fn choose(split: &[(PoolName, u32)], roll: u64) -> usize {
     0
 }
 
+/// True for `percent` of a hundred requests, over evenly distributed `roll`s.
+pub fn is_sampled(percent: u32, roll: u64) -> bool {
+    (u128::from(roll) * 100) >> 64 < u128::from(percent)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_is_as_large_as_asked_for() {
+        for percent in [0, 1, 5, 50, 99, 100] {
+            let rolls = (0..10_000_u64).map(|i| i * (u64::MAX / 10_000) + u64::MAX / 20_000);
+            assert_eq!(rolls.filter(|roll| is_sampled(percent, *roll)).count(), percent as usize * 100);
+        }
+    }
 
     fn counts(weights: &[u32], rolls: u64) -> Vec<u64> {
         let split: Vec<(PoolName, u32)> = weights.iter().map(|w| (PoolName::from("p"), *w)).collect();

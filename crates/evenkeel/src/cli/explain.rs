@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Config, Route};
+use evenkeel_config::{Action, Config, RateLimit, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::retry;
@@ -139,6 +139,13 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
     };
     let route = snapshot.routes.route(winner);
     answer["route"] = json!(route.name.as_str());
+    if !route.rate_limits.is_empty() {
+        let limit = |it: &RateLimit| format!("{} {}, at once {}", it.name, it.rate, it.burst);
+        answer["limits"] = json!(route.rate_limits.iter().map(limit).collect::<Vec<_>>().join("; "));
+    }
+    if let Some(mirror) = &route.mirror {
+        answer["mirror"] = json!(format!("{} {}%", mirror.pool, mirror.percent));
+    }
     match &route.action {
         Action::Respond(respond) => answer["status"] = json!(respond.status),
         Action::Redirect(redirect) => {
@@ -205,8 +212,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
 fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
-        "listener", "path", "route", "split", "pool", "server", "address", "target", "status", "location",
-        "reason", "retry", "hedge",
+        "listener", "path", "route", "limits", "mirror", "split", "pool", "server", "address", "target",
+        "status", "location", "reason", "retry", "hedge",
     ];
     for key in keys {
         match &answer[key] {

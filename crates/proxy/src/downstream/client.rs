@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::Listener;
+use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_tls::Coverage;
@@ -14,7 +15,7 @@ use crate::downstream::reply::Reply;
 use crate::exchange::{Exchange, Request};
 use crate::h1::field::Field;
 use crate::h1::head::RequestHead;
-use crate::handle::handle;
+use crate::handle::{handle, refuse_too_fast};
 use crate::message::BodyLimits;
 use crate::stage::admit::{Origin, Refusal};
 use crate::stage::answer;
@@ -39,6 +40,8 @@ pub struct Client {
     peer_text: String,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,
+    /// How many requests it may send, where that is limited.
+    pace: Cell<Tat>,
 }
 
 /// What is known of a client by its TLS handshake.
@@ -68,7 +71,7 @@ impl Client {
             Peer::Unix => String::new(),
         };
         let position = Cell::new((u64::MAX, None));
-        Self { worker, listener, position, peer, peer_text, secure: None }
+        Self { worker, listener, position, peer, peer_text, secure: None, pace: Cell::default() }
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -122,7 +125,10 @@ impl Client {
     ) -> (Ended, Time) {
         let mut trail = Trail::default();
         self.worker.metrics.requests_in_flight.increment();
-        let ended = handle(&self.worker, view, position, exchange, &mut trail).await;
+        let ended = match self.must_wait(view.listener(position), exchange.request.started) {
+            None => handle(&self.worker, view, position, exchange, &mut trail).await,
+            Some(retry) => Box::pin(refuse_too_fast(&self.worker, retry, exchange, &mut trail)).await,
+        };
         self.worker.metrics.requests_in_flight.decrement();
         let finished = Finished {
             listener: self.listener.as_str(),
@@ -135,6 +141,18 @@ impl Client {
             ended,
         };
         (ended, record(&self.worker, view, &finished))
+    }
+
+    /// How long the client must wait before its next request over this connection, if it sends more than it may.
+    fn must_wait(&self, listener: &Listener, now: Time) -> Option<Duration> {
+        let rate = listener.limits.requests_per_connection?;
+        let pace = Gcra::new(rate, rate.per_second());
+        let standing = pace.look(self.pace.get(), now);
+        if standing.refused {
+            return Some(standing.retry);
+        }
+        self.pace.set(pace.take(self.pace.get(), now));
+        None
     }
 
     /// Answers and records what never became a request.

@@ -31,6 +31,8 @@ pub struct Reply<'a> {
     timer: Timer,
     stall: Duration,
     out: Vec<u8>,
+    /// Lines of the final head that do not depend on who answers.
+    fields: Vec<u8>,
     version: Version,
     to_head: bool,
     chunked: bool,
@@ -66,6 +68,7 @@ impl<'a> Reply<'a> {
             timer: Timer::new(worker.clock),
             stall,
             out: Vec::new(),
+            fields: Vec::new(),
             version,
             to_head: false,
             chunked: false,
@@ -83,6 +86,11 @@ impl<'a> Reply<'a> {
     /// Says that the request was a HEAD: the response's body stays away.
     pub fn answers_head(&mut self, to_head: bool) {
         self.to_head = to_head;
+    }
+
+    /// Adds lines, each with its CRLF, to the head of the final response, whoever gives it.
+    pub fn add_fields(&mut self, lines: Vec<u8>) {
+        self.worker.buffers.give(std::mem::replace(&mut self.fields, lines));
     }
 
     /// The status of the final response; 0 while there is none.
@@ -192,6 +200,9 @@ impl<'a> Reply<'a> {
         self.chunked = false;
         if self.attempts > 0 {
             write::field(&mut self.out, ATTEMPTS, itoa::Buffer::new().format(self.attempts).as_bytes());
+        }
+        if !self.fields.is_empty() {
+            self.out.extend_from_slice(&self.fields);
         }
         match framing {
             // What has no body says nothing about its length, except where a zero must be said.
@@ -358,6 +369,7 @@ impl<'a> Reply<'a> {
 impl Drop for Reply<'_> {
     fn drop(&mut self) {
         self.worker.buffers.give(std::mem::take(&mut self.out));
+        self.worker.buffers.give(std::mem::take(&mut self.fields));
     }
 }
 

@@ -53,7 +53,7 @@ async fn refuse_grpc(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Resu
 }
 
 /// The status of gRPC for one of HTTP, as its clients would map it, but for two that say more: what took too long, and
-/// what was too large.
+/// what was too large or too much.
 fn grpc_status(status: u16) -> &'static str {
     match status {
         400 => "13",
@@ -61,8 +61,8 @@ fn grpc_status(status: u16) -> &'static str {
         403 => "7",
         404 => "12",
         408 | 504 => "4",
-        413 | 431 => "8",
-        429 | 502 | 503 => "14",
+        413 | 429 | 431 => "8",
+        502 | 503 => "14",
         _ => "2",
     }
 }

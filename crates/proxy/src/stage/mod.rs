@@ -5,6 +5,8 @@ pub mod answer;
 pub mod converse;
 pub mod forward;
 pub mod hedge;
+pub mod limit;
+pub mod mirror;
 pub mod parked;
 pub mod record;
 pub mod relay;

@@ -6,4 +6,4 @@ pub mod h2;
 mod pool;
 pub mod probe;
 
-pub use pool::{InFlight, Link, Upstream};
+pub use pool::{Connection, InFlight, Link, Upstream};

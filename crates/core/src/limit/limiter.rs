@@ -1,0 +1,151 @@
+//! The limits of all routes, and what a request comes to that several of them apply to.
+
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use evenkeel_config::{Config, RateLimit};
+use evenkeel_types::{RouteName, Time};
+
+use super::gcra::{Gcra, Standing};
+use super::key;
+use super::table::{Places, Table};
+use crate::choose::Keys;
+
+/// Limits of one route at most.
+pub const LIMITS_MAX: usize = 8;
+
+/// Some of a route's limits: bit `n` stands for the one at position `n`.
+pub type Mask = u8;
+
+/// One limit of one route.
+#[derive(Debug)]
+pub struct Limiter {
+    /// What the configuration says.
+    pub config: RateLimit,
+    /// Rate and burst.
+    pub gcra: Gcra,
+    table: Table,
+    keyed: RandomState,
+}
+
+impl Limiter {
+    /// A limit of which nothing is used up. `keyed` makes its hashes unpredictable.
+    pub fn new(config: &RateLimit, keyed: &RandomState) -> Self {
+        Self {
+            gcra: Gcra::new(config.rate, config.burst),
+            table: Table::new(config.keys_max),
+            config: config.clone(),
+            keyed: keyed.clone(),
+        }
+    }
+}
+
+/// The limits of a configuration, by the position of their route.
+#[derive(Debug, Default)]
+pub struct Limits {
+    routes: HashMap<usize, Arc<[Arc<Limiter>]>>,
+}
+
+impl Limits {
+    /// The limits of `config`. Those that are the same in `old`, a configuration and its limits, remember what they know.
+    pub fn new(config: &Config, old: Option<(&Config, &Self)>, keyed: &RandomState) -> Self {
+        let mut known: HashMap<(&RouteName, &str), &Arc<Limiter>> = HashMap::new();
+        if let Some((config, old)) = old {
+            for (position, limiters) in &old.routes {
+                let route = &config.routes[*position].name;
+                known.extend(limiters.iter().map(|limiter| ((route, limiter.config.name.as_str()), limiter)));
+            }
+        }
+        let limiter = |route: &RouteName, limit: &RateLimit| match known.get(&(route, limit.name.as_str())) {
+            Some(same) if same.config == *limit => Arc::clone(same),
+            _ => Arc::new(Limiter::new(limit, keyed)),
+        };
+        let limited = config.routes.iter().enumerate().filter(|(_, route)| !route.rate_limits.is_empty());
+        let routes = limited.map(|(position, route)| {
+            let limits = route.rate_limits.iter().take(LIMITS_MAX);
+            (position, limits.map(|limit| limiter(&route.name, limit)).collect())
+        });
+        Self { routes: routes.collect() }
+    }
+
+    /// The limits of the route at `position`.
+    pub fn of(&self, position: usize) -> &[Arc<Limiter>] {
+        self.routes.get(&position).map_or(&[], |limiters| limiters)
+    }
+}
+
+/// What a request came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Verdict {
+    /// How each limit stands that was asked, by its position.
+    pub standings: [Option<Standing>; LIMITS_MAX],
+    /// Limits that had to forget a key.
+    pub forgot: Mask,
+}
+
+impl Verdict {
+    /// The limit that refuses the request, and for how long: of several, the one with the longest wait.
+    pub fn refused(&self, limits: &[Arc<Limiter>]) -> Option<(usize, Duration)> {
+        let refusing =
+            self.standings.iter().zip(limits).enumerate().filter_map(|(position, (standing, limit))| {
+                standing.filter(|it| it.refused && !limit.config.dry_run).map(|it| (position, it.retry))
+            });
+        refusing.max_by_key(|(_, retry)| *retry)
+    }
+}
+
+/// Asks those of a route's limits that are in `mask`. Either each of them has a token for the request and gives it, or
+/// none gives one; a dry run's is given if it has one and the others let the request pass.
+pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut held = hold(limits, mask, request);
+    for (position, limiter) in limits.iter().enumerate() {
+        if let Some((key, places)) = &held[position] {
+            verdict.standings[position] = Some(limiter.gcra.look(places.get(*key), now));
+        }
+    }
+    if verdict.refused(limits).is_some() {
+        return verdict;
+    }
+    for (position, limiter) in limits.iter().enumerate() {
+        let (Some((key, places)), Some(standing)) = (&mut held[position], &mut verdict.standings[position])
+        else {
+            continue;
+        };
+        if !standing.refused {
+            let tat = limiter.gcra.take(places.get(*key), now);
+            let forgot = places.set(*key, tat, &limiter.gcra, now);
+            verdict.forgot |= Mask::from(forgot) << position;
+            *standing = Standing { refused: false, ..limiter.gcra.look(tat, now) };
+        }
+    }
+    verdict
+}
+
+/// Puts back what [`ask`] took: the request does not pass after all.
+pub fn put_back(limits: &[Arc<Limiter>], verdict: &Verdict, request: &impl Keys, now: Time) {
+    let took = |position: usize| verdict.standings[position].is_some_and(|standing| !standing.refused);
+    let mask = (0..limits.len().min(LIMITS_MAX)).filter(|it| took(*it)).fold(0, |mask, it| mask | 1 << it);
+    let mut held = hold(limits, mask, request);
+    for (limiter, held) in limits.iter().zip(&mut held) {
+        if let Some((key, places)) = held {
+            let tat = limiter.gcra.put_back(places.get(*key));
+            places.set(*key, tat, &limiter.gcra, now);
+        }
+    }
+}
+
+/// A key, and the table that it is in.
+type Held<'l> = Option<(u64, MutexGuard<'l, Places>)>;
+
+/// Takes hold of the keys in all tables. Everybody takes those of a route in the same order, and no table belongs to
+/// two routes: nobody waits for one who waits.
+fn hold<'l>(limits: &'l [Arc<Limiter>], mask: Mask, request: &impl Keys) -> [Held<'l>; LIMITS_MAX] {
+    std::array::from_fn(|position| {
+        let limiter = limits.get(position).filter(|_| mask & 1 << position != 0)?;
+        let key = key::hash(&limiter.config, request, &limiter.keyed);
+        Some((key, limiter.table.of(key)))
+    })
+}

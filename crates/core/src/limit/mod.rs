@@ -1,0 +1,16 @@
+//! Rate limits: whether a request may pass, how long it would have to wait, and what is remembered of whom.
+
+pub mod gcra;
+pub mod key;
+mod limiter;
+mod shared;
+mod table;
+
+pub use gcra::{Gcra, Standing, Tat};
+pub use key::network;
+pub use limiter::{LIMITS_MAX, Limiter, Limits, Mask, Verdict, ask, put_back};
+pub use shared::{Backoff, Question, SCRIPT};
+pub use table::Table;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! How many connections each client has open, on listeners that set a limit: shared by all workers.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_utils::CachePadded;
+use evenkeel_config::Listener;
+use evenkeel_core::limit::network;
+use evenkeel_net::Peer;
+use evenkeel_types::ListenerName;
+
+/// Tables, each behind a lock of its own, so that workers seldom meet.
+const SHARDS: usize = 64;
+/// Clients whose IPv6 addresses have so many bits in common are one: that much even the smallest customer gets.
+const IPV6_PREFIX: u8 = 64;
+
+/// A listener and one of its clients.
+type Key = (ListenerName, IpAddr);
+/// How many connections each has.
+type Open = HashMap<Key, u32>;
+
+/// The connections of each client; as many entries at most as connections are open.
+#[derive(Debug)]
+pub struct Clients {
+    shards: Box<[CachePadded<Mutex<Open>>]>,
+    keyed: RandomState,
+}
+
+/// One connection of a client, for as long as it is open.
+#[derive(Debug)]
+pub struct Place {
+    clients: Arc<Clients>,
+    key: Key,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| CachePadded::default()).collect(), keyed: RandomState::new() }
+    }
+}
+
+impl Clients {
+    /// A place for one more connection of `peer`: `Ok(None)` if the listener does not count.
+    ///
+    /// # Errors
+    /// The client has as many as it may.
+    pub fn enter(self: &Arc<Self>, listener: &Listener, peer: Peer) -> Result<Option<Place>, Full> {
+        let (Some(max), Peer::Ip(address)) = (listener.limits.connections_per_client, peer) else {
+            return Ok(None);
+        };
+        let address = address.ip().to_canonical();
+        if listener.trusted_proxies.iter().any(|net| net.contains(&address)) {
+            return Ok(None);
+        }
+        let key = (listener.name.clone(), network(address, IPV6_PREFIX));
+        let mut table = self.table(&key);
+        let open = table.entry(key.clone()).or_insert(0);
+        if *open >= max {
+            return Err(Full);
+        }
+        *open += 1;
+        drop(table);
+        Ok(Some(Place { clients: Arc::clone(self), key }))
+    }
+
+    fn table(&self, key: &Key) -> MutexGuard<'_, Open> {
+        let shard = self.keyed.hash_one(key) as usize % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client has as many connections as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.clients.table(&self.key);
+        match table.get_mut(&self.key) {
+            Some(open) if *open > 1 => *open -= 1,
+            _ => drop(table.remove(&self.key)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn peer(ip: &str) -> Peer {
+        Peer::Ip(SocketAddr::new(ip.parse().unwrap(), 1234))
+    }
+
+    fn listener(more: &str) -> Listener {
+        let text = format!("[listener.web]\nbind = 80\npool = \"a\"\n{more}\n[pool.a]\nbackends = [1]\n");
+        evenkeel_config::parse("test", &text).unwrap().config.listeners.remove(0)
+    }
+
+    #[test]
+    fn each_client_has_its_own_places_and_they_come_back() {
+        let clients = Arc::new(Clients::default());
+        let listener = listener("limits = { connections_per_client = 2 }\ntrusted_proxies = \"10.0.0.0/8\"");
+        let enter = |ip: &str| clients.enter(&listener, peer(ip));
+        let (one, two) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"));
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(enter("192.0.2.1").err(), Some(Full));
+        let other = enter("192.0.2.2");
+        assert!(other.is_ok_and(|place| place.is_some()));
+        let network = [enter("2001:db8::1"), enter("2001:db8::2")];
+        assert_eq!((enter("2001:db8::3").err(), enter("2001:db8:0:1::1").err()), (Some(Full), None));
+        assert!((0..5).all(|_| enter("10.1.2.3").is_ok_and(|place| place.is_none())));
+        drop((one, network));
+        assert!(enter("192.0.2.1").is_ok() && enter("2001:db8::9").is_ok());
+        drop(two);
+        assert!(clients.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn a_listener_without_a_limit_counts_nothing() {
+        let clients = Arc::new(Clients::default());
+        assert!(clients.enter(&listener(""), peer("192.0.2.1")).is_ok_and(|place| place.is_none()));
+    }
+}

@@ -1,0 +1,45 @@
+//! Where one worker counts what rate limits and mirrors do: looked up once, and then kept with the view.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use evenkeel_config::Route;
+use evenkeel_observe::{LimitCounts, LimitOutcome, MirrorCounts, MirrorOutcome, Registry};
+
+/// The counters of one worker's view.
+#[derive(Debug)]
+pub struct Tally {
+    registry: Arc<Registry>,
+    worker: usize,
+    /// By the positions of route and limit.
+    limits: RefCell<HashMap<(usize, usize), Arc<LimitCounts>>>,
+    /// By the position of the route.
+    mirrors: RefCell<HashMap<usize, Arc<MirrorCounts>>>,
+}
+
+impl Tally {
+    /// Nothing looked up yet.
+    pub fn new(registry: &Arc<Registry>, worker: usize) -> Self {
+        let (limits, mirrors) = (RefCell::default(), RefCell::default());
+        Self { registry: Arc::clone(registry), worker, limits, mirrors }
+    }
+
+    /// Counts what a route's limit at a position did.
+    pub fn limited(&self, (position, route): (usize, &Route), limit: usize, outcome: LimitOutcome) {
+        let mut limits = self.limits.borrow_mut();
+        let new = || self.registry.limit(&route.name, &route.rate_limits[limit].name);
+        limits.entry((position, limit)).or_insert_with(new).count(self.worker, outcome);
+    }
+
+    /// Counts a copy of a route's request.
+    pub fn mirrored(&self, route: (usize, &Route), outcome: MirrorOutcome) {
+        self.mirror_counts(route).count(self.worker, outcome);
+    }
+
+    /// Where copies of a route's requests are counted.
+    pub fn mirror_counts(&self, (position, route): (usize, &Route)) -> Arc<MirrorCounts> {
+        let mut mirrors = self.mirrors.borrow_mut();
+        Arc::clone(mirrors.entry(position).or_insert_with(|| self.registry.mirror(&route.name)))
+    }
+}

@@ -1,0 +1,51 @@
+//! Limits over HTTP/2: a stream too many is refused, and its connection goes on.
+
+use crate::support::h2::frames::{flag, headers, kind};
+use crate::support::h2::{Peer, balancer, fields};
+use crate::support::{Evenkeel, Origin, ok};
+
+/// One field of the responses to requests over streams of one connection, one after the other.
+fn answers(evenkeel: &Evenkeel, block: &[u8], count: u32, field: &str) -> Vec<String> {
+    let mut peer = Peer::greeted(evenkeel.client());
+    let mut decoder = loona_hpack::Decoder::new();
+    let mut ask = |stream| {
+        peer.send(headers(stream, flag::WHOLE, block)).unwrap();
+        let head = peer.first(|frame| frame.kind == kind::HEADERS && frame.stream == stream).unwrap();
+        let fields = decoder.decode(&head.payload).unwrap();
+        let found = fields.into_iter().find(|(name, _)| name == field.as_bytes());
+        found.map_or_else(String::new, |(_, value)| String::from_utf8(value.to_vec()).unwrap())
+    };
+    (0..count).map(|request| ask(2 * request + 1)).collect()
+}
+
+fn statuses(evenkeel: &Evenkeel, count: u32) -> Vec<String> {
+    answers(evenkeel, &fields::get(), count, ":status")
+}
+
+#[test]
+fn streams_beyond_the_rate_of_their_connection_are_refused() {
+    let origin = Origin::answering(|_| ok("a"));
+    let evenkeel = balancer(&origin, "limits = { requests_per_connection = \"2/h\" }");
+    assert_eq!(statuses(&evenkeel, 3), ["200", "429", "429"]);
+    assert_eq!(statuses(&evenkeel, 1), ["200"]);
+    assert_eq!(origin.count(), 2);
+}
+
+#[test]
+fn a_rate_limit_counts_streams_as_requests() {
+    let origin = Origin::answering(|_| ok("a"));
+    let route = "[[route]]\npool = \"app\"\nrate_limit = { rate = \"1/h\", burst = 2 }";
+    let evenkeel = balancer(&origin, route);
+    assert_eq!(statuses(&evenkeel, 3), ["200", "200", "429"]);
+    assert_eq!(statuses(&evenkeel, 1), ["429"]);
+}
+
+#[test]
+fn a_client_of_grpc_is_told_in_its_own_words() {
+    let origin = Origin::answering(|_| ok("a"));
+    let evenkeel = balancer(&origin, "[[route]]\npool = \"app\"\nrate_limit = { rate = \"1/h\" }");
+    let call = fields::post_with("content-type", "application/grpc");
+    assert_eq!(answers(&evenkeel, &call, 2, "grpc-status"), ["", "8"], "RESOURCE_EXHAUSTED");
+    let retry: u64 = answers(&evenkeel, &call, 1, "retry-after")[0].parse().unwrap();
+    assert!((3_500..=3_600).contains(&retry), "{retry}");
+}
