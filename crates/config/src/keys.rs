@@ -4,12 +4,14 @@
 mod listener;
 mod pool;
 mod process;
+mod protect;
 mod route;
 pub(crate) mod syntax;
 
 pub(crate) use listener::LISTENER;
 pub(crate) use pool::POOL;
 pub(crate) use process::{ADMIN, LIMITS, LOG, SERVER};
+pub(crate) use protect::OVERLOAD;
 pub(crate) use route::ROUTE;
 
 use crate::value::{show_ms, show_size};
@@ -98,6 +100,7 @@ pub(crate) static ROOT: Section = Section {
         key("admin", Kind::Section(&ADMIN), Means("the defaults"), "API and metrics.", ""),
         key("log", Kind::Section(&LOG), Means("the defaults"), "The access log.", ""),
         key("limits", Kind::Section(&LIMITS), Means("the defaults"), "Process-wide limits.", ""),
+        key("overload", Kind::Section(&OVERLOAD), Means("the defaults"), "When the process runs short.", ""),
         key("listener", Kind::Named(&LISTENER, 256), Absent::Required, "Where clients connect.", ""),
         key("route", Kind::Tables(&ROUTE, 100_000), Means("no route"), "Which request goes where.", ""),
         key("pool", Kind::Named(&POOL, 10_000), Means("no pool"), "Servers that do the same.", ""),

@@ -1,7 +1,9 @@
 //! What is true: the checked configuration, with every default filled in. Nothing downstream re-checks it.
 
+mod protect;
 mod tls;
 
+pub use protect::*;
 pub use tls::*;
 
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ pub struct Config {
     pub log: Log,
     /// `[limits]`
     pub limits: Limits,
+    /// `[overload]`
+    pub overload: Overload,
     /// `[listener.NAME]`, in file order.
     pub listeners: Vec<Listener>,
     /// `[[route]]`, in file order. A listener's `pool` is one more route, behind these, that matches all.
@@ -168,6 +172,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// `response_headers`
     pub response_headers: HeaderEdits,
+    /// `priority`
+    pub priority: Priority,
     /// `timeout`
     pub timeout: RouteTimeout,
 }
@@ -284,6 +290,14 @@ pub struct Pool {
     pub health: Option<Health>,
     /// `outlier`
     pub outlier: Option<Outlier>,
+    /// `breaker`
+    pub breaker: Option<Breaker>,
+    /// `server_breaker`
+    pub server_breaker: Option<Trip>,
+    /// `queue`
+    pub queue: Option<Queue>,
+    /// `concurrency`
+    pub concurrency: Option<Concurrency>,
     /// `timeout`
     pub timeout: PoolTimeout,
 }
@@ -342,6 +356,8 @@ pub struct Backend {
     pub weight: u32,
     /// Used only when no other server is up. Default false.
     pub backup: bool,
+    /// Requests in flight at it at most.
+    pub max_connections: Option<u32>,
 }
 
 /// `sticky`: exactly one of `cookie`, `header` and `app_cookie`.

@@ -7,6 +7,7 @@ mod health;
 mod listener;
 mod pool;
 mod process;
+mod protect;
 mod route;
 mod table;
 mod text;
@@ -102,6 +103,7 @@ impl Reader {
             admin: process::admin(&root),
             log: process::log(&root),
             limits: process::limits(&root),
+            overload: protect::overload(&root),
             listeners: root.named("listener").map(|(name, table)| listener::read(name, &table)).collect(),
             pools: root.named("pool").map(|(name, table)| pool::read(name, &table)).collect(),
             routes: route::read_all(&root),

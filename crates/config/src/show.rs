@@ -1,5 +1,6 @@
 //! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
 
+mod protect;
 mod tls;
 
 use std::fmt::{Display, Write};
@@ -22,6 +23,7 @@ impl Config {
         admin(&mut out, &self.admin);
         log(&mut out, &self.log);
         limits(&mut out, &self.limits);
+        protect::overload(&mut out, &self.overload);
         self.listeners.iter().for_each(|it| listener(&mut out, it));
         self.routes.iter().for_each(|it| route(&mut out, it));
         self.pools.iter().for_each(|it| pool(&mut out, it));
@@ -179,6 +181,7 @@ fn route(out: &mut Lines, route: &Route) {
     }
     edits(out, "request_headers", &route.request_headers);
     edits(out, "response_headers", &route.response_headers);
+    protect::priority(out, route.priority);
     // Beside an answer of our own a timeout would have no effect, which is worth a warning.
     if matches!(route.action, Action::Pool(_) | Action::Split(_)) {
         let request = route.timeout.request.map_or_else(|| quote("off"), time);
@@ -269,6 +272,7 @@ fn pool(out: &mut Lines, pool: &Pool) {
         ),
         None => out.comment("no outlier: no passive checks"),
     }
+    protect::pool(out, pool);
     let timeout = &pool.timeout;
     out.line(
         "timeout",
@@ -310,8 +314,9 @@ fn backend(backend: &Backend) -> String {
     } else {
         format!("name = {}, ", quote(backend.id.as_str()))
     };
+    let max = backend.max_connections.map(|max| format!(", max_connections = {max}")).unwrap_or_default();
     format!(
-        "{{ address = {}, {name}weight = {}, backup = {} }}",
+        "{{ address = {}, {name}weight = {}, backup = {}{max} }}",
         quote(&address),
         backend.weight,
         backend.backup

@@ -172,6 +172,8 @@ pub(crate) static STATUSES: Syntax = text(
     7,
     Some("^([1-5]xx|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$"),
 );
+pub(crate) static PERCENT: Syntax =
+    text("a share in percent", "From `1%` to `100%`.", 2, 4, Some("^([1-9][0-9]?|100)%$"));
 pub(crate) static PROBE_PATH: Syntax =
     text("a path and query", "As it is sent: `/health` or `/health?full=1`.", 1, 4_096, Some("^/[!-~]*$"));
 pub(crate) static PROBE_HOST: Syntax =

@@ -7,7 +7,7 @@ use evenkeel_types::{Address, BackendId};
 use super::table::{Table, clip};
 use super::text::{Refused, cookie_name, header_name};
 use super::value::Value;
-use super::{health, tls};
+use super::{health, protect, tls};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::model::{
     Algorithm, Backend, FileOwner, HashKey, Outlier, Pool, PoolProtocol, PoolTimeout, Probe, Sticky,
@@ -31,6 +31,10 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
             window: outlier.duration("window"),
             eject: outlier.duration("eject"),
         }),
+        breaker: protect::breaker(table),
+        server_breaker: protect::server_breaker(table),
+        queue: protect::queue(table),
+        concurrency: protect::concurrency(table),
         timeout: table.with("timeout", |timeout| PoolTimeout {
             connect: timeout.duration("connect"),
             response: timeout.duration("response"),
@@ -47,6 +51,7 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
                 .with_help("add `protocol = \"http2\"` to the pool"),
         );
     }
+    protect::check(&pool, table);
     table.reader.links().pools.push(table.at.clone());
     pool
 }
@@ -123,15 +128,23 @@ fn backends(pool: &str, table: &Table<'_>) -> Vec<Backend> {
 fn backend(value: Value<'_>) -> Option<Backend> {
     if !value.is_table() {
         let address = value.either(false).address(Address::backend)?;
-        return Some(Backend { id: address.to_string().into(), address, weight: 1, backup: false });
+        return Some(Backend {
+            id: address.to_string().into(),
+            address,
+            weight: 1,
+            backup: false,
+            max_connections: None,
+        });
     }
     let table = value.either(true).table()?;
     let name = table.value("name").and_then(|value| value.name());
     let weight = table.small("weight");
     let backup = table.boolean("backup");
+    let max_connections = table.value("max_connections").and_then(|value| value.integer());
+    let max_connections = max_connections.and_then(|max| u32::try_from(max).ok());
     let address = table.value("address")?.address(Address::backend)?;
     let id = name.map_or_else(|| address.to_string().into(), BackendId::from);
-    Some(Backend { id, address, weight, backup })
+    Some(Backend { id, address, weight, backup, max_connections })
 }
 
 fn sticky(table: &Table<'_>) -> Option<Sticky> {

@@ -9,7 +9,7 @@ use super::condition::{self, REGEXES_MAX};
 use super::table::Table;
 use super::text::network;
 use super::value::Value;
-use super::{action, edits};
+use super::{action, edits, protect};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Action, HostMatch, PathMatch, Route, RouteTimeout};
 
@@ -60,6 +60,7 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
         action: action.unwrap_or(Action::Split(Vec::new())),
         request_headers: edits::read(table, edits::Side::Request),
         response_headers: edits::read(table, edits::Side::Response),
+        priority: protect::priority(table),
         timeout: table.with("timeout", |timeout| RouteTimeout {
             request: timeout
                 .value("request")

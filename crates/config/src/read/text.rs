@@ -266,6 +266,17 @@ pub(super) fn probe_path(text: &str) -> Read<String> {
     refused("a path and query has visible ASCII alone, and no fragment", "percent-encode what is not")
 }
 
+/// A share in percent, without fractions.
+pub(super) fn percent(text: &str) -> Read<u8> {
+    let share = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    match share.and_then(|digits| digits.parse().ok()) {
+        Some(share @ 1..=100) => Ok(share),
+        _ => {
+            refused(format!("`{}` is not a share in percent", clip(text)), "write `50%`, from `1%` to `100%`")
+        }
+    }
+}
+
 /// The full name of a gRPC service; empty for all that a server serves.
 pub(super) fn grpc_service(text: &str) -> Read<String> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');

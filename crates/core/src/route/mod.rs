@@ -17,7 +17,9 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use evenkeel_config::{Action, Config, HeaderEdits, HostMatch, PathMatch, Rewrite, Route, RouteTimeout};
+use evenkeel_config::{
+    Action, Config, HeaderEdits, HostMatch, PathMatch, Priority, Rewrite, Route, RouteTimeout,
+};
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
@@ -182,6 +184,7 @@ fn fallback_route(listener: &ListenerName, action: Action) -> Route {
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        priority: Priority::default(),
         timeout: RouteTimeout { request: None, idle: Duration::from_secs(3600) },
     }
 }
