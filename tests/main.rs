@@ -59,6 +59,19 @@ mod health {
     mod transitions;
 }
 
+mod breaker {
+    mod concurrency;
+    mod limits;
+    mod max_connections;
+    mod queue;
+    mod servers;
+    mod trip;
+}
+
+mod overload {
+    mod priorities;
+}
+
 mod affinity {
     mod app_cookie;
     mod cookie;
@@ -109,6 +122,7 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s15_forged;
     mod s21_admin;
+    mod s24_descriptors;
     mod s25_response_splitting;
 }
 

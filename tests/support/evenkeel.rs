@@ -50,6 +50,17 @@ impl Evenkeel {
         (Self::attend(folder, child), reader)
     }
 
+    /// The same with at most so many file descriptors.
+    pub fn start_with_descriptors(max: u32, toml: &str) -> Self {
+        let folder = Folder::new();
+        let file = folder.write("evenkeel.toml", &complete(toml));
+        let script = format!("ulimit -n {max} && exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_evenkeel"), "run", "-c", &file]);
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::attend(folder, shell.spawn().unwrap())
+    }
+
     /// Runs the binary with these arguments; returns when it is ready.
     pub fn run(folder: Folder, arguments: &[&str]) -> Self {
         Self::attend(folder, command(arguments).spawn().unwrap())

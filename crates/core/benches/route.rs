@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel_config::{
     AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener,
-    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteTimeout, Server,
+    ListenerTimeout, Log, LogFormat, Overload, PathMatch, Priority, Route, RouteTimeout, Server,
 };
 use evenkeel_core::route::{Facts, RouteTable, normalise, parse_host};
 use evenkeel_types::{Address, ListenerName, PoolName, RouteName};
@@ -55,6 +55,7 @@ fn route(hosts: Vec<HostMatch>, path: PathMatch) -> Route {
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        priority: Priority::Normal,
         timeout: RouteTimeout { request: None, idle: std::time::Duration::from_secs(3600) },
     }
 }
@@ -73,6 +74,7 @@ fn table(routes: Vec<Route>) -> RouteTable {
             request_body: None,
             body_rate: 1,
         },
+        overload: Overload { memory: None, descriptors: None, delay: None },
         listeners: vec![Listener {
             name: ListenerName::from("web"),
             bind: vec![Address::listener("0").expect("a port")],

@@ -68,6 +68,7 @@ fn pool(config: &Config) -> Pool {
         states: Arc::new([]),
         cookie: Some(Arc::new(crate::sticky::Cookie::new(b"secret", &pool.name, &ids))),
         affinity: Some(Arc::new(Sessions::new(100))),
+        guard: None,
     }
 }
 

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use evenkeel_config::{Overload as Settings, Priority};
+use evenkeel_types::Time;
 
 /// A share of the configured value: 80 % of `memory` or `descriptors`, 1 times `delay`; and so on for each step.
 const SHARES: [u64; 4] = [80, 90, 95, 100];
 const DELAYS: [u32; 4] = [1, 2, 4, 8];
+/// And when it has been so for this long: what wavers would otherwise be told again and again.
+const HOLD: Duration = Duration::from_secs(1);
 /// A step is left when the measure is this many hundredths below where it was entered.
 const HYSTERESIS: u64 = 5;
 
@@ -107,29 +110,43 @@ pub struct Change {
 
 /// The step of each cause.
 #[derive(Debug, Clone, Default)]
-pub struct Overload([Step; 3]);
+pub struct Overload([Followed; 3]);
+
+/// The step of one cause, and since when a lesser one would do.
+#[derive(Debug, Clone, Copy, Default)]
+struct Followed {
+    step: Step,
+    lesser_since: Option<Time>,
+}
 
 impl Overload {
     /// Takes in what was measured; returns what has changed by it.
-    pub fn measured(&mut self, settings: &Settings, measured: &Measured) -> Vec<Change> {
-        let follow = |cause| {
-            let from = self.0[cause as usize];
-            let to = next(from, |step| level(cause, step, settings, measured));
-            (from != to).then_some(Change { cause, from, to })
-        };
-        let changes: Vec<Change> = Cause::ALL.into_iter().filter_map(follow).collect();
-        changes.iter().for_each(|change| self.0[change.cause as usize] = change.to);
+    pub fn measured(&mut self, settings: &Settings, measured: &Measured, now: Time) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for cause in Cause::ALL {
+            let Followed { step, lesser_since } = &mut self.0[cause as usize];
+            let to = next(*step, |step| level(cause, step, settings, measured));
+            let since = if to < *step { *lesser_since.get_or_insert(now) } else { now };
+            if to < *step && now.since(since) < HOLD {
+                continue;
+            }
+            *lesser_since = None;
+            let from = std::mem::replace(step, to);
+            if from != to {
+                changes.push(Change { cause, from, to });
+            }
+        }
         changes
     }
 
     /// The step of one cause.
     pub fn of(&self, cause: Cause) -> Step {
-        self.0[cause as usize]
+        self.0[cause as usize].step
     }
 
     /// The furthest step of all.
     pub fn step(&self) -> Step {
-        self.0.into_iter().max().unwrap_or_default()
+        self.0.iter().map(|followed| followed.step).max().unwrap_or_default()
     }
 }
 
@@ -168,7 +185,9 @@ mod tests {
         Settings { memory: Some(1_000), descriptors: Some(90), delay: Some(Duration::from_millis(100)) };
 
     fn memory(overload: &mut Overload, memory: u64) -> Step {
-        overload.measured(&SETTINGS, &Measured { memory, ..Measured::default() });
+        let measured = Measured { memory, ..Measured::default() };
+        overload.measured(&SETTINGS, &measured, Time::ZERO);
+        overload.measured(&SETTINGS, &measured, Time::ZERO + HOLD);
         overload.of(Cause::Memory)
     }
 
@@ -202,11 +221,28 @@ mod tests {
             descriptors_max: 100,
             delay: Duration::from_millis(210),
         };
-        let changes = overload.measured(&SETTINGS, &measured);
+        let changes = overload.measured(&SETTINGS, &measured, Time::ZERO);
         let to = |cause, to| Change { cause, from: Step::None, to };
         assert_eq!(changes, [to(Cause::Descriptors, Step::Close), to(Cause::Delay, Step::ShedLow)]);
         assert_eq!(overload.step(), Step::ShedLow);
-        assert_eq!(overload.measured(&SETTINGS, &measured), [], "told once");
+        assert_eq!(overload.measured(&SETTINGS, &measured, Time::ZERO), [], "told once");
+    }
+
+    #[test]
+    fn a_step_is_left_when_a_lesser_one_has_done_for_a_while() {
+        let mut overload = Overload::default();
+        let mut step = |memory, ms| {
+            let measured = Measured { memory, ..Measured::default() };
+            overload.measured(&SETTINGS, &measured, Time::from_millis(ms));
+            overload.of(Cause::Memory)
+        };
+        assert_eq!([step(950, 0), step(0, 100), step(0, 1_000)], [Step::ShedNormal; 3]);
+        assert_eq!(
+            [step(950, 1_050), step(0, 1_200), step(0, 2_199)],
+            [Step::ShedNormal; 3],
+            "it begins anew"
+        );
+        assert_eq!(step(0, 2_200), Step::None);
     }
 
     #[test]
@@ -214,7 +250,7 @@ mod tests {
         let measured =
             Measured { memory: u64::MAX, descriptors: 9, descriptors_max: 9, delay: Duration::from_secs(9) };
         let none = Settings { memory: None, descriptors: None, delay: None };
-        assert_eq!(Overload::default().measured(&none, &measured), []);
+        assert_eq!(Overload::default().measured(&none, &measured, Time::ZERO), []);
     }
 
     #[test]

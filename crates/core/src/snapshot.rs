@@ -8,6 +8,7 @@ use evenkeel_config::{Action, Config};
 use evenkeel_types::{BackendId, PoolName, Time};
 
 use crate::balance::Members;
+use crate::breaker::{Breaker, Trip};
 use crate::health::{Administrative, State};
 use crate::route::RouteTable;
 use crate::sticky::{Cookie, Sessions};
@@ -38,6 +39,17 @@ pub struct Pool {
     pub cookie: Option<Arc<Cookie>>,
     /// For `sticky = { header }` and `{ app_cookie }`: which keys belong elsewhere than their hash says.
     pub affinity: Option<Arc<Sessions>>,
+    /// For a pool with limits or circuit breakers.
+    pub guard: Option<Guard>,
+}
+
+/// What keeps a pool from being given more than it can do.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// Its places, its queue and its own circuit breaker.
+    pub breaker: Arc<Breaker>,
+    /// For `server_breaker`: the circuit breaker of each server, in the order of the configuration; else empty.
+    pub servers: Arc<[Arc<Trip>]>,
 }
 
 /// What is known of a server, for people.

@@ -5,6 +5,7 @@ mod held;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -261,6 +262,15 @@ impl Accepted {
             Self::Tcp(s) => Io::tcp(s),
             Self::Unix(s) => Io::unix(s),
         }
+    }
+
+    /// The number of its descriptor: the lowest that was free.
+    pub fn descriptor(&self) -> u64 {
+        let number = match self {
+            Self::Tcp(s) => s.as_raw_fd(),
+            Self::Unix(s) => s.as_raw_fd(),
+        };
+        u64::try_from(number).unwrap_or_default()
     }
 
     /// Takes it off this worker's runtime.

@@ -15,6 +15,8 @@ pub struct BackendMetrics {
     pub up: Gauge,
     /// Requests that it is working on.
     pub in_flight: Gauge,
+    /// Its circuit breaker: 0 closed, 1 open, 2 half open.
+    pub breaker_state: Gauge,
     probes: [SharedCounter; ProbeResult::ALL.len()],
     transitions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     shards: Box<[BackendShard]>,
@@ -25,6 +27,7 @@ impl BackendMetrics {
         Self {
             up: Gauge::default(),
             in_flight: Gauge::default(),
+            breaker_state: Gauge::default(),
             probes: Default::default(),
             transitions: Mutex::default(),
             shards: (0..workers).map(|_| BackendShard::default()).collect(),

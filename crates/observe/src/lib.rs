@@ -10,6 +10,7 @@ mod certificate;
 mod counter;
 mod histogram;
 pub mod names;
+mod pool;
 mod process;
 mod registry;
 mod render;
@@ -23,8 +24,10 @@ pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, ConnectionRefusal, HandshakeResult, ProbeResult, Protocol, ReloadResult, RequestRefusal,
+    BackendFailure, BreakerRefusal, ConnectionRefusal, HandshakeResult, ProbeResult, Protocol, QueueRefusal,
+    ReloadResult, RequestRefusal,
 };
+pub use pool::PoolMetrics;
 pub use registry::Registry;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use summary::Summary;

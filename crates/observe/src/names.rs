@@ -106,6 +106,24 @@ metrics! {
     PROBES: Counter "evenkeel_probes_total" [pool backend result]
         "Active health checks of the server, by result.";
 
+    BREAKER_STATE: Gauge "evenkeel_breaker_state" [pool backend]
+        "The circuit breaker of the pool, or of the server if one is named: 0 closed, 1 open, 2 half open.";
+    BREAKER_REFUSED: Counter "evenkeel_breaker_refused_total" [pool reason]
+        "Requests turned away by a limit or the circuit breaker of the pool, by reason.";
+    CONCURRENCY_LIMIT: Gauge "evenkeel_concurrency_limit" [pool]
+        "Requests in flight that the pool's latency allows for; 0 before the first answers, and without such a limit.";
+    QUEUE_LENGTH: Gauge "evenkeel_queue_length" [pool]
+        "Requests that wait for a place at a server of the pool.";
+    QUEUE_WAITS: Counter "evenkeel_queue_waits_total" [pool]
+        "Requests that waited and got their place.";
+    QUEUE_WAIT_SECONDS: Counter "evenkeel_queue_wait_seconds_total" [pool]
+        "How long they waited, in all.";
+    QUEUE_REFUSED: Counter "evenkeel_queue_refused_total" [pool reason]
+        "Requests that found no room to wait, or waited in vain, by reason.";
+    OVERLOAD_STEP: Gauge "evenkeel_overload_step" [cause]
+        "How far the process withdraws: 0 not at all, 1 no further request on a connection, 2 no requests of low \
+         priority, 3 nor of normal, 4 no new connections.";
+
     ACCESS_LOG_LINES: Counter "evenkeel_access_log_lines_total" []
         "Lines written to the access log.";
     ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
@@ -176,6 +194,8 @@ label! {
         Limit = "limit",
         /// The process or the system had no file descriptor left.
         Descriptors = "descriptors",
+        /// The process is overloaded.
+        Overload = "overload",
         /// The kernel's accept failed for any other reason.
         Accept = "accept",
     }
@@ -230,6 +250,44 @@ label! {
         NoRoute = "no_route",
         /// 503: no server of the pool takes requests.
         NoBackend = "no_backend",
+        /// 503: the circuit breaker of the pool, or those of all its servers, are open.
+        BreakerOpen = "breaker_open",
+        /// 503: a limit of the pool is reached, and there was no place to be had in time.
+        NoPlace = "no_place",
+        /// 503: the process is overloaded, and the route is not of high priority.
+        Overload = "overload",
+    }
+}
+
+label! {
+    /// Why a pool turned a request away.
+    BreakerRefusal {
+        /// Its circuit breaker is open.
+        Open = "open",
+        /// The circuit breakers of all servers that could have been chosen are open.
+        ServersOpen = "servers_open",
+        /// `breaker.max_requests` is reached, and there is no queue.
+        MaxRequests = "max_requests",
+        /// `breaker.max_connections`, likewise.
+        MaxConnections = "max_connections",
+        /// The limit of `concurrency`, likewise.
+        Concurrency = "concurrency",
+        /// `max_connections` of every server that could have been chosen, likewise.
+        ServersFull = "servers_full",
+        /// `breaker.max_retries`: the request was not tried again.
+        MaxRetries = "max_retries",
+    }
+}
+
+label! {
+    /// Why a request got no place in a queue.
+    QueueRefusal {
+        /// `breaker.max_pending` waited already.
+        Full = "full",
+        /// It waited for the queue's `wait`, or to its own deadline.
+        Timeout = "timeout",
+        /// Its client left.
+        Gone = "gone",
     }
 }
 

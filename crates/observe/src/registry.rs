@@ -9,6 +9,7 @@ use crate::backend::BackendMetrics;
 use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
+use crate::pool::PoolMetrics;
 use crate::render;
 use crate::series::{Series, SeriesKey};
 use crate::worker::WorkerMetrics;
@@ -27,6 +28,9 @@ pub struct Registry {
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
+    pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
+    /// The step of overload by memory, descriptors and delay.
+    pub overload: [Gauge; 3],
 }
 
 pub(crate) type BackendKey = (PoolName, BackendId);
@@ -43,6 +47,8 @@ impl Registry {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             backends: Mutex::default(),
+            pools: Mutex::default(),
+            overload: Default::default(),
         })
     }
 
@@ -69,6 +75,16 @@ impl Registry {
     pub fn backend(&self, pool: &PoolName, id: &BackendId) -> Arc<BackendMetrics> {
         let new = || Arc::new(BackendMetrics::new(self.workers.len()));
         Arc::clone(lock(&self.backends).entry((pool.clone(), id.clone())).or_insert_with(new))
+    }
+
+    /// The figures of one pool as a whole, made when first asked for. Takes a lock: keep the answer.
+    pub fn pool(&self, pool: &PoolName) -> Arc<PoolMetrics> {
+        Arc::clone(lock(&self.pools).entry(pool.clone()).or_default())
+    }
+
+    /// Forgets the pools that are not to be kept, after a reload.
+    pub fn retain_pools(&self, keep: impl Fn(&PoolName) -> bool) {
+        lock(&self.pools).retain(|pool, _| keep(pool));
     }
 
     /// Forgets the series that are not to be kept, after a reload. Whoever still holds one may go on writing to it;
@@ -120,6 +136,10 @@ impl Registry {
 
     pub(crate) fn all_series(&self) -> Vec<(SeriesKey, Arc<Series>)> {
         lock(&self.series).iter().map(|(key, series)| (key.clone(), Arc::clone(series))).collect()
+    }
+
+    pub(crate) fn all_pools(&self) -> Vec<(PoolName, Arc<PoolMetrics>)> {
+        lock(&self.pools).iter().map(|(pool, metrics)| (pool.clone(), Arc::clone(metrics))).collect()
     }
 
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {

@@ -1,5 +1,7 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
+mod limits;
+
 use std::fmt::{Display, Write};
 use std::time::SystemTime;
 
@@ -20,6 +22,7 @@ pub(crate) fn render(registry: &Registry) -> String {
     requests(&mut page, registry);
     workers(&mut page, registry);
     backends(&mut page, registry);
+    limits::render(&mut page, registry);
     certificates(&mut page, registry);
     control(&mut page, registry);
     process(&mut page, &Process::read());

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_core::overload::Step;
 use evenkeel_net::{Accepted, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
@@ -34,6 +35,7 @@ pub async fn accept(
     _accepting: AcceptingGuard,
 ) {
     let mut last = false;
+    let mut short = false;
     loop {
         let accepted = poll_fn(|cx| match listening.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
@@ -48,7 +50,19 @@ pub async fn accept(
                 last = true;
                 tokio::task::yield_now().await;
             }
-            Some(Ok((accepted, peer))) => take(&worker, &listener.borrow(), accepted, peer),
+            // What is in reserve is not for clients: the admin API, probes and requests under way live on it.
+            Some(Ok((accepted, _))) if worker.shared.is_reserved(accepted.descriptor()) => {
+                drop(accepted);
+                worker.metrics.connection_refused(ConnectionRefusal::Descriptors);
+                if !std::mem::replace(&mut short, true) {
+                    tracing::warn!(listener = %listener.borrow(), "nearly out of file descriptors: refusing connections");
+                }
+                tokio::time::sleep(BACK_OFF).await;
+            }
+            Some(Ok((accepted, peer))) => {
+                short = false;
+                take(&worker, &listener.borrow(), accepted, peer);
+            }
             // The client was gone before we came to it.
             Some(Err(e)) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {
             }
@@ -67,8 +81,15 @@ pub async fn accept(
 /// Serves a connection here, or hands it to the worker with the fewest.
 fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: Peer) {
     worker.metrics.connections_accepted.increment();
+    let view = worker.view();
+    // A listener that is just going is not worth a look at what it leads to.
+    let is_spared = || view.listener_position(listener).is_some_and(|position| view.leads_to_high[position]);
+    if worker.shared.step() == Step::Refuse && !is_spared() {
+        worker.metrics.connection_refused(ConnectionRefusal::Overload);
+        return;
+    }
     let open = &worker.shared.open;
-    let limit = worker.view().snapshot.config.limits.connections;
+    let limit = view.snapshot.config.limits.connections;
     if open.iter().map(|open| open.load(Relaxed)).sum::<usize>() >= limit {
         worker.metrics.connection_refused(ConnectionRefusal::Limit);
         return;

@@ -9,6 +9,7 @@ use crate::stage::admit::Refusal;
 use crate::stage::answer;
 use crate::stage::forward::{Destination, Ending, forward};
 use crate::stage::record::Trail;
+use crate::stage::shed::shed;
 use crate::timer::WriteError;
 use crate::view::View;
 use crate::worker::Worker;
@@ -38,6 +39,9 @@ pub async fn handle(
     };
     trail.route = Some(position);
     let route = view.snapshot.routes.route(position);
+    if let Some(refusal) = shed(worker, route) {
+        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    }
 
     let Exchange { request, reply, .. } = exchange;
     let edits = &route.response_headers;
@@ -54,7 +58,9 @@ pub async fn handle(
             };
             trail.pool = Some(pool);
             let to = Destination { view, route: (position, route), pool };
-            match forward(worker, &to, exchange, trail).await {
+            let ending = forward(worker, &to, exchange, trail).await;
+            trail.held = None;
+            match ending {
                 Ending::Answered => Ended::Complete,
                 Ending::Tunnelled => Ended::Tunnel,
                 Ending::ClientGone(ended) => ended,

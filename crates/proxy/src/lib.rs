@@ -8,6 +8,7 @@ mod exchange;
 pub mod h1;
 pub mod h2;
 mod handle;
+mod lateness;
 mod message;
 mod serve;
 mod shared;

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use evenkeel_core::health::Failure;
+use evenkeel_core::overload::Step;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::{Detached, Peer, Socket};
 use evenkeel_observe::Registry;
 use evenkeel_tls::{ClientTls, ServerTls};
-use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName};
+use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
+
+use crate::lateness::Lateness;
 use tokio::sync::mpsc;
 
 /// What workers tell the control side.
@@ -57,6 +60,12 @@ pub struct Shared {
     /// Tasks that accept, of all workers: as long as there is one, connections may be handed over.
     pub(crate) accepting: CachePadded<AtomicUsize>,
     leaving: AtomicBool,
+    /// How far the process withdraws; written seldom, read by each request.
+    step: CachePadded<AtomicU8>,
+    /// How late each worker is.
+    pub(crate) lateness: Box<[CachePadded<Lateness>]>,
+    /// Descriptors from this number on are not for clients' connections.
+    reserve_from: AtomicU64,
     events: mpsc::Sender<Event>,
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
@@ -103,6 +112,9 @@ impl Shared {
             open: (0..workers).map(|_| CachePadded::default()).collect(),
             accepting: CachePadded::default(),
             leaving: AtomicBool::new(false),
+            step: CachePadded::default(),
+            lateness: (0..workers).map(|_| CachePadded::default()).collect(),
+            reserve_from: AtomicU64::new(u64::MAX),
             events,
             orders: senders.into(),
         };
@@ -169,6 +181,36 @@ impl Shared {
         for worker in 0..self.orders.len() {
             self.order(worker, Order::Leave { grace });
         }
+    }
+
+    /// How far the process withdraws.
+    #[inline]
+    pub fn step(&self) -> Step {
+        match self.step.load(Relaxed) {
+            0 => Step::None,
+            step => Step::of(step),
+        }
+    }
+
+    /// Has the process withdraw so far.
+    pub fn set_step(&self, step: Step) {
+        self.step.store(step as u8, Relaxed);
+    }
+
+    /// By how much the latest of the workers was late since this was asked last, or is at this moment.
+    pub fn lateness(&self, now: Time) -> Duration {
+        self.lateness.iter().map(|worker| worker.take(now)).max().unwrap_or_default()
+    }
+
+    /// Keeps descriptors from this number on from clients. The kernel gives the lowest that is free, so a higher one
+    /// tells that as many are in use.
+    pub fn reserve_descriptors_from(&self, number: u64) {
+        self.reserve_from.store(number, Relaxed);
+    }
+
+    /// True if a client's connection may not have this descriptor.
+    pub(crate) fn is_reserved(&self, descriptor: u64) -> bool {
+        descriptor >= self.reserve_from.load(Relaxed)
     }
 
     /// The generation of the snapshot in force.

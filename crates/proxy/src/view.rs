@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_config as config;
+use evenkeel_config::{self as config, Priority};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::snapshot::Snapshot;
-use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
+use evenkeel_observe::{PoolMetrics, Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
@@ -25,6 +25,8 @@ pub struct View {
     pub pools: Vec<PoolView>,
     /// Certificates of the listeners that have TLS, in the order of the configuration.
     pub tls: Vec<Option<Arc<ServerTls>>>,
+    /// Which listeners lead to a route of high priority, in the order of the configuration.
+    pub leads_to_high: Vec<bool>,
     /// Names of fields in which servers are told who a client is: nobody else may set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
@@ -44,6 +46,8 @@ pub struct PoolView {
     pub picker: Rc<RefCell<Picker>>,
     /// The servers, in the order of the configuration.
     pub upstreams: Vec<Rc<Upstream>>,
+    /// What is counted of the pool as a whole.
+    pub metrics: Arc<PoolMetrics>,
     /// Where requests to each of them are counted.
     series: Vec<Rc<SeriesByRoute>>,
 }
@@ -77,11 +81,13 @@ impl View {
             let (upstreams, series) = pool.backends.iter().enumerate().map(server).unzip();
             let picker = inherited.pickers.get(&pool.name).map(|picker| Rc::clone(picker));
             let new_picker = || Rc::new(RefCell::new(Picker::new(worker as u64)));
-            PoolView { picker: picker.unwrap_or_else(new_picker), upstreams, series }
+            let metrics = registry.pool(&pool.name);
+            PoolView { picker: picker.unwrap_or_else(new_picker), upstreams, metrics, series }
         };
         Self {
             pools: config.pools.iter().enumerate().map(pool_view).collect(),
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
+            leads_to_high: leads_to_high(config),
             reserved: config.listeners.iter().filter_map(subject_header).map(str::to_owned).collect(),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
@@ -167,6 +173,14 @@ impl View {
             }
         }
     }
+}
+
+fn leads_to_high(config: &config::Config) -> Vec<bool> {
+    let high: Vec<_> = config.routes.iter().filter(|route| route.priority == Priority::High).collect();
+    let leads = |listener: &config::Listener| {
+        high.iter().any(|route| route.listeners.is_empty() || route.listeners.contains(&listener.name))
+    };
+    config.listeners.iter().map(leads).collect()
 }
 
 /// The field in which servers are told whom a client's certificate is for.

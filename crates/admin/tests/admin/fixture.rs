@@ -204,6 +204,7 @@ fn snapshot() -> Snapshot {
             states: pool.backends.iter().map(state).collect(),
             cookie: None,
             affinity: None,
+            guard: None,
         }
     });
     let pools = pools.collect();

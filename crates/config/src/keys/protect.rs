@@ -143,7 +143,7 @@ pub(crate) static OVERLOAD: Section = Section {
     keys: &[
         key(
             "memory",
-            Kind::Size(16 << 20, 1 << 50),
+            Kind::Size(1 << 20, 1 << 50),
             Means("memory does not count"),
             "Resident memory. The steps begin at 80, 90, 95 and 100 % of it.",
             r#""2GiB""#,

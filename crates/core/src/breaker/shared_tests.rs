@@ -128,7 +128,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
         }
         let Some(ticket) = breaker.wait(Want::Place, &pool, Time::ZERO) else { return false };
         breaker.offer_place(&pool, Time::ZERO);
-        wait(&breaker, ticket, turn % 7 == 0).is_some()
+        wait(&breaker, ticket, turn.is_multiple_of(7)).is_some()
     };
     let at_server = |turn: usize| {
         if let Some(load) = servers.iter().find(|load| load.try_begin(1)) {
@@ -136,7 +136,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
         }
         let ticket = breaker.wait(ANY(), &pool, Time::ZERO)?;
         servers.iter().for_each(|load| breaker.offer_server(load, Some(1), &pool, Time::ZERO));
-        match wait(&breaker, ticket, turn % 5 == 0)? {
+        match wait(&breaker, ticket, turn.is_multiple_of(5))? {
             Grant::Server(load) => Some(load),
             Grant::Place => unreachable!("it wants a server"),
         }

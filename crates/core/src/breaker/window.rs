@@ -71,7 +71,7 @@ fn epoch(length: Duration, now: Time) -> u64 {
 
 /// What tells the epochs of one bucket apart.
 fn tag(epoch: u64) -> u64 {
-    epoch / BUCKETS & COUNT_MAX
+    (epoch / BUCKETS) & COUNT_MAX
 }
 
 #[cfg(test)]

@@ -181,7 +181,8 @@ fn blame_client(error: &BodyError) -> Ending {
     let (status, kind) = match error {
         BodyError::Cut | BodyError::Io(_) => return Ending::ClientGone(Ended::ClientAborted),
         BodyError::Deadline => {
-            let refusal = Refusal { status: 504, kind: None, why: error.to_string().into() };
+            let refusal =
+                Refusal { status: 504, kind: None, why: error.to_string().into(), retry_after: None };
             return Ending::Refused(refusal, Ended::RequestTimeout);
         }
         BodyError::Timeout => (408, RequestRefusal::BodyTimeout),
@@ -226,6 +227,9 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
         if head.status == 101 || head.status >= 200 {
             let now = worker.clock.now();
             trail.answer_came(now);
+            if let Some(held) = &mut trail.held {
+                held.answered(head.status, trail.sent, now);
+            }
             let relaying = relay::relay(worker, answer, head, request, reply, trail.first_byte());
             return upload.until(pin!(relaying)).await;
         }

@@ -1,12 +1,13 @@
 //! Forwarding: pick a server, connect, send, wait for its answer; another server when nothing is lost by it.
 
 use evenkeel_config::{Pool, Route};
-use evenkeel_core::choose::{Chosen, choose};
+use evenkeel_core::choose::Chosen;
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
 
 use super::admit::Refusal;
 use super::converse::converse;
+use super::pick::{self, pick};
 use super::record::Trail;
 use crate::exchange::{Exchange, Request};
 use crate::timer::Limit;
@@ -97,22 +98,15 @@ pub async fn forward(
             last = Some(AnswerError::Deadline);
             break;
         }
-        let pool = &to.view.snapshot.pools[to.pool];
-        let chosen = choose(
-            pool,
-            to.pool(),
-            &mut to.view.pools[to.pool].picker.borrow_mut(),
-            &exchange.request,
-            &tried[..count],
-            now,
-        );
-        let Some(chosen) = chosen else { break };
+        let chosen = match pick(worker, to, exchange, trail, &tried[..count], now).await {
+            Ok(Some(chosen)) => chosen,
+            Ok(None) => break,
+            Err(ending) => return ending,
+        };
         trail.server = Some(chosen.server);
         trail.tries += 1;
-        let load = &to.upstream(chosen.server).load;
-        load.begin();
         let failed = attempt(worker, to, chosen, exchange, trail).await;
-        load.end();
+        pick::give_back(to, chosen.server, trail, failed.as_ref().err().map(|failed| &failed.error));
         let Failed { error, again } = match failed {
             Ok(ending) => return ending,
             Err(failed) => failed,
@@ -141,7 +135,7 @@ fn give_up(to: &Destination<'_>, last: Option<AnswerError>) -> Ending {
         _ => Ended::BackendAborted,
     };
     let status = error.status();
-    Ending::Refused(Refusal { status, kind: None, why: error.to_string().into() }, ended)
+    Ending::Refused(Refusal { status, kind: None, why: error.to_string().into(), retry_after: None }, ended)
 }
 
 /// One try: at most two connections, the second in place of one that the server was closing.

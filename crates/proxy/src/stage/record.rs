@@ -6,6 +6,7 @@ use evenkeel_net::Peer;
 use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
 use evenkeel_types::Time;
 
+use super::held::Held;
 use crate::downstream::reply::Reply;
 use crate::exchange::Request;
 use crate::h1::field::Known;
@@ -31,6 +32,8 @@ pub struct Trail {
     /// When the head of the final response was there.
     answered: Option<Time>,
     tunnel: Option<(u64, u64)>,
+    /// The places that it holds in a pool with limits.
+    pub held: Option<Box<Held>>,
     /// Why we answered with an error.
     pub reason: Option<String>,
 }

@@ -36,15 +36,22 @@ impl AnswerError {
     pub fn status(&self) -> u16 {
         match self {
             Self::ConnectTimeout | Self::Timeout | Self::Deadline => 504,
+            error if error.is_ours() => 503,
             Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
             _ => 502,
         }
+    }
+
+    /// True if we had no descriptor for a connection, whoever it would have been to (errno(3): ENFILE, EMFILE).
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Connect(error) if matches!(error.raw_os_error(), Some(23 | 24)))
     }
 
     /// How it is counted; `None` if the server is not to blame.
     pub fn kind(&self) -> Option<BackendFailure> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
+            error if error.is_ours() => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
             Self::ConnectTimeout => BackendFailure::ConnectTimeout,
@@ -60,6 +67,7 @@ impl AnswerError {
     pub fn failure(&self) -> Option<Failure> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
+            error if error.is_ours() => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
             Self::Reset(_) | Self::Closed | Self::Unprocessed => Failure::Reset,
