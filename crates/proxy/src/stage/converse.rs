@@ -297,7 +297,8 @@ fn blame_client(error: &BodyError) -> Ending {
     let (status, kind) = match error {
         BodyError::Cut | BodyError::Io(_) => return Ending::ClientGone(Ended::ClientAborted),
         BodyError::Deadline => {
-            let refusal = Refusal { status: 504, kind: None, why: error.to_string().into() };
+            let refusal =
+                Refusal { status: 504, kind: None, why: error.to_string().into(), retry_after: None };
             return Ending::Refused(refusal, Ended::RequestTimeout);
         }
         BodyError::Timeout => (408, RequestRefusal::BodyTimeout),
@@ -344,6 +345,9 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
             trail.answer_came(now);
             worker.report_answer(to, answer.server(), head.status, trail.first_byte());
             measure(to, head.status, trail, now);
+            if let Some(held) = &mut trail.held {
+                held.answered(trail.seat.as_deref_mut(), head.status, trail.sent, now);
+            }
             if is_retried(upload, answer, &head) {
                 answer.judge(head.status);
                 return Ok(Taken::ToRetry(head));

@@ -7,6 +7,8 @@ use evenkeel_net::Peer;
 use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
 use evenkeel_types::Time;
 
+use super::held::Held;
+use super::seat::Seat;
 use crate::downstream::reply::Reply;
 use crate::exchange::Request;
 use crate::h1::field::Known;
@@ -32,6 +34,10 @@ pub struct Trail {
     /// When the head of the final response was there.
     answered: Option<Time>,
     tunnel: Option<(u64, u64)>,
+    /// The places that it holds in a pool with limits.
+    pub held: Option<Box<Held>>,
+    /// Its place at the server that is tried now, in such a pool.
+    pub seat: Option<Box<Seat>>,
     /// Why we answered with an error.
     pub reason: Option<String>,
     /// What became of a try that failed, if another server could have made it good.

@@ -36,10 +36,11 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// 504 for whoever was too slow, else 502.
+    /// 504 for whoever was too slow, 503 if we ran short of something, else 502.
     pub fn status(&self) -> u16 {
         match self {
             Self::ConnectTimeout | Self::Timeout | Self::Deadline => 504,
+            Self::Connect(e) if is_exhausted(e) => 503,
             Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
             _ => 502,
         }
