@@ -26,8 +26,7 @@ pub async fn watch(shared: Arc<Shared>) {
     let mut delays = VecDeque::from([Duration::ZERO; STANDING]);
     loop {
         let settings = shared.snapshot().config.overload.clone();
-        let descriptors_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        shared.reserve_descriptors_from(clients_below(descriptors_max));
+        let descriptors_max = reserve_descriptors(&shared);
         let now = shared.clock.now();
         delays.pop_front();
         delays.push_back(shared.lateness(now));
@@ -47,6 +46,15 @@ pub async fn watch(shared: Arc<Shared>) {
     }
 }
 
+/// Keeps descriptors in reserve; returns how many there may be in all. Nobody may be accepted before this has been done:
+/// the control thread itself needs some to start.
+pub fn reserve_descriptors(shared: &Shared) -> u64 {
+    let max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let below = |parts| max.saturating_sub(parts * reserve(max));
+    shared.reserve_descriptors_from(below(2), below(1));
+    max
+}
+
 fn tell(Change { cause, from, to }: Change, measured: &Measured) {
     let (from_name, to_name) = (from.as_str(), to.as_str());
     let measure = match cause {
@@ -62,9 +70,9 @@ fn tell(Change { cause, from, to }: Change, measured: &Measured) {
     }
 }
 
-/// The number below which descriptors are for clients.
-fn clients_below(max: u64) -> u64 {
-    max.saturating_sub(2 * (max / RESERVE_PART).clamp(RESERVE_MIN, RESERVE_MAX))
+/// How many descriptors are in reserve.
+fn reserve(max: u64) -> u64 {
+    (max / RESERVE_PART).clamp(RESERVE_MIN, RESERVE_MAX)
 }
 
 /// Resident memory in bytes; 0 if the system does not tell.
@@ -93,8 +101,7 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_in_reserve_however_many_there_are() {
-        assert_eq!([128, 1_024, 1 << 20].map(clients_below), [112, 960, (1 << 20) - 128]);
-        assert_eq!(clients_below(4), 0);
+        assert_eq!([4, 128, 1_024, 1 << 20].map(reserve), [8, 8, 32, 64]);
     }
 
     #[test]

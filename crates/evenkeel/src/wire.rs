@@ -93,6 +93,7 @@ impl System {
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (snapshot, told) = (fleet.snapshot(), Arc::clone(&registry));
         let (shared, starts) = Shared::new(workers, snapshot, credentials, told, clock, events_sender);
+        overload::reserve_descriptors(&shared);
         let handles =
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
         let handles =

@@ -66,6 +66,8 @@ pub struct Shared {
     pub(crate) lateness: Box<[CachePadded<Lateness>]>,
     /// Descriptors from this number on are not for clients' connections.
     reserve_from: AtomicU64,
+    /// And from this number on not for connections to servers either.
+    last_from: AtomicU64,
     events: mpsc::Sender<Event>,
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
@@ -115,6 +117,7 @@ impl Shared {
             step: CachePadded::default(),
             lateness: (0..workers).map(|_| CachePadded::default()).collect(),
             reserve_from: AtomicU64::new(u64::MAX),
+            last_from: AtomicU64::new(u64::MAX),
             events,
             orders: senders.into(),
         };
@@ -202,10 +205,16 @@ impl Shared {
         self.lateness.iter().map(|worker| worker.take(now)).max().unwrap_or_default()
     }
 
-    /// Keeps descriptors from this number on from clients. The kernel gives the lowest that is free, so a higher one
+    /// Keeps descriptors from these numbers on from clients, and from connections to servers. The kernel gives the lowest that is free, so a higher one
     /// tells that as many are in use.
-    pub fn reserve_descriptors_from(&self, number: u64) {
-        self.reserve_from.store(number, Relaxed);
+    pub fn reserve_descriptors_from(&self, clients: u64, servers: u64) {
+        self.reserve_from.store(clients, Relaxed);
+        self.last_from.store(servers, Relaxed);
+    }
+
+    /// The number below which descriptors are for connections to servers.
+    pub(crate) fn descriptors(&self) -> u64 {
+        self.last_from.load(Relaxed)
     }
 
     /// True if a client's connection may not have this descriptor.

@@ -144,7 +144,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                for turn in 0..3_000 {
+                for turn in 0..1_000 {
                     if !in_pool(turn) {
                         continue;
                     }

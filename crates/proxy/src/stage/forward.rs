@@ -171,7 +171,7 @@ async fn connect(
     let before = worker.clock.now();
     let limit = Limit { since: Some(before), after: to.pool().timeout.connect, at_most };
     // In a box, for it is large and seldom needed.
-    let connecting = Box::pin(upstream.connect(before, to.view.heads));
+    let connecting = Box::pin(upstream.connect(before, to.view.heads, worker.shared.descriptors()));
     let connected = exchange.timer.within(limit, connecting).await;
     trail.connect = Some(trail.connect.unwrap_or_default() + (worker.clock.now() - before));
     let error = match connected {

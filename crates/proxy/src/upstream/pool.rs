@@ -134,19 +134,24 @@ impl Upstream {
         None
     }
 
-    /// Opens a connection, or takes a place on one that somebody else opens at this moment.
+    /// Opens a connection, with a descriptor below `descriptors`, or takes a place on one that somebody else opens at
+    /// this moment.
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn connect(&self, now: Time, heads: HeadLimits) -> io::Result<Link> {
+    pub async fn connect(&self, now: Time, heads: HeadLimits, descriptors: u64) -> io::Result<Link> {
         match self.protocol {
-            PoolProtocol::Http1 => self.open().await.map(|io| Link::Http1(Connection { io, reused: false })),
-            PoolProtocol::Http2 => self.shared.open(now, heads, self.open()).await.map(Link::Http2),
+            PoolProtocol::Http1 => {
+                self.open(descriptors).await.map(|io| Link::Http1(Connection { io, reused: false }))
+            }
+            PoolProtocol::Http2 => {
+                self.shared.open(now, heads, self.open(descriptors)).await.map(Link::Http2)
+            }
         }
     }
 
-    async fn open(&self) -> io::Result<Io> {
-        let mut io = evenkeel_net::connect(&self.address).await?;
+    async fn open(&self, descriptors: u64) -> io::Result<Io> {
+        let mut io = evenkeel_net::connect(&self.address, descriptors).await?;
         if let Some(tls) = &self.tls {
             let name = tls.server_name(&self.address).map_err(io::Error::other)?;
             io.connect_tls(tls.config(), name).await?;

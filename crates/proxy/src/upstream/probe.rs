@@ -67,7 +67,7 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
 }
 
 async fn connect(server: Probed<'_>) -> io::Result<Io> {
-    let mut io = evenkeel_net::connect(server.address).await?;
+    let mut io = evenkeel_net::connect(server.address, u64::MAX).await?;
     if let Some(tls) = server.tls {
         let name = tls.server_name(server.address).map_err(io::Error::other)?;
         io.connect_tls(tls.config(), name).await?;
