@@ -70,9 +70,11 @@ mod failures {
 
 mod breaker {
     mod concurrency;
+    mod hedges;
     mod limits;
     mod max_connections;
     mod queue;
+    mod retries;
     mod servers;
     mod trip;
 }

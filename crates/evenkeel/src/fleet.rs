@@ -237,7 +237,7 @@ impl PoolState {
             members: Arc::new(Members::new(&pool.algorithm, Vec::new())),
             retries: Arc::default(),
         };
-        state.rebuild(pool, secret);
+        state.rebuild(pool, secret, now);
         state
     }
 
@@ -249,12 +249,12 @@ impl PoolState {
         }
         self.loads.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
         self.trips.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
-        self.rebuild(pool, secret);
+        self.rebuild(pool, secret, now);
         notices
     }
 
     /// Makes members and cookies anew: the servers themselves have changed.
-    fn rebuild(&mut self, pool: &PoolConfig, secret: &[u8]) {
+    fn rebuild(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) {
         let Self { health, loads, weights, .. } = self;
         let servers = pool.backends.iter().zip(health.standings()).map(|(backend, (_, availability))| {
             let server = Server {
@@ -278,6 +278,9 @@ impl PoolState {
                 self.trips.entry(backend.id.clone()).or_default();
             }
         }
+        let members = &self.members;
+        let loads = (0..members.len()).map(|at| &members.server(at).load);
+        self.breaker.reconfigure(pool, loads, now);
         if learns(pool) {
             self.affinity.get_or_insert_with(|| Arc::new(Sessions::new(AFFINITY_MAX)));
             // Makes the hash ring here, before a worker would have to.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crossbeam_utils::CachePadded;
-use evenkeel_config::{Pool, PoolProtocol, QueueOrder};
+use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
 use evenkeel_types::Time;
 
 use super::queue::Queue;
@@ -16,8 +16,8 @@ use super::trip::Trip;
 use crate::balance::Load;
 use crate::limit::adaptive::Adaptive;
 
-/// What of one pool is in flight or waits, over all workers. It outlives the configuration, whose limits it is asked
-/// with.
+/// What of one pool is in flight or waits, over all workers. It outlives the configuration: who comes is measured by the
+/// limits that it began with, and what is given back is dealt out by those that are in force ([`Breaker::reconfigure`]).
 #[derive(Debug, Default)]
 pub struct Breaker {
     in_flight: CachePadded<AtomicU32>,
@@ -35,6 +35,18 @@ struct Line {
     queue: Queue<Waiter>,
     /// Places taken for those who have yet to notice.
     granted: HashMap<u64, Grant>,
+    limits: Limits,
+}
+
+/// By what places are dealt out to those who wait.
+#[derive(Debug)]
+struct Limits {
+    /// Requests in flight in the pool, and which key says so.
+    pool: (u32, Full),
+    concurrency: Option<Concurrency>,
+    order: QueueOrder,
+    /// `max_connections` of each server, under its [`Breaker::key`].
+    servers: HashMap<usize, u32>,
 }
 
 #[derive(Debug)]
@@ -113,19 +125,30 @@ impl Breaker {
     }
 
     /// Gives a place in the pool back, to who waits for it if anybody does.
-    pub fn leave(&self, pool: &Pool, now: Time) {
+    pub fn leave(&self, now: Time) {
         self.in_flight.fetch_sub(1, SeqCst);
         if self.waiting.load(SeqCst) > 0 {
-            self.offer_place(pool, now);
+            self.offer_place(now);
         }
     }
 
-    /// Gives a place at a server back, to who waits for it if anybody does. `max` is the server's limit.
-    pub fn leave_server(&self, load: &Arc<Load>, max: Option<u32>, pool: &Pool, now: Time) {
+    /// Gives a place at a server back, to who waits for it if anybody does. `max` is the limit of one that the
+    /// configuration in force does not have.
+    pub fn leave_server(&self, load: &Arc<Load>, max: Option<u32>, now: Time) {
         load.end();
         if self.waiting.load(SeqCst) > 0 {
-            self.offer_server(load, max, pool, now);
+            self.offer_server(load, max, now);
         }
+    }
+
+    /// Puts the limits of a configuration in force, with the servers that it has, and deals out what they have room for.
+    pub fn reconfigure<'l>(&self, pool: &Pool, loads: impl IntoIterator<Item = &'l Arc<Load>>, now: Time) {
+        let loads: Vec<&Arc<Load>> = loads.into_iter().collect();
+        let max = |at: usize| pool.backends[at].max_connections.unwrap_or(u32::MAX);
+        let servers = loads.iter().enumerate().map(|(at, load)| (Self::key(load), max(at))).collect();
+        self.lock().limits = Limits::of(pool, servers);
+        self.offer_place(now);
+        loads.iter().for_each(|load| self.offer_server(load, None, now));
     }
 
     /// Joins those who wait, of whom there may be `breaker.max_pending`; `None` if that is reached. Who has joined must
@@ -159,20 +182,27 @@ impl Breaker {
     }
 
     /// Gives places in the pool, as far as there are any, to those who wait for one.
-    pub fn offer_place(&self, pool: &Pool, now: Time) {
-        let (max, _) = self.limit(pool);
-        self.offer(pool, now, |want| *want == Want::Place, || self.take(max).then_some(Grant::Place));
+    pub fn offer_place(&self, now: Time) {
+        let take = |limits: &Limits| {
+            let (max, _) = limits.in_flight(&self.adaptive);
+            self.take(max).then_some(Grant::Place)
+        };
+        self.offer(now, |want| *want == Want::Place, take);
     }
 
-    /// Gives places at a server, as far as there are any, to those who wait for one. `max` is the server's limit.
-    pub fn offer_server(&self, load: &Arc<Load>, max: Option<u32>, pool: &Pool, now: Time) {
+    /// Gives places at a server, as far as there are any, to those who wait for one. `max` is the limit of one that the
+    /// configuration in force does not have.
+    pub fn offer_server(&self, load: &Arc<Load>, max: Option<u32>, now: Time) {
         let key = Self::key(load);
         let wanted = |want: &Want| match want {
             Want::Place => false,
             Want::Server { only, not } => only.is_none_or(|only| only == key) && !not.contains(&key),
         };
-        let take = || load.try_begin(max.unwrap_or(u32::MAX)).then(|| Grant::Server(Arc::clone(load)));
-        self.offer(pool, now, wanted, take);
+        let take = |limits: &Limits| {
+            let max = limits.servers.get(&key).copied().or(max).unwrap_or(u32::MAX);
+            load.try_begin(max).then(|| Grant::Server(Arc::clone(load)))
+        };
+        self.offer(now, wanted, take);
     }
 
     /// Takes a place among the retries in flight; `None` when there are `breaker.max_retries` already.
@@ -199,22 +229,7 @@ impl Breaker {
 
     /// How many requests may be in flight, and which limit says so.
     pub fn limit(&self, pool: &Pool) -> (u32, Full) {
-        let mut least = (u32::MAX, Full::Requests);
-        if let Some(breaker) = &pool.breaker {
-            least.0 = breaker.max_requests.unwrap_or(u32::MAX);
-            // Over HTTP/1.1 a request in flight is a connection in use.
-            let connections = breaker.max_connections.filter(|_| pool.protocol == PoolProtocol::Http1);
-            if let Some(max) = connections.filter(|max| *max < least.0) {
-                least = (max, Full::Connections);
-            }
-        }
-        if let Some(settings) = &pool.concurrency {
-            let max = self.adaptive.limit(settings);
-            if max < least.0 {
-                least = (max, Full::Concurrency);
-            }
-        }
-        least
+        least(fixed(pool), pool.concurrency.as_ref(), &self.adaptive)
     }
 
     fn take(&self, max: u32) -> bool {
@@ -224,15 +239,14 @@ impl Breaker {
     /// For each who wants what `take` can get: gets it, and wakes.
     fn offer(
         &self,
-        pool: &Pool,
         now: Time,
         wanted: impl Fn(&Want) -> bool,
-        take: impl Fn() -> Option<Grant>,
+        take: impl Fn(&Limits) -> Option<Grant>,
     ) {
-        let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
         let mut line = self.lock();
+        let order = line.limits.order;
         while line.queue.any(|waiter| wanted(&waiter.want)) {
-            let Some(grant) = take() else { break };
+            let Some(grant) = take(&line.limits) else { break };
             let next = line.queue.next(order, now, |waiter| wanted(&waiter.want));
             let (ticket, waiter) = next.expect("one was there, and the lock is held");
             self.waiting.fetch_sub(1, SeqCst);
@@ -250,6 +264,44 @@ impl Breaker {
 impl Line {
     fn wants_place(&self) -> bool {
         self.queue.any(|waiter| waiter.want == Want::Place)
+    }
+}
+
+impl Limits {
+    fn of(pool: &Pool, servers: HashMap<usize, u32>) -> Self {
+        let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
+        Self { pool: fixed(pool), concurrency: pool.concurrency.clone(), order, servers }
+    }
+
+    fn in_flight(&self, adaptive: &Adaptive) -> (u32, Full) {
+        least(self.pool, self.concurrency.as_ref(), adaptive)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let pool = (u32::MAX, Full::Requests);
+        Self { pool, concurrency: None, order: QueueOrder::First, servers: HashMap::new() }
+    }
+}
+
+/// How many requests of a pool may be in flight whatever their latency, and which key says so.
+fn fixed(pool: &Pool) -> (u32, Full) {
+    let Some(breaker) = &pool.breaker else { return (u32::MAX, Full::Requests) };
+    let requests = breaker.max_requests.unwrap_or(u32::MAX);
+    // Over HTTP/1.1 a request in flight is a connection in use.
+    let connections = breaker.max_connections.filter(|_| pool.protocol == PoolProtocol::Http1);
+    match connections {
+        Some(max) if max < requests => (max, Full::Connections),
+        _ => (requests, Full::Requests),
+    }
+}
+
+/// The lesser of a fixed limit and the one that follows latency.
+fn least(fixed: (u32, Full), concurrency: Option<&Concurrency>, adaptive: &Adaptive) -> (u32, Full) {
+    match concurrency.map(|settings| adaptive.limit(settings)) {
+        Some(max) if max < fixed.0 => (max, Full::Concurrency),
+        _ => fixed,
     }
 }
 

@@ -20,6 +20,13 @@ fn two_at_a_time() -> Pool {
     pool("breaker = { max_requests = 2, max_pending = 3 }\nqueue = { wait = \"1s\" }")
 }
 
+/// Under these limits.
+fn under(pool: &Pool, loads: &[Arc<Load>]) -> Breaker {
+    let breaker = Breaker::default();
+    breaker.reconfigure(pool, loads, Time::ZERO);
+    breaker
+}
+
 fn at_once(breaker: &Breaker, ticket: Ticket) -> Option<Grant> {
     match breaker.poll(ticket, &Context::from_waker(Waker::noop())) {
         Poll::Ready(grant) => Some(grant),
@@ -44,11 +51,12 @@ fn the_least_of_the_limits_holds() {
 
 #[test]
 fn a_place_that_is_given_back_goes_to_who_came_first() {
-    let (breaker, pool) = (Breaker::default(), two_at_a_time());
+    let pool = two_at_a_time();
+    let breaker = under(&pool, &[]);
     assert_eq!([(); 3].map(|()| breaker.enter(&pool)), [Ok(()), Ok(()), Err(Full::Requests)]);
     let tickets = [(); 3].map(|()| breaker.wait(Want::Place, &pool, Time::ZERO).expect("room to wait"));
     assert_eq!(breaker.wait(Want::Place, &pool, Time::ZERO), None, "no fourth");
-    breaker.leave(&pool, Time::ZERO);
+    breaker.leave(Time::ZERO);
     assert_eq!(tickets.map(|ticket| at_once(&breaker, ticket).is_some()), [true, false, false]);
     assert_eq!((breaker.in_flight(), breaker.waiting()), (2, 2));
     assert_eq!(breaker.enter(&pool), Err(Full::Requests), "nobody overtakes those who wait");
@@ -56,31 +64,78 @@ fn a_place_that_is_given_back_goes_to_who_came_first() {
 
 #[test]
 fn who_leaves_before_it_notices_gives_its_place_back() {
-    let (breaker, pool) = (Breaker::default(), two_at_a_time());
+    let pool = two_at_a_time();
+    let breaker = under(&pool, &[]);
     (0..2).for_each(|_| breaker.enter(&pool).expect("a place"));
     let [first, second] = [(); 2].map(|()| breaker.wait(Want::Place, &pool, Time::ZERO).expect("room"));
-    breaker.leave(&pool, Time::ZERO);
+    breaker.leave(Time::ZERO);
     assert!(matches!(breaker.withdraw(first), Some(Grant::Place)));
-    breaker.leave(&pool, Time::ZERO);
+    breaker.leave(Time::ZERO);
     assert!(at_once(&breaker, second).is_some());
     assert_eq!((breaker.in_flight(), breaker.waiting()), (2, 0));
 }
 
 #[test]
 fn a_place_at_a_server_goes_to_who_wants_that_server() {
-    let (breaker, pool) = (Breaker::default(), pool("queue = { wait = \"1s\" }"));
     let [a, b] = [(); 2].map(|()| Arc::new(Load::default()));
+    let pool = pool("queue = { wait = \"1s\" }");
+    let breaker = under(&pool, &[a.clone(), b.clone()]);
     assert!([&a, &a, &b, &b].iter().all(|load| load.try_begin(2)));
     let of_b = Want::Server { only: Some(Breaker::key(&b)), not: Box::default() };
     let not_a = Want::Server { only: None, not: [Breaker::key(&a)].into() };
     let [of_b, not_a, any] =
         [of_b, not_a, ANY()].map(|want| breaker.wait(want, &pool, Time::ZERO).expect("room"));
-    breaker.leave_server(&a, Some(2), &pool, Time::ZERO);
+    breaker.leave_server(&a, Some(2), Time::ZERO);
     assert!(matches!(at_once(&breaker, any), Some(Grant::Server(load)) if Arc::ptr_eq(&load, &a)));
     assert!(at_once(&breaker, of_b).is_none() && at_once(&breaker, not_a).is_none());
-    breaker.leave_server(&b, Some(2), &pool, Time::ZERO);
+    breaker.leave_server(&b, Some(2), Time::ZERO);
     assert!(at_once(&breaker, of_b).is_some());
     assert_eq!((a.in_flight(), b.in_flight(), breaker.waiting()), (2, 2, 1));
+}
+
+/// So many of these have what they wait for.
+fn granted(breaker: &Breaker, tickets: &[Ticket]) -> usize {
+    tickets.iter().filter(|ticket| at_once(breaker, **ticket).is_some()).count()
+}
+
+#[test]
+fn limits_that_are_raised_let_in_who_waits_and_lowered_ones_hold_for_who_began_before() {
+    let loads = [(); 2].map(|()| Arc::new(Load::default()));
+    let of = |max: u32| pool(&format!("breaker = {{ max_requests = {max} }}\nqueue = {{ wait = \"1s\" }}"));
+    let before = of(1);
+    let breaker = under(&before, &loads);
+    breaker.enter(&before).expect("a place");
+    let tickets: Vec<_> = (0..9).filter_map(|_| breaker.wait(Want::Place, &before, Time::ZERO)).collect();
+    breaker.reconfigure(&of(4), &loads, Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), breaker.in_flight()), (3, 4));
+    breaker.reconfigure(&of(2), &loads, Time::ZERO);
+    (0..2).for_each(|_| breaker.leave(Time::ZERO));
+    assert_eq!((granted(&breaker, &tickets), breaker.in_flight()), (0, 2));
+    breaker.leave(Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), breaker.in_flight()), (1, 2));
+    breaker.reconfigure(&pool(""), &loads, Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), breaker.waiting()), (5, 0));
+}
+
+#[test]
+fn the_same_holds_for_servers_and_one_that_is_gone_keeps_its_own_limit() {
+    let loads = [(); 2].map(|()| Arc::new(Load::default()));
+    let mut pool = pool("queue = { wait = \"1s\" }");
+    let breaker = under(&pool, &loads);
+    (0..2).for_each(|_| assert!(loads[0].try_begin(2)));
+    let want = || Want::Server { only: Some(Breaker::key(&loads[0])), not: Box::default() };
+    let tickets: Vec<_> = (0..6).filter_map(|_| breaker.wait(want(), &pool, Time::ZERO)).collect();
+    pool.backends[0].max_connections = Some(3);
+    breaker.reconfigure(&pool, &loads, Time::ZERO);
+    assert_eq!(granted(&breaker, &tickets), 1);
+    pool.backends[0].max_connections = Some(1);
+    breaker.reconfigure(&pool, &loads, Time::ZERO);
+    (0..2).for_each(|_| breaker.leave_server(&loads[0], Some(2), Time::ZERO));
+    assert_eq!((granted(&breaker, &tickets), loads[0].in_flight()), (0, 1));
+    pool.backends.remove(0);
+    breaker.reconfigure(&pool, &loads[1..], Time::ZERO);
+    breaker.leave_server(&loads[0], Some(2), Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), loads[0].in_flight()), (2, 2));
 }
 
 #[test]
@@ -118,8 +173,8 @@ fn wait(breaker: &Breaker, ticket: Ticket, gives_up: bool) -> Option<Grant> {
 #[test]
 fn no_wake_up_is_lost_and_no_place_is_given_twice() {
     const THREADS: usize = 8;
-    let breaker = Breaker::default();
     let pool = pool("breaker = { max_requests = 3, max_pending = 100 }\nqueue = { wait = \"1s\" }");
+    let breaker = under(&pool, &[]);
     let servers = [(); 2].map(|()| Arc::new(Load::default()));
     let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let in_pool = |turn: usize| {
@@ -127,7 +182,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
             return true;
         }
         let Some(ticket) = breaker.wait(Want::Place, &pool, Time::ZERO) else { return false };
-        breaker.offer_place(&pool, Time::ZERO);
+        breaker.offer_place(Time::ZERO);
         wait(&breaker, ticket, turn.is_multiple_of(7)).is_some()
     };
     let at_server = |turn: usize| {
@@ -135,7 +190,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
             return Some(Arc::clone(load));
         }
         let ticket = breaker.wait(ANY(), &pool, Time::ZERO)?;
-        servers.iter().for_each(|load| breaker.offer_server(load, Some(1), &pool, Time::ZERO));
+        servers.iter().for_each(|load| breaker.offer_server(load, Some(1), Time::ZERO));
         match wait(&breaker, ticket, turn.is_multiple_of(5))? {
             Grant::Server(load) => Some(load),
             Grant::Place => unreachable!("it wants a server"),
@@ -151,9 +206,9 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
                     if let Some(load) = at_server(turn) {
                         most.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
                         inside.fetch_sub(1, SeqCst);
-                        breaker.leave_server(&load, Some(1), &pool, Time::ZERO);
+                        breaker.leave_server(&load, Some(1), Time::ZERO);
                     }
-                    breaker.leave(&pool, Time::ZERO);
+                    breaker.leave(Time::ZERO);
                 }
             });
         }

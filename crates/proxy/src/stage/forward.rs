@@ -1,9 +1,9 @@
 //! Forwarding: pick a server, connect, send, wait for its answer; another server when the retry policy says so.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use evenkeel_config::{Pool, Route};
-use evenkeel_core::breaker;
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{self, Attempt, Cause, Decision, Final, deadline};
 use evenkeel_observe::{BreakerRefusal, Ended, RequestRefusal, RetryCause, RetryOutcome};
@@ -12,6 +12,7 @@ use evenkeel_types::Time;
 use super::admit::Refusal;
 use super::converse::converse;
 use super::hedge;
+use super::held::Held;
 use super::parked::Parked;
 use super::pick::{self, pick};
 use super::record::Trail;
@@ -72,6 +73,28 @@ impl<'v> Destination<'v> {
         self.route.1.retry.per_try_timeout.map_or(within, |per_try| per_try.min(within))
     }
 
+    /// Takes one retry, or hedge, out of what the pool can bear; `held` is what the request holds of a pool with limits.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn withdraw(&self, held: Option<&mut Held>, now: Time) -> Result<(), Final> {
+        let (pool, view) = (&self.view.snapshot.pools[self.pool], &self.view.pools[self.pool]);
+        let retry = match &held {
+            None => None,
+            Some(held) => Some(held.try_retry().ok_or_else(|| {
+                view.figures.refuse(BreakerRefusal::MaxRetries);
+                Final::Limit
+            })?),
+        };
+        if !view.purse.withdraw(self.route.1.retry.budget, &pool.retries.budget, now) {
+            return Err(Final::Budget);
+        }
+        if let (Some(held), Some(retry)) = (held, retry) {
+            held.begin_retry(retry);
+        }
+        Ok(())
+    }
+
     /// One of its servers.
     pub fn upstream(&self, server: usize) -> &'v Upstream {
         &self.view.pools[self.pool].upstreams[server]
@@ -108,8 +131,6 @@ pub struct Course {
     retries: u32,
     /// An answer that is passed on if no other comes.
     pub parked: Option<Box<Parked>>,
-    /// What counts the retries and hedges that are under way, in a pool that limits them.
-    under_way: Vec<breaker::Retry>,
 }
 
 impl Course {
@@ -132,26 +153,6 @@ impl Course {
     pub fn failed(&mut self, failed: &Failed) {
         self.timeouts += usize::from(matches!(failed.error, AnswerError::ConnectTimeout));
         self.attempts += u32::from(failed.cause != Some(Cause::Connect));
-    }
-
-    /// Takes one retry, or hedge, out of what the pool can bear.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    pub fn withdraw(&mut self, to: &Destination<'_>, now: Time) -> Result<(), Final> {
-        let (pool, view) = (&to.view.snapshot.pools[to.pool], &to.view.pools[to.pool]);
-        let under_way = match &pool.guard {
-            None => None,
-            Some(guard) => Some(guard.breaker.try_retry(to.pool()).ok_or_else(|| {
-                view.figures.refuse(BreakerRefusal::MaxRetries);
-                Final::Limit
-            })?),
-        };
-        if !view.purse.withdraw(to.route.1.retry.budget, &pool.retries.budget, now) {
-            return Err(Final::Budget);
-        }
-        self.under_way.extend(under_way);
-        Ok(())
     }
 
     fn may_go_on(&self) -> bool {
@@ -178,6 +179,13 @@ pub async fn forward(
         let chosen = match pick(worker, to, exchange, trail, course.tried(), now).await {
             Ok(Some(chosen)) => chosen,
             Ok(None) => break,
+            // None is left that has room: what came of the try before decides.
+            Err(Ending::Refused(refusal, ended)) if last.is_some() => {
+                trail.retry = not_retried(&course, last.as_ref(), &refusal.why);
+                trail.seat = None;
+                last = if ended == Ended::RequestTimeout { Some(AnswerError::Deadline) } else { last };
+                break;
+            }
             Err(ending) => return ending,
         };
         if !course.try_now(chosen.server) {
@@ -250,14 +258,14 @@ async fn go_on(
         deadline: to.deadline,
     };
     // The tries before have ended.
-    course.under_way.clear();
-    let decision = retry::retry(&to.route.1.retry, &attempt, || course.withdraw(to, now), || worker.random());
+    let mut held = trail.held.as_deref_mut();
+    held.iter_mut().for_each(|held| held.end_retries());
+    let decision = retry::retry(&to.route.1.retry, &attempt, || to.withdraw(held, now), || worker.random());
     count(to, cause, decision);
     match decision {
         Decision::Final(Final::NotListed) => Ok(false),
         Decision::Final(why) => {
-            let passed_on = course.parked.as_ref().map(|_| format!("{} passed on, ", failed.error));
-            trail.retry = Some(format!("{}not retried: {why}", passed_on.unwrap_or_default()));
+            trail.retry = not_retried(course, Some(&failed.error), &why);
             Ok(false)
         }
         Decision::Retry { after } => {
@@ -274,6 +282,13 @@ async fn go_on(
             }
         }
     }
+}
+
+/// For the record: why nobody made good what failed.
+fn not_retried(course: &Course, error: Option<&AnswerError>, why: &dyn Display) -> Option<String> {
+    let parked = error.filter(|_| course.parked.is_some());
+    let passed_on = parked.map(|error| format!("{error} passed on, ")).unwrap_or_default();
+    Some(format!("{passed_on}not retried: {why}"))
 }
 
 /// Counts a decision about what another server could have made good.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use evenkeel_core::choose::{Chosen, choose};
+use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{Final, hedge_after};
 use evenkeel_observe::{Ended, HedgeOutcome};
 use evenkeel_types::Time;
@@ -168,6 +168,9 @@ async fn first<'u>(
         reply.attempts = course.attempts + 1;
     }
     trail.seat = winner.seat;
+    if let Some(seat) = &mut trail.seat {
+        seat.give_place_back(worker.clock.now());
+    }
     Ok(Some(Won { chosen: winner.chosen, in_flight: winner.in_flight, opened }))
 }
 
@@ -206,18 +209,19 @@ fn another(
     if !has_attempts || is_late || !evenkeel_core::retry::any_left(&pool.members, course.tried()) {
         return None;
     }
-    if let Err(why) = course.withdraw(to, now) {
+    let mut held = held.as_deref_mut();
+    let tried = course.tried();
+    let (chosen, mut seat) =
+        pick::pick_at_once(to.view, to.pool, request, held.as_deref_mut(), tried, now)?;
+    if seat.as_mut().is_some_and(|seat| !seat.take_place()) {
+        return None;
+    }
+    if let Err(why) = to.withdraw(held, now) {
         if why == Final::Budget {
             to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
         }
         return None;
     }
-    let mut picker = to.view.pools[to.pool].picker.borrow_mut();
-    let chosen = choose(pool, to.pool(), &mut picker, request, course.tried(), now)?;
-    let seat = match held {
-        Some(held) => Some(pick::seat_beside(to, held, chosen.server, now)?),
-        None => None,
-    };
     course.try_now(chosen.server).then_some((chosen, seat))
 }
 

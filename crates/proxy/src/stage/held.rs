@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_config::Pool;
-use evenkeel_core::breaker::{Breaker, Outcome, Pass, Refused, State, Transition};
+use evenkeel_core::breaker::{Breaker, Outcome, Pass, Refused, Retry, State, Transition};
 use evenkeel_core::snapshot::{Guard, Snapshot};
 use evenkeel_observe::{Gauge, PoolMetrics, Registry};
 use evenkeel_types::{Clock, Time};
 
 use super::seat::Seat;
 use crate::upstream::answer::AnswerError;
+use crate::view::View;
+use crate::worker::Worker;
 
 /// A pool with a guard, as a request sees it from its beginning to its end.
 #[derive(Debug, Clone)]
@@ -38,13 +40,15 @@ pub struct Held {
     pass: Option<Pass>,
     /// How it fared so far.
     outcome: Outcome,
+    /// What counts its retries and hedges, for as long as they wait for an answer.
+    retries: Vec<Retry>,
 }
 
 impl Held {
     /// Nothing yet, of a pool that has a guard.
     pub fn new(of: Guarded) -> Self {
         let began = of.clock.now();
-        Self { of, began, in_pool: false, pass: None, outcome: Outcome::Unknown }
+        Self { of, began, in_pool: false, pass: None, outcome: Outcome::Unknown, retries: Vec::new() }
     }
 
     /// Asks the circuit breaker of the pool, if it has one.
@@ -60,6 +64,12 @@ impl Held {
         Ok(())
     }
 
+    /// Takes a place in the pool without waiting for it; false if there is none.
+    pub fn enter(&mut self) -> bool {
+        self.in_pool = self.of.breaker().enter(self.of.config()).is_ok();
+        self.in_pool
+    }
+
     /// It has a place in the pool.
     pub fn entered(&mut self) {
         self.in_pool = true;
@@ -73,7 +83,7 @@ impl Held {
     /// Gives its place in the pool back.
     pub fn leave_pool(&mut self, now: Time) {
         if std::mem::take(&mut self.in_pool) {
-            self.of.breaker().leave(self.of.config(), now);
+            self.of.breaker().leave(now);
         }
     }
 
@@ -86,8 +96,25 @@ impl Held {
         Seat::take(&self.of, server, now).map(Box::new)
     }
 
+    /// A place among the pool's retries; `None` when there are `breaker.max_retries` already.
+    pub fn try_retry(&self) -> Option<Retry> {
+        self.of.breaker().try_retry(self.of.config())
+    }
+
+    /// Counts one until its answer is there.
+    pub fn begin_retry(&mut self, retry: Retry) {
+        self.retries.push(retry);
+    }
+
+    /// Nobody waits for its retries any more.
+    pub fn end_retries(&mut self) {
+        self.retries.clear();
+    }
+
     /// The head of an answer of the server with this seat is there, to a request that was sent at this time.
     pub fn answered(&mut self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, now: Time) {
+        // The rest of an answer may take hours.
+        self.end_retries();
         let failed = matches!(status, 502..=504);
         if !failed {
             self.learn(sent.map(|sent| now.since(sent)), now);
@@ -150,6 +177,17 @@ impl Drop for Held {
 }
 
 impl Guarded {
+    /// A pool of a view of this worker.
+    pub fn of(worker: &Worker, view: &View, pool: usize) -> Self {
+        Self {
+            snapshot: Arc::clone(&view.snapshot),
+            pool,
+            clock: worker.clock,
+            registry: Arc::clone(&worker.shared.registry),
+            metrics: Arc::clone(&view.pools[pool].figures),
+        }
+    }
+
     /// The pool's configuration.
     pub fn config(&self) -> &Pool {
         &self.snapshot.config.pools[self.pool]

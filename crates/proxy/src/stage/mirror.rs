@@ -6,13 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::{PoolProtocol, Route};
-use evenkeel_core::choose::choose;
 use evenkeel_core::health::Failure;
 use evenkeel_core::route::{is_sampled, rewrite};
 use evenkeel_observe::{BackendFailure, MirrorOutcome};
-use evenkeel_types::PoolName;
+use evenkeel_types::{PoolName, Time};
 use http::Request as Head;
 
+use super::held::{Guarded, Held};
+use super::pick::pick_at_once;
+use super::seat::Seat;
 use crate::exchange::{Exchange, Request};
 use crate::h1::field::{Known, has_token};
 use crate::h1::framing::{self, Framing};
@@ -108,25 +110,33 @@ struct Copy {
     /// `HEAD`, whose answer has no body.
     to_head: bool,
     is_repeatable: bool,
+    /// What it holds of a pool with limits.
+    held: Option<(Box<Held>, Option<Box<Seat>>)>,
     _under_way: UnderWay,
 }
 
-/// One of the copies under way to a pool, and one of a server's requests.
-struct UnderWay(Rc<Cell<usize>>, Rc<Upstream>);
+/// One of the copies under way to a pool, and one of a server's requests unless its seat counts it.
+struct UnderWay(Rc<Cell<usize>>, Option<Rc<Upstream>>);
 
 impl UnderWay {
-    fn begin(copies: &Rc<Cell<usize>>, upstream: &Rc<Upstream>) -> Self {
+    fn begin(copies: &Rc<Cell<usize>>, counted: Option<&Rc<Upstream>>) -> Self {
         copies.set(copies.get() + 1);
-        upstream.load.begin();
-        Self(Rc::clone(copies), Rc::clone(upstream))
+        counted.iter().for_each(|upstream| upstream.load.begin());
+        Self(Rc::clone(copies), counted.cloned())
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-        self.1.load.end();
+        self.1.iter().for_each(|upstream| upstream.load.end());
     }
+}
+
+/// What a copy holds of a pool with limits before it has a server; `None` if there is no place for it now.
+fn enter(guarded: Guarded, now: Time) -> Option<Box<Held>> {
+    let mut held = Held::new(guarded);
+    (held.ask_pool(now).is_ok() && held.enter()).then(|| Box::new(held))
 }
 
 fn copy(
@@ -141,8 +151,12 @@ fn copy(
     if of.copies.get() >= COPIES_MAX {
         return None;
     }
-    let picker = &mut of.picker.borrow_mut();
-    let chosen = choose(&view.snapshot.pools[pool], config, picker, request, &[], worker.clock.now())?;
+    let now = worker.clock.now();
+    let mut held = match view.snapshot.pools[pool].guard {
+        Some(_) => Some(enter(Guarded::of(worker, view, pool), now)?),
+        None => None,
+    };
+    let (chosen, seat) = pick_at_once(view, pool, request, held.as_deref_mut(), &[], now)?;
     let upstream = &of.upstreams[chosen.server];
     let path = rewrite(route, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
@@ -172,7 +186,8 @@ fn copy(
         body: body.unwrap_or_default(),
         to_head: request.is_head(),
         is_repeatable: route.retry.repeats_over_a_fresh_connection(request.method),
-        _under_way: UnderWay::begin(&of.copies, upstream),
+        _under_way: UnderWay::begin(&of.copies, seat.is_none().then_some(upstream)),
+        held: held.map(|held| (held, seat)),
     })
 }
 
@@ -202,7 +217,17 @@ impl Copy {
             break outcome;
         };
         self.report(&outcome);
+        if let (Some((held, seat)), Err(error)) = (&mut self.held, &outcome) {
+            held.tried(seat.take(), Some(error));
+        }
         outcome.map(drop)
+    }
+
+    /// The head of its answer is there.
+    fn answered(&mut self, status: u16, sent: Time) {
+        if let Some((held, seat)) = &mut self.held {
+            held.answered(seat.as_deref_mut(), status, Some(sent), self.worker.clock.now());
+        }
     }
 
     async fn open(&self, timer: &mut Timer) -> Result<Link, AnswerError> {
@@ -215,8 +240,9 @@ impl Copy {
     }
 
     /// The answer's status.
-    async fn over_http1(&self, timer: &mut Timer, connection: Connection) -> Result<u16, AnswerError> {
+    async fn over_http1(&mut self, timer: &mut Timer, connection: Connection) -> Result<u16, AnswerError> {
         let (io, limit) = (&connection.io, self.response.into());
+        let sent = self.worker.clock.now();
         let mut slices = [&self.head[..], &self.body].map(IoSlice::new);
         timer.write_all(limit, io, &mut slices).await.map_err(|_| AnswerError::Closed)?;
         let (mut buf, mut fields) = (Vec::with_capacity(4096), Vec::new());
@@ -234,6 +260,7 @@ impl Copy {
             }
             buf.drain(..head.len);
         };
+        self.answered(head.status, sent);
         let framing = framing::of_response(&buf, &fields, head.version, head.status, self.to_head)
             .map_err(|error| AnswerError::Malformed(error.0))?;
         let mut options = fields.iter().filter(|field| field.known == Known::Connection);
@@ -251,6 +278,7 @@ impl Copy {
     async fn over_http2(&mut self, timer: &mut Timer, place: Place) -> Result<u16, AnswerError> {
         let head = self.head2.take().ok_or(AnswerError::Unprocessed)?;
         let limit = self.response.into();
+        let sent = self.worker.clock.now();
         let sending = place.send(head, self.body.is_empty());
         let (mut waiting, mut stream) =
             timer.within(limit, sending).await.map_err(|_| AnswerError::Timeout)??;
@@ -266,6 +294,7 @@ impl Copy {
             };
             let head = head?;
             if head.status >= 200 {
+                self.answered(head.status, sent);
                 let source = Source::Http2(FromHttp2::new(waiting.body.take(), None));
                 self.read_away(source, Framing::Chunked).await;
                 return Ok(head.status);

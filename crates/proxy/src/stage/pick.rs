@@ -1,5 +1,6 @@
 //! Picking a server: the one that is chosen, if the pool and the server have room for one more; else waiting for room.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,10 @@ use super::forward::{Destination, Ending};
 use super::held::{Guarded, Held};
 use super::record::Trail;
 use super::seat::Seat;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Request};
 use crate::timer::Limit;
 use crate::upstream::answer::AnswerError;
+use crate::view::View;
 use crate::worker::Worker;
 
 /// Servers that one request passes over because they are full or their circuit breakers open. Beyond, all count as such.
@@ -43,10 +45,7 @@ pub async fn pick(
     let pool = &to.view.snapshot.pools[to.pool];
     if let Some(guard) = &pool.guard {
         // In a box, for it may wait, and is large.
-        return Box::pin(
-            Picking { worker, to, pool, guard, config: to.pool() }.pick(exchange, trail, tried, now),
-        )
-        .await;
+        return Box::pin(Picking::new(worker, to, pool, guard).pick(exchange, trail, tried, now)).await;
     }
     let picker = &mut to.view.pools[to.pool].picker.borrow_mut();
     Ok(choose(pool, to.pool(), picker, &exchange.request, tried, now))
@@ -59,12 +58,31 @@ pub fn give_back(trail: &mut Trail, error: Option<&AnswerError>) {
     }
 }
 
-/// Takes a place at a server for a try beside another, if there is one at once and nobody waits for it.
-pub fn seat_beside(to: &Destination<'_>, held: &mut Held, server: usize, now: Time) -> Option<Box<Seat>> {
-    let load = &to.view.snapshot.pools[to.pool].members.server(server).load;
-    let max = to.pool().backends[server].max_connections;
-    let has_place = load.try_begin(max.unwrap_or(u32::MAX));
-    has_place.then(|| held.sit_down(server, now).ok()).flatten()
+/// Picks a server that is not among `tried` for what waits for no place, a hedge or a copy, and in a pool with limits takes a
+/// place at it; `None` when no server has one.
+pub fn pick_at_once(
+    view: &View,
+    pool: usize,
+    request: &Request<'_>,
+    held: Option<&mut Held>,
+    tried: &[usize],
+    now: Time,
+) -> Option<(Chosen, Option<Box<Seat>>)> {
+    let (of, config) = (&view.snapshot.pools[pool], view.pool(pool));
+    let picker = &mut view.pools[pool].picker.borrow_mut();
+    let Some(held) = held else { return Some((choose(of, config, picker, request, tried, now)?, None)) };
+    let mut passed = tried.to_vec();
+    while passed.len() < PASSED_MAX {
+        let chosen = choose(of, config, picker, request, &passed, now)?;
+        let max = config.backends[chosen.server].max_connections;
+        if of.members.server(chosen.server).load.try_begin(max.unwrap_or(u32::MAX))
+            && let Ok(seat) = held.sit_down(chosen.server, now)
+        {
+            return Some((chosen, Some(seat)));
+        }
+        passed.push(chosen.server);
+    }
+    None
 }
 
 /// Picking from a pool that has limits.
@@ -74,6 +92,8 @@ struct Picking<'p> {
     pool: &'p Pool,
     guard: &'p Guard,
     config: &'p PoolConfig,
+    /// Since when it waits: for one place after the other, but not anew for each.
+    since: Cell<Option<Time>>,
 }
 
 /// Servers that were passed over.
@@ -87,7 +107,11 @@ struct Passed {
     open: bool,
 }
 
-impl Picking<'_> {
+impl<'p> Picking<'p> {
+    fn new(worker: &'p Worker, to: &'p Destination<'p>, pool: &'p Pool, guard: &'p Guard) -> Self {
+        Self { worker, to, pool, guard, config: to.pool(), since: Cell::new(None) }
+    }
+
     async fn pick(
         &self,
         exchange: &mut Exchange<'_>,
@@ -147,14 +171,7 @@ impl Picking<'_> {
 
     /// What a request holds that the pool's circuit breaker lets through.
     fn held(&self, now: Time) -> Result<Held, Ending> {
-        let (view, pool, worker) = (self.to.view, self.to.pool, self.worker);
-        let mut held = Held::new(Guarded {
-            snapshot: Arc::clone(&view.snapshot),
-            pool,
-            clock: worker.clock,
-            registry: Arc::clone(&worker.shared.registry),
-            metrics: Arc::clone(&view.pools[pool].figures),
-        });
+        let mut held = Held::new(Guarded::of(self.worker, self.to.view, self.to.pool));
         match held.ask_pool(now) {
             Ok(()) => Ok(held),
             Err(open) => {
@@ -170,7 +187,7 @@ impl Picking<'_> {
         if let Err(full) = self.guard.breaker.enter(self.config) {
             let Some(queue) = &self.config.queue else { return Err(self.refuse(full)) };
             let waiting = self.join(Want::Place, full)?;
-            self.guard.breaker.offer_place(self.config, waiting.since);
+            self.guard.breaker.offer_place(waiting.since);
             self.wait(exchange, waiting, queue).await?;
         }
         held.entered();
@@ -195,15 +212,14 @@ impl Picking<'_> {
             let key = only.map(|server| Breaker::key(self.load(server)));
             let waiting = self.join(Want::Server { only: key, not: not.as_slice().into() }, Full::Servers)?;
             for (server, backend) in self.config.backends.iter().enumerate() {
-                let max = backend.max_connections;
-                self.guard.breaker.offer_server(self.load(server), max, self.config, waiting.since);
+                self.guard.breaker.offer_server(self.load(server), backend.max_connections, waiting.since);
             }
             let Grant::Server(load) = self.wait(exchange, waiting, queue).await? else { continue };
             let now = self.worker.clock.now();
             let found = (0..members.len()).find(|server| Arc::ptr_eq(self.load(*server), &load));
             let Some(server) = found else {
-                // A server that came after this request.
-                self.guard.breaker.leave_server(&load, None, self.config, now);
+                // A server that came after this request, and may be gone again.
+                self.guard.breaker.leave_server(&load, Some(0), now);
                 not.push(Breaker::key(&load));
                 continue;
             };
@@ -236,6 +252,7 @@ impl Picking<'_> {
             return Err(refused(Refusal::new(503, RequestRefusal::NoPlace, why).after(self.retry_after())));
         };
         self.metrics().queue_length.add(1);
+        self.since.set(self.since.get().or(Some(since)));
         let Self { pool, guard, config, worker, .. } = *self;
         let metrics = self.metrics();
         Ok(Waiting { pool, guard, config, metrics, clock: worker.clock, ticket, since, full })
@@ -250,7 +267,7 @@ impl Picking<'_> {
     ) -> Result<Grant, Ending> {
         let Exchange { reply, timer, .. } = exchange;
         let at_most = self.to.deadline;
-        let limit = Limit { since: Some(waiting.since), after: queue.wait, at_most };
+        let limit = Limit { since: self.since.get(), after: queue.wait, at_most };
         let breaker = &self.guard.breaker;
         let granted = timer.within(limit, poll_fn(|cx| breaker.poll(waiting.ticket, cx)));
         let metrics = self.metrics();
@@ -320,12 +337,12 @@ impl Drop for Waiting<'_> {
         let breaker = &self.guard.breaker;
         match breaker.withdraw(self.ticket) {
             None => {}
-            Some(Grant::Place) => breaker.leave(self.config, self.clock.now()),
+            Some(Grant::Place) => breaker.leave(self.clock.now()),
             Some(Grant::Server(load)) => {
                 let servers = 0..self.pool.members.len();
                 let mut found = servers.filter(|at| Arc::ptr_eq(&self.pool.members.server(*at).load, &load));
                 let max = found.next().and_then(|at| self.config.backends[at].max_connections);
-                breaker.leave_server(&load, max, self.config, self.clock.now());
+                breaker.leave_server(&load, max, self.clock.now());
             }
         }
     }

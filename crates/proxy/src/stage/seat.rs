@@ -17,6 +17,8 @@ pub struct Seat {
     server: usize,
     began: Time,
     pass: Option<Pass>,
+    /// It holds a place in the pool as well: that of its request belongs to another try.
+    has_place: bool,
 }
 
 impl Seat {
@@ -25,7 +27,7 @@ impl Seat {
     /// # Errors
     /// It is open; the place was given back.
     pub fn take(of: &Guarded, server: usize, now: Time) -> Result<Self, Refused> {
-        let mut seat = Self { of: of.clone(), server, began: now, pass: None };
+        let mut seat = Self { of: of.clone(), server, began: now, pass: None, has_place: false };
         if let Some((settings, trip)) = seat.trip() {
             let (admitted, change) = trip.admit(settings, now);
             seat.tell(change);
@@ -41,6 +43,19 @@ impl Seat {
         let Some((settings, trip)) = self.trip() else { return };
         let change = trip.settle(pass, outcome(self.began), settings, now);
         self.tell(change);
+    }
+
+    /// Takes a place in the pool as well, for a try beside another; false if there is none, or others wait for it.
+    pub fn take_place(&mut self) -> bool {
+        self.has_place = self.of.breaker().enter(self.of.config()).is_ok();
+        self.has_place
+    }
+
+    /// Gives the place in the pool back: this is the only try from now on.
+    pub fn give_place_back(&mut self, now: Time) {
+        if std::mem::take(&mut self.has_place) {
+            self.of.breaker().leave(now);
+        }
     }
 
     fn trip(&self) -> Option<(&Settings, &Trip)> {
@@ -66,8 +81,8 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let now = self.of.clock.now();
         self.settle(|_| Outcome::Unknown, now);
-        let config = self.of.config();
-        let max = config.backends[self.server].max_connections;
-        self.of.breaker().leave_server(self.load(), max, config, now);
+        let max = self.of.config().backends[self.server].max_connections;
+        self.of.breaker().leave_server(self.load(), max, now);
+        self.give_place_back(now);
     }
 }
