@@ -98,6 +98,7 @@ mod http2 {
     mod failing_servers;
     mod good_will;
     mod malformed;
+    mod refused_bodies;
 }
 
 mod attacks {
