@@ -65,6 +65,7 @@ mod health {
 mod failures {
     mod deadlines;
     mod hedging;
+    mod hedging_answers;
     mod retries;
 }
 

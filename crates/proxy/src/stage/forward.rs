@@ -324,7 +324,7 @@ async fn attempt(
     course: &mut Course,
 ) -> Result<Ending, Failed> {
     if to.route.1.hedge.is_some()
-        && let Some(after) = hedge::after(worker, to, exchange, course)
+        && let Some(after) = hedge::after(worker, to, &chosen, exchange, course)
     {
         return Box::pin(hedge::race(worker, to, (chosen, after), exchange, trail, course)).await;
     }

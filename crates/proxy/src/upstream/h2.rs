@@ -217,6 +217,11 @@ impl Waiting {
         Ok(())
     }
 
+    /// The status of a head that has come and was not read yet.
+    pub fn status(&self) -> Option<u16> {
+        self.begun.as_ref().map(|parts| parts.status.as_u16())
+    }
+
     async fn next_head(&mut self) -> Result<response::Parts, AnswerError> {
         let parts = poll_fn(|cx| {
             if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
