@@ -110,7 +110,10 @@ fn the_place_at_the_first_server_is_given_back_before_the_second_is_asked() {
     assert_eq!((in_flight(&evenkeel, "first"), in_flight(&evenkeel, "second")), (0, 1));
     assert_eq!(evenkeel.get("/full").status, 502, "the first fails, the second is full");
     assert_eq!(first.count(), 2);
-    assert_eq!(reason(&evenkeel, "/full").split("not retried: ").nth(1), Some("every server is at its max_connections"));
+    assert_eq!(
+        reason(&evenkeel, "/full").split("not retried: ").nth(1),
+        Some("every server is at its max_connections")
+    );
     gate.open();
     assert_eq!(retried.join().unwrap().0, 200);
     assert_eq!((in_flight(&evenkeel, "first"), in_flight(&evenkeel, "second")), (0, 0));

@@ -237,12 +237,7 @@ impl Breaker {
     }
 
     /// For each who wants what `take` can get: gets it, and wakes.
-    fn offer(
-        &self,
-        now: Time,
-        wanted: impl Fn(&Want) -> bool,
-        take: impl Fn(&Limits) -> Option<Grant>,
-    ) {
+    fn offer(&self, now: Time, wanted: impl Fn(&Want) -> bool, take: impl Fn(&Limits) -> Option<Grant>) {
         let mut line = self.lock();
         let order = line.limits.order;
         while line.queue.any(|waiter| wanted(&waiter.want)) {

@@ -235,8 +235,7 @@ fn another(
     }
     let mut held = held.as_deref_mut();
     let tried = course.tried();
-    let (chosen, mut seat) =
-        pick::pick_at_once(to.view, to.pool, request, held.as_deref_mut(), tried, now)?;
+    let (chosen, mut seat) = pick::pick_at_once(to.view, to.pool, request, held.as_deref_mut(), tried, now)?;
     if seat.as_mut().is_some_and(|seat| !seat.take_place()) {
         return None;
     }
