@@ -5,13 +5,18 @@ use crate::support::{Client, Evenkeel, Gate, Origin, answer, eventually, ms, ok}
 
 /// The pool `app`, the servers after the first being backups; each takes one request at a time, if `max` says so.
 fn start(servers: &[&Origin], max: &str, keys: &str) -> Evenkeel {
+    start_with("", servers, max, keys)
+}
+
+/// The same, with these keys of the route.
+fn start_with(route: &str, servers: &[&Origin], max: &str, keys: &str) -> Evenkeel {
     let server = |(at, server): (usize, &&Origin)| {
         let (address, name, backup) = (server.address(), &server.name, at > 0);
         format!("{{ address = \"{address}\", name = \"{name}\", backup = {backup}{max} }}, ")
     };
     let servers: String = servers.iter().enumerate().map(server).collect();
     Evenkeel::start(&format!(
-        "[[route]]\npool = \"app\"\nhedge = {{ after = \"30ms\" }}\n[pool.app]\nbackends = [{servers}]\n{keys}\n"
+        "[[route]]\npool = \"app\"\nhedge = {{ after = \"30ms\" }}\n{route}\n[pool.app]\nbackends = [{servers}]\n{keys}\n"
     ))
 }
 
@@ -82,19 +87,9 @@ fn hedges(evenkeel: &Evenkeel) -> f64 {
 #[test]
 fn each_has_a_place_and_the_loser_gives_its_own_to_who_waits() {
     let (answers, ends) = (Gate::default(), Gate::default());
-    let (theirs, b) = (answers.clone(), streaming("b", &ends));
-    let address = b.address();
-    // Stands before `b`, so that the race lasts until the test says otherwise.
-    let front = Origin::start(move |request, wire| {
-        theirs.wait();
-        let mut server = Client::connect(address);
-        server.send(format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", request.target()));
-        while let Ok(bytes) = server.some() {
-            wire.send(bytes);
-        }
-    })
-    .called("b");
-    let a = silent("a");
+    let b = streaming("b", &ends);
+    // The race lasts until the test says otherwise.
+    let (a, front) = (silent("a"), in_front_of(&b, &answers));
     let evenkeel = start(&[&a, &front], ONE, "queue = { wait = \"15s\" }");
     let raced = ask(&evenkeel, "/slow");
     eventually("both are asked", || in_flight(&evenkeel) == [1, 1]);
@@ -114,10 +109,10 @@ fn a_full_server_gets_none() {
     let gate = Gate::default();
     let (a, b) = (slow("a"), Origin::held("b", &gate));
     let evenkeel = start(&[&a, &b], ONE, "breaker = { max_retries = 1 }");
-    evenkeel.set_server("app", "a", "{\"state\": \"draining\"}");
+    evenkeel.set_server("app", "a", "{\"state\": \"drain\"}");
     let held = ask(&evenkeel, "/");
     eventually("it is full", || b.count() == 1);
-    evenkeel.set_server("app", "a", "{\"state\": \"up\"}");
+    evenkeel.set_server("app", "a", "{\"state\": \"ready\"}");
     evenkeel.wait_for_state("a", "up");
     assert_eq!(evenkeel.get("/").text(), "a");
     assert_eq!((b.count(), hedges(&evenkeel)), (1, 0.0));
@@ -132,12 +127,12 @@ fn a_full_server_is_passed_over() {
     let (a, b, c) = (silent("a"), Origin::held("b", &gate), Origin::named("c"));
     let evenkeel = start(&[&a, &b, &c], ONE, "");
     for server in ["a", "c"] {
-        evenkeel.set_server("app", server, "{\"state\": \"draining\"}");
+        evenkeel.set_server("app", server, "{\"state\": \"drain\"}");
     }
     let held = ask(&evenkeel, "/");
     eventually("it is full", || b.count() == 1);
     for server in ["a", "c"] {
-        evenkeel.set_server("app", server, "{\"state\": \"up\"}");
+        evenkeel.set_server("app", server, "{\"state\": \"ready\"}");
         evenkeel.wait_for_state(server, "up");
     }
     for _ in 0..6 {
@@ -197,6 +192,67 @@ fn the_circuit_breaker_of_the_winner_is_told_and_that_of_the_loser_is_not() {
     assert_eq!(evenkeel.server("app", "a")["breaker"], "closed");
     nothing_is_left(&evenkeel);
     assert_eq!(evenkeel.get("/").text(), "a");
+}
+
+/// Passes `/slow` on to this server when the gate opens.
+fn in_front_of(server: &Origin, gate: &Gate) -> Origin {
+    let (address, gate) = (server.address(), gate.clone());
+    Origin::start(move |request, wire| {
+        gate.wait();
+        let mut server = Client::connect(address);
+        server.send(format!("GET {} HTTP/1.1\r\nhost: test\r\n\r\n", request.target()));
+        while let Ok(bytes) = server.some() {
+            wire.send(bytes);
+        }
+    })
+    .called(&server.name)
+}
+
+#[test]
+fn an_error_that_is_kept_aside_and_thrown_away_counts_for_its_server() {
+    let (answers, ends) = (Gate::default(), Gate::default());
+    let server = streaming("a", &ends);
+    let (a, sent) = (in_front_of(&server, &answers), Gate::default());
+    let theirs = sent.clone();
+    let b = Origin::start(move |_, wire| {
+        wire.send(answer(503, "", "sick"));
+        theirs.open();
+    })
+    .called("b");
+    let keys = "server_breaker = { failures = \"50%\", requests_min = 1, open_for = \"1h\" }";
+    let evenkeel = start_with("retry = { on = [\"503\"] }", &[&a, &b], ONE, keys);
+    let raced = ask(&evenkeel, "/slow");
+    sent.wait();
+    // Behind the error in the worker's queue.
+    assert_eq!(evenkeel.ask("GET / HTTP/1.1\r\n\r\n").status, 400);
+    answers.open();
+    eventually("the error is thrown away", || in_flight(&evenkeel) == [1, 0] && in_pool(&evenkeel) == 1);
+    assert_eq!(evenkeel.server("app", "b")["breaker"], "open");
+    assert_eq!(evenkeel.server("app", "a")["breaker"], "closed");
+    ends.open();
+    assert_eq!(raced.join().unwrap(), (200, "a".to_owned()));
+    assert_eq!(evenkeel.metric("evenkeel_hedges_total", &["outcome=\"lost\""]), 1.0);
+    nothing_is_left(&evenkeel);
+}
+
+#[test]
+fn one_that_is_left_alone_holds_one_place_in_the_pool() {
+    let (fails, answers) = (Gate::default(), Gate::default());
+    let theirs = fails.clone();
+    let a = Origin::start(move |_, wire| {
+        theirs.wait();
+        wire.close();
+    })
+    .called("a");
+    let b = Origin::held("b", &answers);
+    let evenkeel = start(&[&a, &b], ONE, "breaker = { max_requests = 2 }");
+    let raced = ask(&evenkeel, "/slow");
+    eventually("both are asked", || (in_flight(&evenkeel), in_pool(&evenkeel)) == (vec![1, 1], 2));
+    fails.open();
+    eventually("one goes on", || (in_flight(&evenkeel), in_pool(&evenkeel)) == (vec![0, 1], 1));
+    answers.open();
+    assert_eq!(raced.join().unwrap(), (200, "b".to_owned()));
+    nothing_is_left(&evenkeel);
 }
 
 #[test]

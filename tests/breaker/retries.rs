@@ -7,7 +7,7 @@ use crate::support::{Evenkeel, Gate, Origin, answer, eventually, ok};
 fn start(first: &Origin, second: &Origin, max: &str, keys: &str) -> Evenkeel {
     let (a, b) = (first.address(), second.address());
     Evenkeel::start(&format!(
-        "[[route]]\npool = \"app\"\nretry = {{ on = [\"reset\", \"503\"] }}\n[pool.app]\nbackends = [\n\
+        "[[route]]\npool = \"app\"\nretry = {{ on = [\"connect\", \"reset\", \"503\"] }}\n[pool.app]\nbackends = [\n\
          {{ address = \"{a}\", name = \"first\"{max} }},\n\
          {{ address = \"{b}\", name = \"second\", backup = true{max} }}]\n{keys}\n"
     ))
@@ -45,10 +45,10 @@ fn in_flight(evenkeel: &Evenkeel, server: &str) -> u64 {
 
 /// Has a request take the place at `second`.
 fn take_second(evenkeel: &Evenkeel, second: &Origin) -> std::thread::JoinHandle<(u16, String)> {
-    evenkeel.set_server("app", "first", "{\"state\": \"draining\"}");
+    evenkeel.set_server("app", "first", "{\"state\": \"drain\"}");
     let held = ask(evenkeel, "/hold");
     eventually("the place is taken", || second.count() == 1);
-    evenkeel.set_server("app", "first", "{\"state\": \"up\"}");
+    evenkeel.set_server("app", "first", "{\"state\": \"ready\"}");
     evenkeel.wait_for_state("first", "up");
     held
 }
@@ -91,7 +91,8 @@ fn a_retry_is_over_when_its_answer_begins() {
         }
         wire.send("ond");
     });
-    let evenkeel = start(&closing(), &second, "", "breaker = { max_retries = 1 }");
+    let first = closing();
+    let evenkeel = start(&first, &second, "", "breaker = { max_retries = 1 }");
     let mut client = evenkeel.client();
     client.send("GET /long HTTP/1.1\r\nhost: test\r\n\r\n");
     assert!(client.head().unwrap().start.contains("200"));

@@ -74,6 +74,8 @@ struct Spare<'u, F> {
     leg: Leg<'u, F>,
     opened: Opened,
     status: u16,
+    /// When it began.
+    at: Time,
 }
 
 /// Who answered first.
@@ -138,7 +140,7 @@ async fn first<'u>(
     let (winner, opened) = loop {
         let Ok(event) = reply.unless_gone(next(&mut legs, timer, due)).await else {
             lose(to, &legs);
-            lose(to, spare.as_ref().map(|spare| &spare.leg));
+            dismiss(worker, to, spare, course, trail.held.as_deref());
             return Ok(None);
         };
         match event {
@@ -156,7 +158,9 @@ async fn first<'u>(
                 let failed = match *result {
                     Ok(opened) => match opened.held.status() {
                         Some(status) if !legs.is_empty() && is_retried(to, status) => {
-                            dismiss(worker, to, spare.replace(Spare { leg, opened, status }), course);
+                            let at = worker.clock.now();
+                            let other = spare.replace(Spare { leg, opened, status, at });
+                            dismiss(worker, to, other, course, trail.held.as_deref());
                             continue;
                         }
                         _ => break (leg, opened),
@@ -169,6 +173,8 @@ async fn first<'u>(
                 if legs.is_empty() && spare.is_none() {
                     return Err(failed);
                 }
+                let rest = legs.iter_mut().chain(spare.iter_mut().map(|spare| &mut spare.leg));
+                hand_over(trail.seat.as_deref(), rest.filter_map(|leg| leg.seat.as_deref_mut()), worker);
                 pick::give_back(trail, Some(&failed.error));
                 worker.report(to, leg.chosen.server, &failed.error);
                 course.failed(&failed);
@@ -187,7 +193,7 @@ async fn first<'u>(
     // The others are told to stop: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
     lose(to, &legs);
     course.attempts += legs.len() as u32;
-    dismiss(worker, to, spare, course);
+    dismiss(worker, to, spare, course, trail.held.as_deref());
     if reply.attempts > 0 {
         reply.attempts = course.attempts + 1;
     }
@@ -253,14 +259,31 @@ fn is_retried(to: &Destination<'_>, status: u16) -> bool {
 }
 
 /// Throws away an answer that is not needed. Its server is judged by it all the same.
-fn dismiss<F>(worker: &Worker, to: &Destination<'_>, spare: Option<Spare<'_, F>>, course: &mut Course) {
-    let Some(Spare { leg, opened, status }) = spare else { return };
+fn dismiss<F>(
+    worker: &Worker,
+    to: &Destination<'_>,
+    spare: Option<Spare<'_, F>>,
+    course: &mut Course,
+    held: Option<&Held>,
+) {
+    let Some(Spare { mut leg, opened, status, at }) = spare else { return };
     lose(to, [&leg]);
     course.attempts += 1;
-    let took = worker.clock.now() - opened.sent;
-    worker.report_answer(to, leg.chosen.server, status, Some(took));
+    worker.report_answer(to, leg.chosen.server, status, Some(at - opened.sent));
+    if let Some(held) = held {
+        held.judge(leg.seat.as_deref_mut(), status, Some(opened.sent), at);
+    }
     if matches!(status, 502..=504) {
         worker.report_status(to, leg.chosen.server, status);
+    }
+}
+
+/// The request's own place in the pool goes from the try that failed, if that had it, to one of the others.
+fn hand_over<'s>(failed: Option<&Seat>, mut rest: impl Iterator<Item = &'s mut Seat>, worker: &Worker) {
+    if failed.is_some_and(|seat| !seat.has_place())
+        && let Some(other) = rest.find(|seat| seat.has_place())
+    {
+        other.give_place_back(worker.clock.now());
     }
 }
 

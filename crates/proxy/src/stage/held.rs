@@ -115,18 +115,25 @@ impl Held {
     pub fn answered(&mut self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, now: Time) {
         // The rest of an answer may take hours.
         self.end_retries();
-        let failed = matches!(status, 502..=504);
-        if !failed {
-            self.learn(sent.map(|sent| now.since(sent)), now);
-        }
-        if let Some(seat) = seat {
-            seat.settle(|began| Outcome::Ended { failed, took: now.since(began) }, now);
-        }
+        let failed = self.judge(seat, status, sent, now);
         self.outcome = Outcome::Ended { failed, took: now.since(self.began) };
         // What failed may be tried again; what succeeded is known to have, however long the rest of it takes.
         if !failed {
             self.settle_pool(now);
         }
+    }
+
+    /// Judges the server with this seat by the answer that began at `at`, and the request not; true if it is a failure.
+    pub fn judge(&self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, at: Time) -> bool {
+        let failed = matches!(status, 502..=504);
+        let now = self.of.clock.now();
+        if !failed {
+            self.learn(sent.map(|sent| at.since(sent)), now);
+        }
+        if let Some(seat) = seat {
+            seat.settle(|began| Outcome::Ended { failed, took: at.since(began) }, now);
+        }
+        failed
     }
 
     /// The try at the server with this seat is over; `error` if it failed.

@@ -51,6 +51,11 @@ impl Seat {
         self.has_place
     }
 
+    /// True if it holds a place in the pool beside that of its request.
+    pub fn has_place(&self) -> bool {
+        self.has_place
+    }
+
     /// Gives the place in the pool back: this is the only try from now on.
     pub fn give_place_back(&mut self, now: Time) {
         if std::mem::take(&mut self.has_place) {
