@@ -75,6 +75,7 @@ mod breaker {
     mod limits;
     mod max_connections;
     mod queue;
+    mod reload;
     mod retries;
     mod servers;
     mod trip;
@@ -170,6 +171,7 @@ mod mirroring {
     mod copies;
     mod failing;
     mod http2;
+    mod limits;
 }
 
 mod timeouts {

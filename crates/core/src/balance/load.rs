@@ -2,9 +2,12 @@
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use evenkeel_types::Time;
+
+use crate::breaker::Breaker;
 
 /// The time constant of the latency average: after it, an old sample counts 37 %.
 const TAU_MS: f32 = 10_000.0;
@@ -20,6 +23,8 @@ pub struct Load {
     /// The average latency as `f32` nanoseconds in the upper half, when that was in `u32` milliseconds in the
     /// lower; 0 before the first sample. One word, so that both change together.
     latency: AtomicU64,
+    /// Who deals out its places, since its pool has had limits.
+    breaker: OnceLock<Arc<Breaker>>,
 }
 
 impl Load {
@@ -39,6 +44,19 @@ impl Load {
         // costs no more than a relaxed one.
         let before = self.in_flight.fetch_sub(1, SeqCst);
         debug_assert!(before > 0, "an end without its begin");
+    }
+
+    /// Ends what began while its pool had no limits: by now it may have, and somebody wait for the place.
+    pub fn end_unlimited(self: &Arc<Self>, now: impl FnOnce() -> Time) {
+        self.end();
+        if let Some(breaker) = self.breaker.get() {
+            breaker.offer_left(self, now);
+        }
+    }
+
+    /// Has `breaker` deal out its places from now on. A server has one for as long as it is known.
+    pub fn limit_by(&self, breaker: &Arc<Breaker>) {
+        self.breaker.get_or_init(|| Arc::clone(breaker));
     }
 
     /// Requests in flight, over all workers.

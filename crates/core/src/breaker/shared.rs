@@ -141,9 +141,24 @@ impl Breaker {
         }
     }
 
+    /// Offers the place at a server that a request has left which had none to give back: its pool had no limits then.
+    pub fn offer_left(&self, load: &Arc<Load>, now: impl FnOnce() -> Time) {
+        if self.waiting.load(SeqCst) > 0 {
+            self.offer_server(load, None, now());
+        }
+    }
+
     /// Puts the limits of a configuration in force, with the servers that it has, and deals out what they have room for.
-    pub fn reconfigure<'l>(&self, pool: &Pool, loads: impl IntoIterator<Item = &'l Arc<Load>>, now: Time) {
+    pub fn reconfigure<'l>(
+        self: &Arc<Self>,
+        pool: &Pool,
+        loads: impl IntoIterator<Item = &'l Arc<Load>>,
+        now: Time,
+    ) {
         let loads: Vec<&Arc<Load>> = loads.into_iter().collect();
+        if pool.is_guarded() {
+            loads.iter().for_each(|load| load.limit_by(self));
+        }
         let max = |at: usize| pool.backends[at].max_connections.unwrap_or(u32::MAX);
         let servers = loads.iter().enumerate().map(|(at, load)| (Self::key(load), max(at))).collect();
         self.lock().limits = Limits::of(pool, servers);

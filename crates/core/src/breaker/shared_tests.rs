@@ -21,8 +21,8 @@ fn two_at_a_time() -> Pool {
 }
 
 /// Under these limits.
-fn under(pool: &Pool, loads: &[Arc<Load>]) -> Breaker {
-    let breaker = Breaker::default();
+fn under(pool: &Pool, loads: &[Arc<Load>]) -> Arc<Breaker> {
+    let breaker = Arc::new(Breaker::default());
     breaker.reconfigure(pool, loads, Time::ZERO);
     breaker
 }
@@ -91,6 +91,20 @@ fn a_place_at_a_server_goes_to_who_wants_that_server() {
     breaker.leave_server(&b, Some(2), Time::ZERO);
     assert!(at_once(&breaker, of_b).is_some());
     assert_eq!((a.in_flight(), b.in_flight(), breaker.waiting()), (2, 2, 1));
+}
+
+#[test]
+fn what_began_before_there_were_limits_leaves_its_place_to_who_waits() {
+    let load = Arc::new(Load::default());
+    load.begin();
+    let mut pool = pool("queue = { wait = \"1s\" }");
+    pool.backends[0].max_connections = Some(1);
+    let breaker = under(&pool, std::slice::from_ref(&load));
+    assert!(!load.try_begin(1));
+    let ticket = breaker.wait(ANY(), &pool, Time::ZERO).expect("room");
+    load.end_unlimited(|| Time::ZERO);
+    assert!(at_once(&breaker, ticket).is_some());
+    assert_eq!((load.in_flight(), breaker.waiting()), (1, 0));
 }
 
 /// So many of these have what they wait for.

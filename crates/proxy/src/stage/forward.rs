@@ -363,7 +363,7 @@ async fn attempt(
     }
     let upstream = to.upstream(chosen.server);
     // In a pool with limits its seat counts it.
-    let _in_flight = trail.seat.is_none().then(|| InFlight::at(upstream));
+    let _in_flight = trail.seat.is_none().then(|| InFlight::at(upstream, worker.clock));
     let link = match upstream.kept(exchange.request.started) {
         Some(link) => link,
         None => connect_for(worker, to, upstream, exchange, trail).await?,

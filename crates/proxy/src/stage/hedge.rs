@@ -128,7 +128,7 @@ async fn first<'u>(
     let leg = |chosen: Chosen, is_hedge, seat: Option<Box<Seat>>| Leg {
         chosen,
         is_hedge,
-        in_flight: seat.is_none().then(|| InFlight::at(to.upstream(chosen.server))),
+        in_flight: seat.is_none().then(|| InFlight::at(to.upstream(chosen.server), worker.clock)),
         seat,
         run: Box::pin(open(&outgoing, chosen)),
     };

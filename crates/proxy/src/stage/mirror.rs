@@ -9,7 +9,7 @@ use evenkeel_config::{PoolProtocol, Route};
 use evenkeel_core::health::Failure;
 use evenkeel_core::route::{is_sampled, rewrite};
 use evenkeel_observe::{BackendFailure, MirrorOutcome};
-use evenkeel_types::{PoolName, Time};
+use evenkeel_types::{Clock, PoolName, Time};
 use http::Request as Head;
 
 use super::held::{Guarded, Held};
@@ -116,20 +116,20 @@ struct Copy {
 }
 
 /// One of the copies under way to a pool, and one of a server's requests unless its seat counts it.
-struct UnderWay(Rc<Cell<usize>>, Option<Rc<Upstream>>);
+struct UnderWay(Rc<Cell<usize>>, Option<(Rc<Upstream>, Clock)>);
 
 impl UnderWay {
-    fn begin(copies: &Rc<Cell<usize>>, counted: Option<&Rc<Upstream>>) -> Self {
+    fn begin(copies: &Rc<Cell<usize>>, counted: Option<(&Rc<Upstream>, Clock)>) -> Self {
         copies.set(copies.get() + 1);
-        counted.iter().for_each(|upstream| upstream.load.begin());
-        Self(Rc::clone(copies), counted.cloned())
+        counted.iter().for_each(|(upstream, _)| upstream.load.begin());
+        Self(Rc::clone(copies), counted.map(|(upstream, clock)| (Rc::clone(upstream), clock)))
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-        self.1.iter().for_each(|upstream| upstream.load.end());
+        self.1.iter().for_each(|(upstream, clock)| upstream.load.end_unlimited(|| clock.now()));
     }
 }
 
@@ -186,7 +186,7 @@ fn copy(
         body: body.unwrap_or_default(),
         to_head: request.is_head(),
         is_repeatable: route.retry.repeats_over_a_fresh_connection(request.method),
-        _under_way: UnderWay::begin(&of.copies, seat.is_none().then_some(upstream)),
+        _under_way: UnderWay::begin(&of.copies, seat.is_none().then_some((upstream, worker.clock))),
         held: held.map(|held| (held, seat)),
     })
 }

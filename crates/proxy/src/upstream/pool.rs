@@ -10,7 +10,7 @@ use evenkeel_core::balance::Load;
 use evenkeel_net::Io;
 use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
 use evenkeel_tls::ClientTls;
-use evenkeel_types::{Address, BackendId, Time};
+use evenkeel_types::{Address, BackendId, Clock, Time};
 
 use super::h2::{Connections, Place};
 use crate::h1::head::HeadLimits;
@@ -65,19 +65,19 @@ pub enum Link {
 
 /// A request that a server is working on, for as long as this lives.
 #[derive(Debug)]
-pub struct InFlight<'u>(&'u Load);
+pub struct InFlight<'u>(&'u Arc<Load>, Clock);
 
 impl<'u> InFlight<'u> {
     /// Counts one at `upstream`.
-    pub fn at(upstream: &'u Upstream) -> Self {
+    pub fn at(upstream: &'u Upstream, clock: Clock) -> Self {
         upstream.load.begin();
-        Self(&upstream.load)
+        Self(&upstream.load, clock)
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.end_unlimited(|| self.1.now());
     }
 }
 
