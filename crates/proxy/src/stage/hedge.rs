@@ -95,7 +95,8 @@ pub async fn race(
         return Ok(Ending::ClientGone(Ended::ClientAborted));
     };
     let Won { chosen, in_flight: _in_flight, opened: Opened { link, held, sent, connect } } = won;
-    (trail.server, trail.sent) = (Some(chosen.server), Some(sent));
+    trail.server = Some(chosen.server);
+    trail.sends(sent);
     trail.connect = connect.or(trail.connect);
     let Exchange { request, reply, timer, .. } = &mut *exchange;
     if let Some(parked) = course.parked.take() {
