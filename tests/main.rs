@@ -69,6 +69,19 @@ mod failures {
     mod retries;
 }
 
+mod breaker {
+    mod concurrency;
+    mod limits;
+    mod max_connections;
+    mod queue;
+    mod servers;
+    mod trip;
+}
+
+mod overload {
+    mod priorities;
+}
+
 mod affinity {
     mod app_cookie;
     mod cookie;

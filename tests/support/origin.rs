@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::message::{Body, Fault, Request};
-use super::{Port, Wire, eventually};
+use super::{Gate, Port, Wire, eventually};
 
 type Handler = dyn Fn(&Request, &mut Wire) + Send + Sync;
 
@@ -51,6 +51,16 @@ impl Origin {
         let mut origin = Self::answering(move |_| text.clone());
         origin.name = name.to_owned();
         origin
+    }
+
+    /// Answers each request with 200 and `name` as the body, once the gate is open.
+    pub fn held(name: &str, gate: &Gate) -> Self {
+        let (gate, text) = (gate.clone(), ok(name));
+        let origin = Self::start(move |_, wire| {
+            gate.wait();
+            wire.send(&text);
+        });
+        origin.called(name)
     }
 
     /// Answers each request with these bytes, and keeps the connection.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::State;
 use evenkeel_config::{Algorithm, Backend};
-use evenkeel_core::snapshot::{self, Snapshot};
+use evenkeel_core::snapshot::{self, Guard, Snapshot};
 use evenkeel_observe::names::{self, Metric};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
@@ -31,6 +31,15 @@ pub(crate) struct Status {
     pools: Vec<Pool>,
     /// Every request since the process started, those that reached no pool included.
     totals: Totals,
+    overload: Overload,
+}
+
+/// How far the process withdraws, by each cause: 0 is not at all.
+#[derive(Debug, Serialize)]
+struct Overload {
+    memory: i64,
+    descriptors: i64,
+    delay: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,7 +83,24 @@ struct Pool {
     /// Of the requests of all pools, from 0 to 1.
     share: f64,
     latency_ms: Latency,
+    /// Only of a pool with limits or circuit breakers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<Breaker>,
     servers: Vec<Server>,
+}
+
+/// What a pool with limits is doing.
+#[derive(Debug, Serialize)]
+struct Breaker {
+    /// Of its circuit breaker; closed if it has none.
+    state: &'static str,
+    /// Why; empty if it never opened.
+    reason: String,
+    in_flight: u32,
+    /// Requests that wait for a place.
+    waiting: usize,
+    /// Requests that may be in flight; none without a limit.
+    limit: Option<u32>,
 }
 
 /// One server of a pool.
@@ -98,6 +124,9 @@ pub(crate) struct Server {
     share: f64,
     latency_ms: Latency,
     connections_idle: i64,
+    /// The state of its circuit breaker, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +169,11 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
         requests_in_flight: gauge(&page, &names::REQUESTS_IN_FLIGHT),
         listeners: listeners(&context.listening.load(), &registry.certificates()),
         pools,
+        overload: Overload {
+            memory: registry.overload[0].value(),
+            descriptors: registry.overload[1].value(),
+            delay: registry.overload[2].value(),
+        },
         totals: Totals { requests: total.requests, errors: total.errors, latency_ms: Latency::from(&total) },
     })
 }
@@ -185,6 +219,10 @@ impl At<'_> {
             share: summary.map_or(0.0, |summary| summary.share),
             latency_ms: summary.map(Latency::from).unwrap_or_default(),
             connections_idle: registry.backend(&key.0, &key.1).connections_idle(),
+            breaker: pool
+                .guard
+                .as_ref()
+                .and_then(|guard| Some(guard.servers.get(self.server)?.state().0.as_str())),
         }
     }
 }
@@ -204,7 +242,19 @@ fn pool(
         errors: summary.map_or(0, |summary| summary.errors),
         share: summary.map_or(0.0, |summary| summary.share),
         latency_ms: summary.map(Latency::from).unwrap_or_default(),
+        breaker: pool.guard.as_ref().map(|guard| breaker(config, guard)),
         servers,
+    }
+}
+
+fn breaker(config: &evenkeel_config::Pool, guard: &Guard) -> Breaker {
+    let (state, reason) = guard.breaker.trip.state();
+    Breaker {
+        state: state.as_str(),
+        reason,
+        in_flight: guard.breaker.in_flight(),
+        waiting: guard.breaker.waiting(),
+        limit: Some(guard.breaker.limit(config).0).filter(|limit| *limit < u32::MAX),
     }
 }
 

@@ -5,6 +5,7 @@ mod limit;
 mod listener;
 mod pool;
 mod process;
+mod protect;
 mod retry;
 mod route;
 pub(crate) mod syntax;
@@ -13,6 +14,7 @@ pub(crate) use limit::REDIS;
 pub(crate) use listener::LISTENER;
 pub(crate) use pool::POOL;
 pub(crate) use process::{ADMIN, LIMITS, LOG, SERVER};
+pub(crate) use protect::OVERLOAD;
 pub(crate) use retry::{HEDGE, RETRY};
 pub(crate) use route::ROUTE;
 
@@ -109,6 +111,7 @@ pub(crate) static ROOT: Section = Section {
         key("log", Kind::Section(&LOG), Means("the defaults"), "The access log.", ""),
         key("limits", Kind::Section(&LIMITS), Means("the defaults"), "Process-wide limits.", ""),
         key("redis", Kind::Section(&REDIS), Means("no Redis"), "What balancers count in together.", ""),
+        key("overload", Kind::Section(&OVERLOAD), Means("the defaults"), "When the process runs short.", ""),
         key("listener", Kind::Named(&LISTENER, 256), Absent::Required, "Where clients connect.", ""),
         key("route", Kind::Tables(&ROUTE, 100_000), Means("no route"), "Which request goes where.", ""),
         key("pool", Kind::Named(&POOL, 10_000), Means("no pool"), "Servers that do the same.", ""),

@@ -1,10 +1,12 @@
 //! What is true: the checked configuration, with every default filled in. Nothing downstream re-checks it.
 
 mod limit;
+mod protect;
 mod retry;
 mod tls;
 
 pub use limit::*;
+pub use protect::*;
 pub use retry::*;
 pub use tls::*;
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[redis]`; `None` when balancers count nothing together.
     pub redis: Option<Redis>,
+    /// `[overload]`
+    pub overload: Overload,
     /// `[listener.NAME]`, in file order.
     pub listeners: Vec<Listener>,
     /// `[[route]]`, in file order. A listener's `pool` is one more route, behind these, that matches all.
@@ -176,6 +180,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// `response_headers`
     pub response_headers: HeaderEdits,
+    /// `priority`
+    pub priority: Priority,
     /// `timeout`
     pub timeout: RouteTimeout,
     /// `retry`
@@ -308,6 +314,14 @@ pub struct Pool {
     pub panic: u32,
     /// `slow_start`, 1 s to 1 h. Default none.
     pub slow_start: Option<Duration>,
+    /// `breaker`
+    pub breaker: Option<Breaker>,
+    /// `server_breaker`
+    pub server_breaker: Option<Trip>,
+    /// `queue`
+    pub queue: Option<Queue>,
+    /// `concurrency`
+    pub concurrency: Option<Concurrency>,
     /// `timeout`
     pub timeout: PoolTimeout,
 }
@@ -366,6 +380,8 @@ pub struct Backend {
     pub weight: u32,
     /// Used only when no other server is up. Default false.
     pub backup: bool,
+    /// Requests in flight at it at most.
+    pub max_connections: Option<u32>,
 }
 
 /// `sticky`: exactly one of `cookie`, `header` and `app_cookie`.

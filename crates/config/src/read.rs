@@ -9,6 +9,7 @@ mod listener;
 mod outlier;
 mod pool;
 mod process;
+mod protect;
 mod retry;
 mod route;
 mod table;
@@ -112,6 +113,7 @@ impl Reader {
             log: process::log(&root),
             limits: process::limits(&root),
             redis: limit::redis(&root),
+            overload: protect::overload(&root),
             listeners: root.named("listener").map(|(name, table)| listener::read(name, &table)).collect(),
             pools: root.named("pool").map(|(name, table)| pool::read(name, &table)).collect(),
             routes: route::read_all(&root),

@@ -1,6 +1,7 @@
 //! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
 
 mod limit;
+mod protect;
 mod retry;
 mod tls;
 
@@ -25,6 +26,7 @@ impl Config {
         log(&mut out, &self.log);
         limits(&mut out, &self.limits);
         limit::redis(&mut out, self.redis.as_ref());
+        protect::overload(&mut out, &self.overload);
         self.listeners.iter().for_each(|it| listener(&mut out, it));
         self.routes.iter().for_each(|it| route(&mut out, it));
         self.pools.iter().for_each(|it| pool(&mut out, it));
@@ -183,6 +185,7 @@ fn route(out: &mut Lines, route: &Route) {
     }
     edits(out, "request_headers", &route.request_headers);
     edits(out, "response_headers", &route.response_headers);
+    protect::priority(out, route.priority);
     // Beside an answer of our own a timeout would have no effect, which is worth a warning.
     if matches!(route.action, Action::Pool(_) | Action::Split(_)) {
         let request = route.timeout.request.map_or_else(|| quote("off"), time);
@@ -272,6 +275,7 @@ fn pool(out: &mut Lines, pool: &Pool) {
         None => out.comment("no outlier: no passive checks"),
     }
     out.line("slow_start", pool.slow_start.map_or_else(|| quote("off"), time));
+    protect::pool(out, pool);
     let timeout = &pool.timeout;
     out.line(
         "timeout",
@@ -313,8 +317,9 @@ fn backend(backend: &Backend) -> String {
     } else {
         format!("name = {}, ", quote(backend.id.as_str()))
     };
+    let max = backend.max_connections.map(|max| format!(", max_connections = {max}")).unwrap_or_default();
     format!(
-        "{{ address = {}, {name}weight = {}, backup = {} }}",
+        "{{ address = {}, {name}weight = {}, backup = {}{max} }}",
         quote(&address),
         backend.weight,
         backend.backup

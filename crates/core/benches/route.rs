@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use evenkeel_config::{
     AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener, ListenerLimits,
-    ListenerTimeout, Log, LogFormat, PathMatch, Route, RouteLimits, RouteTimeout, Server,
+    ListenerTimeout, Log, LogFormat, Overload, PathMatch, Priority, Route, RouteLimits, RouteTimeout, Server,
 };
 use evenkeel_core::route::{Facts, RouteTable, normalise, parse_host};
 use evenkeel_types::{Address, ListenerName, PoolName, RouteName};
@@ -55,6 +55,7 @@ fn route(hosts: Vec<HostMatch>, path: PathMatch) -> Route {
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        priority: Priority::Normal,
         timeout: RouteTimeout { request: None, idle: std::time::Duration::from_secs(3600) },
         retry: evenkeel_config::Retry::default(),
         hedge: None,
@@ -80,6 +81,7 @@ fn table(routes: Vec<Route>) -> RouteTable {
             body_rate: 1,
         },
         redis: None,
+        overload: Overload { memory: None, descriptors: None, delay: None },
         listeners: vec![Listener {
             name: ListenerName::from("web"),
             bind: vec![Address::listener("0").expect("a port")],

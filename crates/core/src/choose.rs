@@ -39,6 +39,8 @@ pub enum Why {
     Algorithm(Reason),
     /// The request belonged to another server, which is not available; the algorithm's reason for this one.
     Moved(Reason),
+    /// The first to have had room for it.
+    Waited,
 }
 
 impl fmt::Display for Why {
@@ -46,6 +48,7 @@ impl fmt::Display for Why {
         match self {
             Self::Sticky => f.write_str("sticky: the client belongs to it"),
             Self::Algorithm(reason) => reason.fmt(f),
+            Self::Waited => f.write_str("the first to have room"),
             Self::Moved(reason) => write!(f, "moved, for its own server is not available; {reason}"),
         }
     }
@@ -89,6 +92,21 @@ pub fn choose(
             }),
         },
     }
+}
+
+/// The choice of who has waited for whichever server has room first, and got `server`.
+pub fn waited(pool: &Pool, config: &PoolConfig, request: &impl Keys, server: usize) -> Chosen {
+    let issue_cookie = match &config.sticky {
+        Some(Sticky::Cookie { .. }) => true,
+        Some(sticky) => {
+            if let (Some(sessions), Some(key)) = (&pool.affinity, affinity_key(sticky, request)) {
+                sessions.of(key).learn(key, &pool.members.server(server).id);
+            }
+            false
+        }
+        None => false,
+    };
+    Chosen { server, why: Why::Waited, issue_cookie }
 }
 
 /// Remembers that an application's cookie was set by a server, to which its bearer will belong.

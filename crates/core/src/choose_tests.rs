@@ -70,6 +70,7 @@ fn pool(config: &Config) -> Pool {
         panic: None,
         affinity: Some(Arc::new(Sessions::new(100))),
         retries: Arc::default(),
+        guard: None,
     }
 }
 

@@ -2,9 +2,11 @@
 //! reason out. Knows no socket, no runtime and no clock.
 
 pub mod balance;
+pub mod breaker;
 pub mod choose;
 pub mod health;
 pub mod limit;
+pub mod overload;
 pub mod retry;
 pub mod route;
 pub mod snapshot;

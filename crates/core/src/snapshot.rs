@@ -8,6 +8,7 @@ use evenkeel_config::{Action, Config, Route};
 use evenkeel_types::{BackendId, PoolName, Time};
 
 use crate::balance::Members;
+use crate::breaker::{Breaker, Trip};
 use crate::health::{Administrative, State};
 use crate::limit::Limits;
 use crate::retry::Retries;
@@ -48,6 +49,17 @@ pub struct Pool {
     pub affinity: Option<Arc<Sessions>>,
     /// What its retries may cost.
     pub retries: Arc<Retries>,
+    /// For a pool with limits or circuit breakers.
+    pub guard: Option<Guard>,
+}
+
+/// What keeps a pool from being given more than it can do.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// Its places, its queue and its own circuit breaker.
+    pub breaker: Arc<Breaker>,
+    /// For `server_breaker`: the circuit breaker of each server, in the order of the configuration; else empty.
+    pub servers: Arc<[Arc<Trip>]>,
 }
 
 /// What is known of a server, for people.

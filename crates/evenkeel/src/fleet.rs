@@ -6,15 +6,16 @@ use std::hash::RandomState;
 use std::path::Path;
 use std::sync::Arc;
 
-use evenkeel_config::{Config, Pool as PoolConfig, Sticky};
+use evenkeel_config::{Backend, Config, Pool as PoolConfig, Sticky};
 use evenkeel_core::balance::{Load, Members, Server};
+use evenkeel_core::breaker::{Breaker, Trip};
 use evenkeel_core::health::{
     Administrative, Cause, Event, FULL, Failure, Figures, Notice, Panic, PoolHealth, ProbeFailure, State,
 };
 use evenkeel_core::limit::Limits;
 use evenkeel_core::retry::Retries;
 use evenkeel_core::route::RouteTable;
-use evenkeel_core::snapshot::{CommandError, Pool, ServerState, Snapshot};
+use evenkeel_core::snapshot::{CommandError, Guard, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
 use evenkeel_types::{BackendId, PoolName, Time};
@@ -40,6 +41,8 @@ pub struct Fleet {
 struct PoolState {
     health: PoolHealth,
     loads: HashMap<BackendId, Arc<Load>>,
+    breaker: Arc<Breaker>,
+    trips: HashMap<BackendId, Arc<Trip>>,
     /// Weights that the operator set in place of the configured ones.
     weights: HashMap<BackendId, u32>,
     /// Made when the configuration first asks for it.
@@ -226,6 +229,8 @@ impl PoolState {
         let mut state = Self {
             health: PoolHealth::new(pool, now),
             loads: HashMap::new(),
+            breaker: Arc::default(),
+            trips: HashMap::new(),
             weights: HashMap::new(),
             affinity: None,
             cookie: None,
@@ -243,6 +248,7 @@ impl PoolState {
             self.health.weigh(id, *weight, now);
         }
         self.loads.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
+        self.trips.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
         self.rebuild(pool, secret);
         notices
     }
@@ -267,11 +273,23 @@ impl PoolState {
             let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
             Arc::new(Cookie::new(secret, &pool.name, &ids))
         });
+        if pool.server_breaker.is_some() {
+            for backend in &pool.backends {
+                self.trips.entry(backend.id.clone()).or_default();
+            }
+        }
         if learns(pool) {
             self.affinity.get_or_insert_with(|| Arc::new(Sessions::new(AFFINITY_MAX)));
             // Makes the hash ring here, before a worker would have to.
             self.members.owner(0, &[]);
         }
+    }
+
+    fn guard(&self, pool: &PoolConfig) -> Option<Guard> {
+        let of = |backend: &Backend| self.trips.get(&backend.id).cloned().unwrap_or_default();
+        let watched = pool.server_breaker.iter().flat_map(|_| &pool.backends);
+        let servers = watched.map(of).collect();
+        pool.is_guarded().then(|| Guard { breaker: Arc::clone(&self.breaker), servers })
     }
 
     /// Makes members anew: the servers are the same, their weights or health are not.
@@ -299,6 +317,7 @@ impl PoolState {
             cookie: self.cookie.clone(),
             affinity: self.affinity.clone().filter(|_| learns(pool)),
             retries: Arc::clone(&self.retries),
+            guard: self.guard(pool),
         }
     }
 }

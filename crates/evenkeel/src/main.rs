@@ -4,6 +4,7 @@ mod cli;
 mod control;
 mod credentials;
 mod fleet;
+mod overload;
 mod wire;
 
 use std::process::ExitCode;

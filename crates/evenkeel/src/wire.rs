@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::{Control, bind_added};
 use crate::credentials;
 use crate::fleet::{Fleet, read_secret};
+use crate::overload;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -264,6 +265,7 @@ fn run_control(
             });
         }
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
+        tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         control.run(events, commands, stop).await;
     });
     // A file or a name server that does not answer holds up nobody who leaves.

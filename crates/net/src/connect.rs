@@ -1,11 +1,17 @@
 //! Opening connections to servers.
 
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use evenkeel_types::Address;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, UnixStream, lookup_host};
 
+use crate::descriptors;
 use crate::io::Io;
+
+/// Whether a connection may have this descriptor.
+type May = fn(BorrowedFd<'_>) -> io::Result<()>;
 
 /// Connects to a server for a request of a client. A name is resolved by the system's resolver, and its addresses are
 /// tried in order.
@@ -13,9 +19,7 @@ use crate::io::Io;
 /// # Errors
 /// What the kernel or the resolver says, or `EMFILE` if only the last descriptors are left; there is no timeout here.
 pub async fn connect(address: &Address) -> io::Result<Io> {
-    let io = connect_from_reserve(address).await?;
-    io.leave_reserve()?;
-    Ok(io)
+    open(address, descriptors::for_server).await
 }
 
 /// The same for the process itself, which may have the last descriptors.
@@ -23,9 +27,33 @@ pub async fn connect(address: &Address) -> io::Result<Io> {
 /// # Errors
 /// What the kernel or the resolver says; there is no timeout here.
 pub async fn connect_from_reserve(address: &Address) -> io::Result<Io> {
+    open(address, |_| Ok(())).await
+}
+
+async fn open(address: &Address, may: May) -> io::Result<Io> {
     match address {
-        Address::Ip(address) => TcpStream::connect(address).await.map(Io::tcp),
-        Address::Name(host, port) => TcpStream::connect((host.as_str(), *port)).await.map(Io::tcp),
-        Address::Unix(path) => UnixStream::connect(path).await.map(Io::unix),
+        Address::Ip(address) => tcp(*address, may).await,
+        Address::Name(host, port) => {
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            for address in lookup_host((host.as_str(), *port)).await? {
+                match tcp(address, may).await {
+                    Ok(io) => return Ok(io),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            may(stream.as_fd())?;
+            Ok(Io::unix(stream))
+        }
     }
+}
+
+/// Asks for its descriptor before it connects: many that wait for a server at a time must not use up the reserve.
+async fn tcp(address: SocketAddr, may: May) -> io::Result<Io> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    may(socket.as_fd())?;
+    socket.connect(address).await.map(Io::tcp)
 }

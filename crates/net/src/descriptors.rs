@@ -1,7 +1,7 @@
 //! The last file descriptors, which client connections leave to what keeps the process useful without them.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::LazyLock;
 
 use rustix::process::{Resource, getrlimit};
@@ -43,8 +43,8 @@ pub(crate) fn for_client(socket: &impl AsFd) -> io::Result<()> {
 }
 
 /// The same for a connection to a server.
-pub(crate) fn for_server(socket: &impl AsFd) -> io::Result<()> {
-    below(socket, RESERVE.servers_below)
+pub(crate) fn for_server(socket: BorrowedFd<'_>) -> io::Result<()> {
+    below(&socket, RESERVE.servers_below)
 }
 
 fn below(socket: &impl AsFd, limit: RawFd) -> io::Result<()> {

@@ -63,11 +63,6 @@ impl Io {
         Self { stream, tls: None, resets: Cell::new(false) }
     }
 
-    /// Refuses to be one of the last descriptors, as the connection to a server.
-    pub(crate) fn leave_reserve(&self) -> io::Result<()> {
-        self.stream.leave_reserve()
-    }
-
     /// Begins TLS as its server, by shaking hands. There is no timeout here.
     ///
     /// # Errors

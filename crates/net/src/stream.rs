@@ -9,8 +9,6 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::descriptors;
-
 /// The socket below a connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -107,11 +105,6 @@ impl Stream {
     /// What has gone wrong with the connection, if anything has.
     pub(crate) fn error(&self) -> io::Result<Option<io::Error>> {
         stream!(self, s => s.take_error())
-    }
-
-    /// Refuses to be one of the last descriptors, as the connection to a server.
-    pub(crate) fn leave_reserve(&self) -> io::Result<()> {
-        stream!(self, s => descriptors::for_server(s))
     }
 
     /// Ends the sending side.

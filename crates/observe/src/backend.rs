@@ -18,6 +18,8 @@ pub struct BackendMetrics {
     pub in_flight: Gauge,
     /// Thousandths of the weight that it counts with.
     pub weight_milli: Gauge,
+    /// Its circuit breaker: 0 closed, 1 open, 2 half open.
+    pub breaker_state: Gauge,
     probes: [SharedCounter; ProbeResult::ALL.len()],
     outliers: [[SharedCounter; OutlierOutcome::ALL.len()]; OutlierCause::ALL.len()],
     transitions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
@@ -30,6 +32,7 @@ impl BackendMetrics {
             up: Gauge::default(),
             in_flight: Gauge::default(),
             weight_milli: Gauge::default(),
+            breaker_state: Gauge::default(),
             probes: Default::default(),
             outliers: Default::default(),
             transitions: Mutex::default(),

@@ -26,9 +26,9 @@ pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, ConnectionRefusal, HandshakeResult, HedgeOutcome, LimitOutcome, MirrorOutcome,
-    OutlierCause, OutlierOutcome, ProbeResult, Protocol, ReloadResult, RequestRefusal, RetryCause,
-    RetryOutcome,
+    BackendFailure, BreakerRefusal, ConnectionRefusal, HandshakeResult, HedgeOutcome, LimitOutcome,
+    MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, QueueRefusal, ReloadResult,
+    RequestRefusal, RetryCause, RetryOutcome,
 };
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 pub use pool::PoolMetrics;

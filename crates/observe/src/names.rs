@@ -126,6 +126,23 @@ metrics! {
         "1 when the Redis that balancers count in together answers, else 0.";
     REDIS_ERRORS: Counter "evenkeel_redis_errors_total" []
         "Questions that Redis did not answer, and connections to it that could not be opened.";
+    BREAKER_STATE: Gauge "evenkeel_breaker_state" [pool backend]
+        "The circuit breaker of the pool, or of the server if one is named: 0 closed, 1 open, 2 half open.";
+    BREAKER_REFUSED: Counter "evenkeel_breaker_refused_total" [pool reason]
+        "Requests turned away by a limit or the circuit breaker of the pool, by reason.";
+    CONCURRENCY_LIMIT: Gauge "evenkeel_concurrency_limit" [pool]
+        "Requests in flight that the pool's latency allows for; 0 before the first answers, and without such a limit.";
+    QUEUE_LENGTH: Gauge "evenkeel_queue_length" [pool]
+        "Requests that wait for a place at a server of the pool.";
+    QUEUE_WAITS: Counter "evenkeel_queue_waits_total" [pool]
+        "Requests that waited and got their place.";
+    QUEUE_WAIT_SECONDS: Counter "evenkeel_queue_wait_seconds_total" [pool]
+        "How long they waited, in all.";
+    QUEUE_REFUSED: Counter "evenkeel_queue_refused_total" [pool reason]
+        "Requests that found no room to wait, or waited in vain, by reason.";
+    OVERLOAD_STEP: Gauge "evenkeel_overload_step" [cause]
+        "How far the process withdraws: 0 not at all, 1 no further request on a connection, 2 no requests of low \
+         priority, 3 nor of normal, 4 no new connections.";
 
     ACCESS_LOG_LINES: Counter "evenkeel_access_log_lines_total" []
         "Lines written to the access log.";
@@ -199,6 +216,8 @@ label! {
         Client = "client",
         /// The process or the system had no file descriptor left.
         Descriptors = "descriptors",
+        /// The process is overloaded.
+        Overload = "overload",
         /// The kernel's accept failed for any other reason.
         Accept = "accept",
     }
@@ -259,6 +278,12 @@ label! {
         ConnectionRate = "connection_rate",
         /// 503: Redis, in which a rate limit is counted, does not answer.
         LimiterAway = "limiter_away",
+        /// 503: the circuit breaker of the pool, or those of all its servers, are open.
+        BreakerOpen = "breaker_open",
+        /// 503: a limit of the pool is reached, and there was no place to be had in time.
+        NoPlace = "no_place",
+        /// 503: the process is overloaded, and the route is not of high priority.
+        Overload = "overload",
     }
 }
 
@@ -273,6 +298,26 @@ label! {
         Forgot = "forgot",
         /// Redis did not answer: `when_redis_is_away` decided.
         RedisAway = "redis_away",
+    }
+}
+
+label! {
+    /// Why a pool turned a request away.
+    BreakerRefusal {
+        /// Its circuit breaker is open.
+        Open = "open",
+        /// The circuit breakers of all servers that could have been chosen are open.
+        ServersOpen = "servers_open",
+        /// `breaker.max_requests` is reached, and there is no queue.
+        MaxRequests = "max_requests",
+        /// `breaker.max_connections`, likewise.
+        MaxConnections = "max_connections",
+        /// The limit of `concurrency`, likewise.
+        Concurrency = "concurrency",
+        /// `max_connections` of every server that could have been chosen, likewise.
+        ServersFull = "servers_full",
+        /// `breaker.max_retries`: the request was not tried again.
+        MaxRetries = "max_retries",
     }
 }
 
@@ -323,6 +368,8 @@ label! {
         Servers = "servers",
         /// Not: the pool's retry budget was used up.
         Budget = "budget",
+        /// Not: `breaker.max_retries` were in flight.
+        Limit = "limit",
     }
 }
 
@@ -333,6 +380,18 @@ label! {
         Won = "won",
         /// Another server answered first, or nobody did.
         Lost = "lost",
+    }
+}
+
+label! {
+    /// Why a request got no place in a queue.
+    QueueRefusal {
+        /// `breaker.max_pending` waited already.
+        Full = "full",
+        /// It waited for the queue's `wait`, or to its own deadline.
+        Timeout = "timeout",
+        /// Its client left.
+        Gone = "gone",
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Registry {
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
     mirrors: Mutex<BTreeMap<RouteName, Arc<MirrorCounts>>>,
+    /// The step of overload by memory, descriptors and delay.
+    pub overload: [Gauge; 3],
 }
 
 pub(crate) type BackendKey = (PoolName, BackendId);
@@ -56,6 +58,7 @@ impl Registry {
             pools: Mutex::default(),
             limits: Mutex::default(),
             mirrors: Mutex::default(),
+            overload: Default::default(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
+mod limits;
+
 use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,6 +25,7 @@ pub(crate) fn render(registry: &Registry) -> String {
     backends(&mut page, registry);
     crate::retries::render(&mut page, registry);
     outcomes(&mut page, registry);
+    limits::render(&mut page, registry);
     certificates(&mut page, registry);
     control(&mut page, registry);
     process(&mut page, &Process::read());

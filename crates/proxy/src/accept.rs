@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_core::overload::Step;
 use evenkeel_net::{Accepted, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
@@ -67,8 +68,15 @@ pub async fn accept(
 /// Serves a connection here, or hands it to the worker with the fewest.
 fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: Peer) {
     worker.metrics.connections_accepted.increment();
+    let view = worker.view();
+    // A listener that is just going is not worth a look at what it leads to.
+    let is_spared = || view.listener_position(listener).is_some_and(|position| view.leads_to_high[position]);
+    if worker.shared.step() == Step::Refuse && !is_spared() {
+        worker.metrics.connection_refused(ConnectionRefusal::Overload);
+        return;
+    }
     let open = &worker.shared.open;
-    let limit = worker.view().snapshot.config.limits.connections;
+    let limit = view.snapshot.config.limits.connections;
     if open.iter().map(|open| open.load(Relaxed)).sum::<usize>() >= limit {
         worker.metrics.connection_refused(ConnectionRefusal::Limit);
         return;

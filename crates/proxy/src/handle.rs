@@ -11,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::stage::admit::Refusal;
 use crate::stage::forward::{Destination, Ending, forward};
 use crate::stage::record::Trail;
+use crate::stage::shed::shed;
 use crate::stage::{answer, limit, mirror};
 use crate::timer::WriteError;
 use crate::view::View;
@@ -35,6 +36,9 @@ pub async fn handle(
     };
     trail.route = Some(position);
     let route = view.snapshot.routes.route(position);
+    if let Some(refusal) = shed(worker, route) {
+        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    }
     if let Some(refusal) = limit::sizes(view, route, exchange) {
         return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
     }
@@ -68,6 +72,7 @@ pub async fn handle(
             if is_copied {
                 mirror::finish(worker, view, position, exchange);
             }
+            (trail.held, trail.seat) = (None, None);
             match ending {
                 Ending::Answered => Ended::Complete,
                 Ending::Tunnelled => Ended::Tunnel,

@@ -9,6 +9,7 @@ mod exchange;
 pub mod h1;
 pub mod h2;
 mod handle;
+mod lateness;
 mod message;
 mod redis;
 mod serve;

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use evenkeel_core::health::Failure;
+use evenkeel_core::overload::Step;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::{Detached, Peer, Socket};
 use evenkeel_observe::Registry;
 use evenkeel_tls::{ClientTls, ServerTls};
-use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName};
+use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
+
+use crate::lateness::Lateness;
 use tokio::sync::mpsc;
 
 use crate::clients::Clients;
@@ -63,6 +66,10 @@ pub struct Shared {
     /// Connections of each client.
     pub(crate) clients: Arc<Clients>,
     leaving: AtomicBool,
+    /// How far the process withdraws; written seldom, read by each request.
+    step: CachePadded<AtomicU8>,
+    /// How late each worker is.
+    pub(crate) lateness: Box<[CachePadded<Lateness>]>,
     events: mpsc::Sender<Event>,
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
@@ -110,6 +117,8 @@ impl Shared {
             accepting: CachePadded::default(),
             clients: Arc::default(),
             leaving: AtomicBool::new(false),
+            step: CachePadded::default(),
+            lateness: (0..workers).map(|_| CachePadded::default()).collect(),
             events,
             orders: senders.into(),
         };
@@ -176,6 +185,25 @@ impl Shared {
         for worker in 0..self.orders.len() {
             self.order(worker, Order::Leave { grace });
         }
+    }
+
+    /// How far the process withdraws.
+    #[inline]
+    pub fn step(&self) -> Step {
+        match self.step.load(Relaxed) {
+            0 => Step::None,
+            step => Step::of(step),
+        }
+    }
+
+    /// Has the process withdraw so far.
+    pub fn set_step(&self, step: Step) {
+        self.step.store(step as u8, Relaxed);
+    }
+
+    /// By how much the latest of the workers was late since this was asked last, or is at this moment.
+    pub fn lateness(&self, now: Time) -> Duration {
+        self.lateness.iter().map(|worker| worker.take(now)).max().unwrap_or_default()
     }
 
     /// The generation of the snapshot in force.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_config as config;
+use evenkeel_config::{self as config, Priority};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::limit::{Mask, Question, Verdict};
 use evenkeel_core::retry::Purse;
@@ -31,6 +31,8 @@ pub struct View {
     pub pools: Vec<PoolView>,
     /// Certificates of the listeners that have TLS, in the order of the configuration.
     pub tls: Vec<Option<Arc<ServerTls>>>,
+    /// Which listeners lead to a route of high priority, in the order of the configuration.
+    pub leads_to_high: Vec<bool>,
     /// Names of fields in which servers are told who a client is: nobody else may set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
@@ -111,6 +113,7 @@ impl View {
             pools: config.pools.iter().enumerate().map(pool_view).collect(),
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
             reserved: reserved(config),
+            leads_to_high: leads_to_high(config),
             tally: Tally::new(registry, worker),
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
@@ -240,6 +243,14 @@ fn redis(
     let settings = config.redis.as_ref()?;
     let same = old.and_then(|old| old.redis.as_ref()).filter(|redis| redis.serves(settings, password));
     Some(same.map_or_else(|| Redis::start(settings, password, registry), Rc::clone))
+}
+
+fn leads_to_high(config: &config::Config) -> Vec<bool> {
+    let high: Vec<_> = config.routes.iter().filter(|route| route.priority == Priority::High).collect();
+    let leads = |listener: &config::Listener| {
+        high.iter().any(|route| route.listeners.is_empty() || route.listeners.contains(&listener.name))
+    };
+    config.listeners.iter().map(leads).collect()
 }
 
 /// The field in which servers are told whom a client's certificate is for.

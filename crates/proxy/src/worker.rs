@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::accept::accept;
 use crate::buffer::Buffers;
+use crate::lateness;
 use crate::serve::serve;
 use crate::shared::{Event, Order, Shared, Start};
 use crate::stage::forward::Destination;
@@ -82,6 +83,7 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
     let worker = Rc::new(Worker::new(index, shared, log));
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
     tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
+    tokio::task::spawn_local(lateness::watch(Rc::clone(&worker)));
     let mut accepting = HashMap::new();
     while let Some(order) = orders.recv().await {
         let Order::Leave { grace } = order else {

@@ -56,7 +56,15 @@ impl Balancer {
         });
         let members = Arc::new(Members::new(&config.algorithm, servers.collect()));
         let (states, retries) = (Arc::new([]), Arc::default());
-        let pool = snapshot::Pool { members, states, panic: None, cookie: None, affinity: None, retries };
+        let pool = snapshot::Pool {
+            members,
+            states,
+            panic: None,
+            cookie: None,
+            affinity: None,
+            retries,
+            guard: None,
+        };
         Self {
             pool,
             pickers: (0..WORKERS as u64).map(|worker| Picker::new(seed.wrapping_add(worker))).collect(),

@@ -25,7 +25,7 @@ const LONG: std::ops::Range<u64> = 4000..6000;
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Whether the balancer gives an idempotent request to another server when its own dies before it answers.
-const REPEATS: bool = false;
+const REPEATS: bool = true;
 
 /// The servers, which only this module ends.
 pub struct Servers {

@@ -206,6 +206,7 @@ fn snapshot() -> Snapshot {
             panic: None,
             affinity: None,
             retries: Arc::default(),
+            guard: None,
         }
     });
     let pools = pools.collect();

@@ -1,6 +1,7 @@
 //! The keys of `[pool.NAME]`.
 
 use super::Absent::{Is, Means, Required};
+use super::protect::{BREAKER, CONCURRENCY, MAX_CONNECTIONS, QUEUE, SERVER_BREAKER};
 use super::syntax::{
     BACKEND_ADDRESS, COOKIE_NAME, FILE_NEARBY, GRPC_SERVICE, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST,
     PROBE_PATH, SERVER_NAME, STATUSES,
@@ -101,6 +102,34 @@ pub(crate) static POOL: Section = Section {
             r#""30s""#,
         ),
         key(
+            "breaker",
+            Kind::Section(&BREAKER),
+            Means("no limits for the pool as a whole"),
+            "Limits for the pool as a whole, and its circuit breaker.",
+            r#"{ max_requests = 10_000, failures = "50%" }"#,
+        ),
+        key(
+            "server_breaker",
+            Kind::Section(&SERVER_BREAKER),
+            Means("none"),
+            "A circuit breaker for each server.",
+            r#"{ failures = "50%" }"#,
+        ),
+        key(
+            "queue",
+            Kind::Section(&QUEUE),
+            Means("503 at once when there is no place"),
+            "Where requests wait for a place when a limit is reached.",
+            r#"{ wait = "1s" }"#,
+        ),
+        key(
+            "concurrency",
+            Kind::Section(&CONCURRENCY),
+            Means("no such limit"),
+            "A limit on requests in flight that follows their latency.",
+            r#"{ algorithm = "gradient", min = 10, max = 1000 }"#,
+        ),
+        key(
             "timeout",
             Kind::Section(&TIMEOUT),
             Means("the defaults"),
@@ -125,6 +154,7 @@ static BACKEND: Section = Section {
             r#""big""#,
         ),
         key("backup", Kind::Boolean, Is("false"), "Used only when no other server is up.", "true"),
+        MAX_CONNECTIONS,
     ],
     groups: &[],
 };

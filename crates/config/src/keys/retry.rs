@@ -1,7 +1,7 @@
 //! The keys of `retry` and `hedge` of `[[route]]`.
 
 use super::Absent::{Is, Means, Required};
-use super::syntax::{HEDGE_AFTER, METHOD, PERCENT, RETRY_ON};
+use super::syntax::{HEDGE_AFTER, METHOD, RETRY_ON};
 use super::{DAY_MS, Kind, Section, key};
 
 pub(crate) static RETRY: Section = Section {
@@ -45,7 +45,7 @@ pub(crate) static RETRY: Section = Section {
         ),
         key(
             "budget",
-            Kind::Text(&PERCENT),
+            Kind::Percent(0, 100),
             Is("20%"),
             "Retries and hedges in percent of the requests to the pool in the last seconds, over all workers. Three a \
              second are always allowed, so that quiet pools can retry; with `0%` none is.",

@@ -127,6 +127,13 @@ pub(crate) static ROUTE: Section = Section {
             r#"{ set = { strict-transport-security = "max-age=63072000" } }"#,
         ),
         key(
+            "priority",
+            Kind::OneOf(&["low", "normal", "high"]),
+            Is("normal"),
+            "Whose requests are turned away first when the process is overloaded; those of `high` never are.",
+            r#""high""#,
+        ),
+        key(
             "timeout",
             Kind::Section(&TIMEOUT),
             Means("the defaults"),

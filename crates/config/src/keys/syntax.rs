@@ -191,8 +191,6 @@ pub(crate) static PROBE_PATH: Syntax =
     text("a path and query", "As it is sent: `/health` or `/health?full=1`.", 1, 4_096, Some("^/[!-~]*$"));
 pub(crate) static PROBE_HOST: Syntax =
     text("a host, with or without a port", "As it stands in the `Host` field.", 1, 300, Some("^[!-~]+$"));
-pub(crate) static PERCENT: Syntax =
-    text("a share in percent", "A whole number from 0 to 100 and `%`.", 2, 4, Some("^(100|[0-9]{1,2})%$"));
 pub(crate) static RETRY_ON: Syntax = text(
     "what is retried",
     "`connect`, `reset`, `timeout`, or a status: `408`, `425`, `429`, `500` to `599`.",

@@ -7,7 +7,7 @@ use evenkeel_types::{Address, BackendId};
 use super::table::{Table, clip};
 use super::text::{Refused, cookie_name, header_name};
 use super::value::Value;
-use super::{health, outlier, tls};
+use super::{health, outlier, protect, tls};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::model::{Algorithm, Backend, FileOwner, HashKey, Pool, PoolProtocol, PoolTimeout, Probe, Sticky};
 
@@ -27,6 +27,10 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
         outlier: table.table("outlier").map(|outlier| outlier::read(&outlier)),
         panic: table.percent("panic"),
         slow_start: outlier::slow_start(table),
+        breaker: protect::breaker(table),
+        server_breaker: protect::server_breaker(table),
+        queue: protect::queue(table),
+        concurrency: protect::concurrency(table),
         timeout: table.with("timeout", |timeout| PoolTimeout {
             connect: timeout.duration("connect"),
             response: timeout.duration("response"),
@@ -44,6 +48,7 @@ pub(super) fn read(name: &str, table: &Table<'_>) -> Pool {
         );
     }
     outlier::check(table, &pool);
+    protect::check(&pool, table);
     table.reader.links().pools.push(table.at.clone());
     pool
 }
@@ -120,15 +125,23 @@ fn backends(pool: &str, table: &Table<'_>) -> Vec<Backend> {
 fn backend(value: Value<'_>) -> Option<Backend> {
     if !value.is_table() {
         let address = value.either(false).address(Address::backend)?;
-        return Some(Backend { id: address.to_string().into(), address, weight: 1, backup: false });
+        return Some(Backend {
+            id: address.to_string().into(),
+            address,
+            weight: 1,
+            backup: false,
+            max_connections: None,
+        });
     }
     let table = value.either(true).table()?;
     let name = table.value("name").and_then(|value| value.name());
     let weight = table.small("weight");
     let backup = table.boolean("backup");
+    let max_connections = table.value("max_connections").and_then(|value| value.integer());
+    let max_connections = max_connections.and_then(|max| u32::try_from(max).ok());
     let address = table.value("address")?.address(Address::backend)?;
     let id = name.map_or_else(|| address.to_string().into(), BackendId::from);
-    Some(Backend { id, address, weight, backup })
+    Some(Backend { id, address, weight, backup, max_connections })
 }
 
 fn sticky(table: &Table<'_>) -> Option<Sticky> {

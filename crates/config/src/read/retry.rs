@@ -41,10 +41,7 @@ fn retry(table: &Table<'_>) -> Retry {
             .value("per_try_timeout")
             .filter(|value| !value.is_word("off"))
             .and_then(|value| value.duration()),
-        budget: table
-            .value("budget")
-            .and_then(|value| value.read(percent))
-            .unwrap_or(Retry::default().budget),
+        budget: table.percent("budget"),
         backoff: table.duration("backoff"),
         replay: table.bytes("replay"),
         header: table.boolean("header"),
@@ -93,17 +90,6 @@ fn cause(text: &str) -> Read<On> {
         _ => Err(Refused(
             format!("`{}` is nothing that can be retried", clip(text)),
             "write \"connect\", \"reset\", \"timeout\" or a status such as \"503\"".into(),
-        )),
-    }
-}
-
-fn percent(text: &str) -> Read<u32> {
-    let number = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-    match number.and_then(|digits| digits.parse().ok()) {
-        Some(percent @ 0..=100) => Ok(percent),
-        _ => Err(Refused(
-            format!("`{}` is no share", clip(text)),
-            "write a whole number from 0 to 100 and `%`, as in \"20%\"".into(),
         )),
     }
 }

@@ -9,7 +9,7 @@ use super::condition::{self, REGEXES_MAX};
 use super::table::Table;
 use super::text::network;
 use super::value::Value;
-use super::{action, edits, limit, retry};
+use super::{action, edits, limit, protect, retry};
 use crate::diagnostic::Diagnostic;
 use crate::model::{Action, HostMatch, PathMatch, Route, RouteTimeout};
 
@@ -63,6 +63,7 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
         deadline_header: retry::deadline_header(table, &request_headers),
         request_headers,
         response_headers: edits::read(table, edits::Side::Response),
+        priority: protect::priority(table),
         timeout: table.with("timeout", |timeout| RouteTimeout {
             request: timeout
                 .value("request")

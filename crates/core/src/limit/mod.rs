@@ -1,5 +1,7 @@
-//! Rate limits: whether a request may pass, how long it would have to wait, and what is remembered of whom.
+//! Rate limits: whether a request may pass, how long it would have to wait, and what is remembered of whom; and a limit on
+//! what is in flight that follows from what is observed.
 
+pub mod adaptive;
 pub mod gcra;
 pub mod key;
 mod limiter;

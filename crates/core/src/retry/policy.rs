@@ -80,6 +80,8 @@ pub enum Final {
     Servers,
     /// The pool's budget is used up.
     Budget,
+    /// As many retries are in flight as the pool allows.
+    Limit,
 }
 
 impl fmt::Display for Final {
@@ -93,16 +95,17 @@ impl fmt::Display for Final {
             Self::Deadline => "no time is left",
             Self::Servers => "no server is left",
             Self::Budget => "the retry budget is used up",
+            Self::Limit => "breaker.max_retries is reached",
         })
     }
 }
 
-/// Decides about a failed try. `withdraw` takes a retry out of the pool's budget, and is asked only when nothing else is in
-/// the way; `random` makes the pause a random part of what it may be (full jitter), so that clients do not come back in step.
+/// Decides about a failed try. `withdraw` takes a retry out of what the pool can bear, and is asked only when nothing else is
+/// in the way; `random` makes the pause a random part of what it may be (full jitter), so that clients do not come back in step.
 pub fn retry(
     policy: &Retry,
     attempt: &Attempt<'_>,
-    withdraw: impl FnOnce() -> bool,
+    withdraw: impl FnOnce() -> Result<(), Final>,
     random: impl FnOnce() -> u64,
 ) -> Decision {
     let refusal = if attempt.cause == Cause::Connect {
@@ -120,7 +123,7 @@ pub fn retry(
     if attempt.deadline.is_some_and(|deadline| attempt.now + after >= deadline) {
         return Decision::Final(Final::Deadline);
     }
-    if withdraw() { Decision::Retry { after } } else { Decision::Final(Final::Budget) }
+    withdraw().map_or_else(Decision::Final, |()| Decision::Retry { after })
 }
 
 /// Nothing has happened: only what makes another try impossible stands in its way.

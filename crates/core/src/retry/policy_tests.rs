@@ -27,7 +27,7 @@ const AT_ONCE: Decision = Decision::Retry { after: Duration::ZERO };
 
 #[track_caller]
 fn check(attempt: &Attempt<'_>, expected: Decision) {
-    assert_eq!(retry(&policy(), attempt, || true, || 0), expected, "{attempt:?}");
+    assert_eq!(retry(&policy(), attempt, || Ok(()), || 0), expected, "{attempt:?}");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn each_reason_against_it_is_told() {
     refused(Attempt { attempts: 3, ..FAILED }, Final::Attempts);
     refused(Attempt { server_left: false, ..FAILED }, Final::Servers);
     refused(Attempt { deadline: Some(Time::ZERO), ..FAILED }, Final::Deadline);
-    assert_eq!(retry(&policy(), &FAILED, || false, || 0), Decision::Final(Final::Budget));
+    assert_eq!(retry(&policy(), &FAILED, || Err(Final::Budget), || 0), Decision::Final(Final::Budget));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_server_that_was_not_reached_costs_neither_attempts_nor_budget() {
     assert_eq!(retry(&policy(), &post, || panic!("no budget is asked for"), || 0), AT_ONCE);
     let on = RetryOn { connect: false, ..policy().on };
     let never = Retry { on, ..policy() };
-    assert_eq!(retry(&never, &post, || true, || 0), Decision::Final(Final::NotListed));
+    assert_eq!(retry(&never, &post, || Ok(()), || 0), Decision::Final(Final::NotListed));
     check(&Attempt { server_left: false, ..post }, Decision::Final(Final::Servers));
 }
 
@@ -79,7 +79,7 @@ fn a_pause_that_would_outlast_the_request_is_no_retry() {
     let backoff = Duration::from_millis(10);
     let slow = Retry { backoff, ..policy() };
     let second = Attempt { retries: 1, attempts: 2, deadline: Some(Time::from_millis(5)), ..FAILED };
-    let decide = |random| retry(&slow, &second, || true, || random);
+    let decide = |random| retry(&slow, &second, || Ok(()), || random);
     assert_eq!(decide(9_000_000), Decision::Final(Final::Deadline));
     assert_eq!(decide(1_000_000), Decision::Retry { after: Duration::from_millis(1) });
 }
@@ -105,7 +105,7 @@ proptest! {
         attempts in 0_u32..12,
     ) {
         let attempt = Attempt { cause, method, replayable, answered, attempts, server_left, ..FAILED };
-        if let Decision::Retry { .. } = retry(&policy(), &attempt, || budget, || 0) {
+        if let Decision::Retry { .. } = retry(&policy(), &attempt, || budget.then_some(()).ok_or(Final::Budget), || 0) {
             prop_assert!(!answered && replayable && server_left);
             prop_assert!(cause == Cause::Connect || (method != "POST" && method != "PATCH"));
             prop_assert!(cause == Cause::Connect || (attempts < 3 && budget));

@@ -3,7 +3,7 @@
 use evenkeel_config::Retry;
 use evenkeel_types::Time;
 
-use super::{Attempt, Budget, Cause, Decision, Purse, retry};
+use super::{Attempt, Budget, Cause, Decision, Final, Purse, retry};
 
 struct Outcome {
     requests: u32,
@@ -40,7 +40,7 @@ fn simulate(seed: u64, rate: u32, seconds: u32, (servers, broken): (usize, usize
                 now,
                 deadline: None,
             };
-            let withdraw = || purse.withdraw(policy.budget, &budget, now);
+            let withdraw = || purse.withdraw(policy.budget, &budget, now).then_some(()).ok_or(Final::Budget);
             if let Decision::Final(_) = retry(&policy, &attempt, withdraw, || 0) {
                 outcome.failures += 1;
                 break;

@@ -18,7 +18,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use evenkeel_config::{
-    Action, Config, HeaderEdits, HostMatch, PathMatch, Retry, Rewrite, Route, RouteLimits, RouteTimeout,
+    Action, Config, HeaderEdits, HostMatch, PathMatch, Priority, Retry, Rewrite, Route, RouteLimits,
+    RouteTimeout,
 };
 use evenkeel_types::{ListenerName, RouteName};
 
@@ -184,6 +185,7 @@ fn fallback_route(listener: &ListenerName, action: Action) -> Route {
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        priority: Priority::default(),
         timeout: RouteTimeout { request: None, idle: Duration::from_secs(3600) },
         retry: Retry::default(),
         hedge: None,

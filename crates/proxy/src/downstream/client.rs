@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use evenkeel_config::Listener;
 use evenkeel_core::limit::{Gcra, Tat};
+use evenkeel_core::overload::Step;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_tls::Coverage;
@@ -100,6 +101,11 @@ impl Client {
     /// True when a connection that waits for a request is to close.
     pub fn is_to_go(&self) -> bool {
         self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
+    }
+
+    /// True when a connection is to carry no further request.
+    pub fn is_to_close(&self) -> bool {
+        self.is_to_go() || self.worker.shared.step() != Step::None
     }
 
     /// What is known of whoever sent a head that has just come.

@@ -205,7 +205,7 @@ impl Connection {
             Version::Http11 | Version::Http2 => !has("close"),
             Version::Http10 => has("keep-alive") && !has("close"),
         };
-        asked && !self.client.is_to_go()
+        asked && !self.client.is_to_close()
     }
 
     /// Reads until there is a whole head; `None` when the client closed instead.

@@ -96,7 +96,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
     let mut is_leaving = false;
     let may_be_sending = loop {
         let next = poll_fn(|cx| {
-            if !is_leaving && streams.client.is_to_go() {
+            if !is_leaving && streams.client.is_to_close() {
                 is_leaving = true;
                 connection.graceful_shutdown();
             }

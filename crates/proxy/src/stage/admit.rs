@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use evenkeel_config::Listener;
 use evenkeel_core::route::{HostRefused, normalise, parse_host};
@@ -28,12 +29,20 @@ pub struct Refusal {
     pub kind: Option<RequestRefusal>,
     /// Why, in a few words.
     pub why: Cow<'static, str>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal of `status`.
     pub fn new(status: u16, kind: RequestRefusal, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind: Some(kind), why: why.into() }
+        Self { status, kind: Some(kind), why: why.into(), retry_after: None }
+    }
+
+    /// The same, worth another try after this time; in whole seconds, and at least one.
+    pub fn after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds.max(1)), ..self }
     }
 
     fn malformed(why: impl Into<Cow<'static, str>>) -> Self {

@@ -30,7 +30,12 @@ pub async fn refuse(
         return refuse_grpc(reply, refusal, id).await;
     }
     let body = format!("{status} {}: {why}\nrequest id: {id}\n", reason(*status));
-    send(reply, *status, TEXT, &[], &body, id, &HeaderEdits::default()).await
+    let after = refusal.retry_after.map(|seconds| seconds.to_string());
+    let fields: &[(&str, &str)] = match &after {
+        Some(after) => &[("retry-after", after)],
+        None => &[],
+    };
+    send(reply, *status, TEXT, fields, &body, id, &HeaderEdits::default()).await
 }
 
 /// A client that speaks gRPC reads the status from a trailer, or from a head that is all of the response.

@@ -298,7 +298,8 @@ fn blame_client(error: &BodyError) -> Ending {
     let (status, kind) = match error {
         BodyError::Cut | BodyError::Io(_) => return Ending::ClientGone(Ended::ClientAborted),
         BodyError::Deadline => {
-            let refusal = Refusal { status: 504, kind: None, why: error.to_string().into() };
+            let refusal =
+                Refusal { status: 504, kind: None, why: error.to_string().into(), retry_after: None };
             return Ending::Refused(refusal, Ended::RequestTimeout);
         }
         BodyError::Timeout => (408, RequestRefusal::BodyTimeout),
@@ -349,6 +350,10 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
             let took = trail.first_byte().filter(|_| upload.result.is_some());
             worker.report_answer(to, answer.server(), head.status, took);
             measure(to, head.status, trail.hedged.map(|began| now - began).or(took), now);
+            let uploading = trail.uploading(upload.result.is_some(), now);
+            if let Some(held) = &mut trail.held {
+                held.answered(trail.seat.as_deref_mut(), head.status, (took, uploading), now);
+            }
             if is_retried(upload, answer, &head) {
                 answer.judge(head.status);
                 return Ok(Taken::ToRetry(head));

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use evenkeel_config::{Pool, Route};
-use evenkeel_core::choose::{Chosen, choose};
+use evenkeel_core::breaker;
+use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{self, Attempt, Cause, Decision, Final, deadline};
-use evenkeel_observe::{Ended, RequestRefusal, RetryCause, RetryOutcome};
+use evenkeel_observe::{BreakerRefusal, Ended, RequestRefusal, RetryCause, RetryOutcome};
 use evenkeel_types::Time;
 
 use super::admit::Refusal;
 use super::converse::converse;
 use super::hedge;
 use super::parked::Parked;
+use super::pick::{self, pick};
 use super::record::Trail;
 use crate::exchange::{Exchange, Request};
 use crate::timer::{Limit, Timer};
@@ -74,12 +76,6 @@ impl<'v> Destination<'v> {
     pub fn upstream(&self, server: usize) -> &'v Upstream {
         &self.view.pools[self.pool].upstreams[server]
     }
-
-    /// Takes one retry, or hedge, out of the pool's budget; false if there is none.
-    pub fn withdraw(&self, now: Time) -> bool {
-        let budget = &self.view.snapshot.pools[self.pool].retries.budget;
-        self.view.pools[self.pool].purse.withdraw(self.route.1.retry.budget, budget, now)
-    }
 }
 
 /// A try that failed.
@@ -112,6 +108,8 @@ pub struct Course {
     retries: u32,
     /// An answer that is passed on if no other comes.
     pub parked: Option<Box<Parked>>,
+    /// What counts the retries and hedges that are under way, in a pool that limits them.
+    under_way: Vec<breaker::Retry>,
 }
 
 impl Course {
@@ -136,6 +134,26 @@ impl Course {
         self.attempts += u32::from(failed.cause != Some(Cause::Connect));
     }
 
+    /// Takes one retry, or hedge, out of what the pool can bear.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn withdraw(&mut self, to: &Destination<'_>, now: Time) -> Result<(), Final> {
+        let (pool, view) = (&to.view.snapshot.pools[to.pool], &to.view.pools[to.pool]);
+        let under_way = match &pool.guard {
+            None => None,
+            Some(guard) => Some(guard.breaker.try_retry(to.pool()).ok_or_else(|| {
+                view.figures.refuse(BreakerRefusal::MaxRetries);
+                Final::Limit
+            })?),
+        };
+        if !view.purse.withdraw(to.route.1.retry.budget, &pool.retries.budget, now) {
+            return Err(Final::Budget);
+        }
+        self.under_way.extend(under_way);
+        Ok(())
+    }
+
     fn may_go_on(&self) -> bool {
         self.count < TRIES_MAX && self.timeouts < CONNECT_TIMEOUTS_MAX
     }
@@ -157,16 +175,11 @@ pub async fn forward(
             last = Some(AnswerError::Deadline);
             break;
         }
-        let pool = &to.view.snapshot.pools[to.pool];
-        let chosen = choose(
-            pool,
-            to.pool(),
-            &mut to.view.pools[to.pool].picker.borrow_mut(),
-            &exchange.request,
-            course.tried(),
-            now,
-        );
-        let Some(chosen) = chosen else { break };
+        let chosen = match pick(worker, to, exchange, trail, course.tried(), now).await {
+            Ok(Some(chosen)) => chosen,
+            Ok(None) => break,
+            Err(ending) => return ending,
+        };
         if !course.try_now(chosen.server) {
             break;
         }
@@ -175,7 +188,9 @@ pub async fn forward(
         if to.route.1.retry.header {
             exchange.reply.attempts = course.attempts + 1;
         }
-        let mut failed = match attempt(worker, to, chosen, exchange, trail, &mut course).await {
+        let tried = attempt(worker, to, chosen, exchange, trail, &mut course).await;
+        pick::give_back(trail, tried.as_ref().err().map(|failed| &failed.error));
+        let mut failed = match tried {
             Ok(ending) => return ending,
             Err(failed) => failed,
         };
@@ -234,7 +249,9 @@ async fn go_on(
         now,
         deadline: to.deadline,
     };
-    let decision = retry::retry(&to.route.1.retry, &attempt, || to.withdraw(now), || worker.random());
+    // The tries before have ended.
+    course.under_way.clear();
+    let decision = retry::retry(&to.route.1.retry, &attempt, || course.withdraw(to, now), || worker.random());
     count(to, cause, decision);
     match decision {
         Decision::Final(Final::NotListed) => Ok(false),
@@ -278,6 +295,7 @@ fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
         Decision::Final(Final::Deadline) => RetryOutcome::Deadline,
         Decision::Final(Final::Servers) => RetryOutcome::Servers,
         Decision::Final(Final::Budget) => RetryOutcome::Budget,
+        Decision::Final(Final::Limit) => RetryOutcome::Limit,
     };
     to.view.pools[to.pool].figures.retries.decided(cause, outcome);
 }
@@ -311,7 +329,7 @@ async fn give_up(
     };
     let status = error.status();
     let kind = matches!(error, AnswerError::Unsendable).then_some(RequestRefusal::Malformed);
-    Ending::Refused(Refusal { status, kind, why: error.to_string().into() }, ended)
+    Ending::Refused(Refusal { status, kind, why: error.to_string().into(), retry_after: None }, ended)
 }
 
 /// One try: at most two connections, the second in place of one that the server was closing.
@@ -329,7 +347,8 @@ async fn attempt(
         return Box::pin(hedge::race(worker, to, (chosen, after), exchange, trail, course)).await;
     }
     let upstream = to.upstream(chosen.server);
-    let _in_flight = InFlight::at(upstream);
+    // In a pool with limits its seat counts it.
+    let _in_flight = trail.seat.is_none().then(|| InFlight::at(upstream));
     let link = match upstream.kept(exchange.request.started) {
         Some(link) => link,
         None => connect_for(worker, to, upstream, exchange, trail).await?,

@@ -6,14 +6,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_core::choose::{Chosen, Why, choose};
-use evenkeel_core::retry::hedge_after;
+use evenkeel_core::retry::{Final, hedge_after};
 use evenkeel_observe::{Ended, HedgeOutcome};
 use evenkeel_types::Time;
 
 use super::converse::{Outgoing, begin, conclude, hear, is_worth_a_fresh_connection, too_late};
 use super::forward::{Course, Destination, Ending, Failed, connect};
+use super::held::Held;
+use super::pick;
 use super::record::Trail;
-use super::relay::{Answer, Held};
+use super::relay::{self, Answer};
+use super::seat::Seat;
 use super::upload::Upload;
 use crate::exchange::{Exchange, Request};
 use crate::timer::{Limit, Timer};
@@ -45,14 +48,15 @@ pub fn after(
 struct Leg<'u, F> {
     chosen: Chosen,
     is_hedge: bool,
-    in_flight: InFlight<'u>,
+    in_flight: Option<InFlight<'u>>,
+    seat: Option<Box<Seat>>,
     run: Pin<Box<F>>,
 }
 
 /// A server that has begun to answer.
 struct Opened {
     link: Link,
-    held: Held,
+    held: relay::Held,
     sent: Time,
     connect: Option<Duration>,
 }
@@ -75,7 +79,7 @@ struct Spare<'u, F> {
 /// Who answered first.
 struct Won<'u> {
     chosen: Chosen,
-    in_flight: InFlight<'u>,
+    in_flight: Option<InFlight<'u>>,
     opened: Opened,
 }
 
@@ -120,14 +124,15 @@ async fn first<'u>(
 ) -> Result<Option<Won<'u>>, Failed> {
     let Exchange { request, body, reply, timer } = exchange;
     let outgoing = Outgoing::new(worker, to, request, body);
-    let leg = |chosen: Chosen, is_hedge| Leg {
+    let leg = |chosen: Chosen, is_hedge, seat: Option<Box<Seat>>| Leg {
         chosen,
         is_hedge,
-        in_flight: InFlight::at(to.upstream(chosen.server)),
+        in_flight: seat.is_none().then(|| InFlight::at(to.upstream(chosen.server))),
+        seat,
         run: Box::pin(open(&outgoing, chosen)),
     };
     let began = worker.clock.now();
-    let mut legs = vec![leg(chosen, false)];
+    let mut legs = vec![leg(chosen, false, trail.seat.take())];
     let mut hedges_left = to.route.1.hedge.as_ref().map_or(0, |hedge| hedge.max);
     let mut due = Some(began + after);
     let mut spare: Option<Spare<'u, _>> = None;
@@ -141,11 +146,11 @@ async fn first<'u>(
             Event::Slow => {
                 let now = worker.clock.now();
                 let running = legs.len() + usize::from(spare.is_some());
-                let asked = another(worker, to, request, course, running, now);
-                legs.extend(asked.map(|chosen| leg(chosen, true)));
-                trail.tries += u32::from(asked.is_some());
+                let asked = another(to, request, course, running, &mut trail.held, now);
                 hedges_left -= 1;
                 due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
+                trail.tries += u32::from(asked.is_some());
+                legs.extend(asked.map(|(chosen, seat)| leg(chosen, true, seat)));
             }
             Event::Leg(at, result) => {
                 let leg = legs.swap_remove(at);
@@ -161,9 +166,11 @@ async fn first<'u>(
                 };
                 lose(to, [&leg]);
                 trail.server = Some(leg.chosen.server);
+                trail.seat = leg.seat;
                 if legs.is_empty() && spare.is_none() {
                     return Err(failed);
                 }
+                pick::give_back(trail, Some(&failed.error));
                 worker.report(to, leg.chosen.server, &failed.error);
                 course.failed(&failed);
                 if legs.is_empty()
@@ -185,6 +192,7 @@ async fn first<'u>(
     if reply.attempts > 0 {
         reply.attempts = course.attempts + 1;
     }
+    trail.seat = winner.seat;
     Ok(Some(Won { chosen: winner.chosen, in_flight: winner.in_flight, opened }))
 }
 
@@ -210,26 +218,32 @@ async fn next<F: Future<Output = Result<Opened, Failed>>>(
 
 /// Another server to ask, if there is one and the pool can bear it; `running` are asked at this moment.
 fn another(
-    worker: &Worker,
     to: &Destination<'_>,
     request: &Request<'_>,
     course: &mut Course,
     running: usize,
+    held: &mut Option<Box<Held>>,
     now: Time,
-) -> Option<Chosen> {
+) -> Option<(Chosen, Option<Box<Seat>>)> {
     let pool = &to.view.snapshot.pools[to.pool];
     let has_attempts = (course.attempts as usize + running) < to.route.1.retry.attempts as usize;
     let is_late = to.deadline.is_some_and(|deadline| now >= deadline);
     if !has_attempts || is_late || !evenkeel_core::retry::any_left(&pool.members, course.tried()) {
         return None;
     }
-    if !to.withdraw(now) {
-        to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
+    if let Err(why) = course.withdraw(to, now) {
+        if why == Final::Budget {
+            to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
+        }
         return None;
     }
     let mut picker = to.view.pools[to.pool].picker.borrow_mut();
-    let chosen = choose(pool, to.pool(), &mut picker, request, course.tried(), worker.clock.now())?;
-    course.try_now(chosen.server).then_some(chosen)
+    let chosen = choose(pool, to.pool(), &mut picker, request, course.tried(), now)?;
+    let seat = match held {
+        Some(held) => Some(pick::seat_beside(to, held, chosen.server, now)?),
+        None => None,
+    };
+    course.try_now(chosen.server).then_some((chosen, seat))
 }
 
 fn is_retried(to: &Destination<'_>, status: u16) -> bool {
@@ -287,7 +301,7 @@ async fn first_byte(
     chosen: Chosen,
     link: &Link,
     timer: &mut Timer,
-) -> Result<(Held, Time), AnswerError> {
+) -> Result<(relay::Held, Time), AnswerError> {
     let Outgoing { worker, to, .. } = *outgoing;
     let begun = begin(outgoing, chosen.server, link, timer).await?;
     let mut answer = Answer::new(worker, to, begun.source, chosen);

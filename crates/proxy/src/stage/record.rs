@@ -7,6 +7,8 @@ use evenkeel_net::Peer;
 use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
 use evenkeel_types::Time;
 
+use super::held::Held;
+use super::seat::Seat;
 use crate::downstream::reply::Reply;
 use crate::exchange::Request;
 use crate::h1::field::Known;
@@ -34,6 +36,10 @@ pub struct Trail {
     /// When the head of the final response was there.
     answered: Option<Time>,
     tunnel: Option<(u64, u64)>,
+    /// The places that it holds in a pool with limits.
+    pub held: Option<Box<Held>>,
+    /// Its place at the server that is tried now, in such a pool.
+    pub seat: Option<Box<Seat>>,
     /// Why we answered with an error.
     pub reason: Option<String>,
     /// What became of a try that failed, if another server could have made it good.
@@ -61,6 +67,12 @@ impl Trail {
     /// A tunnel has ended, in which so many bytes went up and down.
     pub fn tunnelled(&mut self, up: u64, down: u64) {
         self.tunnel = Some((up, down));
+    }
+
+    /// How long the client took to send what is sent of its request by now, which may be all of it.
+    pub fn uploading(&self, is_over: bool, now: Time) -> Duration {
+        let until = if is_over { self.uploaded } else { Some(now) };
+        until.zip(self.sent).map_or(Duration::ZERO, |(until, sent)| until - sent)
     }
 
     /// From the request sent, to its last byte, to the head of its response: how long a client takes to send it is not its

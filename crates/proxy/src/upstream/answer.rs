@@ -38,11 +38,12 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// 504 for whoever was too slow, 400 for what cannot be sent, else 502.
+    /// 504 for whoever was too slow, 400 for what cannot be sent, 503 if we ran short of something, else 502.
     pub fn status(&self) -> u16 {
         match self {
             Self::Unsendable => 400,
             Self::ConnectTimeout | Self::Timeout | Self::Deadline => 504,
+            Self::Connect(e) if is_exhausted(e) => 503,
             Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
             _ => 502,
         }

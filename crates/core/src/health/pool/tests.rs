@@ -17,7 +17,7 @@ fn second(n: u64) -> Time {
 
 fn backend(id: &str, port: u16, weight: u32) -> Backend {
     let address = Address::backend(&port.to_string()).unwrap();
-    Backend { id: BackendId::from(id), address, weight, backup: false }
+    Backend { id: BackendId::from(id), address, weight, backup: false, max_connections: None }
 }
 
 fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
@@ -49,6 +49,10 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         }),
         panic: 50,
         slow_start: Some(Duration::from_secs(32)),
+        breaker: None,
+        server_breaker: None,
+        queue: None,
+        concurrency: None,
         timeout: PoolTimeout {
             connect: Duration::from_secs(1),
             response: Duration::from_secs(1),

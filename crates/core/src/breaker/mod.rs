@@ -1,0 +1,25 @@
+//! What keeps a pool from being given more than it can do: limits on what is in flight, a queue for what is beyond
+//! them, and circuit breakers.
+//!
+//! A request takes a place in the pool ([`Breaker::enter`]), then one at a server ([`Load::try_begin`]), and gives both
+//! back. Who finds no place may [`wait`](Breaker::wait) for one. Places are atomic counts; the queue is behind a lock
+//! that nobody takes while nobody waits.
+//!
+//! No wake-up is lost: who waits has first counted itself as waiting and then looked once more for a place
+//! ([`Breaker::offer_place`], [`Breaker::offer_server`]); who gives one back has first counted it as free and then looked
+//! whether anybody waits. In the one order that these four operations have, one of the two sees the other. A place is
+//! taken in the name of who waits before that one is woken, so nobody can take it away, and who is no longer there
+//! gives it back.
+//!
+//! [`Load::try_begin`]: crate::balance::Load::try_begin
+
+mod circuit;
+pub mod queue;
+mod shared;
+mod trip;
+mod window;
+
+pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
+pub use shared::{Breaker, Full, Grant, Retry, Ticket, Want};
+pub use trip::Trip;
+pub use window::{Tally, Window};

@@ -1,0 +1,268 @@
+//! A pool's places as all workers share them: how many are taken, and who waits for one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crossbeam_utils::CachePadded;
+use evenkeel_config::{Pool, PoolProtocol, QueueOrder};
+use evenkeel_types::Time;
+
+use super::queue::Queue;
+use super::trip::Trip;
+use crate::balance::Load;
+use crate::limit::adaptive::Adaptive;
+
+/// What of one pool is in flight or waits, over all workers. It outlives the configuration, whose limits it is asked
+/// with.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    in_flight: CachePadded<AtomicU32>,
+    retries: CachePadded<AtomicU32>,
+    waiting: CachePadded<AtomicUsize>,
+    line: Mutex<Line>,
+    /// The pool's circuit breaker.
+    pub trip: Trip,
+    /// The limit that follows from latency.
+    pub adaptive: Adaptive,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    queue: Queue<Waiter>,
+    /// Places taken for those who have yet to notice.
+    granted: HashMap<u64, Grant>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    want: Want,
+    waker: Option<Waker>,
+}
+
+/// What one waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Want {
+    /// A place in the pool.
+    Place,
+    /// A place at one of its servers.
+    Server {
+        /// At this one alone, as [`Breaker::key`] names it.
+        only: Option<usize>,
+        /// Not at these.
+        not: Box<[usize]>,
+    },
+}
+
+/// What one has got.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// A place in the pool.
+    Place,
+    /// A place at this server.
+    Server(Arc<Load>),
+}
+
+/// Who waits; to be given back with [`Breaker::withdraw`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// Which limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// `breaker.max_requests`
+    Requests,
+    /// `breaker.max_connections`
+    Connections,
+    /// The limit of `concurrency`.
+    Concurrency,
+    /// `max_connections` of every server that could have been chosen.
+    Servers,
+}
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "breaker.max_requests is reached",
+            Self::Connections => "breaker.max_connections is reached",
+            Self::Concurrency => "the limit of concurrency is reached",
+            Self::Servers => "every server is at its max_connections",
+        })
+    }
+}
+
+impl Breaker {
+    /// What identifies a server for as long as anybody knows it.
+    pub fn key(load: &Arc<Load>) -> usize {
+        Arc::as_ptr(load).addr()
+    }
+
+    /// Takes a place in the pool. Who comes while others wait for one has to wait as well.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn enter(&self, pool: &Pool) -> Result<(), Full> {
+        let (max, full) = self.limit(pool);
+        if self.waiting.load(Relaxed) > 0 && self.lock().wants_place() {
+            return Err(full);
+        }
+        if self.take(max) { Ok(()) } else { Err(full) }
+    }
+
+    /// Gives a place in the pool back, to who waits for it if anybody does.
+    pub fn leave(&self, pool: &Pool, now: Time) {
+        self.in_flight.fetch_sub(1, SeqCst);
+        if self.waiting.load(SeqCst) > 0 {
+            self.offer_place(pool, now);
+        }
+    }
+
+    /// Gives a place at a server back, to who waits for it if anybody does. `max` is the server's limit.
+    pub fn leave_server(&self, load: &Arc<Load>, max: Option<u32>, pool: &Pool, now: Time) {
+        load.end();
+        if self.waiting.load(SeqCst) > 0 {
+            self.offer_server(load, max, pool, now);
+        }
+    }
+
+    /// Joins those who wait, of whom there may be `breaker.max_pending`; `None` if that is reached. Who has joined must
+    /// offer what it may have missed: the place in the pool, or those at each server.
+    pub fn wait(&self, want: Want, pool: &Pool, now: Time) -> Option<Ticket> {
+        let mut line = self.lock();
+        let ticket = line.queue.join(Waiter { want, waker: None }, pool.pending_max(), now)?;
+        self.waiting.fetch_add(1, SeqCst);
+        Some(Ticket(ticket))
+    }
+
+    /// Ready once the place is there.
+    pub fn poll(&self, ticket: Ticket, cx: &Context<'_>) -> Poll<Grant> {
+        let mut line = self.lock();
+        if let Some(grant) = line.granted.remove(&ticket.0) {
+            return Poll::Ready(grant);
+        }
+        if let Some(waiter) = line.queue.get_mut(ticket.0) {
+            waiter.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits no longer. What had been granted and not been noticed yet comes back, and is to be given back.
+    pub fn withdraw(&self, ticket: Ticket) -> Option<Grant> {
+        let mut line = self.lock();
+        if line.queue.leave(ticket.0).is_some() {
+            self.waiting.fetch_sub(1, SeqCst);
+        }
+        line.granted.remove(&ticket.0)
+    }
+
+    /// Gives places in the pool, as far as there are any, to those who wait for one.
+    pub fn offer_place(&self, pool: &Pool, now: Time) {
+        let (max, _) = self.limit(pool);
+        self.offer(pool, now, |want| *want == Want::Place, || self.take(max).then_some(Grant::Place));
+    }
+
+    /// Gives places at a server, as far as there are any, to those who wait for one. `max` is the server's limit.
+    pub fn offer_server(&self, load: &Arc<Load>, max: Option<u32>, pool: &Pool, now: Time) {
+        let key = Self::key(load);
+        let wanted = |want: &Want| match want {
+            Want::Place => false,
+            Want::Server { only, not } => only.is_none_or(|only| only == key) && !not.contains(&key),
+        };
+        let take = || load.try_begin(max.unwrap_or(u32::MAX)).then(|| Grant::Server(Arc::clone(load)));
+        self.offer(pool, now, wanted, take);
+    }
+
+    /// Takes a place among the retries in flight; `None` when there are `breaker.max_retries` already.
+    pub fn try_retry(self: &Arc<Self>, pool: &Pool) -> Option<Retry> {
+        let max = pool.breaker.as_ref().and_then(|breaker| breaker.max_retries).unwrap_or(u32::MAX);
+        self.retries.fetch_update(Relaxed, Relaxed, |now| (now < max).then_some(now + 1)).ok()?;
+        Some(Retry(Arc::clone(self)))
+    }
+
+    /// Requests in flight, those that wait for a server among them.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Retries in flight.
+    pub fn retries(&self) -> u32 {
+        self.retries.load(Relaxed)
+    }
+
+    /// How many requests may be in flight, and which limit says so.
+    pub fn limit(&self, pool: &Pool) -> (u32, Full) {
+        let mut least = (u32::MAX, Full::Requests);
+        if let Some(breaker) = &pool.breaker {
+            least.0 = breaker.max_requests.unwrap_or(u32::MAX);
+            // Over HTTP/1.1 a request in flight is a connection in use.
+            let connections = breaker.max_connections.filter(|_| pool.protocol == PoolProtocol::Http1);
+            if let Some(max) = connections.filter(|max| *max < least.0) {
+                least = (max, Full::Connections);
+            }
+        }
+        if let Some(settings) = &pool.concurrency {
+            let max = self.adaptive.limit(settings);
+            if max < least.0 {
+                least = (max, Full::Concurrency);
+            }
+        }
+        least
+    }
+
+    fn take(&self, max: u32) -> bool {
+        self.in_flight.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).is_ok()
+    }
+
+    /// For each who wants what `take` can get: gets it, and wakes.
+    fn offer(
+        &self,
+        pool: &Pool,
+        now: Time,
+        wanted: impl Fn(&Want) -> bool,
+        take: impl Fn() -> Option<Grant>,
+    ) {
+        let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
+        let mut line = self.lock();
+        while line.queue.any(|waiter| wanted(&waiter.want)) {
+            let Some(grant) = take() else { break };
+            let next = line.queue.next(order, now, |waiter| wanted(&waiter.want));
+            let (ticket, waiter) = next.expect("one was there, and the lock is held");
+            self.waiting.fetch_sub(1, SeqCst);
+            line.granted.insert(ticket, grant);
+            waiter.waker.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// A line that somebody panicked over is still a line.
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn wants_place(&self) -> bool {
+        self.queue.any(|waiter| waiter.want == Want::Place)
+    }
+}
+
+/// A place among a pool's retries; given back when it is dropped.
+#[derive(Debug)]
+pub struct Retry(Arc<Breaker>);
+
+impl Drop for Retry {
+    fn drop(&mut self) {
+        self.0.retries.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[path = "shared_tests.rs"]
+mod tests;

@@ -1,0 +1,165 @@
+//! Tests of places and of those who wait for them: nobody too many, nobody forgotten.
+
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
+use std::thread;
+
+use super::*;
+
+/// A pool with these keys.
+fn pool(keys: &str) -> Pool {
+    let text = format!(
+        "[listener.web]\nbind = 80\npool = \"app\"\n[pool.app]\n\
+         backends = [{{ address = 5001, max_connections = 2 }}, {{ address = 5002, max_connections = 2 }}]\n{keys}\n"
+    );
+    let parsed = evenkeel_config::parse("test.toml", &text);
+    parsed.map(|parsed| parsed.config.pools[0].clone()).expect("the test's configuration is right")
+}
+
+fn two_at_a_time() -> Pool {
+    pool("breaker = { max_requests = 2, max_pending = 3 }\nqueue = { wait = \"1s\" }")
+}
+
+fn at_once(breaker: &Breaker, ticket: Ticket) -> Option<Grant> {
+    match breaker.poll(ticket, &Context::from_waker(Waker::noop())) {
+        Poll::Ready(grant) => Some(grant),
+        Poll::Pending => None,
+    }
+}
+
+const ANY: fn() -> Want = || Want::Server { only: None, not: Box::default() };
+
+#[test]
+fn the_least_of_the_limits_holds() {
+    let breaker = Breaker::default();
+    for (keys, limit) in [
+        ("", (u32::MAX, Full::Requests)),
+        ("breaker = { max_requests = 7, max_connections = 8 }", (7, Full::Requests)),
+        ("breaker = { max_requests = 7, max_connections = 6 }", (6, Full::Connections)),
+        ("breaker = { max_requests = 100 }\nconcurrency = { min = 5, max = 10 }", (10, Full::Concurrency)),
+    ] {
+        assert_eq!(Breaker::limit(&breaker, &pool(keys)), limit, "{keys}");
+    }
+}
+
+#[test]
+fn a_place_that_is_given_back_goes_to_who_came_first() {
+    let (breaker, pool) = (Breaker::default(), two_at_a_time());
+    assert_eq!([(); 3].map(|()| breaker.enter(&pool)), [Ok(()), Ok(()), Err(Full::Requests)]);
+    let tickets = [(); 3].map(|()| breaker.wait(Want::Place, &pool, Time::ZERO).expect("room to wait"));
+    assert_eq!(breaker.wait(Want::Place, &pool, Time::ZERO), None, "no fourth");
+    breaker.leave(&pool, Time::ZERO);
+    assert_eq!(tickets.map(|ticket| at_once(&breaker, ticket).is_some()), [true, false, false]);
+    assert_eq!((breaker.in_flight(), breaker.waiting()), (2, 2));
+    assert_eq!(breaker.enter(&pool), Err(Full::Requests), "nobody overtakes those who wait");
+}
+
+#[test]
+fn who_leaves_before_it_notices_gives_its_place_back() {
+    let (breaker, pool) = (Breaker::default(), two_at_a_time());
+    (0..2).for_each(|_| breaker.enter(&pool).expect("a place"));
+    let [first, second] = [(); 2].map(|()| breaker.wait(Want::Place, &pool, Time::ZERO).expect("room"));
+    breaker.leave(&pool, Time::ZERO);
+    assert!(matches!(breaker.withdraw(first), Some(Grant::Place)));
+    breaker.leave(&pool, Time::ZERO);
+    assert!(at_once(&breaker, second).is_some());
+    assert_eq!((breaker.in_flight(), breaker.waiting()), (2, 0));
+}
+
+#[test]
+fn a_place_at_a_server_goes_to_who_wants_that_server() {
+    let (breaker, pool) = (Breaker::default(), pool("queue = { wait = \"1s\" }"));
+    let [a, b] = [(); 2].map(|()| Arc::new(Load::default()));
+    assert!([&a, &a, &b, &b].iter().all(|load| load.try_begin(2)));
+    let of_b = Want::Server { only: Some(Breaker::key(&b)), not: Box::default() };
+    let not_a = Want::Server { only: None, not: [Breaker::key(&a)].into() };
+    let [of_b, not_a, any] =
+        [of_b, not_a, ANY()].map(|want| breaker.wait(want, &pool, Time::ZERO).expect("room"));
+    breaker.leave_server(&a, Some(2), &pool, Time::ZERO);
+    assert!(matches!(at_once(&breaker, any), Some(Grant::Server(load)) if Arc::ptr_eq(&load, &a)));
+    assert!(at_once(&breaker, of_b).is_none() && at_once(&breaker, not_a).is_none());
+    breaker.leave_server(&b, Some(2), &pool, Time::ZERO);
+    assert!(at_once(&breaker, of_b).is_some());
+    assert_eq!((a.in_flight(), b.in_flight(), breaker.waiting()), (2, 2, 1));
+}
+
+#[test]
+fn retries_in_flight_are_limited_and_counted_back() {
+    let (breaker, pool) = (Arc::new(Breaker::default()), pool("breaker = { max_retries = 2 }"));
+    let held = [(); 2].map(|()| breaker.try_retry(&pool).expect("a retry"));
+    assert!(breaker.try_retry(&pool).is_none());
+    drop(held);
+    assert!(breaker.try_retry(&pool).is_some());
+    assert_eq!(breaker.retries(), 0);
+}
+
+/// Unparks a thread.
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits as a task would; every `n`th gives up after its first look.
+fn wait(breaker: &Breaker, ticket: Ticket, gives_up: bool) -> Option<Grant> {
+    let waker = Arc::new(Unpark(thread::current())).into();
+    loop {
+        match breaker.poll(ticket, &Context::from_waker(&waker)) {
+            Poll::Ready(grant) => return Some(grant),
+            Poll::Pending if gives_up => return breaker.withdraw(ticket),
+            // A lost wake-up would hang here, and the test with it.
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn no_wake_up_is_lost_and_no_place_is_given_twice() {
+    const THREADS: usize = 8;
+    let breaker = Breaker::default();
+    let pool = pool("breaker = { max_requests = 3, max_pending = 100 }\nqueue = { wait = \"1s\" }");
+    let servers = [(); 2].map(|()| Arc::new(Load::default()));
+    let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let in_pool = |turn: usize| {
+        if breaker.enter(&pool).is_ok() {
+            return true;
+        }
+        let Some(ticket) = breaker.wait(Want::Place, &pool, Time::ZERO) else { return false };
+        breaker.offer_place(&pool, Time::ZERO);
+        wait(&breaker, ticket, turn.is_multiple_of(7)).is_some()
+    };
+    let at_server = |turn: usize| {
+        if let Some(load) = servers.iter().find(|load| load.try_begin(1)) {
+            return Some(Arc::clone(load));
+        }
+        let ticket = breaker.wait(ANY(), &pool, Time::ZERO)?;
+        servers.iter().for_each(|load| breaker.offer_server(load, Some(1), &pool, Time::ZERO));
+        match wait(&breaker, ticket, turn.is_multiple_of(5))? {
+            Grant::Server(load) => Some(load),
+            Grant::Place => unreachable!("it wants a server"),
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for turn in 0..3_000 {
+                    if !in_pool(turn) {
+                        continue;
+                    }
+                    if let Some(load) = at_server(turn) {
+                        most.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
+                        inside.fetch_sub(1, SeqCst);
+                        breaker.leave_server(&load, Some(1), &pool, Time::ZERO);
+                    }
+                    breaker.leave(&pool, Time::ZERO);
+                }
+            });
+        }
+    });
+    assert!(most.load(SeqCst) <= 2, "{most:?} at two servers of one place each");
+    assert_eq!((breaker.in_flight(), breaker.waiting()), (0, 0));
+    assert!(servers.iter().all(|load| load.in_flight() == 0));
+    assert!(breaker.lock().granted.is_empty());
+}

@@ -1,0 +1,89 @@
+//! A circuit breaker as all workers share it: while it is closed, a request costs two atomic operations and no lock.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use evenkeel_config::Trip as Settings;
+use evenkeel_types::Time;
+
+use super::circuit::{self, Circuit, Outcome, Pass, Refused, State, Transition};
+use super::window::Window;
+
+/// The circuit breaker of a pool or a server.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Trip {
+    /// The round, shifted by one, and whether it is closed (0) or not (1): what a request looks at first.
+    glance: AtomicU64,
+    window: Window,
+    /// Locked by transitions, and by requests only while it is not closed.
+    circuit: Mutex<Circuit>,
+}
+
+impl Trip {
+    /// Asks for a pass at `now`.
+    ///
+    /// # Errors
+    /// It is open, or has as many trials under way as it may.
+    pub fn admit(&self, settings: &Settings, now: Time) -> (Result<Pass, Refused>, Option<Transition>) {
+        let glance = self.glance.load(Acquire);
+        if glance & 1 == 0 {
+            return (Ok(Pass { round: (glance >> 1) as u32, is_trial: false }), None);
+        }
+        let mut circuit = self.lock();
+        let admitted = circuit.admit(settings, now);
+        self.publish(&circuit);
+        admitted
+    }
+
+    /// Takes a pass back, once, with how its request fared.
+    pub fn settle(&self, pass: Pass, outcome: Outcome, settings: &Settings, now: Time) -> Option<Transition> {
+        if pass.is_trial {
+            let mut circuit = self.lock();
+            let change = circuit.tried(pass, outcome, settings, now);
+            if change.as_ref().is_some_and(|change| change.to == State::Closed) {
+                self.window.clear();
+            }
+            self.publish(&circuit);
+            return change;
+        }
+        let Outcome::Ended { failed, took } = outcome else { return None };
+        // What began before the circuit opened says nothing about the servers that it now protects.
+        if self.glance.load(Acquire) != u64::from(pass.round) << 1 {
+            return None;
+        }
+        self.window.count(failed, circuit::is_slow(settings, took), settings.window, now);
+        let tally = self.window.tally(settings.window, now);
+        circuit::verdict(tally, settings)?;
+        let mut circuit = self.lock();
+        let change = circuit.judge(tally, settings, now);
+        self.publish(&circuit);
+        change
+    }
+
+    /// True if it would refuse a request at `now`, as far as can be said without asking.
+    pub fn is_closed(&self) -> bool {
+        self.glance.load(Acquire) & 1 == 0
+    }
+
+    /// Its state, and why it is in it.
+    pub fn state(&self) -> (State, String) {
+        let circuit = self.lock();
+        (circuit.state(), circuit.reason().to_owned())
+    }
+
+    fn publish(&self, circuit: &Circuit) {
+        let is_closed = circuit.state() == State::Closed;
+        self.glance.store(u64::from(circuit.round()) << 1 | u64::from(!is_closed), Release);
+    }
+
+    /// A circuit that somebody panicked over is still a circuit.
+    fn lock(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[path = "trip_tests.rs"]
+mod tests;

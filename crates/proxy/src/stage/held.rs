@@ -1,0 +1,185 @@
+//! What a request holds of a pool with limits: its place in the pool, and the pass of the pool's circuit breaker. Given
+//! back when it is dropped, whichever way the request ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_config::Pool;
+use evenkeel_core::breaker::{Breaker, Outcome, Pass, Refused, State, Transition};
+use evenkeel_core::snapshot::{Guard, Snapshot};
+use evenkeel_observe::{Gauge, PoolMetrics, Registry};
+use evenkeel_types::{Clock, Time};
+
+use super::seat::Seat;
+use crate::upstream::answer::AnswerError;
+
+/// A pool with a guard, as a request sees it from its beginning to its end.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    /// What was in force when the request came.
+    pub snapshot: Arc<Snapshot>,
+    /// The pool's position.
+    pub pool: usize,
+    /// The process's clock.
+    pub clock: Clock,
+    /// What is counted.
+    pub registry: Arc<Registry>,
+    /// What is counted of the pool.
+    pub metrics: Arc<PoolMetrics>,
+}
+
+/// What one request holds.
+#[derive(Debug)]
+pub struct Held {
+    of: Guarded,
+    /// When it came to the pool.
+    began: Time,
+    in_pool: bool,
+    pass: Option<Pass>,
+    /// How it fared so far.
+    outcome: Outcome,
+}
+
+impl Held {
+    /// Nothing yet, of a pool that has a guard.
+    pub fn new(of: Guarded) -> Self {
+        let began = of.clock.now();
+        Self { of, began, in_pool: false, pass: None, outcome: Outcome::Unknown }
+    }
+
+    /// Asks the circuit breaker of the pool, if it has one.
+    ///
+    /// # Errors
+    /// It is open.
+    pub fn ask_pool(&mut self, now: Time) -> Result<(), Refused> {
+        let breaker = self.of.config().breaker.as_ref();
+        let Some(settings) = breaker.and_then(|breaker| breaker.trip.as_ref()) else { return Ok(()) };
+        let (admitted, change) = self.of.breaker().trip.admit(settings, now);
+        self.tell(change);
+        self.pass = Some(admitted?);
+        Ok(())
+    }
+
+    /// It has a place in the pool.
+    pub fn entered(&mut self) {
+        self.in_pool = true;
+    }
+
+    /// True if it has a place in the pool.
+    pub fn is_in_pool(&self) -> bool {
+        self.in_pool
+    }
+
+    /// Gives its place in the pool back.
+    pub fn leave_pool(&mut self, now: Time) {
+        if std::mem::take(&mut self.in_pool) {
+            self.of.breaker().leave(self.of.config(), now);
+        }
+    }
+
+    /// It has a place at a server. Asks the server's circuit breaker, if it has one.
+    ///
+    /// # Errors
+    /// It is open; the place was given back.
+    pub fn sit_down(&mut self, server: usize, now: Time) -> Result<Box<Seat>, Refused> {
+        self.outcome = Outcome::Unknown;
+        Seat::take(&self.of, server, now).map(Box::new)
+    }
+
+    /// The head of an answer of the server with this seat is there, so long after the end of the request, if it has ended;
+    /// so long a time went by for no other reason than that the client was sending it.
+    pub fn answered(
+        &mut self,
+        seat: Option<&mut Seat>,
+        status: u16,
+        (took, uploading): (Option<Duration>, Duration),
+        now: Time,
+    ) {
+        let failed = matches!(status, 502..=504);
+        if !failed && took.is_some() {
+            self.learn(took, now);
+        }
+        let outcome =
+            |began: Time| Outcome::Ended { failed, took: now.since(began).saturating_sub(uploading) };
+        if let Some(seat) = seat {
+            seat.settle(outcome, now);
+        }
+        self.outcome = outcome(self.began);
+        // What failed may be tried again; what succeeded is known to have, however long the rest of it takes.
+        if !failed {
+            self.settle_pool(now);
+        }
+    }
+
+    /// The try at the server with this seat is over; `error` if it failed.
+    pub fn tried(&mut self, seat: Option<Box<Seat>>, error: Option<&AnswerError>) {
+        let Some(error) = error.filter(|error| error.failure().is_some()) else { return };
+        let now = self.of.clock.now();
+        if matches!(error, AnswerError::Timeout | AnswerError::ConnectTimeout) {
+            self.learn(None, now);
+        }
+        self.outcome = Outcome::Ended { failed: true, took: now.since(self.began) };
+        if let Some(mut seat) = seat {
+            seat.settle(|began| Outcome::Ended { failed: true, took: now.since(began) }, now);
+        }
+    }
+
+    fn settle_pool(&mut self, now: Time) {
+        let Some(pass) = self.pass.take() else { return };
+        let breaker = self.of.config().breaker.as_ref();
+        let Some(settings) = breaker.and_then(|breaker| breaker.trip.as_ref()) else { return };
+        let change = self.of.breaker().trip.settle(pass, self.outcome, settings, now);
+        self.tell(change);
+    }
+
+    /// Lets the limit that follows latency know of an answer, or that none came in time.
+    fn learn(&self, took: Option<Duration>, now: Time) {
+        let Some(settings) = &self.of.config().concurrency else { return };
+        let breaker = self.of.breaker();
+        if let Some(limit) = breaker.adaptive.observe(settings, took, breaker.in_flight(), now) {
+            self.of.metrics.concurrency_limit.set(i64::from(limit));
+        }
+    }
+
+    /// Tells of a change of the pool's circuit breaker.
+    fn tell(&self, change: Option<Transition>) {
+        let Some(Transition { from, to, reason }) = change else { return };
+        show(&self.of.metrics.breaker_state, to);
+        let (pool, from, to) = (&self.of.config().name, from.as_str(), to.as_str());
+        tracing::warn!(%pool, from, to, reason, "circuit breaker of the pool changed");
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let now = self.of.clock.now();
+        self.settle_pool(now);
+        self.leave_pool(now);
+    }
+}
+
+impl Guarded {
+    /// The pool's configuration.
+    pub fn config(&self) -> &Pool {
+        &self.snapshot.config.pools[self.pool]
+    }
+
+    /// What guards it.
+    pub fn guard(&self) -> &Guard {
+        self.snapshot.pools[self.pool].guard.as_ref().expect("only a pool with a guard is held")
+    }
+
+    /// Its places.
+    pub fn breaker(&self) -> &Arc<Breaker> {
+        &self.guard().breaker
+    }
+}
+
+/// Sets a gauge of a circuit breaker: 0 closed, 1 open, 2 half open.
+pub fn show(gauge: &Gauge, state: State) {
+    gauge.set(match state {
+        State::Closed => 0,
+        State::Open => 1,
+        State::HalfOpen => 2,
+    });
+}

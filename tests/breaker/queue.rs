@@ -1,0 +1,137 @@
+//! `queue` of a pool: who finds no place waits for one, for a while.
+
+use std::time::Instant;
+
+use super::max_connections::{ask, pool_of};
+use crate::support::{Client, Evenkeel, Gate, Origin, eventually, ms, ok, pool};
+
+/// A server that holds `/hold` until the gate opens.
+fn holding(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |request, wire| {
+        if request.target() == "/hold" {
+            gate.wait();
+        }
+        wire.send(ok("a"));
+    })
+}
+
+fn waiting(evenkeel: &Evenkeel) -> f64 {
+    evenkeel.metric("evenkeel_queue_length", &["pool=\"app\""])
+}
+
+/// Has `/hold` take the one place that there is, then these wait for it; returns the order in which they got it.
+fn order(keys: &str, hold_on: impl Fn()) -> Vec<String> {
+    let gate = Gate::default();
+    let server = holding(&gate);
+    let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, keys));
+    let mut asked = vec![ask(&evenkeel, "/hold")];
+    eventually("the place is taken", || server.count() == 1);
+    for (at, target) in ["/first", "/second", "/third"].into_iter().enumerate() {
+        asked.push(ask(&evenkeel, target));
+        eventually("it waits", || waiting(&evenkeel) == (at + 1) as f64);
+    }
+    assert_eq!(evenkeel.status()["pools"][0]["breaker"]["waiting"], 3);
+    hold_on();
+    gate.open();
+    asked.into_iter().for_each(|request| assert_eq!(request.join().unwrap().0, 200));
+    assert_eq!(waiting(&evenkeel), 0.0);
+    assert_eq!(evenkeel.metric("evenkeel_queue_waits_total", &[]), 3.0);
+    server.requests().iter().skip(1).map(|request| request.target().to_owned()).collect()
+}
+
+#[test]
+fn first_come_first_served() {
+    assert_eq!(order("queue = { wait = \"15s\" }", || {}), ["/first", "/second", "/third"]);
+}
+
+#[test]
+fn the_newest_first_under_overload() {
+    let busy = || {
+        let since = Instant::now();
+        eventually("the queue has been busy for long enough", || since.elapsed() > ms(100));
+    };
+    let keys = "queue = { wait = \"15s\", order = \"newest-under-overload\" }";
+    assert_eq!(order(keys, busy), ["/third", "/second", "/first"]);
+}
+
+#[test]
+fn who_waits_in_vain_is_refused() {
+    let gate = Gate::default();
+    let server = holding(&gate);
+    let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, "queue = { wait = \"50ms\" }"));
+    let held = ask(&evenkeel, "/hold");
+    eventually("the place is taken", || server.count() == 1);
+    let refused = evenkeel.get("/late");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(evenkeel.metric("evenkeel_queue_refused_total", &["reason=\"timeout\""]), 1.0);
+    let reason = evenkeel.record(|record| record["target"] == "/late")["reason"].clone();
+    assert_eq!(reason, "every server is at its max_connections, and there was no place within 50ms");
+    gate.open();
+    assert_eq!(held.join().unwrap().0, 200);
+    assert_eq!(server.count(), 1, "nothing of it came to the server");
+}
+
+#[test]
+fn who_finds_the_queue_full_is_refused_at_once() {
+    let gate = Gate::default();
+    let server = holding(&gate);
+    let keys = "queue = { wait = \"15s\" }\nbreaker = { max_pending = 1 }";
+    let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, keys));
+    let held = [ask(&evenkeel, "/hold"), ask(&evenkeel, "/hold")];
+    eventually("one waits", || waiting(&evenkeel) == 1.0);
+    let refused = evenkeel.get("/");
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("15")));
+    assert_eq!(evenkeel.metric("evenkeel_queue_refused_total", &["reason=\"full\""]), 1.0);
+    gate.open();
+    held.into_iter().for_each(|request| assert_eq!(request.join().unwrap().0, 200));
+}
+
+#[test]
+fn who_leaves_is_forgotten() {
+    let gate = Gate::default();
+    let server = holding(&gate);
+    let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, "queue = { wait = \"15s\" }"));
+    let held = ask(&evenkeel, "/hold");
+    eventually("the place is taken", || server.count() == 1);
+    let mut client = Client::connect(evenkeel.address());
+    client.send("GET /gone HTTP/1.1\r\nhost: test\r\n\r\n");
+    eventually("it waits", || waiting(&evenkeel) == 1.0);
+    client.reset();
+    drop(client);
+    eventually("it is forgotten", || waiting(&evenkeel) == 0.0);
+    assert_eq!(evenkeel.metric("evenkeel_queue_refused_total", &["reason=\"gone\""]), 1.0);
+    gate.open();
+    assert_eq!(held.join().unwrap().0, 200);
+    assert_eq!(evenkeel.get("/").status, 200);
+    assert!(server.requests().iter().all(|request| request.target() != "/gone"));
+}
+
+#[test]
+fn a_request_waits_no_longer_than_its_own_deadline() {
+    let gate = Gate::default();
+    let server = holding(&gate);
+    let evenkeel = Evenkeel::start(&format!(
+        "[[route]]\npath = \"/hurried\"\npool = \"app\"\ntimeout = {{ request = \"50ms\" }}\n{}",
+        pool_of(&[&server], 1, "queue = { wait = \"15s\" }")
+    ));
+    let held = ask(&evenkeel, "/hold");
+    eventually("the place is taken", || server.count() == 1);
+    assert_eq!(evenkeel.get("/hurried").status, 504);
+    gate.open();
+    assert_eq!(held.join().unwrap().0, 200);
+}
+
+#[test]
+fn a_place_in_the_pool_is_waited_for_as_one_at_a_server_is() {
+    let gate = Gate::default();
+    let server = holding(&gate);
+    let keys = "queue = { wait = \"15s\" }\nbreaker = { max_requests = 1 }";
+    let evenkeel = Evenkeel::start(&pool(&[&server], keys));
+    let held = ask(&evenkeel, "/hold");
+    eventually("the place is taken", || server.count() == 1);
+    let others = [ask(&evenkeel, "/"), ask(&evenkeel, "/")];
+    eventually("both wait", || waiting(&evenkeel) == 2.0);
+    gate.open();
+    others.into_iter().chain([held]).for_each(|request| assert_eq!(request.join().unwrap().0, 200));
+}
