@@ -11,3 +11,4 @@ pub mod retry;
 pub mod route;
 pub mod snapshot;
 pub mod sticky;
+mod sync;

@@ -1,13 +1,14 @@
 //! What changes with traffic about one server: requests in flight and how fast it answers.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use evenkeel_types::Time;
 
 use crate::breaker::Breaker;
+use crate::sync::AtomicU32;
 
 /// The time constant of the latency average: after it, an old sample counts 37 %.
 const TAU_MS: f32 = 10_000.0;

@@ -14,12 +14,18 @@
 //! [`Load::try_begin`]: crate::balance::Load::try_begin
 
 mod circuit;
+mod describe;
+#[cfg(test)]
+mod fixtures;
 pub mod queue;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod shared;
 mod trip;
 mod window;
 
 pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
+pub use describe::describe;
 pub use shared::{Breaker, Full, Grant, Retry, Ticket, Want};
 pub use trip::Trip;
 pub use window::{Tally, Window};

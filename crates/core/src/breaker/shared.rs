@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crossbeam_utils::CachePadded;
@@ -15,6 +14,7 @@ use super::queue::Queue;
 use super::trip::Trip;
 use crate::balance::Load;
 use crate::limit::adaptive::Adaptive;
+use crate::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 
 /// What of one pool is in flight or waits, over all workers. It outlives the configuration: who comes is measured by the
 /// limits that it began with, and what is given back is dealt out by those that are in force ([`Breaker::reconfigure`]).

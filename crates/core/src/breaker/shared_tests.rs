@@ -5,16 +5,7 @@ use std::task::Wake;
 use std::thread;
 
 use super::*;
-
-/// A pool with these keys.
-fn pool(keys: &str) -> Pool {
-    let text = format!(
-        "[listener.web]\nbind = 80\npool = \"app\"\n[pool.app]\n\
-         backends = [{{ address = 5001, max_connections = 2 }}, {{ address = 5002, max_connections = 2 }}]\n{keys}\n"
-    );
-    let parsed = evenkeel_config::parse("test.toml", &text);
-    parsed.map(|parsed| parsed.config.pools[0].clone()).expect("the test's configuration is right")
-}
+use crate::breaker::fixtures::pool;
 
 fn two_at_a_time() -> Pool {
     pool("breaker = { max_requests = 2, max_pending = 3 }\nqueue = { wait = \"1s\" }")

@@ -44,6 +44,30 @@ pub struct Held {
     retries: Vec<Retry>,
 }
 
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Answered {
+    /// Its status.
+    pub status: u16,
+    /// When it came.
+    pub at: Time,
+    /// How long after the end of the request, if that has been sent whole.
+    pub took: Option<Duration>,
+    /// How much time had gone by for no other reason than that the client was sending it.
+    pub uploading: Duration,
+}
+
+impl Answered {
+    fn is_failure(&self) -> bool {
+        matches!(self.status, 502..=504)
+    }
+
+    fn outcome(&self, began: Time) -> Outcome {
+        let took = self.at.since(began).saturating_sub(self.uploading);
+        Outcome::Ended { failed: self.is_failure(), took }
+    }
+}
+
 impl Held {
     /// Nothing yet, of a pool that has a guard.
     pub fn new(of: Guarded) -> Self {
@@ -111,29 +135,28 @@ impl Held {
         self.retries.clear();
     }
 
-    /// The head of an answer of the server with this seat is there, to a request that was sent at this time.
-    pub fn answered(&mut self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, now: Time) {
+    /// The server with this seat has answered.
+    pub fn answered(&mut self, seat: Option<&mut Seat>, answer: &Answered) {
         // The rest of an answer may take hours.
         self.end_retries();
-        let failed = self.judge(seat, status, sent, now);
-        self.outcome = Outcome::Ended { failed, took: now.since(self.began) };
+        self.judge(seat, answer);
+        self.outcome = answer.outcome(self.began);
+        let (failed, now) = (answer.is_failure(), answer.at);
         // What failed may be tried again; what succeeded is known to have, however long the rest of it takes.
         if !failed {
             self.settle_pool(now);
         }
     }
 
-    /// Judges the server with this seat by the answer that began at `at`, and the request not; true if it is a failure.
-    pub fn judge(&self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, at: Time) -> bool {
-        let failed = matches!(status, 502..=504);
+    /// Judges the server with this seat by its answer, and the request not.
+    pub fn judge(&self, seat: Option<&mut Seat>, answer: &Answered) {
         let now = self.of.clock.now();
-        if !failed {
-            self.learn(sent.map(|sent| at.since(sent)), now);
+        if !answer.is_failure() && answer.took.is_some() {
+            self.learn(answer.took, now);
         }
         if let Some(seat) = seat {
-            seat.settle(|began| Outcome::Ended { failed, took: at.since(began) }, now);
+            seat.settle(|began| answer.outcome(began), now);
         }
-        failed
     }
 
     /// The try at the server with this seat is over; `error` if it failed.

@@ -12,7 +12,7 @@ use evenkeel_observe::{BackendFailure, MirrorOutcome};
 use evenkeel_types::{Clock, PoolName, Time};
 use http::Request as Head;
 
-use super::held::{Guarded, Held};
+use super::held::{Answered, Guarded, Held};
 use super::pick::pick_at_once;
 use super::seat::Seat;
 use crate::exchange::{Exchange, Request};
@@ -226,7 +226,9 @@ impl Copy {
     /// The head of its answer is there.
     fn answered(&mut self, status: u16, sent: Time) {
         if let Some((held, seat)) = &mut self.held {
-            held.answered(seat.as_deref_mut(), status, Some(sent), self.worker.clock.now());
+            let at = self.worker.clock.now();
+            let answer = Answered { status, at, took: Some(at - sent), uploading: Duration::ZERO };
+            held.answered(seat.as_deref_mut(), &answer);
         }
     }
 
