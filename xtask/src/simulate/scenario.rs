@@ -1,14 +1,13 @@
 //! The scenarios of the table: what goes wrong, and what the configuration does about it.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::ensure;
-use evenkeel_config::Pool;
 use evenkeel_types::Time;
 
 use super::chance::Service;
 use super::outcome::Outcome;
+use super::pool::{self, Backend};
 use super::server::Fault;
 use super::world::Setup;
 
@@ -189,14 +188,20 @@ impl Scenario {
     pub fn setup(&self, algorithm: &str) -> Setup {
         let requests = if self.servers > 100 { 60_000 } else { 30_000 };
         let rate = self.load * (self.servers * SLOTS) as f64 / MEAN.as_secs_f64();
+        let servers = vec![Backend::PLAIN; self.servers];
+        let (pool, retry) = pool::read(algorithm, &servers, (self.keys, ""), Duration::from_secs(2));
         let mut setup = Setup {
-            pool: pool(algorithm, &vec![(1, false); self.servers], self.keys, Duration::from_secs(2)),
+            pool,
+            retry,
             slots: SLOTS,
             service: self.service,
             mean: MEAN,
             requests,
             gap: Duration::from_secs_f64(1.0 / rate),
             hot: self.hot,
+            writes: 0.0,
+            patience: None,
+            lag: Duration::ZERO,
             faults: Vec::new(),
         };
         let end = setup.end() - Time::ZERO;
@@ -235,23 +240,4 @@ impl Scenario {
         );
         Ok(())
     }
-}
-
-/// A pool as its configuration reads, of servers with these weights, some of them backups.
-pub fn pool(algorithm: &str, servers: &[(u32, bool)], keys: &str, response: Duration) -> Pool {
-    let mut text = format!(
-        "[listener.web]\nbind = 80\npool = \"app\"\n[pool.app]\nalgorithm = \"{algorithm}\"\n\
-         timeout = {{ response = \"{}ms\" }}\n{keys}\nbackends = [\n",
-        response.as_millis()
-    );
-    for (nth, (weight, backup)) in servers.iter().enumerate() {
-        let (high, low) = (nth / 250, nth % 250 + 1);
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(text, "{{ address = \"10.0.{high}.{low}:80\", weight = {weight}, backup = {backup} }},");
-    }
-    text.push_str("]\n");
-    let parsed =
-        evenkeel_config::parse("simulation", &text).unwrap_or_else(|faults| panic!("{faults}\nof\n{text}"));
-    parsed.config.pools.into_iter().next().expect("the text has a pool")
 }
