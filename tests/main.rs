@@ -65,6 +65,7 @@ mod health {
 mod failures {
     mod deadlines;
     mod hedging;
+    mod hedging_answers;
     mod retries;
 }
 
@@ -111,6 +112,7 @@ mod http2 {
     mod failing_servers;
     mod good_will;
     mod malformed;
+    mod refused_bodies;
 }
 
 mod attacks {

@@ -6,25 +6,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::support::h2::frames::{PREFACE, data, flag, headers, kind, settings, settings_ack};
+use crate::support::h2::frames::{PREFACE, data, flag, frame, headers, kind, settings, settings_ack};
 use crate::support::h2::{Peer, fields};
 use crate::support::{Evenkeel, Origin, pool};
 
 /// Answers the first `good` requests of each connection and closes it at the next one. Counts them all.
 fn server(good: usize, requests: &Arc<AtomicUsize>) -> SocketAddr {
+    server_with(good, &[], requests)
+}
+
+/// The same, and sends `last` before it closes a connection.
+fn server_with(good: usize, last: &[u8], requests: &Arc<AtomicUsize>) -> SocketAddr {
+    let last = last.to_vec();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let requests = requests.clone();
     thread::spawn(move || {
         for stream in listener.incoming() {
             // How the connection ends is the balancer's affair.
-            let _ = stream.and_then(|stream| serve(stream, good, &requests));
+            let _ = stream.and_then(|stream| serve(stream, good, &last, &requests));
         }
     });
     address
 }
 
-fn serve(mut stream: TcpStream, good: usize, requests: &AtomicUsize) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, good: usize, last: &[u8], requests: &AtomicUsize) -> std::io::Result<()> {
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface)?;
     stream.write_all(&[settings(&[]), settings_ack()].concat())?;
@@ -39,7 +45,7 @@ fn serve(mut stream: TcpStream, good: usize, requests: &AtomicUsize) -> std::io:
         }
         requests.fetch_add(1, Ordering::SeqCst);
         if answered == good {
-            return Ok(());
+            return stream.write_all(last);
         }
         answered += 1;
         let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
@@ -103,4 +109,30 @@ fn a_body_that_came_over_http2_is_replayed() {
     }
     assert!(bad.count() > 0 && good.count() == 4);
     assert!(good.requests().iter().all(|request| request.body.text() == "hello world"));
+}
+
+#[test]
+fn a_post_that_a_server_took_before_it_went_away_is_not_given_to_another() {
+    let requests = Arc::default();
+    // GOAWAY: the first stream is the last one that was looked at, and there was an error.
+    let last = frame(kind::GOAWAY, flag::NONE, 0, [&[0, 0, 0, 1][..], &2_u32.to_be_bytes()].concat());
+    let evenkeel = balancer(&[(); 3].map(|()| server_with(0, &last, &requests)));
+    let post = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi";
+    assert_eq!((evenkeel.ask(post).status, requests.load(Ordering::SeqCst)), (502, 1));
+}
+
+#[test]
+fn a_query_that_http2_has_no_place_for_takes_no_server_out() {
+    let requests = Arc::default();
+    let servers = [(); 2].map(|()| server(usize::MAX, &requests));
+    let evenkeel = Evenkeel::start(&format!(
+        "[pool.app]\nprotocol = \"http2\"\nbackends = [\"{}\", \"{}\"]\noutlier = {{ failures = 1, eject = \"1h\" }}\n",
+        servers[0], servers[1]
+    ));
+    for _ in 0..3 {
+        assert_eq!(evenkeel.get("/?<").status, 400);
+    }
+    assert_eq!(evenkeel.metric("evenkeel_backend_failures_total", &[]), 0.0);
+    assert_eq!(evenkeel.record(|record| record["status"] == 400)["ended"], "refused");
+    assert_eq!((evenkeel.get("/?q").status, requests.load(Ordering::SeqCst)), (200, 1));
 }

@@ -132,3 +132,13 @@ fn redis_may_ask_for_a_password() {
     is_up(&evenkeel, 1.0);
     assert_eq!(statuses(&evenkeel, 3), [200, 200, 429]);
 }
+
+#[test]
+fn a_shared_limit_that_was_loosened_lets_everybody_in_at_once() {
+    let (redis, origin) = (Redis::start(), Origin::named("a"));
+    let evenkeel = start(&redis, r#"{ rate = "1/h", burst = 3, shared = true }"#, &origin);
+    assert_eq!(statuses(&evenkeel, 4), [200, 200, 200, 429]);
+    let loose = r#"{ rate = "10/s", burst = 2, shared = true }"#;
+    assert_eq!(evenkeel.reload(&toml(&redis, "timeout = \"2s\"", loose, &origin)).status, 200);
+    eventually("what was used up under the old rate is forgotten", || evenkeel.get("/").status == 200);
+}

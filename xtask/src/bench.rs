@@ -15,7 +15,7 @@ mod machine;
 pub(crate) mod process;
 mod procfs;
 pub(crate) mod proxy;
-mod readme;
+pub mod readme;
 mod report;
 mod results;
 pub(crate) mod rig;

@@ -10,8 +10,6 @@ use super::budget;
 use super::proxy::Proxy;
 use super::results::{Metric, Outcome, Results, Scenario};
 
-const BEGIN: &str = "<!-- bench:begin -->\n";
-const END: &str = "<!-- bench:end -->\n";
 /// In the order of the columns.
 const PROXIES: [Proxy; 3] = [Proxy::Evenkeel, Proxy::Nginx, Proxy::Haproxy];
 
@@ -20,16 +18,25 @@ const PROXIES: [Proxy; 3] = [Proxy::Evenkeel, Proxy::Nginx, Proxy::Haproxy];
 /// # Errors
 /// The README is missing or lacks a marker.
 pub fn update(root: &Path, results: &Results) -> anyhow::Result<()> {
+    write(root, "bench", &block(results))
+}
+
+/// Puts `block` into the README of `root`, between the markers of this name.
+///
+/// # Errors
+/// The README is missing or lacks a marker.
+pub fn write(root: &Path, name: &str, block: &str) -> anyhow::Result<()> {
     let file = root.join("README.md");
     let page = fs::read_to_string(&file)?;
-    let page = replaced(&page, &block(results)).context("README.md has no block for the figures")?;
+    let page = replaced(&page, name, block).context("README.md has no block for the figures")?;
     Ok(fs::write(file, page)?)
 }
 
-fn replaced(page: &str, block: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{block}{END}{after}"))
+fn replaced(page: &str, name: &str, block: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->\n"));
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{block}{end}{after}"))
 }
 
 fn block(results: &Results) -> String {
@@ -122,8 +129,9 @@ mod tests {
 
     #[test]
     fn only_the_block_is_replaced() {
-        let page = format!("before\n{BEGIN}old\n{END}after\n");
-        assert_eq!(replaced(&page, "new\n").unwrap(), format!("before\n{BEGIN}new\n{END}after\n"));
-        assert_eq!(replaced("nothing", "new\n"), None);
+        let page =
+            |block: &str| format!("before\n<!-- bench:begin -->\n{block}\n<!-- bench:end -->\nafter\n");
+        assert_eq!(replaced(&page("old"), "bench", "new\n"), Some(page("new")));
+        assert_eq!(replaced(&page("old"), "other", "new\n"), None);
     }
 }

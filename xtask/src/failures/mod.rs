@@ -3,6 +3,7 @@
 mod load;
 mod server;
 
+use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use self::load::{Load, Outcome};
 use self::server::Server;
 use crate::bench::process::Process;
 use crate::bench::proxy::free_address;
+use crate::bench::readme;
 use crate::soak::Directory;
 use crate::vtc;
 
@@ -39,6 +41,9 @@ pub struct Options {
     /// How long each part of a scenario lasts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Puts the table into the README as well.
+    #[arg(long)]
+    write: bool,
 }
 
 /// Runs the scenarios and prints a table of them, in Markdown.
@@ -53,14 +58,16 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let stage = Stage { binary, length: Duration::from_secs(options.seconds) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
-        println!("{RATE} GETs a second, three servers\n\n| what happens | what clients and servers see |\n|---|---|");
-        println!("| one server is killed | {} |", stage.killed().await?);
+        let mut table = String::from("| what happens | what clients and servers see |\n|---|---|\n");
+        writeln!(table, "| one server is killed, with `outlier = {{}}` | {} |", stage.killed().await?)?;
         for (label, keys) in [("without", ""), ("with", "concurrency = { algorithm = \"gradient\" }\n")] {
             let seen = stage.slowed(keys).await?;
-            println!("| all become ten times as slow, {label} `concurrency` | {seen} |");
+            writeln!(table, "| all become ten times as slow, {label} `concurrency` | {seen} |")?;
         }
-        println!("| all answer 503, with `retry = {{ on = [\"503\"] }}` | {} |", stage.failing().await?);
-        Ok(())
+        let seen = stage.failing().await?;
+        writeln!(table, "| all answer 503, with `retry = {{ on = [\"503\"] }}` | {seen} |")?;
+        println!("{RATE} GETs a second, three servers:\n\n{table}");
+        if options.write { readme::write(root, "failures", &table) } else { Ok(()) }
     })
 }
 

@@ -80,8 +80,9 @@ pub(crate) static RETRY: Section = Section {
 pub(crate) static HEDGE: Section = Section {
     title: "hedge of [[route]]",
     doc: "A server that is silent for long is not waited for alone: the request goes to another one as well, whoever \
-          answers first wins, and the other is told to stop. Only for requests without a body whose method is among \
-          `retry.methods`; each counts as one of `retry.attempts` and against `retry.budget`.",
+          answers first wins, and the other is told to stop. A status that the route retries wins only if nobody \
+          else answers. Only for requests without a body whose method is among `retry.methods`, and not for those \
+          that belong to a server (`sticky`); each counts as one of `retry.attempts` and against `retry.budget`.",
     keys: &[
         key(
             "after",

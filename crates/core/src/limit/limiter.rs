@@ -140,12 +140,19 @@ pub fn put_back(limits: &[Arc<Limiter>], verdict: &Verdict, request: &impl Keys,
 /// A key, and the table that it is in.
 type Held<'l> = Option<(u64, MutexGuard<'l, Places>)>;
 
-/// Takes hold of the keys in all tables. Everybody takes those of a route in the same order, and no table belongs to
-/// two routes: nobody waits for one who waits.
+/// Takes hold of the keys in all tables. Everybody takes the tables in the order in which they lie in memory, which is the
+/// same for whoever has a route's limits in another order, as a reload may leave them: nobody waits for one who waits.
 fn hold<'l>(limits: &'l [Arc<Limiter>], mask: Mask, request: &impl Keys) -> [Held<'l>; LIMITS_MAX] {
-    std::array::from_fn(|position| {
-        let limiter = limits.get(position).filter(|_| mask & 1 << position != 0)?;
-        let key = key::hash(&limiter.config, request, &limiter.keyed);
-        Some((key, limiter.table.of(key)))
-    })
+    let mut held = [const { None }; LIMITS_MAX];
+    let mut order: [usize; LIMITS_MAX] = std::array::from_fn(|position| position);
+    let order = &mut order[..limits.len().min(LIMITS_MAX)];
+    order.sort_unstable_by_key(|position| Arc::as_ptr(&limits[*position]));
+    for &mut position in order {
+        if mask & 1 << position != 0 {
+            let limiter = &limits[position];
+            let key = key::hash(&limiter.config, request, &limiter.keyed);
+            held[position] = Some((key, limiter.table.of(key)));
+        }
+    }
+    held
 }

@@ -7,7 +7,13 @@ local now = (clock[1] - 1767225600) * 1000000 + clock[2]
 local pass, tats, refused = true, {}, {}
 for i = 1, #KEYS do
   local interval, burst, dry = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), ARGV[3 * i]
-  local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or 0), now)
+  local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or now), now)
+  local latest = now + burst * interval
+  if tat > latest then
+    -- The rate was another one, or the clock was set back: nobody waits for what no longer holds.
+    tat = latest
+    redis.call('SET', KEYS[i], string.format('%.3f', tat), 'PX', math.ceil((tat - now) / 1000) + 1)
+  end
   tats[i] = tat
   -- Half a microsecond is less than what a clock is wrong by, and more than what rounding is.
   refused[i] = tat - now - (burst - 1) * interval > 0.5

@@ -199,3 +199,28 @@ fn redis_is_asked_under_names_that_tell_nothing_and_stay_the_same() {
     assert_eq!(verdict.standings[1].unwrap().retry, Duration::from_secs(5));
     assert_eq!(verdict.refused(limits.of(0)), None, "the second one is a dry run");
 }
+
+#[test]
+fn a_reload_that_puts_limits_in_another_order_stops_nobody() {
+    let keyed = RandomState::new();
+    let (host, route) = (r#"{ per = "host", rate = "1/s" }"#, r#"{ per = "route", rate = "1/s" }"#);
+    let before = config(&format!("[{host}, {route}]"));
+    let old = Limits::new(&before, None, &keyed);
+    let after = config(&format!("[{route}, {host}]"));
+    let new = Limits::new(&after, Some((&before, &old)), &keyed);
+    assert!(Arc::ptr_eq(&old.of(0)[0], &new.of(0)[1]), "both look at the same tables");
+    let (done, end) = std::sync::mpsc::channel();
+    // One worker has still the old order while another has the new one.
+    for limits in [old, new] {
+        let done = done.clone();
+        std::thread::spawn(move || {
+            for _ in 0..100_000 {
+                let _ = ask(limits.of(0), ALL, &from("192.0.2.1"), NOW);
+            }
+            done.send(()).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        end.recv_timeout(Duration::from_secs(60)).expect("nobody waits for one who waits");
+    }
+}

@@ -83,16 +83,22 @@ impl Budget {
             let left = faded(old, stamp) - 1.0;
             (left >= 0.0).then(|| pack(left, later(old, stamp)))
         };
-        self.balance.fetch_update(Relaxed, Relaxed, take).is_ok() || self.withdraw_floor(now)
+        let is_paid = self.balance.fetch_update(Relaxed, Relaxed, take).is_ok();
+        self.withdraw_floor(now, is_paid)
     }
 
-    /// The generic cell rate algorithm: each retry moves the time when all are earned; it may lie a burst ahead.
-    fn withdraw_floor(&self, now: Time) -> bool {
+    /// The generic cell rate algorithm: each retry moves the time when all are earned; it may lie a burst ahead. The floor
+    /// is no addition to the share, so what that has paid for counts as well, and leaves nothing if it is more.
+    fn withdraw_floor(&self, now: Time, is_paid: bool) -> bool {
         let every = FLOOR_EVERY.as_nanos() as u64;
         let latest = now.as_nanos() + every * u64::from(FLOOR_BURST);
         let take = |earned: u64| {
             let next = earned.max(now.as_nanos()) + every;
-            (next <= latest).then_some(next)
+            if is_paid {
+                Some(next.min(earned.max(latest + every)))
+            } else {
+                (next <= latest).then_some(next)
+            }
         };
         self.floor.fetch_update(Relaxed, Relaxed, take).is_ok()
     }
@@ -139,6 +145,18 @@ mod tests {
         assert_eq!(withdrawn(&purse, &budget, 20, 100, Time::from_millis(0)), FLOOR_BURST as usize);
         assert_eq!(withdrawn(&purse, &budget, 20, 100, Time::from_millis(1_000)), 3);
         assert_eq!(withdrawn(&purse, &budget, 20, 100, Time::from_millis(60_000)), FLOOR_BURST as usize);
+    }
+
+    #[test]
+    fn the_floor_is_no_addition_to_the_share() {
+        let (purse, budget) = (Purse::default(), Budget::default());
+        let mut retries = 0;
+        for ms in 0..20_000 {
+            let now = Time::from_millis(ms);
+            purse.request(20, &budget, now);
+            retries += usize::from(purse.withdraw(20, &budget, now));
+        }
+        assert!(retries <= 4_000 + FLOOR_BURST as usize, "{retries}");
     }
 
     #[test]

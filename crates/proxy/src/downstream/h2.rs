@@ -21,6 +21,7 @@ use http::{HeaderValue, Method, Request as Head, header};
 
 use self::guard::{Alarm, Guard, poll_accept};
 use self::tasks::{Seat, Tasks};
+use crate::buffer::Buffers;
 use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
@@ -172,8 +173,7 @@ async fn serve_streams(streams: Rc<Streams>, first: Box<Asked>) {
     let mut next = Some(first);
     while let Some(mut asked) = next {
         asked.serve(&streams, &mut timer).await;
-        worker.buffers.give(asked.lines);
-        worker.buffers.give_fields(asked.fields);
+        asked.end(&worker.buffers);
         streams.active.update(|active| active - 1);
         next = Seat::next(&seat, &streams.tasks).await;
     }
@@ -248,6 +248,16 @@ impl Asked {
         let target = head.target.of_bytes(lines);
         let (_, now) = client.handle(view, *position, target, &mut exchange).await;
         streams.rested.set(now);
+    }
+}
+
+impl Asked {
+    /// Lets go of all that it holds, so that a task that waits holds nothing: a body that nobody has read takes room in
+    /// the connection's window, and a view keeps what a reload has replaced.
+    fn end(self, buffers: &Buffers) {
+        let Self { lines, fields, .. } = self;
+        buffers.give(lines);
+        buffers.give_fields(fields);
     }
 }
 

@@ -322,12 +322,14 @@ async fn give_up(
         return Ending::Refused(Refusal::new(503, RequestRefusal::NoBackend, why), Ended::Refused);
     };
     let ended = match (&error, error.status()) {
+        (AnswerError::Unsendable, _) => Ended::Refused,
         (AnswerError::Deadline, _) => Ended::RequestTimeout,
         (_, 504) => Ended::BackendTimeout,
         _ => Ended::BackendAborted,
     };
     let status = error.status();
-    Ending::Refused(Refusal { status, kind: None, why: error.to_string().into(), retry_after: None }, ended)
+    let kind = matches!(error, AnswerError::Unsendable).then_some(RequestRefusal::Malformed);
+    Ending::Refused(Refusal { status, kind, why: error.to_string().into(), retry_after: None }, ended)
 }
 
 /// One try: at most two connections, the second in place of one that the server was closing.
@@ -340,7 +342,7 @@ async fn attempt(
     course: &mut Course,
 ) -> Result<Ending, Failed> {
     if to.route.1.hedge.is_some()
-        && let Some(after) = hedge::after(worker, to, exchange, course)
+        && let Some(after) = hedge::after(worker, to, &chosen, exchange, course)
     {
         return Box::pin(hedge::race(worker, to, (chosen, after), exchange, trail, course)).await;
     }

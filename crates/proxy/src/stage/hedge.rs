@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use evenkeel_core::choose::{Chosen, choose};
+use evenkeel_core::choose::{Chosen, Why, choose};
 use evenkeel_core::retry::{Final, hedge_after};
 use evenkeel_observe::{Ended, HedgeOutcome};
 use evenkeel_types::Time;
@@ -25,10 +25,11 @@ use crate::upstream::{InFlight, Link};
 use crate::worker::Worker;
 
 /// How long the server of this try may be silent before another one is asked as well; `None` if the request is none that
-/// may be sent twice, or nobody can tell.
+/// may be sent twice, or belongs to a server, or nobody can tell.
 pub fn after(
     worker: &Worker,
     to: &Destination<'_>,
+    chosen: &Chosen,
     exchange: &Exchange<'_>,
     course: &Course,
 ) -> Option<Duration> {
@@ -36,6 +37,7 @@ pub fn after(
     let policy = &to.route.1.retry;
     let may = body.is_done()
         && request.upgrade.is_none()
+        && matches!(chosen.why, Why::Algorithm(_))
         && policy.repeats(request.method)
         && course.attempts + 1 < policy.attempts;
     let latencies = &to.view.snapshot.pools[to.pool].retries.latencies;
@@ -65,6 +67,13 @@ enum Event {
     Leg(usize, Box<Result<Opened, Failed>>),
     /// All have been silent for too long.
     Slow,
+}
+
+/// A server whose answer is an error that the route retries: it wins only if nobody else has anything better.
+struct Spare<'u, F> {
+    leg: Leg<'u, F>,
+    opened: Opened,
+    status: u16,
 }
 
 /// Who answered first.
@@ -125,15 +134,18 @@ async fn first<'u>(
     let mut legs = vec![leg(chosen, false, trail.seat.take())];
     let mut hedges_left = to.route.1.hedge.as_ref().map_or(0, |hedge| hedge.max);
     let mut due = Some(began + after);
+    let mut spare: Option<Spare<'u, _>> = None;
     let (winner, opened) = loop {
         let Ok(event) = reply.unless_gone(next(&mut legs, timer, due)).await else {
             lose(to, &legs);
+            lose(to, spare.as_ref().map(|spare| &spare.leg));
             return Ok(None);
         };
         match event {
             Event::Slow => {
                 let now = worker.clock.now();
-                let asked = another(to, request, course, legs.len(), &mut trail.held, now);
+                let running = legs.len() + usize::from(spare.is_some());
+                let asked = another(to, request, course, running, &mut trail.held, now);
                 hedges_left -= 1;
                 due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
                 trail.tries += u32::from(asked.is_some());
@@ -142,18 +154,29 @@ async fn first<'u>(
             Event::Leg(at, result) => {
                 let leg = legs.swap_remove(at);
                 let failed = match *result {
-                    Ok(opened) => break (leg, opened),
+                    Ok(opened) => match opened.held.status() {
+                        Some(status) if !legs.is_empty() && is_retried(to, status) => {
+                            dismiss(worker, to, spare.replace(Spare { leg, opened, status }), course);
+                            continue;
+                        }
+                        _ => break (leg, opened),
+                    },
                     Err(failed) => failed,
                 };
-                lose(to, std::slice::from_ref(&leg));
+                lose(to, [&leg]);
                 trail.server = Some(leg.chosen.server);
                 trail.seat = leg.seat;
-                if legs.is_empty() {
+                if legs.is_empty() && spare.is_none() {
                     return Err(failed);
                 }
                 pick::give_back(trail, Some(&failed.error));
                 worker.report(to, leg.chosen.server, &failed.error);
                 course.failed(&failed);
+                if legs.is_empty()
+                    && let Some(spare) = spare.take()
+                {
+                    break (spare.leg, spare.opened);
+                }
             }
         }
     };
@@ -164,6 +187,7 @@ async fn first<'u>(
     // The others are told to stop: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
     lose(to, &legs);
     course.attempts += legs.len() as u32;
+    dismiss(worker, to, spare, course);
     if reply.attempts > 0 {
         reply.attempts = course.attempts + 1;
     }
@@ -221,9 +245,25 @@ fn another(
     course.try_now(chosen.server).then_some((chosen, seat))
 }
 
+fn is_retried(to: &Destination<'_>, status: u16) -> bool {
+    to.route.1.retry.on.statuses.binary_search(&status).is_ok()
+}
+
+/// Throws away an answer that is not needed. Its server is judged by it all the same.
+fn dismiss<F>(worker: &Worker, to: &Destination<'_>, spare: Option<Spare<'_, F>>, course: &mut Course) {
+    let Some(Spare { leg, opened, status }) = spare else { return };
+    lose(to, [&leg]);
+    course.attempts += 1;
+    let took = worker.clock.now() - opened.sent;
+    worker.report_answer(to, leg.chosen.server, status, Some(took));
+    if matches!(status, 502..=504) {
+        worker.report_status(to, leg.chosen.server, status);
+    }
+}
+
 /// Counts the hedges among those that did not win.
-fn lose<F>(to: &Destination<'_>, legs: &[Leg<'_, F>]) {
-    let hedges = legs.iter().filter(|leg| leg.is_hedge);
+fn lose<'l, 'u: 'l, F: 'l>(to: &Destination<'_>, legs: impl IntoIterator<Item = &'l Leg<'u, F>>) {
+    let hedges = legs.into_iter().filter(|leg| leg.is_hedge);
     hedges.for_each(|_| to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Lost));
 }
 

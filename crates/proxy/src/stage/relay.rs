@@ -71,6 +71,19 @@ pub struct Held {
     judged: bool,
 }
 
+impl Held {
+    /// The status of a head that has not been read yet, if that much of it has come.
+    pub fn status(&self) -> Option<u16> {
+        match &self.waiting {
+            Some(waiting) => waiting.status(),
+            None => {
+                let digits = self.buf.strip_prefix(b"HTTP/1.")?.get(2..5)?;
+                std::str::from_utf8(digits).ok()?.parse().ok()
+            }
+        }
+    }
+}
+
 impl<'a> Answer<'a> {
     /// Nothing yet.
     pub fn new(worker: &'a Worker, to: &'a Destination<'a>, source: Source<'a>, chosen: Chosen) -> Self {

@@ -27,6 +27,8 @@ pub enum AnswerError {
     Timeout,
     /// An answer whose status the route retries.
     Status(u16),
+    /// The request is none that the server's protocol has a place for.
+    Unsendable,
     /// What came is not a valid, unambiguous response.
     Malformed(&'static str),
     /// The body ended before its end.
@@ -36,9 +38,10 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// 504 for whoever was too slow, 503 if we ran short of something, else 502.
+    /// 504 for whoever was too slow, 400 for what cannot be sent, 503 if we ran short of something, else 502.
     pub fn status(&self) -> u16 {
         match self {
+            Self::Unsendable => 400,
             Self::ConnectTimeout | Self::Timeout | Self::Deadline => 504,
             Self::Connect(e) if is_exhausted(e) => 503,
             Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
@@ -46,7 +49,7 @@ impl AnswerError {
         }
     }
 
-    /// What a retry would have to make good; `None` if there is no time for one. `started` says that a part of an answer
+    /// What a retry would have to make good; `None` if none could, or there is no time for one. `started` says that a part of an answer
     /// had come.
     pub fn cause(&self, started: bool) -> Option<Cause> {
         Some(match self {
@@ -56,13 +59,16 @@ impl AnswerError {
             Self::Timeout => Cause::Timeout,
             Self::Status(status) => Cause::Status(*status),
             Self::Reset(_) | Self::Closed | Self::Malformed(_) | Self::Body(_) => Cause::Malformed,
+            Self::Unsendable => return None,
         })
     }
 
     /// How it is counted; `None` if the server is not to blame, or has been blamed.
     pub fn kind(&self) -> Option<BackendFailure> {
         Some(match self {
-            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) => return None,
+            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
+                return None;
+            }
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
@@ -78,7 +84,9 @@ impl AnswerError {
     /// What passive health checks make of it; `None` if the server is not to blame.
     pub fn failure(&self) -> Option<Failure> {
         Some(match self {
-            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) => return None,
+            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
+                return None;
+            }
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
@@ -102,6 +110,7 @@ impl fmt::Display for AnswerError {
             Self::Unprocessed => f.write_str("server refused the stream"),
             Self::Timeout => f.write_str("response timeout"),
             Self::Status(status) => write!(f, "{status} from the server"),
+            Self::Unsendable => f.write_str("request cannot be sent over HTTP/2"),
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
             Self::Body(e) => write!(f, "response body: {e}"),
             Self::Deadline => f.write_str("request timeout"),

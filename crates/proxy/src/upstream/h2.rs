@@ -217,6 +217,11 @@ impl Waiting {
         Ok(())
     }
 
+    /// The status of a head that has come and was not read yet.
+    pub fn status(&self) -> Option<u16> {
+        self.begun.as_ref().map(|parts| parts.status.as_u16())
+    }
+
     async fn next_head(&mut self) -> Result<response::Parts, AnswerError> {
         let parts = poll_fn(|cx| {
             if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
@@ -245,18 +250,18 @@ fn failed(error: h2::Error) -> AnswerError {
 /// # Errors
 /// What the client sent, or the route made of it, is nothing that HTTP/2 has a place for.
 pub fn head(lines: &[u8], method: &str, target: &str, secure: bool) -> Result<Request<()>, AnswerError> {
-    const MALFORMED: AnswerError = AnswerError::Malformed("request cannot be sent over HTTP/2");
     let start = memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1);
     let section = &lines[start..];
     let host = section.strip_prefix(b"host: ").and_then(|rest| rest.split(|b| *b == b'\r').next());
     let mut head = Request::new(());
-    *head.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED)?;
+    *head.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| AnswerError::Unsendable)?;
     let mut uri = Uri::default().into_parts();
     uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
-    uri.authority = Some(Authority::try_from(host.unwrap_or(b"localhost")).map_err(|_| MALFORMED)?);
-    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| MALFORMED)?);
-    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| MALFORMED)?;
+    uri.authority =
+        Some(Authority::try_from(host.unwrap_or(b"localhost")).map_err(|_| AnswerError::Unsendable)?);
+    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| AnswerError::Unsendable)?);
+    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| AnswerError::Unsendable)?;
     *head.version_mut() = http::Version::HTTP_2;
-    *head.headers_mut() = lines::to_fields(section).map_err(|_| MALFORMED)?;
+    *head.headers_mut() = lines::to_fields(section).map_err(|_| AnswerError::Unsendable)?;
     Ok(head)
 }
