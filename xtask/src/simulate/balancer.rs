@@ -54,6 +54,9 @@ pub struct Balancer {
     /// Who waits, for whom no bell has rung yet.
     waiting: BTreeMap<usize, Option<At>>,
     rung: Arc<Mutex<Vec<usize>>>,
+    /// Who has begun to wait, and which servers somebody left, since the queue was checked.
+    joined: Vec<usize>,
+    freed: Vec<usize>,
     /// Requests that have a place in the pool, and at each server; counted beside the balancer's own counts.
     inside: u32,
     seated: Vec<u32>,
@@ -91,6 +94,8 @@ impl Balancer {
             purses: Default::default(),
             waiting: BTreeMap::new(),
             rung: Arc::default(),
+            joined: Vec::new(),
+            freed: Vec::new(),
             inside: 0,
             seated: vec![0; config.backends.len()],
             due: health.due(),

@@ -6,6 +6,7 @@ use evenkeel_core::health::State;
 use evenkeel_types::Time;
 
 use super::Balancer;
+use super::course::At;
 
 /// Retries a second that a pool may have whatever its requests, and how many of them at once.
 const FLOOR: (f64, f64) = (3.0, 11.0);
@@ -41,8 +42,9 @@ impl Balancer {
     }
 
     /// Nobody waits while there is a place, no more than may wait do, and nobody is forgotten. To be asked when those
-    /// whose bell has rung are known.
-    pub fn check_queue(&self) {
+    /// whose bell has rung are known, and after each event: it looks at what has changed since.
+    pub fn check_queue(&mut self) {
+        let (freed, joined) = (std::mem::take(&mut self.freed), std::mem::take(&mut self.joined));
         let Some(guard) = &self.pool.guard else { return };
         let (breaker, waiting) = (&guard.breaker, self.waiting.len());
         assert_eq!(breaker.waiting(), waiting, "not so many wait as have not been woken");
@@ -51,23 +53,24 @@ impl Balancer {
         }
         let max = self.config.pending_max();
         assert!(waiting <= max, "{waiting} wait, and {max} may");
-        let has_place = breaker.in_flight() < breaker.limit(&self.config).0;
-        let has_room = |server: &usize| {
-            let max = self.config.backends[*server].max_connections.unwrap_or(u32::MAX);
-            self.in_flight(*server) < max
-        };
-        let free: Vec<usize> = (0..self.config.backends.len()).filter(has_room).collect();
-        for (nth, at) in &self.waiting {
-            let is_for = |server: &&usize| {
-                let of = |(only, not): &super::course::At| {
-                    only.is_none_or(|only| only == **server) && !not.contains(server)
-                };
-                at.as_ref().is_some_and(of)
-            };
-            assert!(at.is_some() || !has_place, "request {nth} waits though the pool has a place");
-            let found = free.iter().find(is_for);
+        if breaker.in_flight() < breaker.limit(&self.config).0 {
+            let found = self.waiting.iter().find(|(_, at)| at.is_none());
+            assert_eq!(found, None, "a request waits though the pool has a place");
+        }
+        for server in freed.into_iter().filter(|server| self.has_room(*server)) {
+            let found = self.waiting.iter().find(|(_, at)| wants(at.as_ref(), server));
+            assert_eq!(found, None, "a request waits though server {server} has a place");
+        }
+        for nth in joined {
+            let Some(at) = self.waiting.get(&nth) else { continue };
+            let mut servers = 0..self.config.backends.len();
+            let found = servers.find(|server| self.has_room(*server) && wants(at.as_ref(), *server));
             assert_eq!(found, None, "request {nth} waits though a server has a place");
         }
+    }
+
+    fn has_room(&self, server: usize) -> bool {
+        self.config.backends[server].max_connections.is_none_or(|max| self.in_flight(server) < max)
     }
 
     /// Everything has been given back, when all requests are over.
@@ -94,4 +97,9 @@ impl Balancer {
             assert_eq!(passes, settings.trials as usize, "a circuit breaker waits for trials that are over");
         }
     }
+}
+
+/// True if who waits there would take a place at the server.
+fn wants(at: Option<&At>, server: usize) -> bool {
+    at.is_some_and(|(only, not)| only.is_none_or(|only| only == server) && !not.contains(&server))
 }

@@ -228,6 +228,7 @@ impl Balancer {
             Some(guard) => {
                 let max = self.config.backends[server].max_connections;
                 guard.breaker.leave_server(load, max, &self.config, now);
+                self.freed.push(server);
             }
         }
     }
@@ -239,9 +240,9 @@ impl Balancer {
     }
 
     fn learn(&self, took: Option<Duration>, now: Time) {
-        let Some(settings) = &self.config.concurrency else { return };
-        let breaker = self.breaker();
-        breaker.adaptive.observe(settings, took, breaker.in_flight(), now);
+        if let Some(guard) = &self.pool.guard {
+            guard.breaker.learn(&self.config, took, now);
+        }
     }
 
     pub(super) fn breaker(&self) -> &Breaker {

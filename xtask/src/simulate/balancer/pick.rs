@@ -61,6 +61,7 @@ impl Balancer {
         match self.breaker().poll(waits.ticket, &Context::from_waker(&bell)) {
             Poll::Pending => {
                 self.waiting.insert(course.number, waits.at.clone());
+                self.joined.push(course.number);
                 None
             }
             Poll::Ready(grant) => {
@@ -86,8 +87,10 @@ impl Balancer {
             None => drop(self.waiting.remove(&course.number)),
             Some(Grant::Place) => self.breaker().leave(&self.config, now),
             Some(Grant::Server(load)) => {
-                let max = self.config.backends[self.position(&load)].max_connections;
+                let server = self.position(&load);
+                let max = self.config.backends[server].max_connections;
                 self.breaker().leave_server(&load, max, &self.config, now);
+                self.freed.push(server);
             }
         }
     }
