@@ -11,6 +11,10 @@ use super::pool::{self, Backend};
 use super::server::Fault;
 use super::world::Setup;
 
+mod protection;
+
+pub use protection::SITUATIONS;
+
 /// The algorithms, as the configuration calls them.
 pub const ALGORITHMS: [&str; 8] = [
     "round-robin",
@@ -24,13 +28,15 @@ pub const ALGORITHMS: [&str; 8] = [
 ];
 
 /// A situation.
+#[derive(Debug, Clone)]
 pub struct Scenario {
     /// What it is called.
     pub name: &'static str,
     /// What happens, in a sentence or two.
     pub about: &'static str,
-    /// More keys of the pool.
+    /// More keys of the pool, and of the route.
     keys: &'static str,
+    route: &'static str,
     servers: usize,
     service: Service,
     /// Of what the servers could do, what is asked of them.
@@ -48,6 +54,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "Like servers, like requests",
         about: "Twenty servers, at 60 % of what they can do.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -58,6 +65,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "Requests that differ much",
         about: "One request in twenty takes twenty times as long as the others. The servers are at 60 %.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::HeavyTail,
         load: 0.6,
@@ -69,6 +77,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "Ten of the twenty servers take twice as long, and all have the same weight. They are at 60 % of what \
                 they can do together.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.45,
@@ -79,6 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One client sends a fifth of all requests",
         about: "Twenty servers at 60 %. The algorithms that go by a key go by the client's address.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -89,6 +99,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server is ten times slower",
         about: "For half of the time, and nobody looks for it.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -99,6 +110,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server is ten times slower, and is ejected for it",
         about: "The same with `outlier = { latency = 3.0 }`.",
         keys: "outlier = { failures = 1000, window = \"5s\", eject = \"5s\", latency = 3.0 }\nslow_start = \"5s\"",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -109,6 +121,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server fails a third of its requests, at once",
         about: "For half of the time: 503 within a millisecond. Who fails fast has little in flight, and looks idle.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -119,6 +132,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server fails a third of its requests, and is ejected for it",
         about: "The same with `outlier = { success_rate = 1.9 }`, and failures not counted beside it.",
         keys: "outlier = { failures = 1000, window = \"5s\", eject = \"5s\", success_rate = 1.9 }\nslow_start = \"5s\"",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -130,6 +144,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "Five of twenty servers at 60 % die together and come back for the last quarter. Checks by TCP once a \
                 second.",
         keys: CHECKS,
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -140,6 +155,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "A rack loses its power, and live traffic tells",
         about: "The same with `outlier = { failures = 3 }`.",
         keys: "health = { kind = \"tcp\", interval = \"1s\", timeout = \"500ms\", fall = 2 }\noutlier = { failures = 3, window = \"5s\", eject = \"5s\" }",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -150,6 +166,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "Three servers flap",
         about: "Dead for a tenth of the time, well for the next, and so on. Checks by TCP once a second.",
         keys: CHECKS,
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -169,6 +186,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "A thousand servers",
         about: "At 70 %, and nothing goes wrong.",
         keys: "",
+        route: "",
         servers: 1_000,
         service: Service::Even,
         load: 0.7,
@@ -189,7 +207,7 @@ impl Scenario {
         let requests = if self.servers > 100 { 60_000 } else { 30_000 };
         let rate = self.load * (self.servers * SLOTS) as f64 / MEAN.as_secs_f64();
         let servers = vec![Backend::PLAIN; self.servers];
-        let (pool, retry) = pool::read(algorithm, &servers, (self.keys, ""), Duration::from_secs(2));
+        let (pool, retry) = pool::read(algorithm, &servers, (self.keys, self.route), Duration::from_secs(2));
         let mut setup = Setup {
             pool,
             retry,

@@ -18,6 +18,9 @@ const LENGTH: Duration = Duration::from_secs(30);
 /// Servers of a pool at most.
 const SERVERS_MAX: usize = 1_000;
 
+/// Servers at most of a pool in which single ones may refuse: where all do, each request asks many of them.
+const REFUSING_MAX: usize = 100;
+
 /// A storm, and how it is called.
 pub fn draw(seed: u64, requests: usize) -> (String, Setup) {
     let mut rng = Rng::with_seed(seed);
@@ -34,7 +37,7 @@ pub fn draw(seed: u64, requests: usize) -> (String, Setup) {
     let mean = gap.mul_f64(load * (slots * servers) as f64).max(Duration::from_micros(100));
     let in_flight = load * (slots * servers) as f64;
     let response = (mean * 20).max(Duration::from_millis(200));
-    let keys = [keys(&mut rng), protection(&mut rng, in_flight)].join("\n");
+    let keys = [keys(&mut rng), protection(&mut rng, servers, in_flight)].join("\n");
     let (pool, retry) = pool::read(algorithm, &list, (&keys, &route(&mut rng, response)), response);
     let patience = response.mul_f64(0.2 + 2.0 * rng.f64());
     let lag = Duration::from_micros(rng.u64(1..5_000));
@@ -57,7 +60,7 @@ pub fn draw(seed: u64, requests: usize) -> (String, Setup) {
 
 /// Servers, some of them with weights, as backups, or with a limit.
 fn backends(rng: &mut Rng, servers: usize) -> Vec<Backend> {
-    let (is_weighted, is_limited) = (rng.bool(), rng.u32(..3) == 0);
+    let (is_weighted, is_limited) = (rng.bool(), servers <= REFUSING_MAX && rng.u32(..3) == 0);
     let mut draw = |_| Backend {
         weight: if is_weighted { rng.u32(0..4) } else { 1 },
         backup: is_weighted && rng.u32(..8) == 0,
@@ -69,7 +72,7 @@ fn backends(rng: &mut Rng, servers: usize) -> Vec<Backend> {
 }
 
 /// What keeps the pool from getting more than it can do; so many of its requests are in flight on average.
-fn protection(rng: &mut Rng, in_flight: f64) -> String {
+fn protection(rng: &mut Rng, servers: usize, in_flight: f64) -> String {
     let mut keys = Vec::new();
     let limit = |rng: &mut Rng| (in_flight * (0.3 + 3.0 * rng.f64())) as u32 + 1;
     if rng.u32(..3) == 0 {
@@ -89,7 +92,7 @@ fn protection(rng: &mut Rng, in_flight: f64) -> String {
         parts.push(format!("max_pending = {}", rng.u32(1..200)));
         keys.push(format!("breaker = {{ {} }}", parts.join(", ")));
     }
-    if rng.u32(..3) == 0 {
+    if servers <= REFUSING_MAX && rng.u32(..3) == 0 {
         keys.push(format!("server_breaker = {{ {} }}", trip(rng)));
     }
     if rng.u32(..3) == 0 {

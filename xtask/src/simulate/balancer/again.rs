@@ -55,6 +55,7 @@ impl Balancer {
             course.retries += 1;
             self.retries += 1;
             self.check_budget(now);
+            self.check_retries();
         }
         Next::Elsewhere(after)
     }

@@ -41,6 +41,13 @@ impl Balancer {
         assert!(retries as f64 <= allowed, "{retries} retries, and {allowed:.0} may be");
     }
 
+    /// No more retries are under way than may be.
+    pub(super) fn check_retries(&self) {
+        let Some(max) = self.config.breaker.as_ref().and_then(|breaker| breaker.max_retries) else { return };
+        let under_way = self.breaker().retries();
+        assert!(under_way <= max, "{under_way} retries are under way, and {max} may be");
+    }
+
     /// Nobody waits while there is a place, no more than may wait do, and nobody is forgotten. To be asked when those
     /// whose bell has rung are known, and after each event: it looks at what has changed since.
     pub fn check_queue(&mut self) {

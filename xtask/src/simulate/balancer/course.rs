@@ -115,8 +115,14 @@ impl Balancer {
     pub(super) fn entered(&mut self, course: &mut Course) {
         course.in_pool = true;
         self.inside += 1;
-        let max = self.config.breaker.as_ref().and_then(|breaker| breaker.max_requests);
-        assert!(max.is_none_or(|max| self.inside <= max), "{} in the pool, and {max:?} may be", self.inside);
+        let limits = self.config.breaker.iter().flat_map(|it| [it.max_requests, it.max_connections]);
+        // What `concurrency` allows may have fallen since the place was given.
+        let most = limits.flatten().chain(self.config.concurrency.iter().map(|it| it.max)).min();
+        assert!(
+            most.is_none_or(|most| self.inside <= most),
+            "{} in the pool, and {most:?} may be",
+            self.inside
+        );
     }
 
     /// Gives its place in the pool back, if it has one.
