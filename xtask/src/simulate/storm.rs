@@ -18,8 +18,9 @@ const LENGTH: Duration = Duration::from_secs(30);
 /// Servers of a pool at most.
 const SERVERS_MAX: usize = 1_000;
 
-/// Servers at most of a pool in which single ones may refuse: where all do, each request asks many of them.
-const REFUSING_MAX: usize = 100;
+/// Servers at most of a pool in which single ones may refuse. Where all do, a request looks at each of them, and each look
+/// is at all of them.
+const REFUSING_MAX: usize = 20;
 
 /// A storm, and how it is called.
 pub fn draw(seed: u64, requests: usize) -> (String, Setup) {

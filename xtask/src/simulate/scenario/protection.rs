@@ -66,7 +66,7 @@ pub const SITUATIONS: &[Situation] = &[
     Situation {
         scenario: twenty(
             "All servers fail all their requests, at once",
-            "For half of the time: there is nothing to win by retries.",
+            "For half of the time: there is nothing to win by retries. The circuit breaker has `open_for = \"1s\"`.",
             0.6,
             &[(0.25, 0..20, Fault::Failing(1.0)), (0.75, 0..20, Fault::Well)],
         ),
@@ -79,7 +79,7 @@ pub const SITUATIONS: &[Situation] = &[
                 "retry = { on = [\"connect\", \"reset\", \"503\"], budget = \"100%\" }",
             ),
             row(
-                "`breaker = { failures = \"50%\" }`",
+                "`retry` on 503, `breaker = { failures = \"50%\" }`",
                 "breaker = { failures = \"50%\", open_for = \"1s\" }",
                 ON_503,
             ),
@@ -88,7 +88,7 @@ pub const SITUATIONS: &[Situation] = &[
     Situation {
         scenario: twenty(
             "All servers are ten times slower",
-            "For half of the time, and at 60 % before: they can do a sixth of what is asked of them.",
+            "For half of the time. They can do a sixth of what is asked of them then, 80 requests at a time.",
             0.6,
             &[(0.25, 0..20, Fault::Slow(10.0)), (0.75, 0..20, Fault::Well)],
         ),
@@ -102,6 +102,7 @@ pub const SITUATIONS: &[Situation] = &[
                 NEVER,
             ),
             row("`concurrency`, `gradient`", "concurrency = { algorithm = \"gradient\" }", NEVER),
+            row("the same, `min = 80`", "concurrency = { algorithm = \"gradient\", min = 80 }", NEVER),
             row("`concurrency`, `aimd`", "concurrency = { algorithm = \"aimd\" }", NEVER),
         ],
     },
