@@ -84,3 +84,32 @@ fn an_ejection_ends_what_a_failing_server_costs() {
     assert!(none == 0 && some > 0);
     assert!(with * 4.0 < without, "{with} of all with, {without} without it");
 }
+
+#[test]
+fn retries_on_servers_that_all_fail_stay_within_their_budget() {
+    let tries = |retry: &str| {
+        let mut setup = setup_with("round-robin", 5, ("", retry));
+        setup.requests = 20_000;
+        setup.faults = (0..5).map(|server| (Time::ZERO, server, Fault::Failing(1.0))).collect();
+        run(&setup, 1).amplification(setup.requests)
+    };
+    assert_eq!(tries("retry = { on = [\"connect\"] }"), 1.0);
+    let some = tries("retry = { on = [\"503\"], budget = \"20%\" }");
+    assert!((1.15..1.21).contains(&some), "{some}");
+}
+
+#[test]
+fn a_limit_that_follows_latency_refuses_what_would_have_timed_out() {
+    let ends = |keys: &str| {
+        let mut setup = setup_with("round-robin", 5, (keys, "retry = false"));
+        setup.requests = 20_000;
+        setup.faults = (0..5).map(|server| (Time::from_millis(2_000), server, Fault::Slow(10.0))).collect();
+        let outcome = run(&setup, 1);
+        (outcome.errors(), outcome.refused())
+    };
+    let (without, none) = ends("");
+    let (with, refused) = ends("concurrency = { min = 5 }");
+    assert!(without > 0.5 && none == 0.0, "{without} fail without a limit");
+    assert!(with < 0.05 && refused > 0.5, "{with} fail with one, {refused} are refused");
+    assert!(with + refused < without, "{with} + {refused} with one, {without} without");
+}

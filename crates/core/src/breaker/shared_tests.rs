@@ -63,9 +63,8 @@ fn a_limit_that_grows_makes_place_for_who_waits() {
     breaker.offer_place(&pool, Time::ZERO);
     assert!(at_once(&breaker, ticket).is_none());
     // Answers begin, and go on for as long as anybody likes: nobody leaves.
-    let limits = (0..100).filter_map(|ms| {
-        breaker.learn(&pool, Some(Duration::from_millis(10)), Time::from_millis(ms * 10))
-    });
+    let limits = (0..100)
+        .filter_map(|ms| breaker.learn(&pool, Some(Duration::from_millis(10)), Time::from_millis(ms * 10)));
     assert!(limits.last().is_some_and(|limit| limit as usize > before));
     assert!(at_once(&breaker, ticket).is_some());
 }
