@@ -14,12 +14,13 @@ mod balancer;
 mod chance;
 mod outcome;
 mod page;
+mod pool;
 mod scenario;
 mod server;
 mod storm;
 mod world;
 
-use outcome::Outcome;
+use outcome::{Counts, Outcome};
 use world::Setup;
 
 /// Storms that one run looks at, and requests of each.
@@ -58,13 +59,12 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     for seed in first..first + storms {
         weather(seed)?;
     }
-    let table = page::table(|scenario, algorithm| {
-        let setup = scenario.setup(algorithm);
-        let outcome = watched(&setup, page::SEED, || {
-            format!("{algorithm}, \"{}\": `cargo xtask simulate` repeats it", scenario.name)
-        })?;
-        scenario.check_shares(algorithm, &outcome)?;
-        Ok((outcome, setup.requests))
+    let table = page::table(|setup, name, shares| {
+        let outcome = watched(setup, page::SEED, || format!("{name}: `cargo xtask simulate` repeats it"))?;
+        if let Some((scenario, algorithm)) = shares {
+            scenario.check_shares(algorithm, &outcome)?;
+        }
+        Ok(outcome)
     })?;
     println!("{table}");
     eprintln!("simulated in {:.1} s", began.elapsed().as_secs_f64());
@@ -80,9 +80,12 @@ fn weather(seed: u64) -> anyhow::Result<()> {
     let (name, setup) = storm::draw(seed, STORM_REQUESTS);
     let outcome =
         watched(&setup, seed, || format!("{name}: `cargo xtask simulate --seed {seed}` repeats it"))?;
-    let errors = outcome.errors() * 100.0;
-    let (ejections, panics) = (outcome.ejections, outcome.panics);
-    println!("held    seed {seed}: {name}; {errors:.1} % errors, {ejections} ejections, {panics} panics");
+    let (errors, refused) = (outcome.errors() * 100.0, outcome.refused() * 100.0);
+    let Counts { ejections, panics, opened, retries } = outcome.counts;
+    println!(
+        "held    seed {seed}: {name}; {errors:.1} % errors, {refused:.1} % refused, {ejections} ejections, \
+         {panics} panics, {retries} retries, {opened} circuits opened"
+    );
     Ok(())
 }
 

@@ -1,20 +1,32 @@
 //! The balancer under simulation: the code of `core` that decides in production, with the little around it that
 //! carries what it decides.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use evenkeel_config::{Algorithm, Pool};
+use evenkeel_config::{Algorithm, Pool, Retry, Sticky};
 use evenkeel_core::balance::{Availability, Members, Picker, Server};
-use evenkeel_core::choose::{Keys, choose};
 use evenkeel_core::health::{
     Administrative, Event, Failure, Figures, Notice, PoolHealth, ProbeFailure, State,
 };
-use evenkeel_core::route::Facts;
-use evenkeel_core::snapshot;
+use evenkeel_core::retry::Purse;
+use evenkeel_core::snapshot::{self, Guard};
+use evenkeel_core::sticky::Sessions;
 use evenkeel_types::Time;
 use fastrand::Rng;
+
+mod again;
+mod asked;
+mod checks;
+mod course;
+mod pick;
+
+pub use again::Next;
+pub use asked::USER;
+pub use course::Course;
+pub use pick::Step;
+
+use course::At;
 
 /// Threads of the data path, each with its own picker.
 const WORKERS: usize = 4;
@@ -22,14 +34,8 @@ const WORKERS: usize = 4;
 /// Servers tried for one request, as on the data path.
 const TRIES_MAX: usize = 16;
 
-/// What is done with a request whose try has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// The client is told.
-    GiveUp,
-    /// Another server gets it.
-    Elsewhere,
-}
+/// Servers passed over for one request because they are full or their circuit breakers open, as on the data path.
+const PASSED_MAX: usize = 256;
 
 /// A pool as one process sees it.
 pub struct Balancer {
@@ -40,15 +46,35 @@ pub struct Balancer {
     figures: Vec<Figures>,
     version: u64,
     rng: Rng,
+    /// When the health of the servers has something to do: worked out after each change, for it looks at all of them.
+    due: Option<Time>,
+    /// What is done about failed tries.
+    policy: Retry,
+    purses: [Purse; WORKERS],
+    /// Who waits, for whom no bell has rung yet.
+    waiting: BTreeMap<usize, Option<At>>,
+    rung: Arc<Mutex<Vec<usize>>>,
+    /// Who has begun to wait, and which servers somebody left, since the queue was checked.
+    joined: Vec<usize>,
+    freed: Vec<usize>,
+    /// Requests that have a place in the pool, and at each server; counted beside the balancer's own counts.
+    inside: u32,
+    seated: Vec<u32>,
     /// How often a server was ejected.
     pub ejections: u64,
     /// How often the pool panicked.
     pub panics: u64,
+    /// How often a circuit breaker opened.
+    pub opened: u64,
+    /// Requests that have come.
+    requests: u64,
+    /// Retries of requests that were sent.
+    pub retries: u64,
 }
 
 impl Balancer {
     /// A balancer that starts now.
-    pub fn new(config: Pool, seed: u64) -> Self {
+    pub fn new(config: Pool, policy: Retry, seed: u64) -> Self {
         let health = PoolHealth::new(&config, Time::ZERO);
         let servers = config.backends.iter().zip(health.standings()).map(|(backend, (_, availability))| {
             let (id, weight, backup) = (backend.id.clone(), backend.weight, backend.backup);
@@ -56,17 +82,23 @@ impl Balancer {
         });
         let members = Arc::new(Members::new(&config.algorithm, servers.collect()));
         let (states, retries) = (Arc::new([]), Arc::default());
-        let pool = snapshot::Pool {
-            members,
-            states,
-            panic: None,
-            cookie: None,
-            affinity: None,
-            retries,
-            guard: None,
-        };
+        let watched = config.server_breaker.iter().flat_map(|_| &config.backends);
+        let servers = watched.map(|_| Arc::default()).collect();
+        let guard = config.is_guarded().then(|| Guard { breaker: Arc::default(), servers });
+        let affinity =
+            matches!(config.sticky, Some(Sticky::Header(_))).then(|| Arc::new(Sessions::new(100_000)));
+        let pool = snapshot::Pool { members, states, panic: None, cookie: None, affinity, retries, guard };
         Self {
             pool,
+            policy,
+            purses: Default::default(),
+            waiting: BTreeMap::new(),
+            rung: Arc::default(),
+            joined: Vec::new(),
+            freed: Vec::new(),
+            inside: 0,
+            seated: vec![0; config.backends.len()],
+            due: health.due(),
             pickers: (0..WORKERS as u64).map(|worker| Picker::new(seed.wrapping_add(worker))).collect(),
             figures: vec![Figures::default(); config.backends.len()],
             version: health.version(),
@@ -75,38 +107,26 @@ impl Balancer {
             config,
             ejections: 0,
             panics: 0,
+            opened: 0,
+            requests: 0,
+            retries: 0,
         }
     }
 
-    /// The server that a request of `client` goes to, having failed at `tried`. Counted as in flight from here on.
-    pub fn choose(&mut self, client: u32, tried: &[usize], now: Time) -> Option<usize> {
+    /// A request comes.
+    pub fn arrived(&mut self, number: usize, client: u32, method: &'static str, now: Time) -> Course {
         let worker = self.rng.usize(..WORKERS);
-        let request = Asked { client: Ipv4Addr::from_bits(client).into() };
-        let chosen = choose(&self.pool, &self.config, &mut self.pickers[worker], &request, tried, now);
-        let Some(chosen) = chosen else {
-            let members = &self.pool.members;
-            let left = (0..members.len()).find(|&at| members.usable(at) && !tried.contains(&at));
-            assert_eq!(left, None, "no server was chosen though one is usable");
-            return None;
-        };
-        assert!(self.pool.members.usable(chosen.server), "chose server {}, which is out", chosen.server);
-        assert!(!tried.contains(&chosen.server), "chose server {} again", chosen.server);
-        self.pool.members.server(chosen.server).load.begin();
-        Some(chosen.server)
-    }
-
-    /// What follows from a failed try. Here belong retries by status and method, their budget and backoff, hedges,
-    /// breakers and queues as soon as `core` decides about them: the world does what is answered.
-    pub fn after(&self, failure: Failure, tries: usize) -> Next {
-        match failure {
-            Failure::Connect if tries < TRIES_MAX => Next::Elsewhere,
-            _ => Next::GiveUp,
-        }
+        self.requests += 1;
+        self.purses[worker].request(self.policy.budget, &self.pool.retries.budget, now);
+        Course::new(number, (client, method), worker, now)
     }
 
     /// A server has answered.
-    pub fn answered(&mut self, server: usize, status: u16, took: Duration, now: Time) {
-        self.ended(server);
+    pub fn answered(&mut self, course: &mut Course, status: u16, now: Time) {
+        let server = course.seat().expect("who answers has the request");
+        let took = now - course.sent();
+        self.head_came(course, status, now);
+        self.tried(course, None, now);
         let is_failure = matches!(status, 502..=504);
         let figures = &mut self.figures[server];
         figures.requests += 1;
@@ -126,8 +146,9 @@ impl Balancer {
     }
 
     /// A try has ended without an answer.
-    pub fn failed(&mut self, server: usize, failure: Failure, now: Time) {
-        self.ended(server);
+    pub fn failed(&mut self, course: &mut Course, failure: Failure, now: Time) {
+        let server = course.seat().expect("who fails has the request");
+        self.tried(course, Some(failure), now);
         let figures = &mut self.figures[server];
         figures.requests += 1;
         figures.failures += 1;
@@ -165,7 +186,7 @@ impl Balancer {
 
     /// When there is something to do.
     pub fn due(&self) -> Option<Time> {
-        self.health.due()
+        self.due
     }
 
     /// The state of a server.
@@ -178,18 +199,10 @@ impl Balancer {
         self.pool.members.server(server).load.in_flight()
     }
 
-    /// What the configuration says.
-    pub fn config(&self) -> &Pool {
-        &self.config
-    }
-
-    fn ended(&mut self, server: usize) {
-        self.pool.members.server(server).load.end();
-    }
-
     fn change(&mut self, now: Time, change: impl FnOnce(&mut PoolHealth, &Pool) -> Vec<Notice>) {
         let panicked = self.health.panic().is_some();
         let notices = change(&mut self.health, &self.config);
+        self.due = self.health.due();
         let to = |notice: &&Notice, state| matches!(&notice.event, Event::Transition(it) if it.from == State::Up && it.to == state);
         let ejected = notices.iter().filter(|notice| to(notice, State::Ejected)).count() as u64;
         self.ejections += ejected;
@@ -209,60 +222,5 @@ impl Balancer {
         });
         self.pool.members = Arc::new(members);
         self.pool.panic = self.health.panic().map(|_| now);
-    }
-
-    /// No more servers are ejected than the configuration allows, but for one.
-    fn check_cap(&self) {
-        let Some(outlier) = &self.config.outlier else { return };
-        let weighty =
-            || self.config.backends.iter().zip(self.health.servers()).filter(|(it, _)| it.weight > 0);
-        let ejected = weighty().filter(|(_, (_, health))| health.state() == State::Ejected).count();
-        let allowed = (weighty().count() * outlier.max_ejected as usize / 100).max(1);
-        assert!(ejected <= allowed, "{ejected} servers are ejected, and {allowed} may be");
-    }
-
-    /// No ejection leaves the pool without a server.
-    fn check_left(&self) {
-        let standings =
-            || self.config.backends.iter().zip(self.health.servers().zip(self.health.standings()));
-        let weighty = || standings().filter(|(backend, _)| backend.weight > 0);
-        let is_left = weighty().any(|(_, (_, (_, availability)))| availability == Availability::Up);
-        let is_ejected = weighty().any(|(_, ((_, health), _))| health.state() == State::Ejected);
-        assert!(is_left || !is_ejected, "ejections have emptied the pool");
-    }
-}
-
-/// A request, as far as a choice depends on it.
-struct Asked {
-    client: IpAddr,
-}
-
-impl Facts for Asked {
-    fn method(&self) -> &str {
-        "GET"
-    }
-    fn host(&self) -> &str {
-        "example.com"
-    }
-    fn path(&self) -> &str {
-        "/"
-    }
-    fn query(&self) -> Option<&str> {
-        None
-    }
-    fn client(&self) -> IpAddr {
-        self.client
-    }
-    fn has_header(&self, _: &str, _: &str) -> bool {
-        false
-    }
-}
-
-impl Keys for Asked {
-    fn header(&self, _: &str) -> Option<&[u8]> {
-        None
-    }
-    fn cookie(&self, _: &str) -> Option<&[u8]> {
-        None
     }
 }

@@ -12,16 +12,42 @@ const STARVED_AT: f64 = 60.0;
 pub struct Outcome {
     /// How long the good answers took.
     latencies: Vec<Duration>,
+    /// Requests that failed, and those that the balancer refused.
     errors: usize,
+    refused: usize,
     tries: u64,
     /// Tries by server.
     sent: Vec<u64>,
     /// Servers to which nothing has happened.
     is_well: Vec<bool>,
+    /// What the balancer did.
+    pub counts: Counts,
+}
+
+/// What the balancer did in one run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
     /// How often a server was ejected.
     pub ejections: u64,
     /// How often the pool panicked.
     pub panics: u64,
+    /// How often a circuit breaker opened.
+    pub opened: u64,
+    /// Retries of requests that had been sent.
+    pub retries: u64,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// With a good answer.
+    Answered,
+    /// With a bad one, or none.
+    Failed,
+    /// There was no room for it.
+    Refused,
+    /// Its client left.
+    Gone,
 }
 
 impl Outcome {
@@ -30,11 +56,11 @@ impl Outcome {
         Self {
             latencies: Vec::new(),
             errors: 0,
+            refused: 0,
             tries: 0,
             sent: vec![0; servers],
             is_well: vec![true; servers],
-            ejections: 0,
-            panics: 0,
+            counts: Counts::default(),
         }
     }
 
@@ -44,11 +70,12 @@ impl Outcome {
         self.tries += 1;
     }
 
-    /// A request was answered, after so long, or failed.
-    pub fn ended(&mut self, took: Option<Duration>) {
-        match took {
-            Some(took) => self.latencies.push(took),
-            None => self.errors += 1,
+    /// A request has ended, after so long.
+    pub fn ended(&mut self, how: End, took: Duration) {
+        match how {
+            End::Answered => self.latencies.push(took),
+            End::Failed | End::Gone => self.errors += 1,
+            End::Refused => self.refused += 1,
         }
     }
 
@@ -61,8 +88,7 @@ impl Outcome {
     ///
     /// # Panics
     /// When a server that was well and `up` was starved.
-    pub fn close(&mut self, pool: &Pool, up: Vec<bool>, ejections: u64, panics: u64) {
-        (self.ejections, self.panics) = (ejections, panics);
+    pub fn close(&mut self, pool: &Pool, up: Vec<bool>) {
         self.latencies.sort_unstable();
         let counts = |backup: bool, weight: u32| !backup && weight > 0;
         let of = |it: &evenkeel_config::Backend| counts(it.backup, it.weight);
@@ -82,9 +108,18 @@ impl Outcome {
         self.latencies.get(nth).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
     }
 
-    /// The share of requests that got no good answer.
+    /// The share of requests that failed.
     pub fn errors(&self) -> f64 {
-        self.errors as f64 / (self.errors + self.latencies.len()).max(1) as f64
+        self.errors as f64 / self.total()
+    }
+
+    /// The share of requests that the balancer refused, at once or after they had waited for a place.
+    pub fn refused(&self) -> f64 {
+        self.refused as f64 / self.total()
+    }
+
+    fn total(&self) -> f64 {
+        (self.errors + self.refused + self.latencies.len()).max(1) as f64
     }
 
     /// Tries at servers for each request of a client.

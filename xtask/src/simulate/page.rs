@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 
 use super::outcome::Outcome;
-use super::scenario::{ALGORITHMS, SCENARIOS, Scenario};
+use super::scenario::{ALGORITHMS, SCENARIOS, SITUATIONS, Scenario};
+use super::world::Setup;
 
 /// The page, from the root of the repository.
 const PAGE: &str = "docs/choosing-an-algorithm.md";
@@ -19,29 +20,52 @@ const END: &str = "<!-- Generated: end -->\n";
 /// The seed of the table: the same figures for everybody.
 pub const SEED: u64 = 1;
 
-/// The table, from one run of each scenario under each algorithm.
-pub fn table(run: impl Fn(&Scenario, &str) -> anyhow::Result<(Outcome, usize)>) -> anyhow::Result<String> {
+/// The tables, from one run of each scenario under each algorithm, and of each situation under each protection. `run` is
+/// given the world, what it is called, and where shares are to be looked at the scenario and the algorithm.
+pub fn table(
+    run: impl Fn(&Setup, &str, Option<(&Scenario, &str)>) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<String> {
     let mut out = String::new();
     for scenario in SCENARIOS {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "\n### {}\n\n{}\n\n", scenario.name, scenario.about);
-        out.push_str("| Algorithm | p50 ms | p99 ms | Errors | Tries per request | Busiest server |\n");
-        out.push_str("|---|---:|---:|---:|---:|---:|\n");
+        begin(&mut out, scenario, "Algorithm", "Busiest server");
         for algorithm in ALGORITHMS {
-            let (outcome, requests) = run(scenario, algorithm)?;
-            let _ = writeln!(
-                out,
-                "| `{algorithm}` | {:.0} | {:.0} | {:.2} % | {:.3} | +{:.0} % |",
-                outcome.latency_ms(0.5),
-                outcome.latency_ms(0.99),
-                outcome.errors() * 100.0,
-                outcome.amplification(requests),
-                outcome.unevenness() * 100.0
-            );
+            let setup = scenario.setup(algorithm);
+            let name = format!("{algorithm}, \"{}\"", scenario.name);
+            let outcome = run(&setup, &name, Some((scenario, algorithm)))?;
+            let last = format!("+{:.0}", outcome.unevenness() * 100.0);
+            row(&mut out, &format!("`{algorithm}`"), (&outcome, &setup), &last);
+        }
+    }
+    for situation in SITUATIONS {
+        begin(&mut out, &situation.scenario, "Protection", "Refused");
+        for protection in situation.rows {
+            let setup = situation.setup(protection);
+            let outcome =
+                run(&setup, &format!("{}, \"{}\"", protection.name, situation.scenario.name), None)?;
+            let last = format!("{:.2}", outcome.refused() * 100.0);
+            row(&mut out, protection.name, (&outcome, &setup), &last);
         }
     }
     out.push('\n');
     Ok(out)
+}
+
+fn begin(out: &mut String, scenario: &Scenario, first: &str, last: &str) {
+    // Writing to a String cannot fail, here and below.
+    let _ = write!(out, "\n### {}\n\n{}\n\n", scenario.name, scenario.about);
+    let _ = writeln!(out, "| {first} | p50 ms | p99 ms | Errors | Tries per request | {last} |");
+    out.push_str("|---|---:|---:|---:|---:|---:|\n");
+}
+
+fn row(out: &mut String, name: &str, (outcome, setup): (&Outcome, &Setup), last: &str) {
+    let _ = writeln!(
+        out,
+        "| {name} | {:.0} | {:.0} | {:.2} % | {:.3} | {last} % |",
+        outcome.latency_ms(0.5),
+        outcome.latency_ms(0.99),
+        outcome.errors() * 100.0,
+        outcome.amplification(setup.requests)
+    );
 }
 
 /// Puts the table into the page.

@@ -1,16 +1,19 @@
 //! The scenarios of the table: what goes wrong, and what the configuration does about it.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::ensure;
-use evenkeel_config::Pool;
 use evenkeel_types::Time;
 
 use super::chance::Service;
 use super::outcome::Outcome;
+use super::pool::{self, Backend};
 use super::server::Fault;
 use super::world::Setup;
+
+mod protection;
+
+pub use protection::SITUATIONS;
 
 /// The algorithms, as the configuration calls them.
 pub const ALGORITHMS: [&str; 8] = [
@@ -25,13 +28,15 @@ pub const ALGORITHMS: [&str; 8] = [
 ];
 
 /// A situation.
+#[derive(Debug, Clone)]
 pub struct Scenario {
     /// What it is called.
     pub name: &'static str,
     /// What happens, in a sentence or two.
     pub about: &'static str,
-    /// More keys of the pool.
+    /// More keys of the pool, and of the route.
     keys: &'static str,
+    route: &'static str,
     servers: usize,
     service: Service,
     /// Of what the servers could do, what is asked of them.
@@ -49,6 +54,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "Like servers, like requests",
         about: "Twenty servers, at 60 % of what they can do.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -59,6 +65,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "Requests that differ much",
         about: "One request in twenty takes twenty times as long as the others. The servers are at 60 %.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::HeavyTail,
         load: 0.6,
@@ -70,6 +77,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "Ten of the twenty servers take twice as long, and all have the same weight. They are at 60 % of what \
                 they can do together.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.45,
@@ -80,6 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One client sends a fifth of all requests",
         about: "Twenty servers at 60 %. The algorithms that go by a key go by the client's address.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -90,6 +99,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server is ten times slower",
         about: "For half of the time, and nobody looks for it.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -100,6 +110,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server is ten times slower, and is ejected for it",
         about: "The same with `outlier = { latency = 3.0 }`.",
         keys: "outlier = { failures = 1000, window = \"5s\", eject = \"5s\", latency = 3.0 }\nslow_start = \"5s\"",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -110,6 +121,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server fails a third of its requests, at once",
         about: "For half of the time: 503 within a millisecond. Who fails fast has little in flight, and looks idle.",
         keys: "",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -120,6 +132,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "One server fails a third of its requests, and is ejected for it",
         about: "The same with `outlier = { success_rate = 1.9 }`, and failures not counted beside it.",
         keys: "outlier = { failures = 1000, window = \"5s\", eject = \"5s\", success_rate = 1.9 }\nslow_start = \"5s\"",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -131,6 +144,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "Five of twenty servers at 60 % die together and come back for the last quarter. Checks by TCP once a \
                 second.",
         keys: CHECKS,
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -141,6 +155,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "A rack loses its power, and live traffic tells",
         about: "The same with `outlier = { failures = 3 }`.",
         keys: "health = { kind = \"tcp\", interval = \"1s\", timeout = \"500ms\", fall = 2 }\noutlier = { failures = 3, window = \"5s\", eject = \"5s\" }",
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -151,6 +166,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "Three servers flap",
         about: "Dead for a tenth of the time, well for the next, and so on. Checks by TCP once a second.",
         keys: CHECKS,
+        route: "",
         servers: 20,
         service: Service::Even,
         load: 0.6,
@@ -170,6 +186,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "A thousand servers",
         about: "At 70 %, and nothing goes wrong.",
         keys: "",
+        route: "",
         servers: 1_000,
         service: Service::Even,
         load: 0.7,
@@ -189,14 +206,20 @@ impl Scenario {
     pub fn setup(&self, algorithm: &str) -> Setup {
         let requests = if self.servers > 100 { 60_000 } else { 30_000 };
         let rate = self.load * (self.servers * SLOTS) as f64 / MEAN.as_secs_f64();
+        let servers = vec![Backend::PLAIN; self.servers];
+        let (pool, retry) = pool::read(algorithm, &servers, (self.keys, self.route), Duration::from_secs(2));
         let mut setup = Setup {
-            pool: pool(algorithm, &vec![(1, false); self.servers], self.keys, Duration::from_secs(2)),
+            pool,
+            retry,
             slots: SLOTS,
             service: self.service,
             mean: MEAN,
             requests,
             gap: Duration::from_secs_f64(1.0 / rate),
             hot: self.hot,
+            writes: 0.0,
+            patience: None,
+            lag: Duration::ZERO,
             faults: Vec::new(),
         };
         let end = setup.end() - Time::ZERO;
@@ -235,23 +258,4 @@ impl Scenario {
         );
         Ok(())
     }
-}
-
-/// A pool as its configuration reads, of servers with these weights, some of them backups.
-pub fn pool(algorithm: &str, servers: &[(u32, bool)], keys: &str, response: Duration) -> Pool {
-    let mut text = format!(
-        "[listener.web]\nbind = 80\npool = \"app\"\n[pool.app]\nalgorithm = \"{algorithm}\"\n\
-         timeout = {{ response = \"{}ms\" }}\n{keys}\nbackends = [\n",
-        response.as_millis()
-    );
-    for (nth, (weight, backup)) in servers.iter().enumerate() {
-        let (high, low) = (nth / 250, nth % 250 + 1);
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(text, "{{ address = \"10.0.{high}.{low}:80\", weight = {weight}, backup = {backup} }},");
-    }
-    text.push_str("]\n");
-    let parsed =
-        evenkeel_config::parse("simulation", &text).unwrap_or_else(|faults| panic!("{faults}\nof\n{text}"));
-    parsed.config.pools.into_iter().next().expect("the text has a pool")
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use evenkeel_types::Time;
 use fastrand::Rng;
 
+use super::balancer::USER;
 use super::chance::Service;
-use super::scenario::{ALGORITHMS, pool};
+use super::pool::{self, Backend};
+use super::scenario::ALGORITHMS;
 use super::server::Fault;
 use super::world::Setup;
 
@@ -15,6 +17,10 @@ const LENGTH: Duration = Duration::from_secs(30);
 
 /// Servers of a pool at most.
 const SERVERS_MAX: usize = 1_000;
+
+/// Servers at most of a pool in which single ones may refuse. Where all do, a request looks at each of them, and each look
+/// is at all of them.
+const REFUSING_MAX: usize = 20;
 
 /// A storm, and how it is called.
 pub fn draw(seed: u64, requests: usize) -> (String, Setup) {
@@ -26,25 +32,117 @@ pub fn draw(seed: u64, requests: usize) -> (String, Setup) {
         1 => rng.usize(6..60),
         _ => rng.usize(60..=SERVERS_MAX),
     };
-    let is_weighted = rng.bool();
-    let mut list: Vec<(u32, bool)> = (0..servers)
-        .map(|_| if is_weighted { (rng.u32(0..4), rng.u32(..8) == 0) } else { (1, false) })
-        .collect();
-    list[0] = (1, false);
+    let list = backends(&mut rng, servers);
     let (slots, load) = (rng.usize(1..5), 0.2 + 0.5 * rng.f64());
     let gap = LENGTH.div_f64(requests as f64);
     let mean = gap.mul_f64(load * (slots * servers) as f64).max(Duration::from_micros(100));
+    let in_flight = load * (slots * servers) as f64;
+    let response = (mean * 20).max(Duration::from_millis(200));
+    let keys = [keys(&mut rng), protection(&mut rng, servers, in_flight)].join("\n");
+    let (pool, retry) = pool::read(algorithm, &list, (&keys, &route(&mut rng, response)), response);
+    let patience = response.mul_f64(0.2 + 2.0 * rng.f64());
+    let lag = Duration::from_micros(rng.u64(1..5_000));
     let setup = Setup {
-        pool: pool(algorithm, &list, &keys(&mut rng), (mean * 20).max(Duration::from_millis(200))),
+        pool,
+        retry,
         slots,
         service: if rng.bool() { Service::Even } else { Service::HeavyTail },
         mean,
         requests,
         gap,
         hot: if rng.u32(..4) == 0 { 0.3 * rng.f64() } else { 0.0 },
+        writes: if rng.bool() { 0.5 * rng.f64() } else { 0.0 },
+        patience: (rng.u32(..3) == 0).then_some(patience),
+        lag: if rng.bool() { lag } else { Duration::ZERO },
         faults: faults(&mut rng, servers),
     };
     (format!("{algorithm}, {servers} servers, {} faults", setup.faults.len()), setup)
+}
+
+/// Servers, some of them with weights, as backups, or with a limit.
+fn backends(rng: &mut Rng, servers: usize) -> Vec<Backend> {
+    let (is_weighted, is_limited) = (rng.bool(), servers <= REFUSING_MAX && rng.u32(..3) == 0);
+    let mut draw = |_| Backend {
+        weight: if is_weighted { rng.u32(0..4) } else { 1 },
+        backup: is_weighted && rng.u32(..8) == 0,
+        max_connections: (is_limited && rng.u32(..8) > 0).then(|| rng.u32(1..12)),
+    };
+    let mut list: Vec<Backend> = (0..servers).map(&mut draw).collect();
+    list[0] = Backend { weight: 1, backup: false, ..list[0] };
+    list
+}
+
+/// What keeps the pool from getting more than it can do; so many of its requests are in flight on average.
+fn protection(rng: &mut Rng, servers: usize, in_flight: f64) -> String {
+    let mut keys = Vec::new();
+    let limit = |rng: &mut Rng| (in_flight * (0.3 + 3.0 * rng.f64())) as u32 + 1;
+    if rng.u32(..3) == 0 {
+        let mut parts = Vec::new();
+        if rng.bool() {
+            parts.push(format!("max_requests = {}", limit(rng)));
+        }
+        if rng.u32(..3) == 0 {
+            parts.push(format!("max_connections = {}", limit(rng)));
+        }
+        if rng.bool() {
+            parts.push(format!("max_retries = {}", rng.u32(1..10)));
+        }
+        if rng.bool() {
+            parts.push(trip(rng));
+        }
+        parts.push(format!("max_pending = {}", rng.u32(1..200)));
+        keys.push(format!("breaker = {{ {} }}", parts.join(", ")));
+    }
+    if servers <= REFUSING_MAX && rng.u32(..3) == 0 {
+        keys.push(format!("server_breaker = {{ {} }}", trip(rng)));
+    }
+    if rng.u32(..3) == 0 {
+        let algorithm = if rng.bool() { "gradient" } else { "aimd" };
+        let (min, more) = (rng.u32(1..20), rng.u32(0..500));
+        let max = min + more;
+        keys.push(format!("concurrency = {{ algorithm = \"{algorithm}\", min = {min}, max = {max} }}"));
+    }
+    if rng.u32(..3) > 0 {
+        let order = if rng.bool() { "first" } else { "newest-under-overload" };
+        keys.push(format!("queue = {{ wait = \"{}ms\", order = \"{order}\" }}", rng.u32(1..3_000)));
+    }
+    if rng.u32(..5) == 0 {
+        keys.push(format!("sticky = {{ header = \"{USER}\" }}"));
+    }
+    keys.join("\n")
+}
+
+/// The keys of a circuit breaker.
+fn trip(rng: &mut Rng) -> String {
+    let (share, window, open) = (rng.u32(5..=100), rng.u32(500..10_000), rng.u32(100..5_000));
+    let what = match rng.u32(..3) {
+        0 => format!("slow = \"{share}%\", slow_after = \"{}ms\"", rng.u32(1..2_000)),
+        1 => format!("failures = \"{share}%\", slow = \"50%\", slow_after = \"100ms\""),
+        _ => format!("failures = \"{share}%\""),
+    };
+    let (min, trials) = (rng.u32(1..50), rng.u32(1..6));
+    format!(
+        "{what}, window = \"{window}ms\", requests_min = {min}, open_for = \"{open}ms\", trials = {trials}"
+    )
+}
+
+/// What the route does about failed tries.
+fn route(rng: &mut Rng, response: Duration) -> String {
+    match rng.u32(..4) {
+        0 => return String::new(),
+        1 => return "retry = false".into(),
+        _ => {}
+    }
+    let mut on: Vec<&str> =
+        ["connect", "reset", "timeout", "502", "503"].into_iter().filter(|_| rng.u32(..3) > 0).collect();
+    on.push("504");
+    let (attempts, budget) = (rng.u32(1..=10), rng.u32(0..=100));
+    let per_try = rng.u64(1..=response.as_millis() as u64);
+    let backoff = if rng.bool() { rng.u32(0..200) } else { 0 };
+    format!(
+        "retry = {{ attempts = {attempts}, on = {on:?}, budget = \"{budget}%\", backoff = \"{backoff}ms\", \
+         per_try_timeout = \"{per_try}ms\" }}"
+    )
 }
 
 /// More keys of the pool.

@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use evenkeel_config::Pool;
+use evenkeel_config::{Pool, Retry};
 use evenkeel_core::health::{Administrative, Failure, ProbeFailure, State};
 use evenkeel_types::Time;
 use fastrand::Rng;
 
-use super::balancer::{Balancer, Next};
+use super::balancer::{Balancer, Course, Next, Step};
 use super::chance::{Service, exponential};
-use super::outcome::Outcome;
+use super::outcome::{Counts, End, Outcome};
 use super::server::{Fault, Offered, Server};
 
 /// For a refused connection, a failure, a probe, or an answer that costs no work.
@@ -22,6 +22,8 @@ const INSTANT: Duration = Duration::from_millis(1);
 pub struct Setup {
     /// The pool.
     pub pool: Pool,
+    /// What the route does about failed tries.
+    pub retry: Retry,
     /// Requests that a server works on at a time.
     pub slots: usize,
     /// How long a request takes.
@@ -34,6 +36,12 @@ pub struct Setup {
     pub gap: Duration,
     /// The share of requests that one client alone sends. There are 100,000 others.
     pub hot: f64,
+    /// The share of requests that must not be sent twice.
+    pub writes: f64,
+    /// How long clients wait for an answer; `None` is as long as it takes.
+    pub patience: Option<Duration>,
+    /// How long it takes at most until a request notices that it has the place that it waited for.
+    pub lag: Duration,
     /// What happens to which server, and when.
     pub faults: Vec<(Time, usize, Fault)>,
 }
@@ -52,21 +60,32 @@ enum What {
     /// A server is done with a try that it began in this life, with this status.
     Done(u64, usize, u32, u16),
     /// A connection was refused, or a request turned away with this status.
-    Rejected(u64, usize, Option<u16>),
+    Rejected(u64, Option<u16>),
     TimedOut(u64),
+    /// A request has paused before its retry.
+    Again(usize),
+    /// A client has had enough.
+    Gone(usize),
+    /// A request notices that its bell has rung.
+    Woken(usize),
+    /// A request has waited long enough for a place, which is the wait of this number.
+    WaitedOut(usize, u64),
     Probe(usize),
     Probed(usize),
     Poll,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Request {
-    client: u32,
+    course: Course,
     began: Time,
-    sent: Time,
+    is_write: bool,
     /// The server that has it, and the number of the try.
     on: Option<(usize, u64)>,
-    tried: Vec<usize>,
+    /// Servers that have looked at it.
+    seen_by: u32,
+    /// The number of its wait for a place.
+    waits: Option<u64>,
     is_over: bool,
 }
 
@@ -98,7 +117,7 @@ pub fn run(setup: &Setup, seed: u64) -> Outcome {
         events: BinaryHeap::new(),
         events_total: 0,
         servers: vec![Server::new(setup.slots); count],
-        balancer: Balancer::new(setup.pool.clone(), seed),
+        balancer: Balancer::new(setup.pool.clone(), setup.retry.clone(), seed),
         requests: Vec::with_capacity(setup.requests),
         attempts: Vec::new(),
         poll_at: None,
@@ -118,6 +137,7 @@ pub fn run(setup: &Setup, seed: u64) -> Outcome {
         assert!(at >= world.now, "time goes back");
         world.now = at;
         left -= world.happen(what);
+        left -= world.wake();
         world.plan_poll();
     }
     world.finish()
@@ -146,21 +166,27 @@ impl World<'_> {
                     self.begin(next, server);
                 }
                 if let Some(request) = self.holder(attempt) {
-                    return self.answer(request, server, status);
+                    return self.answer(request, status);
                 }
             }
-            What::Rejected(attempt, server, status) => {
+            What::Rejected(attempt, status) => {
                 let Some(request) = self.holder(attempt) else { return 0 };
                 return match status {
-                    Some(status) => self.answer(request, server, status),
-                    None => self.fail(request, server, Failure::Connect),
+                    Some(status) => self.answer(request, status),
+                    None => self.fail(request, Failure::Connect),
                 };
             }
             What::TimedOut(attempt) => {
-                if let Some(request) = self.holder(attempt)
-                    && let Some((server, _)) = self.requests[request].on
-                {
-                    return self.fail(request, server, Failure::Timeout);
+                if let Some(request) = self.holder(attempt) {
+                    return self.fail(request, Failure::Timeout);
+                }
+            }
+            What::Again(request) => return self.send(request),
+            What::Gone(request) => return self.end(request, End::Gone),
+            What::Woken(request) => return self.resume(request),
+            What::WaitedOut(request, wait) => {
+                if self.requests[request].waits == Some(wait) {
+                    return self.end(request, End::Refused);
                 }
             }
             What::Probe(server) => self.after(INSTANT, What::Probed(server)),
@@ -188,34 +214,97 @@ impl World<'_> {
             self.after(gap, What::Arrival);
         }
         let client = if self.rng.f64() < self.setup.hot { 0 } else { 1 + self.rng.u32(..100_000) };
-        let (began, sent) = (self.now, self.now);
-        self.requests.push(Request { client, began, sent, on: None, tried: Vec::new(), is_over: false });
-        self.send(self.requests.len() - 1)
+        let is_write = self.setup.writes > 0.0 && self.rng.f64() < self.setup.writes;
+        let (nth, method) = (self.requests.len(), if is_write { "POST" } else { "GET" });
+        let course = self.balancer.arrived(nth, client, method, self.now);
+        let began = self.now;
+        self.requests.push(Request {
+            course,
+            began,
+            is_write,
+            on: None,
+            seen_by: 0,
+            waits: None,
+            is_over: false,
+        });
+        if let Some(patience) = self.setup.patience {
+            self.after(patience, What::Gone(nth));
+        }
+        self.send(nth)
     }
 
-    /// Gives a request to the server that the balancer chooses.
+    /// Gives a request to the server that the balancer picks, if there is one.
     fn send(&mut self, nth: usize) -> usize {
         let request = &mut self.requests[nth];
-        assert!(
-            request.on.is_none() && !request.is_over,
-            "a request is on two servers, or goes on after its end"
-        );
-        let Some(server) = self.balancer.choose(request.client, &request.tried, self.now) else {
-            return self.end(nth, false);
-        };
+        if request.is_over {
+            return 0;
+        }
+        assert!(request.on.is_none(), "a request is on two servers");
+        let step = self.balancer.pick(&mut request.course, self.now);
+        self.go(nth, step)
+    }
+
+    /// Lets those go on who have got a place.
+    fn wake(&mut self) -> usize {
+        let mut ended = 0;
+        loop {
+            let rung = self.balancer.rung();
+            if rung.is_empty() {
+                self.balancer.check_queue();
+                return ended;
+            }
+            for nth in rung {
+                if self.setup.lag.is_zero() {
+                    ended += self.resume(nth);
+                } else {
+                    let lag = self.setup.lag.mul_f64(self.rng.f64());
+                    self.after(lag, What::Woken(nth));
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, nth: usize) -> usize {
+        let step = self.balancer.resume(&mut self.requests[nth].course, self.now);
+        step.map_or(0, |step| self.go(nth, step))
+    }
+
+    fn go(&mut self, nth: usize, step: Step) -> usize {
+        self.requests[nth].waits = None;
+        match step {
+            Step::Send(server) => self.offer(nth, server),
+            Step::Wait(until) => {
+                let wait = self.events_total;
+                self.requests[nth].waits = Some(wait);
+                self.at(until, What::WaitedOut(nth, wait));
+                return 0;
+            }
+            Step::NoServer => return self.end(nth, End::Failed),
+            Step::Refuse => return self.end(nth, End::Refused),
+        }
+        0
+    }
+
+    fn offer(&mut self, nth: usize, server: usize) {
         let attempt = self.attempts.len() as u64;
         self.attempts.push(nth);
-        request.on = Some((server, attempt));
-        request.sent = self.now;
         self.outcome.sent(server);
-        match self.servers[server].offer(attempt) {
-            Offered::Refused => self.after(INSTANT, What::Rejected(attempt, server, None)),
-            Offered::TurnedAway => self.after(INSTANT, What::Rejected(attempt, server, Some(503))),
+        let offered = self.servers[server].offer(attempt);
+        let request = &mut self.requests[nth];
+        assert!(!request.is_over, "a request goes on after its end");
+        request.on = Some((server, attempt));
+        request.seen_by += u32::from(offered != Offered::Refused);
+        let most = if request.is_write { 1 } else { self.setup.retry.attempts };
+        assert!(request.seen_by <= most, "{} servers saw a request that {most} may", request.seen_by);
+        match offered {
+            Offered::Refused => self.after(INSTANT, What::Rejected(attempt, None)),
+            Offered::TurnedAway => self.after(INSTANT, What::Rejected(attempt, Some(503))),
             Offered::Begun => self.begin(attempt, server),
             Offered::Waits => {}
         }
-        self.after(self.setup.pool.timeout.response, What::TimedOut(attempt));
-        0
+        let within = self.setup.pool.timeout.response;
+        let within = self.setup.retry.per_try_timeout.map_or(within, |per_try| per_try.min(within));
+        self.after(within, What::TimedOut(attempt));
     }
 
     /// A server begins to work on a try.
@@ -233,34 +322,43 @@ impl World<'_> {
         self.requests[nth].on.is_some_and(|(_, on)| on == attempt).then_some(nth)
     }
 
-    fn answer(&mut self, nth: usize, server: usize, status: u16) -> usize {
-        self.requests[nth].on = None;
-        let took = self.now - self.requests[nth].sent;
-        self.balancer.answered(server, status, took, self.now);
-        if status < 500 { self.end(nth, true) } else { self.go_on(nth, server, Failure::Status(status)) }
-    }
-
-    fn fail(&mut self, nth: usize, server: usize, failure: Failure) -> usize {
-        self.requests[nth].on = None;
-        self.balancer.failed(server, failure, self.now);
-        self.go_on(nth, server, failure)
-    }
-
-    fn go_on(&mut self, nth: usize, server: usize, failure: Failure) -> usize {
-        self.requests[nth].tried.push(server);
-        match self.balancer.after(failure, self.requests[nth].tried.len()) {
-            Next::GiveUp => self.end(nth, false),
-            Next::Elsewhere => self.send(nth),
-        }
-    }
-
-    fn end(&mut self, nth: usize, is_good: bool) -> usize {
+    fn answer(&mut self, nth: usize, status: u16) -> usize {
         let request = &mut self.requests[nth];
-        assert!(!request.is_over, "a request ends twice");
+        request.on = None;
+        self.balancer.answered(&mut request.course, status, self.now);
+        if status < 500 { self.end(nth, End::Answered) } else { self.go_on(nth, Failure::Status(status)) }
+    }
+
+    fn fail(&mut self, nth: usize, failure: Failure) -> usize {
+        let request = &mut self.requests[nth];
+        request.on = None;
+        self.balancer.failed(&mut request.course, failure, self.now);
+        self.go_on(nth, failure)
+    }
+
+    fn go_on(&mut self, nth: usize, failure: Failure) -> usize {
+        match self.balancer.after(&mut self.requests[nth].course, failure, self.now) {
+            Next::GiveUp => return self.end(nth, End::Failed),
+            Next::Elsewhere(pause) if pause.is_zero() => return self.send(nth),
+            Next::Elsewhere(pause) => self.after(pause, What::Again(nth)),
+        }
+        0
+    }
+
+    /// The request is over, if it is not already.
+    fn end(&mut self, nth: usize, how: End) -> usize {
+        let request = &mut self.requests[nth];
+        if request.is_over {
+            assert_eq!(how, End::Gone, "a request ends twice");
+            return 0;
+        }
         request.is_over = true;
+        request.on = None;
+        request.waits = None;
+        self.balancer.over(&mut request.course, self.now);
         // The first tenth is for warming up.
         if nth * 10 >= self.setup.requests {
-            self.outcome.ended(is_good.then_some(self.now - request.began));
+            self.outcome.ended(how, self.now - request.began);
         }
         1
     }
@@ -275,7 +373,7 @@ impl World<'_> {
             Fault::Dead => {
                 let on_it = |it: &usize| self.requests[*it].on.is_some_and(|(on, _)| on == server);
                 let lost: Vec<usize> = (0..self.requests.len()).filter(on_it).collect();
-                return lost.into_iter().map(|request| self.fail(request, server, Failure::Reset)).sum();
+                return lost.into_iter().map(|request| self.fail(request, Failure::Reset)).sum();
             }
             _ => {}
         }
@@ -298,16 +396,11 @@ impl World<'_> {
     }
 
     fn finish(mut self) -> Outcome {
-        for server in 0..self.servers.len() {
-            assert_eq!(
-                self.balancer.in_flight(server),
-                0,
-                "server {server} has requests in flight after the end"
-            );
-        }
+        self.balancer.check_given_back(self.now);
         let up = (0..self.servers.len()).map(|server| self.balancer.state(server) == State::Up).collect();
-        let (ejections, panics) = (self.balancer.ejections, self.balancer.panics);
-        self.outcome.close(self.balancer.config(), up, ejections, panics);
+        let Balancer { ejections, panics, opened, retries, .. } = self.balancer;
+        self.outcome.counts = Counts { ejections, panics, opened, retries };
+        self.outcome.close(&self.setup.pool, up);
         self.outcome
     }
 }

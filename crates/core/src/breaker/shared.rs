@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
@@ -218,6 +219,16 @@ impl Breaker {
             load.try_begin(max).then(|| Grant::Server(Arc::clone(load)))
         };
         self.offer(now, wanted, take);
+    }
+
+    /// Lets the limit of `concurrency` know how long an answer took, or that none came in time. A limit that changes by
+    /// that is returned, and the places that it adds go to those who wait.
+    pub fn learn(&self, pool: &Pool, took: Option<Duration>, now: Time) -> Option<u32> {
+        let settings = pool.concurrency.as_ref()?;
+        let limit = self.adaptive.observe(settings, took, self.in_flight(), now)?;
+        // Whether or not somebody seems to wait: only under the lock does one of both see the other.
+        self.offer_place(pool, now);
+        Some(limit)
     }
 
     /// Takes a place among the retries in flight; `None` when there are `breaker.max_retries` already.

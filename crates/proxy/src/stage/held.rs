@@ -182,9 +182,7 @@ impl Held {
 
     /// Lets the limit that follows latency know of an answer, or that none came in time.
     fn learn(&self, took: Option<Duration>, now: Time) {
-        let Some(settings) = &self.of.config().concurrency else { return };
-        let breaker = self.of.breaker();
-        if let Some(limit) = breaker.adaptive.observe(settings, took, breaker.in_flight(), now) {
+        if let Some(limit) = self.of.breaker().learn(self.of.config(), took, now) {
             self.of.metrics.concurrency_limit.set(i64::from(limit));
         }
     }
