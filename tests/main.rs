@@ -72,6 +72,7 @@ mod failures {
 mod breaker {
     mod concurrency;
     mod hedges;
+    mod http2;
     mod limits;
     mod max_connections;
     mod queue;
