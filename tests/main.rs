@@ -83,6 +83,9 @@ mod breaker {
 }
 
 mod overload {
+    mod delay;
+    mod descriptors;
+    mod http2;
     mod priorities;
 }
 

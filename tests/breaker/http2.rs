@@ -92,7 +92,8 @@ fn a_stream_waits_for_a_place_while_its_connection_goes_on() {
 
 #[test]
 fn a_stream_that_finds_no_place_is_answered_and_its_connection_goes_on() {
-    for (keys, retry_after) in [("", "1"), ("queue = { wait = \"15s\" }\nbreaker = { max_pending = 1 }", "15")]
+    for (keys, retry_after) in
+        [("", "1"), ("queue = { wait = \"15s\" }\nbreaker = { max_pending = 1 }", "15")]
     {
         let gate = Gate::default();
         let server = holding(&gate);
