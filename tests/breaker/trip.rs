@@ -100,6 +100,22 @@ fn it_opens_when_too_much_is_slow() {
 }
 
 #[test]
+fn a_client_that_takes_its_time_to_send_makes_no_server_slow() {
+    let server = Origin::named("a");
+    let keys = "breaker = { slow = \"1%\", slow_after = \"200ms\", requests_min = 3, open_for = \"1h\" }\n\
+                server_breaker = { slow = \"1%\", slow_after = \"200ms\", requests_min = 3, open_for = \"1h\" }";
+    let evenkeel = Evenkeel::start(&pool(&[&server], keys));
+    let mut client = evenkeel.client();
+    for _ in 0..5 {
+        client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nh");
+        thread::sleep(ms(250));
+        client.send("i");
+        assert_eq!(client.answer("POST").status, 200);
+    }
+    assert_eq!(state(&evenkeel), "closed");
+}
+
+#[test]
 fn what_the_client_is_to_blame_for_does_not_count() {
     let server = Origin::bytes(answer(404, "", "none"));
     let keys = "breaker = { failures = \"1%\", requests_min = 1, open_for = \"1h\" }";

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use crate::support::{Evenkeel, Origin, answer, eventually, ms, ok, pool};
 
@@ -75,4 +76,38 @@ fn no_more_servers_are_out_than_allowed() {
         .wait_for("why it was kept", |line| line.contains("as many are out as max_ejected allows"));
     (0..40).for_each(|_| drop(client.get("/")));
     assert_eq!(kept(), 1.0, "said once");
+}
+
+#[test]
+fn a_client_that_takes_its_time_to_send_does_not_make_its_server_slow() {
+    let servers = ["a", "b", "c"].map(Origin::named);
+    let keys = "algorithm = \"consistent-hash\"\nhash_key = \"header:x-key\"\n\
+                outlier = { window = \"2s\", eject = \"60s\", latency = 2.0, requests_min = 5 }";
+    let evenkeel = Evenkeel::start(&pool(&servers.each_ref(), keys));
+    let mut client = evenkeel.client();
+    // A key for each server.
+    let mut keys: Vec<(String, String)> = Vec::new();
+    for key in 0.. {
+        let server = client.get_with("/", &format!("x-key: {key}\r\n")).text();
+        if keys.iter().all(|(_, other)| *other != server) {
+            keys.push((key.to_string(), server));
+        }
+        if keys.len() == servers.len() {
+            break;
+        }
+    }
+    let (victim, name) = keys.pop().unwrap();
+    let begun = Instant::now();
+    // As long as it takes to be compared several times.
+    while begun.elapsed() < ms(1_500) {
+        client
+            .send(format!("POST / HTTP/1.1\r\nhost: test\r\nx-key: {victim}\r\ncontent-length: 2\r\n\r\nh"));
+        thread::sleep(ms(50));
+        client.send("i");
+        assert_eq!(client.answer("POST").text(), name);
+        for (key, server) in &keys {
+            assert_eq!(client.get_with("/", &format!("x-key: {key}\r\n")).text(), *server);
+        }
+    }
+    assert_eq!(evenkeel.server("app", &name)["state"], "up");
 }

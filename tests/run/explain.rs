@@ -98,3 +98,20 @@ fn a_route_says_what_it_retries() {
     assert_eq!(line("retry").as_deref(), Some(retry), "{}", outcome.stdout);
     assert_eq!(line("hedge").as_deref(), Some("hedge     another server is asked after 50ms, 1 at most"));
 }
+
+#[test]
+fn a_pool_says_what_limits_it() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "evenkeel.toml",
+        "[listener.web]\nbind = 80\n[[route]]\npool = \"app\"\n[pool.app]\nbackends = [3000]\nqueue = { wait = \"2s\" }\n\
+         breaker = { max_requests = 50, max_pending = 10, failures = \"30%\" }\nconcurrency = {}\n\
+         server_breaker = { slow = \"50%\", slow_after = \"1s\" }\n",
+    );
+    let outcome = cli(&["explain", "-c", &file, "GET", "http://test/"]);
+    let line = outcome.stdout.lines().find(|line| line.starts_with("breaker")).unwrap_or_default();
+    let expected = "breaker   at most 50 requests in flight; open for 10s when 30% fail within 10s; \
+                    between 10 and 1000 in flight, by latency; \
+                    a server is left out for 10s when 50% take 1s within 10s; 10 may wait, 2s each";
+    assert_eq!(line, expected, "{}", outcome.stdout);
+}

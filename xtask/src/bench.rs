@@ -9,6 +9,7 @@ mod budget;
 pub(crate) mod certificate;
 mod chart;
 mod connection;
+mod feature;
 pub(crate) mod generator;
 pub(crate) mod install;
 mod machine;
@@ -59,8 +60,8 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let proxies = chosen(&options.only);
     let mut scenarios = chosen(&options.scenarios);
     if !proxies.contains(&Proxy::Evenkeel) {
-        ensure!(options.scenarios != [Scenario::Workers], "the scenario `workers` is for evenkeel alone");
-        scenarios.retain(|scenario| *scenario != Scenario::Workers);
+        scenarios.retain(|scenario| !scenario.is_ours_alone());
+        ensure!(!scenarios.is_empty(), "these scenarios are for evenkeel alone");
     }
     let out = match &options.out {
         Some(dir) => dir.clone(),

@@ -70,7 +70,7 @@ metrics! {
     HEDGES: Counter "evenkeel_hedges_total" [pool outcome]
         "Requests sent to another server as well because the first one was slow, by whether that one answered first.";
     UPSTREAM_DURATION: Histogram "evenkeel_upstream_duration_seconds" [pool backend]
-        "From a request sent to a server to the head of its response.";
+        "From a request sent to a server, to its last byte, to the head of its response.";
     OVERHEAD: Histogram "evenkeel_overhead_seconds" []
         "The balancer's own share of a request's duration.";
 

@@ -65,14 +65,18 @@ pub fn share(rows: &[Row]) -> Option<f64> {
 
 fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
     match scenario {
-        Scenario::H1Few | Scenario::TlsHandshakePq | Scenario::IdleTls | Scenario::IdleH2 => None,
+        Scenario::H1Few
+        | Scenario::Features
+        | Scenario::TlsHandshakePq
+        | Scenario::IdleTls
+        | Scenario::IdleH2 => None,
         Scenario::H1Many => {
             Some(("at most 0.65 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.65)))
         }
         Scenario::TlsHandshake => {
             Some(("at most 0.75 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.75)))
         }
-        Scenario::H1Some | Scenario::Tls | Scenario::H2Clear | Scenario::H2Tls => {
+        Scenario::H1Some | Scenario::H1Guarded | Scenario::Tls | Scenario::H2Clear | Scenario::H2Tls => {
             Some(("at most 0.80 x the CPU time of the better peer", Rule::ShareOfBetterPeer(0.80)))
         }
         Scenario::Large => {

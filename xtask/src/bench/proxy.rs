@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::certificate::Certificate;
 use super::connection::{Connection, Wire};
+use super::feature::Feature;
 use super::process::{Cores, Process};
 use crate::origin::LARGE_PATH;
 use crate::tls::KeyExchange;
@@ -49,6 +50,8 @@ pub struct Setting<'a> {
     pub admin: SocketAddr,
     /// Threads or processes that take requests.
     pub workers: usize,
+    /// What evenkeel does beyond its defaults.
+    pub feature: Feature,
     /// The origin servers.
     pub origins: &'a [SocketAddr],
     /// Client connections at most.
@@ -141,17 +144,13 @@ format = "json"
 
 [listener.web]
 bind = ["{address}"]
-pool = "app"
 {certificate}
-[pool.app]
-backends = [{backends}]
-keepalive = 512
-"#,
+{rest}"#,
         workers = setting.workers,
         admin = setting.admin,
         log = access_log.display(),
         address = setting.address,
-        backends = backends.join(", "),
+        rest = setting.feature.lines(&backends.join(", ")),
     )
 }
 

@@ -46,7 +46,7 @@ fn block(results: &Results) -> String {
          | load | Evenkeel | nginx | HAProxy | to the better of both, in paired rounds | target |\n\
          |---|---:|---:|---:|---:|---:|\n",
     );
-    for outcome in results.scenarios.iter().filter(|o| o.scenario != Scenario::Workers) {
+    for outcome in results.scenarios.iter().filter(|o| !o.scenario.is_ours_alone()) {
         let Some(cells) = cells(outcome, Metric::CpuUs) else { continue };
         let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{share:.2}"));
         let measured = share(budget::share(&outcome.rows));
@@ -66,6 +66,7 @@ fn block(results: &Results) -> String {
             }
         }
     }
+    block.push_str(&features(results));
     let _ = writeln!(
         block,
         "\nMeasured on {date} on {cores} cores of {cpu}, {kernel}, the proxy alone on one of them. All figures, their \
@@ -77,6 +78,21 @@ fn block(results: &Results) -> String {
         kernel = machine.kernel,
     );
     block
+}
+
+/// What each feature costs; nothing if that was not measured.
+fn features(results: &Results) -> String {
+    let Some(outcome) = results.scenarios.iter().find(|o| o.scenario == Scenario::Features) else {
+        return String::new();
+    };
+    let mut table =
+        String::from("\n| switched on | more CPU time per request, in microseconds |\n|---|---:|\n");
+    for row in &outcome.rows {
+        if let (Some(more), Some((_, name))) = (row.median(Metric::MoreUs), row.name.split_once(", ")) {
+            let _ = writeln!(table, "| {name} | {} |", Metric::MoreUs.format(more));
+        }
+    }
+    table
 }
 
 /// The medians of `metric`, a cell for each proxy; `None` when it was not measured.
@@ -114,12 +130,21 @@ mod tests {
                 outcome(Scenario::TlsHandshakePq, Metric::CpuUs, &[(Proxy::Evenkeel, 200.0)]),
                 outcome(Scenario::IdleTls, Metric::IdleBytes, &all(9000.0, 14_000.0, 15_000.0)),
                 outcome(Scenario::Workers, Metric::CpuUs, &[(Proxy::Evenkeel, 77.0)]),
+                Outcome {
+                    rows: vec![Row {
+                        name: "evenkeel, a thing".into(),
+                        rounds: vec![Sample::from([(Metric::CpuUs, 77.0), (Metric::MoreUs, 0.42)])],
+                        ..Row::new(Proxy::Evenkeel)
+                    }],
+                    ..outcome(Scenario::Features, Metric::CpuUs, &[])
+                },
             ],
         };
         let block = block(&results);
         for line in [
             "| HTTPS, a full handshake per request, 64 at a time | 150 | 300 | 400 | 0.50 | 0.75 |",
             "| HTTPS, a full handshake per request, post-quantum key exchange | 200 | - | - | - | - |",
+            "| a thing | 0.42 |",
             "| Idle keep-alive connections over TLS: bytes of memory each | 9,000 | 14,000 | 15,000 |",
         ] {
             assert!(block.lines().any(|l| l == line), "{line}\nis not in\n{block}");

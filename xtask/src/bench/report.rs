@@ -11,8 +11,9 @@ use super::chart;
 use super::results::{Metric, Outcome, Results, Row};
 
 /// The order of the columns; a table has those that were measured.
-const COLUMNS: [Metric; 13] = [
+const COLUMNS: [Metric; 14] = [
     Metric::CpuUs,
+    Metric::MoreUs,
     Metric::CpuUserUs,
     Metric::CpuSystemUs,
     Metric::SpeedUp,

@@ -21,6 +21,11 @@ pub enum Scenario {
     /// 512 keep-alive connections, 128-byte answers.
     #[value(name = "h1-512")]
     H1Many,
+    /// The same as `h1-64` with retries, a circuit breaker, outlier ejection and a rate limit.
+    #[value(name = "h1-64-guarded")]
+    H1Guarded,
+    /// The same as `h1-64` with one feature after the other, evenkeel alone.
+    Features,
     /// 16 connections, answers of 1 MiB.
     Large,
     /// 64 keep-alive connections over TLS, 128-byte answers.
@@ -54,12 +59,21 @@ impl Scenario {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
+    /// True when it compares evenkeel with itself.
+    pub fn is_ours_alone(self) -> bool {
+        matches!(self, Self::Workers | Self::Features)
+    }
+
     /// Its heading.
     pub fn title(self) -> &'static str {
         match self {
             Self::H1Few => "HTTP/1.1, 8 connections, 128-byte answers",
             Self::H1Some => "HTTP/1.1, 64 connections, 128-byte answers",
             Self::H1Many => "HTTP/1.1, 512 connections, 128-byte answers",
+            Self::H1Guarded => {
+                "HTTP/1.1, 64 connections; retries, breaker, outliers and a rate limit in Evenkeel"
+            }
+            Self::Features => "What features cost, 64 connections",
             Self::Large => "HTTP/1.1, 16 connections, 1 MiB answers",
             Self::Tls => "HTTPS, 64 connections, 128-byte answers",
             Self::TlsHandshake => "HTTPS, a full handshake per request, 64 at a time",
@@ -87,6 +101,8 @@ impl Serialize for Scenario {
 pub enum Metric {
     /// CPU time of the proxy per request, in microseconds.
     CpuUs,
+    /// How much more it is than without the feature, in the same round.
+    MoreUs,
     /// The part of it in user space.
     CpuUserUs,
     /// The part of it in the kernel.
@@ -118,6 +134,7 @@ impl Metric {
     pub fn label(self) -> &'static str {
         match self {
             Self::CpuUs => "CPU us/request",
+            Self::MoreUs => "more",
             Self::CpuUserUs => "user",
             Self::CpuSystemUs => "system",
             Self::Throughput => "requests/s",
@@ -137,7 +154,7 @@ impl Metric {
     pub fn format(self, value: f64) -> String {
         match self {
             Self::CpuUs | Self::CpuUserUs | Self::CpuSystemUs if value < 100.0 => format!("{value:.2}"),
-            Self::SpeedUp => format!("{value:.2}"),
+            Self::SpeedUp | Self::MoreUs => format!("{value:.2}"),
             _ => grouped(value),
         }
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::certificate::Certificate;
 use super::connection::Wire;
+use super::feature::{self, Feature};
 use super::generator::{self, Generators, Load, Report};
 use super::install;
 use super::machine;
@@ -126,6 +127,20 @@ impl<'a> Rig<'a> {
     /// # Errors
     /// It takes no part, or does not start.
     pub fn run(&self, proxy: Proxy, wire: Wire, workers: usize) -> anyhow::Result<Running> {
+        self.run_with(proxy, wire, workers, feature::NONE)
+    }
+
+    /// The same, with a feature switched on if the proxy is evenkeel.
+    ///
+    /// # Errors
+    /// It takes no part, or does not start.
+    pub fn run_with(
+        &self,
+        proxy: Proxy,
+        wire: Wire,
+        workers: usize,
+        feature: Feature,
+    ) -> anyhow::Result<Running> {
         let program = self.programs.proxies.iter().find(|(p, _)| *p == proxy);
         let (_, program) = program.with_context(|| format!("{} takes no part", proxy.program()))?;
         let setting = Setting {
@@ -134,6 +149,7 @@ impl<'a> Rig<'a> {
             certificate: &self.certificate,
             admin: free_address()?,
             workers,
+            feature,
             origins: &self.origins,
             connections_max: self.connections_max(),
             dir: &self.dir.0,

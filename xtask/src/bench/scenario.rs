@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::connection::{Connection, Wire};
+use super::feature::{self, Feature};
 use super::generator::Load;
 use super::procfs;
 use super::proxy::{Proxy, Running};
@@ -39,6 +40,8 @@ pub fn measure(
         Scenario::H1Few => load(rig, Wire::Http1, keep_alive("/", 8), rounds, seconds),
         Scenario::H1Some => load(rig, Wire::Http1, KEEP_ALIVE, rounds, seconds),
         Scenario::H1Many => load(rig, Wire::Http1, keep_alive("/", 512), rounds, seconds),
+        Scenario::H1Guarded => guarded(rig, rounds, seconds),
+        Scenario::Features => features(rig, rounds, seconds),
         Scenario::Large => load(rig, Wire::Http1, keep_alive(LARGE_PATH, 16), rounds, seconds),
         Scenario::Tls => load(rig, Wire::Http1Tls, KEEP_ALIVE, rounds, seconds),
         Scenario::TlsHandshake => load(rig, Wire::Http1Tls, HANDSHAKES, rounds, seconds),
@@ -61,6 +64,30 @@ const fn handshakes(key_exchange: KeyExchange) -> Load {
 
 fn load(rig: &Rig, wire: Wire, load: Load, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
     measured(rig, &start_all(rig, wire)?, load, rounds, seconds)
+}
+
+/// The peers as they are, against all that keeps evenkeel up when things fail.
+fn guarded(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
+    let start = |proxy| rig.run_with(proxy, Wire::Http1, 1, feature::GUARDED);
+    let running = rig.proxies().into_iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
+    measured(rig, &running, KEEP_ALIVE, rounds, seconds)
+}
+
+/// Each feature against none, in the same round.
+fn features(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
+    let all: Vec<Feature> = [feature::NONE].into_iter().chain(feature::EACH).collect();
+    let start = |feature: &Feature| rig.run_with(Proxy::Evenkeel, Wire::Http1, 1, *feature);
+    let running = all.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut rows = measured(rig, &running, KEEP_ALIVE, rounds, seconds)?;
+    let plain = rows[0].values(Metric::CpuUs);
+    for (row, feature) in rows.iter_mut().zip(&all).skip(1) {
+        row.name = format!("evenkeel, {}", feature.name);
+        for (sample, plain) in row.rounds.iter_mut().zip(&plain) {
+            let more = sample[&Metric::CpuUs] - plain;
+            sample.insert(Metric::MoreUs, more);
+        }
+    }
+    Ok(rows)
 }
 
 /// Measures those of `running`, once each is warm.

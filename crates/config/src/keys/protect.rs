@@ -22,7 +22,7 @@ const SLOW_AFTER: Key = key(
     "slow_after",
     DURATION,
     Is("2s"),
-    "From the start of a request to the head of its answer. Only with `slow`.",
+    "From the start of a request to the head of its answer, but for the time that the client takes to send its body. Only with `slow`.",
     r#""2s""#,
 );
 const WINDOW: Key = key(

@@ -14,12 +14,14 @@
 //! [`Load::try_begin`]: crate::balance::Load::try_begin
 
 mod circuit;
+mod describe;
 pub mod queue;
 mod shared;
 mod trip;
 mod window;
 
 pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
+pub use describe::describe;
 pub use shared::{Breaker, Full, Grant, Retry, Ticket, Want};
 pub use trip::Trip;
 pub use window::{Tally, Window};

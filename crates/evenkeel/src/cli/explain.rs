@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use evenkeel_config::{Action, Config, RateLimit, Route};
 use evenkeel_core::balance::Picker;
+use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, https_location, location, rewrite};
@@ -192,6 +193,9 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
     if let Some(hedge) = &route.hedge {
         answer["hedge"] = json!(retry::describe_hedge(hedge));
     }
+    if let Some(breaker) = breaker::describe(config) {
+        answer["breaker"] = json!(breaker);
+    }
     let mut picker = Picker::new(rng.u64(..));
     let chosen = choose(&snapshot.pools[pool], config, &mut picker, request, &[], Time::ZERO);
     match chosen {
@@ -213,7 +217,7 @@ fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
         "listener", "path", "route", "limits", "mirror", "split", "pool", "server", "address", "target",
-        "status", "location", "reason", "retry", "hedge",
+        "status", "location", "reason", "retry", "hedge", "breaker",
     ];
     for key in keys {
         match &answer[key] {

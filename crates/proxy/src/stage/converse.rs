@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::IoSlice;
 use std::pin::pin;
+use std::time::Duration;
 
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry;
@@ -47,7 +48,7 @@ pub async fn converse(
             Ok(begun) => begun,
             Err(error) => return Err(failed(error, (false, false), (to, request, body))),
         };
-        trail.sent = Some(at);
+        trail.sends(at);
         let mut answer = Answer::new(worker, to, source, chosen);
         let Outgoing { is_short, stall, .. } = outgoing;
         // In a box, for most requests are nothing but a head.
@@ -329,8 +330,10 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
             match early {
                 Some(head) => head?,
                 None => {
-                    if matches!(upload.result, Some(Err(UploadError::Client(_)))) {
-                        return Err(AnswerError::Closed);
+                    match upload.result {
+                        Some(Err(UploadError::Client(_))) => return Err(AnswerError::Closed),
+                        Some(Ok(())) if upload.work.take().is_some() => trail.uploaded(worker.clock.now()),
+                        _ => {}
                     }
                     let limit = Limit { since: since.take(), after: to.head_within(), at_most };
                     match reply.unless_gone(timer.within(limit, reading)).await {
@@ -343,16 +346,19 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
         if head.status == 101 || head.status >= 200 {
             let now = worker.clock.now();
             trail.answer_came(now);
-            worker.report_answer(to, answer.server(), head.status, trail.first_byte());
-            measure(to, head.status, trail, now);
+            // An answer that came before the end of the request says nothing of how quick its server is.
+            let took = trail.first_byte().filter(|_| upload.result.is_some());
+            worker.report_answer(to, answer.server(), head.status, took);
+            measure(to, head.status, trail.hedged.map(|began| now - began).or(took), now);
+            let uploading = trail.uploading(upload.result.is_some(), now);
             if let Some(held) = &mut trail.held {
-                held.answered(trail.seat.as_deref_mut(), head.status, trail.sent, now);
+                held.answered(trail.seat.as_deref_mut(), head.status, (took, uploading), now);
             }
             if is_retried(upload, answer, &head) {
                 answer.judge(head.status);
                 return Ok(Taken::ToRetry(head));
             }
-            let relaying = relay::relay(worker, answer, head, request, reply, trail.first_byte());
+            let relaying = relay::relay(worker, answer, head, request, reply, took);
             return upload.until(pin!(relaying)).await.map(Taken::Relayed);
         }
         if Box::pin(relay::interim(answer, &head, reply)).await.is_err() {
@@ -378,13 +384,13 @@ fn is_retried<W>(upload: &Upload<W>, answer: &Answer<'_>, head: &ResponseHead) -
 }
 
 /// Takes in how long the answer took, if a route asks for what is usual. A hedge took as long as the one before it.
-fn measure(to: &Destination<'_>, status: u16, trail: &Trail, now: Time) {
+fn measure(to: &Destination<'_>, status: u16, took: Option<Duration>, now: Time) {
     // A server that fails fast is not a quick one.
     if to.view.pools[to.pool].is_measured
         && status < 500
-        && let Some(sent) = trail.hedged.or(trail.sent)
+        && let Some(took) = took
     {
-        to.view.snapshot.pools[to.pool].retries.latencies.observe(now - sent, now);
+        to.view.snapshot.pools[to.pool].retries.latencies.observe(took, now);
     }
 }
 

@@ -101,7 +101,8 @@ pub async fn race(
         return Ok(Ending::ClientGone(Ended::ClientAborted));
     };
     let Won { chosen, in_flight: _in_flight, opened: Opened { link, held, sent, connect } } = won;
-    (trail.server, trail.sent) = (Some(chosen.server), Some(sent));
+    trail.server = Some(chosen.server);
+    trail.sends(sent);
     trail.connect = connect.or(trail.connect);
     let Exchange { request, reply, timer, .. } = &mut *exchange;
     if let Some(parked) = course.parked.take() {
@@ -306,9 +307,10 @@ fn dismiss<F>(
     let Some(Spare { mut leg, opened, status, at }) = spare else { return };
     lose(to, [&leg]);
     course.attempts += 1;
-    worker.report_answer(to, leg.chosen.server, status, Some(at - opened.sent));
+    let took = Some(at - opened.sent);
+    worker.report_answer(to, leg.chosen.server, status, took);
     if let Some(held) = held {
-        held.judge(leg.seat.as_deref_mut(), status, Some(opened.sent), at);
+        held.judge(leg.seat.as_deref_mut(), status, (took, Duration::ZERO), at);
     }
     if matches!(status, 502..=504) {
         worker.report_status(to, leg.chosen.server, status);

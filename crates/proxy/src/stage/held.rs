@@ -111,12 +111,19 @@ impl Held {
         self.retries.clear();
     }
 
-    /// The head of an answer of the server with this seat is there, to a request that was sent at this time.
-    pub fn answered(&mut self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, now: Time) {
+    /// The head of an answer of the server with this seat is there, so long after the end of the request, if it has ended;
+    /// so long a time went by for no other reason than that the client was sending it.
+    pub fn answered(
+        &mut self,
+        seat: Option<&mut Seat>,
+        status: u16,
+        (took, uploading): (Option<Duration>, Duration),
+        now: Time,
+    ) {
         // The rest of an answer may take hours.
         self.end_retries();
-        let failed = self.judge(seat, status, sent, now);
-        self.outcome = Outcome::Ended { failed, took: now.since(self.began) };
+        let failed = self.judge(seat, status, (took, uploading), now);
+        self.outcome = Outcome::Ended { failed, took: now.since(self.began).saturating_sub(uploading) };
         // What failed may be tried again; what succeeded is known to have, however long the rest of it takes.
         if !failed {
             self.settle_pool(now);
@@ -124,14 +131,21 @@ impl Held {
     }
 
     /// Judges the server with this seat by the answer that began at `at`, and the request not; true if it is a failure.
-    pub fn judge(&self, seat: Option<&mut Seat>, status: u16, sent: Option<Time>, at: Time) -> bool {
+    pub fn judge(
+        &self,
+        seat: Option<&mut Seat>,
+        status: u16,
+        (took, uploading): (Option<Duration>, Duration),
+        at: Time,
+    ) -> bool {
         let failed = matches!(status, 502..=504);
         let now = self.of.clock.now();
-        if !failed {
-            self.learn(sent.map(|sent| at.since(sent)), now);
+        if !failed && took.is_some() {
+            self.learn(took, now);
         }
         if let Some(seat) = seat {
-            seat.settle(|began| Outcome::Ended { failed, took: at.since(began) }, now);
+            let took = |began: Time| at.since(began).saturating_sub(uploading);
+            seat.settle(|began| Outcome::Ended { failed, took: took(began) }, now);
         }
         failed
     }

@@ -226,7 +226,8 @@ impl Copy {
     /// The head of its answer is there.
     fn answered(&mut self, status: u16, sent: Time) {
         if let Some((held, seat)) = &mut self.held {
-            held.answered(seat.as_deref_mut(), status, Some(sent), self.worker.clock.now());
+            let now = self.worker.clock.now();
+            held.answered(seat.as_deref_mut(), status, (Some(now - sent), Duration::ZERO), now);
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Trail {
     pub connect: Option<Duration>,
     /// When the request was written to the server.
     pub sent: Option<Time>,
+    /// When the last byte of its body was, if it has one.
+    uploaded: Option<Time>,
     /// When the head of the final response was there.
     answered: Option<Time>,
     tunnel: Option<(u64, u64)>,
@@ -47,6 +49,16 @@ pub struct Trail {
 }
 
 impl Trail {
+    /// The head of the request goes out to a server.
+    pub fn sends(&mut self, now: Time) {
+        (self.sent, self.uploaded) = (Some(now), None);
+    }
+
+    /// The server has taken all of the request.
+    pub fn uploaded(&mut self, now: Time) {
+        self.uploaded = Some(now);
+    }
+
     /// The head of the final response was there.
     pub fn answer_came(&mut self, now: Time) {
         self.answered = Some(now);
@@ -57,9 +69,16 @@ impl Trail {
         self.tunnel = Some((up, down));
     }
 
-    /// From the request sent to the head of its response.
+    /// How long the client took to send what is sent of its request by now, which may be all of it.
+    pub fn uploading(&self, is_over: bool, now: Time) -> Duration {
+        let until = if is_over { self.uploaded } else { Some(now) };
+        until.zip(self.sent).map_or(Duration::ZERO, |(until, sent)| until - sent)
+    }
+
+    /// From the request sent, to its last byte, to the head of its response: how long a client takes to send it is not its
+    /// server's doing.
     pub fn first_byte(&self) -> Option<Duration> {
-        Some(self.answered? - self.sent?)
+        Some(self.answered? - self.uploaded.or(self.sent)?)
     }
 }
 

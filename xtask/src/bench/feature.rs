@@ -1,0 +1,85 @@
+//! What can be switched on for requests, one by one, to see what each costs.
+
+/// What evenkeel is told beyond its defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature {
+    /// For people.
+    pub name: &'static str,
+    /// Keys of the route.
+    route: &'static str,
+    /// Keys of the pool.
+    pool: &'static str,
+}
+
+/// The defaults: retries when a connection fails, and nothing else.
+pub const NONE: Feature = Feature { name: "", route: "", pool: "" };
+
+/// All that the first four of [`EACH`] do.
+pub const GUARDED: Feature = Feature {
+    name: "all four",
+    route: "retry = { on = [\"connect\", \"reset\", \"timeout\", \"503\"], per_try_timeout = \"5s\" }\n\
+            rate_limit = { per = \"client-ip\", rate = \"1000000/s\", burst = 1_000_000 }",
+    pool: "outlier = { success_rate = 1.9, latency = 3.0 }\n\
+           breaker = { max_requests = 10_000, failures = \"50%\" }",
+};
+
+/// Those whose cost is shown, in the order of the rows.
+pub const EACH: [Feature; 9] = [
+    Feature {
+        name: "`retry` on statuses, with `per_try_timeout`",
+        route: "retry = { on = [\"connect\", \"reset\", \"timeout\", \"503\"], per_try_timeout = \"5s\" }",
+        pool: "",
+    },
+    Feature {
+        name: "`breaker` with `max_requests` and `failures`",
+        route: "",
+        pool: "breaker = { max_requests = 10_000, failures = \"50%\" }",
+    },
+    Feature {
+        name: "`outlier` with `success_rate` and `latency`",
+        route: "",
+        pool: "outlier = { success_rate = 1.9, latency = 3.0 }",
+    },
+    Feature {
+        name: "`rate_limit` per client",
+        route: "rate_limit = { per = \"client-ip\", rate = \"1000000/s\", burst = 1_000_000 }",
+        pool: "",
+    },
+    GUARDED,
+    Feature { name: "`server_breaker`", route: "", pool: "server_breaker = { failures = \"50%\" }" },
+    Feature { name: "`concurrency`", route: "", pool: "concurrency = { min = 1000, max = 2000 }" },
+    Feature { name: "`hedge`", route: "hedge = { after = \"p95\" }", pool: "" },
+    Feature {
+        name: "`mirror` of 5 %, the copies included",
+        route: "mirror = { pool = \"shadow\", percent = 5 }",
+        pool: "",
+    },
+];
+
+impl Feature {
+    /// The route to the pool `app`, and what that pool has beside its servers. `backends` are those of a mirror.
+    pub fn lines(&self, backends: &str) -> String {
+        let Self { route, pool, .. } = self;
+        let shadow = match route.contains("mirror") {
+            true => format!("[pool.shadow]\nbackends = [{backends}]\nkeepalive = 512\n"),
+            false => String::new(),
+        };
+        format!(
+            "[[route]]\npool = \"app\"\n{route}\n\n{shadow}\n[pool.app]\nbackends = [{backends}]\nkeepalive = 512\n{pool}\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_four_are_the_four() {
+        let together = |of: fn(&Feature) -> &'static str| {
+            EACH[..4].iter().map(of).filter(|text| !text.is_empty()).collect::<Vec<_>>()
+        };
+        assert!(together(|feature| feature.route).iter().all(|line| GUARDED.route.contains(line)));
+        assert!(together(|feature| feature.pool).iter().all(|line| GUARDED.pool.contains(line)));
+    }
+}
