@@ -72,6 +72,7 @@ mod failures {
 mod breaker {
     mod concurrency;
     mod hedges;
+    mod http2;
     mod limits;
     mod max_connections;
     mod queue;
@@ -82,6 +83,9 @@ mod breaker {
 }
 
 mod overload {
+    mod delay;
+    mod descriptors;
+    mod http2;
     mod priorities;
 }
 

@@ -3,7 +3,7 @@
 use crate::support::{Client, Evenkeel, Origin, eventually, pool};
 
 /// Routes of each priority on the listener `web`; `plain` leads to none of high priority.
-fn config(server: &Origin, overload: &str) -> String {
+pub fn config(server: &Origin, overload: &str) -> String {
     format!(
         "[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n\
          [listener.plain]\nbind = \"127.0.0.2:0\"\npool = \"app\"\n\
@@ -15,7 +15,7 @@ fn config(server: &Origin, overload: &str) -> String {
 }
 
 /// Has the memory in use be so many percent of `overload.memory`, and waits for the step.
-fn use_percent(evenkeel: &Evenkeel, server: &Origin, percent: usize, step: i64) {
+pub fn use_percent(evenkeel: &Evenkeel, server: &Origin, percent: usize, step: i64) {
     let what = format!("step {step} at {percent} %");
     eventually(&what, || {
         let memory = evenkeel.resident() * 100 / percent;

@@ -140,8 +140,7 @@ async fn first<'u>(
     let mut spare: Option<Spare<'u, _>> = None;
     let (winner, opened) = loop {
         let Ok(event) = reply.unless_gone(next(&mut legs, timer, due)).await else {
-            lose(to, &legs);
-            dismiss(worker, to, spare, course, trail.held.as_deref());
+            beaten(worker, to, legs, spare, trail, course);
             return Ok(None);
         };
         match event {
@@ -159,9 +158,8 @@ async fn first<'u>(
                 let failed = match *result {
                     Ok(opened) => match opened.held.status() {
                         Some(status) if !legs.is_empty() && is_retried(to, status) => {
-                            let at = worker.clock.now();
-                            let other = spare.replace(Spare { leg, opened, status, at });
-                            dismiss(worker, to, other, course, trail.held.as_deref());
+                            let kept = Spare { leg, opened, status, at: worker.clock.now() };
+                            dismiss(worker, to, spare.replace(kept), course, trail.held.as_deref());
                             continue;
                         }
                         _ => break (leg, opened),
@@ -169,40 +167,79 @@ async fn first<'u>(
                     Err(failed) => failed,
                 };
                 lose(to, [&leg]);
-                trail.server = Some(leg.chosen.server);
-                trail.seat = leg.seat;
+                (trail.server, trail.seat) = (Some(leg.chosen.server), leg.seat);
                 if legs.is_empty() && spare.is_none() {
                     return Err(failed);
                 }
                 let rest = legs.iter_mut().chain(spare.iter_mut().map(|spare| &mut spare.leg));
-                hand_over(trail.seat.as_deref(), rest.filter_map(|leg| leg.seat.as_deref_mut()), worker);
-                pick::give_back(trail, Some(&failed.error));
-                worker.report(to, leg.chosen.server, &failed.error);
-                course.failed(&failed);
-                if legs.is_empty()
-                    && let Some(spare) = spare.take()
-                {
+                leave(worker, to, &failed, rest.filter_map(|leg| leg.seat.as_deref_mut()), trail, course);
+                if let Some(spare) = spare.take_if(|_| legs.is_empty()) {
                     break (spare.leg, spare.opened);
                 }
             }
         }
     };
-    if winner.is_hedge {
-        trail.hedged = Some(began);
-        to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Won);
-    }
-    // The others are told to stop: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
-    lose(to, &legs);
-    course.attempts += legs.len() as u32;
-    dismiss(worker, to, spare, course, trail.held.as_deref());
+    beaten(worker, to, legs, spare, trail, course);
     if reply.attempts > 0 {
         reply.attempts = course.attempts + 1;
     }
-    trail.seat = winner.seat;
+    Ok(Some(won(worker, to, (winner, opened), began, trail)))
+}
+
+/// The only try from now on, of a race that began at this time.
+fn won<'u, F>(
+    worker: &Worker,
+    to: &Destination<'_>,
+    (winner, opened): (Leg<'u, F>, Opened),
+    began: Time,
+    trail: &mut Trail,
+) -> Won<'u> {
+    let Leg { chosen, is_hedge, in_flight, seat, .. } = winner;
+    if is_hedge {
+        trail.hedged = Some(began);
+        to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Won);
+    }
+    trail.seat = seat;
     if let Some(seat) = &mut trail.seat {
         seat.give_place_back(worker.clock.now());
     }
-    Ok(Some(Won { chosen: winner.chosen, in_flight: winner.in_flight, opened }))
+    Won { chosen, in_flight, opened }
+}
+
+/// Those who did not win are told to stop: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
+fn beaten<F>(
+    worker: &Worker,
+    to: &Destination<'_>,
+    legs: Vec<Leg<'_, F>>,
+    spare: Option<Spare<'_, F>>,
+    trail: &Trail,
+    course: &mut Course,
+) {
+    lose(to, &legs);
+    course.attempts += legs.len() as u32;
+    dismiss(worker, to, spare, course, trail.held.as_deref());
+}
+
+/// Takes the server that the trail names out of the race, for it has failed; the `rest` goes on. If it had the request's own
+/// place in the pool, one of the others takes that over.
+fn leave<'s>(
+    worker: &Worker,
+    to: &Destination<'_>,
+    failed: &Failed,
+    mut rest: impl Iterator<Item = &'s mut Seat>,
+    trail: &mut Trail,
+    course: &mut Course,
+) {
+    if trail.seat.as_ref().is_some_and(|seat| !seat.has_place())
+        && let Some(other) = rest.find(|seat| seat.has_place())
+    {
+        other.give_place_back(worker.clock.now());
+    }
+    pick::give_back(trail, Some(&failed.error));
+    if let Some(server) = trail.server {
+        worker.report(to, server, &failed.error);
+    }
+    course.failed(failed);
 }
 
 /// Waits for whichever leg is done first, or until they are slow.
@@ -277,15 +314,6 @@ fn dismiss<F>(
     }
     if matches!(status, 502..=504) {
         worker.report_status(to, leg.chosen.server, status);
-    }
-}
-
-/// The request's own place in the pool goes from the try that failed, if that had it, to one of the others.
-fn hand_over<'s>(failed: Option<&Seat>, mut rest: impl Iterator<Item = &'s mut Seat>, worker: &Worker) {
-    if failed.is_some_and(|seat| !seat.has_place())
-        && let Some(other) = rest.find(|seat| seat.has_place())
-    {
-        other.give_place_back(worker.clock.now());
     }
 }
 
