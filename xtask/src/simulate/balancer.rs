@@ -85,6 +85,10 @@ impl Balancer {
         let watched = config.server_breaker.iter().flat_map(|_| &config.backends);
         let servers = watched.map(|_| Arc::default()).collect();
         let guard = config.is_guarded().then(|| Guard { breaker: Arc::default(), servers });
+        if let Some(guard) = &guard {
+            let loads = (0..members.len()).map(|at| &members.server(at).load);
+            guard.breaker.reconfigure(&config, loads, Time::ZERO);
+        }
         let affinity =
             matches!(config.sticky, Some(Sticky::Header(_))).then(|| Arc::new(Sessions::new(100_000)));
         let pool = snapshot::Pool { members, states, panic: None, cookie: None, affinity, retries, guard };

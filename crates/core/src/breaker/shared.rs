@@ -227,7 +227,7 @@ impl Breaker {
         let settings = pool.concurrency.as_ref()?;
         let limit = self.adaptive.observe(settings, took, self.in_flight(), now)?;
         // Whether or not somebody seems to wait: only under the lock does one of both see the other.
-        self.offer_place(pool, now);
+        self.offer_place(now);
         Some(limit)
     }
 

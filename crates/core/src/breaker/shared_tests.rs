@@ -56,15 +56,16 @@ fn a_place_that_is_given_back_goes_to_who_came_first() {
 #[test]
 fn a_limit_that_grows_makes_place_for_who_waits() {
     let keys = "concurrency = { min = 1, max = 1000 }\nqueue = { wait = \"1s\" }";
-    let (breaker, pool) = (Breaker::default(), pool(keys));
+    let pool = pool(keys);
+    let breaker = under(&pool, &[]);
     let before = std::iter::from_fn(|| breaker.enter(&pool).ok()).count();
     let ticket = breaker.wait(Want::Place, &pool, Time::ZERO).expect("room to wait");
-    breaker.offer_place(&pool, Time::ZERO);
+    breaker.offer_place(Time::ZERO);
     assert!(at_once(&breaker, ticket).is_none());
     // Answers begin, and go on for as long as anybody likes: nobody leaves.
     let limits = (0..100)
         .filter_map(|ms| breaker.learn(&pool, Some(Duration::from_millis(10)), Time::from_millis(ms * 10)));
-    assert!(limits.last().is_some_and(|limit| limit as usize > before));
+    assert!(limits.max().is_some_and(|limit| limit as usize > before));
     assert!(at_once(&breaker, ticket).is_some());
 }
 

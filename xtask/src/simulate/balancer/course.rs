@@ -129,7 +129,7 @@ impl Balancer {
     pub(super) fn leave_pool(&mut self, course: &mut Course, now: Time) {
         if std::mem::take(&mut course.in_pool) {
             self.inside -= 1;
-            self.breaker().leave(&self.config, now);
+            self.breaker().leave(now);
         }
     }
 
@@ -233,7 +233,7 @@ impl Balancer {
             None => load.end(),
             Some(guard) => {
                 let max = self.config.backends[server].max_connections;
-                guard.breaker.leave_server(load, max, &self.config, now);
+                guard.breaker.leave_server(load, max, now);
                 self.freed.push(server);
             }
         }

@@ -85,11 +85,11 @@ impl Balancer {
         let Some(waits) = course.waits.take() else { return };
         match self.breaker().withdraw(waits.ticket) {
             None => drop(self.waiting.remove(&course.number)),
-            Some(Grant::Place) => self.breaker().leave(&self.config, now),
+            Some(Grant::Place) => self.breaker().leave(now),
             Some(Grant::Server(load)) => {
                 let server = self.position(&load);
                 let max = self.config.backends[server].max_connections;
-                self.breaker().leave_server(&load, max, &self.config, now);
+                self.breaker().leave_server(&load, max, now);
                 self.freed.push(server);
             }
         }
@@ -116,7 +116,7 @@ impl Balancer {
             if self.config.queue.is_none() || !self.join(course, None, now) {
                 return Step::Refuse;
             }
-            self.breaker().offer_place(&self.config, now);
+            self.breaker().offer_place(now);
             return self.wait(course, now);
         }
         self.entered(course);
@@ -171,7 +171,7 @@ impl Balancer {
         }
         for (server, backend) in self.config.backends.iter().enumerate() {
             let load = &self.pool.members.server(server).load;
-            self.breaker().offer_server(load, backend.max_connections, &self.config, now);
+            self.breaker().offer_server(load, backend.max_connections, now);
         }
         self.wait(course, now)
     }
