@@ -34,9 +34,6 @@ const WORKERS: usize = 4;
 /// Servers tried for one request, as on the data path.
 const TRIES_MAX: usize = 16;
 
-/// Servers passed over for one request because they are full or their circuit breakers open, as on the data path.
-const PASSED_MAX: usize = 256;
-
 /// A pool as one process sees it.
 pub struct Balancer {
     config: Pool,

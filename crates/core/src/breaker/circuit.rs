@@ -127,6 +127,15 @@ impl Circuit {
         (Ok(Pass { round: self.round, is_trial: true }), change)
     }
 
+    /// True if nobody would get a pass at `now`.
+    pub fn refuses(&self, settings: &Settings, now: Time) -> bool {
+        match self.state {
+            State::Closed => false,
+            State::Open => now < self.until,
+            State::HalfOpen => self.trials >= settings.trials,
+        }
+    }
+
     /// Takes back a pass that was a trial's.
     pub fn tried(
         &mut self,

@@ -17,6 +17,7 @@ mod circuit;
 mod describe;
 #[cfg(test)]
 mod fixtures;
+mod passed;
 pub mod queue;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
@@ -26,6 +27,7 @@ mod window;
 
 pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
 pub use describe::describe;
+pub use passed::Passed;
 pub use shared::{Breaker, Full, Grant, Retry, Ticket, Want};
 pub use trip::Trip;
 pub use window::{Tally, Window};

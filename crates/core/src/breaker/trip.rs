@@ -62,7 +62,12 @@ impl Trip {
         change
     }
 
-    /// True if it would refuse a request at `now`, as far as can be said without asking.
+    /// True if it would refuse a request at `now`.
+    pub fn refuses(&self, settings: &Settings, now: Time) -> bool {
+        !self.is_closed() && self.lock().refuses(settings, now)
+    }
+
+    /// True if it lets everything through.
     pub fn is_closed(&self) -> bool {
         self.glance.load(Acquire) & 1 == 0
     }

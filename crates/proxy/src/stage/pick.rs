@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_config::{Pool as PoolConfig, Queue};
 use evenkeel_core::balance::Load;
-use evenkeel_core::breaker::{Breaker, Full, Grant, Ticket, Want};
+use evenkeel_core::breaker::{Breaker, Full, Grant, Passed, Ticket, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
 use evenkeel_core::snapshot::{Guard, Pool};
 use evenkeel_observe::{BreakerRefusal, Ended, PoolMetrics, QueueRefusal, RequestRefusal};
@@ -24,8 +24,6 @@ use crate::upstream::answer::AnswerError;
 use crate::view::View;
 use crate::worker::Worker;
 
-/// Servers that one request passes over because they are full or their circuit breakers open. Beyond, all count as such.
-const PASSED_MAX: usize = 256;
 /// When a client that found no room may come again, if nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -71,16 +69,17 @@ pub fn pick_at_once(
     let (of, config) = (&view.snapshot.pools[pool], view.pool(pool));
     let picker = &mut view.pools[pool].picker.borrow_mut();
     let Some(held) = held else { return Some((choose(of, config, picker, request, tried, now)?, None)) };
-    let mut passed = tried.to_vec();
-    while passed.len() < PASSED_MAX {
-        let chosen = choose(of, config, picker, request, &passed, now)?;
+    let mut passed = Passed::new(tried);
+    while passed.goes_on(of, config, now) {
+        let chosen = choose(of, config, picker, request, passed.skip(), now)?;
         let max = config.backends[chosen.server].max_connections;
-        if of.members.server(chosen.server).load.try_begin(max.unwrap_or(u32::MAX))
-            && let Ok(seat) = held.sit_down(chosen.server, now)
-        {
+        if !of.members.server(chosen.server).load.try_begin(max.unwrap_or(u32::MAX)) {
+            passed.full(chosen.server);
+        } else if let Ok(seat) = held.sit_down(chosen.server, now) {
             return Some((chosen, Some(seat)));
+        } else {
+            passed.open(chosen.server);
         }
-        passed.push(chosen.server);
     }
     None
 }
@@ -94,17 +93,6 @@ struct Picking<'p> {
     config: &'p PoolConfig,
     /// Since when it waits: for one place after the other, but not anew for each.
     since: Cell<Option<Time>>,
-}
-
-/// Servers that were passed over.
-#[derive(Default)]
-struct Passed {
-    /// All of them, those that were tried included.
-    all: Vec<usize>,
-    /// Those that are not to be waited for.
-    out: Vec<usize>,
-    full: bool,
-    open: bool,
 }
 
 impl<'p> Picking<'p> {
@@ -127,40 +115,34 @@ impl<'p> Picking<'p> {
         if !held.is_in_pool() {
             self.enter(exchange, held).await?;
         }
-        let mut passed = Passed::default();
-        while passed.all.len() < PASSED_MAX {
-            let skip = if passed.all.is_empty() { tried } else { &passed.all };
-            let picker = &self.to.view.pools[self.to.pool].picker;
-            let chosen =
-                choose(self.pool, self.config, &mut picker.borrow_mut(), &exchange.request, skip, now);
-            let Some(chosen) = chosen else { break };
-            if passed.all.is_empty() {
-                passed.all.extend_from_slice(tried);
-                passed.out.extend_from_slice(tried);
-            }
+        let (mut passed, mut only) = (Passed::new(tried), None);
+        while passed.goes_on(self.pool, self.config, now) {
+            let picker = &mut self.to.view.pools[self.to.pool].picker.borrow_mut();
+            let request = &exchange.request;
+            let Some(chosen) = choose(self.pool, self.config, picker, request, passed.skip(), now) else {
+                break;
+            };
             let max = self.config.backends[chosen.server].max_connections;
             if !self.load(chosen.server).try_begin(max.unwrap_or(u32::MAX)) {
+                passed.full(chosen.server);
                 // Who belongs to a server waits for it, if there is where to wait.
-                if let (Why::Sticky, Some(queue)) = (chosen.why, &self.config.queue) {
-                    let only = Some(chosen.server);
-                    return self.wait_for_server(exchange, (held, seat), queue, only, &mut passed).await;
+                if chosen.why == Why::Sticky && self.config.queue.is_some() {
+                    only = Some(chosen.server);
+                    break;
                 }
-                passed.full = true;
             } else if let Ok(taken) = held.sit_down(chosen.server, now) {
                 *seat = Some(taken);
                 return Ok(Some(chosen));
             } else {
-                passed.open = true;
-                passed.out.push(chosen.server);
+                passed.open(chosen.server);
             }
-            passed.all.push(chosen.server);
         }
         match &self.config.queue {
-            Some(queue) if passed.full => {
-                self.wait_for_server(exchange, (held, seat), queue, None, &mut passed).await
+            Some(queue) if passed.any_full => {
+                self.wait_for_server(exchange, (held, seat), queue, only, passed.out()).await
             }
-            _ if passed.full => Err(self.refuse(Full::Servers)),
-            _ if passed.open => {
+            _ if passed.any_full => Err(self.refuse(Full::Servers)),
+            _ if passed.any_open => {
                 self.metrics().refuse(BreakerRefusal::ServersOpen);
                 let why = "the circuit breakers of all servers are open";
                 Err(refused(Refusal::new(503, RequestRefusal::BreakerOpen, why).after(RETRY_AFTER)))
@@ -202,12 +184,13 @@ impl<'p> Picking<'p> {
         (held, seat): (&mut Held, &mut Option<Box<Seat>>),
         queue: &Queue,
         only: Option<usize>,
-        passed: &mut Passed,
+        out: &[usize],
     ) -> Result<Option<Chosen>, Ending> {
         let members = &self.pool.members;
-        passed.out.extend((0..members.len()).filter(|server| !members.usable(*server)));
         held.leave_pool(self.worker.clock.now());
-        let mut not: Vec<usize> = passed.out.iter().map(|server| Breaker::key(self.load(*server))).collect();
+        let unusable = (0..members.len()).filter(|server| !members.usable(*server));
+        let out = out.iter().copied().chain(unusable);
+        let mut not: Vec<usize> = out.map(|server| Breaker::key(self.load(server))).collect();
         loop {
             let key = only.map(|server| Breaker::key(self.load(server)));
             let waiting = self.join(Want::Server { only: key, not: not.as_slice().into() }, Full::Servers)?;

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
 
 use evenkeel_core::balance::Load;
-use evenkeel_core::breaker::{Breaker, Grant, Want};
+use evenkeel_core::breaker::{Breaker, Grant, Passed, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
 use evenkeel_types::Time;
 
+use super::Balancer;
 use super::asked::Asked;
 use super::course::{At, Course, Waits};
-use super::{Balancer, PASSED_MAX};
 
 /// What happens to a request next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,29 +125,28 @@ impl Balancer {
 
     /// Takes a place at a server, or waits for one.
     fn sit(&mut self, course: &mut Course, now: Time) -> Step {
-        let (mut passed, mut out, mut full) = (Vec::new(), Vec::new(), false);
-        while passed.len() < PASSED_MAX {
-            let Some(Chosen { server, why, .. }) = self.choose(course, &passed, now) else { break };
-            if passed.is_empty() {
-                passed.extend_from_slice(&course.tried);
-                out.extend_from_slice(&course.tried);
-            }
+        let tried = course.tried.clone();
+        let (mut passed, mut only) = (Passed::new(&tried), None);
+        while passed.goes_on(&self.pool, &self.config, now) {
+            let Some(Chosen { server, why, .. }) = self.choose(course, passed.skip(), now) else { break };
             let max = self.config.backends[server].max_connections;
             if !self.pool.members.server(server).load.try_begin(max.unwrap_or(u32::MAX)) {
+                passed.full(server);
                 if why == Why::Sticky && self.config.queue.is_some() {
-                    return self.wait_for_server(course, Some(server), out, now);
+                    only = Some(server);
+                    break;
                 }
-                full = true;
             } else if self.sit_down(course, server, now).is_ok() {
                 return self.send(course, now);
             } else {
-                out.push(server);
+                passed.open(server);
             }
-            passed.push(server);
         }
         match () {
-            () if full && self.config.queue.is_some() => self.wait_for_server(course, None, out, now),
-            () if passed.len() > course.tried.len() => Step::Refuse,
+            () if passed.any_full && self.config.queue.is_some() => {
+                self.wait_for_server(course, only, passed.out().to_vec(), now)
+            }
+            () if passed.any_full || passed.any_open => Step::Refuse,
             () => Step::NoServer,
         }
     }
