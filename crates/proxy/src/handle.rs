@@ -43,7 +43,7 @@ pub async fn handle(
         return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
     }
     if !route.rate_limits.is_empty()
-        && let Some(refusal) = Box::pin(limit::rates(worker, view, position, exchange, trail)).await
+        && let Some(refusal) = limit::rates(worker, view, position, exchange, trail).await
     {
         return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
     }

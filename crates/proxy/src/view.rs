@@ -18,6 +18,7 @@ use crate::exchange::Request;
 use crate::h1::head::HeadLimits;
 use crate::redis::Redis;
 use crate::shared::Shared;
+use crate::stage::held::Guarded;
 use crate::stage::mirror;
 use crate::tally::Tally;
 use crate::upstream::Upstream;
@@ -62,6 +63,8 @@ pub struct PoolView {
     pub purse: Purse,
     /// What is counted of it as a whole.
     pub figures: Arc<PoolMetrics>,
+    /// For what a request holds of it, if it has limits. Its references are this worker's own to count.
+    pub guarded: Option<Rc<Guarded>>,
     /// True if some route asks how long its answers take.
     pub is_measured: bool,
     /// Where requests to each of them are counted.
@@ -99,12 +102,15 @@ impl View {
             let picker = inherited.pickers.get(&pool.name).map(|picker| Rc::clone(picker));
             let new_picker = || Rc::new(RefCell::new(Picker::new(worker as u64)));
             let copies = inherited.copies.get(&pool.name).map(|copies| Rc::clone(copies)).unwrap_or_default();
+            let figures = registry.pool(&pool.name);
+            let guard = snapshot.pools[i].guard.as_ref();
             PoolView {
+                guarded: guard.map(|_| Rc::new(Guarded::new(shared, &snapshot, i, &figures))),
                 picker: picker.unwrap_or_else(new_picker),
                 copies,
                 upstreams,
                 purse: Purse::default(),
-                figures: registry.pool(&pool.name),
+                figures,
                 is_measured: hedged.contains(&i),
                 series,
             }

@@ -5,7 +5,7 @@ use std::hash::RandomState;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use evenkeel_config::{Config, RateLimit};
+use evenkeel_config::{Config, RateLimit, Route};
 use evenkeel_types::{RouteName, Time};
 
 use super::gcra::{Gcra, Standing};
@@ -26,6 +26,9 @@ pub struct Limiter {
     pub config: RateLimit,
     /// Rate and burst.
     pub gcra: Gcra,
+    /// What it allows, as an item of `RateLimit-Policy`: the tokens that a full bucket has, and the seconds in which it
+    /// fills up (draft-ietf-httpapi-ratelimit-headers-10, 3).
+    pub policy: Box<str>,
     table: Table,
     keyed: RandomState,
 }
@@ -33,8 +36,11 @@ pub struct Limiter {
 impl Limiter {
     /// A limit of which nothing is used up. `keyed` makes its hashes unpredictable.
     pub fn new(config: &RateLimit, keyed: &RandomState) -> Self {
+        let gcra = Gcra::new(config.rate, config.burst);
+        let (burst, window) = (gcra.burst(), gcra.window().as_nanos().div_ceil(1_000_000_000));
         Self {
-            gcra: Gcra::new(config.rate, config.burst),
+            policy: format!("\"{}\";q={burst};w={window}", config.name).into(),
+            gcra,
             table: Table::new(config.keys_max),
             config: config.clone(),
             keyed: keyed.clone(),
@@ -45,7 +51,7 @@ impl Limiter {
 /// The limits of a configuration, by the position of their route.
 #[derive(Debug, Default)]
 pub struct Limits {
-    routes: HashMap<usize, Arc<[Arc<Limiter>]>>,
+    routes: Box<[Box<[Arc<Limiter>]>]>,
 }
 
 impl Limits {
@@ -53,8 +59,8 @@ impl Limits {
     pub fn new(config: &Config, old: Option<(&Config, &Self)>, keyed: &RandomState) -> Self {
         let mut known: HashMap<(&RouteName, &str), &Arc<Limiter>> = HashMap::new();
         if let Some((config, old)) = old {
-            for (position, limiters) in &old.routes {
-                let route = &config.routes[*position].name;
+            for (route, limiters) in config.routes.iter().zip(&old.routes) {
+                let route = &route.name;
                 known.extend(limiters.iter().map(|limiter| ((route, limiter.config.name.as_str()), limiter)));
             }
         }
@@ -62,17 +68,16 @@ impl Limits {
             Some(same) if same.config == *limit => Arc::clone(same),
             _ => Arc::new(Limiter::new(limit, keyed)),
         };
-        let limited = config.routes.iter().enumerate().filter(|(_, route)| !route.rate_limits.is_empty());
-        let routes = limited.map(|(position, route)| {
+        let of_route = |route: &Route| {
             let limits = route.rate_limits.iter().take(LIMITS_MAX);
-            (position, limits.map(|limit| limiter(&route.name, limit)).collect())
-        });
-        Self { routes: routes.collect() }
+            limits.map(|limit| limiter(&route.name, limit)).collect()
+        };
+        Self { routes: config.routes.iter().map(of_route).collect() }
     }
 
     /// The limits of the route at `position`.
     pub fn of(&self, position: usize) -> &[Arc<Limiter>] {
-        self.routes.get(&position).map_or(&[], |limiters| limiters)
+        self.routes.get(position).map_or(&[], |limiters| limiters)
     }
 }
 

@@ -1,24 +1,25 @@
 //! What a request holds of a pool with limits: its place in the pool, and the pass of the pool's circuit breaker. Given
 //! back when it is dropped, whichever way the request ends.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_config::Pool;
-use evenkeel_core::breaker::{Breaker, Outcome, Pass, Refused, Retry, State, Transition};
-use evenkeel_core::snapshot::{Guard, Snapshot};
+use evenkeel_core::balance::Load;
+use evenkeel_core::breaker::{Breaker, Full, Outcome, Pass, Refused, Retry, State, Transition};
+use evenkeel_core::snapshot::{self, Guard, Snapshot};
 use evenkeel_observe::{Gauge, PoolMetrics, Registry};
 use evenkeel_types::{Clock, Time};
 
 use super::seat::Seat;
+use crate::shared::Shared;
 use crate::upstream::answer::AnswerError;
-use crate::view::View;
-use crate::worker::Worker;
 
-/// A pool with a guard, as a request sees it from its beginning to its end.
-#[derive(Debug, Clone)]
+/// A pool with a guard, as requests see it from their beginning to their end; one for each view of each worker.
+#[derive(Debug)]
 pub struct Guarded {
-    /// What was in force when the request came.
+    /// What was in force when they came.
     pub snapshot: Arc<Snapshot>,
     /// The pool's position.
     pub pool: usize,
@@ -33,7 +34,7 @@ pub struct Guarded {
 /// What one request holds.
 #[derive(Debug)]
 pub struct Held {
-    of: Guarded,
+    of: Rc<Guarded>,
     /// When it came to the pool.
     began: Time,
     in_pool: bool,
@@ -70,8 +71,9 @@ impl Answered {
 
 impl Held {
     /// Nothing yet, of a pool that has a guard.
-    pub fn new(of: Guarded) -> Self {
+    pub fn new(of: &Rc<Guarded>) -> Self {
         let began = of.clock.now();
+        let of = Rc::clone(of);
         Self { of, began, in_pool: false, pass: None, outcome: Outcome::Unknown, retries: Vec::new() }
     }
 
@@ -88,10 +90,14 @@ impl Held {
         Ok(())
     }
 
-    /// Takes a place in the pool without waiting for it; false if there is none.
-    pub fn enter(&mut self) -> bool {
-        self.in_pool = self.of.breaker().enter(self.of.config()).is_ok();
-        self.in_pool
+    /// Takes a place in the pool without waiting for it.
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub fn enter(&mut self) -> Result<(), Full> {
+        self.of.breaker().enter(self.of.config())?;
+        self.in_pool = true;
+        Ok(())
     }
 
     /// It has a place in the pool.
@@ -205,15 +211,25 @@ impl Drop for Held {
 }
 
 impl Guarded {
-    /// A pool of a view of this worker.
-    pub fn of(worker: &Worker, view: &View, pool: usize) -> Self {
+    /// The pool at this position, which has a guard.
+    pub fn new(shared: &Shared, snapshot: &Arc<Snapshot>, pool: usize, metrics: &Arc<PoolMetrics>) -> Self {
         Self {
-            snapshot: Arc::clone(&view.snapshot),
+            snapshot: Arc::clone(snapshot),
             pool,
-            clock: worker.clock,
-            registry: Arc::clone(&worker.shared.registry),
-            metrics: Arc::clone(&view.pools[pool].figures),
+            clock: shared.clock,
+            registry: Arc::clone(&shared.registry),
+            metrics: Arc::clone(metrics),
         }
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &snapshot::Pool {
+        &self.snapshot.pools[self.pool]
+    }
+
+    /// What changes with traffic about one of its servers.
+    pub fn load(&self, server: usize) -> &Arc<Load> {
+        &self.pool().members.server(server).load
     }
 
     /// The pool's configuration.
@@ -223,7 +239,7 @@ impl Guarded {
 
     /// What guards it.
     pub fn guard(&self) -> &Guard {
-        self.snapshot.pools[self.pool].guard.as_ref().expect("only a pool with a guard is held")
+        self.pool().guard.as_ref().expect("only a pool with a guard is held")
     }
 
     /// Its places.

@@ -36,20 +36,14 @@ pub async fn rates(
     trail: &mut Trail,
 ) -> Option<Refusal> {
     let limits = view.snapshot.limits.of(position);
-    let (request, now) = (&exchange.request, exchange.request.started);
     let shared = mask_of(limits, |limiter| limiter.config.shared);
-    let own = limit::ask(limits, !shared, request, now);
-    let mut verdict = own;
-    let mut away = false;
-    if shared != 0 && own.refused(limits).is_none() {
-        let asked = view.ask_redis(position, shared, request, &mut verdict).await;
-        if !asked {
-            away = ask_here(view, position, shared, exchange, &mut verdict);
-        }
-        if away || verdict.refused(limits).is_some() {
-            limit::put_back(limits, &own, &exchange.request, now);
-        }
-    }
+    let own = limit::ask(limits, !shared, &exchange.request, exchange.request.started);
+    let (verdict, away) = if shared == 0 || own.refused(limits).is_some() {
+        (own, false)
+    } else {
+        // In a box, for most have none.
+        Box::pin(ask_shared(view, position, shared, exchange, own)).await
+    };
     tell(view, position, &verdict, trail);
     let mut lines = worker.buffers.small();
     write_standings(&mut lines, limits, &verdict);
@@ -64,6 +58,24 @@ pub async fn rates(
     let (limit, _) = refused?;
     let why = format!("rate limit {} reached", limits[limit].config.name);
     Some(Refusal::new(429, RequestRefusal::RateLimited, why))
+}
+
+/// Asks the shared limits too, after those of this process had a token; true if they cannot be asked, and so refuse.
+async fn ask_shared(
+    view: &View,
+    position: usize,
+    shared: Mask,
+    exchange: &Exchange<'_>,
+    own: Verdict,
+) -> (Verdict, bool) {
+    let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
+    let mut verdict = own;
+    let is_asked = view.ask_redis(position, shared, request, &mut verdict).await;
+    let away = !is_asked && ask_here(view, position, shared, exchange, &mut verdict);
+    if away || verdict.refused(limits).is_some() {
+        limit::put_back(limits, &own, request, request.started);
+    }
+    (verdict, away)
 }
 
 /// A client that asks more over one connection than it may.
@@ -127,40 +139,31 @@ fn tell(view: &View, position: usize, verdict: &Verdict, trail: &mut Trail) {
     }
 }
 
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): of each limit the tokens that a full
-/// bucket has and the seconds in which it fills up, the tokens that are left and the seconds until it is full.
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): of each limit what it allows, and the
+/// tokens that are left with the seconds until all of them are there again.
 fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &Verdict) {
-    let shown = || {
-        let asked = limits.iter().zip(&verdict.standings);
-        asked.filter_map(|(limiter, standing)| Some((limiter, standing.filter(|_| !limiter.config.dry_run)?)))
-    };
-    if shown().next().is_none() {
-        return;
+    let asked = limits.iter().zip(&verdict.standings);
+    let shown = asked
+        .filter_map(|(limiter, standing)| Some((limiter, standing.filter(|_| !limiter.config.dry_run)?)));
+    let mut before = "ratelimit-policy: ";
+    for (limiter, _) in shown.clone() {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(limiter.policy.as_bytes());
+        before = ", ";
     }
-    let item = |out: &mut Vec<u8>, first: &mut bool, name: &str, numbers: [(&[u8], u64); 2]| {
-        out.extend_from_slice(if std::mem::take(first) { b"\"" } else { b", \"" });
-        out.extend_from_slice(name.as_bytes());
-        out.push(b'"');
-        for (key, number) in numbers {
-            out.extend_from_slice(key);
-            write::number(out, number);
-        }
-    };
-    out.extend_from_slice(b"ratelimit-policy: ");
-    let mut first = true;
-    for (limiter, _) in shown() {
-        let burst = u64::from(limiter.gcra.burst());
-        let numbers: [(&[u8], u64); 2] = [(b";q=", burst), (b";w=", seconds(limiter.gcra.window()))];
-        item(out, &mut first, &limiter.config.name, numbers);
+    before = "\r\nratelimit: \"";
+    for (limiter, standing) in shown {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(limiter.config.name.as_bytes());
+        out.extend_from_slice(b"\";r=");
+        write::number(out, u64::from(standing.remaining));
+        out.extend_from_slice(b";t=");
+        write::number(out, seconds(standing.full));
+        before = ", \"";
     }
-    out.extend_from_slice(b"\r\nratelimit: ");
-    first = true;
-    for (limiter, standing) in shown() {
-        let left = u64::from(standing.remaining);
-        let numbers: [(&[u8], u64); 2] = [(b";r=", left), (b";t=", seconds(standing.full))];
-        item(out, &mut first, &limiter.config.name, numbers);
+    if !out.is_empty() {
+        out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// `Retry-After` in whole seconds (RFC 9110, 10.2.3), never too few.

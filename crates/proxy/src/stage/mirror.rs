@@ -134,9 +134,9 @@ impl Drop for UnderWay {
 }
 
 /// What a copy holds of a pool with limits before it has a server; `None` if there is no place for it now.
-fn enter(guarded: Guarded, now: Time) -> Option<Box<Held>> {
+fn enter(guarded: &Rc<Guarded>, now: Time) -> Option<Box<Held>> {
     let mut held = Held::new(guarded);
-    (held.ask_pool(now).is_ok() && held.enter()).then(|| Box::new(held))
+    (held.ask_pool(now).is_ok() && held.enter().is_ok()).then(|| Box::new(held))
 }
 
 fn copy(
@@ -152,8 +152,8 @@ fn copy(
         return None;
     }
     let now = worker.clock.now();
-    let mut held = match view.snapshot.pools[pool].guard {
-        Some(_) => Some(enter(Guarded::of(worker, view, pool), now)?),
+    let mut held = match &of.guarded {
+        Some(guarded) => Some(enter(guarded, now)?),
         None => None,
     };
     let (chosen, seat) = pick_at_once(view, pool, request, held.as_deref_mut(), &[], now)?;

@@ -2,16 +2,15 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_config::{Pool as PoolConfig, Queue};
-use evenkeel_core::balance::Load;
+use evenkeel_config::Queue;
 use evenkeel_core::breaker::{Breaker, Full, Grant, Passed, Ticket, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
-use evenkeel_core::snapshot::{Guard, Pool};
 use evenkeel_observe::{BreakerRefusal, Ended, PoolMetrics, QueueRefusal, RequestRefusal};
-use evenkeel_types::{Clock, Time};
+use evenkeel_types::Time;
 
 use super::admit::Refusal;
 use super::forward::{Destination, Ending};
@@ -40,13 +39,36 @@ pub async fn pick(
     tried: &[usize],
     now: Time,
 ) -> Result<Option<Chosen>, Ending> {
-    let pool = &to.view.snapshot.pools[to.pool];
-    if let Some(guard) = &pool.guard {
-        // In a box, for it may wait, and is large.
-        return Box::pin(Picking::new(worker, to, pool, guard).pick(exchange, trail, tried, now)).await;
+    let view = &to.view.pools[to.pool];
+    let Some(of) = &view.guarded else {
+        let picker = &mut view.picker.borrow_mut();
+        return Ok(choose(
+            &to.view.snapshot.pools[to.pool],
+            to.pool(),
+            picker,
+            &exchange.request,
+            tried,
+            now,
+        ));
+    };
+    let (picking, mut now) = (Picking { to, of, since: Cell::new(None) }, now);
+    loop {
+        let found = picking.at_once(&exchange.request, trail, tried, now)?;
+        // Who waits does so in a box, for most do not.
+        match (found, &mut trail.held) {
+            (Found::Server(chosen), _) => return Ok(Some(chosen)),
+            (Found::PoolFull(full, queue), Some(held)) => {
+                Box::pin(picking.wait_for_place(exchange, held, full, queue)).await?;
+                now = worker.clock.now();
+            }
+            (Found::ServersFull { only, out, queue }, Some(held)) => {
+                let holds = (&mut **held, &mut trail.seat);
+                let waiting = picking.wait_for_server(exchange, holds, (only, out), queue);
+                return Box::pin(waiting).await.map(Some);
+            }
+            (Found::None, _) | (_, None) => return Ok(None),
+        }
     }
-    let picker = &mut to.view.pools[to.pool].picker.borrow_mut();
-    Ok(choose(pool, to.pool(), picker, &exchange.request, tried, now))
 }
 
 /// Gives back the place that [`pick`] took; `error` if the try failed.
@@ -86,74 +108,79 @@ pub fn pick_at_once(
 
 /// Picking from a pool that has limits.
 struct Picking<'p> {
-    worker: &'p Worker,
     to: &'p Destination<'p>,
-    pool: &'p Pool,
-    guard: &'p Guard,
-    config: &'p PoolConfig,
+    of: &'p Rc<Guarded>,
     /// Since when it waits: for one place after the other, but not anew for each.
     since: Cell<Option<Time>>,
 }
 
-impl<'p> Picking<'p> {
-    fn new(worker: &'p Worker, to: &'p Destination<'p>, pool: &'p Pool, guard: &'p Guard) -> Self {
-        Self { worker, to, pool, guard, config: to.pool(), since: Cell::new(None) }
-    }
+/// What a request finds at once.
+enum Found<'p> {
+    /// A place at this server.
+    Server(Chosen),
+    /// No server that is left.
+    None,
+    /// No place in the pool, but in this queue.
+    PoolFull(Full, &'p Queue),
+    /// None at its servers, but in this queue: for `only`, if the request belongs to that one, or else any but `out`.
+    ServersFull { only: Option<usize>, out: Vec<usize>, queue: &'p Queue },
+}
 
-    async fn pick(
+impl<'p> Picking<'p> {
+    /// Takes what places there are.
+    fn at_once(
         &self,
-        exchange: &mut Exchange<'_>,
+        request: &Request<'_>,
         trail: &mut Trail,
         tried: &[usize],
         now: Time,
-    ) -> Result<Option<Chosen>, Ending> {
+    ) -> Result<Found<'p>, Ending> {
+        let config = self.of.config();
         let Trail { held, seat, .. } = trail;
         let held = match held {
             Some(held) => held,
             held => held.insert(Box::new(self.held(now)?)),
         };
-        if !held.is_in_pool() {
-            self.enter(exchange, held).await?;
+        if !held.is_in_pool()
+            && let Err(full) = held.enter()
+        {
+            let queue = config.queue.as_ref().ok_or_else(|| self.refuse(full))?;
+            return Ok(Found::PoolFull(full, queue));
         }
         let (mut passed, mut only) = (Passed::new(tried), None);
-        while passed.goes_on(self.pool, self.config, now) {
+        while passed.goes_on(self.of.pool(), config, now) {
             let picker = &mut self.to.view.pools[self.to.pool].picker.borrow_mut();
-            let request = &exchange.request;
-            let Some(chosen) = choose(self.pool, self.config, picker, request, passed.skip(), now) else {
+            let Some(chosen) = choose(self.of.pool(), config, picker, request, passed.skip(), now) else {
                 break;
             };
-            let max = self.config.backends[chosen.server].max_connections;
-            if !self.load(chosen.server).try_begin(max.unwrap_or(u32::MAX)) {
+            let max = config.backends[chosen.server].max_connections;
+            if !self.of.load(chosen.server).try_begin(max.unwrap_or(u32::MAX)) {
                 passed.full(chosen.server);
                 // Who belongs to a server waits for it, if there is where to wait.
-                if chosen.why == Why::Sticky && self.config.queue.is_some() {
+                if chosen.why == Why::Sticky && config.queue.is_some() {
                     only = Some(chosen.server);
                     break;
                 }
             } else if let Ok(taken) = held.sit_down(chosen.server, now) {
                 *seat = Some(taken);
-                return Ok(Some(chosen));
+                return Ok(Found::Server(chosen));
             } else {
                 passed.open(chosen.server);
             }
         }
-        match &self.config.queue {
+        match &config.queue {
             Some(queue) if passed.any_full => {
-                self.wait_for_server(exchange, (held, seat), queue, only, passed.out()).await
+                Ok(Found::ServersFull { only, out: passed.out().to_vec(), queue })
             }
             _ if passed.any_full => Err(self.refuse(Full::Servers)),
-            _ if passed.any_open => {
-                self.metrics().refuse(BreakerRefusal::ServersOpen);
-                let why = "the circuit breakers of all servers are open";
-                Err(refused(Refusal::new(503, RequestRefusal::BreakerOpen, why).after(RETRY_AFTER)))
-            }
-            _ => Ok(None),
+            _ if passed.any_open => Err(self.open("the circuit breakers of all servers are open")),
+            _ => Ok(Found::None),
         }
     }
 
     /// What a request holds that the pool's circuit breaker lets through.
     fn held(&self, now: Time) -> Result<Held, Ending> {
-        let mut held = Held::new(Guarded::of(self.worker, self.to.view, self.to.pool));
+        let mut held = Held::new(self.of);
         match held.ask_pool(now) {
             Ok(()) => Ok(held),
             Err(open) => {
@@ -164,14 +191,17 @@ impl<'p> Picking<'p> {
         }
     }
 
-    /// Takes a place in the pool, or waits for one.
-    async fn enter(&self, exchange: &mut Exchange<'_>, held: &mut Held) -> Result<(), Ending> {
-        if let Err(full) = self.guard.breaker.enter(self.config) {
-            let Some(queue) = &self.config.queue else { return Err(self.refuse(full)) };
-            let waiting = self.join(Want::Place, full)?;
-            self.guard.breaker.offer_place(waiting.since);
-            self.wait(exchange, waiting, queue).await?;
-        }
+    /// Waits for a place in the pool.
+    async fn wait_for_place(
+        &self,
+        exchange: &mut Exchange<'_>,
+        held: &mut Held,
+        full: Full,
+        queue: &Queue,
+    ) -> Result<(), Ending> {
+        let waiting = self.join(Want::Place, full)?;
+        self.of.breaker().offer_place(waiting.since);
+        self.wait(exchange, waiting, queue).await?;
         held.entered();
         Ok(())
     }
@@ -182,27 +212,27 @@ impl<'p> Picking<'p> {
         &self,
         exchange: &mut Exchange<'_>,
         (held, seat): (&mut Held, &mut Option<Box<Seat>>),
+        (only, out): (Option<usize>, Vec<usize>),
         queue: &Queue,
-        only: Option<usize>,
-        out: &[usize],
-    ) -> Result<Option<Chosen>, Ending> {
-        let members = &self.pool.members;
-        held.leave_pool(self.worker.clock.now());
+    ) -> Result<Chosen, Ending> {
+        let Self { of, .. } = self;
+        let members = &of.pool().members;
+        held.leave_pool(of.clock.now());
         let unusable = (0..members.len()).filter(|server| !members.usable(*server));
-        let out = out.iter().copied().chain(unusable);
-        let mut not: Vec<usize> = out.map(|server| Breaker::key(self.load(server))).collect();
+        let out = out.into_iter().chain(unusable);
+        let mut not: Vec<usize> = out.map(|server| Breaker::key(of.load(server))).collect();
         loop {
-            let key = only.map(|server| Breaker::key(self.load(server)));
+            let key = only.map(|server| Breaker::key(of.load(server)));
             let waiting = self.join(Want::Server { only: key, not: not.as_slice().into() }, Full::Servers)?;
-            for (server, backend) in self.config.backends.iter().enumerate() {
-                self.guard.breaker.offer_server(self.load(server), backend.max_connections, waiting.since);
+            for (server, backend) in of.config().backends.iter().enumerate() {
+                of.breaker().offer_server(of.load(server), backend.max_connections, waiting.since);
             }
             let Grant::Server(load) = self.wait(exchange, waiting, queue).await? else { continue };
-            let now = self.worker.clock.now();
-            let found = (0..members.len()).find(|server| Arc::ptr_eq(self.load(*server), &load));
+            let now = of.clock.now();
+            let found = (0..members.len()).find(|server| Arc::ptr_eq(of.load(*server), &load));
             let Some(server) = found else {
                 // A server that came after this request, and may be gone again.
-                self.guard.breaker.leave_server(&load, Some(0), now);
+                of.breaker().leave_server(&load, Some(0), now);
                 not.push(Breaker::key(&load));
                 continue;
             };
@@ -210,35 +240,31 @@ impl<'p> Picking<'p> {
             if seat.is_none() {
                 not.push(Breaker::key(&load));
                 if only.is_some() || not.len() >= members.len() {
-                    self.metrics().refuse(BreakerRefusal::ServersOpen);
-                    let why = "the server's circuit breaker has opened";
-                    return Err(refused(
-                        Refusal::new(503, RequestRefusal::BreakerOpen, why).after(RETRY_AFTER),
-                    ));
+                    return Err(self.open("the server's circuit breaker has opened"));
                 }
                 continue;
             }
-            self.enter(exchange, held).await?;
-            return Ok(Some(match only {
+            if let Err(full) = held.enter() {
+                self.wait_for_place(exchange, held, full, queue).await?;
+            }
+            return Ok(match only {
                 Some(server) => Chosen { server, why: Why::Sticky, issue_cookie: false },
-                None => waited(self.pool, self.config, &exchange.request, server),
-            }));
+                None => waited(of.pool(), of.config(), &exchange.request, server),
+            });
         }
     }
 
     /// Joins those who wait.
     fn join(&self, want: Want, full: Full) -> Result<Waiting<'_>, Ending> {
-        let since = self.worker.clock.now();
-        let Some(ticket) = self.guard.breaker.wait(want, self.config, since) else {
+        let since = self.of.clock.now();
+        let Some(ticket) = self.of.breaker().wait(want, self.of.config(), since) else {
             self.metrics().refuse_to_wait(QueueRefusal::Full);
             let why = format!("{full}, and so is breaker.max_pending");
             return Err(refused(Refusal::new(503, RequestRefusal::NoPlace, why).after(self.retry_after())));
         };
         self.metrics().queue_length.add(1);
         self.since.set(self.since.get().or(Some(since)));
-        let Self { pool, guard, config, worker, .. } = *self;
-        let metrics = self.metrics();
-        Ok(Waiting { pool, guard, config, metrics, clock: worker.clock, ticket, since, full })
+        Ok(Waiting { of: self.of, ticket, since, full })
     }
 
     /// Waits until there is a place, for as long as the queue, the request's own deadline and the client allow.
@@ -251,15 +277,15 @@ impl<'p> Picking<'p> {
         let Exchange { reply, timer, .. } = exchange;
         let at_most = self.to.deadline;
         let limit = Limit { since: self.since.get(), after: queue.wait, at_most };
-        let breaker = &self.guard.breaker;
+        let breaker = self.of.breaker();
         let granted = timer.within(limit, poll_fn(|cx| breaker.poll(waiting.ticket, cx)));
         let metrics = self.metrics();
         match reply.unless_gone(granted).await {
             Ok(Ok(grant)) => {
-                metrics.waited(self.worker.clock.now().since(waiting.since));
+                metrics.waited(self.of.clock.now().since(waiting.since));
                 Ok(grant)
             }
-            Ok(Err(_)) if at_most.is_some_and(|at_most| self.worker.clock.now() >= at_most) => {
+            Ok(Err(_)) if at_most.is_some_and(|at_most| self.of.clock.now() >= at_most) => {
                 metrics.refuse_to_wait(QueueRefusal::Timeout);
                 let (status, why) = (504, AnswerError::Deadline.to_string().into());
                 let refusal = Refusal { status, kind: None, why, retry_after: None };
@@ -287,27 +313,24 @@ impl<'p> Picking<'p> {
         refused(Refusal::new(503, RequestRefusal::NoPlace, full.to_string()).after(RETRY_AFTER))
     }
 
-    /// A client that comes again before the queue has had its time would only make it longer.
-    fn retry_after(&self) -> Duration {
-        self.config.queue.as_ref().map_or(RETRY_AFTER, |queue| queue.wait)
+    fn open(&self, why: &'static str) -> Ending {
+        self.metrics().refuse(BreakerRefusal::ServersOpen);
+        refused(Refusal::new(503, RequestRefusal::BreakerOpen, why).after(RETRY_AFTER))
     }
 
-    fn load(&self, server: usize) -> &Arc<Load> {
-        &self.pool.members.server(server).load
+    /// A client that comes again before the queue has had its time would only make it longer.
+    fn retry_after(&self) -> Duration {
+        self.of.config().queue.as_ref().map_or(RETRY_AFTER, |queue| queue.wait)
     }
 
     fn metrics(&self) -> &PoolMetrics {
-        &self.to.view.pools[self.to.pool].figures
+        &self.of.metrics
     }
 }
 
 /// A request that waits; it leaves the queue when this is dropped, and gives back what it got too late.
 struct Waiting<'w> {
-    pool: &'w Pool,
-    guard: &'w Guard,
-    config: &'w PoolConfig,
-    metrics: &'w PoolMetrics,
-    clock: Clock,
+    of: &'w Guarded,
     ticket: Ticket,
     since: Time,
     /// For what.
@@ -316,16 +339,15 @@ struct Waiting<'w> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.metrics.queue_length.add(-1);
-        let breaker = &self.guard.breaker;
-        match breaker.withdraw(self.ticket) {
+        let of = self.of;
+        of.metrics.queue_length.add(-1);
+        match of.breaker().withdraw(self.ticket) {
             None => {}
-            Some(Grant::Place) => breaker.leave(self.clock.now()),
+            Some(Grant::Place) => of.breaker().leave(of.clock.now()),
             Some(Grant::Server(load)) => {
-                let servers = 0..self.pool.members.len();
-                let mut found = servers.filter(|at| Arc::ptr_eq(&self.pool.members.server(*at).load, &load));
-                let max = found.next().and_then(|at| self.config.backends[at].max_connections);
-                breaker.leave_server(&load, max, self.clock.now());
+                let mut found = (0..of.pool().members.len()).filter(|at| Arc::ptr_eq(of.load(*at), &load));
+                let max = found.next().and_then(|at| of.config().backends[at].max_connections);
+                of.breaker().leave_server(&load, max, of.clock.now());
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a try holds of a server in a pool with limits: its place there, and the pass of the server's circuit breaker. Given
 //! back when it is dropped.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_config::Trip as Settings;
@@ -13,7 +14,7 @@ use super::held::{Guarded, show};
 /// A place at a server.
 #[derive(Debug)]
 pub struct Seat {
-    of: Guarded,
+    of: Rc<Guarded>,
     server: usize,
     began: Time,
     pass: Option<Pass>,
@@ -26,8 +27,8 @@ impl Seat {
     ///
     /// # Errors
     /// It is open; the place was given back.
-    pub fn take(of: &Guarded, server: usize, now: Time) -> Result<Self, Refused> {
-        let mut seat = Self { of: of.clone(), server, began: now, pass: None, has_place: false };
+    pub fn take(of: &Rc<Guarded>, server: usize, now: Time) -> Result<Self, Refused> {
+        let mut seat = Self { of: Rc::clone(of), server, began: now, pass: None, has_place: false };
         if let Some((settings, trip)) = seat.trip() {
             let (admitted, change) = trip.admit(settings, now);
             seat.tell(change);
