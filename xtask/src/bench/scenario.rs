@@ -18,6 +18,9 @@ use crate::tls::KeyExchange;
 const KEEP_ALIVE: Load = Load::KeepAlive { path: "/", connections: 64 };
 const STREAMS: Load = Load::Streams { connections: 16, streams: 32 };
 const HANDSHAKES: Load = handshakes(KeyExchange::X25519);
+/// Rounds of one second, for each round of another scenario, in which features are measured: one costs less than what the
+/// machine is off by at times, and many short pairs tell more than few long ones.
+const FEATURE_ROUNDS: usize = 5;
 /// Idle connections, if the limit on open files allows for as many.
 const IDLE_CONNECTIONS: u64 = 5000;
 /// How long all proxies get to put away what serving took, before the memory of idle connections is measured.
@@ -41,7 +44,7 @@ pub fn measure(
         Scenario::H1Some => load(rig, Wire::Http1, KEEP_ALIVE, rounds, seconds),
         Scenario::H1Many => load(rig, Wire::Http1, keep_alive("/", 512), rounds, seconds),
         Scenario::H1Guarded => guarded(rig, rounds, seconds),
-        Scenario::Features => features(rig, rounds, seconds),
+        Scenario::Features => features(rig, rounds),
         Scenario::Large => load(rig, Wire::Http1, keep_alive(LARGE_PATH, 16), rounds, seconds),
         Scenario::Tls => load(rig, Wire::Http1Tls, KEEP_ALIVE, rounds, seconds),
         Scenario::TlsHandshake => load(rig, Wire::Http1Tls, HANDSHAKES, rounds, seconds),
@@ -74,11 +77,11 @@ fn guarded(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Each feature against none, in the same round.
-fn features(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
+fn features(rig: &Rig, rounds: usize) -> anyhow::Result<Vec<Row>> {
     let all: Vec<Feature> = [feature::NONE].into_iter().chain(feature::EACH).collect();
     let start = |feature: &Feature| rig.run_with(Proxy::Evenkeel, Wire::Http1, 1, *feature);
     let running = all.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut rows = measured(rig, &running, KEEP_ALIVE, rounds, seconds)?;
+    let mut rows = measured(rig, &running, KEEP_ALIVE, FEATURE_ROUNDS * rounds, 1)?;
     let plain = rows[0].values(Metric::CpuUs);
     for (row, feature) in rows.iter_mut().zip(&all).skip(1) {
         row.name = format!("evenkeel, {}", feature.name);
