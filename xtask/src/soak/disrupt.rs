@@ -160,7 +160,8 @@ impl Servers {
         let silent = done.iter().any(|d| {
             d.kind == Kind::StalledLong
                 && d.to.is_none_or(|to| to + MARGIN >= from)
-                && d.from.elapsed() >= RESPONSE
+                // It may have stopped before it came to a request that it had already.
+                && d.from.elapsed() + MARGIN >= RESPONSE
         });
         match outcome {
             Outcome::Good => true,
