@@ -50,7 +50,7 @@ pub const EACH: [Feature; 9] = [
     Feature { name: "`concurrency`", route: "", pool: "concurrency = { min = 1000, max = 2000 }" },
     Feature { name: "`hedge`", route: "hedge = { after = \"p95\" }", pool: "" },
     Feature {
-        name: "`mirror` of 5 %, the copies included",
+        name: "`mirror` of 5 %, but for the kernel's part in the copies",
         route: "mirror = { pool = \"shadow\", percent = 5 }",
         pool: "",
     },

@@ -85,8 +85,9 @@ fn features(results: &Results) -> String {
     let Some(outcome) = results.scenarios.iter().find(|o| o.scenario == Scenario::Features) else {
         return String::new();
     };
-    let mut table =
-        String::from("\n| switched on | more CPU time per request, in microseconds |\n|---|---:|\n");
+    let mut table = String::from(
+        "\n| switched on | more CPU time per request in user space, in microseconds |\n|---|---:|\n",
+    );
     for row in &outcome.rows {
         if let (Some(more), Some((_, name))) = (row.median(Metric::MoreUs), row.name.split_once(", ")) {
             let _ = writeln!(table, "| {name} | {} |", Metric::MoreUs.format(more));

@@ -101,7 +101,7 @@ impl Serialize for Scenario {
 pub enum Metric {
     /// CPU time of the proxy per request, in microseconds.
     CpuUs,
-    /// How much more it is than without the feature, in the same round.
+    /// How much more it is in user space than without the feature, in the same round.
     MoreUs,
     /// The part of it in user space.
     CpuUserUs,
@@ -134,7 +134,7 @@ impl Metric {
     pub fn label(self) -> &'static str {
         match self {
             Self::CpuUs => "CPU us/request",
-            Self::MoreUs => "more",
+            Self::MoreUs => "more in user space",
             Self::CpuUserUs => "user",
             Self::CpuSystemUs => "system",
             Self::Throughput => "requests/s",
