@@ -131,7 +131,7 @@ metrics! {
     BREAKER_REFUSED: Counter "evenkeel_breaker_refused_total" [pool reason]
         "Requests turned away by a limit or the circuit breaker of the pool, by reason.";
     CONCURRENCY_LIMIT: Gauge "evenkeel_concurrency_limit" [pool]
-        "Requests in flight that the pool's latency allows for; 0 before the first answers, and without such a limit.";
+        "Requests in flight that the pool's latency allows for; 0 before it first changed, and without such a limit.";
     QUEUE_LENGTH: Gauge "evenkeel_queue_length" [pool]
         "Requests that wait for a place at a server of the pool.";
     QUEUE_WAITS: Counter "evenkeel_queue_waits_total" [pool]

@@ -20,8 +20,10 @@ pub enum Address {
 pub enum AddressError {
     /// Nothing was written.
     Empty,
-    /// The port is missing, zero or above 65535.
+    /// The port is no number, zero or above 65535.
     Port(String),
+    /// There is no port behind this host.
+    NoPort(String),
     /// The host is neither an IP address nor a valid name.
     Host(String),
     /// `unix:` without an absolute path.
@@ -35,6 +37,7 @@ impl fmt::Display for AddressError {
         match self {
             Self::Empty => write!(f, "the address is empty"),
             Self::Port(p) => write!(f, "`{p}` is not a port (1 to 65535)"),
+            Self::NoPort(h) => write!(f, "`{h}` has no port, as in `{h}:80`"),
             Self::Host(h) => write!(f, "`{h}` is neither an IP address nor a host name"),
             Self::UnixPath => {
                 write!(f, "`unix:` takes an absolute path of at most 107 bytes, as in `unix:/run/app.sock`")
@@ -81,10 +84,13 @@ impl Address {
             };
         }
         let bare = text.strip_prefix(':').unwrap_or(text);
-        if bare.bytes().all(|b| b.is_ascii_digit()) {
+        if !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(Self::Ip(SocketAddr::new(any, port(bare)?)));
         }
-        let (host, port_text) = text.rsplit_once(':').ok_or_else(|| AddressError::Port(String::new()))?;
+        let (host, port_text) = text
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.is_empty())
+            .ok_or_else(|| AddressError::NoPort(text.trim_end_matches(':').into()))?;
         let port = port(port_text)?;
         if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
             let ip: Ipv6Addr = v6.parse().map_err(|_| AddressError::Host(host.into()))?;

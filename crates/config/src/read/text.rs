@@ -54,8 +54,8 @@ fn address_refused(text: &str, fault: &AddressError) -> Refused {
         return Refused(message.into(), format!("write `[{text}]:80`"));
     }
     match fault {
-        AddressError::Port(port) if port.is_empty() => {
-            Refused(format!("`{text}` has no port"), format!("write `{}:80`", text.trim_end_matches(':')))
+        AddressError::NoPort(host) => {
+            Refused(format!("`{text}` has no port"), format!("write `{}:80`", clip(host)))
         }
         fault => Refused(fault.to_string().escape_debug().to_string(), String::new()),
     }
