@@ -136,3 +136,24 @@ fn certificates_and_keys_are_read() {
     let outcome = cli(&["check", "-c", &file]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }
+
+#[test]
+fn secrets_lie_beside_the_file_and_are_read_by_check_as_by_run() {
+    let folder = Folder::new();
+    let toml = "[server]\nsecret_file = \"cookies\"\n[admin]\nbind = \"127.0.0.1:0\"\ntoken_file = \"token\"\n\
+                [pool.app]\nbackends = [5001]\n[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n";
+    let file = folder.write("evenkeel.toml", toml);
+    folder.write("token", " \n");
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    for part in
+        ["evenkeel.toml:2:", "cannot read", &folder.path("cookies"), "evenkeel.toml:5:", "token is empty"]
+    {
+        assert!(outcome.stderr.contains(part), "{part} is missing in:\n{}", outcome.stderr);
+    }
+    assert_eq!(cli(&["run", "-c", &file]).stderr, outcome.stderr);
+    folder.write("cookies", "secret");
+    folder.write("token", "secret");
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}

@@ -49,6 +49,8 @@ fn another_server_answers_for_one_that_hangs_and_nobody_is_blamed() {
     });
     let record = evenkeel.record(|record| record["tries"] == 2);
     assert_eq!(record["backend"], "good");
+    let reason = record["reason"].as_str().unwrap();
+    assert!(reason.starts_with("hedged after ") && reason.ends_with(" ms; the hedge won"), "{reason}");
 }
 
 #[test]
@@ -77,6 +79,9 @@ fn the_first_server_may_still_win() {
     assert_eq!(evenkeel.get("/").text(), "first");
     assert!(cancelled.opens(), "the loser's connection is closed");
     assert_eq!((hedges(&evenkeel, "won"), hedges(&evenkeel, "lost")), (0.0, 1.0));
+    let record = evenkeel.record(|record| record["tries"] == 2);
+    let reason = record["reason"].as_str().unwrap();
+    assert!(reason.starts_with("hedged after ") && reason.ends_with(" ms"), "{reason}");
 }
 
 #[test]
@@ -159,6 +164,9 @@ fn hedges_count_against_the_budget() {
     assert!((10..=allowed).contains(&won), "{won}, and {allowed} are allowed");
     assert!(statuses.contains(&504), "the others wait for their server: {statuses:?}");
     assert!(evenkeel.metric("evenkeel_retry_budget_exhausted_total", &[]) > 0.0);
+    let record = evenkeel.record(|record| record["status"] == 504);
+    let reason = record["reason"].as_str().unwrap();
+    assert!(reason.contains("not hedged: the retry budget is used up"), "{reason}");
 }
 
 #[test]

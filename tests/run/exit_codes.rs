@@ -12,7 +12,7 @@ fn each_outcome_has_its_code() {
     let folder = Folder::new();
     let good = folder.write("good.toml", GOOD);
     let bad = folder.write("bad.toml", "[listener.web]\nbnd = [\"127.0.0.1:0\"]\n");
-    let cases: [(i32, &[&str]); 13] = [
+    let cases: [(i32, &[&str]); 14] = [
         (0, &["--version"]),
         (0, &["--help"]),
         (0, &["check", "-c", &good]),
@@ -23,6 +23,7 @@ fn each_outcome_has_its_code() {
         (1, &["run", "-c", &bad]),
         (1, &["check", "-c", "/nonexistent/evenkeel.toml"]),
         (1, &["run", "-c", "/nonexistent/evenkeel.toml"]),
+        (1, &["run"]),
         (2, &["run", "--no-such-option"]),
         (2, &["no-such-command"]),
         (2, &["explain", "-c", &good]),

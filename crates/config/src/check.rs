@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use evenkeel_types::Address;
 
 use crate::diagnostic::{Diagnostic, Span};
-use crate::model::{Action, Config, HostMatch, PathMatch, Route};
+use crate::model::{Action, Config, DeadlineHeader, HostMatch, PathMatch, Route};
 use crate::nearest::nearest;
 use crate::read::{Links, Reader, is_derived, show_path};
 
@@ -20,6 +20,7 @@ pub(crate) fn check(config: &Config, reader: &Reader) {
     listeners_exist(config, &links, reader);
     binds_are_unique(config, &links, reader);
     route_names_are_unique(config, &links, reader);
+    deadline_headers_are_free(config, &links, reader);
     something_answers(config, reader);
     limits::check(config, &links, reader);
     // What is faulty was left out of the configuration: what then seems to be without use need not be.
@@ -116,6 +117,22 @@ fn route_names_are_unique(config: &Config, links: &Links, reader: &Reader) {
                 Diagnostic::error(format!("two routes are called `{}`", route.name))
                     .at(link.name.clone().unwrap_or_else(|| link.at.clone()))
                     .with_expected("expected a name that no other route has"),
+            );
+        }
+    }
+}
+
+/// Servers believe the field that carries a client certificate's subject, on whichever listener the request came.
+fn deadline_headers_are_free(config: &Config, links: &Links, reader: &Reader) {
+    let auths = config.listeners.iter().filter_map(|listener| listener.tls.as_ref()?.client_auth.as_ref());
+    let subjects: HashSet<&str> = auths.map(|auth| auth.subject_header.as_str()).collect();
+    for (route, link) in config.routes.iter().zip(&links.routes) {
+        let Some(DeadlineHeader::Millis(name)) = &route.deadline_header else { continue };
+        if subjects.contains(&**name) {
+            reader.note(
+                Diagnostic::error(format!("`{name}` cannot tell how much time is left"))
+                    .at(link.deadline_header.clone().unwrap_or_else(|| link.at.clone()))
+                    .with_expected("it is the `client_subject_header` of a listener"),
             );
         }
     }

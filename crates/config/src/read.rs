@@ -80,6 +80,7 @@ pub(crate) struct FileLink {
 pub(crate) struct RouteLink {
     pub(crate) at: Span,
     pub(crate) name: Option<Span>,
+    pub(crate) deadline_header: Option<Span>,
 }
 
 impl Reader {

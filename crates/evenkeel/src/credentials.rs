@@ -12,7 +12,7 @@ use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
 use evenkeel_types::{ListenerName, Time};
 
-use crate::fleet::read_secret;
+use crate::secret;
 
 /// Between two looks at the files.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
@@ -20,13 +20,14 @@ const REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// Between two warnings that a certificate runs out.
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
-/// Reads a configuration file, and the certificates and keys that it names.
+/// Reads a configuration file, and the certificates, keys and secrets that it names.
 ///
 /// # Errors
 /// All that is wrong with any of them.
 pub fn load_config(path: &Path) -> Result<Parsed, Diagnostics> {
     evenkeel_config::load(path).and_then(|parsed| {
-        let faults = evenkeel_tls::check(&parsed.config);
+        let mut faults = evenkeel_tls::check(&parsed.config);
+        faults.extend(secret::check(&parsed.config));
         parsed.with_file_faults(&faults)
     })
 }
@@ -58,9 +59,7 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
         credentials.pools.extend(tls.map(|tls| (pool.name.clone(), tls)));
     }
     if let Some(path) = config.redis.as_ref().and_then(|redis| redis.password_file.as_ref()) {
-        let password = String::from_utf8(read_secret(path, "redis.password_file")?);
-        let password =
-            password.map_err(|_| format!("redis.password_file: {} is not UTF-8", path.display()))?;
+        let password = secret::secret_text(path).map_err(|why| format!("redis.password_file: {why}"))?;
         credentials.redis_password = Some(password);
     }
     Ok(credentials)

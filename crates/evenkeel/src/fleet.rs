@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::hash::RandomState;
-use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_config::{Backend, Config, Pool as PoolConfig, Sticky};
@@ -19,6 +18,8 @@ use evenkeel_core::snapshot::{CommandError, Guard, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
 use evenkeel_types::{BackendId, PoolName, Time};
+
+use crate::secret::secret_bytes;
 
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
 const AFFINITY_MAX: usize = 100_000;
@@ -384,16 +385,5 @@ fn figures(tries: Tries) -> Figures {
 
 fn secret(config: &Config) -> Result<Vec<u8>, String> {
     let Some(path) = &config.server.secret_file else { return Ok(SECRET_DEFAULT.into()) };
-    read_secret(path, "server.secret_file")
-}
-
-/// Reads a file that holds one secret.
-///
-/// # Errors
-/// It cannot be read, or is empty.
-pub fn read_secret(path: &Path, key: &str) -> Result<Vec<u8>, String> {
-    let content =
-        std::fs::read(path).map_err(|error| format!("{key}: cannot read {}: {error}", path.display()))?;
-    let secret = content.trim_ascii();
-    if secret.is_empty() { Err(format!("{key}: {} is empty", path.display())) } else { Ok(secret.into()) }
+    secret_bytes(path).map_err(|why| format!("server.secret_file: {why}"))
 }

@@ -5,6 +5,7 @@ mod control;
 mod credentials;
 mod fleet;
 mod overload;
+mod secret;
 mod wire;
 
 use std::process::ExitCode;

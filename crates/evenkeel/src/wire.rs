@@ -20,8 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Control, bind_added};
 use crate::credentials;
-use crate::fleet::{Fleet, read_secret};
+use crate::fleet::Fleet;
 use crate::overload;
+use crate::secret::secret_text;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -216,10 +217,7 @@ fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
     let Some(address) = &config.admin.bind else { return Ok(None) };
     let token = match &config.admin.token_file {
         None => None,
-        Some(path) => Some(
-            String::from_utf8(read_secret(path, "admin.token_file")?)
-                .map_err(|_| format!("admin.token_file: {} is not UTF-8", path.display()))?,
-        ),
+        Some(path) => Some(secret_text(path).map_err(|why| format!("admin.token_file: {why}"))?),
     };
     let (bound, socket) = match evenkeel_net::bind_alone(address) {
         Ok(bound) => bound,

@@ -2,7 +2,7 @@
 
 use super::Absent::{Is, Means, Required};
 use super::limit::LISTENER_LIMITS;
-use super::syntax::{FILE_NEARBY, HEADER_NAME, LISTENER_ADDRESS, NETWORK, POOL_NAME};
+use super::syntax::{FILE, HEADER_NAME, LISTENER_ADDRESS, NETWORK, POOL_NAME};
 use super::{DURATION, Kind, Section, key};
 
 pub(crate) static LISTENER: Section = Section {
@@ -97,7 +97,7 @@ static TLS: Section = Section {
         ),
         key(
             "client_ca",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Means("clients are not asked for a certificate"),
             "Certificates, in PEM, of those who may have signed a client's.",
             r#""certs/clients.pem""#,
@@ -128,21 +128,21 @@ static CERTIFICATE: Section = Section {
     keys: &[
         key(
             "cert",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Required,
             "The certificate and those that lead to its root, in PEM, its own first.",
             r#""certs/shop.pem""#,
         ),
         key(
             "key",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Required,
             "Its private key, in PEM, not encrypted: PKCS #8, PKCS #1 or SEC 1.",
             r#""certs/shop.key""#,
         ),
         key(
             "ocsp",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Means("nothing is stapled"),
             "An OCSP response in DER, which is sent along for as long as it is valid.",
             r#""certs/shop.ocsp""#,

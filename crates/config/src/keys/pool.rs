@@ -3,8 +3,8 @@
 use super::Absent::{Is, Means, Required};
 use super::protect::{BREAKER, CONCURRENCY, MAX_CONNECTIONS, QUEUE, SERVER_BREAKER};
 use super::syntax::{
-    BACKEND_ADDRESS, COOKIE_NAME, FILE_NEARBY, GRPC_SERVICE, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST,
-    PROBE_PATH, SERVER_NAME, STATUSES,
+    BACKEND_ADDRESS, COOKIE_NAME, FILE, GRPC_SERVICE, HASH_KEY, HEADER_NAME, NAME, PROBE_HOST, PROBE_PATH,
+    SERVER_NAME, STATUSES,
 };
 use super::{DAY_MS, DURATION, Group, Kind, Section, key};
 
@@ -172,21 +172,21 @@ static TLS: Section = Section {
         ),
         key(
             "ca",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Means("those that the system trusts"),
             "Certificates, in PEM, of those who may have signed a server's.",
             r#""certs/ca.pem""#,
         ),
         key(
             "cert",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Means("none is shown"),
             "The balancer's own certificate, in PEM, for servers that ask for one. Only with `key`.",
             r#""certs/balancer.pem""#,
         ),
         key(
             "key",
-            Kind::Text(&FILE_NEARBY),
+            Kind::Text(&FILE),
             Means("-"),
             "The private key of `cert`, in PEM, not encrypted.",
             r#""certs/balancer.key""#,

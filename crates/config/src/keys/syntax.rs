@@ -63,13 +63,6 @@ pub(crate) static ADMIN_ADDRESS: Syntax = text(
 );
 pub(crate) static FILE: Syntax = text(
     "a path of a file",
-    "Absolute, or relative to where the process was started.",
-    1,
-    4_096,
-    Some("^[^\\u0000]+$"),
-);
-pub(crate) static FILE_NEARBY: Syntax = text(
-    "a path of a file",
     "Absolute, or relative to the folder of the configuration file.",
     1,
     4_096,
@@ -84,7 +77,7 @@ pub(crate) static SERVER_NAME: Syntax = text(
 );
 pub(crate) static ACCESS: Syntax = text(
     "\"off\", \"stdout\" or a path of a file",
-    "`off`, `stdout`, or a path with a `/` or a `.` in it.",
+    "`off`, `stdout`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",
     1,
     4_096,
     Some("^(off|stdout|.*[/.].*)$"),

@@ -70,13 +70,15 @@ pub enum Trust {
     Anybody,
 }
 
-/// Whose `tls` names a file.
+/// Whose settings name a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum FileOwner {
     /// `[listener.NAME]`
     Listener(ListenerName),
     /// `[pool.NAME]`
     Pool(PoolName),
+    /// `[server]`, `[admin]` or `[redis]`
+    Process,
 }
 
 impl fmt::Display for FileOwner {
@@ -84,6 +86,7 @@ impl fmt::Display for FileOwner {
         match self {
             Self::Listener(name) => write!(f, "listener `{name}`"),
             Self::Pool(name) => write!(f, "pool `{name}`"),
+            Self::Process => f.write_str("the process"),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use super::table::{Table, clip};
-use super::text::{Read, Refused, cookie_name, file, header_name};
+use super::text::{Read, Refused, cookie_name, header_name};
 use crate::diagnostic::Diagnostic;
-use crate::model::{BodyMax, LimitKey, ListenerLimits, Mirror, RateLimit, Redis, RedisAway, RouteLimits};
+use crate::model::{
+    BodyMax, FileOwner, LimitKey, ListenerLimits, Mirror, RateLimit, Redis, RedisAway, RouteLimits,
+};
 
 /// The limits of a route, all with names.
 pub(super) fn rate_limits(table: &Table<'_>) -> Vec<RateLimit> {
@@ -148,7 +150,7 @@ pub(super) fn redis(root: &Table<'_>) -> Option<Redis> {
             Some(value) => value.read(prefix)?,
             None => table.default("prefix").into(),
         },
-        password_file: table.value("password_file").and_then(|value| value.read(file)),
+        password_file: table.file(&FileOwner::Process, "password_file"),
     })
 }
 

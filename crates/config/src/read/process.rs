@@ -5,7 +5,7 @@ use evenkeel_types::{Address, AddressError};
 use super::table::{Table, clip};
 use super::text::{Refused, file};
 use crate::diagnostic::Diagnostic;
-use crate::model::{AccessLog, Admin, Limits, Log, LogFormat, Server};
+use crate::model::{AccessLog, Admin, FileOwner, Limits, Log, LogFormat, Server};
 
 pub(super) fn server(root: &Table<'_>) -> Server {
     root.with("server", |table| Server {
@@ -15,7 +15,7 @@ pub(super) fn server(root: &Table<'_>) -> Server {
             .and_then(|value| value.integer())
             .and_then(|number| usize::try_from(number).ok()),
         grace: table.duration("grace"),
-        secret_file: table.value("secret_file").and_then(|value| value.read(file)),
+        secret_file: table.file(&FileOwner::Process, "secret_file"),
     })
 }
 
@@ -28,7 +28,7 @@ pub(super) fn admin(root: &Table<'_>) -> Admin {
             Some(value) => value.address(admin_address),
             None => admin_address(table.default("bind")).ok(),
         };
-        let token_file = table.value("token_file").and_then(|value| value.read(file));
+        let token_file = table.file(&FileOwner::Process, "token_file");
         if let (Some(value), Some(address)) = (&written, &bind) {
             table.reader.links().admin_bind = Some(value.span.clone());
             if !is_private(address) && !table.has("token_file") {
@@ -46,7 +46,10 @@ pub(super) fn admin(root: &Table<'_>) -> Admin {
 
 pub(super) fn log(root: &Table<'_>) -> Log {
     root.with("log", |table| Log {
-        access: table.value("access").and_then(|value| value.read(access)).unwrap_or(AccessLog::Stdout),
+        access: match table.value("access").and_then(|value| value.read(access)) {
+            Some(AccessLog::File(path)) => AccessLog::File(table.reader.folder.join(path)),
+            other => other.unwrap_or(AccessLog::Stdout),
+        },
         format: match table.word("format") {
             "combined" => LogFormat::Combined,
             _ => LogFormat::Json,

@@ -8,6 +8,7 @@ use super::text::{Read, Refused, header_name, method};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
 use crate::model::{DeadlineHeader, HeaderEdits, Hedge, HedgeAfter, Retry, RetryOn};
+use crate::nearest::nearest;
 use crate::value::duration_ms;
 
 /// `hedge.after` at most, in milliseconds.
@@ -89,7 +90,10 @@ fn cause(text: &str) -> Read<On> {
         )),
         _ => Err(Refused(
             format!("`{}` is nothing that can be retried", clip(text)),
-            "write \"connect\", \"reset\", \"timeout\" or a status such as \"503\"".into(),
+            match nearest(text, ["connect", "reset", "timeout"]) {
+                Some(meant) => format!("did you mean \"{meant}\"?"),
+                None => "write \"connect\", \"reset\", \"timeout\" or a status such as \"503\"".into(),
+            },
         )),
     }
 }

@@ -78,7 +78,8 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
         mirror: limit::mirror(table),
     };
     let name = table.value("name").map(|value: Value<'_>| value.span);
-    table.reader.links().routes.push(RouteLink { at: table.at.clone(), name });
+    let deadline_header = table.key_span("deadline_header");
+    table.reader.links().routes.push(RouteLink { at: table.at.clone(), name, deadline_header });
     route
 }
 

@@ -1,5 +1,6 @@
 //! One table of the file beside its declaration: finds values, refuses unknown keys, fills in defaults.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use evenkeel_types::PoolName;
@@ -7,10 +8,12 @@ use evenkeel_types::PoolName;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Reader;
+use super::text::file;
 use super::value::Value;
+use super::{FileLink, Reader};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::{Absent, Group, Key, Kind, ROOT, Section};
+use crate::model::FileOwner;
 use crate::nearest::nearest;
 use crate::value::{duration_ms, percent, size};
 
@@ -51,6 +54,15 @@ impl<'a> Table<'a> {
     /// True when the file has this key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// The path of a file, relative to the folder of the configuration file unless it is absolute.
+    pub(super) fn file(&self, owner: &FileOwner, key: &'static str) -> Option<PathBuf> {
+        let value = self.value(key)?;
+        let path = self.reader.folder.join(value.read(file)?);
+        let link = FileLink { owner: owner.clone(), key, path: path.clone(), at: value.span.clone() };
+        self.reader.links().files.push(link);
+        Some(path)
     }
 
     /// Where a key is written.

@@ -1,11 +1,9 @@
 //! Reads `tls` of a listener and of a pool.
 
-use std::path::PathBuf;
-
+use super::edits;
 use super::table::{Table, clip};
 use super::text::{self, Read, Refused};
 use super::value::Value;
-use super::{FileLink, edits};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     CertificateFiles, ClientAuth, FileOwner, HostMatch, ListenerTls, PoolTls, TlsProfile, Trust,
@@ -15,7 +13,7 @@ use crate::model::{
 pub(super) fn listener(owner: &FileOwner, table: &Table<'_>) -> ListenerTls {
     let certificates = table.list("certificates", |value| {
         let table = value.table()?;
-        let [cert, key, ocsp] = ["cert", "key", "ocsp"].map(|key| file(owner, &table, key));
+        let [cert, key, ocsp] = ["cert", "key", "ocsp"].map(|key| table.file(owner, key));
         Some(CertificateFiles { cert: cert?, key: key?, ocsp })
     });
     let profile = match table.word("profile") {
@@ -43,7 +41,7 @@ fn client_auth(owner: &FileOwner, table: &Table<'_>) -> Option<ClientAuth> {
         Some(value) => value.read(subject_header),
         None => Some(table.default("client_subject_header").to_owned()),
     };
-    Some(ClientAuth { ca: file(owner, table, "client_ca")?, required, subject_header: subject_header? })
+    Some(ClientAuth { ca: table.file(owner, "client_ca")?, required, subject_header: subject_header? })
 }
 
 /// A field that the balancer may write over.
@@ -73,7 +71,7 @@ pub(super) fn pool(owner: &FileOwner, value: Value<'_>) -> Option<PoolTls> {
 }
 
 fn trust(owner: &FileOwner, table: &Table<'_>) -> Trust {
-    let ca = file(owner, table, "ca");
+    let ca = table.file(owner, "ca");
     if !table.boolean("insecure_skip_verify") {
         return ca.map_or(Trust::System, Trust::Ca);
     }
@@ -92,7 +90,7 @@ fn trust(owner: &FileOwner, table: &Table<'_>) -> Trust {
 }
 
 fn identity(owner: &FileOwner, table: &Table<'_>) -> Option<CertificateFiles> {
-    let [cert, key] = ["cert", "key"].map(|key| file(owner, table, key));
+    let [cert, key] = ["cert", "key"].map(|key| table.file(owner, key));
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if let Some(span) = table.key_span(one).filter(|_| !table.has(other)) {
             table.reader.note(
@@ -112,13 +110,4 @@ fn server_name(text: &str) -> Read<String> {
             Err(Refused("a server has one name, without `*`".into(), "write it in full".into()))
         }
     }
-}
-
-/// The path of a file, relative to the folder of the configuration file unless it is absolute.
-fn file(owner: &FileOwner, table: &Table<'_>, key: &'static str) -> Option<PathBuf> {
-    let value = table.value(key)?;
-    let path = table.reader.folder.join(value.read(text::file)?);
-    let link = FileLink { owner: owner.clone(), key, path: path.clone(), at: value.span.clone() };
-    table.reader.links().files.push(link);
-    Some(path)
 }

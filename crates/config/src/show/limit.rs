@@ -17,7 +17,9 @@ pub(super) fn redis(out: &mut Lines, redis: Option<&Redis>) {
 }
 
 pub(super) fn route(out: &mut Lines, route: &Route) {
-    if !route.rate_limits.is_empty() {
+    if route.rate_limits.is_empty() {
+        out.comment("no rate_limit");
+    } else {
         out.line("rate_limit", list(&route.rate_limits, rate_limit));
     }
     let mut parts = Vec::new();
@@ -28,10 +30,13 @@ pub(super) fn route(out: &mut Lines, route: &Route) {
         BodyMax::Unlimited => parts.push("request_body = \"off\"".into()),
         BodyMax::Bytes(max) => parts.push(format!("request_body = {}", size(max))),
     }
-    table(out, "limits", &parts);
-    if let Some(Mirror { pool, percent, body }) = &route.mirror {
-        let (pool, body) = (quote(pool.as_str()), size(*body as u64));
-        out.line("mirror", format_args!("{{ pool = {pool}, percent = {percent}, body = {body} }}"));
+    limits_line(out, &parts, "those of the process");
+    match &route.mirror {
+        Some(Mirror { pool, percent, body }) => {
+            let (pool, body) = (quote(pool.as_str()), size(*body as u64));
+            out.line("mirror", format_args!("{{ pool = {pool}, percent = {percent}, body = {body} }}"));
+        }
+        None => out.comment("no mirror"),
     }
 }
 
@@ -40,12 +45,14 @@ pub(super) fn listener(out: &mut Lines, limits: &ListenerLimits) {
     parts.extend(limits.connections_per_client.map(|max| format!("connections_per_client = {max}")));
     let rate = limits.requests_per_connection;
     parts.extend(rate.map(|rate| format!("requests_per_connection = {}", quote(&show_rate(rate)))));
-    table(out, "limits", &parts);
+    limits_line(out, &parts, "a client may have any number of connections and requests");
 }
 
-fn table(out: &mut Lines, key: &str, parts: &[String]) {
-    if !parts.is_empty() {
-        out.line(key, format_args!("{{ {} }}", parts.join(", ")));
+fn limits_line(out: &mut Lines, parts: &[String], without: &str) {
+    if parts.is_empty() {
+        out.comment(format_args!("no limits: {without}"));
+    } else {
+        out.line("limits", format_args!("{{ {} }}", parts.join(", ")));
     }
 }
 

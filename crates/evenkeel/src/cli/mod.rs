@@ -43,11 +43,14 @@ enum Command {
     Demo(demo::Demo),
 }
 
+/// The configuration file that is meant when none is named.
+const CONFIG_DEFAULT: &str = "evenkeel.toml";
+
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct Source {
     /// The configuration file
-    #[arg(short, long = "config", value_name = "FILE", default_value = "evenkeel.toml")]
+    #[arg(short, long = "config", value_name = "FILE", default_value = CONFIG_DEFAULT)]
     config: PathBuf,
 }
 

@@ -1,7 +1,7 @@
 //! `evenkeel run`: the balancer itself, from its start to its last connection.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,14 +9,14 @@ use evenkeel_config::Config;
 use evenkeel_core::snapshot::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{DONE, WRONG, complain, fail};
+use super::{CONFIG_DEFAULT, DONE, WRONG, complain, fail};
 use crate::credentials::load_config;
 use crate::wire::System;
 
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The configuration file
-    #[arg(short, long = "config", value_name = "FILE", conflicts_with_all = ["listen", "backend"], required_unless_present = "backend")]
+    /// The configuration file; without --backend, evenkeel.toml
+    #[arg(short, long = "config", value_name = "FILE", conflicts_with_all = ["listen", "backend"])]
     config: Option<PathBuf>,
     /// Where to listen: PORT, :PORT, HOST:PORT, [v6]:PORT or unix:/path; may be repeated
     #[arg(short, long, value_name = "ADDRESS", requires = "backend", default_value = "8080")]
@@ -26,8 +26,16 @@ pub struct Run {
     backend: Vec<String>,
 }
 
-pub fn run(args: Run) -> ExitCode {
+pub fn run(mut args: Run) -> ExitCode {
     start_log();
+    if args.config.is_none() && args.backend.is_empty() {
+        if !Path::new(CONFIG_DEFAULT).exists() {
+            return fail(&format!(
+                "there is no {CONFIG_DEFAULT} here: name a file with `--config FILE`, or servers with `--backend ADDRESS`"
+            ));
+        }
+        args.config = Some(CONFIG_DEFAULT.into());
+    }
     let config = match args.load() {
         Ok(config) => config,
         Err(code) => return code,

@@ -147,10 +147,9 @@ async fn first<'u>(
             Event::Slow => {
                 let now = worker.clock.now();
                 let running = legs.len() + usize::from(spare.is_some());
-                let asked = another(to, request, course, running, &mut trail.held, now);
+                let asked = ask(to, request, trail, course, running, (began, now));
                 hedges_left -= 1;
                 due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
-                trail.tries += u32::from(asked.is_some());
                 legs.extend(asked.map(|(chosen, seat)| leg(chosen, true, seat)));
             }
             Event::Leg(at, result) => {
@@ -197,6 +196,7 @@ fn won<'u, F>(
     let Leg { chosen, is_hedge, in_flight, seat, .. } = winner;
     if is_hedge {
         trail.hedged = Some(began);
+        trail.note("the hedge won".into());
         to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Won);
     }
     trail.seat = seat;
@@ -262,7 +262,28 @@ async fn next<F: Future<Output = Result<Opened, Failed>>>(
     .await
 }
 
-/// Another server to ask, if there is one and the pool can bear it; `running` are asked at this moment.
+/// Another server that is asked from `now` on, in a race that `began` before; `None` if nothing allows that.
+fn ask(
+    to: &Destination<'_>,
+    request: &Request<'_>,
+    trail: &mut Trail,
+    course: &mut Course,
+    running: usize,
+    (began, now): (Time, Time),
+) -> Option<(Chosen, Option<Box<Seat>>)> {
+    let asked = another(to, request, course, running, &mut trail.held, now);
+    trail.tries += u32::from(asked.is_ok());
+    trail.note(match &asked {
+        Ok(_) => format!("hedged after {:.1} ms", (now - began).as_secs_f64() * 1e3),
+        Err(why) => format!("not hedged: {why}"),
+    });
+    asked.ok()
+}
+
+/// Another server to ask; `running` are asked at this moment.
+///
+/// # Errors
+/// There is none, or the pool cannot bear it.
 fn another(
     to: &Destination<'_>,
     request: &Request<'_>,
@@ -270,26 +291,30 @@ fn another(
     running: usize,
     held: &mut Option<Box<Held>>,
     now: Time,
-) -> Option<(Chosen, Option<Box<Seat>>)> {
+) -> Result<(Chosen, Option<Box<Seat>>), Final> {
     let pool = &to.view.snapshot.pools[to.pool];
-    let has_attempts = (course.attempts as usize + running) < to.route.1.retry.attempts as usize;
-    let is_late = to.deadline.is_some_and(|deadline| now >= deadline);
-    if !has_attempts || is_late || !evenkeel_core::retry::any_left(&pool.members, course.tried()) {
-        return None;
+    if course.attempts as usize + running >= to.route.1.retry.attempts as usize {
+        return Err(Final::Attempts);
+    }
+    if to.deadline.is_some_and(|deadline| now >= deadline) {
+        return Err(Final::Deadline);
+    }
+    if !evenkeel_core::retry::any_left(&pool.members, course.tried()) {
+        return Err(Final::Servers);
     }
     let mut held = held.as_deref_mut();
     let tried = course.tried();
-    let (chosen, mut seat) = pick::pick_at_once(to.view, to.pool, request, held.as_deref_mut(), tried, now)?;
+    let (chosen, mut seat) = pick::pick_at_once(to.view, to.pool, request, held.as_deref_mut(), tried, now)
+        .ok_or(Final::Servers)?;
     if seat.as_mut().is_some_and(|seat| !seat.take_place()) {
-        return None;
+        return Err(Final::Servers);
     }
-    if let Err(why) = to.withdraw(held, now) {
-        if why == Final::Budget {
+    to.withdraw(held, now).inspect_err(|why| {
+        if *why == Final::Budget {
             to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
         }
-        return None;
-    }
-    course.try_now(chosen.server).then_some((chosen, seat))
+    })?;
+    if course.try_now(chosen.server) { Ok((chosen, seat)) } else { Err(Final::Attempts) }
 }
 
 fn is_retried(to: &Destination<'_>, status: u16) -> bool {

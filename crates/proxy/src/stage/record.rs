@@ -42,7 +42,7 @@ pub struct Trail {
     pub seat: Option<Box<Seat>>,
     /// Why we answered with an error.
     pub reason: Option<String>,
-    /// What became of a try that failed, if another server could have made it good.
+    /// What became of a try that failed or was slow, if another server could have made it good.
     pub retry: Option<String>,
     /// When the first of several servers was asked that had the request at once.
     pub hedged: Option<Time>,
@@ -67,6 +67,14 @@ impl Trail {
     /// A tunnel has ended, in which so many bytes went up and down.
     pub fn tunnelled(&mut self, up: u64, down: u64) {
         self.tunnel = Some((up, down));
+    }
+
+    /// What became of a try, beside what is noted of it.
+    pub fn note(&mut self, what: String) {
+        self.retry = Some(match self.retry.take() {
+            None => what,
+            Some(before) => format!("{before}; {what}"),
+        });
     }
 
     /// How long the client took to send what is sent of its request by now, which may be all of it.

@@ -1,0 +1,48 @@
+//! Files that hold one secret each: `server.secret_file`, `admin.token_file` and `redis.password_file`.
+
+use std::path::Path;
+
+use evenkeel_config::{Config, FileFault, FileOwner, Severity};
+
+/// What such a file holds, without white space around it.
+///
+/// # Errors
+/// It cannot be read, or is empty.
+pub fn secret_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let content = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let secret = content.trim_ascii();
+    if secret.is_empty() { Err(format!("{} is empty", path.display())) } else { Ok(secret.into()) }
+}
+
+/// As [`secret_bytes`], for a secret that travels as text.
+///
+/// # Errors
+/// It cannot be read, is empty, or is not UTF-8.
+pub fn secret_text(path: &Path) -> Result<String, String> {
+    String::from_utf8(secret_bytes(path)?).map_err(|_| format!("{} is not UTF-8", path.display()))
+}
+
+/// What is wrong with the secrets that a configuration names.
+pub fn check(config: &Config) -> Vec<FileFault> {
+    let text = |path: &Path| secret_text(path).err();
+    let bytes = |path: &Path| secret_bytes(path).err();
+    let redis = config.redis.as_ref().and_then(|redis| redis.password_file.as_deref());
+    let named = [
+        ("secret_file", config.server.secret_file.as_deref().map(|path| (path, bytes(path)))),
+        ("token_file", config.admin.token_file.as_deref().map(|path| (path, text(path)))),
+        ("password_file", redis.map(|path| (path, text(path)))),
+    ];
+    let faults = named.into_iter().filter_map(|(key, file)| {
+        let (path, message) = file.and_then(|(path, fault)| Some((path, fault?)))?;
+        Some(FileFault {
+            owner: FileOwner::Process,
+            key,
+            path: path.to_owned(),
+            severity: Severity::Error,
+            message,
+            expected: "expected a file that holds a secret, and that this user may read".into(),
+            help: String::new(),
+        })
+    });
+    faults.collect()
+}
