@@ -1,13 +1,12 @@
 //! Hedging: a slow server is not waited for alone, the first answer wins, and the loser is told to stop.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-use crate::support::h2::fields;
-use crate::support::h2::frames::{PREFACE, flag, headers, kind, settings, settings_ack};
-use crate::support::{Evenkeel, Gate, Origin, eventually, ms, ok, pool};
+use crate::support::h2::frames::{flag, headers, kind};
+use crate::support::h2::{Serving, fields};
+use crate::support::{Evenkeel, Fault, Gate, Origin, Wire, eventually, ms, ok, pool};
 
 fn start(servers: &[&Origin], route: &str) -> Evenkeel {
     Evenkeel::start(&format!("[[route]]\npool = \"app\"\n{route}\n{}", pool(servers, "")))
@@ -204,7 +203,7 @@ fn silent_http2(reset: &Gate) -> SocketAddr {
     thread::spawn(move || {
         for stream in listener.incoming() {
             // How the connection ends is the balancer's affair.
-            let _ = stream.and_then(|stream| follow(stream, None, &reset));
+            let _ = follow(stream.unwrap(), None, &reset);
         }
     });
     address
@@ -215,25 +214,20 @@ fn answering_http2() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            thread::spawn(move || stream.and_then(|stream| follow(stream, Some("200"), &Gate::default())));
+            thread::spawn(move || follow(stream.unwrap(), Some("200"), &Gate::default()));
         }
     });
     address
 }
 
-fn follow(mut stream: TcpStream, status: Option<&'static str>, reset: &Gate) -> std::io::Result<()> {
-    let mut preface = [0; PREFACE.len()];
-    stream.read_exact(&mut preface)?;
-    stream.write_all(&[settings(&[]), settings_ack()].concat())?;
+fn follow(stream: TcpStream, status: Option<&'static str>, reset: &Gate) -> Result<(), Fault> {
+    let mut wire = Wire::new(stream);
+    let mut server = Serving::greet(&mut wire)?;
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload)?;
-        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        match (head[3], status) {
+        let frame = server.next()?;
+        match (frame.kind, status) {
             (kind::HEADERS, Some(status)) => {
-                stream.write_all(&headers(id, flag::WHOLE, fields::literal(":status", status)))?;
+                server.send(headers(frame.stream, flag::WHOLE, fields::literal(":status", status)));
             }
             (kind::RST_STREAM, _) => reset.open(),
             _ => {}

@@ -1,14 +1,13 @@
 //! Servers of HTTP/2 that fail: what was sent to one is not sent to all the others as well.
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::support::h2::frames::{PREFACE, data, flag, frame, headers, kind, settings, settings_ack};
-use crate::support::h2::{Peer, fields};
-use crate::support::{Evenkeel, Origin, pool};
+use crate::support::h2::frames::{Code, data, flag, goaway_after, headers, kind};
+use crate::support::h2::{Peer, Serving, fields};
+use crate::support::{Evenkeel, Fault, Origin, Wire, pool};
 
 /// Answers the first `good` requests of each connection and closes it at the next one. Counts them all.
 fn server(good: usize, requests: &Arc<AtomicUsize>) -> SocketAddr {
@@ -24,32 +23,28 @@ fn server_with(good: usize, last: &[u8], requests: &Arc<AtomicUsize>) -> SocketA
     thread::spawn(move || {
         for stream in listener.incoming() {
             // How the connection ends is the balancer's affair.
-            let _ = stream.and_then(|stream| serve(stream, good, &last, &requests));
+            let _ = serve(stream.unwrap(), good, &last, &requests);
         }
     });
     address
 }
 
-fn serve(mut stream: TcpStream, good: usize, last: &[u8], requests: &AtomicUsize) -> std::io::Result<()> {
-    let mut preface = [0; PREFACE.len()];
-    stream.read_exact(&mut preface)?;
-    stream.write_all(&[settings(&[]), settings_ack()].concat())?;
+fn serve(stream: TcpStream, good: usize, last: &[u8], requests: &AtomicUsize) -> Result<(), Fault> {
+    let mut wire = Wire::new(stream);
+    let mut server = Serving::greet(&mut wire)?;
     let mut answered = 0;
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut payload)?;
-        if head[3] != kind::HEADERS {
+        let frame = server.next()?;
+        if frame.kind != kind::HEADERS {
             continue;
         }
         requests.fetch_add(1, Ordering::SeqCst);
         if answered == good {
-            return stream.write_all(last);
+            server.send(last);
+            return Ok(());
         }
         answered += 1;
-        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        stream.write_all(&headers(id, flag::WHOLE, fields::literal(":status", "200")))?;
+        server.send(headers(frame.stream, flag::WHOLE, fields::literal(":status", "200")));
     }
 }
 
@@ -115,7 +110,7 @@ fn a_body_that_came_over_http2_is_replayed() {
 fn a_post_that_a_server_took_before_it_went_away_is_not_given_to_another() {
     let requests = Arc::default();
     // GOAWAY: the first stream is the last one that was looked at, and there was an error.
-    let last = frame(kind::GOAWAY, flag::NONE, 0, [&[0, 0, 0, 1][..], &2_u32.to_be_bytes()].concat());
+    let last = goaway_after(1, Code::INTERNAL, &[]);
     let evenkeel = balancer(&[(); 3].map(|()| server_with(0, &last, &requests)));
     let post = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi";
     assert_eq!((evenkeel.ask(post).status, requests.load(Ordering::SeqCst)), (502, 1));

@@ -1,6 +1,11 @@
 //! `/metrics`: what is counted, and that Prometheus can read it.
 
-use crate::support::{Evenkeel, Gate, Origin, answer, eventually, ok, pool};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use crate::support::h2::frames::{flag, headers, kind};
+use crate::support::h2::{Serving, fields};
+use crate::support::{Evenkeel, Fault, Gate, Origin, Wire, answer, eventually, ok, pool};
 
 #[test]
 fn requests_are_counted_by_route_pool_server_and_class() {
@@ -152,4 +157,56 @@ fn a_route_that_was_renamed_under_a_request_counts_under_its_new_name() {
     let count = |route: &str| evenkeel.metric("evenkeel_requests_total", &[&format!("route=\"{route}\"")]);
     eventually("all are counted", || count("old") + count("new") == 4.0);
     assert_eq!((count("old"), count("new")), (1.0, 3.0));
+}
+
+/// Answers the first request of a connection, the second when the gate opens, and closes it after that.
+fn http2_server(asked: &Gate, answer: &Gate) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, answer) = (asked.clone(), answer.clone());
+    thread::spawn(move || -> Result<(), Fault> {
+        let mut wire = Wire::new(listener.accept().unwrap().0);
+        let mut server = Serving::greet(&mut wire)?;
+        let mut heads = 0;
+        loop {
+            let frame = server.next()?;
+            if frame.kind != kind::HEADERS {
+                continue;
+            }
+            heads += 1;
+            if heads == 2 {
+                asked.open();
+                answer.wait();
+            }
+            server.send(headers(frame.stream, flag::WHOLE, fields::literal(":status", "200")));
+            if heads == 3 {
+                server.wire.close();
+                return Ok(());
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn connections_of_http2_count_as_idle_while_they_carry_no_request() {
+    let (asked, answer) = (Gate::default(), Gate::default());
+    let server = http2_server(&asked, &answer);
+    let evenkeel = Evenkeel::start(&format!(
+        "[server]\nworkers = 1\n[pool.app]\nbackends = [\"{server}\"]\nprotocol = \"http2\"\n"
+    ));
+    let idle = || evenkeel.metric("evenkeel_backend_connections_idle", &[]);
+    let become_idle = |count| eventually(&format!("{count} are idle"), || idle() == count);
+    assert_eq!(evenkeel.get("/").status, 200);
+    become_idle(1.0);
+    thread::scope(|scope| {
+        let second = scope.spawn(|| evenkeel.get("/").status);
+        assert!(asked.opens());
+        assert_eq!(idle(), 0.0, "it carries a request");
+        answer.open();
+        assert_eq!(second.join().unwrap(), 200);
+    });
+    become_idle(1.0);
+    assert_eq!(evenkeel.get("/").status, 200);
+    become_idle(0.0);
 }

@@ -2,12 +2,14 @@
 
 mod asker;
 mod server;
+mod streams;
 mod wire;
 
 use super::{Evenkeel, eventually};
 
 pub use asker::{Ask, Asker, Seen, Version};
 pub use server::Chaos;
+pub use streams::{Break, Stage};
 pub use wire::{BODY, HALF};
 
 /// Open descriptors but for idle connections to servers, which are kept on purpose.
@@ -121,19 +123,47 @@ pub enum Script {
     Interim(usize),
     /// It answers as soon as it has read the request's head, and reads the rest afterwards.
     Early,
+    /// It speaks HTTP/2, and fails.
+    FailStream(Stage, Break),
+    /// The same on each connection's second request: the first is answered well.
+    FailKeptStream(Stage, Break),
 }
 
 impl Script {
-    /// Where and how it fails.
-    pub fn failure(self) -> Option<(Point, How)> {
+    /// True when it makes the balancer wait until a limit is reached.
+    pub fn hangs(self) -> bool {
         match self {
-            Self::Fail(at, how) | Self::FailKept(at, how) => Some((at, how)),
-            _ => None,
+            Self::Unaccepting => true,
+            Self::Fail(_, how) | Self::FailKept(_, how) => how == How::Hang,
+            Self::FailStream(_, how) | Self::FailKeptStream(_, how) => how == Break::Hang,
+            _ => false,
         }
     }
 
-    /// True when it makes the balancer wait until a limit is reached.
-    pub fn hangs(self) -> bool {
-        self == Self::Unaccepting || self.failure().is_some_and(|(_, how)| how == How::Hang)
+    /// True when it needs a request with a body to fail.
+    pub fn needs_body(self) -> bool {
+        match self {
+            Self::Fail(at, _) | Self::FailKept(at, _) => at == Point::RequestBody,
+            Self::FailStream(at, _) | Self::FailKeptStream(at, _) => at == Stage::RequestBody,
+            _ => false,
+        }
+    }
+
+    /// True when the first request of each connection is answered well.
+    pub fn is_kept(self) -> bool {
+        matches!(self, Self::FailKept(..) | Self::FailKeptStream(..))
+    }
+
+    /// True when it speaks HTTP/2.
+    pub fn is_http2(self) -> bool {
+        matches!(self, Self::FailStream(..) | Self::FailKeptStream(..))
+    }
+
+    /// True when it says that nothing was done, so that any request may be sent again.
+    pub fn is_harmless(self) -> bool {
+        match self {
+            Self::FailStream(_, how) | Self::FailKeptStream(_, how) => how.is_harmless(),
+            _ => false,
+        }
     }
 }

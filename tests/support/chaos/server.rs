@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::wire::{GARBAGE, until, whole};
-use super::{How, Point, Script};
+use super::{How, Point, Script, streams};
 use crate::support::message::{Fault, Head};
 use crate::support::port::Hang;
 use crate::support::{Gate, Port, Wire};
@@ -22,14 +22,21 @@ pub struct Chaos {
     _hang: Option<Hang>,
 }
 
-struct Shared {
+pub struct Shared {
     script: Script,
     connections: AtomicUsize,
     /// How many heads came with each `x-case`.
     cases: Mutex<BTreeMap<String, usize>>,
     ending: AtomicBool,
     /// Opens when the server ends, for the connections that hang.
-    end: Gate,
+    pub end: Gate,
+}
+
+impl Shared {
+    /// Counts a request with `x-case: case`.
+    pub fn came(&self, case: String) {
+        *self.cases.lock().unwrap().entry(case).or_default() += 1;
+    }
 }
 
 impl Chaos {
@@ -95,6 +102,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn serve(wire: &mut Wire, shared: &Shared) -> Result<(), Fault> {
     match shared.script {
         Script::Refuse | Script::Unaccepting => Ok(()),
+        Script::FailStream(at, how) => streams::serve(wire, shared, (at, how), false),
+        Script::FailKeptStream(at, how) => streams::serve(wire, shared, (at, how), true),
         Script::Fail(at, how) => fail(wire, shared, at, how),
         Script::FailKept(at, how) => {
             let head = request(wire, shared)?;
@@ -162,8 +171,7 @@ fn request(wire: &mut Wire, shared: &Shared) -> Result<Head, Fault> {
 
 fn request_head(wire: &mut Wire, shared: &Shared) -> Result<Head, Fault> {
     let head = wire.head()?;
-    let case = head.header("x-case").unwrap_or_default().to_owned();
-    *shared.cases.lock().unwrap().entry(case).or_default() += 1;
+    shared.came(head.header("x-case").unwrap_or_default().to_owned());
     Ok(head)
 }
 

@@ -69,6 +69,8 @@ impl Code {
     pub const NO_ERROR: Self = Self(0);
     /// PROTOCOL_ERROR.
     pub const PROTOCOL: Self = Self(1);
+    /// INTERNAL_ERROR.
+    pub const INTERNAL: Self = Self(2);
     /// FLOW_CONTROL_ERROR.
     pub const FLOW_CONTROL: Self = Self(3);
     /// STREAM_CLOSED.
@@ -88,6 +90,9 @@ impl Code {
 /// What every client sends first (RFC 9113, section 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Bytes of a frame header (RFC 9113, section 4.1).
+pub const HEADER: usize = 9;
+
 /// A frame as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -102,6 +107,14 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// A frame without its payload, and how long that is, from its header.
+    pub fn announced(header: &[u8]) -> (Self, usize) {
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        let stream = u32::from_be_bytes([header[5] & 0x7f, header[6], header[7], header[8]]);
+        let frame = Self { kind: header[3], flags: header[4], stream, payload: Vec::new() };
+        (frame, usize::try_from(length).unwrap())
+    }
+
     /// True when `flag` is set.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -186,7 +199,12 @@ pub fn ping(data: &[u8; 8]) -> Vec<u8> {
 
 /// GOAWAY that names stream 0 as the last one.
 pub fn goaway(code: Code, debug: &[u8]) -> Vec<u8> {
-    frame(kind::GOAWAY, flag::NONE, 0, [&[0; 4], &code.0.to_be_bytes(), debug].concat())
+    goaway_after(0, code, debug)
+}
+
+/// GOAWAY that names the last stream which was looked at.
+pub fn goaway_after(last: u32, code: Code, debug: &[u8]) -> Vec<u8> {
+    frame(kind::GOAWAY, flag::NONE, 0, [&last.to_be_bytes(), &code.0.to_be_bytes(), debug].concat())
 }
 
 /// WINDOW_UPDATE.

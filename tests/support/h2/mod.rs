@@ -4,9 +4,11 @@ pub mod case;
 pub mod fields;
 pub mod frames;
 pub mod peer;
+pub mod serving;
 
 pub use case::{Case, Expect, bare, case, check};
 pub use peer::Peer;
+pub use serving::Serving;
 
 use super::{Evenkeel, Origin, ok, pool};
 

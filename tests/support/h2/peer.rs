@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::message::latin1;
 use super::super::{Client, Fault};
-use super::frames::{Code, Frame, PREFACE, flag, kind, setting, settings, settings_ack};
-
-/// Bytes of a frame header (RFC 9113, section 4.1).
-const HEADER: usize = 9;
+use super::frames::{Code, Frame, HEADER, PREFACE, flag, kind, setting, settings, settings_ack};
 
 /// How a step of a case went; what was seen instead when it went wrong.
 pub type Step = Result<(), String>;
@@ -75,14 +72,10 @@ impl Peer {
             self.unread.extend(self.client.until_end()?);
             return Err(Fault::Malformed(latin1(&self.unread)));
         }
-        let head = &self.unread[..HEADER];
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let (kind, flags) = (head[3], head[4]);
-        let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
-        self.fill(HEADER + usize::try_from(length).unwrap())?;
-        let payload = self.unread[HEADER..HEADER + usize::try_from(length).unwrap()].to_vec();
-        self.unread.drain(..HEADER + payload.len());
-        Ok(Frame { kind, flags, stream, payload })
+        let (frame, length) = Frame::announced(&self.unread);
+        self.fill(HEADER + length)?;
+        let payload = self.unread.drain(..HEADER + length).skip(HEADER).collect();
+        Ok(Frame { payload, ..frame })
     }
 
     /// The first frame of that type.

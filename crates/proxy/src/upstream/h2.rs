@@ -18,6 +18,7 @@ use http::{Method, Request, Uri, response};
 use tokio::sync::Mutex;
 
 use super::answer::AnswerError;
+use super::pool::Counted;
 use crate::h1::field::Field;
 use crate::h1::head::{HeadLimits, ResponseHead};
 use crate::h2::lines;
@@ -37,8 +38,9 @@ const UNSENT_MAX: usize = 64 * 1024;
 const STREAMS_UNKNOWN: usize = usize::MAX - 1;
 
 /// The connections to one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connections {
+    counted: Counted,
     open: RefCell<Vec<Rc<Shared>>>,
     /// Held while one is being opened: those who come meanwhile can share it.
     opening: Mutex<()>,
@@ -53,6 +55,9 @@ struct Shared {
     /// When it was last used.
     used: Cell<Time>,
     is_closed: Cell<bool>,
+    /// True while it waits for a request, and is counted as one that does.
+    is_idle: Cell<bool>,
+    counted: Counted,
 }
 
 /// One request's place on a connection.
@@ -66,10 +71,22 @@ pub struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.shared.streams.set(self.shared.streams.get() - 1);
+        self.shared.count();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
 impl Connections {
+    /// None yet.
+    pub fn new(counted: Counted) -> Self {
+        Self { counted, open: RefCell::default(), opening: Mutex::default() }
+    }
+
     /// A place on an open connection, the first that has one.
     pub fn place(&self, now: Time) -> Option<Place> {
         let mut open = self.open.borrow_mut();
@@ -117,14 +134,20 @@ impl Connections {
             Poll::Pending => Poll::Ready(Ok(())),
         })
         .await?;
-        let (streams, used, is_closed) = (Cell::new(0), Cell::new(now), Cell::new(false));
-        let shared = Rc::new(Shared { handle, streams, used, is_closed });
+        let shared = Rc::new(Shared {
+            handle,
+            streams: Cell::new(0),
+            used: Cell::new(now),
+            is_closed: Cell::new(false),
+            is_idle: Cell::new(false),
+            counted: self.counted.clone(),
+        });
         let watched = Rc::downgrade(&shared);
         tokio::task::spawn_local(async move {
             // How it ended, each of its streams has been told.
             let _ = connection.await;
             if let Some(shared) = watched.upgrade() {
-                shared.is_closed.set(true);
+                shared.close();
             }
         });
         let place = shared.take(now, false);
@@ -149,7 +172,24 @@ impl Shared {
     fn take(self: &Rc<Self>, now: Time, reused: bool) -> Place {
         self.streams.set(self.streams.get() + 1);
         self.used.set(now);
+        self.count();
         Place { shared: Rc::clone(self), reused }
+    }
+
+    /// Takes no more requests.
+    fn close(&self) {
+        self.is_closed.set(true);
+        self.count();
+    }
+
+    /// Keeps the count of those that wait for a request.
+    fn count(&self) {
+        let is_idle = self.streams.get() == 0 && !self.is_closed.get();
+        match (self.is_idle.replace(is_idle), is_idle) {
+            (false, true) => self.counted.figures().connections_idle.increment(),
+            (true, false) => self.counted.figures().connections_idle.decrement(),
+            _ => {}
+        }
     }
 }
 
@@ -176,7 +216,7 @@ impl Place {
 
     /// Takes no more requests: something is wrong with the connection.
     pub fn give_up(&self) {
-        self.shared.is_closed.set(true);
+        self.shared.close();
     }
 }
 

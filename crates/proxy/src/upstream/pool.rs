@@ -33,10 +33,16 @@ pub struct Upstream {
     shared: Connections,
     /// Requests in flight and latency, shared by all workers.
     pub load: Arc<Load>,
-    metrics: Arc<BackendMetrics>,
-    worker: usize,
+    counted: Counted,
     /// True once no configuration has it any more: what comes back is closed.
     retired: Cell<bool>,
+}
+
+/// Where one worker counts what becomes of one server.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    metrics: Arc<BackendMetrics>,
+    worker: usize,
 }
 
 #[derive(Debug)]
@@ -91,6 +97,13 @@ impl Link {
     }
 }
 
+impl Counted {
+    /// The figures.
+    pub fn figures(&self) -> &BackendShard {
+        self.metrics.shard(self.worker)
+    }
+}
+
 impl Upstream {
     /// A server without connections.
     pub fn new(
@@ -101,6 +114,7 @@ impl Upstream {
         counted: (usize, &Registry),
     ) -> Self {
         let (worker, registry) = counted;
+        let counted = Counted { metrics: registry.backend(&pool.name, &backend.id), worker };
         Self {
             id: backend.id.clone(),
             address: backend.address.clone(),
@@ -110,10 +124,9 @@ impl Upstream {
             keepalive: pool.keepalive,
             idle_max: pool.timeout.idle,
             idle: RefCell::default(),
-            shared: Connections::default(),
+            shared: Connections::new(counted.clone()),
             load: Arc::clone(load),
-            metrics: registry.backend(&pool.name, &backend.id),
-            worker,
+            counted,
             retired: Cell::new(false),
         }
     }
@@ -136,7 +149,7 @@ impl Upstream {
 
     /// What this worker counts of it.
     pub fn figures(&self) -> &BackendShard {
-        self.metrics.shard(self.worker)
+        self.counted.figures()
     }
 
     /// A connection that can carry a request, as far as anybody can know.
