@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::max_connections::{ask, pool_of};
-use crate::support::{Client, Evenkeel, Gate, Origin, eventually, ms, ok, pool};
+use crate::support::{Client, Evenkeel, Gate, Origin, Wire, answer, eventually, ms, ok, pool};
 
 /// A server that holds `/hold` until the gate opens.
 fn holding(gate: &Gate) -> Origin {
@@ -87,24 +87,41 @@ fn who_finds_the_queue_full_is_refused_at_once() {
     held.into_iter().for_each(|request| assert_eq!(request.join().unwrap().0, 200));
 }
 
-#[test]
-fn who_leaves_is_forgotten() {
+/// A client leaves by `leave` while it waits; it is forgotten before the place is given back if it `is_noticed`.
+fn leaves(request: &str, leave: fn(&mut Wire), is_noticed: bool) {
     let gate = Gate::default();
     let server = holding(&gate);
     let evenkeel = Evenkeel::start(&pool_of(&[&server], 1, "queue = { wait = \"15s\" }"));
     let held = ask(&evenkeel, "/hold");
     eventually("the place is taken", || server.count() == 1);
     let mut client = Client::connect(evenkeel.address());
-    client.send("GET /gone HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.send(request);
     eventually("it waits", || waiting(&evenkeel) == 1.0);
-    client.reset();
+    leave(&mut client);
     drop(client);
-    eventually("it is forgotten", || waiting(&evenkeel) == 0.0);
-    assert_eq!(evenkeel.metric("evenkeel_queue_refused_total", &["reason=\"gone\""]), 1.0);
+    if is_noticed {
+        eventually("it is forgotten", || waiting(&evenkeel) == 0.0);
+    }
     gate.open();
     assert_eq!(held.join().unwrap().0, 200);
+    eventually("it is forgotten", || waiting(&evenkeel) == 0.0);
+    assert_eq!(evenkeel.metric("evenkeel_queue_refused_total", &["reason=\"gone\""]), 1.0);
     assert_eq!(evenkeel.get("/").status, 200);
     assert!(server.requests().iter().all(|request| request.target() != "/gone"));
+    assert_eq!(evenkeel.record(|record| record["target"] == "/gone")["ended"], "client_aborted");
+}
+
+const GONE: &str = "GET /gone HTTP/1.1\r\nhost: test\r\n\r\n";
+
+#[test]
+fn who_leaves_is_forgotten() {
+    leaves(GONE, Wire::reset, true);
+    leaves(GONE, Wire::close, true);
+}
+
+#[test]
+fn who_leaves_behind_another_request_is_not_served() {
+    leaves(&GONE.repeat(2), Wire::finish, false);
 }
 
 #[test]
@@ -134,4 +151,33 @@ fn a_place_in_the_pool_is_waited_for_as_one_at_a_server_is() {
     eventually("both wait", || waiting(&evenkeel) == 2.0);
     gate.open();
     others.into_iter().chain([held]).for_each(|request| assert_eq!(request.join().unwrap().0, 200));
+}
+
+#[test]
+fn who_waits_when_the_circuit_opens_is_refused_and_not_sent() {
+    const TRIP: &str = "failures = \"50%\", requests_min = 1, open_for = \"1h\"";
+    let at_servers = format!("queue = {{ wait = \"15s\" }}\nbreaker = {{ {TRIP} }}");
+    let in_the_pool = format!("queue = {{ wait = \"15s\" }}\nbreaker = {{ max_requests = 1, {TRIP} }}");
+    for (max, keys) in [(1, at_servers), (100, in_the_pool)] {
+        let gate = Gate::default();
+        let theirs = gate.clone();
+        let server = Origin::start(move |_, wire| {
+            theirs.wait();
+            wire.send(answer(503, "", "sick"));
+        });
+        let evenkeel = Evenkeel::start(&pool_of(&[&server], max, &keys));
+        let first = ask(&evenkeel, "/first");
+        eventually("the place is taken", || server.count() == 1);
+        let others: Vec<_> = ["/a", "/b", "/c", "/d"].map(|target| ask(&evenkeel, target)).into();
+        eventually("they wait", || waiting(&evenkeel) == 4.0);
+        gate.open();
+        assert_eq!(first.join().unwrap(), (503, "sick".to_owned()));
+        let others: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+        let refused =
+            others.iter().filter(|(status, text)| *status == 503 && text.contains("is open")).count();
+        // One may have had the first one's place before that one's failure was known.
+        assert!(refused >= 3 && server.count() + refused == 5, "{others:?}, {} were sent", server.count());
+        assert_eq!(evenkeel.metric("evenkeel_breaker_refused_total", &["reason=\"open\""]), refused as f64);
+        assert_eq!(waiting(&evenkeel), 0.0);
+    }
 }

@@ -175,6 +175,20 @@ impl Io {
         })
     }
 
+    /// Ready when the peer has ended its side, or the connection has failed. An end behind bytes that nobody has read
+    /// may not wake who waits for it: [`has_ended`](Self::has_ended) knows of that as well.
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.stream.poll_readable(cx)) {
+            Ok(()) if !self.has_ended() => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// True when the peer has ended its side, or the connection has failed.
+    pub fn has_ended(&self) -> bool {
+        self.stream.has_ended()
+    }
+
     /// True when nothing has come since the last read: neither bytes nor the end.
     /// What an idle connection must be to carry another request.
     pub fn is_quiet(&self) -> bool {

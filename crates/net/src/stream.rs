@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -100,6 +101,13 @@ impl Stream {
     /// Ready when the kernel may take more, as far as its last poll told.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream!(self, s => s.poll_write_ready(cx))
+    }
+
+    /// True when the peer has ended its side, or the connection has failed; what it sent before may wait to be read.
+    pub(crate) fn has_ended(&self) -> bool {
+        let now = rustix::time::Timespec::default();
+        let mut watched = stream!(self, s => [PollFd::new(s, PollFlags::RDHUP)]);
+        rustix::event::poll(&mut watched, Some(&now)).is_ok_and(|events| events > 0)
     }
 
     /// What has gone wrong with the connection, if anything has.

@@ -37,6 +37,12 @@ impl Trip {
         admitted
     }
 
+    /// True if this pass is still what the circuit lets through: it has not opened, nor closed, since.
+    pub fn honours(&self, pass: Pass) -> bool {
+        let glance = self.glance.load(Acquire);
+        glance == u64::from(pass.round) << 1 | u64::from(pass.is_trial)
+    }
+
     /// Takes a pass back, once, with how its request fared.
     pub fn settle(&self, pass: Pass, outcome: Outcome, settings: &Settings, now: Time) -> Option<Transition> {
         if pass.is_trial {

@@ -171,3 +171,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_pass_is_honoured_until_the_circuit_changes() {
+    let trip = Trip::default();
+    let before = admit(&trip, at(0)).unwrap();
+    assert!(trip.honours(before));
+    (0..4).for_each(|_| drop(end(&trip, BAD, at(0))));
+    assert!(!trip.honours(before), "it is open");
+    let trial = admit(&trip, at(10)).unwrap();
+    assert!(trip.honours(trial) && !trip.honours(before), "it is half open");
+    assert!(trip.settle(admit(&trip, at(10)).unwrap(), BAD, &settings(), at(10)).is_some());
+    assert!(!trip.honours(trial), "it is open again");
+    let trials = [(); 2].map(|()| admit(&trip, at(60)).unwrap());
+    for trial in trials {
+        trip.settle(trial, GOOD, &settings(), at(60));
+    }
+    assert!(trip.is_closed() && !trip.honours(trials[0]) && trip.honours(admit(&trip, at(60)).unwrap()));
+}

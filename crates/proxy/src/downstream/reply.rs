@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_net::Io;
@@ -147,16 +147,33 @@ impl<'a> Reply<'a> {
     /// # Errors
     /// The client is gone.
     pub async fn unless_gone<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
+        self.unless(Io::poll_failed, work).await
+    }
+
+    /// The same, and a client of HTTP/1.1 that has ended its side is taken to have left as well. Most have; and who
+    /// only has nothing more to send loses a request that was not begun.
+    ///
+    /// # Errors
+    /// The client has left.
+    pub async fn unless_left<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
+        self.unless(Io::poll_ended, work).await
+    }
+
+    async fn unless<F: Future>(
+        &mut self,
+        is_gone: fn(&Io, &mut Context<'_>) -> Poll<()>,
+        work: F,
+    ) -> Result<F::Output, WriteError> {
         let mut work = pin!(work);
         poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            let failed = match &mut self.way {
-                Way::Http1(io) => io.poll_failed(cx),
+            let gone = match &mut self.way {
+                Way::Http1(io) => is_gone(io, cx),
                 Way::Http2(stream) => stream.poll_failed(cx),
             };
-            failed.map(|()| Err(WriteError::Failed))
+            gone.map(|()| Err(WriteError::Failed))
         })
         .await
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_config::Pool;
 use evenkeel_core::balance::Load;
-use evenkeel_core::breaker::{Breaker, Full, Outcome, Pass, Refused, Retry, State, Transition};
+use evenkeel_core::breaker::{Breaker, Full, Grant, Outcome, Pass, Refused, Retry, State, Transition};
 use evenkeel_core::snapshot::{self, Guard, Snapshot};
 use evenkeel_observe::{Gauge, PoolMetrics, Registry};
 use evenkeel_types::{Clock, Time};
@@ -88,6 +88,20 @@ impl Held {
         self.tell(change);
         self.pass = Some(admitted?);
         Ok(())
+    }
+
+    /// Asks it again after a wait, in which it may have opened.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn ask_pool_again(&mut self, now: Time) -> Result<(), Refused> {
+        match self.pass {
+            Some(pass) if !self.of.breaker().trip.honours(pass) => {
+                self.pass = None;
+                self.ask_pool(now)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes a place in the pool without waiting for it.
@@ -230,6 +244,19 @@ impl Guarded {
     /// What changes with traffic about one of its servers.
     pub fn load(&self, server: usize) -> &Arc<Load> {
         &self.pool().members.server(server).load
+    }
+
+    /// Gives back a place that came too late.
+    pub fn give_back(&self, grant: &Grant) {
+        let now = self.clock.now();
+        match grant {
+            Grant::Place => self.breaker().leave(now),
+            Grant::Server(load) => {
+                let found = (0..self.pool().members.len()).find(|at| Arc::ptr_eq(self.load(*at), load));
+                let max = found.and_then(|at| self.config().backends[at].max_connections);
+                self.breaker().leave_server(load, max, now);
+            }
+        }
     }
 
     /// The pool's configuration.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_config::Queue;
-use evenkeel_core::breaker::{Breaker, Full, Grant, Passed, Ticket, Want};
+use evenkeel_core::breaker::{Breaker, Full, Grant, Passed, Refused, Ticket, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
+use evenkeel_net::Io;
 use evenkeel_observe::{BreakerRefusal, Ended, PoolMetrics, QueueRefusal, RequestRefusal};
 use evenkeel_types::Time;
 
@@ -181,14 +182,8 @@ impl<'p> Picking<'p> {
     /// What a request holds that the pool's circuit breaker lets through.
     fn held(&self, now: Time) -> Result<Held, Ending> {
         let mut held = Held::new(self.of);
-        match held.ask_pool(now) {
-            Ok(()) => Ok(held),
-            Err(open) => {
-                self.metrics().refuse(BreakerRefusal::Open);
-                let refusal = Refusal::new(503, RequestRefusal::BreakerOpen, open.to_string());
-                Err(refused(refusal.after(open.after)))
-            }
-        }
+        held.ask_pool(now).map_err(|open| self.pool_open(open))?;
+        Ok(held)
     }
 
     /// Waits for a place in the pool.
@@ -203,7 +198,12 @@ impl<'p> Picking<'p> {
         self.of.breaker().offer_place(waiting.since);
         self.wait(exchange, waiting, queue).await?;
         held.entered();
-        Ok(())
+        let now = self.of.clock.now();
+        held.ask_pool_again(now).map_err(|open| {
+            // Whoever waits next is not to wait for this answer.
+            held.leave_pool(now);
+            self.pool_open(open)
+        })
     }
 
     /// Waits for a place at a server: at `only`, or at any that was passed over because it was full. The place in the
@@ -236,6 +236,10 @@ impl<'p> Picking<'p> {
                 not.push(Breaker::key(&load));
                 continue;
             };
+            if let Err(open) = held.ask_pool_again(now) {
+                of.breaker().leave_server(&load, of.config().backends[server].max_connections, now);
+                return Err(self.pool_open(open));
+            }
             *seat = held.sit_down(server, now).ok();
             if seat.is_none() {
                 not.push(Breaker::key(&load));
@@ -280,7 +284,13 @@ impl<'p> Picking<'p> {
         let breaker = self.of.breaker();
         let granted = timer.within(limit, poll_fn(|cx| breaker.poll(waiting.ticket, cx)));
         let metrics = self.metrics();
-        match reply.unless_gone(granted).await {
+        match reply.unless_left(granted).await {
+            // Its end may have been hidden behind bytes that nobody has read.
+            Ok(Ok(grant)) if reply.io().is_some_and(Io::has_ended) => {
+                self.of.give_back(&grant);
+                metrics.refuse_to_wait(QueueRefusal::Gone);
+                Err(Ending::ClientGone(Ended::ClientAborted))
+            }
             Ok(Ok(grant)) => {
                 metrics.waited(self.of.clock.now().since(waiting.since));
                 Ok(grant)
@@ -313,6 +323,11 @@ impl<'p> Picking<'p> {
         refused(Refusal::new(503, RequestRefusal::NoPlace, full.to_string()).after(RETRY_AFTER))
     }
 
+    fn pool_open(&self, open: Refused) -> Ending {
+        self.metrics().refuse(BreakerRefusal::Open);
+        refused(Refusal::new(503, RequestRefusal::BreakerOpen, open.to_string()).after(open.after))
+    }
+
     fn open(&self, why: &'static str) -> Ending {
         self.metrics().refuse(BreakerRefusal::ServersOpen);
         refused(Refusal::new(503, RequestRefusal::BreakerOpen, why).after(RETRY_AFTER))
@@ -341,14 +356,8 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let of = self.of;
         of.metrics.queue_length.add(-1);
-        match of.breaker().withdraw(self.ticket) {
-            None => {}
-            Some(Grant::Place) => of.breaker().leave(of.clock.now()),
-            Some(Grant::Server(load)) => {
-                let mut found = (0..of.pool().members.len()).filter(|at| Arc::ptr_eq(of.load(*at), &load));
-                let max = found.next().and_then(|at| of.config().backends[at].max_connections);
-                of.breaker().leave_server(&load, max, of.clock.now());
-            }
+        if let Some(grant) = of.breaker().withdraw(self.ticket) {
+            of.give_back(&grant);
         }
     }
 }

@@ -111,6 +111,17 @@ impl Balancer {
         Ok(())
     }
 
+    /// Asks it again after a wait, in which it may have opened.
+    pub(super) fn ask_pool_again(&mut self, course: &mut Course, now: Time) -> Result<(), Refused> {
+        match course.pass {
+            Some(pass) if !self.breaker().trip.honours(pass) => {
+                (course.pass, course.has_asked) = (None, false);
+                self.ask_pool(course, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// It has a place in the pool.
     pub(super) fn entered(&mut self, course: &mut Course) {
         course.in_pool = true;

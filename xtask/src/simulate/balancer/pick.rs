@@ -198,12 +198,22 @@ impl Balancer {
         match (grant, waits.at) {
             (Grant::Place, None) => {
                 self.entered(course);
+                if self.ask_pool_again(course, now).is_err() {
+                    self.leave_pool(course, now);
+                    return Step::Refuse;
+                }
                 if course.seat().is_some() { self.send(course, now) } else { self.sit(course, now) }
             }
             (Grant::Server(load), Some((only, mut not))) => {
                 let server = self.position(&load);
                 assert!(only.is_none_or(|only| only == server), "got a place at another server");
                 assert!(!not.contains(&server), "got a place where it did not want one");
+                if self.ask_pool_again(course, now).is_err() {
+                    let max = self.config.backends[server].max_connections;
+                    self.breaker().leave_server(&load, max, now);
+                    self.freed.push(server);
+                    return Step::Refuse;
+                }
                 if self.sit_down(course, server, now).is_ok() {
                     if only.is_none() {
                         let asked = Asked::new(course.method, course.client);
