@@ -261,6 +261,7 @@ impl<'p> Picking<'p> {
     /// Joins those who wait.
     fn join(&self, want: Want, full: Full) -> Result<Waiting<'_>, Ending> {
         let since = self.of.clock.now();
+        let full = if matches!(want, Want::Server { only: Some(_), .. }) { Full::OwnServer } else { full };
         let Some(ticket) = self.of.breaker().wait(want, self.of.config(), since) else {
             self.metrics().refuse_to_wait(QueueRefusal::Full);
             let why = format!("{full}, and so is breaker.max_pending");
@@ -318,7 +319,7 @@ impl<'p> Picking<'p> {
             Full::Requests => BreakerRefusal::MaxRequests,
             Full::Connections => BreakerRefusal::MaxConnections,
             Full::Concurrency => BreakerRefusal::Concurrency,
-            Full::Servers => BreakerRefusal::ServersFull,
+            Full::Servers | Full::OwnServer => BreakerRefusal::ServersFull,
         });
         refused(Refusal::new(503, RequestRefusal::NoPlace, full.to_string()).after(RETRY_AFTER))
     }
