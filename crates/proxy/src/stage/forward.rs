@@ -186,7 +186,10 @@ pub async fn forward(
                 last = if ended == Ended::RequestTimeout { Some(AnswerError::Deadline) } else { last };
                 break;
             }
-            Err(ending) => return ending,
+            Err(ending) => {
+                pick::note_open(worker, to, &ending, trail);
+                return ending;
+            }
         };
         if !course.try_now(chosen.server) {
             break;
