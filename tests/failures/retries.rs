@@ -255,6 +255,29 @@ fn a_small_body_is_replayed_after_a_status() {
     assert!(good.requests().iter().all(|request| request.body.text() == "hello"));
 }
 
+/// Has a client be told 503 by this server; checks what is said and counted of that.
+fn passed_on(server: &Origin, body: &str, why: &str, outcome: &str) {
+    let evenkeel = start(&[server], "retry = { on = [\"503\"] }");
+    assert_eq!(upload(&evenkeel, "content-length: 5\r\nexpect: 100-continue", &[body]).status, 503);
+    let record = evenkeel.record(|record| record["status"] == 503);
+    assert_eq!(record["reason"], format!("503 from the server passed on, not retried: {why}"));
+    let labels = ["cause=\"status\"", &format!("outcome=\"{outcome}\"")];
+    assert_eq!(evenkeel.metric("evenkeel_retries_total", &labels), 1.0);
+}
+
+#[test]
+fn it_is_told_why_a_status_that_the_route_retries_is_passed_on() {
+    let early = Origin::on_head(|_, wire| {
+        wire.send(answer(503, "connection: close\r\n", "busy"));
+        wire.finish();
+        wire.hold();
+        wire.close();
+    });
+    passed_on(&early, "", "the answer came before the end of the request", "early");
+    let begun = format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", answer(503, "", "busy"));
+    passed_on(&Origin::bytes(begun), "hello", "the response had begun", "answered");
+}
+
 #[test]
 fn a_server_that_is_silent_for_too_long_is_made_good_for() {
     let silent = Origin::start(|_, wire| {

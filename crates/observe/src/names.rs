@@ -356,6 +356,8 @@ label! {
         Retried = "retried",
         /// Not: bytes of a response had gone to the client.
         Answered = "answered",
+        /// Not: the answer had come before all of the request was sent.
+        Early = "early",
         /// Not: requests with that method are not sent twice.
         Method = "method",
         /// Not: the body was too long to be kept.

@@ -66,6 +66,8 @@ pub enum Decision {
 pub enum Final {
     /// Bytes of a response have gone to the client.
     Answered,
+    /// The answer came before all of the request was sent: the client may be told at once, and need not send the rest.
+    Early,
     /// It is nothing that the route retries.
     NotListed,
     /// The method's requests are not sent twice.
@@ -88,6 +90,7 @@ impl fmt::Display for Final {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answered => "the response had begun",
+            Self::Early => "the answer came before the end of the request",
             Self::NotListed => "the route does not retry that",
             Self::Method => "the method is not to be repeated",
             Self::Body => "the body was not kept",

@@ -294,6 +294,12 @@ fn not_retried(course: &Course, error: Option<&AnswerError>, why: &dyn Display) 
     Some(format!("{passed_on}not retried: {why}"))
 }
 
+/// Counts and notes an answer that the route would retry, and that is passed on at once.
+pub fn pass_on(to: &Destination<'_>, status: u16, why: Final, trail: &mut Trail) {
+    count(to, Cause::Status(status), Decision::Final(why));
+    trail.note(format!("{status} from the server passed on, not retried: {why}"));
+}
+
 /// Counts a decision about what another server could have made good.
 fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
     let cause = match cause {
@@ -307,6 +313,7 @@ fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
         Decision::Retry { .. } => RetryOutcome::Retried,
         Decision::Final(Final::NotListed) => return,
         Decision::Final(Final::Answered) => RetryOutcome::Answered,
+        Decision::Final(Final::Early) => RetryOutcome::Early,
         Decision::Final(Final::Method) => RetryOutcome::Method,
         Decision::Final(Final::Body) => RetryOutcome::Body,
         Decision::Final(Final::Attempts) => RetryOutcome::Attempts,
