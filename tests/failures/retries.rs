@@ -300,7 +300,13 @@ fn a_server_that_is_silent_for_too_long_is_made_good_for() {
 
 #[test]
 fn once_a_part_of_an_answer_has_come_nobody_else_is_asked() {
-    for begun in ["HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"] {
+    const HEAD_CUT: &str = "server closed the connection within the head of its answer; ";
+    const CLOSED: &str = "server closed the connection without an answer; ";
+    for (begun, why) in [
+        ("HTTP/1.1 200 OK\r\ncontent-le", HEAD_CUT),
+        ("HTTP/1.1 100 Continue\r\n\r\n", CLOSED),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", "response body: "),
+    ] {
         let servers = [(); 2].map(|()| Origin::bytes_then_close(begun));
         let evenkeel = start(&servers.each_ref(), "retry = { on = [\"reset\", \"timeout\", \"502\"] }");
         let mut client = evenkeel.client();
@@ -310,6 +316,14 @@ fn once_a_part_of_an_answer_has_come_nobody_else_is_asked() {
             Err(fault) => assert!(fault.is_end(), "{begun:?}: {fault:?}"),
         }
         assert_eq!(counts(&servers.each_ref()), 1, "{begun:?}");
+        let reason = evenkeel.record(|_| true)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with(why), "{begun:?}: {reason}");
+        // What the client has seen a part of is cut, and there is nothing to decide.
+        if why.ends_with("; ") {
+            assert!(reason.ends_with("; not retried: the response had begun"), "{begun:?}: {reason}");
+            let labels = ["cause=\"reset\"", "outcome=\"answered\""];
+            assert_eq!(evenkeel.metric("evenkeel_retries_total", &labels), 1.0, "{begun:?}");
+        }
     }
 }
 

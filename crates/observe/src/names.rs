@@ -340,7 +340,7 @@ label! {
     RetryCause {
         /// The server could not be reached, or did not look at the request.
         Connect = "connect",
-        /// The connection ended before the first byte of an answer.
+        /// The connection ended before the first byte of an answer; behind it (`answered`) nobody else is asked.
         Reset = "reset",
         /// No head of an answer in time.
         Timeout = "timeout",
@@ -354,7 +354,7 @@ label! {
     RetryOutcome {
         /// Another server got the request.
         Retried = "retried",
-        /// Not: bytes of a response had gone to the client.
+        /// Not: a response had begun.
         Answered = "answered",
         /// Not: the answer had come before all of the request was sent.
         Early = "early",
@@ -408,7 +408,7 @@ label! {
         Unreachable = "unreachable",
         /// It reset the connection.
         Reset = "reset",
-        /// It closed the connection before a response head.
+        /// It closed the connection before the end of a response head.
         Closed = "closed",
         /// No response head, or no more of the body, in time.
         Timeout = "timeout",

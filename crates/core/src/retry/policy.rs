@@ -18,6 +18,8 @@ pub enum Cause {
     Connect,
     /// The connection ended before the first byte of an answer.
     Reset,
+    /// The connection ended behind the first byte of an answer: its server has acted on the request.
+    Begun,
     /// No head of an answer in time.
     Timeout,
     /// An answer with this status.
@@ -64,7 +66,7 @@ pub enum Decision {
 /// Why there is no retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Final {
-    /// Bytes of a response have gone to the client.
+    /// A response has begun, and bytes of it may have gone to the client.
     Answered,
     /// The answer came before all of the request was sent: the client may be told at once, and need not send the rest.
     Early,
@@ -145,7 +147,7 @@ fn refusal_unsent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
 fn refusal_sent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
     let is_listed = match attempt.cause {
         Cause::Connect => policy.on.connect,
-        Cause::Reset => policy.on.reset,
+        Cause::Reset | Cause::Begun => policy.on.reset,
         Cause::Timeout => policy.on.timeout,
         Cause::Status(status) => policy.on.statuses.binary_search(&status).is_ok(),
         Cause::Malformed => false,
@@ -153,6 +155,7 @@ fn refusal_sent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
     match attempt {
         _ if attempt.answered => Some(Final::Answered),
         _ if !is_listed => Some(Final::NotListed),
+        _ if attempt.cause == Cause::Begun => Some(Final::Answered),
         _ if !policy.repeats(attempt.method) => Some(Final::Method),
         _ if attempt.attempts >= policy.attempts => Some(Final::Attempts),
         _ if !attempt.replayable => Some(Final::Body),

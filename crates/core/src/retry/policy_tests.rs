@@ -44,6 +44,7 @@ fn what_is_listed_is_retried() {
 fn each_reason_against_it_is_told() {
     let refused = |attempt, why| check(&attempt, Decision::Final(why));
     refused(Attempt { answered: true, ..FAILED }, Final::Answered);
+    refused(Attempt { cause: Cause::Begun, ..FAILED }, Final::Answered);
     refused(Attempt { method: "POST", ..FAILED }, Final::Method);
     refused(Attempt { replayable: false, ..FAILED }, Final::Body);
     refused(Attempt { attempts: 3, ..FAILED }, Final::Attempts);
@@ -99,14 +100,14 @@ proptest! {
     /// nothing at all once the client has seen a byte.
     #[test]
     fn what_may_have_had_an_effect_is_not_repeated(
-        cause in prop::sample::select(vec![Cause::Reset, Cause::Timeout, Cause::Status(503), Cause::Malformed, Cause::Connect]),
+        cause in prop::sample::select(vec![Cause::Reset, Cause::Begun, Cause::Timeout, Cause::Status(503), Cause::Malformed, Cause::Connect]),
         method in prop::sample::select(vec!["GET", "POST", "PATCH", "PUT"]),
         (replayable, answered, server_left, budget) in any::<(bool, bool, bool, bool)>(),
         attempts in 0_u32..12,
     ) {
         let attempt = Attempt { cause, method, replayable, answered, attempts, server_left, ..FAILED };
         if let Decision::Retry { .. } = retry(&policy(), &attempt, || budget.then_some(()).ok_or(Final::Budget), || 0) {
-            prop_assert!(!answered && replayable && server_left);
+            prop_assert!(!answered && replayable && server_left && cause != Cause::Begun);
             prop_assert!(cause == Cause::Connect || (method != "POST" && method != "PATCH"));
             prop_assert!(cause == Cause::Connect || (attempts < 3 && budget));
         }

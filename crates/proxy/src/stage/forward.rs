@@ -304,7 +304,7 @@ pub fn pass_on(to: &Destination<'_>, status: u16, why: Final, trail: &mut Trail)
 fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
     let cause = match cause {
         Cause::Connect => RetryCause::Connect,
-        Cause::Reset => RetryCause::Reset,
+        Cause::Reset | Cause::Begun => RetryCause::Reset,
         Cause::Timeout => RetryCause::Timeout,
         Cause::Status(_) => RetryCause::Status,
         Cause::Malformed => return,
