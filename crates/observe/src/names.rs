@@ -368,6 +368,8 @@ label! {
         Deadline = "deadline",
         /// Not: no server was left that had not had it.
         Servers = "servers",
+        /// Not: too many servers could not be reached.
+        Unreachable = "unreachable",
         /// Not: the pool's retry budget was used up.
         Budget = "budget",
         /// Not: `breaker.max_retries` were in flight.

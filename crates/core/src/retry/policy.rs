@@ -43,8 +43,8 @@ pub struct Attempt<'a> {
     pub attempts: u32,
     /// Retries made so far, of requests that were sent.
     pub retries: u32,
-    /// True if a server is left that has not had the request.
-    pub server_left: bool,
+    /// Why no other server can be asked, if none can.
+    pub no_server: Option<Final>,
     /// Now.
     pub now: Time,
     /// When the request must be over.
@@ -82,6 +82,8 @@ pub enum Final {
     Deadline,
     /// No server is left that has not had it.
     Servers,
+    /// One is left, but too many before it could not be reached.
+    Unreachable,
     /// The pool's budget is used up.
     Budget,
     /// As many retries are in flight as the pool allows.
@@ -99,6 +101,7 @@ impl fmt::Display for Final {
             Self::Attempts => "no attempt is left",
             Self::Deadline => "no time is left",
             Self::Servers => "no server is left",
+            Self::Unreachable => "too many servers could not be reached",
             Self::Budget => "the retry budget is used up",
             Self::Limit => "breaker.max_retries is reached",
         })
@@ -139,8 +142,7 @@ fn refusal_unsent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
         _ if !policy.on.connect => Some(Final::NotListed),
         _ if !attempt.replayable => Some(Final::Body),
         _ if late => Some(Final::Deadline),
-        _ if !attempt.server_left => Some(Final::Servers),
-        _ => None,
+        _ => attempt.no_server,
     }
 }
 
@@ -159,8 +161,7 @@ fn refusal_sent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
         _ if !policy.repeats(attempt.method) => Some(Final::Method),
         _ if attempt.attempts >= policy.attempts => Some(Final::Attempts),
         _ if !attempt.replayable => Some(Final::Body),
-        _ if !attempt.server_left => Some(Final::Servers),
-        _ => None,
+        _ => attempt.no_server,
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use evenkeel_config::{Pool, Route};
+use evenkeel_core::balance::Members;
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{self, Attempt, Cause, Decision, Final, deadline};
 use evenkeel_observe::{BreakerRefusal, Ended, RequestRefusal, RetryCause, RetryOutcome};
@@ -141,7 +142,7 @@ impl Course {
 
     /// Notes a server that is tried now; false if there were too many already.
     pub fn try_now(&mut self, server: usize) -> bool {
-        if self.count == TRIES_MAX || self.timeouts >= CONNECT_TIMEOUTS_MAX {
+        if !self.may_go_on() {
             return false;
         }
         self.tried[self.count] = server;
@@ -157,6 +158,14 @@ impl Course {
 
     fn may_go_on(&self) -> bool {
         self.count < TRIES_MAX && self.timeouts < CONNECT_TIMEOUTS_MAX
+    }
+
+    /// Why no other server of these can be asked, if none can.
+    pub fn no_server(&self, members: &Members) -> Option<Final> {
+        match retry::any_left(members, self.tried()) {
+            false => Some(Final::Servers),
+            true => (!self.may_go_on()).then_some(Final::Unreachable),
+        }
     }
 }
 
@@ -256,7 +265,7 @@ async fn go_on(
         answered: !reply.is_unsent(),
         attempts: course.attempts,
         retries: course.retries,
-        server_left: course.may_go_on() && retry::any_left(&pool.members, course.tried()),
+        no_server: course.no_server(&pool.members),
         now,
         deadline: to.deadline,
     };
@@ -319,6 +328,7 @@ fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
         Decision::Final(Final::Attempts) => RetryOutcome::Attempts,
         Decision::Final(Final::Deadline) => RetryOutcome::Deadline,
         Decision::Final(Final::Servers) => RetryOutcome::Servers,
+        Decision::Final(Final::Unreachable) => RetryOutcome::Unreachable,
         Decision::Final(Final::Budget) => RetryOutcome::Budget,
         Decision::Final(Final::Limit) => RetryOutcome::Limit,
     };
