@@ -184,6 +184,15 @@ fn an_answer_is_passed_on_when_the_others_cannot_be_reached() {
         assert_eq!((response.status, response.header("x-server")), (503, Some("busy")));
         assert!(response.text() == body, "{} bytes", response.text().len());
     }
+    let passed_on = "503 from the server passed on, for nobody made it good: connection refused";
+    let told = |reason: &str| evenkeel.record(|record| record["reason"] == reason);
+    told(&format!("not retried: no server is left; {passed_on}"));
+    // That which was refused first is made good for, and then nobody is left.
+    told("503 from the server passed on, not retried: no server is left");
+    let evenkeel = start(&[&busy, &refusing], "retry = { on = [\"503\"] }");
+    eventually("the busy one is asked first", || evenkeel.get("/").status == 503);
+    let record = evenkeel.record(|record| record["status"] == 503);
+    assert_eq!(record["reason"], format!("retried after: 503 from the server; {passed_on}"));
 }
 
 #[test]

@@ -190,9 +190,11 @@ pub async fn forward(
             Ok(None) => break,
             // None is left that has room: what came of the try before decides.
             Err(Ending::Refused(refusal, ended)) if last.is_some() => {
-                trail.retry = not_retried(&course, last.as_ref(), &refusal.why);
+                trail.retry = not_retried(last.as_ref(), &refusal.why);
                 trail.seat = None;
-                last = if ended == Ended::RequestTimeout { Some(AnswerError::Deadline) } else { last };
+                if ended == Ended::RequestTimeout && course.parked.is_none() {
+                    last = Some(AnswerError::Deadline);
+                }
                 break;
             }
             Err(ending) => {
@@ -277,7 +279,7 @@ async fn go_on(
     match decision {
         Decision::Final(Final::NotListed) => Ok(false),
         Decision::Final(why) => {
-            trail.retry = not_retried(course, Some(&failed.error), &why);
+            trail.retry = not_retried(Some(&failed.error), &why);
             Ok(false)
         }
         Decision::Retry { after } => {
@@ -296,9 +298,10 @@ async fn go_on(
     }
 }
 
-/// For the record: why nobody made good what failed.
-fn not_retried(course: &Course, error: Option<&AnswerError>, why: &dyn Display) -> Option<String> {
-    let parked = error.filter(|_| course.parked.is_some());
+/// For the record: why nobody made good what failed. What came of an answer that stays parked behind another failure is told
+/// when it is passed on.
+fn not_retried(error: Option<&AnswerError>, why: &dyn Display) -> Option<String> {
+    let parked = error.filter(|error| matches!(error, AnswerError::Status(_)));
     let passed_on = parked.map(|error| format!("{error} passed on, ")).unwrap_or_default();
     Some(format!("{passed_on}not retried: {why}"))
 }
@@ -347,10 +350,16 @@ async fn give_up(
     }
     let last = match course.parked {
         None => last,
-        Some(parked) => match parked.pass_on(worker, to, exchange, trail).await {
-            Ok(ending) => return ending,
-            Err(failed) => Some(failed.error),
-        },
+        Some(parked) => {
+            if let Some(error) = last.filter(|error| !matches!(error, AnswerError::Status(_))) {
+                let status = parked.head.status;
+                trail.note(format!("{status} from the server passed on, for nobody made it good: {error}"));
+            }
+            match parked.pass_on(worker, to, exchange, trail).await {
+                Ok(ending) => return ending,
+                Err(failed) => Some(failed.error),
+            }
+        }
     };
     let Some(error) = last else {
         let why = format!("no healthy server in pool {}", to.pool().name);
