@@ -120,6 +120,7 @@ mod http2 {
     mod good_will;
     mod malformed;
     mod refused_bodies;
+    mod servers;
 }
 
 mod attacks {
@@ -180,6 +181,7 @@ mod mirroring {
 
 mod timeouts {
     mod client;
+    mod http2;
     mod request;
     mod server;
 }
