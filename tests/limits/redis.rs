@@ -33,7 +33,7 @@ fn two_balancers_count_together() {
     assert_eq!(statuses(&one, 3), [200; 3]);
     let response = two.get("/");
     assert_eq!(response.header("ratelimit-policy"), Some("\"client-ip\";q=5;w=18000"));
-    assert!(response.header("ratelimit").unwrap().starts_with("\"client-ip\";r=1;t=1"), "{response:?}");
+    assert!(response.header("ratelimit").unwrap().starts_with("\"client-ip\";r=1;t=3"), "{response:?}");
     assert_eq!(statuses(&two, 2), [200, 429]);
     let refused = one.get("/");
     let retry: u64 = refused.header("retry-after").unwrap().parse().unwrap();

@@ -95,7 +95,7 @@ impl Verdict {
     pub fn refused(&self, limits: &[Arc<Limiter>]) -> Option<(usize, Duration)> {
         let refusing =
             self.standings.iter().zip(limits).enumerate().filter_map(|(position, (standing, limit))| {
-                standing.filter(|it| it.refused && !limit.config.dry_run).map(|it| (position, it.retry))
+                standing.filter(|it| it.refused && !limit.config.dry_run).map(|it| (position, it.next))
             });
         refusing.max_by_key(|(_, retry)| *retry)
     }

@@ -194,9 +194,9 @@ fn redis_is_asked_under_names_that_tell_nothing_and_stay_the_same() {
     assert!((question.arguments[0].parse::<f64>().unwrap() - 1e6 / 7.0).abs() < 1e-6);
     assert_eq!(question, Question::new("evenkeel:", "r", limits.of(0), ALL, &client));
     let mut verdict = Verdict::default();
-    assert!(!question.read(&[0; 7], &mut verdict));
-    assert!(question.read(&[0, 1, 0, 1_000, 1, 0, 5_000_000, 6_000_000], &mut verdict));
-    assert_eq!(verdict.standings[1].unwrap().retry, Duration::from_secs(5));
+    assert!(!question.read(&[0; 5], &mut verdict));
+    assert!(question.read(&[0, 1, 1_000, 1, 0, 5_000_000], &mut verdict));
+    assert_eq!(verdict.standings[1].unwrap().next, Duration::from_secs(5));
     assert_eq!(verdict.refused(limits.of(0)), None, "the second one is a dry run");
 }
 
