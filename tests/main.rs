@@ -110,6 +110,7 @@ mod http1 {
     mod interim;
     mod keep_alive;
     mod pipelining;
+    mod refused_bodies;
     mod retry;
     mod trailers;
 }
