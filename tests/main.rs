@@ -117,6 +117,7 @@ mod http1 {
 
 mod http2 {
     mod conformance;
+    mod empty_bodies;
     mod failing_servers;
     mod good_will;
     mod malformed;
