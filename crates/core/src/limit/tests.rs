@@ -150,8 +150,9 @@ fn a_dry_run_refuses_nothing_and_says_what_it_would() {
 fn what_was_put_back_can_be_taken_again() {
     let limits = limits(r#"[{ rate = "1/h", burst = 1 }, { per = "route", rate = "1/h", burst = 1 }]"#);
     let client = from("192.0.2.1");
-    let verdict = ask(limits.of(0), ALL, &client, NOW);
-    put_back(limits.of(0), &verdict, &client, NOW);
+    let mut verdict = ask(limits.of(0), ALL, &client, NOW);
+    put_back(limits.of(0), ALL, &mut verdict, &client, NOW);
+    assert_eq!(verdict.standings[1].unwrap(), Standing { remaining: 1, ..Standing::default() });
     assert_eq!(passed(&limits, &client, 3), 1);
 }
 

@@ -66,14 +66,13 @@ async fn ask_shared(
     position: usize,
     shared: Mask,
     exchange: &Exchange<'_>,
-    own: Verdict,
+    mut verdict: Verdict,
 ) -> (Verdict, bool) {
     let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
-    let mut verdict = own;
     let is_asked = view.ask_redis(position, shared, request, &mut verdict).await;
     let away = !is_asked && ask_here(view, position, shared, exchange, &mut verdict);
     if away || verdict.refused(limits).is_some() {
-        limit::put_back(limits, &own, request, request.started);
+        limit::put_back(limits, !shared, &mut verdict, request, request.started);
     }
     (verdict, away)
 }
