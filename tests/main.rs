@@ -110,12 +110,14 @@ mod http1 {
     mod interim;
     mod keep_alive;
     mod pipelining;
+    mod refused_bodies;
     mod retry;
     mod trailers;
 }
 
 mod http2 {
     mod conformance;
+    mod empty_bodies;
     mod failing_servers;
     mod good_will;
     mod malformed;

@@ -148,7 +148,7 @@ impl Known {
 /// send `X-Forwarded-For` would send `X_Forwarded_For`.
 pub fn same_variable(name: &[u8], text: &[u8]) -> bool {
     let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    name.len() == text.len() && name.iter().map(fold).eq(text.iter().copied())
+    name.len() == text.len() && name.iter().map(fold).eq(text.iter().map(fold))
 }
 
 /// Which known fields a head has, so that nobody looks for those that it has not.
