@@ -151,6 +151,7 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s14_hop_by_hop_variants;
     mod s15_forged;
+    mod s15_forged_trailers;
     mod s15_forged_variants;
     mod s21_admin;
     mod s21_admin_variants;
