@@ -110,12 +110,14 @@ mod http1 {
     mod interim;
     mod keep_alive;
     mod pipelining;
+    mod refused_bodies;
     mod retry;
     mod trailers;
 }
 
 mod http2 {
     mod conformance;
+    mod empty_bodies;
     mod failing_servers;
     mod good_will;
     mod malformed;
@@ -149,6 +151,7 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s14_hop_by_hop_variants;
     mod s15_forged;
+    mod s15_forged_trailers;
     mod s15_forged_variants;
     mod s21_admin;
     mod s21_admin_variants;

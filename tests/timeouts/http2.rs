@@ -36,7 +36,7 @@ fn the_first_request_has_as_long_as_its_head() {
 #[test]
 fn a_head_that_does_not_end_ends_the_connection() {
     let origin = Origin::named("a");
-    let evenkeel = start(&origin, "{ head = \"300ms\", idle = \"1h\" }");
+    let evenkeel = start(&origin, "{ head = \"1s\", idle = \"1h\" }");
     let begins = headers(3, flag::END_STREAM, fields::get());
     let half = headers(3, flag::WHOLE, fields::get());
     for begun in [&begins[..], &half[..half.len() - 1], &half[..5]] {
@@ -46,7 +46,7 @@ fn a_head_that_does_not_end_ends_the_connection() {
         let since = Instant::now();
         peer.send(begun).unwrap();
         ends(&mut peer);
-        assert!(since.elapsed() >= ms(300), "{begun:?}");
+        assert!(since.elapsed() >= ms(1000), "{begun:?}");
     }
     assert_eq!(origin.count(), 3);
     assert_eq!(evenkeel.metric("evenkeel_requests_refused_total", &["reason=\"head_timeout\""]), 3.0);
@@ -55,7 +55,7 @@ fn a_head_that_does_not_end_ends_the_connection() {
 #[test]
 fn an_upload_may_take_longer_than_a_head() {
     let origin = Origin::named("a");
-    let evenkeel = start(&origin, "{ head = \"200ms\" }");
+    let evenkeel = start(&origin, "{ head = \"1s\" }");
     let mut peer = Peer::greeted(evenkeel.client());
     let request = [
         headers(1, flag::END_HEADERS, fields::post()),
@@ -65,7 +65,7 @@ fn an_upload_may_take_longer_than_a_head() {
     let (last, rest) = request.split_last().unwrap();
     peer.send(rest).unwrap();
     let since = Instant::now();
-    eventually("a head's time is over", || since.elapsed() > ms(400));
+    eventually("a head's time is over", || since.elapsed() > ms(1500));
     peer.send([*last]).unwrap();
     peer.response_end().unwrap();
 }
@@ -92,7 +92,7 @@ fn a_client_that_takes_nothing_is_closed_with_all_its_streams() {
 #[test]
 fn a_client_that_takes_a_little_now_and_then_is_served() {
     let origin = Origin::bytes(ok(&"x".repeat(200_000)));
-    let evenkeel = start(&origin, "{ write = \"300ms\", idle = \"1h\" }");
+    let evenkeel = start(&origin, "{ write = \"1s\", idle = \"1h\" }");
     let mut peer = Peer::greeted(evenkeel.client());
     peer.send(headers(1, flag::WHOLE, fields::get())).unwrap();
     let mut got = 0;
@@ -102,7 +102,7 @@ fn a_client_that_takes_a_little_now_and_then_is_served() {
         if frame.payload.is_empty() {
             continue;
         }
-        thread::sleep(ms(20));
+        thread::sleep(ms(100));
         let taken = u32::try_from(frame.payload.len()).unwrap();
         peer.send([window_update(0, taken), window_update(1, taken)].concat()).unwrap();
     }

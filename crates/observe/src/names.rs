@@ -123,7 +123,7 @@ metrics! {
     MIRRORED: Counter "evenkeel_mirrored_total" [route outcome]
         "Copies of a route's requests for the pool of its mirror, by outcome.";
     REDIS_UP: Gauge "evenkeel_redis_up" []
-        "1 when the Redis that balancers count in together answers, else 0.";
+        "1 when the Redis that balancers count in together answers, else 0; absent without `[redis]`.";
     REDIS_ERRORS: Counter "evenkeel_redis_errors_total" []
         "Questions that Redis did not answer, and connections to it that could not be opened.";
     BREAKER_STATE: Gauge "evenkeel_breaker_state" [pool backend]

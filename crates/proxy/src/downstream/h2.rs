@@ -254,7 +254,7 @@ impl Asked {
             };
             let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
             let has_ended = request.upgrade.is_some() || stream.is_none();
-            let framing = framing(declared, has_ended);
+            let framing = framing(declared, request.method, has_ended);
             let length = if let Framing::Length(length) = framing { Some(length) } else { None };
             let source = Source::Http2(FromHttp2::new(stream, length));
             let body = Body::new(source, framing, worker.clock, body_limits(view, listener));
@@ -289,10 +289,12 @@ fn as_asked(admitted: (Request<'_>, Framing), is_tunnel: bool) -> Result<(Reques
     Ok(admitted)
 }
 
-/// How long a body is: the end of the stream says what no length says.
-fn framing(declared: Framing, has_ended: bool) -> Framing {
+/// How long a body is: the end of the stream says what no length says, which a server of HTTP/1.1 is told where the method
+/// lets it expect content (RFC 9110, 8.6).
+fn framing(declared: Framing, method: &str, has_ended: bool) -> Framing {
     match declared {
         Framing::Empty if !has_ended => Framing::Chunked,
+        Framing::Empty if matches!(method, "POST" | "PUT" | "PATCH") => Framing::Length(0),
         declared => declared,
     }
 }

@@ -148,7 +148,7 @@ impl Known {
 /// send `X-Forwarded-For` would send `X_Forwarded_For`.
 pub fn same_variable(name: &[u8], text: &[u8]) -> bool {
     let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    name.len() == text.len() && name.iter().map(fold).eq(text.iter().copied())
+    name.len() == text.len() && name.iter().map(fold).eq(text.iter().map(fold))
 }
 
 /// Which known fields a head has, so that nobody looks for those that it has not.
@@ -225,6 +225,7 @@ mod tests {
         for (name, known) in names {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }
+        assert!(same_variable(b"X-Sub_Name", b"x_sub-NAME") && !same_variable(b"x-sub", b"x-sub-"));
     }
 
     #[test]
