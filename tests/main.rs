@@ -122,6 +122,7 @@ mod http2 {
     mod good_will;
     mod malformed;
     mod refused_bodies;
+    mod servers;
 }
 
 mod attacks {
@@ -150,6 +151,7 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s14_hop_by_hop_variants;
     mod s15_forged;
+    mod s15_forged_trailers;
     mod s15_forged_variants;
     mod s21_admin;
     mod s21_admin_variants;
@@ -182,6 +184,7 @@ mod mirroring {
 
 mod timeouts {
     mod client;
+    mod http2;
     mod request;
     mod server;
 }

@@ -182,9 +182,9 @@ impl<'a> Body<'a> {
         self.copy.take().filter(|copy| !copy.overflows).map(|copy| copy.bytes)
     }
 
-    /// Lets it go on for as long as something comes now and then: it has become a tunnel.
-    pub fn lift_limits(&mut self, idle: Duration) {
-        self.limits = BodyLimits { stall: idle, at_most: None, rate_min: 0, bytes_max: None };
+    /// Lets it go on for as long as it likes: it has become a tunnel.
+    pub fn lift_limits(&mut self) {
+        self.limits = BodyLimits { stall: Duration::MAX, at_most: None, rate_min: 0, bytes_max: None };
     }
 
     /// How it is delimited.
@@ -275,7 +275,7 @@ impl<'a> Body<'a> {
         }
         let has_piece = match &mut self.source {
             Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
-            Source::Http2(source) => source.advance(),
+            Source::Http2(source) => source.advance()?,
         };
         if has_piece {
             self.bytes += self.piece().len() as u64;

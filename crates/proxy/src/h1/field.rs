@@ -225,6 +225,7 @@ mod tests {
         for (name, known) in names {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }
+        assert!(same_variable(b"X-Sub_Name", b"x_sub-NAME") && !same_variable(b"x-sub", b"x-sub-"));
     }
 
     #[test]
