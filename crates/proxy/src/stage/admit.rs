@@ -27,7 +27,7 @@ pub struct Refusal {
     pub status: u16,
     /// How it is counted; `None` for what is counted elsewhere.
     pub kind: Option<RequestRefusal>,
-    /// Why, in a few words.
+    /// Why, in a few words that anybody may read: nothing of servers, addresses or files.
     pub why: Cow<'static, str>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,

@@ -333,8 +333,9 @@ async fn give_up(
         },
     };
     let Some(error) = last else {
-        let why = format!("no healthy server in pool {}", to.pool().name);
-        return Ending::Refused(Refusal::new(503, RequestRefusal::NoBackend, why), Ended::Refused);
+        trail.reason = Some(format!("no healthy server in pool {}", to.pool().name));
+        let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no healthy server");
+        return Ending::Refused(refusal, Ended::Refused);
     };
     let ended = match (&error, error.status()) {
         (AnswerError::Unsendable, _) => Ended::Refused,
@@ -342,9 +343,10 @@ async fn give_up(
         (_, 504) => Ended::BackendTimeout,
         _ => Ended::BackendAborted,
     };
-    let status = error.status();
+    trail.reason = Some(error.to_string());
     let kind = matches!(error, AnswerError::Unsendable).then_some(RequestRefusal::Malformed);
-    Ending::Refused(Refusal { status, kind, why: error.to_string().into(), retry_after: None }, ended)
+    let refusal = Refusal { status: error.status(), kind, why: error.to_client(), retry_after: None };
+    Ending::Refused(refusal, ended)
 }
 
 /// One try: at most two connections, the second in place of one that the server was closing.

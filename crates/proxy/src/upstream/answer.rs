@@ -1,5 +1,6 @@
-//! What a try at a server comes to when it fails, by whose doing, and what the client is told.
+//! What a try at a server comes to when it fails, by whose doing, and what the client and the log are told.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -46,6 +47,16 @@ impl AnswerError {
             Self::Connect(e) if is_exhausted(e) => 503,
             Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
             _ => 502,
+        }
+    }
+
+    /// In the words that the client is told, which say nothing of our side: no name, no address, no path. The log has all.
+    pub fn to_client(&self) -> Cow<'static, str> {
+        match self {
+            Self::Connect(e) if e.kind() != io::ErrorKind::ConnectionRefused => "cannot connect".into(),
+            Self::Reset(_) => "connection to the server failed".into(),
+            Self::Body(BodyError::Io(_)) => "response body: connection failed within the body".into(),
+            other => other.to_string().into(),
         }
     }
 
