@@ -183,7 +183,8 @@ async fn serve_streams(streams: Rc<Streams>, first: Box<Asked>) {
 struct Asked {
     view: Rc<View>,
     position: usize,
-    head: Result<RequestHead, HeadError>,
+    /// The head; one that breaks the rules with what it says of itself.
+    head: Result<RequestHead, (HeadError, RequestHead)>,
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
@@ -206,6 +207,8 @@ impl Asked {
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
         let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
+        let head =
+            head.map_err(|error| (error, lines::of_refused(&parts, view.heads, &mut lines, &mut fields)));
         let (stream, respond) = (Some(stream), Some(respond));
         Some(Box::new(Self { view, position, head, lines, fields, is_tunnel, stream, respond }))
     }
@@ -219,9 +222,9 @@ impl Asked {
         let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
         let head = match head {
             Ok(head) => &*head,
-            Err(error) => {
-                let refusal = Refusal::from(*error);
-                Box::pin(client.refuse(view, &mut reply, &refusal, None)).await;
+            Err((error, head)) => {
+                let (refusal, refused) = (Refusal::from(*error), Refused { bytes: lines, head, fields });
+                Box::pin(client.refuse(view, &mut reply, &refusal, Some(refused))).await;
                 return;
             }
         };
