@@ -25,7 +25,7 @@ use crate::buffer::Buffers;
 use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
-use crate::h1::field::Field;
+use crate::h1::field::{Field, is_token};
 use crate::h1::framing::Framing;
 use crate::h1::head::{HeadError, RequestHead};
 use crate::h2::lines;
@@ -203,12 +203,12 @@ impl Asked {
         };
         let (mut parts, stream) = request.into_parts();
         let is_tunnel = parts.extensions.get::<Protocol>().is_some();
-        upgrade(&mut parts, &client.worker);
+        let upgraded = upgrade(&mut parts, &client.worker);
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
-        let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
-        let head =
-            head.map_err(|error| (error, lines::of_refused(&parts, view.heads, &mut lines, &mut fields)));
+        let head = upgraded
+            .and_then(|()| lines::of_request(&parts, view.heads, &mut lines, &mut fields))
+            .map_err(|error| (error, lines::of_refused(&parts, view.heads, &mut lines, &mut fields)));
         let (stream, respond) = (Some(stream), Some(respond));
         Some(Box::new(Self { view, position, head, lines, fields, is_tunnel, stream, respond }))
     }
@@ -286,21 +286,27 @@ fn framing(declared: Framing, has_ended: bool) -> Framing {
 }
 
 /// A stream that is to become a tunnel (RFC 8441) asks for it as HTTP/1.1 does, from here on.
-fn upgrade(parts: &mut Parts, worker: &Worker) {
+fn upgrade(parts: &mut Parts, worker: &Worker) -> Result<(), HeadError> {
     if parts.method != Method::CONNECT {
-        return;
+        return Ok(());
     }
-    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return };
+    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return Ok(()) };
+    let invalid = HeadError::Malformed("invalid :protocol");
+    let name = HeaderValue::from_str(protocol.as_str()).map_err(|_| invalid)?;
+    if !is_token(name.as_bytes()) {
+        return Err(invalid);
+    }
     parts.method = Method::GET;
     let fields = &mut parts.headers;
-    if let Ok(protocol) = HeaderValue::from_str(protocol.as_str()) {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        fields.insert(header::UPGRADE, protocol);
-    }
-    // What takes its place here is the stream itself.
-    if let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker)) {
+    fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    // What takes the key's place here is the stream itself. Other protocols have none.
+    if name.as_bytes().eq_ignore_ascii_case(b"websocket")
+        && let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker))
+    {
         fields.insert(header::SEC_WEBSOCKET_KEY, key);
     }
+    fields.insert(header::UPGRADE, name);
+    Ok(())
 }
 
 /// Sixteen random bytes in base64 (RFC 6455, 4.1).
