@@ -53,18 +53,19 @@ fn each_error_has_a_short_text_and_the_request_id() {
 fn a_client_learns_the_cause_and_the_log_the_circumstances() {
     let (folder, reset) = (Folder::new(), Origin::start(|_, wire| wire.reset()));
     let evenkeel = Evenkeel::start(&format!(
-        "[listener.web]\nbind = [\"127.0.0.1:0\"]\nhttp = [\"1.1\", \"2\"]\n\
-         [[route]]\npath = \"/unix\"\npool = \"unix\"\n[[route]]\npath = \"/none\"\npool = \"none\"\n\
-         [[route]]\npath = \"/reset\"\npool = \"app\"\n[pool.none]\nbackends = []\n\
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\npath = \"/unix\"\npool = \"unix\"\n[[route]]\npath = \"/*\"\npool = \"app\"\n\
          [pool.unix]\nbackends = [\"unix:{}\"]\n{}",
         folder.path("missing.sock"),
         pool(&[&reset], "")
     ));
     for (target, told, logged) in [
         ("/unix", "502 Bad Gateway: cannot connect", "cannot connect: No such file"),
-        ("/none", "503 Service Unavailable: no healthy server", "no healthy server in pool none"),
         ("/reset", "502 Bad Gateway: connection to the server failed", "connection to the server failed: "),
+        ("/none", "503 Service Unavailable: no healthy server", "no healthy server in pool app"),
     ] {
+        if target == "/none" {
+            evenkeel.set_server("app", &reset.name, "{\"state\":\"drain\"}");
+        }
         assert_eq!(evenkeel.get(target).text().lines().next(), Some(told), "{target}");
         let record = evenkeel.record(|line| line["target"] == target);
         let reason = record["reason"].as_str().unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Folder, cli};
+use crate::support::{Authority, Folder, cli};
 
 const FILE: &str = "\
 [listener.web]
@@ -147,4 +147,31 @@ fn a_route_says_what_protects_it() {
     }
     let plain = explain(&["GET", "http://shop.test/api/cart"]).1;
     assert!(expected.iter().all(|(key, _)| !plain.contains(&format!("{key:<10}"))), "{plain}");
+}
+
+#[test]
+fn a_host_that_no_certificate_is_for_is_misdirected() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let entry = authority.issue(&["b.test", "*.c.test"]).write(&folder, "b");
+    let file = folder.write(
+        "evenkeel.toml",
+        &format!(
+            "[listener.web]\nbind = 443\npool = \"app\"\ntls.certificates = [{entry}]\n[pool.app]\nbackends = [3000]\n"
+        ),
+    );
+    for (url, host, status) in [
+        ("https://b.test/x", "b.test", None),
+        ("https://a.c.test/x", "b.test", None),
+        ("https://zzz.test/x", "zzz.test", Some(421)),
+        ("https://b.test/x", "zzz.test", Some(421)),
+        // Nobody asks for an address by name (RFC 6066, 3).
+        ("https://127.0.0.1:8443/x", "zzz.test", None),
+    ] {
+        let host = format!("host: {host}");
+        let outcome = cli(&["explain", "-c", &file, "--json", "GET", url, "-H", &host]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let value: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(value["status"].as_u64(), status, "{url} {host}: {value}");
+        assert_eq!(value["pool"].is_string(), status.is_none(), "{url} {host}: {value}");
+    }
 }

@@ -27,7 +27,7 @@ use crate::buffer::Buffers;
 use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
-use crate::h1::field::Field;
+use crate::h1::field::{Field, is_token};
 use crate::h1::framing::Framing;
 use crate::h1::head::{HeadError, RequestHead};
 use crate::h2::lines;
@@ -198,7 +198,8 @@ async fn serve_streams(streams: Rc<Streams>, first: Box<Asked>) {
 struct Asked {
     view: Rc<View>,
     position: usize,
-    head: Result<RequestHead, HeadError>,
+    /// The head; one that breaks the rules with what it says of itself.
+    head: Result<RequestHead, (HeadError, RequestHead)>,
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
@@ -217,10 +218,12 @@ impl Asked {
         };
         let (mut parts, stream) = request.into_parts();
         let is_tunnel = parts.extensions.get::<Protocol>().is_some();
-        upgrade(&mut parts, &client.worker);
+        let upgraded = upgrade(&mut parts, &client.worker);
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
-        let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
+        let head = upgraded
+            .and_then(|()| lines::of_request(&parts, view.heads, &mut lines, &mut fields))
+            .map_err(|error| (error, lines::of_refused(&parts, view.heads, &mut lines, &mut fields)));
         let (stream, respond) = (Some(stream), Some(respond));
         Some(Box::new(Self { view, position, head, lines, fields, is_tunnel, stream, respond }))
     }
@@ -234,9 +237,9 @@ impl Asked {
         let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
         let head = match head {
             Ok(head) => &*head,
-            Err(error) => {
-                let refusal = Refusal::from(*error);
-                Box::pin(client.refuse(view, &mut reply, &refusal, None)).await;
+            Err((error, head)) => {
+                let (refusal, refused) = (Refusal::from(*error), Refused { bytes: lines, head, fields });
+                Box::pin(client.refuse(view, &mut reply, &refusal, Some(refused))).await;
                 return;
             }
         };
@@ -300,21 +303,27 @@ fn framing(declared: Framing, method: &str, has_ended: bool) -> Framing {
 }
 
 /// A stream that is to become a tunnel (RFC 8441) asks for it as HTTP/1.1 does, from here on.
-fn upgrade(parts: &mut Parts, worker: &Worker) {
+fn upgrade(parts: &mut Parts, worker: &Worker) -> Result<(), HeadError> {
     if parts.method != Method::CONNECT {
-        return;
+        return Ok(());
     }
-    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return };
+    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return Ok(()) };
+    let invalid = HeadError::Malformed("invalid :protocol");
+    let name = HeaderValue::from_str(protocol.as_str()).map_err(|_| invalid)?;
+    if !is_token(name.as_bytes()) {
+        return Err(invalid);
+    }
     parts.method = Method::GET;
     let fields = &mut parts.headers;
-    if let Ok(protocol) = HeaderValue::from_str(protocol.as_str()) {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        fields.insert(header::UPGRADE, protocol);
-    }
-    // What takes its place here is the stream itself.
-    if let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker)) {
+    fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    // What takes the key's place here is the stream itself. Other protocols have none.
+    if name.as_bytes().eq_ignore_ascii_case(b"websocket")
+        && let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker))
+    {
         fields.insert(header::SEC_WEBSOCKET_KEY, key);
     }
+    fields.insert(header::UPGRADE, name);
+    Ok(())
 }
 
 /// Sixteen random bytes in base64 (RFC 6455, 4.1).

@@ -178,6 +178,12 @@ pub struct Field {
     pub value: Span,
 }
 
+/// True for a token (RFC 9110, 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
+    let is_of_tokens = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !text.is_empty() && text.iter().all(is_of_tokens)
+}
+
 /// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.
 pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
