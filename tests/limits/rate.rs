@@ -171,6 +171,18 @@ fn a_flood_of_clients_does_not_eat_memory() {
 }
 
 #[test]
+fn a_small_table_remembers_no_more_than_it_was_told() {
+    let origin = Origin::named("a");
+    let limits = r#"{ per = "header:x-key", rate = "1/h", keys_max = 64 }"#;
+    let evenkeel = Evenkeel::start(&(limited(limits) + &pool(&[&origin], "")));
+    let mut client = evenkeel.client();
+    for key in 0..200 {
+        assert_eq!(client.get_with("/", &format!("x-key: {key}\r\n")).status, 200);
+    }
+    assert!(evenkeel.metric("evenkeel_rate_limited_total", &["outcome=\"forgot\""]) >= 136.0);
+}
+
+#[test]
 fn errors_of_servers_carry_the_limit_as_well_and_count() {
     let origin = Origin::answering(|_| answer(500, "", "no"));
     let evenkeel = Evenkeel::start(&(limited(r#"{ rate = "1/h", burst = 2 }"#) + &pool(&[&origin], "")));
