@@ -112,6 +112,8 @@ fn whom_a_trusted_proxy_names_is_the_client() {
     let mut from = |who: &str| client.get_with("/", &format!("x-forwarded-for: {who}\r\n")).status;
     assert_eq!([from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")], [200, 429, 200]);
     assert_eq!([from("2001:db8::1"), from("2001:db8::2"), from("2001:db8:0:1::1")], [200, 429, 200]);
+    assert_eq!([from("192.0.2.1:4711"), from("192.0.2.3:4711"), from("192.0.2.3:4712")], [429, 200, 429]);
+    assert_eq!([from("[2001:db8::9]:80"), from("[2001:db8:0:2::1]"), from("127.0.0.1:80")], [429, 200, 200]);
 }
 
 #[test]
