@@ -110,16 +110,19 @@ mod http1 {
     mod interim;
     mod keep_alive;
     mod pipelining;
+    mod refused_bodies;
     mod retry;
     mod trailers;
 }
 
 mod http2 {
     mod conformance;
+    mod empty_bodies;
     mod failing_servers;
     mod good_will;
     mod malformed;
     mod refused_bodies;
+    mod servers;
 }
 
 mod attacks {
@@ -181,6 +184,7 @@ mod mirroring {
 
 mod timeouts {
     mod client;
+    mod http2;
     mod request;
     mod server;
 }

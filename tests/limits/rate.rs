@@ -1,6 +1,6 @@
 //! Rate limits: who is refused, what they are told, and whom it does not touch.
 
-use crate::support::{Client, Evenkeel, Folder, Origin, answer, cli, eventually, ok, pool};
+use crate::support::{Client, Evenkeel, Folder, Origin, Response, answer, cli, eventually, ok, pool};
 
 /// A route for all that has these limits and leads to the pool `app`.
 fn limited(limits: &str) -> String {
@@ -38,6 +38,13 @@ fn who_waits_as_told_is_let_in_again() {
     eventually("the next one passes", || client.get("/").status == 200);
 }
 
+/// The seconds after which `RateLimit` promises one more request under the limit `name`.
+fn until_more(response: &Response, name: &str) -> u64 {
+    let stands = response.header("ratelimit").unwrap();
+    let item = stands.split(", ").find(|item| item.starts_with(&format!("\"{name}\";"))).unwrap();
+    item.split_once(";t=").unwrap().1.parse().unwrap()
+}
+
 #[test]
 fn every_response_of_a_limited_route_tells_how_the_limit_stands() {
     let origin = Origin::named("a");
@@ -51,7 +58,9 @@ fn every_response_of_a_limited_route_tells_how_the_limit_stands() {
     assert_eq!(first.header("ratelimit-policy"), Some(policy));
     assert_eq!(first.header("ratelimit"), Some("\"client-ip\";r=1;t=6, \"everybody\";r=8;t=3600"));
     assert_eq!(first.header("retry-after"), None);
-    client.get("/");
+    let second = client.get("/");
+    assert!((1..=6).contains(&until_more(&second, "client-ip")), "{second:?}");
+    assert!((3_500..=3_600).contains(&until_more(&second, "everybody")), "{second:?}");
     let refused = client.get("/");
     assert_eq!((refused.status, refused.header("ratelimit-policy")), (429, Some(policy)));
     let stands = refused.header("ratelimit").unwrap();
@@ -60,7 +69,7 @@ fn every_response_of_a_limited_route_tells_how_the_limit_stands() {
         "{stands}"
     );
     let retry: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=6).contains(&retry), "{retry}");
+    assert!((1..=6).contains(&retry) && retry == until_more(&refused, "client-ip"), "{refused:?}");
     let text = refused.text();
     assert!(text.starts_with("429 Too Many Requests: rate limit client-ip reached\n"), "{text}");
     assert_eq!(client.get("/").status, 429, "the connection goes on");

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Config, Listener, RateLimit, Route};
+use evenkeel_config::{Action, Config, Listener, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
@@ -161,13 +161,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
     };
     let route = snapshot.routes.route(winner);
     answer["route"] = json!(route.name.as_str());
-    if !route.rate_limits.is_empty() {
-        let limit = |it: &RateLimit| format!("{} {}, at once {}", it.name, it.rate, it.burst);
-        answer["limits"] = json!(route.rate_limits.iter().map(limit).collect::<Vec<_>>().join("; "));
-    }
-    if let Some(mirror) = &route.mirror {
-        answer["mirror"] = json!(format!("{} {}%", mirror.pool, mirror.percent));
-    }
+    protection(&mut answer, route);
     match &route.action {
         Action::Respond(respond) => answer["status"] = json!(respond.status),
         Action::Redirect(redirect) => {
@@ -178,6 +172,27 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
         Action::Pool(_) | Action::Split(_) => forwarded(&mut answer, snapshot, winner, route, request),
     }
     answer
+}
+
+/// What stands between the request and its answer, as far as the route says something about it.
+fn protection(answer: &mut Value, route: &Route) {
+    let sizes = route.limits.to_toml();
+    let priority = match route.priority {
+        Priority::Low => Some("low"),
+        Priority::Normal => None,
+        Priority::High => Some("high"),
+    };
+    let limits: Vec<String> = route.rate_limits.iter().map(ToString::to_string).collect();
+    let rows = [
+        ("priority", priority.map(str::to_owned)),
+        ("sizes", (!sizes.is_empty()).then(|| sizes.join(", "))),
+        ("limits", (!limits.is_empty()).then(|| limits.join("; "))),
+        ("deadline", route.deadline_header.as_ref().map(|header| format!("in {}", header.name()))),
+        ("mirror", route.mirror.as_ref().map(ToString::to_string)),
+    ];
+    for (key, value) in rows.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+        answer[key] = json!(value);
+    }
 }
 
 fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
@@ -237,8 +252,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
 fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
-        "listener", "path", "route", "limits", "mirror", "split", "pool", "server", "address", "target",
-        "status", "location", "reason", "retry", "hedge", "breaker",
+        "listener", "path", "route", "priority", "sizes", "limits", "deadline", "mirror", "split", "pool",
+        "server", "address", "target", "status", "location", "reason", "retry", "hedge", "breaker",
     ];
     for key in keys {
         match &answer[key] {

@@ -2,6 +2,7 @@
 
 mod guard;
 mod tasks;
+mod watch;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -19,8 +20,9 @@ use h2::{Reason, RecvStream};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request as Head, header};
 
-use self::guard::{Alarm, Guard, poll_accept};
+use self::guard::{Guard, poll_accept};
 use self::tasks::{Seat, Tasks};
+use self::watch::{Over, Watch};
 use crate::buffer::Buffers;
 use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
@@ -45,8 +47,9 @@ const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of responses that may wait in one stream for the client's window.
 const UNSENT_MAX: usize = 64 * 1024;
-/// Bookkeeping of small DATA frames that wait to be read; the default ends connections over bursts of gRPC messages.
-const DATA_FRAME_BUDGET: usize = 1 << 20;
+/// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
+/// of sixteen bytes each. The default ends connections over bursts of small messages of gRPC.
+const DATA_FRAME_BUDGET: usize = WINDOW as usize / 16 * 256;
 /// How long the tasks of a connection wait for further streams when there are none.
 const LULL: Duration = Duration::from_secs(1);
 
@@ -65,13 +68,13 @@ pub async fn serve(client: Client, io: Io, early: Vec<u8>) {
     let io = Rc::new(io);
     let worker = Rc::clone(&client.worker);
     worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
-    if requests(client, Wire::new(Rc::clone(&io), early)).await {
+    if requests(client, &io, early).await {
         linger(&worker, &io, &mut Timer::new(worker.clock)).await;
     }
 }
 
 /// Takes requests for as long as there may be any; true if the client may still be sending.
-async fn requests(client: Client, wire: Wire) -> bool {
+async fn requests(client: Client, io: &Rc<Io>, early: Vec<u8>) -> bool {
     let Some((view, position)) = client.view() else { return false };
     let timeout = view.listener(position).timeout.clone();
     let mut builder = Builder::new();
@@ -85,7 +88,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
         .enable_connect_protocol();
     drop(view);
     let clock = client.worker.clock;
-    let (wire, alarm) = Guard::new(wire);
+    let (wire, alarm) = Guard::new(Wire::new(Rc::clone(io), early));
     let mut timer = Timer::new(clock);
     let Ok(shaken) = timer.within(timeout.head.into(), builder.handshake::<_, Bytes>(wire)).await else {
         return false;
@@ -93,6 +96,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
     let Ok(mut connection) = shaken else { return true };
     let (active, rested) = (Cell::new(0), Cell::new(clock.now()));
     let streams = Rc::new(Streams { client, tasks: Tasks::default(), active, rested });
+    let mut watch = Watch::new(alarm, clock, timeout.clone());
     let mut is_leaving = false;
     let may_be_sending = loop {
         let next = poll_fn(|cx| {
@@ -100,7 +104,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
                 is_leaving = true;
                 connection.graceful_shutdown();
             }
-            poll_next(&mut connection, &alarm, cx, &streams, &mut timer, timeout.idle)
+            poll_next(&mut connection, &mut watch, cx, &streams, &mut timer)
         });
         match next.await {
             Ok((request, respond)) => {
@@ -114,6 +118,18 @@ async fn requests(client: Client, wire: Wire) -> bool {
                 connection.graceful_shutdown();
             }
             Err(Over::Idle) => break false,
+            Err(Over::Stuck) => {
+                io.reset_on_close();
+                break false;
+            }
+            Err(Over::Slow) => {
+                streams.client.worker.metrics.request_refused(RequestRefusal::HeadTimeout);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let told = poll_fn(|cx| connection.poll_closed(cx));
+                // Whether or not it came to be told.
+                let _ = timer.within(watch.farewell().into(), told).await;
+                break false;
+            }
             Err(Over::Closed) => break true,
         }
     };
@@ -124,34 +140,33 @@ async fn requests(client: Client, wire: Wire) -> bool {
 /// A stream's request, and the way back.
 type Accepted = (Head<RecvStream>, SendResponse<Bytes>);
 
-/// Why there is no further request.
-enum Over {
-    /// Nothing was asked for too long.
-    Idle,
-    Closed,
-}
-
 fn poll_next(
     connection: &mut Connection<Guard<Wire>, Bytes>,
-    alarm: &Alarm,
+    watch: &mut Watch,
     cx: &mut Context<'_>,
     streams: &Streams,
     timer: &mut Timer,
-    idle: Duration,
 ) -> Poll<Result<Accepted, Over>> {
-    match poll_accept(connection, alarm, cx) {
-        Poll::Ready(Some(Ok(asked))) => return Poll::Ready(Ok(asked)),
+    match poll_accept(connection, &watch.alarm, cx) {
+        Poll::Ready(Some(Ok(asked))) => {
+            watch.asked();
+            return Poll::Ready(Ok(asked));
+        }
         Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Over::Closed)),
         Poll::Pending => {}
     }
-    if streams.active.get() > 0 {
-        return Poll::Pending;
-    }
-    if streams.tasks.are_waiting() {
-        ready!(timer.poll_until(cx, streams.rested.get() + LULL));
+    let rested = (streams.active.get() == 0).then(|| streams.rested.get());
+    let due = watch.due(rested);
+    if let Some(lull) = rested.filter(|_| streams.tasks.are_waiting()).map(|rested| rested + LULL)
+        && due.as_ref().is_none_or(|(due, _)| lull < *due)
+    {
+        ready!(timer.poll_until(cx, lull));
         streams.tasks.dismiss();
     }
-    timer.poll_until(cx, streams.rested.get() + idle).map(|()| Err(Over::Idle))
+    match due {
+        Some((due, over)) => timer.poll_until(cx, due).map(|()| Err(over)),
+        None => Poll::Pending,
+    }
 }
 
 impl Streams {
@@ -242,7 +257,7 @@ impl Asked {
             };
             let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
             let has_ended = request.upgrade.is_some() || stream.is_none();
-            let framing = framing(declared, has_ended);
+            let framing = framing(declared, request.method, has_ended);
             let length = if let Framing::Length(length) = framing { Some(length) } else { None };
             let source = Source::Http2(FromHttp2::new(stream, length));
             let body = Body::new(source, framing, worker.clock, body_limits(view, listener));
@@ -277,10 +292,12 @@ fn as_asked(admitted: (Request<'_>, Framing), is_tunnel: bool) -> Result<(Reques
     Ok(admitted)
 }
 
-/// How long a body is: the end of the stream says what no length says.
-fn framing(declared: Framing, has_ended: bool) -> Framing {
+/// How long a body is: the end of the stream says what no length says, which a server of HTTP/1.1 is told where the method
+/// lets it expect content (RFC 9110, 8.6).
+fn framing(declared: Framing, method: &str, has_ended: bool) -> Framing {
     match declared {
         Framing::Empty if !has_ended => Framing::Chunked,
+        Framing::Empty if matches!(method, "POST" | "PUT" | "PATCH") => Framing::Length(0),
         declared => declared,
     }
 }

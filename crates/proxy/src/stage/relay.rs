@@ -319,7 +319,11 @@ fn body_of<'a>(
         Framing::UntilClose => Framing::Chunked,
         framing => framing,
     };
-    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+    let length = match framing {
+        Framing::Length(length) => Some(length),
+        Framing::Empty => Some(0),
+        Framing::Chunked | Framing::UntilClose => None,
+    };
     (message::Source::Http2(FromHttp2::new(stream, length)), framing)
 }
 

@@ -176,7 +176,8 @@ pub async fn read_head(
             buf.reserve(buf.len().max(1024));
         }
         match io.read(buf).await {
-            Ok(0) => return Err(AnswerError::Closed),
+            Ok(0) if buf.is_empty() => return Err(AnswerError::Closed),
+            Ok(0) => return Err(AnswerError::HeadCut),
             Ok(_) => {}
             Err(error) => return Err(AnswerError::Reset(error)),
         }
