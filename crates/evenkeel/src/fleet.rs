@@ -123,12 +123,12 @@ impl Fleet {
         result: Result<(), ProbeFailure>,
         now: Time,
     ) -> bool {
-        self.change(pool, |state| state.health.probed(id, result, now))
+        self.change(pool, now, |state| state.health.probed(id, result, now))
     }
 
     /// Takes in a failure of live traffic; true if the workers must know.
     pub fn failed(&mut self, pool: &PoolName, id: &BackendId, failure: Failure, now: Time) -> bool {
-        self.change(pool, |state| state.health.failed(id, failure, now))
+        self.change(pool, now, |state| state.health.failed(id, failure, now))
     }
 
     /// Ends what was only for a time; true if the workers must know.
@@ -139,7 +139,7 @@ impl Fleet {
         let poll = |pool: &PoolName, state: &mut PoolState| {
             state.health.poll(now, |id| figures(registry.backend(pool, id).tries()))
         };
-        names.iter().filter(|pool| self.change(pool, |state| poll(pool, state))).count() > 0
+        names.iter().filter(|pool| self.change(pool, now, |state| poll(pool, state))).count() > 0
     }
 
     /// When [`poll`](Self::poll) has something to do.
@@ -174,7 +174,7 @@ impl Fleet {
         if state.is_none() {
             return Err(CommandError::NotFound(format!("there is no server {id} in a pool {pool}")));
         }
-        self.change(pool, |state| {
+        self.change(pool, now, |state| {
             let mut notices = Vec::new();
             if let Some(wanted) = administrative {
                 notices.extend(state.health.administer(id, wanted, now));
@@ -187,13 +187,18 @@ impl Fleet {
             notices
         });
         if let Some(state) = self.pools.get_mut(pool) {
-            state.refresh();
+            state.refresh(now);
         }
         Ok(())
     }
 
     /// Applies a change to a pool's health and tells the world about it, once.
-    fn change(&mut self, pool: &PoolName, change: impl FnOnce(&mut PoolState) -> Vec<Notice>) -> bool {
+    fn change(
+        &mut self,
+        pool: &PoolName,
+        now: Time,
+        change: impl FnOnce(&mut PoolState) -> Vec<Notice>,
+    ) -> bool {
         let Some(state) = self.pools.get_mut(pool) else { return false };
         let (version, panic) = (state.health.version(), state.health.panic());
         let notices = change(state);
@@ -202,7 +207,7 @@ impl Fleet {
         if state.health.version() == version {
             return false;
         }
-        state.refresh();
+        state.refresh(now);
         true
     }
 
@@ -268,7 +273,7 @@ impl PoolState {
         });
         self.members = Arc::new(Members::new(&pool.algorithm, servers.collect()));
         if health.standings().any(|(part, _)| part < FULL) {
-            self.refresh();
+            self.refresh(now);
         }
         self.cookie = matches!(pool.sticky, Some(Sticky::Cookie { .. })).then(|| {
             let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
@@ -279,9 +284,7 @@ impl PoolState {
                 self.trips.entry(backend.id.clone()).or_default();
             }
         }
-        let members = &self.members;
-        let loads = (0..members.len()).map(|at| &members.server(at).load);
-        self.breaker.reconfigure(pool, loads, now);
+        self.breaker.reconfigure(pool, &self.members, now);
         if learns(pool) {
             self.affinity.get_or_insert_with(|| Arc::new(Sessions::new(AFFINITY_MAX)));
             // Makes the hash ring here, before a worker would have to.
@@ -296,8 +299,8 @@ impl PoolState {
         pool.is_guarded().then(|| Guard { breaker: Arc::clone(&self.breaker), servers })
     }
 
-    /// Makes members anew: the servers are the same, their weights or health are not.
-    fn refresh(&mut self) {
+    /// Makes members anew: the servers are the same, their weights or health are not. Who waits goes by that from now on.
+    fn refresh(&mut self, now: Time) {
         let Self { health, weights, members, .. } = self;
         let standings: Vec<_> = health.standings().collect();
         *members = Arc::new(members.with_parts(|at, server| {
@@ -305,6 +308,7 @@ impl PoolState {
             let (part, availability) = standings[at];
             (weight, part, availability)
         }));
+        self.breaker.follow(&self.members, now);
     }
 
     fn view(&self, pool: &PoolConfig) -> Pool {
