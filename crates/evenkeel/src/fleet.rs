@@ -17,7 +17,7 @@ use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Guard, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
-use evenkeel_types::{BackendId, PoolName, Time};
+use evenkeel_types::{Address, BackendId, PoolName, Time};
 
 use crate::secret::secret_bytes;
 
@@ -41,7 +41,8 @@ pub struct Fleet {
 /// What lives on of a pool.
 struct PoolState {
     health: PoolHealth,
-    loads: HashMap<BackendId, Arc<Load>>,
+    /// Those of servers that are gone as well, for as long as something is in flight there: they may come back.
+    loads: HashMap<(BackendId, Address), Arc<Load>>,
     breaker: Arc<Breaker>,
     trips: HashMap<BackendId, Arc<Trip>>,
     /// Weights that the operator set in place of the configured ones.
@@ -253,7 +254,10 @@ impl PoolState {
         for (id, weight) in &self.weights {
             self.health.weigh(id, *weight, now);
         }
-        self.loads.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
+        let is_there = |id: &BackendId, address: &Address| {
+            pool.backends.iter().any(|backend| backend.id == *id && backend.address == *address)
+        };
+        self.loads.retain(|(id, address), load| load.in_flight() > 0 || is_there(id, address));
         self.trips.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
         self.rebuild(pool, secret, now);
         notices
@@ -267,7 +271,7 @@ impl PoolState {
                 id: backend.id.clone(),
                 weight: weights.get(&backend.id).copied().unwrap_or(backend.weight),
                 backup: backend.backup,
-                load: Arc::clone(loads.entry(backend.id.clone()).or_default()),
+                load: Arc::clone(loads.entry((backend.id.clone(), backend.address.clone())).or_default()),
             };
             (server, availability)
         });
