@@ -70,6 +70,7 @@ mod failures {
 }
 
 mod breaker {
+    mod changes;
     mod concurrency;
     mod hedges;
     mod http2;

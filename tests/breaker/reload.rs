@@ -151,3 +151,26 @@ fn what_was_in_flight_before_there_was_a_limit_makes_room_for_who_waits() {
     nothing_is_left(&evenkeel);
     assert_eq!(evenkeel.metric("evenkeel_queue_refused_total", &[]), 0.0);
 }
+
+#[test]
+fn what_is_in_flight_at_a_server_that_comes_back_still_counts() {
+    let gate = Gate::default();
+    let (a, b, other) = (Origin::held("a", &gate), Origin::named("b"), Origin::named("other"));
+    let with = |a: &Origin| pool_of(&[a, &b], 1, "algorithm = \"least-connections\"");
+    let evenkeel = Evenkeel::start(&pool_of(&[&a], 1, ""));
+    let asked = crowd(&evenkeel, &a, 1, 0);
+    for _ in 0..2 {
+        reload(&evenkeel, &pool_of(&[&b], 1, ""));
+        reload(&evenkeel, &with(&a));
+        assert_eq!(evenkeel.server("app", "a")["in_flight"], 1);
+        (0..4).for_each(|_| assert_eq!(evenkeel.get("/").text(), "b"));
+    }
+    // Another server under the same name has nothing of it.
+    reload(&evenkeel, &with(&other.called("a")));
+    assert_eq!(evenkeel.server("app", "a")["in_flight"], 0);
+    reload(&evenkeel, &with(&a));
+    assert_eq!(evenkeel.server("app", "a")["in_flight"], 1);
+    gate.open();
+    served(asked, "a");
+    nothing_is_left(&evenkeel);
+}

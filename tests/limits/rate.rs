@@ -112,6 +112,8 @@ fn whom_a_trusted_proxy_names_is_the_client() {
     let mut from = |who: &str| client.get_with("/", &format!("x-forwarded-for: {who}\r\n")).status;
     assert_eq!([from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")], [200, 429, 200]);
     assert_eq!([from("2001:db8::1"), from("2001:db8::2"), from("2001:db8:0:1::1")], [200, 429, 200]);
+    assert_eq!([from("192.0.2.1:4711"), from("192.0.2.3:4711"), from("192.0.2.3:4712")], [429, 200, 429]);
+    assert_eq!([from("[2001:db8::9]:80"), from("[2001:db8:0:2::1]"), from("127.0.0.1:80")], [429, 200, 200]);
 }
 
 #[test]
@@ -168,6 +170,18 @@ fn a_flood_of_clients_does_not_eat_memory() {
     }
     assert!(evenkeel.metric("evenkeel_rate_limited_total", &["outcome=\"forgot\""]) > 1_500.0);
     assert!(evenkeel.resident() < 200 << 20);
+}
+
+#[test]
+fn a_small_table_remembers_no_more_than_it_was_told() {
+    let origin = Origin::named("a");
+    let limits = r#"{ per = "header:x-key", rate = "1/h", keys_max = 64 }"#;
+    let evenkeel = Evenkeel::start(&(limited(limits) + &pool(&[&origin], "")));
+    let mut client = evenkeel.client();
+    for key in 0..200 {
+        assert_eq!(client.get_with("/", &format!("x-key: {key}\r\n")).status, 200);
+    }
+    assert!(evenkeel.metric("evenkeel_rate_limited_total", &["outcome=\"forgot\""]) >= 136.0);
 }
 
 #[test]

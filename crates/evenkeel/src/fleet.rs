@@ -17,7 +17,7 @@ use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Guard, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
-use evenkeel_types::{BackendId, PoolName, Time};
+use evenkeel_types::{Address, BackendId, PoolName, Time};
 
 use crate::secret::secret_bytes;
 
@@ -41,7 +41,8 @@ pub struct Fleet {
 /// What lives on of a pool.
 struct PoolState {
     health: PoolHealth,
-    loads: HashMap<BackendId, Arc<Load>>,
+    /// Those of servers that are gone as well, for as long as something is in flight there: they may come back.
+    loads: HashMap<(BackendId, Address), Arc<Load>>,
     breaker: Arc<Breaker>,
     trips: HashMap<BackendId, Arc<Trip>>,
     /// Weights that the operator set in place of the configured ones.
@@ -123,12 +124,12 @@ impl Fleet {
         result: Result<(), ProbeFailure>,
         now: Time,
     ) -> bool {
-        self.change(pool, |state| state.health.probed(id, result, now))
+        self.change(pool, now, |state| state.health.probed(id, result, now))
     }
 
     /// Takes in a failure of live traffic; true if the workers must know.
     pub fn failed(&mut self, pool: &PoolName, id: &BackendId, failure: Failure, now: Time) -> bool {
-        self.change(pool, |state| state.health.failed(id, failure, now))
+        self.change(pool, now, |state| state.health.failed(id, failure, now))
     }
 
     /// Ends what was only for a time; true if the workers must know.
@@ -139,7 +140,7 @@ impl Fleet {
         let poll = |pool: &PoolName, state: &mut PoolState| {
             state.health.poll(now, |id| figures(registry.backend(pool, id).tries()))
         };
-        names.iter().filter(|pool| self.change(pool, |state| poll(pool, state))).count() > 0
+        names.iter().filter(|pool| self.change(pool, now, |state| poll(pool, state))).count() > 0
     }
 
     /// When [`poll`](Self::poll) has something to do.
@@ -174,7 +175,7 @@ impl Fleet {
         if state.is_none() {
             return Err(CommandError::NotFound(format!("there is no server {id} in a pool {pool}")));
         }
-        self.change(pool, |state| {
+        self.change(pool, now, |state| {
             let mut notices = Vec::new();
             if let Some(wanted) = administrative {
                 notices.extend(state.health.administer(id, wanted, now));
@@ -187,13 +188,18 @@ impl Fleet {
             notices
         });
         if let Some(state) = self.pools.get_mut(pool) {
-            state.refresh();
+            state.refresh(now);
         }
         Ok(())
     }
 
     /// Applies a change to a pool's health and tells the world about it, once.
-    fn change(&mut self, pool: &PoolName, change: impl FnOnce(&mut PoolState) -> Vec<Notice>) -> bool {
+    fn change(
+        &mut self,
+        pool: &PoolName,
+        now: Time,
+        change: impl FnOnce(&mut PoolState) -> Vec<Notice>,
+    ) -> bool {
         let Some(state) = self.pools.get_mut(pool) else { return false };
         let (version, panic) = (state.health.version(), state.health.panic());
         let notices = change(state);
@@ -202,7 +208,7 @@ impl Fleet {
         if state.health.version() == version {
             return false;
         }
-        state.refresh();
+        state.refresh(now);
         true
     }
 
@@ -248,7 +254,10 @@ impl PoolState {
         for (id, weight) in &self.weights {
             self.health.weigh(id, *weight, now);
         }
-        self.loads.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
+        let is_there = |id: &BackendId, address: &Address| {
+            pool.backends.iter().any(|backend| backend.id == *id && backend.address == *address)
+        };
+        self.loads.retain(|(id, address), load| load.in_flight() > 0 || is_there(id, address));
         self.trips.retain(|id, _| pool.backends.iter().any(|backend| backend.id == *id));
         self.rebuild(pool, secret, now);
         notices
@@ -262,13 +271,13 @@ impl PoolState {
                 id: backend.id.clone(),
                 weight: weights.get(&backend.id).copied().unwrap_or(backend.weight),
                 backup: backend.backup,
-                load: Arc::clone(loads.entry(backend.id.clone()).or_default()),
+                load: Arc::clone(loads.entry((backend.id.clone(), backend.address.clone())).or_default()),
             };
             (server, availability)
         });
         self.members = Arc::new(Members::new(&pool.algorithm, servers.collect()));
         if health.standings().any(|(part, _)| part < FULL) {
-            self.refresh();
+            self.refresh(now);
         }
         self.cookie = matches!(pool.sticky, Some(Sticky::Cookie { .. })).then(|| {
             let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
@@ -279,9 +288,7 @@ impl PoolState {
                 self.trips.entry(backend.id.clone()).or_default();
             }
         }
-        let members = &self.members;
-        let loads = (0..members.len()).map(|at| &members.server(at).load);
-        self.breaker.reconfigure(pool, loads, now);
+        self.breaker.reconfigure(pool, &self.members, now);
         if learns(pool) {
             self.affinity.get_or_insert_with(|| Arc::new(Sessions::new(AFFINITY_MAX)));
             // Makes the hash ring here, before a worker would have to.
@@ -296,8 +303,8 @@ impl PoolState {
         pool.is_guarded().then(|| Guard { breaker: Arc::clone(&self.breaker), servers })
     }
 
-    /// Makes members anew: the servers are the same, their weights or health are not.
-    fn refresh(&mut self) {
+    /// Makes members anew: the servers are the same, their weights or health are not. Who waits goes by that from now on.
+    fn refresh(&mut self, now: Time) {
         let Self { health, weights, members, .. } = self;
         let standings: Vec<_> = health.standings().collect();
         *members = Arc::new(members.with_parts(|at, server| {
@@ -305,6 +312,7 @@ impl PoolState {
             let (part, availability) = standings[at];
             (weight, part, availability)
         }));
+        self.breaker.follow(&self.members, now);
     }
 
     fn view(&self, pool: &PoolConfig) -> Pool {

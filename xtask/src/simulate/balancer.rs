@@ -83,8 +83,7 @@ impl Balancer {
         let servers = watched.map(|_| Arc::default()).collect();
         let guard = config.is_guarded().then(|| Guard { breaker: Arc::default(), servers });
         if let Some(guard) = &guard {
-            let loads = (0..members.len()).map(|at| &members.server(at).load);
-            guard.breaker.reconfigure(&config, loads, Time::ZERO);
+            guard.breaker.reconfigure(&config, &members, Time::ZERO);
         }
         let affinity =
             matches!(config.sticky, Some(Sticky::Header(_))).then(|| Arc::new(Sessions::new(100_000)));
@@ -222,6 +221,10 @@ impl Balancer {
             (server.weight, part, availability)
         });
         self.pool.members = Arc::new(members);
+        if let Some(guard) = &self.pool.guard {
+            guard.breaker.follow(&self.pool.members, now);
+            self.freed.extend(0..self.config.backends.len());
+        }
         self.pool.panic = self.health.panic().map(|_| now);
     }
 }

@@ -60,6 +60,11 @@ impl Load {
         self.breaker.get_or_init(|| Arc::clone(breaker));
     }
 
+    /// What identifies the server for as long as anybody knows it.
+    pub(crate) fn key(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Requests in flight, over all workers.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)

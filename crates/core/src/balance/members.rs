@@ -36,6 +36,10 @@ pub enum Availability {
     Out,
 }
 
+/// What of a server may change while the servers of its pool are the same: its weight, how many parts of [`FULL`] of it
+/// the server gets for now, and whether it may be chosen.
+pub type Standing = (u32, u32, Availability);
+
 /// The servers of one pool at one moment: immutable, made on the control thread when configuration, weights or
 /// health change, and shared by all workers through an `Arc`.
 #[derive(Debug)]
@@ -49,9 +53,16 @@ pub struct Members {
     parts: Box<[u32]>,
     tier_of: Box<[Option<Tier>]>,
     tiers: [Shares; 4],
-    positions: Arc<HashMap<BackendId, usize>>,
+    positions: Arc<Positions>,
     ring: Arc<OnceLock<[Ring; 2]>>,
     pub(super) method: Method,
+}
+
+/// Where each server stands.
+#[derive(Debug)]
+struct Positions {
+    by_id: HashMap<BackendId, usize>,
+    by_load: HashMap<usize, usize>,
 }
 
 /// The order in which servers are considered.
@@ -93,7 +104,11 @@ impl Members {
     /// The servers of a pool, in the order of its configuration; positions in that order name them from here on.
     /// Takes milliseconds for a thousand servers under the algorithms that go by a key.
     pub fn new(algorithm: &Algorithm, servers: Vec<(Server, Availability)>) -> Self {
-        let positions = servers.iter().enumerate().map(|(at, (server, _))| (server.id.clone(), at)).collect();
+        let each = || servers.iter().map(|(server, _)| server).enumerate();
+        let positions = Positions {
+            by_id: each().map(|(at, server)| (server.id.clone(), at)).collect(),
+            by_load: each().map(|(at, server)| (server.load.key(), at)).collect(),
+        };
         let parts = vec![FULL; servers.len()];
         Self::build(algorithm, servers, parts, Arc::new(positions), None)
     }
@@ -110,7 +125,7 @@ impl Members {
     /// The same, where `change` also says how many parts of [`FULL`], at least one, of its weight a server gets for
     /// now. A key whose server does not take it goes where it would go if that server were out; so a server whose
     /// part grows moves no key but to itself, and no lookup table is made anew.
-    pub fn with_parts(&self, change: impl Fn(usize, &Server) -> (u32, u32, Availability)) -> Self {
+    pub fn with_parts(&self, change: impl Fn(usize, &Server) -> Standing) -> Self {
         let mut parts = Vec::with_capacity(self.servers.len());
         let servers: Vec<_> = self
             .servers
@@ -144,8 +159,14 @@ impl Members {
     /// The weight that the server at `position`, below [`len`](Self::len), counts with now, in the unit of its
     /// configured weight.
     pub fn effective_weight(&self, position: usize) -> f64 {
+        let (weight, part, _) = self.standing(position);
+        f64::from(weight) * f64::from(part) / f64::from(FULL)
+    }
+
+    /// What the server at `position`, below [`len`](Self::len), has got of [`with_parts`](Self::with_parts).
+    pub fn standing(&self, position: usize) -> Standing {
         let part = self.parts.get(position).copied().unwrap_or(FULL);
-        f64::from(self.servers[position].weight) * f64::from(part) / f64::from(FULL)
+        (self.servers[position].weight, part, self.availability[position])
     }
 
     /// The availability of the server at `position`, below [`len`](Self::len).
@@ -158,6 +179,12 @@ impl Members {
         self.tier_of.get(position).is_some_and(Option::is_some)
     }
 
+    /// True if the server at `position`, below [`len`](Self::len), takes a request, which may be of a client that belongs to
+    /// it: for them a weight of 0 does not count.
+    pub fn takes(&self, position: usize, is_its_own: bool) -> bool {
+        self.usable(position) || (is_its_own && self.availability[position] != Availability::Out)
+    }
+
     /// How many servers a pick may choose, over all tiers; 0 means that each pick is `None`.
     pub fn usable_count(&self) -> usize {
         self.tiers.iter().map(Shares::len).sum()
@@ -165,7 +192,12 @@ impl Members {
 
     /// Where the server `id` stands.
     pub fn position(&self, id: &BackendId) -> Option<usize> {
-        self.positions.get(id).copied()
+        self.positions.by_id.get(id).copied()
+    }
+
+    /// Where the server stands that has this `load`.
+    pub fn position_of(&self, load: &Load) -> Option<usize> {
+        self.positions.by_load.get(&load.key()).copied()
     }
 
     /// The server that a key belongs to, whatever the pool's algorithm and however loaded the server is: for
@@ -213,7 +245,7 @@ impl Members {
         algorithm: &Algorithm,
         servers: Vec<(Server, Availability)>,
         parts: Vec<u32>,
-        positions: Arc<HashMap<BackendId, usize>>,
+        positions: Arc<Positions>,
         same_weights: Option<&Self>,
     ) -> Self {
         let (servers, availability): (Vec<_>, Vec<_>) = servers.into_iter().unzip();

@@ -20,7 +20,7 @@ mod round_robin;
 mod shares;
 
 pub use load::Load;
-pub use members::{Availability, Members, Server};
+pub use members::{Availability, Members, Server, Standing};
 pub use picker::Picker;
 pub use reason::{Choice, Reason};
 

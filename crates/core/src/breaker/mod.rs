@@ -11,12 +11,17 @@
 //! taken in the name of who waits before that one is woken, so nobody can take it away, and who is no longer there
 //! gives it back.
 //!
+//! The same holds when servers come and go ([`Breaker::reconfigure`], [`Breaker::follow`]): what they are is known under
+//! the lock before their places are offered, and who joins looks at it under the lock. So nobody waits for a server that
+//! takes no requests any more.
+//!
 //! [`Load::try_begin`]: crate::balance::Load::try_begin
 
 mod circuit;
 mod describe;
 #[cfg(test)]
 mod fixtures;
+mod limits;
 mod passed;
 pub mod queue;
 #[cfg(all(test, feature = "shuttle"))]

@@ -43,11 +43,16 @@ impl<'t> Passed<'t> {
         if self.all.is_empty() { self.tried } else { &self.out }
     }
 
-    /// This one was chosen, and is full.
-    pub fn full(&mut self, server: usize) {
+    /// This one was chosen, and is full; true if it is worth waiting for, as its circuit breaker is not open.
+    pub fn full(&mut self, pool: &Pool, config: &PoolConfig, server: usize, now: Time) -> bool {
+        if is_open(pool, config, server, now) {
+            self.open(server);
+            return false;
+        }
         self.any_full = true;
         self.choices += 1;
         self.pass(server);
+        true
     }
 
     /// This one was chosen, and its circuit breaker is open.
@@ -73,8 +78,7 @@ impl<'t> Passed<'t> {
         let mut any = false;
         for server in left {
             let max = config.backends[server].max_connections.unwrap_or(u32::MAX);
-            let trip = pool.guard.as_ref().and_then(|guard| guard.servers.get(server));
-            if trip.zip(config.server_breaker.as_ref()).is_some_and(|(trip, of)| trip.refuses(of, now)) {
+            if is_open(pool, config, server, now) {
                 self.any_open = true;
                 self.all.push(server);
                 self.out.push(server);
@@ -97,14 +101,17 @@ impl<'t> Passed<'t> {
     }
 }
 
+fn is_open(pool: &Pool, config: &PoolConfig, server: usize, now: Time) -> bool {
+    let trip = pool.guard.as_ref().and_then(|guard| guard.servers.get(server));
+    trip.zip(config.server_breaker.as_ref()).is_some_and(|(trip, of)| trip.refuses(of, now))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use evenkeel_config::Algorithm;
-
     use super::*;
-    use crate::balance::{Availability, Members, Picker, Server};
+    use crate::balance::Picker;
     use crate::breaker::fixtures;
     use crate::snapshot::Guard;
 
@@ -119,11 +126,7 @@ mod tests {
                 backend
             })
             .collect();
-        let servers = config.backends.iter().map(|backend| {
-            let server = Server { id: backend.id.clone(), weight: 1, backup: false, load: Arc::default() };
-            (server, Availability::Up)
-        });
-        let members = Arc::new(Members::new(&Algorithm::RoundRobin, servers.collect()));
+        let members = fixtures::members(&(0..len).map(|_| Arc::default()).collect::<Vec<_>>());
         let taken = (0..len).filter(|at| !free.contains(at));
         taken.for_each(|at| members.server(at).load.begin());
         let guard = Some(Guard { breaker: Arc::default(), servers: Arc::new([]) });
@@ -141,7 +144,7 @@ mod tests {
             if pool.members.server(choice.server).load.try_begin(1) {
                 return (Some(choice.server), choices);
             }
-            passed.full(choice.server);
+            passed.full(pool, config, choice.server, Time::ZERO);
         }
         (None, choices)
     }
@@ -166,9 +169,10 @@ mod tests {
 
     #[test]
     fn who_is_open_is_not_waited_for() {
+        let (pool, config) = full_but(&[], 5);
         let mut passed = Passed::new(&[4]);
         assert_eq!((passed.skip(), passed.out()), (&[4][..], &[4][..]));
-        passed.full(1);
+        assert!(passed.full(&pool, &config, 1, Time::ZERO));
         passed.open(2);
         assert_eq!((passed.skip(), passed.out()), (&[4, 1, 2][..], &[4, 2][..]));
     }

@@ -46,6 +46,13 @@ impl<T> Queue<T> {
         self.waiting.remove(&ticket)
     }
 
+    /// Takes out whoever is not to wait any longer, in the order in which they came.
+    pub fn dismiss(&mut self, mut is_done: impl FnMut(&mut T) -> bool) -> Vec<(u64, T)> {
+        let done = self.waiting.iter_mut().filter_map(|(ticket, who)| is_done(who).then_some(*ticket));
+        let done: Vec<u64> = done.collect();
+        done.into_iter().filter_map(|ticket| Some((ticket, self.leave(ticket)?))).collect()
+    }
+
     /// Somebody who waits.
     pub fn get_mut(&mut self, ticket: u64) -> Option<&mut T> {
         self.waiting.get_mut(&ticket)

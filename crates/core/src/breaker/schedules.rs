@@ -10,7 +10,7 @@ use evenkeel_types::Time;
 use shuttle::future::block_on;
 use shuttle::thread;
 
-use super::fixtures::pool;
+use super::fixtures::{members, pool, without};
 use super::{Breaker, Grant, Want};
 use crate::balance::Load;
 
@@ -24,7 +24,7 @@ fn on_all_schedules(test: fn()) {
 
 fn under(pool: &Pool, loads: &[Arc<Load>]) -> Arc<Breaker> {
     let breaker = Arc::new(Breaker::default());
-    breaker.reconfigure(pool, loads, Time::ZERO);
+    breaker.reconfigure(pool, &members(loads), Time::ZERO);
     breaker
 }
 
@@ -42,11 +42,18 @@ fn sit_down(breaker: &Breaker, loads: &[Arc<Load>], pool: &Pool) -> Arc<Load> {
     if let Some(load) = loads.iter().find(|load| load.try_begin(1)) {
         return Arc::clone(load);
     }
-    let want = Want::Server { only: None, not: Box::default() };
+    wait_for_seat(breaker, loads, pool).expect("there are servers")
+}
+
+/// Waits for a place at any of the servers, while one of them takes requests.
+fn wait_for_seat(breaker: &Breaker, loads: &[Arc<Load>], pool: &Pool) -> Option<Arc<Load>> {
+    let of = members(loads);
+    let want = Want::Server { of: Arc::clone(&of), only: None, not: Box::default() };
     let ticket = breaker.wait(want, pool, Time::ZERO).expect("room to wait");
-    loads.iter().for_each(|load| breaker.offer_server(load, Some(1), Time::ZERO));
+    breaker.offer_servers(&of, Time::ZERO);
     match block_on(poll_fn(|cx| breaker.poll(ticket, cx))) {
-        Grant::Server(load) => load,
+        Grant::Server(load) => Some(load),
+        Grant::NoServer => None,
         Grant::Place => unreachable!("it wants a server"),
     }
 }
@@ -106,7 +113,7 @@ fn whoever_waits_for_a_place_at_a_server_gets_one() {
             Box::new(move || {
                 let load = sit_down(&breaker, &loads, &pool);
                 assert_eq!(load.in_flight(), 1);
-                breaker.leave_server(&load, Some(1), Time::ZERO);
+                breaker.leave_server(&load, Time::ZERO);
             }) as Box<dyn FnOnce() + Send>
         };
         together((0..4).map(one).collect());
@@ -128,7 +135,7 @@ fn a_limit_that_is_raised_meanwhile_leaves_nobody_waiting() {
         };
         let theirs = Arc::clone(&breaker);
         let mut all: Vec<_> = (0..2).map(one).collect();
-        all.push(Box::new(move || theirs.reconfigure(&after, &[], Time::ZERO)));
+        all.push(Box::new(move || theirs.reconfigure(&after, &members(&[]), Time::ZERO)));
         together(all);
         assert_eq!((breaker.in_flight(), breaker.waiting()), (3, 0));
     });
@@ -147,11 +154,45 @@ fn who_began_before_there_were_limits_gives_its_place_to_who_waits() {
         let (theirs, its, them) = (Arc::clone(&breaker), Arc::clone(&limited), loads.clone());
         let waits = Box::new(move || {
             let load = sit_down(&theirs, &them, &its);
-            theirs.leave_server(&load, Some(1), Time::ZERO);
+            theirs.leave_server(&load, Time::ZERO);
         });
         let load = Arc::clone(&loads[0]);
         let ends = Box::new(move || load.end_unlimited(|| Time::ZERO));
         together(vec![waits, ends]);
+        nothing_is_left(&breaker, &loads);
+    });
+}
+
+#[test]
+fn nobody_waits_for_a_server_that_takes_no_requests_nor_misses_one_that_does_again() {
+    on_all_schedules(|| {
+        let loads = [(); 2].map(|()| Arc::new(Load::default()));
+        let mut pool = pool("queue = {}");
+        pool.backends.iter_mut().for_each(|backend| backend.max_connections = Some(1));
+        let pool = Arc::new(pool);
+        let breaker = under(&pool, &loads);
+        // The first never ends, and the second is out.
+        assert!(loads[0].try_begin(1));
+        let all = members(&loads);
+        breaker.follow(&without(&all, &[1]), Time::ZERO);
+        let one = |_| {
+            let (breaker, pool, loads) = (Arc::clone(&breaker), Arc::clone(&pool), loads.clone());
+            Box::new(move || {
+                if let Some(load) = wait_for_seat(&breaker, &loads, &pool) {
+                    assert_eq!(load.in_flight(), 1);
+                    breaker.leave_server(&load, Time::ZERO);
+                }
+            }) as Box<dyn FnOnce() + Send>
+        };
+        let mut threads: Vec<_> = (0..3).map(one).collect();
+        let theirs = Arc::clone(&breaker);
+        threads.push(Box::new(move || {
+            theirs.follow(&all, Time::ZERO);
+            thread::yield_now();
+            theirs.follow(&without(&all, &[0, 1]), Time::ZERO);
+        }));
+        together(threads);
+        loads[0].end();
         nothing_is_left(&breaker, &loads);
     });
 }

@@ -8,17 +8,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
-use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
+use evenkeel_config::Pool;
 use evenkeel_types::Time;
 
+use super::limits::{self, Limits};
 use super::queue::Queue;
 use super::trip::Trip;
-use crate::balance::Load;
+use crate::balance::{Load, Members, Standing};
 use crate::limit::adaptive::Adaptive;
 use crate::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 
 /// What of one pool is in flight or waits, over all workers. It outlives the configuration: who comes is measured by the
-/// limits that it began with, and what is given back is dealt out by those that are in force ([`Breaker::reconfigure`]).
+/// limits that it began with, and what is given back is dealt out by those that are in force ([`Breaker::reconfigure`]), at
+/// servers that take requests by then ([`Breaker::follow`]).
 #[derive(Debug, Default)]
 pub struct Breaker {
     in_flight: CachePadded<AtomicU32>,
@@ -39,17 +41,6 @@ struct Line {
     limits: Limits,
 }
 
-/// By what places are dealt out to those who wait.
-#[derive(Debug)]
-struct Limits {
-    /// Requests in flight in the pool, and which key says so.
-    pool: (u32, Full),
-    concurrency: Option<Concurrency>,
-    order: QueueOrder,
-    /// `max_connections` of each server, under its [`Breaker::key`].
-    servers: HashMap<usize, u32>,
-}
-
 #[derive(Debug)]
 struct Waiter {
     want: Want,
@@ -57,13 +48,15 @@ struct Waiter {
 }
 
 /// What one waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Want {
     /// A place in the pool.
     Place,
     /// A place at one of its servers.
     Server {
-        /// At this one alone, as [`Breaker::key`] names it.
+        /// The servers as they were when it came.
+        of: Arc<Members>,
+        /// At this one alone, while that takes requests.
         only: Option<usize>,
         /// Not at these.
         not: Box<[usize]>,
@@ -77,6 +70,8 @@ pub enum Grant {
     Place,
     /// A place at this server.
     Server(Arc<Load>),
+    /// Nothing: no server that it would take takes requests any more.
+    NoServer,
 }
 
 /// Who waits; to be given back with [`Breaker::withdraw`].
@@ -111,11 +106,6 @@ impl fmt::Display for Full {
 }
 
 impl Breaker {
-    /// What identifies a server for as long as anybody knows it.
-    pub fn key(load: &Arc<Load>) -> usize {
-        Arc::as_ptr(load).addr()
-    }
-
     /// Takes a place in the pool. Who comes while others wait for one has to wait as well.
     ///
     /// # Errors
@@ -136,46 +126,57 @@ impl Breaker {
         }
     }
 
-    /// Gives a place at a server back, to who waits for it if anybody does. `max` is the limit of one that the
-    /// configuration in force does not have.
-    pub fn leave_server(&self, load: &Arc<Load>, max: Option<u32>, now: Time) {
+    /// Gives a place at a server back, to who waits for it if anybody does.
+    pub fn leave_server(&self, load: &Arc<Load>, now: Time) {
         load.end();
-        if self.waiting.load(SeqCst) > 0 {
-            self.offer_server(load, max, now);
-        }
+        self.offer_left(load, || now);
     }
 
-    /// Offers the place at a server that a request has left which had none to give back: its pool had no limits then.
+    /// Offers the place at a server that a request has left.
     pub fn offer_left(&self, load: &Arc<Load>, now: impl FnOnce() -> Time) {
         if self.waiting.load(SeqCst) > 0 {
-            self.offer_server(load, None, now());
+            self.offer_server(load, now());
         }
     }
 
     /// Puts the limits of a configuration in force, with the servers that it has, and deals out what they have room for.
-    pub fn reconfigure<'l>(
-        self: &Arc<Self>,
-        pool: &Pool,
-        loads: impl IntoIterator<Item = &'l Arc<Load>>,
-        now: Time,
-    ) {
-        let loads: Vec<&Arc<Load>> = loads.into_iter().collect();
+    pub fn reconfigure(self: &Arc<Self>, pool: &Pool, members: &Members, now: Time) {
         if pool.is_guarded() {
-            loads.iter().for_each(|load| load.limit_by(self));
+            loads(members).for_each(|load| load.limit_by(self));
         }
-        let max = |at: usize| pool.backends[at].max_connections.unwrap_or(u32::MAX);
-        let servers = loads.iter().enumerate().map(|(at, load)| (Self::key(load), max(at))).collect();
-        self.lock().limits = Limits::of(pool, servers);
+        let mut line = self.lock();
+        let anybody_waits = !line.queue.is_empty();
+        line.limits.reconfigure(pool, members, anybody_waits);
+        self.dismiss(line);
         self.offer_place(now);
-        loads.iter().for_each(|load| self.offer_server(load, None, now));
+        self.offer_servers(members, now);
+    }
+
+    /// Takes in what has become of the servers: nobody is given a place at one that takes no requests any more, and those
+    /// who wait get the places of one that does again.
+    pub fn follow(&self, members: &Members, now: Time) {
+        let mut line = self.lock();
+        line.limits.follow(members);
+        self.dismiss(line);
+        self.offer_servers(members, now);
+    }
+
+    /// How these servers stand now, if that has changed since the `version`, and the version of that.
+    pub fn standings(&self, of: &Members, version: u64) -> Option<(u64, Vec<Standing>)> {
+        let limits = &self.lock().limits;
+        (limits.version != version).then(|| (limits.version, limits.standings(of)))
     }
 
     /// Joins those who wait, of whom there may be `breaker.max_pending`; `None` if that is reached. Who has joined must
     /// offer what it may have missed: the place in the pool, or those at each server.
-    pub fn wait(&self, want: Want, pool: &Pool, now: Time) -> Option<Ticket> {
+    pub fn wait(&self, mut want: Want, pool: &Pool, now: Time) -> Option<Ticket> {
         let mut line = self.lock();
+        let is_possible = line.limits.is_possible(&mut want);
         let ticket = line.queue.join(Waiter { want, waker: None }, pool.pending_max(), now)?;
         self.waiting.fetch_add(1, SeqCst);
+        if !is_possible && let Some(waiter) = line.queue.leave(ticket) {
+            self.grant(&mut line, (ticket, waiter), Grant::NoServer);
+        }
         Some(Ticket(ticket))
     }
 
@@ -206,22 +207,20 @@ impl Breaker {
             let (max, _) = limits.in_flight(&self.adaptive);
             self.take(max).then_some(Grant::Place)
         };
-        self.offer(now, |want| *want == Want::Place, take);
+        self.offer(now, |_, want| matches!(want, Want::Place), take);
     }
 
-    /// Gives places at a server, as far as there are any, to those who wait for one. `max` is the limit of one that the
-    /// configuration in force does not have.
-    pub fn offer_server(&self, load: &Arc<Load>, max: Option<u32>, now: Time) {
-        let key = Self::key(load);
-        let wanted = |want: &Want| match want {
-            Want::Place => false,
-            Want::Server { only, not } => only.is_none_or(|only| only == key) && !not.contains(&key),
-        };
+    /// Gives places at a server, as far as there are any, to those who wait for one.
+    pub fn offer_server(&self, load: &Arc<Load>, now: Time) {
         let take = |limits: &Limits| {
-            let max = limits.servers.get(&key).copied().or(max).unwrap_or(u32::MAX);
-            load.try_begin(max).then(|| Grant::Server(Arc::clone(load)))
+            load.try_begin(limits.max_connections(load)).then(|| Grant::Server(Arc::clone(load)))
         };
-        self.offer(now, wanted, take);
+        self.offer(now, |limits, want| limits.suits(want, load), take);
+    }
+
+    /// The same for each of these servers.
+    pub fn offer_servers(&self, members: &Members, now: Time) {
+        loads(members).for_each(|load| self.offer_server(load, now));
     }
 
     /// Lets the limit of `concurrency` know how long an answer took, or that none came in time. A limit that changes by
@@ -258,7 +257,7 @@ impl Breaker {
 
     /// How many requests may be in flight, and which limit says so.
     pub fn limit(&self, pool: &Pool) -> (u32, Full) {
-        least(fixed(pool), pool.concurrency.as_ref(), &self.adaptive)
+        limits::in_flight(pool, &self.adaptive)
     }
 
     fn take(&self, max: u32) -> bool {
@@ -266,17 +265,33 @@ impl Breaker {
     }
 
     /// For each who wants what `take` can get: gets it, and wakes.
-    fn offer(&self, now: Time, wanted: impl Fn(&Want) -> bool, take: impl Fn(&Limits) -> Option<Grant>) {
-        let mut line = self.lock();
+    fn offer(
+        &self,
+        now: Time,
+        wanted: impl Fn(&Limits, &Want) -> bool,
+        take: impl Fn(&Limits) -> Option<Grant>,
+    ) {
+        let line = &mut *self.lock();
         let order = line.limits.order;
-        while line.queue.any(|waiter| wanted(&waiter.want)) {
+        while line.queue.any(|waiter| wanted(&line.limits, &waiter.want)) {
             let Some(grant) = take(&line.limits) else { break };
-            let next = line.queue.next(order, now, |waiter| wanted(&waiter.want));
-            let (ticket, waiter) = next.expect("one was there, and the lock is held");
-            self.waiting.fetch_sub(1, SeqCst);
-            line.granted.insert(ticket, grant);
-            waiter.waker.iter().for_each(Waker::wake_by_ref);
+            let next = line.queue.next(order, now, |waiter| wanted(&line.limits, &waiter.want));
+            self.grant(line, next.expect("one was there, and the lock is held"), grant);
         }
+    }
+
+    /// Wakes those for whom there is no server left.
+    fn dismiss(&self, mut line: MutexGuard<'_, Line>) {
+        let Line { queue, limits, .. } = &mut *line;
+        for waiter in queue.dismiss(|waiter| !limits.is_possible(&mut waiter.want)) {
+            self.grant(&mut line, waiter, Grant::NoServer);
+        }
+    }
+
+    fn grant(&self, line: &mut Line, (ticket, waiter): (u64, Waiter), grant: Grant) {
+        self.waiting.fetch_sub(1, SeqCst);
+        line.granted.insert(ticket, grant);
+        waiter.waker.iter().for_each(Waker::wake_by_ref);
     }
 
     /// A line that somebody panicked over is still a line.
@@ -287,46 +302,12 @@ impl Breaker {
 
 impl Line {
     fn wants_place(&self) -> bool {
-        self.queue.any(|waiter| waiter.want == Want::Place)
+        self.queue.any(|waiter| matches!(waiter.want, Want::Place))
     }
 }
 
-impl Limits {
-    fn of(pool: &Pool, servers: HashMap<usize, u32>) -> Self {
-        let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
-        Self { pool: fixed(pool), concurrency: pool.concurrency.clone(), order, servers }
-    }
-
-    fn in_flight(&self, adaptive: &Adaptive) -> (u32, Full) {
-        least(self.pool, self.concurrency.as_ref(), adaptive)
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let pool = (u32::MAX, Full::Requests);
-        Self { pool, concurrency: None, order: QueueOrder::First, servers: HashMap::new() }
-    }
-}
-
-/// How many requests of a pool may be in flight whatever their latency, and which key says so.
-fn fixed(pool: &Pool) -> (u32, Full) {
-    let Some(breaker) = &pool.breaker else { return (u32::MAX, Full::Requests) };
-    let requests = breaker.max_requests.unwrap_or(u32::MAX);
-    // Over HTTP/1.1 a request in flight is a connection in use.
-    let connections = breaker.max_connections.filter(|_| pool.protocol == PoolProtocol::Http1);
-    match connections {
-        Some(max) if max < requests => (max, Full::Connections),
-        _ => (requests, Full::Requests),
-    }
-}
-
-/// The lesser of a fixed limit and the one that follows latency.
-fn least(fixed: (u32, Full), concurrency: Option<&Concurrency>, adaptive: &Adaptive) -> (u32, Full) {
-    match concurrency.map(|settings| adaptive.limit(settings)) {
-        Some(max) if max < fixed.0 => (max, Full::Concurrency),
-        _ => fixed,
-    }
+fn loads(members: &Members) -> impl Iterator<Item = &Arc<Load>> {
+    (0..members.len()).map(|at| &members.server(at).load)
 }
 
 /// A place among a pool's retries; given back when it is dropped.

@@ -5,7 +5,8 @@ use std::task::Wake;
 use std::thread;
 
 use super::*;
-use crate::breaker::fixtures::pool;
+use crate::balance::Availability;
+use crate::breaker::fixtures::{members, pool, without};
 
 fn two_at_a_time() -> Pool {
     pool("breaker = { max_requests = 2, max_pending = 3 }\nqueue = { wait = \"1s\" }")
@@ -14,8 +15,13 @@ fn two_at_a_time() -> Pool {
 /// Under these limits.
 fn under(pool: &Pool, loads: &[Arc<Load>]) -> Arc<Breaker> {
     let breaker = Arc::new(Breaker::default());
-    breaker.reconfigure(pool, loads, Time::ZERO);
+    breaker.reconfigure(pool, &members(loads), Time::ZERO);
     breaker
+}
+
+/// A place at any of these servers, or at one alone.
+fn at(loads: &[Arc<Load>], only: Option<usize>, not: &[usize]) -> Want {
+    Want::Server { of: members(loads), only, not: not.into() }
 }
 
 fn at_once(breaker: &Breaker, ticket: Ticket) -> Option<Grant> {
@@ -24,8 +30,6 @@ fn at_once(breaker: &Breaker, ticket: Ticket) -> Option<Grant> {
         Poll::Pending => None,
     }
 }
-
-const ANY: fn() -> Want = || Want::Server { only: None, not: Box::default() };
 
 #[test]
 fn the_least_of_the_limits_holds() {
@@ -84,18 +88,17 @@ fn who_leaves_before_it_notices_gives_its_place_back() {
 
 #[test]
 fn a_place_at_a_server_goes_to_who_wants_that_server() {
-    let [a, b] = [(); 2].map(|()| Arc::new(Load::default()));
+    let loads = [(); 2].map(|()| Arc::new(Load::default()));
+    let [a, b] = &loads;
     let pool = pool("queue = { wait = \"1s\" }");
-    let breaker = under(&pool, &[a.clone(), b.clone()]);
-    assert!([&a, &a, &b, &b].iter().all(|load| load.try_begin(2)));
-    let of_b = Want::Server { only: Some(Breaker::key(&b)), not: Box::default() };
-    let not_a = Want::Server { only: None, not: [Breaker::key(&a)].into() };
-    let [of_b, not_a, any] =
-        [of_b, not_a, ANY()].map(|want| breaker.wait(want, &pool, Time::ZERO).expect("room"));
-    breaker.leave_server(&a, Some(2), Time::ZERO);
-    assert!(matches!(at_once(&breaker, any), Some(Grant::Server(load)) if Arc::ptr_eq(&load, &a)));
+    let breaker = under(&pool, &loads);
+    assert!([a, a, b, b].iter().all(|load| load.try_begin(2)));
+    let wants = [at(&loads, Some(1), &[]), at(&loads, None, &[0]), at(&loads, None, &[])];
+    let [of_b, not_a, any] = wants.map(|want| breaker.wait(want, &pool, Time::ZERO).expect("room"));
+    breaker.leave_server(a, Time::ZERO);
+    assert!(matches!(at_once(&breaker, any), Some(Grant::Server(load)) if Arc::ptr_eq(&load, a)));
     assert!(at_once(&breaker, of_b).is_none() && at_once(&breaker, not_a).is_none());
-    breaker.leave_server(&b, Some(2), Time::ZERO);
+    breaker.leave_server(b, Time::ZERO);
     assert!(at_once(&breaker, of_b).is_some());
     assert_eq!((a.in_flight(), b.in_flight(), breaker.waiting()), (2, 2, 1));
 }
@@ -108,7 +111,7 @@ fn what_began_before_there_were_limits_leaves_its_place_to_who_waits() {
     pool.backends[0].max_connections = Some(1);
     let breaker = under(&pool, std::slice::from_ref(&load));
     assert!(!load.try_begin(1));
-    let ticket = breaker.wait(ANY(), &pool, Time::ZERO).expect("room");
+    let ticket = breaker.wait(at(std::slice::from_ref(&load), None, &[]), &pool, Time::ZERO).expect("room");
     load.end_unlimited(|| Time::ZERO);
     assert!(at_once(&breaker, ticket).is_some());
     assert_eq!((load.in_flight(), breaker.waiting()), (1, 0));
@@ -127,36 +130,96 @@ fn limits_that_are_raised_let_in_who_waits_and_lowered_ones_hold_for_who_began_b
     let breaker = under(&before, &loads);
     breaker.enter(&before).expect("a place");
     let tickets: Vec<_> = (0..9).filter_map(|_| breaker.wait(Want::Place, &before, Time::ZERO)).collect();
-    breaker.reconfigure(&of(4), &loads, Time::ZERO);
+    breaker.reconfigure(&of(4), &members(&loads), Time::ZERO);
     assert_eq!((granted(&breaker, &tickets), breaker.in_flight()), (3, 4));
-    breaker.reconfigure(&of(2), &loads, Time::ZERO);
+    breaker.reconfigure(&of(2), &members(&loads), Time::ZERO);
     (0..2).for_each(|_| breaker.leave(Time::ZERO));
     assert_eq!((granted(&breaker, &tickets), breaker.in_flight()), (0, 2));
     breaker.leave(Time::ZERO);
     assert_eq!((granted(&breaker, &tickets), breaker.in_flight()), (1, 2));
-    breaker.reconfigure(&pool(""), &loads, Time::ZERO);
+    breaker.reconfigure(&pool(""), &members(&loads), Time::ZERO);
     assert_eq!((granted(&breaker, &tickets), breaker.waiting()), (5, 0));
 }
 
 #[test]
-fn the_same_holds_for_servers_and_one_that_is_gone_keeps_its_own_limit() {
+fn the_same_holds_for_servers() {
     let loads = [(); 2].map(|()| Arc::new(Load::default()));
     let mut pool = pool("queue = { wait = \"1s\" }");
     let breaker = under(&pool, &loads);
     (0..2).for_each(|_| assert!(loads[0].try_begin(2)));
-    let want = || Want::Server { only: Some(Breaker::key(&loads[0])), not: Box::default() };
+    let want = || at(&loads, Some(0), &[]);
     let tickets: Vec<_> = (0..6).filter_map(|_| breaker.wait(want(), &pool, Time::ZERO)).collect();
     pool.backends[0].max_connections = Some(3);
-    breaker.reconfigure(&pool, &loads, Time::ZERO);
+    breaker.reconfigure(&pool, &members(&loads), Time::ZERO);
     assert_eq!(granted(&breaker, &tickets), 1);
     pool.backends[0].max_connections = Some(1);
-    breaker.reconfigure(&pool, &loads, Time::ZERO);
-    (0..2).for_each(|_| breaker.leave_server(&loads[0], Some(2), Time::ZERO));
+    breaker.reconfigure(&pool, &members(&loads), Time::ZERO);
+    (0..2).for_each(|_| breaker.leave_server(&loads[0], Time::ZERO));
     assert_eq!((granted(&breaker, &tickets), loads[0].in_flight()), (0, 1));
-    pool.backends.remove(0);
-    breaker.reconfigure(&pool, &loads[1..], Time::ZERO);
-    breaker.leave_server(&loads[0], Some(2), Time::ZERO);
-    assert_eq!((granted(&breaker, &tickets), loads[0].in_flight()), (2, 2));
+}
+
+#[test]
+fn a_server_that_is_gone_is_only_for_those_who_know_no_other() {
+    let loads = [(); 3].map(|()| Arc::new(Load::default()));
+    let mut both = pool("queue = { wait = \"1s\" }");
+    both.backends.iter_mut().for_each(|backend| backend.max_connections = Some(1));
+    let breaker = under(&both, &loads[..2]);
+    assert!(loads[..2].iter().all(|load| load.try_begin(1)));
+    let want = |only| breaker.wait(at(&loads[..2], only, &[]), &both, Time::ZERO).expect("room");
+    let tickets = [want(Some(0)), want(None), want(Some(0))];
+    let mut one = both.clone();
+    one.backends.truncate(1);
+    breaker.reconfigure(&one, &members(&loads[1..2]), Time::ZERO);
+    breaker.leave_server(&loads[0], Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), loads[0].in_flight()), (0, 0));
+    breaker.leave_server(&loads[1], Time::ZERO);
+    assert!(at_once(&breaker, tickets[0]).is_some(), "it moves");
+    breaker.reconfigure(&one, &members(&loads[2..]), Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), loads[2].in_flight()), (0, 0), "nobody came for that one");
+    breaker.leave_server(&loads[1], Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), loads[1].in_flight()), (1, 1));
+    breaker.reconfigure(&both, &members(&loads[..2]), Time::ZERO);
+    assert_eq!((granted(&breaker, &tickets), breaker.waiting()), (1, 0), "the first is there again");
+    breaker.reconfigure(&one, &members(&loads[2..]), Time::ZERO);
+    assert!(matches!(at_once(&breaker, want(None)), Some(Grant::NoServer)));
+}
+
+#[test]
+fn a_server_that_takes_no_requests_gets_nobody_and_one_that_does_again_gets_who_waits() {
+    let loads = [(); 2].map(|()| Arc::new(Load::default()));
+    let pool = pool("queue = { wait = \"1s\" }");
+    let breaker = under(&pool, &loads);
+    loads.iter().for_each(|load| (0..2).for_each(|_| assert!(load.try_begin(2))));
+    let want = |only, not| breaker.wait(at(&loads, only, not), &pool, Time::ZERO).expect("room");
+    let [of_a, any, not_b] = [want(Some(0), &[]), want(None, &[]), want(None, &[1])];
+    let up = members(&loads);
+    breaker.follow(&without(&up, &[0]), Time::ZERO);
+    assert!(matches!(at_once(&breaker, not_b), Some(Grant::NoServer)));
+    assert!(matches!(at_once(&breaker, want(None, &[1])), Some(Grant::NoServer)), "nor who comes by now");
+    breaker.leave_server(&loads[0], Time::ZERO);
+    assert_eq!((granted(&breaker, &[of_a, any]), loads[0].in_flight()), (0, 1));
+    breaker.leave_server(&loads[1], Time::ZERO);
+    assert!(matches!(at_once(&breaker, of_a), Some(Grant::Server(load)) if Arc::ptr_eq(&load, &loads[1])));
+    breaker.follow(&up, Time::ZERO);
+    assert!(matches!(at_once(&breaker, any), Some(Grant::Server(load)) if Arc::ptr_eq(&load, &loads[0])));
+    assert_eq!((loads[0].in_flight(), breaker.waiting()), (2, 0));
+}
+
+#[test]
+fn a_server_without_weight_is_for_those_who_belong_to_it() {
+    let loads = [(); 2].map(|()| Arc::new(Load::default()));
+    let pool = pool("queue = { wait = \"1s\" }");
+    let breaker = under(&pool, &loads);
+    loads.iter().for_each(|load| (0..2).for_each(|_| assert!(load.try_begin(2))));
+    let [any, of_a] = [None, Some(0)]
+        .map(|only| breaker.wait(at(&loads, only, &[]), &pool, Time::ZERO).expect("room to wait"));
+    let weightless = members(&loads).with(|at, _| (at as u32, Availability::Up));
+    breaker.follow(&weightless, Time::ZERO);
+    (0..2).for_each(|_| breaker.leave_server(&loads[0], Time::ZERO));
+    assert!(at_once(&breaker, any).is_none() && at_once(&breaker, of_a).is_some());
+    let (version, standings) = breaker.standings(&members(&loads), 0).expect("that is news");
+    assert_eq!(standings.iter().map(|(weight, ..)| *weight).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(breaker.standings(&members(&loads), version), None);
 }
 
 #[test]
@@ -194,9 +257,10 @@ fn wait(breaker: &Breaker, ticket: Ticket, gives_up: bool) -> Option<Grant> {
 #[test]
 fn no_wake_up_is_lost_and_no_place_is_given_twice() {
     const THREADS: usize = 8;
-    let pool = pool("breaker = { max_requests = 3, max_pending = 100 }\nqueue = { wait = \"1s\" }");
-    let breaker = under(&pool, &[]);
+    let mut pool = pool("breaker = { max_requests = 3, max_pending = 100 }\nqueue = { wait = \"1s\" }");
+    pool.backends.iter_mut().for_each(|backend| backend.max_connections = Some(1));
     let servers = [(); 2].map(|()| Arc::new(Load::default()));
+    let (breaker, all) = (under(&pool, &servers), members(&servers));
     let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let in_pool = |turn: usize| {
         if breaker.enter(&pool).is_ok() {
@@ -210,11 +274,12 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
         if let Some(load) = servers.iter().find(|load| load.try_begin(1)) {
             return Some(Arc::clone(load));
         }
-        let ticket = breaker.wait(ANY(), &pool, Time::ZERO)?;
-        servers.iter().for_each(|load| breaker.offer_server(load, Some(1), Time::ZERO));
+        let want = Want::Server { of: Arc::clone(&all), only: None, not: Box::default() };
+        let ticket = breaker.wait(want, &pool, Time::ZERO)?;
+        breaker.offer_servers(&all, Time::ZERO);
         match wait(&breaker, ticket, turn.is_multiple_of(5))? {
             Grant::Server(load) => Some(load),
-            Grant::Place => unreachable!("it wants a server"),
+            Grant::Place | Grant::NoServer => unreachable!("it wants a server"),
         }
     };
     thread::scope(|scope| {
@@ -227,7 +292,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
                     if let Some(load) = at_server(turn) {
                         most.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
                         inside.fetch_sub(1, SeqCst);
-                        breaker.leave_server(&load, Some(1), Time::ZERO);
+                        breaker.leave_server(&load, Time::ZERO);
                     }
                     breaker.leave(Time::ZERO);
                 }

@@ -1,6 +1,7 @@
 //! What a request holds of a pool with limits: its place in the pool, and the pass of the pool's circuit breaker. Given
 //! back when it is dropped, whichever way the request ends.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Guarded {
     pub registry: Arc<Registry>,
     /// What is counted of the pool.
     pub metrics: Arc<PoolMetrics>,
+    /// The pool as it stood when somebody last asked, and which version of its servers that was.
+    newest: RefCell<Option<(u64, Rc<snapshot::Pool>)>>,
 }
 
 /// What one request holds.
@@ -233,12 +236,25 @@ impl Guarded {
             clock: shared.clock,
             registry: Arc::clone(&shared.registry),
             metrics: Arc::clone(metrics),
+            newest: RefCell::default(),
         }
     }
 
     /// The pool.
     pub fn pool(&self) -> &snapshot::Pool {
         &self.snapshot.pools[self.pool]
+    }
+
+    /// The same with its servers as they stand now, for who has waited: they may take requests no longer, or again.
+    pub fn pool_by_now(&self) -> Rc<snapshot::Pool> {
+        let (pool, mut newest) = (self.pool(), self.newest.borrow_mut());
+        let version = newest.as_ref().map_or(0, |(version, _)| *version);
+        if let Some((version, standings)) = self.breaker().standings(&pool.members, version) {
+            let members = Arc::new(pool.members.with_parts(|at, _| standings[at]));
+            *newest = Some((version, Rc::new(snapshot::Pool { members, ..pool.clone() })));
+        }
+        let (_, pool) = newest.get_or_insert_with(|| (version, Rc::new(pool.clone())));
+        Rc::clone(pool)
     }
 
     /// What changes with traffic about one of its servers.
@@ -251,11 +267,8 @@ impl Guarded {
         let now = self.clock.now();
         match grant {
             Grant::Place => self.breaker().leave(now),
-            Grant::Server(load) => {
-                let found = (0..self.pool().members.len()).find(|at| Arc::ptr_eq(self.load(*at), load));
-                let max = found.and_then(|at| self.config().backends[at].max_connections);
-                self.breaker().leave_server(load, max, now);
-            }
+            Grant::Server(load) => self.breaker().leave_server(load, now),
+            Grant::NoServer => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_config::Queue;
-use evenkeel_core::breaker::{Breaker, Full, Grant, Passed, Refused, Ticket, Want};
+use evenkeel_core::breaker::{Full, Grant, Passed, Refused, Ticket, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
 use evenkeel_net::Io;
 use evenkeel_observe::{BreakerRefusal, Ended, PoolMetrics, QueueRefusal, RequestRefusal};
@@ -65,7 +65,10 @@ pub async fn pick(
             (Found::ServersFull { only, out, queue }, Some(held)) => {
                 let holds = (&mut **held, &mut trail.seat);
                 let waiting = picking.wait_for_server(exchange, holds, (only, out), queue);
-                return Box::pin(waiting).await.map(Some);
+                if let Some(chosen) = Box::pin(waiting).await? {
+                    return Ok(Some(chosen));
+                }
+                now = worker.clock.now();
             }
             (Found::None, _) | (_, None) => return Ok(None),
         }
@@ -109,7 +112,7 @@ pub fn pick_at_once(
         let chosen = choose(of, config, picker, request, passed.skip(), now)?;
         let max = config.backends[chosen.server].max_connections;
         if !of.members.server(chosen.server).load.try_begin(max.unwrap_or(u32::MAX)) {
-            passed.full(chosen.server);
+            passed.full(of, config, chosen.server, now);
         } else if let Ok(seat) = held.sit_down(chosen.server, now) {
             return Some((chosen, Some(seat)));
         } else {
@@ -160,17 +163,19 @@ impl<'p> Picking<'p> {
             let queue = config.queue.as_ref().ok_or_else(|| self.refuse(full))?;
             return Ok(Found::PoolFull(full, queue));
         }
+        let by_now = self.since.get().map(|_| self.of.pool_by_now());
+        let pool = by_now.as_deref().unwrap_or_else(|| self.of.pool());
         let (mut passed, mut only) = (Passed::new(tried), None);
-        while passed.goes_on(self.of.pool(), config, now) {
+        while passed.goes_on(pool, config, now) {
             let picker = &mut self.to.view.pools[self.to.pool].picker.borrow_mut();
-            let Some(chosen) = choose(self.of.pool(), config, picker, request, passed.skip(), now) else {
+            let Some(chosen) = choose(pool, config, picker, request, passed.skip(), now) else {
                 break;
             };
             let max = config.backends[chosen.server].max_connections;
             if !self.of.load(chosen.server).try_begin(max.unwrap_or(u32::MAX)) {
-                passed.full(chosen.server);
-                // Who belongs to a server waits for it, if there is where to wait.
-                if chosen.why == Why::Sticky && config.queue.is_some() {
+                // Who belongs to a server waits for it, if there is where to wait and its circuit breaker is not open.
+                let is_awaited = passed.full(pool, config, chosen.server, now) && config.queue.is_some();
+                if is_awaited && chosen.why == Why::Sticky {
                     only = Some(chosen.server);
                     break;
                 }
@@ -218,56 +223,43 @@ impl<'p> Picking<'p> {
         })
     }
 
-    /// Waits for a place at a server: at `only`, or at any that was passed over because it was full. The place in the
-    /// pool is for others meanwhile.
+    /// Waits for a place at a server: at `only`, or at any but `out`. The place in the pool is for others meanwhile. `None`
+    /// if what it waited for is not to be had any more: it is to look anew.
     async fn wait_for_server(
         &self,
         exchange: &mut Exchange<'_>,
         (held, seat): (&mut Held, &mut Option<Box<Seat>>),
         (only, out): (Option<usize>, Vec<usize>),
         queue: &Queue,
-    ) -> Result<Chosen, Ending> {
-        let Self { of, .. } = self;
-        let members = &of.pool().members;
+    ) -> Result<Option<Chosen>, Ending> {
+        let (of, members) = (self.of, &self.of.pool().members);
         held.leave_pool(of.clock.now());
-        let unusable = (0..members.len()).filter(|server| !members.usable(*server));
-        let out = out.into_iter().chain(unusable);
-        let mut not: Vec<usize> = out.map(|server| Breaker::key(of.load(server))).collect();
-        loop {
-            let key = only.map(|server| Breaker::key(of.load(server)));
-            let waiting = self.join(Want::Server { only: key, not: not.as_slice().into() }, Full::Servers)?;
-            for (server, backend) in of.config().backends.iter().enumerate() {
-                of.breaker().offer_server(of.load(server), backend.max_connections, waiting.since);
-            }
-            let Grant::Server(load) = self.wait(exchange, waiting, queue).await? else { continue };
-            let now = of.clock.now();
-            let found = (0..members.len()).find(|server| Arc::ptr_eq(of.load(*server), &load));
-            let Some(server) = found else {
-                // A server that came after this request, and may be gone again.
-                of.breaker().leave_server(&load, Some(0), now);
-                not.push(Breaker::key(&load));
-                continue;
-            };
-            if let Err(open) = held.ask_pool_again(now) {
-                of.breaker().leave_server(&load, of.config().backends[server].max_connections, now);
-                return Err(self.pool_open(open));
-            }
-            *seat = held.sit_down(server, now).ok();
-            if seat.is_none() {
-                not.push(Breaker::key(&load));
-                if only.is_some() || not.len() >= members.len() {
-                    return Err(self.open("the server's circuit breaker has opened"));
-                }
-                continue;
-            }
-            if let Err(full) = held.enter() {
-                self.wait_for_place(exchange, held, full, queue).await?;
-            }
-            return Ok(match only {
-                Some(server) => Chosen { server, why: Why::Sticky, issue_cookie: false },
-                None => waited(of.pool(), of.config(), &exchange.request, server),
-            });
+        let want = Want::Server { of: Arc::clone(members), only, not: out.into() };
+        let waiting = self.join(want, Full::Servers)?;
+        of.breaker().offer_servers(members, waiting.since);
+        let Grant::Server(load) = self.wait(exchange, waiting, queue).await? else { return Ok(None) };
+        let now = of.clock.now();
+        let server = members.position_of(&load).expect("it is one of those that it waited for");
+        if let Err(open) = held.ask_pool_again(now) {
+            of.breaker().leave_server(&load, now);
+            return Err(self.pool_open(open));
         }
+        *seat = held.sit_down(server, now).ok();
+        if seat.is_none() {
+            return Ok(None);
+        }
+        if let Err(full) = held.enter() {
+            self.wait_for_place(exchange, held, full, queue).await?;
+            // It may take no more requests by now.
+            if !of.pool_by_now().members.takes(server, only == Some(server)) {
+                *seat = None;
+                return Ok(None);
+            }
+        }
+        Ok(Some(match only {
+            Some(only) if only == server => Chosen { server, why: Why::Sticky, issue_cookie: false },
+            _ => waited(of.pool(), of.config(), &exchange.request, server),
+        }))
     }
 
     /// Joins those who wait.
@@ -304,6 +296,7 @@ impl<'p> Picking<'p> {
                 metrics.refuse_to_wait(QueueRefusal::Gone);
                 Err(Ending::ClientGone(Ended::ClientAborted))
             }
+            Ok(Ok(Grant::NoServer)) => Ok(Grant::NoServer),
             Ok(Ok(grant)) => {
                 metrics.waited(self.of.clock.now().since(waiting.since));
                 Ok(grant)

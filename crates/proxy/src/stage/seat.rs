@@ -2,10 +2,8 @@
 //! back when it is dropped.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use evenkeel_config::Trip as Settings;
-use evenkeel_core::balance::Load;
 use evenkeel_core::breaker::{Outcome, Pass, Refused, Transition, Trip};
 use evenkeel_types::Time;
 
@@ -77,18 +75,13 @@ impl Seat {
         let (from, to) = (from.as_str(), to.as_str());
         tracing::warn!(%pool, server = %id, from, to, reason, "circuit breaker of the server changed");
     }
-
-    fn load(&self) -> &Arc<Load> {
-        &self.of.snapshot.pools[self.of.pool].members.server(self.server).load
-    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let now = self.of.clock.now();
         self.settle(|_| Outcome::Unknown, now);
-        let max = self.of.config().backends[self.server].max_connections;
-        self.of.breaker().leave_server(self.load(), max, now);
+        self.of.breaker().leave_server(self.of.load(self.server), now);
         self.give_place_back(now);
     }
 }

@@ -65,15 +65,25 @@ impl Balancer {
             assert_eq!(found, None, "a request waits though the pool has a place");
         }
         for server in freed.into_iter().filter(|server| self.has_room(*server)) {
-            let found = self.waiting.iter().find(|(_, at)| wants(at.as_ref(), server));
+            let found = self.waiting.iter().find(|(_, at)| self.wants(at.as_ref(), server));
             assert_eq!(found, None, "a request waits though server {server} has a place");
         }
         for nth in joined {
             let Some(at) = self.waiting.get(&nth) else { continue };
             let mut servers = 0..self.config.backends.len();
-            let found = servers.find(|server| self.has_room(*server) && wants(at.as_ref(), *server));
+            let found = servers.find(|server| self.has_room(*server) && self.wants(at.as_ref(), *server));
             assert_eq!(found, None, "request {nth} waits though a server has a place");
         }
+    }
+
+    /// True if who waits there would take a place at the server. Who belongs to one that is out moves.
+    fn wants(&self, at: Option<&At>, server: usize) -> bool {
+        let Some((only, not)) = at else { return false };
+        let members = &self.pool.members;
+        let only = only.filter(|only| members.takes(*only, true));
+        only.is_none_or(|only| only == server)
+            && !not.contains(&server)
+            && members.takes(server, only.is_some())
     }
 
     fn has_room(&self, server: usize) -> bool {
@@ -104,9 +114,4 @@ impl Balancer {
             assert_eq!(passes, settings.trials as usize, "a circuit breaker waits for trials that are over");
         }
     }
-}
-
-/// True if who waits there would take a place at the server.
-fn wants(at: Option<&At>, server: usize) -> bool {
-    at.is_some_and(|(only, not)| only.is_none_or(|only| only == server) && !not.contains(&server))
 }

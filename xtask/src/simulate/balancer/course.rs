@@ -42,6 +42,8 @@ pub struct Waits {
     pub(super) ticket: Ticket,
     /// For a place at a server; else for one in the pool.
     pub(super) at: Option<At>,
+    /// What was known of the servers when it began to wait.
+    pub(super) version: u64,
 }
 
 /// Servers that one may wait for: which one alone, and which not.
@@ -243,8 +245,7 @@ impl Balancer {
         match &self.pool.guard {
             None => load.end(),
             Some(guard) => {
-                let max = self.config.backends[server].max_connections;
-                guard.breaker.leave_server(load, max, now);
+                guard.breaker.leave_server(load, now);
                 self.freed.push(server);
             }
         }

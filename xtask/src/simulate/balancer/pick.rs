@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
 
 use evenkeel_core::balance::Load;
-use evenkeel_core::breaker::{Breaker, Grant, Passed, Want};
+use evenkeel_core::breaker::{Grant, Passed, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
 use evenkeel_types::Time;
 
@@ -86,12 +86,8 @@ impl Balancer {
         match self.breaker().withdraw(waits.ticket) {
             None => drop(self.waiting.remove(&course.number)),
             Some(Grant::Place) => self.breaker().leave(now),
-            Some(Grant::Server(load)) => {
-                let server = self.position(&load);
-                let max = self.config.backends[server].max_connections;
-                self.breaker().leave_server(&load, max, now);
-                self.freed.push(server);
-            }
+            Some(Grant::Server(load)) => self.give_back(&load, now),
+            Some(Grant::NoServer) => {}
         }
     }
 
@@ -120,7 +116,7 @@ impl Balancer {
             return self.wait(course, now);
         }
         self.entered(course);
-        if course.seat().is_some() { self.send(course, now) } else { self.sit(course, now) }
+        self.go_on(course, now)
     }
 
     /// Takes a place at a server, or waits for one.
@@ -131,8 +127,9 @@ impl Balancer {
             let Some(Chosen { server, why, .. }) = self.choose(course, passed.skip(), now) else { break };
             let max = self.config.backends[server].max_connections;
             if !self.pool.members.server(server).load.try_begin(max.unwrap_or(u32::MAX)) {
-                passed.full(server);
-                if why == Why::Sticky && self.config.queue.is_some() {
+                let is_awaited =
+                    passed.full(&self.pool, &self.config, server, now) && self.config.queue.is_some();
+                if is_awaited && why == Why::Sticky {
                     only = Some(server);
                     break;
                 }
@@ -155,36 +152,25 @@ impl Balancer {
         &mut self,
         course: &mut Course,
         only: Option<usize>,
-        mut not: Vec<usize>,
+        not: Vec<usize>,
         now: Time,
     ) -> Step {
-        let members = &self.pool.members;
-        not.extend((0..members.len()).filter(|server| !members.usable(*server)));
         self.leave_pool(course, now);
-        self.join_for_server(course, (only, not), now)
-    }
-
-    fn join_for_server(&mut self, course: &mut Course, at: At, now: Time) -> Step {
-        if !self.join(course, Some(at), now) {
+        if !self.join(course, Some((only, not)), now) {
             return Step::Refuse;
         }
-        for (server, backend) in self.config.backends.iter().enumerate() {
-            let load = &self.pool.members.server(server).load;
-            self.breaker().offer_server(load, backend.max_connections, now);
-        }
+        self.breaker().offer_servers(&self.pool.members, now);
         self.wait(course, now)
     }
 
     fn join(&self, course: &mut Course, at: Option<At>, now: Time) -> bool {
-        let key = |server: &usize| Breaker::key(&self.pool.members.server(*server).load);
+        let of = Arc::clone(&self.pool.members);
         let want = match &at {
             None => Want::Place,
-            Some((only, not)) => {
-                Want::Server { only: only.as_ref().map(key), not: not.iter().map(key).collect() }
-            }
+            Some((only, not)) => Want::Server { of, only: *only, not: not.as_slice().into() },
         };
         let Some(ticket) = self.breaker().wait(want, &self.config, now) else { return false };
-        course.waits = Some(Waits { ticket, at });
+        course.waits = Some(Waits { ticket, at, version: self.version });
         true
     }
 
@@ -202,33 +188,48 @@ impl Balancer {
                     self.leave_pool(course, now);
                     return Step::Refuse;
                 }
-                if course.seat().is_some() { self.send(course, now) } else { self.sit(course, now) }
+                self.go_on(course, now)
             }
-            (Grant::Server(load), Some((only, mut not))) => {
+            (Grant::Server(load), Some((only, not))) => {
                 let server = self.position(&load);
-                assert!(only.is_none_or(|only| only == server), "got a place at another server");
+                let members = &self.pool.members;
+                assert!(members.takes(server, only == Some(server)), "got a place at a server that is out");
+                let may_move = waits.version != self.version;
+                assert!(may_move || only.is_none_or(|only| only == server), "got a place at another server");
                 assert!(!not.contains(&server), "got a place where it did not want one");
                 if self.ask_pool_again(course, now).is_err() {
-                    let max = self.config.backends[server].max_connections;
-                    self.breaker().leave_server(&load, max, now);
-                    self.freed.push(server);
+                    self.give_back(&load, now);
                     return Step::Refuse;
                 }
-                if self.sit_down(course, server, now).is_ok() {
-                    if only.is_none() {
-                        let asked = Asked::new(course.method, course.client);
-                        waited(&self.pool, &self.config, &asked, server);
-                    }
-                    return self.enter(course, now);
+                if self.sit_down(course, server, now).is_err() {
+                    return self.pick(course, now);
                 }
-                not.push(server);
-                if only.is_some() || not.len() >= self.pool.members.len() {
-                    return Step::Refuse;
+                if only != Some(server) {
+                    let asked = Asked::new(course.method, course.client);
+                    waited(&self.pool, &self.config, &asked, server);
                 }
-                self.join_for_server(course, (only, not), now)
+                self.enter(course, now)
             }
+            (Grant::NoServer, Some(_)) => self.pick(course, now),
             (grant, at) => panic!("got {grant:?}, and waited for {at:?}"),
         }
+    }
+
+    /// It has a place in the pool: goes to the server where it has one already, if that still takes requests.
+    fn go_on(&mut self, course: &mut Course, now: Time) -> Step {
+        match course.seat() {
+            Some(server) if self.pool.members.usable(server) => self.send(course, now),
+            Some(_) => {
+                self.tried(course, None, now);
+                self.sit(course, now)
+            }
+            None => self.sit(course, now),
+        }
+    }
+
+    fn give_back(&mut self, load: &Arc<Load>, now: Time) {
+        self.breaker().leave_server(load, now);
+        self.freed.push(self.position(load));
     }
 
     fn send(&mut self, course: &mut Course, now: Time) -> Step {
@@ -238,8 +239,6 @@ impl Balancer {
     }
 
     fn position(&self, load: &Arc<Load>) -> usize {
-        let members = &self.pool.members;
-        let mut servers = 0..members.len();
-        servers.find(|at| Arc::ptr_eq(&members.server(*at).load, load)).expect("no server comes or goes")
+        self.pool.members.position_of(load).expect("no server comes or goes")
     }
 }

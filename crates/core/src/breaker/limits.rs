@@ -1,0 +1,157 @@
+//! By what a pool's places are dealt out to those who wait: the limits in force, and which servers take requests now.
+
+use std::collections::HashMap;
+
+use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
+
+use super::shared::{Full, Want};
+use crate::balance::{Availability, Load, Members, Standing};
+use crate::limit::adaptive::Adaptive;
+
+/// By what places are dealt out.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// Requests in flight in the pool, and which key says so.
+    pool: (u32, Full),
+    concurrency: Option<Concurrency>,
+    pub(super) order: QueueOrder,
+    /// The servers, each under its load's key.
+    servers: HashMap<usize, Server>,
+    /// Grows with each change of the servers.
+    pub(super) version: u64,
+}
+
+/// What is known of a server.
+#[derive(Debug)]
+struct Server {
+    /// Its `max_connections`.
+    max: u32,
+    standing: Standing,
+    /// The configuration in force no longer has it: it is for those who came before and know no other.
+    is_gone: bool,
+}
+
+impl Limits {
+    /// Puts those of a configuration in force. Servers that it does not have are remembered while `anybody_waits`.
+    pub(super) fn reconfigure(&mut self, pool: &Pool, members: &Members, anybody_waits: bool) {
+        let mut servers = std::mem::take(&mut self.servers);
+        servers.retain(|_, server| anybody_waits && is_usable(server.standing));
+        servers.values_mut().for_each(|server| server.is_gone = true);
+        servers.extend((0..members.len()).map(|at| {
+            let max = pool.backends[at].max_connections.unwrap_or(u32::MAX);
+            let server = Server { max, standing: members.standing(at), is_gone: false };
+            (members.server(at).load.key(), server)
+        }));
+        let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
+        let (concurrency, version) = (pool.concurrency.clone(), self.version + 1);
+        *self = Self { pool: fixed(pool), concurrency, order, servers, version };
+    }
+
+    /// Takes in what has become of the servers.
+    pub(super) fn follow(&mut self, members: &Members) {
+        self.version += 1;
+        for at in 0..members.len() {
+            if let Some(server) = self.servers.get_mut(&members.server(at).load.key()) {
+                server.standing = members.standing(at);
+            }
+        }
+    }
+
+    /// How these servers stand now, for a request that came when they were like this.
+    pub(super) fn standings(&self, of: &Members) -> Vec<Standing> {
+        let is_any_left = self.is_any_left(of);
+        let standing = |at: usize| match self.server(of, at) {
+            Some(server) if !(server.is_gone && is_any_left) => server.standing,
+            _ => (of.server(at).weight, of.standing(at).1, Availability::Out),
+        };
+        (0..of.len()).map(standing).collect()
+    }
+
+    /// True if there is a server that `want` may still get a place at. Who belongs to one that takes nobody any more moves.
+    pub(super) fn is_possible(&self, want: &mut Want) -> bool {
+        if let Want::Server { of, only, .. } = want
+            && let Some(at) = *only
+            && !self.takes(of, at, true)
+        {
+            *only = None;
+        }
+        match want {
+            Want::Place => true,
+            Want::Server { only: Some(_), .. } => true,
+            Want::Server { of, not, .. } => {
+                (0..of.len()).any(|at| !not.contains(&at) && self.takes(of, at, false))
+            }
+        }
+    }
+
+    /// True if who wants this may have a place at that server.
+    pub(super) fn suits(&self, want: &Want, load: &Load) -> bool {
+        let Want::Server { of, only, not } = want else { return false };
+        let Some(at) = of.position_of(load) else { return false };
+        only.is_none_or(|only| only == at) && !not.contains(&at) && self.takes(of, at, only.is_some())
+    }
+
+    /// The limit of a server.
+    pub(super) fn max_connections(&self, load: &Load) -> u32 {
+        self.servers.get(&load.key()).map_or(0, |server| server.max)
+    }
+
+    /// How many requests may be in flight, and which limit says so.
+    pub(super) fn in_flight(&self, adaptive: &Adaptive) -> (u32, Full) {
+        least(self.pool, self.concurrency.as_ref(), adaptive)
+    }
+
+    /// True if the server takes a request now, which may be of a client that belongs to it.
+    fn takes(&self, of: &Members, at: usize, is_its_own: bool) -> bool {
+        let Some(server) = self.server(of, at) else { return false };
+        let (_, _, availability) = server.standing;
+        let is_open = is_usable(server.standing) || (is_its_own && availability != Availability::Out);
+        is_open && !(server.is_gone && self.is_any_left(of))
+    }
+
+    /// True if one of these servers is in the configuration in force and takes requests.
+    fn is_any_left(&self, of: &Members) -> bool {
+        let mut servers = (0..of.len()).filter_map(|at| self.server(of, at));
+        servers.any(|server| !server.is_gone && is_usable(server.standing))
+    }
+
+    fn server(&self, of: &Members, at: usize) -> Option<&Server> {
+        self.servers.get(&of.server(at).load.key())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let pool = (u32::MAX, Full::Requests);
+        Self { pool, concurrency: None, order: QueueOrder::First, servers: HashMap::new(), version: 0 }
+    }
+}
+
+/// How many requests may be in flight in a pool, and which limit says so.
+pub(super) fn in_flight(pool: &Pool, adaptive: &Adaptive) -> (u32, Full) {
+    least(fixed(pool), pool.concurrency.as_ref(), adaptive)
+}
+
+fn is_usable((weight, _, availability): Standing) -> bool {
+    weight > 0 && availability != Availability::Out
+}
+
+/// How many requests of a pool may be in flight whatever their latency, and which key says so.
+fn fixed(pool: &Pool) -> (u32, Full) {
+    let Some(breaker) = &pool.breaker else { return (u32::MAX, Full::Requests) };
+    let requests = breaker.max_requests.unwrap_or(u32::MAX);
+    // Over HTTP/1.1 a request in flight is a connection in use.
+    let connections = breaker.max_connections.filter(|_| pool.protocol == PoolProtocol::Http1);
+    match connections {
+        Some(max) if max < requests => (max, Full::Connections),
+        _ => (requests, Full::Requests),
+    }
+}
+
+/// The lesser of a fixed limit and the one that follows latency.
+fn least(fixed: (u32, Full), concurrency: Option<&Concurrency>, adaptive: &Adaptive) -> (u32, Full) {
+    match concurrency.map(|settings| adaptive.limit(settings)) {
+        Some(max) if max < fixed.0 => (max, Full::Concurrency),
+        _ => fixed,
+    }
+}
