@@ -72,7 +72,9 @@ fn certificates_that_run_out() {
         (now - 10 * DAY, now + 31 * DAY, ""),
         (now - 10 * DAY, now + 12 * DAY + hour, "the certificate expires in 12 days"),
         (now - 10 * DAY, now + hour, "the certificate expires in less than a day"),
-        (now - 10 * DAY, now - 3 * DAY + hour, "the certificate has expired 3 days ago"),
+        (now - 10 * DAY, now - hour, "the certificate has expired less than a day ago"),
+        (now - 10 * DAY, now - DAY - hour, "the certificate has expired 1 day ago"),
+        (now - 10 * DAY, now - 3 * DAY + hour, "the certificate has expired 2 days ago"),
         (now + 2 * DAY + hour, now + 90 * DAY, "the certificate is valid only in 2 days"),
     ] {
         let folder = Folder::new();
