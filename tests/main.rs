@@ -111,16 +111,19 @@ mod http1 {
     mod interim;
     mod keep_alive;
     mod pipelining;
+    mod refused_bodies;
     mod retry;
     mod trailers;
 }
 
 mod http2 {
     mod conformance;
+    mod empty_bodies;
     mod failing_servers;
     mod good_will;
     mod malformed;
     mod refused_bodies;
+    mod servers;
 }
 
 mod attacks {
@@ -149,6 +152,7 @@ mod attacks {
     mod s14_hop_by_hop;
     mod s14_hop_by_hop_variants;
     mod s15_forged;
+    mod s15_forged_trailers;
     mod s15_forged_variants;
     mod s21_admin;
     mod s21_admin_variants;
@@ -181,6 +185,7 @@ mod mirroring {
 
 mod timeouts {
     mod client;
+    mod http2;
     mod request;
     mod server;
 }

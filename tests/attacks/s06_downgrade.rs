@@ -184,11 +184,37 @@ fn s6_a_head_is_written_so_that_it_can_be_read_in_one_way() {
 fn s6_a_tunnel_that_cannot_be_is_no_plain_request() {
     let origin = Origin::named("a");
     let evenkeel = balancer(&origin, "");
-    for protocol in ["h2c", "a\r\nx-evil: 1", ""] {
-        let head = [(":method", "CONNECT"), GET[1], GET[2], GET[3], (":protocol", protocol)];
+    for (protocol, expected) in [
+        ("h2c", Expect::RefusedWith("501")),
+        ("a\r\nx-evil: 1", MALFORMED),
+        ("web socket", MALFORMED),
+        ("websocket, h2c", MALFORMED),
+        ("websocket/13", MALFORMED),
+        ("", MALFORMED),
+    ] {
         let mut peer = Peer::greeted(evenkeel.client());
-        peer.send(headers(1, flag::END_HEADERS, fields::block(&head))).unwrap();
-        assert_eq!(Expect::RefusedWith("501").follows(&mut peer).err(), None, "{protocol:?}");
+        peer.send(headers(1, flag::END_HEADERS, tunnel(protocol))).unwrap();
+        assert_eq!(expected.follows(&mut peer).err(), None, "{protocol:?}");
     }
     assert_eq!((origin.count(), origin.connections()), (0, 0));
+}
+
+#[test]
+fn s6_only_a_websocket_is_given_the_key_of_one() {
+    let origin = Origin::named("a");
+    let evenkeel = balancer(&origin, "");
+    for (protocol, has_key) in [("websocket", true), ("WebSocket", true), ("connect-udp", false)] {
+        let mut peer = Peer::greeted(evenkeel.client());
+        peer.send(headers(1, flag::END_HEADERS, tunnel(protocol))).unwrap();
+        // The server declines, which is no answer to who asked for a tunnel.
+        assert_eq!(Expect::RefusedWith("502").follows(&mut peer).err(), None, "{protocol}");
+        let request = origin.last();
+        assert_eq!(request.header("upgrade"), Some(protocol));
+        assert_eq!(request.header("sec-websocket-key").is_some(), has_key, "{protocol}");
+    }
+}
+
+/// The head of a request for a tunnel (RFC 8441, 4).
+fn tunnel(protocol: &'static str) -> Vec<u8> {
+    fields::block(&[(":method", "CONNECT"), GET[1], GET[2], GET[3], (":protocol", protocol)])
 }

@@ -73,6 +73,23 @@ fn who_waits_in_vain_is_refused() {
 }
 
 #[test]
+fn who_waits_for_its_own_server_in_vain_is_told_so() {
+    let gate = Gate::default();
+    let servers = [holding(&gate), holding(&gate)];
+    let keys = "queue = { wait = \"50ms\" }\nsticky = { header = \"x-session\" }";
+    let evenkeel = Evenkeel::start(&pool_of(&servers.each_ref(), 1, keys));
+    let mut held = evenkeel.client();
+    held.send("GET /hold HTTP/1.1\r\nhost: test\r\nx-session: 1\r\n\r\n");
+    eventually("its place is taken", || servers.iter().any(|server| server.count() == 1));
+    let refused = evenkeel.client().get_with("/late", "x-session: 1\r\n");
+    let expected = "the client's own server is at its max_connections, and there was no place within 50ms";
+    assert!(refused.status == 503 && refused.text().contains(expected), "{}", refused.text());
+    assert_eq!(evenkeel.record(|record| record["target"] == "/late")["reason"], expected);
+    gate.open();
+    assert_eq!(held.answer("GET").status, 200);
+}
+
+#[test]
 fn who_finds_the_queue_full_is_refused_at_once() {
     let gate = Gate::default();
     let server = holding(&gate);

@@ -40,7 +40,13 @@ fn it_opens_when_too_much_fails_and_then_answers_at_once() {
     assert_eq!(evenkeel.metric("evenkeel_breaker_state", &["pool=\"app\"", "backend=\"\""]), 1.0);
     assert_eq!(evenkeel.metric("evenkeel_breaker_refused_total", &["reason=\"open\""]), 1.0);
     assert_eq!(evenkeel.metric("evenkeel_requests_refused_total", &["reason=\"breaker_open\""]), 1.0);
-    assert_eq!(evenkeel.record(|record| record["target"] == "/refused")["reason"], "circuit breaker is open");
+    let reason = evenkeel.record(|record| record["target"] == "/refused")["reason"].to_string();
+    for told in
+        ["\"circuit breaker is open; opened ", " ago, for ", " more: 4 of 4 requests failed within 3600s;"]
+    {
+        assert!(reason.contains(told), "{reason}");
+    }
+    assert!(!refused.text().contains("failed"), "that is for the log: {}", refused.text());
     eventually("it is told once", || evenkeel.stderr.count(|line| line.contains(CHANGED)) == 1);
 }
 

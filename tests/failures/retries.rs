@@ -184,6 +184,15 @@ fn an_answer_is_passed_on_when_the_others_cannot_be_reached() {
         assert_eq!((response.status, response.header("x-server")), (503, Some("busy")));
         assert!(response.text() == body, "{} bytes", response.text().len());
     }
+    let passed_on = "503 from the server passed on, for nobody made it good: connection refused";
+    let told = |reason: &str| evenkeel.record(|record| record["reason"] == reason);
+    told(&format!("not retried: no server is left; {passed_on}"));
+    // That which was refused first is made good for, and then nobody is left.
+    told("503 from the server passed on, not retried: no server is left");
+    let evenkeel = start(&[&busy, &refusing], "retry = { on = [\"503\"] }");
+    eventually("the busy one is asked first", || evenkeel.get("/").status == 503);
+    let record = evenkeel.record(|record| record["status"] == 503);
+    assert_eq!(record["reason"], format!("retried after: 503 from the server; {passed_on}"));
 }
 
 #[test]
@@ -255,6 +264,29 @@ fn a_small_body_is_replayed_after_a_status() {
     assert!(good.requests().iter().all(|request| request.body.text() == "hello"));
 }
 
+/// Has a client be told 503 by this server; checks what is said and counted of that.
+fn passed_on(server: &Origin, body: &str, why: &str, outcome: &str) {
+    let evenkeel = start(&[server], "retry = { on = [\"503\"] }");
+    assert_eq!(upload(&evenkeel, "content-length: 5\r\nexpect: 100-continue", &[body]).status, 503);
+    let record = evenkeel.record(|record| record["status"] == 503);
+    assert_eq!(record["reason"], format!("503 from the server passed on, not retried: {why}"));
+    let labels = ["cause=\"status\"", &format!("outcome=\"{outcome}\"")];
+    assert_eq!(evenkeel.metric("evenkeel_retries_total", &labels), 1.0);
+}
+
+#[test]
+fn it_is_told_why_a_status_that_the_route_retries_is_passed_on() {
+    let early = Origin::on_head(|_, wire| {
+        wire.send(answer(503, "connection: close\r\n", "busy"));
+        wire.finish();
+        wire.hold();
+        wire.close();
+    });
+    passed_on(&early, "", "the answer came before the end of the request", "early");
+    let begun = format!("HTTP/1.1 103 Early Hints\r\n\r\n{}", answer(503, "", "busy"));
+    passed_on(&Origin::bytes(begun), "hello", "the response had begun", "answered");
+}
+
 #[test]
 fn a_server_that_is_silent_for_too_long_is_made_good_for() {
     let silent = Origin::start(|_, wire| {
@@ -277,7 +309,13 @@ fn a_server_that_is_silent_for_too_long_is_made_good_for() {
 
 #[test]
 fn once_a_part_of_an_answer_has_come_nobody_else_is_asked() {
-    for begun in ["HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"] {
+    const HEAD_CUT: &str = "server closed the connection within the head of its answer; ";
+    const CLOSED: &str = "server closed the connection without an answer; ";
+    for (begun, why) in [
+        ("HTTP/1.1 200 OK\r\ncontent-le", HEAD_CUT),
+        ("HTTP/1.1 100 Continue\r\n\r\n", CLOSED),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", "response body: "),
+    ] {
         let servers = [(); 2].map(|()| Origin::bytes_then_close(begun));
         let evenkeel = start(&servers.each_ref(), "retry = { on = [\"reset\", \"timeout\", \"502\"] }");
         let mut client = evenkeel.client();
@@ -287,6 +325,14 @@ fn once_a_part_of_an_answer_has_come_nobody_else_is_asked() {
             Err(fault) => assert!(fault.is_end(), "{begun:?}: {fault:?}"),
         }
         assert_eq!(counts(&servers.each_ref()), 1, "{begun:?}");
+        let reason = evenkeel.record(|_| true)["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with(why), "{begun:?}: {reason}");
+        // What the client has seen a part of is cut, and there is nothing to decide.
+        if why.ends_with("; ") {
+            assert!(reason.ends_with("; not retried: the response had begun"), "{begun:?}: {reason}");
+            let labels = ["cause=\"reset\"", "outcome=\"answered\""];
+            assert_eq!(evenkeel.metric("evenkeel_retries_total", &labels), 1.0, "{begun:?}");
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 use crate::support::{Client, Evenkeel, Origin, eventually, pool};
 
 fn start(limits: &str, more: &str, origin: &Origin) -> Evenkeel {
-    let listener =
-        format!("[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\nlimits = {limits}\n{more}\n");
-    Evenkeel::start(&(listener + &pool(&[origin], "")))
+    Evenkeel::start(&toml(&format!("limits = {limits}\n{more}"), origin))
+}
+
+fn toml(keys: &str, origin: &Origin) -> String {
+    format!("[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{keys}\n{}", pool(&[origin], ""))
 }
 
 #[test]
@@ -26,6 +28,20 @@ fn a_client_has_so_many_connections_and_others_have_theirs() {
         client.response("GET").is_ok_and(|response| response.status == 200)
     });
     assert_eq!(one.get("/").status, 200);
+}
+
+#[test]
+fn a_limit_that_comes_with_a_reload_counts_who_is_there() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&toml("", &origin));
+    let mut held = [evenkeel.client(), evenkeel.client()];
+    held.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    assert_eq!(evenkeel.reload(&toml("limits = { connections_per_client = 2 }", &origin)).status, 200);
+    let mut third = evenkeel.client();
+    third.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert!(third.response("GET").is_err(), "there are two already");
+    assert_eq!(Client::from([127, 0, 0, 2], evenkeel.address()).get("/").status, 200);
+    held.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
 }
 
 #[test]

@@ -49,3 +49,17 @@ fn a_client_of_grpc_is_told_in_its_own_words() {
     let retry: u64 = answers(&evenkeel, &call, 1, "retry-after")[0].parse().unwrap();
     assert!((3_500..=3_600).contains(&retry), "{retry}");
 }
+
+#[test]
+fn a_client_of_grpc_with_too_many_fields_is_told_so_too() {
+    let origin = Origin::answering(|_| ok("a"));
+    let evenkeel = balancer(&origin, "[limits]\nheaders = 10\nuri = 100\n");
+    let call = [fields::post_with("content-type", "application/grpc"), fields::short(20)].concat();
+    assert_eq!(answers(&evenkeel, &call, 1, "grpc-status"), ["8"], "RESOURCE_EXHAUSTED");
+    let plain = [fields::post(), fields::short(20)].concat();
+    assert_eq!(answers(&evenkeel, &plain, 1, ":status"), ["431"]);
+    let record = evenkeel.record(|line| line["status"] == 431);
+    let line = ["method", "version", "target", "host"].map(|key| record[key].as_str());
+    assert_eq!(line, ["POST", "HTTP/2.0", "/", "test"].map(Some), "{record}");
+    assert_eq!(origin.count(), 0);
+}

@@ -1,6 +1,6 @@
 //! Rate limits: who is refused, what they are told, and whom it does not touch.
 
-use crate::support::{Client, Evenkeel, Folder, Origin, answer, cli, eventually, ok, pool};
+use crate::support::{Client, Evenkeel, Folder, Origin, Response, answer, cli, eventually, ok, pool};
 
 /// A route for all that has these limits and leads to the pool `app`.
 fn limited(limits: &str) -> String {
@@ -38,6 +38,13 @@ fn who_waits_as_told_is_let_in_again() {
     eventually("the next one passes", || client.get("/").status == 200);
 }
 
+/// The seconds after which `RateLimit` promises one more request under the limit `name`.
+fn until_more(response: &Response, name: &str) -> u64 {
+    let stands = response.header("ratelimit").unwrap();
+    let item = stands.split(", ").find(|item| item.starts_with(&format!("\"{name}\";"))).unwrap();
+    item.split_once(";t=").unwrap().1.parse().unwrap()
+}
+
 #[test]
 fn every_response_of_a_limited_route_tells_how_the_limit_stands() {
     let origin = Origin::named("a");
@@ -51,7 +58,9 @@ fn every_response_of_a_limited_route_tells_how_the_limit_stands() {
     assert_eq!(first.header("ratelimit-policy"), Some(policy));
     assert_eq!(first.header("ratelimit"), Some("\"client-ip\";r=1;t=6, \"everybody\";r=8;t=3600"));
     assert_eq!(first.header("retry-after"), None);
-    client.get("/");
+    let second = client.get("/");
+    assert!((1..=6).contains(&until_more(&second, "client-ip")), "{second:?}");
+    assert!((3_500..=3_600).contains(&until_more(&second, "everybody")), "{second:?}");
     let refused = client.get("/");
     assert_eq!((refused.status, refused.header("ratelimit-policy")), (429, Some(policy)));
     let stands = refused.header("ratelimit").unwrap();
@@ -60,7 +69,7 @@ fn every_response_of_a_limited_route_tells_how_the_limit_stands() {
         "{stands}"
     );
     let retry: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=6).contains(&retry), "{retry}");
+    assert!((1..=6).contains(&retry) && retry == until_more(&refused, "client-ip"), "{refused:?}");
     let text = refused.text();
     assert!(text.starts_with("429 Too Many Requests: rate limit client-ip reached\n"), "{text}");
     assert_eq!(client.get("/").status, 429, "the connection goes on");
@@ -103,6 +112,8 @@ fn whom_a_trusted_proxy_names_is_the_client() {
     let mut from = |who: &str| client.get_with("/", &format!("x-forwarded-for: {who}\r\n")).status;
     assert_eq!([from("192.0.2.1"), from("192.0.2.1"), from("192.0.2.2")], [200, 429, 200]);
     assert_eq!([from("2001:db8::1"), from("2001:db8::2"), from("2001:db8:0:1::1")], [200, 429, 200]);
+    assert_eq!([from("192.0.2.1:4711"), from("192.0.2.3:4711"), from("192.0.2.3:4712")], [429, 200, 429]);
+    assert_eq!([from("[2001:db8::9]:80"), from("[2001:db8:0:2::1]"), from("127.0.0.1:80")], [429, 200, 200]);
 }
 
 #[test]
@@ -159,6 +170,18 @@ fn a_flood_of_clients_does_not_eat_memory() {
     }
     assert!(evenkeel.metric("evenkeel_rate_limited_total", &["outcome=\"forgot\""]) > 1_500.0);
     assert!(evenkeel.resident() < 200 << 20);
+}
+
+#[test]
+fn a_small_table_remembers_no_more_than_it_was_told() {
+    let origin = Origin::named("a");
+    let limits = r#"{ per = "header:x-key", rate = "1/h", keys_max = 64 }"#;
+    let evenkeel = Evenkeel::start(&(limited(limits) + &pool(&[&origin], "")));
+    let mut client = evenkeel.client();
+    for key in 0..200 {
+        assert_eq!(client.get_with("/", &format!("x-key: {key}\r\n")).status, 200);
+    }
+    assert!(evenkeel.metric("evenkeel_rate_limited_total", &["outcome=\"forgot\""]) >= 136.0);
 }
 
 #[test]

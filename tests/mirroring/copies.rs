@@ -58,6 +58,7 @@ fn bodies_are_copied_however_they_come() {
         eventually("the copy came", || shadow.count() > count);
         let copy = shadow.last();
         assert_eq!((copy.body.text(), copy.method()), (echoed, request.split(' ').next().unwrap()));
+        assert_eq!(copy.header("content-length"), Some(["3000", "3000", "0"][count]), "{request}");
     }
     assert_eq!(shadow.connections(), 1, "its connection is kept");
 }

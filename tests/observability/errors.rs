@@ -1,6 +1,6 @@
 //! Answers that the balancer gives itself: a status, a short text, and the id to ask for.
 
-use crate::support::{Evenkeel, Origin, Response, ok, pool};
+use crate::support::{Evenkeel, Folder, Origin, Response, ok, pool};
 
 fn assert_honest(response: &Response, status: u16) {
     assert_eq!(response.status, status);
@@ -47,6 +47,30 @@ fn each_error_has_a_short_text_and_the_request_id() {
     }
     evenkeel.set_server("app", &slow.name, "{\"state\":\"drain\"}");
     assert_honest(&evenkeel.get("/slow"), 503);
+}
+
+#[test]
+fn a_client_learns_the_cause_and_the_log_the_circumstances() {
+    let (folder, reset) = (Folder::new(), Origin::start(|_, wire| wire.reset()));
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\npath = \"/unix\"\npool = \"unix\"\n[[route]]\npath = \"/*\"\npool = \"app\"\n\
+         [pool.unix]\nbackends = [\"unix:{}\"]\n{}",
+        folder.path("missing.sock"),
+        pool(&[&reset], "")
+    ));
+    for (target, told, logged) in [
+        ("/unix", "502 Bad Gateway: cannot connect", "cannot connect: No such file"),
+        ("/reset", "502 Bad Gateway: connection to the server failed", "connection to the server failed: "),
+        ("/none", "503 Service Unavailable: no healthy server", "no healthy server in pool app"),
+    ] {
+        if target == "/none" {
+            evenkeel.set_server("app", &reset.name, "{\"state\":\"drain\"}");
+        }
+        assert_eq!(evenkeel.get(target).text().lines().next(), Some(told), "{target}");
+        let record = evenkeel.record(|line| line["target"] == target);
+        let reason = record["reason"].as_str().unwrap();
+        assert!(reason.starts_with(logged), "{target}: {reason}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Folder, cli};
+use crate::support::{Authority, Folder, cli};
 
 const FILE: &str = "\
 [listener.web]
@@ -114,4 +114,64 @@ fn a_pool_says_what_limits_it() {
                     between 10 and 1000 in flight, by latency; \
                     a server is left out for 10s when 50% take 1s within 10s; 10 may wait, 2s each";
     assert_eq!(line, expected, "{}", outcome.stdout);
+}
+
+#[test]
+fn a_route_says_what_protects_it() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "evenkeel.toml",
+        "[listener.web]\nbind = 80\n[redis]\nurl = \"redis://127.0.0.1\"\n\
+         [[route]]\npool = \"app\"\npriority = \"high\"\ndeadline_header = \"grpc-timeout\"\n\
+         limits = { headers = 50, request_body = \"1MiB\" }\nmirror = { pool = \"copy\", percent = 5, body = \"1KiB\" }\n\
+         rate_limit = [{ rate = \"10/s\", dry_run = true }, { name = \"all\", rate = \"1/s\", shared = true }]\n\
+         [pool.app]\nbackends = [3000]\n[pool.copy]\nbackends = [3001]\n",
+    );
+    let expected = [
+        ("priority", "high"),
+        ("sizes", "headers = 50, request_body = \"1MiB\""),
+        (
+            "limits",
+            "client-ip 10/s, at once 10, a dry run that refuses nothing; all 1/s, at once 1, shared in Redis",
+        ),
+        ("deadline", "in grpc-timeout"),
+        ("mirror", "copy 5%, bodies up to 1KiB"),
+    ];
+    let text = cli(&["explain", "-c", &file, "GET", "http://test/"]).stdout;
+    let json: Value =
+        serde_json::from_str(&cli(&["explain", "--json", "-c", &file, "GET", "http://test/"]).stdout)
+            .unwrap();
+    for (key, value) in expected {
+        assert!(text.contains(&format!("{key:<10}{value}\n")), "{key}: {text}");
+        assert_eq!(json[key], value);
+    }
+    let plain = explain(&["GET", "http://shop.test/api/cart"]).1;
+    assert!(expected.iter().all(|(key, _)| !plain.contains(&format!("{key:<10}"))), "{plain}");
+}
+
+#[test]
+fn a_host_that_no_certificate_is_for_is_misdirected() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let entry = authority.issue(&["b.test", "*.c.test"]).write(&folder, "b");
+    let file = folder.write(
+        "evenkeel.toml",
+        &format!(
+            "[listener.web]\nbind = 443\npool = \"app\"\ntls.certificates = [{entry}]\n[pool.app]\nbackends = [3000]\n"
+        ),
+    );
+    for (url, host, status) in [
+        ("https://b.test/x", "b.test", None),
+        ("https://a.c.test/x", "b.test", None),
+        ("https://zzz.test/x", "zzz.test", Some(421)),
+        ("https://b.test/x", "zzz.test", Some(421)),
+        // Nobody asks for an address by name (RFC 6066, 3).
+        ("https://127.0.0.1:8443/x", "zzz.test", None),
+    ] {
+        let host = format!("host: {host}");
+        let outcome = cli(&["explain", "-c", &file, "--json", "GET", url, "-H", &host]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let value: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(value["status"].as_u64(), status, "{url} {host}: {value}");
+        assert_eq!(value["pool"].is_string(), status.is_none(), "{url} {host}: {value}");
+    }
 }

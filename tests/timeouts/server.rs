@@ -35,6 +35,25 @@ fn another_server_is_tried_when_one_accepts_nothing() {
 }
 
 #[test]
+fn who_has_sat_through_three_connect_timeouts_is_told_that_another_server_is_left() {
+    let ports = [(); 3].map(|()| Port::reserve());
+    let hangs = ports.each_ref().map(Port::hang);
+    let left = Origin::named("left");
+    let [a, b, c] = ports.each_ref().map(Port::address);
+    let evenkeel = Evenkeel::start(&format!(
+        "[pool.app]\nbackends = [\"{a}\", \"{b}\", \"{c}\", {{ address = \"{}\", backup = true }}]\n\
+         timeout = {{ connect = \"100ms\" }}",
+        left.address()
+    ));
+    assert_eq!((evenkeel.get("/").status, left.count()), (504, 0));
+    let reason = evenkeel.record(|record| record["status"] == 504)["reason"].clone();
+    assert_eq!(reason, "connect timeout; not retried: too many servers could not be reached");
+    let labels = ["cause=\"connect\"", "outcome=\"unreachable\""];
+    assert_eq!(evenkeel.metric("evenkeel_retries_total", &labels), 1.0);
+    drop(hangs);
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_a_504() {
     let origin = Origin::start(|request, wire| {
         if request.target() == "/stall" {

@@ -55,6 +55,28 @@ fn who_shows_a_certificate_is_named_to_the_server_and_nobody_can_forge_that() {
 }
 
 #[test]
+fn no_spelling_of_the_subjects_name_can_be_forged() {
+    // Dashes and underscores are one to many servers, whichever of them the configuration has.
+    const SPELLINGS: [&str; 4] = ["x-cert-sub", "x_cert_sub", "X-Cert_Sub", "x_CERT-sub"];
+    for configured in SPELLINGS {
+        let setting =
+            setting(&format!("client_auth = \"optional\"\nclient_subject_header = \"{configured}\""));
+        let anybody = TlsClient::new(&setting.authority);
+        let alice = anybody.clone().showing(&setting.alice);
+        for (client, is_alice) in [(anybody, false), (alice, true)] {
+            let forged: String = SPELLINGS.map(|name| format!("{name}: CN=boss\r\n")).concat();
+            let mut connection = client.connect(setting.evenkeel.listener("web"), NAME).unwrap();
+            connection.ask(format!("GET / HTTP/1.1\r\nhost: {NAME}\r\n{forged}\r\n"));
+            let last = setting.origin.last();
+            let told: Vec<_> =
+                last.fields.iter().filter(|(name, _)| name.to_lowercase().ends_with("sub")).collect();
+            assert_eq!(told.len(), usize::from(is_alice), "{configured}: {told:?}");
+            assert!(told.iter().all(|(_, value)| value.contains("CN=alice")), "{configured}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn nobody_gets_in_without_a_certificate_unless_that_is_allowed() {
     let strict = setting("");
     let stranger = Authority::new();

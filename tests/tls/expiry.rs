@@ -85,3 +85,24 @@ fn a_reload_brings_the_figures_of_its_certificates_and_takes_away_the_others() {
         |line: &str| line.contains("WARN") && line.contains("second.pem: the certificate expires in 10 days");
     evenkeel.stderr.wait_for("the warning", warned);
 }
+
+#[test]
+fn one_that_is_replaced_by_an_expired_one_is_warned_of_again_at_once() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let entry = authority.issue_for(&["a.example"], 9 * DAY + DAY / 2).write(&folder, "short");
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntls.certificates = {entry}\n[[route]]\nrespond = {{}}\n"
+    ));
+    let warned = |what: &str| {
+        let (what, level) = (format!("short.pem: the certificate {what}"), "WARN");
+        evenkeel.stderr.wait_for(&what, |line| line.contains(level) && line.contains(&what));
+    };
+    warned("expires in 9 days");
+    let expired = authority.issue_with(&["a.example"], |params| {
+        params.not_after = (SystemTime::now() - DAY - DAY / 100).into();
+    });
+    expired.write(&folder, "short");
+    warned("has expired at ");
+    let told = &certificates(&evenkeel, "web").unwrap()[0];
+    assert_eq!(told["days_left"], -1, "{told}");
+}

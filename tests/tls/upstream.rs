@@ -46,6 +46,22 @@ fn a_server_is_believed_if_its_certificate_is_for_its_name_and_of_those_trusted(
 }
 
 #[test]
+fn a_client_is_not_told_what_is_wrong_with_a_certificate_but_the_log_is() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let server = server(&folder, &authority, &["app.internal"], "");
+    let ca = authority.write(&folder, "ca.pem");
+    for protocol in ["http1", "http2"] {
+        let balancer =
+            balancer(&server, protocol, &format!("{{ ca = \"{ca}\", server_name = \"app.example\" }}"));
+        let response = balancer.get("/");
+        assert_eq!(response.text().lines().next(), Some("502 Bad Gateway: cannot connect"), "{protocol}");
+        let reason = balancer.record(|line| line["status"] == 502)["reason"].as_str().unwrap().to_owned();
+        let is_told = ["cannot connect: ", "app.internal"].iter().all(|part| reason.contains(part));
+        assert!(is_told, "{protocol}: {reason}");
+    }
+}
+
+#[test]
 fn a_balancer_shows_its_own_certificate_to_servers_that_ask() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let ca = authority.write(&folder, "ca.pem");

@@ -125,10 +125,12 @@ fn route_names_are_unique(config: &Config, links: &Links, reader: &Reader) {
 /// Servers believe the field that carries a client certificate's subject, on whichever listener the request came.
 fn deadline_headers_are_free(config: &Config, links: &Links, reader: &Reader) {
     let auths = config.listeners.iter().filter_map(|listener| listener.tls.as_ref()?.client_auth.as_ref());
-    let subjects: HashSet<&str> = auths.map(|auth| auth.subject_header.as_str()).collect();
+    // To many servers, names that differ in `-` and `_` are one.
+    let folded = |name: &str| name.replace('_', "-");
+    let subjects: HashSet<String> = auths.map(|auth| folded(&auth.subject_header)).collect();
     for (route, link) in config.routes.iter().zip(&links.routes) {
         let Some(DeadlineHeader::Millis(name)) = &route.deadline_header else { continue };
-        if subjects.contains(&**name) {
+        if subjects.contains(&folded(name)) {
             reader.note(
                 Diagnostic::error(format!("`{name}` cannot tell how much time is left"))
                     .at(link.deadline_header.clone().unwrap_or_else(|| link.at.clone()))

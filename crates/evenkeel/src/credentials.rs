@@ -135,15 +135,15 @@ pub fn register(registry: &Registry, credentials: &Credentials) {
     registry.set_certificates(listeners.into_iter().flat_map(of_listener).collect());
 }
 
-/// When each certificate was last warned of.
-type Warned = HashMap<(ListenerName, String), Time>;
+/// When each certificate was last warned of. One that takes the place of another in the same file is another one.
+type Warned = HashMap<(ListenerName, String, i64), Time>;
 
 fn warn_of_expiry(certificates: &[Certificate], warned: &mut Warned, now: Time) {
     let today = SystemTime::now();
     let before = std::mem::take(warned);
     for certificate in certificates {
         let Some(warning) = certificate.warning(today) else { continue };
-        let key = (certificate.listener.clone(), certificate.cert.clone());
+        let key = (certificate.listener.clone(), certificate.cert.clone(), certificate.not_after_s);
         let last = before.get(&key).copied().filter(|last| now.since(*last) < WARN_EVERY);
         if last.is_none() {
             tracing::warn!(listener = %certificate.listener, "{}: {warning}", certificate.cert);

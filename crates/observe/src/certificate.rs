@@ -30,16 +30,19 @@ impl Certificate {
         rfc3339(u64::try_from(self.not_after_s).unwrap_or_default())
     }
 
-    /// Whole days until it runs out, rounded down; below zero once it has.
+    /// Whole days until it runs out, or as a negative number since it has. The day that has begun does not count, so
+    /// that 0 is less than a day, on either side.
     pub fn days_left(&self, now: SystemTime) -> i64 {
-        self.seconds_left(now).div_euclid(DAY_S)
+        self.seconds_left(now) / DAY_S
     }
 
     /// What is to be said about it when it runs out within 30 days, or has already.
     pub fn warning(&self, now: SystemTime) -> Option<String> {
+        if self.seconds_left(now) < 0 {
+            return Some(format!("the certificate has expired at {}", self.expires()));
+        }
         match self.days_left(now) {
             EXPIRY_WARNED_DAYS.. => None,
-            ..0 => Some(format!("the certificate has expired at {}", self.expires())),
             0 => Some("the certificate expires in less than a day".into()),
             1 => Some("the certificate expires in 1 day".into()),
             days => Some(format!("the certificate expires in {days} days")),
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_rounded_down_and_the_last_thirty_are_warned_of() {
+    fn whole_days_are_told_and_the_last_thirty_are_warned_of() {
         let certificate = until(1_795_192_764);
         assert_eq!(certificate.expires(), "2026-11-20T16:39:24Z");
         let check = |left_s: i64, days: i64, warning: Option<&str>| {
@@ -86,7 +89,10 @@ mod tests {
         check(2 * DAY_S - 1, 1, Some("expires in 1 day"));
         check(DAY_S - 1, 0, Some("expires in less than a day"));
         check(0, 0, Some("expires in less than a day"));
-        check(-1, -1, Some("has expired at 2026-11-20T16:39:24Z"));
+        let expired = Some("has expired at 2026-11-20T16:39:24Z");
+        check(-1, 0, expired);
+        check(-DAY_S - 660, -1, expired);
+        check(-2 * DAY_S, -2, expired);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use names::{
     MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, QueueRefusal, ReloadResult,
     RequestRefusal, RetryCause, RetryOutcome,
 };
-pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures};
+pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;
 pub use registry::Registry;
 pub use retries::RetryMetrics;

@@ -123,7 +123,7 @@ metrics! {
     MIRRORED: Counter "evenkeel_mirrored_total" [route outcome]
         "Copies of a route's requests for the pool of its mirror, by outcome.";
     REDIS_UP: Gauge "evenkeel_redis_up" []
-        "1 when the Redis that balancers count in together answers, else 0.";
+        "1 when the Redis that balancers count in together answers, else 0; absent without `[redis]`.";
     REDIS_ERRORS: Counter "evenkeel_redis_errors_total" []
         "Questions that Redis did not answer, and connections to it that could not be opened.";
     BREAKER_STATE: Gauge "evenkeel_breaker_state" [pool backend]
@@ -340,7 +340,7 @@ label! {
     RetryCause {
         /// The server could not be reached, or did not look at the request.
         Connect = "connect",
-        /// The connection ended before the first byte of an answer.
+        /// The connection ended before the first byte of an answer; behind it (`answered`) nobody else is asked.
         Reset = "reset",
         /// No head of an answer in time.
         Timeout = "timeout",
@@ -354,8 +354,10 @@ label! {
     RetryOutcome {
         /// Another server got the request.
         Retried = "retried",
-        /// Not: bytes of a response had gone to the client.
+        /// Not: a response had begun.
         Answered = "answered",
+        /// Not: the answer had come before all of the request was sent.
+        Early = "early",
         /// Not: requests with that method are not sent twice.
         Method = "method",
         /// Not: the body was too long to be kept.
@@ -366,6 +368,8 @@ label! {
         Deadline = "deadline",
         /// Not: no server was left that had not had it.
         Servers = "servers",
+        /// Not: too many servers could not be reached.
+        Unreachable = "unreachable",
         /// Not: the pool's retry budget was used up.
         Budget = "budget",
         /// Not: `breaker.max_retries` were in flight.
@@ -406,7 +410,7 @@ label! {
         Unreachable = "unreachable",
         /// It reset the connection.
         Reset = "reset",
-        /// It closed the connection before a response head.
+        /// It closed the connection before the end of a response head.
         Closed = "closed",
         /// No response head, or no more of the body, in time.
         Timeout = "timeout",

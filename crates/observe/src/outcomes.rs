@@ -1,8 +1,8 @@
 //! What is counted of rate limits, mirrors and Redis: by outcome, each worker for itself.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use crate::counter::{Counter, Gauge, SharedCounter};
+use crate::counter::{Counter, SharedCounter};
 use crate::names::{LimitOutcome, MirrorOutcome};
 
 /// Outcomes that are told apart at most.
@@ -65,29 +65,75 @@ impl MirrorCounts {
     }
 }
 
+/// How one worker's connection to Redis stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisLink {
+    /// Nobody knows yet.
+    Connecting,
+    /// It answers.
+    Up,
+    /// It has failed.
+    Away,
+    /// Nobody wants it any more.
+    Gone,
+}
+
+/// What a worker's connection changes for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisNews {
+    /// Redis has failed a worker, and none before.
+    WentAway,
+    /// It had failed, and now fails nobody, whether that is due to Redis or to another configuration.
+    CameBack,
+}
+
 /// What is known of the Redis of `[redis]`, to which each worker has a connection.
 #[derive(Debug, Default)]
 pub struct RedisFigures {
-    /// Workers that are connected to it.
-    pub connected: Gauge,
     /// Questions that got no answer, and connections that could not be opened.
     pub errors: SharedCounter,
-    away: AtomicUsize,
+    /// Connections by how they stand, but for those that are gone.
+    links: [AtomicUsize; RedisLink::Gone as usize],
+    /// It has failed, and has not come back since.
+    is_missed: AtomicBool,
 }
 
 impl RedisFigures {
-    /// It has failed a worker; true if it had failed none before.
-    pub fn went_away(&self) -> bool {
-        self.away.fetch_add(1, Relaxed) == 0
+    /// There is one more connection, which is [`RedisLink::Connecting`].
+    pub fn begins(&self) {
+        self.links[RedisLink::Connecting as usize].fetch_add(1, Relaxed);
     }
 
-    /// It answers a worker again that it had failed; true if it fails no other.
-    pub fn came_back(&self) -> bool {
-        self.away.fetch_sub(1, Relaxed) == 1
+    /// A connection is no longer as it was.
+    pub fn changes(&self, from: RedisLink, to: RedisLink) -> Option<RedisNews> {
+        let others = self.links.get(to as usize).map(|links| links.fetch_add(1, Relaxed));
+        if let Some(links) = self.links.get(from as usize) {
+            links.fetch_sub(1, Relaxed);
+        }
+        match to {
+            RedisLink::Away if others == Some(0) => {
+                self.is_missed.store(true, Relaxed);
+                Some(RedisNews::WentAway)
+            }
+            RedisLink::Up if self.count(RedisLink::Away) == 0 => {
+                self.is_missed.swap(false, Relaxed).then_some(RedisNews::CameBack)
+            }
+            RedisLink::Gone if self.is_up().is_none() => {
+                self.is_missed.store(false, Relaxed);
+                None
+            }
+            _ => None,
+        }
     }
 
-    /// True if it answers everybody who asks.
-    pub(crate) fn is_up(&self) -> bool {
-        self.connected.value() > 0 && self.away.load(Relaxed) == 0
+    /// True if it answers everybody who asks; `None` if no configuration has one.
+    pub(crate) fn is_up(&self) -> Option<bool> {
+        let [connecting, up, away] =
+            [RedisLink::Connecting, RedisLink::Up, RedisLink::Away].map(|link| self.count(link));
+        (connecting + up + away > 0).then_some(up > 0 && away == 0)
+    }
+
+    fn count(&self, link: RedisLink) -> usize {
+        self.links.get(link as usize).map_or(0, |links| links.load(Relaxed))
     }
 }

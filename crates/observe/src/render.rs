@@ -183,7 +183,7 @@ fn outcomes(page: &mut Page, registry: &Registry) {
             page.sample(&names::MIRRORED, &[route.as_str(), outcome.as_str()], counts.total(outcome));
         }
     }
-    page.single(&names::REDIS_UP, u8::from(registry.redis.is_up()));
+    page.known(&names::REDIS_UP, registry.redis.is_up().map(u8::from));
     page.single(&names::REDIS_ERRORS, registry.redis.errors.value());
 }
 

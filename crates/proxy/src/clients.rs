@@ -1,4 +1,4 @@
-//! How many connections each client has open, on listeners that set a limit: shared by all workers.
+//! How many connections each client has open on each listener: shared by all workers.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -42,14 +42,13 @@ impl Default for Clients {
 }
 
 impl Clients {
-    /// A place for one more connection of `peer`: `Ok(None)` if the listener does not count.
+    /// A place for one more connection of `peer`, who is counted even while there is no limit, so that one that a reload
+    /// brings finds who is there: `Ok(None)` for those who never have a limit.
     ///
     /// # Errors
     /// The client has as many as it may.
     pub fn enter(self: &Arc<Self>, listener: &Listener, peer: Peer) -> Result<Option<Place>, Full> {
-        let (Some(max), Peer::Ip(address)) = (listener.limits.connections_per_client, peer) else {
-            return Ok(None);
-        };
+        let Peer::Ip(address) = peer else { return Ok(None) };
         let address = address.ip().to_canonical();
         if listener.trusted_proxies.iter().any(|net| net.contains(&address)) {
             return Ok(None);
@@ -57,7 +56,7 @@ impl Clients {
         let key = (listener.name.clone(), network(address, IPV6_PREFIX));
         let mut table = self.table(&key);
         let open = table.entry(key.clone()).or_insert(0);
-        if *open >= max {
+        if listener.limits.connections_per_client.is_some_and(|max| *open >= max) {
             return Err(Full);
         }
         *open += 1;
@@ -120,8 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_without_a_limit_counts_nothing() {
+    fn a_limit_counts_those_who_came_before_it() {
         let clients = Arc::new(Clients::default());
-        assert!(clients.enter(&listener(""), peer("192.0.2.1")).is_ok_and(|place| place.is_none()));
+        let there = [(); 3].map(|()| clients.enter(&listener(""), peer("192.0.2.1")).unwrap());
+        let limited = listener("limits = { connections_per_client = 2 }");
+        assert_eq!(clients.enter(&limited, peer("192.0.2.1")).err(), Some(Full));
+        drop(there);
+        assert!(clients.enter(&limited, peer("192.0.2.1")).is_ok());
     }
 }

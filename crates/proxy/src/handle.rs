@@ -111,10 +111,11 @@ async fn refuse(
     if let Some(kind) = refusal.kind {
         worker.metrics.request_refused(kind);
     }
-    trail.reason = Some(refusal.why.to_string());
+    // The log may have been told more than the client is.
+    trail.reason.get_or_insert_with(|| refusal.why.to_string());
     reply.reset();
-    // A body that nobody will read, or that cannot be read, leaves nothing to go on with.
-    reply.keep_alive &= body.is_done() && !matches!(refusal.status, 400 | 408 | 413);
+    // A body that nobody will read to its end, or that cannot be read, leaves nothing to go on with.
+    reply.keep_alive &= body.is_worth_draining() && !matches!(refusal.status, 400 | 408 | 413);
     match answer::refuse(reply, refusal, request).await {
         Ok(()) => ended,
         Err(gone) => gone_as(&gone),

@@ -23,6 +23,8 @@ use crate::timer::{Limit, Timer};
 
 /// From when on the average rate of a body counts: a slow start is no attack.
 const RATE_GRACE: Duration = Duration::from_secs(10);
+/// How much of a body that nobody wanted is read so that its connection can go on.
+const DRAIN_MAX: u64 = 64 * 1024;
 
 /// What a body may cost.
 #[derive(Debug, Clone, Copy)]
@@ -180,9 +182,9 @@ impl<'a> Body<'a> {
         self.copy.take().filter(|copy| !copy.overflows).map(|copy| copy.bytes)
     }
 
-    /// Lets it go on for as long as something comes now and then: it has become a tunnel.
-    pub fn lift_limits(&mut self, idle: Duration) {
-        self.limits = BodyLimits { stall: idle, at_most: None, rate_min: 0, bytes_max: None };
+    /// Lets it go on for as long as it likes: it has become a tunnel.
+    pub fn lift_limits(&mut self) {
+        self.limits = BodyLimits { stall: Duration::MAX, at_most: None, rate_min: 0, bytes_max: None };
     }
 
     /// How it is delimited.
@@ -273,7 +275,7 @@ impl<'a> Body<'a> {
         }
         let has_piece = match &mut self.source {
             Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
-            Source::Http2(source) => source.advance(),
+            Source::Http2(source) => source.advance()?,
         };
         if has_piece {
             self.bytes += self.piece().len() as u64;
@@ -324,6 +326,33 @@ impl<'a> Body<'a> {
             }
             Err(_) => Err(BodyError::Timeout),
         }
+    }
+
+    /// True unless it is known that [`drain`](Self::drain) would give up.
+    pub fn is_worth_draining(&self) -> bool {
+        self.left().is_none_or(|left| left <= DRAIN_MAX)
+    }
+
+    /// Reads what is left of it, which the answer did not wait for; false if that is too much, or may never come.
+    pub async fn drain(&mut self) -> bool {
+        if self.is_done() {
+            return true;
+        }
+        if self.is_awaited() {
+            return false;
+        }
+        // The exchange that had a time to keep is over.
+        self.end_by(None);
+        let before = self.bytes;
+        while self.bytes - before <= DRAIN_MAX {
+            match self.advance() {
+                Ok(Advance::Piece) => {}
+                Ok(Advance::End) => return true,
+                Ok(Advance::MustRead) if self.read().await.is_ok() => {}
+                Ok(Advance::MustRead) | Err(_) => return false,
+            }
+        }
+        false
     }
 
     fn check_rate(&mut self) -> Result<(), BodyError> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evenkeel_config as config;
 use evenkeel_core::limit::{Backoff, Question, SCRIPT};
-use evenkeel_observe::Registry;
+use evenkeel_observe::{RedisLink, RedisNews, Registry};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisResult, Script};
 use tokio::sync::Notify;
@@ -25,6 +25,8 @@ pub struct Redis {
     registry: Arc<Registry>,
     script: Script,
     state: RefCell<State>,
+    /// How it is counted.
+    link: Cell<RedisLink>,
     changed: Notify,
     waiting: Cell<usize>,
 }
@@ -46,12 +48,14 @@ impl fmt::Debug for Redis {
 impl Redis {
     /// Begins to connect. Must be called within the worker's runtime.
     pub fn start(settings: &config::Redis, password: Option<&String>, registry: &Arc<Registry>) -> Rc<Self> {
+        registry.redis.begins();
         let redis = Rc::new(Self {
             settings: settings.clone(),
             password: password.cloned(),
             registry: Arc::clone(registry),
             script: Script::new(SCRIPT),
             state: RefCell::new(State::Connecting),
+            link: Cell::new(RedisLink::Connecting),
             changed: Notify::new(),
             waiting: Cell::new(0),
         });
@@ -110,7 +114,6 @@ impl Redis {
     fn failed<T>(self: &Rc<Self>, why: &str) -> Option<T> {
         self.registry.redis.errors.increment();
         if matches!(&*self.state.borrow(), State::Up(_)) {
-            self.registry.redis.connected.add(-1);
             self.gone(why);
             let mut backoff = Backoff::default();
             let (redis, wait) = (Rc::downgrade(self), backoff.failed());
@@ -122,18 +125,31 @@ impl Redis {
         None
     }
 
+    /// Counts it no longer: only requests that began with an older configuration still ask.
+    pub fn retire(&self) {
+        let _ = self.counts_as(RedisLink::Gone);
+    }
+
+    fn counts_as(&self, link: RedisLink) -> Option<RedisNews> {
+        let before = self.link.get();
+        if before == RedisLink::Gone {
+            return None;
+        }
+        self.link.set(link);
+        self.registry.redis.changes(before, link)
+    }
+
     fn gone(&self, why: &str) {
         *self.state.borrow_mut() = State::Away;
-        if self.registry.redis.went_away() {
+        if self.counts_as(RedisLink::Away) == Some(RedisNews::WentAway) {
             tracing::warn!(redis = %self.settings.url, why, "Redis does not answer: shared limits do without it");
         }
         self.changed.notify_waiters();
     }
 
     fn reached(&self, connection: MultiplexedConnection) {
-        let before = self.state.replace(State::Up(connection));
-        self.registry.redis.connected.add(1);
-        if matches!(before, State::Away) && self.registry.redis.came_back() {
+        *self.state.borrow_mut() = State::Up(connection);
+        if self.counts_as(RedisLink::Up) == Some(RedisNews::CameBack) {
             tracing::info!(redis = %self.settings.url, "Redis answers again");
         }
         self.changed.notify_waiters();
@@ -157,18 +173,15 @@ impl Redis {
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        match self.state.get_mut() {
-            State::Up(_) => self.registry.redis.connected.add(-1),
-            State::Away => drop(self.registry.redis.came_back()),
-            State::Connecting => {}
-        }
+        self.retire();
     }
 }
 
 /// Tries to connect until that works out, or nobody wants the connection any more.
 async fn reach(redis: Weak<Redis>, mut backoff: Backoff) {
     loop {
-        let Some(redis) = redis.upgrade() else { return };
+        let is_wanted = |redis: &Rc<Redis>| redis.link.get() != RedisLink::Gone;
+        let Some(redis) = redis.upgrade().filter(is_wanted) else { return };
         let error = match redis.connect().await {
             Ok(connection) => return redis.reached(connection),
             Err(error) => error,

@@ -42,7 +42,7 @@ pub async fn run_stream(
     idle: Duration,
     trail: &mut Trail,
 ) {
-    body.lift_limits(idle);
+    body.lift_limits();
     let moved = Cell::new(worker.clock.now());
     let up = upload(worker, body, server, &moved);
     let down = download(worker, server, reply, &moved);

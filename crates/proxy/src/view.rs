@@ -143,8 +143,13 @@ impl View {
         inherited
     }
 
-    /// Lets go of the servers that `next` has no more.
+    /// Lets go of the servers that `next` has no more, and of a Redis that is another one.
     pub fn retire_all_but(&self, next: &View) {
+        if let Some(redis) = &self.redis
+            && !next.redis.as_ref().is_some_and(|next| Rc::ptr_eq(next, redis))
+        {
+            redis.retire();
+        }
         let kept: HashSet<*const Upstream> = next.upstreams().map(Rc::as_ptr).collect();
         self.upstreams()
             .filter(|upstream| !kept.contains(&Rc::as_ptr(upstream)))

@@ -131,16 +131,17 @@ fn check_certificate(
             return None;
         }
     };
-    let days = (certificate.not_after_s - now_s).div_euclid(DAY_S);
-    if days < 0 {
-        let message = format!("the certificate has expired {} ago", count(-days));
+    let left_s = certificate.not_after_s - now_s;
+    let days = left_s.abs() / DAY_S;
+    if left_s < 0 {
+        let message = format!("the certificate has expired {} ago", count(days));
         findings.warning(cert, &message, "whoever verifies it refuses it");
     } else if days < EXPIRY_WARNED_DAYS {
         let message = format!("the certificate expires in {}", count(days));
         findings.warning(cert, &message, "renew it");
     }
     if now_s < certificate.not_before_s {
-        let days = (certificate.not_before_s - now_s).div_euclid(DAY_S);
+        let days = (certificate.not_before_s - now_s) / DAY_S;
         let message = format!("the certificate is valid only in {}", count(days));
         findings.warning(cert, &message, "whoever verifies it refuses it until then");
     }

@@ -58,6 +58,11 @@ pub fn long(count: usize) -> Vec<u8> {
     (0..count).flat_map(|i| literal(&format!("x-dummy{i}"), &"x".repeat(LONG))).collect()
 }
 
+/// A block of `count` small fields.
+pub fn short(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|i| literal(&format!("x-dummy{i}"), "x")).collect()
+}
+
 /// One literal field without indexing (RFC 7541, section 6.2.2), its strings not Huffman-coded.
 pub fn literal(name: &str, value: &str) -> Vec<u8> {
     [vec![0], string(name), string(value)].concat()

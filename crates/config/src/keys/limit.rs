@@ -94,7 +94,8 @@ pub(super) static RATE_LIMIT: Section = Section {
             "keys_max",
             Kind::Integer(64, 16_777_216),
             Is("65536"),
-            "Keys remembered at a time, each with 24 bytes. Beyond, a key that has used up least is forgotten.",
+            "Keys remembered at a time, rounded up to a multiple of 16, each with 24 bytes. One that finds no room takes the \
+             place of another that has used up little.",
             "65536",
         ),
         key(

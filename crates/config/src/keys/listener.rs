@@ -115,7 +115,7 @@ static TLS: Section = Section {
             Kind::Text(&HEADER_NAME),
             Is("x-client-cert-subject"),
             "The header field in which servers get the subject of a client's certificate (RFC 4514: `CN=alice,O=Shop`). \
-             What a client itself sends under that name is removed. Only with `client_ca`.",
+             What a client itself sends under that name is removed, whether it has `-` or `_` in it. Only with `client_ca`.",
             r#""x-client-cert-subject""#,
         ),
     ],

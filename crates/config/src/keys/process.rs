@@ -101,7 +101,7 @@ pub(crate) static LIMITS: Section = Section {
             "headers",
             Kind::Integer(1, 1_000),
             Is("100"),
-            "Fields in a head. A request beyond it gets 431.",
+            "Fields in a head; over HTTP/2 each part of a divided cookie counts. A request beyond it gets 431.",
             "100",
         ),
         key(

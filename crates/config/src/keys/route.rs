@@ -267,8 +267,9 @@ static REWRITE: Section = Section {
     groups: &[Group::ExactlyOne(&["strip_prefix", "path"])],
 };
 
-const EDIT_DOC: &str = "First `remove`, then `set`, then `add`. The fields that belong to the connection and to \
-                        framing cannot be touched.";
+const EDIT_DOC: &str = "First `remove`, then `set`, then `add`. Fields of a name that is removed or set are \
+                        left out of trailers, too. The fields that belong to the connection and to framing cannot be \
+                        touched.";
 
 static REQUEST_EDITS: Section =
     Section { title: "request_headers of [[route]]", doc: EDIT_DOC, keys: &EDITS, groups: &[] };

@@ -51,6 +51,15 @@ pub struct RateLimit {
     pub keys_max: usize,
 }
 
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, rate, burst, .. } = self;
+        let shared = if self.shared { ", shared in Redis" } else { "" };
+        let dry_run = if self.dry_run { ", a dry run that refuses nothing" } else { "" };
+        write!(f, "{name} {rate}, at once {burst}{shared}{dry_run}")
+    }
+}
+
 /// What requests have in common that are counted together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimitKey {
@@ -165,4 +174,11 @@ pub struct Mirror {
     pub percent: u32,
     /// Bytes of a body that are copied; requests with longer ones are not mirrored. Default 64 KiB, at most 1 MiB.
     pub body: usize,
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pool, percent, body } = self;
+        write!(f, "{pool} {percent}%, bodies up to {}", crate::value::show_size(*body as u64))
+    }
 }

@@ -6,7 +6,8 @@ use super::table::{Table, clip};
 use super::text::{Read, Refused, cookie_name, header_name};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    BodyMax, FileOwner, LimitKey, ListenerLimits, Mirror, RateLimit, Redis, RedisAway, RouteLimits,
+    Action, BodyMax, FileOwner, LimitKey, ListenerLimits, Mirror, RateLimit, Redis, RedisAway, Route,
+    RouteLimits,
 };
 
 /// The limits of a route, all with names.
@@ -42,6 +43,14 @@ pub(super) fn rate_limits(table: &Table<'_>) -> Vec<RateLimit> {
 
 fn rate_limit(table: &Table<'_>) -> Option<RateLimit> {
     let mut per = table.list("per", |value| value.read(limit_key));
+    let twice = per.iter().enumerate().find(|(at, key)| per[..*at].contains(key));
+    if let (Some((_, key)), Some(span)) = (twice, table.key_span("per")) {
+        table.reader.note(
+            Diagnostic::warning(format!("`{key}` stands twice in `per`"))
+                .at(span)
+                .with_expected("once is enough"),
+        );
+    }
     if per.is_empty() {
         per.push(LimitKey::ClientIp);
     }
@@ -125,6 +134,18 @@ pub(super) fn mirror(table: &Table<'_>) -> Option<Mirror> {
     let table = table.table("mirror")?;
     let pool = table.pool_use("pool")?;
     Some(Mirror { pool, percent: table.small("percent"), body: table.bytes("body") })
+}
+
+/// Notes a mirror that gives the servers that answer a request a copy of it as well.
+pub(super) fn check_mirror(route: &Route, table: &Table<'_>) {
+    let (Some(Mirror { pool, .. }), Action::Pool(own)) = (&route.mirror, &route.action) else { return };
+    if let Some(span) = table.key_span("mirror").filter(|_| pool == own) {
+        table.reader.note(
+            Diagnostic::warning(format!("pool `{pool}` gets these requests twice"))
+                .at(span)
+                .with_expected("the route's own pool"),
+        );
+    }
 }
 
 /// `limits` of a listener.

@@ -9,6 +9,15 @@ use crate::model::{
 pub(super) fn breaker(pool: &Table<'_>) -> Option<Breaker> {
     let table = pool.table("breaker")?;
     note_what_has_no_effect(&table, pool);
+    let keys = ["max_connections", "max_pending", "max_requests", "max_retries", "failures", "slow"];
+    if !keys.iter().any(|key| table.has(key)) {
+        table.reader.note(
+            Diagnostic::error("a `breaker` that limits nothing, and that nothing opens")
+                .at(table.at.clone())
+                .with_expected("expected a limit, `failures` or `slow`")
+                .with_help("add `failures = \"50%\"`, or a limit such as `max_requests = 1000`"),
+        );
+    }
     let limit = |key| {
         let number = table.value(key)?.integer()?;
         u32::try_from(number).ok()

@@ -7,9 +7,9 @@ use super::table::{Table, clip};
 use super::text::{Read, Refused, header_name, method};
 use super::value::Value;
 use crate::diagnostic::Diagnostic;
-use crate::model::{DeadlineHeader, HeaderEdits, Hedge, HedgeAfter, Retry, RetryOn};
+use crate::model::{DeadlineHeader, HeaderEdits, Hedge, HedgeAfter, Retry, RetryOn, Route};
 use crate::nearest::nearest;
-use crate::value::duration_ms;
+use crate::value::{duration_ms, show_duration};
 
 /// `hedge.after` at most, in milliseconds.
 const AFTER_MS_MAX: u64 = 3_600_000;
@@ -34,9 +34,11 @@ fn retry(table: &Table<'_>) -> Retry {
     if !table.has("methods") {
         methods = Retry::default().methods;
     }
+    let (attempts, on) = (table.small("attempts"), on(table));
+    note_what_is_not_retried(table, attempts, &on);
     Retry {
-        attempts: table.small("attempts"),
-        on: on(table),
+        attempts,
+        on,
         methods,
         per_try_timeout: table
             .value("per_try_timeout")
@@ -46,6 +48,30 @@ fn retry(table: &Table<'_>) -> Retry {
         backoff: table.duration("backoff"),
         replay: table.bytes("replay"),
         header: table.boolean("header"),
+    }
+}
+
+/// Notes what `on` leaves out and who knows the default may take for granted, and what one attempt leaves nothing of.
+fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &RetryOn) {
+    let Some(span) = table.key_span("on") else { return };
+    let sent = on.reset || on.timeout || !on.statuses.is_empty();
+    let warn = |message: &str, expected: &str, help: &str| {
+        let warning = Diagnostic::warning(message).at(span.clone());
+        table.reader.note(warning.with_expected(expected).with_help(help));
+    };
+    if !on.connect && sent {
+        warn(
+            "a server that cannot be reached is not made good for",
+            "`connect`, which is a default, is not among them",
+            "add \"connect\": nothing was sent, and any method may go elsewhere",
+        );
+    }
+    if attempts == 1 && sent {
+        warn(
+            "with one attempt, nothing that was sent is retried",
+            "only `connect` has an effect",
+            "raise `attempts`, or write `on = \"connect\"`",
+        );
     }
 }
 
@@ -113,6 +139,26 @@ fn hedge(table: &Table<'_>, retry: &Retry) -> Option<Hedge> {
         refuse("`hedge` has no budget", "raise `retry.budget`, which hedges count against");
     }
     Some(Hedge { after: after?, max })
+}
+
+/// Notes a hedge that is due when its request has been given up.
+pub(super) fn check_hedge(route: &Route, table: &Table<'_>) {
+    let Some(Hedge { after: HedgeAfter::Fixed(after), .. }) = route.hedge else { return };
+    let limits =
+        [("retry.per_try_timeout", route.retry.per_try_timeout), ("timeout.request", route.timeout.request)];
+    for (key, limit) in limits {
+        if let (Some(limit), Some(span)) = (limit.filter(|limit| after >= *limit), table.key_span("hedge")) {
+            let (after, limit) = (show_duration(after), show_duration(limit));
+            table.reader.note(
+                Diagnostic::warning(format!(
+                    "no `hedge` is ever made: `after` is {after}, and `{key}` {limit}"
+                ))
+                .at(span)
+                .with_expected("has no effect")
+                .with_help(format!("let `after` be shorter than `{key}`")),
+            );
+        }
+    }
 }
 
 fn after(text: &str) -> Read<HedgeAfter> {

@@ -77,6 +77,8 @@ fn read(table: &Table<'_>, regex_allowed: bool) -> Route {
         limits: limit::route(table),
         mirror: limit::mirror(table),
     };
+    retry::check_hedge(&route, table);
+    limit::check_mirror(&route, table);
     let name = table.value("name").map(|value: Value<'_>| value.span);
     let deadline_header = table.key_span("deadline_header");
     table.reader.links().routes.push(RouteLink { at: table.at.clone(), name, deadline_header });

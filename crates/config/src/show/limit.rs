@@ -1,7 +1,7 @@
 //! What limits clients and mirrors requests, as TOML.
 
 use super::{Lines, list, quote, time};
-use crate::model::{BodyMax, LimitKey, ListenerLimits, Mirror, RateLimit, Redis, Route};
+use crate::model::{BodyMax, LimitKey, ListenerLimits, Mirror, RateLimit, Redis, Route, RouteLimits};
 use crate::value::{show_rate, show_size};
 
 pub(super) fn redis(out: &mut Lines, redis: Option<&Redis>) {
@@ -22,21 +22,27 @@ pub(super) fn route(out: &mut Lines, route: &Route) {
     } else {
         out.line("rate_limit", list(&route.rate_limits, rate_limit));
     }
-    let mut parts = Vec::new();
-    parts.extend(route.limits.request_head.map(|max| format!("request_head = {}", size(max as u64))));
-    parts.extend(route.limits.headers.map(|max| format!("headers = {max}")));
-    match route.limits.request_body {
-        BodyMax::Inherited => {}
-        BodyMax::Unlimited => parts.push("request_body = \"off\"".into()),
-        BodyMax::Bytes(max) => parts.push(format!("request_body = {}", size(max))),
-    }
-    limits_line(out, &parts, "those of the process");
+    limits_line(out, &route.limits.to_toml(), "those of the process");
     match &route.mirror {
         Some(Mirror { pool, percent, body }) => {
             let (pool, body) = (quote(pool.as_str()), size(*body as u64));
             out.line("mirror", format_args!("{{ pool = {pool}, percent = {percent}, body = {body} }}"));
         }
         None => out.comment("no mirror"),
+    }
+}
+
+impl RouteLimits {
+    /// Those that are set, as keys of TOML.
+    pub fn to_toml(&self) -> Vec<String> {
+        let head = self.request_head.map(|max| format!("request_head = {}", size(max as u64)));
+        let headers = self.headers.map(|max| format!("headers = {max}"));
+        let body = match self.request_body {
+            BodyMax::Inherited => None,
+            BodyMax::Unlimited => Some("request_body = \"off\"".into()),
+            BodyMax::Bytes(max) => Some(format!("request_body = {}", size(max))),
+        };
+        [head, headers, body].into_iter().flatten().collect()
     }
 }
 

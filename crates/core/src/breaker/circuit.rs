@@ -83,6 +83,8 @@ pub struct Circuit {
     round: u32,
     /// How often it has opened since it was closed last.
     repeats: u32,
+    /// When it came to be in its state.
+    since: Time,
     until: Time,
     trials: u32,
     succeeded: u32,
@@ -105,6 +107,19 @@ impl Circuit {
         &self.reason
     }
 
+    /// Since when, why and for how long still it refuses requests; `None` if it is closed.
+    pub fn told(&self, now: Time) -> Option<String> {
+        let since = now.since(self.since);
+        match self.state {
+            State::Closed => None,
+            State::Open => {
+                let left = self.until.since(now);
+                Some(format!("opened {since:.1?} ago, for {left:.1?} more: {}", self.reason))
+            }
+            State::HalfOpen => Some(format!("half open for {since:.1?}, and its trials are under way")),
+        }
+    }
+
     /// Asks for a pass. An open circuit whose time is up becomes half open by it.
     ///
     /// # Errors
@@ -116,7 +131,7 @@ impl Circuit {
             State::Open if now < self.until => return (Err(Refused { after: self.until.since(now) }), None),
             State::Open => {
                 (self.trials, self.succeeded) = (0, 0);
-                change = Some(self.turn(State::HalfOpen, "its time open is over".into()));
+                change = Some(self.turn(State::HalfOpen, "its time open is over".into(), now));
             }
             State::HalfOpen => {}
         }
@@ -160,7 +175,7 @@ impl Circuit {
             return None;
         }
         self.repeats = 0;
-        Some(self.turn(State::Closed, format!("{} trials succeeded", self.succeeded)))
+        Some(self.turn(State::Closed, format!("{} trials succeeded", self.succeeded), now))
     }
 
     /// Opens a closed circuit if what has ended within the window says so.
@@ -178,10 +193,11 @@ impl Circuit {
         self.round = self.round.wrapping_add(1);
         let open_for = settings.open_for.saturating_mul(times);
         self.until = now + open_for;
-        self.turn(State::Open, format!("{reason}; open for {open_for:?}"))
+        self.turn(State::Open, format!("{reason}; open for {open_for:?}"), now)
     }
 
-    fn turn(&mut self, to: State, reason: String) -> Transition {
+    fn turn(&mut self, to: State, reason: String, now: Time) -> Transition {
+        self.since = now;
         let from = std::mem::replace(&mut self.state, to);
         self.reason.clone_from(&reason);
         Transition { from, to, reason }

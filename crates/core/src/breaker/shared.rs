@@ -89,6 +89,8 @@ pub enum Full {
     Concurrency,
     /// `max_connections` of every server that could have been chosen.
     Servers,
+    /// That of the one server that the client belongs to.
+    OwnServer,
 }
 
 impl fmt::Display for Full {
@@ -98,6 +100,7 @@ impl fmt::Display for Full {
             Self::Connections => "breaker.max_connections is reached",
             Self::Concurrency => "the limit of concurrency is reached",
             Self::Servers => "every server is at its max_connections",
+            Self::OwnServer => "the client's own server is at its max_connections",
         })
     }
 }

@@ -84,6 +84,11 @@ impl Trip {
         (circuit.state(), circuit.reason().to_owned())
     }
 
+    /// Since when, why and for how long still it refuses requests; `None` if it is closed.
+    pub fn told(&self, now: Time) -> Option<String> {
+        self.lock().told(now)
+    }
+
     fn publish(&self, circuit: &Circuit) {
         let is_closed = circuit.state() == State::Closed;
         self.glance.store(u64::from(circuit.round()) << 1 | u64::from(!is_closed), Release);

@@ -30,10 +30,8 @@ pub struct Standing {
     pub refused: bool,
     /// Tokens that are left.
     pub remaining: u32,
-    /// Until there is a token; zero if there is one.
-    pub retry: Duration,
-    /// Until it is full.
-    pub full: Duration,
+    /// Until there is one more; zero if all are there.
+    pub next: Duration,
 }
 
 impl Gcra {
@@ -51,13 +49,12 @@ impl Gcra {
     pub fn look(&self, tat: Tat, now: Time) -> Standing {
         let missing = tat.0.saturating_sub(self.units(now));
         let capacity = u128::from(self.burst) * self.interval;
-        let wait = (missing + self.interval).saturating_sub(capacity);
         let remaining = divided(capacity.saturating_sub(missing), self.interval);
+        let next = if missing == 0 { 0 } else { missing + (remaining + 1) * self.interval - capacity };
         Standing {
-            refused: wait > 0,
+            refused: remaining == 0,
             remaining: u32::try_from(remaining).unwrap_or(self.burst),
-            retry: self.duration(wait),
-            full: self.duration(missing),
+            next: self.duration(next),
         }
     }
 
@@ -149,12 +146,14 @@ mod tests {
     fn a_burst_passes_and_then_one_each_interval() {
         let (gcra, mut tat) = (Gcra::new(rate(10, 1), 3), Tat::default());
         let start = Time::from_millis(1_000);
+        assert_eq!(gcra.look(tat, start), Standing { refused: false, remaining: 3, next: ms(0) });
         for left in [2, 1, 0] {
             assert!(ask(&gcra, &mut tat, start));
-            assert_eq!(gcra.look(tat, start).remaining, left);
+            let expected = Standing { refused: left == 0, remaining: left, next: ms(100) };
+            assert_eq!(gcra.look(tat, start), expected);
         }
-        let standing = gcra.look(tat, start);
-        assert_eq!((standing.refused, standing.retry, standing.full), (true, ms(100), ms(300)));
+        let later = Standing { refused: false, remaining: 1, next: ms(50) };
+        assert_eq!(gcra.look(tat, start + ms(150)), later);
         assert!(!ask(&gcra, &mut tat, start + ms(99)));
         assert!(ask(&gcra, &mut tat, start + ms(100)));
         assert!(!ask(&gcra, &mut tat, start + ms(199)));
@@ -174,12 +173,11 @@ mod tests {
             let (gcra, mut tat) = (Gcra::new(rate(count, seconds), burst), Tat::default());
             let now = Time::from_nanos(12_345);
             (0..burst).for_each(|_| assert!(ask(&gcra, &mut tat, now)));
-            let retry = gcra.look(tat, now).retry;
+            let retry = gcra.look(tat, now).next;
             let early = now + (retry - Duration::from_nanos(1));
             assert!(gcra.look(tat, early).refused, "{count}/{seconds}");
             assert!(!gcra.look(tat, now + retry).refused, "{count}/{seconds}");
-            let full = now + gcra.look(tat, now).full;
-            assert!(gcra.is_full(tat, full));
+            assert!(gcra.is_full(tat, now + gcra.window()));
         }
     }
 

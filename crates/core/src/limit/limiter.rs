@@ -95,7 +95,7 @@ impl Verdict {
     pub fn refused(&self, limits: &[Arc<Limiter>]) -> Option<(usize, Duration)> {
         let refusing =
             self.standings.iter().zip(limits).enumerate().filter_map(|(position, (standing, limit))| {
-                standing.filter(|it| it.refused && !limit.config.dry_run).map(|it| (position, it.retry))
+                standing.filter(|it| it.refused && !limit.config.dry_run).map(|it| (position, it.next))
             });
         refusing.max_by_key(|(_, retry)| *retry)
     }
@@ -129,15 +129,16 @@ pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) 
     verdict
 }
 
-/// Puts back what [`ask`] took: the request does not pass after all.
-pub fn put_back(limits: &[Arc<Limiter>], verdict: &Verdict, request: &impl Keys, now: Time) {
-    let took = |position: usize| verdict.standings[position].is_some_and(|standing| !standing.refused);
-    let mask = (0..limits.len().min(LIMITS_MAX)).filter(|it| took(*it)).fold(0, |mask, it| mask | 1 << it);
+/// Puts back what [`ask`] took of the limits in `mask`: the request does not pass after all.
+pub fn put_back(limits: &[Arc<Limiter>], mask: Mask, verdict: &mut Verdict, request: &impl Keys, now: Time) {
     let mut held = hold(limits, mask, request);
-    for (limiter, held) in limits.iter().zip(&mut held) {
-        if let Some((key, places)) = held {
+    for (position, limiter) in limits.iter().enumerate() {
+        if let (Some((key, places)), Some(standing)) = (&mut held[position], &mut verdict.standings[position])
+            && !standing.refused
+        {
             let tat = limiter.gcra.put_back(places.get(*key));
             places.set(*key, tat, &limiter.gcra, now);
+            *standing = limiter.gcra.look(tat, now);
         }
     }
 }

@@ -1,6 +1,6 @@
 -- The generic cell rate algorithm over several keys: either all give a token, or none does.
 -- KEYS: one a limit. ARGV: for each its interval in microseconds, its burst, and 1 if it refuses nothing.
--- Answers four numbers a limit: refused, tokens left, microseconds until there is one, and until all are there.
+-- Answers three numbers a limit: refused, tokens left, and microseconds until there is one more.
 local clock = redis.call('TIME')
 -- From 2026 on, so that a double tells microseconds, and fractions of them, for centuries.
 local now = (clock[1] - 1767225600) * 1000000 + clock[2]
@@ -27,9 +27,9 @@ for i = 1, #KEYS do
     redis.call('SET', KEYS[i], string.format('%.3f', tats[i]), 'PX', math.ceil((tats[i] - now) / 1000) + 1)
   end
   local missing = tats[i] - now
-  local left = math.max(math.floor(burst - missing / interval + 0.000001), 0)
-  local wait = math.max(math.ceil(missing - (burst - 1) * interval - 0.5), 0)
-  for _, number in ipairs({ refused[i] and 1 or 0, left, wait, math.ceil(missing) }) do
+  local left = refused[i] and 0 or math.max(math.floor(burst - missing / interval + 0.000001), 0)
+  local wait = math.max(math.ceil(missing - (burst - 1 - left) * interval - 0.5), 0)
+  for _, number in ipairs({ refused[i] and 1 or 0, left, left < burst and wait or 0 }) do
     answer[#answer + 1] = number
   end
 end

@@ -12,7 +12,7 @@ use crate::choose::Keys;
 pub const SCRIPT: &str = include_str!("shared.lua");
 
 /// Numbers that the script answers for each limit.
-const NUMBERS: usize = 4;
+const NUMBERS: usize = 3;
 
 /// What is asked of Redis: keys and arguments of the script.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,12 +47,10 @@ impl Question {
         }
         let positions = (0..LIMITS_MAX).filter(|position| self.mask & 1 << position != 0);
         for (position, numbers) in positions.zip(answer.chunks_exact(NUMBERS)) {
-            let us = |number: i64| Duration::from_micros(u64::try_from(number).unwrap_or(0));
             verdict.standings[position] = Some(Standing {
                 refused: numbers[0] != 0,
                 remaining: u32::try_from(numbers[1]).unwrap_or(0),
-                retry: us(numbers[2]),
-                full: us(numbers[3]),
+                next: Duration::from_micros(u64::try_from(numbers[2]).unwrap_or(0)),
             });
         }
         true

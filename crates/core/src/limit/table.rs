@@ -6,15 +6,31 @@ use evenkeel_types::Time;
 
 use super::gcra::{Gcra, Tat};
 
-/// Tables; a power of two, several times the number of workers that one expects.
+/// Tables at most, several times the number of workers that one expects.
 const SHARDS: usize = 64;
-/// Places in which a key may be.
+/// Places in which a key may be: a set.
 const WAYS: usize = 16;
 
 /// The keys of one limit, by their hashes, which must be keyed with what nobody else knows.
 #[derive(Debug)]
 pub struct Table {
     shards: Box<[Shard]>,
+    layout: Layout,
+}
+
+/// Where keys are: sets are dealt out to the tables one by one.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    sets: u32,
+    shards: u32,
+}
+
+impl Layout {
+    /// The table that a key is in, and its set there.
+    fn place(self, key: u64) -> (usize, usize) {
+        let set = ((u128::from(key) * u128::from(self.sets)) >> 64) as u32;
+        ((set % self.shards) as usize, (set / self.shards) as usize)
+    }
 }
 
 /// Alone on its cache lines, of which processors fetch two at a time.
@@ -27,21 +43,28 @@ struct Shard(Mutex<Places>);
 pub struct Places {
     keys: Vec<u64>,
     tats: Vec<Tat>,
+    /// Sets in this table.
     sets: usize,
+    layout: Layout,
 }
 
 impl Table {
-    /// Room for `keys_max` keys or a few more; a key can be only in some places, so one may have to make room before all
-    /// are taken. What is not used takes no memory.
+    /// Room for `keys_max` keys, rounded up to whole sets; a key can be only in some places, so one may have to make room
+    /// before all are taken. What is not used takes no memory.
     pub fn new(keys_max: usize) -> Self {
-        let sets = keys_max.div_ceil(SHARDS * WAYS).max(1);
-        let places = || Places { keys: Vec::new(), tats: Vec::new(), sets };
-        Self { shards: (0..SHARDS).map(|_| Shard(Mutex::new(places()))).collect() }
+        let sets = keys_max.div_ceil(WAYS).max(1);
+        let shards = sets.min(SHARDS);
+        let layout = Layout { sets: u32::try_from(sets).unwrap_or(u32::MAX), shards: shards as u32 };
+        let places = |shard| {
+            let sets = sets / shards + usize::from(shard < sets % shards);
+            Places { keys: Vec::new(), tats: Vec::new(), sets, layout }
+        };
+        Self { shards: (0..shards).map(|shard| Shard(Mutex::new(places(shard)))).collect(), layout }
     }
 
     /// The table that holds a key, for as long as one decides about it.
     pub fn of(&self, key: u64) -> MutexGuard<'_, Places> {
-        let shard = (key >> (u64::BITS - SHARDS.ilog2())) as usize;
+        let (shard, _) = self.layout.place(key);
         // A table that somebody panicked over is still a table.
         self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,8 +103,7 @@ impl Places {
 
     /// The first of the places in which a key may be.
     fn first(&self, key: u64) -> usize {
-        let set = ((key & u64::from(u32::MAX)) * self.sets as u64) >> 32;
-        set as usize * WAYS
+        self.layout.place(key).1 * WAYS
     }
 }
 
@@ -141,13 +163,14 @@ mod tests {
 
     #[test]
     fn it_never_grows_beyond_what_it_was_made_for() {
-        let (table, mut rng) = (Table::new(1_000), fastrand::Rng::with_seed(5));
-        for _ in 0..100_000 {
-            set(&table, rng.u64(..), used(5), NOW);
+        for (keys_max, places) in [(1, 16), (64, 64), (100, 112), (1_000, 1_008), (1_100, 1_104)] {
+            let (table, mut rng) = (Table::new(keys_max), fastrand::Rng::with_seed(5));
+            let forgot = (0..20_000).filter(|_| set(&table, rng.u64(..), used(5), NOW)).count();
+            assert_eq!(forgot, 20_000 - places);
+            let held: Vec<_> = table.shards.iter().map(|shard| shard.0.lock().unwrap()).collect();
+            assert_eq!(held.iter().map(|table| table.keys.capacity()).sum::<usize>(), places);
+            assert!(held.iter().all(|table| !table.keys.contains(&0)), "all are used");
         }
-        let held: usize =
-            table.shards.iter().map(|shard| shard.0.lock().map_or(0, |t| t.keys.capacity())).sum();
-        assert_eq!(held, 1_024);
     }
 
     #[test]

@@ -150,8 +150,9 @@ fn a_dry_run_refuses_nothing_and_says_what_it_would() {
 fn what_was_put_back_can_be_taken_again() {
     let limits = limits(r#"[{ rate = "1/h", burst = 1 }, { per = "route", rate = "1/h", burst = 1 }]"#);
     let client = from("192.0.2.1");
-    let verdict = ask(limits.of(0), ALL, &client, NOW);
-    put_back(limits.of(0), &verdict, &client, NOW);
+    let mut verdict = ask(limits.of(0), ALL, &client, NOW);
+    put_back(limits.of(0), ALL, &mut verdict, &client, NOW);
+    assert_eq!(verdict.standings[1].unwrap(), Standing { remaining: 1, ..Standing::default() });
     assert_eq!(passed(&limits, &client, 3), 1);
 }
 
@@ -194,9 +195,9 @@ fn redis_is_asked_under_names_that_tell_nothing_and_stay_the_same() {
     assert!((question.arguments[0].parse::<f64>().unwrap() - 1e6 / 7.0).abs() < 1e-6);
     assert_eq!(question, Question::new("evenkeel:", "r", limits.of(0), ALL, &client));
     let mut verdict = Verdict::default();
-    assert!(!question.read(&[0; 7], &mut verdict));
-    assert!(question.read(&[0, 1, 0, 1_000, 1, 0, 5_000_000, 6_000_000], &mut verdict));
-    assert_eq!(verdict.standings[1].unwrap().retry, Duration::from_secs(5));
+    assert!(!question.read(&[0; 5], &mut verdict));
+    assert!(question.read(&[0, 1, 1_000, 1, 0, 5_000_000], &mut verdict));
+    assert_eq!(verdict.standings[1].unwrap().next, Duration::from_secs(5));
     assert_eq!(verdict.refused(limits.of(0)), None, "the second one is a dry run");
 }
 

@@ -18,6 +18,8 @@ pub enum Cause {
     Connect,
     /// The connection ended before the first byte of an answer.
     Reset,
+    /// The connection ended behind the first byte of an answer: its server has acted on the request.
+    Begun,
     /// No head of an answer in time.
     Timeout,
     /// An answer with this status.
@@ -41,8 +43,8 @@ pub struct Attempt<'a> {
     pub attempts: u32,
     /// Retries made so far, of requests that were sent.
     pub retries: u32,
-    /// True if a server is left that has not had the request.
-    pub server_left: bool,
+    /// Why no other server can be asked, if none can.
+    pub no_server: Option<Final>,
     /// Now.
     pub now: Time,
     /// When the request must be over.
@@ -64,8 +66,10 @@ pub enum Decision {
 /// Why there is no retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Final {
-    /// Bytes of a response have gone to the client.
+    /// A response has begun, and bytes of it may have gone to the client.
     Answered,
+    /// The answer came before all of the request was sent: the client may be told at once, and need not send the rest.
+    Early,
     /// It is nothing that the route retries.
     NotListed,
     /// The method's requests are not sent twice.
@@ -78,6 +82,8 @@ pub enum Final {
     Deadline,
     /// No server is left that has not had it.
     Servers,
+    /// One is left, but too many before it could not be reached.
+    Unreachable,
     /// The pool's budget is used up.
     Budget,
     /// As many retries are in flight as the pool allows.
@@ -88,12 +94,14 @@ impl fmt::Display for Final {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answered => "the response had begun",
+            Self::Early => "the answer came before the end of the request",
             Self::NotListed => "the route does not retry that",
             Self::Method => "the method is not to be repeated",
             Self::Body => "the body was not kept",
             Self::Attempts => "no attempt is left",
             Self::Deadline => "no time is left",
             Self::Servers => "no server is left",
+            Self::Unreachable => "too many servers could not be reached",
             Self::Budget => "the retry budget is used up",
             Self::Limit => "breaker.max_retries is reached",
         })
@@ -134,15 +142,14 @@ fn refusal_unsent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
         _ if !policy.on.connect => Some(Final::NotListed),
         _ if !attempt.replayable => Some(Final::Body),
         _ if late => Some(Final::Deadline),
-        _ if !attempt.server_left => Some(Final::Servers),
-        _ => None,
+        _ => attempt.no_server,
     }
 }
 
 fn refusal_sent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
     let is_listed = match attempt.cause {
         Cause::Connect => policy.on.connect,
-        Cause::Reset => policy.on.reset,
+        Cause::Reset | Cause::Begun => policy.on.reset,
         Cause::Timeout => policy.on.timeout,
         Cause::Status(status) => policy.on.statuses.binary_search(&status).is_ok(),
         Cause::Malformed => false,
@@ -150,11 +157,11 @@ fn refusal_sent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
     match attempt {
         _ if attempt.answered => Some(Final::Answered),
         _ if !is_listed => Some(Final::NotListed),
+        _ if attempt.cause == Cause::Begun => Some(Final::Answered),
         _ if !policy.repeats(attempt.method) => Some(Final::Method),
         _ if attempt.attempts >= policy.attempts => Some(Final::Attempts),
         _ if !attempt.replayable => Some(Final::Body),
-        _ if !attempt.server_left => Some(Final::Servers),
-        _ => None,
+        _ => attempt.no_server,
     }
 }
 

@@ -18,7 +18,7 @@ const FAILED: Attempt<'static> = Attempt {
     answered: false,
     attempts: 1,
     retries: 0,
-    server_left: true,
+    no_server: None,
     now: Time::ZERO,
     deadline: None,
 };
@@ -44,10 +44,13 @@ fn what_is_listed_is_retried() {
 fn each_reason_against_it_is_told() {
     let refused = |attempt, why| check(&attempt, Decision::Final(why));
     refused(Attempt { answered: true, ..FAILED }, Final::Answered);
+    refused(Attempt { cause: Cause::Begun, ..FAILED }, Final::Answered);
     refused(Attempt { method: "POST", ..FAILED }, Final::Method);
     refused(Attempt { replayable: false, ..FAILED }, Final::Body);
     refused(Attempt { attempts: 3, ..FAILED }, Final::Attempts);
-    refused(Attempt { server_left: false, ..FAILED }, Final::Servers);
+    for why in [Final::Servers, Final::Unreachable] {
+        refused(Attempt { no_server: Some(why), ..FAILED }, why);
+    }
     refused(Attempt { deadline: Some(Time::ZERO), ..FAILED }, Final::Deadline);
     assert_eq!(retry(&policy(), &FAILED, || Err(Final::Budget), || 0), Decision::Final(Final::Budget));
 }
@@ -59,7 +62,7 @@ fn a_server_that_was_not_reached_costs_neither_attempts_nor_budget() {
     let on = RetryOn { connect: false, ..policy().on };
     let never = Retry { on, ..policy() };
     assert_eq!(retry(&never, &post, || Ok(()), || 0), Decision::Final(Final::NotListed));
-    check(&Attempt { server_left: false, ..post }, Decision::Final(Final::Servers));
+    check(&Attempt { no_server: Some(Final::Servers), ..post }, Decision::Final(Final::Servers));
 }
 
 #[test]
@@ -99,14 +102,15 @@ proptest! {
     /// nothing at all once the client has seen a byte.
     #[test]
     fn what_may_have_had_an_effect_is_not_repeated(
-        cause in prop::sample::select(vec![Cause::Reset, Cause::Timeout, Cause::Status(503), Cause::Malformed, Cause::Connect]),
+        cause in prop::sample::select(vec![Cause::Reset, Cause::Begun, Cause::Timeout, Cause::Status(503), Cause::Malformed, Cause::Connect]),
         method in prop::sample::select(vec!["GET", "POST", "PATCH", "PUT"]),
         (replayable, answered, server_left, budget) in any::<(bool, bool, bool, bool)>(),
         attempts in 0_u32..12,
     ) {
-        let attempt = Attempt { cause, method, replayable, answered, attempts, server_left, ..FAILED };
+        let no_server = (!server_left).then_some(Final::Servers);
+        let attempt = Attempt { cause, method, replayable, answered, attempts, no_server, ..FAILED };
         if let Decision::Retry { .. } = retry(&policy(), &attempt, || budget.then_some(()).ok_or(Final::Budget), || 0) {
-            prop_assert!(!answered && replayable && server_left);
+            prop_assert!(!answered && replayable && server_left && cause != Cause::Begun);
             prop_assert!(cause == Cause::Connect || (method != "POST" && method != "PATCH"));
             prop_assert!(cause == Cause::Connect || (attempts < 3 && budget));
         }

@@ -36,7 +36,7 @@ fn simulate(seed: u64, rate: u32, seconds: u32, (servers, broken): (usize, usize
                 answered: false,
                 attempts: retries + 1,
                 retries,
-                server_left: !left.is_empty(),
+                no_server: left.is_empty().then_some(Final::Servers),
                 now,
                 deadline: None,
             };

@@ -5,17 +5,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Config, RateLimit, Route};
+use evenkeel_config::{Action, Config, Listener, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::retry;
-use evenkeel_core::route::{Trace, Verdict, https_location, location, rewrite};
+use evenkeel_core::route::{Trace, Verdict, https_location, location, parse_host, rewrite};
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
 use evenkeel_proxy::h1::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Request, Secure, admit};
+use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
@@ -78,11 +79,12 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         .map_err(|error| format!("the request would be refused: {error}"))?
         .ok_or("the request has no end")?;
     let peer_text = args.client.to_string();
-    let secure = Secure::default();
+    let by = &snapshot.config.listeners[listener];
+    let secure = Secure { coverage: coverage(by, split(&args.url)?.0), subject: None };
     let origin = Origin {
-        listener: &snapshot.config.listeners[listener],
+        listener: by,
         reserved: &[],
-        secure: snapshot.config.listeners[listener].tls.is_some().then_some(&secure),
+        secure: by.tls.is_some().then_some(&secure),
         peer: Peer::Ip(SocketAddr::new(args.client, 0)),
         peer_text: &peer_text,
         now: Time::ZERO,
@@ -94,15 +96,34 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     }
 }
 
-/// The request as it would come over the wire.
-fn head(args: &Explain) -> Result<String, String> {
-    let rest = match args.url.split_once("://") {
+/// What the certificate is for that a client gets who asks for this host; `None` if it does not ask by name (RFC 6066, 3).
+/// Without the files of the certificates, which may be on another machine, nothing is known of it.
+fn coverage(listener: &Listener, authority: &str) -> Option<Coverage> {
+    let (name, _) = parse_host(authority).ok()?;
+    let is_address = name.starts_with('[') || name.parse::<IpAddr>().is_ok();
+    let settings = listener.tls.as_ref().filter(|_| !is_address && !name.is_empty())?;
+    match ServerTls::load(settings, listener.http) {
+        Ok(tls) => Some(tls.coverage(Some(&name))),
+        Err(error) => {
+            eprintln!("evenkeel: for which hosts there are certificates is left out: {error}");
+            None
+        }
+    }
+}
+
+/// Host and port of a URL, and what follows them.
+fn split(url: &str) -> Result<(&str, &str), String> {
+    let rest = match url.split_once("://") {
         Some(("http" | "https", rest)) => rest,
         Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
-        None => args.url.as_str(),
+        None => url,
     };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (host, path) = rest.split_at(end);
+    Ok(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+}
+
+/// The request as it would come over the wire.
+fn head(args: &Explain) -> Result<String, String> {
+    let (host, path) = split(&args.url)?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     let mut head = format!("{} {slash}{path} HTTP/1.1\r\n", args.method);
     let names_host = |header: &String| header.to_ascii_lowercase().starts_with("host:");
@@ -140,13 +161,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
     };
     let route = snapshot.routes.route(winner);
     answer["route"] = json!(route.name.as_str());
-    if !route.rate_limits.is_empty() {
-        let limit = |it: &RateLimit| format!("{} {}, at once {}", it.name, it.rate, it.burst);
-        answer["limits"] = json!(route.rate_limits.iter().map(limit).collect::<Vec<_>>().join("; "));
-    }
-    if let Some(mirror) = &route.mirror {
-        answer["mirror"] = json!(format!("{} {}%", mirror.pool, mirror.percent));
-    }
+    protection(&mut answer, route);
     match &route.action {
         Action::Respond(respond) => answer["status"] = json!(respond.status),
         Action::Redirect(redirect) => {
@@ -157,6 +172,27 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
         Action::Pool(_) | Action::Split(_) => forwarded(&mut answer, snapshot, winner, route, request),
     }
     answer
+}
+
+/// What stands between the request and its answer, as far as the route says something about it.
+fn protection(answer: &mut Value, route: &Route) {
+    let sizes = route.limits.to_toml();
+    let priority = match route.priority {
+        Priority::Low => Some("low"),
+        Priority::Normal => None,
+        Priority::High => Some("high"),
+    };
+    let limits: Vec<String> = route.rate_limits.iter().map(ToString::to_string).collect();
+    let rows = [
+        ("priority", priority.map(str::to_owned)),
+        ("sizes", (!sizes.is_empty()).then(|| sizes.join(", "))),
+        ("limits", (!limits.is_empty()).then(|| limits.join("; "))),
+        ("deadline", route.deadline_header.as_ref().map(|header| format!("in {}", header.name()))),
+        ("mirror", route.mirror.as_ref().map(ToString::to_string)),
+    ];
+    for (key, value) in rows.into_iter().filter_map(|(key, value)| Some((key, value?))) {
+        answer[key] = json!(value);
+    }
 }
 
 fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
@@ -216,8 +252,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
 fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
-        "listener", "path", "route", "limits", "mirror", "split", "pool", "server", "address", "target",
-        "status", "location", "reason", "retry", "hedge", "breaker",
+        "listener", "path", "route", "priority", "sizes", "limits", "deadline", "mirror", "split", "pool",
+        "server", "address", "target", "status", "location", "reason", "retry", "hedge", "breaker",
     ];
     for key in keys {
         match &answer[key] {

@@ -155,7 +155,7 @@ impl Client {
         let pace = Gcra::new(rate, rate.per_second());
         let standing = pace.look(self.pace.get(), now);
         if standing.refused {
-            return Some(standing.retry);
+            return Some(standing.next);
         }
         self.pace.set(pace.take(self.pace.get(), now));
         None

@@ -18,14 +18,12 @@ use crate::exchange::{Exchange, Request};
 use crate::h1::field::{Field, Known, has_token};
 use crate::h1::framing::Framing;
 use crate::h1::head::{HeadLimits, RequestHead, parse_request};
-use crate::message::{Advance, Body, FromHttp1, Source};
+use crate::message::{Body, FromHttp1, Source};
 use crate::stage::admit::{Refusal, admit};
 use crate::timer::{Limit, Timer};
 use crate::version::Version;
 use crate::view::View;
 
-/// How much of a body that nobody wanted is read so that its connection can go on.
-const DRAIN_MAX: u64 = 64 * 1024;
 /// How long a connection without any request may stay when the process leaves.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
@@ -299,33 +297,13 @@ async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
     let next = match ended {
         Ended::ClientTimeout if reply.status() == 408 => Next::Linger,
         _ if !answered || !reply.is_whole() => Next::Close,
-        _ if reply.keep_alive && drain(body).await => Next::Idle,
+        _ if reply.keep_alive && body.drain().await => Next::Idle,
         // A close at once would reset the connection if anything more came, and take the end of the answer along.
         _ => Next::Linger,
     };
     let [early, own] = body.surplus();
     let surplus = if own.is_empty() { Surplus::Early(early.len()) } else { Surplus::Own(own.to_vec()) };
     (next, surplus)
-}
-
-/// Reads what is left of a body that the answer did not wait for; false if that is too much.
-async fn drain(body: &mut Body<'_>) -> bool {
-    if body.is_done() {
-        return true;
-    }
-    if body.is_awaited() {
-        return false;
-    }
-    let before = body.bytes();
-    while body.bytes() - before <= DRAIN_MAX {
-        match body.advance() {
-            Ok(Advance::Piece) => {}
-            Ok(Advance::End) => return true,
-            Ok(Advance::MustRead) if body.read().await.is_ok() => {}
-            Ok(Advance::MustRead) | Err(_) => return false,
-        }
-    }
-    false
 }
 
 fn skip_empty_lines(input: &mut Vec<u8>) {

@@ -2,6 +2,7 @@
 
 mod guard;
 mod tasks;
+mod watch;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -19,13 +20,14 @@ use h2::{Reason, RecvStream};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request as Head, header};
 
-use self::guard::{Alarm, Guard, poll_accept};
+use self::guard::{Guard, poll_accept};
 use self::tasks::{Seat, Tasks};
+use self::watch::{Over, Watch};
 use crate::buffer::Buffers;
 use crate::downstream::client::{Client, Refused, body_limits, linger};
 use crate::downstream::reply::{Reply, ToHttp2, Way};
 use crate::exchange::{Exchange, Request};
-use crate::h1::field::Field;
+use crate::h1::field::{Field, is_token};
 use crate::h1::framing::Framing;
 use crate::h1::head::{HeadError, RequestHead};
 use crate::h2::lines;
@@ -45,8 +47,9 @@ const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of responses that may wait in one stream for the client's window.
 const UNSENT_MAX: usize = 64 * 1024;
-/// Bookkeeping of small DATA frames that wait to be read; the default ends connections over bursts of gRPC messages.
-const DATA_FRAME_BUDGET: usize = 1 << 20;
+/// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
+/// of sixteen bytes each. The default ends connections over bursts of small messages of gRPC.
+const DATA_FRAME_BUDGET: usize = WINDOW as usize / 16 * 256;
 /// How long the tasks of a connection wait for further streams when there are none.
 const LULL: Duration = Duration::from_secs(1);
 
@@ -65,13 +68,13 @@ pub async fn serve(client: Client, io: Io, early: Vec<u8>) {
     let io = Rc::new(io);
     let worker = Rc::clone(&client.worker);
     worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
-    if requests(client, Wire::new(Rc::clone(&io), early)).await {
+    if requests(client, &io, early).await {
         linger(&worker, &io, &mut Timer::new(worker.clock)).await;
     }
 }
 
 /// Takes requests for as long as there may be any; true if the client may still be sending.
-async fn requests(client: Client, wire: Wire) -> bool {
+async fn requests(client: Client, io: &Rc<Io>, early: Vec<u8>) -> bool {
     let Some((view, position)) = client.view() else { return false };
     let timeout = view.listener(position).timeout.clone();
     let mut builder = Builder::new();
@@ -85,7 +88,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
         .enable_connect_protocol();
     drop(view);
     let clock = client.worker.clock;
-    let (wire, alarm) = Guard::new(wire);
+    let (wire, alarm) = Guard::new(Wire::new(Rc::clone(io), early));
     let mut timer = Timer::new(clock);
     let Ok(shaken) = timer.within(timeout.head.into(), builder.handshake::<_, Bytes>(wire)).await else {
         return false;
@@ -93,6 +96,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
     let Ok(mut connection) = shaken else { return true };
     let (active, rested) = (Cell::new(0), Cell::new(clock.now()));
     let streams = Rc::new(Streams { client, tasks: Tasks::default(), active, rested });
+    let mut watch = Watch::new(alarm, clock, timeout.clone());
     let mut is_leaving = false;
     let may_be_sending = loop {
         let next = poll_fn(|cx| {
@@ -100,7 +104,7 @@ async fn requests(client: Client, wire: Wire) -> bool {
                 is_leaving = true;
                 connection.graceful_shutdown();
             }
-            poll_next(&mut connection, &alarm, cx, &streams, &mut timer, timeout.idle)
+            poll_next(&mut connection, &mut watch, cx, &streams, &mut timer)
         });
         match next.await {
             Ok((request, respond)) => {
@@ -114,6 +118,18 @@ async fn requests(client: Client, wire: Wire) -> bool {
                 connection.graceful_shutdown();
             }
             Err(Over::Idle) => break false,
+            Err(Over::Stuck) => {
+                io.reset_on_close();
+                break false;
+            }
+            Err(Over::Slow) => {
+                streams.client.worker.metrics.request_refused(RequestRefusal::HeadTimeout);
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let told = poll_fn(|cx| connection.poll_closed(cx));
+                // Whether or not it came to be told.
+                let _ = timer.within(watch.farewell().into(), told).await;
+                break false;
+            }
             Err(Over::Closed) => break true,
         }
     };
@@ -124,34 +140,33 @@ async fn requests(client: Client, wire: Wire) -> bool {
 /// A stream's request, and the way back.
 type Accepted = (Head<RecvStream>, SendResponse<Bytes>);
 
-/// Why there is no further request.
-enum Over {
-    /// Nothing was asked for too long.
-    Idle,
-    Closed,
-}
-
 fn poll_next(
     connection: &mut Connection<Guard<Wire>, Bytes>,
-    alarm: &Alarm,
+    watch: &mut Watch,
     cx: &mut Context<'_>,
     streams: &Streams,
     timer: &mut Timer,
-    idle: Duration,
 ) -> Poll<Result<Accepted, Over>> {
-    match poll_accept(connection, alarm, cx) {
-        Poll::Ready(Some(Ok(asked))) => return Poll::Ready(Ok(asked)),
+    match poll_accept(connection, &watch.alarm, cx) {
+        Poll::Ready(Some(Ok(asked))) => {
+            watch.asked();
+            return Poll::Ready(Ok(asked));
+        }
         Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(Over::Closed)),
         Poll::Pending => {}
     }
-    if streams.active.get() > 0 {
-        return Poll::Pending;
-    }
-    if streams.tasks.are_waiting() {
-        ready!(timer.poll_until(cx, streams.rested.get() + LULL));
+    let rested = (streams.active.get() == 0).then(|| streams.rested.get());
+    let due = watch.due(rested);
+    if let Some(lull) = rested.filter(|_| streams.tasks.are_waiting()).map(|rested| rested + LULL)
+        && due.as_ref().is_none_or(|(due, _)| lull < *due)
+    {
+        ready!(timer.poll_until(cx, lull));
         streams.tasks.dismiss();
     }
-    timer.poll_until(cx, streams.rested.get() + idle).map(|()| Err(Over::Idle))
+    match due {
+        Some((due, over)) => timer.poll_until(cx, due).map(|()| Err(over)),
+        None => Poll::Pending,
+    }
 }
 
 impl Streams {
@@ -183,7 +198,8 @@ async fn serve_streams(streams: Rc<Streams>, first: Box<Asked>) {
 struct Asked {
     view: Rc<View>,
     position: usize,
-    head: Result<RequestHead, HeadError>,
+    /// The head; one that breaks the rules with what it says of itself.
+    head: Result<RequestHead, (HeadError, RequestHead)>,
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
@@ -202,10 +218,12 @@ impl Asked {
         };
         let (mut parts, stream) = request.into_parts();
         let is_tunnel = parts.extensions.get::<Protocol>().is_some();
-        upgrade(&mut parts, &client.worker);
+        let upgraded = upgrade(&mut parts, &client.worker);
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
-        let head = lines::of_request(&parts, view.heads, &mut lines, &mut fields);
+        let head = upgraded
+            .and_then(|()| lines::of_request(&parts, view.heads, &mut lines, &mut fields))
+            .map_err(|error| (error, lines::of_refused(&parts, view.heads, &mut lines, &mut fields)));
         let (stream, respond) = (Some(stream), Some(respond));
         Some(Box::new(Self { view, position, head, lines, fields, is_tunnel, stream, respond }))
     }
@@ -219,9 +237,9 @@ impl Asked {
         let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
         let head = match head {
             Ok(head) => &*head,
-            Err(error) => {
-                let refusal = Refusal::from(*error);
-                Box::pin(client.refuse(view, &mut reply, &refusal, None)).await;
+            Err((error, head)) => {
+                let (refusal, refused) = (Refusal::from(*error), Refused { bytes: lines, head, fields });
+                Box::pin(client.refuse(view, &mut reply, &refusal, Some(refused))).await;
                 return;
             }
         };
@@ -239,7 +257,7 @@ impl Asked {
             };
             let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
             let has_ended = request.upgrade.is_some() || stream.is_none();
-            let framing = framing(declared, has_ended);
+            let framing = framing(declared, request.method, has_ended);
             let length = if let Framing::Length(length) = framing { Some(length) } else { None };
             let source = Source::Http2(FromHttp2::new(stream, length));
             let body = Body::new(source, framing, worker.clock, body_limits(view, listener));
@@ -274,30 +292,38 @@ fn as_asked(admitted: (Request<'_>, Framing), is_tunnel: bool) -> Result<(Reques
     Ok(admitted)
 }
 
-/// How long a body is: the end of the stream says what no length says.
-fn framing(declared: Framing, has_ended: bool) -> Framing {
+/// How long a body is: the end of the stream says what no length says, which a server of HTTP/1.1 is told where the method
+/// lets it expect content (RFC 9110, 8.6).
+fn framing(declared: Framing, method: &str, has_ended: bool) -> Framing {
     match declared {
         Framing::Empty if !has_ended => Framing::Chunked,
+        Framing::Empty if matches!(method, "POST" | "PUT" | "PATCH") => Framing::Length(0),
         declared => declared,
     }
 }
 
 /// A stream that is to become a tunnel (RFC 8441) asks for it as HTTP/1.1 does, from here on.
-fn upgrade(parts: &mut Parts, worker: &Worker) {
+fn upgrade(parts: &mut Parts, worker: &Worker) -> Result<(), HeadError> {
     if parts.method != Method::CONNECT {
-        return;
+        return Ok(());
     }
-    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return };
+    let Some(protocol) = parts.extensions.remove::<Protocol>() else { return Ok(()) };
+    let invalid = HeadError::Malformed("invalid :protocol");
+    let name = HeaderValue::from_str(protocol.as_str()).map_err(|_| invalid)?;
+    if !is_token(name.as_bytes()) {
+        return Err(invalid);
+    }
     parts.method = Method::GET;
     let fields = &mut parts.headers;
-    if let Ok(protocol) = HeaderValue::from_str(protocol.as_str()) {
-        fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        fields.insert(header::UPGRADE, protocol);
-    }
-    // What takes its place here is the stream itself.
-    if let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker)) {
+    fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    // What takes the key's place here is the stream itself. Other protocols have none.
+    if name.as_bytes().eq_ignore_ascii_case(b"websocket")
+        && let Ok(key) = HeaderValue::from_bytes(&websocket_key(worker))
+    {
         fields.insert(header::SEC_WEBSOCKET_KEY, key);
     }
+    fields.insert(header::UPGRADE, name);
+    Ok(())
 }
 
 /// Sixteen random bytes in base64 (RFC 6455, 4.1).

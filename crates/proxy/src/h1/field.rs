@@ -148,7 +148,7 @@ impl Known {
 /// send `X-Forwarded-For` would send `X_Forwarded_For`.
 pub fn same_variable(name: &[u8], text: &[u8]) -> bool {
     let fold = |b: &u8| if *b == b'_' { b'-' } else { b.to_ascii_lowercase() };
-    name.len() == text.len() && name.iter().map(fold).eq(text.iter().copied())
+    name.len() == text.len() && name.iter().map(fold).eq(text.iter().map(fold))
 }
 
 /// Which known fields a head has, so that nobody looks for those that it has not.
@@ -176,6 +176,12 @@ pub struct Field {
     pub name: Span,
     /// Its value, without the white space around it.
     pub value: Span,
+}
+
+/// True for a token (RFC 9110, 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
+    let is_of_tokens = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !text.is_empty() && text.iter().all(is_of_tokens)
 }
 
 /// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.
@@ -225,6 +231,7 @@ mod tests {
         for (name, known) in names {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }
+        assert!(same_variable(b"X-Sub_Name", b"x_sub-NAME") && !same_variable(b"x-sub", b"x-sub-"));
     }
 
     #[test]

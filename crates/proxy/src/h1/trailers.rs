@@ -22,18 +22,25 @@ const REFUSED: [&str; 14] = [
     "www-authenticate",
 ];
 
-/// The section to pass on, with its empty line; nothing if no field is left.
+/// The section to pass on, with its empty line; nothing if no field is left. `is_ours` says of which names the balancer
+/// disposes.
 ///
 /// # Errors
 /// It breaks the grammar, or has more fields than allowed.
-pub fn pass(section: &[u8], limits: HeadLimits) -> Result<Vec<u8>, HeadError> {
+pub fn pass(
+    section: &[u8],
+    limits: HeadLimits,
+    is_ours: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, HeadError> {
     let mut out = Vec::new();
     if section.is_empty() {
         return Ok(out);
     }
     let mut fields = Vec::new();
     parse_trailers(section, limits, &mut fields)?;
-    copy_fields(&mut out, section, section.len(), &fields, |field| may_trail(section, field));
+    copy_fields(&mut out, section, section.len(), &fields, |field| {
+        may_trail(section, field) && !is_ours(field.name.of_bytes(section))
+    });
     if !out.is_empty() {
         out.extend_from_slice(b"\r\n");
     }
@@ -55,10 +62,15 @@ mod tests {
 
     #[test]
     fn what_may_trail_passes_and_the_rest_does_not() {
-        let pass = |text: &str| pass(text.as_bytes(), LIMITS).map(|out| String::from_utf8(out).unwrap());
+        let is_ours = |name: &[u8]| name == b"x-ours";
+        let pass =
+            |text: &str| pass(text.as_bytes(), LIMITS, is_ours).map(|out| String::from_utf8(out).unwrap());
         assert_eq!(pass("").unwrap(), "");
         assert_eq!(pass("Digest: x\r\n\r\n").unwrap(), "Digest: x\r\n\r\n");
-        assert_eq!(pass("A: 1\r\nContent-Length: 3\r\nB: 2\r\n\r\n").unwrap(), "A: 1\r\nB: 2\r\n\r\n");
+        assert_eq!(
+            pass("A: 1\r\nContent-Length: 3\r\nx-ours: 4\r\nB: 2\r\n\r\n").unwrap(),
+            "A: 1\r\nB: 2\r\n\r\n"
+        );
         for refused in
             ["Transfer-Encoding: chunked", "host: x", "Connection: close", "Trailer: a", "x-forwarded-for: 1"]
         {

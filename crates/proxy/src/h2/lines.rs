@@ -36,6 +36,28 @@ pub fn of_request(
     Ok(RequestHead { len, method, target, version: Version::Http2, known })
 }
 
+/// Writes what a head that is refused says of itself, for the log and for how its client wants to be told.
+pub fn of_refused(
+    parts: &request::Parts,
+    limits: HeadLimits,
+    out: &mut Vec<u8>,
+    fields: &mut Vec<Field>,
+) -> RequestHead {
+    let mut lines = Lines::begin(out, fields, limits);
+    let method = lines.part(parts.method.as_str().as_bytes());
+    lines.out.push(b' ');
+    let target = parts.uri.path_and_query().map_or("*", |target| target.as_str());
+    let target = lines.part(if target.len() > limits.uri { b"" } else { target.as_bytes() });
+    lines.out.extend_from_slice(b" HTTP/2.0\r\n");
+    let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let host = authority(parts).ok().flatten();
+    for (name, value) in [("host", host), ("content-type", content_type)] {
+        // One that is at fault itself is left out.
+        let _ = value.map(|value| lines.field(name, value));
+    }
+    RequestHead { len: lines.out.len(), method, target, version: Version::Http2, known: lines.known }
+}
+
 /// Whom a request is for. `Host` may say it too, but nothing else (RFC 9113, 8.3.1); not for CONNECT (8.5).
 fn authority(parts: &request::Parts) -> Result<Option<&[u8]>, HeadError> {
     if parts.method == Method::CONNECT && parts.uri.authority().is_none() {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 
 use super::BodyError;
+use crate::h1::body::Malformed;
 use crate::h2::lines;
 
 /// Where the body comes from, and how far it was read.
@@ -54,10 +55,18 @@ impl FromHttp2 {
     }
 
     /// Goes to the next piece, if one has been read.
-    pub fn advance(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// There is more than the head allows for.
+    pub fn advance(&mut self) -> Result<bool, BodyError> {
         self.piece = std::mem::take(&mut self.next);
-        self.left = self.left.map(|left| left.saturating_sub(self.piece.len() as u64));
-        !self.piece.is_empty()
+        if let Some(left) = &mut self.left {
+            // The `h2` crate holds a body to its `content-length`, but lets one follow a head that has none.
+            *left = left
+                .checked_sub(self.piece.len() as u64)
+                .ok_or(BodyError::Malformed(Malformed("more than was announced")))?;
+        }
+        Ok(!self.piece.is_empty())
     }
 
     /// Lets go of what was read, and has the peer send more in its place.

@@ -1,7 +1,7 @@
 //! First stage: a head becomes a request, or is refused. Nothing that two parties could read in two ways gets by.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_config::Listener;
@@ -27,7 +27,7 @@ pub struct Refusal {
     pub status: u16,
     /// How it is counted; `None` for what is counted elsewhere.
     pub kind: Option<RequestRefusal>,
-    /// Why, in a few words.
+    /// Why, in a few words that anybody may read: nothing of servers, addresses or files.
     pub why: Cow<'static, str>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
@@ -253,9 +253,7 @@ fn believe(request: &mut Request<'_>, listener: &Listener) {
     let claims = request.values(Known::XForwardedFor).rev().flat_map(|value| list(value).rev());
     let mut client = None;
     for claim in claims {
-        let Some(address) = std::str::from_utf8(claim).ok().and_then(|c| c.parse::<IpAddr>().ok()) else {
-            break;
-        };
+        let Some(address) = claimed(claim) else { break };
         client = Some(address.to_canonical());
         if !is_trusted(listener, address) {
             break;
@@ -271,5 +269,33 @@ fn believe(request: &mut Request<'_>, listener: &Listener) {
     let given = request.values(Known::XRequestId).next().filter(is_id);
     if let Some(id) = given.map(|id| String::from_utf8_lossy(id).into_owned()) {
         request.id = id.into();
+    }
+}
+
+/// The address in a member of `X-Forwarded-For`, to which some proxies add the port that the client came from.
+fn claimed(claim: &[u8]) -> Option<IpAddr> {
+    let claim = std::str::from_utf8(claim).ok()?;
+    let in_brackets = || claim.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || claim.parse().ok().map(|address: SocketAddr| address.ip());
+    claim.parse().ok().or_else(with_port).or_else(in_brackets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_may_name_a_port_beside_the_address() {
+        for claim in ["192.0.2.1", "192.0.2.1:4711"] {
+            assert_eq!(claimed(claim.as_bytes()), "192.0.2.1".parse().ok(), "{claim}");
+        }
+        for claim in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:80"] {
+            assert_eq!(claimed(claim.as_bytes()), "2001:db8::1".parse().ok(), "{claim}");
+        }
+        for claim in
+            ["unknown", "_hidden", "", "192.0.2.1:", "192.0.2.1:http", "192.0.2.1:99999", "[192.0.2.1]"]
+        {
+            assert_eq!(claimed(claim.as_bytes()), None, "{claim}");
+        }
     }
 }

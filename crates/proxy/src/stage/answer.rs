@@ -57,8 +57,9 @@ async fn refuse_grpc(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Resu
     reply.flush().await
 }
 
-/// The status of gRPC for one of HTTP, as its clients would map it, but for two that say more: what took too long, and
-/// what was too large or too much.
+/// The status of gRPC for one of HTTP, as its clients would map it (`doc/http-grpc-status-mapping.md` of gRPC), which is
+/// UNKNOWN for all that it does not name, 421 among them; but for two that say more: what took too long, and what was
+/// too large or too much.
 fn grpc_status(status: u16) -> &'static str {
     match status {
         400 => "13",

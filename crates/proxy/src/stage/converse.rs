@@ -6,13 +6,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use evenkeel_core::choose::Chosen;
-use evenkeel_core::retry;
+use evenkeel_core::retry::{self, Final};
 use evenkeel_core::route::rewrite;
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
 
 use super::admit::Refusal;
-use super::forward::{Destination, Ending, Failed};
+use super::forward::{Destination, Ending, Failed, pass_on};
 use super::held::Answered;
 use super::parked::Parked;
 use super::record::Trail;
@@ -358,9 +358,13 @@ async fn take_answer<W: Future<Output = Result<(), UploadError>>>(
                     &Answered { status: head.status, at: now, took, uploading },
                 );
             }
-            if is_retried(upload, answer, &head) {
-                answer.judge(head.status);
-                return Ok(Taken::ToRetry(head));
+            match is_retried(upload, answer, request, &head) {
+                Some(Ok(())) => {
+                    answer.judge(head.status);
+                    return Ok(Taken::ToRetry(head));
+                }
+                Some(Err(why)) => pass_on(to, head.status, why, trail),
+                None => {}
             }
             let relaying = relay::relay(worker, answer, head, request, reply, took);
             return upload.until(pin!(relaying)).await.map(Taken::Relayed);
@@ -378,13 +382,22 @@ impl Taken {
     }
 }
 
-/// True if the route retries this answer: the request was sent whole, and nothing has gone to the client.
-fn is_retried<W>(upload: &Upload<W>, answer: &Answer<'_>, head: &ResponseHead) -> bool {
-    let statuses = &answer.to.route.1.retry.on.statuses;
-    !statuses.is_empty()
-        && statuses.binary_search(&head.status).is_ok()
-        && matches!(upload.result, Some(Ok(())))
-        && answer.is_unsent()
+/// Whether the policy is to be asked about this answer, if its status is one that the route retries: the request must have
+/// been sent whole, and nothing have gone to the client.
+fn is_retried<W>(
+    upload: &Upload<W>,
+    answer: &Answer<'_>,
+    request: &Request<'_>,
+    head: &ResponseHead,
+) -> Option<Result<(), Final>> {
+    let policy = &answer.to.route.1.retry;
+    policy.on.statuses.binary_search(&head.status).ok()?;
+    Some(match upload.result {
+        _ if !answer.is_unsent() => Err(Final::Answered),
+        Some(Ok(())) => Ok(()),
+        _ if !policy.repeats(request.method) => Err(Final::Method),
+        _ => Err(Final::Early),
+    })
 }
 
 /// Takes in how long the answer took, if a route asks for what is usual. A hedge took as long as the one before it.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use evenkeel_config::{Pool, Route};
+use evenkeel_core::balance::Members;
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{self, Attempt, Cause, Decision, Final, deadline};
 use evenkeel_observe::{BreakerRefusal, Ended, RequestRefusal, RetryCause, RetryOutcome};
@@ -141,7 +142,7 @@ impl Course {
 
     /// Notes a server that is tried now; false if there were too many already.
     pub fn try_now(&mut self, server: usize) -> bool {
-        if self.count == TRIES_MAX || self.timeouts >= CONNECT_TIMEOUTS_MAX {
+        if !self.may_go_on() {
             return false;
         }
         self.tried[self.count] = server;
@@ -157,6 +158,14 @@ impl Course {
 
     fn may_go_on(&self) -> bool {
         self.count < TRIES_MAX && self.timeouts < CONNECT_TIMEOUTS_MAX
+    }
+
+    /// Why no other server of these can be asked, if none can.
+    pub fn no_server(&self, members: &Members) -> Option<Final> {
+        match retry::any_left(members, self.tried()) {
+            false => Some(Final::Servers),
+            true => (!self.may_go_on()).then_some(Final::Unreachable),
+        }
     }
 }
 
@@ -181,12 +190,17 @@ pub async fn forward(
             Ok(None) => break,
             // None is left that has room: what came of the try before decides.
             Err(Ending::Refused(refusal, ended)) if last.is_some() => {
-                trail.retry = not_retried(&course, last.as_ref(), &refusal.why);
+                trail.retry = not_retried(last.as_ref(), &refusal.why);
                 trail.seat = None;
-                last = if ended == Ended::RequestTimeout { Some(AnswerError::Deadline) } else { last };
+                if ended == Ended::RequestTimeout && course.parked.is_none() {
+                    last = Some(AnswerError::Deadline);
+                }
                 break;
             }
-            Err(ending) => return ending,
+            Err(ending) => {
+                pick::note_open(worker, to, &ending, trail);
+                return ending;
+            }
         };
         if !course.try_now(chosen.server) {
             break;
@@ -253,7 +267,7 @@ async fn go_on(
         answered: !reply.is_unsent(),
         attempts: course.attempts,
         retries: course.retries,
-        server_left: course.may_go_on() && retry::any_left(&pool.members, course.tried()),
+        no_server: course.no_server(&pool.members),
         now,
         deadline: to.deadline,
     };
@@ -265,7 +279,7 @@ async fn go_on(
     match decision {
         Decision::Final(Final::NotListed) => Ok(false),
         Decision::Final(why) => {
-            trail.retry = not_retried(course, Some(&failed.error), &why);
+            trail.retry = not_retried(Some(&failed.error), &why);
             Ok(false)
         }
         Decision::Retry { after } => {
@@ -284,18 +298,25 @@ async fn go_on(
     }
 }
 
-/// For the record: why nobody made good what failed.
-fn not_retried(course: &Course, error: Option<&AnswerError>, why: &dyn Display) -> Option<String> {
-    let parked = error.filter(|_| course.parked.is_some());
+/// For the record: why nobody made good what failed. What came of an answer that stays parked behind another failure is told
+/// when it is passed on.
+fn not_retried(error: Option<&AnswerError>, why: &dyn Display) -> Option<String> {
+    let parked = error.filter(|error| matches!(error, AnswerError::Status(_)));
     let passed_on = parked.map(|error| format!("{error} passed on, ")).unwrap_or_default();
     Some(format!("{passed_on}not retried: {why}"))
+}
+
+/// Counts and notes an answer that the route would retry, and that is passed on at once.
+pub fn pass_on(to: &Destination<'_>, status: u16, why: Final, trail: &mut Trail) {
+    count(to, Cause::Status(status), Decision::Final(why));
+    trail.note(format!("{status} from the server passed on, not retried: {why}"));
 }
 
 /// Counts a decision about what another server could have made good.
 fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
     let cause = match cause {
         Cause::Connect => RetryCause::Connect,
-        Cause::Reset => RetryCause::Reset,
+        Cause::Reset | Cause::Begun => RetryCause::Reset,
         Cause::Timeout => RetryCause::Timeout,
         Cause::Status(_) => RetryCause::Status,
         Cause::Malformed => return,
@@ -304,11 +325,13 @@ fn count(to: &Destination<'_>, cause: Cause, decision: Decision) {
         Decision::Retry { .. } => RetryOutcome::Retried,
         Decision::Final(Final::NotListed) => return,
         Decision::Final(Final::Answered) => RetryOutcome::Answered,
+        Decision::Final(Final::Early) => RetryOutcome::Early,
         Decision::Final(Final::Method) => RetryOutcome::Method,
         Decision::Final(Final::Body) => RetryOutcome::Body,
         Decision::Final(Final::Attempts) => RetryOutcome::Attempts,
         Decision::Final(Final::Deadline) => RetryOutcome::Deadline,
         Decision::Final(Final::Servers) => RetryOutcome::Servers,
+        Decision::Final(Final::Unreachable) => RetryOutcome::Unreachable,
         Decision::Final(Final::Budget) => RetryOutcome::Budget,
         Decision::Final(Final::Limit) => RetryOutcome::Limit,
     };
@@ -327,14 +350,21 @@ async fn give_up(
     }
     let last = match course.parked {
         None => last,
-        Some(parked) => match parked.pass_on(worker, to, exchange, trail).await {
-            Ok(ending) => return ending,
-            Err(failed) => Some(failed.error),
-        },
+        Some(parked) => {
+            if let Some(error) = last.filter(|error| !matches!(error, AnswerError::Status(_))) {
+                let status = parked.head.status;
+                trail.note(format!("{status} from the server passed on, for nobody made it good: {error}"));
+            }
+            match parked.pass_on(worker, to, exchange, trail).await {
+                Ok(ending) => return ending,
+                Err(failed) => Some(failed.error),
+            }
+        }
     };
     let Some(error) = last else {
-        let why = format!("no healthy server in pool {}", to.pool().name);
-        return Ending::Refused(Refusal::new(503, RequestRefusal::NoBackend, why), Ended::Refused);
+        trail.reason = Some(format!("no healthy server in pool {}", to.pool().name));
+        let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no healthy server");
+        return Ending::Refused(refusal, Ended::Refused);
     };
     let ended = match (&error, error.status()) {
         (AnswerError::Unsendable, _) => Ended::Refused,
@@ -342,9 +372,10 @@ async fn give_up(
         (_, 504) => Ended::BackendTimeout,
         _ => Ended::BackendAborted,
     };
-    let status = error.status();
+    trail.reason = Some(error.to_string());
     let kind = matches!(error, AnswerError::Unsendable).then_some(RequestRefusal::Malformed);
-    Ending::Refused(Refusal { status, kind, why: error.to_string().into(), retry_after: None }, ended)
+    let refusal = Refusal { status: error.status(), kind, why: error.to_client(), retry_after: None };
+    Ending::Refused(refusal, ended)
 }
 
 /// One try: at most two connections, the second in place of one that the server was closing.

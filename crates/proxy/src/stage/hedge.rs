@@ -299,8 +299,8 @@ fn another(
     if to.deadline.is_some_and(|deadline| now >= deadline) {
         return Err(Final::Deadline);
     }
-    if !evenkeel_core::retry::any_left(&pool.members, course.tried()) {
-        return Err(Final::Servers);
+    if let Some(why) = course.no_server(&pool.members) {
+        return Err(why);
     }
     let mut held = held.as_deref_mut();
     let tried = course.tried();
@@ -314,7 +314,7 @@ fn another(
             to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
         }
     })?;
-    if course.try_now(chosen.server) { Ok((chosen, seat)) } else { Err(Final::Attempts) }
+    if course.try_now(chosen.server) { Ok((chosen, seat)) } else { Err(Final::Unreachable) }
 }
 
 fn is_retried(to: &Destination<'_>, status: u16) -> bool {

@@ -66,14 +66,13 @@ async fn ask_shared(
     position: usize,
     shared: Mask,
     exchange: &Exchange<'_>,
-    own: Verdict,
+    mut verdict: Verdict,
 ) -> (Verdict, bool) {
     let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
-    let mut verdict = own;
     let is_asked = view.ask_redis(position, shared, request, &mut verdict).await;
     let away = !is_asked && ask_here(view, position, shared, exchange, &mut verdict);
     if away || verdict.refused(limits).is_some() {
-        limit::put_back(limits, &own, request, request.started);
+        limit::put_back(limits, !shared, &mut verdict, request, request.started);
     }
     (verdict, away)
 }
@@ -140,7 +139,7 @@ fn tell(view: &View, position: usize, verdict: &Verdict, trail: &mut Trail) {
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): of each limit what it allows, and the
-/// tokens that are left with the seconds until all of them are there again.
+/// tokens that are left with the seconds until there is one more.
 fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &Verdict) {
     let asked = limits.iter().zip(&verdict.standings);
     let shown = asked
@@ -157,8 +156,10 @@ fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &Verdict
         out.extend_from_slice(limiter.config.name.as_bytes());
         out.extend_from_slice(b"\";r=");
         write::number(out, u64::from(standing.remaining));
-        out.extend_from_slice(b";t=");
-        write::number(out, seconds(standing.full));
+        if !standing.next.is_zero() {
+            out.extend_from_slice(b";t=");
+            write::number(out, seconds(standing.next));
+        }
         before = ", \"";
     }
     if !out.is_empty() {
@@ -169,7 +170,7 @@ fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &Verdict
 /// `Retry-After` in whole seconds (RFC 9110, 10.2.3), never too few.
 fn write_retry(out: &mut Vec<u8>, retry: Duration) {
     out.extend_from_slice(b"retry-after: ");
-    write::number(out, seconds(retry).max(1));
+    write::number(out, seconds(retry));
     out.extend_from_slice(b"\r\n");
 }
 

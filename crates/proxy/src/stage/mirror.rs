@@ -51,7 +51,9 @@ pub fn begin(worker: &Rc<Worker>, view: &View, position: usize, exchange: &mut E
     }
     let body = &mut exchange.body;
     if body.is_done() {
-        send(worker, view, (position, route), &exchange.request, None);
+        // A length of zero that was said is said to both.
+        let body = (body.framing() != Framing::Empty).then(Vec::new);
+        send(worker, view, (position, route), &exchange.request, body);
         return false;
     }
     if body.left().is_some_and(|length| length > mirror.body as u64) {

@@ -82,6 +82,18 @@ pub fn give_back(trail: &mut Trail, error: Option<&AnswerError>) {
     }
 }
 
+/// Notes since when and why the circuit breaker of the pool is open, if that is what a request was refused for. It is for the
+/// log alone: the client need not know.
+pub fn note_open(worker: &Worker, to: &Destination<'_>, ending: &Ending, trail: &mut Trail) {
+    if let (Ending::Refused(Refusal { kind: Some(RequestRefusal::BreakerOpen), .. }, _), Some(of)) =
+        (ending, &to.view.pools[to.pool].guarded)
+        && worker.logs()
+        && let Some(told) = of.breaker().trip.told(worker.clock.now())
+    {
+        trail.note(told);
+    }
+}
+
 /// Picks a server that is not among `tried` for what waits for no place, a hedge or a copy, and in a pool with limits takes a
 /// place at it; `None` when no server has one.
 pub fn pick_at_once(
@@ -253,6 +265,7 @@ impl<'p> Picking<'p> {
     /// Joins those who wait.
     fn join(&self, want: Want, full: Full) -> Result<Waiting<'_>, Ending> {
         let since = self.of.clock.now();
+        let full = if matches!(want, Want::Server { only: Some(_), .. }) { Full::OwnServer } else { full };
         let Some(ticket) = self.of.breaker().wait(want, self.of.config(), since) else {
             self.metrics().refuse_to_wait(QueueRefusal::Full);
             let why = format!("{full}, and so is breaker.max_pending");
@@ -311,7 +324,7 @@ impl<'p> Picking<'p> {
             Full::Requests => BreakerRefusal::MaxRequests,
             Full::Connections => BreakerRefusal::MaxConnections,
             Full::Concurrency => BreakerRefusal::Concurrency,
-            Full::Servers => BreakerRefusal::ServersFull,
+            Full::Servers | Full::OwnServer => BreakerRefusal::ServersFull,
         });
         refused(Refusal::new(503, RequestRefusal::NoPlace, full.to_string()).after(RETRY_AFTER))
     }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::time::Duration;
 
-use evenkeel_config::{Algorithm, Sticky};
+use evenkeel_config::{Algorithm, HeaderEdits, Sticky};
 use evenkeel_core::choose::{Chosen, learn};
 use evenkeel_core::sticky;
 use evenkeel_net::Io;
@@ -16,7 +16,7 @@ use crate::downstream::reply::{ATTEMPTS, Reply};
 use crate::exchange::Request;
 use crate::h1::field::{Field, Known, has_token, list};
 use crate::h1::framing::{self, Framing};
-use crate::h1::head::{HeadLimits, ResponseHead};
+use crate::h1::head::ResponseHead;
 use crate::h1::trailers;
 use crate::h1::write::{self, Nominated};
 use crate::message::{self, Advance, Body, BodyError, BodyLimits, FromHttp1, FromHttp2};
@@ -272,7 +272,7 @@ pub async fn relay(
     let limits =
         BodyLimits { stall: to.pool().timeout.response, at_most: to.deadline, rate_min: 0, bytes_max: None };
     let mut body = Body::new(source, framing, worker.clock, limits);
-    match relay_body(&mut body, reply, to.view.heads).await {
+    match relay_body(&mut body, reply, to).await {
         Ok(()) => {
             let surplus = body.surplus().iter().any(|bytes| !bytes.is_empty());
             answer
@@ -319,7 +319,11 @@ fn body_of<'a>(
         Framing::UntilClose => Framing::Chunked,
         framing => framing,
     };
-    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+    let length = match framing {
+        Framing::Length(length) => Some(length),
+        Framing::Empty => Some(0),
+        Framing::Chunked | Framing::UntilClose => None,
+    };
     (message::Source::Http2(FromHttp2::new(stream, length)), framing)
 }
 
@@ -330,7 +334,7 @@ enum Broken {
 }
 
 /// The body, piece by piece.
-async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, limits: HeadLimits) -> Result<(), Broken> {
+async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, to: &Destination<'_>) -> Result<(), Broken> {
     let server = |e| Broken::Server(AnswerError::Body(e));
     loop {
         match body.advance().map_err(server)? {
@@ -343,7 +347,8 @@ async fn relay_body(body: &mut Body<'_>, reply: &mut Reply<'_>, limits: HeadLimi
             }
         }
     }
-    let trailers = trailers::pass(body.trailers(), limits)
+    let is_ours = |name: &[u8]| is_ours(name, reply.attempts > 0, &to.route.1.response_headers);
+    let trailers = trailers::pass(body.trailers(), to.view.heads, is_ours)
         .map_err(|_| Broken::Server(AnswerError::Malformed("malformed trailers")))?;
     reply.end(&trailers);
     reply.flush().await.map_err(Broken::Client)
@@ -375,16 +380,14 @@ fn write_head(
     // A length that describes a body which is not sent (RFC 9110, 8.6).
     let keep_length = framing == Framing::Empty
         && (head.status == 304 || request.is_head() && !matches!(head.status, 100..=199 | 204));
-    let reply_counts = reply.attempts > 0;
+    let counts = reply.attempts > 0;
     let out = reply.head(head.status, head.reason.of_bytes(buf));
     write::copy_fields(out, buf, head.len, fields, |field| match field.known {
         Known::ContentLength => keep_length,
         Known::XRequestId => false,
         known if known.is_hop_by_hop() => false,
         _ if nominated.holds(buf, fields, field) => false,
-        // Of a balancer behind us: there must not be two.
-        _ if reply_counts && field.name.of_bytes(buf).eq_ignore_ascii_case(ATTEMPTS.as_bytes()) => false,
-        _ => edits.is_empty() || !write::edited_away(edits, field.name.of_bytes(buf)),
+        _ => !is_ours(field.name.of_bytes(buf), counts, edits),
     });
     if edits.is_empty() || !write::edited_away(edits, b"x-request-id") {
         write::field(out, "x-request-id", request.id.as_bytes());
@@ -392,6 +395,12 @@ fn write_head(
     write_affinity(answer, *chosen, request, out);
     write::edits(out, edits);
     reply.head_done(framing);
+}
+
+/// True if what a server says under `name` does not go on. Another balancer behind us may say how many attempts it has
+/// made, where we say it ourselves.
+fn is_ours(name: &[u8], counts: bool, edits: &HeaderEdits) -> bool {
+    counts && name.eq_ignore_ascii_case(ATTEMPTS.as_bytes()) || write::edited_away(edits, name)
 }
 
 /// Gives the client the cookie of its server, or learns the one that the server gives.

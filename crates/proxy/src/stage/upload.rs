@@ -17,6 +17,7 @@ use crate::h2::lines;
 use crate::h2::send::send as send_data;
 use crate::message::{Advance, Body, BodyError};
 use crate::timer::{Limit, Timer};
+use crate::upstream::h1::Ours;
 use crate::worker::Worker;
 
 /// By whose doing a request could not be sent.
@@ -170,8 +171,14 @@ async fn upload_http2(
 }
 
 fn trailers_of(to: &Destination<'_>, body: &Body<'_>) -> Result<Vec<u8>, UploadError> {
+    let route = to.route.1;
+    let ours = Ours {
+        reserved: &to.view.reserved,
+        told: route.deadline_header.as_ref().map(|header| header.name()),
+        edits: &route.request_headers,
+    };
     let malformed = |_| UploadError::Client(BodyError::Malformed(Malformed("malformed trailers")));
-    trailers::pass(body.trailers(), to.view.heads).map_err(malformed)
+    trailers::pass(body.trailers(), to.view.heads, |name| ours.holds(name)).map_err(malformed)
 }
 
 /// Sends bytes as they are.

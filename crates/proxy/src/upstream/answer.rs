@@ -1,5 +1,6 @@
-//! What a try at a server comes to when it fails, by whose doing, and what the client is told.
+//! What a try at a server comes to when it fails, by whose doing, and what the client and the log are told.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -19,8 +20,10 @@ pub enum AnswerError {
     ConnectTimeout,
     /// The connection failed before the response head was complete.
     Reset(io::Error),
-    /// The connection closed before the response head was complete.
+    /// The connection closed before the first byte of a response head.
     Closed,
+    /// The connection closed before the response head was complete.
+    HeadCut,
     /// The server did not look at the request, and says so: anybody may have it.
     Unprocessed,
     /// No response head in time.
@@ -49,6 +52,16 @@ impl AnswerError {
         }
     }
 
+    /// In the words that the client is told, which say nothing of our side: no name, no address, no path. The log has all.
+    pub fn to_client(&self) -> Cow<'static, str> {
+        match self {
+            Self::Connect(e) if e.kind() != io::ErrorKind::ConnectionRefused => "cannot connect".into(),
+            Self::Reset(_) => "connection to the server failed".into(),
+            Self::Body(BodyError::Io(_)) => "response body: connection failed within the body".into(),
+            other => other.to_string().into(),
+        }
+    }
+
     /// What a retry would have to make good; `None` if none could, or there is no time for one. `started` says that a part of an answer
     /// had come.
     pub fn cause(&self, started: bool) -> Option<Cause> {
@@ -58,7 +71,9 @@ impl AnswerError {
             Self::Reset(_) | Self::Closed if !started => Cause::Reset,
             Self::Timeout => Cause::Timeout,
             Self::Status(status) => Cause::Status(*status),
-            Self::Reset(_) | Self::Closed | Self::Malformed(_) | Self::Body(_) => Cause::Malformed,
+            Self::Reset(_) | Self::Closed | Self::HeadCut => Cause::Begun,
+            Self::Body(BodyError::Cut | BodyError::Io(_)) => Cause::Begun,
+            Self::Malformed(_) | Self::Body(_) => Cause::Malformed,
             Self::Unsendable => return None,
         })
     }
@@ -74,7 +89,7 @@ impl AnswerError {
             Self::Connect(_) => BackendFailure::Unreachable,
             Self::ConnectTimeout => BackendFailure::ConnectTimeout,
             Self::Reset(_) | Self::Body(BodyError::Io(_)) => BackendFailure::Reset,
-            Self::Closed | Self::Unprocessed => BackendFailure::Closed,
+            Self::Closed | Self::HeadCut | Self::Unprocessed => BackendFailure::Closed,
             Self::Timeout | Self::Body(BodyError::Timeout) => BackendFailure::Timeout,
             Self::Malformed(_) | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
             Self::Body(BodyError::Cut | BodyError::TooLarge) => BackendFailure::Truncated,
@@ -90,7 +105,7 @@ impl AnswerError {
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
-            Self::Reset(_) | Self::Closed | Self::Unprocessed => Failure::Reset,
+            Self::Reset(_) | Self::Closed | Self::HeadCut | Self::Unprocessed => Failure::Reset,
             Self::Body(BodyError::Io(_) | BodyError::Cut) => Failure::Reset,
             Self::Malformed(_) | Self::Body(_) => Failure::BadAnswer,
         })
@@ -107,6 +122,7 @@ impl fmt::Display for AnswerError {
             Self::ConnectTimeout => f.write_str("connect timeout"),
             Self::Reset(e) => write!(f, "connection to the server failed: {e}"),
             Self::Closed => f.write_str("server closed the connection without an answer"),
+            Self::HeadCut => f.write_str("server closed the connection within the head of its answer"),
             Self::Unprocessed => f.write_str("server refused the stream"),
             Self::Timeout => f.write_str("response timeout"),
             Self::Status(status) => write!(f, "{status} from the server"),

@@ -20,6 +20,26 @@ pub struct Told<'a> {
     pub value: Option<String>,
 }
 
+/// The names of which the balancer disposes towards servers: what a client says under them does not go on, be it in the
+/// head or behind the body.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours<'a> {
+    /// Ours alone to set, on every route.
+    pub reserved: &'a [String],
+    /// The field in which the server is told of the time that is left.
+    pub told: Option<&'a str>,
+    /// What the route sets and removes.
+    pub edits: &'a HeaderEdits,
+}
+
+impl Ours<'_> {
+    /// True if `name` is one of them.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        let mut names = self.reserved.iter().map(String::as_str).chain(self.told);
+        names.any(|ours| same_variable(name, ours.as_bytes())) || write::edited_away(self.edits, name)
+    }
+}
+
 /// Writes a request's head: path and query as `target` says, `server_host` where the client named no host, hop-by-hop fields left out, ours added, edits applied.
 pub fn write_request(
     out: &mut Vec<u8>,
@@ -67,24 +87,17 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
 }
 
 fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits, told: Option<&Told<'_>>) {
-    let Request { bytes, fields, trusted, .. } = *request;
+    let Request { bytes, fields, trusted, reserved, .. } = *request;
     let has_options = request.known.holds(Known::Connection);
     let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
-    let edited = !edits.is_empty();
-    let is_reserved = |field: &Field| {
-        request.reserved.iter().any(|name| same_variable(field.name.of_bytes(bytes), name.as_bytes()))
-    };
+    let ours = Ours { reserved, told: told.map(|told| told.name), edits };
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
         Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto | Known::XRequestId => false,
         Known::Forwarded if !trusted => false,
         known if known.is_hop_by_hop() => false,
         _ if nominated.holds(bytes, fields, field) => false,
-        _ if is_reserved(field) => false,
-        _ if told.is_some_and(|told| same_variable(field.name.of_bytes(bytes), told.name.as_bytes())) => {
-            false
-        }
-        _ => !(edited && write::edited_away(edits, field.name.of_bytes(bytes))),
+        _ => !ours.holds(field.name.of_bytes(bytes)),
     });
 }
 
@@ -163,7 +176,8 @@ pub async fn read_head(
             buf.reserve(buf.len().max(1024));
         }
         match io.read(buf).await {
-            Ok(0) => return Err(AnswerError::Closed),
+            Ok(0) if buf.is_empty() => return Err(AnswerError::Closed),
+            Ok(0) => return Err(AnswerError::HeadCut),
             Ok(_) => {}
             Err(error) => return Err(AnswerError::Reset(error)),
         }

@@ -28,9 +28,13 @@ use crate::h2::lines;
 const STREAMS_MAX: usize = 100;
 /// Connections to one server from one worker.
 const CONNECTIONS_MAX: usize = 64;
-/// Bytes of response bodies that the server may send ahead, of one stream and of all.
+/// Bytes of a response body that the server may send ahead.
 const WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The same of all: whoever does not take what is his leaves the others their share.
+const CONNECTION_WINDOW: u32 = WINDOW * STREAMS_MAX as u32;
+/// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
+/// of one byte each. Beyond that the connection ends, for all of its streams.
+const DATA_FRAME_BUDGET: usize = WINDOW as usize * 256;
 /// Bytes of a request body that may wait for the server's window.
 const UNSENT_MAX: usize = 64 * 1024;
 
@@ -123,6 +127,7 @@ impl Connections {
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(UNSENT_MAX)
+            .data_frame_budget(DATA_FRAME_BUDGET)
             .initial_max_send_streams(STREAMS_UNKNOWN)
             .max_header_list_size(u32::try_from(heads.bytes).unwrap_or(u32::MAX));
         let (handle, mut connection) = builder.handshake::<_, Bytes>(wire).await.map_err(io::Error::other)?;

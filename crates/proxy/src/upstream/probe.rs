@@ -209,7 +209,7 @@ fn from_io(error: io::Error) -> ProbeFailure {
 fn from_answer(error: AnswerError) -> ProbeFailure {
     match error {
         AnswerError::Reset(error) => from_io(error),
-        AnswerError::Closed => ProbeFailure::Reset,
+        AnswerError::Closed | AnswerError::HeadCut => ProbeFailure::Reset,
         _ => ProbeFailure::Malformed,
     }
 }

@@ -37,7 +37,10 @@ impl Balancer {
             answered: false,
             attempts: course.attempts,
             retries: course.retries,
-            server_left: course.tried.len() < TRIES_MAX && any_left(&self.pool.members, &course.tried),
+            no_server: match any_left(&self.pool.members, &course.tried) {
+                false => Some(Final::Servers),
+                true => (course.tried.len() >= TRIES_MAX).then_some(Final::Unreachable),
+            },
             now,
             deadline: None,
         };

@@ -37,9 +37,41 @@ pub struct Guard<T> {
     alarm: Alarm,
 }
 
-/// Tells whoever drives a connection that its [`Guard`] stopped reading, and why.
+/// Tells whoever drives a connection what its [`Guard`] sees: above all that it stopped reading, and why.
 #[derive(Debug, Clone, Default)]
-pub struct Alarm(Rc<Cell<Option<Reason>>>);
+pub struct Alarm(Rc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    verdict: Cell<Option<Reason>>,
+    is_in_head: Cell<bool>,
+    is_blocked: Cell<bool>,
+    written: Cell<u64>,
+}
+
+impl Alarm {
+    /// True while a head has begun and not ended, or a frame of which nobody can tell yet what it is.
+    pub fn is_in_head(&self) -> bool {
+        self.0.is_in_head.get()
+    }
+
+    /// True while the client does not take what is to be written.
+    pub fn is_blocked(&self) -> bool {
+        self.0.is_blocked.get()
+    }
+
+    /// Bytes that it has taken.
+    pub fn written(&self) -> u64 {
+        self.0.written.get()
+    }
+
+    fn wrote(&self, count: &Poll<io::Result<usize>>) {
+        self.0.is_blocked.set(count.is_pending());
+        if let Poll::Ready(Ok(count)) = count {
+            self.0.written.update(|written| written + *count as u64);
+        }
+    }
+}
 
 /// The next request of a guarded connection; `None` when it has ended, be it that the alarm was raised.
 ///
@@ -57,11 +89,11 @@ where
 {
     loop {
         let polled = connection.poll_accept(cx);
-        match alarm.0.take() {
+        match alarm.0.verdict.take() {
             // Pending means that all frames before the wrong one were dealt with.
             Some(reason) if polled.is_pending() => connection.abrupt_shutdown(reason),
             reason => {
-                alarm.0.set(reason);
+                alarm.0.verdict.set(reason);
                 return polled;
             }
         }
@@ -93,7 +125,9 @@ impl<T> Guard<T> {
         let preface = self.preface.min(bytes.len());
         self.preface -= preface;
         let (follower, inbound) = &mut self.reading;
-        match follower.follow(&bytes[preface..], inbound) {
+        let followed = follower.follow(&bytes[preface..], inbound);
+        self.alarm.0.is_in_head.set(follower.is_in_header() || inbound.is_in_head(follower.is_in_frame()));
+        match followed {
             ControlFlow::Continue(()) => bytes.len(),
             ControlFlow::Break((count, reason)) => {
                 self.stopped = true;
@@ -123,7 +157,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
         // Without a byte to pass on this would be the end of the stream, and `h2` would close without a GOAWAY.
         if this.stopped && buf.filled().len() == before {
             // Raised once, so that whoever heeds it cannot be kept busy by it.
-            this.alarm.0.set(this.verdict.take().or(this.alarm.0.take()));
+            let verdict = &this.alarm.0.verdict;
+            verdict.set(this.verdict.take().or(verdict.take()));
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
@@ -133,7 +168,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
+        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.alarm.wrote(&written);
+        let count = ready!(written)?;
         this.account(&bytes[..count]);
         Poll::Ready(Ok(count))
     }
@@ -144,7 +181,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, pieces))?;
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, pieces);
+        this.alarm.wrote(&written);
+        let count = ready!(written)?;
         let mut left = count;
         for piece in pieces {
             let written = left.min(piece.len());
@@ -159,7 +198,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        if flushed.is_pending() {
+            this.alarm.0.is_blocked.set(true);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -65,6 +65,16 @@ impl Follower {
         ControlFlow::Continue(())
     }
 
+    /// True within a frame header.
+    pub fn is_in_header(&self) -> bool {
+        self.frame.is_none() && self.filled > 0
+    }
+
+    /// True within the payload of the last frame.
+    pub fn is_in_frame(&self) -> bool {
+        self.frame.is_some() || self.skip > 0
+    }
+
     /// Acts on what is held, if that is a whole header, or a whole header and the prefix asked for.
     fn advance<W: Watcher>(&mut self, watcher: &mut W) -> ControlFlow<W::Stop> {
         if self.filled < HEADER + self.wanted {

@@ -19,6 +19,7 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const WITH_PRIORITY: u8 = 0x20;
 
@@ -32,12 +33,19 @@ const EARNED_PER_ANSWER: u32 = 4;
 pub struct Inbound {
     greeted: bool,
     budget: Budget,
+    /// The last frame was part of a head, and whether it was the last one.
+    head: Option<bool>,
 }
 
 impl Inbound {
     /// Before the first frame.
     pub fn new(now: Instant) -> Self {
-        Self { greeted: false, budget: Budget::new(now) }
+        Self { greeted: false, budget: Budget::new(now), head: None }
+    }
+
+    /// True while a head has begun and not ended; `is_in_frame` if that is so of the last frame.
+    pub fn is_in_head(&self, is_in_frame: bool) -> bool {
+        self.head.is_some_and(|is_last| is_in_frame || !is_last)
     }
 
     /// Gives the client its due for `frames` that it was sent as an answer.
@@ -60,6 +68,7 @@ impl Watcher for Inbound {
 
     fn header(&mut self, frame: Frame) -> ControlFlow<Reason, usize> {
         self.greeting(frame)?;
+        self.head = matches!(frame.kind, HEADERS | CONTINUATION).then(|| frame.has(END_HEADERS));
         if !has_right_length(frame) {
             return ControlFlow::Break(Reason::FRAME_SIZE_ERROR);
         }
