@@ -163,9 +163,8 @@ fn hedges_count_against_the_budget() {
     assert!((10..=allowed).contains(&won), "{won}, and {allowed} are allowed");
     assert!(statuses.contains(&504), "the others wait for their server: {statuses:?}");
     assert!(evenkeel.metric("evenkeel_retry_budget_exhausted_total", &[]) > 0.0);
-    let record = evenkeel.record(|record| record["status"] == 504);
-    let reason = record["reason"].as_str().unwrap();
-    assert!(reason.contains("not hedged: the retry budget is used up"), "{reason}");
+    let why = "not hedged: the retry budget is used up";
+    evenkeel.record(|record| record["reason"].as_str().is_some_and(|reason| reason.contains(why)));
 }
 
 #[test]

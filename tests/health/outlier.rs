@@ -82,7 +82,7 @@ fn no_more_servers_are_out_than_allowed() {
 fn a_client_that_takes_its_time_to_send_does_not_make_its_server_slow() {
     let servers = ["a", "b", "c"].map(Origin::named);
     let keys = "algorithm = \"consistent-hash\"\nhash_key = \"header:x-key\"\n\
-                outlier = { window = \"2s\", eject = \"60s\", latency = 2.0, requests_min = 5 }";
+                outlier = { window = \"2s\", eject = \"60s\", latency = 20.0, requests_min = 5 }";
     let evenkeel = Evenkeel::start(&pool(&servers.each_ref(), keys));
     let mut client = evenkeel.client();
     // A key for each server.
