@@ -183,7 +183,10 @@ fn outcomes(page: &mut Page, registry: &Registry) {
             page.sample(&names::MIRRORED, &[route.as_str(), outcome.as_str()], counts.total(outcome));
         }
     }
-    page.known(&names::REDIS_UP, registry.redis.is_up().map(u8::from));
+    page.family(&names::REDIS_UP);
+    if let Some(is_up) = registry.redis.is_up() {
+        page.sample(&names::REDIS_UP, &[], u8::from(is_up));
+    }
     page.single(&names::REDIS_ERRORS, registry.redis.errors.value());
 }
 
