@@ -210,3 +210,16 @@ fn contradictions_are_found_before_they_take_effect() {
     check(&route(r#"limits = { request_head = "64KiB" }"#), "above that of `[limits]`");
     check(&route(r#"rate_limit = { rate = "fast" }"#), "is not a rate");
 }
+
+#[test]
+fn a_dry_run_does_not_hide_why_a_request_is_refused() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&format!(
+        "[[route]]\npool = \"app\"\nrate_limit = [{{ name = \"trial\", rate = \"1/h\", dry_run = true }}, \
+         {{ name = \"real\", rate = \"1/h\", burst = 2 }}]\n{}",
+        pool(&[&origin], "")
+    ));
+    assert_eq!([(); 3].map(|()| evenkeel.get("/").status), [200, 200, 429]);
+    let reason = evenkeel.record(|record| record["status"] == 429)["reason"].clone();
+    assert_eq!(reason, "rate limit real reached");
+}

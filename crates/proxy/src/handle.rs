@@ -111,8 +111,7 @@ async fn refuse(
     if let Some(kind) = refusal.kind {
         worker.metrics.request_refused(kind);
     }
-    // The log may have been told more than the client is.
-    trail.reason.get_or_insert_with(|| refusal.why.to_string());
+    trail.reason = Some(trail.detail.take().unwrap_or_else(|| refusal.why.to_string()));
     reply.reset();
     // A body that nobody will read to its end, or that cannot be read, leaves nothing to go on with.
     reply.keep_alive &= body.is_worth_draining() && !matches!(refusal.status, 400 | 408 | 413);

@@ -32,10 +32,11 @@ struct Server {
 }
 
 impl Limits {
-    /// Puts those of a configuration in force. Servers that it does not have are remembered while `anybody_waits`.
+    /// Puts those of a configuration in force. Servers that it does not have any more are remembered until the next one, for
+    /// who has come and not yet waited, and beyond that while `anybody_waits`.
     pub(super) fn reconfigure(&mut self, pool: &Pool, members: &Members, anybody_waits: bool) {
         let mut servers = std::mem::take(&mut self.servers);
-        servers.retain(|_, server| anybody_waits && is_usable(server.standing));
+        servers.retain(|_, server| is_usable(server.standing) && (anybody_waits || !server.is_gone));
         servers.values_mut().for_each(|server| server.is_gone = true);
         servers.extend((0..members.len()).map(|at| {
             let max = pool.backends[at].max_connections.unwrap_or(u32::MAX);

@@ -180,7 +180,12 @@ fn a_server_that_is_gone_is_only_for_those_who_know_no_other() {
     assert_eq!((granted(&breaker, &tickets), loads[1].in_flight()), (1, 1));
     breaker.reconfigure(&both, &members(&loads[..2]), Time::ZERO);
     assert_eq!((granted(&breaker, &tickets), breaker.waiting()), (1, 0), "the first is there again");
-    breaker.reconfigure(&one, &members(&loads[2..]), Time::ZERO);
+    let reload = || breaker.reconfigure(&one, &members(&loads[2..]), Time::ZERO);
+    reload();
+    let late = want(None);
+    assert!(at_once(&breaker, late).is_none(), "it had come before, and waits");
+    assert!(breaker.withdraw(late).is_none());
+    reload();
     assert!(matches!(at_once(&breaker, want(None)), Some(Grant::NoServer)));
 }
 

@@ -39,8 +39,7 @@ fn the_table_follows_the_conventions_of_prometheus() {
 
 #[test]
 fn a_fresh_registry_announces_every_metric_of_the_table() {
-    let registry = Registry::new(2);
-    let page = parse(&registry.render());
+    let page = parse(&Registry::new(2).render());
     for metric in ALL {
         assert_eq!(
             page.types.get(metric.name).map(String::as_str),

@@ -362,7 +362,7 @@ async fn give_up(
         }
     };
     let Some(error) = last else {
-        trail.reason = Some(format!("no healthy server in pool {}", to.pool().name));
+        trail.detail = Some(format!("no healthy server in pool {}", to.pool().name));
         let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no healthy server");
         return Ending::Refused(refusal, Ended::Refused);
     };
@@ -372,7 +372,7 @@ async fn give_up(
         (_, 504) => Ended::BackendTimeout,
         _ => Ended::BackendAborted,
     };
-    trail.reason = Some(error.to_string());
+    trail.detail = Some(error.to_string());
     let kind = matches!(error, AnswerError::Unsendable).then_some(RequestRefusal::Malformed);
     let refusal = Refusal { status: error.status(), kind, why: error.to_client(), retry_after: None };
     Ending::Refused(refusal, ended)

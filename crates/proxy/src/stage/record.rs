@@ -42,6 +42,8 @@ pub struct Trail {
     pub seat: Option<Box<Seat>>,
     /// Why we answered with an error.
     pub reason: Option<String>,
+    /// The same with what is for the log alone, if there is more to say than the client is told.
+    pub detail: Option<String>,
     /// What became of a try that failed or was slow, if another server could have made it good.
     pub retry: Option<String>,
     /// When the first of several servers was asked that had the request at once.
