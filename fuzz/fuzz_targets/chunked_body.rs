@@ -1,8 +1,8 @@
 //! A chunked body means the same however the network cuts it, and never yields more than came in.
 #![no_main]
 
-use evenkeel_proxy::h1::body::{Decoder, Malformed, Step};
-use evenkeel_proxy::h1::framing::Framing;
+use evenkeel_proxy::http::chunks::{Decoder, Malformed, Step};
+use evenkeel_proxy::http::framing::Framing;
 use libfuzzer_sys::fuzz_target;
 
 /// Room for trailers; small, so that its end is reached.

@@ -2,9 +2,9 @@
 #![no_main]
 
 use evenkeel_proxy::Version;
-use evenkeel_proxy::h1::field::{Field, Known};
-use evenkeel_proxy::h1::head::{HeadLimits, RequestHead, parse_request};
-use evenkeel_proxy::h2::lines;
+use evenkeel_proxy::http::field::{Field, Known};
+use evenkeel_proxy::http::head::{HeadLimits, RequestHead, parse_request};
+use evenkeel_proxy::http::lines;
 use http::header::{COOKIE, HOST};
 use http::{Method, Request, request, uri};
 use libfuzzer_sys::fuzz_target;

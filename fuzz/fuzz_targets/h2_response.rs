@@ -1,10 +1,10 @@
 //! A server's head over HTTP/2 is written as lines that say the same, and lines become fields that HTTP/2 may have.
 #![no_main]
 
-use evenkeel_proxy::h1::field::Known;
-use evenkeel_proxy::h1::framing;
-use evenkeel_proxy::h1::head::{HeadLimits, parse_response, parse_trailers};
-use evenkeel_proxy::h2::lines;
+use evenkeel_proxy::http::field::Known;
+use evenkeel_proxy::http::framing;
+use evenkeel_proxy::http::head::{HeadLimits, parse_response, parse_trailers};
+use evenkeel_proxy::http::lines;
 use http::{HeaderMap, Response, StatusCode};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,7 @@
 //! A client's head either is refused, or becomes a request that the next reader cannot read in another way.
 #![no_main]
 
-use evenkeel_proxy::h1::head::{HeadLimits, parse_request};
+use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use libfuzzer_sys::fuzz_target;
 
 mod admitted;

@@ -2,10 +2,10 @@
 #![no_main]
 
 use evenkeel_proxy::Version;
-use evenkeel_proxy::h1::field::Known;
-use evenkeel_proxy::h1::framing::{self, Framing};
-use evenkeel_proxy::h1::head::{HeadLimits, parse_response, parse_trailers};
-use evenkeel_proxy::h1::trailers;
+use evenkeel_proxy::http::field::Known;
+use evenkeel_proxy::http::framing::{self, Framing};
+use evenkeel_proxy::http::head::{HeadLimits, parse_response, parse_trailers};
+use evenkeel_proxy::http::trailers;
 use libfuzzer_sys::fuzz_target;
 
 mod strict;

@@ -9,10 +9,10 @@ use evenkeel_observe::{ConnectionRefusal, HandshakeResult};
 use evenkeel_tls::{ClientIdentity, ServerTls};
 use evenkeel_types::ListenerName;
 
-use crate::downstream::client::{Client, Secure};
-use crate::downstream::{h1, h2};
-use crate::timer::Timer;
+use crate::client::connection::{Client, Secure};
+use crate::client::{h1, h2};
 use crate::worker::Worker;
+use crate::worker::timer::Timer;
 
 /// Serves a connection until it closes. What is large or seldom needed lies in a box of its own, so that a connection
 /// that waits weighs no more than what it waits with.

@@ -16,10 +16,10 @@ use evenkeel_observe::Registry;
 use evenkeel_tls::{ClientTls, ServerTls};
 use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
 
-use crate::lateness::Lateness;
+use crate::worker::lag::Lateness;
 use tokio::sync::mpsc;
 
-use crate::clients::Clients;
+use crate::client::count::Clients;
 
 /// What workers tell the control side.
 #[derive(Debug)]

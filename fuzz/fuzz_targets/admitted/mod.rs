@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use evenkeel_config::Listener;
 use evenkeel_core::route::normalise;
 use evenkeel_net::Peer;
-use evenkeel_proxy::h1::field::{Field, Known};
-use evenkeel_proxy::h1::framing::Framing;
-use evenkeel_proxy::h1::head::{HeadLimits, RequestHead, parse_request};
-use evenkeel_proxy::h1::write::{self, Nominated};
+use evenkeel_proxy::http::field::{Field, Known};
+use evenkeel_proxy::http::framing::Framing;
+use evenkeel_proxy::http::head::{HeadLimits, RequestHead, parse_request};
+use evenkeel_proxy::http::write::{self, Nominated};
 use evenkeel_proxy::{Origin, Refusal, Request, Version, admit};
 use evenkeel_types::Time;
 

@@ -1,6 +1,6 @@
 //! Fields of HTTP/2 made of lines, so that seeds can be read: `name: value`, pseudo-header fields first.
 
-use evenkeel_proxy::h1::field::Field;
+use evenkeel_proxy::http::field::Field;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Names, colon included, and values.

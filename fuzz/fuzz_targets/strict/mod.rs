@@ -1,7 +1,7 @@
 //! HTTP/1.1 fields read as simply and strictly as can be: what the real reader accepted must look the same here.
 
-use evenkeel_proxy::h1::field::{Field, Known};
-use evenkeel_proxy::h1::framing::Framing;
+use evenkeel_proxy::http::field::{Field, Known};
+use evenkeel_proxy::http::framing::Framing;
 
 /// Every field has a token for a name and a value without control characters, and all of the head's lines are there.
 pub fn check_fields(head: &[u8], fields: &[Field]) {

@@ -14,7 +14,7 @@ use evenkeel_core::route::{Trace, Verdict, https_location, location, parse_host,
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
-use evenkeel_proxy::h1::head::{HeadLimits, parse_request};
+use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Request, Secure, admit};
 use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;

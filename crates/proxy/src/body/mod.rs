@@ -1,0 +1,372 @@
+//! A body as it comes in from either side: read on demand, decoded in place, handed on piece by piece.
+//!
+//! Nobody reads ahead of what was handed on. That is the back-pressure, and the bound on memory.
+
+mod http1;
+mod http2;
+mod replay;
+pub mod send;
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::time::Duration;
+
+use evenkeel_types::{Clock, Time};
+
+pub use self::http1::FromHttp1;
+pub use self::http2::FromHttp2;
+use self::replay::Kept;
+use crate::http::chunks::Malformed;
+use crate::http::framing::Framing;
+use crate::worker::timer::{Limit, Timer};
+
+/// From when on the average rate of a body counts: a slow start is no attack.
+const RATE_GRACE: Duration = Duration::from_secs(10);
+/// How much of a body that nobody wanted is read so that its connection can go on.
+const DRAIN_MAX: u64 = 64 * 1024;
+
+/// What a body may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// Between two reads.
+    pub stall: Duration,
+    /// When all of it must be there.
+    pub at_most: Option<Time>,
+    /// Bytes a second that it must average; 0 is no minimum.
+    pub rate_min: u64,
+    /// Bytes of data in all.
+    pub bytes_max: Option<u64>,
+}
+
+/// Why a body ends before its end.
+#[derive(Debug)]
+pub enum BodyError {
+    /// Its framing is broken.
+    Malformed(Malformed),
+    /// The connection closed within it.
+    Cut,
+    /// The connection failed within it.
+    Io(io::Error),
+    /// Nothing came for too long, or too little.
+    Timeout,
+    /// The time for the whole exchange was up.
+    Deadline,
+    /// It has more bytes than allowed.
+    TooLarge,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(m) => write!(f, "malformed body: {m}"),
+            Self::Cut => f.write_str("connection closed within the body"),
+            Self::Io(e) => write!(f, "connection failed within the body: {e}"),
+            Self::Timeout => f.write_str("body too slow"),
+            Self::Deadline => f.write_str("request timeout"),
+            Self::TooLarge => f.write_str("body too large"),
+        }
+    }
+}
+
+/// A body on its way in.
+#[derive(Debug)]
+pub struct Body<'a> {
+    source: Source<'a>,
+    clock: Clock,
+    limits: BodyLimits,
+    framing: Framing,
+    /// Cleared at the first piece: whoever waits for it to be asked for waits no more.
+    pub awaited: Option<&'a Cell<bool>>,
+    /// True once anything was read that did not come with the head.
+    has_read: bool,
+    /// In a box, for most bodies have none.
+    kept: Option<Box<Kept>>,
+    timer: Timer,
+    since: Option<Time>,
+    bytes: u64,
+    copy: Option<Box<Copied>>,
+}
+
+/// What has passed of a body that is copied.
+#[derive(Debug)]
+struct Copied {
+    bytes: Vec<u8>,
+    max: usize,
+    overflows: bool,
+}
+
+impl Copied {
+    fn add(&mut self, piece: &[u8]) {
+        self.overflows |= self.bytes.len() + piece.len() > self.max;
+        if self.overflows {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.extend_from_slice(piece);
+        }
+    }
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// A connection of its own.
+    Http1(FromHttp1<'a>),
+    /// A stream among others.
+    Http2(FromHttp2),
+}
+
+/// One call on whichever source it is.
+macro_rules! source {
+    ($self:ident, $source:ident => $call:expr) => {
+        match $self.source {
+            Source::Http1(ref $source) => $call,
+            Source::Http2(ref $source) => $call,
+        }
+    };
+    ($self:ident, mut $source:ident => $call:expr) => {
+        match $self.source {
+            Source::Http1(ref mut $source) => $call,
+            Source::Http2(ref mut $source) => $call,
+        }
+    };
+}
+
+/// What [`Body::advance`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advance {
+    /// The next piece is [`Body::piece`].
+    Piece,
+    /// There is none left.
+    End,
+    /// The next piece must be read first. Whoever holds something back should let go of it now.
+    MustRead,
+}
+
+impl<'a> Body<'a> {
+    /// The body that follows a head.
+    pub fn new(source: Source<'a>, framing: Framing, clock: Clock, limits: BodyLimits) -> Self {
+        let timer = Timer::new(clock);
+        Self {
+            source,
+            clock,
+            limits,
+            framing,
+            awaited: None,
+            has_read: false,
+            kept: None,
+            timer,
+            since: None,
+            bytes: 0,
+            copy: None,
+        }
+    }
+
+    /// Sets when all of it must be there.
+    pub fn end_by(&mut self, at_most: Option<Time>) {
+        self.limits.at_most = at_most;
+    }
+
+    /// Sets how many bytes of data it may have in all.
+    pub fn limit_bytes(&mut self, max: Option<u64>) {
+        self.limits.bytes_max = max;
+    }
+
+    /// Copies what passes from here on, up to so many bytes of data.
+    pub fn copy_up_to(&mut self, max: usize) {
+        self.copy = Some(Box::new(Copied { bytes: Vec::new(), max, overflows: false }));
+    }
+
+    /// What has passed since [`copy_up_to`](Self::copy_up_to); `None` if that was more than asked for.
+    pub fn take_copy(&mut self) -> Option<Vec<u8>> {
+        self.copy.take().filter(|copy| !copy.overflows).map(|copy| copy.bytes)
+    }
+
+    /// Lets it go on for as long as it likes: it has become a tunnel.
+    pub fn lift_limits(&mut self) {
+        self.limits = BodyLimits { stall: Duration::MAX, at_most: None, rate_min: 0, bytes_max: None };
+    }
+
+    /// How it is delimited.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// True while the client may be waiting to be asked for it, and never send it otherwise.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.is_some_and(Cell::get)
+    }
+
+    /// True when all of it was read, and handed on.
+    pub fn is_done(&self) -> bool {
+        source!(self, s => s.is_done()) && !self.kept.as_ref().is_some_and(|kept| kept.is_due())
+    }
+
+    /// Bytes of data so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of data still to come, when that is known.
+    pub fn left(&self) -> Option<u64> {
+        source!(self, s => s.left())
+    }
+
+    /// The trailer section with its empty line, at the end of a body that had one.
+    pub fn trailers(&self) -> &[u8] {
+        source!(self, s => s.trailers())
+    }
+
+    /// What was read beyond the end of the body.
+    pub fn surplus(&self) -> [&[u8]; 2] {
+        match &self.source {
+            Source::Http1(source) => source.surplus(),
+            Source::Http2(_) => [b"", b""],
+        }
+    }
+
+    /// Keeps up to `max` bytes of it as it is read, so that it can be [rewound](Self::rewind) later than otherwise. One
+    /// that is known to be longer is not kept at all.
+    pub fn keep(&mut self, max: usize) {
+        if self.left().is_none_or(|left| left <= max as u64) {
+            self.kept = Some(Box::new(Kept::new(max)));
+        }
+    }
+
+    /// True if it can go back to the start: nothing was read but what came with the head, or all that was is kept.
+    pub fn can_rewind(&self) -> bool {
+        !self.has_read || self.kept.is_some()
+    }
+
+    /// Goes back to the start, if that is possible.
+    pub fn rewind(&mut self) {
+        debug_assert!(self.can_rewind());
+        if self.has_read {
+            if let Some(kept) = &mut self.kept {
+                kept.rewind();
+            }
+            return;
+        }
+        if let Source::Http1(source) = &mut self.source {
+            source.rewind();
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.clear();
+        }
+        self.bytes = 0;
+        if let Some(copy) = &mut self.copy {
+            (copy.bytes, copy.overflows) = (Vec::new(), false);
+        }
+    }
+
+    /// The piece that [`advance`](Self::advance) came to.
+    pub fn piece(&self) -> &[u8] {
+        let kept = self.kept.as_ref().and_then(|kept| kept.piece());
+        kept.unwrap_or_else(|| source!(self, s => s.piece()))
+    }
+
+    /// Goes to the next piece, if it has been read already.
+    ///
+    /// # Errors
+    /// The body ends here, before its end.
+    pub fn advance(&mut self) -> Result<Advance, BodyError> {
+        if self.kept.as_mut().is_some_and(|kept| kept.advance()) {
+            return Ok(Advance::Piece);
+        }
+        let has_piece = match &mut self.source {
+            Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
+            Source::Http2(source) => source.advance()?,
+        };
+        if has_piece {
+            self.bytes += self.piece().len() as u64;
+            if self.limits.bytes_max.is_some_and(|max| self.bytes > max) {
+                return Err(BodyError::TooLarge);
+            }
+            if let Some(copy) = &mut self.copy {
+                copy.add(source!(self, s => s.piece()));
+            }
+            if let Some(awaited) = self.awaited {
+                awaited.set(false);
+            }
+            if let Some(kept) = self.kept.take() {
+                self.kept = self.keep_piece(kept);
+            }
+            return Ok(Advance::Piece);
+        }
+        Ok(if self.is_done() { Advance::End } else { Advance::MustRead })
+    }
+
+    /// Keeps the piece of the moment, unless that makes too much of it.
+    fn keep_piece(&self, mut kept: Box<Kept>) -> Option<Box<Kept>> {
+        let came_along = !self.has_read && kept.is_empty() && source!(self, s => s.is_done());
+        // What came with the head lies there still, and need not be copied if nothing follows.
+        (came_along || kept.add(source!(self, s => s.piece()))).then_some(kept)
+    }
+
+    /// Waits for more to be read. May be dropped while it waits without losing anything.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub async fn read(&mut self) -> Result<(), BodyError> {
+        source!(self, mut s => s.release());
+        self.check_rate()?;
+        let stall = Limit { at_most: self.limits.at_most, ..self.limits.stall.into() };
+        let Self { source, timer, .. } = self;
+        let reading = poll_fn(|cx| match source {
+            Source::Http1(source) => source.poll_read(cx),
+            Source::Http2(source) => source.poll_read(cx),
+        });
+        match timer.within(stall, reading).await {
+            Ok(read) => {
+                self.has_read |= read?;
+                Ok(())
+            }
+            Err(_) if self.limits.at_most.is_some_and(|at_most| self.clock.now() >= at_most) => {
+                Err(BodyError::Deadline)
+            }
+            Err(_) => Err(BodyError::Timeout),
+        }
+    }
+
+    /// True unless it is known that [`drain`](Self::drain) would give up.
+    pub fn is_worth_draining(&self) -> bool {
+        self.left().is_none_or(|left| left <= DRAIN_MAX)
+    }
+
+    /// Reads what is left of it, which the answer did not wait for; false if that is too much, or may never come.
+    pub async fn drain(&mut self) -> bool {
+        if self.is_done() {
+            return true;
+        }
+        if self.is_awaited() {
+            return false;
+        }
+        // The exchange that had a time to keep is over.
+        self.end_by(None);
+        let before = self.bytes;
+        while self.bytes - before <= DRAIN_MAX {
+            match self.advance() {
+                Ok(Advance::Piece) => {}
+                Ok(Advance::End) => return true,
+                Ok(Advance::MustRead) if self.read().await.is_ok() => {}
+                Ok(Advance::MustRead) | Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    fn check_rate(&mut self) -> Result<(), BodyError> {
+        if self.limits.rate_min == 0 {
+            return Ok(());
+        }
+        if self.bytes == 0 && !self.has_read {
+            // A client that waits for a 100 is not slow. One that sends chunk extensions and no chunk is.
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let took = now - *self.since.get_or_insert(now);
+        let expected = self.limits.rate_min.saturating_mul(took.as_secs());
+        if took > RATE_GRACE && self.bytes < expected { Err(BodyError::Timeout) } else { Ok(()) }
+    }
+}

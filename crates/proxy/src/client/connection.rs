@@ -1,0 +1,242 @@
+//! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use evenkeel_config::Listener;
+use evenkeel_core::limit::{Gcra, Tat};
+use evenkeel_core::overload::Step;
+use evenkeel_net::{Io, Peer};
+use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_tls::Coverage;
+use evenkeel_types::{ListenerName, Time};
+
+use crate::body::BodyLimits;
+use crate::client::writer::Reply;
+use crate::http::field::Field;
+use crate::http::head::RequestHead;
+use crate::request::admit::{Origin, Refusal};
+use crate::request::answer;
+use crate::request::exchange::{Exchange, Request};
+use crate::request::handle::{handle, refuse_too_fast};
+use crate::request::log::{Finished, Trail, record};
+use crate::worker::Worker;
+use crate::worker::timer::Timer;
+use crate::worker::view::View;
+
+/// How long a client may take to notice that we have closed; longer, and it loses our last answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much is read and thrown away meanwhile.
+const LINGER_MAX: usize = 1024 * 1024;
+
+/// A client's connection.
+pub struct Client {
+    /// Who serves it.
+    pub worker: Rc<Worker>,
+    listener: ListenerName,
+    /// Where the listener stands, in the configuration of which generation.
+    position: Cell<(u64, Option<usize>)>,
+    peer: Peer,
+    peer_text: String,
+    /// What the handshake came to; `None` in clear.
+    pub secure: Option<Box<Secure>>,
+    /// How many requests it may send, where that is limited.
+    pace: Cell<Tat>,
+}
+
+/// What is known of a client by its TLS handshake.
+#[derive(Debug, Default)]
+pub struct Secure {
+    /// What the certificate that it was shown is for; `None` if it asked for no name.
+    pub coverage: Option<Coverage>,
+    /// Whom its own certificate is for.
+    pub subject: Option<String>,
+}
+
+/// A head that became no request, as far as it could be read.
+pub struct Refused<'a> {
+    /// What the fields are positions in.
+    pub bytes: &'a [u8],
+    /// The head.
+    pub head: &'a RequestHead,
+    /// Its fields.
+    pub fields: &'a [Field],
+}
+
+impl Client {
+    /// A connection that was just accepted.
+    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer) -> Self {
+        let peer_text = match peer {
+            Peer::Ip(address) => address.ip().to_string(),
+            Peer::Unix => String::new(),
+        };
+        let position = Cell::new((u64::MAX, None));
+        Self { worker, listener, position, peer, peer_text, secure: None, pace: Cell::default() }
+    }
+
+    /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
+    /// away is found where it stood, so that the last requests to it are answered.
+    pub fn view(&self) -> Option<(Rc<View>, usize)> {
+        let view = self.worker.view();
+        if let Some(position) = self.position(&view) {
+            return Some((view, position));
+        }
+        let retired = self.worker.retired_view()?;
+        let position = retired.listener_position(&self.listener)?;
+        Some((retired, position))
+    }
+
+    /// Where the listener stands; `None` if it is gone.
+    fn position(&self, view: &View) -> Option<usize> {
+        let (generation, position) = self.position.get();
+        if generation == view.snapshot.generation {
+            return position;
+        }
+        let position = view.listener_position(&self.listener);
+        self.position.set((view.snapshot.generation, position));
+        position
+    }
+
+    /// True when a connection that waits for a request is to close.
+    pub fn is_to_go(&self) -> bool {
+        self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
+    }
+
+    /// True when a connection is to carry no further request.
+    pub fn is_to_close(&self) -> bool {
+        self.is_to_go() || self.worker.shared.step() != Step::None
+    }
+
+    /// What is known of whoever sent a head that has just come.
+    pub fn origin<'a>(&'a self, view: &'a View, position: usize, id: &'a mut [u8; 32]) -> Origin<'a> {
+        Origin {
+            listener: view.listener(position),
+            reserved: &view.reserved,
+            secure: self.secure.as_deref(),
+            peer: self.peer,
+            peer_text: &self.peer_text,
+            now: self.worker.clock.now(),
+            fresh_id: self.worker.request_id(id),
+        }
+    }
+
+    /// Handles a request and records it. `target` is the request target as it came.
+    pub async fn handle(
+        &self,
+        view: &View,
+        position: usize,
+        target: &[u8],
+        exchange: &mut Exchange<'_>,
+    ) -> (Ended, Time) {
+        let mut trail = Trail::default();
+        self.worker.metrics.requests_in_flight.increment();
+        let ended = match self.must_wait(view.listener(position), exchange.request.started) {
+            None => handle(&self.worker, view, position, exchange, &mut trail).await,
+            Some(retry) => Box::pin(refuse_too_fast(&self.worker, retry, exchange, &mut trail)).await,
+        };
+        self.worker.metrics.requests_in_flight.decrement();
+        let finished = Finished {
+            listener: self.listener.as_str(),
+            peer: self.peer,
+            target,
+            request: &exchange.request,
+            reply: &exchange.reply,
+            bytes_in: exchange.body.bytes(),
+            trail: &trail,
+            ended,
+        };
+        (ended, record(&self.worker, view, &finished))
+    }
+
+    /// How long the client must wait before its next request over this connection, if it sends more than it may.
+    fn must_wait(&self, listener: &Listener, now: Time) -> Option<Duration> {
+        let rate = listener.limits.requests_per_connection?;
+        let pace = Gcra::new(rate, rate.per_second());
+        let standing = pace.look(self.pace.get(), now);
+        if standing.refused {
+            return Some(standing.next);
+        }
+        self.pace.set(pace.take(self.pace.get(), now));
+        None
+    }
+
+    /// Answers and records what never became a request.
+    pub async fn refuse(
+        &self,
+        view: &View,
+        reply: &mut Reply<'_>,
+        refusal: &Refusal,
+        refused: Option<Refused<'_>>,
+    ) -> Ended {
+        let worker = &self.worker;
+        if let Some(kind) = refusal.kind {
+            worker.metrics.request_refused(kind);
+        }
+        let mut id = [0; 32];
+        let fresh_id = worker.request_id(&mut id);
+        let mut request = Request::unreadable(fresh_id, self.peer, &self.peer_text, worker.clock.now());
+        let mut target: &[u8] = b"";
+        if let Some(Refused { bytes, head, fields }) = refused {
+            target = head.target.of_bytes(bytes);
+            request.read_what_can_be(&bytes[..head.len], head, fields);
+        }
+        let sent = match refusal.kind {
+            // Over HTTP/2 that is an error of the stream (RFC 9113, 8.1.1).
+            Some(RequestRefusal::Malformed) if reply.refuse_stream() => Ok(()),
+            _ => answer::refuse(reply, refusal, &request).await,
+        };
+        let ended = match (sent, refusal.status) {
+            (Err(_), _) => Ended::ClientAborted,
+            (Ok(()), 408) => Ended::ClientTimeout,
+            (Ok(()), _) => Ended::Refused,
+        };
+        let mut trail = Trail::default();
+        trail.reason = Some(refusal.why.to_string());
+        let finished = Finished {
+            listener: self.listener.as_str(),
+            peer: self.peer,
+            target,
+            request: &request,
+            reply,
+            bytes_in: 0,
+            trail: &trail,
+            ended,
+        };
+        record(worker, view, &finished);
+        ended
+    }
+}
+
+/// What the body of a request may cost.
+pub fn body_limits(view: &View, listener: &Listener) -> BodyLimits {
+    let limits = &view.snapshot.config.limits;
+    BodyLimits {
+        stall: listener.timeout.body,
+        at_most: None,
+        rate_min: limits.body_rate,
+        bytes_max: limits.request_body,
+    }
+}
+
+/// Closes in a way that lets the client read our last words: a close with unread input would reset the connection and
+/// take them along.
+pub async fn linger(worker: &Worker, io: &Io, timer: &mut Timer) {
+    if io.shutdown().is_err() {
+        return;
+    }
+    let mut buf = worker.buffers.small();
+    let drained = async {
+        let mut left = LINGER_MAX;
+        while left > 0 {
+            buf.clear();
+            match io.read(&mut buf).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => left = left.saturating_sub(read),
+            }
+        }
+    };
+    // Whether it closed or ran out of time, it is over now.
+    let _ = timer.within(LINGER.into(), drained).await;
+    worker.buffers.give(buf);
+}

@@ -1,0 +1,326 @@
+//! A client's HTTP/1 connection: heads are read, become exchanges one after the other, and are answered in order.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use evenkeel_config::Listener;
+use evenkeel_net::Io;
+use evenkeel_observe::{Ended, Protocol, RequestRefusal};
+use evenkeel_types::Time;
+
+use crate::body::{Body, FromHttp1, Source};
+use crate::client::connection::{Client, Refused, body_limits, linger};
+use crate::client::h2::PREFACE;
+use crate::client::writer::{Reply, Way};
+use crate::http::field::{Field, Known, has_token};
+use crate::http::framing::Framing;
+use crate::http::head::{HeadLimits, RequestHead, parse_request};
+use crate::http::version::Version;
+use crate::request::admit::{Refusal, admit};
+use crate::request::exchange::{Exchange, Request};
+use crate::worker::timer::{Limit, Timer};
+use crate::worker::view::View;
+
+/// How long a connection without any request may stay when the process leaves.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// A client's connection.
+pub struct Connection {
+    client: Client,
+    io: Io,
+    timer: Timer,
+    /// The client may turn out to speak HTTP/2, by prior knowledge (RFC 9113, 3.3). Over TLS, ALPN has decided.
+    may_be_http2: bool,
+    /// When the last request ended.
+    rested: Option<Time>,
+    /// What was read and not yet used; without a buffer while there is nothing.
+    input: Vec<u8>,
+}
+
+/// What becomes of a connection after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It waits for the next request.
+    Idle,
+    /// It is closed.
+    Close,
+    /// It is closed once the client has seen that, for it may still be sending.
+    Linger,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(client: Client, io: Io) -> Self {
+        let timer = Timer::new(client.worker.clock);
+        let allows = |(view, position): (Rc<View>, usize)| view.listener(position).http.http2;
+        let may_be_http2 = client.secure.is_none() && client.view().is_some_and(allows);
+        Self { client, io, timer, may_be_http2, rested: None, input: Vec::new() }
+    }
+
+    /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
+    /// what was read of it.
+    pub async fn serve(mut self) -> Option<(Client, Io, Vec<u8>)> {
+        while self.wait_for_request().await {
+            if self.may_be_http2 && self.input.starts_with(PREFACE) {
+                return Some((self.client, self.io, self.input));
+            }
+            self.may_be_http2 = false;
+            if self.rested.is_none() {
+                self.client.worker.metrics.connection_speaks(Protocol::Http1);
+            }
+            // In a box of its own, so that a connection that waits weighs no more than what it waits with.
+            match Box::pin(self.serve_requests()).await {
+                Next::Idle => {}
+                Next::Close => return None,
+                Next::Linger => {
+                    Box::pin(linger(&self.client.worker, &self.io, &mut self.timer)).await;
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
+    /// go, or was closed.
+    async fn wait_for_request(&mut self) -> bool {
+        let Some((view, position)) = self.client.view() else { return false };
+        let timeout = &view.listener(position).timeout;
+        let wait = if self.rested.is_some() { timeout.idle } else { timeout.head };
+        drop(view);
+        let mut input = std::mem::take(&mut self.input);
+        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.client.worker.clock));
+        let limit = Limit { since: self.rested, ..wait.into() };
+        let waiting = poll_fn(|cx| match self.poll_request(cx, &mut input) {
+            Poll::Pending if self.client.is_to_go() => Poll::Ready(None),
+            read => read.map(Some),
+        });
+        let mut come = timer.within(limit, waiting).await.ok();
+        if come == Some(None) {
+            // To go, but there may be a request on its way already.
+            let waiting = poll_fn(|cx| self.poll_request(cx, &mut input).map(Some));
+            come = timer.within(LAST_REQUEST.into(), waiting).await.ok();
+        }
+        self.timer = timer;
+        self.input = input;
+        come == Some(Some(true))
+    }
+
+    /// Ready when there is input other than empty lines, of which a client may send some before its request
+    /// (RFC 9112, 2.2), or when there will be none.
+    fn poll_request(&self, cx: &mut Context<'_>, input: &mut Vec<u8>) -> Poll<bool> {
+        loop {
+            match ready!(self.client.worker.buffers.poll_small(&self.io, cx, input)) {
+                Ok(0) | Err(_) => return Poll::Ready(false),
+                Ok(_) => {}
+            }
+            skip_empty_lines(input);
+            // The start of a preface is not yet a request; nothing else begins like it.
+            let may_be_preface =
+                self.may_be_http2 && input.len() < PREFACE.len() && PREFACE.starts_with(input);
+            if !input.is_empty() && !may_be_preface {
+                return Poll::Ready(true);
+            }
+            if input.is_empty() {
+                self.client.worker.buffers.give(std::mem::take(input));
+            }
+        }
+    }
+
+    /// Serves requests for as long as there is input.
+    async fn serve_requests(&mut self) -> Next {
+        let mut fields = self.client.worker.buffers.fields();
+        let next = loop {
+            let Some((view, position)) = self.client.view() else { break Next::Close };
+            let next = self.serve_one(&view, position, &mut fields).await;
+            skip_empty_lines(&mut self.input);
+            if next != Next::Idle || self.input.is_empty() {
+                break next;
+            }
+        };
+        self.client.worker.buffers.give(std::mem::take(&mut self.input));
+        self.client.worker.buffers.give_fields(fields);
+        next
+    }
+
+    async fn serve_one(&mut self, view: &View, position: usize, fields: &mut Vec<Field>) -> Next {
+        let listener = view.listener(position);
+        let head = match self.read_head(view, listener, fields).await {
+            Ok(Some(head)) => head,
+            Ok(None) => return Next::Close,
+            Err(refusal) => return self.refuse(view, listener, &refusal, None).await,
+        };
+        if !listener.http.http1 {
+            let refusal = Refusal::new(505, RequestRefusal::Unsupported, "only HTTP/2 is spoken here");
+            let refused = Refused { bytes: &self.input, head: &head, fields };
+            return self.refuse(view, listener, &refusal, Some(refused)).await;
+        }
+        let mut id = [0; 32];
+        let owes_continue = Cell::new(false);
+        let worker = &self.client.worker;
+        let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
+        // What only serves to make the exchange is gone before anything is waited for.
+        let mut exchange = {
+            let origin = self.client.origin(view, position, &mut id);
+            let (request, framing) = match admit(&self.input, &head, fields, origin) {
+                Ok(admitted) => admitted,
+                Err(refusal) => {
+                    let refused = Refused { bytes: &self.input, head: &head, fields };
+                    return self.refuse(view, listener, &refusal, Some(refused)).await;
+                }
+            };
+            let early = &self.input[head.len..];
+            owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
+            let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
+            let limits = body_limits(view, listener);
+            let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
+            let way = Way::Http1(&self.io);
+            let mut reply = Reply::new(worker, way, listener.timeout.write, head.version);
+            reply.keep_alive = self.may_stay(&request);
+            if owes_continue.get() {
+                reply.owes_continue = Some(&owes_continue);
+                body.awaited = Some(&owes_continue);
+            }
+            Exchange { request, body, reply, timer: &mut timer }
+        };
+        let target = head.target.of_bytes(&self.input);
+        let (ended, now) = self.client.handle(view, position, target, &mut exchange).await;
+        let (next, surplus) = after(&mut exchange, ended).await;
+        drop(exchange);
+        self.timer = timer;
+        self.rested = Some(now);
+        self.keep_surplus(next, surplus);
+        next
+    }
+
+    /// True if the connection may carry another request after this one (RFC 9112, 9.3).
+    fn may_stay(&self, request: &Request<'_>) -> bool {
+        let has = |token| request.values(Known::Connection).any(|value| has_token(value, token));
+        let asked = match request.version {
+            Version::Http11 | Version::Http2 => !has("close"),
+            Version::Http10 => has("keep-alive") && !has("close"),
+        };
+        asked && !self.client.is_to_close()
+    }
+
+    /// Reads until there is a whole head; `None` when the client closed instead.
+    async fn read_head(
+        &mut self,
+        view: &View,
+        listener: &Listener,
+        fields: &mut Vec<Field>,
+    ) -> Result<Option<RequestHead>, Refusal> {
+        let limits = view.heads;
+        let mut deadline: Option<Time> = None;
+        let mut looked = 0;
+        loop {
+            if !self.input.is_empty()
+                && worth_parsing(&self.input, looked, limits)
+                && let Some(head) = parse_request(&self.input, limits, fields)?
+            {
+                return Ok(Some(head));
+            }
+            looked = self.input.len();
+            if looked > 0 && deadline.is_none() {
+                deadline = Some(self.client.worker.clock.now() + listener.timeout.head);
+            }
+            if self.input.len() == self.input.capacity() {
+                self.input.reserve(self.input.len());
+            }
+            let limit = Limit { at_most: deadline, ..listener.timeout.head.into() };
+            let read = self.timer.within(limit, self.io.read(&mut self.input)).await;
+            match read {
+                Err(_) if self.input.is_empty() => return Ok(None),
+                Err(_) => {
+                    return Err(Refusal::new(408, RequestRefusal::HeadTimeout, "the request took too long"));
+                }
+                Ok(Ok(0)) | Ok(Err(_)) => return Ok(None),
+                Ok(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Answers what never became a request, and ends the connection.
+    async fn refuse(
+        &self,
+        view: &View,
+        listener: &Listener,
+        refusal: &Refusal,
+        refused: Option<Refused<'_>>,
+    ) -> Next {
+        let way = Way::Http1(&self.io);
+        let mut reply = Reply::new(&self.client.worker, way, listener.timeout.write, Version::Http11);
+        match Box::pin(self.client.refuse(view, &mut reply, refusal, refused)).await {
+            Ended::ClientAborted => Next::Close,
+            _ => Next::Linger,
+        }
+    }
+
+    /// What was read beyond this request is the start of the next.
+    fn keep_surplus(&mut self, next: Next, surplus: Surplus) {
+        match surplus {
+            _ if next != Next::Idle => self.input.clear(),
+            Surplus::Early(left) => {
+                let used = self.input.len() - left;
+                self.input.drain(..used);
+            }
+            Surplus::Own(bytes) => {
+                self.input.clear();
+                self.input.extend_from_slice(&bytes);
+            }
+        }
+    }
+}
+
+/// Where the bytes behind a request are.
+enum Surplus {
+    /// The last bytes, so many, of what came with the head.
+    Early(usize),
+    /// In the body's own buffer.
+    Own(Vec<u8>),
+}
+
+/// Brings the connection to the start of the next request, if there is to be one.
+async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
+    let Exchange { body, reply, .. } = exchange;
+    let answered = matches!(
+        ended,
+        Ended::Complete
+            | Ended::Refused
+            | Ended::BackendAborted
+            | Ended::BackendTimeout
+            | Ended::RequestTimeout
+    ) && reply.status() != 0;
+    let next = match ended {
+        Ended::ClientTimeout if reply.status() == 408 => Next::Linger,
+        _ if !answered || !reply.is_whole() => Next::Close,
+        _ if reply.keep_alive && body.drain().await => Next::Idle,
+        // A close at once would reset the connection if anything more came, and take the end of the answer along.
+        _ => Next::Linger,
+    };
+    let [early, own] = body.surplus();
+    let surplus = if own.is_empty() { Surplus::Early(early.len()) } else { Surplus::Own(own.to_vec()) };
+    (next, surplus)
+}
+
+fn skip_empty_lines(input: &mut Vec<u8>) {
+    let lines = input.chunks_exact(2).take_while(|line| line == b"\r\n").count();
+    if lines > 0 {
+        input.drain(..2 * lines);
+    }
+}
+
+/// A head is parsed when its end may have come, not at each byte: that would make a slow head a costly one.
+fn worth_parsing(input: &[u8], looked: usize, limits: HeadLimits) -> bool {
+    if looked == 0 || input.len() >= limits.bytes {
+        return true;
+    }
+    let from = looked.saturating_sub(3);
+    memchr::memmem::find(&input[from..], b"\r\n\r\n").is_some()
+        || memchr::memchr_iter(b'\n', &input[looked..])
+            .any(|at| looked + at == 0 || input[looked + at - 1] != b'\r')
+        || looked < limits.uri && input.len() >= limits.uri
+}

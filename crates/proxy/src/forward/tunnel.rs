@@ -1,0 +1,144 @@
+//! Bytes both ways between two connections, until both sides have ended or nothing moves any more.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use evenkeel_net::Io;
+use evenkeel_types::Time;
+
+use crate::body::{Advance, Body};
+use crate::client::writer::Reply;
+use crate::request::log::Trail;
+use crate::worker::Worker;
+use crate::worker::timer::Timer;
+
+/// Runs a tunnel between a client's connection and a server's. `early` is what the client has sent already.
+pub async fn run(
+    worker: &Worker,
+    client: &Io,
+    early: [&[u8]; 2],
+    server: &Io,
+    idle: Duration,
+    trail: &mut Trail,
+) {
+    let moved = Cell::new(worker.clock.now());
+    let (up_bytes, down_bytes) = (Cell::new(0), Cell::new(0));
+    let up = copy(worker, early, client, server, &moved, &up_bytes);
+    let down = copy(worker, [b"", b""], server, client, &moved, &down_bytes);
+    both(worker, up, down, &moved, idle).await;
+    trail.tunnelled(up_bytes.get(), down_bytes.get());
+}
+
+/// The same for a client's stream (RFC 8441), whose bytes body and reply count themselves.
+pub async fn run_stream(
+    worker: &Worker,
+    body: &mut Body<'_>,
+    reply: &mut Reply<'_>,
+    server: &Io,
+    idle: Duration,
+    trail: &mut Trail,
+) {
+    body.lift_limits();
+    let moved = Cell::new(worker.clock.now());
+    let up = upload(worker, body, server, &moved);
+    let down = download(worker, server, reply, &moved);
+    both(worker, up, down, &moved, idle).await;
+    trail.tunnelled(0, 0);
+}
+
+/// Runs both halves until both have ended, one fails, or nothing has moved for `idle`.
+async fn both<H: Future<Output = io::Result<()>>, O: Future<Output = io::Result<()>>>(
+    worker: &Worker,
+    up: H,
+    down: O,
+    moved: &Cell<Time>,
+    idle: Duration,
+) {
+    worker.metrics.tunnels.increment();
+    let (mut up, mut down) = (pin!(up), pin!(down));
+    let mut done = [false; 2];
+    let mut timer = Timer::new(worker.clock);
+    poll_fn(|cx| {
+        for (which, done) in done.iter_mut().enumerate().filter(|(_, done)| !**done) {
+            let half = if which == 0 { up.as_mut().poll(cx) } else { down.as_mut().poll(cx) };
+            // A half that has ended leaves the other one open; one that has failed takes it along.
+            match half {
+                Poll::Ready(Ok(())) => *done = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        if done == [true; 2] { Poll::Ready(()) } else { timer.poll_until(cx, moved.get() + idle) }
+    })
+    .await;
+    worker.metrics.tunnels.decrement();
+}
+
+/// What a stream's client sends.
+async fn upload(worker: &Worker, body: &mut Body<'_>, to: &Io, moved: &Cell<Time>) -> io::Result<()> {
+    let broken = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+    loop {
+        match body.advance().map_err(broken)? {
+            Advance::Piece => to.write_all(&mut [IoSlice::new(body.piece())]).await?,
+            Advance::End => return to.shutdown(),
+            Advance::MustRead => body.read().await.map_err(broken)?,
+        }
+        moved.set(worker.clock.now());
+    }
+}
+
+/// What it gets.
+async fn download(worker: &Worker, from: &Io, reply: &mut Reply<'_>, moved: &Cell<Time>) -> io::Result<()> {
+    let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+    loop {
+        let mut buf = Vec::new();
+        let read = poll_fn(|cx| worker.buffers.poll_medium(from, cx, &mut buf)).await?;
+        let sent = match read {
+            0 => {
+                reply.end(b"");
+                reply.flush().await
+            }
+            _ => match reply.data(&buf).await {
+                Ok(()) => reply.flush().await,
+                failed => failed,
+            },
+        };
+        worker.buffers.give(buf);
+        sent.map_err(gone)?;
+        if read == 0 {
+            return Ok(());
+        }
+        moved.set(worker.clock.now());
+    }
+}
+
+/// One direction, up to its end, which is passed on.
+async fn copy(
+    worker: &Worker,
+    early: [&[u8]; 2],
+    from: &Io,
+    to: &Io,
+    moved: &Cell<Time>,
+    bytes: &Cell<u64>,
+) -> io::Result<()> {
+    to.write_all(&mut early.map(IoSlice::new)).await?;
+    bytes.set(early.iter().map(|part| part.len() as u64).sum());
+    loop {
+        // Without a buffer as long as there is nothing to read: most tunnels are silent most of the time.
+        let mut buf = Vec::new();
+        let read = poll_fn(|cx| worker.buffers.poll_medium(from, cx, &mut buf)).await?;
+        if read == 0 {
+            worker.buffers.give(buf);
+            return to.shutdown();
+        }
+        let written = to.write_all(&mut [IoSlice::new(&buf)]).await;
+        worker.buffers.give(buf);
+        written?;
+        moved.set(worker.clock.now());
+        bytes.set(bytes.get() + read as u64);
+    }
+}

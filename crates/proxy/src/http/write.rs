@@ -1,0 +1,135 @@
+//! Writing heads and chunks (RFC 9112). Fields are copied once, neighbours that stay together in one go.
+
+use evenkeel_config::HeaderEdits;
+
+use super::field::{Field, Known, has_token, list};
+
+/// Which fields of a message `Connection` nominates as belonging to this connection alone (RFC 9110, 7.6.1).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nominated {
+    any: bool,
+}
+
+impl Nominated {
+    /// Looks for options that name other fields.
+    pub fn of(bytes: &[u8], fields: &[Field]) -> Self {
+        let names_a_field = |option: &[u8]| {
+            !["close", "keep-alive", "upgrade"].iter().any(|o| option.eq_ignore_ascii_case(o.as_bytes()))
+        };
+        let any = fields
+            .iter()
+            .filter(|f| f.known == Known::Connection)
+            .any(|f| list(f.value.of_bytes(bytes)).any(names_a_field));
+        Self { any }
+    }
+
+    /// True when `field` is nominated.
+    pub fn holds(self, bytes: &[u8], fields: &[Field], field: &Field) -> bool {
+        self.any && {
+            let name = std::str::from_utf8(field.name.of_bytes(bytes)).unwrap_or_default();
+            fields
+                .iter()
+                .filter(|f| f.known == Known::Connection)
+                .any(|f| has_token(f.value.of_bytes(bytes), name))
+        }
+    }
+}
+
+/// Copies the fields that `keep` wants, each as it came. `head` is the length of the whole head.
+pub fn copy_fields(
+    out: &mut Vec<u8>,
+    bytes: &[u8],
+    head: usize,
+    fields: &[Field],
+    mut keep: impl FnMut(&Field) -> bool,
+) {
+    // Kept fields that lie side by side are one stretch of the head's bytes: one copy for all of them.
+    let mut run = 0..0;
+    for (i, field) in fields.iter().enumerate() {
+        let start = field.name.start();
+        // A line ends where the next begins; the last one before the empty line.
+        let end = fields.get(i + 1).map_or(head - 2, |next| next.name.start());
+        if !keep(field) {
+            continue;
+        }
+        if run.end == start {
+            run.end = end;
+        } else {
+            out.extend_from_slice(&bytes[run]);
+            run = start..end;
+        }
+    }
+    out.extend_from_slice(&bytes[run]);
+}
+
+/// Writes one field.
+pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a decimal number.
+pub fn number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes `Content-Length`.
+pub fn content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    number(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// True when `edits` take a field of this name away, by removing or by replacing it.
+pub fn edited_away(edits: &HeaderEdits, name: &[u8]) -> bool {
+    edits.set.iter().any(|(n, _)| name.eq_ignore_ascii_case(n.as_bytes()))
+        || edits.remove.iter().any(|n| name.eq_ignore_ascii_case(n.as_bytes()))
+}
+
+/// Writes what `edits` set and add.
+pub fn edits(out: &mut Vec<u8>, edits: &HeaderEdits) {
+    for (name, value) in edits.set.iter().chain(&edits.add) {
+        field(out, name, value.as_bytes());
+    }
+}
+
+/// The size line of a chunk: at most 16 digits and CRLF.
+pub fn chunk_size(size: usize, line: &mut [u8; 18]) -> &[u8] {
+    let mut at = 16;
+    line[16..].copy_from_slice(b"\r\n");
+    let mut left = size;
+    loop {
+        at -= 1;
+        line[at] = b"0123456789abcdef"[left & 15];
+        left >>= 4;
+        if left == 0 {
+            return &line[at..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{HeadLimits, parse_request};
+
+    #[test]
+    fn kept_fields_are_copied_in_order_and_the_rest_is_not() {
+        let text = b"GET / HTTP/1.1\r\nA: 1\r\nDrop: x\r\nB:2 \r\nC: \r\nDrop: y\r\n\r\n";
+        let mut fields = Vec::new();
+        let limits = HeadLimits { bytes: 4096, fields: 100, uri: 100 };
+        let head = parse_request(text, limits, &mut fields).unwrap().unwrap();
+        let mut out = Vec::new();
+        copy_fields(&mut out, text, head.len, &fields, |f| f.name.of_bytes(text) != b"Drop");
+        assert_eq!(out, b"A: 1\r\nB:2 \r\nC: \r\n");
+    }
+
+    #[test]
+    fn chunk_sizes_are_written_in_hex() {
+        for size in [0, 1, 15, 16, 255, 65_536, usize::MAX] {
+            assert_eq!(chunk_size(size, &mut [0; 18]), format!("{size:x}\r\n").as_bytes());
+        }
+    }
+}

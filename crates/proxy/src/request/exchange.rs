@@ -1,0 +1,178 @@
+//! One request and its response, whatever version the client speaks: head, body, trailers.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use evenkeel_core::choose::Keys;
+use evenkeel_core::route::Facts;
+use evenkeel_core::sticky;
+use evenkeel_net::Peer;
+use evenkeel_types::Time;
+
+use crate::body::Body;
+use crate::client::writer::Reply;
+use crate::http::field::{Field, Known, KnownSet, Span};
+use crate::http::head::RequestHead;
+use crate::http::version::Version;
+use crate::worker::timer::Timer;
+
+/// A request that was admitted: unambiguous, and read as the client meant it.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The head that the fields are positions in.
+    pub bytes: &'a [u8],
+    /// Its fields, all of them.
+    pub fields: &'a [Field],
+    /// Which known ones are among them.
+    pub known: KnownSet,
+    /// The method, as it came.
+    pub method: &'a str,
+    /// The version that the client speaks.
+    pub version: Version,
+    /// `http` or `https`, as the client sees it.
+    pub scheme: &'static str,
+    /// Whom the client wants to talk to, with the port if it named one.
+    pub authority: &'a str,
+    /// The same without the port, in lower case.
+    pub host: Cow<'a, str>,
+    /// The path in normal form: what is matched is what is forwarded.
+    pub path: Cow<'a, str>,
+    /// Behind the `?`.
+    pub query: Option<&'a str>,
+    /// Who asks: the peer, or whom trusted proxies say that it stands for.
+    pub client: IpAddr,
+    /// The other end of the connection as text; empty over a unix socket.
+    pub peer_text: &'a str,
+    /// Names of fields that are ours alone to set.
+    pub reserved: &'a [String],
+    /// The field that tells the server who the client is, by its certificate.
+    pub subject: Option<(&'a str, &'a str)>,
+    /// True when the peer may speak for others.
+    pub trusted: bool,
+    /// `X-Request-Id`.
+    pub id: Cow<'a, str>,
+    /// The protocol that it asks to change to.
+    pub upgrade: Option<&'a [u8]>,
+    /// True when the client waits for a 100 before it sends the body.
+    pub expects_continue: bool,
+    /// When the last byte of the head was there.
+    pub started: Time,
+}
+
+impl<'a> Request<'a> {
+    /// Stands for a head that could not be read, so that its refusal has a record like any request.
+    pub fn unreadable(id: &'a str, peer: Peer, peer_text: &'a str, now: Time) -> Self {
+        Self {
+            bytes: b"",
+            fields: &[],
+            known: KnownSet::default(),
+            method: "",
+            version: Version::Http11,
+            scheme: "http",
+            authority: "",
+            host: "".into(),
+            path: "".into(),
+            query: None,
+            client: peer.ip(),
+            peer_text,
+            reserved: &[],
+            subject: None,
+            trusted: false,
+            id: id.into(),
+            upgrade: None,
+            expects_continue: false,
+            started: now,
+        }
+    }
+
+    /// Takes over what a refused head says of itself, for the log.
+    pub fn read_what_can_be(&mut self, bytes: &'a [u8], head: &RequestHead, fields: &'a [Field]) {
+        let text = |span: Span| std::str::from_utf8(span.of_bytes(bytes)).unwrap_or_default();
+        self.bytes = bytes;
+        self.fields = fields;
+        self.known = head.known;
+        self.method = text(head.method);
+        self.version = head.version;
+        self.authority = fields.iter().find(|f| f.known == Known::Host).map_or("", |f| text(f.value));
+    }
+
+    /// The values of a known field, line by line. Not those of its look-alikes with `_`, which are known so that nobody
+    /// passes them on, and which a trusted peer passes on from anybody.
+    pub fn values(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let fields = if self.known.holds(known) { self.fields } else { &[] };
+        let is_meant = move |f: &&Field| f.known == known && !f.name.of_bytes(self.bytes).contains(&b'_');
+        fields.iter().filter(is_meant).map(|f| f.value.of_bytes(self.bytes))
+    }
+
+    /// The value of the field of that name, in any case, if there is exactly one.
+    pub fn only(&self, name: &str) -> Option<&[u8]> {
+        let named = |f: &&Field| f.name.of_bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes());
+        let mut found = self.fields.iter().filter(named);
+        let only = found.next()?;
+        found.next().is_none().then(|| only.value.of_bytes(self.bytes))
+    }
+
+    /// True if a response with this status would be a tunnel in the client's eyes: over HTTP/2 any success is the one
+    /// that it asked for (RFC 8441, 5).
+    pub fn takes_for_tunnel(&self, status: u16) -> bool {
+        self.version == Version::Http2 && self.upgrade.is_some() && matches!(status, 200..=299)
+    }
+
+    /// True for HEAD, whose response has no body.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+}
+
+impl Facts for Request<'_> {
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.query
+    }
+
+    fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    fn has_header(&self, name: &str, value: &str) -> bool {
+        self.fields.iter().any(|f| {
+            f.name.of_bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes())
+                && f.value.of_bytes(self.bytes) == value.as_bytes()
+        })
+    }
+}
+
+impl Keys for Request<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        let named = |f: &&Field| f.name.of_bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes());
+        self.fields.iter().find(named).map(|f| f.value.of_bytes(self.bytes))
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.values(Known::Cookie).find_map(|line| sticky::cookie(line, name))
+    }
+}
+
+/// A request, its body, and the way back.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// What is asked.
+    pub request: Request<'a>,
+    /// The body as it comes in.
+    pub body: Body<'a>,
+    /// Where the response goes.
+    pub reply: Reply<'a>,
+    /// The connection's timer, for what waits for a server: it is seldom set anew.
+    pub timer: &'a mut Timer,
+}

@@ -1,0 +1,181 @@
+//! Whether a request may pass: how large it is, and how many others came before it.
+
+pub mod redis;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::http::write;
+use crate::request::admit::Refusal;
+use crate::request::exchange::Exchange;
+use crate::request::log::Trail;
+use crate::worker::Worker;
+use crate::worker::view::View;
+use evenkeel_config::{RedisAway, Route};
+use evenkeel_core::limit::{self, Limiter, Mask, Verdict};
+use evenkeel_observe::{LimitOutcome, RequestRefusal};
+
+/// Holds a request to the sizes of its route, and its body to what is allowed of it from here on.
+pub fn sizes(view: &View, route: &Route, exchange: &mut Exchange<'_>) -> Option<Refusal> {
+    let Exchange { request, body, .. } = exchange;
+    let own = &route.limits;
+    let exceeds = |max: Option<usize>, size: usize| max.is_some_and(|max| size > max);
+    if exceeds(own.request_head, request.bytes.len()) || exceeds(own.headers, request.fields.len()) {
+        return Some(Refusal::new(431, RequestRefusal::HeadTooLarge, "head too large for this route"));
+    }
+    let max = own.request_body.or(view.snapshot.config.limits.request_body);
+    body.limit_bytes(max);
+    let too_large = max.is_some_and(|max| body.left().is_some_and(|length| length > max));
+    too_large.then(|| Refusal::new(413, RequestRefusal::BodyTooLarge, "body too large"))
+}
+
+/// Asks the rate limits of the route at `position`. The response, whatever it is, tells how they stand.
+pub async fn rates(
+    worker: &Worker,
+    view: &View,
+    position: usize,
+    exchange: &mut Exchange<'_>,
+    trail: &mut Trail,
+) -> Option<Refusal> {
+    let limits = view.snapshot.limits.of(position);
+    let shared = mask_of(limits, |limiter| limiter.config.shared);
+    let own = limit::ask(limits, !shared, &exchange.request, exchange.request.started);
+    let (verdict, away) = if shared == 0 || own.refused(limits).is_some() {
+        (own, false)
+    } else {
+        // In a box, for most have none.
+        Box::pin(ask_shared(view, position, shared, exchange, own)).await
+    };
+    tell(view, position, &verdict, trail);
+    let mut lines = worker.buffers.small();
+    write_standings(&mut lines, limits, &verdict);
+    let refused = verdict.refused(limits);
+    if let Some((_, retry)) = refused {
+        write_retry(&mut lines, retry);
+    }
+    exchange.reply.add_fields(lines);
+    if away {
+        return Some(Refusal::new(503, RequestRefusal::LimiterAway, "rate limit cannot be checked"));
+    }
+    let (limit, _) = refused?;
+    let why = format!("rate limit {} reached", limits[limit].config.name);
+    Some(Refusal::new(429, RequestRefusal::RateLimited, why))
+}
+
+/// Asks the shared limits too, after those of this process had a token; true if they cannot be asked, and so refuse.
+async fn ask_shared(
+    view: &View,
+    position: usize,
+    shared: Mask,
+    exchange: &Exchange<'_>,
+    mut verdict: Verdict,
+) -> (Verdict, bool) {
+    let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
+    let is_asked = view.ask_redis(position, shared, request, &mut verdict).await;
+    let away = !is_asked && ask_here(view, position, shared, exchange, &mut verdict);
+    if away || verdict.refused(limits).is_some() {
+        limit::put_back(limits, !shared, &mut verdict, request, request.started);
+    }
+    (verdict, away)
+}
+
+/// A client that asks more over one connection than it may.
+pub fn too_fast(retry: Duration, worker: &Worker, exchange: &mut Exchange<'_>) -> Refusal {
+    let mut lines = worker.buffers.small();
+    write_retry(&mut lines, retry);
+    exchange.reply.add_fields(lines);
+    exchange.reply.keep_alive = false;
+    Refusal::new(429, RequestRefusal::ConnectionRate, "too many requests over this connection")
+}
+
+/// What holds while Redis does not answer; true if one of the limits then lets nothing pass.
+fn ask_here(
+    view: &View,
+    position: usize,
+    shared: Mask,
+    exchange: &Exchange<'_>,
+    verdict: &mut Verdict,
+) -> bool {
+    let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
+    let route = (position, view.snapshot.routes.route(position));
+    for limit in (0..limits.len()).filter(|limit| shared & 1 << limit != 0) {
+        view.tally.limited(route, limit, LimitOutcome::RedisAway);
+    }
+    let does = |wanted| {
+        move |limiter: &Limiter| limiter.config.shared && limiter.config.when_redis_is_away == wanted
+    };
+    let refuses = |limiter: &Limiter| does(RedisAway::Refuse)(limiter) && !limiter.config.dry_run;
+    if mask_of(limits, refuses) != 0 {
+        return true;
+    }
+    let here = limit::ask(limits, mask_of(limits, does(RedisAway::Local)), request, request.started);
+    for (standing, here) in verdict.standings.iter_mut().zip(here.standings) {
+        *standing = standing.or(here);
+    }
+    verdict.forgot |= here.forgot;
+    false
+}
+
+fn mask_of(limits: &[Arc<Limiter>], wanted: impl Fn(&Limiter) -> bool) -> Mask {
+    let bit = |(position, limiter): (usize, &Arc<Limiter>)| Mask::from(wanted(limiter)) << position;
+    limits.iter().enumerate().map(bit).fold(0, |mask, bit| mask | bit)
+}
+
+/// Counts what the limits did, and notes for the log what one of them would have done.
+fn tell(view: &View, position: usize, verdict: &Verdict, trail: &mut Trail) {
+    let limits = view.snapshot.limits.of(position);
+    let route = (position, view.snapshot.routes.route(position));
+    for (limit, (limiter, standing)) in limits.iter().zip(&verdict.standings).enumerate() {
+        if standing.is_some_and(|standing| standing.refused) {
+            let outcome =
+                if limiter.config.dry_run { LimitOutcome::WouldRefuse } else { LimitOutcome::Refused };
+            view.tally.limited(route, limit, outcome);
+            if limiter.config.dry_run {
+                trail.reason = Some(format!("rate limit {} would refuse", limiter.config.name));
+            }
+        }
+        if verdict.forgot & 1 << limit != 0 {
+            view.tally.limited(route, limit, LimitOutcome::Forgot);
+        }
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): of each limit what it allows, and the
+/// tokens that are left with the seconds until there is one more.
+fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &Verdict) {
+    let asked = limits.iter().zip(&verdict.standings);
+    let shown = asked
+        .filter_map(|(limiter, standing)| Some((limiter, standing.filter(|_| !limiter.config.dry_run)?)));
+    let mut before = "ratelimit-policy: ";
+    for (limiter, _) in shown.clone() {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(limiter.policy.as_bytes());
+        before = ", ";
+    }
+    before = "\r\nratelimit: \"";
+    for (limiter, standing) in shown {
+        out.extend_from_slice(before.as_bytes());
+        out.extend_from_slice(limiter.config.name.as_bytes());
+        out.extend_from_slice(b"\";r=");
+        write::number(out, u64::from(standing.remaining));
+        if !standing.next.is_zero() {
+            out.extend_from_slice(b";t=");
+            write::number(out, seconds(standing.next));
+        }
+        before = ", \"";
+    }
+    if !out.is_empty() {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// `Retry-After` in whole seconds (RFC 9110, 10.2.3), never too few.
+fn write_retry(out: &mut Vec<u8>, retry: Duration) {
+    out.extend_from_slice(b"retry-after: ");
+    write::number(out, seconds(retry));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,187 @@
+//! Last stage: what happened to a request goes to the metrics and the access log, once.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use evenkeel_net::Peer;
+use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
+use evenkeel_types::Time;
+
+use crate::client::writer::Reply;
+use crate::forward::held::Held;
+use crate::forward::seat::Seat;
+use crate::http::field::Known;
+use crate::http::version::Version;
+use crate::request::exchange::Request;
+use crate::worker::Worker;
+use crate::worker::view::View;
+
+/// What is noted of a request on its way.
+#[derive(Debug, Default)]
+pub struct Trail {
+    /// The route's position.
+    pub route: Option<usize>,
+    /// The pool's position.
+    pub pool: Option<usize>,
+    /// The position of the server that was tried last.
+    pub server: Option<usize>,
+    /// How many were tried.
+    pub tries: u32,
+    /// Time spent connecting.
+    pub connect: Option<Duration>,
+    /// When the request was written to the server.
+    pub sent: Option<Time>,
+    /// When the last byte of its body was, if it has one.
+    uploaded: Option<Time>,
+    /// When the head of the final response was there.
+    answered: Option<Time>,
+    tunnel: Option<(u64, u64)>,
+    /// The places that it holds in a pool with limits.
+    pub held: Option<Box<Held>>,
+    /// Its place at the server that is tried now, in such a pool.
+    pub seat: Option<Box<Seat>>,
+    /// Why we answered with an error.
+    pub reason: Option<String>,
+    /// The same with what is for the log alone, if there is more to say than the client is told.
+    pub detail: Option<String>,
+    /// What became of a try that failed or was slow, if another server could have made it good.
+    pub retry: Option<String>,
+    /// When the first of several servers was asked that had the request at once.
+    pub hedged: Option<Time>,
+}
+
+impl Trail {
+    /// The head of the request goes out to a server.
+    pub fn sends(&mut self, now: Time) {
+        (self.sent, self.uploaded) = (Some(now), None);
+    }
+
+    /// The server has taken all of the request.
+    pub fn uploaded(&mut self, now: Time) {
+        self.uploaded = Some(now);
+    }
+
+    /// The head of the final response was there.
+    pub fn answer_came(&mut self, now: Time) {
+        self.answered = Some(now);
+    }
+
+    /// A tunnel has ended, in which so many bytes went up and down.
+    pub fn tunnelled(&mut self, up: u64, down: u64) {
+        self.tunnel = Some((up, down));
+    }
+
+    /// What became of a try, beside what is noted of it.
+    pub fn note(&mut self, what: String) {
+        self.retry = Some(match self.retry.take() {
+            None => what,
+            Some(before) => format!("{before}; {what}"),
+        });
+    }
+
+    /// How long the client took to send what is sent of its request by now, which may be all of it.
+    pub fn uploading(&self, is_over: bool, now: Time) -> Duration {
+        let until = if is_over { self.uploaded } else { Some(now) };
+        until.zip(self.sent).map_or(Duration::ZERO, |(until, sent)| until - sent)
+    }
+
+    /// From the request sent, to its last byte, to the head of its response: how long a client takes to send it is not its
+    /// server's doing.
+    pub fn first_byte(&self) -> Option<Duration> {
+        Some(self.answered? - self.uploaded.or(self.sent)?)
+    }
+}
+
+/// A request that has ended, whichever way.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// The other end of the connection.
+    pub peer: Peer,
+    /// The request target as it came.
+    pub target: &'a [u8],
+    /// The request.
+    pub request: &'a Request<'a>,
+    /// Its response.
+    pub reply: &'a Reply<'a>,
+    /// Bytes of its body.
+    pub bytes_in: u64,
+    /// What was noted on its way.
+    pub trail: &'a Trail,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// Counts a request and writes its line of the access log. Returns the time, which it had to ask for.
+pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
+    let Finished { request, reply, trail, ended, .. } = *finished;
+    let now = worker.clock.now();
+    let total = now - request.started;
+    let (up, down) = trail.tunnel.unwrap_or_default();
+    let (bytes_in, bytes_out) = (finished.bytes_in + up, reply.bytes() + down);
+    let first_byte = trail.first_byte();
+    let before = trail.sent.map_or(total, |sent| sent - request.started);
+    let figures = RequestFigures {
+        status: reply.status(),
+        // A tunnel's life is no latency: the request that opened it took until its answer.
+        total: trail.tunnel.and(trail.answered).map_or(total, |answered| answered - request.started),
+        upstream: first_byte,
+        overhead: before.saturating_sub(trail.connect.unwrap_or_default()),
+        bytes_in,
+        bytes_out,
+        tries: trail.tries,
+    };
+    if reply.status() != 0 {
+        view.count(trail.route, trail.pool, trail.server, &figures);
+    }
+    if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
+        worker.metrics.client_aborts.increment();
+    }
+    if worker.logs() {
+        log(worker, view, finished, &RequestFigures { total, ..figures });
+    }
+    now
+}
+
+fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
+    let Finished { request, reply, trail, ended, .. } = *finished;
+    let pool = trail.pool.map(|pool| view.pool(pool));
+    let reason = match (&trail.reason, &trail.retry) {
+        (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
+        (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
+    };
+    worker.log(&Record {
+        unix_ns: worker.unix_ns(request.started),
+        client: match finished.peer {
+            Peer::Ip(peer) if peer.ip() == request.client => Client::Ip(peer.ip(), peer.port()),
+            Peer::Unix if request.client.is_unspecified() => Client::Unix,
+            _ => Client::Ip(request.client, 0),
+        },
+        listener: finished.listener,
+        method: request.method,
+        scheme: request.scheme,
+        host: request.authority,
+        target: finished.target,
+        version: match request.version {
+            Version::Http10 => LoggedVersion::Http10,
+            Version::Http11 => LoggedVersion::Http11,
+            Version::Http2 => LoggedVersion::Http2,
+        },
+        status: reply.status(),
+        route: trail.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
+        pool: pool.map(|pool| pool.name.as_str()),
+        backend: pool.zip(trail.server).map(|(pool, server)| pool.backends[server].id.as_str()),
+        tries: trail.tries,
+        total: figures.total,
+        connect: trail.connect,
+        first_byte: figures.upstream,
+        bytes_in: figures.bytes_in,
+        bytes_out: figures.bytes_out,
+        request_id: &request.id,
+        user_agent: request.values(Known::UserAgent).next(),
+        referer: request.values(Known::Referer).next(),
+        ended,
+        reason: reason.as_deref(),
+    });
+}

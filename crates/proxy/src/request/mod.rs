@@ -1,0 +1,11 @@
+//! What happens to a request, in this order: `admit`, `handle` with `overload`, `limits` and `mirror`, and `log`.
+
+pub mod admit;
+pub mod answer;
+pub mod exchange;
+pub mod handle;
+pub mod limits;
+pub mod log;
+pub mod mirror;
+pub mod overload;
+pub mod tally;

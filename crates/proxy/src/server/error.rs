@@ -1,0 +1,135 @@
+//! What a try at a server comes to when it fails, by whose doing, and what the client and the log are told.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use evenkeel_core::health::Failure;
+use evenkeel_core::retry::Cause;
+use evenkeel_net::is_exhausted;
+use evenkeel_observe::BackendFailure;
+
+use crate::body::BodyError;
+
+/// Why a server gave no usable answer.
+#[derive(Debug)]
+pub enum AnswerError {
+    /// No connection could be opened.
+    Connect(io::Error),
+    /// No connection was there in time.
+    ConnectTimeout,
+    /// The connection failed before the response head was complete.
+    Reset(io::Error),
+    /// The connection closed before the first byte of a response head.
+    Closed,
+    /// The connection closed before the response head was complete.
+    HeadCut,
+    /// The server did not look at the request, and says so: anybody may have it.
+    Unprocessed,
+    /// No response head in time.
+    Timeout,
+    /// An answer whose status the route retries.
+    Status(u16),
+    /// The request is none that the server's protocol has a place for.
+    Unsendable,
+    /// What came is not a valid, unambiguous response.
+    Malformed(&'static str),
+    /// The body ended before its end.
+    Body(BodyError),
+    /// The route's time for the whole exchange was up, whoever took it.
+    Deadline,
+}
+
+impl AnswerError {
+    /// 504 for whoever was too slow, 400 for what cannot be sent, 503 if we ran short of something, else 502.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Unsendable => 400,
+            Self::ConnectTimeout | Self::Timeout | Self::Deadline => 504,
+            Self::Connect(e) if is_exhausted(e) => 503,
+            Self::Body(BodyError::Timeout | BodyError::Deadline) => 504,
+            _ => 502,
+        }
+    }
+
+    /// In the words that the client is told, which say nothing of our side: no name, no address, no path. The log has all.
+    pub fn to_client(&self) -> Cow<'static, str> {
+        match self {
+            Self::Connect(e) if e.kind() != io::ErrorKind::ConnectionRefused => "cannot connect".into(),
+            Self::Reset(_) => "connection to the server failed".into(),
+            Self::Body(BodyError::Io(_)) => "response body: connection failed within the body".into(),
+            other => other.to_string().into(),
+        }
+    }
+
+    /// What a retry would have to make good; `None` if none could, or there is no time for one. `started` says that a part of an answer
+    /// had come.
+    pub fn cause(&self, started: bool) -> Option<Cause> {
+        Some(match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) => return None,
+            Self::Connect(_) | Self::ConnectTimeout | Self::Unprocessed => Cause::Connect,
+            Self::Reset(_) | Self::Closed if !started => Cause::Reset,
+            Self::Timeout => Cause::Timeout,
+            Self::Status(status) => Cause::Status(*status),
+            Self::Reset(_) | Self::Closed | Self::HeadCut => Cause::Begun,
+            Self::Body(BodyError::Cut | BodyError::Io(_)) => Cause::Begun,
+            Self::Malformed(_) | Self::Body(_) => Cause::Malformed,
+            Self::Unsendable => return None,
+        })
+    }
+
+    /// How it is counted; `None` if the server is not to blame, or has been blamed.
+    pub fn kind(&self) -> Option<BackendFailure> {
+        Some(match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
+                return None;
+            }
+            Self::Connect(e) if is_exhausted(e) => return None,
+            Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
+            Self::Connect(_) => BackendFailure::Unreachable,
+            Self::ConnectTimeout => BackendFailure::ConnectTimeout,
+            Self::Reset(_) | Self::Body(BodyError::Io(_)) => BackendFailure::Reset,
+            Self::Closed | Self::HeadCut | Self::Unprocessed => BackendFailure::Closed,
+            Self::Timeout | Self::Body(BodyError::Timeout) => BackendFailure::Timeout,
+            Self::Malformed(_) | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
+            Self::Body(BodyError::Cut | BodyError::TooLarge) => BackendFailure::Truncated,
+        })
+    }
+
+    /// What passive health checks make of it; `None` if the server is not to blame.
+    pub fn failure(&self) -> Option<Failure> {
+        Some(match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
+                return None;
+            }
+            Self::Connect(e) if is_exhausted(e) => return None,
+            Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
+            Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
+            Self::Reset(_) | Self::Closed | Self::HeadCut | Self::Unprocessed => Failure::Reset,
+            Self::Body(BodyError::Io(_) | BodyError::Cut) => Failure::Reset,
+            Self::Malformed(_) | Self::Body(_) => Failure::BadAnswer,
+        })
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                f.write_str("connection refused")
+            }
+            Self::Connect(e) => write!(f, "cannot connect: {e}"),
+            Self::ConnectTimeout => f.write_str("connect timeout"),
+            Self::Reset(e) => write!(f, "connection to the server failed: {e}"),
+            Self::Closed => f.write_str("server closed the connection without an answer"),
+            Self::HeadCut => f.write_str("server closed the connection within the head of its answer"),
+            Self::Unprocessed => f.write_str("server refused the stream"),
+            Self::Timeout => f.write_str("response timeout"),
+            Self::Status(status) => write!(f, "{status} from the server"),
+            Self::Unsendable => f.write_str("request cannot be sent over HTTP/2"),
+            Self::Malformed(what) => write!(f, "malformed response: {what}"),
+            Self::Body(e) => write!(f, "response body: {e}"),
+            Self::Deadline => f.write_str("request timeout"),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Speaking HTTP/1.1 to a server: the request head as we send it, the response head as we take it.
+
+use evenkeel_config::HeaderEdits;
+use evenkeel_net::Io;
+
+use super::error::AnswerError;
+use crate::http::field::{Field, Known, same_variable};
+use crate::http::framing::Framing;
+use crate::http::head::{HeadError, HeadLimits, ResponseHead, parse_response};
+use crate::http::version::Version;
+use crate::http::write::{self, Nominated};
+use crate::request::exchange::Request;
+
+/// What a server is told of the time that is left.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// In which field; what the client said in it does not go on.
+    pub name: &'a str,
+    /// `None` if there is no limit.
+    pub value: Option<String>,
+}
+
+/// The names of which the balancer disposes towards servers: what a client says under them does not go on, be it in the
+/// head or behind the body.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours<'a> {
+    /// Ours alone to set, on every route.
+    pub reserved: &'a [String],
+    /// The field in which the server is told of the time that is left.
+    pub told: Option<&'a str>,
+    /// What the route sets and removes.
+    pub edits: &'a HeaderEdits,
+}
+
+impl Ours<'_> {
+    /// True if `name` is one of them.
+    pub fn holds(&self, name: &[u8]) -> bool {
+        let mut names = self.reserved.iter().map(String::as_str).chain(self.told);
+        names.any(|ours| same_variable(name, ours.as_bytes())) || write::edited_away(self.edits, name)
+    }
+}
+
+/// Writes a request's head: path and query as `target` says, `server_host` where the client named no host, hop-by-hop fields left out, ours added, edits applied.
+pub fn write_request(
+    out: &mut Vec<u8>,
+    request: &Request<'_>,
+    server_host: &str,
+    target: &[&str],
+    edits: &HeaderEdits,
+    body: Framing,
+    told: Option<&Told<'_>>,
+) {
+    out.extend_from_slice(request.method.as_bytes());
+    out.push(b' ');
+    target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_host(out, request, server_host, edits);
+    write_fields(out, request, edits, told);
+    if let Some(Told { name, value: Some(value) }) = told {
+        write::field(out, name, value.as_bytes());
+    }
+    // Ours come after nominated fields were taken out, so nobody can have them removed.
+    write_forwarded(out, request, edits);
+    write::edits(out, edits);
+    if let Some(protocol) = request.upgrade {
+        out.extend_from_slice(b"connection: upgrade\r\n");
+        write::field(out, "upgrade", protocol);
+    } else if request.values(Known::Te).any(|te| crate::http::field::has_token(te, "trailers")) {
+        out.extend_from_slice(b"connection: te\r\nte: trailers\r\n");
+    }
+    match body {
+        Framing::Length(length) => write::content_length(out, length),
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Empty | Framing::UntilClose => {}
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// First, as RFC 9112 (3.2) wants it, and the one that was matched: the target's authority if it had one.
+fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits: &HeaderEdits) {
+    if write::edited_away(edits, b"host") {
+        return;
+    }
+    // Only an HTTP/1.0 client may have named none, but we must.
+    let host = if request.authority.is_empty() { server_host } else { request.authority };
+    write::field(out, "host", host.as_bytes());
+}
+
+fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits, told: Option<&Told<'_>>) {
+    let Request { bytes, fields, trusted, reserved, .. } = *request;
+    let has_options = request.known.holds(Known::Connection);
+    let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
+    let ours = Ours { reserved, told: told.map(|told| told.name), edits };
+    write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
+        Known::Host => false,
+        Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto | Known::XRequestId => false,
+        Known::Forwarded if !trusted => false,
+        known if known.is_hop_by_hop() => false,
+        _ if nominated.holds(bytes, fields, field) => false,
+        _ => !ours.holds(field.name.of_bytes(bytes)),
+    });
+}
+
+fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
+    let edited = !edits.is_empty();
+    // The name comes with its colon and space.
+    let mut ours = |name: &str, parts: &[&[u8]]| {
+        if edited && write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
+            return;
+        }
+        out.extend_from_slice(name.as_bytes());
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.extend_from_slice(b"\r\n");
+    };
+    // What a trusted peer says of those before it stays.
+    let said = |known| {
+        let value = || request.values(known).next().filter(|value| !value.is_empty());
+        if request.trusted { value() } else { None }
+    };
+    write_forwarded_for(request, &mut ours);
+    ours("x-forwarded-proto: ", &[said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes())]);
+    let host = said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes());
+    if !host.is_empty() {
+        ours("x-forwarded-host: ", &[host]);
+    }
+    if let Some((name, subject)) = request.subject {
+        ours(&format!("{name}: "), &[subject.as_bytes()]);
+    }
+    ours("x-request-id: ", &[request.id.as_bytes()]);
+    let version: &[u8] = match request.version {
+        Version::Http10 => b"1.0 evenkeel",
+        Version::Http11 => b"1.1 evenkeel",
+        Version::Http2 => b"2 evenkeel",
+    };
+    ours("via: ", &[version]);
+}
+
+/// The peer, behind those that a trusted peer names.
+fn write_forwarded_for(request: &Request<'_>, ours: &mut impl FnMut(&str, &[&[u8]])) {
+    let peer = request.peer_text.as_bytes();
+    let mut list: Vec<&[u8]> = Vec::new();
+    if request.trusted {
+        for value in request.values(Known::XForwardedFor).filter(|value| !value.is_empty()) {
+            list.extend([value, b", "]);
+        }
+    }
+    match (list.is_empty(), peer.is_empty()) {
+        (true, true) => {}
+        (true, false) => ours("x-forwarded-for: ", &[peer]),
+        (false, true) => ours("x-forwarded-for: ", &list[..list.len() - 1]),
+        (false, false) => {
+            list.push(peer);
+            ours("x-forwarded-for: ", &list);
+        }
+    }
+}
+
+/// Reads a response head to the start of `buf`, behind which more may have been read already.
+///
+/// # Errors
+/// The server closed, failed, or sent what is no acceptable head. Nothing is said of how long it took.
+pub async fn read_head(
+    io: &Io,
+    buf: &mut Vec<u8>,
+    fields: &mut Vec<Field>,
+    limits: HeadLimits,
+) -> Result<ResponseHead, AnswerError> {
+    loop {
+        if !buf.is_empty() {
+            let parsed = parse_response(buf, limits, fields);
+            if let Some(head) = parsed.map_err(|e| AnswerError::Malformed(malformed(e)))? {
+                return Ok(head);
+            }
+        }
+        if buf.len() == buf.capacity() {
+            buf.reserve(buf.len().max(1024));
+        }
+        match io.read(buf).await {
+            Ok(0) if buf.is_empty() => return Err(AnswerError::Closed),
+            Ok(0) => return Err(AnswerError::HeadCut),
+            Ok(_) => {}
+            Err(error) => return Err(AnswerError::Reset(error)),
+        }
+    }
+}
+
+/// In the words that the client and the log are told.
+pub fn malformed(error: HeadError) -> &'static str {
+    match error {
+        HeadError::Malformed(what) => what,
+        HeadError::TooLarge | HeadError::TargetTooLong => "head too large",
+        HeadError::Version => "HTTP version not supported",
+    }
+}

@@ -1,0 +1,236 @@
+//! One server as one worker sees it: its idle connections, its load and its figures.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_config::{self as config, PoolProtocol};
+use evenkeel_core::balance::Load;
+use evenkeel_net::Io;
+use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
+use evenkeel_tls::ClientTls;
+use evenkeel_types::{Address, BackendId, Clock, Time};
+
+use super::h2::{Connections, Place};
+use crate::http::head::HeadLimits;
+
+/// A server of a pool.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its stable id.
+    pub id: BackendId,
+    address: Address,
+    /// What it is called when the client calls it nothing.
+    pub host: String,
+    protocol: PoolProtocol,
+    tls: Option<Arc<ClientTls>>,
+    keepalive: usize,
+    idle_max: Duration,
+    /// Last in, first out: the busiest connections stay warm and the rest can age.
+    idle: RefCell<Vec<Idle>>,
+    /// Those that many requests share.
+    shared: Connections,
+    /// Requests in flight and latency, shared by all workers.
+    pub load: Arc<Load>,
+    counted: Counted,
+    /// True once no configuration has it any more: what comes back is closed.
+    retired: Cell<bool>,
+}
+
+/// Where one worker counts what becomes of one server.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    metrics: Arc<BackendMetrics>,
+    worker: usize,
+}
+
+#[derive(Debug)]
+struct Idle {
+    io: Io,
+    since: Time,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its bytes.
+    pub io: Io,
+    /// True if it has served a request before: the server may be closing it just now.
+    pub reused: bool,
+}
+
+/// What a request goes over.
+#[derive(Debug)]
+pub enum Link {
+    /// A connection of its own.
+    Http1(Connection),
+    /// A place on one that requests share.
+    Http2(Place),
+}
+
+/// A request that a server is working on, for as long as this lives.
+#[derive(Debug)]
+pub struct InFlight<'u>(&'u Arc<Load>, Clock);
+
+impl<'u> InFlight<'u> {
+    /// Counts one at `upstream`.
+    pub fn at(upstream: &'u Upstream, clock: Clock) -> Self {
+        upstream.load.begin();
+        Self(&upstream.load, clock)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.end_unlimited(|| self.1.now());
+    }
+}
+
+impl Link {
+    /// True if the server may be closing it just now, for it was open before.
+    pub fn reused(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.reused,
+            Self::Http2(place) => place.reused,
+        }
+    }
+}
+
+impl Counted {
+    /// The figures.
+    pub fn figures(&self) -> &BackendShard {
+        self.metrics.shard(self.worker)
+    }
+}
+
+impl Upstream {
+    /// A server without connections.
+    pub fn new(
+        backend: &config::Backend,
+        pool: &config::Pool,
+        load: &Arc<Load>,
+        tls: Option<&Arc<ClientTls>>,
+        counted: (usize, &Registry),
+    ) -> Self {
+        let (worker, registry) = counted;
+        let counted = Counted { metrics: registry.backend(&pool.name, &backend.id), worker };
+        Self {
+            id: backend.id.clone(),
+            address: backend.address.clone(),
+            host: backend.address.host(),
+            protocol: pool.protocol,
+            tls: tls.cloned(),
+            keepalive: pool.keepalive,
+            idle_max: pool.timeout.idle,
+            idle: RefCell::default(),
+            shared: Connections::new(counted.clone()),
+            load: Arc::clone(load),
+            counted,
+            retired: Cell::new(false),
+        }
+    }
+
+    /// True if this is still what a new configuration describes, connections and all.
+    pub fn serves(
+        &self,
+        backend: &config::Backend,
+        pool: &config::Pool,
+        load: &Arc<Load>,
+        tls: Option<&Arc<ClientTls>>,
+    ) -> bool {
+        self.address == backend.address
+            && self.protocol == pool.protocol
+            && self.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
+            && self.keepalive == pool.keepalive
+            && self.idle_max == pool.timeout.idle
+            && Arc::ptr_eq(&self.load, load)
+    }
+
+    /// What this worker counts of it.
+    pub fn figures(&self) -> &BackendShard {
+        self.counted.figures()
+    }
+
+    /// A connection that can carry a request, as far as anybody can know.
+    pub fn kept(&self, now: Time) -> Option<Link> {
+        let link = match self.protocol {
+            PoolProtocol::Http1 => self.take_idle(now).map(|io| Link::Http1(Connection { io, reused: true })),
+            PoolProtocol::Http2 => self.shared.place(now).map(Link::Http2),
+        };
+        if link.is_some() {
+            self.figures().connections_reused.increment();
+        }
+        link
+    }
+
+    fn take_idle(&self, now: Time) -> Option<Io> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(Idle { io, since }) = idle.pop() {
+            self.figures().connections_idle.decrement();
+            if now - since < self.idle_max && io.is_quiet() {
+                return Some(io);
+            }
+        }
+        None
+    }
+
+    /// Opens a connection, or takes a place on one that somebody else opens at this moment.
+    ///
+    /// # Errors
+    /// What the kernel, the resolver or the server says.
+    pub async fn connect(&self, now: Time, heads: HeadLimits) -> io::Result<Link> {
+        match self.protocol {
+            PoolProtocol::Http1 => self.open().await.map(|io| Link::Http1(Connection { io, reused: false })),
+            PoolProtocol::Http2 => self.shared.open(now, heads, self.open()).await.map(Link::Http2),
+        }
+    }
+
+    async fn open(&self) -> io::Result<Io> {
+        let mut io = evenkeel_net::connect(&self.address).await?;
+        if let Some(tls) = &self.tls {
+            let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+            io.connect_tls(tls.config(), name).await?;
+        }
+        self.figures().connections_opened.increment();
+        Ok(io)
+    }
+
+    /// True if the connections to it are encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Keeps a connection for the next request.
+    pub fn keep(&self, connection: Connection, now: Time) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.keepalive && !self.retired.get() {
+            self.figures().connections_idle.increment();
+            idle.push(Idle { io: connection.io, since: now });
+        }
+    }
+
+    /// Closes what is idle, and keeps nothing from now on.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.shared.retire();
+        let closed = self.idle.take().len();
+        (0..closed).for_each(|_| self.figures().connections_idle.decrement());
+    }
+
+    /// Closes connections that have been idle for too long, or that the server has closed.
+    pub fn sweep(&self, now: Time) {
+        self.shared.sweep(now, self.idle_max);
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain(|c| now - c.since < self.idle_max && c.io.is_quiet());
+        (idle.len()..before).for_each(|_| self.figures().connections_idle.decrement());
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        let idle = self.idle.get_mut().len();
+        (0..idle).for_each(|_| self.figures().connections_idle.decrement());
+    }
+}

@@ -1,0 +1,109 @@
+//! Buffers that pass from connection to connection of one worker, so that an idle connection holds none.
+
+use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll};
+
+use evenkeel_net::Io;
+
+use crate::http::field::Field;
+
+/// Holds most request heads; one that is larger makes its buffer grow. No power of two: the first bytes of each
+/// buffer, which are all that most requests touch, would lie in the same few sets of the processor's caches.
+pub const SMALL: usize = 2_560;
+/// Holds a response head with most bodies.
+pub const MEDIUM: usize = 16 * 1024;
+/// For bodies that go on: fewer system calls a byte.
+pub const LARGE: usize = 128 * 1024;
+/// Buffers of a kind kept for later; what comes back beyond is freed.
+const KEPT_MAX: usize = 128;
+
+/// The buffers of one worker.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    small: RefCell<Vec<Vec<u8>>>,
+    medium: RefCell<Vec<Vec<u8>>>,
+    large: RefCell<Vec<Vec<u8>>>,
+    fields: RefCell<Vec<Vec<Field>>>,
+}
+
+impl Buffers {
+    /// An empty buffer for a head.
+    pub fn small(&self) -> Vec<u8> {
+        self.small.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL))
+    }
+
+    /// An empty buffer for a whole message.
+    pub fn medium(&self) -> Vec<u8> {
+        self.medium.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(MEDIUM))
+    }
+
+    /// An empty buffer for a body.
+    pub fn large(&self) -> Vec<u8> {
+        self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
+    }
+
+    /// Reads from `io`, into a small buffer that is taken only when there is something to read.
+    pub fn poll_small(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.small(), |buf| self.give(buf))
+    }
+
+    /// The same with a medium one.
+    pub fn poll_medium(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.medium(), |buf| self.give(buf))
+    }
+
+    /// The same with a large one.
+    pub fn poll_large(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))
+    }
+
+    /// An empty list of fields.
+    pub fn fields(&self) -> Vec<Field> {
+        self.fields.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a list of fields back.
+    pub fn give_fields(&self, mut fields: Vec<Field>) {
+        let mut kept = self.fields.borrow_mut();
+        if kept.len() < KEPT_MAX && fields.capacity() > 0 {
+            fields.clear();
+            kept.push(fields);
+        }
+    }
+
+    /// Takes a buffer back. One that had to grow is freed.
+    pub fn give(&self, mut buffer: Vec<u8>) {
+        let kept = match buffer.capacity() {
+            SMALL => &self.small,
+            MEDIUM => &self.medium,
+            LARGE => &self.large,
+            _ => return,
+        };
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT_MAX {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back_empty_and_grown_ones_do_not() {
+        let buffers = Buffers::default();
+        let mut buffer = buffers.small();
+        buffer.extend_from_slice(b"secret");
+        let at = buffer.as_ptr();
+        buffers.give(buffer);
+        let again = buffers.small();
+        assert!(again.is_empty() && again.as_ptr() == at);
+        let mut grown = buffers.small();
+        grown.resize(SMALL + 1, 0);
+        buffers.give(grown);
+        assert_eq!(buffers.small().capacity(), SMALL);
+    }
+}

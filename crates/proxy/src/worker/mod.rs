@@ -1,0 +1,418 @@
+//! A worker: one thread with its own runtime, listening sockets, connections and buffers; nothing that a request
+//! touches is shared with another worker, except what must be global.
+
+pub mod buffers;
+pub mod lag;
+pub mod timer;
+pub mod view;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use evenkeel_config::Outlier;
+use evenkeel_core::health::Failure;
+use evenkeel_net::{Detached, Peer};
+use evenkeel_observe::{BackendFailure, Record, WorkerLog, WorkerMetrics};
+use evenkeel_types::{Address, Clock, ListenerName, Time};
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::accept::accept;
+use crate::forward::Destination;
+use crate::serve::serve;
+use crate::server::error::AnswerError;
+use crate::shared::{Event, Order, Shared, Start};
+use crate::worker::buffers::Buffers;
+use crate::worker::view::View;
+
+/// How often idle connections are looked through and the wall clock is read.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Each byte as two hexadecimal digits.
+const HEX: [[u8; 2]; 256] = {
+    let digits = *b"0123456789abcdef";
+    let mut hex = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        hex[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    hex
+};
+/// How often a worker that leaves looks whether it may.
+const LEAVING_TICK: Duration = Duration::from_millis(5);
+/// How long a view is kept for the last requests to listeners that only it has.
+const RETIRED_FOR: Duration = Duration::from_secs(3);
+/// How long a line of the access log may wait for others to be written with.
+const LOG_DELAY: Duration = Duration::from_millis(100);
+
+/// A running worker.
+#[derive(Debug)]
+pub struct WorkerHandle(JoinHandle<()>);
+
+impl WorkerHandle {
+    /// Waits until it has left.
+    pub fn join(self) {
+        // A worker that panicked has said so; the others still want to leave in order.
+        let _ = self.0.join();
+    }
+}
+
+/// Starts a worker's thread.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<WorkerHandle> {
+    let name = format!("worker-{}", start.index);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(run(start, shared, log)),
+            Err(error) => tracing::error!(%error, "a worker cannot start"),
+        }
+    })?;
+    Ok(WorkerHandle(thread))
+}
+
+async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
+    let Start { index, mut orders } = start;
+    let worker = Rc::new(Worker::new(index, shared, log));
+    tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
+    tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
+    tokio::task::spawn_local(lag::watch(Rc::clone(&worker)));
+    let mut accepting = HashMap::new();
+    while let Some(order) = orders.recv().await {
+        let Order::Leave { grace } = order else {
+            worker.obey(order, &mut accepting);
+            continue;
+        };
+        drop(accepting);
+        worker.leaving.set(true);
+        worker.wake_all();
+        // Other workers may still hand over what they accept last. Whoever is not done in time is cut off.
+        let end = tokio::time::Instant::now() + grace;
+        while !worker.is_empty() && tokio::time::Instant::now() < end {
+            tokio::select! {
+                Some(order) = orders.recv() => worker.obey(order, &mut HashMap::new()),
+                () = tokio::time::sleep(LEAVING_TICK) => {}
+            }
+        }
+        break;
+    }
+    worker.log.borrow_mut().flush();
+}
+
+/// What a worker accepts on.
+type AcceptingOn = HashMap<Address, Accepting>;
+
+/// The tasks that accept on one address. They end with it.
+#[derive(Debug)]
+struct Accepting {
+    listener: Rc<RefCell<ListenerName>>,
+    closing: Rc<Closing>,
+}
+
+impl Accepting {
+    fn by(listener: ListenerName) -> Self {
+        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default() }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.closing.close();
+    }
+}
+
+/// Tells the tasks of one address that they are to end.
+#[derive(Debug, Default)]
+pub struct Closing {
+    closed: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Closing {
+    fn close(&self) {
+        self.closed.set(true);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready once it is closed.
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.closed.get() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// What belongs to one worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its place among the workers.
+    pub index: usize,
+    /// The process's clock.
+    pub clock: Clock,
+    /// What is shared with the others.
+    pub shared: Arc<Shared>,
+    /// What this worker counts.
+    pub metrics: Arc<WorkerMetrics>,
+    /// Buffers that wait for use.
+    pub buffers: Buffers,
+    view: RefCell<Rc<View>>,
+    log: RefCell<WorkerLog>,
+    logs: Cell<bool>,
+    log_pending: Notify,
+    rng: RefCell<fastrand::Rng>,
+    unix_base_ns: Cell<u64>,
+    leaving: Cell<bool>,
+    connections: RefCell<Slab<Waker>>,
+    /// What was in force before, for a while.
+    retired: RefCell<Option<(Time, Rc<View>)>>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Self {
+        let snapshot = shared.snapshot();
+        let logs = snapshot.config.log.access != evenkeel_config::AccessLog::Off;
+        Self {
+            index,
+            clock: shared.clock,
+            metrics: shared.registry.worker(index),
+            buffers: Buffers::default(),
+            view: RefCell::new(Rc::new(View::new(&shared, None, index))),
+            log: RefCell::new(log),
+            logs: Cell::new(logs),
+            log_pending: Notify::new(),
+            rng: RefCell::new(fastrand::Rng::new()),
+            unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
+            leaving: Cell::new(false),
+            connections: RefCell::default(),
+            retired: RefCell::default(),
+            shared,
+        }
+    }
+
+    /// Serves a connection that another worker accepted, and has counted for this one.
+    pub fn take_over(self: &Rc<Self>, listener: ListenerName, connection: Detached, peer: Peer) {
+        match connection.attach() {
+            Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(self), listener, io, peer))),
+            Err(_) => drop(self.shared.open[self.index].fetch_sub(1, Relaxed)),
+        }
+    }
+
+    /// Carries out an order other than to leave.
+    fn obey(self: &Rc<Self>, order: Order, accepting: &mut AcceptingOn) {
+        match order {
+            Order::Serve { listener, connection, peer } => self.take_over(listener, connection, peer),
+            Order::Listen { listener, address, socket } => match socket.register() {
+                Ok(listening) => {
+                    let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
+                    let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
+                    let guard = self.accepting_began();
+                    tokio::task::spawn_local(accept(Rc::clone(self), listener, listening, closing, guard));
+                }
+                Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
+            },
+            Order::Close { address } => {
+                accepting.remove(&address);
+                self.wake_all();
+            }
+            Order::Rename { address, listener } => {
+                if let Some(place) = accepting.get(&address) {
+                    *place.listener.borrow_mut() = listener;
+                }
+                self.wake_all();
+            }
+            Order::Leave { .. } => {}
+        }
+    }
+
+    /// What is in force now.
+    pub fn view(&self) -> Rc<View> {
+        let current = self.shared.generation();
+        let view = Rc::clone(&self.view.borrow());
+        if view.snapshot.generation == current { view } else { self.renew(view) }
+    }
+
+    #[cold]
+    fn renew(&self, old: Rc<View>) -> Rc<View> {
+        let view = Rc::new(View::new(&self.shared, Some(&old), self.index));
+        *self.view.borrow_mut() = Rc::clone(&view);
+        old.retire_all_but(&view);
+        if !Arc::ptr_eq(&old.snapshot.config, &view.snapshot.config) {
+            *self.retired.borrow_mut() = Some((self.clock.now(), old));
+        }
+        view
+    }
+
+    /// What was in force before the last change of the configuration, if that was just now.
+    pub fn retired_view(&self) -> Option<Rc<View>> {
+        self.retired.borrow().as_ref().map(|(_, view)| Rc::clone(view))
+    }
+
+    /// True once the process is leaving.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    /// Has every connection look again at whether it may stay. Those that are busy are woken for nothing.
+    fn wake_all(&self) {
+        self.connections.borrow().iter().for_each(|(_, waker)| waker.wake_by_ref());
+    }
+
+    /// True when no connection is left, and none can come: each is counted before it is handed over.
+    fn is_empty(&self) -> bool {
+        self.shared.accepting.load(Acquire) == 0 && self.shared.open[self.index].load(Acquire) == 0
+    }
+
+    /// Notes a connection, which the task behind `waker` serves, for as long as the guard lives.
+    pub fn connection_opened(self: &Rc<Self>, waker: Waker) -> Open {
+        self.metrics.connections.increment();
+        let key = self.connections.borrow_mut().insert(waker);
+        Open { worker: Rc::clone(self), key }
+    }
+
+    /// Notes a task that accepts, for as long as the guard lives.
+    pub fn accepting_began(self: &Rc<Self>) -> AcceptingGuard {
+        self.shared.accepting.fetch_add(1, AcqRel);
+        AcceptingGuard(Rc::clone(self))
+    }
+
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        self.rng.borrow_mut().u64(..)
+    }
+
+    /// A new request id: 32 hexadecimal digits.
+    pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
+        for half in text.chunks_exact_mut(16) {
+            for (pair, byte) in half.chunks_exact_mut(2).zip(self.random().to_le_bytes()) {
+                pair.copy_from_slice(&HEX[usize::from(byte)]);
+            }
+        }
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub fn unix_ns(&self, time: Time) -> u64 {
+        self.unix_base_ns.get() + time.as_nanos()
+    }
+
+    /// True if there is an access log.
+    pub fn logs(&self) -> bool {
+        self.logs.get()
+    }
+
+    /// Writes a line to the access log, some time soon.
+    pub fn log(&self, record: &Record<'_>) {
+        let mut log = self.log.borrow_mut();
+        let was_pending = log.pending();
+        log.record(record);
+        if !was_pending {
+            self.log_pending.notify_one();
+        }
+    }
+
+    /// Counts a failed try, and tells passive checks if the pool has any.
+    pub fn report(&self, to: &Destination<'_>, server: usize, error: &AnswerError) {
+        if let Some(kind) = error.kind() {
+            to.view.pools[to.pool].upstreams[server].figures().failed(kind);
+        }
+        if let Some(failure) = error.failure() {
+            if failure == Failure::Timeout && self.compares(to) {
+                let limit = to.pool().timeout.response;
+                to.view.pools[to.pool].upstreams[server].figures().took(limit);
+            }
+            self.tell(to, server, failure);
+        }
+    }
+
+    /// Counts an answer whose status speaks of a failure, and tells passive checks if the pool has any.
+    pub fn report_status(&self, to: &Destination<'_>, server: usize, status: u16) {
+        to.view.pools[to.pool].upstreams[server].figures().failed(BackendFailure::Status);
+        self.tell(to, server, Failure::Status(status));
+    }
+
+    /// Notes that a server answered, `took` after the request was sent, if the pool compares its servers.
+    pub fn report_answer(&self, to: &Destination<'_>, server: usize, status: u16, took: Option<Duration>) {
+        if self.compares(to) {
+            to.view.pools[to.pool].upstreams[server].figures().answered(status, took);
+        }
+    }
+
+    fn compares(&self, to: &Destination<'_>) -> bool {
+        to.pool().outlier.as_ref().is_some_and(Outlier::compares)
+    }
+
+    fn tell(&self, to: &Destination<'_>, server: usize, failure: Failure) {
+        let pool = to.pool();
+        if pool.outlier.is_some() {
+            let id = pool.backends[server].id.clone();
+            self.shared.tell(Event::Failure { pool: pool.name.clone(), id, failure });
+        }
+    }
+}
+
+/// A task that accepts.
+#[derive(Debug)]
+pub struct AcceptingGuard(Rc<Worker>);
+
+impl Drop for AcceptingGuard {
+    fn drop(&mut self) {
+        self.0.shared.accepting.fetch_sub(1, AcqRel);
+    }
+}
+
+/// A client connection that is open.
+#[derive(Debug)]
+pub struct Open {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let worker = &self.worker;
+        worker.metrics.connections.decrement();
+        worker.shared.open[worker.index].fetch_sub(1, Relaxed);
+        worker.connections.borrow_mut().remove(self.key);
+    }
+}
+
+async fn housekeeping(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        worker.unix_base_ns.set(unix_base_ns(worker.clock));
+        let (now, view) = (worker.clock.now(), worker.view());
+        worker.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
+        view.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.sweep(now));
+    }
+}
+
+async fn flush_log(worker: Rc<Worker>) {
+    loop {
+        worker.log_pending.notified().await;
+        tokio::time::sleep(LOG_DELAY).await;
+        worker.log.borrow_mut().flush();
+    }
+}
+
+/// The wall clock's reading at the clock's zero.
+fn unix_base_ns(clock: Clock) -> u64 {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX).saturating_sub(clock.now().as_nanos())
+}
