@@ -184,7 +184,7 @@ fn an_answer_is_passed_on_when_the_others_cannot_be_reached() {
         assert_eq!((response.status, response.header("x-server")), (503, Some("busy")));
         assert!(response.text() == body, "{} bytes", response.text().len());
     }
-    let passed_on = "503 from the server passed on, for nobody made it good: connection refused";
+    let passed_on = "503 from the server passed on, because no other made it good: connection refused";
     let told = |reason: &str| evenkeel.record(|record| record["reason"] == reason);
     told(&format!("not retried: no server is left; {passed_on}"));
     // That which was refused first is made good for, and then nobody is left.

@@ -29,13 +29,13 @@ pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer:
         match Box::pin(secure(&mut client, &mut io, tls)).await {
             Some(Protocol::Http1) => {}
             Some(Protocol::Http2) => {
-                return Box::pin(h2::serve(client, io, Vec::new())).await;
+                return Box::pin(h2::serve(client, Rc::new(io), Vec::new())).await;
             }
             None => return,
         }
     }
     drop(view);
-    if let Some((client, io, early)) = h1::Connection::new(client, io).serve().await {
+    if let Some((client, io, early)) = h1::Connection::new(client, Rc::new(io)).serve().await {
         Box::pin(h2::serve(client, io, early)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! A body of HTTP/1.1: bytes of its connection, decoded in place.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use evenkeel_net::Io;
@@ -13,7 +14,7 @@ use crate::worker::buffers::Buffers;
 /// Where the body comes from, and how far it was read.
 #[derive(Debug)]
 pub struct FromHttp1<'a> {
-    io: &'a Io,
+    io: Rc<Io>,
     buffers: &'a Buffers,
     framing: Framing,
     trailers_max: usize,
@@ -36,14 +37,14 @@ enum Piece {
 impl<'a> FromHttp1<'a> {
     /// The body that follows a head, of which `early` has been read already.
     pub fn new(
-        io: &'a Io,
+        io: &Rc<Io>,
         buffers: &'a Buffers,
         framing: Framing,
         early: &'a [u8],
         trailers_max: usize,
     ) -> Self {
         Self {
-            io,
+            io: Rc::clone(io),
             buffers,
             framing,
             trailers_max,
@@ -54,6 +55,19 @@ impl<'a> FromHttp1<'a> {
             own_used: 0,
             piece: Piece::Early(0..0),
         }
+    }
+
+    /// The body that follows a head in a buffer of its own, of which the first `head` bytes are the head.
+    pub fn behind(
+        io: &Rc<Io>,
+        buffers: &'a Buffers,
+        framing: Framing,
+        (buf, head): (Vec<u8>, usize),
+        trailers_max: usize,
+    ) -> Self {
+        let mut body = Self::new(io, buffers, framing, b"", trailers_max);
+        (body.own, body.own_used) = (buf, head);
+        body
     }
 
     /// True when all of it was read.
@@ -131,7 +145,7 @@ impl<'a> FromHttp1<'a> {
 
     /// Reads more. True when there was something, false at the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
-        let read = ready!(self.buffers.poll_large(self.io, cx, &mut self.own));
+        let read = ready!(self.buffers.poll_large(&self.io, cx, &mut self.own));
         Poll::Ready(match read {
             Err(error) => Err(BodyError::Io(error)),
             Ok(0) => self.decoder.finish().map(|()| false).map_err(|_| BodyError::Cut),

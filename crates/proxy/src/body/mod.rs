@@ -2,6 +2,7 @@
 //!
 //! Nobody reads ahead of what was handed on. That is the back-pressure, and the bound on memory.
 
+mod bytes;
 mod http1;
 mod http2;
 mod replay;
@@ -11,16 +12,18 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use evenkeel_types::{Clock, Time};
 
+pub use self::bytes::FromBytes;
 pub use self::http1::FromHttp1;
 pub use self::http2::FromHttp2;
 use self::replay::Kept;
 use crate::http::chunks::Malformed;
 use crate::http::framing::Framing;
-use crate::worker::timer::{Limit, Timer};
+use crate::worker::timer::Timer;
 
 /// From when on the average rate of a body counts: a slow start is no attack.
 const RATE_GRACE: Duration = Duration::from_secs(10);
@@ -84,6 +87,10 @@ pub struct Body<'a> {
     /// In a box, for most bodies have none.
     kept: Option<Box<Kept>>,
     timer: Timer,
+    /// More is waited for.
+    is_reading: bool,
+    /// When the wait for more is over; known once there is something to wait for.
+    due: Option<Time>,
     since: Option<Time>,
     bytes: u64,
     copy: Option<Box<Copied>>,
@@ -115,6 +122,8 @@ pub enum Source<'a> {
     Http1(FromHttp1<'a>),
     /// A stream among others.
     Http2(FromHttp2),
+    /// Memory.
+    Bytes(FromBytes),
 }
 
 /// One call on whichever source it is.
@@ -123,12 +132,14 @@ macro_rules! source {
         match $self.source {
             Source::Http1(ref $source) => $call,
             Source::Http2(ref $source) => $call,
+            Source::Bytes(ref $source) => $call,
         }
     };
     ($self:ident, mut $source:ident => $call:expr) => {
         match $self.source {
             Source::Http1(ref mut $source) => $call,
             Source::Http2(ref mut $source) => $call,
+            Source::Bytes(ref mut $source) => $call,
         }
     };
 }
@@ -157,6 +168,8 @@ impl<'a> Body<'a> {
             has_read: false,
             kept: None,
             timer,
+            is_reading: false,
+            due: None,
             since: None,
             bytes: 0,
             copy: None,
@@ -166,6 +179,7 @@ impl<'a> Body<'a> {
     /// Sets when all of it must be there.
     pub fn end_by(&mut self, at_most: Option<Time>) {
         self.limits.at_most = at_most;
+        self.is_reading = false;
     }
 
     /// Sets how many bytes of data it may have in all.
@@ -186,6 +200,7 @@ impl<'a> Body<'a> {
     /// Lets it go on for as long as it likes: it has become a tunnel.
     pub fn lift_limits(&mut self) {
         self.limits = BodyLimits { stall: Duration::MAX, at_most: None, rate_min: 0, bytes_max: None };
+        self.is_reading = false;
     }
 
     /// How it is delimited.
@@ -222,7 +237,7 @@ impl<'a> Body<'a> {
     pub fn surplus(&self) -> [&[u8]; 2] {
         match &self.source {
             Source::Http1(source) => source.surplus(),
-            Source::Http2(_) => [b"", b""],
+            Source::Http2(_) | Source::Bytes(_) => [b"", b""],
         }
     }
 
@@ -248,8 +263,10 @@ impl<'a> Body<'a> {
             }
             return;
         }
-        if let Source::Http1(source) = &mut self.source {
-            source.rewind();
+        match &mut self.source {
+            Source::Http1(source) => source.rewind(),
+            Source::Bytes(source) => source.rewind(),
+            Source::Http2(_) => {}
         }
         if let Some(kept) = &mut self.kept {
             kept.clear();
@@ -277,6 +294,7 @@ impl<'a> Body<'a> {
         let has_piece = match &mut self.source {
             Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
             Source::Http2(source) => source.advance()?,
+            Source::Bytes(source) => source.advance(),
         };
         if has_piece {
             self.bytes += self.piece().len() as u64;
@@ -309,24 +327,38 @@ impl<'a> Body<'a> {
     /// # Errors
     /// There will be no more, or not in time.
     pub async fn read(&mut self) -> Result<(), BodyError> {
-        source!(self, mut s => s.release());
-        self.check_rate()?;
-        let stall = Limit { at_most: self.limits.at_most, ..self.limits.stall.into() };
-        let Self { source, timer, .. } = self;
-        let reading = poll_fn(|cx| match source {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    /// The same, polled.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        if !self.is_reading {
+            source!(self, mut s => s.release());
+            self.check_rate()?;
+            (self.is_reading, self.due) = (true, None);
+        }
+        let read = match &mut self.source {
             Source::Http1(source) => source.poll_read(cx),
             Source::Http2(source) => source.poll_read(cx),
-        });
-        match timer.within(stall, reading).await {
-            Ok(read) => {
-                self.has_read |= read?;
-                Ok(())
-            }
-            Err(_) if self.limits.at_most.is_some_and(|at_most| self.clock.now() >= at_most) => {
-                Err(BodyError::Deadline)
-            }
-            Err(_) => Err(BodyError::Timeout),
+            Source::Bytes(_) => Poll::Ready(Ok(false)),
+        };
+        if let Poll::Ready(read) = read {
+            self.is_reading = false;
+            self.has_read |= read?;
+            return Poll::Ready(Ok(()));
         }
+        let BodyLimits { stall, at_most, .. } = self.limits;
+        let due = *self.due.get_or_insert_with(|| {
+            let due = self.clock.now() + stall;
+            at_most.map_or(due, |at_most| due.min(at_most))
+        });
+        ready!(self.timer.poll_until(cx, due));
+        self.is_reading = false;
+        let is_over = at_most.is_some_and(|at_most| self.clock.now() >= at_most);
+        Poll::Ready(Err(if is_over { BodyError::Deadline } else { BodyError::Timeout }))
     }
 
     /// True unless it is known that [`drain`](Self::drain) would give up.

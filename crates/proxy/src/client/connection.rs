@@ -1,10 +1,10 @@
 //! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::Listener;
+use evenkeel_config::{HeaderEdits, Listener};
 use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_core::overload::Step;
 use evenkeel_net::{Io, Peer};
@@ -12,15 +12,19 @@ use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_tls::Coverage;
 use evenkeel_types::{ListenerName, Time};
 
-use crate::body::BodyLimits;
-use crate::client::writer::Reply;
+use crate::body::{Body, BodyLimits};
+use crate::client::writer::{ResponseWriter, Sent, ToClient};
+use crate::filter::fields;
+use crate::forward::{refusal_of, tunnel};
 use crate::http::field::Field;
 use crate::http::head::RequestHead;
 use crate::request::admit::{Origin, Refusal};
 use crate::request::answer;
-use crate::request::exchange::{Exchange, Request};
-use crate::request::handle::{handle, refuse_too_fast};
-use crate::request::log::{Finished, Trail, record};
+use crate::request::handle::{Setting, handle, refuse, refuse_too_fast};
+use crate::request::incoming::{Incoming, Request};
+use crate::request::log::{Finished, RequestLog, record};
+use crate::request::mirror;
+use crate::response::Response;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
 use crate::worker::view::View;
@@ -121,32 +125,44 @@ impl Client {
         }
     }
 
-    /// Handles a request and records it. `target` is the request target as it came.
-    pub async fn handle(
+    /// Handles a request, sends its response and records it. `target` is the request target as it came.
+    pub async fn handle<'c>(
         &self,
-        view: &View,
-        position: usize,
+        (view, position): (&Rc<View>, usize),
         target: &[u8],
-        exchange: &mut Exchange<'_>,
+        request: &Request<'c>,
+        body: &RefCell<Body<'c>>,
+        client: &mut ToClient<'_, 'c>,
     ) -> (Ended, Time) {
-        let mut trail = Trail::default();
-        self.worker.metrics.requests_in_flight.increment();
-        let ended = match self.must_wait(view.listener(position), exchange.request.started) {
-            None => handle(&self.worker, view, position, exchange, &mut trail).await,
-            Some(retry) => Box::pin(refuse_too_fast(&self.worker, retry, exchange, &mut trail)).await,
+        let worker = &self.worker;
+        let (setting, incoming) = (Setting { worker, view, listener: position }, Incoming { request, body });
+        let mut log = RequestLog::default();
+        worker.metrics.requests_in_flight.increment();
+        let handled = match self.must_wait(view.listener(position), request.started) {
+            None => handle(setting, incoming, client, &mut log).await,
+            Some(retry) => Ok(refuse_too_fast(setting, incoming, client.writer, &mut log, retry)),
         };
-        self.worker.metrics.requests_in_flight.decrement();
+        let ended = match handled {
+            Ok(response) => respond(setting, incoming, client.writer, &mut log, response).await,
+            Err(gone) => gone,
+        };
+        if log.is_copied
+            && let Some(route) = log.route
+        {
+            mirror::finish(setting, route, incoming);
+        }
+        worker.metrics.requests_in_flight.decrement();
         let finished = Finished {
             listener: self.listener.as_str(),
             peer: self.peer,
             target,
-            request: &exchange.request,
-            reply: &exchange.reply,
-            bytes_in: exchange.body.bytes(),
-            trail: &trail,
+            request,
+            writer: client.writer,
+            bytes_in: body.borrow().bytes(),
+            log: &log,
             ended,
         };
-        (ended, record(&self.worker, view, &finished))
+        (ended, record(worker, view, &finished))
     }
 
     /// How long the client must wait before its next request over this connection, if it sends more than it may.
@@ -165,7 +181,7 @@ impl Client {
     pub async fn refuse(
         &self,
         view: &View,
-        reply: &mut Reply<'_>,
+        writer: &mut ResponseWriter<'_>,
         refusal: &Refusal,
         refused: Option<Refused<'_>>,
     ) -> Ended {
@@ -175,36 +191,72 @@ impl Client {
         }
         let mut id = [0; 32];
         let fresh_id = worker.request_id(&mut id);
-        let mut request = Request::unreadable(fresh_id, self.peer, &self.peer_text, worker.clock.now());
+        let mut request = {
+            let scheme = if self.secure.is_some() { "https" } else { "http" };
+            Request::unreadable(fresh_id, scheme, self.peer, &self.peer_text, worker.clock.now())
+        };
         let mut target: &[u8] = b"";
         if let Some(Refused { bytes, head, fields }) = refused {
             target = head.target.of_bytes(bytes);
             request.read_what_can_be(&bytes[..head.len], head, fields);
         }
-        let sent = match refusal.kind {
+        let answered = if refusal.status == 408 { Ended::ClientTimeout } else { Ended::Refused };
+        let ended = match refusal.kind {
             // Over HTTP/2 that is an error of the stream (RFC 9113, 8.1.1).
-            Some(RequestRefusal::Malformed) if reply.refuse_stream() => Ok(()),
-            _ => answer::refuse(reply, refusal, &request).await,
+            Some(RequestRefusal::Malformed) if writer.refuse_stream() => answered,
+            _ => {
+                let response = answer::refuse(worker, refusal, &request, answered);
+                let edits = HeaderEdits::default();
+                let response = fields::finish(response, worker, &request, &edits, request.started);
+                match writer.send(response).await {
+                    Sent::Whole(ended) => ended,
+                    _ => Ended::ClientAborted,
+                }
+            }
         };
-        let ended = match (sent, refusal.status) {
-            (Err(_), _) => Ended::ClientAborted,
-            (Ok(()), 408) => Ended::ClientTimeout,
-            (Ok(()), _) => Ended::Refused,
-        };
-        let mut trail = Trail::default();
-        trail.reason = Some(refusal.why.to_string());
+        let mut log = RequestLog::default();
+        log.reason = Some(refusal.why.to_string());
         let finished = Finished {
             listener: self.listener.as_str(),
             peer: self.peer,
             target,
             request: &request,
-            reply,
+            writer,
             bytes_in: 0,
-            trail: &trail,
+            log: &log,
             ended,
         };
         record(worker, view, &finished);
         ended
+    }
+}
+
+/// Sends a response, and what may take its place; tells how the request ended with that.
+async fn respond<'x, 'c>(
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    writer: &mut ResponseWriter<'c>,
+    log: &mut RequestLog,
+    response: Response<'x, 'c>,
+) -> Ended {
+    let mut sent = writer.send(response).await;
+    if let Sent::Unsent(error) = &sent {
+        let (refusal, ended) = refusal_of(error, log);
+        let response = refuse(setting, incoming, writer, log, &refusal, ended);
+        sent = writer.send(response).await;
+    }
+    match sent {
+        Sent::Whole(ended) | Sent::Gone(ended) => ended,
+        Sent::Tunnel(tunnel) => {
+            Box::pin(tunnel::run(setting.worker, tunnel, incoming.body, writer, log)).await;
+            Ended::Tunnel
+        }
+        Sent::Cut(ended, error) => {
+            log.reason = Some(error.to_string());
+            writer.cut();
+            ended
+        }
+        Sent::Unsent(_) => Ended::BackendAborted,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A client's HTTP/1 connection: heads are read, become exchanges one after the other, and are answered in order.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -14,13 +14,13 @@ use evenkeel_types::Time;
 use crate::body::{Body, FromHttp1, Source};
 use crate::client::connection::{Client, Refused, body_limits, linger};
 use crate::client::h2::PREFACE;
-use crate::client::writer::{Reply, Way};
+use crate::client::writer::{ResponseWriter, ToClient, Way};
 use crate::http::field::{Field, Known, has_token};
 use crate::http::framing::Framing;
 use crate::http::head::{HeadLimits, RequestHead, parse_request};
 use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
-use crate::request::exchange::{Exchange, Request};
+use crate::request::incoming::Request;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
@@ -30,7 +30,7 @@ const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// A client's connection.
 pub struct Connection {
     client: Client,
-    io: Io,
+    io: Rc<Io>,
     timer: Timer,
     /// The client may turn out to speak HTTP/2, by prior knowledge (RFC 9113, 3.3). Over TLS, ALPN has decided.
     may_be_http2: bool,
@@ -53,7 +53,7 @@ enum Next {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(client: Client, io: Io) -> Self {
+    pub fn new(client: Client, io: Rc<Io>) -> Self {
         let timer = Timer::new(client.worker.clock);
         let allows = |(view, position): (Rc<View>, usize)| view.listener(position).http.http2;
         let may_be_http2 = client.secure.is_none() && client.view().is_some_and(allows);
@@ -62,7 +62,7 @@ impl Connection {
 
     /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
     /// what was read of it.
-    pub async fn serve(mut self) -> Option<(Client, Io, Vec<u8>)> {
+    pub async fn serve(mut self) -> Option<(Client, Rc<Io>, Vec<u8>)> {
         while self.wait_for_request().await {
             if self.may_be_http2 && self.input.starts_with(PREFACE) {
                 return Some((self.client, self.io, self.input));
@@ -146,7 +146,7 @@ impl Connection {
         next
     }
 
-    async fn serve_one(&mut self, view: &View, position: usize, fields: &mut Vec<Field>) -> Next {
+    async fn serve_one(&mut self, view: &Rc<View>, position: usize, fields: &mut Vec<Field>) -> Next {
         let listener = view.listener(position);
         let head = match self.read_head(view, listener, fields).await {
             Ok(Some(head)) => head,
@@ -162,34 +162,35 @@ impl Connection {
         let owes_continue = Cell::new(false);
         let worker = &self.client.worker;
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
-        // What only serves to make the exchange is gone before anything is waited for.
-        let mut exchange = {
+        let early = &self.input[head.len..];
+        let (request, framing) = {
             let origin = self.client.origin(view, position, &mut id);
-            let (request, framing) = match admit(&self.input, &head, fields, origin) {
+            match admit(&self.input, &head, fields, origin) {
                 Ok(admitted) => admitted,
                 Err(refusal) => {
                     let refused = Refused { bytes: &self.input, head: &head, fields };
                     return self.refuse(view, listener, &refusal, Some(refused)).await;
                 }
-            };
-            let early = &self.input[head.len..];
-            owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
-            let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
-            let limits = body_limits(view, listener);
-            let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
-            let way = Way::Http1(&self.io);
-            let mut reply = Reply::new(worker, way, listener.timeout.write, head.version);
-            reply.keep_alive = self.may_stay(&request);
-            if owes_continue.get() {
-                reply.owes_continue = Some(&owes_continue);
-                body.awaited = Some(&owes_continue);
             }
-            Exchange { request, body, reply, timer: &mut timer }
         };
+        owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
+        let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
+        let limits = body_limits(view, listener);
+        let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
+        let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
+        let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
+        writer.keep_alive = self.may_stay(&request);
+        if owes_continue.get() {
+            writer.owes_continue = Some(&owes_continue);
+            body.awaited = Some(&owes_continue);
+        }
+        let body = RefCell::new(body);
         let target = head.target.of_bytes(&self.input);
-        let (ended, now) = self.client.handle(view, position, target, &mut exchange).await;
-        let (next, surplus) = after(&mut exchange, ended).await;
-        drop(exchange);
+        let mut client = ToClient { writer: &mut writer, timer: &mut timer };
+        let (ended, now) = self.client.handle((view, position), target, &request, &body, &mut client).await;
+        let mut body = body.into_inner();
+        let (next, surplus) = after(&mut body, &writer, ended).await;
+        drop((body, writer, request));
         self.timer = timer;
         self.rested = Some(now);
         self.keep_surplus(next, surplus);
@@ -251,9 +252,9 @@ impl Connection {
         refusal: &Refusal,
         refused: Option<Refused<'_>>,
     ) -> Next {
-        let way = Way::Http1(&self.io);
-        let mut reply = Reply::new(&self.client.worker, way, listener.timeout.write, Version::Http11);
-        match Box::pin(self.client.refuse(view, &mut reply, refusal, refused)).await {
+        let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
+        let mut writer = ResponseWriter::new(&self.client.worker, way, write, Version::Http11, false);
+        match Box::pin(self.client.refuse(view, &mut writer, refusal, refused)).await {
             Ended::ClientAborted => Next::Close,
             _ => Next::Linger,
         }
@@ -284,8 +285,7 @@ enum Surplus {
 }
 
 /// Brings the connection to the start of the next request, if there is to be one.
-async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
-    let Exchange { body, reply, .. } = exchange;
+async fn after(body: &mut Body<'_>, writer: &ResponseWriter<'_>, ended: Ended) -> (Next, Surplus) {
     let answered = matches!(
         ended,
         Ended::Complete
@@ -293,11 +293,11 @@ async fn after(exchange: &mut Exchange<'_>, ended: Ended) -> (Next, Surplus) {
             | Ended::BackendAborted
             | Ended::BackendTimeout
             | Ended::RequestTimeout
-    ) && reply.status() != 0;
+    ) && writer.status() != 0;
     let next = match ended {
-        Ended::ClientTimeout if reply.status() == 408 => Next::Linger,
-        _ if !answered || !reply.is_whole() => Next::Close,
-        _ if reply.keep_alive && body.drain().await => Next::Idle,
+        Ended::ClientTimeout if writer.status() == 408 => Next::Linger,
+        _ if !answered || !writer.is_whole() => Next::Close,
+        _ if writer.keep_alive && body.drain().await => Next::Idle,
         // A close at once would reset the connection if anything more came, and take the end of the answer along.
         _ => Next::Linger,
     };

@@ -4,7 +4,7 @@ mod guard;
 mod tasks;
 mod watch;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -25,14 +25,14 @@ use self::tasks::{Seat, Tasks};
 use self::watch::{Over, Watch};
 use crate::body::{Body, FromHttp2, Source};
 use crate::client::connection::{Client, Refused, body_limits, linger};
-use crate::client::writer::{Reply, ToHttp2, Way};
+use crate::client::writer::{ResponseWriter, ToClient, ToHttp2, Way};
 use crate::http::field::{Field, is_token};
 use crate::http::framing::Framing;
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::lines;
 use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
-use crate::request::exchange::{Exchange, Request};
+use crate::request::incoming::Request;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 use crate::worker::timer::Timer;
@@ -64,8 +64,7 @@ struct Streams {
 }
 
 /// Serves a connection, of which `early` has been read already, until it closes.
-pub async fn serve(client: Client, io: Io, early: Vec<u8>) {
-    let io = Rc::new(io);
+pub async fn serve(client: Client, io: Rc<Io>, early: Vec<u8>) {
     let worker = Rc::clone(&client.worker);
     worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
     if requests(client, &io, early).await {
@@ -233,38 +232,36 @@ impl Asked {
         let (client, listener) = (&streams.client, view.listener(*position));
         let worker = &client.worker;
         let Some(respond) = self.respond.take() else { return };
+        let mut id = [0; 32];
         let way = Way::Http2(ToHttp2::new(respond));
-        let mut reply = Reply::new(worker, way, listener.timeout.write, Version::Http2);
+        let is_head = head.as_ref().is_ok_and(|head| head.method.of_bytes(lines) == b"HEAD");
+        let mut writer = ResponseWriter::new(worker, way, listener.timeout.write, Version::Http2, is_head);
         let head = match head {
             Ok(head) => &*head,
             Err((error, head)) => {
                 let (refusal, refused) = (Refusal::from(*error), Refused { bytes: lines, head, fields });
-                Box::pin(client.refuse(view, &mut reply, &refusal, Some(refused))).await;
+                Box::pin(client.refuse(view, &mut writer, &refusal, Some(refused))).await;
                 return;
             }
         };
-        let mut id = [0; 32];
-        // What only serves to make the exchange is gone before anything is waited for.
-        let mut exchange = {
-            let admitted = admit(lines, head, fields, client.origin(view, *position, &mut id));
-            let (request, declared) = match admitted.and_then(|admitted| as_asked(admitted, self.is_tunnel)) {
-                Ok(admitted) => admitted,
-                Err(refusal) => {
-                    let refused = Some(Refused { bytes: lines, head, fields });
-                    Box::pin(client.refuse(view, &mut reply, &refusal, refused)).await;
-                    return;
-                }
-            };
-            let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
-            let has_ended = request.upgrade.is_some() || stream.is_none();
-            let framing = framing(declared, request.method, has_ended);
-            let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-            let source = Source::Http2(FromHttp2::new(stream, length));
-            let body = Body::new(source, framing, worker.clock, body_limits(view, listener));
-            Exchange { request, body, reply, timer }
+        let admitted = admit(lines, head, fields, client.origin(view, *position, &mut id));
+        let (request, declared) = match admitted.and_then(|admitted| as_asked(admitted, self.is_tunnel)) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let refused = Some(Refused { bytes: lines, head, fields });
+                Box::pin(client.refuse(view, &mut writer, &refusal, refused)).await;
+                return;
+            }
         };
+        let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
+        let has_ended = request.upgrade.is_some() || stream.is_none();
+        let framing = framing(declared, request.method, has_ended);
+        let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+        let source = Source::Http2(FromHttp2::new(stream, length));
+        let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
         let target = head.target.of_bytes(lines);
-        let (_, now) = client.handle(view, *position, target, &mut exchange).await;
+        let mut client_side = ToClient { writer: &mut writer, timer };
+        let (_, now) = client.handle((view, *position), target, &request, &body, &mut client_side).await;
         streams.rested.set(now);
     }
 }

@@ -7,147 +7,138 @@ use std::time::Duration;
 
 use evenkeel_core::choose::{Chosen, Why};
 use evenkeel_core::retry::{Final, hedge_after};
-use evenkeel_observe::{Ended, HedgeOutcome};
+use evenkeel_observe::HedgeOutcome;
 use evenkeel_types::Time;
 
-use crate::forward::converse::{Outgoing, begin, conclude, hear, is_worth_a_fresh_connection, too_late};
-use crate::forward::held::{Answered, Held};
-use crate::forward::pick;
-use crate::forward::relay::{self, Answer};
-use crate::forward::seat::Seat;
-use crate::forward::upload::Upload;
-use crate::forward::{Course, Destination, Ending, Failed, connect};
-use crate::request::exchange::{Exchange, Request};
-use crate::request::log::Trail;
-use crate::server::error::AnswerError;
-use crate::server::{InFlight, Link};
-use crate::worker::Worker;
+use super::attempt::{Asked, Outcome, await_answer, connect, start, too_late};
+use super::held::{Answered, Held};
+use super::pick::pick_at_once;
+use super::seat::Seat;
+use super::target::Target;
+use super::tries::{Failed, Tries};
+use crate::client::writer::ToClient;
+use crate::request::incoming::{Incoming, Request};
+use crate::request::log::RequestLog;
+use crate::server::InFlight;
+use crate::server::error::ServerError;
+use crate::server::exchange::RoundTrip;
+use crate::server::upload::Sending;
 use crate::worker::timer::{Limit, Timer};
 
 /// How long the server of this try may be silent before another one is asked as well; `None` if the request is none that
-/// may be sent twice, or belongs to a server, or nobody can tell.
+/// may be sent twice, or belongs to a server, or the usual time is not known.
 pub fn after(
-    worker: &Worker,
-    to: &Destination<'_>,
+    target: Target<'_>,
     chosen: &Chosen,
-    exchange: &Exchange<'_>,
-    course: &Course,
+    incoming: Incoming<'_, '_>,
+    tries: &Tries<'_>,
 ) -> Option<Duration> {
-    let Exchange { request, body, .. } = exchange;
-    let policy = &to.route.1.retry;
-    let may = body.is_done()
+    let (request, policy) = (incoming.request, &target.route.retry);
+    let may = incoming.body.borrow().is_done()
         && request.upgrade.is_none()
         && matches!(chosen.why, Why::Algorithm(_))
         && policy.repeats(request.method)
-        && course.attempts + 1 < policy.attempts;
-    let latencies = &to.view.snapshot.pools[to.pool].retries.latencies;
-    if may { hedge_after(to.route.1.hedge.as_ref(), latencies, worker.clock.now()) } else { None }
+        && tries.attempts + 1 < policy.attempts;
+    let latencies = &target.state().retries.latencies;
+    if may { hedge_after(target.route.hedge.as_ref(), latencies, target.worker.clock.now()) } else { None }
 }
 
 /// A server that was asked.
-struct Leg<'u, F> {
+struct Leg<'x, F> {
     chosen: Chosen,
     is_hedge: bool,
-    in_flight: Option<InFlight<'u>>,
+    in_flight: Option<InFlight<'x>>,
     seat: Option<Box<Seat>>,
     run: Pin<Box<F>>,
 }
 
 /// A server that has begun to answer.
-struct Opened {
-    link: Link,
-    held: relay::Held,
-    sent: Time,
+struct Opened<'x> {
+    trip: RoundTrip<'x>,
     connect: Option<Duration>,
 }
 
 /// What happens next in a race.
-enum Event {
+enum Event<'x> {
     /// The leg at this position has an answer, or failed.
-    Leg(usize, Box<Result<Opened, Failed>>),
+    Leg(usize, Box<Result<Opened<'x>, Failed<'x>>>),
     /// All have been silent for too long.
     Slow,
 }
 
-/// A server whose answer is an error that the route retries: it wins only if nobody else has anything better.
-struct Spare<'u, F> {
-    leg: Leg<'u, F>,
-    opened: Opened,
+/// A server whose answer is an error that the route retries: it wins only if no other has anything better.
+struct Spare<'x, F> {
+    leg: Leg<'x, F>,
+    opened: Opened<'x>,
     status: u16,
     /// When it began.
     at: Time,
 }
 
 /// Who answered first.
-struct Won<'u> {
+struct Won<'x> {
     chosen: Chosen,
-    in_flight: Option<InFlight<'u>>,
-    opened: Opened,
+    opened: Opened<'x>,
 }
 
 /// One try at a server, and at others if it is silent for `after`.
 ///
 /// # Errors
-/// All of them failed; the trail names the last one, and the course notes the others.
-pub async fn race(
-    worker: &Worker,
-    to: &Destination<'_>,
-    start: (Chosen, Duration),
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
-    course: &mut Course,
-) -> Result<Ending, Failed> {
-    let Some(won) = first(worker, to, start, exchange, trail, course).await? else {
-        return Ok(Ending::ClientGone(Ended::ClientAborted));
+/// All of them failed; the log names the last one, and `tries` has the others.
+pub async fn race<'x, 'c>(
+    target: Target<'x>,
+    begin: (Chosen, Duration),
+    incoming: Incoming<'x, 'c>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+    tries: &mut Tries<'x>,
+) -> Result<Outcome<'x, 'c>, Failed<'x>> {
+    let Some(won) = first(target, begin, incoming, client, log, tries).await? else {
+        return Ok(Outcome::gone());
     };
-    let Won { chosen, in_flight: _in_flight, opened: Opened { link, held, sent, connect } } = won;
-    trail.server = Some(chosen.server);
-    trail.sends(sent);
-    trail.connect = connect.or(trail.connect);
-    let Exchange { request, reply, timer, .. } = &mut *exchange;
-    if let Some(parked) = course.parked.take() {
-        Box::pin(parked.discard(worker, to, request)).await;
+    let Won { chosen, opened: Opened { trip, connect } } = won;
+    log.server = Some(chosen.server);
+    log.connect = connect.or(log.connect);
+    if let Some(deferred) = tries.deferred.take() {
+        Box::pin(deferred.discard(target, incoming.request)).await;
     }
-    let conversation = {
-        let mut answer = Answer::resume(worker, to, chosen, &link, held);
-        hear(&mut Upload::done(), &mut answer, request, reply, timer, trail).await
-    };
-    conclude(worker, to, chosen, link, conversation, exchange, trail).await
+    let asked = Asked { chosen, trip, sending: Sending::Done(Ok(())) };
+    await_answer(target, asked, incoming, client, log, tries).await
 }
 
 /// Waits for the first byte of an answer; `None` if the client left meanwhile.
-async fn first<'u>(
-    worker: &Worker,
-    to: &'u Destination<'_>,
+async fn first<'x, 'c>(
+    target: Target<'x>,
     (chosen, after): (Chosen, Duration),
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
-    course: &mut Course,
-) -> Result<Option<Won<'u>>, Failed> {
-    let Exchange { request, body, reply, timer } = exchange;
-    let outgoing = Outgoing::new(worker, to, request, body);
+    incoming: Incoming<'x, 'c>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+    tries: &mut Tries<'x>,
+) -> Result<Option<Won<'x>>, Failed<'x>> {
+    let ToClient { writer, timer } = client;
+    let clock = target.worker.clock;
     let leg = |chosen: Chosen, is_hedge, seat: Option<Box<Seat>>| Leg {
         chosen,
         is_hedge,
-        in_flight: seat.is_none().then(|| InFlight::at(to.upstream(chosen.server), worker.clock)),
+        in_flight: seat.is_none().then(|| InFlight::at(target.upstream(chosen.server), clock)),
         seat,
-        run: Box::pin(open(&outgoing, chosen)),
+        run: Box::pin(open(target, chosen, incoming)),
     };
-    let began = worker.clock.now();
-    let mut legs = vec![leg(chosen, false, trail.seat.take())];
-    let mut hedges_left = to.route.1.hedge.as_ref().map_or(0, |hedge| hedge.max);
+    let began = clock.now();
+    let mut legs = vec![leg(chosen, false, tries.holds.seat.take())];
+    let mut hedges_left = target.route.hedge.as_ref().map_or(0, |hedge| hedge.max);
     let mut due = Some(began + after);
-    let mut spare: Option<Spare<'u, _>> = None;
+    let mut spare: Option<Spare<'x, _>> = None;
     let (winner, opened) = loop {
-        let Ok(event) = reply.unless_gone(next(&mut legs, timer, due)).await else {
-            beaten(worker, to, legs, spare, trail, course);
+        let Ok(event) = writer.unless_gone(next(&mut legs, timer, due)).await else {
+            beaten(target, legs, spare, tries);
             return Ok(None);
         };
         match event {
             Event::Slow => {
-                let now = worker.clock.now();
+                let now = clock.now();
                 let running = legs.len() + usize::from(spare.is_some());
-                let asked = ask(to, request, trail, course, running, (began, now));
+                let asked = ask(target, incoming.request, log, tries, running, (began, now));
                 hedges_left -= 1;
                 due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
                 legs.extend(asked.map(|(chosen, seat)| leg(chosen, true, seat)));
@@ -155,99 +146,91 @@ async fn first<'u>(
             Event::Leg(at, result) => {
                 let leg = legs.swap_remove(at);
                 let failed = match *result {
-                    Ok(opened) => match opened.held.status() {
-                        Some(status) if !legs.is_empty() && is_retried(to, status) => {
-                            let kept = Spare { leg, opened, status, at: worker.clock.now() };
-                            dismiss(worker, to, spare.replace(kept), course, trail.held.as_deref());
+                    Ok(opened) => match opened.trip.status_begun() {
+                        Some(status) if !legs.is_empty() && is_retried(target, status) => {
+                            let kept = Spare { leg, opened, status, at: clock.now() };
+                            dismiss(target, spare.replace(kept), tries);
                             continue;
                         }
                         _ => break (leg, opened),
                     },
                     Err(failed) => failed,
                 };
-                lose(to, [&leg]);
-                (trail.server, trail.seat) = (Some(leg.chosen.server), leg.seat);
+                lose(target, [&leg]);
+                (log.server, tries.holds.seat) = (Some(leg.chosen.server), leg.seat);
                 if legs.is_empty() && spare.is_none() {
                     return Err(failed);
                 }
                 let rest = legs.iter_mut().chain(spare.iter_mut().map(|spare| &mut spare.leg));
-                leave(worker, to, &failed, rest.filter_map(|leg| leg.seat.as_deref_mut()), trail, course);
+                leave(target, &failed, rest.filter_map(|leg| leg.seat.as_deref_mut()), log, tries);
                 if let Some(spare) = spare.take_if(|_| legs.is_empty()) {
                     break (spare.leg, spare.opened);
                 }
             }
         }
     };
-    beaten(worker, to, legs, spare, trail, course);
-    if reply.attempts > 0 {
-        reply.attempts = course.attempts + 1;
+    beaten(target, legs, spare, tries);
+    if writer.attempts > 0 {
+        writer.attempts = tries.attempts + 1;
     }
-    Ok(Some(won(worker, to, (winner, opened), began, trail)))
+    Ok(Some(won(target, (winner, opened), began, log, tries)))
 }
 
 /// The only try from now on, of a race that began at this time.
-fn won<'u, F>(
-    worker: &Worker,
-    to: &Destination<'_>,
-    (winner, opened): (Leg<'u, F>, Opened),
+fn won<'x, F>(
+    target: Target<'x>,
+    (winner, opened): (Leg<'x, F>, Opened<'x>),
     began: Time,
-    trail: &mut Trail,
-) -> Won<'u> {
+    log: &mut RequestLog,
+    tries: &mut Tries<'x>,
+) -> Won<'x> {
     let Leg { chosen, is_hedge, in_flight, seat, .. } = winner;
     if is_hedge {
-        trail.hedged = Some(began);
-        trail.note("the hedge won".into());
-        to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Won);
+        log.hedged = Some(began);
+        log.note("the hedge won".into());
+        target.figures().retries.hedged(HedgeOutcome::Won);
     }
-    trail.seat = seat;
-    if let Some(seat) = &mut trail.seat {
-        seat.give_place_back(worker.clock.now());
+    (tries.holds.in_flight, tries.holds.seat) = (in_flight, seat);
+    if let Some(seat) = &mut tries.holds.seat {
+        seat.give_place_back(target.worker.clock.now());
     }
-    Won { chosen, in_flight, opened }
+    Won { chosen, opened }
 }
 
-/// Those who did not win are told to stop: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
-fn beaten<F>(
-    worker: &Worker,
-    to: &Destination<'_>,
-    legs: Vec<Leg<'_, F>>,
-    spare: Option<Spare<'_, F>>,
-    trail: &Trail,
-    course: &mut Course,
-) {
-    lose(to, &legs);
-    course.attempts += legs.len() as u32;
-    dismiss(worker, to, spare, course, trail.held.as_deref());
+/// The servers that did not win are not waited for: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
+fn beaten<F>(target: Target<'_>, legs: Vec<Leg<'_, F>>, spare: Option<Spare<'_, F>>, tries: &mut Tries<'_>) {
+    lose(target, &legs);
+    tries.attempts += legs.len() as u32;
+    dismiss(target, spare, tries);
 }
 
-/// Takes the server that the trail names out of the race, for it has failed; the `rest` goes on. If it had the request's own
-/// place in the pool, one of the others takes that over.
+/// Takes the server that the log names out of the race, because it has failed; the `rest` goes on. If it had the request's
+/// own place in the pool, one of the others takes that over.
 fn leave<'s>(
-    worker: &Worker,
-    to: &Destination<'_>,
-    failed: &Failed,
+    target: Target<'_>,
+    failed: &Failed<'_>,
     mut rest: impl Iterator<Item = &'s mut Seat>,
-    trail: &mut Trail,
-    course: &mut Course,
+    log: &RequestLog,
+    tries: &mut Tries<'_>,
 ) {
-    if trail.seat.as_ref().is_some_and(|seat| !seat.has_place())
+    if tries.holds.seat.as_ref().is_some_and(|seat| !seat.has_place())
         && let Some(other) = rest.find(|seat| seat.has_place())
     {
-        other.give_place_back(worker.clock.now());
+        other.give_place_back(target.worker.clock.now());
     }
-    pick::give_back(trail, Some(&failed.error));
-    if let Some(server) = trail.server {
-        worker.report(to, server, &failed.error);
+    tries.give_back(Some(&failed.error));
+    if let Some(server) = log.server {
+        target.report_failure(server, &failed.error);
     }
-    course.failed(failed);
+    tries.failed(failed);
 }
 
 /// Waits for whichever leg is done first, or until they are slow.
-async fn next<F: Future<Output = Result<Opened, Failed>>>(
-    legs: &mut [Leg<'_, F>],
+async fn next<'x, F: Future<Output = Result<Opened<'x>, Failed<'x>>>>(
+    legs: &mut [Leg<'x, F>],
     timer: &mut Timer,
     due: Option<Time>,
-) -> Event {
+) -> Event<'x> {
     poll_fn(|cx| {
         for (at, leg) in legs.iter_mut().enumerate() {
             if let Poll::Ready(result) = leg.run.as_mut().poll(cx) {
@@ -264,16 +247,16 @@ async fn next<F: Future<Output = Result<Opened, Failed>>>(
 
 /// Another server that is asked from `now` on, in a race that `began` before; `None` if nothing allows that.
 fn ask(
-    to: &Destination<'_>,
+    target: Target<'_>,
     request: &Request<'_>,
-    trail: &mut Trail,
-    course: &mut Course,
+    log: &mut RequestLog,
+    tries: &mut Tries<'_>,
     running: usize,
     (began, now): (Time, Time),
 ) -> Option<(Chosen, Option<Box<Seat>>)> {
-    let asked = another(to, request, course, running, &mut trail.held, now);
-    trail.tries += u32::from(asked.is_ok());
-    trail.note(match &asked {
+    let asked = another(target, request, tries, running, now);
+    log.tries += u32::from(asked.is_ok());
+    log.note(match &asked {
         Ok(_) => format!("hedged after {:.1} ms", (now - began).as_secs_f64() * 1e3),
         Err(why) => format!("not hedged: {why}"),
     });
@@ -285,110 +268,108 @@ fn ask(
 /// # Errors
 /// There is none, or the pool cannot bear it.
 fn another(
-    to: &Destination<'_>,
+    target: Target<'_>,
     request: &Request<'_>,
-    course: &mut Course,
+    tries: &mut Tries<'_>,
     running: usize,
-    held: &mut Option<Box<Held>>,
     now: Time,
 ) -> Result<(Chosen, Option<Box<Seat>>), Final> {
-    let pool = &to.view.snapshot.pools[to.pool];
-    if course.attempts as usize + running >= to.route.1.retry.attempts as usize {
+    if tries.attempts as usize + running >= target.route.retry.attempts as usize {
         return Err(Final::Attempts);
     }
-    if to.deadline.is_some_and(|deadline| now >= deadline) {
+    if target.deadline.is_some_and(|deadline| now >= deadline) {
         return Err(Final::Deadline);
     }
-    if let Some(why) = course.no_server(&pool.members) {
+    if let Some(why) = tries.no_server(&target.state().members) {
         return Err(why);
     }
-    let mut held = held.as_deref_mut();
-    let tried = course.tried();
-    let (chosen, mut seat) = pick::pick_at_once(to.view, to.pool, request, held.as_deref_mut(), tried, now)
-        .ok_or(Final::Servers)?;
+    let tried = tries.tried().to_vec();
+    let mut held = tries.holds.held.as_deref_mut();
+    let (chosen, mut seat) =
+        pick_at_once(target, request, held.as_deref_mut(), &tried, now).ok_or(Final::Servers)?;
     if seat.as_mut().is_some_and(|seat| !seat.take_place()) {
         return Err(Final::Servers);
     }
-    to.withdraw(held, now).inspect_err(|why| {
+    target.withdraw(held, now).inspect_err(|why| {
         if *why == Final::Budget {
-            to.view.pools[to.pool].figures.retries.budget_exhausted.increment();
+            target.figures().retries.budget_exhausted.increment();
         }
     })?;
-    if course.try_now(chosen.server) { Ok((chosen, seat)) } else { Err(Final::Unreachable) }
+    if tries.try_now(chosen.server) { Ok((chosen, seat)) } else { Err(Final::Unreachable) }
 }
 
-fn is_retried(to: &Destination<'_>, status: u16) -> bool {
-    to.route.1.retry.on.statuses.binary_search(&status).is_ok()
+fn is_retried(target: Target<'_>, status: u16) -> bool {
+    target.route.retry.on.statuses.binary_search(&status).is_ok()
 }
 
 /// Throws away an answer that is not needed. Its server is judged by it all the same.
-fn dismiss<F>(
-    worker: &Worker,
-    to: &Destination<'_>,
-    spare: Option<Spare<'_, F>>,
-    course: &mut Course,
-    held: Option<&Held>,
-) {
+fn dismiss<F>(target: Target<'_>, spare: Option<Spare<'_, F>>, tries: &mut Tries<'_>) {
     let Some(Spare { mut leg, opened, status, at }) = spare else { return };
-    lose(to, [&leg]);
-    course.attempts += 1;
-    let took = Some(at - opened.sent);
-    worker.report_answer(to, leg.chosen.server, status, took);
+    lose(target, [&leg]);
+    tries.attempts += 1;
+    let took = Some(at - opened.trip.sent);
+    target.report_answer(leg.chosen.server, status, took);
+    let held: Option<&Held> = tries.holds.held.as_deref();
     if let Some(held) = held {
         held.judge(leg.seat.as_deref_mut(), &Answered { status, at, took, uploading: Duration::ZERO });
     }
     if matches!(status, 502..=504) {
-        worker.report_status(to, leg.chosen.server, status);
+        target.report_status(leg.chosen.server, status);
     }
 }
 
 /// Counts the hedges among those that did not win.
-fn lose<'l, 'u: 'l, F: 'l>(to: &Destination<'_>, legs: impl IntoIterator<Item = &'l Leg<'u, F>>) {
+fn lose<'l, 'x: 'l, F: 'l>(target: Target<'_>, legs: impl IntoIterator<Item = &'l Leg<'x, F>>) {
     let hedges = legs.into_iter().filter(|leg| leg.is_hedge);
-    hedges.for_each(|_| to.view.pools[to.pool].figures.retries.hedged(HedgeOutcome::Lost));
+    hedges.for_each(|_| target.figures().retries.hedged(HedgeOutcome::Lost));
 }
 
 /// Sends the request to a server, and waits for the first byte of its answer. Two connections at most, the second in place
 /// of one that the server was closing.
-async fn open(outgoing: &Outgoing<'_>, chosen: Chosen) -> Result<Opened, Failed> {
-    let Outgoing { worker, to, request, .. } = *outgoing;
-    let upstream = to.upstream(chosen.server);
-    let mut timer = Timer::new(worker.clock);
-    let mut kept = upstream.kept(worker.clock.now());
+async fn open<'x>(
+    target: Target<'x>,
+    chosen: Chosen,
+    incoming: Incoming<'x, '_>,
+) -> Result<Opened<'x>, Failed<'x>> {
+    let upstream = target.upstream(chosen.server);
+    let repeats = target.route.retry.repeats_over_a_fresh_connection(incoming.request.method);
+    let mut timer = Timer::new(target.worker.clock);
+    let mut kept = upstream.kept(target.worker.clock.now());
     loop {
         let (link, connect) = match kept.take() {
             Some(link) => (link, None),
             None => {
-                let (link, took) = connect(worker, to, upstream, &mut timer).await;
+                let (link, took) = connect(target, upstream, &mut timer).await;
                 (link?, Some(took))
             }
         };
-        match first_byte(outgoing, chosen, &link, &mut timer).await {
-            Ok((held, sent)) => return Ok(Opened { link, held, sent, connect }),
-            Err(error) if link.reused() && is_worth_a_fresh_connection(&error, true, to, request) => {}
-            Err(error) => {
-                if let (AnswerError::Timeout, Link::Http2(place)) = (&error, &link) {
-                    place.give_up();
+        let reused = link.reused();
+        let error = match start(target, chosen, link, incoming, &mut timer).await {
+            Err(error) => error,
+            Ok(Asked { mut trip, .. }) => match first_byte(target, &mut trip, &mut timer).await {
+                Ok(()) => return Ok(Opened { trip, connect }),
+                Err(error) => {
+                    if matches!(error, ServerError::Timeout) {
+                        trip.gave_no_answer();
+                    }
+                    error
                 }
-                return Err(Failed::new(error));
-            }
+            },
+        };
+        if !(reused && error.is_worth_a_fresh_connection(true, repeats)) {
+            return Err(Failed::new(error));
         }
     }
 }
 
 async fn first_byte(
-    outgoing: &Outgoing<'_>,
-    chosen: Chosen,
-    link: &Link,
+    target: Target<'_>,
+    trip: &mut RoundTrip<'_>,
     timer: &mut Timer,
-) -> Result<(relay::Held, Time), AnswerError> {
-    let Outgoing { worker, to, .. } = *outgoing;
-    let begun = begin(outgoing, chosen.server, link, timer).await?;
-    let mut answer = Answer::new(worker, to, begun.source, chosen);
-    let limit = Limit { since: Some(begun.at), after: to.head_within(), at_most: to.deadline };
-    match timer.within(limit, answer.begun()).await {
-        Ok(begins) => begins?,
-        Err(_) => return Err(too_late(worker, to.deadline)),
+) -> Result<(), ServerError> {
+    let limit = Limit { since: Some(trip.sent), after: target.head_within(), at_most: target.deadline };
+    match timer.within(limit, trip.begun()).await {
+        Ok(begins) => begins,
+        Err(_) => Err(too_late(target)),
     }
-    Ok((answer.hold(), begun.at))
 }

@@ -14,7 +14,7 @@ use evenkeel_observe::{Gauge, PoolMetrics, Registry};
 use evenkeel_types::{Clock, Time};
 
 use crate::forward::seat::Seat;
-use crate::server::error::AnswerError;
+use crate::server::error::ServerError;
 use crate::shared::Shared;
 
 /// A pool with a guard, as requests see it from their beginning to their end; one for each view of each worker.
@@ -183,10 +183,10 @@ impl Held {
     }
 
     /// The try at the server with this seat is over; `error` if it failed.
-    pub fn tried(&mut self, seat: Option<Box<Seat>>, error: Option<&AnswerError>) {
+    pub fn tried(&mut self, seat: Option<Box<Seat>>, error: Option<&ServerError>) {
         let Some(error) = error.filter(|error| error.failure().is_some()) else { return };
         let now = self.of.clock.now();
-        if matches!(error, AnswerError::Timeout | AnswerError::ConnectTimeout) {
+        if matches!(error, ServerError::Timeout | ServerError::ConnectTimeout) {
             self.learn(None, now);
         }
         self.outcome = Outcome::Ended { failed: true, took: now.since(self.began) };

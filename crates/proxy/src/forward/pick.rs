@@ -9,103 +9,105 @@ use std::time::Duration;
 use evenkeel_config::Queue;
 use evenkeel_core::breaker::{Full, Grant, Passed, Refused, Ticket, Want};
 use evenkeel_core::choose::{Chosen, Why, choose, waited};
-use evenkeel_net::Io;
 use evenkeel_observe::{BreakerRefusal, Ended, PoolMetrics, QueueRefusal, RequestRefusal};
 use evenkeel_types::Time;
 
-use crate::forward::held::{Guarded, Held};
-use crate::forward::seat::Seat;
-use crate::forward::{Destination, Ending};
+use super::attempt::Outcome;
+use super::held::{Guarded, Held};
+use super::seat::Seat;
+use super::target::Target;
+use super::tries::{Holds, Tries};
+use crate::client::writer::ToClient;
 use crate::request::admit::Refusal;
-use crate::request::exchange::{Exchange, Request};
-use crate::request::log::Trail;
-use crate::server::error::AnswerError;
-use crate::worker::Worker;
+use crate::request::incoming::Request;
+use crate::request::log::RequestLog;
+use crate::server::error::ServerError;
 use crate::worker::timer::Limit;
-use crate::worker::view::View;
 
 /// When a client that found no room may come again, if nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Picks a server that is not among `tried`, and in a pool with limits takes a place at it for the trail, which
-/// [`give_back`] returns; `None` when there is no server left.
+/// Why a request gets no server.
+#[derive(Debug)]
+pub enum Denied {
+    /// There is no room.
+    Refused(Refusal, Ended),
+    /// The client did not wait for it.
+    Gone(Ended),
+}
+
+impl From<Denied> for Outcome<'_, '_> {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Refused(refusal, ended) => Self::Refused(refusal, ended),
+            Denied::Gone(ended) => Self::Gone(ended),
+        }
+    }
+}
+
+/// Picks a server that was not tried, and in a pool with limits takes a place at it, which [`Tries::give_back`] returns;
+/// `None` when there is no server left.
 ///
 /// # Errors
 /// There is no room, or the client did not wait for it.
 pub async fn pick(
-    worker: &Worker,
-    to: &Destination<'_>,
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
-    tried: &[usize],
+    target: Target<'_>,
+    request: &Request<'_>,
+    client: &mut ToClient<'_, '_>,
+    tries: &mut Tries<'_>,
     now: Time,
-) -> Result<Option<Chosen>, Ending> {
-    let view = &to.view.pools[to.pool];
-    let Some(of) = &view.guarded else {
-        let picker = &mut view.picker.borrow_mut();
-        return Ok(choose(
-            &to.view.snapshot.pools[to.pool],
-            to.pool(),
-            picker,
-            &exchange.request,
-            tried,
-            now,
-        ));
+) -> Result<Option<Chosen>, Denied> {
+    let Some(of) = &target.side().guarded else {
+        let picker = &mut target.side().picker.borrow_mut();
+        return Ok(choose(target.state(), target.pool(), picker, request, tries.tried(), now));
     };
-    let (picking, mut now) = (Picking { to, of, since: Cell::new(None) }, now);
+    let (picking, mut now) = (Picking { target, of, request, since: Cell::new(None) }, now);
     loop {
-        let found = picking.at_once(&exchange.request, trail, tried, now)?;
+        let found = picking.at_once(tries, now)?;
+        let holds = &mut tries.holds;
         // Who waits does so in a box, for most do not.
-        match (found, &mut trail.held) {
+        match (found, &mut holds.held) {
             (Found::Server(chosen), _) => return Ok(Some(chosen)),
             (Found::PoolFull(full, queue), Some(held)) => {
-                Box::pin(picking.wait_for_place(exchange, held, full, queue)).await?;
-                now = worker.clock.now();
+                Box::pin(picking.wait_for_place(client, held, full, queue)).await?;
+                now = target.worker.clock.now();
             }
             (Found::ServersFull { only, out, queue }, Some(held)) => {
-                let holds = (&mut **held, &mut trail.seat);
-                let waiting = picking.wait_for_server(exchange, holds, (only, out), queue);
+                let holds = (&mut **held, &mut holds.seat);
+                let waiting = picking.wait_for_server(client, holds, (only, out), queue);
                 if let Some(chosen) = Box::pin(waiting).await? {
                     return Ok(Some(chosen));
                 }
-                now = worker.clock.now();
+                now = target.worker.clock.now();
             }
             (Found::None, _) | (_, None) => return Ok(None),
         }
     }
 }
 
-/// Gives back the place that [`pick`] took; `error` if the try failed.
-pub fn give_back(trail: &mut Trail, error: Option<&AnswerError>) {
-    if let Some(held) = &mut trail.held {
-        held.tried(trail.seat.take(), error);
-    }
-}
-
 /// Notes since when and why the circuit breaker of the pool is open, if that is what a request was refused for. It is for the
 /// log alone: the client need not know.
-pub fn note_open(worker: &Worker, to: &Destination<'_>, ending: &Ending, trail: &mut Trail) {
-    if let (Ending::Refused(Refusal { kind: Some(RequestRefusal::BreakerOpen), .. }, _), Some(of)) =
-        (ending, &to.view.pools[to.pool].guarded)
-        && worker.logs()
-        && let Some(told) = of.breaker().trip.told(worker.clock.now())
+pub fn note_open(target: Target<'_>, denied: &Denied, log: &mut RequestLog) {
+    if let (Denied::Refused(Refusal { kind: Some(RequestRefusal::BreakerOpen), .. }, _), Some(of)) =
+        (denied, &target.side().guarded)
+        && target.worker.logs()
+        && let Some(told) = of.breaker().trip.told(target.worker.clock.now())
     {
-        trail.note(told);
+        log.note(told);
     }
 }
 
 /// Picks a server that is not among `tried` for what waits for no place, a hedge or a copy, and in a pool with limits takes a
 /// place at it; `None` when no server has one.
 pub fn pick_at_once(
-    view: &View,
-    pool: usize,
+    target: Target<'_>,
     request: &Request<'_>,
     held: Option<&mut Held>,
     tried: &[usize],
     now: Time,
 ) -> Option<(Chosen, Option<Box<Seat>>)> {
-    let (of, config) = (&view.snapshot.pools[pool], view.pool(pool));
-    let picker = &mut view.pools[pool].picker.borrow_mut();
+    let (of, config) = (target.state(), target.pool());
+    let picker = &mut target.side().picker.borrow_mut();
     let Some(held) = held else { return Some((choose(of, config, picker, request, tried, now)?, None)) };
     let mut passed = Passed::new(tried);
     while passed.goes_on(of, config, now) {
@@ -124,8 +126,9 @@ pub fn pick_at_once(
 
 /// Picking from a pool that has limits.
 struct Picking<'p> {
-    to: &'p Destination<'p>,
+    target: Target<'p>,
     of: &'p Rc<Guarded>,
+    request: &'p Request<'p>,
     /// Since when it waits: for one place after the other, but not anew for each.
     since: Cell<Option<Time>>,
 }
@@ -144,15 +147,10 @@ enum Found<'p> {
 
 impl<'p> Picking<'p> {
     /// Takes what places there are.
-    fn at_once(
-        &self,
-        request: &Request<'_>,
-        trail: &mut Trail,
-        tried: &[usize],
-        now: Time,
-    ) -> Result<Found<'p>, Ending> {
-        let config = self.of.config();
-        let Trail { held, seat, .. } = trail;
+    fn at_once(&self, tries: &mut Tries<'_>, now: Time) -> Result<Found<'p>, Denied> {
+        let (config, request) = (self.of.config(), self.request);
+        let tried = tries.tried().to_vec();
+        let Holds { held, seat, .. } = &mut tries.holds;
         let held = match held {
             Some(held) => held,
             held => held.insert(Box::new(self.held(now)?)),
@@ -165,9 +163,9 @@ impl<'p> Picking<'p> {
         }
         let by_now = self.since.get().map(|_| self.of.pool_by_now());
         let pool = by_now.as_deref().unwrap_or_else(|| self.of.pool());
-        let (mut passed, mut only) = (Passed::new(tried), None);
+        let (mut passed, mut only) = (Passed::new(&tried), None);
         while passed.goes_on(pool, config, now) {
-            let picker = &mut self.to.view.pools[self.to.pool].picker.borrow_mut();
+            let picker = &mut self.target.side().picker.borrow_mut();
             let Some(chosen) = choose(pool, config, picker, request, passed.skip(), now) else {
                 break;
             };
@@ -197,7 +195,7 @@ impl<'p> Picking<'p> {
     }
 
     /// What a request holds that the pool's circuit breaker lets through.
-    fn held(&self, now: Time) -> Result<Held, Ending> {
+    fn held(&self, now: Time) -> Result<Held, Denied> {
         let mut held = Held::new(self.of);
         held.ask_pool(now).map_err(|open| self.pool_open(open))?;
         Ok(held)
@@ -206,14 +204,14 @@ impl<'p> Picking<'p> {
     /// Waits for a place in the pool.
     async fn wait_for_place(
         &self,
-        exchange: &mut Exchange<'_>,
+        client: &mut ToClient<'_, '_>,
         held: &mut Held,
         full: Full,
         queue: &Queue,
-    ) -> Result<(), Ending> {
+    ) -> Result<(), Denied> {
         let waiting = self.join(Want::Place, full)?;
         self.of.breaker().offer_place(waiting.since);
-        self.wait(exchange, waiting, queue).await?;
+        self.wait(client, waiting, queue).await?;
         held.entered();
         let now = self.of.clock.now();
         held.ask_pool_again(now).map_err(|open| {
@@ -227,17 +225,17 @@ impl<'p> Picking<'p> {
     /// if what it waited for is not to be had any more: it is to look anew.
     async fn wait_for_server(
         &self,
-        exchange: &mut Exchange<'_>,
+        client: &mut ToClient<'_, '_>,
         (held, seat): (&mut Held, &mut Option<Box<Seat>>),
         (only, out): (Option<usize>, Vec<usize>),
         queue: &Queue,
-    ) -> Result<Option<Chosen>, Ending> {
+    ) -> Result<Option<Chosen>, Denied> {
         let (of, members) = (self.of, &self.of.pool().members);
         held.leave_pool(of.clock.now());
         let want = Want::Server { of: Arc::clone(members), only, not: out.into() };
         let waiting = self.join(want, Full::Servers)?;
         of.breaker().offer_servers(members, waiting.since);
-        let Grant::Server(load) = self.wait(exchange, waiting, queue).await? else { return Ok(None) };
+        let Grant::Server(load) = self.wait(client, waiting, queue).await? else { return Ok(None) };
         let now = of.clock.now();
         let server = members.position_of(&load).expect("it is one of those that it waited for");
         if let Err(open) = held.ask_pool_again(now) {
@@ -249,7 +247,7 @@ impl<'p> Picking<'p> {
             return Ok(None);
         }
         if let Err(full) = held.enter() {
-            self.wait_for_place(exchange, held, full, queue).await?;
+            self.wait_for_place(client, held, full, queue).await?;
             // It may take no more requests by now.
             if !of.pool_by_now().members.takes(server, only == Some(server)) {
                 *seat = None;
@@ -258,12 +256,12 @@ impl<'p> Picking<'p> {
         }
         Ok(Some(match only {
             Some(only) if only == server => Chosen { server, why: Why::Sticky, issue_cookie: false },
-            _ => waited(of.pool(), of.config(), &exchange.request, server),
+            _ => waited(of.pool(), of.config(), self.request, server),
         }))
     }
 
     /// Joins those who wait.
-    fn join(&self, want: Want, full: Full) -> Result<Waiting<'_>, Ending> {
+    fn join(&self, want: Want, full: Full) -> Result<Waiting<'_>, Denied> {
         let since = self.of.clock.now();
         let full = if matches!(want, Want::Server { only: Some(_), .. }) { Full::OwnServer } else { full };
         let Some(ticket) = self.of.breaker().wait(want, self.of.config(), since) else {
@@ -279,33 +277,33 @@ impl<'p> Picking<'p> {
     /// Waits until there is a place, for as long as the queue, the request's own deadline and the client allow.
     async fn wait(
         &self,
-        exchange: &mut Exchange<'_>,
+        client: &mut ToClient<'_, '_>,
         waiting: Waiting<'_>,
         queue: &Queue,
-    ) -> Result<Grant, Ending> {
-        let Exchange { reply, timer, .. } = exchange;
-        let at_most = self.to.deadline;
+    ) -> Result<Grant, Denied> {
+        let ToClient { writer, timer } = client;
+        let at_most = self.target.deadline;
         let limit = Limit { since: self.since.get(), after: queue.wait, at_most };
         let breaker = self.of.breaker();
         let granted = timer.within(limit, poll_fn(|cx| breaker.poll(waiting.ticket, cx)));
         let metrics = self.metrics();
-        match reply.unless_left(granted).await {
+        match writer.unless_left(granted).await {
             // Its end may have been hidden behind bytes that nobody has read.
-            Ok(Ok(grant)) if reply.io().is_some_and(Io::has_ended) => {
+            Ok(Ok(grant)) if writer.io().is_some_and(|io| io.has_ended()) => {
                 self.of.give_back(&grant);
                 metrics.refuse_to_wait(QueueRefusal::Gone);
-                Err(Ending::ClientGone(Ended::ClientAborted))
+                Err(Denied::Gone(Ended::ClientAborted))
             }
             Ok(Ok(Grant::NoServer)) => Ok(Grant::NoServer),
             Ok(Ok(grant)) => {
                 metrics.waited(self.of.clock.now().since(waiting.since));
                 Ok(grant)
             }
-            Ok(Err(_)) if at_most.is_some_and(|at_most| self.of.clock.now() >= at_most) => {
+            Ok(Err(_)) if self.target.is_over() => {
                 metrics.refuse_to_wait(QueueRefusal::Timeout);
-                let (status, why) = (504, AnswerError::Deadline.to_string().into());
+                let (status, why) = (504, ServerError::Deadline.to_string().into());
                 let refusal = Refusal { status, kind: None, why, retry_after: None };
-                Err(Ending::Refused(refusal, Ended::RequestTimeout))
+                Err(Denied::Refused(refusal, Ended::RequestTimeout))
             }
             Ok(Err(_)) => {
                 metrics.refuse_to_wait(QueueRefusal::Timeout);
@@ -314,12 +312,12 @@ impl<'p> Picking<'p> {
             }
             Err(_) => {
                 metrics.refuse_to_wait(QueueRefusal::Gone);
-                Err(Ending::ClientGone(Ended::ClientAborted))
+                Err(Denied::Gone(Ended::ClientAborted))
             }
         }
     }
 
-    fn refuse(&self, full: Full) -> Ending {
+    fn refuse(&self, full: Full) -> Denied {
         self.metrics().refuse(match full {
             Full::Requests => BreakerRefusal::MaxRequests,
             Full::Connections => BreakerRefusal::MaxConnections,
@@ -329,12 +327,12 @@ impl<'p> Picking<'p> {
         refused(Refusal::new(503, RequestRefusal::NoPlace, full.to_string()).after(RETRY_AFTER))
     }
 
-    fn pool_open(&self, open: Refused) -> Ending {
+    fn pool_open(&self, open: Refused) -> Denied {
         self.metrics().refuse(BreakerRefusal::Open);
         refused(Refusal::new(503, RequestRefusal::BreakerOpen, open.to_string()).after(open.after))
     }
 
-    fn open(&self, why: &'static str) -> Ending {
+    fn open(&self, why: &'static str) -> Denied {
         self.metrics().refuse(BreakerRefusal::ServersOpen);
         refused(Refusal::new(503, RequestRefusal::BreakerOpen, why).after(RETRY_AFTER))
     }
@@ -368,6 +366,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn refused(refusal: Refusal) -> Ending {
-    Ending::Refused(refusal, Ended::Refused)
+fn refused(refusal: Refusal) -> Denied {
+    Denied::Refused(refusal, Ended::Refused)
 }

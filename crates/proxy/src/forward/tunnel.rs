@@ -1,9 +1,10 @@
 //! Bytes both ways between two connections, until both sides have ended or nothing moves any more.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,43 +12,37 @@ use evenkeel_net::Io;
 use evenkeel_types::Time;
 
 use crate::body::{Advance, Body};
-use crate::client::writer::Reply;
-use crate::request::log::Trail;
+use crate::client::writer::ResponseWriter;
+use crate::request::log::RequestLog;
+use crate::response::Tunnel;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
 
-/// Runs a tunnel between a client's connection and a server's. `early` is what the client has sent already.
+/// Runs a tunnel between a client and a server until both sides have ended, one fails, or nothing moves for too long.
 pub async fn run(
     worker: &Worker,
-    client: &Io,
-    early: [&[u8]; 2],
-    server: &Io,
-    idle: Duration,
-    trail: &mut Trail,
+    tunnel: Tunnel<'_>,
+    body: &RefCell<Body<'_>>,
+    writer: &mut ResponseWriter<'_>,
+    log: &mut RequestLog,
 ) {
+    let server = &*tunnel.connection.io;
     let moved = Cell::new(worker.clock.now());
+    let Some(client) = writer.io().map(Rc::clone) else {
+        // A stream (RFC 8441), whose bytes body and writer count themselves.
+        let body = &mut *body.borrow_mut();
+        body.lift_limits();
+        let up = upload(worker, body, server, &moved);
+        let down = download(worker, server, writer, &moved);
+        both(worker, up, down, &moved, tunnel.idle).await;
+        return log.tunnelled(0, 0);
+    };
     let (up_bytes, down_bytes) = (Cell::new(0), Cell::new(0));
-    let up = copy(worker, early, client, server, &moved, &up_bytes);
-    let down = copy(worker, [b"", b""], server, client, &moved, &down_bytes);
-    both(worker, up, down, &moved, idle).await;
-    trail.tunnelled(up_bytes.get(), down_bytes.get());
-}
-
-/// The same for a client's stream (RFC 8441), whose bytes body and reply count themselves.
-pub async fn run_stream(
-    worker: &Worker,
-    body: &mut Body<'_>,
-    reply: &mut Reply<'_>,
-    server: &Io,
-    idle: Duration,
-    trail: &mut Trail,
-) {
-    body.lift_limits();
-    let moved = Cell::new(worker.clock.now());
-    let up = upload(worker, body, server, &moved);
-    let down = download(worker, server, reply, &moved);
-    both(worker, up, down, &moved, idle).await;
-    trail.tunnelled(0, 0);
+    let body = body.borrow();
+    let up = copy(worker, body.surplus(), &client, server, &moved, &up_bytes);
+    let down = copy(worker, [b"", b""], server, &client, &moved, &down_bytes);
+    both(worker, up, down, &moved, tunnel.idle).await;
+    log.tunnelled(up_bytes.get(), down_bytes.get());
 }
 
 /// Runs both halves until both have ended, one fails, or nothing has moved for `idle`.
@@ -92,20 +87,19 @@ async fn upload(worker: &Worker, body: &mut Body<'_>, to: &Io, moved: &Cell<Time
 }
 
 /// What it gets.
-async fn download(worker: &Worker, from: &Io, reply: &mut Reply<'_>, moved: &Cell<Time>) -> io::Result<()> {
+async fn download(
+    worker: &Worker,
+    from: &Io,
+    writer: &mut ResponseWriter<'_>,
+    moved: &Cell<Time>,
+) -> io::Result<()> {
     let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
     loop {
         let mut buf = Vec::new();
         let read = poll_fn(|cx| worker.buffers.poll_medium(from, cx, &mut buf)).await?;
         let sent = match read {
-            0 => {
-                reply.end(b"");
-                reply.flush().await
-            }
-            _ => match reply.data(&buf).await {
-                Ok(()) => reply.flush().await,
-                failed => failed,
-            },
+            0 => writer.end_tunnel().await,
+            _ => writer.raw(&buf).await,
         };
         worker.buffers.give(buf);
         sent.map_err(gone)?;

@@ -51,6 +51,8 @@ pub enum Known {
     ContentLength,
     /// `Cookie`
     Cookie,
+    /// `Date`
+    Date,
     /// `Expect`
     Expect,
     /// `Forwarded` (RFC 7239)
@@ -90,6 +92,7 @@ impl Known {
     pub fn of(name: &[u8]) -> Self {
         let (known, text): (Self, &[u8]) = match name.len() {
             2 => (Self::Te, b"te"),
+            4 if name[0] | 0x20 == b'd' => (Self::Date, b"date"),
             4 => (Self::Host, b"host"),
             6 if name[0] | 0x20 == b'c' => (Self::Cookie, b"cookie"),
             6 => (Self::Expect, b"expect"),
@@ -204,6 +207,7 @@ mod tests {
             ("TE", Known::Te),
             ("hOsT", Known::Host),
             ("Cookie", Known::Cookie),
+            ("Date", Known::Date),
             ("Expect", Known::Expect),
             ("Upgrade", Known::Upgrade),
             ("Referer", Known::Referer),

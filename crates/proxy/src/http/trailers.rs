@@ -47,10 +47,10 @@ pub fn pass(
     Ok(out)
 }
 
-/// All that we know by name frames a message, routes it, or says who speaks: none of it may come late.
+/// What we know by name, but for `Date`, frames a message, routes it, or says who speaks: none of it may come late.
 fn may_trail(section: &[u8], field: &Field) -> bool {
     let name = field.name.of_bytes(section);
-    field.known == Known::Other
+    matches!(field.known, Known::Other | Known::Date)
         && !REFUSED.iter().any(|refused| name.eq_ignore_ascii_case(refused.as_bytes()))
 }
 

@@ -15,7 +15,7 @@ use crate::http::field::{Field, Known, has_token, list};
 use crate::http::framing::{self, Framing};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::version::Version;
-use crate::request::exchange::Request;
+use crate::request::incoming::Request;
 
 /// Longest `X-Request-Id` that is kept from a trusted peer.
 const REQUEST_ID_MAX: usize = 128;

@@ -1,41 +1,37 @@
-//! Answers that no server gives: errors, `respond` and `redirect`.
+//! Responses that no server gives: errors, `respond` and `redirect`.
 
 use std::fmt::Write;
 
-use evenkeel_config::{HeaderEdits, Respond};
+use evenkeel_config::Respond;
 use evenkeel_core::choose::Keys;
+use evenkeel_observe::Ended;
 
-use crate::client::writer::{Reply, reason};
 use crate::http::framing::Framing;
 use crate::http::version::Version;
-use crate::http::write;
 use crate::request::admit::Refusal;
-use crate::request::exchange::Request;
-use crate::worker::timer::WriteError;
+use crate::request::incoming::Request;
+use crate::response::{Body, Head, Response, reason};
+use crate::worker::Worker;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Tells the client what went wrong: the status, a word why, and the id to ask about.
-///
-/// # Errors
-/// The client is gone.
-pub async fn refuse(
-    reply: &mut Reply<'_>,
+/// Says what went wrong: the status, a word why, and the id to ask about.
+pub fn refuse<'x, 'c>(
+    worker: &Worker,
     refusal: &Refusal,
     request: &Request<'_>,
-) -> Result<(), WriteError> {
+    ended: Ended,
+) -> Response<'x, 'c> {
     let Refusal { status, why, .. } = refusal;
-    let id = &*request.id;
     if is_grpc(request) {
-        return refuse_grpc(reply, refusal, id).await;
+        return Response { ended, ..refuse_grpc(worker, refusal) };
     }
-    let body = format!("{status} {}: {why}\nrequest id: {id}\n", reason(*status));
-    let after = refusal.retry_after.map(|seconds| seconds.to_string());
-    let fields: &[(&str, &str)] = match &after {
-        Some(after) => &[("retry-after", after)],
-        None => &[],
-    };
-    send(reply, *status, TEXT, fields, &body, id, &HeaderEdits::default()).await
+    let body = format!("{status} {}: {why}\nrequest id: {}\n", reason(*status), request.id);
+    let mut head = head(worker, *status, TEXT);
+    if let Some(seconds) = refusal.retry_after {
+        head.field("retry-after", seconds.to_string().as_bytes());
+    }
+    Response { ended, ..Response::of_bytes(head, body.into_bytes()) }
 }
 
 /// A client that speaks gRPC reads the status from a trailer, or from a head that is all of the response.
@@ -46,15 +42,12 @@ fn is_grpc(request: &Request<'_>) -> bool {
     request.version == Version::Http2 && request.header("content-type").is_some_and(is_its_type)
 }
 
-async fn refuse_grpc(reply: &mut Reply<'_>, refusal: &Refusal, id: &str) -> Result<(), WriteError> {
-    let out = reply.head(200, b"");
-    write::field(out, "content-type", b"application/grpc");
-    write::field(out, "grpc-status", grpc_status(refusal.status).as_bytes());
-    write::field(out, "grpc-message", grpc_message(&refusal.why).as_bytes());
-    write::field(out, "x-request-id", id.as_bytes());
-    reply.head_done(Framing::Empty);
-    reply.end(b"");
-    reply.flush().await
+fn refuse_grpc<'x, 'c>(worker: &Worker, refusal: &Refusal) -> Response<'x, 'c> {
+    let mut head = Head::new(200, b"OK", worker.buffers.medium());
+    head.field("content-type", b"application/grpc");
+    head.field("grpc-status", grpc_status(refusal.status).as_bytes());
+    head.field("grpc-message", grpc_message(&refusal.why).as_bytes());
+    Response { head, body: Body::Empty, framing: Framing::Empty, ended: Ended::Refused, closes: false }
 }
 
 /// The status of gRPC for one of HTTP, as its clients would map it (`doc/http-grpc-status-mapping.md` of gRPC), which is
@@ -86,62 +79,23 @@ fn grpc_message(why: &str) -> String {
 }
 
 /// A fixed response.
-///
-/// # Errors
-/// The client is gone.
-pub async fn respond(
-    reply: &mut Reply<'_>,
-    respond: &Respond,
-    id: &str,
-    edits: &HeaderEdits,
-) -> Result<(), WriteError> {
-    send(reply, respond.status, &respond.content_type, &[], &respond.body, id, edits).await
+pub fn respond<'x, 'c>(worker: &Worker, respond: &'x Respond) -> Response<'x, 'c> {
+    let head = head(worker, respond.status, &respond.content_type);
+    Response::of_bytes(head, respond.body.as_bytes())
 }
 
 /// A redirect to `location`.
-///
-/// # Errors
-/// The client is gone.
-pub async fn redirect(
-    reply: &mut Reply<'_>,
-    status: u16,
-    location: &str,
-    id: &str,
-    edits: &HeaderEdits,
-) -> Result<(), WriteError> {
+pub fn redirect<'x, 'c>(worker: &Worker, status: u16, location: &str) -> Response<'x, 'c> {
     let body = format!("{status} {}: {location}\n", reason(status));
-    send(reply, status, TEXT, &[("location", location)], &body, id, edits).await
+    let mut head = head(worker, status, TEXT);
+    head.field("location", location.as_bytes());
+    Response::of_bytes(head, body.into_bytes())
 }
 
-async fn send(
-    reply: &mut Reply<'_>,
-    status: u16,
-    content_type: &str,
-    fields: &[(&str, &str)],
-    body: &str,
-    id: &str,
-    edits: &HeaderEdits,
-) -> Result<(), WriteError> {
-    let out = reply.head(status, reason(status).as_bytes());
-    let has_body = !matches!(status, 204 | 205 | 304);
-    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-    let typed = has_body.then_some(("content-type", content_type));
-    let ours = [("date", date.as_str()), ("x-request-id", id)];
-    for (name, value) in fields.iter().copied().chain(typed).chain(ours) {
-        if !write::edited_away(edits, name.as_bytes()) {
-            write::field(out, name, value.as_bytes());
-        }
+fn head(worker: &Worker, status: u16, content_type: &str) -> Head {
+    let mut head = Head::new(status, reason(status).as_bytes(), worker.buffers.medium());
+    if !matches!(status, 204 | 205 | 304) {
+        head.field("content-type", content_type.as_bytes());
     }
-    write::edits(out, edits);
-    // RFC 9110 (8.6): neither 204 nor 304 may promise a length that is not there; 205 promises an empty one.
-    match status {
-        204 | 304 => reply.head_done(Framing::Empty),
-        205 => reply.head_done(Framing::Length(0)),
-        _ => {
-            reply.head_done(Framing::Length(body.len() as u64));
-            reply.data(body.as_bytes()).await?;
-        }
-    }
-    reply.end(b"");
-    reply.flush().await
+    head
 }

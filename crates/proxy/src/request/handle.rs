@@ -1,145 +1,155 @@
-//! One request from its admission to its record, in the order in which it happens.
+//! One request from its admission to its response, in the order in which it happens.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::{Action, HeaderEdits};
+use evenkeel_config::{Action, HeaderEdits, Route};
 use evenkeel_core::route::{https_location, location};
 use evenkeel_observe::{Ended, RequestRefusal};
 
-use crate::forward::{Destination, Ending, forward};
+use crate::client::writer::{ResponseWriter, ToClient, can_stay};
+use crate::filter::fields;
+use crate::forward::attempt::Outcome;
+use crate::forward::forward;
+use crate::forward::target::Target;
 use crate::request::admit::Refusal;
-use crate::request::exchange::Exchange;
-use crate::request::log::Trail;
+use crate::request::incoming::Incoming;
+use crate::request::log::RequestLog;
 use crate::request::overload::shed;
 use crate::request::{answer, limits, mirror};
+use crate::response::Response;
 use crate::worker::Worker;
-use crate::worker::timer::WriteError;
 use crate::worker::view::View;
 
-/// Handles a request that was admitted through the listener at position `listener`, and tells how it ended.
-pub async fn handle(
-    worker: &Rc<Worker>,
-    view: &View,
-    listener: usize,
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
-) -> Ended {
-    exchange.reply.answers_head(exchange.request.is_head());
+/// What a request meets: who handles it, what is in force, and by which listener it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'x> {
+    /// Who handles it.
+    pub worker: &'x Rc<Worker>,
+    /// What is in force, from here to its log line.
+    pub view: &'x Rc<View>,
+    /// The listener's position.
+    pub listener: usize,
+}
+
+/// Handles a request that was admitted: the response that its client gets.
+///
+/// # Errors
+/// The client has gone, like this.
+pub async fn handle<'x, 'c>(
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Result<Response<'x, 'c>, Ended> {
+    let Setting { worker, view, listener } = setting;
+    let request = incoming.request;
     if view.listener(listener).redirect_to_https {
-        return to_https(worker, view, exchange, trail).await;
+        return Ok(to_https(setting, incoming, client.writer, log));
     }
-
-    let Some(position) = view.snapshot.routes.find(listener, &exchange.request) else {
+    let Some(position) = view.snapshot.routes.find(listener, request) else {
         let refusal = Refusal::new(404, RequestRefusal::NoRoute, "no route for this request");
-        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+        return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
     };
-    trail.route = Some(position);
+    log.route = Some(position);
     let route = view.snapshot.routes.route(position);
-    if let Some(refusal) = shed(worker, route) {
-        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+    let refusal = shed(worker, route).or_else(|| limits::sizes(view, route, incoming));
+    let refusal = match refusal {
+        None if !route.rate_limits.is_empty() => {
+            limits::rates(worker, view, position, request, client.writer, log).await
+        }
+        refusal => refusal,
+    };
+    if let Some(refusal) = refusal {
+        return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
     }
-    if let Some(refusal) = limits::sizes(view, route, exchange) {
-        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
-    }
-    if !route.rate_limits.is_empty()
-        && let Some(refusal) = limits::rates(worker, view, position, exchange, trail).await
-    {
-        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
-    }
-
-    let Exchange { request, reply, .. } = exchange;
-    let edits = &route.response_headers;
-    match &route.action {
+    let response = match &route.action {
         Action::Respond(respond) if request.takes_for_tunnel(respond.status) => {
             let refusal = Refusal::new(501, RequestRefusal::Unsupported, "no tunnel to a fixed response");
-            refuse(worker, exchange, trail, &refusal, Ended::Refused).await
+            return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
-        Action::Respond(respond) => settle(answer::respond(reply, respond, &request.id, edits).await),
+        Action::Respond(respond) => answer::respond(worker, respond),
         Action::Redirect(redirect) => {
             let to = location(redirect, request.scheme, request.authority, &request.path, request.query);
-            settle(answer::redirect(reply, redirect.status, &to, &request.id, edits).await)
+            answer::redirect(worker, redirect.status, &to)
         }
         Action::Pool(_) | Action::Split(_) => {
-            let Some(pool) = view.snapshot.pool_of(position, worker.random()) else {
-                let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no pool for this request");
-                return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
-            };
-            trail.pool = Some(pool);
-            let to = Destination::new(view, (position, route), pool, request);
-            let is_copied = route.mirror.is_some() && mirror::begin(worker, view, position, exchange);
-            let ending = forward(worker, &to, exchange, trail).await;
-            if is_copied {
-                mirror::finish(worker, view, position, exchange);
-            }
-            (trail.held, trail.seat) = (None, None);
-            match ending {
-                Ending::Answered => Ended::Complete,
-                Ending::Tunnelled => Ended::Tunnel,
-                Ending::ClientGone(ended) => ended,
-                Ending::Refused(refusal, ended) => refuse(worker, exchange, trail, &refusal, ended).await,
-                Ending::Cut(ended, why) => {
-                    trail.reason = Some(why);
-                    exchange.reply.cut();
-                    ended
+            match forwarded(setting, (position, route), incoming, client, log).await {
+                Outcome::Response(response) => response,
+                Outcome::Gone(ended) => return Err(ended),
+                Outcome::Refused(refusal, ended) => {
+                    return Ok(refuse(setting, incoming, client.writer, log, &refusal, ended));
                 }
             }
         }
-    }
+    };
+    Ok(fields::finish(response, worker, request, &route.response_headers, request.started))
+}
+
+/// Sends the request to one of the route's pools.
+async fn forwarded<'x, 'c>(
+    setting: Setting<'x>,
+    (position, route): (usize, &'x Route),
+    incoming: Incoming<'x, 'c>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Outcome<'x, 'c> {
+    let Setting { worker, view, .. } = setting;
+    let Some(pool) = view.snapshot.pool_of(position, worker.random()) else {
+        let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no pool for this request");
+        return Outcome::Refused(refusal, Ended::Refused);
+    };
+    log.pool = Some(pool);
+    let target = Target::new(worker, view, route, pool, incoming.request);
+    log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
+    forward(target, incoming, client, log).await
 }
 
 /// Sends the client to the same place over TLS.
-async fn to_https(worker: &Worker, view: &View, exchange: &mut Exchange<'_>, trail: &mut Trail) -> Ended {
-    let Exchange { request, reply, .. } = exchange;
+fn to_https<'x, 'c>(
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    writer: &mut ResponseWriter<'c>,
+    log: &mut RequestLog,
+) -> Response<'x, 'c> {
+    let request = incoming.request;
     if request.host.is_empty() {
         let refusal = Refusal::new(400, RequestRefusal::Malformed, "host is missing");
-        return refuse(worker, exchange, trail, &refusal, Ended::Refused).await;
+        return refuse(setting, incoming, writer, log, &refusal, Ended::Refused);
     }
-    let config = &view.snapshot.config;
+    let config = &setting.view.snapshot.config;
     let to = https_location(config, request.authority, &request.host, &request.path, request.query);
-    settle(answer::redirect(reply, 308, &to, &request.id, &HeaderEdits::default()).await)
+    let response = answer::redirect(setting.worker, 308, &to);
+    fields::finish(response, setting.worker, request, &HeaderEdits::default(), request.started)
 }
 
-async fn refuse(
-    worker: &Worker,
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
+/// The error that a client gets, counted and noted.
+pub fn refuse<'x, 'c>(
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    writer: &mut ResponseWriter<'c>,
+    log: &mut RequestLog,
     refusal: &Refusal,
     ended: Ended,
-) -> Ended {
-    let Exchange { request, body, reply, .. } = exchange;
+) -> Response<'x, 'c> {
+    let worker = setting.worker;
     if let Some(kind) = refusal.kind {
         worker.metrics.request_refused(kind);
     }
-    trail.reason = Some(trail.detail.take().unwrap_or_else(|| refusal.why.to_string()));
-    reply.reset();
-    // A body that nobody will read to its end, or that cannot be read, leaves nothing to go on with.
-    reply.keep_alive &= body.is_worth_draining() && !matches!(refusal.status, 400 | 408 | 413);
-    match answer::refuse(reply, refusal, request).await {
-        Ok(()) => ended,
-        Err(gone) => gone_as(&gone),
-    }
+    log.reason = Some(log.detail.take().unwrap_or_else(|| refusal.why.to_string()));
+    writer.keep_alive &= can_stay(&incoming.body.borrow(), refusal.status);
+    let response = answer::refuse(worker, refusal, incoming.request, ended);
+    fields::finish(response, worker, incoming.request, &HeaderEdits::default(), worker.clock.now())
 }
 
-/// Answers a client that asks more over one connection than it may; its next chance is `retry` away.
-pub async fn refuse_too_fast(
-    worker: &Worker,
+/// Refuses the request of a client that asks more over one connection than it may; its next chance is `retry` away.
+pub fn refuse_too_fast<'x, 'c>(
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    writer: &mut ResponseWriter<'c>,
+    log: &mut RequestLog,
     retry: Duration,
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
-) -> Ended {
-    exchange.reply.answers_head(exchange.request.is_head());
-    let refusal = limits::too_fast(retry, worker, exchange);
-    refuse(worker, exchange, trail, &refusal, Ended::Refused).await
-}
-
-fn settle(sent: Result<(), WriteError>) -> Ended {
-    sent.map_or_else(|gone| gone_as(&gone), |()| Ended::Complete)
-}
-
-fn gone_as(gone: &WriteError) -> Ended {
-    match gone {
-        WriteError::Failed => Ended::ClientAborted,
-        WriteError::Stalled => Ended::ClientTimeout,
-    }
+) -> Response<'x, 'c> {
+    let refusal = limits::too_fast(retry, setting.worker, writer);
+    refuse(setting, incoming, writer, log, &refusal, Ended::Refused)
 }

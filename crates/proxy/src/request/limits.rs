@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::write;
-use crate::request::admit::Refusal;
-use crate::request::exchange::Exchange;
-use crate::request::log::Trail;
-use crate::worker::Worker;
-use crate::worker::view::View;
 use evenkeel_config::{RedisAway, Route};
 use evenkeel_core::limit::{self, Limiter, Mask, Verdict};
 use evenkeel_observe::{LimitOutcome, RequestRefusal};
 
+use super::admit::Refusal;
+use super::incoming::{Incoming, Request};
+use super::log::RequestLog;
+use crate::client::writer::ResponseWriter;
+use crate::worker::Worker;
+use crate::worker::view::View;
+
 /// Holds a request to the sizes of its route, and its body to what is allowed of it from here on.
-pub fn sizes(view: &View, route: &Route, exchange: &mut Exchange<'_>) -> Option<Refusal> {
-    let Exchange { request, body, .. } = exchange;
+pub fn sizes(view: &View, route: &Route, incoming: Incoming<'_, '_>) -> Option<Refusal> {
+    let (request, mut body) = (incoming.request, incoming.body.borrow_mut());
     let own = &route.limits;
     let exceeds = |max: Option<usize>, size: usize| max.is_some_and(|max| size > max);
     if exceeds(own.request_head, request.bytes.len()) || exceeds(own.headers, request.fields.len()) {
@@ -34,26 +36,27 @@ pub async fn rates(
     worker: &Worker,
     view: &View,
     position: usize,
-    exchange: &mut Exchange<'_>,
-    trail: &mut Trail,
+    request: &Request<'_>,
+    writer: &mut ResponseWriter<'_>,
+    log: &mut RequestLog,
 ) -> Option<Refusal> {
     let limits = view.snapshot.limits.of(position);
     let shared = mask_of(limits, |limiter| limiter.config.shared);
-    let own = limit::ask(limits, !shared, &exchange.request, exchange.request.started);
+    let own = limit::ask(limits, !shared, request, request.started);
     let (verdict, away) = if shared == 0 || own.refused(limits).is_some() {
         (own, false)
     } else {
         // In a box, for most have none.
-        Box::pin(ask_shared(view, position, shared, exchange, own)).await
+        Box::pin(ask_shared(view, position, shared, request, own)).await
     };
-    tell(view, position, &verdict, trail);
+    tell(view, position, &verdict, log);
     let mut lines = worker.buffers.small();
     write_standings(&mut lines, limits, &verdict);
     let refused = verdict.refused(limits);
     if let Some((_, retry)) = refused {
         write_retry(&mut lines, retry);
     }
-    exchange.reply.add_fields(lines);
+    writer.add_fields(lines);
     if away {
         return Some(Refusal::new(503, RequestRefusal::LimiterAway, "rate limit cannot be checked"));
     }
@@ -67,12 +70,12 @@ async fn ask_shared(
     view: &View,
     position: usize,
     shared: Mask,
-    exchange: &Exchange<'_>,
+    request: &Request<'_>,
     mut verdict: Verdict,
 ) -> (Verdict, bool) {
-    let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
+    let limits = view.snapshot.limits.of(position);
     let is_asked = view.ask_redis(position, shared, request, &mut verdict).await;
-    let away = !is_asked && ask_here(view, position, shared, exchange, &mut verdict);
+    let away = !is_asked && ask_here(view, position, shared, request, &mut verdict);
     if away || verdict.refused(limits).is_some() {
         limit::put_back(limits, !shared, &mut verdict, request, request.started);
     }
@@ -80,11 +83,11 @@ async fn ask_shared(
 }
 
 /// A client that asks more over one connection than it may.
-pub fn too_fast(retry: Duration, worker: &Worker, exchange: &mut Exchange<'_>) -> Refusal {
+pub fn too_fast(retry: Duration, worker: &Worker, writer: &mut ResponseWriter<'_>) -> Refusal {
     let mut lines = worker.buffers.small();
     write_retry(&mut lines, retry);
-    exchange.reply.add_fields(lines);
-    exchange.reply.keep_alive = false;
+    writer.add_fields(lines);
+    writer.keep_alive = false;
     Refusal::new(429, RequestRefusal::ConnectionRate, "too many requests over this connection")
 }
 
@@ -93,10 +96,10 @@ fn ask_here(
     view: &View,
     position: usize,
     shared: Mask,
-    exchange: &Exchange<'_>,
+    request: &Request<'_>,
     verdict: &mut Verdict,
 ) -> bool {
-    let (limits, request) = (view.snapshot.limits.of(position), &exchange.request);
+    let limits = view.snapshot.limits.of(position);
     let route = (position, view.snapshot.routes.route(position));
     for limit in (0..limits.len()).filter(|limit| shared & 1 << limit != 0) {
         view.tally.limited(route, limit, LimitOutcome::RedisAway);
@@ -122,7 +125,7 @@ fn mask_of(limits: &[Arc<Limiter>], wanted: impl Fn(&Limiter) -> bool) -> Mask {
 }
 
 /// Counts what the limits did, and notes for the log what one of them would have done.
-fn tell(view: &View, position: usize, verdict: &Verdict, trail: &mut Trail) {
+fn tell(view: &View, position: usize, verdict: &Verdict, log: &mut RequestLog) {
     let limits = view.snapshot.limits.of(position);
     let route = (position, view.snapshot.routes.route(position));
     for (limit, (limiter, standing)) in limits.iter().zip(&verdict.standings).enumerate() {
@@ -131,7 +134,7 @@ fn tell(view: &View, position: usize, verdict: &Verdict, trail: &mut Trail) {
                 if limiter.config.dry_run { LimitOutcome::WouldRefuse } else { LimitOutcome::Refused };
             view.tally.limited(route, limit, outcome);
             if limiter.config.dry_run {
-                trail.reason = Some(format!("rate limit {} would refuse", limiter.config.name));
+                log.reason = Some(format!("rate limit {} would refuse", limiter.config.name));
             }
         }
         if verdict.forgot & 1 << limit != 0 {

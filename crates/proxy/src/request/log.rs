@@ -1,4 +1,4 @@
-//! Last stage: what happened to a request goes to the metrics and the access log, once.
+//! What is noted of a request on its way goes to the metrics and the access log, once, when it has ended.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,18 +7,16 @@ use evenkeel_net::Peer;
 use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
 use evenkeel_types::Time;
 
-use crate::client::writer::Reply;
-use crate::forward::held::Held;
-use crate::forward::seat::Seat;
+use crate::client::writer::ResponseWriter;
 use crate::http::field::Known;
 use crate::http::version::Version;
-use crate::request::exchange::Request;
+use crate::request::incoming::Request;
 use crate::worker::Worker;
 use crate::worker::view::View;
 
 /// What is noted of a request on its way.
 #[derive(Debug, Default)]
-pub struct Trail {
+pub struct RequestLog {
     /// The route's position.
     pub route: Option<usize>,
     /// The pool's position.
@@ -36,13 +34,11 @@ pub struct Trail {
     /// When the head of the final response was there.
     answered: Option<Time>,
     tunnel: Option<(u64, u64)>,
-    /// The places that it holds in a pool with limits.
-    pub held: Option<Box<Held>>,
-    /// Its place at the server that is tried now, in such a pool.
-    pub seat: Option<Box<Seat>>,
+    /// A copy of it is for another pool, once its body has passed.
+    pub is_copied: bool,
     /// Why we answered with an error.
     pub reason: Option<String>,
-    /// The same with what is for the log alone, if there is more to say than the client is told.
+    /// The same with what is for the log alone, if there is more to say than the client may know.
     pub detail: Option<String>,
     /// What became of a try that failed or was slow, if another server could have made it good.
     pub retry: Option<String>,
@@ -50,15 +46,15 @@ pub struct Trail {
     pub hedged: Option<Time>,
 }
 
-impl Trail {
+impl RequestLog {
     /// The head of the request goes out to a server.
     pub fn sends(&mut self, now: Time) {
         (self.sent, self.uploaded) = (Some(now), None);
     }
 
-    /// The server has taken all of the request.
-    pub fn uploaded(&mut self, now: Time) {
-        self.uploaded = Some(now);
+    /// The server has taken all of the request's body, if it has one, at this time.
+    pub fn uploaded(&mut self, at: Option<Time>) {
+        self.uploaded = at;
     }
 
     /// The head of the final response was there.
@@ -103,51 +99,51 @@ pub struct Finished<'a> {
     pub target: &'a [u8],
     /// The request.
     pub request: &'a Request<'a>,
-    /// Its response.
-    pub reply: &'a Reply<'a>,
+    /// What its response came to.
+    pub writer: &'a ResponseWriter<'a>,
     /// Bytes of its body.
     pub bytes_in: u64,
     /// What was noted on its way.
-    pub trail: &'a Trail,
+    pub log: &'a RequestLog,
     /// How it ended.
     pub ended: Ended,
 }
 
 /// Counts a request and writes its line of the access log. Returns the time, which it had to ask for.
 pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
-    let Finished { request, reply, trail, ended, .. } = *finished;
+    let Finished { request, writer, log, ended, .. } = *finished;
     let now = worker.clock.now();
     let total = now - request.started;
-    let (up, down) = trail.tunnel.unwrap_or_default();
-    let (bytes_in, bytes_out) = (finished.bytes_in + up, reply.bytes() + down);
-    let first_byte = trail.first_byte();
-    let before = trail.sent.map_or(total, |sent| sent - request.started);
+    let (up, down) = log.tunnel.unwrap_or_default();
+    let (bytes_in, bytes_out) = (finished.bytes_in + up, writer.bytes() + down);
+    let first_byte = log.first_byte();
+    let before = log.sent.map_or(total, |sent| sent - request.started);
     let figures = RequestFigures {
-        status: reply.status(),
+        status: writer.status(),
         // A tunnel's life is no latency: the request that opened it took until its answer.
-        total: trail.tunnel.and(trail.answered).map_or(total, |answered| answered - request.started),
+        total: log.tunnel.and(log.answered).map_or(total, |answered| answered - request.started),
         upstream: first_byte,
-        overhead: before.saturating_sub(trail.connect.unwrap_or_default()),
+        overhead: before.saturating_sub(log.connect.unwrap_or_default()),
         bytes_in,
         bytes_out,
-        tries: trail.tries,
+        tries: log.tries,
     };
-    if reply.status() != 0 {
-        view.count(trail.route, trail.pool, trail.server, &figures);
+    if writer.status() != 0 {
+        view.count(log.route, log.pool, log.server, &figures);
     }
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
         worker.metrics.client_aborts.increment();
     }
     if worker.logs() {
-        log(worker, view, finished, &RequestFigures { total, ..figures });
+        write_line(worker, view, finished, &RequestFigures { total, ..figures });
     }
     now
 }
 
-fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
-    let Finished { request, reply, trail, ended, .. } = *finished;
-    let pool = trail.pool.map(|pool| view.pool(pool));
-    let reason = match (&trail.reason, &trail.retry) {
+fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
+    let Finished { request, writer, log, ended, .. } = *finished;
+    let pool = log.pool.map(|pool| view.pool(pool));
+    let reason = match (&log.reason, &log.retry) {
         (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
         (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
     };
@@ -168,13 +164,13 @@ fn log(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestF
             Version::Http11 => LoggedVersion::Http11,
             Version::Http2 => LoggedVersion::Http2,
         },
-        status: reply.status(),
-        route: trail.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
+        status: writer.status(),
+        route: log.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
         pool: pool.map(|pool| pool.name.as_str()),
-        backend: pool.zip(trail.server).map(|(pool, server)| pool.backends[server].id.as_str()),
-        tries: trail.tries,
+        backend: pool.zip(log.server).map(|(pool, server)| pool.backends[server].id.as_str()),
+        tries: log.tries,
         total: figures.total,
-        connect: trail.connect,
+        connect: log.connect,
         first_byte: figures.upstream,
         bytes_in: figures.bytes_in,
         bytes_out: figures.bytes_out,

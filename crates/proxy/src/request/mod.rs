@@ -2,8 +2,8 @@
 
 pub mod admit;
 pub mod answer;
-pub mod exchange;
 pub mod handle;
+pub mod incoming;
 pub mod limits;
 pub mod log;
 pub mod mirror;

@@ -10,10 +10,11 @@ use evenkeel_net::is_exhausted;
 use evenkeel_observe::BackendFailure;
 
 use crate::body::BodyError;
+use crate::http::head::HeadError;
 
 /// Why a server gave no usable answer.
 #[derive(Debug)]
-pub enum AnswerError {
+pub enum ServerError {
     /// No connection could be opened.
     Connect(io::Error),
     /// No connection was there in time.
@@ -34,13 +35,17 @@ pub enum AnswerError {
     Unsendable,
     /// What came is not a valid, unambiguous response.
     Malformed(&'static str),
+    /// The head of the response exceeds `limits.response_head` or `limits.response_headers`.
+    HeadTooLarge,
+    /// More interim responses than are passed on.
+    TooManyInterim,
     /// The body ended before its end.
     Body(BodyError),
     /// The route's time for the whole exchange was up, whoever took it.
     Deadline,
 }
 
-impl AnswerError {
+impl ServerError {
     /// 504 for whoever was too slow, 400 for what cannot be sent, 503 if we ran short of something, else 502.
     pub fn status(&self) -> u16 {
         match self {
@@ -73,7 +78,9 @@ impl AnswerError {
             Self::Status(status) => Cause::Status(*status),
             Self::Reset(_) | Self::Closed | Self::HeadCut => Cause::Begun,
             Self::Body(BodyError::Cut | BodyError::Io(_)) => Cause::Begun,
-            Self::Malformed(_) | Self::Body(_) => Cause::Malformed,
+            Self::Malformed(_) | Self::Body(_) | Self::HeadTooLarge | Self::TooManyInterim => {
+                Cause::Malformed
+            }
             Self::Unsendable => return None,
         })
     }
@@ -91,14 +98,29 @@ impl AnswerError {
             Self::Reset(_) | Self::Body(BodyError::Io(_)) => BackendFailure::Reset,
             Self::Closed | Self::HeadCut | Self::Unprocessed => BackendFailure::Closed,
             Self::Timeout | Self::Body(BodyError::Timeout) => BackendFailure::Timeout,
-            Self::Malformed(_) | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
+            Self::Malformed(_)
+            | Self::HeadTooLarge
+            | Self::TooManyInterim
+            | Self::Body(BodyError::Malformed(_)) => BackendFailure::Malformed,
             Self::Body(BodyError::Cut | BodyError::TooLarge) => BackendFailure::Truncated,
         })
     }
 
-    /// What passive health checks make of it; `None` if the server is not to blame.
+    /// True if the same server may have the request again over a fresh connection. `untouched` says that the connection
+    /// was an old one and that no byte of an answer came over it; `repeats` that the request may be sent twice.
+    pub fn is_worth_a_fresh_connection(&self, untouched: bool, repeats: bool) -> bool {
+        match self {
+            Self::Unprocessed => true,
+            Self::Closed | Self::Reset(_) => untouched && repeats,
+            _ => false,
+        }
+    }
+
+    /// What passive health checks make of it; `None` if the server is not to blame. A response that exceeds our limits is
+    /// a matter of configuration.
     pub fn failure(&self) -> Option<Failure> {
         Some(match self {
+            Self::HeadTooLarge | Self::TooManyInterim => return None,
             Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
                 return None;
             }
@@ -112,7 +134,17 @@ impl AnswerError {
     }
 }
 
-impl fmt::Display for AnswerError {
+impl From<HeadError> for ServerError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Malformed(what) => Self::Malformed(what),
+            HeadError::TooLarge | HeadError::TargetTooLong => Self::HeadTooLarge,
+            HeadError::Version => Self::Malformed("HTTP version not supported"),
+        }
+    }
+}
+
+impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
@@ -128,6 +160,10 @@ impl fmt::Display for AnswerError {
             Self::Status(status) => write!(f, "{status} from the server"),
             Self::Unsendable => f.write_str("request cannot be sent over HTTP/2"),
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
+            Self::HeadTooLarge => {
+                f.write_str("response head larger than limits.response_head or limits.response_headers")
+            }
+            Self::TooManyInterim => f.write_str("too many interim responses"),
             Self::Body(e) => write!(f, "response body: {e}"),
             Self::Deadline => f.write_str("request timeout"),
         }

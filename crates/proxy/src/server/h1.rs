@@ -3,18 +3,21 @@
 use evenkeel_config::HeaderEdits;
 use evenkeel_net::Io;
 
-use super::error::AnswerError;
+use super::error::ServerError;
 use crate::http::field::{Field, Known, same_variable};
 use crate::http::framing::Framing;
-use crate::http::head::{HeadError, HeadLimits, ResponseHead, parse_response};
+use crate::http::head::{HeadLimits, ResponseHead, parse_response};
 use crate::http::version::Version;
 use crate::http::write::{self, Nominated};
-use crate::request::exchange::Request;
+use crate::request::incoming::Request;
 
-/// What a server is told of the time that is left.
+/// The field by which a server knows a copy of a request. What a client itself sends under that name is removed.
+pub const MIRROR: &str = "x-evenkeel-mirror";
+
+/// The deadline header: how much time the request has left.
 #[derive(Debug)]
-pub struct Told<'a> {
-    /// In which field; what the client said in it does not go on.
+pub struct DeadlineField<'a> {
+    /// The field's name; what the client said in it does not go on.
     pub name: &'a str,
     /// `None` if there is no limit.
     pub value: Option<String>,
@@ -26,8 +29,8 @@ pub struct Told<'a> {
 pub struct Ours<'a> {
     /// Ours alone to set, on every route.
     pub reserved: &'a [String],
-    /// The field in which the server is told of the time that is left.
-    pub told: Option<&'a str>,
+    /// The deadline header.
+    pub deadline: Option<&'a str>,
     /// What the route sets and removes.
     pub edits: &'a HeaderEdits,
 }
@@ -35,7 +38,7 @@ pub struct Ours<'a> {
 impl Ours<'_> {
     /// True if `name` is one of them.
     pub fn holds(&self, name: &[u8]) -> bool {
-        let mut names = self.reserved.iter().map(String::as_str).chain(self.told);
+        let mut names = self.reserved.iter().map(String::as_str).chain(self.deadline);
         names.any(|ours| same_variable(name, ours.as_bytes())) || write::edited_away(self.edits, name)
     }
 }
@@ -48,15 +51,15 @@ pub fn write_request(
     target: &[&str],
     edits: &HeaderEdits,
     body: Framing,
-    told: Option<&Told<'_>>,
+    deadline: Option<&DeadlineField<'_>>,
 ) {
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
     target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_host(out, request, server_host, edits);
-    write_fields(out, request, edits, told);
-    if let Some(Told { name, value: Some(value) }) = told {
+    write_fields(out, request, edits, deadline);
+    if let Some(DeadlineField { name, value: Some(value) }) = deadline {
         write::field(out, name, value.as_bytes());
     }
     // Ours come after nominated fields were taken out, so nobody can have them removed.
@@ -86,11 +89,16 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
     write::field(out, "host", host.as_bytes());
 }
 
-fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits, told: Option<&Told<'_>>) {
+fn write_fields(
+    out: &mut Vec<u8>,
+    request: &Request<'_>,
+    edits: &HeaderEdits,
+    deadline: Option<&DeadlineField<'_>>,
+) {
     let Request { bytes, fields, trusted, reserved, .. } = *request;
     let has_options = request.known.holds(Known::Connection);
     let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
-    let ours = Ours { reserved, told: told.map(|told| told.name), edits };
+    let ours = Ours { reserved, deadline: deadline.map(|deadline| deadline.name), edits };
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
         Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto | Known::XRequestId => false,
@@ -164,11 +172,11 @@ pub async fn read_head(
     buf: &mut Vec<u8>,
     fields: &mut Vec<Field>,
     limits: HeadLimits,
-) -> Result<ResponseHead, AnswerError> {
+) -> Result<ResponseHead, ServerError> {
     loop {
         if !buf.is_empty() {
             let parsed = parse_response(buf, limits, fields);
-            if let Some(head) = parsed.map_err(|e| AnswerError::Malformed(malformed(e)))? {
+            if let Some(head) = parsed? {
                 return Ok(head);
             }
         }
@@ -176,19 +184,10 @@ pub async fn read_head(
             buf.reserve(buf.len().max(1024));
         }
         match io.read(buf).await {
-            Ok(0) if buf.is_empty() => return Err(AnswerError::Closed),
-            Ok(0) => return Err(AnswerError::HeadCut),
+            Ok(0) if buf.is_empty() => return Err(ServerError::Closed),
+            Ok(0) => return Err(ServerError::HeadCut),
             Ok(_) => {}
-            Err(error) => return Err(AnswerError::Reset(error)),
+            Err(error) => return Err(ServerError::Reset(error)),
         }
-    }
-}
-
-/// In the words that the client and the log are told.
-pub fn malformed(error: HeadError) -> &'static str {
-    match error {
-        HeadError::Malformed(what) => what,
-        HeadError::TooLarge | HeadError::TargetTooLong => "head too large",
-        HeadError::Version => "HTTP version not supported",
     }
 }

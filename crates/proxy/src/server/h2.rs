@@ -17,7 +17,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, response};
 use tokio::sync::Mutex;
 
-use super::error::AnswerError;
+use super::error::ServerError;
 use super::pool::Counted;
 use crate::http::field::Field;
 use crate::http::head::{HeadLimits, ResponseHead};
@@ -207,14 +207,14 @@ impl Place {
         &self,
         head: Request<()>,
         ends: bool,
-    ) -> Result<(Waiting, SendStream<Bytes>), AnswerError> {
+    ) -> Result<(Waiting, SendStream<Bytes>), ServerError> {
         let mut handle = self.shared.handle.clone();
         let ready = poll_fn(|cx| handle.poll_ready(cx)).await;
         match ready.and_then(|()| handle.send_request(head, ends)) {
             Ok((response, stream)) => Ok((Waiting { response, body: None, begun: None }, stream)),
             Err(_) => {
                 self.give_up();
-                Err(AnswerError::Unprocessed)
+                Err(ServerError::Unprocessed)
             }
         }
     }
@@ -245,18 +245,17 @@ impl Waiting {
         limits: HeadLimits,
         buf: &mut Vec<u8>,
         fields: &mut Vec<Field>,
-    ) -> Result<ResponseHead, AnswerError> {
+    ) -> Result<ResponseHead, ServerError> {
         let parts = self.begun.take();
         let parts = if let Some(parts) = parts { parts } else { self.next_head().await? };
-        let malformed = |error| AnswerError::Malformed(super::h1::malformed(error));
-        lines::of_response(&parts, limits, buf, fields).map_err(malformed)
+        Ok(lines::of_response(&parts, limits, buf, fields)?)
     }
 
     /// Waits for the next head without reading it.
     ///
     /// # Errors
     /// The server closed or failed.
-    pub async fn begun(&mut self) -> Result<(), AnswerError> {
+    pub async fn begun(&mut self) -> Result<(), ServerError> {
         let parts = self.next_head().await?;
         self.begun = Some(parts);
         Ok(())
@@ -267,7 +266,7 @@ impl Waiting {
         self.begun.as_ref().map(|parts| parts.status.as_u16())
     }
 
-    async fn next_head(&mut self) -> Result<response::Parts, AnswerError> {
+    async fn next_head(&mut self) -> Result<response::Parts, ServerError> {
         let parts = poll_fn(|cx| {
             if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
                 return Poll::Ready(interim.map(|interim| interim.into_parts().0));
@@ -282,31 +281,31 @@ impl Waiting {
     }
 }
 
-fn failed(error: h2::Error) -> AnswerError {
+fn failed(error: h2::Error) -> ServerError {
     // The server says that it has not looked at the request (RFC 9113, 8.7).
     if error.reason() == Some(Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote() {
-        return AnswerError::Unprocessed;
+        return ServerError::Unprocessed;
     }
-    if error.is_io() { AnswerError::Closed } else { AnswerError::Reset(io::Error::other(error)) }
+    if error.is_io() { ServerError::Closed } else { ServerError::Reset(io::Error::other(error)) }
 }
 
 /// The head of a request, made of its lines.
 ///
 /// # Errors
 /// What the client sent, or the route made of it, is nothing that HTTP/2 has a place for.
-pub fn head(lines: &[u8], method: &str, target: &str, secure: bool) -> Result<Request<()>, AnswerError> {
+pub fn head(lines: &[u8], method: &str, target: &str, secure: bool) -> Result<Request<()>, ServerError> {
     let start = memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1);
     let section = &lines[start..];
     let host = section.strip_prefix(b"host: ").and_then(|rest| rest.split(|b| *b == b'\r').next());
     let mut head = Request::new(());
-    *head.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| AnswerError::Unsendable)?;
+    *head.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| ServerError::Unsendable)?;
     let mut uri = Uri::default().into_parts();
     uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority =
-        Some(Authority::try_from(host.unwrap_or(b"localhost")).map_err(|_| AnswerError::Unsendable)?);
-    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| AnswerError::Unsendable)?);
-    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| AnswerError::Unsendable)?;
+        Some(Authority::try_from(host.unwrap_or(b"localhost")).map_err(|_| ServerError::Unsendable)?);
+    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| ServerError::Unsendable)?);
+    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| ServerError::Unsendable)?;
     *head.version_mut() = http::Version::HTTP_2;
-    *head.headers_mut() = lines::to_fields(section).map_err(|_| AnswerError::Unsendable)?;
+    *head.headers_mut() = lines::to_fields(section).map_err(|_| ServerError::Unsendable)?;
     Ok(head)
 }

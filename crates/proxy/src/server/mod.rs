@@ -1,9 +1,11 @@
-//! Servers: the connections kept to them, opening new ones, and what they answer.
+//! Servers: the connections kept to them, opening new ones, and the round trip of a request and its answer.
 
 pub mod error;
+pub mod exchange;
 pub mod h1;
 pub mod h2;
 mod pool;
 pub mod probe;
+pub mod upload;
 
 pub use pool::{Connection, InFlight, Link, Upstream};

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub struct Counted {
 
 #[derive(Debug)]
 struct Idle {
-    io: Io,
+    io: Rc<Io>,
     since: Time,
 }
 
@@ -55,7 +56,7 @@ struct Idle {
 #[derive(Debug)]
 pub struct Connection {
     /// Its bytes.
-    pub io: Io,
+    pub io: Rc<Io>,
     /// True if it has served a request before: the server may be closing it just now.
     pub reused: bool,
 }
@@ -164,7 +165,7 @@ impl Upstream {
         link
     }
 
-    fn take_idle(&self, now: Time) -> Option<Io> {
+    fn take_idle(&self, now: Time) -> Option<Rc<Io>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { io, since }) = idle.pop() {
             self.figures().connections_idle.decrement();
@@ -181,7 +182,9 @@ impl Upstream {
     /// What the kernel, the resolver or the server says.
     pub async fn connect(&self, now: Time, heads: HeadLimits) -> io::Result<Link> {
         match self.protocol {
-            PoolProtocol::Http1 => self.open().await.map(|io| Link::Http1(Connection { io, reused: false })),
+            PoolProtocol::Http1 => {
+                self.open().await.map(|io| Link::Http1(Connection { io: Rc::new(io), reused: false }))
+            }
             PoolProtocol::Http2 => self.shared.open(now, heads, self.open()).await.map(Link::Http2),
         }
     }

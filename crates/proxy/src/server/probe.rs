@@ -14,7 +14,7 @@ use evenkeel_types::Address;
 use h2::client::SendRequest;
 use http::Request;
 
-use super::error::AnswerError;
+use super::error::ServerError;
 use super::h1::read_head;
 use crate::http::head::HeadLimits;
 
@@ -206,10 +206,10 @@ fn from_io(error: io::Error) -> ProbeFailure {
     }
 }
 
-fn from_answer(error: AnswerError) -> ProbeFailure {
+fn from_answer(error: ServerError) -> ProbeFailure {
     match error {
-        AnswerError::Reset(error) => from_io(error),
-        AnswerError::Closed | AnswerError::HeadCut => ProbeFailure::Reset,
+        ServerError::Reset(error) => from_io(error),
+        ServerError::Closed | ServerError::HeadCut => ProbeFailure::Reset,
         _ => ProbeFailure::Malformed,
     }
 }

@@ -16,19 +16,18 @@ use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use evenkeel_config::Outlier;
-use evenkeel_core::health::Failure;
 use evenkeel_net::{Detached, Peer};
-use evenkeel_observe::{BackendFailure, Record, WorkerLog, WorkerMetrics};
+use evenkeel_observe::{Record, WorkerLog, WorkerMetrics};
 use evenkeel_types::{Address, Clock, ListenerName, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::accept::accept;
-use crate::forward::Destination;
+use crate::http::head::HeadLimits;
+use crate::http::write;
 use crate::serve::serve;
-use crate::server::error::AnswerError;
-use crate::shared::{Event, Order, Shared, Start};
+use crate::server::exchange::Surroundings;
+use crate::shared::{Order, Shared, Start};
 use crate::worker::buffers::Buffers;
 use crate::worker::view::View;
 
@@ -177,6 +176,8 @@ pub struct Worker {
     log_pending: Notify,
     rng: RefCell<fastrand::Rng>,
     unix_base_ns: Cell<u64>,
+    /// The text of `Date`, and the second that it is of.
+    date: RefCell<(u64, String)>,
     leaving: Cell<bool>,
     connections: RefCell<Slab<Waker>>,
     /// What was in force before, for a while.
@@ -198,6 +199,7 @@ impl Worker {
             log_pending: Notify::new(),
             rng: RefCell::new(fastrand::Rng::new()),
             unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
+            date: RefCell::default(),
             leaving: Cell::new(false),
             connections: RefCell::default(),
             retired: RefCell::default(),
@@ -326,43 +328,20 @@ impl Worker {
         }
     }
 
-    /// Counts a failed try, and tells passive checks if the pool has any.
-    pub fn report(&self, to: &Destination<'_>, server: usize, error: &AnswerError) {
-        if let Some(kind) = error.kind() {
-            to.view.pools[to.pool].upstreams[server].figures().failed(kind);
-        }
-        if let Some(failure) = error.failure() {
-            if failure == Failure::Timeout && self.compares(to) {
-                let limit = to.pool().timeout.response;
-                to.view.pools[to.pool].upstreams[server].figures().took(limit);
-            }
-            self.tell(to, server, failure);
-        }
+    /// What a round trip to a server needs of the worker.
+    pub fn surroundings(&self, heads: HeadLimits) -> Surroundings<'_> {
+        Surroundings { buffers: &self.buffers, clock: self.clock, heads }
     }
 
-    /// Counts an answer whose status speaks of a failure, and tells passive checks if the pool has any.
-    pub fn report_status(&self, to: &Destination<'_>, server: usize, status: u16) {
-        to.view.pools[to.pool].upstreams[server].figures().failed(BackendFailure::Status);
-        self.tell(to, server, Failure::Status(status));
-    }
-
-    /// Notes that a server answered, `took` after the request was sent, if the pool compares its servers.
-    pub fn report_answer(&self, to: &Destination<'_>, server: usize, status: u16, took: Option<Duration>) {
-        if self.compares(to) {
-            to.view.pools[to.pool].upstreams[server].figures().answered(status, took);
+    /// Writes the field `Date` (RFC 9110, 6.6.1), whose text is made once a second.
+    pub fn write_date(&self, out: &mut Vec<u8>, now: Time) {
+        let second = self.unix_ns(now) / 1_000_000_000;
+        let (of, text) = &mut *self.date.borrow_mut();
+        if *of != second {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            (*of, *text) = (second, httpdate::fmt_http_date(at));
         }
-    }
-
-    fn compares(&self, to: &Destination<'_>) -> bool {
-        to.pool().outlier.as_ref().is_some_and(Outlier::compares)
-    }
-
-    fn tell(&self, to: &Destination<'_>, server: usize, failure: Failure) {
-        let pool = to.pool();
-        if pool.outlier.is_some() {
-            let id = pool.backends[server].id.clone();
-            self.shared.tell(Event::Failure { pool: pool.name.clone(), id, failure });
-        }
+        write::field(out, "date", text.as_bytes());
     }
 }
 

@@ -16,11 +16,11 @@ use evenkeel_types::{BackendId, ListenerName, PoolName};
 
 use crate::forward::held::Guarded;
 use crate::http::head::HeadLimits;
-use crate::request::exchange::Request;
+use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
-use crate::request::mirror;
 use crate::request::tally::Tally;
 use crate::server::Upstream;
+use crate::server::h1;
 use crate::shared::Shared;
 
 /// What a request needs to know, from its admission to its record.
@@ -241,7 +241,7 @@ fn hedged(snapshot: &Snapshot) -> HashSet<usize> {
 fn reserved(config: &config::Config) -> Vec<String> {
     let mirrors = config.routes.iter().any(|route| route.mirror.is_some());
     let subjects = config.listeners.iter().filter_map(subject_header);
-    subjects.chain(mirrors.then_some(mirror::FIELD)).map(str::to_owned).collect()
+    subjects.chain(mirrors.then_some(h1::MIRROR)).map(str::to_owned).collect()
 }
 
 /// The connection to Redis, if there is to be one: that of `old` as long as it leads to the same.

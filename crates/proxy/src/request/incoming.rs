@@ -1,6 +1,7 @@
-//! One request and its response, whatever version the client speaks: head, body, trailers.
+//! One request, whatever version its client speaks: head and body.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 use evenkeel_core::choose::Keys;
@@ -10,11 +11,9 @@ use evenkeel_net::Peer;
 use evenkeel_types::Time;
 
 use crate::body::Body;
-use crate::client::writer::Reply;
 use crate::http::field::{Field, Known, KnownSet, Span};
 use crate::http::head::RequestHead;
 use crate::http::version::Version;
-use crate::worker::timer::Timer;
 
 /// A request that was admitted: unambiguous, and read as the client meant it.
 #[derive(Debug)]
@@ -61,14 +60,14 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// Stands for a head that could not be read, so that its refusal has a record like any request.
-    pub fn unreadable(id: &'a str, peer: Peer, peer_text: &'a str, now: Time) -> Self {
+    pub fn unreadable(id: &'a str, scheme: &'static str, peer: Peer, peer_text: &'a str, now: Time) -> Self {
         Self {
             bytes: b"",
             fields: &[],
             known: KnownSet::default(),
             method: "",
             version: Version::Http11,
-            scheme: "http",
+            scheme,
             authority: "",
             host: "".into(),
             path: "".into(),
@@ -164,15 +163,12 @@ impl Keys for Request<'_> {
     }
 }
 
-/// A request, its body, and the way back.
-#[derive(Debug)]
-pub struct Exchange<'a> {
+/// What has come from a client: a request, and its body as it comes in. The body is read by whatever sends it on, and looked
+/// at by whatever decides about another try; never by both at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'x, 'c> {
     /// What is asked.
-    pub request: Request<'a>,
-    /// The body as it comes in.
-    pub body: Body<'a>,
-    /// Where the response goes.
-    pub reply: Reply<'a>,
-    /// The connection's timer, for what waits for a server: it is seldom set anew.
-    pub timer: &'a mut Timer,
+    pub request: &'x Request<'c>,
+    /// The body.
+    pub body: &'x RefCell<Body<'c>>,
 }

@@ -1,0 +1,268 @@
+//! A response goes out: its head, its body with the pace of both sides, and its trailers, in as few writes as can be.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::pin;
+
+use evenkeel_observe::Ended;
+
+use super::{ATTEMPTS, ResponseWriter, Way};
+use crate::body::Advance;
+use crate::forward::body::ServerBody;
+use crate::http::framing::Framing;
+use crate::http::version::Version;
+use crate::http::write;
+use crate::response::{Body, Head, Response, Tunnel};
+use crate::server::error::ServerError;
+use crate::worker::buffers::MEDIUM;
+use crate::worker::timer::WriteError;
+
+/// What came of sending a response.
+#[derive(Debug)]
+pub enum Sent<'x> {
+    /// The client has all of it.
+    Whole(Ended),
+    /// The client has the head; what follows is a tunnel.
+    Tunnel(Tunnel<'x>),
+    /// The client is gone.
+    Gone(Ended),
+    /// The server failed within it before any of it was sent: another response can take its place.
+    Unsent(ServerError),
+    /// The server failed within it: the client must see that it is cut.
+    Cut(Ended, ServerError),
+}
+
+/// By whose doing a response broke off.
+enum Broken {
+    Client(WriteError),
+    Server(ServerError),
+}
+
+impl From<WriteError> for Broken {
+    fn from(error: WriteError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl<'c> ResponseWriter<'c> {
+    /// Sends a response.
+    pub async fn send<'x>(&mut self, response: Response<'x, 'c>) -> Sent<'x> {
+        let Response { head, body, framing, ended, closes } = response;
+        self.keep_alive &= !closes;
+        self.head(head, framing, &body);
+        let sent = match body {
+            Body::Empty => self.finish(b"").await,
+            Body::Bytes(bytes) => self.bytes_of(&bytes).await,
+            Body::Server(body) => return self.server_body(body, ended).await,
+            Body::Tunnel(tunnel) => return self.tunnel(tunnel).await,
+        };
+        match sent {
+            Ok(()) => Sent::Whole(ended),
+            Err(gone) => Sent::Gone(gone_as(gone)),
+        }
+    }
+
+    async fn bytes_of(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.data(bytes).await?;
+        self.finish(b"").await
+    }
+
+    /// Sends what a server sends, and the rest of the request beside it.
+    async fn server_body<'x>(&mut self, mut body: ServerBody<'x, 'c>, ended: Ended) -> Sent<'x> {
+        let mut sending = body.take_sending();
+        let relayed = {
+            let relaying = pin!(self.relay(&mut body));
+            sending.until(relaying).await
+        };
+        match relayed {
+            Ok(()) => {
+                body.finish(&sending);
+                Sent::Whole(ended)
+            }
+            Err(Broken::Client(gone)) => Sent::Gone(gone_as(gone)),
+            Err(Broken::Server(error)) if !self.on_the_wire => {
+                self.reset();
+                Sent::Unsent(error)
+            }
+            Err(Broken::Server(error)) => Sent::Cut(body.broke_off(&error), error),
+        }
+    }
+
+    /// The body, piece by piece.
+    async fn relay(&mut self, body: &mut ServerBody<'_, '_>) -> Result<(), Broken> {
+        loop {
+            match body.advance().map_err(Broken::Server)? {
+                Advance::Piece => self.data(body.piece()).await?,
+                Advance::End => break,
+                Advance::MustRead => {
+                    // What is there goes out before we wait for more.
+                    self.flush().await?;
+                    self.unless_gone(body.read()).await?.map_err(Broken::Server)?;
+                }
+            }
+        }
+        let trailers = body.trailers().map_err(Broken::Server)?;
+        Ok(self.finish(&trailers).await?)
+    }
+
+    async fn tunnel<'x>(&mut self, tunnel: Tunnel<'x>) -> Sent<'x> {
+        let sent = async {
+            self.flush().await?;
+            // What the server has sent behind its head already belongs to the new protocol.
+            self.raw(&tunnel.early).await
+        };
+        match sent.await {
+            Ok(()) => Sent::Tunnel(tunnel),
+            Err(gone) => Sent::Gone(gone_as(gone)),
+        }
+    }
+
+    /// Forgets a response of which nothing has gone out.
+    fn reset(&mut self) {
+        self.out.clear();
+        self.status = 0;
+        self.bytes = 0;
+        self.until_close = false;
+        self.whole = false;
+        if let Way::Http2(stream) = &mut self.way {
+            (stream.head, stream.trailers) = (None, None);
+        }
+    }
+
+    /// Makes the head ready to be sent, with what says how long the body is, and whether the connection stays.
+    fn head(&mut self, head: Head, framing: Framing, body: &Body<'_, '_>) {
+        self.status = head.status;
+        self.need_buffer();
+        if let Way::Http1(_) = self.way {
+            write::status_line(&mut self.out, head.status, head.reason());
+        }
+        self.out.extend_from_slice(head.lines());
+        self.worker.buffers.give(head.into_buffer());
+        if self.attempts > 0 {
+            write::field(&mut self.out, ATTEMPTS, itoa::Buffer::new().format(self.attempts).as_bytes());
+        }
+        if !self.fields.is_empty() {
+            self.out.extend_from_slice(&self.fields);
+        }
+        if let Body::Tunnel(tunnel) = body {
+            return self.switch(&tunnel.protocol);
+        }
+        self.frame(framing);
+        // Known only now: the process may have begun to leave while the server was at work.
+        self.keep_alive &= !self.worker.is_leaving() && !self.owes_continue.is_some_and(Cell::get);
+        if let Way::Http2(stream) = &mut self.way {
+            stream.head = Some((self.status, self.out.len()));
+            return;
+        }
+        if !self.keep_alive {
+            self.out.extend_from_slice(b"connection: close\r\n");
+        } else if self.version == Version::Http10 {
+            self.out.extend_from_slice(b"connection: keep-alive\r\n");
+        }
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Says how long the body is. `framing` is how it comes to us.
+    fn frame(&mut self, framing: Framing) {
+        self.chunked = false;
+        match framing {
+            // What has no body says nothing about its length, except where a zero must be said.
+            Framing::Empty => {}
+            Framing::Length(length) => write::content_length(&mut self.out, length),
+            // The end of the stream says it.
+            Framing::Chunked | Framing::UntilClose if self.version == Version::Http2 => {}
+            Framing::Chunked | Framing::UntilClose if self.version == Version::Http11 => {
+                self.chunked = true;
+                self.out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            }
+            // An HTTP/1.0 client sees the end of the body by the end of the connection.
+            Framing::Chunked | Framing::UntilClose => {
+                self.keep_alive = false;
+                self.until_close = true;
+            }
+        }
+    }
+
+    /// Ends the head of a 101: from here on the connection is a tunnel.
+    fn switch(&mut self, protocol: &[u8]) {
+        self.keep_alive = false;
+        if let Way::Http2(stream) = &mut self.way {
+            stream.head = Some((self.status, self.out.len()));
+            return;
+        }
+        self.out.extend_from_slice(b"connection: upgrade\r\n");
+        write::field(&mut self.out, "upgrade", protocol);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Sends a piece of the body. Small ones wait for [`flush`](Self::flush).
+    async fn data(&mut self, piece: &[u8]) -> Result<(), WriteError> {
+        if self.to_head || piece.is_empty() {
+            return Ok(());
+        }
+        self.bytes += piece.len() as u64;
+        let mut line = [0; 18];
+        let (before, after): (&[u8], &[u8]) =
+            if self.chunked { (write::chunk_size(piece.len(), &mut line), b"\r\n") } else { (b"", b"") };
+        if self.out.len() + piece.len() + 20 <= MEDIUM {
+            self.need_buffer();
+            for part in [before, piece, after] {
+                self.out.extend_from_slice(part);
+            }
+            return Ok(());
+        }
+        // In a box, because small ones are the rule.
+        Box::pin(self.send_parts([before, piece, after])).await
+    }
+
+    /// Sends what waits, and these parts of the body behind it.
+    async fn send_parts(&mut self, [before, piece, after]: [&[u8]; 3]) -> Result<(), WriteError> {
+        self.on_the_wire = true;
+        let out = std::mem::take(&mut self.out);
+        let stall = self.stall.into();
+        let sent = match &mut self.way {
+            Way::Http1(io) => {
+                let mut slices = [&out[..], before, piece, after].map(IoSlice::new);
+                self.timer.write_all(stall, io, &mut slices).await
+            }
+            Way::Http2(stream) => match stream.flush(&out, &mut self.timer, stall).await {
+                Ok(()) => stream.send(piece, false, &mut self.timer, stall).await,
+                failed => failed,
+            },
+        };
+        self.out = out;
+        self.out.clear();
+        sent
+    }
+
+    /// Ends the body, and sends whatever waits; `trailers` is a section with its empty line, or nothing.
+    fn finish<'f>(
+        &'f mut self,
+        trailers: &[u8],
+    ) -> impl Future<Output = Result<(), WriteError>> + use<'f, 'c> {
+        self.end(trailers);
+        self.flush()
+    }
+
+    /// Ends the body.
+    pub(super) fn end(&mut self, trailers: &[u8]) {
+        self.whole = true;
+        if let Way::Http2(stream) = &mut self.way {
+            stream.trailers = Some(if self.to_head { Vec::new() } else { trailers.to_vec() });
+            return;
+        }
+        self.need_buffer();
+        if self.chunked && !self.to_head {
+            self.out.extend_from_slice(b"0\r\n");
+            self.out.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { trailers });
+        }
+    }
+}
+
+fn gone_as(gone: WriteError) -> Ended {
+    match gone {
+        WriteError::Failed => Ended::ClientAborted,
+        WriteError::Stalled => Ended::ClientTimeout,
+    }
+}

@@ -1,0 +1,33 @@
+//! The fields that every response gets from us, and the edits of its route.
+
+use evenkeel_config::HeaderEdits;
+use evenkeel_types::Time;
+
+use crate::http::write;
+use crate::request::incoming::Request;
+use crate::response::Response;
+use crate::worker::Worker;
+
+/// Adds `Date` where there is none (RFC 9110, 6.6.1) and `X-Request-Id`, and does what the route's `edits` say: what they
+/// set or remove goes, whoever said it.
+pub fn finish<'x, 'c>(
+    mut response: Response<'x, 'c>,
+    worker: &Worker,
+    request: &Request<'_>,
+    edits: &HeaderEdits,
+    now: Time,
+) -> Response<'x, 'c> {
+    let head = &mut response.head;
+    if !edits.is_empty() {
+        head.remove(|name| write::edited_away(edits, name));
+    }
+    let stays = |name: &[u8]| edits.is_empty() || !write::edited_away(edits, name);
+    if stays(b"date") && head.status != 101 && !head.has_date {
+        worker.write_date(head.out(), now);
+    }
+    if stays(b"x-request-id") {
+        head.field("x-request-id", request.id.as_bytes());
+    }
+    write::edits(head.out(), edits);
+    response
+}

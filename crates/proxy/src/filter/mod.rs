@@ -1,0 +1,3 @@
+//! What stands between a response and its client: functions from response to response.
+
+pub mod fields;

@@ -1,0 +1,83 @@
+//! What a server sends behind the head of its response, on its way to a client; and what the request holds meanwhile.
+
+use evenkeel_observe::Ended;
+
+use super::respond::is_ours;
+use super::target::Target;
+use super::tries::Holds;
+use crate::body::{Advance, BodyError};
+use crate::http::trailers;
+use crate::server::error::ServerError;
+use crate::server::exchange::AnswerBody;
+use crate::server::upload::Sending;
+
+/// The body of a server's response.
+#[derive(Debug)]
+pub struct ServerBody<'x, 'c> {
+    pub(super) target: Target<'x>,
+    pub(super) server: usize,
+    pub(super) answer: AnswerBody<'x>,
+    /// The rest of the request: a server may answer before it has all of it.
+    pub(super) sending: Sending<'x, 'c>,
+    /// What the request holds of the pool and the server; given back when this is dropped.
+    pub(super) _holds: Holds<'x>,
+    /// We say ourselves how many servers were asked.
+    pub(super) counts_attempts: bool,
+}
+
+impl<'x, 'c> ServerBody<'x, 'c> {
+    /// The rest of the request, which must be sent while the response is: who waits for the end of the one may not begin
+    /// with the other.
+    pub fn take_sending(&mut self) -> Sending<'x, 'c> {
+        std::mem::replace(&mut self.sending, Sending::Done(Ok(())))
+    }
+
+    /// Goes to the next piece, if it has been read already.
+    ///
+    /// # Errors
+    /// The body ends here, before its end.
+    pub fn advance(&mut self) -> Result<Advance, ServerError> {
+        self.answer.body.advance().map_err(ServerError::Body)
+    }
+
+    /// The piece that [`advance`](Self::advance) came to.
+    pub fn piece(&self) -> &[u8] {
+        self.answer.body.piece()
+    }
+
+    /// Waits for more to be read.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub async fn read(&mut self) -> Result<(), ServerError> {
+        self.answer.body.read().await.map_err(ServerError::Body)
+    }
+
+    /// The trailer section with its empty line, at the end of a body that had one; empty if there is none to pass on.
+    ///
+    /// # Errors
+    /// It is malformed.
+    pub fn trailers(&self) -> Result<Vec<u8>, ServerError> {
+        let edits = &self.target.route.response_headers;
+        let is_ours = |name: &[u8]| is_ours(name, self.counts_attempts, edits);
+        trailers::pass(self.answer.body.trailers(), self.target.view.heads, is_ours)
+            .map_err(|_| ServerError::Malformed("malformed trailers"))
+    }
+
+    /// All of it has been sent on, and of the request this much to the server.
+    pub fn finish(mut self, sending: &Sending<'_, '_>) {
+        let sent_whole = matches!(sending.result(), Some(Ok(())));
+        let upstream = self.target.upstream(self.server);
+        self.answer.finish(sent_whole, upstream, self.target.worker.clock.now());
+    }
+
+    /// It broke off after a part of it had gone to the client. Reports the server; tells how the request ended.
+    pub fn broke_off(&self, error: &ServerError) -> Ended {
+        self.target.report_failure(self.server, error);
+        match error {
+            ServerError::Body(BodyError::Deadline) => Ended::RequestTimeout,
+            ServerError::Body(BodyError::Timeout) => Ended::BackendTimeout,
+            _ => Ended::BackendAborted,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A response as a value: what handling a request comes to, and what its client's writer sends.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use evenkeel_observe::Ended;
+
+use crate::forward::body::ServerBody;
+use crate::forward::tries::Holds;
+use crate::http::framing::Framing;
+use crate::http::write;
+use crate::server::Connection;
+
+/// A final response.
+#[derive(Debug)]
+pub struct Response<'x, 'c> {
+    /// Status and fields.
+    pub head: Head,
+    /// What follows the head.
+    pub body: Body<'x, 'c>,
+    /// How the body is delimited where it comes from.
+    pub framing: Framing,
+    /// How the request has ended once all of this is sent.
+    pub ended: Ended,
+    /// True if the client's connection cannot carry another request.
+    pub closes: bool,
+}
+
+/// What follows the head of a response.
+#[derive(Debug)]
+pub enum Body<'x, 'c> {
+    /// Nothing.
+    Empty,
+    /// These bytes.
+    Bytes(Cow<'x, [u8]>),
+    /// What a server sends.
+    Server(ServerBody<'x, 'c>),
+    /// Another protocol, both ways.
+    Tunnel(Tunnel<'x>),
+}
+
+/// A connection to a server that has agreed to another protocol.
+#[derive(Debug)]
+pub struct Tunnel<'x> {
+    /// The connection.
+    pub connection: Connection,
+    /// What the server has sent behind its head.
+    pub early: Vec<u8>,
+    /// The protocol.
+    pub protocol: Vec<u8>,
+    /// How long nothing may move through it.
+    pub idle: Duration,
+    /// What the request holds of the pool and the server; given back when this is dropped.
+    pub _holds: Holds<'x>,
+}
+
+/// Status and fields of a response, without those that say how long its body is and whether its connection stays: these
+/// are the writer's.
+#[derive(Debug)]
+pub struct Head {
+    /// The status.
+    pub status: u16,
+    /// The reason phrase, and behind it the field lines, each with its CRLF.
+    bytes: Vec<u8>,
+    reason: usize,
+    /// True if a server has said when it made the response.
+    pub has_date: bool,
+}
+
+impl Head {
+    /// A head without fields, in this buffer.
+    pub fn new(status: u16, reason: &[u8], mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.extend_from_slice(reason);
+        Self { status, bytes: buffer, reason: reason.len(), has_date: false }
+    }
+
+    /// The reason phrase, which may be empty.
+    pub fn reason(&self) -> &[u8] {
+        &self.bytes[..self.reason]
+    }
+
+    /// The field lines.
+    pub fn lines(&self) -> &[u8] {
+        &self.bytes[self.reason..]
+    }
+
+    /// Where further lines are written.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Adds a field.
+    pub fn field(&mut self, name: &str, value: &[u8]) {
+        write::field(&mut self.bytes, name, value);
+    }
+
+    /// The value of the first field of that name, in any case.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        write::lines(self.lines())
+            .find_map(|(at, value)| at.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii()))
+    }
+
+    /// Removes the fields whose names `is_gone` holds for.
+    pub fn remove(&mut self, is_gone: impl Fn(&[u8]) -> bool) {
+        let mut kept = self.reason;
+        let mut at = self.reason;
+        while let Some(end) = memchr::memchr(b'\n', &self.bytes[at..]).map(|end| at + end + 1) {
+            let line = &self.bytes[at..end];
+            let name = &line[..memchr::memchr(b':', line).unwrap_or(0)];
+            if !is_gone(name) {
+                self.bytes.copy_within(at..end, kept);
+                kept += end - at;
+            }
+            at = end;
+        }
+        self.bytes.truncate(kept);
+    }
+
+    /// The buffer, which holds nothing of use any more.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl<'x> Response<'x, '_> {
+    /// A response of our own with this head, and with these bytes behind it where its status allows that
+    /// (RFC 9110, 8.6: neither 204 nor 304 may promise a length that is not there; 205 promises an empty one).
+    pub fn of_bytes(head: Head, body: impl Into<Cow<'x, [u8]>>) -> Self {
+        let body = body.into();
+        let (framing, body) = match head.status {
+            204 | 304 => (Framing::Empty, Body::Empty),
+            205 => (Framing::Length(0), Body::Empty),
+            _ => (Framing::Length(body.len() as u64), Body::Bytes(body)),
+        };
+        Self { head, body, framing, ended: Ended::Complete, closes: false }
+    }
+}
+
+/// The reason phrase of a status that we say ourselves; empty for one without a name (RFC 9110, 15).
+pub fn reason(status: u16) -> &'static str {
+    ::http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_removed_by_name_and_the_rest_keeps_its_order() {
+        let mut head = Head::new(200, b"OK", Vec::new());
+        for (name, value) in [("a", "1"), ("B", "2"), ("c", ""), ("b", "3")] {
+            head.field(name, value.as_bytes());
+        }
+        head.remove(|name| name.eq_ignore_ascii_case(b"b"));
+        assert_eq!((head.reason(), head.lines()), (&b"OK"[..], &b"a: 1\r\nc: \r\n"[..]));
+        assert_eq!(
+            (head.value("A"), head.value("c"), head.value("b")),
+            (Some(&b"1"[..]), Some(&b""[..]), None)
+        );
+    }
+}
