@@ -66,7 +66,7 @@ fn check(scripts: Vec<Script>) {
 
 /// The product of points and faults, and what else servers do.
 fn scripts() -> Vec<Script> {
-    let mut scripts = vec![Script::Refuse, Script::Unaccepting, Script::Interim(10), Script::Interim(100)];
+    let mut scripts = vec![Script::Refuse, Script::Unaccepting, Script::Interim(50), Script::Interim(5_000)];
     scripts.push(Script::Early);
     for framing in [Point::SizedBody, Point::Chunk] {
         scripts.extend([Script::Trickle(framing), Script::Surplus(framing)]);
@@ -198,7 +198,7 @@ fn is_right(script: Script, ask: Ask, seen: &Seen) -> bool {
     let (at, how) = match script {
         Script::Refuse => return status(502),
         Script::Unaccepting => return status(504),
-        Script::Interim(count) if count > 16 => return status(502),
+        Script::Interim(count) if count > 1_000 => return status(502),
         Script::Trickle(_) | Script::Surplus(_) | Script::Interim(_) | Script::Early => {
             return *seen == whole;
         }
