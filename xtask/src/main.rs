@@ -9,6 +9,7 @@ mod bench;
 mod failures;
 mod fuzz;
 mod handshakes;
+mod instructions;
 mod load;
 mod origin;
 mod peers;
@@ -32,6 +33,8 @@ enum Task {
     Tidy,
     /// Compare evenkeel with nginx and HAProxy.
     Bench(bench::Options),
+    /// Count the instructions that a request takes, beside nginx and HAProxy.
+    Instructions(instructions::Options),
     /// Run the scripts of raw HTTP/1.1 in tests/varnishtest.
     Vtc(vtc::Options),
     /// Run independent clients, servers and scanners against the debug build.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Tidy => return tidy(),
         Task::Bench(options) => bench::run(repository(), &options),
+        Task::Instructions(options) => instructions::run(repository(), &options),
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
