@@ -8,17 +8,17 @@ use clap::ValueEnum;
 mod budget;
 pub(crate) mod certificate;
 mod chart;
-mod connection;
-mod feature;
+pub(crate) mod connection;
+pub(crate) mod feature;
 pub(crate) mod generator;
 pub(crate) mod install;
-mod machine;
+pub(crate) mod machine;
 pub(crate) mod process;
 mod procfs;
 pub(crate) mod proxy;
 pub mod readme;
 mod report;
-mod results;
+pub(crate) mod results;
 pub(crate) mod rig;
 mod scenario;
 
@@ -68,7 +68,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         None if options.quick => rig::target_directory(root)?.join("bench"),
         None => root.join("bench/results"),
     };
-    let programs = Programs::prepare(root, &proxies)?;
+    let programs = Programs::prepare(root, &proxies, rig::build(root, "xtask", "release")?)?;
     let machine = Machine::read(&programs.files());
     let mut results = Results { machine, rounds, seconds, scenarios: Vec::new() };
     for scenario in scenarios {
@@ -90,7 +90,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 }
 
 /// What was asked for, each once; all when nothing was.
-fn chosen<T: ValueEnum + PartialEq>(asked: &[T]) -> Vec<T> {
+pub(crate) fn chosen<T: ValueEnum + PartialEq>(asked: &[T]) -> Vec<T> {
     T::value_variants().iter().filter(|t| asked.is_empty() || asked.contains(t)).cloned().collect()
 }
 

@@ -9,6 +9,7 @@ mod bench;
 mod failures;
 mod fuzz;
 mod handshakes;
+mod instructions;
 mod load;
 mod origin;
 mod peers;
@@ -28,10 +29,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Check the rules of the house: imports, lengths, headers, links, licences.
-    Tidy,
+    /// Check the rules of the house: imports, circles of them, lengths, headers, links, licences.
+    Tidy {
+        /// Print the files that import each other in circles, and the paths by which they do, instead.
+        #[arg(long)]
+        circles: bool,
+    },
     /// Compare evenkeel with nginx and HAProxy.
     Bench(bench::Options),
+    /// Count the instructions that a request takes, beside nginx and HAProxy.
+    Instructions(instructions::Options),
     /// Run the scripts of raw HTTP/1.1 in tests/varnishtest.
     Vtc(vtc::Options),
     /// Run independent clients, servers and scanners against the debug build.
@@ -57,8 +64,10 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Tidy => return tidy(),
+        Task::Tidy { circles: false } => return tidy(),
+        Task::Tidy { circles: true } => show_circles(repository()),
         Task::Bench(options) => bench::run(repository(), &options),
+        Task::Instructions(options) => instructions::run(repository(), &options),
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
@@ -80,8 +89,9 @@ fn main() -> ExitCode {
 }
 
 fn tidy() -> ExitCode {
-    let found = tidy::check(repository());
-    match found.and_then(|found| Ok([found, tidy::licences::check(repository())?].concat())) {
+    let root = repository();
+    let found = tidy::check(root);
+    match found.and_then(|f| Ok([f, tidy::circles::check(root)?, tidy::licences::check(root)?].concat())) {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
             for finding in &findings {
@@ -95,6 +105,13 @@ fn tidy() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn show_circles(root: &Path) -> anyhow::Result<()> {
+    for circle in tidy::circles::all(root)? {
+        println!("{}\n", circle.describe());
+    }
+    Ok(())
 }
 
 /// The checkout that this program was built from.

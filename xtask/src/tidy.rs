@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub mod circles;
 mod imports;
 pub mod licences;
 mod links;

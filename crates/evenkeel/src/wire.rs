@@ -148,21 +148,6 @@ impl System {
         })
     }
 
-    /// The addresses that are listened on.
-    pub fn listening(&self) -> Vec<(ListenerName, Address)> {
-        self.listening.load().to_vec()
-    }
-
-    /// The admin address.
-    pub fn admin(&self) -> Option<Address> {
-        self.admin.clone()
-    }
-
-    /// Metrics.
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
-    }
-
     /// What is in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.snapshot()
@@ -198,6 +183,30 @@ impl System {
         let _ = self.stop.send(());
         let _ = self.control.join();
         self.log.finish();
+    }
+}
+
+/// What is inside, for those that show it while it runs.
+#[cfg_attr(not(feature = "demo"), expect(dead_code, reason = "the demo alone looks inside"))]
+impl System {
+    /// The addresses that are listened on.
+    pub fn listening(&self) -> Vec<(ListenerName, Address)> {
+        self.listening.load().to_vec()
+    }
+
+    /// The admin address.
+    pub fn admin(&self) -> Option<Address> {
+        self.admin.clone()
+    }
+
+    /// Metrics.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The configuration in force and the states of the servers, now and later.
+    pub fn snapshots(&self) -> &Arc<ArcSwap<Snapshot>> {
+        self.shared.snapshots()
     }
 }
 

@@ -66,7 +66,7 @@ fn version(program: &Path) -> String {
 }
 
 /// The first line of what `command` prints, on stdout or else stderr.
-fn first_line(command: &mut Command) -> String {
+pub fn first_line(command: &mut Command) -> String {
     let Ok(output) = command.output() else { return "unknown".into() };
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().into()

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+/// How long a process may take until it serves; under valgrind that is some seconds.
+const READY: Duration = Duration::from_secs(30);
 /// How long a process may take to leave before it is killed.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -49,18 +51,18 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until `ready`, at most 10 s.
+    /// Waits until `ready`, at most [`READY`].
     ///
     /// # Errors
     /// It ended or is not ready in time; with the last lines that it printed.
     pub fn wait_until(&mut self, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + READY;
         while !ready() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status}:\n{}", self.name, self.last_lines());
             }
             if Instant::now() > deadline {
-                bail!("{} is not ready after 10 s:\n{}", self.name, self.last_lines());
+                bail!("{} is not ready after {READY:?}:\n{}", self.name, self.last_lines());
             }
             std::thread::sleep(Duration::from_millis(20));
         }

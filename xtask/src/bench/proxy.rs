@@ -1,5 +1,6 @@
 //! The proxies that are compared: how each is configured to do the same work, and started.
 
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ pub struct Setting<'a> {
     pub connections_max: u64,
     /// For logs and the like.
     pub dir: &'a Path,
+    /// The command that runs it, such as valgrind; empty when none does.
+    pub runner: &'a [OsString],
 }
 
 /// A proxy that takes requests.
@@ -88,8 +91,9 @@ impl Running {
         };
         let file = setting.dir.join(format!("{name}.conf"));
         fs::write(&file, text)?;
-        let mut command = Command::new(program);
-        command.args(flags).arg(&file);
+        let mut words = setting.runner.iter().cloned().chain([program.into()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(flags).arg(&file);
         let mut process = Process::start(&name, &command, cores, setting.dir)?;
         let (address, wire) = (setting.address, setting.wire);
         process.wait_until(|| answers(address, wire, KeyExchange::X25519))?;
@@ -168,10 +172,13 @@ fn nginx(setting: &Setting, access_log: &Path) -> String {
             (" ssl http2", lines)
         }
     };
+    // Under another program, one process does the work of master and worker: that is the one to look at.
+    let master = if setting.runner.is_empty() { "on" } else { "off" };
     // Limits on requests per connection would only hold it back, and so would its default way with large
     // answers: buffered by 4 KiB, they take it half as much CPU time again.
     format!(
         r#"daemon off;
+master_process {master};
 worker_processes {workers};
 pid {dir}/nginx.pid;
 error_log stderr warn;

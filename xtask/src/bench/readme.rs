@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::budget;
 use super::proxy::Proxy;
 use super::results::{Metric, Outcome, Results, Scenario};
+use super::rig::PROFILE;
 
 /// In the order of the columns.
 const PROXIES: [Proxy; 3] = [Proxy::Evenkeel, Proxy::Nginx, Proxy::Haproxy];
@@ -69,13 +70,15 @@ fn block(results: &Results) -> String {
     block.push_str(&features(results));
     let _ = writeln!(
         block,
-        "\nMeasured on {date} on {cores} cores of {cpu}, {kernel}, the proxy alone on one of them. All figures, their \
+        "\nMeasured on {date} on {cores} cores of {cpu}, {kernel}, the proxy alone on one of them, \
+         Evenkeel built with the profile `{profile}`. All figures, their \
          spread, the versions and the budgets: [bench/results/all.md](bench/results/all.md).\n\n\
          ![CPU time per request, by proxy and scenario](bench/results/all.svg)",
         date = machine.date,
         cores = machine.cores,
         cpu = machine.cpu,
         kernel = machine.kernel,
+        profile = PROFILE,
     );
     block
 }

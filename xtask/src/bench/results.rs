@@ -227,7 +227,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// A whole number with its thousands set apart.
-fn grouped(value: f64) -> String {
+pub fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();

@@ -1,5 +1,6 @@
 //! What every scenario runs on: the programs, the origin servers, a directory, and who runs on which core.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use super::procfs::CpuTime;
 use super::proxy::{Proxy, Running, Setting, free_address};
 use super::results::{Metric, Sample};
 
+/// The profile that evenkeel is built with: that of the packages, with the slowest optimisations.
+pub const PROFILE: &str = "dist";
 /// Origin servers behind each proxy.
 const ORIGINS: usize = 3;
 /// Followed by the id of the process that it belongs to.
@@ -36,23 +39,22 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds, installs or builds what `proxies` need.
+    /// Finds, installs or builds what `proxies` need; `xtask` serves the origins and makes some of the load.
     ///
     /// # Errors
     /// A package cannot be installed or evenkeel does not compile.
-    pub fn prepare(root: &Path, proxies: &[Proxy]) -> anyhow::Result<Self> {
+    pub fn prepare(root: &Path, proxies: &[Proxy], xtask: PathBuf) -> anyhow::Result<Self> {
         let peers = proxies.iter().filter(|p| **p != Proxy::Evenkeel).map(|p| p.program());
         install::missing(&peers.chain(["wrk", "h2load", "openssl"]).collect::<Vec<_>>())?;
         let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
         let program = |proxy: Proxy| match proxy {
             // Built apart from xtask: together, cargo would give each the other's features.
-            Proxy::Evenkeel => build(root, "evenkeel"),
+            Proxy::Evenkeel => build(root, "evenkeel", PROFILE),
             peer => found(peer.program()),
         };
         let proxies =
             proxies.iter().map(|proxy| Ok((*proxy, program(*proxy)?))).collect::<anyhow::Result<_>>()?;
-        let generators =
-            Generators { wrk: found("wrk")?, h2load: found("h2load")?, xtask: build(root, "xtask")? };
+        let generators = Generators { wrk: found("wrk")?, h2load: found("h2load")?, xtask };
         Ok(Self { proxies, generators, openssl: found("openssl")? })
     }
 
@@ -141,6 +143,21 @@ impl<'a> Rig<'a> {
         workers: usize,
         feature: Feature,
     ) -> anyhow::Result<Running> {
+        self.run_under(&[], proxy, wire, workers, feature)
+    }
+
+    /// The same, run by the command `runner`, such as valgrind; alone when that is empty.
+    ///
+    /// # Errors
+    /// It takes no part, or does not start.
+    pub fn run_under(
+        &self,
+        runner: &[OsString],
+        proxy: Proxy,
+        wire: Wire,
+        workers: usize,
+        feature: Feature,
+    ) -> anyhow::Result<Running> {
         let program = self.programs.proxies.iter().find(|(p, _)| *p == proxy);
         let (_, program) = program.with_context(|| format!("{} takes no part", proxy.program()))?;
         let setting = Setting {
@@ -153,8 +170,19 @@ impl<'a> Rig<'a> {
             origins: &self.origins,
             connections_max: self.connections_max(),
             dir: &self.dir.0,
+            runner,
         };
         Running::start(proxy, program, &setting, &self.layout.proxy)
+    }
+
+    /// Where logs and the like are written; it goes with the rig.
+    pub fn dir(&self) -> &Path {
+        &self.dir.0
+    }
+
+    /// The program `h2load`.
+    pub fn h2load(&self) -> &Path {
+        &self.programs.generators.h2load
     }
 
     /// Loads `proxy` as fast as it answers.
@@ -212,8 +240,11 @@ impl<'a> Rig<'a> {
         ]))
     }
 
-    /// What the load generator `command` prints.
-    fn output(&self, name: &str, command: &Command, seconds: u64) -> anyhow::Result<String> {
+    /// What the load generator `command` prints, which takes some `seconds`.
+    ///
+    /// # Errors
+    /// It fails, or has not ended 15 s after them.
+    pub fn output(&self, name: &str, command: &Command, seconds: u64) -> anyhow::Result<String> {
         let process = Process::start(name, command, &self.layout.load, &self.dir.0)?;
         process.finish(Duration::from_secs(seconds + 15))
     }
@@ -245,14 +276,17 @@ impl Drop for Directory {
     }
 }
 
-/// Builds `package` for release; its program.
-fn build(root: &Path, package: &str) -> anyhow::Result<PathBuf> {
-    eprintln!("building {package}");
+/// Builds `package` with `profile`; its program.
+///
+/// # Errors
+/// It does not compile.
+pub fn build(root: &Path, package: &str, profile: &str) -> anyhow::Result<PathBuf> {
+    eprintln!("building {package} with the profile {profile}");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(&cargo);
-    build.current_dir(root).args(["build", "--quiet", "--release", "--package", package]);
+    build.current_dir(root).args(["build", "--quiet", "--profile", profile, "--package", package]);
     ensure!(build.status()?.success(), "{package} does not compile");
-    Ok(target_directory(root)?.join("release").join(package))
+    Ok(target_directory(root)?.join(profile).join(package))
 }
 
 /// Where cargo puts what it builds.

@@ -16,6 +16,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tls", &["types", "config", "observe"]),
     ("proxy", &["types", "config", "core", "net", "tls", "observe"]),
     ("admin", &["types", "config", "core", "observe"]),
+    ("demo", &["types", "config", "core", "observe"]),
     ("ha", &["types", "config", "core", "observe"]),
     ("dns", &["types", "config", "core", "observe"]),
     ("scale", &["types", "config", "core", "observe"]),

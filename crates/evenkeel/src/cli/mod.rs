@@ -1,6 +1,7 @@
 //! The command line: one file a command. Data goes to stdout, messages to stderr.
 
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod explain;
 mod run;
@@ -40,7 +41,8 @@ enum Command {
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
     /// See it work: three sample servers, the balancer, live traffic and a table of what happens
-    Demo(demo::Demo),
+    #[cfg(feature = "demo")]
+    Demo(evenkeel_demo::Options),
 }
 
 /// The configuration file that is meant when none is named.
@@ -78,7 +80,8 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Schema(args) => schema::run(&args),
-        Command::Demo(args) => demo::run(args),
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => demo::run(&options),
     }
 }
 

@@ -7,9 +7,9 @@ use evenkeel_core::health::State;
 use evenkeel_observe::Summary;
 use evenkeel_types::BackendId;
 
+use super::balancer::Balancer;
 use super::servers::Server;
 use super::traffic::{Fault, Tally};
-use crate::wire::System;
 
 /// Seconds of which the requests are kept, for the curve.
 const SECONDS_MAX: usize = 300;
@@ -139,11 +139,11 @@ impl Observer {
         &mut self,
         now: Instant,
         left: Option<Duration>,
-        system: &System,
+        balancer: &Balancer,
         servers: &[Server],
         tally: &Tally,
     ) -> Figures {
-        let servers = self.servers(now, system, servers);
+        let servers = self.servers(now, balancer, servers);
         let elapsed = now.saturating_duration_since(self.began);
         if elapsed.as_secs() > self.second {
             self.second = elapsed.as_secs();
@@ -169,11 +169,11 @@ impl Observer {
         }
     }
 
-    fn servers(&mut self, now: Instant, system: &System, servers: &[Server]) -> Vec<ServerFigures> {
-        let snapshot = system.snapshot();
+    fn servers(&mut self, now: Instant, balancer: &Balancer, servers: &[Server]) -> Vec<ServerFigures> {
+        let snapshot = balancer.snapshots.load();
         let Some(pool) = snapshot.pools.first() else { return Vec::new() };
         let summaries: BTreeMap<BackendId, Summary> =
-            system.registry().by_backend().into_iter().map(|((_, id), summary)| (id, summary)).collect();
+            balancer.registry.by_backend().into_iter().map(|((_, id), summary)| (id, summary)).collect();
         let mut figures = Vec::with_capacity(servers.len());
         for (position, (server, state)) in servers.iter().zip(pool.states.iter()).enumerate() {
             let member = pool.members.server(position);

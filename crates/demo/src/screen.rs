@@ -8,7 +8,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use tokio::time::MissedTickBehavior;
 
 use super::draw::draw;
-use super::{Signals, Stage, TICK};
+use super::signals::Signals;
+use super::stage::{Stage, TICK};
 
 /// The screen is drawn at every n-th tick, and at once after a key.
 const TICKS_PER_PICTURE: u32 = 4;

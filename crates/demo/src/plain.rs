@@ -9,7 +9,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::draw::{show_count, show_duration};
 use super::figures::{Event, Figures, Latency};
-use super::{Signals, Stage, TICK, svg};
+use super::signals::Signals;
+use super::stage::{Stage, TICK};
+use super::svg;
 
 /// A shorter demo has no time for a failover: checks take a second to notice a server and half a one to take it back.
 const FAILOVER_MIN: Duration = Duration::from_secs(4);
