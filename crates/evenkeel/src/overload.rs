@@ -25,7 +25,7 @@ pub async fn watch(shared: Arc<Shared>) {
         let descriptors_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let now = shared.clock.now();
         delays.pop_front();
-        delays.push_back(shared.lateness(now));
+        delays.push_back(shared.lag(now));
         let measured = Measured {
             memory: settings.memory.map_or(0, |_| resident()),
             descriptors: settings.descriptors.map_or(0, |_| descriptors()),

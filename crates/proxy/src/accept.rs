@@ -9,14 +9,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_core::overload::Step;
-use evenkeel_net::{Accepted, Listening, Peer};
+use evenkeel_net::{Accepted, Detached, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
 use tokio::task::coop::has_budget_remaining;
 
 use crate::serve::serve;
 use crate::shared::Order;
-use crate::worker::{AcceptingGuard, Closing, Worker};
+use crate::worker::closing::Closing;
+use crate::worker::{AcceptingGuard, Worker};
 
 /// How long accepting pauses when the process is out of descriptors or memory.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -103,6 +104,14 @@ fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: 
         // That worker has left in the meantime.
         open[target].fetch_sub(1, Relaxed);
         open[here].fetch_add(1, Relaxed);
-        worker.take_over(listener, connection, peer);
+        take_over(worker, listener, connection, peer);
+    }
+}
+
+/// Serves a connection that another worker accepted, and has counted for this one.
+pub fn take_over(worker: &Rc<Worker>, listener: ListenerName, connection: Detached, peer: Peer) {
+    match connection.attach() {
+        Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(worker), listener, io, peer))),
+        Err(_) => drop(worker.shared.open[worker.index].fetch_sub(1, Relaxed)),
     }
 }

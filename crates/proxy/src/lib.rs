@@ -14,10 +14,9 @@ mod server;
 mod shared;
 mod worker;
 
-pub use client::connection::Secure;
 pub use http::version::Version;
-pub use request::admit::{Origin, Refusal, admit};
+pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;
 pub use server::probe::{Probed, probe};
 pub use shared::{Credentials, Event, Shared, Start};
-pub use worker::{WorkerHandle, spawn};
+pub use worker::run::{WorkerHandle, spawn};

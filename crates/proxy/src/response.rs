@@ -6,10 +6,13 @@ use std::time::Duration;
 use evenkeel_observe::Ended;
 
 use crate::forward::body::ServerBody;
-use crate::forward::tries::Holds;
+use crate::forward::holds::Holds;
 use crate::http::framing::Framing;
 use crate::http::write;
 use crate::server::Connection;
+
+/// The field that says how many servers were sent the request.
+pub const ATTEMPTS: &str = "x-evenkeel-attempts";
 
 /// A final response.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct Response<'x, 'c> {
 
 /// What follows the head of a response.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box for each response costs more than to move it")]
 pub enum Body<'x, 'c> {
     /// Nothing.
     Empty,
@@ -95,12 +99,6 @@ impl Head {
         write::field(&mut self.bytes, name, value);
     }
 
-    /// The value of the first field of that name, in any case.
-    pub fn value(&self, name: &str) -> Option<&[u8]> {
-        write::lines(self.lines())
-            .find_map(|(at, value)| at.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii()))
-    }
-
     /// Removes the fields whose names `is_gone` holds for.
     pub fn remove(&mut self, is_gone: impl Fn(&[u8]) -> bool) {
         let mut kept = self.reason;
@@ -154,9 +152,5 @@ mod tests {
         }
         head.remove(|name| name.eq_ignore_ascii_case(b"b"));
         assert_eq!((head.reason(), head.lines()), (&b"OK"[..], &b"a: 1\r\nc: \r\n"[..]));
-        assert_eq!(
-            (head.value("A"), head.value("c"), head.value("b")),
-            (Some(&b"1"[..]), Some(&b""[..]), None)
-        );
     }
 }

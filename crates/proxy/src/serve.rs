@@ -9,8 +9,9 @@ use evenkeel_observe::{ConnectionRefusal, HandshakeResult};
 use evenkeel_tls::{ClientIdentity, ServerTls};
 use evenkeel_types::ListenerName;
 
-use crate::client::connection::{Client, Secure};
+use crate::client::connection::Client;
 use crate::client::{h1, h2};
+use crate::request::admit::Secure;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
 

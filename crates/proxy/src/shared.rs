@@ -16,10 +16,10 @@ use evenkeel_observe::Registry;
 use evenkeel_tls::{ClientTls, ServerTls};
 use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
 
-use crate::worker::lag::Lateness;
 use tokio::sync::mpsc;
 
 use crate::client::count::Clients;
+use crate::worker::lag::Lag;
 
 /// What workers tell the control side.
 #[derive(Debug)]
@@ -68,8 +68,8 @@ pub struct Shared {
     leaving: AtomicBool,
     /// How far the process withdraws; written seldom, read by each request.
     step: CachePadded<AtomicU8>,
-    /// How late each worker is.
-    pub(crate) lateness: Box<[CachePadded<Lateness>]>,
+    /// The event-loop lag of each worker.
+    pub(crate) lag: Box<[CachePadded<Lag>]>,
     events: mpsc::Sender<Event>,
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
@@ -118,7 +118,7 @@ impl Shared {
             clients: Arc::default(),
             leaving: AtomicBool::new(false),
             step: CachePadded::default(),
-            lateness: (0..workers).map(|_| CachePadded::default()).collect(),
+            lag: (0..workers).map(|_| CachePadded::default()).collect(),
             events,
             orders: senders.into(),
         };
@@ -201,9 +201,9 @@ impl Shared {
         self.step.store(step as u8, Relaxed);
     }
 
-    /// By how much the latest of the workers was late since this was asked last, or is at this moment.
-    pub fn lateness(&self, now: Time) -> Duration {
-        self.lateness.iter().map(|worker| worker.take(now)).max().unwrap_or_default()
+    /// The worst event-loop lag of a worker since this was asked last.
+    pub fn lag(&self, now: Time) -> Duration {
+        self.lag.iter().map(|worker| worker.take(now)).max().unwrap_or_default()
     }
 
     /// The generation of the snapshot in force.

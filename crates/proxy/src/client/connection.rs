@@ -9,7 +9,6 @@ use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_core::overload::Step;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
-use evenkeel_tls::Coverage;
 use evenkeel_types::{ListenerName, Time};
 
 use crate::body::{Body, BodyLimits};
@@ -18,12 +17,13 @@ use crate::filter::fields;
 use crate::forward::{refusal_of, tunnel};
 use crate::http::field::Field;
 use crate::http::head::RequestHead;
-use crate::request::admit::{Origin, Refusal};
+use crate::request::admit::{Origin, Refusal, Secure};
 use crate::request::answer;
-use crate::request::handle::{Setting, handle, refuse, refuse_too_fast};
+use crate::request::handle::{handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::{Finished, RequestLog, record};
 use crate::request::mirror;
+use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
@@ -47,15 +47,6 @@ pub struct Client {
     pub secure: Option<Box<Secure>>,
     /// How many requests it may send, where that is limited.
     pace: Cell<Tat>,
-}
-
-/// What is known of a client by its TLS handshake.
-#[derive(Debug, Default)]
-pub struct Secure {
-    /// What the certificate that it was shown is for; `None` if it asked for no name.
-    pub coverage: Option<Coverage>,
-    /// Whom its own certificate is for.
-    pub subject: Option<String>,
 }
 
 /// A head that became no request, as far as it could be read.

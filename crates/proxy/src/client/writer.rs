@@ -24,9 +24,6 @@ use crate::response::reason;
 use crate::worker::Worker;
 use crate::worker::timer::{Timer, WriteError};
 
-/// The field that says how many servers were sent the request.
-pub const ATTEMPTS: &str = "x-evenkeel-attempts";
-
 /// What handling a request has of its client.
 pub struct ToClient<'s, 'c> {
     /// The way back.

@@ -11,6 +11,7 @@ use evenkeel_observe::{Ended, RequestRefusal};
 use super::deferred::Deferred;
 use super::hedge;
 use super::held::Answered;
+use super::outcome::{Asked, Outcome};
 use super::respond::{Answer, interim, respond};
 use super::target::Target;
 use super::tries::{Failed, Tries};
@@ -20,42 +21,12 @@ use crate::http::head::ResponseHead;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
-use crate::response::Response;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, DeadlineField, Ours};
 use crate::server::upload::{Passage, Sending, UploadError};
 use crate::server::{InFlight, Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
-
-/// What forwarding came to.
-#[derive(Debug)]
-pub enum Outcome<'x, 'c> {
-    /// There is a response.
-    Response(Response<'x, 'c>),
-    /// There is none: the client gets an error.
-    Refused(Refusal, Ended),
-    /// The client is gone.
-    Gone(Ended),
-}
-
-impl Outcome<'_, '_> {
-    /// The client's connection has failed.
-    pub fn gone() -> Self {
-        Self::Gone(Ended::ClientAborted)
-    }
-}
-
-/// A server that has the request, or a part of it.
-#[derive(Debug)]
-pub struct Asked<'x, 'c> {
-    /// Which one, and why.
-    pub chosen: Chosen,
-    /// The round trip to it.
-    pub trip: RoundTrip<'x>,
-    /// The rest of the request.
-    pub sending: Sending<'x, 'c>,
-}
 
 /// One try: at most two connections, the second in place of one that the server was closing.
 ///
@@ -282,7 +253,7 @@ fn settle<'x, 'c>(
         None => {}
     }
     let answer = Answer { asked, head, is_judged: false, took };
-    respond(target, answer, incoming, client, tries)
+    respond(target, answer, incoming, client, &mut tries.holds)
         .map(Outcome::Response)
         .map_err(|error| failed(target, error, (true, false), incoming))
 }

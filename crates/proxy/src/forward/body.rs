@@ -1,12 +1,13 @@
 //! What a server sends behind the head of its response, on its way to a client; and what the request holds meanwhile.
 
+use evenkeel_config::HeaderEdits;
 use evenkeel_observe::Ended;
 
-use super::respond::is_ours;
+use super::holds::Holds;
 use super::target::Target;
-use super::tries::Holds;
 use crate::body::{Advance, BodyError};
-use crate::http::trailers;
+use crate::http::{trailers, write};
+use crate::response::ATTEMPTS;
 use crate::server::error::ServerError;
 use crate::server::exchange::AnswerBody;
 use crate::server::upload::Sending;
@@ -80,4 +81,14 @@ impl<'x, 'c> ServerBody<'x, 'c> {
             _ => Ended::BackendAborted,
         }
     }
+}
+
+/// Another balancer behind us may say how many attempts it has made, where we say it ourselves.
+pub fn is_attempts(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(ATTEMPTS.as_bytes())
+}
+
+/// True if what a server says under `name` does not go on.
+fn is_ours(name: &[u8], counts_attempts: bool, edits: &HeaderEdits) -> bool {
+    counts_attempts && is_attempts(name) || write::edited_away(edits, name)
 }

@@ -10,8 +10,9 @@ use evenkeel_core::retry::{Final, hedge_after};
 use evenkeel_observe::HedgeOutcome;
 use evenkeel_types::Time;
 
-use super::attempt::{Asked, Outcome, await_answer, connect, start, too_late};
+use super::attempt::{await_answer, connect, start, too_late};
 use super::held::{Answered, Held};
+use super::outcome::{Asked, Outcome};
 use super::pick::pick_at_once;
 use super::seat::Seat;
 use super::target::Target;

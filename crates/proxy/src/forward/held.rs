@@ -15,7 +15,6 @@ use evenkeel_types::{Clock, Time};
 
 use crate::forward::seat::Seat;
 use crate::server::error::ServerError;
-use crate::shared::Shared;
 
 /// A pool with a guard, as requests see it from their beginning to their end; one for each view of each worker.
 #[derive(Debug)]
@@ -229,12 +228,17 @@ impl Drop for Held {
 
 impl Guarded {
     /// The pool at this position, which has a guard.
-    pub fn new(shared: &Shared, snapshot: &Arc<Snapshot>, pool: usize, metrics: &Arc<PoolMetrics>) -> Self {
+    pub fn new(
+        (clock, registry): (Clock, &Arc<Registry>),
+        snapshot: &Arc<Snapshot>,
+        pool: usize,
+        metrics: &Arc<PoolMetrics>,
+    ) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
             pool,
-            clock: shared.clock,
-            registry: Arc::clone(&shared.registry),
+            clock,
+            registry: Arc::clone(registry),
             metrics: Arc::clone(metrics),
             newest: RefCell::default(),
         }

@@ -1,16 +1,18 @@
 //! Forwarding: a server is chosen, asked, and another one when the retry policy says so, until there is a response.
 
-pub mod attempt;
+mod attempt;
 pub mod body;
 pub mod deferred;
 mod hedge;
 pub mod held;
+pub mod holds;
+pub mod outcome;
 pub mod pick;
 mod report;
 mod respond;
 pub mod seat;
 pub mod target;
-pub mod tries;
+mod tries;
 pub mod tunnel;
 
 use std::fmt::Display;
@@ -18,7 +20,8 @@ use std::fmt::Display;
 use evenkeel_core::retry::{self, Attempt, Decision, Final};
 use evenkeel_observe::{Ended, RequestRefusal};
 
-use self::attempt::{Outcome, attempt};
+use self::attempt::attempt;
+use self::outcome::Outcome;
 use self::pick::{Denied, pick};
 use self::target::Target;
 use self::tries::{Failed, Tries};
@@ -183,7 +186,7 @@ fn give_up<'x, 'c>(
                     "{status} from the server passed on, because no other made it good: {error}"
                 ));
             }
-            match deferred.pass_on(target, incoming, client, log, &mut tries) {
+            match deferred.pass_on(target, incoming, client, log, &mut tries.holds) {
                 Ok(outcome) => return outcome,
                 Err(error) => Some(error),
             }

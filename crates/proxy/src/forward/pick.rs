@@ -12,11 +12,12 @@ use evenkeel_core::choose::{Chosen, Why, choose, waited};
 use evenkeel_observe::{BreakerRefusal, Ended, PoolMetrics, QueueRefusal, RequestRefusal};
 use evenkeel_types::Time;
 
-use super::attempt::Outcome;
 use super::held::{Guarded, Held};
+use super::holds::Holds;
+use super::outcome::Outcome;
 use super::seat::Seat;
 use super::target::Target;
-use super::tries::{Holds, Tries};
+use super::tries::Tries;
 use crate::client::writer::ToClient;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Request;

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use evenkeel_config::{HeaderEdits, Sticky};
+use evenkeel_config::Sticky;
 use evenkeel_core::choose::{Chosen, learn};
 use evenkeel_core::sticky;
 use evenkeel_observe::Ended;
 
-use super::attempt::Asked;
-use super::body::ServerBody;
+use super::body::{ServerBody, is_attempts};
+use super::holds::Holds;
+use super::outcome::Asked;
 use super::target::Target;
-use super::tries::Tries;
 use crate::body::BodyLimits;
-use crate::client::writer::{ATTEMPTS, ResponseWriter, ToClient};
+use crate::client::writer::{ResponseWriter, ToClient};
 use crate::http::field::{Field, Known, list};
 use crate::http::framing::Framing;
 use crate::http::head::ResponseHead;
@@ -65,11 +65,11 @@ pub fn respond<'x, 'c>(
     answer: Answer<'x, 'c>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
-    tries: &mut Tries<'x>,
+    holds: &mut Holds<'x>,
 ) -> Result<Response<'x, 'c>, ServerError> {
     let (request, status) = (incoming.request, answer.head.status);
     if status == 101 {
-        return switch(target, answer, request, client.writer, tries);
+        return switch(target, answer, request, client.writer, holds);
     }
     if request.takes_for_tunnel(status) {
         return Err(ServerError::Malformed("success where a switch of protocols was asked for"));
@@ -91,7 +91,7 @@ pub fn respond<'x, 'c>(
         target.judge(chosen.server, status, took, request.started);
     }
     let framing = answer.body.framing();
-    let holds = std::mem::take(&mut tries.holds);
+    let holds = std::mem::take(holds);
     let server = chosen.server;
     let body = Body::Server(ServerBody { target, server, answer, sending, _holds: holds, counts_attempts });
     Ok(Response { head: copied, body, framing, ended: Ended::Complete, closes: false })
@@ -130,16 +130,6 @@ fn copy_head(
     copied
 }
 
-/// Another balancer behind us may say how many attempts it has made, where we say it ourselves.
-fn is_attempts(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(ATTEMPTS.as_bytes())
-}
-
-/// True if what a server says under `name` does not go on.
-pub fn is_ours(name: &[u8], counts_attempts: bool, edits: &HeaderEdits) -> bool {
-    counts_attempts && is_attempts(name) || write::edited_away(edits, name)
-}
-
 /// Gives the client the cookie of its server, or learns the one that the server gives.
 fn write_affinity(
     target: Target<'_>,
@@ -171,7 +161,7 @@ fn switch<'x, 'c>(
     answer: Answer<'x, 'c>,
     request: &Request<'_>,
     writer: &mut ResponseWriter<'_>,
-    tries: &mut Tries<'x>,
+    holds: &mut Holds<'x>,
 ) -> Result<Response<'x, 'c>, ServerError> {
     let Answer { asked: Asked { chosen, trip, .. }, head, .. } = answer;
     let Some(protocol) = request.upgrade else {
@@ -198,7 +188,7 @@ fn switch<'x, 'c>(
         return Err(ServerError::Malformed("101 over HTTP/2"));
     };
     let idle = target.route.timeout.idle;
-    let holds = std::mem::take(&mut tries.holds);
+    let holds = std::mem::take(holds);
     let body = Body::Tunnel(Tunnel { connection, early, protocol: agreed, idle, _holds: holds });
     Ok(Response { head: copied, body, framing: Framing::Empty, ended: Ended::Tunnel, closes: true })
 }

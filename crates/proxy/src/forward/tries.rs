@@ -4,26 +4,13 @@ use evenkeel_core::balance::Members;
 use evenkeel_core::retry::{self, Cause, Final};
 
 use super::deferred::Deferred;
-use super::held::Held;
-use super::seat::Seat;
-use crate::server::InFlight;
+use super::holds::Holds;
 use crate::server::error::ServerError;
 
 /// Servers tried for one request. Only refused connections get this far, and they cost next to nothing.
 const TRIES_MAX: usize = 16;
 /// Connect timeouts that one request may sit through.
 const CONNECT_TIMEOUTS_MAX: usize = 3;
-
-/// What a request holds; given back in this order when it is dropped.
-#[derive(Debug, Default)]
-pub struct Holds<'x> {
-    /// Its count at a server of a pool without limits.
-    pub in_flight: Option<InFlight<'x>>,
-    /// Its place at the server that is tried now, in a pool with limits.
-    pub seat: Option<Box<Seat>>,
-    /// Its place in such a pool.
-    pub held: Option<Box<Held>>,
-}
 
 /// A try that failed.
 pub struct Failed<'x> {

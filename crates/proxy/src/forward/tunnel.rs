@@ -30,17 +30,16 @@ pub async fn run(
     let moved = Cell::new(worker.clock.now());
     let Some(client) = writer.io().map(Rc::clone) else {
         // A stream (RFC 8441), whose bytes body and writer count themselves.
-        let body = &mut *body.borrow_mut();
-        body.lift_limits();
+        body.borrow_mut().lift_limits();
         let up = upload(worker, body, server, &moved);
         let down = download(worker, server, writer, &moved);
         both(worker, up, down, &moved, tunnel.idle).await;
         return log.tunnelled(0, 0);
     };
     let (up_bytes, down_bytes) = (Cell::new(0), Cell::new(0));
-    let body = body.borrow();
-    let up = copy(worker, body.surplus(), &client, server, &moved, &up_bytes);
-    let down = copy(worker, [b"", b""], server, &client, &moved, &down_bytes);
+    let early = body.borrow().surplus().concat();
+    let up = copy(worker, &early, &client, server, &moved, &up_bytes);
+    let down = copy(worker, b"", server, &client, &moved, &down_bytes);
     both(worker, up, down, &moved, tunnel.idle).await;
     log.tunnelled(up_bytes.get(), down_bytes.get());
 }
@@ -74,13 +73,17 @@ async fn both<H: Future<Output = io::Result<()>>, O: Future<Output = io::Result<
 }
 
 /// What a stream's client sends.
-async fn upload(worker: &Worker, body: &mut Body<'_>, to: &Io, moved: &Cell<Time>) -> io::Result<()> {
+async fn upload(worker: &Worker, body: &RefCell<Body<'_>>, to: &Io, moved: &Cell<Time>) -> io::Result<()> {
     let broken = |_| io::Error::from(io::ErrorKind::BrokenPipe);
     loop {
-        match body.advance().map_err(broken)? {
-            Advance::Piece => to.write_all(&mut [IoSlice::new(body.piece())]).await?,
+        let advance = body.borrow_mut().advance().map_err(broken)?;
+        match advance {
+            Advance::Piece => {
+                let piece = body.borrow().piece().to_vec();
+                to.write_all(&mut [IoSlice::new(&piece)]).await?;
+            }
             Advance::End => return to.shutdown(),
-            Advance::MustRead => body.read().await.map_err(broken)?,
+            Advance::MustRead => poll_fn(|cx| body.borrow_mut().poll_read(cx)).await.map_err(broken)?,
         }
         moved.set(worker.clock.now());
     }
@@ -113,14 +116,14 @@ async fn download(
 /// One direction, up to its end, which is passed on.
 async fn copy(
     worker: &Worker,
-    early: [&[u8]; 2],
+    early: &[u8],
     from: &Io,
     to: &Io,
     moved: &Cell<Time>,
     bytes: &Cell<u64>,
 ) -> io::Result<()> {
-    to.write_all(&mut early.map(IoSlice::new)).await?;
-    bytes.set(early.iter().map(|part| part.len() as u64).sum());
+    to.write_all(&mut [IoSlice::new(early)]).await?;
+    bytes.set(early.len() as u64);
     loop {
         // Without a buffer as long as there is nothing to read: most tunnels are silent most of the time.
         let mut buf = Vec::new();

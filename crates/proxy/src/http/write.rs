@@ -79,15 +79,6 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The fields of lines that we have written ourselves: names and values, as they stand.
-pub fn lines(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let lines = lines.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    lines.filter_map(|line| {
-        let colon = memchr::memchr(b':', line)?;
-        Some((&line[..colon], &line[colon + 1..]))
-    })
-}
-
 /// Writes a decimal number.
 pub fn number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());

@@ -8,9 +8,9 @@ use evenkeel_config::Listener;
 use evenkeel_core::route::{HostRefused, normalise, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
+use evenkeel_tls::Coverage;
 use evenkeel_types::Time;
 
-use crate::client::connection::Secure;
 use crate::http::field::{Field, Known, has_token, list};
 use crate::http::framing::{self, Framing};
 use crate::http::head::{HeadError, RequestHead};
@@ -62,7 +62,16 @@ impl From<HeadError> for Refusal {
     }
 }
 
-/// What the connection knows of whoever sent the head.
+/// What is known of a client by its TLS handshake.
+#[derive(Debug, Default)]
+pub struct Secure {
+    /// What the certificate that it was shown is for; `None` if it asked for no name.
+    pub coverage: Option<Coverage>,
+    /// Whom its own certificate is for.
+    pub subject: Option<String>,
+}
+
+/// What the connection knows of the sender of the head.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     /// The listener that it came by.

@@ -1,6 +1,5 @@
 //! One request from its admission to its response, in the order in which it happens.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::{Action, HeaderEdits, Route};
@@ -9,28 +8,16 @@ use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
 use crate::filter::fields;
-use crate::forward::attempt::Outcome;
 use crate::forward::forward;
+use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::request::overload::shed;
+use crate::request::setting::Setting;
 use crate::request::{answer, limits, mirror};
 use crate::response::Response;
-use crate::worker::Worker;
-use crate::worker::view::View;
-
-/// What a request meets: who handles it, what is in force, and by which listener it came.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting<'x> {
-    /// Who handles it.
-    pub worker: &'x Rc<Worker>,
-    /// What is in force, from here to its log line.
-    pub view: &'x Rc<View>,
-    /// The listener's position.
-    pub listener: usize,
-}
 
 /// Handles a request that was admitted: the response that its client gets.
 ///

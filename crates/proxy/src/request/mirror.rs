@@ -10,8 +10,8 @@ use evenkeel_core::route::{is_sampled, rewrite};
 use evenkeel_observe::MirrorOutcome;
 use evenkeel_types::{Clock, Time};
 
-use super::handle::Setting;
 use super::incoming::{Incoming, Request};
+use super::setting::Setting;
 use crate::body::{Body, BodyLimits, FromBytes, Source};
 use crate::forward::held::{Answered, Guarded, Held};
 use crate::forward::pick::pick_at_once;

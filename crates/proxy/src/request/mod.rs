@@ -8,4 +8,5 @@ pub mod limits;
 pub mod log;
 pub mod mirror;
 pub mod overload;
+pub mod setting;
 pub mod tally;

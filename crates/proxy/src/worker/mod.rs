@@ -1,38 +1,32 @@
-//! A worker: one thread with its own runtime, listening sockets, connections and buffers; nothing that a request
-//! touches is shared with another worker, except what must be global.
+//! What belongs to one worker: its view, buffers, counters and log. Nothing that a request touches is shared with another
+//! worker, except what must be global.
 
 pub mod buffers;
+pub mod closing;
 pub mod lag;
+pub mod run;
 pub mod timer;
 pub mod view;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
+use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
-use evenkeel_net::{Detached, Peer};
 use evenkeel_observe::{Record, WorkerLog, WorkerMetrics};
-use evenkeel_types::{Address, Clock, ListenerName, Time};
+use evenkeel_types::{Clock, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
-use crate::accept::accept;
+use self::buffers::Buffers;
+use self::view::View;
 use crate::http::head::HeadLimits;
 use crate::http::write;
-use crate::serve::serve;
 use crate::server::exchange::Surroundings;
-use crate::shared::{Order, Shared, Start};
-use crate::worker::buffers::Buffers;
-use crate::worker::view::View;
+use crate::shared::Shared;
 
-/// How often idle connections are looked through and the wall clock is read.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Each byte as two hexadecimal digits.
 const HEX: [[u8; 2]; 256] = {
     let digits = *b"0123456789abcdef";
@@ -44,118 +38,8 @@ const HEX: [[u8; 2]; 256] = {
     }
     hex
 };
-/// How often a worker that leaves looks whether it may.
-const LEAVING_TICK: Duration = Duration::from_millis(5);
 /// How long a view is kept for the last requests to listeners that only it has.
 const RETIRED_FOR: Duration = Duration::from_secs(3);
-/// How long a line of the access log may wait for others to be written with.
-const LOG_DELAY: Duration = Duration::from_millis(100);
-
-/// A running worker.
-#[derive(Debug)]
-pub struct WorkerHandle(JoinHandle<()>);
-
-impl WorkerHandle {
-    /// Waits until it has left.
-    pub fn join(self) {
-        // A worker that panicked has said so; the others still want to leave in order.
-        let _ = self.0.join();
-    }
-}
-
-/// Starts a worker's thread.
-///
-/// # Errors
-/// When the system gives no thread.
-pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<WorkerHandle> {
-    let name = format!("worker-{}", start.index);
-    let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default());
-        match runtime {
-            Ok(runtime) => runtime.block_on(run(start, shared, log)),
-            Err(error) => tracing::error!(%error, "a worker cannot start"),
-        }
-    })?;
-    Ok(WorkerHandle(thread))
-}
-
-async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
-    let Start { index, mut orders } = start;
-    let worker = Rc::new(Worker::new(index, shared, log));
-    tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
-    tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
-    tokio::task::spawn_local(lag::watch(Rc::clone(&worker)));
-    let mut accepting = HashMap::new();
-    while let Some(order) = orders.recv().await {
-        let Order::Leave { grace } = order else {
-            worker.obey(order, &mut accepting);
-            continue;
-        };
-        drop(accepting);
-        worker.leaving.set(true);
-        worker.wake_all();
-        // Other workers may still hand over what they accept last. Whoever is not done in time is cut off.
-        let end = tokio::time::Instant::now() + grace;
-        while !worker.is_empty() && tokio::time::Instant::now() < end {
-            tokio::select! {
-                Some(order) = orders.recv() => worker.obey(order, &mut HashMap::new()),
-                () = tokio::time::sleep(LEAVING_TICK) => {}
-            }
-        }
-        break;
-    }
-    worker.log.borrow_mut().flush();
-}
-
-/// What a worker accepts on.
-type AcceptingOn = HashMap<Address, Accepting>;
-
-/// The tasks that accept on one address. They end with it.
-#[derive(Debug)]
-struct Accepting {
-    listener: Rc<RefCell<ListenerName>>,
-    closing: Rc<Closing>,
-}
-
-impl Accepting {
-    fn by(listener: ListenerName) -> Self {
-        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default() }
-    }
-}
-
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        self.closing.close();
-    }
-}
-
-/// Tells the tasks of one address that they are to end.
-#[derive(Debug, Default)]
-pub struct Closing {
-    closed: Cell<bool>,
-    waiting: RefCell<Vec<Waker>>,
-}
-
-impl Closing {
-    fn close(&self) {
-        self.closed.set(true);
-        self.waiting.take().into_iter().for_each(Waker::wake);
-    }
-
-    /// Ready once it is closed.
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.closed.get() {
-            return Poll::Ready(());
-        }
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-}
 
 /// What belongs to one worker.
 #[derive(Debug)]
@@ -185,7 +69,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Self {
+    /// A worker that has no connection yet.
+    pub fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Self {
         let snapshot = shared.snapshot();
         let logs = snapshot.config.log.access != evenkeel_config::AccessLog::Off;
         Self {
@@ -204,41 +89,6 @@ impl Worker {
             connections: RefCell::default(),
             retired: RefCell::default(),
             shared,
-        }
-    }
-
-    /// Serves a connection that another worker accepted, and has counted for this one.
-    pub fn take_over(self: &Rc<Self>, listener: ListenerName, connection: Detached, peer: Peer) {
-        match connection.attach() {
-            Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(self), listener, io, peer))),
-            Err(_) => drop(self.shared.open[self.index].fetch_sub(1, Relaxed)),
-        }
-    }
-
-    /// Carries out an order other than to leave.
-    fn obey(self: &Rc<Self>, order: Order, accepting: &mut AcceptingOn) {
-        match order {
-            Order::Serve { listener, connection, peer } => self.take_over(listener, connection, peer),
-            Order::Listen { listener, address, socket } => match socket.register() {
-                Ok(listening) => {
-                    let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
-                    let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
-                    let guard = self.accepting_began();
-                    tokio::task::spawn_local(accept(Rc::clone(self), listener, listening, closing, guard));
-                }
-                Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
-            },
-            Order::Close { address } => {
-                accepting.remove(&address);
-                self.wake_all();
-            }
-            Order::Rename { address, listener } => {
-                if let Some(place) = accepting.get(&address) {
-                    *place.listener.borrow_mut() = listener;
-                }
-                self.wake_all();
-            }
-            Order::Leave { .. } => {}
         }
     }
 
@@ -265,18 +115,42 @@ impl Worker {
         self.retired.borrow().as_ref().map(|(_, view)| Rc::clone(view))
     }
 
+    /// Looks through idle connections, lets go of what was in force before, and reads the wall clock.
+    pub fn keep_house(&self) {
+        self.unix_base_ns.set(unix_base_ns(self.clock));
+        let (now, view) = (self.clock.now(), self.view());
+        self.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
+        view.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.sweep(now));
+    }
+
+    /// Waits until there is something to write to the access log.
+    pub async fn log_is_pending(&self) {
+        self.log_pending.notified().await;
+    }
+
+    /// Writes what waits for the access log.
+    pub fn flush_log(&self) {
+        self.log.borrow_mut().flush();
+    }
+
+    /// The process is leaving from now on.
+    pub fn leave(&self) {
+        self.leaving.set(true);
+        self.wake_all();
+    }
+
     /// True once the process is leaving.
     pub fn is_leaving(&self) -> bool {
         self.leaving.get()
     }
 
     /// Has every connection look again at whether it may stay. Those that are busy are woken for nothing.
-    fn wake_all(&self) {
+    pub fn wake_all(&self) {
         self.connections.borrow().iter().for_each(|(_, waker)| waker.wake_by_ref());
     }
 
     /// True when no connection is left, and none can come: each is counted before it is handed over.
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.shared.accepting.load(Acquire) == 0 && self.shared.open[self.index].load(Acquire) == 0
     }
 
@@ -368,25 +242,6 @@ impl Drop for Open {
         worker.metrics.connections.decrement();
         worker.shared.open[worker.index].fetch_sub(1, Relaxed);
         worker.connections.borrow_mut().remove(self.key);
-    }
-}
-
-async fn housekeeping(worker: Rc<Worker>) {
-    let mut ticks = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        ticks.tick().await;
-        worker.unix_base_ns.set(unix_base_ns(worker.clock));
-        let (now, view) = (worker.clock.now(), worker.view());
-        worker.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
-        view.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.sweep(now));
-    }
-}
-
-async fn flush_log(worker: Rc<Worker>) {
-    loop {
-        worker.log_pending.notified().await;
-        tokio::time::sleep(LOG_DELAY).await;
-        worker.log.borrow_mut().flush();
     }
 }
 

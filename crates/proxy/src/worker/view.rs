@@ -105,7 +105,8 @@ impl View {
             let figures = registry.pool(&pool.name);
             let guard = snapshot.pools[i].guard.as_ref();
             PoolView {
-                guarded: guard.map(|_| Rc::new(Guarded::new(shared, &snapshot, i, &figures))),
+                guarded: guard
+                    .map(|_| Rc::new(Guarded::new((shared.clock, registry), &snapshot, i, &figures))),
                 picker: picker.unwrap_or_else(new_picker),
                 copies,
                 upstreams,

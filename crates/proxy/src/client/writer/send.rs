@@ -7,13 +7,13 @@ use std::pin::pin;
 
 use evenkeel_observe::Ended;
 
-use super::{ATTEMPTS, ResponseWriter, Way};
+use super::{ResponseWriter, Way};
 use crate::body::Advance;
 use crate::forward::body::ServerBody;
 use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::http::write;
-use crate::response::{Body, Head, Response, Tunnel};
+use crate::response::{ATTEMPTS, Body, Head, Response, Tunnel};
 use crate::server::error::ServerError;
 use crate::worker::buffers::MEDIUM;
 use crate::worker::timer::WriteError;

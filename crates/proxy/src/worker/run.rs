@@ -1,0 +1,165 @@
+//! A worker's thread: its runtime, the orders that it obeys, and what it does beside requests.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use evenkeel_observe::WorkerLog;
+use evenkeel_types::{Address, ListenerName};
+
+use super::Worker;
+use super::closing::Closing;
+use crate::accept::{accept, take_over};
+use crate::shared::{Order, Shared, Start};
+
+/// How often idle connections are looked through and the wall clock is read.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Between two looks at the event-loop lag, while it counts.
+const LAG_TICK: Duration = Duration::from_millis(25);
+/// The same while it does not.
+const LAG_TICK_IDLE: Duration = Duration::from_secs(1);
+/// How often a worker that leaves looks whether it may.
+const LEAVING_TICK: Duration = Duration::from_millis(5);
+/// How long a line of the access log may wait for others to be written with.
+const LOG_DELAY: Duration = Duration::from_millis(100);
+
+/// A running worker.
+#[derive(Debug)]
+pub struct WorkerHandle(JoinHandle<()>);
+
+impl WorkerHandle {
+    /// Waits until it has left.
+    pub fn join(self) {
+        // A worker that panicked has said so; the others still want to leave in order.
+        let _ = self.0.join();
+    }
+}
+
+/// Starts a worker's thread.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<WorkerHandle> {
+    let name = format!("worker-{}", start.index);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(run(start, shared, log)),
+            Err(error) => tracing::error!(%error, "a worker cannot start"),
+        }
+    })?;
+    Ok(WorkerHandle(thread))
+}
+
+async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
+    let Start { index, mut orders } = start;
+    let worker = Rc::new(Worker::new(index, shared, log));
+    tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
+    tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
+    tokio::task::spawn_local(watch_lag(Rc::clone(&worker)));
+    let mut accepting = HashMap::new();
+    while let Some(order) = orders.recv().await {
+        let Order::Leave { grace } = order else {
+            obey(&worker, order, &mut accepting);
+            continue;
+        };
+        drop(accepting);
+        worker.leave();
+        // Other workers may still hand over what they accept last. Whoever is not done in time is cut off.
+        let end = tokio::time::Instant::now() + grace;
+        while !worker.is_empty() && tokio::time::Instant::now() < end {
+            tokio::select! {
+                Some(order) = orders.recv() => obey(&worker, order, &mut HashMap::new()),
+                () = tokio::time::sleep(LEAVING_TICK) => {}
+            }
+        }
+        break;
+    }
+    worker.flush_log();
+}
+
+/// What a worker accepts on.
+type AcceptingOn = HashMap<Address, Accepting>;
+
+/// The tasks that accept on one address. They end with it.
+#[derive(Debug)]
+struct Accepting {
+    listener: Rc<RefCell<ListenerName>>,
+    closing: Rc<Closing>,
+}
+
+impl Accepting {
+    fn by(listener: ListenerName) -> Self {
+        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default() }
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.closing.close();
+    }
+}
+
+/// Carries out an order other than to leave.
+fn obey(worker: &Rc<Worker>, order: Order, accepting: &mut AcceptingOn) {
+    match order {
+        Order::Serve { listener, connection, peer } => take_over(worker, listener, connection, peer),
+        Order::Listen { listener, address, socket } => match socket.register() {
+            Ok(listening) => {
+                let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
+                let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
+                let guard = worker.accepting_began();
+                tokio::task::spawn_local(accept(Rc::clone(worker), listener, listening, closing, guard));
+            }
+            Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
+        },
+        Order::Close { address } => {
+            accepting.remove(&address);
+            worker.wake_all();
+        }
+        Order::Rename { address, listener } => {
+            if let Some(place) = accepting.get(&address) {
+                *place.listener.borrow_mut() = listener;
+            }
+            worker.wake_all();
+        }
+        Order::Leave { .. } => {}
+    }
+}
+
+async fn housekeeping(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        worker.keep_house();
+    }
+}
+
+async fn flush_log(worker: Rc<Worker>) {
+    loop {
+        worker.log_is_pending().await;
+        tokio::time::sleep(LOG_DELAY).await;
+        worker.flush_log();
+    }
+}
+
+/// Measures the event-loop lag again and again.
+async fn watch_lag(worker: Rc<Worker>) {
+    let lag = &worker.shared.lag[worker.index];
+    loop {
+        let counts = worker.view().snapshot.config.overload.delay.is_some();
+        let tick = if counts { LAG_TICK } else { LAG_TICK_IDLE };
+        let due = worker.clock.now() + tick;
+        lag.expect(counts.then_some(due));
+        tokio::time::sleep(tick).await;
+        if counts {
+            lag.looked(worker.clock.now().since(due));
+        }
+    }
+}
