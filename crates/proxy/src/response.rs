@@ -31,16 +31,15 @@ pub struct Response<'x, 'c> {
 
 /// What follows the head of a response.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box for each response costs more than to move it")]
 pub enum Body<'x, 'c> {
     /// Nothing.
     Empty,
     /// These bytes.
     Bytes(Cow<'x, [u8]>),
     /// What a server sends.
-    Server(ServerBody<'x, 'c>),
+    Server(Box<ServerBody<'x, 'c>>),
     /// Another protocol, both ways.
-    Tunnel(Tunnel<'x>),
+    Tunnel(Box<Tunnel<'x>>),
 }
 
 /// A connection to a server that has agreed to another protocol.

@@ -30,7 +30,7 @@ pub struct Deferred<'x> {
     /// Whose it is.
     pub chosen: Chosen,
     /// The round trip, over which the rest will come.
-    pub trip: RoundTrip<'x>,
+    pub trip: Box<RoundTrip<'x>>,
     /// Its head.
     pub head: ResponseHead,
 }

@@ -55,7 +55,7 @@ struct Leg<'x, F> {
 
 /// A server that has begun to answer.
 struct Opened<'x> {
-    trip: RoundTrip<'x>,
+    trip: Box<RoundTrip<'x>>,
     connect: Option<Duration>,
 }
 

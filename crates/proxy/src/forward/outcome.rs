@@ -10,7 +10,6 @@ use crate::server::upload::Sending;
 
 /// What forwarding came to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box for each response costs more than to move it")]
 pub enum Outcome<'x, 'c> {
     /// There is a response.
     Response(Response<'x, 'c>),
@@ -33,7 +32,7 @@ pub struct Asked<'x, 'c> {
     /// Which one, and why.
     pub chosen: Chosen,
     /// The round trip to it.
-    pub trip: RoundTrip<'x>,
+    pub trip: Box<RoundTrip<'x>>,
     /// The rest of the request.
     pub sending: Sending<'x, 'c>,
 }

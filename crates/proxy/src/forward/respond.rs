@@ -93,7 +93,8 @@ pub fn respond<'x, 'c>(
     let framing = answer.body.framing();
     let holds = std::mem::take(holds);
     let server = chosen.server;
-    let body = Body::Server(ServerBody { target, server, answer, sending, _holds: holds, counts_attempts });
+    let body = ServerBody { target, server, answer, sending, _holds: holds, counts_attempts };
+    let body = Body::Server(Box::new(body));
     Ok(Response { head: copied, body, framing, ended: Ended::Complete, closes: false })
 }
 
@@ -189,6 +190,7 @@ fn switch<'x, 'c>(
     };
     let idle = target.route.timeout.idle;
     let holds = std::mem::take(holds);
-    let body = Body::Tunnel(Tunnel { connection, early, protocol: agreed, idle, _holds: holds });
+    let tunnel = Tunnel { connection, early, protocol: agreed, idle, _holds: holds };
+    let body = Body::Tunnel(Box::new(tunnel));
     Ok(Response { head: copied, body, framing: Framing::Empty, ended: Ended::Tunnel, closes: true })
 }

@@ -88,7 +88,7 @@ impl<'x> RoundTrip<'x> {
         rest: Option<&'x RefCell<Body<'c>>>,
         passage: Passage<'x>,
         timer: &mut Timer,
-    ) -> Result<(Self, Sending<'x, 'c>), (ServerError, Link)> {
+    ) -> Result<(Box<Self>, Sending<'x, 'c>), (ServerError, Link)> {
         let sent = around.clock.now();
         let going = |body, out| Sending::Going(Box::new(Upload::new(body, out, passage, around.clock)));
         let (stream, sending) = match &link {
@@ -117,7 +117,8 @@ impl<'x> RoundTrip<'x> {
             }
         };
         let (buf, fields, interim) = (Vec::new(), Vec::new(), Interim::default());
-        Ok((Self { around, link, stream, buf, fields, interim, sent, uploaded: None }, sending))
+        let trip = Self { around, link, stream, buf, fields, interim, sent, uploaded: None };
+        Ok((Box::new(trip), sending))
     }
 
     /// Sends the rest of the request; a head that comes before its end is returned.
@@ -273,7 +274,7 @@ impl<'x> RoundTrip<'x> {
     /// # Errors
     /// Its framing could be read in two ways.
     pub fn into_body(
-        mut self,
+        mut self: Box<Self>,
         head: &ResponseHead,
         to_head: bool,
         empty: Framing,
@@ -307,7 +308,7 @@ impl<'x> RoundTrip<'x> {
     }
 
     /// The connection, and what has been read behind the head: it belongs to another protocol from here on.
-    pub fn into_tunnel(self, head: &ResponseHead) -> (Link, Vec<u8>) {
+    pub fn into_tunnel(self: Box<Self>, head: &ResponseHead) -> (Link, Vec<u8>) {
         let early = self.buf[head.len..].to_vec();
         self.around.buffers.give(self.buf);
         self.around.buffers.give_fields(self.fields);

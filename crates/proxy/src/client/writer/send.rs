@@ -24,7 +24,7 @@ pub enum Sent<'x> {
     /// The client has all of it.
     Whole(Ended),
     /// The client has the head; what follows is a tunnel.
-    Tunnel(Tunnel<'x>),
+    Tunnel(Box<Tunnel<'x>>),
     /// The client is gone.
     Gone(Ended),
     /// The server failed within it before any of it was sent: another response can take its place.
@@ -69,7 +69,7 @@ impl<'c> ResponseWriter<'c> {
     }
 
     /// Sends what a server sends, and the rest of the request beside it.
-    async fn server_body<'x>(&mut self, mut body: ServerBody<'x, 'c>, ended: Ended) -> Sent<'x> {
+    async fn server_body<'x>(&mut self, mut body: Box<ServerBody<'x, 'c>>, ended: Ended) -> Sent<'x> {
         let mut sending = body.take_sending();
         let relayed = {
             let relaying = pin!(self.relay(&mut body));
@@ -106,7 +106,7 @@ impl<'c> ResponseWriter<'c> {
         Ok(self.finish(&trailers).await?)
     }
 
-    async fn tunnel<'x>(&mut self, tunnel: Tunnel<'x>) -> Sent<'x> {
+    async fn tunnel<'x>(&mut self, tunnel: Box<Tunnel<'x>>) -> Sent<'x> {
         let sent = async {
             self.flush().await?;
             // What the server has sent behind its head already belongs to the new protocol.
