@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use evenkeel_load::Wire;
 use hdrhistogram::Histogram;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -27,10 +27,6 @@ const RATE_SWING: f64 = 50.0;
 const WAVE: Duration = Duration::from_secs(20);
 /// What a client waits for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Bytes of a whole response; the sample servers need a hundredth.
-const RESPONSE_MAX: usize = 16 << 10;
-/// Fields of a response.
-const FIELDS_MAX: usize = 64;
 
 /// What the clients have seen so far.
 #[derive(Debug, Clone)]
@@ -171,69 +167,31 @@ fn pause(age: Duration) -> Duration {
 }
 
 /// Sends one request; a connection that may carry another one is put back.
-async fn request(connection: &mut Option<TcpStream>, target: SocketAddr) -> Result<(), Fault> {
-    let (mut stream, reused) = match connection.take() {
-        Some(stream) => (stream, true),
+async fn request(kept: &mut Option<Wire>, target: SocketAddr) -> Result<(), Fault> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {target}\r\nUser-Agent: evenkeel-demo\r\n\r\n");
+    let (mut wire, reused) = match kept.take() {
+        Some(wire) => (wire, true),
         None => (connect(target).await?, false),
     };
-    let mut response = Vec::with_capacity(1024);
-    let mut answered = exchange(&mut stream, target, &mut response).await;
-    if reused && response.is_empty() && answered == Err(Fault::Broken) {
-        // The server closed an idle connection just then; a client may repeat a GET (RFC 9110, 9.2.2).
-        stream = connect(target).await?;
-        answered = exchange(&mut stream, target, &mut response).await;
+    let mut answered = wire.ask(request.as_bytes()).await;
+    if reused && matches!(answered, Ok(None)) {
+        wire = connect(target).await?;
+        answered = wire.ask(request.as_bytes()).await;
     }
-    let (status, persists) = answered?;
-    if persists {
-        *connection = Some(stream);
+    let head = answered.map_err(|error| fault(&error))?.ok_or(Fault::Broken)?;
+    let status = head.status().map_err(|error| fault(&error))?;
+    if !head.closes {
+        *kept = Some(wire);
     }
     if status == 200 { Ok(()) } else { Err(Fault::Status(status)) }
 }
 
-async fn connect(target: SocketAddr) -> Result<TcpStream, Fault> {
-    TcpStream::connect(target).await.map_err(|_| Fault::Connect)
+async fn connect(target: SocketAddr) -> Result<Wire, Fault> {
+    TcpStream::connect(target).await.map(Wire::new).map_err(|_| Fault::Connect)
 }
 
-/// Reads one response, and tells its status and whether the connection persists.
-async fn exchange(
-    stream: &mut TcpStream,
-    target: SocketAddr,
-    response: &mut Vec<u8>,
-) -> Result<(u16, bool), Fault> {
-    let request = format!("GET / HTTP/1.1\r\nHost: {target}\r\nUser-Agent: evenkeel-demo\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|_| Fault::Broken)?;
-    loop {
-        let read = stream.read_buf(response).await.map_err(|_| Fault::Broken)?;
-        if read == 0 {
-            return Err(Fault::Broken);
-        }
-        if let Some(complete) = complete(response)? {
-            return Ok(complete);
-        }
-        if response.len() > RESPONSE_MAX {
-            return Err(Fault::Malformed);
-        }
-    }
-}
-
-/// Status and persistence of a response (RFC 9112, 6 and 9.3), when it is all there. Only `Content-Length` frames
-/// what the sample servers and the balancer's own answers have to say.
-fn complete(response: &[u8]) -> Result<Option<(u16, bool)>, Fault> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut head = httparse::Response::new(&mut fields);
-    let Ok(parsed) = head.parse(response) else { return Err(Fault::Malformed) };
-    let httparse::Status::Complete(head_length) = parsed else { return Ok(None) };
-    let value = |name: &str| {
-        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(field.value).ok()
-    };
-    let body_length: usize =
-        value("content-length").and_then(|text| text.parse().ok()).ok_or(Fault::Malformed)?;
-    if response.len() - head_length < body_length {
-        return Ok(None);
-    }
-    let persists = !value("connection").is_some_and(|text| text.eq_ignore_ascii_case("close"));
-    Ok(head.code.map(|status| (status, persists)))
+fn fault(error: &io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::InvalidData { Fault::Malformed } else { Fault::Broken }
 }
 
 /// The figures stay whole whatever thread dies.

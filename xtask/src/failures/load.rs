@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 
-use crate::soak::wire::Wire;
+use evenkeel_load::Wire;
 
 /// What became of a number of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,8 +73,7 @@ async fn get(address: SocketAddr, wire: Option<Wire>) -> io::Result<(Wire, u16)>
         Some(wire) => wire,
         None => Wire::new(TcpStream::connect(address).await?),
     };
-    wire.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await?;
-    let head = wire.head().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    wire.body(head.framing, |_| ()).await?;
-    Ok((wire, head.second().parse().map_err(io::Error::other)?))
+    let head = wire.ask(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await?;
+    let status = head.ok_or(io::ErrorKind::UnexpectedEof)?.status()?;
+    Ok((wire, status))
 }

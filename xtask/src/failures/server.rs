@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet, spawn_local};
 use tokio::time::sleep;
 
-use crate::soak::wire::Wire;
+use evenkeel_load::Wire;
 
 /// A server, for as long as it is not killed.
 pub struct Server {

@@ -8,7 +8,6 @@ mod pattern;
 mod tally;
 mod traffic;
 mod watch;
-pub mod wire;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::pattern::{Digest, fill};
-use super::wire::Wire;
+use evenkeel_load::Wire;
 
 /// Bytes of a body written at a time.
 const PIECE: usize = 16 * 1024;

@@ -15,7 +15,7 @@ use super::disrupt::Servers;
 use super::http2;
 use super::pattern::{Check, Digest, fill};
 use super::tally::{Kind, Outcome, Tally};
-use super::wire::Wire;
+use evenkeel_load::Wire;
 
 /// How long a client waits for anything before it is [`Outcome::Silent`]: longer than all limits together.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -242,7 +242,7 @@ async fn within(exchange: impl Future<Output = io::Result<Outcome>>) -> Outcome 
 
 fn judged(exchange: io::Result<Outcome>) -> Outcome {
     exchange.unwrap_or_else(|error| match error.kind() {
-        io::ErrorKind::Other => Outcome::Wrong(error.to_string()),
+        io::ErrorKind::Other | io::ErrorKind::InvalidData => Outcome::Wrong(error.to_string()),
         io::ErrorKind::TimedOut => Outcome::Silent,
         _ => Outcome::Cut,
     })

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::wire::Wire;
+use evenkeel_load::Wire;
 
 /// Memory is sampled so many times, a second apart; the median counts.
 const SAMPLES: usize = 5;

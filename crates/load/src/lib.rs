@@ -1,4 +1,4 @@
-//! HTTP/1.1 as both ends of the soak speak it: heads, and bodies in pieces.
+//! HTTP/1.1 as our own load clients and sample servers speak it: one message at a time on a connection that stays open.
 
 use std::io;
 
@@ -48,13 +48,24 @@ impl Head {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// The status of a response.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn status(&self) -> io::Result<u16> {
+        if !self.start.starts_with("HTTP/1.") {
+            return Err(malformed("not HTTP/1"));
+        }
+        self.second().parse().map_err(malformed)
+    }
+
     fn parse(text: &str) -> io::Result<Self> {
         let mut lines = text.split("\r\n");
         let mut head = Self { start: lines.next().unwrap_or_default().to_owned(), ..Self::default() };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
-                "content-length" => head.framing = Framing::Length(value.parse().map_err(io::Error::other)?),
+                "content-length" => head.framing = Framing::Length(value.parse().map_err(malformed)?),
                 "transfer-encoding" => head.framing = Framing::Chunked,
                 "connection" => head.closes |= value.eq_ignore_ascii_case("close"),
                 "upgrade" => head.upgrades = true,
@@ -68,17 +79,44 @@ impl Head {
 impl Wire {
     /// Takes over a connected stream.
     pub fn new(stream: TcpStream) -> Self {
-        // A delay that the kernel adds would only make the soak slower.
+        // A delay that the kernel adds would be taken for the server's.
         let _ = stream.set_nodelay(true);
         Self { stream, buffer: Vec::new() }
     }
 
+    /// Sends a request and reads its response whole; `None` when the server closed the connection before the first
+    /// byte, as it may do with one that was idle. A client may then repeat a GET (RFC 9110, 9.2.2).
+    ///
+    /// # Errors
+    /// The response breaks off ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)) or is malformed
+    /// ([`InvalidData`](io::ErrorKind::InvalidData)).
+    pub async fn ask(&mut self, request: &[u8]) -> io::Result<Option<Head>> {
+        let sent = match self.send(request).await {
+            Ok(()) => self.head().await,
+            Err(error) => Err(error),
+        };
+        let head = match sent {
+            Ok(Some(head)) => head,
+            Ok(None) => return Ok(None),
+            Err(error) if self.buffer.is_empty() && is_closed(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.body(head.framing, |_| ()).await?;
+        Ok(Some(head))
+    }
+
     /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// The connection broke.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
 
-    /// The next head; `None` when the peer closed before its first byte.
+    /// The next head, of at most 16 KiB; `None` when the peer closed before its first byte.
+    ///
+    /// # Errors
+    /// It breaks off, is too long or malformed.
     pub async fn head(&mut self) -> io::Result<Option<Head>> {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -87,7 +125,7 @@ impl Wire {
                 return Head::parse(&text).map(Some);
             }
             if self.buffer.len() > HEAD_MAX {
-                return Err(io::Error::other("a head without an end"));
+                return Err(malformed("a head without an end"));
             }
             let empty = self.buffer.is_empty();
             match self.fill().await {
@@ -98,26 +136,32 @@ impl Wire {
     }
 
     /// Reads a body, and gives its pieces to `take`.
+    ///
+    /// # Errors
+    /// It breaks off, or its chunks are malformed.
     pub async fn body(&mut self, framing: Framing, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         match framing {
             Framing::Absent => Ok(()),
             Framing::Length(length) => self.pieces(length, &mut take).await,
             Framing::Chunked => loop {
                 let line = self.line().await?;
-                let size = u64::from_str_radix(&line, 16).map_err(io::Error::other)?;
+                let size = u64::from_str_radix(&line, 16).map_err(malformed)?;
                 if size == 0 {
                     while !self.line().await?.is_empty() {}
                     return Ok(());
                 }
                 self.pieces(size, &mut take).await?;
                 if !self.line().await?.is_empty() {
-                    return Err(io::Error::other("a chunk without an end"));
+                    return Err(malformed("a chunk without an end"));
                 }
             },
         }
     }
 
     /// Some bytes, as they come; none when the peer has ended.
+    ///
+    /// # Errors
+    /// The connection broke.
     pub async fn some(&mut self) -> io::Result<Vec<u8>> {
         if self.buffer.is_empty() {
             match self.fill().await {
@@ -149,7 +193,7 @@ impl Wire {
                 return Ok(line);
             }
             if self.buffer.len() > HEAD_MAX {
-                return Err(io::Error::other("a line without an end"));
+                return Err(malformed("a line without an end"));
             }
             self.fill().await?;
         }
@@ -163,3 +207,16 @@ impl Wire {
         }
     }
 }
+
+/// True when the other side has closed the connection, whichever way the kernel says it.
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+fn malformed(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests;
