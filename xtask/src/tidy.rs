@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 pub mod circles;
 mod imports;
-pub mod licences;
 mod links;
 mod sources;
 
