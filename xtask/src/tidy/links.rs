@@ -1,4 +1,6 @@
 //! Relative links in Markdown lead to files that exist.
+//!
+//! lychee checks the same and more, but CI would build its 500 packages for longer than this file is worth.
 
 use std::path::{Component, Path, PathBuf};
 
