@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::State;
-use evenkeel_config::{Algorithm, Backend};
+use evenkeel_config::Backend;
 use evenkeel_core::snapshot::{self, Guard, Snapshot};
 use evenkeel_observe::names::{self, Metric};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
@@ -235,7 +235,7 @@ fn pool(
 ) -> Pool {
     Pool {
         name: config.name.to_string(),
-        algorithm: algorithm(&config.algorithm),
+        algorithm: config.algorithm.word(),
         usable: pool.members.usable_count(),
         panic: pool.panic.is_some(),
         requests: summary.map_or(0, |summary| summary.requests),
@@ -255,20 +255,6 @@ fn breaker(config: &evenkeel_config::Pool, guard: &Guard) -> Breaker {
         in_flight: guard.breaker.in_flight(),
         waiting: guard.breaker.waiting(),
         limit: Some(guard.breaker.limit(config).0).filter(|limit| *limit < u32::MAX),
-    }
-}
-
-/// The name that the configuration has for it.
-fn algorithm(algorithm: &Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::RoundRobin => "round-robin",
-        Algorithm::LeastConnections => "least-connections",
-        Algorithm::LeastResponseTime => "least-response-time",
-        Algorithm::PowerOfTwo => "power-of-two",
-        Algorithm::IpHash => "ip-hash",
-        Algorithm::ConsistentHash(_) => "consistent-hash",
-        Algorithm::Maglev(_) => "maglev",
-        Algorithm::Random => "random",
     }
 }
 

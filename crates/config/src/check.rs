@@ -1,6 +1,7 @@
 //! What only shows once all of the file is read: names that lead nowhere, things that collide, things without use.
 
 mod limits;
+mod pools;
 mod regex;
 
 use std::collections::{HashMap, HashSet};
@@ -8,15 +9,32 @@ use std::net::{IpAddr, SocketAddr};
 
 use evenkeel_types::Address;
 
-use crate::diagnostic::{Diagnostic, Span};
-use crate::model::{Action, Config, DeadlineHeader, HostMatch, PathMatch, Route};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::model::{Action, Config, DeadlineHeader, PathMatch, Route, is_derived, show_path};
 use crate::nearest::nearest;
-use crate::read::{Links, Reader, is_derived, show_path};
+use crate::read::{Links, Reader};
+use crate::settings::Text;
+
+/// The same for a configuration that was built by code. `text` is where `links` lead; without one they lead nowhere.
+pub(crate) fn built(
+    config: &Config,
+    name: &str,
+    text: &str,
+    links: Links,
+) -> Result<Diagnostics, Diagnostics> {
+    let reader = Reader::default();
+    *reader.links() = links;
+    check(config, &reader);
+    let faults = reader.into_faults();
+    let faults = if text.is_empty() { faults.into_iter().map(Diagnostic::nowhere).collect() } else { faults };
+    let faults = Diagnostics::new(name, text, faults);
+    if faults.has_errors() { Err(faults) } else { Ok(faults) }
+}
 
 /// Notes whatever does not fit together.
 pub(crate) fn check(config: &Config, reader: &Reader) {
     let links = std::mem::take(&mut *reader.links());
-    pools_exist(config, &links, reader);
+    pools::check(config, &links, reader);
     listeners_exist(config, &links, reader);
     binds_are_unique(config, &links, reader);
     route_names_are_unique(config, &links, reader);
@@ -25,18 +43,11 @@ pub(crate) fn check(config: &Config, reader: &Reader) {
     limits::check(config, &links, reader);
     // What is faulty was left out of the configuration: what then seems to be without use need not be.
     if !reader.has_errors() {
-        pools_are_used(config, &links, reader);
+        pools::are_used(config, &links, reader);
         routes_can_match(config, &links, reader);
         regex::regexes_can_match(config, &links, reader);
         listeners_are_used(config, &links, reader);
-    }
-}
-
-fn pools_exist(config: &Config, links: &Links, reader: &Reader) {
-    let names = || config.pools.iter().map(|pool| pool.name.as_str());
-    let known: HashSet<&str> = names().collect();
-    for (name, span) in links.pool_uses.iter().filter(|(name, _)| !known.contains(name.as_str())) {
-        unknown("pool", name, span, names(), reader);
+        redirects_lead_somewhere(config, &links, reader);
     }
 }
 
@@ -100,6 +111,8 @@ fn is_chosen_by_kernel(address: &Address) -> bool {
 /// `[::]` takes IPv4 as well, so that it collides with `0.0.0.0`.
 fn canonical(address: &Address) -> Address {
     match address {
+        // Within a zone of its own.
+        Address::Ip(SocketAddr::V6(socket)) if socket.scope_id() != 0 => address.clone(),
         Address::Ip(socket) => {
             let ip = socket.ip().to_canonical();
             let ip = if ip.is_unspecified() { IpAddr::from([0, 0, 0, 0]) } else { ip };
@@ -147,7 +160,7 @@ fn conditions(route: &Route) -> String {
         items.dedup();
         items
     };
-    let hosts = route.hosts.iter().map(pattern);
+    let hosts = route.hosts.iter().map(Text::written);
     let pairs = |pairs: &[(String, String)]| sorted(pairs.iter().map(|pair| format!("{pair:?}")).collect());
     let regex = matches!(route.path, PathMatch::Regex(_));
     format!(
@@ -162,14 +175,6 @@ fn conditions(route: &Route) -> String {
             sorted(route.clients.iter().map(ToString::to_string).collect()),
         )
     )
-}
-
-/// A host as it is written in the file, but in lower case.
-fn pattern(host: &HostMatch) -> String {
-    match host {
-        HostMatch::Exact(host) => host.clone(),
-        HostMatch::Wildcard(suffix) => format!("*{suffix}"),
-    }
 }
 
 fn routes_can_match(config: &Config, links: &Links, reader: &Reader) {
@@ -197,14 +202,23 @@ fn something_answers(config: &Config, reader: &Reader) {
     }
 }
 
-fn pools_are_used(config: &Config, links: &Links, reader: &Reader) {
-    let used: HashSet<&str> = links.pool_uses.iter().map(|(name, _)| name.as_str()).collect();
-    for (pool, span) in config.pools.iter().zip(&links.pools) {
-        if !used.contains(pool.name.as_str()) {
+/// Without a listener with `tls` the address that clients are sent to is somebody else's, or nobody's.
+fn redirects_lead_somewhere(config: &Config, links: &Links, reader: &Reader) {
+    if config.listeners.iter().any(|listener| listener.tls.is_some()) {
+        return;
+    }
+    for (listener, span) in config.listeners.iter().zip(&links.listeners) {
+        if listener.redirect_to_https {
             reader.note(
-                Diagnostic::warning(format!("nothing sends requests to pool `{}`", pool.name))
-                    .at(span.clone())
-                    .with_expected("no listener and no route names it"),
+                Diagnostic::warning(format!(
+                    "listener `{}` redirects to https, which no listener serves",
+                    listener.name
+                ))
+                .at(span.clone())
+                .with_expected("`redirect_to_https` is set here, and no listener has `tls`")
+                .with_help(
+                    "add a listener with `tls`, unless something else answers at port 443 of these hosts",
+                ),
             );
         }
     }

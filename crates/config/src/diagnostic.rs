@@ -61,6 +61,11 @@ impl Diagnostic {
         self
     }
 
+    /// The same without a place.
+    pub(crate) fn nowhere(self) -> Self {
+        Self { span: None, ..self }
+    }
+
     /// What stands at the caret: what was expected there.
     pub(crate) fn with_expected(mut self, text: impl Into<String>) -> Self {
         self.expected = Some(text.into());
@@ -148,6 +153,11 @@ impl Diagnostics {
         self.items.is_empty()
     }
 
+    /// True when one of them makes the configuration unusable.
+    pub fn has_errors(&self) -> bool {
+        self.iter().any(|fault| fault.severity() == Severity::Error)
+    }
+
     /// Each of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.items.iter()
@@ -192,8 +202,8 @@ impl Diagnostics {
 
     fn plain(&self, item: &Diagnostic) -> String {
         let kind = match item.severity {
-            Severity::Error => "Error",
-            Severity::Warning => "Warning",
+            Severity::Error => "error",
+            Severity::Warning => "warning",
         };
         let mut out = format!("{kind}: {}\n", item.message);
         if item.line > 0 {
@@ -216,9 +226,9 @@ impl Diagnostics {
             return None;
         }
         let place = (&*self.file_name, span.start..span.end.min(line_end).max(span.start));
-        let (kind, shade) = match item.severity {
-            Severity::Error => (ariadne::ReportKind::Error, ariadne::Color::Red),
-            Severity::Warning => (ariadne::ReportKind::Warning, ariadne::Color::Yellow),
+        let (kind, title, shade) = match item.severity {
+            Severity::Error => (ariadne::ReportKind::Error, "Error:", ariadne::Color::Red),
+            Severity::Warning => (ariadne::ReportKind::Warning, "Warning:", ariadne::Color::Yellow),
         };
         let label = ariadne::Label::new(place.clone())
             .with_color(shade)
@@ -230,7 +240,8 @@ impl Diagnostics {
         report.with_helps(&item.help);
         let mut out = Vec::new();
         report.finish().write((&*self.file_name, source), &mut out).ok()?;
-        String::from_utf8(out).ok()
+        // In small letters, as the command line's own faults have it.
+        Some(String::from_utf8(out).ok()?.replacen(title, &title.to_lowercase(), 1))
     }
 }
 

@@ -33,7 +33,7 @@ impl Parsed {
     pub fn with_file_faults(mut self, faults: &[FileFault]) -> Result<Self, Diagnostics> {
         let faults = faults.iter().map(|fault| self.place(fault)).collect();
         self.warnings.add(faults);
-        if self.warnings.iter().any(|fault| fault.severity() == Severity::Error) {
+        if self.warnings.has_errors() {
             return Err(self.warnings);
         }
         Ok(self)

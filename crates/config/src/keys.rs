@@ -1,25 +1,11 @@
 //! Every section and key of the file, declared once: what is refused as unknown, what the ranges and defaults are,
 //! the JSON Schema and `docs/configuration.md` all come from here.
 
-mod limit;
-mod listener;
-mod pool;
-mod process;
-mod protect;
-mod retry;
-mod route;
 pub(crate) mod syntax;
 
-pub(crate) use limit::REDIS;
-pub(crate) use listener::LISTENER;
-pub(crate) use pool::POOL;
-pub(crate) use process::{ADMIN, LIMITS, LOG, SERVER};
-pub(crate) use protect::OVERLOAD;
-pub(crate) use retry::{HEDGE, RETRY};
-pub(crate) use route::ROUTE;
+use evenkeel_types::{Address, AddressError};
 
 use crate::value::{show_ms, show_size};
-use Absent::Means;
 use syntax::Syntax;
 
 /// A table of the file.
@@ -29,7 +15,7 @@ pub(crate) struct Section {
     /// One paragraph on what it is for.
     pub(crate) doc: &'static str,
     /// What may stand in it.
-    pub(crate) keys: &'static [Key],
+    pub(crate) members: &'static [Member],
     /// Keys that exclude one another.
     pub(crate) groups: &'static [Group],
 }
@@ -38,6 +24,16 @@ pub(crate) struct Section {
 pub(crate) enum Group {
     ExactlyOne(&'static [&'static str]),
     AtMostOne(&'static [&'static str]),
+}
+
+/// What a field of a struct is made from.
+pub(crate) enum Member {
+    /// Its key.
+    Key(Key),
+    /// Several keys, which stand in the same table of the file.
+    Flat(&'static Section),
+    /// No key of its own: whether this one is written.
+    Written,
 }
 
 /// One key of a section.
@@ -57,9 +53,14 @@ pub(crate) enum Absent {
     Required,
     /// This value, as it would be written (without quotes).
     Is(&'static str),
+    /// These values.
+    Are(&'static [&'static str]),
     /// What this says.
     Means(&'static str),
 }
+
+/// Reads an address.
+pub(crate) type AddressForm = fn(&str) -> Result<Address, AddressError>;
 
 /// What a value may be. Ranges are inclusive.
 pub(crate) enum Kind {
@@ -86,7 +87,11 @@ pub(crate) enum Kind {
     OneOf(&'static [&'static str]),
     Text(&'static Syntax),
     /// An address; a bare port may be an integer.
-    Address(&'static Syntax),
+    Address(&'static Syntax, AddressForm),
+    /// An address, or `off`.
+    AddressOrOff(&'static Syntax, AddressForm),
+    /// One of two words: for true, and for false.
+    TrueOrFalse(&'static str, &'static str),
     /// At most so many, at least one.
     List(&'static Kind, usize),
     /// One value, or a list of at most so many.
@@ -101,41 +106,61 @@ pub(crate) enum Kind {
     Tables(&'static Section, usize),
 }
 
-/// The whole file.
-pub(crate) static ROOT: Section = Section {
-    title: "the file",
-    doc: "",
-    keys: &[
-        key("server", Kind::Section(&SERVER), Means("the defaults"), "The process.", ""),
-        key("admin", Kind::Section(&ADMIN), Means("the defaults"), "API and metrics.", ""),
-        key("log", Kind::Section(&LOG), Means("the defaults"), "The access log.", ""),
-        key("limits", Kind::Section(&LIMITS), Means("the defaults"), "Process-wide limits.", ""),
-        key("redis", Kind::Section(&REDIS), Means("no Redis"), "What balancers count in together.", ""),
-        key("overload", Kind::Section(&OVERLOAD), Means("the defaults"), "When the process runs short.", ""),
-        key("listener", Kind::Named(&LISTENER, 256), Absent::Required, "Where clients connect.", ""),
-        key("route", Kind::Tables(&ROUTE, 100_000), Means("no route"), "Which request goes where.", ""),
-        key("pool", Kind::Named(&POOL, 10_000), Means("no pool"), "Servers that do the same.", ""),
-    ],
-    groups: &[],
-};
+/// The title of the whole file.
+const ROOT_TITLE: &str = "the file";
 
 /// Up to this long may anything take: one day.
 pub(crate) const DAY_MS: u64 = 86_400_000;
 
 /// A duration that cannot be zero.
-const DURATION: Kind = Kind::Duration(1, DAY_MS);
+pub(crate) const DURATION: Kind = Kind::Duration(1, DAY_MS);
 
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    absent: Absent,
-    doc: &'static str,
-    example: &'static str,
-) -> Key {
-    Key { name, kind, absent, doc, example }
+/// A field that is one key.
+pub(crate) const fn key(kind: Kind, absent: Absent, example: &'static str) -> Member {
+    Member::Key(Key { name: "", kind, absent, doc: "", example })
+}
+
+/// A field that several keys make.
+pub(crate) const fn flat(keys: &'static Section) -> Member {
+    Member::Flat(keys)
+}
+
+/// Without the space that a doc comment begins with.
+pub(crate) const fn trimmed(doc: &'static str) -> &'static str {
+    match doc.as_bytes() {
+        [b' ', ..] => doc.split_at(1).1,
+        _ => doc,
+    }
+}
+
+impl Member {
+    pub(crate) const fn called(self, name: &'static str, doc: &'static str) -> Self {
+        match self {
+            Self::Key(key) => Self::Key(Key { name, doc: trimmed(doc), ..key }),
+            other => other,
+        }
+    }
 }
 
 impl Section {
+    /// All keys, in the order of the declaration.
+    pub(crate) fn keys(&'static self) -> Box<dyn Iterator<Item = &'static Key>> {
+        Box::new(self.members.iter().flat_map(|member| match member {
+            Member::Key(key) => Box::new(std::iter::once(key)),
+            Member::Flat(section) => section.keys(),
+            Member::Written => Box::new(std::iter::empty()) as Box<dyn Iterator<Item = _>>,
+        }))
+    }
+
+    /// Keys that exclude one another.
+    pub(crate) fn groups(&'static self) -> impl Iterator<Item = &'static Group> {
+        let below = self.members.iter().filter_map(|member| match member {
+            Member::Flat(section) => Some(section.groups),
+            Member::Key(_) | Member::Written => None,
+        });
+        self.groups.iter().chain(below.flatten())
+    }
+
     /// The declaration of a key that the code itself names.
     pub(crate) fn key(&'static self, name: &str) -> &'static Key {
         self.find(name).expect("the reader asks only for declared keys")
@@ -143,15 +168,33 @@ impl Section {
 
     /// The declaration of a key, if there is one.
     pub(crate) fn find(&'static self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
+        self.members.iter().find_map(|member| match member {
+            Member::Key(key) => Some(key).filter(|key| key.name == name),
+            Member::Flat(section) => section.find(name),
+            Member::Written => None,
+        })
     }
 
-    /// This section and all below it, in the order of the document.
+    /// True for the whole file.
+    pub(crate) fn is_root(&'static self) -> bool {
+        self.title == ROOT_TITLE
+    }
+
+    /// This section and all below it, each once, in the order of the document.
     pub(crate) fn walk(&'static self, visit: &mut dyn FnMut(&'static Section)) {
+        let mut seen = Vec::new();
+        self.walk_new(&mut seen, visit);
+    }
+
+    fn walk_new(&'static self, seen: &mut Vec<&'static str>, visit: &mut dyn FnMut(&'static Section)) {
+        if seen.contains(&self.title) {
+            return;
+        }
+        seen.push(self.title);
         visit(self);
-        for key in self.keys {
+        for key in self.keys() {
             if let Some(below) = key.kind.section() {
-                below.walk(visit);
+                below.walk_new(seen, visit);
             }
         }
     }
@@ -168,6 +211,23 @@ impl Kind {
         }
     }
 
+    /// The word that stands for no value.
+    pub(crate) fn none(&self) -> Option<&'static str> {
+        match self {
+            Self::DurationOrOff(..) | Self::SizeOrOff(..) | Self::AddressOrOff(..) => Some("off"),
+            Self::IntegerOr(_, _, word) => Some(word),
+            _ => None,
+        }
+    }
+
+    /// The kind of one entry of a list.
+    pub(crate) fn one(&'static self) -> &'static Kind {
+        match self {
+            Self::List(inner, _) | Self::OneOrList(inner, _) => inner,
+            other => other,
+        }
+    }
+
     /// True when a value of this kind is written in quotes.
     pub(crate) fn is_quoted(&self) -> bool {
         match self {
@@ -178,7 +238,7 @@ impl Kind {
     }
 
     /// What is expected, for people: "a duration from 1ms to 24h".
-    pub(crate) fn expected(&self) -> String {
+    pub(crate) fn expected(&'static self) -> String {
         match self {
             Self::Integer(min, max) => format!("an integer from {min} to {max}"),
             Self::Number(numbers) => {
@@ -202,7 +262,10 @@ impl Kind {
             Self::Boolean => "true or false".into(),
             Self::OneOf([only]) => format!("\"{only}\""),
             Self::OneOf(words) => format!("one of \"{}\"", words.join("\", \"")),
-            Self::Text(syntax) | Self::Address(syntax) => syntax.name.into(),
+            Self::TrueOrFalse(yes, no) => format!("one of \"{yes}\", \"{no}\""),
+            Self::Text(syntax) | Self::Address(syntax, _) | Self::AddressOrOff(syntax, _) => {
+                syntax.name.into()
+            }
             Self::List(inner, max) => format!("a list of at most {max}, each {}", inner.expected()),
             Self::OneOrList(inner, _) => format!("{}, or a list of such", inner.expected()),
             Self::Map(name, inner, _) => {
@@ -210,7 +273,7 @@ impl Kind {
             }
             Self::Either(one, other) => format!("{}, or {}", one.expected(), other.expected()),
             Self::Section(section) => {
-                let keys: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+                let keys: Vec<&str> = section.keys().map(|key| key.name).collect();
                 format!("a table with {}", keys.join(", "))
             }
             Self::Named(section, _) => format!("tables `{}`", section.title),
@@ -223,42 +286,58 @@ impl Kind {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::declare::Declared;
+    use crate::model::Config;
     use crate::value::{duration_ms, percent, size};
 
     fn each_key(mut visit: impl FnMut(&'static Section, &'static Key)) {
-        ROOT.walk(&mut |section| section.keys.iter().for_each(|key| visit(section, key)));
+        Config::SECTION.walk(&mut |section| section.keys().for_each(|key| visit(section, key)));
+    }
+
+    fn fits(kind: &'static Kind, default: &str) -> bool {
+        match kind {
+            Kind::Integer(min, max) => (*min..=*max).contains(&default.parse().unwrap()),
+            Kind::Number(numbers) => numbers.contains(&default.parse().unwrap()),
+            Kind::IntegerOr(_, _, word) => default == *word,
+            Kind::Duration(min, max) => (*min..=*max).contains(&duration_ms(default).unwrap()),
+            Kind::DurationOrOff(..) | Kind::SizeOrOff(..) => default == "off",
+            Kind::Size(min, max) => (*min..=*max).contains(&size(default).unwrap()),
+            Kind::Percent(min, max) => (*min..=*max).contains(&percent(default).unwrap()),
+            Kind::OneOf(words) => words.contains(&default),
+            Kind::TrueOrFalse(yes, no) => [yes, no].contains(&&default),
+            Kind::Boolean => matches!(default, "true" | "false"),
+            Kind::Text(syntax) => {
+                (syntax.min..=syntax.max).contains(&default.len()) && (syntax.form)(default).is_ok()
+            }
+            Kind::Address(_, form) | Kind::AddressOrOff(_, form) => form(default).is_ok(),
+            Kind::List(inner, _) | Kind::OneOrList(inner, _) => fits(inner, default),
+            Kind::Either(one, other) => fits(one, default) || fits(other, default),
+            _ => false,
+        }
     }
 
     #[test]
     fn every_declared_default_is_one_of_its_kind() {
         each_key(|section, key| {
-            let Absent::Is(default) = key.absent else { return };
-            let fits = match key.kind {
-                Kind::Integer(min, max) => (min..=max).contains(&default.parse().unwrap()),
-                Kind::Number(numbers) => numbers.contains(&default.parse().unwrap()),
-                Kind::IntegerOr(_, _, word) => default == word,
-                Kind::Duration(min, max) => (min..=max).contains(&duration_ms(default).unwrap()),
-                Kind::DurationOrOff(..) | Kind::SizeOrOff(..) => default == "off",
-                Kind::Size(min, max) => (min..=max).contains(&size(default).unwrap()),
-                Kind::Percent(min, max) => (min..=max).contains(&percent(default).unwrap()),
-                Kind::OneOf(words) => words.contains(&default),
-                Kind::Boolean => matches!(default, "true" | "false"),
-                Kind::Text(syntax) | Kind::Address(syntax) => {
-                    (syntax.min..=syntax.max).contains(&default.len())
-                }
-                _ => false,
+            let defaults = match key.absent {
+                Absent::Is(default) => &[default][..],
+                Absent::Are(defaults) => defaults,
+                Absent::Required | Absent::Means(_) => return,
             };
-            assert!(fits, "{} {}", section.title, key.name);
+            for default in defaults {
+                let number = matches!(key.kind.one(), Kind::Either(Kind::Integer(..), _));
+                assert!(number || fits(&key.kind, default), "{} {}", section.title, key.name);
+            }
         });
     }
 
     #[test]
     fn every_key_is_declared_once_and_documented() {
         each_key(|section, key| {
-            assert_eq!(section.keys.iter().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
+            assert_eq!(section.keys().filter(|other| other.name == key.name).count(), 1, "{}", key.name);
             assert!(key.doc.ends_with('.'), "{} {}", section.title, key.name);
             let example = toml::from_str::<toml::Table>(&format!("{} = {}", key.name, key.example));
-            assert!(std::ptr::eq(section, &ROOT) || example.is_ok(), "{} {}", section.title, key.name);
+            assert!(section.is_root() || example.is_ok(), "{} {}", section.title, key.name);
         });
     }
 }

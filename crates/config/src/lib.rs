@@ -1,14 +1,17 @@
 //! The configuration: what the file says, with spans, becomes what is true ([`Config`]), or [`Diagnostics`].
 
 mod check;
+mod declare;
 mod diagnostic;
 mod files;
 mod keys;
 mod model;
 mod nearest;
+mod no_toml;
 mod read;
 mod reference;
 mod schema;
+mod settings;
 mod show;
 mod simple;
 mod value;
@@ -52,11 +55,7 @@ fn parse_in(folder: PathBuf, file_name: &str, text: &str) -> Result<Parsed, Diag
     let entries = match toml::de::DeTable::parse(text) {
         Ok(entries) => entries,
         Err(fault) => {
-            let diagnostic = Diagnostic::error(format!("this is not TOML: {}", fault.message()));
-            let diagnostic = match fault.span() {
-                Some(span) => diagnostic.at(span),
-                None => diagnostic,
-            };
+            let diagnostic = no_toml::diagnostic(text, &fault);
             return Err(Diagnostics::new(file_name, text, vec![diagnostic]));
         }
     };
@@ -65,7 +64,7 @@ fn parse_in(folder: PathBuf, file_name: &str, text: &str) -> Result<Parsed, Diag
     let files = std::mem::take(&mut reader.links().files);
     check::check(&config, &reader);
     let faults = Diagnostics::new(file_name, text, reader.into_faults());
-    if faults.iter().any(|fault| fault.severity() == Severity::Error) {
+    if faults.has_errors() {
         return Err(faults);
     }
     Ok(Parsed { config, warnings: faults, files })

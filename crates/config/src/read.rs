@@ -1,24 +1,13 @@
 //! Walks over what the file says and makes a [`Config`] of it, noting every fault instead of stopping at the first.
 
-mod action;
-mod condition;
-mod edits;
-mod health;
-mod limit;
-mod listener;
-mod outlier;
-mod pool;
-mod process;
-mod protect;
-mod retry;
-mod route;
+pub(crate) mod forms;
+mod list;
 mod table;
-mod text;
-mod tls;
+pub(crate) mod text;
 mod value;
 
-pub(crate) use condition::show_path;
-pub(crate) use route::is_derived;
+pub(crate) use table::{Table, clip};
+pub(crate) use value::Value;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -26,9 +15,9 @@ use std::path::PathBuf;
 use evenkeel_types::Address;
 use toml::de::DeTable;
 
+use crate::declare::Declared;
 use crate::diagnostic::{Diagnostic, KEPT_MAX, Severity, Span};
-use crate::keys::ROOT;
-use crate::model::{Config, FileOwner};
+use crate::model::{Action, Config, FileOwner};
 
 /// Collects what is found on the way: faults, and what must be compared once all is read.
 #[derive(Default)]
@@ -37,7 +26,17 @@ pub(crate) struct Reader {
     faults_dropped: RefCell<usize>,
     links: RefCell<Links>,
     /// Where the file lies; empty for a text that lies nowhere.
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
+}
+
+/// The named table that something of the file lies in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Home<'a> {
+    Process,
+    /// NAME of `[listener.NAME]`
+    Listener(&'a str),
+    /// NAME of `[pool.NAME]`
+    Pool(&'a str),
 }
 
 /// Where things stand that refer to one another.
@@ -47,12 +46,16 @@ pub(crate) struct Links {
     pub(crate) pool_uses: Vec<(String, Span)>,
     /// Listeners that a route names.
     pub(crate) listener_uses: Vec<(String, Span)>,
+    /// Routes with a `path_regex`.
+    pub(crate) regexes: usize,
     /// Each address of each listener.
     pub(crate) binds: Vec<(Address, Span)>,
     /// The listeners' headers, in the order of [`Config::listeners`].
     pub(crate) listeners: Vec<Span>,
-    /// The pools' headers, in the order of [`Config::pools`].
-    pub(crate) pools: Vec<Span>,
+    /// The servers of the pool that is being read.
+    pub(crate) servers: Vec<Span>,
+    /// Each pool's header and servers, in the order of [`Config::pools`].
+    pub(crate) pools: Vec<PoolLink>,
     /// Each route's header and its `name`, in the order of [`Config::routes`].
     pub(crate) routes: Vec<RouteLink>,
     /// `admin.bind`, if it was written.
@@ -76,11 +79,55 @@ pub(crate) struct FileLink {
     pub(crate) at: Span,
 }
 
+/// Where a pool stands.
+pub(crate) struct PoolLink {
+    pub(crate) at: Span,
+    /// The key `backends`.
+    pub(crate) backends: Span,
+    /// Each server.
+    pub(crate) servers: Vec<Span>,
+}
+
 /// Where a route stands.
 pub(crate) struct RouteLink {
     pub(crate) at: Span,
     pub(crate) name: Option<Span>,
     pub(crate) deadline_header: Option<Span>,
+}
+
+impl Links {
+    /// Those of a configuration that was built by code: all of them stand nowhere.
+    pub(crate) fn of(config: &Config) -> Self {
+        const NOWHERE: Span = 0..0;
+        let mut links = Self::default();
+        for listener in &config.listeners {
+            links.listeners.push(NOWHERE);
+            links.binds.extend(listener.bind.iter().map(|address| (address.clone(), NOWHERE)));
+            links.pool_uses.extend(listener.pool.iter().map(|pool| (pool.to_string(), NOWHERE)));
+        }
+        for pool in &config.pools {
+            let servers = vec![NOWHERE; pool.backends.len()];
+            links.pools.push(PoolLink { at: NOWHERE, backends: NOWHERE, servers });
+        }
+        for route in &config.routes {
+            links.routes.push(RouteLink { at: NOWHERE, name: None, deadline_header: None });
+            links.listener_uses.extend(route.listeners.iter().map(|name| (name.to_string(), NOWHERE)));
+            let pools = match &route.action {
+                Action::Pool(pool) => vec![pool],
+                Action::Split(shares) => shares.iter().map(|(pool, _)| pool).collect(),
+                Action::Redirect(_) | Action::Respond(_) => Vec::new(),
+            };
+            let pools = pools.into_iter().chain(route.mirror.as_ref().map(|mirror| &mirror.pool));
+            links.pool_uses.extend(pools.map(|pool| (pool.to_string(), NOWHERE)));
+            let shared = route.rate_limits.iter().filter(|limit| limit.shared);
+            links.shared_limits.extend(shared.map(|_| NOWHERE));
+            let head = route.limits.request_head.map(|max| ("request_head", max));
+            let narrowed = head.into_iter().chain(route.limits.headers.map(|max| ("headers", max)));
+            links.narrowed.extend(narrowed.map(|(key, max)| (key, max as u64, NOWHERE)));
+        }
+        links.redis = config.redis.as_ref().map(|_| NOWHERE);
+        links
+    }
 }
 
 impl Reader {
@@ -107,18 +154,9 @@ impl Reader {
 
     /// The whole file. What is faulty in it is left out, or stands at its default.
     pub(crate) fn config(&self, entries: &DeTable<'_>) -> Config {
-        let root = table::Table::new(self, &ROOT, entries, 0..0);
-        Config {
-            server: process::server(&root),
-            admin: process::admin(&root),
-            log: process::log(&root),
-            limits: process::limits(&root),
-            redis: limit::redis(&root),
-            overload: protect::overload(&root),
-            listeners: root.named("listener").map(|(name, table)| listener::read(name, &table)).collect(),
-            pools: root.named("pool").map(|(name, table)| pool::read(name, &table)).collect(),
-            routes: route::read_all(&root),
-        }
+        let root = Table::new(self, Config::SECTION, entries, Home::Process, 0..0);
+        // Every key of the root has a default or is a list.
+        Config::read_table(&root).expect("a configuration")
     }
 
     /// What must be compared once all is read.

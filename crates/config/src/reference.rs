@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::keys::{Absent, Group, Kind, ROOT, Section};
+use crate::declare::Declared;
+use crate::keys::{Absent, Group, Kind, Section};
+use crate::model::Config;
 
 const INTRODUCTION: &str = include_str!("reference/introduction.md");
 const MEANING: &str = include_str!("reference/meaning.md");
@@ -12,8 +14,8 @@ const EXAMPLE: &str = include_str!("../../../examples/everything.toml");
 pub fn reference() -> String {
     let mut out = String::from(INTRODUCTION);
     out.push_str("\n## Sections and keys\n");
-    ROOT.walk(&mut |section| {
-        if !std::ptr::eq(section, &ROOT) {
+    Config::SECTION.walk(&mut |section| {
+        if !section.is_root() {
             self::section(&mut out, section);
         }
     });
@@ -21,9 +23,9 @@ pub fn reference() -> String {
     out
 }
 
-fn section(out: &mut String, section: &Section) {
+fn section(out: &mut String, section: &'static Section) {
     let _ = write!(out, "\n### `{}`\n\n{}\n\n", section.title, section.doc);
-    for group in section.groups {
+    for group in section.groups() {
         let (number, keys) = match group {
             Group::ExactlyOne(keys) => ("Exactly", keys),
             Group::AtMostOne(keys) => ("At most", keys),
@@ -31,12 +33,13 @@ fn section(out: &mut String, section: &Section) {
         let _ = write!(out, "{number} one of `{}`.\n\n", keys.join("`, `"));
     }
     out.push_str("| Key | Value | Default | What it does | Example |\n|---|---|---|---|---|\n");
-    for key in section.keys {
+    for key in section.keys() {
         let quoted =
             |text: &str| if key.kind.is_quoted() { format!("`\"{text}\"`") } else { format!("`{text}`") };
         let default = match key.absent {
             Absent::Required => "**required**".into(),
             Absent::Is(value) => quoted(value),
+            Absent::Are(values) => format!("`[\"{}\"]`", values.join("\", \"")),
             Absent::Means("-") => "–".into(),
             Absent::Means(text) => text.to_owned(),
         };
@@ -47,9 +50,12 @@ fn section(out: &mut String, section: &Section) {
 }
 
 /// What a value may be. Texts are explained in full, other sections have their own table.
-fn value(kind: &Kind) -> String {
+fn value(kind: &'static Kind) -> String {
     match kind {
-        Kind::Text(syntax) | Kind::Address(syntax) => format!("{}: {}", syntax.name, syntax.doc),
+        Kind::Text(syntax) | Kind::Address(syntax, _) | Kind::AddressOrOff(syntax, _) => {
+            format!("{}: {}", syntax.name, syntax.doc)
+        }
+        Kind::TrueOrFalse(yes, no) => format!("`\"{yes}\"`, `\"{no}\"`"),
         Kind::OneOf(words) => format!("`\"{}\"`", words.join("\"`, `\"")),
         Kind::Section(section) => format!("a table, see `{}`", section.title),
         Kind::List(inner, max) => format!("a list, at most {max}, of: {}", value(inner)),

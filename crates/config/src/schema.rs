@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::declare::Declared;
 use crate::keys::syntax::{NAME, Syntax};
-use crate::keys::{Absent, Group, Key, Kind, ROOT, Section};
+use crate::keys::{Absent, Group, Key, Kind, Section};
+use crate::model::Config;
 
 /// What a duration looks like.
 const DURATION: &str = "^([0-9]+(d|h|m|s|ms))+$";
@@ -20,21 +22,17 @@ const SIZE: &str = "^[0-9]+( *(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB))?$";
 /// The schema (JSON Schema 2020-12). What it accepts may still be refused: it knows neither ranges of durations nor
 /// what refers to what.
 pub fn schema() -> Value {
-    let mut schema = section(&ROOT);
+    let mut schema = section(Config::SECTION);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("The configuration of Evenkeel");
     schema
 }
 
-fn section(section: &Section) -> Value {
+fn section(section: &'static Section) -> Value {
     let properties: Map<String, Value> =
-        section.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
-    let required: Vec<&str> = section
-        .keys
-        .iter()
-        .filter(|key| matches!(key.absent, Absent::Required))
-        .map(|key| key.name)
-        .collect();
+        section.keys().map(|key| (key.name.to_owned(), property(key))).collect();
+    let required: Vec<&str> =
+        section.keys().filter(|key| matches!(key.absent, Absent::Required)).map(|key| key.name).collect();
     let mut out = json!({ "type": "object", "additionalProperties": false, "properties": properties });
     if !section.doc.is_empty() {
         out["description"] = json!(section.doc);
@@ -42,7 +40,7 @@ fn section(section: &Section) -> Value {
     if !required.is_empty() {
         out["required"] = json!(required);
     }
-    let groups: Vec<Value> = section.groups.iter().map(group).collect();
+    let groups: Vec<Value> = section.groups().map(group).collect();
     if !groups.is_empty() {
         out["allOf"] = json!(groups);
     }
@@ -61,12 +59,15 @@ fn group(group: &Group) -> Value {
     }
 }
 
-fn property(key: &Key) -> Value {
+fn property(key: &'static Key) -> Value {
     let mut out = kind(&key.kind);
     out["description"] = json!(key.doc);
     if let Absent::Is(default) = key.absent {
         out["default"] =
             default.parse().ok().filter(|_| !key.kind.is_quoted()).unwrap_or_else(|| json!(default));
+    }
+    if let Absent::Are(defaults) = key.absent {
+        out["default"] = json!(defaults);
     }
     if let Some(example) = example(key) {
         out["examples"] = json!([example]);
@@ -79,7 +80,7 @@ fn example(key: &Key) -> Option<Value> {
     serde_json::to_value(table.get("x")?).ok()
 }
 
-fn kind(kind: &Kind) -> Value {
+fn kind(kind: &'static Kind) -> Value {
     let integer = |min: u64, max: u64| json!({ "type": "integer", "minimum": min, "maximum": max });
     let pattern = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match kind {
@@ -98,7 +99,10 @@ fn kind(kind: &Kind) -> Value {
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::OneOf(words) => json!({ "enum": words }),
         Kind::Text(syntax) => text(syntax),
-        Kind::Address(syntax) => json!({ "anyOf": [text(syntax), integer(0, 65_535)] }),
+        Kind::TrueOrFalse(yes, no) => json!({ "enum": [yes, no] }),
+        Kind::Address(syntax, _) | Kind::AddressOrOff(syntax, _) => {
+            json!({ "anyOf": [text(syntax), integer(0, 65_535)] })
+        }
         Kind::List(inner, max) => list(inner, *max),
         Kind::OneOrList(inner, max) => json!({ "anyOf": [self::kind(inner), list(inner, *max)] }),
         Kind::Map(name, inner, max) => keyed(name.pattern.unwrap_or("."), &self::kind(inner), *max),
@@ -119,7 +123,7 @@ fn text(syntax: &Syntax) -> Value {
     out
 }
 
-fn list(inner: &Kind, max: usize) -> Value {
+fn list(inner: &'static Kind, max: usize) -> Value {
     json!({ "type": "array", "minItems": 1, "maxItems": max, "items": kind(inner) })
 }
 

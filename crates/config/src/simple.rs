@@ -1,10 +1,11 @@
 //! The configuration that a command line needs when there is no file: one listener, one pool.
 
-use evenkeel_types::Address;
+use evenkeel_types::{Address, AddressError};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::Config;
-use crate::parse;
+use crate::check;
+use crate::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::model::{Backend, Config, Health, Listener, Pool, Probe};
+use crate::read::Links;
 
 /// What the diagnostics call the place of the faults.
 const COMMAND_LINE: &str = "the command line";
@@ -13,36 +14,69 @@ const COMMAND_LINE: &str = "the command line";
 /// default interval.
 ///
 /// # Errors
-/// Addresses that are none, or that stand twice; all of them at once.
+/// Addresses that are none, or that stand twice; all of them at once, each with the argument that it is about.
 pub fn simple(listen: &[String], backends: &[String]) -> Result<Config, Diagnostics> {
-    let mut faults = Vec::new();
-    for text in listen {
-        if let Err(fault) = Address::listener(text) {
-            faults.push(Diagnostic::error(format!("--listen {text}: {fault}")));
-        }
-    }
-    for text in backends {
-        if let Err(fault) = Address::backend(text) {
-            faults.push(Diagnostic::error(format!("--backend {text}: {fault}")));
-        }
-    }
+    let mut arguments = Arguments::default();
+    let listen = arguments.addresses("--listen", listen, Address::listener);
+    let servers = arguments.addresses("--backend", backends, Address::backend);
     if backends.is_empty() {
-        faults.push(
+        arguments.faults.push(
             Diagnostic::error("no server is given")
                 .with_help("add `--backend PORT` or `--backend HOST:PORT`"),
         );
     }
-    if !faults.is_empty() {
-        return Err(Diagnostics::new(COMMAND_LINE, "", faults));
+    if !arguments.faults.is_empty() {
+        return Err(Diagnostics::new(COMMAND_LINE, &arguments.text, arguments.faults));
     }
-    // The file that says the same: so that all of its checks and defaults hold here too.
-    let list = |texts: &[String]| toml::Value::from(texts.to_vec()).to_string();
-    let text = format!(
-        "[listener.web]\nbind = {}\npool = \"app\"\n\n[pool.app]\nbackends = {}\nhealth = {{ kind = \"tcp\" }}\n",
-        list(listen),
-        list(backends),
-    );
-    parse(COMMAND_LINE, &text).map(|parsed| parsed.config)
+    let (bind, binds): (Vec<Address>, Vec<Span>) = listen.into_iter().unzip();
+    let (servers, places): (Vec<Address>, Vec<Span>) = servers.into_iter().unzip();
+    let mut listener = Listener::new("web", bind);
+    listener.pool = Some("app".into());
+    let mut pool = Pool::new("app", servers.into_iter().map(Backend::new).collect());
+    pool.health = Some(Health::new(Probe::Tcp));
+    let config = Config::new(vec![listener], Vec::new(), vec![pool]);
+
+    let mut links = Links::of(&config);
+    links.binds.iter_mut().zip(binds).for_each(|(bind, place)| bind.1 = place);
+    links.pools.iter_mut().for_each(|pool| pool.servers.clone_from(&places));
+    check::built(&config, COMMAND_LINE, &arguments.text, links)?;
+    Ok(config)
+}
+
+/// The command line as it is shown beneath a fault.
+#[derive(Default)]
+struct Arguments {
+    text: String,
+    faults: Vec<Diagnostic>,
+}
+
+impl Arguments {
+    /// Reads the values of an argument that may be repeated, each with its place.
+    fn addresses(
+        &mut self,
+        argument: &str,
+        values: &[String],
+        form: fn(&str) -> Result<Address, AddressError>,
+    ) -> Vec<(Address, Span)> {
+        let mut read = Vec::new();
+        for value in values {
+            if !self.text.is_empty() {
+                self.text.push(' ');
+            }
+            self.text.push_str(argument);
+            self.text.push(' ');
+            let place = self.text.len()..self.text.len() + value.len();
+            self.text.push_str(value);
+            match form(value) {
+                Ok(address) => read.push((address, place)),
+                Err(fault) => {
+                    let fault = Diagnostic::error(format!("{argument} {value}: {fault}")).at(place);
+                    self.faults.push(fault.with_expected("not an address"));
+                }
+            }
+        }
+        read
+    }
 }
 
 #[cfg(test)]

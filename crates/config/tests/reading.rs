@@ -92,15 +92,50 @@ fn the_kind_of_a_health_check_follows_from_what_it_asks_for() {
 }
 
 #[test]
-fn a_check_is_never_longer_than_its_interval() {
+fn a_check_may_take_longer_than_the_time_to_the_next_one() {
     let health = |lines: &str| pool(&format!("health = {lines}")).health.unwrap();
     let plain = health("{}");
     assert_eq!((plain.interval, plain.timeout, plain.start_period), (seconds(5), seconds(2), seconds(0)));
     assert_eq!((plain.fall, plain.rise), (3, 1));
     assert_eq!(health("{ interval = \"100ms\" }").timeout, Duration::from_millis(100));
     assert_eq!(health("{ interval = \"1m30s\", timeout = \"1m\" }").timeout, seconds(60));
-    let refused = message(&format!("{LISTENER}{POOL}health = {{ timeout = \"6s\" }}\n"));
-    assert!(refused.contains("may not take longer"), "{refused}");
+    assert_eq!(health("{ timeout = \"6s\" }").timeout, seconds(6));
+}
+
+#[test]
+fn a_configuration_built_by_code_is_the_one_that_is_read() {
+    let read = read(&format!("{LISTENER}[[route]]\npath = \"/*\"\nrespond = {{}}\n{POOL}health = {{}}\n"));
+    let mut listener =
+        Listener::new("web", vec!["[::]:80".parse().map(evenkeel_types::Address::Ip).unwrap()]);
+    listener.pool = Some("app".into());
+    let mut pool =
+        Pool::new("app", vec![Backend::new(evenkeel_types::Address::backend("10.0.0.1:80").unwrap())]);
+    pool.health = Some(Health::new(Probe::Tcp));
+    let respond =
+        Respond { status: 200, body: String::new(), content_type: "text/plain; charset=utf-8".into() };
+    let built = Config::new(vec![listener], vec![Route::new(Action::Respond(respond))], vec![pool]);
+    assert_eq!(built.to_toml(), read.to_toml());
+    assert!(built.check().unwrap().is_empty());
+}
+
+#[test]
+fn a_configuration_built_by_code_is_checked() {
+    let server = || Backend::new(evenkeel_types::Address::backend("10.0.0.1:80").unwrap());
+    let pool = Pool::new("app", vec![server(), server()]);
+    let faults =
+        Config::new(Vec::new(), vec![Route::new(Action::Pool("ap".into()))], vec![pool]).check().unwrap_err();
+    let messages: Vec<&str> = faults.iter().map(Diagnostic::message).collect();
+    assert_eq!(messages, ["there is no pool `ap`", "two servers of pool `app` are called `10.0.0.1:80`"]);
+    assert!(faults.iter().all(|fault| fault.line() == 0), "{faults}");
+}
+
+#[test]
+fn nesting_without_end_is_found_where_it_begins() {
+    let faults = parse("test.toml", &format!("# {}\na = \"[[\"\nx = {}", "[".repeat(200), "[".repeat(300)))
+        .unwrap_err();
+    let fault = faults.iter().next().unwrap();
+    assert_eq!((fault.line(), fault.column()), (3, 84 + 1));
+    assert!(fault.message().contains("80 deep"), "{faults}");
 }
 
 #[test]

@@ -4,12 +4,9 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use evenkeel_config::{
-    AccessLog, Action, Admin, Config, HeaderEdits, HostMatch, HttpVersions, Limits, Listener, ListenerLimits,
-    ListenerTimeout, Log, LogFormat, Overload, PathMatch, Priority, Route, RouteLimits, RouteTimeout, Server,
-};
+use evenkeel_config::{Action, Config, HostMatch, Listener, PathMatch, Route};
 use evenkeel_core::route::{Facts, RouteTable, normalise, parse_host};
-use evenkeel_types::{Address, ListenerName, PoolName, RouteName};
+use evenkeel_types::{Address, PoolName};
 
 struct Request {
     host: String,
@@ -42,60 +39,12 @@ fn request(host: &str, path: &'static str) -> Request {
 }
 
 fn route(hosts: Vec<HostMatch>, path: PathMatch) -> Route {
-    Route {
-        name: RouteName::from("r"),
-        listeners: Vec::new(),
-        hosts,
-        path,
-        methods: Vec::new(),
-        headers: Vec::new(),
-        query: Vec::new(),
-        clients: Vec::new(),
-        action: Action::Pool(PoolName::from("p")),
-        rewrite: None,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        priority: Priority::Normal,
-        timeout: RouteTimeout { request: None, idle: std::time::Duration::from_secs(3600) },
-        retry: evenkeel_config::Retry::default(),
-        hedge: None,
-        deadline_header: None,
-        rate_limits: Vec::new(),
-        limits: RouteLimits::default(),
-        mirror: None,
-    }
+    Route { hosts, path, ..Route::new(Action::Pool(PoolName::from("p"))) }
 }
 
 fn table(routes: Vec<Route>) -> RouteTable {
-    let second = std::time::Duration::from_secs(1);
-    RouteTable::new(&Config {
-        server: Server { workers: None, grace: second, secret_file: None },
-        admin: Admin { bind: None, explicit: false, token_file: None },
-        log: Log { access: AccessLog::Off, format: LogFormat::Json },
-        limits: Limits {
-            connections: 1,
-            request_head: 1,
-            headers: 1,
-            uri: 1,
-            request_body: None,
-            body_rate: 1,
-        },
-        redis: None,
-        overload: Overload { memory: None, descriptors: None, delay: None },
-        listeners: vec![Listener {
-            name: ListenerName::from("web"),
-            bind: vec![Address::listener("0").expect("a port")],
-            pool: None,
-            trusted_proxies: Vec::new(),
-            http: HttpVersions { http1: true, http2: true },
-            tls: None,
-            redirect_to_https: false,
-            timeout: ListenerTimeout { head: second, body: second, idle: second, write: second },
-            limits: ListenerLimits::default(),
-        }],
-        routes,
-        pools: Vec::new(),
-    })
+    let listener = Listener::new("web", vec![Address::listener("0").expect("a port")]);
+    RouteTable::new(&Config::new(vec![listener], routes, Vec::new()))
 }
 
 fn find(c: &mut Criterion) {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use evenkeel_types::ListenerName;
 
-use super::pattern;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Config, PathMatch, Route};
 use crate::read::{Links, Reader};
+use crate::settings::Text;
 
 /// Notes the routes whose every request goes to routes that take all paths. What it notes is certain.
 pub(super) fn regexes_can_match(config: &Config, links: &Links, reader: &Reader) {
@@ -89,5 +89,5 @@ fn listeners(route: &Route) -> Vec<Option<&ListenerName>> {
 }
 
 fn hosts(route: &Route) -> Vec<String> {
-    if route.hosts.is_empty() { vec![String::new()] } else { route.hosts.iter().map(pattern).collect() }
+    if route.hosts.is_empty() { vec![String::new()] } else { route.hosts.iter().map(Text::written).collect() }
 }

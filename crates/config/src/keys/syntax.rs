@@ -1,5 +1,8 @@
 //! The texts that a value may be: what each is called, how long it may get, and the pattern that the schema shows.
 
+use crate::read::forms;
+use crate::read::text::{self as form, Read};
+
 /// A kind of text.
 pub(crate) struct Syntax {
     /// With its article: "a header name".
@@ -12,6 +15,8 @@ pub(crate) struct Syntax {
     pub(crate) max: usize,
     /// What the schema can say of it (ECMA-262); the reader may be stricter.
     pub(crate) pattern: Option<&'static str>,
+    /// Reads it; for texts that become something else than a text, their type does.
+    pub(crate) form: fn(&str) -> Read<String>,
 }
 
 impl Syntax {
@@ -31,7 +36,13 @@ const fn text(
     max: usize,
     pattern: Option<&'static str>,
 ) -> Syntax {
-    Syntax { name, doc, min, max, pattern }
+    Syntax { name, doc, min, max, pattern, form: form::any }
+}
+
+impl Syntax {
+    const fn read_by(self, form: fn(&str) -> Read<String>) -> Self {
+        Self { form, ..self }
+    }
 }
 
 pub(crate) static NAME: Syntax =
@@ -42,21 +53,21 @@ pub(crate) static LISTENER_NAME: Syntax =
     text("a listener name", "The NAME of a `[listener.NAME]`.", 1, 64, Some("^[A-Za-z0-9_.-]{1,64}$"));
 pub(crate) static LISTENER_ADDRESS: Syntax = text(
     "an address",
-    "`PORT`, `:PORT`, `IP:PORT`, `[v6]:PORT` or `unix:/path`; a bare port means all addresses.",
+    "`PORT`, `:PORT`, `IP:PORT`, `[v6]:PORT`, `[v6%zone]:PORT` or `unix:/path`; a bare port means all addresses.",
     1,
     300,
     None,
 );
 pub(crate) static BACKEND_ADDRESS: Syntax = text(
     "an address",
-    "`PORT`, `:PORT`, `HOST:PORT`, `[v6]:PORT` or `unix:/path`; a bare port means 127.0.0.1.",
+    "`PORT`, `:PORT`, `HOST:PORT`, `[v6]:PORT`, `[v6%zone]:PORT` or `unix:/path`; a bare port means 127.0.0.1.",
     1,
     300,
     None,
 );
 pub(crate) static ADMIN_ADDRESS: Syntax = text(
     "an address or \"off\"",
-    "`PORT`, `:PORT`, `IP:PORT`, `[v6]:PORT`, `unix:/path`, or `off`; a bare port means 127.0.0.1.",
+    "`PORT`, `:PORT`, `IP:PORT`, `[v6]:PORT`, `[v6%zone]:PORT`, `unix:/path`, or `off`; a bare port means 127.0.0.1.",
     1,
     300,
     None,
@@ -67,14 +78,16 @@ pub(crate) static FILE: Syntax = text(
     1,
     4_096,
     Some("^[^\\u0000]+$"),
-);
+)
+.read_by(form::file);
 pub(crate) static SERVER_NAME: Syntax = text(
     "a host",
     "A name or an IP address, without a port.",
     1,
     253,
     Some("^[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$"),
-);
+)
+.read_by(forms::server_name);
 pub(crate) static ACCESS: Syntax = text(
     "\"off\", \"stdout\" or a path of a file",
     "`off`, `stdout`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",
@@ -113,16 +126,22 @@ pub(crate) static REGEX: Syntax = text(
     None,
 );
 pub(crate) static METHOD: Syntax =
-    text("a method", "In upper case, such as `GET`; methods are case-sensitive.", 1, 32, Some(TOKEN));
+    text("a method", "In upper case, such as `GET`; methods are case-sensitive.", 1, 32, Some(TOKEN))
+        .read_by(form::method);
 pub(crate) static HEADER_NAME: Syntax =
-    text("a header name", "A token of RFC 9110; upper and lower case are the same.", 1, 256, Some(TOKEN));
+    text("a header name", "A token of RFC 9110; upper and lower case are the same.", 1, 256, Some(TOKEN))
+        .read_by(form::header_name);
+pub(crate) static SUBJECT_HEADER: Syntax =
+    text("a header name", "A token of RFC 9110; upper and lower case are the same.", 1, 256, Some(TOKEN))
+        .read_by(forms::subject_header);
 pub(crate) static HEADER_VALUE: Syntax = text(
     "a header value",
     "No control characters, and no space at either end.",
     0,
     8_192,
     Some("^$|^[^\\u0000-\\u0020\\u007f]([^\\u0000-\\u001f\\u007f]*[^\\u0000-\\u0020\\u007f])?$"),
-);
+)
+.read_by(form::header_value);
 pub(crate) static QUERY_NAME: Syntax =
     text("a query parameter name", "As it is after percent-decoding.", 1, 1_024, None);
 pub(crate) static QUERY_VALUE: Syntax =
@@ -134,7 +153,8 @@ pub(crate) static LOCATION: Syntax = text(
     1,
     4_096,
     Some("^(https?://|\\{scheme\\}://|/)[!-~]*$"),
-);
+)
+    .read_by(forms::location);
 pub(crate) static BODY: Syntax = text("a text", "Sent as it is, in UTF-8.", 0, 65_536, None);
 pub(crate) static STRIPPED: Syntax = text(
     "a path prefix",
@@ -142,7 +162,8 @@ pub(crate) static STRIPPED: Syntax = text(
     1,
     4_096,
     Some("^/[!-~]*[!-.0-~]$"),
-);
+)
+.read_by(forms::stripped);
 pub(crate) static HASH_KEY: Syntax = text(
     "a hash key",
     "`client-ip`, `path`, `header:NAME` or `cookie:NAME`.",
@@ -163,16 +184,20 @@ pub(crate) static REDIS_URL: Syntax = text(
     9,
     300,
     Some("^redis://[A-Za-z0-9._:@\\[\\]/-]+$"),
-);
-pub(crate) static REDIS_PREFIX: Syntax = text("a prefix", "Visible ASCII.", 0, 64, Some("^[!-~]*$"));
-pub(crate) static COOKIE_NAME: Syntax = text("a cookie name", "A token of RFC 9110.", 1, 256, Some(TOKEN));
+)
+.read_by(forms::redis_url);
+pub(crate) static REDIS_PREFIX: Syntax =
+    text("a prefix", "Visible ASCII.", 0, 64, Some("^[!-~]*$")).read_by(forms::redis_prefix);
+pub(crate) static COOKIE_NAME: Syntax =
+    text("a cookie name", "A token of RFC 9110.", 1, 256, Some(TOKEN)).read_by(form::cookie_name);
 pub(crate) static GRPC_SERVICE: Syntax = text(
     "a gRPC service",
     "Its full name, such as `shop.Cart`, of at most 127 letters, digits, `_` and `.`; or nothing.",
     0,
     127,
     Some("^[A-Za-z0-9_.]*$"),
-);
+)
+.read_by(form::grpc_service);
 pub(crate) static STATUSES: Syntax = text(
     "a range of statuses",
     "`2xx`, or `200-299`.",
@@ -181,9 +206,11 @@ pub(crate) static STATUSES: Syntax = text(
     Some("^([1-5]xx|[1-5][0-9][0-9](-[1-5][0-9][0-9])?)$"),
 );
 pub(crate) static PROBE_PATH: Syntax =
-    text("a path and query", "As it is sent: `/health` or `/health?full=1`.", 1, 4_096, Some("^/[!-~]*$"));
+    text("a path and query", "As it is sent: `/health` or `/health?full=1`.", 1, 4_096, Some("^/[!-~]*$"))
+        .read_by(form::probe_path);
 pub(crate) static PROBE_HOST: Syntax =
-    text("a host, with or without a port", "As it stands in the `Host` field.", 1, 300, Some("^[!-~]+$"));
+    text("a host, with or without a port", "As it stands in the `Host` field.", 1, 300, Some("^[!-~]+$"))
+        .read_by(form::probe_host);
 pub(crate) static RETRY_ON: Syntax = text(
     "what is retried",
     "`connect`, `reset`, `timeout`, or a status: `408`, `425`, `429`, `500` to `599`.",

@@ -1,10 +1,26 @@
-//! What limits clients, and what is copied for nobody to wait for: rates, sizes, Redis, mirrors.
+//! What limits clients: rates, sizes, the shared rate-limit Redis; and copies of requests for other pools.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use evenkeel_types::PoolName;
+
+use super::{Action, Route};
+use crate::declare::{Declared, Field, Rules, Setting, Shown, section, word_settings, words};
+use crate::diagnostic::Diagnostic;
+use crate::keys::Absent::{Are, Is, Means, Required};
+use crate::keys::syntax::{FILE, LIMIT_KEY, NAME, POOL_NAME, REDIS_PREFIX, REDIS_URL};
+use crate::keys::{Kind, Section, key};
+use crate::read::text::{Read, Refused, cookie_name, header_name};
+use crate::read::{Table, clip};
+use crate::settings::{Text, text_settings};
+use crate::show::{Lines, quote};
+use crate::value::show_size;
+
+/// Of things in a second, minute or hour.
+const RATE: Kind = Kind::Rate(1, 1_000_000);
 
 /// So many in a stretch of time: `"10/s"`, `"600/m"` or `"1000/h"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,27 +44,70 @@ impl fmt::Display for Rate {
     }
 }
 
-/// One `rate_limit` of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateLimit {
-    /// `name`; else made of `per`. Unique within the route.
-    pub name: String,
-    /// What requests have in common that are counted together; at least one, the combination counts.
-    pub per: Vec<LimitKey>,
-    /// How many.
-    pub rate: Rate,
-    /// How many at once, after a pause. 1 to 1,000,000; default: what the rate comes to in a second, rounded up.
-    pub burst: u32,
-    /// Clients whose IPv6 addresses have so many bits in common are one. 1 to 128, default 64.
-    pub ipv6_prefix: u8,
-    /// Nothing is refused, but counted and logged as if it were. Default false.
-    pub dry_run: bool,
-    /// Counted together with other balancers, in the Redis of `[redis]`. Default false.
-    pub shared: bool,
-    /// What holds while that Redis does not answer.
-    pub when_redis_is_away: RedisAway,
-    /// Keys remembered at a time. Default 65,536.
-    pub keys_max: usize,
+section! {
+    /// How many requests of one kind may come. Beyond it a request gets 429 with `Retry-After`. Of several limits
+    /// all must let a request pass, and one that is refused counts in none of them.
+    #[derive(PartialEq, Eq)]
+    pub struct RateLimit "rate_limit of [[route]]" {
+        /// What requests have in common that are counted together; of a list, the combination. Requests without the
+        /// header or cookie are counted together. A client chooses its headers and cookies: they tell clients apart
+        /// only if a server checks them.
+        per: Vec<LimitKey> = key(Kind::OneOrList(&Kind::Text(&LIMIT_KEY), 4), Are(&["client-ip"]), r#"["client-ip", "header:x-api-key"]"#),
+        /// How many, in the long run.
+        rate: Rate = key(RATE, Required, r#""10/s""#),
+        /// How many at once, after a pause.
+        burst: u32 = key(Kind::Integer(1, 1_000_000), Means("what the rate comes to in a second, rounded up"), "20"),
+        /// Clients whose IPv6 addresses begin with the same bits, so many, are one client.
+        ipv6_prefix: u8 = key(Kind::Integer(1, 128), Is("64"), "56"),
+        /// Lets everything pass, and only counts and logs what it would refuse.
+        dry_run: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// Counts together with other balancers, in the Redis of `[redis]`. The route's name and the limit's are what
+        /// they must have in common.
+        shared: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// What holds while Redis does not answer: this balancer counts for itself, everything passes, or nothing does
+        /// (503). Only with `shared`.
+        when_redis_is_away: RedisAway = key(Kind::OneOf(RedisAway::WORDS), Is(RedisAway::Local.word()), r#""local""#),
+        /// Keys remembered at a time, rounded up to a multiple of 16, each with 24 bytes. One that finds no room takes
+        /// the place of another that has used up little.
+        keys_max: usize = key(Kind::Integer(64, 16_777_216), Is("65536"), "65536"),
+        /// What logs, metrics and the `RateLimit` field call it; no two limits of a route have the same.
+        name: String = key(Kind::Text(&NAME), Means("made of `per`, as in `client-ip`"), r#""per-client""#),
+    }
+}
+
+impl Rules for RateLimit {
+    fn finish(&mut self, table: &Table<'_>) {
+        let twice = self.per.iter().enumerate().find(|(at, key)| self.per[..*at].contains(key));
+        if let Some((_, key)) = twice {
+            table.warn_of("per", format!("`{key}` stands twice in `per`"), "once is enough");
+        }
+        if self.per.is_empty() {
+            self.per.push(LimitKey::ClientIp);
+        }
+        if self.burst == 0 {
+            self.burst = self.rate.per_second();
+        }
+        let no_effect = |key, expected| table.warn_of(key, format!("`{key}` has no effect here"), expected);
+        if !self.shared {
+            no_effect("when_redis_is_away", "only with `shared = true`");
+        } else {
+            let span = table.key_span("shared").unwrap_or_else(|| table.at.clone());
+            table.reader.links().shared_limits.push(span);
+        }
+        if !self.per.contains(&LimitKey::ClientIp) {
+            no_effect("ipv6_prefix", "only with `per = \"client-ip\"`");
+        }
+    }
+
+    fn shown(&self, key: &str) -> Shown {
+        Shown::only_if(match key {
+            "ipv6_prefix" => self.per.contains(&LimitKey::ClientIp),
+            "when_redis_is_away" => self.shared,
+            // One that was made of `per` is made of it again, and may be none that could be written.
+            "name" => !self.name.contains([':', '+', '#']),
+            _ => true,
+        })
+    }
 }
 
 impl fmt::Display for RateLimit {
@@ -57,6 +116,45 @@ impl fmt::Display for RateLimit {
         let shared = if self.shared { ", shared in Redis" } else { "" };
         let dry_run = if self.dry_run { ", a dry run that refuses nothing" } else { "" };
         write!(f, "{name} {rate}, at once {burst}{shared}{dry_run}")
+    }
+}
+
+impl Route {
+    /// Gives a name to the limits that have none, and notes those of one name.
+    pub(super) fn name_limits(&mut self, table: &Table<'_>) {
+        let mut taken: HashSet<String> = HashSet::new();
+        let spans: Vec<_> = table.peek_all("rate_limit").iter().map(|it| it.value_span("name")).collect();
+        for (at, limit) in self.rate_limits.iter().enumerate().filter(|(_, limit)| !limit.name.is_empty()) {
+            if !taken.insert(limit.name.clone())
+                && let Some(Some(span)) = spans.get(at)
+            {
+                table.reader.note(
+                    Diagnostic::error(format!("two limits of this route are called `{}`", limit.name))
+                        .at(span.clone())
+                        .with_expected("expected a name that no other limit of the route has"),
+                );
+            }
+        }
+        for limit in self.rate_limits.iter_mut().filter(|limit| limit.name.is_empty()) {
+            let per: Vec<String> = limit.per.iter().map(ToString::to_string).collect();
+            let base = per.join("+");
+            let numbered = (2..).map(|number| format!("{base}#{number}"));
+            let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
+            limit.name = name.unwrap_or(base);
+            taken.insert(limit.name.clone());
+        }
+    }
+
+    /// Notes a mirror that gives the servers that answer a request a copy of it as well.
+    pub(super) fn check_mirror(&self, table: &Table<'_>) {
+        let (Some(Mirror { pool, .. }), Action::Pool(own)) = (&self.mirror, &self.action) else { return };
+        if pool == own {
+            table.warn_of(
+                "mirror",
+                format!("pool `{pool}` gets these requests twice"),
+                "the route's own pool",
+            );
+        }
     }
 }
 
@@ -75,6 +173,28 @@ pub enum LimitKey {
     Cookie(String),
 }
 
+text_settings!(LimitKey);
+
+impl Text for LimitKey {
+    fn form(text: &str) -> Read<Self> {
+        match text.split_once(':') {
+            None if text == "client-ip" => Ok(Self::ClientIp),
+            None if text == "route" => Ok(Self::Route),
+            None if text == "host" => Ok(Self::Host),
+            Some(("header", name)) => header_name(name).map(Self::Header),
+            Some(("cookie", name)) => cookie_name(name).map(Self::Cookie),
+            _ => Err(Refused(
+                format!("`{}` is nothing to count by", clip(text)),
+                "write `client-ip`, `route`, `host`, `header:NAME` or `cookie:NAME`".into(),
+            )),
+        }
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl fmt::Display for LimitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,59 +207,89 @@ impl fmt::Display for LimitKey {
     }
 }
 
-/// What a shared limit does while Redis does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedisAway {
-    /// `local`: this balancer counts for itself alone.
-    Local,
-    /// `allow`: everything passes.
-    Allow,
-    /// `refuse`: nothing passes (503).
-    Refuse,
+words! {
+    /// What a shared limit does while Redis does not answer.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum RedisAway {
+        /// `local`: this balancer counts for itself alone.
+        Local = "local",
+        /// `allow`: everything passes.
+        Allow = "allow",
+        /// `refuse`: nothing passes (503).
+        Refuse = "refuse",
+    }
 }
 
-impl RedisAway {
-    /// The word in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Allow => "allow",
-            Self::Refuse => "refuse",
+word_settings!(RedisAway);
+
+section! {
+    /// Where balancers count together: the rate limits with `shared`. While it does not answer nobody waits for it;
+    /// it is asked again after 1 s, later every 10 s.
+    #[derive(PartialEq, Eq)]
+    pub struct Redis "[redis]" {
+        /// Its address; without a port 6379, without a number the database 0.
+        url: String = key(Kind::Text(&REDIS_URL), Required, r#""redis://127.0.0.1:6379/0""#),
+        /// How long a request waits for its answer.
+        timeout: Duration = key(Kind::Duration(1, 10_000), Is("50ms"), r#""50ms""#),
+        /// What all keys begin with.
+        prefix: String = key(Kind::Text(&REDIS_PREFIX), Is("evenkeel:"), r#""shop:""#),
+        /// A file that holds the password.
+        password_file: Option<PathBuf> = key(Kind::Text(&FILE), Means("no password"), r#""/etc/evenkeel/redis""#),
+    }
+}
+
+impl Rules for Redis {
+    fn finish(&mut self, table: &Table<'_>) {
+        table.reader.links().redis = Some(table.at.clone());
+    }
+}
+
+section! {
+    /// What one client may take.
+    #[derive(Copy, Default, PartialEq, Eq)]
+    pub struct ListenerLimits "limits of [listener.NAME]" {
+        /// Connections open at once from one address; of IPv6, from one network of 64 bits. Beyond, a connection is
+        /// closed at once. The `trusted_proxies` are excepted.
+        connections_per_client: Option<u32> = key(Kind::Integer(1, 1_000_000), Means("no limit"), "100"),
+        /// Requests over one connection; at once, as many as the rate comes to in a second. Beyond, a request gets 429,
+        /// and its connection is closed; one of HTTP/2 stays.
+        requests_per_connection: Option<Rate> = key(RATE, Means("no limit"), r#""100/s""#),
+    }
+}
+
+impl Rules for ListenerLimits {}
+
+section! {
+    /// Other limits for the requests of this route than `[limits]` has.
+    #[derive(Copy, Default, PartialEq, Eq)]
+    pub struct RouteLimits "limits of [[route]]" {
+        /// Bytes of a request's head, at most those of `[limits]`. A request beyond it gets 431.
+        request_head: Option<usize> = key(Kind::Size(128, 1 << 20), Means("that of `[limits]`"), r#""8KiB""#),
+        /// Fields in a request's head, at most those of `[limits]`. A request beyond it gets 431.
+        headers: Option<usize> = key(Kind::Integer(1, 1_000), Means("that of `[limits]`"), "50"),
+        /// Bytes of a request's body, fewer or more than `[limits]` has; `off` is no limit. A request beyond it gets
+        /// 413.
+        request_body: BodyMax = key(Kind::SizeOrOff(0, 1 << 50), Means("that of `[limits]`"), r#""1GiB""#),
+    }
+}
+
+impl Rules for RouteLimits {
+    fn finish(&mut self, table: &Table<'_>) {
+        let head = self.request_head.map(|max| ("request_head", max));
+        for (key, max) in head.into_iter().chain(self.headers.map(|max| ("headers", max))) {
+            let span = table.value_span(key).unwrap_or_default();
+            table.reader.links().narrowed.push((key, max as u64, span));
         }
     }
 }
 
-/// `[redis]`: what balancers count in together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redis {
-    /// `redis://[USER@]HOST[:PORT][/DATABASE]`
-    pub url: String,
-    /// For one question. Default 50 ms.
-    pub timeout: Duration,
-    /// What all keys begin with. Default `evenkeel:`.
-    pub prefix: String,
-    /// A file that holds the password.
-    pub password_file: Option<PathBuf>,
-}
-
-/// `limits` of a listener.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ListenerLimits {
-    /// Connections open at once per client address (IPv6: per /64), trusted proxies excepted.
-    pub connections_per_client: Option<u32>,
-    /// Requests over one connection.
-    pub requests_per_connection: Option<Rate>,
-}
-
-/// `limits` of a route. `None` is what `[limits]` says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RouteLimits {
-    /// Bytes of a request's head; at most those of `[limits]`.
-    pub request_head: Option<usize>,
-    /// Fields in a request's head; at most those of `[limits]`.
-    pub headers: Option<usize>,
-    /// Bytes of a request's body.
-    pub request_body: BodyMax,
+impl RouteLimits {
+    /// Those that are set, as keys of TOML.
+    pub fn to_toml(&self) -> Vec<String> {
+        let mut out = Lines::default();
+        self.show_table(&mut out);
+        out.values()
+    }
 }
 
 /// How long the bodies of a route's requests may be.
@@ -154,6 +304,24 @@ pub enum BodyMax {
     Bytes(u64),
 }
 
+impl Field for BodyMax {
+    fn read(table: &Table<'_>, key: &'static str) -> Option<Self> {
+        Some(match table.value(key) {
+            None => Self::Inherited,
+            Some(value) if value.is_word("off") => Self::Unlimited,
+            Some(value) => Setting::read(&value).map_or(Self::Inherited, Self::Bytes),
+        })
+    }
+
+    fn show(&self, section: &'static Section, key: &'static str, out: &mut Lines) {
+        match self {
+            Self::Inherited => out.absent(section.key(key)),
+            Self::Unlimited => out.line(key, quote("off")),
+            Self::Bytes(max) => Field::show(max, section, key, out),
+        }
+    }
+}
+
 impl BodyMax {
     /// Bytes at most, where `[limits]` says `process`; `None` is no limit.
     pub fn or(self, process: Option<u64>) -> Option<u64> {
@@ -165,20 +333,26 @@ impl BodyMax {
     }
 }
 
-/// `mirror` of a route: copies of requests that nobody waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mirror {
-    /// Who gets the copies.
-    pub pool: PoolName,
-    /// How many of a hundred requests. 1 to 100, default 100.
-    pub percent: u32,
-    /// Bytes of a body that are copied; requests with longer ones are not mirrored. Default 64 KiB, at most 1 MiB.
-    pub body: usize,
+section! {
+    /// Sends copies of requests to another pool as well, and throws its answers away. No client notices: nothing
+    /// waits for a copy, and what cannot be sent at once is dropped and counted. Copies carry `X-Evenkeel-Mirror:
+    /// 1`. What asks for an upgrade is not copied.
+    #[derive(PartialEq, Eq)]
+    pub struct Mirror "mirror of [[route]]" {
+        /// Who gets the copies.
+        pool: PoolName = key(Kind::Text(&POOL_NAME), Required, r#""shadow""#),
+        /// How many of a hundred requests, at random.
+        percent: u32 = key(Kind::Integer(1, 100), Is("100"), "5"),
+        /// Bytes of a request's body that are copied; requests with longer ones are not.
+        body: usize = key(Kind::Size(0, 1 << 20), Is("64KiB"), r#""64KiB""#),
+    }
 }
+
+impl Rules for Mirror {}
 
 impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pool, percent, body } = self;
-        write!(f, "{pool} {percent}%, bodies up to {}", crate::value::show_size(*body as u64))
+        write!(f, "{pool} {percent}%, bodies up to {}", show_size(*body as u64))
     }
 }

@@ -1,106 +1,216 @@
-//! What keeps pools and the process from being given more than they can do, as the configuration says it.
+//! What keeps pools and the process from being given more than they can do: limits, circuit breakers, queues.
 
 use std::time::Duration;
 
 use super::Pool;
+use crate::declare::{Rules, Shown, section, word_settings, words};
+use crate::diagnostic::Diagnostic;
+use crate::keys::Absent::{Is, Means};
+use crate::keys::{DURATION, Kind, flat, key};
+use crate::read::Table;
 
 /// Requests that may wait for a place, without a `breaker` that says otherwise.
 const PENDING_MAX: usize = 100;
 
-/// `breaker` of a pool: limits for the pool as a whole, and its circuit breaker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Breaker {
-    /// Connections in use; `None` with `protocol = "http2"`.
-    pub max_connections: Option<u32>,
-    /// Requests that wait in the queue. Default 100.
-    pub max_pending: u32,
-    /// Requests in flight.
-    pub max_requests: Option<u32>,
-    /// Retries in flight.
-    pub max_retries: Option<u32>,
-    /// The circuit breaker.
-    pub trip: Option<Trip>,
+section! {
+    /// Limits for the pool as a whole, over all workers, and a circuit breaker: while too many requests fail, or
+    /// take too long, all are answered with 503 at once. Beyond a limit requests wait in the `queue` if there is
+    /// one, else they get 503 with `Retry-After`.
+    #[derive(PartialEq, Eq)]
+    pub struct Breaker "breaker of [pool.NAME]" {
+        /// Connections in use. Only with `protocol = "http1"`: requests share those of HTTP/2.
+        max_connections: Option<u32> = key(Kind::Integer(1, 1_000_000), Means("no limit"), "1000"),
+        /// Requests that wait in the `queue`. Has an effect only with it.
+        max_pending: u32 = key(Kind::Integer(1, 100_000), Is("100"), "100"),
+        /// Requests in flight.
+        max_requests: Option<u32> = key(Kind::Integer(1, 10_000_000), Means("no limit"), "10_000"),
+        /// Retries and hedges that wait for an answer.
+        max_retries: Option<u32> = key(Kind::Integer(0, 1_000_000), Means("no limit"), "50"),
+        /// The circuit breaker.
+        trip: Option<Trip> = flat(Trip::SECTION),
+    }
 }
 
-/// The circuit breaker of `breaker` or `server_breaker`: at least one of `failures` and `slow` is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trip {
-    /// The share of failures that opens it, in percent.
-    pub failures: Option<u32>,
-    /// The share of slow requests that opens it, in percent.
-    pub slow: Option<u32>,
-    /// What is slow. Default 2 s.
-    pub slow_after: Duration,
-    /// How long the end of a request is remembered. Default 10 s.
-    pub window: Duration,
-    /// Fewer requests within the window say nothing. Default 20.
-    pub requests_min: u32,
-    /// How long it stays open, the first time. Default 10 s.
-    pub open_for: Duration,
-    /// Requests that are tried at a time afterwards, and have to succeed. Default 3.
-    pub trials: u32,
+impl Rules for Breaker {
+    fn finish(&mut self, table: &Table<'_>) {
+        let keys = ["max_connections", "max_pending", "max_requests", "max_retries", "failures", "slow"];
+        if !keys.iter().any(|key| table.has(key)) {
+            table.reader.note(
+                Diagnostic::error("a `breaker` that limits nothing, and that nothing opens")
+                    .at(table.at.clone())
+                    .with_expected("expected a limit, `failures` or `slow`")
+                    .with_help("add `failures = \"50%\"`, or a limit such as `max_requests = 1000`"),
+            );
+        }
+        if !Trip::is_given(table) {
+            Trip::note_what_has_no_effect(table);
+        }
+    }
 }
 
-/// `queue` of a pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Queue {
-    /// How long a request waits at most. Default 1 s.
-    pub wait: Duration,
-    /// Who is next.
-    pub order: QueueOrder,
+section! {
+    /// A circuit breaker for each server: one that is open is passed over. With `failures`, `slow` or both.
+    #[derive(PartialEq, Eq)]
+    pub struct Trip "server_breaker of [pool.NAME]" {
+        /// It opens when at least this share of the requests that ended within `window` failed: no connection, no
+        /// answer in time, a broken one, or 502 to 504.
+        failures: Option<u32> = key(Kind::Percent(1, 100), Means("failures do not open it"), r#""50%""#),
+        /// It opens when at least this share of the requests that ended within `window` took `slow_after` or longer.
+        slow: Option<u32> = key(Kind::Percent(1, 100), Means("slowness does not open it"), r#""50%""#),
+        /// From the start of a request to the head of its answer, but for the time that the client takes to send its
+        /// body. Only with `slow`.
+        slow_after: Duration = key(DURATION, Is("2s"), r#""2s""#),
+        /// How long the end of a request is remembered. Only with `failures` or `slow`, as all that follow.
+        window: Duration = key(Kind::Duration(100, 3_600_000), Is("10s"), r#""10s""#),
+        /// Fewer requests than these within `window` say nothing.
+        requests_min: u32 = key(Kind::Integer(1, 100_000), Is("20"), "20"),
+        /// How long it stays open; doubled each time that a trial fails, up to ten times.
+        open_for: Duration = key(DURATION, Is("10s"), r#""10s""#),
+        /// Requests that go through at a time after that, as trials. It closes when so many have succeeded, and opens
+        /// again when one fails.
+        trials: u32 = key(Kind::Integer(1, 1_000), Is("3"), "3"),
+    }
 }
 
-/// Who of those that wait is next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QueueOrder {
-    /// First come, first served. The default.
-    First,
-    /// The newest, once there has been somebody waiting for a while.
-    NewestUnderOverload,
+impl Rules for Trip {
+    fn is_given(table: &Table<'_>) -> bool {
+        table.has("failures") || table.has("slow")
+    }
+
+    fn finish(&mut self, table: &Table<'_>) {
+        Self::note_what_has_no_effect(table);
+        if !Self::is_given(table) {
+            table.reader.note(
+                Diagnostic::error("a `server_breaker` that nothing opens")
+                    .at(table.at.clone())
+                    .with_expected("expected `failures`, `slow` or both")
+                    .with_help("add `failures = \"50%\"`"),
+            );
+        }
+    }
+
+    fn shown(&self, key: &str) -> Shown {
+        Shown::only_if(key != "slow_after" || self.slow.is_some())
+    }
 }
 
-/// `concurrency` of a pool: a limit that follows latency.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Concurrency {
-    /// How it follows.
-    pub algorithm: ConcurrencyAlgorithm,
-    /// Default 10.
-    pub min: u32,
-    /// Default 1,000; at least `min`.
-    pub max: u32,
+impl Trip {
+    fn note_what_has_no_effect(table: &Table<'_>) {
+        let only_with = |key: &'static str, holds: bool, others: &str| {
+            let Some(span) = table.key_span(key).filter(|_| !holds) else { return };
+            table.reader.note(
+                Diagnostic::error(format!("`{key}` has no effect without {others}"))
+                    .at(span)
+                    .with_expected(format!("only with {others}")),
+            );
+        };
+        only_with("slow_after", table.has("slow"), "`slow`");
+        for key in ["window", "requests_min", "open_for", "trials"] {
+            only_with(key, Self::is_given(table), "`failures` or `slow`");
+        }
+    }
 }
 
-/// How a limit follows latency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConcurrencyAlgorithm {
-    /// By how the usual latency compares with the present one. The default.
-    Gradient,
-    /// Up by one, down by a tenth.
-    Aimd,
+section! {
+    /// Where requests wait for a place when a limit is reached: `max_connections` of every server, or one of the
+    /// pool. At most `breaker.max_pending` wait, 100 without a `breaker`. Whoever finds no room, or waits in vain,
+    /// gets 503 with `Retry-After`.
+    #[derive(PartialEq, Eq)]
+    pub struct Queue "queue of [pool.NAME]" {
+        /// How long a request waits at most.
+        wait: Duration = key(DURATION, Is("1s"), r#""1s""#),
+        /// `first`: first come, first served. `newest-under-overload`: the newest first once somebody has been waiting
+        /// for 100 ms without a break; it can still be answered in time when the oldest cannot.
+        order: QueueOrder = key(Kind::OneOf(QueueOrder::WORDS), Is(QueueOrder::First.word()), r#""newest-under-overload""#),
+    }
 }
 
-/// `[overload]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overload {
-    /// Bytes of resident memory.
-    pub memory: Option<u64>,
-    /// Percent of the file descriptors that the process may open.
-    pub descriptors: Option<u32>,
-    /// By how much a worker may be late.
-    pub delay: Option<Duration>,
+impl Rules for Queue {}
+
+words! {
+    /// Who of those that wait is next.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum QueueOrder {
+        /// First come, first served. The default.
+        First = "first",
+        /// The newest, once there has been somebody waiting for a while.
+        NewestUnderOverload = "newest-under-overload",
+    }
 }
 
-/// `priority` of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Priority {
-    /// Turned away first.
-    Low,
-    /// The default.
-    #[default]
-    Normal,
-    /// Never turned away for an overload.
-    High,
+section! {
+    /// A limit on requests in flight that follows their latency: it falls while answers are slower than usual, and
+    /// grows while they are not. It begins at 20.
+    #[derive(PartialEq, Eq)]
+    pub struct Concurrency "concurrency of [pool.NAME]" {
+        /// `gradient` follows how the usual latency compares with the present one (Netflix's Gradient2). `aimd` adds
+        /// one while answers are at most half as slow again as usual, and takes a tenth when they are not.
+        algorithm: ConcurrencyAlgorithm = key(Kind::OneOf(ConcurrencyAlgorithm::WORDS), Is(ConcurrencyAlgorithm::Gradient.word()), r#""gradient""#),
+        /// The limit never falls below.
+        min: u32 = key(Kind::Integer(1, 1_000_000), Is("10"), "10"),
+        /// The limit never grows beyond.
+        max: u32 = key(Kind::Integer(1, 1_000_000), Is("1000"), "1000"),
+    }
 }
+
+impl Rules for Concurrency {
+    fn finish(&mut self, table: &Table<'_>) {
+        let Self { min, max, .. } = *self;
+        if min > max {
+            table.reader.note(
+                Diagnostic::error(format!("`min` is {min}, which is above `max`, {max}"))
+                    .at(table.key_span("min").unwrap_or_else(|| table.at.clone()))
+                    .with_expected("expected at most `max`"),
+            );
+        }
+        self.max = max.max(min);
+    }
+}
+
+words! {
+    /// How a limit follows latency.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ConcurrencyAlgorithm {
+        /// By how the usual latency compares with the present one. The default.
+        Gradient = "gradient",
+        /// Up by one, down by a tenth.
+        Aimd = "aimd",
+    }
+}
+
+section! {
+    /// What the process does when it runs short, in steps: connections carry no further request; requests of routes
+    /// of `priority = "low"` get 503 with `Retry-After`; then those of `"normal"`; then new connections are closed,
+    /// save on listeners that lead to a route of `"high"`. The admin API is never affected. Only what is given
+    /// counts.
+    #[derive(PartialEq, Eq)]
+    pub struct Overload "[overload]" {
+        /// Resident memory. The steps begin at 80, 90, 95 and 100 % of it.
+        memory: Option<u64> = key(Kind::Size(1 << 20, 1 << 50), Means("memory does not count"), r#""2GiB""#),
+        /// File descriptors, as a share of what the process may open. The steps begin at 80, 90, 95 and 100 % of it.
+        descriptors: Option<u32> = key(Kind::Percent(1, 100), Means("descriptors do not count"), r#""90%""#),
+        /// By how much a worker is late to do what it should. The steps begin at 1, 2, 4 and 8 times this.
+        delay: Option<Duration> = key(Kind::Duration(1, 60_000), Means("delay does not count"), r#""100ms""#),
+    }
+}
+
+impl Rules for Overload {}
+
+words! {
+    /// `priority` of a route.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum Priority {
+        /// Turned away first.
+        Low = "low",
+        /// The default.
+        #[default]
+        Normal = "normal",
+        /// Never turned away for an overload.
+        High = "high",
+    }
+}
+
+word_settings!(QueueOrder, ConcurrencyAlgorithm, Priority);
 
 impl Pool {
     /// Requests that may wait in its queue.
@@ -114,5 +224,46 @@ impl Pool {
             || self.server_breaker.is_some()
             || self.concurrency.is_some()
             || self.backends.iter().any(|backend| backend.max_connections.is_some())
+    }
+
+    /// Notes limits that no request is held to, and a queue that no limit leads to.
+    pub(super) fn check_limits(&self, table: &Table<'_>) {
+        self.check_breaker(table);
+        let limits = self.breaker.as_ref().is_some_and(|it| it.max_connections.or(it.max_requests).is_some());
+        // A server without a limit always has room.
+        let servers_fill = self.backends.iter().all(|backend| backend.max_connections.is_some());
+        if let Some(span) =
+            table.key_span("queue").filter(|_| !limits && !servers_fill && self.concurrency.is_none())
+        {
+            table.reader.note(
+                Diagnostic::warning("nobody ever waits in this `queue`: no limit can be reached")
+                    .at(span)
+                    .with_expected("has no effect")
+                    .with_help(
+                        "give each server `max_connections`, or the pool a `breaker` with `max_requests`",
+                    ),
+            );
+        }
+    }
+
+    fn check_breaker(&self, pool: &Table<'_>) {
+        let Some(table) = pool.peek("breaker") else { return };
+        let shares = self.protocol == super::PoolProtocol::Http2;
+        if let Some(span) = table.key_span("max_connections").filter(|_| shares) {
+            table.reader.note(
+                Diagnostic::error("requests share the connections of HTTP/2")
+                    .at(span)
+                    .with_expected("only with `protocol = \"http1\"`")
+                    .with_help("limit the requests: `max_requests`"),
+            );
+        }
+        if let Some(span) = table.key_span("max_pending").filter(|_| !pool.has("queue")) {
+            table.reader.note(
+                Diagnostic::warning("`max_pending` has no effect without `queue`")
+                    .at(span)
+                    .with_expected("has no effect")
+                    .with_help("add `queue = { wait = \"1s\" }` to the pool"),
+            );
+        }
     }
 }

@@ -1,28 +1,92 @@
-//! What is true of how a route keeps its requests alive: retries, hedging, and the time that is left.
+//! How a route keeps its requests alive: retries, hedging, and the time that is left.
 
 use std::time::Duration;
 
-/// `retry` of a route. By default a request is sent to at most three servers, and to a second one only when nothing
-/// of the first one's answer has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retry {
-    /// Servers that may be sent the request, the first included. Default 3, 1 to 10.
-    pub attempts: u32,
-    /// What another server may make good.
-    pub on: RetryOn,
-    /// Methods whose requests may be sent twice. Default the idempotent ones (RFC 9110, 9.2.2).
-    pub methods: Vec<String>,
-    /// From the request's last byte to the answer's head, at each server; `None` (the default) leaves it to the pool's
-    /// `timeout.response`.
-    pub per_try_timeout: Option<Duration>,
-    /// Retries in percent of the pool's requests. Default 20, 0 to 100; 0 is no retry at all.
-    pub budget: u32,
-    /// Before the second retry, at most; doubled for each further one, up to ten times. Default 0: at once.
-    pub backoff: Duration,
-    /// Bytes of a request's body that are kept so that it can be sent again. Default 64 KiB, at most 1 MiB.
-    pub replay: usize,
-    /// Whether responses say in `X-Evenkeel-Attempts` how many servers were sent the request. Default false.
-    pub header: bool,
+use super::Route;
+use super::edits::{Side, untouchable};
+use crate::declare::{Field, Rules, Setting, declared, section, words};
+use crate::diagnostic::Diagnostic;
+use crate::keys::Absent::{Are, Is, Required};
+use crate::keys::syntax::{HEDGE_AFTER, METHOD, RETRY_ON};
+use crate::keys::{DAY_MS, Kind, Section, key};
+use crate::nearest::nearest;
+use crate::read::text::{Read, Refused};
+use crate::read::{Table, Value, clip};
+use crate::settings::{Text, text_settings};
+use crate::show::{Lines, quote};
+use crate::value::{duration_ms, show_duration};
+
+/// `hedge.after` at most, in milliseconds.
+const AFTER_MS_MAX: u64 = 3_600_000;
+
+section! {
+    /// When another server gets a request that one has failed. Once a byte of a response has gone to the client
+    /// there is no retry, and no server gets a request twice. A request that was sent is sent again only if its
+    /// method is among `methods`, its body is still there, and the pool's budget allows it.
+    #[derive(PartialEq, Eq)]
+    pub struct Retry "retry of [[route]]" {
+        /// Servers that may be sent a request, the first included. One that could not be reached does not count; at
+        /// most 16 are tried in all.
+        attempts: u32 = key(Kind::Integer(1, 10), Is("3"), "2"),
+        /// What is retried. `connect`: the server could not be reached, or its TLS was refused; then the method, the
+        /// body and the budget do not matter. `reset`: the connection ended before the first byte of an answer.
+        /// `timeout`: no head of an answer in time. A status: the last such answer is passed on when nobody else is
+        /// left to ask.
+        on: RetryOn = key(Kind::OneOrList(&Kind::Text(&RETRY_ON), 64), Are(&["connect", "reset"]), r#"["connect", "reset", "502", "503", "504"]"#),
+        /// Methods whose requests may be sent twice: by default the idempotent ones.
+        methods: Vec<String> = key(Kind::OneOrList(&Kind::Text(&METHOD), 64), Are(&["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]), r#"["GET", "HEAD"]"#),
+        /// From the last byte of the request to the head of the answer, at each server; `off` leaves it to the pool's
+        /// `timeout.response`. Effective only where it is shorter than that.
+        per_try_timeout: Option<Duration> = key(Kind::DurationOrOff(1, DAY_MS), Is("off"), r#""2s""#),
+        /// Retries and hedges in percent of the requests to the pool in the last seconds, over all workers. Three a
+        /// second are always allowed, so that quiet pools can retry; with `0%` none is.
+        budget: u32 = key(Kind::Percent(0, 100), Is("20%"), r#""20%""#),
+        /// The pause before the second retry is a random part of this, before the third of twice as much, and so on, up
+        /// to ten times. The first retry never waits.
+        backoff: Duration = key(Kind::Duration(0, 60_000), Is("0ms"), r#""25ms""#),
+        /// How much of a request's body is kept so that it can be sent again. A longer one is not kept at all.
+        replay: usize = key(Kind::Size(0, 1 << 20), Is("64KiB"), r#""256KiB""#),
+        /// Responses carry `X-Evenkeel-Attempts`: how many servers were sent the request.
+        header: bool = key(Kind::Boolean, Is("false"), "true"),
+    }
+}
+
+impl Rules for Retry {
+    fn finish(&mut self, table: &Table<'_>) {
+        note_what_is_not_retried(table, self.attempts, &self.on);
+    }
+
+    fn short(value: &Value<'_>) -> Option<Self> {
+        Some(if value.boolean()? { Self::default() } else { Self::off() })
+    }
+
+    fn shown_short(&self) -> Option<String> {
+        (*self == Self::off()).then(|| "false".into())
+    }
+}
+
+/// Notes what `on` leaves out and who knows the default may take for granted, and what one attempt leaves nothing of.
+fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &RetryOn) {
+    let Some(span) = table.key_span("on") else { return };
+    let sent = on.reset || on.timeout || !on.statuses.is_empty();
+    let warn = |message: &str, expected: &str, help: &str| {
+        let warning = Diagnostic::warning(message).at(span.clone());
+        table.reader.note(warning.with_expected(expected).with_help(help));
+    };
+    if !on.connect && sent {
+        warn(
+            "a server that cannot be reached is not made good for",
+            "`connect`, which is a default, is not among them",
+            "add \"connect\": nothing was sent, and any method may go elsewhere",
+        );
+    }
+    if attempts == 1 && sent {
+        warn(
+            "with one attempt, nothing that was sent is retried",
+            "only `connect` has an effect",
+            "raise `attempts`, or write `on = \"connect\"`",
+        );
+    }
 }
 
 /// `on` of `retry`.
@@ -38,22 +102,85 @@ pub struct RetryOn {
     pub statuses: Vec<u16>,
 }
 
-/// Methods that may be sent twice unless the file says otherwise (RFC 9110, 9.2.2).
-const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+words! {
+    /// What another server may make good, but for statuses.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Cause {
+        /// The server could not be reached.
+        Connect = "connect",
+        /// The connection ended before the first byte of an answer.
+        Reset = "reset",
+        /// No head of an answer in time.
+        Timeout = "timeout",
+    }
+}
+
+/// One thing that is retried.
+enum On {
+    Cause(Cause),
+    Status(u16),
+}
+
+text_settings!(On);
+
+impl Text for On {
+    fn form(text: &str) -> Read<Self> {
+        if let Some(cause) = Cause::from_word(text) {
+            return Ok(Self::Cause(cause));
+        }
+        match text.parse::<u16>() {
+            Ok(status @ (408 | 425 | 429 | 500..=599)) if text.len() == 3 => Ok(Self::Status(status)),
+            Ok(status @ 100..=499) if text.len() == 3 => Err(Refused(
+                format!("an answer with {status} is no failure of its server"),
+                "only 408, 425, 429 and 500 to 599 can be retried".into(),
+            )),
+            _ => Err(Refused(
+                format!("`{}` is nothing that can be retried", clip(text)),
+                match nearest(text, Cause::WORDS.iter().copied()) {
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                    None => "write \"connect\", \"reset\", \"timeout\" or a status such as \"503\"".into(),
+                },
+            )),
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Cause(cause) => cause.word().into(),
+            Self::Status(status) => status.to_string(),
+        }
+    }
+}
+
+impl Field for RetryOn {
+    fn read(table: &Table<'_>, key: &'static str) -> Option<Self> {
+        let mut on = Self::default();
+        for one in <Vec<On> as Field>::read(table, key)? {
+            match one {
+                On::Cause(Cause::Connect) => on.connect = true,
+                On::Cause(Cause::Reset) => on.reset = true,
+                On::Cause(Cause::Timeout) => on.timeout = true,
+                On::Status(status) => on.statuses.push(status),
+            }
+        }
+        on.statuses.sort_unstable();
+        on.statuses.dedup();
+        Some(on)
+    }
+
+    fn show(&self, section: &'static Section, key: &'static str, out: &mut Lines) {
+        let Self { connect, reset, timeout, statuses } = self;
+        let causes = [(connect, Cause::Connect), (reset, Cause::Reset), (timeout, Cause::Timeout)];
+        let on = causes.into_iter().filter(|(is_on, _)| **is_on).map(|(_, cause)| On::Cause(cause));
+        let on: Vec<On> = on.chain(statuses.iter().copied().map(On::Status)).collect();
+        on.show(section, key, out);
+    }
+}
 
 impl Default for Retry {
     /// What holds for a route without `retry`.
     fn default() -> Self {
-        Self {
-            attempts: 3,
-            on: RetryOn { connect: true, reset: true, ..RetryOn::default() },
-            methods: IDEMPOTENT.map(str::to_owned).to_vec(),
-            per_try_timeout: None,
-            budget: 20,
-            backoff: Duration::ZERO,
-            replay: 64 * 1024,
-            header: false,
-        }
+        declared().expect("every key of `retry` has a default")
     }
 }
 
@@ -81,13 +208,78 @@ impl Retry {
     }
 }
 
-/// `hedge` of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hedge {
-    /// How long a server may be silent before another one is asked as well.
-    pub after: HedgeAfter,
-    /// How many others are asked. Default 1, at most 2.
-    pub max: u32,
+section! {
+    /// A server that is silent for long is not waited for alone: the request goes to another one as well, whoever
+    /// answers first wins, and the other is told to stop. A status that the route retries wins only if nobody else
+    /// answers. Only for requests without a body whose method is among `retry.methods`, and not for those that
+    /// belong to a server (`sticky`); each counts as one of `retry.attempts` and against `retry.budget`.
+    #[derive(PartialEq, Eq)]
+    pub struct Hedge "hedge of [[route]]" {
+        /// How long no byte of an answer may have come. `p95` is what 95 of 100 answers of the pool took lately; until
+        /// 50 have been seen nothing is hedged.
+        after: HedgeAfter = key(Kind::Text(&HEDGE_AFTER), Required, r#""p95""#),
+        /// How many other servers are asked, one after the other.
+        max: u32 = key(Kind::Integer(1, 2), Is("1"), "1"),
+    }
+}
+
+impl Rules for Hedge {}
+
+impl Route {
+    /// Notes a hedge that can never be made, or is due when its request has been given up.
+    pub(super) fn check_hedge(&self, table: &Table<'_>) {
+        let Some(span) = table.key_span("hedge") else { return };
+        let Retry { attempts, budget, per_try_timeout, .. } = self.retry;
+        // A faulty one has the default at least.
+        let max = self.hedge.as_ref().map_or(1, |hedge| hedge.max);
+        let has_no_effect = |fault: Diagnostic, help: String| {
+            fault.at(span.clone()).with_expected("has no effect").with_help(help)
+        };
+        if attempts <= max {
+            let fault = Diagnostic::error(format!("`hedge` needs more than {attempts} attempts"));
+            let help = format!("raise `retry.attempts` to {}: each hedge is one of them", max + 1);
+            table.reader.note(has_no_effect(fault, help));
+        } else if budget == 0 {
+            let fault = Diagnostic::error("`hedge` has no budget");
+            table
+                .reader
+                .note(has_no_effect(fault, "raise `retry.budget`, which hedges count against".into()));
+        }
+        let Some(Hedge { after: HedgeAfter::Fixed(after), .. }) = self.hedge else { return };
+        let limits = [("retry.per_try_timeout", per_try_timeout), ("timeout.request", self.timeout.request)];
+        for (key, limit) in limits {
+            let Some(limit) = limit.filter(|limit| after >= *limit) else { continue };
+            let fault = Diagnostic::warning(format!(
+                "no `hedge` is ever made: `after` is {}, and `{key}` {}",
+                show_duration(after),
+                show_duration(limit)
+            ));
+            table.reader.note(has_no_effect(fault, format!("let `after` be shorter than `{key}`")));
+        }
+    }
+
+    /// Notes a field that cannot carry the time that is left.
+    pub(super) fn check_deadline_header(&self, table: &Table<'_>) {
+        let (Some(header), Some(span)) = (&self.deadline_header, table.value_span("deadline_header")) else {
+            return;
+        };
+        let (name, edits) = (header.name(), &self.request_headers);
+        let refuse = |message: String, expected: &str| {
+            table.reader.note(Diagnostic::error(message).at(span.clone()).with_expected(expected));
+        };
+        let is_edited = edits.set.iter().chain(&edits.add).any(|(other, _)| *other == name);
+        if TAKEN.contains(&name) || untouchable(Side::Request, "set", name).is_some() {
+            refuse(
+                format!("`{}` cannot tell how much time is left", clip(name)),
+                "it has a meaning of its own",
+            );
+        } else if is_edited || edits.remove.iter().any(|other| other == name) {
+            refuse(
+                format!("`deadline_header` and `request_headers` both write `{}`", clip(name)),
+                "expected a field that `request_headers` leaves alone",
+            );
+        }
+    }
 }
 
 /// `after` of `hedge`.
@@ -99,6 +291,40 @@ pub enum HedgeAfter {
     Fixed(Duration),
 }
 
+text_settings!(HedgeAfter);
+
+impl Text for HedgeAfter {
+    fn form(text: &str) -> Read<Self> {
+        match (text, duration_ms(text)) {
+            ("p95", _) => Ok(Self::P95),
+            (_, Some(ms @ 1..=AFTER_MS_MAX)) => Ok(Self::Fixed(Duration::from_millis(ms))),
+            _ => Err(Refused(
+                format!("`{}` is neither \"p95\" nor a duration from 1ms to 1h", clip(text)),
+                "write \"p95\", or a duration such as \"50ms\"".into(),
+            )),
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::P95 => "p95".into(),
+            Self::Fixed(after) => show_duration(*after),
+        }
+    }
+}
+
+/// Fields that every request needs, or that are ours to write.
+const TAKEN: [&str; 8] = [
+    "host",
+    "cookie",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
 /// `deadline_header` of a route: in which field a server is told how much time is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadlineHeader {
@@ -106,6 +332,21 @@ pub enum DeadlineHeader {
     Grpc,
     /// Any other field, in lower case, in whole milliseconds.
     Millis(String),
+}
+
+impl Setting for DeadlineHeader {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        let name = value.formed()?;
+        Some(if name == "grpc-timeout" { Self::Grpc } else { Self::Millis(name) })
+    }
+
+    fn declared(_: &'static Kind, _: Option<&'static str>) -> Option<Self> {
+        None
+    }
+
+    fn show(&self, _: &'static Kind) -> String {
+        quote(self.name())
+    }
 }
 
 impl DeadlineHeader {

@@ -5,58 +5,153 @@ use std::path::PathBuf;
 
 use evenkeel_types::{ListenerName, PoolName};
 
-/// `tls` of a listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// At least one; the first is for clients that ask for no name, or for an unknown one.
-    pub certificates: Vec<CertificateFiles>,
-    /// Default intermediate.
-    pub profile: TlsProfile,
-    /// `client_ca` and what belongs to it; `None` asks clients for nothing.
-    pub client_auth: Option<ClientAuth>,
+use crate::declare::{Declared, Field, Rules, keys, section, word_settings, words};
+use crate::diagnostic::Diagnostic;
+use crate::keys::Absent::{Is, Means, Required};
+use crate::keys::syntax::{FILE, SERVER_NAME, SUBJECT_HEADER};
+use crate::keys::{Kind, Section, flat, key};
+use crate::read::{Table, Value};
+use crate::show::Lines;
+
+section! {
+    /// TLS with clients. The files are read again when they change, and open connections are not touched; a file
+    /// that is broken leaves what was read before in place.
+    #[derive(PartialEq, Eq)]
+    pub struct ListenerTls "tls of [listener.NAME]" {
+        /// A client gets the certificate for the name that it asks for (SNI): one of exactly that name, else a wildcard
+        /// of one label, else the first of the list. Of several for one name, ECDSA comes before RSA if the client
+        /// knows both.
+        certificates: Vec<CertificateFiles> = key(Kind::OneOrList(&Kind::Section(CertificateFiles::SECTION), 10_000), Required, r#"[{ cert = "certs/shop.pem", key = "certs/shop.key" }]"#),
+        /// `intermediate`: TLS 1.2 and 1.3, with the suites that Mozilla recommends under that name. `modern`: TLS 1.3
+        /// alone.
+        profile: TlsProfile = key(Kind::OneOf(TlsProfile::WORDS), Is(TlsProfile::Intermediate.word()), r#""intermediate""#),
+        /// How clients show who they are.
+        client_auth as "client certificates": Option<ClientAuth> = flat(ClientAuth::SECTION),
+    }
 }
 
-/// A certificate and its key, as files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// PEM: the certificate and those that lead to its root.
-    pub cert: PathBuf,
-    /// PEM: its private key.
-    pub key: PathBuf,
-    /// DER: an OCSP response to staple.
-    pub ocsp: Option<PathBuf>,
+impl Rules for ListenerTls {
+    fn finish(&mut self, table: &Table<'_>) {
+        if self.client_auth.is_none() && !table.has("client_ca") {
+            // Faults are noted also in keys that have no effect.
+            let _ = ClientAuth::read_table(table);
+        }
+        for key in ["client_auth", "client_subject_header"] {
+            if let Some(span) = table.key_span(key).filter(|_| !table.has("client_ca")) {
+                table.reader.note(
+                    Diagnostic::error(format!("`{key}` has no effect without `client_ca`"))
+                        .at(span)
+                        .with_expected("clients are not asked for a certificate")
+                        .with_help(
+                            "add `client_ca`: a file with the certificates of those who sign clients' ones",
+                        ),
+                );
+            }
+        }
+    }
 }
 
-/// Which versions and suites of TLS are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsProfile {
-    /// TLS 1.3 alone.
-    Modern,
-    /// TLS 1.2 and 1.3, with Mozilla's intermediate suites.
-    Intermediate,
+section! {
+    /// A certificate and its key.
+    #[derive(PartialEq, Eq)]
+    pub struct CertificateFiles "certificates of tls of [listener.NAME]" {
+        /// The certificate and those that lead to its root, in PEM, its own first.
+        cert: PathBuf = key(Kind::Text(&FILE), Required, r#""certs/shop.pem""#),
+        /// Its private key, in PEM, not encrypted: PKCS #8, PKCS #1 or SEC 1.
+        key: PathBuf = key(Kind::Text(&FILE), Required, r#""certs/shop.key""#),
+        /// An OCSP response in DER, which is sent along for as long as it is valid.
+        ocsp: Option<PathBuf> = key(Kind::Text(&FILE), Means("nothing is stapled"), r#""certs/shop.ocsp""#),
+    }
 }
 
-/// How clients show who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientAuth {
-    /// `client_ca`: PEM, the certificates of those who may have signed a client's.
-    pub ca: PathBuf,
-    /// False lets a client without a certificate in. Default true.
-    pub required: bool,
-    /// The field that carries the subject, in lower case. Default `x-client-cert-subject`.
-    pub subject_header: String,
+impl Rules for CertificateFiles {
+    fn is_given(table: &Table<'_>) -> bool {
+        table.has("cert") && table.has("key")
+    }
 }
 
-/// `tls` of a pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolTls {
-    /// The host that a server's certificate must be for, in lower case, an IPv6 address in brackets. `None` is the
-    /// host of each server's address.
-    pub server_name: Option<String>,
-    /// Whom to believe.
-    pub trust: Trust,
-    /// `cert` and `key`: the balancer's own certificate, without `ocsp`.
-    pub identity: Option<CertificateFiles>,
+words! {
+    /// Which versions and suites of TLS are taken.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum TlsProfile {
+        /// TLS 1.3 alone.
+        Modern = "modern",
+        /// TLS 1.2 and 1.3, with Mozilla's intermediate suites.
+        Intermediate = "intermediate",
+    }
+}
+
+word_settings!(TlsProfile);
+
+section! {
+    /// How clients show who they are.
+    #[derive(PartialEq, Eq)]
+    pub struct ClientAuth "client_ca of tls of [listener.NAME]" {
+        /// Certificates, in PEM, of those who may have signed a client's.
+        ca as "client_ca": PathBuf = key(Kind::Text(&FILE), Means("clients are not asked for a certificate"), r#""certs/clients.pem""#),
+        /// Whether a client without a certificate is let in. One with a bad certificate never is. Only with
+        /// `client_ca`.
+        required as "client_auth": bool = key(Kind::TrueOrFalse("required", "optional"), Is("required"), r#""required""#),
+        /// The header field in which servers get the subject of a client's certificate (RFC 4514: `CN=alice,O=Shop`).
+        /// What a client itself sends under that name is removed, whether it has `-` or `_` in it. Only with
+        /// `client_ca`.
+        subject_header as "client_subject_header": String = key(Kind::Text(&SUBJECT_HEADER), Is("x-client-cert-subject"), r#""x-client-cert-subject""#),
+    }
+}
+
+impl Rules for ClientAuth {
+    fn is_given(table: &Table<'_>) -> bool {
+        table.has("client_ca")
+    }
+}
+
+section! {
+    /// TLS with servers. The files are read again when they change.
+    #[derive(PartialEq, Eq)]
+    pub struct PoolTls "tls of [pool.NAME]" {
+        /// The name that a server's certificate must be for, and that it is asked for (SNI).
+        server_name: Option<String> = key(Kind::Text(&SERVER_NAME), Means("the host of each server's address"), r#""api.internal""#),
+        /// Whom to believe.
+        trust: Trust = flat(&TRUST),
+        /// `cert` and `key`: the balancer's own certificate, without `ocsp`.
+        identity: Option<CertificateFiles> = flat(&IDENTITY),
+    }
+}
+
+impl Rules for PoolTls {
+    fn finish(&mut self, table: &Table<'_>) {
+        for (one, other) in [("cert", "key"), ("key", "cert")] {
+            if let Some(span) = table.key_span(one).filter(|_| !table.has(other)) {
+                table.reader.note(
+                    Diagnostic::error(format!("`{one}` has no effect without `{other}`"))
+                        .at(span)
+                        .with_expected(format!("expected `{other}` beside it")),
+                );
+            }
+        }
+        if self.trust == Trust::Anybody {
+            table.warn_of(
+                "insecure_skip_verify",
+                "the servers' certificates are not verified",
+                "whoever gets between may pose as a server",
+            );
+            let message = "`ca` has no effect with `insecure_skip_verify`";
+            table.warn_of("ca", message, "nobody is asked who signed");
+        }
+    }
+
+    fn short(value: &Value<'_>) -> Option<Self> {
+        if value.boolean()? { crate::declare::declared() } else { None }
+    }
+}
+
+keys! {
+    static IDENTITY "cert and key of tls of [pool.NAME]" {
+        /// The balancer's own certificate, in PEM, for servers that ask for one. Only with `key`.
+        cert = key(Kind::Text(&FILE), Means("none is shown"), r#""certs/balancer.pem""#),
+        /// The private key of `cert`, in PEM, not encrypted.
+        key = key(Kind::Text(&FILE), Means("-"), r#""certs/balancer.key""#),
+    }
 }
 
 /// Who may have signed a server's certificate.
@@ -68,6 +163,30 @@ pub enum Trust {
     Ca(PathBuf),
     /// `insecure_skip_verify`: anybody.
     Anybody,
+}
+
+keys! {
+    static TRUST "ca of tls of [pool.NAME]" {
+        /// Certificates, in PEM, of those who may have signed a server's.
+        ca = key(Kind::Text(&FILE), Means("those that the system trusts"), r#""certs/ca.pem""#),
+        /// Takes whatever certificate a server shows. Whoever gets between may then read and change everything.
+        insecure_skip_verify = key(Kind::Boolean, Is("false"), "false"),
+    }
+}
+
+impl Field for Trust {
+    fn read(table: &Table<'_>, _: &'static str) -> Option<Self> {
+        let ca: Option<PathBuf> = Field::read(table, "ca")?;
+        let skips: bool = Field::read(table, "insecure_skip_verify")?;
+        Some(if skips { Self::Anybody } else { ca.map_or(Self::System, Self::Ca) })
+    }
+
+    fn show(&self, section: &'static Section, _: &'static str, out: &mut Lines) {
+        if let Self::Ca(ca) = self {
+            Field::show(ca, section, "ca", out);
+        }
+        Field::show(&(*self == Self::Anybody), section, "insecure_skip_verify", out);
+    }
 }
 
 /// Whose settings name a file.

@@ -7,13 +7,14 @@ use ipnet::IpNet;
 
 use super::table::clip;
 use super::value::Value;
+use crate::keys::Kind;
 use crate::model::HostMatch;
 
 /// Why a text does not have its form: the message, and what to do (or nothing).
-pub(super) struct Refused(pub(super) String, pub(super) String);
+pub(crate) struct Refused(pub(crate) String, pub(crate) String);
 
 /// What a text is, or why it is not.
-pub(super) type Read<T> = Result<T, Refused>;
+pub(crate) type Read<T> = Result<T, Refused>;
 
 fn refused<T>(message: impl Into<String>, help: impl Into<String>) -> Read<T> {
     Err(Refused(message.into(), help.into()))
@@ -21,16 +22,14 @@ fn refused<T>(message: impl Into<String>, help: impl Into<String>) -> Read<T> {
 
 impl Value<'_> {
     /// Reads the text by `form`, and notes the fault if it does not have it.
-    pub(super) fn read<T>(&self, form: impl FnOnce(&str) -> Read<T>) -> Option<T> {
+    pub(crate) fn read<T>(&self, form: impl FnOnce(&str) -> Read<T>) -> Option<T> {
         let text = self.text()?;
         form(text).map_or_else(|Refused(message, help)| self.refuse(message, help), Some)
     }
 
-    /// Reads an address by `form`; it may be a port written as an integer.
-    pub(super) fn address(
-        &self,
-        form: impl FnOnce(&str) -> Result<Address, AddressError>,
-    ) -> Option<Address> {
+    /// Reads an address by the declared form; it may be a port written as an integer.
+    pub(crate) fn address(&self) -> Option<Address> {
+        let (Kind::Address(_, form) | Kind::AddressOrOff(_, form)) = self.kind else { return None };
         let text = self.address_text()?;
         form(&text).map_or_else(
             |fault| {
@@ -62,7 +61,7 @@ fn address_refused(text: &str, fault: &AddressError) -> Refused {
 }
 
 /// A network, or an address alone, which is a network of one.
-pub(super) fn network(text: &str) -> Read<IpNet> {
+pub(crate) fn network(text: &str) -> Read<IpNet> {
     if let Ok(net) = text.parse::<IpNet>() {
         return Ok(net.trunc());
     }
@@ -76,7 +75,7 @@ pub(super) fn network(text: &str) -> Read<IpNet> {
 }
 
 /// A host pattern, in lower case.
-pub(super) fn host(text: &str) -> Read<HostMatch> {
+pub(crate) fn host(text: &str) -> Read<HostMatch> {
     let lower = text.to_ascii_lowercase();
     if let Some(address) = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
         && let Ok(address) = address.parse::<Ipv6Addr>()
@@ -132,7 +131,7 @@ pub(super) fn host(text: &str) -> Read<HostMatch> {
 
 /// A path in normal form (RFC 3986, 6.2.2), as requests are brought into before they are matched. A `*` is left to
 /// the caller.
-pub(super) fn path(text: &str) -> Read<()> {
+pub(crate) fn path(text: &str) -> Read<()> {
     if !text.starts_with('/') {
         return refused("a path begins with `/`", format!("write `/{}`", clip(text)));
     }
@@ -190,7 +189,7 @@ fn normal_path(text: &str) -> Option<String> {
 }
 
 /// A header name (a token of RFC 9110), in lower case.
-pub(super) fn header_name(text: &str) -> Read<String> {
+pub(crate) fn header_name(text: &str) -> Read<String> {
     if is_token(text) {
         return Ok(text.to_ascii_lowercase());
     }
@@ -203,7 +202,7 @@ pub(super) fn header_name(text: &str) -> Read<String> {
 }
 
 /// A header value: no control character, and no space at either end.
-pub(super) fn header_value(text: &str) -> Read<String> {
+pub(crate) fn header_value(text: &str) -> Read<String> {
     if let Some(control) = text.chars().find(|c| c.is_control()) {
         return refused(
             format!("a header value cannot hold the control character {}", control.escape_default()),
@@ -220,7 +219,7 @@ pub(super) fn header_value(text: &str) -> Read<String> {
 }
 
 /// A method, as requests have it.
-pub(super) fn method(text: &str) -> Read<String> {
+pub(crate) fn method(text: &str) -> Read<String> {
     if !is_token(text) {
         return refused(format!("`{}` is not a method", clip(text)), "");
     }
@@ -232,7 +231,7 @@ pub(super) fn method(text: &str) -> Read<String> {
 }
 
 /// A cookie name (a token of RFC 9110).
-pub(super) fn cookie_name(text: &str) -> Read<String> {
+pub(crate) fn cookie_name(text: &str) -> Read<String> {
     if is_token(text) {
         Ok(text.into())
     } else {
@@ -241,12 +240,12 @@ pub(super) fn cookie_name(text: &str) -> Read<String> {
 }
 
 /// The path of a file.
-pub(super) fn file(text: &str) -> Read<std::path::PathBuf> {
+pub(crate) fn file(text: &str) -> Read<String> {
     if text.contains('\0') { refused("a path of a file cannot hold a NUL", "") } else { Ok(text.into()) }
 }
 
 /// What a `Host` field may be: visible ASCII without what ends an authority.
-pub(super) fn probe_host(text: &str) -> Read<String> {
+pub(crate) fn probe_host(text: &str) -> Read<String> {
     let fits = text.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@\\".contains(&b));
     if fits {
         Ok(text.into())
@@ -256,7 +255,7 @@ pub(super) fn probe_host(text: &str) -> Read<String> {
 }
 
 /// What a probe asks for: a path, maybe with a query.
-pub(super) fn probe_path(text: &str) -> Read<String> {
+pub(crate) fn probe_path(text: &str) -> Read<String> {
     if !text.starts_with('/') {
         return refused("a path begins with `/`", format!("write `/{}`", clip(text)));
     }
@@ -267,7 +266,7 @@ pub(super) fn probe_path(text: &str) -> Read<String> {
 }
 
 /// The full name of a gRPC service; empty for all that a server serves.
-pub(super) fn grpc_service(text: &str) -> Read<String> {
+pub(crate) fn grpc_service(text: &str) -> Read<String> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
     if text.len() <= 127 && text.bytes().all(is_plain) {
         return Ok(text.into());
@@ -276,6 +275,11 @@ pub(super) fn grpc_service(text: &str) -> Read<String> {
         "a service has at most 127 letters, digits, `_` and `.`",
         "write its full name, such as `shop.Cart`",
     )
+}
+
+/// A text without a form of its own.
+pub(crate) fn any(text: &str) -> Read<String> {
+    Ok(text.into())
 }
 
 /// RFC 9110, 5.6.2.

@@ -15,12 +15,8 @@ mod tests;
 use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use evenkeel_config::{
-    Action, Config, HeaderEdits, HostMatch, PathMatch, Priority, Retry, Rewrite, Route, RouteLimits,
-    RouteTimeout,
-};
+use evenkeel_config::{Action, Config, HostMatch, PathMatch, Rewrite, Route};
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
@@ -175,23 +171,6 @@ fn fallback_route(listener: &ListenerName, action: Action) -> Route {
     Route {
         name: RouteName::from(format!("listener:{listener}")),
         listeners: vec![listener.clone()],
-        hosts: Vec::new(),
-        path: PathMatch::Prefix("/".into()),
-        methods: Vec::new(),
-        headers: Vec::new(),
-        query: Vec::new(),
-        clients: Vec::new(),
-        action,
-        rewrite: None,
-        request_headers: HeaderEdits::default(),
-        response_headers: HeaderEdits::default(),
-        priority: Priority::default(),
-        timeout: RouteTimeout { request: None, idle: Duration::from_secs(3600) },
-        retry: Retry::default(),
-        hedge: None,
-        deadline_header: None,
-        rate_limits: Vec::new(),
-        limits: RouteLimits::default(),
-        mirror: None,
+        ..Route::new(action)
     }
 }

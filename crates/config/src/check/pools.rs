@@ -1,0 +1,71 @@
+//! Pools: those that are named exist and are used, and their servers differ.
+
+use std::collections::{HashMap, HashSet};
+
+use evenkeel_types::BackendId;
+
+use super::unknown;
+use crate::diagnostic::Diagnostic;
+use crate::model::{Backend, Config, Pool};
+use crate::read::{Links, PoolLink, Reader, clip};
+
+/// Notes whatever does not fit together.
+pub(super) fn check(config: &Config, links: &Links, reader: &Reader) {
+    exist(config, links, reader);
+    for (pool, link) in config.pools.iter().zip(&links.pools) {
+        servers_differ(pool, link, reader);
+        servers_take_requests(pool, link, reader);
+    }
+}
+
+fn exist(config: &Config, links: &Links, reader: &Reader) {
+    let names = || config.pools.iter().map(|pool| pool.name.as_str());
+    let known: HashSet<&str> = names().collect();
+    for (name, span) in links.pool_uses.iter().filter(|(name, _)| !known.contains(name.as_str())) {
+        unknown("pool", name, span, names(), reader);
+    }
+}
+
+fn servers_differ(pool: &Pool, link: &PoolLink, reader: &Reader) {
+    let mut first: HashMap<&BackendId, &Backend> = HashMap::new();
+    for (backend, span) in pool.backends.iter().zip(&link.servers) {
+        let Some(other) = first.insert(&backend.id, backend) else { continue };
+        let help = if other.address == backend.address {
+            "raise its `weight` to send it more; to have it twice, give each a `name`"
+        } else {
+            "give each a `name` of its own"
+        };
+        let name = clip(pool.name.as_str());
+        reader.note(
+            Diagnostic::error(format!("two servers of pool `{name}` are called `{}`", backend.id))
+                .at(span.clone())
+                .with_expected("expected a server that is not yet in the list")
+                .with_help(help),
+        );
+    }
+}
+
+fn servers_take_requests(pool: &Pool, link: &PoolLink, reader: &Reader) {
+    if pool.backends.is_empty() || pool.backends.iter().any(|backend| !backend.backup && backend.weight > 0) {
+        return;
+    }
+    reader.note(
+        Diagnostic::error(format!("no server of pool `{}` takes requests", clip(pool.name.as_str())))
+            .at(link.backends.clone())
+            .with_expected("expected one that is no backup, and has a weight above zero"),
+    );
+}
+
+/// Notes pools without use.
+pub(super) fn are_used(config: &Config, links: &Links, reader: &Reader) {
+    let used: HashSet<&str> = links.pool_uses.iter().map(|(name, _)| name.as_str()).collect();
+    for (pool, link) in config.pools.iter().zip(&links.pools) {
+        if !used.contains(pool.name.as_str()) {
+            reader.note(
+                Diagnostic::warning(format!("nothing sends requests to pool `{}`", pool.name))
+                    .at(link.at.clone())
+                    .with_expected("no listener and no route names it"),
+            );
+        }
+    }
+}

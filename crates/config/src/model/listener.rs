@@ -1,0 +1,130 @@
+//! `[listener.NAME]`: where clients connect.
+
+use std::time::Duration;
+
+use evenkeel_types::{Address, ListenerName, PoolName};
+use ipnet::IpNet;
+
+use super::{ListenerLimits, ListenerTls};
+use crate::declare::{Field, Rules, declared, section, word_settings, words};
+use crate::diagnostic::Diagnostic;
+use crate::keys::Absent::{Are, Is, Means, Required};
+use crate::keys::syntax::{LISTENER_ADDRESS, NETWORK, POOL_NAME};
+use crate::keys::{DURATION, Kind, Section, key};
+use crate::read::Table;
+use crate::show::Lines;
+
+section! {
+    /// Where clients connect. There must be at least one.
+    pub struct Listener(ListenerName) "[listener.NAME]" {
+        /// One or more addresses; a bare port means all addresses of this machine. Of two that overlap, the narrower
+        /// one gets the connections that are for both. Port 0 lets the kernel choose.
+        bind: Vec<Address> = key(Kind::OneOrList(&Kind::Address(&LISTENER_ADDRESS, Address::listener), 64), Required, r#"[":80"]"#),
+        /// What clients speak.
+        protocol: ListenerProtocol = key(Kind::OneOf(ListenerProtocol::WORDS), Is(ListenerProtocol::Http.word()), r#""http""#),
+        /// Where requests go that no route takes.
+        pool: Option<PoolName> = key(Kind::Text(&POOL_NAME), Means("404 when no route takes a request"), r#""app""#),
+        /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
+        trusted_proxies: Vec<IpNet> = key(Kind::OneOrList(&Kind::Text(&NETWORK), 10_000), Means("nobody is trusted"), r#"["10.0.0.0/8"]"#),
+        /// Versions of HTTP that clients may speak. With `tls` a client chooses by ALPN; without, `2` means that it
+        /// begins with HTTP/2 at once (prior knowledge).
+        http: HttpVersions = key(Kind::OneOrList(&Kind::OneOf(HttpVersion::WORDS), 2), Are(HttpVersion::WORDS), r#"["1.1", "2"]"#),
+        /// Clients speak TLS.
+        tls: Option<ListenerTls> = key(Kind::Section(ListenerTls::SECTION), Means("cleartext"), r#"{ certificates = [{ cert = "certs/shop.pem", key = "certs/shop.key" }] }"#),
+        /// Answers every request with 308 and its `https://` URL, at the port of the first listener with `tls` if the
+        /// request named a port. Only without `tls`.
+        redirect_to_https: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// How long to wait for the client at each step.
+        timeout: ListenerTimeout = key(Kind::Section(ListenerTimeout::SECTION), Means("the defaults"), r#"{ head = "10s", idle = "75s" }"#),
+        /// What one client may take.
+        limits: ListenerLimits = key(Kind::Section(ListenerLimits::SECTION), Means("no limits"), r#"{ connections_per_client = 100, requests_per_connection = "100/s" }"#),
+    }
+}
+
+impl Listener {
+    /// A listener at these addresses; everything else is at its default, as for a table of the file with `bind` alone.
+    pub fn new(name: impl Into<ListenerName>, bind: Vec<Address>) -> Self {
+        let defaults: Self = declared().expect("every key but `bind` has a default");
+        Self { name: name.into(), bind, ..defaults }
+    }
+}
+
+impl Rules for Listener {
+    fn finish(&mut self, table: &Table<'_>) {
+        table.reader.links().listeners.push(table.at.clone());
+        if !self.redirect_to_https {
+            return;
+        }
+        if let Some(span) = table.key_span("redirect_to_https").filter(|_| table.has("tls")) {
+            table.reader.note(
+                Diagnostic::error("a listener with `tls` would redirect to itself")
+                    .at(span)
+                    .with_expected("only on a listener without `tls`")
+                    .with_help("move it to the listener that clients reach by `http://`"),
+            );
+        }
+        let message = "`pool` has no effect with `redirect_to_https`";
+        table.warn_of("pool", message, "every request is redirected");
+    }
+}
+
+words! {
+    /// `protocol` of a listener.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ListenerProtocol {
+        /// HTTP
+        Http = "http",
+    }
+}
+
+words! {
+    /// A version of HTTP that clients may speak.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum HttpVersion {
+        /// HTTP/1.1, and 1.0.
+        Http1 = "1.1",
+        /// HTTP/2: by ALPN with TLS, by prior knowledge without.
+        Http2 = "2",
+    }
+}
+
+word_settings!(ListenerProtocol, HttpVersion);
+
+/// `http` of a listener: at least one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpVersions {
+    /// `"1.1"`
+    pub http1: bool,
+    /// `"2"`: by ALPN with TLS, by prior knowledge without.
+    pub http2: bool,
+}
+
+impl Field for HttpVersions {
+    fn read(table: &Table<'_>, key: &'static str) -> Option<Self> {
+        let named: Vec<HttpVersion> = Field::read(table, key)?;
+        let takes = |version| named.is_empty() || named.contains(&version);
+        Some(Self { http1: takes(HttpVersion::Http1), http2: takes(HttpVersion::Http2) })
+    }
+
+    fn show(&self, section: &'static Section, key: &'static str, out: &mut Lines) {
+        let versions = [(self.http1, HttpVersion::Http1), (self.http2, HttpVersion::Http2)];
+        let named: Vec<HttpVersion> = versions.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        named.show(section, key, out);
+    }
+}
+
+section! {
+    /// How long to wait for the client at each step.
+    pub struct ListenerTimeout "timeout of [listener.NAME]" {
+        /// From the first byte of a request's head to its last; for the first one, from the accept.
+        head: Duration = key(DURATION, Is("10s"), r#""10s""#),
+        /// Between two reads of a request body.
+        body: Duration = key(DURATION, Is("30s"), r#""30s""#),
+        /// A keep-alive connection without a request.
+        idle: Duration = key(DURATION, Is("75s"), r#""75s""#),
+        /// A client that takes none of what is written to it.
+        write: Duration = key(DURATION, Is("30s"), r#""30s""#),
+    }
+}
+
+impl Rules for ListenerTimeout {}

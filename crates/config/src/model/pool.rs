@@ -1,0 +1,291 @@
+//! `[pool.NAME]`: servers that do the same, and how one of them is chosen.
+
+use std::time::Duration;
+
+use evenkeel_types::{Address, BackendId, PoolName};
+
+use super::{Breaker, Concurrency, Health, Outlier, PoolTls, Queue, Sticky, Trip, sticky::STICKY};
+use crate::declare::{
+    Field, Rules, Setting, Shown, declared, default_of, keys, section, word_settings, words,
+};
+use crate::diagnostic::Diagnostic;
+use crate::keys::Absent::{Is, Means, Required};
+use crate::keys::syntax::{BACKEND_ADDRESS, HASH_KEY, NAME};
+use crate::keys::{DURATION, Kind, Section, flat, key};
+use crate::read::text::{Read, Refused, cookie_name, header_name};
+use crate::read::{PoolLink, Table, Value, clip};
+use crate::settings::{Text, text_settings};
+use crate::show::{Lines, quote};
+
+section! {
+    /// Servers that do the same, and how one of them is chosen.
+    pub struct Pool(PoolName) "[pool.NAME]" {
+        /// How a server is chosen.
+        algorithm: Algorithm = flat(&ALGORITHM),
+        /// The servers. At least one that is no backup has a weight above zero.
+        backends: Vec<Backend> = key(Kind::List(&Kind::Either(&Kind::Address(&BACKEND_ADDRESS, Address::backend), &Kind::Section(Backend::SECTION)), 10_000), Required, r#"["10.0.0.1:3000", { address = "10.0.0.2:3000", weight = 3 }]"#),
+        /// What the servers speak: `http1` is HTTP/1.1. `http2` without `tls` is HTTP/2 with prior knowledge.
+        protocol: PoolProtocol = key(Kind::OneOf(PoolProtocol::WORDS), Is(PoolProtocol::Http1.word()), r#""http2""#),
+        /// Speaks TLS with the servers; `true` is all defaults.
+        tls: Option<PoolTls> = key(Kind::Either(&Kind::Boolean, &Kind::Section(PoolTls::SECTION)), Means("cleartext"), r#"{ server_name = "api.internal", ca = "certs/ca.pem" }"#),
+        /// Idle connections kept per server and worker; 0 keeps none.
+        keepalive: usize = key(Kind::Integer(0, 10_000), Is("128"), "128"),
+        /// Keeps a client on its server.
+        sticky: Option<Sticky> = key(Kind::Section(&STICKY), Means("every request chooses anew"), r#"{ cookie = "EVENKEEL", ttl = "1h" }"#),
+        /// Active checks: asks each server whether it is well.
+        health: Option<Health> = key(Kind::Section(Health::SECTION), Means("no active checks"), r#"{ path = "/health", interval = "5s" }"#),
+        /// Passive checks: watches how live requests fare.
+        outlier: Option<Outlier> = key(Kind::Section(Outlier::SECTION), Means("no passive checks"), r#"{ failures = 3, window = "30s", eject = "30s" }"#),
+        /// When ejections leave a smaller share of the servers than this, ejected ones are used as well; backups,
+        /// drained servers and those of weight 0 left out. `0%` is only when no server would be left. Only with
+        /// `outlier`.
+        panic: u32 = key(Kind::Percent(0, 100), Is("50%"), r#""50%""#),
+        /// For how long a server that comes, or comes back, is spared: its weight grows from a tenth to the full one.
+        slow_start: Option<Duration> = key(Kind::DurationOrOff(1_000, 3_600_000), Is("off"), r#""30s""#),
+        /// Limits for the pool as a whole, and its circuit breaker.
+        breaker: Option<Breaker> = key(Kind::Section(Breaker::SECTION), Means("no limits for the pool as a whole"), r#"{ max_requests = 10_000, failures = "50%" }"#),
+        /// A circuit breaker for each server.
+        server_breaker: Option<Trip> = key(Kind::Section(Trip::SECTION), Means("none"), r#"{ failures = "50%" }"#),
+        /// Where requests wait for a place when a limit is reached.
+        queue: Option<Queue> = key(Kind::Section(Queue::SECTION), Means("503 at once when there is no place"), r#"{ wait = "1s" }"#),
+        /// A limit on requests in flight that follows their latency.
+        concurrency: Option<Concurrency> = key(Kind::Section(Concurrency::SECTION), Means("no such limit"), r#"{ algorithm = "gradient", min = 10, max = 1000 }"#),
+        /// How long to wait for a server.
+        timeout: PoolTimeout = key(Kind::Section(PoolTimeout::SECTION), Means("the defaults"), r#"{ connect = "1s", response = "30s" }"#),
+    }
+}
+
+impl Pool {
+    /// A pool of these servers; everything else is at its default, as for a table of the file with `backends` alone.
+    pub fn new(name: impl Into<PoolName>, backends: Vec<Backend>) -> Self {
+        let defaults: Self = declared().expect("every key but `backends` has a default");
+        Self { name: name.into(), backends, ..defaults }
+    }
+}
+
+impl Rules for Pool {
+    fn finish(&mut self, table: &Table<'_>) {
+        self.check_health(table);
+        self.check_outlier(table);
+        self.check_limits(table);
+        let servers = std::mem::take(&mut table.reader.links().servers);
+        table.reader.links().pools.push(PoolLink {
+            at: table.at.clone(),
+            backends: table.key_span("backends").unwrap_or_else(|| table.at.clone()),
+            servers,
+        });
+    }
+
+    fn shown(&self, key: &str) -> Shown {
+        match key {
+            // Without passive checks it would be refused, because it has no effect.
+            "panic" => Shown::only_if(self.outlier.is_some()),
+            _ => Shown::Value,
+        }
+    }
+}
+
+words! {
+    /// What the servers of a pool speak.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum PoolProtocol {
+        /// HTTP/1.1
+        Http1 = "http1",
+        /// HTTP/2: by ALPN with TLS, by prior knowledge without.
+        Http2 = "http2",
+    }
+}
+
+word_settings!(PoolProtocol);
+
+words! {
+    /// How a pool chooses a server.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum Algorithm {
+        /// In turn, by weight, smoothly interleaved. The default.
+        RoundRobin = "round-robin",
+        /// Fewest requests in flight per unit of weight.
+        LeastConnections = "least-connections",
+        /// Peak EWMA over two random choices.
+        LeastResponseTime = "least-response-time",
+        /// The less loaded of two random choices.
+        PowerOfTwo = "power-of-two",
+        /// By the client's address.
+        IpHash = "ip-hash",
+        /// Ring with bounded load.
+        ConsistentHash(HashKey) = "consistent-hash",
+        /// Lookup table.
+        Maglev(HashKey) = "maglev",
+        /// At random, by weight.
+        Random = "random",
+    }
+}
+
+impl Algorithm {
+    /// What it hashes, if it hashes what the configuration says.
+    fn hash_key(&mut self) -> Option<&mut HashKey> {
+        match self {
+            Self::ConsistentHash(key) | Self::Maglev(key) => Some(key),
+            Self::RoundRobin | Self::LeastConnections | Self::LeastResponseTime => None,
+            Self::PowerOfTwo | Self::IpHash | Self::Random => None,
+        }
+    }
+}
+
+keys! {
+    static ALGORITHM "algorithm of [pool.NAME]" {
+        /// How a server is chosen.
+        algorithm = key(Kind::OneOf(Algorithm::WORDS), Is(Algorithm::RoundRobin.word()), r#""least-connections""#),
+        /// What `consistent-hash` and `maglev` hash: `client-ip`, `path`, `header:NAME` or `cookie:NAME`. Only with
+        /// these two.
+        hash_key = key(Kind::Text(&HASH_KEY), Is("client-ip"), r#""header:x-user""#),
+    }
+}
+
+impl Field for Algorithm {
+    fn read(table: &Table<'_>, key: &'static str) -> Option<Self> {
+        let written = table.value(key).and_then(|value| value.word()).and_then(Self::from_word);
+        let mut algorithm = written.unwrap_or(Self::RoundRobin);
+        let hash_key: HashKey = Field::read(table, "hash_key")?;
+        let word = algorithm.word();
+        match (algorithm.hash_key(), table.key_span("hash_key")) {
+            (Some(key), _) => *key = hash_key,
+            (None, Some(span)) => table.reader.note(
+                Diagnostic::error(format!("`hash_key` has no effect with the algorithm `{word}`"))
+                    .at(span)
+                    .with_expected("only with `consistent-hash` and `maglev`")
+                    .with_help("add `algorithm = \"consistent-hash\"`, or leave `hash_key` out"),
+            ),
+            (None, None) => {}
+        }
+        Some(algorithm)
+    }
+
+    fn show(&self, section: &'static Section, key: &'static str, out: &mut Lines) {
+        out.line(key, quote(self.word()));
+        if let Some(hash_key) = self.clone().hash_key() {
+            Field::show(hash_key, section, "hash_key", out);
+        }
+    }
+}
+
+/// `hash_key`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HashKey {
+    /// `client-ip` (the default)
+    #[default]
+    ClientIp,
+    /// `path`
+    Path,
+    /// `header:NAME`, in lower case
+    Header(String),
+    /// `cookie:NAME`
+    Cookie(String),
+}
+
+text_settings!(HashKey);
+
+impl Text for HashKey {
+    fn form(text: &str) -> Read<Self> {
+        match text.split_once(':') {
+            None if text == "client-ip" => Ok(Self::ClientIp),
+            None if text == "path" => Ok(Self::Path),
+            Some(("header", name)) => header_name(name).map(Self::Header),
+            Some(("cookie", name)) => cookie_name(name).map(Self::Cookie),
+            _ => Err(Refused(
+                format!("`{}` is not a hash key", clip(text)),
+                "write `client-ip`, `path`, `header:NAME` or `cookie:NAME`".into(),
+            )),
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::ClientIp => "client-ip".into(),
+            Self::Path => "path".into(),
+            Self::Header(name) => format!("header:{name}"),
+            Self::Cookie(name) => format!("cookie:{name}"),
+        }
+    }
+}
+
+section! {
+    /// A server; where only its address matters, the address alone will do.
+    #[derive(PartialEq, Eq)]
+    pub struct Backend "backends of [pool.NAME]" {
+        /// Where it is.
+        address: Address = key(Kind::Address(&BACKEND_ADDRESS, Address::backend), Required, r#""10.0.0.2:3000""#),
+        /// Its share; 0 takes no new request.
+        weight: u32 = key(Kind::Integer(0, 1_000), Is("1"), "3"),
+        /// What logs, metrics and the API call it.
+        id as "name": BackendId = key(Kind::Text(&NAME), Means("its address"), r#""big""#),
+        /// Used only when no other server is up.
+        backup: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// Requests in flight at it, over all workers. A server that is full is passed over; when all are, requests
+        /// wait in the pool's `queue` if there is one, else they get 503.
+        max_connections: Option<u32> = key(Kind::Integer(1, 1_000_000), Means("no limit"), "500"),
+    }
+}
+
+impl Backend {
+    /// The server at this address; everything else is at its default.
+    pub fn new(address: Address) -> Self {
+        Self {
+            id: address.to_string().into(),
+            address,
+            weight: default_of::<Self, _>("weight"),
+            backup: default_of::<Self, _>("backup"),
+            max_connections: None,
+        }
+    }
+}
+
+impl Rules for Backend {
+    fn finish(&mut self, table: &Table<'_>) {
+        table.reader.links().servers.push(table.at.clone());
+        if self.id.as_str().is_empty() {
+            self.id = self.address.to_string().into();
+        }
+    }
+
+    fn short(value: &Value<'_>) -> Option<Self> {
+        let address = value.address()?;
+        value.reader.links().servers.push(value.span.clone());
+        Some(Self::new(address))
+    }
+
+    fn shown(&self, key: &str) -> Shown {
+        // An id that is the address need not, and perhaps cannot, be a name.
+        Shown::only_if(key != "name" || self.id.as_str() != self.address.to_string())
+    }
+}
+
+/// Empty where the server has no name of its own, until its table is read.
+impl Setting for BackendId {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        value.name().map(Self::from)
+    }
+
+    fn declared(_: &'static Kind, default: Option<&'static str>) -> Option<Self> {
+        Some(default.unwrap_or_default().into())
+    }
+
+    fn show(&self, _: &'static Kind) -> String {
+        quote(self.as_str())
+    }
+}
+
+section! {
+    /// How long to wait for a server.
+    #[derive(PartialEq, Eq)]
+    pub struct PoolTimeout "timeout of [pool.NAME]" {
+        /// To connect.
+        connect: Duration = key(DURATION, Is("5s"), r#""1s""#),
+        /// From the last byte of the request to the head of the response, and between two reads of the response.
+        response: Duration = key(DURATION, Is("60s"), r#""30s""#),
+        /// How long an idle connection to a server is kept.
+        idle: Duration = key(DURATION, Is("60s"), r#""60s""#),
+    }
+}
+
+impl Rules for PoolTimeout {}
