@@ -23,7 +23,7 @@ pub use message::{Fault, Framing, Response};
 pub use origin::{Origin, answer, chunked, ok};
 pub use port::Port;
 pub use redis::Redis;
-pub use tls::{Authority, TlsClient};
+pub use tls::{Authority, TlsClient, self_signed};
 pub use traffic::Traffic;
 pub use wait::{DEADLINE, Gate, eventually, ms};
 pub use wire::Wire;

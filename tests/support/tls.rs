@@ -63,6 +63,16 @@ impl Authority {
     }
 }
 
+/// A certificate of its own authority, as `openssl req -x509` makes them, and its key.
+pub fn self_signed(names: &[&str]) -> Issued {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    Issued { der: certificate.der().clone(), pem: certificate.pem(), key: key.serialize_pem() }
+}
+
 /// A certificate and its key.
 pub struct Issued {
     /// The certificate.

@@ -1,7 +1,7 @@
 //! TLS towards servers: whom the balancer believes, and what it tells those who sent it there. The server is another
 //! balancer.
 
-use crate::support::{Authority, Evenkeel, Folder};
+use crate::support::{Authority, Evenkeel, Folder, self_signed};
 
 /// A server with a certificate for `names`, which says who its client is.
 fn server(folder: &Folder, authority: &Authority, names: &[&str], more: &str) -> Evenkeel {
@@ -87,4 +87,28 @@ fn probes_speak_as_requests_do() {
         let refused = balancer(&server, protocol, tls);
         refused.wait_for_state(&server.address().to_string(), "down");
     }
+}
+
+#[test]
+fn a_server_with_a_self_signed_certificate_is_believed_if_the_pool_lists_it() {
+    let folder = Folder::new();
+    let entry = self_signed(&["app.internal"]).write(&folder, "server");
+    let server = Evenkeel::start(&format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n[listener.web.tls]\ncertificates = [{entry}]\n\
+         [[route]]\nrespond = {{ body = \"secure\" }}\n"
+    ));
+    let ca = folder.path("server.pem");
+    for (name, expected) in [("app.internal", 200), ("app.example", 502)] {
+        let balancer = balancer(&server, "http1", &format!("{{ ca = \"{ca}\", server_name = \"{name}\" }}"));
+        let answer = balancer.client().ask("GET / HTTP/1.1\r\nhost: app.internal\r\n\r\n");
+        assert_eq!(answer.status, expected, "{name}: {}", answer.text());
+    }
+    // The log says in words why another certificate is not believed.
+    let ca = self_signed(&["app.internal"]).write(&folder, "other");
+    assert!(ca.contains("other.pem"));
+    let tls = format!("{{ ca = \"{}\", server_name = \"app.internal\" }}", folder.path("other.pem"));
+    let balancer = balancer(&server, "http1", &tls);
+    assert_eq!(balancer.get("/").status, 502);
+    let reason = balancer.record(|line| line["status"] == 502)["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("certificate") && !reason.contains("Other"), "{reason}");
 }

@@ -1,13 +1,17 @@
 //! TLS over a stream (RFC 8446, RFC 5246): rustls keeps the session, we move its records.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig,
+    ServerConnection,
+};
 
 use tokio::io::ReadBuf;
 
@@ -161,7 +165,7 @@ impl Session {
             Err(error) => {
                 // The alert that says why; whether it arrives makes no difference to us.
                 let _ = connection.write_tls(&mut stream);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, Refused(error)));
             }
         }
         Ok(read)
@@ -198,5 +202,46 @@ impl Session {
         self.connection.borrow_mut().send_close_notify();
         // A peer that takes nothing any more learns of the end by the socket's.
         let _ = self.flush(stream);
+    }
+}
+
+/// Why a session cannot be, in words: some causes have none in rustls, which prints their names.
+#[derive(Debug)]
+struct Refused(rustls::Error);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rustls::Error::InvalidCertificate(fault) = &self.0 else { return self.0.fmt(f) };
+        let words = match fault {
+            CertificateError::BadEncoding => "is not well-formed",
+            CertificateError::BadSignature => "has a signature that is not its authority's",
+            CertificateError::UnknownIssuer => "is signed by no authority that is trusted here",
+            CertificateError::Revoked => "has been revoked",
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "is not made for this use"
+            }
+            CertificateError::UnhandledCriticalExtension => {
+                "holds a critical extension that is not known here"
+            }
+            CertificateError::Other(cause) if cause.0.to_string() == "CaUsedAsEndEntity" => {
+                "is that of an authority, and not one of the trusted certificates itself"
+            }
+            CertificateError::Other(_) => "breaks a rule of RFC 5280",
+            // These say in words what was expected and what was found.
+            CertificateError::NotValidForNameContext { .. }
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYetContext { .. } => return fault.fmt(f),
+            CertificateError::Expired => "has expired",
+            CertificateError::NotValidYet => "is not valid yet",
+            CertificateError::NotValidForName => "is for another name",
+            _ => "cannot be verified",
+        };
+        write!(f, "the certificate {words}")
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
     }
 }

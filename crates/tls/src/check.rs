@@ -1,15 +1,19 @@
 //! Reads every certificate and key that a configuration names, and says what is wrong with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use evenkeel_config::{
     CertificateFiles, Config, FileFault, FileOwner, ListenerTls, Pool, PoolTls, Severity, Trust,
 };
 
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use crate::certificate::Certificate;
 use crate::error::TlsError;
+use crate::names::Names;
 use crate::server::{client_verifier, now_s};
-use crate::{client, trust};
+use crate::{client, file, trust};
 
 const DAY_S: i64 = 86_400;
 
@@ -111,8 +115,40 @@ fn check_pool(findings: &mut Findings<'_>, pool: &Pool, tls: &PoolTls, now_s: i6
     for error in faulty.iter().chain(&unnameable) {
         findings.error(error, &[("ca", ca)]);
     }
+    if !ca.as_os_str().is_empty() {
+        check_listed(findings, pool, tls, ca, now_s);
+    }
     if let Some(files) = &tls.identity {
         check_certificate(findings, files, now_s);
+    }
+}
+
+/// Warns of servers that are refused although the `ca` file holds their own, self-signed certificates: those are for
+/// other hosts, or out of date. A file that holds an authority says nothing of this.
+fn check_listed(findings: &mut Findings<'_>, pool: &Pool, tls: &PoolTls, ca: &Path, now_s: i64) {
+    let Ok(listed) = file::certificates(ca) else { return };
+    let parsed = listed.iter().map(|der| X509Certificate::from_der(der).map(|(_, parsed)| parsed));
+    let Ok(parsed) = parsed.collect::<Result<Vec<_>, _>>() else { return };
+    // An authority has no alternative names, which are hosts.
+    let is_own = |it: &X509Certificate<'_>| {
+        it.subject() == it.issuer() && matches!(it.subject_alternative_name(), Ok(Some(_)))
+    };
+    if !parsed.iter().all(is_own) {
+        return;
+    }
+    let hosts = pool.backends.iter().filter_map(|it| client::server_name(tls, &it.address).ok());
+    let hosts: BTreeSet<String> = hosts.map(|name| name.to_str().into_owned()).collect();
+    for host in hosts {
+        let for_host: Vec<_> = parsed.iter().filter(|it| Names::of(it).covers(&host)).collect();
+        let is_valid = |it: &&X509Certificate<'_>| it.validity().not_after.timestamp() >= now_s;
+        if for_host.is_empty() {
+            let names: Vec<String> = parsed.iter().flat_map(|it| Names::of(it).shown()).collect();
+            let message = format!("no certificate in it is for `{host}`, only for {}", names.join(", "));
+            findings.warning(("ca", ca), &message, "servers of this pool are refused: set `server_name`");
+        } else if !for_host.iter().any(is_valid) {
+            let message = format!("the certificate for `{host}` has expired");
+            findings.warning(("ca", ca), &message, "servers of this pool are refused: renew it");
+        }
     }
 }
 

@@ -108,7 +108,10 @@ fn config(settings: &PoolTls, protocol: PoolProtocol, servers: usize) -> Result<
         .expect("there are suites and groups for every version");
     let builder = match &settings.trust {
         Trust::System => builder.with_root_certificates(trust::system_roots()?),
-        Trust::Ca(path) => builder.with_root_certificates(trust::roots(path)?),
+        Trust::Ca(path) => {
+            let listed = trust::Listed::load(path, provider)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(listed))
+        }
         Trust::Anybody => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(trust::Anybody(provider)))
         }

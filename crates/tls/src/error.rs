@@ -30,6 +30,8 @@ pub enum Reason {
     TooLarge(u64),
     /// It is not PEM (RFC 7468).
     NotPem(String),
+    /// It is PEM, and its end is missing: this line, or the whole of what is between.
+    CutOff(String),
     /// It is PEM, and holds no certificate.
     NoCertificate,
     /// It is PEM, and holds no private key.
@@ -60,6 +62,7 @@ impl Reason {
                 "PEM is text, with a line `-----BEGIN ...-----`; `openssl x509` and `openssl pkey` convert DER \
                  (`-inform DER`)"
             }
+            Self::CutOff(_) => "copy the file anew: what comes after its last line has been lost",
             Self::EncryptedKey => {
                 "remove the passphrase with `openssl pkey`, and let nobody else read the file"
             }
@@ -82,6 +85,7 @@ impl Reason {
             Self::BadOcsp(_) => "expected an OCSP response in DER",
             Self::NoCertificate | Self::BadCertificate(_) => "expected certificates in PEM",
             Self::NotPem(_) => "expected a file in PEM",
+            Self::CutOff(_) => "expected a whole file in PEM",
             Self::Unreadable(_) | Self::TooLarge(_) => "expected a file that can be read",
         }
     }
@@ -107,6 +111,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
             Self::TooLarge(max) => write!(f, "has more than {max} bytes"),
+            Self::CutOff(end) => write!(f, "is cut off: a line `-----END {end}-----` is missing"),
             Self::NotPem(why) => write!(f, "is not PEM: {why}"),
             Self::NoCertificate => f.write_str("holds no certificate"),
             Self::NoKey => f.write_str("holds no private key"),

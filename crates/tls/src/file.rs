@@ -74,7 +74,21 @@ pub(crate) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn not_pem(path: &Path, fault: &pem::Error) -> TlsError {
-    TlsError::file(path, Reason::NotPem(fault.to_string()))
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let why = match fault {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let end = text(end_marker);
+            return TlsError::file(path, Reason::CutOff(end));
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("it holds the line `{}`, which does not begin a section", text(line).escape_debug())
+        }
+        pem::Error::Base64Decode(_) => "what stands between two of its lines `-----` is not base64".into(),
+        pem::Error::NoItemsFound => "it holds no section".into(),
+        pem::Error::SectionTooLarge => "one of its sections is too large".into(),
+        other => other.to_string(),
+    };
+    TlsError::file(path, Reason::NotPem(why))
 }
 
 /// A few files that are read together, and what they looked like when they last were.

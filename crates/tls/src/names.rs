@@ -96,7 +96,7 @@ impl Names {
     }
 
     /// Whether the certificate is for `host`: a name in lower case without a dot at its end, or an address.
-    fn covers(&self, host: &str) -> bool {
+    pub(crate) fn covers(&self, host: &str) -> bool {
         let in_list = |list: &[Box<str>], name: &str| list.binary_search_by(|it| (**it).cmp(name)).is_ok();
         in_list(&self.exact, host)
             || host

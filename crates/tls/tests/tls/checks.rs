@@ -7,7 +7,7 @@ use evenkeel_config::{FileOwner, Parsed, Severity, load};
 use evenkeel_tls::check;
 use rcgen::CertificateParams;
 
-use crate::fixture::{Authority, Folder, write};
+use crate::fixture::{Authority, Folder, self_signed, write};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -41,7 +41,7 @@ fn files_that_cannot_be_used() {
         (Some(&*cert), Some(encrypted), "a.key", "the private key is encrypted"),
         (Some(&*cert), Some(not_a_key), "a.key", "of a kind that cannot be used"),
         (Some(garbage), Some(&*key), "a.pem", "it is not X.509"),
-        (Some("-----BEGIN CERTIFICATE-----\n"), Some(&*key), "a.pem", "is not PEM"),
+        (Some("-----BEGIN CERTIFICATE-----\n"), Some(&*key), "a.pem", "is cut off: a line `-----END CERT"),
         (Some(&*cert), Some(&*other.serialize_pem()), "a.key", "is not the key of the certificate in"),
     ] {
         let folder = Folder::new();
@@ -142,4 +142,31 @@ fn every_example_can_be_used() {
         }
     }
     assert!(with_tls >= 2);
+}
+
+#[test]
+fn a_self_signed_certificate_that_a_pool_lists_must_be_for_its_servers() {
+    let folder = Folder::new();
+    write(&folder, "own", &self_signed(&["api.internal"], |_| {}));
+    let old = self_signed(&["api.internal"], |params| params.not_after = (SystemTime::now() - DAY).into());
+    write(&folder, "old", &old);
+    folder.write("ca.pem", Authority::new("A").certificate.pem());
+    for (address, tls, expected) in [
+        ("api.internal:443", "{ ca = \"own.pem\" }", None),
+        ("10.0.0.1:443", "{ ca = \"own.pem\", server_name = \"api.internal\" }", None),
+        ("10.0.0.1:443", "{ ca = \"own.pem\" }", Some("no certificate in it is for `10.0.0.1`")),
+        ("api.internal:443", "{ ca = \"old.pem\" }", Some("has expired")),
+        ("10.0.0.1:443", "{ ca = \"ca.pem\" }", None),
+    ] {
+        let text = format!(
+            "[listener.web]\nbind = 80\npool = \"app\"\n[pool.app]\nbackends = [\"{address}\"]\ntls = {tls}\n"
+        );
+        let found = check(&load(&folder.write("evenkeel.toml", text)).unwrap().config);
+        let messages: Vec<&str> = found.iter().map(|fault| &*fault.message).collect();
+        match expected {
+            None => assert!(messages.is_empty(), "{tls}: {messages:?}"),
+            Some(part) => assert!(messages.len() == 1 && messages[0].contains(part), "{tls}: {messages:?}"),
+        }
+        assert!(found.iter().all(|fault| fault.severity == Severity::Warning));
+    }
 }

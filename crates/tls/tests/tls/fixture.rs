@@ -96,6 +96,16 @@ impl Authority {
     }
 }
 
+/// One of its own authority, as `openssl req -x509` makes them.
+pub fn self_signed(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    (params.self_signed(&key).unwrap(), key)
+}
+
 pub fn write(folder: &Folder, name: &str, (certificate, key): &(Certificate, KeyPair)) -> CertificateFiles {
     let key = folder.write(&format!("{name}.key"), key.serialize_pem());
     let cert = folder.write(&format!("{name}.pem"), certificate.pem());

@@ -8,7 +8,7 @@ use evenkeel_types::Address;
 use rustls::Error;
 use rustls::HandshakeKind::{Full, Resumed};
 
-use crate::fixture::{Authority, BOTH, Folder, refreshed, server, settings};
+use crate::fixture::{Authority, BOTH, Folder, refreshed, self_signed, server, settings};
 use crate::handshake::{Pair, shake};
 
 /// A pool of one server with `lines` more, read as a file in `folder` would be.
@@ -52,6 +52,31 @@ fn a_server_must_be_who_its_address_or_its_server_name_says() {
         let pair = connect(&client(&folder, address, lines), &server, address);
         assert_eq!(pair.is_ok(), is_believed, "{address} {lines}");
     }
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_listed_itself_is_believed_for_its_names_and_dates() {
+    let folder = Folder::new();
+    for (name, file, is_valid) in [("api.internal", "now", true), ("api.internal", "old", false)] {
+        let issued = self_signed(&[name], |params| {
+            if !is_valid {
+                params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+                params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            }
+        });
+        let files = crate::fixture::write(&folder, file, &issued);
+        let server = server(vec![files]);
+        let lines = format!("tls.ca = \"{file}.pem\"");
+        let believed = |address: &str| connect(&client(&folder, address, &lines), &server, address);
+        assert_eq!(believed("api.internal:443").is_ok(), is_valid, "{file}");
+        let other = believed("other.internal:443").map(drop).unwrap_err().to_string();
+        assert!(!other.contains("CaUsed"), "{other}");
+    }
+    // The same name and key, but another certificate: it is not the one that is listed.
+    let server =
+        server(vec![crate::fixture::write(&folder, "other", &self_signed(&["api.internal"], |_| {}))]);
+    let client = client(&folder, "api.internal:443", "tls.ca = \"now.pem\"");
+    assert!(connect(&client, &server, "api.internal:443").is_err());
 }
 
 #[test]
