@@ -1,8 +1,10 @@
-//! Addresses as people write them: `PORT`, `:PORT`, `HOST:PORT`, `[v6]:PORT` or `unix:/path`.
+//! Addresses as people write them: `PORT`, `:PORT`, `HOST:PORT`, `[v6]:PORT`, `[v6%zone]:PORT` or `unix:/path`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
+
+use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
 /// Where to listen, or where a server is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +28,8 @@ pub enum AddressError {
     NoPort(String),
     /// The host is neither an IP address nor a valid name.
     Host(String),
+    /// There is no network interface of this name, which a link-local address names as its zone (RFC 4007, 11).
+    Zone(String),
     /// `unix:` without an absolute path.
     UnixPath,
     /// A host name where only an IP address is possible.
@@ -39,6 +43,7 @@ impl fmt::Display for AddressError {
             Self::Port(p) => write!(f, "`{p}` is not a port (1 to 65535)"),
             Self::NoPort(h) => write!(f, "`{h}` has no port, as in `{h}:80`"),
             Self::Host(h) => write!(f, "`{h}` is neither an IP address nor a host name"),
+            Self::Zone(zone) => write!(f, "this machine has no network interface `{zone}`"),
             Self::UnixPath => {
                 write!(f, "`unix:` takes an absolute path of at most 107 bytes, as in `unix:/run/app.sock`")
             }
@@ -93,8 +98,10 @@ impl Address {
             .ok_or_else(|| AddressError::NoPort(text.trim_end_matches(':').into()))?;
         let port = port(port_text)?;
         if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-            let ip: Ipv6Addr = v6.parse().map_err(|_| AddressError::Host(host.into()))?;
-            return Ok(Self::Ip(SocketAddr::new(ip.into(), port)));
+            let (ip, zone) = v6.split_once('%').map_or((v6, None), |(ip, zone)| (ip, Some(zone)));
+            let ip: Ipv6Addr = ip.parse().map_err(|_| AddressError::Host(host.into()))?;
+            let scope = zone.map_or(Ok(0), scope_id)?;
+            return Ok(Self::Ip(SocketAddrV6::new(ip, port, 0, scope).into()));
         }
         if let Ok(ip) = host.parse::<Ipv4Addr>() {
             return Ok(Self::Ip(SocketAddr::new(ip.into(), port)));
@@ -115,6 +122,16 @@ impl Address {
             Self::Unix(_) => "localhost".into(),
         }
     }
+}
+
+/// The number of a network interface, which is also its name where it has no other.
+fn scope_id(zone: &str) -> Result<u32, AddressError> {
+    let unknown = || AddressError::Zone(zone.into());
+    if !zone.is_empty() && zone.bytes().all(|b| b.is_ascii_digit()) {
+        return zone.parse().map_err(|_| unknown());
+    }
+    let any = socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(|_| unknown())?;
+    netdevice::name_to_index(any, zone).map_err(|_| unknown())
 }
 
 fn port(text: &str) -> Result<u16, AddressError> {
@@ -160,6 +177,10 @@ mod tests {
         assert_eq!(backend(":5001"), "127.0.0.1:5001");
         assert_eq!(backend("10.0.0.1:80"), "10.0.0.1:80");
         assert_eq!(backend("[::1]:80"), "[::1]:80");
+        assert_eq!(backend("[fe80::1%7]:80"), "[fe80::1%7]:80");
+        assert_eq!(backend("[fe80::1%lo]:80"), "[fe80::1%1]:80");
+        assert_eq!(Address::backend("[fe80::1%7]:80").unwrap().host(), "[fe80::1]");
+        assert_eq!(backend("[fe80::1%eth99]:80"), "error: this machine has no network interface `eth99`");
         assert_eq!(backend("app_1.internal:80"), "app_1.internal:80");
         assert_eq!(backend("unix:/run/a.sock"), "unix:/run/a.sock");
         assert_eq!(Address::listener("8080").unwrap().to_string(), "[::]:8080");
@@ -170,7 +191,18 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for bad in [
-            "", "0", "65536", "host", "host:", "host:x", "1.2.3:80", "[::1:80", "::1:80", "a b:1", "unix:x",
+            "",
+            "0",
+            "65536",
+            "host",
+            "host:",
+            "host:x",
+            "1.2.3:80",
+            "[::1:80",
+            "[fe80::1%]:80",
+            "::1:80",
+            "a b:1",
+            "unix:x",
             "+80:1",
         ] {
             assert!(backend(bad).starts_with("error"), "{bad} was taken for {}", backend(bad));
