@@ -30,7 +30,7 @@ fn s21_a_foreign_host_is_refused_against_dns_rebinding() {
 #[test]
 fn s21_a_token_is_demanded_where_one_is_configured() {
     let folder = Folder::new();
-    let token = folder.write("token", "correct horse\n");
+    let token = folder.write("token", "correct horse battery\n");
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start_in(
         folder,
@@ -44,9 +44,9 @@ fn s21_a_token_is_demanded_where_one_is_configured() {
             "",
             "Bearer wrong",
             "Bearer ",
-            "Basic correct horse",
+            "Basic correct horse battery",
             "Bearer correct hors",
-            "Bearer correct horse2",
+            "Bearer correct horse battery2",
         ] {
             let field = if wrong.is_empty() { String::new() } else { format!("authorization: {wrong}\r\n") };
             let response = ask(&evenkeel, method, path, &format!("{host}{field}"));
@@ -54,7 +54,7 @@ fn s21_a_token_is_demanded_where_one_is_configured() {
             assert!(!response.text().contains("correct"), "{}", response.text());
         }
     }
-    let right = format!("{host}authorization: Bearer correct horse\r\n");
+    let right = format!("{host}authorization: Bearer correct horse battery\r\n");
     assert_eq!(ask(&evenkeel, "GET", "/status", &right).status, 200);
     assert_eq!(ask(&evenkeel, "GET", "/metrics", &right).status, 200);
 }

@@ -76,7 +76,7 @@ fn s21_names_that_others_may_point_at_us_are_refused() {
 #[test]
 fn s21_the_token_counts_in_one_place_and_whole() {
     let folder = Folder::new();
-    let token = folder.write("token", "correct horse\n");
+    let token = folder.write("token", "correct horse battery\n");
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start_in(
         folder,
@@ -86,13 +86,13 @@ fn s21_the_token_counts_in_one_place_and_whole() {
     for (target, fields) in [
         ("/status?token=correct%20horse", ""),
         ("/status?access_token=correct%20horse", ""),
-        ("/status", "cookie: token=correct horse\r\n"),
-        ("/status", "proxy-authorization: Bearer correct horse\r\n"),
-        ("/status", "x-authorization: Bearer correct horse\r\n"),
-        ("/status", "authorization: Bearer  correct horse\r\n"),
+        ("/status", "cookie: token=correct horse battery\r\n"),
+        ("/status", "proxy-authorization: Bearer correct horse battery\r\n"),
+        ("/status", "x-authorization: Bearer correct horse battery\r\n"),
+        ("/status", "authorization: Bearer  correct horse battery\r\n"),
         ("/status", "authorization: Bearer CORRECT HORSE\r\n"),
-        ("/status", "authorization: correct horse\r\n"),
-        ("/status", "authorization: Bearer wrong\r\nauthorization: Bearer correct horse\r\n"),
+        ("/status", "authorization: correct horse battery\r\n"),
+        ("/status", "authorization: Bearer wrong\r\nauthorization: Bearer correct horse battery\r\n"),
         ("//status", ""),
         ("/./status", ""),
         ("/healthz/../status", ""),

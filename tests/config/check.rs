@@ -153,7 +153,67 @@ fn secrets_lie_beside_the_file_and_are_read_by_check_as_by_run() {
     }
     assert_eq!(cli(&["run", "-c", &file]).stderr, outcome.stderr);
     folder.write("cookies", "secret");
-    folder.write("token", "secret");
+    for (token, fault) in [
+        ("a token with two\nlines, each a long one", "token holds 2 lines, and a token is one"),
+        ("x", "token holds a token of 1 character, and 16 are the least"),
+        ("fifteen letters", "token holds a token of 15 characters, and 16 are the least"),
+    ] {
+        folder.write("token", token);
+        let outcome = cli(&["check", "-c", &file]);
+        assert_eq!(outcome.code, Some(1), "{token}");
+        assert!(outcome.stderr.contains(fault), "{}", outcome.stderr);
+        assert_eq!(cli(&["run", "-c", &file]).stderr, outcome.stderr);
+    }
+    folder.write("token", "sixteen letters!");
     let outcome = cli(&["check", "-c", &file]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_pem_file_that_was_cut_off_is_named_with_what_is_missing() {
+    let folder = Folder::new();
+    let toml = "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\nrespond = {}\n\
+                [listener.web.tls]\ncertificates = { cert = \"shop.pem\", key = \"shop.key\" }\n";
+    let file = folder.write("evenkeel.toml", toml);
+    let whole = fs::read_to_string(Path::new(EXAMPLES).join("certs/shop.pem")).unwrap();
+    folder.write("shop.pem", &whole[..whole.len() / 2]);
+    fs::copy(Path::new(EXAMPLES).join("certs/shop.key"), folder.path("shop.key")).unwrap();
+    let outcome = cli(&["check", "-c", &file]);
+    assert_eq!(outcome.code, Some(1));
+    for part in [
+        "shop.pem: is cut off: a line `-----END CERTIFICATE-----` is missing",
+        "copy the file anew",
+        "evenkeel.toml:6:",
+    ] {
+        assert!(outcome.stderr.contains(part), "{part} is missing in:\n{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn an_access_log_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    let toml = "[log]\naccess = \"nowhere/access.log\"\n[admin]\nbind = \"off\"\n[listener.web]\n\
+                bind = \"127.0.0.1:0\"\n[[route]]\nrespond = {}\n";
+    let outcome = cli(&["run", "-c", &folder.write("evenkeel.toml", toml)]);
+    assert_eq!(outcome.code, Some(1));
+    let fault = format!("error: cannot write the access log {}: ", folder.path("nowhere/access.log"));
+    assert!(outcome.stderr.contains(&fault), "{}", outcome.stderr);
+}
+
+#[test]
+fn every_command_begins_its_errors_alike() {
+    for arguments in [
+        &["run", "-c", "/nowhere.toml"][..],
+        &["check", "-c", "/nowhere.toml"],
+        &["show", "-c", "/nowhere.toml"],
+        &["explain", "-c", "/nowhere.toml", "GET", "/"],
+        &["run", "--listen", "8080", "--backend", "nowhere"],
+    ] {
+        let outcome = cli(arguments);
+        assert_eq!(outcome.code, Some(1), "{arguments:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.starts_with("error: "), "{arguments:?}: {}", outcome.stderr);
+    }
+    let outcome = cli(&["run", "--backends", "1"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.starts_with("error: "), "{}", outcome.stderr);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::support::{Evenkeel, Origin, answer, eventually, ok, pool};
+use crate::support::{Evenkeel, Gate, Origin, answer, eventually, ok, pool};
 
 /// A server whose `/health` answers with a status that the test can change.
 fn patient(name: &str, status: u16) -> (Origin, Arc<AtomicU16>) {
@@ -36,6 +36,19 @@ fn a_failing_check_takes_a_server_out_and_a_passing_one_brings_it_back() {
     evenkeel.wait_for_state("sick", "up");
     let answers: Vec<String> = (0..4).map(|_| client.get("/").text()).collect();
     assert!(answers.contains(&"sick".to_owned()), "{answers:?}");
+}
+
+#[test]
+fn a_check_that_outlasts_the_interval_is_waited_for_and_not_doubled() {
+    let gate = Gate::default();
+    let (slow, quick) = (Origin::held("slow", &gate), Origin::named("quick"));
+    let health = "health = { path = \"/health\", interval = \"20ms\", timeout = \"30s\", fall = 1 }";
+    let evenkeel = Evenkeel::start(&pool(&[&slow, &quick], health));
+    eventually("ten checks of the other server", || quick.count() >= 10);
+    assert_eq!(slow.count(), 1);
+    gate.open();
+    evenkeel.wait_for_state("slow", "up");
+    eventually("the next check", || slow.count() >= 3);
 }
 
 #[test]

@@ -175,3 +175,22 @@ fn a_host_that_no_certificate_is_for_is_misdirected() {
         assert_eq!(value["pool"].is_string(), status.is_none(), "{url} {host}: {value}");
     }
 }
+
+#[test]
+fn of_many_routes_the_nearest_are_shown_and_the_others_counted() {
+    let mut toml = String::from("[listener.web]\nbind = \"127.0.0.1:0\"\n");
+    for number in 0..1_000 {
+        toml.push_str(&format!(
+            "[[route]]\nhost = \"h{number}.example\"\npath = \"/api/*\"\nrespond = {{}}\n"
+        ));
+    }
+    toml.push_str("[[route]]\nhost = \"shop.example\"\npath = \"/cart/*\"\nrespond = {}\n");
+    let file = Folder::new();
+    let path = file.write("evenkeel.toml", &toml);
+    let outcome = cli(&["explain", "-c", &path, "GET", "http://shop.example/basket"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.lines().count() < 40, "{}", outcome.stdout);
+    let first = outcome.stdout.lines().find(|line| line.contains("refused")).unwrap();
+    assert!(first.contains("shop.example/cart/*"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("and 981 more"), "{}", outcome.stdout);
+}

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use evenkeel_config::{Config, FileFault, FileOwner, Severity};
 
+/// Characters of a bearer token at least, so that it cannot be guessed: 16 random ones of base64 are 96 bits.
+const TOKEN_MIN: usize = 16;
+
 /// What such a file holds, without white space around it.
 ///
 /// # Errors
@@ -22,14 +25,37 @@ pub fn secret_text(path: &Path) -> Result<String, String> {
     String::from_utf8(secret_bytes(path)?).map_err(|_| format!("{} is not UTF-8", path.display()))
 }
 
+/// As [`secret_text`], for the token that each request to the admin API carries in a header field (RFC 6750, 2.1).
+///
+/// # Errors
+/// As [`secret_text`]; it is shorter than [`TOKEN_MIN`], or holds what no field can carry, such as a second line.
+pub fn token(path: &Path) -> Result<String, String> {
+    let token = secret_text(path)?;
+    let name = path.display();
+    let lines = token.lines().count();
+    if lines > 1 {
+        return Err(format!("{name} holds {lines} lines, and a token is one"));
+    }
+    if let Some(bad) = token.chars().find(|c| !c.is_ascii_graphic() && *c != ' ') {
+        return Err(format!("{name} holds the character {bad:?}, and a token is visible ASCII alone"));
+    }
+    let length = token.len();
+    if length < TOKEN_MIN {
+        let characters = if length == 1 { "character" } else { "characters" };
+        return Err(format!("{name} holds a token of {length} {characters}, and {TOKEN_MIN} are the least"));
+    }
+    Ok(token)
+}
+
 /// What is wrong with the secrets that a configuration names.
 pub fn check(config: &Config) -> Vec<FileFault> {
     let text = |path: &Path| secret_text(path).err();
+    let token = |path: &Path| token(path).err();
     let bytes = |path: &Path| secret_bytes(path).err();
     let redis = config.redis.as_ref().and_then(|redis| redis.password_file.as_deref());
     let named = [
         ("secret_file", config.server.secret_file.as_deref().map(|path| (path, bytes(path)))),
-        ("token_file", config.admin.token_file.as_deref().map(|path| (path, text(path)))),
+        ("token_file", config.admin.token_file.as_deref().map(|path| (path, token(path)))),
         ("password_file", redis.map(|path| (path, text(path)))),
     ];
     let faults = named.into_iter().filter_map(|(key, file)| {
@@ -41,7 +67,10 @@ pub fn check(config: &Config) -> Vec<FileFault> {
             severity: Severity::Error,
             message,
             expected: "expected a file that holds a secret, and that this user may read".into(),
-            help: String::new(),
+            help: match key {
+                "token_file" => "write one with `openssl rand -base64 32`".into(),
+                _ => String::new(),
+            },
         })
     });
     faults.collect()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use evenkeel_admin::{Context, Request};
-use evenkeel_config::Config;
+use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandError, Snapshot};
 use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
@@ -22,7 +22,7 @@ use crate::control::{Control, bind_added};
 use crate::credentials;
 use crate::fleet::Fleet;
 use crate::overload;
-use crate::secret::secret_text;
+use crate::secret::token;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -89,8 +89,7 @@ impl System {
         // Afterwards: an admin address that nobody asked for gives way to a listener.
         let admin = bind_admin(&config)?;
         let mut fleet = Fleet::new(config, Arc::clone(&registry), clock.now())?;
-        let log = AccessLog::start(&log_config, Arc::clone(&registry))
-            .map_err(|error| format!("cannot write the access log: {error}"))?;
+        let log = start_log(&log_config, &registry)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (snapshot, told) = (fleet.snapshot(), Arc::clone(&registry));
         let (shared, starts) = Shared::new(workers, snapshot, credentials, told, clock, events_sender);
@@ -221,12 +220,21 @@ struct Admin {
     token: Option<String>,
 }
 
+fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
+    AccessLog::start(log, Arc::clone(registry)).map_err(|error| match &log.access {
+        AccessLogTo::File(path) => {
+            format!("cannot write the access log {}: {error}; see `access` in `[log]`", path.display())
+        }
+        AccessLogTo::Stdout | AccessLogTo::Off => format!("cannot write the access log: {error}"),
+    })
+}
+
 /// Binds the admin address. One that nobody asked for may be taken: then there is none.
 fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
     let Some(address) = &config.admin.bind else { return Ok(None) };
     let token = match &config.admin.token_file {
         None => None,
-        Some(path) => Some(secret_text(path).map_err(|why| format!("admin.token_file: {why}"))?),
+        Some(path) => Some(token(path).map_err(|why| format!("admin.token_file: {why}"))?),
     };
     let (bound, socket) = match evenkeel_net::bind_alone(address) {
         Ok(bound) => bound,

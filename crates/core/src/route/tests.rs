@@ -260,9 +260,9 @@ fn a_trace_says_why_of_every_route() {
             "header: Refused: no header `x-canary: 1`",
             "query: Refused: no query parameter `beta=true`",
             "rest: LessSpecific: matches, but `won` is more specific",
-            "elsewhere: Refused: only for listener `web`",
-            "host: Refused: the host is `a.b`, not `*.c` or `x.y`",
             "path: Refused: the path `/x` is not `/api` or below it",
+            "host: Refused: the host is `a.b`, not `*.c` or `x.y`",
+            "elsewhere: Refused: only for listener `web`",
             "listener:web: Refused: only for listener `web`",
         ]
     );

@@ -1,5 +1,6 @@
 //! Why a request goes where it goes: each route, with the reason why it won or did not.
 
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
 use evenkeel_config::{HostMatch, PathMatch, Route};
@@ -34,8 +35,8 @@ pub struct Considered {
 pub struct Trace {
     /// What [`RouteTable::find`] returns.
     pub winner: Option<usize>,
-    /// All routes: first those whose listener, host and path match, the most specific first; then the others, in
-    /// the order of the file.
+    /// All routes: first those whose listener, host and path match, the most specific first; then the others, the
+    /// nearest first.
     pub considered: Vec<Considered>,
 }
 
@@ -63,11 +64,27 @@ impl RouteTable {
             }
             ControlFlow::<std::convert::Infallible>::Continue(())
         });
-        for route in (0..self.len()).filter(|&route| !seen[route]) {
+        let mut others: Vec<usize> = (0..self.len()).filter(|&route| !seen[route]).collect();
+        others.sort_by_cached_key(|&route| Reverse(self.nearness(listener, route, facts)));
+        for route in others {
             let reason = self.why_not_found(listener, route, facts);
             considered.push(Considered { route, verdict: Verdict::Refused, reason });
         }
         Trace { winner, considered }
+    }
+
+    /// How near a route comes that the search does not find: its listener, its host, and how much of its path.
+    fn nearness(&self, listener: usize, route: usize, facts: &impl Facts) -> (bool, bool, usize) {
+        let here = self.listeners.get(listener).map(|scope| &scope.name);
+        let route = self.route(route);
+        let is_here = route.listeners.is_empty() || route.listeners.iter().any(|name| Some(name) == here);
+        let is_host = route.hosts.is_empty() || route.hosts.iter().any(|host| host_fits(host, facts.host()));
+        let path = match &route.path {
+            PathMatch::Exact(path) | PathMatch::Prefix(path) => path.as_str(),
+            PathMatch::Regex(_) => "",
+        };
+        let shared = path.bytes().zip(facts.path().bytes()).take_while(|(one, other)| one == other).count();
+        (is_here, is_host, shared)
     }
 
     /// Names what keeps a route out of the search's way: its listener, its host or its path.

@@ -105,7 +105,7 @@ fn coverage(listener: &Listener, authority: &str) -> Option<Coverage> {
     match ServerTls::load(settings, listener.http) {
         Ok(tls) => Some(tls.coverage(Some(&name))),
         Err(error) => {
-            eprintln!("evenkeel: for which hosts there are certificates is left out: {error}");
+            eprintln!("warning: for which hosts there are certificates is left out: {error}");
             None
         }
     }
@@ -154,6 +154,10 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
         "path": request.path,
         "considered": considered,
     });
+    let others = trace.considered.len().saturating_sub(CONSIDERED_MAX);
+    if others > 0 {
+        answer["others"] = json!(others);
+    }
     let Some(winner) = trace.winner else {
         answer["status"] = json!(404);
         answer["reason"] = json!("no route for this request");
@@ -177,11 +181,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value 
 /// What stands between the request and its answer, as far as the route says something about it.
 fn protection(answer: &mut Value, route: &Route) {
     let sizes = route.limits.to_toml();
-    let priority = match route.priority {
-        Priority::Low => Some("low"),
-        Priority::Normal => None,
-        Priority::High => Some("high"),
-    };
+    let priority = Some(route.priority.word()).filter(|_| route.priority != Priority::Normal);
     let limits: Vec<String> = route.rate_limits.iter().map(ToString::to_string).collect();
     let rows = [
         ("priority", priority.map(str::to_owned)),
@@ -194,6 +194,9 @@ fn protection(answer: &mut Value, route: &Route) {
         answer[key] = json!(value);
     }
 }
+
+/// Routes that are shown: the winner, and those that come nearest to it.
+const CONSIDERED_MAX: usize = 20;
 
 fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
     let verdict = |verdict| match verdict {
@@ -208,7 +211,7 @@ fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
             "reason": considered.reason,
         })
     };
-    trace.considered.iter().map(row).collect()
+    trace.considered.iter().take(CONSIDERED_MAX).map(row).collect()
 }
 
 fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &Route, request: &Request<'_>) {
@@ -269,6 +272,9 @@ fn text(answer: &Value) -> String {
     for row in considered {
         let cell = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         text.push_str(&format!("  {:<28} {:<14} {}\n", cell("route"), cell("verdict"), cell("reason")));
+    }
+    if let Some(others) = answer["others"].as_u64() {
+        text.push_str(&format!("  and {others} more, which match less of the request\n"));
     }
     text
 }

@@ -101,8 +101,8 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says why a command cannot be done.
+/// Says why a command cannot be done, as clap and the diagnostics say it.
 fn fail(message: &str) -> ExitCode {
-    eprintln!("evenkeel: {message}");
+    eprintln!("error: {message}");
     WRONG.into()
 }
