@@ -202,7 +202,7 @@ fn something_answers(config: &Config, reader: &Reader) {
     }
 }
 
-/// Without a listener with `tls` the address that clients are sent to is somebody else's, or nobody's.
+/// Without a listener with `tls`, none of the listeners answers at the address that clients are sent to.
 fn redirects_lead_somewhere(config: &Config, links: &Links, reader: &Reader) {
     if config.listeners.iter().any(|listener| listener.tls.is_some()) {
         return;

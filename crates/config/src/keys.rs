@@ -1,5 +1,5 @@
-//! Every section and key of the file, declared once: what is refused as unknown, what the ranges and defaults are,
-//! the JSON Schema and `docs/configuration.md` all come from here.
+//! What a declared key is: its name, the kind of its value, what holds without it, its meaning and an example. The
+//! keys themselves are declared in `model`; unknown keys, ranges, the JSON Schema and the reference follow from them.
 
 pub(crate) mod syntax;
 

@@ -32,9 +32,17 @@ keys! {
         /// Send the request to a server of this pool.
         pool = key(Kind::Text(&POOL_NAME), Means("-"), r#""api""#),
         /// Send the request to one of these pools, by weight.
-        split = key(Kind::List(&Kind::Section(Share::SECTION), 64), Means("-"), r#"[{ pool = "blue", weight = 95 }, { pool = "green", weight = 5 }]"#),
+        split = key(
+            Kind::List(&Kind::Section(Share::SECTION), 64),
+            Means("-"),
+            r#"[{ pool = "blue", weight = 95 }, { pool = "green", weight = 5 }]"#,
+        ),
         /// Answer with a new location; a text alone is its `to`.
-        redirect = key(Kind::Either(&Kind::Text(&LOCATION), &Kind::Section(Redirect::SECTION)), Means("-"), r#"{ to = "https://{host}{path}{query}", status = 308 }"#),
+        redirect = key(
+            Kind::Either(&Kind::Text(&LOCATION), &Kind::Section(Redirect::SECTION)),
+            Means("-"),
+            r#"{ to = "https://{host}{path}{query}", status = 308 }"#,
+        ),
         /// Answer at once.
         respond = key(Kind::Section(Respond::SECTION), Means("-"), r#"{ status = 200, body = "ok\n" }"#),
     }
@@ -131,7 +139,11 @@ section! {
         /// The body; impossible with 204, 205 and 304.
         body: String = key(Kind::Text(&BODY), Means("empty"), r#""back at six\n""#),
         /// Its media type.
-        content_type: String = key(Kind::Text(&HEADER_VALUE), Is("text/plain; charset=utf-8"), r#""text/html; charset=utf-8""#),
+        content_type: String = key(
+            Kind::Text(&HEADER_VALUE),
+            Is("text/plain; charset=utf-8"),
+            r#""text/html; charset=utf-8""#,
+        ),
     }
 }
 

@@ -14,11 +14,23 @@ section! {
     #[derive(Default, PartialEq, Eq)]
     pub struct HeaderEdits "request_headers and response_headers of [[route]]" {
         /// Replaces every field of that name.
-        set: Vec<(String, String)> = key(Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64), Means("nothing"), r#"{ x-env = "prod" }"#),
+        set: Vec<(String, String)> = key(
+            Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64),
+            Means("nothing"),
+            r#"{ x-env = "prod" }"#,
+        ),
         /// Adds one more field.
-        add: Vec<(String, String)> = key(Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64), Means("nothing"), r#"{ vary = "origin" }"#),
+        add: Vec<(String, String)> = key(
+            Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64),
+            Means("nothing"),
+            r#"{ vary = "origin" }"#,
+        ),
         /// Removes every field of that name.
-        remove: Vec<String> = key(Kind::OneOrList(&Kind::Text(&HEADER_NAME), 64), Means("nothing"), r#"["x-debug"]"#),
+        remove: Vec<String> = key(
+            Kind::OneOrList(&Kind::Text(&HEADER_NAME), 64),
+            Means("nothing"),
+            r#"["x-debug"]"#,
+        ),
     }
 }
 

@@ -88,13 +88,21 @@ keys! {
     static PROBE "kind of health of [pool.NAME]" {
         /// `http`: a GET is answered with an expected status. `tcp`: a connection is accepted. `grpc`: the health
         /// service (`grpc.health.v1`) says that the server serves; only with `protocol = "http2"`.
-        kind = key(Kind::OneOf(ProbeKind::WORDS), Means("`http` when `path`, `host` or `expect` is given, else `tcp`"), r#""http""#),
+        kind = key(
+            Kind::OneOf(ProbeKind::WORDS),
+            Means("`http` when `path`, `host` or `expect` is given, else `tcp`"),
+            r#""http""#,
+        ),
         /// What is asked for. Only with `http`.
         path = key(Kind::Text(&PROBE_PATH), Is("/"), r#""/health""#),
         /// The `Host` field of the request. Only with `http`.
         host = key(Kind::Text(&PROBE_HOST), Means("the server's own"), r#""shop.example.com""#),
         /// Statuses that count as healthy. Only with `http`.
-        expect = key(Kind::OneOrList(&Kind::Either(&Kind::Integer(100, 599), &Kind::Text(&STATUSES)), 64), Is("200-399"), r#"[200, "3xx"]"#),
+        expect = key(
+            Kind::OneOrList(&Kind::Either(&Kind::Integer(100, 599), &Kind::Text(&STATUSES)), 64),
+            Is("200-399"),
+            r#"[200, "3xx"]"#,
+        ),
         /// Of which service it is asked; empty is the server as a whole. Only with `grpc`.
         service = key(Kind::Text(&GRPC_SERVICE), Is(""), r#""shop.Cart""#),
     }

@@ -52,11 +52,19 @@ section! {
         /// What requests have in common that are counted together; of a list, the combination. Requests without the
         /// header or cookie are counted together. A client chooses its headers and cookies: they tell clients apart
         /// only if a server checks them.
-        per: Vec<LimitKey> = key(Kind::OneOrList(&Kind::Text(&LIMIT_KEY), 4), Are(&["client-ip"]), r#"["client-ip", "header:x-api-key"]"#),
+        per: Vec<LimitKey> = key(
+            Kind::OneOrList(&Kind::Text(&LIMIT_KEY), 4),
+            Are(&["client-ip"]),
+            r#"["client-ip", "header:x-api-key"]"#,
+        ),
         /// How many, in the long run.
         rate: Rate = key(RATE, Required, r#""10/s""#),
         /// How many at once, after a pause.
-        burst: u32 = key(Kind::Integer(1, 1_000_000), Means("what the rate comes to in a second, rounded up"), "20"),
+        burst: u32 = key(
+            Kind::Integer(1, 1_000_000),
+            Means("what the rate comes to in a second, rounded up"),
+            "20",
+        ),
         /// Clients whose IPv6 addresses begin with the same bits, so many, are one client.
         ipv6_prefix: u8 = key(Kind::Integer(1, 128), Is("64"), "56"),
         /// Lets everything pass, and only counts and logs what it would refuse.
@@ -66,7 +74,11 @@ section! {
         shared: bool = key(Kind::Boolean, Is("false"), "true"),
         /// What holds while Redis does not answer: this balancer counts for itself, everything passes, or nothing does
         /// (503). Only with `shared`.
-        when_redis_is_away: RedisAway = key(Kind::OneOf(RedisAway::WORDS), Is(RedisAway::Local.word()), r#""local""#),
+        when_redis_is_away: RedisAway = key(
+            Kind::OneOf(RedisAway::WORDS),
+            Is(RedisAway::Local.word()),
+            r#""local""#,
+        ),
         /// Keys remembered at a time, rounded up to a multiple of 16, each with 24 bytes. One that finds no room takes
         /// the place of another that has used up little.
         keys_max: usize = key(Kind::Integer(64, 16_777_216), Is("65536"), "65536"),
@@ -234,7 +246,11 @@ section! {
         /// What all keys begin with.
         prefix: String = key(Kind::Text(&REDIS_PREFIX), Is("evenkeel:"), r#""shop:""#),
         /// A file that holds the password.
-        password_file: Option<PathBuf> = key(Kind::Text(&FILE), Means("no password"), r#""/etc/evenkeel/redis""#),
+        password_file: Option<PathBuf> = key(
+            Kind::Text(&FILE),
+            Means("no password"),
+            r#""/etc/evenkeel/redis""#,
+        ),
     }
 }
 

@@ -19,25 +19,57 @@ section! {
     pub struct Listener(ListenerName) "[listener.NAME]" {
         /// One or more addresses; a bare port means all addresses of this machine. Of two that overlap, the narrower
         /// one gets the connections that are for both. Port 0 lets the kernel choose.
-        bind: Vec<Address> = key(Kind::OneOrList(&Kind::Address(&LISTENER_ADDRESS, Address::listener), 64), Required, r#"[":80"]"#),
+        bind: Vec<Address> = key(
+            Kind::OneOrList(&Kind::Address(&LISTENER_ADDRESS, Address::listener), 64),
+            Required,
+            r#"[":80"]"#,
+        ),
         /// What clients speak.
-        protocol: ListenerProtocol = key(Kind::OneOf(ListenerProtocol::WORDS), Is(ListenerProtocol::Http.word()), r#""http""#),
+        protocol: ListenerProtocol = key(
+            Kind::OneOf(ListenerProtocol::WORDS),
+            Is(ListenerProtocol::Http.word()),
+            r#""http""#,
+        ),
         /// Where requests go that no route takes.
-        pool: Option<PoolName> = key(Kind::Text(&POOL_NAME), Means("404 when no route takes a request"), r#""app""#),
+        pool: Option<PoolName> = key(
+            Kind::Text(&POOL_NAME),
+            Means("404 when no route takes a request"),
+            r#""app""#,
+        ),
         /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
-        trusted_proxies: Vec<IpNet> = key(Kind::OneOrList(&Kind::Text(&NETWORK), 10_000), Means("nobody is trusted"), r#"["10.0.0.0/8"]"#),
+        trusted_proxies: Vec<IpNet> = key(
+            Kind::OneOrList(&Kind::Text(&NETWORK), 10_000),
+            Means("no peer is trusted"),
+            r#"["10.0.0.0/8"]"#,
+        ),
         /// Versions of HTTP that clients may speak. With `tls` a client chooses by ALPN; without, `2` means that it
         /// begins with HTTP/2 at once (prior knowledge).
-        http: HttpVersions = key(Kind::OneOrList(&Kind::OneOf(HttpVersion::WORDS), 2), Are(HttpVersion::WORDS), r#"["1.1", "2"]"#),
+        http: HttpVersions = key(
+            Kind::OneOrList(&Kind::OneOf(HttpVersion::WORDS), 2),
+            Are(HttpVersion::WORDS),
+            r#"["1.1", "2"]"#,
+        ),
         /// Clients speak TLS.
-        tls: Option<ListenerTls> = key(Kind::Section(ListenerTls::SECTION), Means("cleartext"), r#"{ certificates = [{ cert = "certs/shop.pem", key = "certs/shop.key" }] }"#),
+        tls: Option<ListenerTls> = key(
+            Kind::Section(ListenerTls::SECTION),
+            Means("cleartext"),
+            r#"{ certificates = [{ cert = "certs/shop.pem", key = "certs/shop.key" }] }"#,
+        ),
         /// Answers every request with 308 and its `https://` URL, at the port of the first listener with `tls` if the
         /// request named a port. Only without `tls`.
         redirect_to_https: bool = key(Kind::Boolean, Is("false"), "true"),
         /// How long to wait for the client at each step.
-        timeout: ListenerTimeout = key(Kind::Section(ListenerTimeout::SECTION), Means("the defaults"), r#"{ head = "10s", idle = "75s" }"#),
+        timeout: ListenerTimeout = key(
+            Kind::Section(ListenerTimeout::SECTION),
+            Means("the defaults"),
+            r#"{ head = "10s", idle = "75s" }"#,
+        ),
         /// What one client may take.
-        limits: ListenerLimits = key(Kind::Section(ListenerLimits::SECTION), Means("no limits"), r#"{ connections_per_client = 100, requests_per_connection = "100/s" }"#),
+        limits: ListenerLimits = key(
+            Kind::Section(ListenerLimits::SECTION),
+            Means("no limits"),
+            r#"{ connections_per_client = 100, requests_per_connection = "100/s" }"#,
+        ),
     }
 }
 

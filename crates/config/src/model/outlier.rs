@@ -26,7 +26,11 @@ section! {
         max_ejected: u32 = key(Kind::Percent(1, 100), Is("50%"), r#""50%""#),
         /// Takes a server out whose success rate within `window` is this many standard deviations below that of the
         /// others.
-        success_rate: Option<f64> = key(Kind::Decimal(0.1, 100.0), Means("success rates are not compared"), "1.9"),
+        success_rate: Option<f64> = key(
+            Kind::Decimal(0.1, 100.0),
+            Means("success rates are not compared"),
+            "1.9",
+        ),
         /// Takes a server out whose average latency within `window` is this many times the median of all servers'.
         latency: Option<f64> = key(Kind::Decimal(1.1, 1_000.0), Means("latencies are not compared"), "3.0"),
         /// Requests within `window` that a server must have had to be compared; three such servers are needed. Only

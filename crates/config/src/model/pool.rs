@@ -23,19 +23,46 @@ section! {
         /// How a server is chosen.
         algorithm: Algorithm = flat(&ALGORITHM),
         /// The servers. At least one that is no backup has a weight above zero.
-        backends: Vec<Backend> = key(Kind::List(&Kind::Either(&Kind::Address(&BACKEND_ADDRESS, Address::backend), &Kind::Section(Backend::SECTION)), 10_000), Required, r#"["10.0.0.1:3000", { address = "10.0.0.2:3000", weight = 3 }]"#),
+        backends: Vec<Backend> = key(
+            Kind::List(
+                &Kind::Either(&Kind::Address(&BACKEND_ADDRESS, Address::backend), &Kind::Section(Backend::SECTION)),
+                10_000,
+            ),
+            Required,
+            r#"["10.0.0.1:3000", { address = "10.0.0.2:3000", weight = 3 }]"#,
+        ),
         /// What the servers speak: `http1` is HTTP/1.1. `http2` without `tls` is HTTP/2 with prior knowledge.
-        protocol: PoolProtocol = key(Kind::OneOf(PoolProtocol::WORDS), Is(PoolProtocol::Http1.word()), r#""http2""#),
+        protocol: PoolProtocol = key(
+            Kind::OneOf(PoolProtocol::WORDS),
+            Is(PoolProtocol::Http1.word()),
+            r#""http2""#,
+        ),
         /// Speaks TLS with the servers; `true` is all defaults.
-        tls: Option<PoolTls> = key(Kind::Either(&Kind::Boolean, &Kind::Section(PoolTls::SECTION)), Means("cleartext"), r#"{ server_name = "api.internal", ca = "certs/ca.pem" }"#),
+        tls: Option<PoolTls> = key(
+            Kind::Either(&Kind::Boolean, &Kind::Section(PoolTls::SECTION)),
+            Means("cleartext"),
+            r#"{ server_name = "api.internal", ca = "certs/ca.pem" }"#,
+        ),
         /// Idle connections kept per server and worker; 0 keeps none.
         keepalive: usize = key(Kind::Integer(0, 10_000), Is("128"), "128"),
         /// Keeps a client on its server.
-        sticky: Option<Sticky> = key(Kind::Section(&STICKY), Means("every request chooses anew"), r#"{ cookie = "EVENKEEL", ttl = "1h" }"#),
+        sticky: Option<Sticky> = key(
+            Kind::Section(&STICKY),
+            Means("every request chooses anew"),
+            r#"{ cookie = "EVENKEEL", ttl = "1h" }"#,
+        ),
         /// Active checks: asks each server whether it is well.
-        health: Option<Health> = key(Kind::Section(Health::SECTION), Means("no active checks"), r#"{ path = "/health", interval = "5s" }"#),
+        health: Option<Health> = key(
+            Kind::Section(Health::SECTION),
+            Means("no active checks"),
+            r#"{ path = "/health", interval = "5s" }"#,
+        ),
         /// Passive checks: watches how live requests fare.
-        outlier: Option<Outlier> = key(Kind::Section(Outlier::SECTION), Means("no passive checks"), r#"{ failures = 3, window = "30s", eject = "30s" }"#),
+        outlier: Option<Outlier> = key(
+            Kind::Section(Outlier::SECTION),
+            Means("no passive checks"),
+            r#"{ failures = 3, window = "30s", eject = "30s" }"#,
+        ),
         /// When ejections leave a smaller share of the servers than this, ejected ones are used as well; backups,
         /// drained servers and those of weight 0 left out. `0%` is only when no server would be left. Only with
         /// `outlier`.
@@ -43,15 +70,35 @@ section! {
         /// For how long a server that comes, or comes back, is spared: its weight grows from a tenth to the full one.
         slow_start: Option<Duration> = key(Kind::DurationOrOff(1_000, 3_600_000), Is("off"), r#""30s""#),
         /// Limits for the pool as a whole, and its circuit breaker.
-        breaker: Option<Breaker> = key(Kind::Section(Breaker::SECTION), Means("no limits for the pool as a whole"), r#"{ max_requests = 10_000, failures = "50%" }"#),
+        breaker: Option<Breaker> = key(
+            Kind::Section(Breaker::SECTION),
+            Means("no limits for the pool as a whole"),
+            r#"{ max_requests = 10_000, failures = "50%" }"#,
+        ),
         /// A circuit breaker for each server.
-        server_breaker: Option<Trip> = key(Kind::Section(Trip::SECTION), Means("none"), r#"{ failures = "50%" }"#),
+        server_breaker: Option<Trip> = key(
+            Kind::Section(Trip::SECTION),
+            Means("none"),
+            r#"{ failures = "50%" }"#,
+        ),
         /// Where requests wait for a place when a limit is reached.
-        queue: Option<Queue> = key(Kind::Section(Queue::SECTION), Means("503 at once when there is no place"), r#"{ wait = "1s" }"#),
+        queue: Option<Queue> = key(
+            Kind::Section(Queue::SECTION),
+            Means("503 at once when there is no place"),
+            r#"{ wait = "1s" }"#,
+        ),
         /// A limit on requests in flight that follows their latency.
-        concurrency: Option<Concurrency> = key(Kind::Section(Concurrency::SECTION), Means("no such limit"), r#"{ algorithm = "gradient", min = 10, max = 1000 }"#),
+        concurrency: Option<Concurrency> = key(
+            Kind::Section(Concurrency::SECTION),
+            Means("no such limit"),
+            r#"{ algorithm = "gradient", min = 10, max = 1000 }"#,
+        ),
         /// How long to wait for a server.
-        timeout: PoolTimeout = key(Kind::Section(PoolTimeout::SECTION), Means("the defaults"), r#"{ connect = "1s", response = "30s" }"#),
+        timeout: PoolTimeout = key(
+            Kind::Section(PoolTimeout::SECTION),
+            Means("the defaults"),
+            r#"{ connect = "1s", response = "30s" }"#,
+        ),
     }
 }
 
@@ -135,7 +182,11 @@ impl Algorithm {
 keys! {
     static ALGORITHM "algorithm of [pool.NAME]" {
         /// How a server is chosen.
-        algorithm = key(Kind::OneOf(Algorithm::WORDS), Is(Algorithm::RoundRobin.word()), r#""least-connections""#),
+        algorithm = key(
+            Kind::OneOf(Algorithm::WORDS),
+            Is(Algorithm::RoundRobin.word()),
+            r#""least-connections""#,
+        ),
         /// What `consistent-hash` and `maglev` hash: `client-ip`, `path`, `header:NAME` or `cookie:NAME`. Only with
         /// these two.
         hash_key = key(Kind::Text(&HASH_KEY), Is("client-ip"), r#""header:x-user""#),
@@ -214,7 +265,11 @@ section! {
     #[derive(PartialEq, Eq)]
     pub struct Backend "backends of [pool.NAME]" {
         /// Where it is.
-        address: Address = key(Kind::Address(&BACKEND_ADDRESS, Address::backend), Required, r#""10.0.0.2:3000""#),
+        address: Address = key(
+            Kind::Address(&BACKEND_ADDRESS, Address::backend),
+            Required,
+            r#""10.0.0.2:3000""#,
+        ),
         /// Its share; 0 takes no new request.
         weight: u32 = key(Kind::Integer(0, 1_000), Is("1"), "3"),
         /// What logs, metrics and the API call it.

@@ -23,7 +23,11 @@ section! {
         grace: Duration = key(Kind::Duration(0, DAY_MS), Is("30s"), r#""30s""#),
         /// A file whose content keys the sticky cookies, so that they tell nothing about a server. Every balancer in
         /// front of the same servers needs the same content.
-        secret_file: Option<PathBuf> = key(Kind::Text(&FILE), Means("a key that every Evenkeel knows"), r#""/etc/evenkeel/secret""#),
+        secret_file: Option<PathBuf> = key(
+            Kind::Text(&FILE),
+            Means("a key that every Evenkeel knows"),
+            r#""/etc/evenkeel/secret""#,
+        ),
     }
 }
 
@@ -34,11 +38,19 @@ section! {
     pub struct Admin "[admin]" {
         /// Where it listens, or `off`. When it is left out and the default is taken by another process, that is a
         /// warning instead of an error.
-        bind: Option<Address> = key(Kind::AddressOrOff(&ADMIN_ADDRESS, admin_address), Is("127.0.0.1:9900"), r#""127.0.0.1:9900""#),
+        bind: Option<Address> = key(
+            Kind::AddressOrOff(&ADMIN_ADDRESS, admin_address),
+            Is("127.0.0.1:9900"),
+            r#""127.0.0.1:9900""#,
+        ),
         /// False when `bind` is left out.
         explicit: bool = Member::Written,
         /// A file that holds the bearer token. Demanded when `bind` is neither loopback nor a unix socket.
-        token_file: Option<PathBuf> = key(Kind::Text(&FILE), Means("no token is asked for"), r#""/etc/evenkeel/token""#),
+        token_file: Option<PathBuf> = key(
+            Kind::Text(&FILE),
+            Means("no token is asked for"),
+            r#""/etc/evenkeel/token""#,
+        ),
     }
 }
 

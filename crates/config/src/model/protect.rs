@@ -121,7 +121,11 @@ section! {
         wait: Duration = key(DURATION, Is("1s"), r#""1s""#),
         /// `first`: first come, first served. `newest-under-overload`: the newest first once somebody has been waiting
         /// for 100 ms without a break; it can still be answered in time when the oldest cannot.
-        order: QueueOrder = key(Kind::OneOf(QueueOrder::WORDS), Is(QueueOrder::First.word()), r#""newest-under-overload""#),
+        order: QueueOrder = key(
+            Kind::OneOf(QueueOrder::WORDS),
+            Is(QueueOrder::First.word()),
+            r#""newest-under-overload""#,
+        ),
     }
 }
 
@@ -145,7 +149,11 @@ section! {
     pub struct Concurrency "concurrency of [pool.NAME]" {
         /// `gradient` follows how the usual latency compares with the present one (Netflix's Gradient2). `aimd` adds
         /// one while answers are at most half as slow again as usual, and takes a tenth when they are not.
-        algorithm: ConcurrencyAlgorithm = key(Kind::OneOf(ConcurrencyAlgorithm::WORDS), Is(ConcurrencyAlgorithm::Gradient.word()), r#""gradient""#),
+        algorithm: ConcurrencyAlgorithm = key(
+            Kind::OneOf(ConcurrencyAlgorithm::WORDS),
+            Is(ConcurrencyAlgorithm::Gradient.word()),
+            r#""gradient""#,
+        ),
         /// The limit never falls below.
         min: u32 = key(Kind::Integer(1, 1_000_000), Is("10"), "10"),
         /// The limit never grows beyond.

@@ -32,9 +32,17 @@ section! {
         /// body and the budget do not matter. `reset`: the connection ended before the first byte of an answer.
         /// `timeout`: no head of an answer in time. A status: the last such answer is passed on when nobody else is
         /// left to ask.
-        on: RetryOn = key(Kind::OneOrList(&Kind::Text(&RETRY_ON), 64), Are(&["connect", "reset"]), r#"["connect", "reset", "502", "503", "504"]"#),
+        on: RetryOn = key(
+            Kind::OneOrList(&Kind::Text(&RETRY_ON), 64),
+            Are(&["connect", "reset"]),
+            r#"["connect", "reset", "502", "503", "504"]"#,
+        ),
         /// Methods whose requests may be sent twice: by default the idempotent ones.
-        methods: Vec<String> = key(Kind::OneOrList(&Kind::Text(&METHOD), 64), Are(&["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]), r#"["GET", "HEAD"]"#),
+        methods: Vec<String> = key(
+            Kind::OneOrList(&Kind::Text(&METHOD), 64),
+            Are(&["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]),
+            r#"["GET", "HEAD"]"#,
+        ),
         /// From the last byte of the request to the head of the answer, at each server; `off` leaves it to the pool's
         /// `timeout.response`. Effective only where it is shorter than that.
         per_try_timeout: Option<Duration> = key(Kind::DurationOrOff(1, DAY_MS), Is("off"), r#""2s""#),

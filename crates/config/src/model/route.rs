@@ -30,46 +30,114 @@ section! {
     /// `redirect` or `respond`.
     pub struct Route "[[route]]" {
         /// What logs and metrics call it.
-        name: RouteName = key(Kind::Text(&NAME), Means("made from what it matches, as in `shop.example.com/api/*`"), r#""shop-api""#),
+        name: RouteName = key(
+            Kind::Text(&NAME),
+            Means("made from what it matches, as in `shop.example.com/api/*`"),
+            r#""shop-api""#,
+        ),
         /// Only requests that came in there.
-        listeners as "listener": Vec<ListenerName> = key(Kind::OneOrList(&Kind::Text(&LISTENER_NAME), 256), Means("every http listener"), r#""web""#),
+        listeners as "listener": Vec<ListenerName> = key(
+            Kind::OneOrList(&Kind::Text(&LISTENER_NAME), 256),
+            Means("every http listener"),
+            r#""web""#,
+        ),
         /// Only requests for one of these hosts.
-        hosts as "host": Vec<HostMatch> = key(Kind::OneOrList(&Kind::Text(&HOST), 10_000), Means("any host"), r#"["shop.example.com", "*.shop.example.com"]"#),
+        hosts as "host": Vec<HostMatch> = key(
+            Kind::OneOrList(&Kind::Text(&HOST), 10_000),
+            Means("any host"),
+            r#"["shop.example.com", "*.shop.example.com"]"#,
+        ),
         /// `path` or `path_regex`.
         path: PathMatch = flat(&PATHS),
         /// Only these methods.
-        methods as "method": Vec<String> = key(Kind::OneOrList(&Kind::Text(&METHOD), 64), Means("any method"), r#"["GET", "POST"]"#),
+        methods as "method": Vec<String> = key(
+            Kind::OneOrList(&Kind::Text(&METHOD), 64),
+            Means("any method"),
+            r#"["GET", "POST"]"#,
+        ),
         /// Only requests that carry all of these header fields with exactly these values.
-        headers: Vec<(String, String)> = key(Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64), Means("any"), r#"{ x-canary = "1" }"#),
+        headers: Vec<(String, String)> = key(
+            Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64),
+            Means("any"),
+            r#"{ x-canary = "1" }"#,
+        ),
         /// Only requests that carry all of these query parameters with exactly these values.
-        query: Vec<(String, String)> = key(Kind::Map(&QUERY_NAME, &Kind::Text(&QUERY_VALUE), 64), Means("any"), r#"{ beta = "true" }"#),
+        query: Vec<(String, String)> = key(
+            Kind::Map(&QUERY_NAME, &Kind::Text(&QUERY_VALUE), 64),
+            Means("any"),
+            r#"{ beta = "true" }"#,
+        ),
         /// Only clients with these addresses.
-        clients as "client": Vec<IpNet> = key(Kind::OneOrList(&Kind::Text(&NETWORK), 10_000), Means("any address"), r#"["10.0.0.0/8"]"#),
+        clients as "client": Vec<IpNet> = key(
+            Kind::OneOrList(&Kind::Text(&NETWORK), 10_000),
+            Means("any address"),
+            r#"["10.0.0.0/8"]"#,
+        ),
         /// What is done with the request.
         action: Action = flat(&ACTIONS),
         /// What a server sees instead of the path that was asked for.
-        rewrite: Option<Rewrite> = key(Kind::Section(&REWRITE), Means("the path stays"), r#"{ strip_prefix = "/api" }"#),
+        rewrite: Option<Rewrite> = key(
+            Kind::Section(&REWRITE),
+            Means("the path stays"),
+            r#"{ strip_prefix = "/api" }"#,
+        ),
         /// Changes to the request's header fields on their way to a server.
-        request_headers: HeaderEdits = key(Kind::Section(HeaderEdits::SECTION), Means("no change"), r#"{ set = { x-env = "prod" }, remove = ["x-debug"] }"#),
+        request_headers: HeaderEdits = key(
+            Kind::Section(HeaderEdits::SECTION),
+            Means("no change"),
+            r#"{ set = { x-env = "prod" }, remove = ["x-debug"] }"#,
+        ),
         /// Changes to the response's header fields on their way to the client.
-        response_headers: HeaderEdits = key(Kind::Section(HeaderEdits::SECTION), Means("no change"), r#"{ set = { strict-transport-security = "max-age=63072000" } }"#),
+        response_headers: HeaderEdits = key(
+            Kind::Section(HeaderEdits::SECTION),
+            Means("no change"),
+            r#"{ set = { strict-transport-security = "max-age=63072000" } }"#,
+        ),
         /// Whose requests are turned away first when the process is overloaded; those of `high` never are.
         priority: Priority = key(Kind::OneOf(Priority::WORDS), Is(Priority::Normal.word()), r#""high""#),
         /// How long a request of this route may take.
-        timeout: RouteTimeout = key(Kind::Section(RouteTimeout::SECTION), Means("the defaults"), r#"{ request = "30s", idle = "1h" }"#),
+        timeout: RouteTimeout = key(
+            Kind::Section(RouteTimeout::SECTION),
+            Means("the defaults"),
+            r#"{ request = "30s", idle = "1h" }"#,
+        ),
         /// When another server gets a request that one has failed; `false`: never, `true`: by the defaults.
-        retry: Retry = key(Kind::Either(&Kind::Boolean, &Kind::Section(Retry::SECTION)), Means("the defaults"), r#"{ attempts = 3, on = ["connect", "reset", "503"], budget = "20%" }"#),
+        retry: Retry = key(
+            Kind::Either(&Kind::Boolean, &Kind::Section(Retry::SECTION)),
+            Means("the defaults"),
+            r#"{ attempts = 3, on = ["connect", "reset", "503"], budget = "20%" }"#,
+        ),
         /// Ask another server as well when one is slow to answer.
-        hedge: Option<Hedge> = key(Kind::Section(Hedge::SECTION), Means("one server at a time"), r#"{ after = "p95", max = 1 }"#),
+        hedge: Option<Hedge> = key(
+            Kind::Section(Hedge::SECTION),
+            Means("one server at a time"),
+            r#"{ after = "p95", max = 1 }"#,
+        ),
         /// The field in which servers are told how much time is left of `timeout.request`: `grpc-timeout` in the format
         /// of gRPC, any other in whole milliseconds. A client that sends it shortens the time of its request.
-        deadline_header: Option<DeadlineHeader> = key(Kind::Text(&HEADER_NAME), Means("servers are not told"), r#""x-request-timeout-ms""#),
+        deadline_header: Option<DeadlineHeader> = key(
+            Kind::Text(&HEADER_NAME),
+            Means("servers are not told"),
+            r#""x-request-timeout-ms""#,
+        ),
         /// How many requests may come.
-        rate_limits as "rate_limit": Vec<RateLimit> = key(Kind::OneOrList(&Kind::Section(RateLimit::SECTION), 8), Means("no limit"), r#"{ per = "client-ip", rate = "10/s", burst = 20 }"#),
+        rate_limits as "rate_limit": Vec<RateLimit> = key(
+            Kind::OneOrList(&Kind::Section(RateLimit::SECTION), 8),
+            Means("no limit"),
+            r#"{ per = "client-ip", rate = "10/s", burst = 20 }"#,
+        ),
         /// How large a request of this route may be.
-        limits: RouteLimits = key(Kind::Section(RouteLimits::SECTION), Means("those of `[limits]`"), r#"{ request_head = "8KiB", request_body = "1GiB" }"#),
+        limits: RouteLimits = key(
+            Kind::Section(RouteLimits::SECTION),
+            Means("those of `[limits]`"),
+            r#"{ request_head = "8KiB", request_body = "1GiB" }"#,
+        ),
         /// Sends copies of requests to another pool as well.
-        mirror: Option<Mirror> = key(Kind::Section(Mirror::SECTION), Means("no copies"), r#"{ pool = "shadow", percent = 5 }"#),
+        mirror: Option<Mirror> = key(
+            Kind::Section(Mirror::SECTION),
+            Means("no copies"),
+            r#"{ pool = "shadow", percent = 5 }"#,
+        ),
     }
 }
 

@@ -21,10 +21,18 @@ section! {
         /// A client gets the certificate for the name that it asks for (SNI): one of exactly that name, else a wildcard
         /// of one label, else the first of the list. Of several for one name, ECDSA comes before RSA if the client
         /// knows both.
-        certificates: Vec<CertificateFiles> = key(Kind::OneOrList(&Kind::Section(CertificateFiles::SECTION), 10_000), Required, r#"[{ cert = "certs/shop.pem", key = "certs/shop.key" }]"#),
+        certificates: Vec<CertificateFiles> = key(
+            Kind::OneOrList(&Kind::Section(CertificateFiles::SECTION), 10_000),
+            Required,
+            r#"[{ cert = "certs/shop.pem", key = "certs/shop.key" }]"#,
+        ),
         /// `intermediate`: TLS 1.2 and 1.3, with the suites that Mozilla recommends under that name. `modern`: TLS 1.3
         /// alone.
-        profile: TlsProfile = key(Kind::OneOf(TlsProfile::WORDS), Is(TlsProfile::Intermediate.word()), r#""intermediate""#),
+        profile: TlsProfile = key(
+            Kind::OneOf(TlsProfile::WORDS),
+            Is(TlsProfile::Intermediate.word()),
+            r#""intermediate""#,
+        ),
         /// How clients show who they are.
         client_auth as "client certificates": Option<ClientAuth> = flat(ClientAuth::SECTION),
     }
@@ -88,14 +96,26 @@ section! {
     #[derive(PartialEq, Eq)]
     pub struct ClientAuth "client_ca of tls of [listener.NAME]" {
         /// Certificates, in PEM, of those who may have signed a client's.
-        ca as "client_ca": PathBuf = key(Kind::Text(&FILE), Means("clients are not asked for a certificate"), r#""certs/clients.pem""#),
+        ca as "client_ca": PathBuf = key(
+            Kind::Text(&FILE),
+            Means("clients are not asked for a certificate"),
+            r#""certs/clients.pem""#,
+        ),
         /// Whether a client without a certificate is let in. One with a bad certificate never is. Only with
         /// `client_ca`.
-        required as "client_auth": bool = key(Kind::TrueOrFalse("required", "optional"), Is("required"), r#""required""#),
+        required as "client_auth": bool = key(
+            Kind::TrueOrFalse("required", "optional"),
+            Is("required"),
+            r#""required""#,
+        ),
         /// The header field in which servers get the subject of a client's certificate (RFC 4514: `CN=alice,O=Shop`).
         /// What a client itself sends under that name is removed, whether it has `-` or `_` in it. Only with
         /// `client_ca`.
-        subject_header as "client_subject_header": String = key(Kind::Text(&SUBJECT_HEADER), Is("x-client-cert-subject"), r#""x-client-cert-subject""#),
+        subject_header as "client_subject_header": String = key(
+            Kind::Text(&SUBJECT_HEADER),
+            Is("x-client-cert-subject"),
+            r#""x-client-cert-subject""#,
+        ),
     }
 }
 
@@ -110,7 +130,11 @@ section! {
     #[derive(PartialEq, Eq)]
     pub struct PoolTls "tls of [pool.NAME]" {
         /// The name that a server's certificate must be for, and that it is asked for (SNI).
-        server_name: Option<String> = key(Kind::Text(&SERVER_NAME), Means("the host of each server's address"), r#""api.internal""#),
+        server_name: Option<String> = key(
+            Kind::Text(&SERVER_NAME),
+            Means("the host of each server's address"),
+            r#""api.internal""#,
+        ),
         /// Whom to believe.
         trust: Trust = flat(&TRUST),
         /// `cert` and `key`: the balancer's own certificate, without `ocsp`.
