@@ -67,7 +67,7 @@ section! {
         /// What one client may take.
         limits: ListenerLimits = key(
             Kind::Section(ListenerLimits::SECTION),
-            Means("no limits"),
+            Means("one client may take any amount"),
             r#"{ connections_per_client = 100, requests_per_connection = "100/s" }"#,
         ),
     }
