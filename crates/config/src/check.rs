@@ -1,5 +1,6 @@
 //! What only shows once all of the file is read: names that lead nowhere, things that collide, things without use.
 
+mod built;
 mod limits;
 mod pools;
 mod regex;
@@ -9,27 +10,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use evenkeel_types::Address;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::diagnostic::{Diagnostic, Span};
 use crate::model::{Action, Config, DeadlineHeader, PathMatch, Route, is_derived, show_path};
 use crate::nearest::nearest;
 use crate::read::{Links, Reader};
 use crate::settings::Text;
 
-/// The same for a configuration that was built by code. `text` is where `links` lead; without one they lead nowhere.
-pub(crate) fn built(
-    config: &Config,
-    name: &str,
-    text: &str,
-    links: Links,
-) -> Result<Diagnostics, Diagnostics> {
-    let reader = Reader::default();
-    *reader.links() = links;
-    check(config, &reader);
-    let faults = reader.into_faults();
-    let faults = if text.is_empty() { faults.into_iter().map(Diagnostic::nowhere).collect() } else { faults };
-    let faults = Diagnostics::new(name, text, faults);
-    if faults.has_errors() { Err(faults) } else { Ok(faults) }
-}
+pub(crate) use built::built;
 
 /// Notes whatever does not fit together.
 pub(crate) fn check(config: &Config, reader: &Reader) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::model::FileOwner;
+use crate::owner::FileOwner;
 use crate::{Parsed, read::FileLink};
 
 /// What is wrong with a file.

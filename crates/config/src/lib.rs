@@ -8,6 +8,7 @@ mod keys;
 mod model;
 mod nearest;
 mod no_toml;
+mod owner;
 mod read;
 mod reference;
 mod schema;
@@ -23,9 +24,14 @@ use std::path::{Path, PathBuf};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::FileFault;
 pub use model::*;
+pub use owner::FileOwner;
+pub use read::host::HostMatch;
 pub use reference::reference;
 pub use schema::schema;
 pub use simple::simple;
+pub use value::Rate;
+
+use declare::Declared;
 
 /// Bytes of a file at most.
 const FILE_MAX: usize = 64 << 20;
@@ -59,8 +65,10 @@ fn parse_in(folder: PathBuf, file_name: &str, text: &str) -> Result<Parsed, Diag
             return Err(Diagnostics::new(file_name, text, vec![diagnostic]));
         }
     };
-    let reader = read::Reader::new(folder);
-    let config = reader.config(entries.get_ref());
+    let reader = read::Reader::new(folder, Config::SECTION);
+    let root = read::Table::new(&reader, Config::SECTION, entries.get_ref(), read::Home::Process, 0..0);
+    // What is faulty is left out, or stands at its default: every key of the root has one, or is a list.
+    let config = Config::read_table(&root).expect("a configuration");
     let files = std::mem::take(&mut reader.links().files);
     check::check(&config, &reader);
     let faults = Diagnostics::new(file_name, text, reader.into_faults());

@@ -10,21 +10,22 @@ mod listener;
 mod matching;
 mod outlier;
 mod pool;
+mod pool_rules;
 mod process;
 mod protect;
 mod retry;
 mod route;
+mod route_rules;
 mod sticky;
 mod tls;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
 pub use edits::HeaderEdits;
-pub(crate) use edits::{Side, untouchable};
 pub use health::*;
 pub use limit::*;
 pub use listener::*;
+pub use matching::PathMatch;
 pub(crate) use matching::show_path;
-pub use matching::{HostMatch, PathMatch};
 pub use outlier::*;
 pub use pool::*;
 pub use process::*;
@@ -35,11 +36,11 @@ pub use route::{Route, RouteTimeout};
 pub use sticky::Sticky;
 pub use tls::*;
 
-use crate::declare::{Rules, declared, section};
-use crate::diagnostic::Diagnostics;
+use crate::declare::{Declared, Rules, declared, section};
 use crate::keys::Absent::{Means, Required};
 use crate::keys::{Kind, key};
 use crate::read::Table;
+use crate::show::Lines;
 
 section! {
     /// The whole configuration.
@@ -80,11 +81,10 @@ impl Config {
         config
     }
 
-    /// Checks a configuration that was built by code as one that was read: what does not fit together, or has no effect.
-    ///
-    /// # Errors
-    /// All faults at once, warnings among them.
-    pub fn check(&self) -> Result<Diagnostics, Diagnostics> {
-        crate::check::built(self, "the configuration", "", crate::read::Links::of(self))
+    /// The effective configuration as TOML. Every default is written out; what has no value stands as a comment.
+    pub fn to_toml(&self) -> String {
+        let mut out = Lines::default();
+        self.show_table(&mut out);
+        out.toml()
     }
 }

@@ -8,11 +8,10 @@ use ipnet::IpNet;
 
 use crate::declare::{Field, Setting};
 use crate::keys::{Kind, Section};
-use crate::model::Rate;
 use crate::read::text::{self, Read};
 use crate::read::{Home, Table, Value};
 use crate::show::{Lines, name, quote};
-use crate::value::{duration_ms, percent, show_duration, show_rate, show_size, size};
+use crate::value::{Rate, duration_ms, percent, show_duration, show_rate, show_size, size};
 
 macro_rules! numbers {
     ($($type:ty),+) => {$(

@@ -1,19 +1,8 @@
-//! The effective configuration as TOML, defaults filled in: reading it back yields the same [`Config`].
+//! The effective configuration as TOML, defaults filled in: reading it back yields the same configuration.
 
 use std::fmt::{Display, Write};
 
-use crate::declare::Declared;
 use crate::keys::{Absent, Key};
-use crate::model::Config;
-
-impl Config {
-    /// The effective configuration as TOML. Every default is written out; what has no value stands as a comment.
-    pub fn to_toml(&self) -> String {
-        let mut out = Lines::default();
-        self.show_table(&mut out);
-        out.toml()
-    }
-}
 
 /// The lines written so far.
 #[derive(Default)]
@@ -62,7 +51,8 @@ impl Lines {
         if values.is_empty() { "{}".into() } else { format!("{{ {} }}", values.join(", ")) }
     }
 
-    fn toml(&self) -> String {
+    /// As a file.
+    pub(crate) fn toml(&self) -> String {
         let mut out = String::new();
         for line in &self.0 {
             // Writing to a String cannot fail.

@@ -1,8 +1,7 @@
 //! Values with a unit, as people write them: durations (`5s`, `1m30s`), sizes (`32KiB`, `10MiB`) and rates (`10/s`).
 
+use std::fmt;
 use std::time::Duration;
-
-use crate::model::Rate;
 
 const DURATION_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -20,6 +19,28 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("KB", 1_000),
     ("B", 1),
 ];
+
+/// So many in a stretch of time: `"10/s"`, `"600/m"` or `"1000/h"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// 1 to 1,000,000.
+    pub count: u32,
+    /// A second, a minute or an hour.
+    pub period: Duration,
+}
+
+impl Rate {
+    /// What it comes to in a second, rounded up: at least 1.
+    pub fn per_second(&self) -> u32 {
+        u32::try_from(u64::from(self.count).div_ceil(self.period.as_secs().max(1))).unwrap_or(u32::MAX)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show_rate(*self))
+    }
+}
 
 /// Reads `5s`, `100ms`, `1m30s`, `1h` or `2d`: whole numbers, each with its unit, in milliseconds.
 pub(crate) fn duration_ms(text: &str) -> Option<u64> {

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use evenkeel_types::PoolName;
 
-use super::matching::{path_match, show_path};
-use super::{PathMatch, Route};
+use super::matching::{PathMatch, path_match, show_path};
 use crate::declare::{Declared, Field, Rules, Setting, default_of, keys, section};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
@@ -208,22 +207,6 @@ impl Setting for Rewrite {
             Self::ReplacePrefix(prefix) => {
                 format!("{{ path = {} }}", quote(&show_path(&PathMatch::Prefix(prefix.clone()))))
             }
-        }
-    }
-}
-
-impl Route {
-    /// Notes a `rewrite` that replaces a prefix where none is matched.
-    pub(super) fn check_rewrite(&self, table: &Table<'_>) {
-        let replaces = matches!(self.rewrite, Some(Rewrite::ReplacePrefix(_)));
-        if replaces
-            && !matches!(self.path, PathMatch::Prefix(_))
-            && let Some(value) = table.peek("rewrite").and_then(|rewrite| rewrite.value("path"))
-        {
-            value.refuse::<()>(
-                "`/*` replaces what the route's prefix matched, and this route matches no prefix",
-                "end the route's `path` with `/*`, or leave it out here",
-            );
         }
     }
 }

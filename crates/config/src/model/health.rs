@@ -7,7 +7,6 @@ use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
 use crate::keys::syntax::{GRPC_SERVICE, PROBE_HOST, PROBE_PATH, STATUSES};
 use crate::keys::{DAY_MS, DURATION, Kind, Section, flat, key};
-use crate::model::{Pool, PoolProtocol};
 use crate::read::text::{Read, Refused};
 use crate::read::{Table, Value, clip};
 use crate::show::{Lines, quote};
@@ -210,20 +209,4 @@ fn range(text: &str) -> Read<(u16, u16)> {
             "write `200`, \"2xx\" or \"200-299\"".into(),
         )
     })
-}
-
-impl Pool {
-    pub(super) fn check_health(&self, table: &Table<'_>) {
-        let asks_grpc = matches!(self.health.as_ref().map(|health| &health.probe), Some(Probe::Grpc { .. }));
-        if let Some(span) =
-            table.key_span("health").filter(|_| asks_grpc && self.protocol == PoolProtocol::Http1)
-        {
-            table.reader.note(
-                Diagnostic::error("gRPC is spoken over HTTP/2")
-                    .at(span)
-                    .with_expected("only with `protocol = \"http2\"`")
-                    .with_help("add `protocol = \"http2\"` to the pool"),
-            );
-        }
-    }
 }

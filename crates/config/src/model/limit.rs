@@ -1,15 +1,12 @@
 //! What limits clients: rates, sizes, the shared rate-limit Redis; and copies of requests for other pools.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use evenkeel_types::PoolName;
 
-use super::{Action, Route};
 use crate::declare::{Declared, Field, Rules, Setting, Shown, section, word_settings, words};
-use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Means, Required};
 use crate::keys::syntax::{FILE, LIMIT_KEY, NAME, POOL_NAME, REDIS_PREFIX, REDIS_URL};
 use crate::keys::{Kind, Section, key};
@@ -17,32 +14,10 @@ use crate::read::text::{Read, Refused, cookie_name, header_name};
 use crate::read::{Table, clip};
 use crate::settings::{Text, text_settings};
 use crate::show::{Lines, quote};
-use crate::value::show_size;
+use crate::value::{Rate, show_size};
 
 /// Of things in a second, minute or hour.
 const RATE: Kind = Kind::Rate(1, 1_000_000);
-
-/// So many in a stretch of time: `"10/s"`, `"600/m"` or `"1000/h"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// 1 to 1,000,000.
-    pub count: u32,
-    /// A second, a minute or an hour.
-    pub period: Duration,
-}
-
-impl Rate {
-    /// What it comes to in a second, rounded up: at least 1.
-    pub fn per_second(&self) -> u32 {
-        u32::try_from(u64::from(self.count).div_ceil(self.period.as_secs().max(1))).unwrap_or(u32::MAX)
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::value::show_rate(*self))
-    }
-}
 
 section! {
     /// How many requests of one kind may come. Beyond it a request gets 429 with `Retry-After`. Of several limits
@@ -128,45 +103,6 @@ impl fmt::Display for RateLimit {
         let shared = if self.shared { ", shared in Redis" } else { "" };
         let dry_run = if self.dry_run { ", a dry run that refuses nothing" } else { "" };
         write!(f, "{name} {rate}, at once {burst}{shared}{dry_run}")
-    }
-}
-
-impl Route {
-    /// Gives a name to the limits that have none, and notes those of one name.
-    pub(super) fn name_limits(&mut self, table: &Table<'_>) {
-        let mut taken: HashSet<String> = HashSet::new();
-        let spans: Vec<_> = table.peek_all("rate_limit").iter().map(|it| it.value_span("name")).collect();
-        for (at, limit) in self.rate_limits.iter().enumerate().filter(|(_, limit)| !limit.name.is_empty()) {
-            if !taken.insert(limit.name.clone())
-                && let Some(Some(span)) = spans.get(at)
-            {
-                table.reader.note(
-                    Diagnostic::error(format!("two limits of this route are called `{}`", limit.name))
-                        .at(span.clone())
-                        .with_expected("expected a name that no other limit of the route has"),
-                );
-            }
-        }
-        for limit in self.rate_limits.iter_mut().filter(|limit| limit.name.is_empty()) {
-            let per: Vec<String> = limit.per.iter().map(ToString::to_string).collect();
-            let base = per.join("+");
-            let numbered = (2..).map(|number| format!("{base}#{number}"));
-            let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
-            limit.name = name.unwrap_or(base);
-            taken.insert(limit.name.clone());
-        }
-    }
-
-    /// Notes a mirror that gives the servers that answer a request a copy of it as well.
-    pub(super) fn check_mirror(&self, table: &Table<'_>) {
-        let (Some(Mirror { pool, .. }), Action::Pool(own)) = (&self.mirror, &self.action) else { return };
-        if pool == own {
-            table.warn_of(
-                "mirror",
-                format!("pool `{pool}` gets these requests twice"),
-                "the route's own pool",
-            );
-        }
     }
 }
 

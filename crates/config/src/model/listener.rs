@@ -5,7 +5,8 @@ use std::time::Duration;
 use evenkeel_types::{Address, ListenerName, PoolName};
 use ipnet::IpNet;
 
-use super::{ListenerLimits, ListenerTls};
+use super::limit::ListenerLimits;
+use super::tls::ListenerTls;
 use crate::declare::{Field, Rules, declared, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Means, Required};

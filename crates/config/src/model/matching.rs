@@ -6,6 +6,7 @@ use crate::declare::{Field, keys};
 use crate::keys::Absent::Means;
 use crate::keys::syntax::{PATH, REGEX};
 use crate::keys::{Group, Kind, Section, key};
+use crate::read::host::{self, HostMatch};
 use crate::read::text::{self, Read, Refused};
 use crate::read::{Table, clip};
 use crate::settings::{Text, text_settings};
@@ -20,20 +21,11 @@ const REGEX_SIZE_MAX: usize = 256 * 1024;
 /// Groups and repetitions within one another.
 const REGEX_NESTING_MAX: u32 = 50;
 
-/// One pattern of a route's `host`; in lower case, without a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostMatch {
-    /// `shop.example.com`
-    Exact(String),
-    /// `*.example.com`, held as `.example.com`; matches one label and more, never `example.com` itself.
-    Wildcard(String),
-}
-
 text_settings!(HostMatch);
 
 impl Text for HostMatch {
     fn form(text: &str) -> Read<Self> {
-        text::host(text)
+        host::host(text)
     }
 
     fn written(&self) -> String {

@@ -6,11 +6,7 @@ use crate::declare::{Rules, Shown, section};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
 use crate::keys::{DURATION, Kind, key};
-use crate::model::Pool;
 use crate::read::Table;
-
-/// Servers that it takes to say which one stands out.
-const COMPARED_MIN: usize = 3;
 
 section! {
     /// Passive checks: a server that fails live requests, or does worse than the others, is taken out for a while.
@@ -61,32 +57,5 @@ impl Rules for Outlier {
 
     fn shown(&self, key: &str) -> Shown {
         Shown::only_if(key != "requests_min" || self.compares())
-    }
-}
-
-impl Pool {
-    pub(super) fn check_outlier(&self, table: &Table<'_>) {
-        if let Some(span) = table.key_span("panic").filter(|_| !table.has("outlier")) {
-            table.reader.note(
-                Diagnostic::error("`panic` has no effect where no server is ever ejected")
-                    .at(span)
-                    .with_expected("only with `outlier`")
-                    .with_help("add `outlier = {}`, or leave `panic` out"),
-            );
-        }
-        let compares = self.outlier.as_ref().is_some_and(Outlier::compares);
-        let compared = self.backends.iter().filter(|backend| backend.weight > 0).count();
-        if let Some(span) =
-            table.key_span("outlier").filter(|_| compares && (1..COMPARED_MIN).contains(&compared))
-        {
-            let servers = if compared == 1 { "one server has" } else { "two servers have" };
-            table.reader.note(
-                Diagnostic::warning(format!(
-                    "only {servers} a weight above zero, and none can stand out among so few"
-                ))
-                .at(span)
-                .with_expected("`success_rate` and `latency` compare three servers at least"),
-            );
-        }
     }
 }

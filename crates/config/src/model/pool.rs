@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use evenkeel_types::{Address, BackendId, PoolName};
 
-use super::{Breaker, Concurrency, Health, Outlier, PoolTls, Queue, Sticky, Trip, sticky::STICKY};
+use super::health::Health;
+use super::outlier::Outlier;
+use super::protect::{Breaker, Concurrency, Queue, Trip};
+use super::sticky::{STICKY, Sticky};
+use super::tls::PoolTls;
 use crate::declare::{
     Field, Rules, Setting, Shown, declared, default_of, keys, section, word_settings, words,
 };

@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use super::Pool;
 use crate::declare::{Rules, Shown, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
 use crate::keys::{DURATION, Kind, flat, key};
 use crate::read::Table;
-
-/// Requests that may wait for a place, without a `breaker` that says otherwise.
-const PENDING_MAX: usize = 100;
 
 section! {
     /// Limits for the pool as a whole, over all workers, and a circuit breaker: while too many requests fail, or
@@ -219,59 +215,3 @@ words! {
 }
 
 word_settings!(QueueOrder, ConcurrencyAlgorithm, Priority);
-
-impl Pool {
-    /// Requests that may wait in its queue.
-    pub fn pending_max(&self) -> usize {
-        self.breaker.as_ref().map_or(PENDING_MAX, |breaker| breaker.max_pending as usize)
-    }
-
-    /// True if its requests are counted against limits, or watched by a circuit breaker.
-    pub fn is_guarded(&self) -> bool {
-        self.breaker.is_some()
-            || self.server_breaker.is_some()
-            || self.concurrency.is_some()
-            || self.backends.iter().any(|backend| backend.max_connections.is_some())
-    }
-
-    /// Notes limits that no request is held to, and a queue that no limit leads to.
-    pub(super) fn check_limits(&self, table: &Table<'_>) {
-        self.check_breaker(table);
-        let limits = self.breaker.as_ref().is_some_and(|it| it.max_connections.or(it.max_requests).is_some());
-        // A server without a limit always has room.
-        let servers_fill = self.backends.iter().all(|backend| backend.max_connections.is_some());
-        if let Some(span) =
-            table.key_span("queue").filter(|_| !limits && !servers_fill && self.concurrency.is_none())
-        {
-            table.reader.note(
-                Diagnostic::warning("nobody ever waits in this `queue`: no limit can be reached")
-                    .at(span)
-                    .with_expected("has no effect")
-                    .with_help(
-                        "give each server `max_connections`, or the pool a `breaker` with `max_requests`",
-                    ),
-            );
-        }
-    }
-
-    fn check_breaker(&self, pool: &Table<'_>) {
-        let Some(table) = pool.peek("breaker") else { return };
-        let shares = self.protocol == super::PoolProtocol::Http2;
-        if let Some(span) = table.key_span("max_connections").filter(|_| shares) {
-            table.reader.note(
-                Diagnostic::error("requests share the connections of HTTP/2")
-                    .at(span)
-                    .with_expected("only with `protocol = \"http1\"`")
-                    .with_help("limit the requests: `max_requests`"),
-            );
-        }
-        if let Some(span) = table.key_span("max_pending").filter(|_| !pool.has("queue")) {
-            table.reader.note(
-                Diagnostic::warning("`max_pending` has no effect without `queue`")
-                    .at(span)
-                    .with_expected("has no effect")
-                    .with_help("add `queue = { wait = \"1s\" }` to the pool"),
-            );
-        }
-    }
-}

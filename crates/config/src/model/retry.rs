@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::Route;
-use super::edits::{Side, untouchable};
 use crate::declare::{Field, Rules, Setting, declared, section, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Required};
@@ -233,63 +231,6 @@ section! {
 
 impl Rules for Hedge {}
 
-impl Route {
-    /// Notes a hedge that can never be made, or is due when its request has been given up.
-    pub(super) fn check_hedge(&self, table: &Table<'_>) {
-        let Some(span) = table.key_span("hedge") else { return };
-        let Retry { attempts, budget, per_try_timeout, .. } = self.retry;
-        // A faulty one has the default at least.
-        let max = self.hedge.as_ref().map_or(1, |hedge| hedge.max);
-        let has_no_effect = |fault: Diagnostic, help: String| {
-            fault.at(span.clone()).with_expected("has no effect").with_help(help)
-        };
-        if attempts <= max {
-            let fault = Diagnostic::error(format!("`hedge` needs more than {attempts} attempts"));
-            let help = format!("raise `retry.attempts` to {}: each hedge is one of them", max + 1);
-            table.reader.note(has_no_effect(fault, help));
-        } else if budget == 0 {
-            let fault = Diagnostic::error("`hedge` has no budget");
-            table
-                .reader
-                .note(has_no_effect(fault, "raise `retry.budget`, which hedges count against".into()));
-        }
-        let Some(Hedge { after: HedgeAfter::Fixed(after), .. }) = self.hedge else { return };
-        let limits = [("retry.per_try_timeout", per_try_timeout), ("timeout.request", self.timeout.request)];
-        for (key, limit) in limits {
-            let Some(limit) = limit.filter(|limit| after >= *limit) else { continue };
-            let fault = Diagnostic::warning(format!(
-                "no `hedge` is ever made: `after` is {}, and `{key}` {}",
-                show_duration(after),
-                show_duration(limit)
-            ));
-            table.reader.note(has_no_effect(fault, format!("let `after` be shorter than `{key}`")));
-        }
-    }
-
-    /// Notes a field that cannot carry the time that is left.
-    pub(super) fn check_deadline_header(&self, table: &Table<'_>) {
-        let (Some(header), Some(span)) = (&self.deadline_header, table.value_span("deadline_header")) else {
-            return;
-        };
-        let (name, edits) = (header.name(), &self.request_headers);
-        let refuse = |message: String, expected: &str| {
-            table.reader.note(Diagnostic::error(message).at(span.clone()).with_expected(expected));
-        };
-        let is_edited = edits.set.iter().chain(&edits.add).any(|(other, _)| *other == name);
-        if TAKEN.contains(&name) || untouchable(Side::Request, "set", name).is_some() {
-            refuse(
-                format!("`{}` cannot tell how much time is left", clip(name)),
-                "it has a meaning of its own",
-            );
-        } else if is_edited || edits.remove.iter().any(|other| other == name) {
-            refuse(
-                format!("`deadline_header` and `request_headers` both write `{}`", clip(name)),
-                "expected a field that `request_headers` leaves alone",
-            );
-        }
-    }
-}
-
 /// `after` of `hedge`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HedgeAfter {
@@ -320,18 +261,6 @@ impl Text for HedgeAfter {
         }
     }
 }
-
-/// Fields that every request needs, or that are ours to write.
-const TAKEN: [&str; 8] = [
-    "host",
-    "cookie",
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-request-id",
-];
 
 /// `deadline_header` of a route: in which field a server is told how much time is left.
 #[derive(Debug, Clone, PartialEq, Eq)]

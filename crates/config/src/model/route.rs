@@ -6,18 +6,22 @@ use std::time::Duration;
 use evenkeel_types::{ListenerName, RouteName};
 use ipnet::IpNet;
 
+use super::action::Action;
+use super::action::Rewrite;
 use super::action::{ACTIONS, REWRITE};
+use super::edits::HeaderEdits;
+use super::limit::{Mirror, RateLimit, RouteLimits};
+use super::matching::PathMatch;
 use super::matching::{self, PATHS};
-use super::{
-    Action, DeadlineHeader, HeaderEdits, Hedge, HostMatch, Mirror, PathMatch, Priority, RateLimit, Retry,
-    Rewrite, RouteLimits,
-};
+use super::protect::Priority;
+use super::retry::{DeadlineHeader, Hedge, Retry};
 use crate::declare::{Rules, Shown, declared, section};
 use crate::keys::Absent::{Is, Means};
 use crate::keys::syntax::{
     HEADER_NAME, HEADER_VALUE, HOST, LISTENER_NAME, METHOD, NAME, NETWORK, QUERY_NAME, QUERY_VALUE,
 };
 use crate::keys::{DAY_MS, DURATION, Kind, flat, key};
+use crate::read::host::HostMatch;
 use crate::read::{RouteLink, Table};
 use crate::settings::Text;
 

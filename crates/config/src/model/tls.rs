@@ -1,9 +1,6 @@
 //! `tls` of listeners and pools, and the files that it names.
 
-use std::fmt;
 use std::path::PathBuf;
-
-use evenkeel_types::{ListenerName, PoolName};
 
 use crate::declare::{Declared, Field, Rules, keys, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
@@ -210,26 +207,5 @@ impl Field for Trust {
             Field::show(ca, section, "ca", out);
         }
         Field::show(&(*self == Self::Anybody), section, "insecure_skip_verify", out);
-    }
-}
-
-/// Whose settings name a file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum FileOwner {
-    /// `[listener.NAME]`
-    Listener(ListenerName),
-    /// `[pool.NAME]`
-    Pool(PoolName),
-    /// `[server]`, `[admin]` or `[redis]`
-    Process,
-}
-
-impl fmt::Display for FileOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Listener(name) => write!(f, "listener `{name}`"),
-            Self::Pool(name) => write!(f, "pool `{name}`"),
-            Self::Process => f.write_str("the process"),
-        }
     }
 }

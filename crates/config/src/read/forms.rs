@@ -1,8 +1,8 @@
 //! The forms of texts that only one key has: locations, prefixes, the address of a Redis.
 
-use super::table::clip;
-use super::text::{self, Read, Refused};
-use crate::model::{HostMatch, Side, untouchable};
+use super::fields::{Side, untouchable};
+use super::host::{HostMatch, host};
+use super::text::{self, Read, Refused, clip};
 
 /// Whole segments, without a slash at the end.
 pub(crate) fn stripped(prefix: &str) -> Read<String> {
@@ -111,7 +111,7 @@ pub(crate) fn subject_header(text: &str) -> Read<String> {
 
 /// The host that a certificate is for.
 pub(crate) fn server_name(text: &str) -> Read<String> {
-    match text::host(text)? {
+    match host(text)? {
         HostMatch::Exact(host) => Ok(host),
         HostMatch::Wildcard(_) => {
             Err(Refused("a server has one name, without `*`".into(), "write it in full".into()))

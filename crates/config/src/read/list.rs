@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Home;
-use super::table::{Table, clip, found};
-use super::text::Refused;
+use super::reader::Home;
+use super::table::{Table, found};
+use super::text::{Refused, clip};
 use super::value::{Value, check_name};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::{Kind, Section};

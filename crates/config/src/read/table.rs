@@ -5,12 +5,11 @@ use std::sync::LazyLock;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::reader::{Home, Reader};
+use super::text::clip;
 use super::value::Value;
-use super::{Home, Reader};
-use crate::declare::Declared;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::{Absent, Group, Key, Kind, Section};
-use crate::model::Config;
 use crate::nearest::nearest;
 
 /// A table, and what is declared of it.
@@ -135,7 +134,7 @@ impl<'a> Table<'a> {
             String::new()
         } else if let Some(meant) = nearest(name, known()) {
             format!("did you mean `{meant}`?")
-        } else if let Some(home) = home_of(name) {
+        } else if let Some(home) = self.reader.root.and_then(|root| home_of(root, name)) {
             format!("`{name}` belongs into `{home}`")
         } else {
             format!("the keys here are {}", known().collect::<Vec<_>>().join(", "))
@@ -193,20 +192,10 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Text from the file within a message: not more of it than a person wants to see.
-pub(crate) fn clip(text: &str) -> String {
-    const SHOWN_MAX: usize = 60;
-    let mut out: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN_MAX).is_some() {
-        out.push('…');
-    }
-    out
-}
-
 /// The section that a key was probably meant for.
-fn home_of(name: &str) -> Option<&'static str> {
+fn home_of(root: &'static Section, name: &str) -> Option<&'static str> {
     let mut home = None;
-    Config::SECTION.walk(&mut |section| {
+    root.walk(&mut |section| {
         if home.is_none() && !section.is_root() && section.find(name).is_some() {
             home = Some(section.title);
         }

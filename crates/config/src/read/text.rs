@@ -2,13 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use evenkeel_types::{Address, AddressError};
+use evenkeel_types::AddressError;
 use ipnet::IpNet;
-
-use super::table::clip;
-use super::value::Value;
-use crate::keys::Kind;
-use crate::model::HostMatch;
 
 /// Why a text does not have its form: the message, and what to do (or nothing).
 pub(crate) struct Refused(pub(crate) String, pub(crate) String);
@@ -16,33 +11,12 @@ pub(crate) struct Refused(pub(crate) String, pub(crate) String);
 /// What a text is, or why it is not.
 pub(crate) type Read<T> = Result<T, Refused>;
 
-fn refused<T>(message: impl Into<String>, help: impl Into<String>) -> Read<T> {
+pub(super) fn refused<T>(message: impl Into<String>, help: impl Into<String>) -> Read<T> {
     Err(Refused(message.into(), help.into()))
 }
 
-impl Value<'_> {
-    /// Reads the text by `form`, and notes the fault if it does not have it.
-    pub(crate) fn read<T>(&self, form: impl FnOnce(&str) -> Read<T>) -> Option<T> {
-        let text = self.text()?;
-        form(text).map_or_else(|Refused(message, help)| self.refuse(message, help), Some)
-    }
-
-    /// Reads an address by the declared form; it may be a port written as an integer.
-    pub(crate) fn address(&self) -> Option<Address> {
-        let (Kind::Address(_, form) | Kind::AddressOrOff(_, form)) = self.kind else { return None };
-        let text = self.address_text()?;
-        form(&text).map_or_else(
-            |fault| {
-                let Refused(message, help) = address_refused(&text, &fault);
-                self.refuse(message, help)
-            },
-            Some,
-        )
-    }
-}
-
 /// What is wrong with an address, and what was probably meant.
-fn address_refused(text: &str, fault: &AddressError) -> Refused {
+pub(super) fn address_refused(text: &str, fault: &AddressError) -> Refused {
     let text = clip(text);
     if let Some((scheme, rest)) = text.split_once("://") {
         let meant = rest.split('/').next().unwrap_or_default();
@@ -72,61 +46,6 @@ pub(crate) fn network(text: &str) -> Read<IpNet> {
             "write `10.0.0.0/8`, `fd00::/8` or an address alone",
         ),
     }
-}
-
-/// A host pattern, in lower case.
-pub(crate) fn host(text: &str) -> Read<HostMatch> {
-    let lower = text.to_ascii_lowercase();
-    if let Some(address) = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
-        && let Ok(address) = address.parse::<Ipv6Addr>()
-    {
-        return Ok(HostMatch::Exact(format!("[{address}]")));
-    }
-    if lower.parse::<Ipv6Addr>().is_ok() {
-        return refused("an IPv6 address needs brackets here", format!("write `[{lower}]`"));
-    }
-    if let Some((_, rest)) = lower.split_once("://") {
-        let meant = rest.split(['/', ':']).next().unwrap_or_default();
-        return refused("a host has no scheme", format!("did you mean `{}`?", clip(meant)));
-    }
-    if let Some((name, port)) = lower.rsplit_once(':')
-        && port.bytes().all(|b| b.is_ascii_digit())
-    {
-        return refused(
-            "a host is matched without its port",
-            format!(
-                "write `{}`; to tell ports apart, give each a listener and name it in the route",
-                clip(name)
-            ),
-        );
-    }
-    let (name, wildcard) = match lower.strip_prefix("*.") {
-        Some(rest) => (rest, true),
-        None => (&*lower, false),
-    };
-    if lower == "*" {
-        return refused("`*` is every host", "leave `host` out to match every host");
-    }
-    if name.contains('*') {
-        return refused(
-            format!("`{}` has a `*` where none is possible", clip(text)),
-            "only the first label may be one: `*.example.com`",
-        );
-    }
-    if let Some(without) = name.strip_suffix('.') {
-        return refused("a host is matched without the dot at its end", format!("write `{}`", clip(without)));
-    }
-    if !name.is_ascii() {
-        return refused("a host is ASCII", "write its punycode form, which begins with `xn--`");
-    }
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    if !name.split('.').all(label) {
-        return refused(format!("`{}` is not a host", clip(text)), "");
-    }
-    Ok(if wildcard { HostMatch::Wildcard(format!(".{name}")) } else { HostMatch::Exact(lower) })
 }
 
 /// A path in normal form (RFC 3986, 6.2.2), as requests are brought into before they are matched. A `*` is left to
@@ -285,4 +204,14 @@ pub(crate) fn any(text: &str) -> Read<String> {
 /// RFC 9110, 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// Text from the file within a message: not more of it than a person wants to see.
+pub(crate) fn clip(text: &str) -> String {
+    const SHOWN_MAX: usize = 60;
+    let mut out: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        out.push('…');
+    }
+    out
 }

@@ -4,17 +4,19 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use evenkeel_types::Address;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::table::{Table, clip, found};
-use super::{FileLink, Home, Reader};
+use super::reader::{FileLink, Home, Reader};
+use super::table::{Table, found};
+use super::text::{Read, Refused, address_refused, clip};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::keys::Kind;
 use crate::keys::syntax::{NAME, Syntax};
-use crate::model::{FileOwner, Rate};
 use crate::nearest::nearest;
-use crate::value::{duration_ms, percent, rate, size};
+use crate::owner::FileOwner;
+use crate::value::{Rate, duration_ms, percent, rate, size};
 
 /// A value, and what is declared of it.
 pub(crate) struct Value<'a> {
@@ -300,4 +302,25 @@ pub(super) fn check_name(reader: &Reader, name: &str, span: &Span) -> bool {
         );
     }
     valid
+}
+
+impl Value<'_> {
+    /// Reads the text by `form`, and notes the fault if it does not have it.
+    pub(crate) fn read<T>(&self, form: impl FnOnce(&str) -> Read<T>) -> Option<T> {
+        let text = self.text()?;
+        form(text).map_or_else(|Refused(message, help)| self.refuse(message, help), Some)
+    }
+
+    /// Reads an address by the declared form; it may be a port written as an integer.
+    pub(crate) fn address(&self) -> Option<Address> {
+        let (Kind::Address(_, form) | Kind::AddressOrOff(_, form)) = self.kind else { return None };
+        let text = self.address_text()?;
+        form(&text).map_or_else(
+            |fault| {
+                let Refused(message, help) = address_refused(&text, &fault);
+                self.refuse(message, help)
+            },
+            Some,
+        )
+    }
 }

@@ -1,0 +1,67 @@
+//! Checks a configuration that was built by code.
+
+use super::check;
+use crate::diagnostic::{Diagnostic, Diagnostics, Span};
+use crate::model::{Action, Config};
+use crate::read::{Links, PoolLink, Reader, RouteLink};
+
+impl Config {
+    /// Checks a configuration that was built by code as one that was read: what does not fit together, or has no effect.
+    ///
+    /// # Errors
+    /// All faults at once, warnings among them.
+    pub fn check(&self) -> Result<Diagnostics, Diagnostics> {
+        built(self, "the configuration", "", Links::of(self))
+    }
+}
+
+/// Checks a configuration that was built by code. `text` is where `links` lead; without one they lead nowhere.
+pub(crate) fn built(
+    config: &Config,
+    name: &str,
+    text: &str,
+    links: Links,
+) -> Result<Diagnostics, Diagnostics> {
+    let reader = Reader::default();
+    *reader.links() = links;
+    check(config, &reader);
+    let faults = reader.into_faults();
+    let faults = if text.is_empty() { faults.into_iter().map(Diagnostic::nowhere).collect() } else { faults };
+    let faults = Diagnostics::new(name, text, faults);
+    if faults.has_errors() { Err(faults) } else { Ok(faults) }
+}
+
+impl Links {
+    /// Those of a configuration that was built by code: all of them stand nowhere.
+    pub(crate) fn of(config: &Config) -> Self {
+        const NOWHERE: Span = 0..0;
+        let mut links = Self::default();
+        for listener in &config.listeners {
+            links.listeners.push(NOWHERE);
+            links.binds.extend(listener.bind.iter().map(|address| (address.clone(), NOWHERE)));
+            links.pool_uses.extend(listener.pool.iter().map(|pool| (pool.to_string(), NOWHERE)));
+        }
+        for pool in &config.pools {
+            let servers = vec![NOWHERE; pool.backends.len()];
+            links.pools.push(PoolLink { at: NOWHERE, backends: NOWHERE, servers });
+        }
+        for route in &config.routes {
+            links.routes.push(RouteLink { at: NOWHERE, name: None, deadline_header: None });
+            links.listener_uses.extend(route.listeners.iter().map(|name| (name.to_string(), NOWHERE)));
+            let pools = match &route.action {
+                Action::Pool(pool) => vec![pool],
+                Action::Split(shares) => shares.iter().map(|(pool, _)| pool).collect(),
+                Action::Redirect(_) | Action::Respond(_) => Vec::new(),
+            };
+            let pools = pools.into_iter().chain(route.mirror.as_ref().map(|mirror| &mirror.pool));
+            links.pool_uses.extend(pools.map(|pool| (pool.to_string(), NOWHERE)));
+            let shared = route.rate_limits.iter().filter(|limit| limit.shared);
+            links.shared_limits.extend(shared.map(|_| NOWHERE));
+            let head = route.limits.request_head.map(|max| ("request_head", max));
+            let narrowed = head.into_iter().chain(route.limits.headers.map(|max| ("headers", max)));
+            links.narrowed.extend(narrowed.map(|(key, max)| (key, max as u64, NOWHERE)));
+        }
+        links.redis = config.redis.as_ref().map(|_| NOWHERE);
+        links
+    }
+}

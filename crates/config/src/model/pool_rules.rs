@@ -1,0 +1,112 @@
+//! What does not fit together within one `[pool.NAME]`, and what follows from several of its keys.
+
+use super::health::Probe;
+use super::outlier::Outlier;
+use super::pool::{Pool, PoolProtocol};
+use crate::diagnostic::Diagnostic;
+use crate::read::Table;
+
+/// Requests that may wait for a place, without a `breaker` that says otherwise.
+const PENDING_MAX: usize = 100;
+
+/// Servers that it takes to say which one stands out.
+const COMPARED_MIN: usize = 3;
+
+impl Pool {
+    pub(super) fn check_health(&self, table: &Table<'_>) {
+        let asks_grpc = matches!(self.health.as_ref().map(|health| &health.probe), Some(Probe::Grpc { .. }));
+        if let Some(span) =
+            table.key_span("health").filter(|_| asks_grpc && self.protocol == PoolProtocol::Http1)
+        {
+            table.reader.note(
+                Diagnostic::error("gRPC is spoken over HTTP/2")
+                    .at(span)
+                    .with_expected("only with `protocol = \"http2\"`")
+                    .with_help("add `protocol = \"http2\"` to the pool"),
+            );
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn check_outlier(&self, table: &Table<'_>) {
+        if let Some(span) = table.key_span("panic").filter(|_| !table.has("outlier")) {
+            table.reader.note(
+                Diagnostic::error("`panic` has no effect where no server is ever ejected")
+                    .at(span)
+                    .with_expected("only with `outlier`")
+                    .with_help("add `outlier = {}`, or leave `panic` out"),
+            );
+        }
+        let compares = self.outlier.as_ref().is_some_and(Outlier::compares);
+        let compared = self.backends.iter().filter(|backend| backend.weight > 0).count();
+        if let Some(span) =
+            table.key_span("outlier").filter(|_| compares && (1..COMPARED_MIN).contains(&compared))
+        {
+            let servers = if compared == 1 { "one server has" } else { "two servers have" };
+            table.reader.note(
+                Diagnostic::warning(format!(
+                    "only {servers} a weight above zero, and none can stand out among so few"
+                ))
+                .at(span)
+                .with_expected("`success_rate` and `latency` compare three servers at least"),
+            );
+        }
+    }
+}
+
+impl Pool {
+    /// Requests that may wait in its queue.
+    pub fn pending_max(&self) -> usize {
+        self.breaker.as_ref().map_or(PENDING_MAX, |breaker| breaker.max_pending as usize)
+    }
+
+    /// True if its requests are counted against limits, or watched by a circuit breaker.
+    pub fn is_guarded(&self) -> bool {
+        self.breaker.is_some()
+            || self.server_breaker.is_some()
+            || self.concurrency.is_some()
+            || self.backends.iter().any(|backend| backend.max_connections.is_some())
+    }
+
+    /// Notes limits that no request is held to, and a queue that no limit leads to.
+    pub(super) fn check_limits(&self, table: &Table<'_>) {
+        self.check_breaker(table);
+        let limits = self.breaker.as_ref().is_some_and(|it| it.max_connections.or(it.max_requests).is_some());
+        // A server without a limit always has room.
+        let servers_fill = self.backends.iter().all(|backend| backend.max_connections.is_some());
+        if let Some(span) =
+            table.key_span("queue").filter(|_| !limits && !servers_fill && self.concurrency.is_none())
+        {
+            table.reader.note(
+                Diagnostic::warning("nobody ever waits in this `queue`: no limit can be reached")
+                    .at(span)
+                    .with_expected("has no effect")
+                    .with_help(
+                        "give each server `max_connections`, or the pool a `breaker` with `max_requests`",
+                    ),
+            );
+        }
+    }
+
+    fn check_breaker(&self, pool: &Table<'_>) {
+        let Some(table) = pool.peek("breaker") else { return };
+        let shares = self.protocol == PoolProtocol::Http2;
+        if let Some(span) = table.key_span("max_connections").filter(|_| shares) {
+            table.reader.note(
+                Diagnostic::error("requests share the connections of HTTP/2")
+                    .at(span)
+                    .with_expected("only with `protocol = \"http1\"`")
+                    .with_help("limit the requests: `max_requests`"),
+            );
+        }
+        if let Some(span) = table.key_span("max_pending").filter(|_| !pool.has("queue")) {
+            table.reader.note(
+                Diagnostic::warning("`max_pending` has no effect without `queue`")
+                    .at(span)
+                    .with_expected("has no effect")
+                    .with_help("add `queue = { wait = \"1s\" }` to the pool"),
+            );
+        }
+    }
+}
