@@ -72,9 +72,6 @@ impl Connection {
                 self.client.worker.metrics.connection_speaks(Protocol::Http1);
             }
             // In a box of its own, so that a connection that waits weighs no more than what it waits with.
-            {
-                let f = self.serve_requests();
-            }
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
                 Next::Close => return None,
