@@ -20,8 +20,7 @@ use super::Finding;
 const FILES_MAX: usize = 3;
 
 /// Crates with a larger circle, and how many files it may have until it is broken up.
-const EXCEPTIONS: &[(&str, usize)] =
-    &[("admin", 7), ("core", 14), ("evenkeel", 7), ("observe", 5)];
+const EXCEPTIONS: &[(&str, usize)] = &[("admin", 7), ("core", 14), ("evenkeel", 7), ("observe", 5)];
 
 /// Files that need each other, however far around.
 pub struct Circle {

@@ -134,11 +134,22 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Looks at all
-/// of them without a branch, because compilers turn that into vector instructions: faster than a lookup table.
+/// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Eight at a time.
 fn is_clean(bytes: &[u8]) -> bool {
-    let dirty = |byte: u8| !matches!(byte, b' '..0x7f) | (byte == b'"') | (byte == b'\\');
-    !bytes.iter().fold(false, |found, &byte| found | dirty(byte))
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().chain([&last]).all(|word| dirty(u64::from_ne_bytes(*word)) == 0)
+}
+
+/// The high bit of each byte that is a control, a quote, a backslash or no ASCII, and at most of those behind one (the
+/// borrow of Mycroft's test for a byte below another; Hacker's Delight, 6-1).
+fn dirty(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (word | below(word, b' ') | is(b'"') | is(b'\\') | is(0x7f)) & HIGH
 }
 
 /// Escapes what must be, and controls that JSON would allow as well: logs are read on terminals.
@@ -166,6 +177,29 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
                 return out.extend_from_slice(b"...");
             }
             out.extend_from_slice(b"\\ufffd");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_are_clean_if_each_of_them_is(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let is_clean_byte = |byte: &u8| matches!(byte, b' '..0x7f) && !matches!(byte, b'"' | b'\\');
+            prop_assert_eq!(is_clean(&bytes), bytes.iter().all(is_clean_byte));
+        }
+
+        #[test]
+        fn one_byte_among_clean_ones_decides(byte in any::<u8>(), at in 0_usize..30, len in 30_usize..50) {
+            let mut bytes = vec![b'a'; len];
+            bytes[at] = byte;
+            let is_clean_byte = matches!(byte, b' '..0x7f) && !matches!(byte, b'"' | b'\\');
+            prop_assert_eq!(is_clean(&bytes), is_clean_byte);
         }
     }
 }

@@ -27,6 +27,10 @@ use crate::worker::view::View;
 /// How long a connection without any request may stay when the process leaves.
 const LAST_REQUEST: Duration = Duration::from_secs(1);
 
+/// How long a connection keeps what it needs to serve requests when none comes: to make room for it anew costs as much as a
+/// twentieth of a request.
+const LULL: Duration = Duration::from_secs(1);
+
 /// A client's connection.
 pub struct Connection {
     client: Client,
@@ -51,6 +55,17 @@ enum Next {
     Linger,
 }
 
+/// What a wait for a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// There is one, or the start of one.
+    Request,
+    /// None has come so far.
+    Lull,
+    /// The connection has had its time, is to go, or was closed.
+    Over,
+}
+
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(client: Client, io: Rc<Io>) -> Self {
@@ -63,7 +78,7 @@ impl Connection {
     /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
     /// what was read of it.
     pub async fn serve(mut self) -> Option<(Client, Rc<Io>, Vec<u8>)> {
-        while self.wait_for_request().await {
+        while self.wait_for_request(None).await == Waited::Request {
             if self.may_be_http2 && self.input.starts_with(PREFACE) {
                 return Some((self.client, self.io, self.input));
             }
@@ -71,7 +86,7 @@ impl Connection {
             if self.rested.is_none() {
                 self.client.worker.metrics.connection_speaks(Protocol::Http1);
             }
-            // In a box of its own, so that a connection that waits weighs no more than what it waits with.
+            // In a box of its own, so that a connection that waits for long weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
                 Next::Idle => {}
                 Next::Close => return None,
@@ -84,16 +99,16 @@ impl Connection {
         None
     }
 
-    /// Waits, without a buffer, for the first bytes of a request; false when the connection has had its time, is to
-    /// go, or was closed.
-    async fn wait_for_request(&mut self) -> bool {
-        let Some((view, position)) = self.client.view() else { return false };
+    /// Waits, without a buffer, for the first bytes of a request; for as long as `lull` at most, if that is given.
+    async fn wait_for_request(&mut self, lull: Option<Duration>) -> Waited {
+        let Some((view, position)) = self.client.view() else { return Waited::Over };
         let timeout = &view.listener(position).timeout;
         let wait = if self.rested.is_some() { timeout.idle } else { timeout.head };
         drop(view);
+        let lull = lull.filter(|lull| *lull < wait);
         let mut input = std::mem::take(&mut self.input);
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.client.worker.clock));
-        let limit = Limit { since: self.rested, ..wait.into() };
+        let limit = Limit { since: self.rested, ..lull.unwrap_or(wait).into() };
         let waiting = poll_fn(|cx| match self.poll_request(cx, &mut input) {
             Poll::Pending if self.client.is_to_go() => Poll::Ready(None),
             read => read.map(Some),
@@ -102,11 +117,15 @@ impl Connection {
         if come == Some(None) {
             // To go, but there may be a request on its way already.
             let waiting = poll_fn(|cx| self.poll_request(cx, &mut input).map(Some));
-            come = timer.within(LAST_REQUEST.into(), waiting).await.ok();
+            come = timer.within(LAST_REQUEST.into(), waiting).await.ok().or(Some(Some(false)));
         }
         self.timer = timer;
         self.input = input;
-        come == Some(Some(true))
+        match come {
+            Some(Some(true)) => Waited::Request,
+            None if lull.is_some() => Waited::Lull,
+            _ => Waited::Over,
+        }
     }
 
     /// Ready when there is input other than empty lines, of which a client may send some before its request
@@ -130,15 +149,24 @@ impl Connection {
         }
     }
 
-    /// Serves requests for as long as there is input.
+    /// Serves requests until none has come for a while.
     async fn serve_requests(&mut self) -> Next {
         let mut fields = self.client.worker.buffers.fields();
         let next = loop {
             let Some((view, position)) = self.client.view() else { break Next::Close };
             let next = self.serve_one(&view, position, &mut fields).await;
             skip_empty_lines(&mut self.input);
-            if next != Next::Idle || self.input.is_empty() {
+            if next != Next::Idle {
                 break next;
+            }
+            drop(view);
+            if self.input.is_empty() {
+                self.client.worker.buffers.give(std::mem::take(&mut self.input));
+                match self.wait_for_request(Some(LULL)).await {
+                    Waited::Request => {}
+                    Waited::Lull => break Next::Idle,
+                    Waited::Over => break Next::Close,
+                }
             }
         };
         self.client.worker.buffers.give(std::mem::take(&mut self.input));
