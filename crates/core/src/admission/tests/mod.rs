@@ -1,0 +1,1 @@
+//! Tests of admission as its drivers see it.
