@@ -192,13 +192,13 @@ impl<D: Driver> Admission<D> {
             return Ok(None);
         }
         match permit.enter_pool() {
-            Ok(()) => Ok(Some(self.chosen_by_waiting(server, own, terms))),
+            Ok(()) => Ok(self.still_takes(server, own, terms, now)),
             Err(full) => self.queue_for_pool(full, Some(own), now).map(|()| None),
         }
     }
 
-    /// It has a place at this server and one in the pool, after both of which it has waited: the server may take no more
-    /// requests by now.
+    /// It has a place at this server and one in the pool. The server may take no more requests by now, because some time has
+    /// passed since its place was granted.
     fn still_takes<K: Keys>(
         &mut self,
         server: usize,
