@@ -1,5 +1,7 @@
 //! Finding a server that has room for one more request, and taking the permit for it.
 
+use std::rc::Rc;
+
 use evenkeel_types::Time;
 
 use super::gate::Driver;
@@ -59,7 +61,7 @@ impl<D: Driver> Permit<D> {
         has_queue: bool,
         now: Time,
     ) -> Found {
-        let gate = std::rc::Rc::clone(self.gate());
+        let gate = Rc::clone(self.gate());
         let config = gate.config();
         let (mut passed, mut own) = (Passed::new(tried), None);
         while passed.goes_on(pool, config, now) {

@@ -22,7 +22,7 @@ pub struct Permit<D: Driver> {
     limited: Option<Box<Limited>>,
 }
 
-/// What is held of a pool with limits.
+/// What a permit holds of a pool with limits.
 #[derive(Debug)]
 struct Limited {
     in_pool: bool,

@@ -1,10 +1,13 @@
 //! What the servers did, as the driver reports it, and what follows.
 
+use std::rc::Rc;
+
 use evenkeel_types::Time;
 
 use super::facts::{AfterFailure, AfterHead, Answer, Dismissed, FailedTry, GiveUp, Leg, Terms};
 use super::gate::Driver;
 use super::notice::{Notice, QueueNotice, QueueRefusal};
+use super::permit::Permit;
 use super::request::{Admission, State};
 use crate::choose::Keys;
 use crate::retry::{Attempt, Cause, Decision, Final, retry};
@@ -113,7 +116,7 @@ impl<D: Driver> Admission<D> {
         now: Time,
     ) -> Decision {
         // The tries before have ended.
-        self.permit.iter_mut().for_each(super::Permit::end_retries);
+        self.permit.iter_mut().for_each(Permit::end_retries);
         let attempt = Attempt {
             cause,
             method: terms.request.method(),
@@ -125,7 +128,7 @@ impl<D: Driver> Admission<D> {
             now,
             deadline: terms.deadline,
         };
-        let local = std::rc::Rc::clone(self.gate.local());
+        let local = Rc::clone(self.gate.local());
         let random = || local.picker.borrow_mut().random();
         let decision = retry(terms.retry, &attempt, || self.withdraw(terms.retry.budget, now), random);
         self.gate.notice(Notice::Retry { cause, decision });
