@@ -81,10 +81,10 @@ fn weather(seed: u64) -> anyhow::Result<()> {
     let outcome =
         watched(&setup, seed, || format!("{name}: `cargo xtask simulate --seed {seed}` repeats it"))?;
     let (errors, refused) = (outcome.errors() * 100.0, outcome.refused() * 100.0);
-    let Counts { ejections, panics, opened, retries } = outcome.counts;
+    let Counts { ejections, panics, opened, retries, hedges, hedges_won } = outcome.counts;
     println!(
         "held    seed {seed}: {name}; {errors:.1} % errors, {refused:.1} % refused, {ejections} ejections, \
-         {panics} panics, {retries} retries, {opened} circuits opened"
+         {panics} panics, {retries} retries, {hedges} hedges of which {hedges_won} won, {opened} circuits opened"
     );
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Every decision of the balancer as a pure function: facts, a time and a random source in, a decision and its
 //! reason out. Knows no socket, no runtime and no clock.
 
+pub mod admission;
 pub mod balance;
 pub mod breaker;
 pub mod choose;

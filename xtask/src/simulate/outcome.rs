@@ -35,6 +35,10 @@ pub struct Counts {
     pub opened: u64,
     /// Retries of requests that had been sent.
     pub retries: u64,
+    /// Requests that one more server got because another was slow.
+    pub hedges: u64,
+    /// Hedges that won.
+    pub hedges_won: u64,
 }
 
 /// How a request ended.

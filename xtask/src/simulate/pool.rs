@@ -1,9 +1,10 @@
 //! A simulated pool and its route, as their configuration reads.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_config::{Pool, Retry};
+use evenkeel_config::Config;
 
 /// What is said of one server.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +22,8 @@ impl Backend {
     pub const PLAIN: Self = Self { weight: 1, backup: false, max_connections: None };
 }
 
-/// A pool of these servers, whose answers must begin within `response`, with more `keys` of its own and of its route;
-/// and what the route does about failed tries.
+/// The configuration of one pool of these servers, whose answers must begin within `response`, with more `keys` of its own and
+/// of its route.
 ///
 /// # Panics
 /// When that is no valid configuration.
@@ -31,7 +32,7 @@ pub fn read(
     servers: &[Backend],
     (keys, route): (&str, &str),
     response: Duration,
-) -> (Pool, Retry) {
+) -> Arc<Config> {
     let mut text = format!(
         "[listener.web]\nbind = 80\n[[route]]\npool = \"app\"\n{route}\n[pool.app]\nalgorithm = \"{algorithm}\"\n\
          timeout = {{ response = \"{}ms\" }}\n{keys}\nbackends = [\n",
@@ -49,7 +50,5 @@ pub fn read(
     text.push_str("]\n");
     let parsed =
         evenkeel_config::parse("simulation", &text).unwrap_or_else(|faults| panic!("{faults}\nof\n{text}"));
-    let (pools, routes) = (parsed.config.pools, parsed.config.routes);
-    let pool = pools.into_iter().next().expect("the text has a pool");
-    (pool, routes.into_iter().next().expect("the text has a route").retry)
+    Arc::new(parsed.config)
 }

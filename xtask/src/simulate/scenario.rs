@@ -207,10 +207,9 @@ impl Scenario {
         let requests = if self.servers > 100 { 60_000 } else { 30_000 };
         let rate = self.load * (self.servers * SLOTS) as f64 / MEAN.as_secs_f64();
         let servers = vec![Backend::PLAIN; self.servers];
-        let (pool, retry) = pool::read(algorithm, &servers, (self.keys, self.route), Duration::from_secs(2));
+        let config = pool::read(algorithm, &servers, (self.keys, self.route), Duration::from_secs(2));
         let mut setup = Setup {
-            pool,
-            retry,
+            config,
             slots: SLOTS,
             service: self.service,
             mean: MEAN,

@@ -39,12 +39,11 @@ pub fn draw(seed: u64, requests: usize) -> (String, Setup) {
     let in_flight = load * (slots * servers) as f64;
     let response = (mean * 20).max(Duration::from_millis(200));
     let keys = [keys(&mut rng), protection(&mut rng, servers, in_flight)].join("\n");
-    let (pool, retry) = pool::read(algorithm, &list, (&keys, &route(&mut rng, response)), response);
+    let config = pool::read(algorithm, &list, (&keys, &route(&mut rng, response)), response);
     let patience = response.mul_f64(0.2 + 2.0 * rng.f64());
     let lag = Duration::from_micros(rng.u64(1..5_000));
     let setup = Setup {
-        pool,
-        retry,
+        config,
         slots,
         service: if rng.bool() { Service::Even } else { Service::HeavyTail },
         mean,
@@ -126,11 +125,25 @@ fn trip(rng: &mut Rng) -> String {
     )
 }
 
-/// What the route does about failed tries.
+/// What the route does about servers that fail, and about slow ones.
 fn route(rng: &mut Rng, response: Duration) -> String {
+    let (retry, may_hedge) = retry(rng, response);
+    let hedge = match rng.u32(..4) {
+        0 if may_hedge => "hedge = { after = \"p95\" }".into(),
+        1 if may_hedge => {
+            let ms = rng.u64(1..=response.as_millis() as u64 / 4);
+            format!("hedge = {{ after = \"{ms}ms\" }}")
+        }
+        _ => String::new(),
+    };
+    format!("{retry}\n{hedge}")
+}
+
+/// What the route does about failed tries, and whether that allows hedges.
+fn retry(rng: &mut Rng, response: Duration) -> (String, bool) {
     match rng.u32(..4) {
-        0 => return String::new(),
-        1 => return "retry = false".into(),
+        0 => return (String::new(), true),
+        1 => return ("retry = false".into(), false),
         _ => {}
     }
     let mut on: Vec<&str> =
@@ -139,10 +152,11 @@ fn route(rng: &mut Rng, response: Duration) -> String {
     let (attempts, budget) = (rng.u32(1..=10), rng.u32(0..=100));
     let per_try = rng.u64(1..=response.as_millis() as u64);
     let backoff = if rng.bool() { rng.u32(0..200) } else { 0 };
-    format!(
+    let keys = format!(
         "retry = {{ attempts = {attempts}, on = {on:?}, budget = \"{budget}%\", backoff = \"{backoff}ms\", \
          per_try_timeout = \"{per_try}ms\" }}"
-    )
+    );
+    (keys, attempts > 1 && budget > 0)
 }
 
 /// More keys of the pool.

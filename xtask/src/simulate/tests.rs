@@ -15,10 +15,9 @@ fn setup(algorithm: &str, servers: usize, keys: &str) -> Setup {
 }
 
 fn setup_with(algorithm: &str, servers: usize, keys: (&str, &str)) -> Setup {
-    let (pool, retry) = pool::read(algorithm, &vec![Backend::PLAIN; servers], keys, Duration::from_secs(1));
+    let config = pool::read(algorithm, &vec![Backend::PLAIN; servers], keys, Duration::from_secs(1));
     Setup {
-        pool,
-        retry,
+        config,
         slots: 2,
         service: Service::Even,
         mean: Duration::from_millis(10),

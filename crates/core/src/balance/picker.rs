@@ -33,6 +33,11 @@ impl Picker {
         Self { turn: u64::from(rng.u32(..)), retry_turn: u64::from(rng.u32(..)), rng }
     }
 
+    /// A random number, for decisions beside the choice of a server.
+    pub fn random(&mut self) -> u64 {
+        self.rng.u64(..)
+    }
+
     /// Chooses a server, or none if all usable ones were tried.
     ///
     /// `key` is the [`hash`](super::hash) of what the pool's algorithm goes by, 0 if the request has none: then the

@@ -192,6 +192,11 @@ impl Breaker {
         Poll::Pending
     }
 
+    /// What one waits for, as long as that has not been granted.
+    pub fn wanted(&self, ticket: Ticket) -> Option<Want> {
+        self.lock().queue.get_mut(ticket.0).map(|waiter| waiter.want.clone())
+    }
+
     /// Waits no longer. What had been granted and not been noticed yet comes back, and is to be given back.
     pub fn withdraw(&self, ticket: Ticket) -> Option<Grant> {
         let mut line = self.lock();
@@ -233,11 +238,21 @@ impl Breaker {
         Some(limit)
     }
 
-    /// Takes a place among the retries in flight; `None` when there are `breaker.max_retries` already.
-    pub fn try_retry(self: &Arc<Self>, pool: &Pool) -> Option<Retry> {
+    /// Counts one more retry in flight; false when there are `breaker.max_retries` already. Each `true` must be followed by
+    /// one [`end_retry`](Self::end_retry).
+    pub fn begin_retry(&self, pool: &Pool) -> bool {
         let max = pool.breaker.as_ref().and_then(|breaker| breaker.max_retries).unwrap_or(u32::MAX);
-        self.retries.fetch_update(Relaxed, Relaxed, |now| (now < max).then_some(now + 1)).ok()?;
-        Some(Retry(Arc::clone(self)))
+        self.retries.fetch_update(Relaxed, Relaxed, |now| (now < max).then_some(now + 1)).is_ok()
+    }
+
+    /// One retry is no longer in flight.
+    pub fn end_retry(&self) {
+        self.retries.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts one more retry in flight until the result is dropped; `None` when there are `breaker.max_retries` already.
+    pub fn try_retry(self: &Arc<Self>, pool: &Pool) -> Option<Retry> {
+        self.begin_retry(pool).then(|| Retry(Arc::clone(self)))
     }
 
     /// Requests in flight, those that wait for a server among them.
@@ -316,7 +331,7 @@ pub struct Retry(Arc<Breaker>);
 
 impl Drop for Retry {
     fn drop(&mut self) {
-        self.0.retries.fetch_sub(1, Relaxed);
+        self.0.end_retry();
     }
 }
 

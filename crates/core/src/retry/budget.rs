@@ -18,8 +18,8 @@ const BALANCE_MAX: f32 = 10_000.0;
 const FLOOR_EVERY: Duration = Duration::from_nanos(333_333_333);
 /// Of those, so many at once after a pause.
 const FLOOR_BURST: u32 = 10;
-/// Hundredths of a retry that a worker keeps to itself before it pays them in: a shared write once in 40 requests at 20 %.
-const PURSE_MAX: u32 = 800;
+/// Hundredths of a retry that a worker collects before it deposits them: one shared write in 40 requests at 20 %.
+const LOCAL_MAX: u32 = 800;
 
 /// The balance of one pool. Alone on its cache lines.
 #[derive(Debug, Default)]
@@ -32,34 +32,34 @@ pub struct Budget {
     floor: AtomicU64,
 }
 
-/// What one worker has to pay in for one pool.
+/// The local retry budget: what one worker has collected for one pool and not yet deposited in the pool's [`Budget`].
 #[derive(Debug, Default)]
-pub struct Purse {
+pub struct LocalBudget {
     hundredths: Cell<u32>,
 }
 
-impl Purse {
-    /// Notes a request, of whose kind `percent` may be retried.
+impl LocalBudget {
+    /// Counts a request whose route allows retries for `percent` of its requests.
     #[inline]
     pub fn request(&self, percent: u32, budget: &Budget, now: Time) {
         let sum = self.hundredths.get() + percent;
         self.hundredths.set(sum);
-        if sum >= PURSE_MAX {
-            self.pay_in(budget, now);
+        if sum >= LOCAL_MAX {
+            self.deposit(budget, now);
         }
     }
 
-    /// Takes one retry out of the budget; false if there is none. The caller's own purse is paid in first.
+    /// Takes one retry out of the pool's budget; false if there is none. What this worker has collected is deposited first.
     pub fn withdraw(&self, percent: u32, budget: &Budget, now: Time) -> bool {
         if percent == 0 {
             return false;
         }
-        self.pay_in(budget, now);
+        self.deposit(budget, now);
         budget.withdraw(now)
     }
 
     #[cold]
-    fn pay_in(&self, budget: &Budget, now: Time) {
+    fn deposit(&self, budget: &Budget, now: Time) {
         budget.deposit(self.hundredths.take() as f32 / 100.0, now);
     }
 }
@@ -135,49 +135,49 @@ mod tests {
 
     use super::*;
 
-    fn withdrawn(purse: &Purse, budget: &Budget, percent: u32, wanted: usize, now: Time) -> usize {
-        (0..wanted).filter(|_| purse.withdraw(percent, budget, now)).count()
+    fn withdrawn(local: &LocalBudget, budget: &Budget, percent: u32, wanted: usize, now: Time) -> usize {
+        (0..wanted).filter(|_| local.withdraw(percent, budget, now)).count()
     }
 
     #[test]
     fn a_quiet_pool_has_three_a_second_and_a_few_at_once() {
-        let (purse, budget) = (Purse::default(), Budget::default());
-        assert_eq!(withdrawn(&purse, &budget, 20, 100, Time::from_millis(0)), FLOOR_BURST as usize);
-        assert_eq!(withdrawn(&purse, &budget, 20, 100, Time::from_millis(1_000)), 3);
-        assert_eq!(withdrawn(&purse, &budget, 20, 100, Time::from_millis(60_000)), FLOOR_BURST as usize);
+        let (local, budget) = (LocalBudget::default(), Budget::default());
+        assert_eq!(withdrawn(&local, &budget, 20, 100, Time::from_millis(0)), FLOOR_BURST as usize);
+        assert_eq!(withdrawn(&local, &budget, 20, 100, Time::from_millis(1_000)), 3);
+        assert_eq!(withdrawn(&local, &budget, 20, 100, Time::from_millis(60_000)), FLOOR_BURST as usize);
     }
 
     #[test]
     fn the_floor_is_no_addition_to_the_share() {
-        let (purse, budget) = (Purse::default(), Budget::default());
+        let (local, budget) = (LocalBudget::default(), Budget::default());
         let mut retries = 0;
         for ms in 0..20_000 {
             let now = Time::from_millis(ms);
-            purse.request(20, &budget, now);
-            retries += usize::from(purse.withdraw(20, &budget, now));
+            local.request(20, &budget, now);
+            retries += usize::from(local.withdraw(20, &budget, now));
         }
         assert!(retries <= 4_000 + FLOOR_BURST as usize, "{retries}");
     }
 
     #[test]
     fn nothing_is_allowed_of_nothing() {
-        let (purse, budget) = (Purse::default(), Budget::default());
-        (0..1_000).for_each(|_| purse.request(0, &budget, Time::ZERO));
-        assert_eq!(withdrawn(&purse, &budget, 0, 10, Time::ZERO), 0);
+        let (local, budget) = (LocalBudget::default(), Budget::default());
+        (0..1_000).for_each(|_| local.request(0, &budget, Time::ZERO));
+        assert_eq!(withdrawn(&local, &budget, 0, 10, Time::ZERO), 0);
     }
 
     #[test]
     fn a_share_of_the_requests_can_be_had_at_once() {
-        let (purse, budget) = (Purse::default(), Budget::default());
-        (0..1_000).for_each(|_| purse.request(20, &budget, Time::ZERO));
-        let got = withdrawn(&purse, &budget, 20, 1_000, Time::ZERO);
+        let (local, budget) = (LocalBudget::default(), Budget::default());
+        (0..1_000).for_each(|_| local.request(20, &budget, Time::ZERO));
+        let got = withdrawn(&local, &budget, 20, 1_000, Time::ZERO);
         assert!((199..=200 + FLOOR_BURST as usize).contains(&got), "{got}");
     }
 
     #[test]
     fn what_was_saved_fades() {
-        let (purse, budget) = (Purse::default(), Budget::default());
-        (0..10_000).for_each(|_| purse.request(20, &budget, Time::ZERO));
+        let (local, budget) = (LocalBudget::default(), Budget::default());
+        (0..10_000).for_each(|_| local.request(20, &budget, Time::ZERO));
         let before = budget.balance(Time::ZERO);
         let after = budget.balance(Time::from_millis(30_000));
         assert!(before > 1_990.0 && (0.04..0.06).contains(&(after / before)), "{before} {after}");
@@ -185,10 +185,10 @@ mod tests {
 
     #[test]
     fn a_clock_reading_from_the_past_does_no_harm() {
-        let (purse, budget) = (Purse::default(), Budget::default());
-        (0..100).for_each(|_| purse.request(100, &budget, Time::from_millis(500)));
+        let (local, budget) = (LocalBudget::default(), Budget::default());
+        (0..100).for_each(|_| local.request(100, &budget, Time::from_millis(500)));
         let before = budget.balance(Time::from_millis(500));
-        (0..8).for_each(|_| purse.request(100, &budget, Time::from_millis(499)));
+        (0..8).for_each(|_| local.request(100, &budget, Time::from_millis(499)));
         assert!(budget.balance(Time::from_millis(499)) >= before);
         assert!(budget.balance(Time::from_millis(500)) >= before, "it has not aged by 49 days");
     }
@@ -201,14 +201,14 @@ mod tests {
             percent in 1_u32..=100,
             steps in prop::collection::vec((0_u64..2_000, 1_u32..200, 0_usize..50, 0_usize..4), 1..60),
         ) {
-            let (budget, purses) = (Budget::default(), [(); 4].map(|()| Purse::default()));
+            let (budget, locals) = (Budget::default(), [(); 4].map(|()| LocalBudget::default()));
             let (mut now, mut requests, mut retries) = (0, 0.0, 0);
             for (pause, arrive, wanted, worker) in steps {
                 now += pause;
                 let time = Time::from_millis(now);
-                (0..arrive).for_each(|_| purses[worker].request(percent, &budget, time));
+                (0..arrive).for_each(|_| locals[worker].request(percent, &budget, time));
                 requests += f64::from(arrive);
-                retries += withdrawn(&purses[worker], &budget, percent, wanted, time);
+                retries += withdrawn(&locals[worker], &budget, percent, wanted, time);
             }
             let share = requests * f64::from(percent) / 100.0;
             let floor = f64::from(FLOOR_BURST) + now as f64 * 0.003 + 1.0;

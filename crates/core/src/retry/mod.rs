@@ -1,21 +1,25 @@
-//! Whether a request that a server has failed goes to another one, what that may cost, and how much time is left.
+//! Whether a request that failed at one server goes to another one, how many such retries a pool may make, and how much time
+//! a request has left.
 
 mod budget;
 mod deadline;
 mod latency;
 mod policy;
 
-pub use budget::{Budget, Purse};
+pub use budget::{Budget, LocalBudget};
 pub use deadline::{deadline, told};
 pub use latency::Latencies;
 pub use policy::{Attempt, Cause, Decision, Final, describe, describe_hedge, hedge_after, retry};
 
 use crate::balance::Members;
 
-/// What a pool keeps for its retries; shared by all workers and kept across reloads.
+/// The former name of [`LocalBudget`].
+pub type Purse = LocalBudget;
+
+/// What a pool remembers for its retries and hedges; all workers share it, and reloads keep it.
 #[derive(Debug, Default)]
 pub struct Retries {
-    /// How many there may be.
+    /// How many retries the pool may make.
     pub budget: Budget,
     /// How long answers take, for hedges.
     pub latencies: Latencies,

@@ -3,7 +3,7 @@
 use evenkeel_config::Retry;
 use evenkeel_types::Time;
 
-use super::{Attempt, Budget, Cause, Decision, Final, Purse, retry};
+use super::{Attempt, Budget, Cause, Decision, Final, LocalBudget, retry};
 
 struct Outcome {
     requests: u32,
@@ -15,12 +15,12 @@ struct Outcome {
 fn simulate(seed: u64, rate: u32, seconds: u32, (servers, broken): (usize, usize)) -> Outcome {
     let mut rng = fastrand::Rng::with_seed(seed);
     let (policy, budget) = (Retry::default(), Budget::default());
-    let purses = [(); 4].map(|()| Purse::default());
+    let locals = [(); 4].map(|()| LocalBudget::default());
     let mut outcome = Outcome { requests: 0, tries: 0, failures: 0 };
     for i in 0..rate * seconds {
         let now = Time::from_nanos(u64::from(i) * 1_000_000_000 / u64::from(rate));
-        let purse = &purses[rng.usize(..purses.len())];
-        purse.request(policy.budget, &budget, now);
+        let local = &locals[rng.usize(..locals.len())];
+        local.request(policy.budget, &budget, now);
         outcome.requests += 1;
         let mut left: Vec<usize> = (0..servers).collect();
         for retries in 0.. {
@@ -40,7 +40,7 @@ fn simulate(seed: u64, rate: u32, seconds: u32, (servers, broken): (usize, usize
                 now,
                 deadline: None,
             };
-            let withdraw = || purse.withdraw(policy.budget, &budget, now).then_some(()).ok_or(Final::Budget);
+            let withdraw = || local.withdraw(policy.budget, &budget, now).then_some(()).ok_or(Final::Budget);
             if let Decision::Final(_) = retry(&policy, &attempt, withdraw, || 0) {
                 outcome.failures += 1;
                 break;

@@ -9,6 +9,7 @@ use evenkeel_core::route::Facts;
 pub const USER: &str = "x-user";
 
 /// A request.
+#[derive(Debug, Clone, Copy)]
 pub struct Asked {
     method: &'static str,
     client: u32,
