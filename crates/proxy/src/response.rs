@@ -58,34 +58,31 @@ pub struct Tunnel<'x> {
 }
 
 /// Status and fields of a response, without those that say how long its body is and whether its connection stays: these
-/// are the writer's.
+/// are the writer's. In the form of HTTP/1.1.
 #[derive(Debug)]
 pub struct Head {
     /// The status.
     pub status: u16,
-    /// The reason phrase, and behind it the field lines, each with its CRLF.
-    bytes: Vec<u8>,
-    reason: usize,
     /// True if a server has said when it made the response.
     pub has_date: bool,
+    /// The status line, and behind it the field lines, each with its CRLF.
+    bytes: Vec<u8>,
+    /// Where the field lines begin.
+    lines: usize,
 }
 
 impl Head {
     /// A head without fields, in this buffer.
     pub fn new(status: u16, reason: &[u8], mut buffer: Vec<u8>) -> Self {
         buffer.clear();
-        buffer.extend_from_slice(reason);
-        Self { status, bytes: buffer, reason: reason.len(), has_date: false }
-    }
-
-    /// The reason phrase, which may be empty.
-    pub fn reason(&self) -> &[u8] {
-        &self.bytes[..self.reason]
+        write::status_line(&mut buffer, status, reason);
+        let lines = buffer.len();
+        Self { status, has_date: false, bytes: buffer, lines }
     }
 
     /// The field lines.
     pub fn lines(&self) -> &[u8] {
-        &self.bytes[self.reason..]
+        &self.bytes[self.lines..]
     }
 
     /// Where further lines are written.
@@ -100,8 +97,8 @@ impl Head {
 
     /// Removes the fields whose names `is_gone` holds for.
     pub fn remove(&mut self, is_gone: impl Fn(&[u8]) -> bool) {
-        let mut kept = self.reason;
-        let mut at = self.reason;
+        let mut kept = self.lines;
+        let mut at = self.lines;
         while let Some(end) = memchr::memchr(b'\n', &self.bytes[at..]).map(|end| at + end + 1) {
             let line = &self.bytes[at..end];
             let name = &line[..memchr::memchr(b':', line).unwrap_or(0)];
@@ -114,8 +111,8 @@ impl Head {
         self.bytes.truncate(kept);
     }
 
-    /// The buffer, which holds nothing of use any more.
-    pub fn into_buffer(self) -> Vec<u8> {
+    /// Status line and field lines.
+    pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 }
@@ -150,6 +147,7 @@ mod tests {
             head.field(name, value.as_bytes());
         }
         head.remove(|name| name.eq_ignore_ascii_case(b"b"));
-        assert_eq!((head.reason(), head.lines()), (&b"OK"[..], &b"a: 1\r\nc: \r\n"[..]));
+        assert_eq!(head.lines(), b"a: 1\r\nc: \r\n");
+        assert_eq!(head.into_bytes(), b"HTTP/1.1 200 OK\r\na: 1\r\nc: \r\n");
     }
 }

@@ -44,6 +44,7 @@ fn origin(listener: &Listener) -> Origin<'_> {
         peer_text: "127.0.0.1",
         now: Time::ZERO,
         fresh_id: "fresh",
+        known_host: None,
     }
 }
 

@@ -89,6 +89,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         peer_text: &peer_text,
         now: Time::ZERO,
         fresh_id: "explain",
+        known_host: None,
     };
     match admit(head.as_bytes(), &parsed, &fields, origin) {
         Ok((request, _)) => Ok(answer(&snapshot, listener, &request)),

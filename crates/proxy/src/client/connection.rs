@@ -17,7 +17,7 @@ use crate::filter::fields;
 use crate::forward::{refusal_of, tunnel};
 use crate::http::field::Field;
 use crate::http::head::RequestHead;
-use crate::request::admit::{Origin, Refusal, Secure};
+use crate::request::admit::{KnownHost, Origin, Refusal, Secure};
 use crate::request::answer;
 use crate::request::handle::{handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
@@ -47,6 +47,8 @@ pub struct Client {
     pub secure: Option<Box<Secure>>,
     /// How many requests it may send, where that is limited.
     pace: Cell<Tat>,
+    /// The host of the last request.
+    known_host: RefCell<Option<Rc<KnownHost>>>,
 }
 
 /// A head that became no request, as far as it could be read.
@@ -67,7 +69,8 @@ impl Client {
             Peer::Unix => String::new(),
         };
         let position = Cell::new((u64::MAX, None));
-        Self { worker, listener, position, peer, peer_text, secure: None, pace: Cell::default() }
+        let (pace, known_host) = (Cell::default(), RefCell::default());
+        Self { worker, listener, position, peer, peer_text, secure: None, pace, known_host }
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -103,8 +106,19 @@ impl Client {
         self.is_to_go() || self.worker.shared.step() != Step::None
     }
 
-    /// What is known of whoever sent a head that has just come.
-    pub fn origin<'a>(&'a self, view: &'a View, position: usize, id: &'a mut [u8; 32]) -> Origin<'a> {
+    /// The host of the last request.
+    pub fn known_host(&self) -> Option<Rc<KnownHost>> {
+        self.known_host.borrow().clone()
+    }
+
+    /// What is known of the sender of a head that has just come.
+    pub fn origin<'a>(
+        &'a self,
+        view: &'a View,
+        position: usize,
+        id: &'a mut [u8; 32],
+        known_host: Option<&'a KnownHost>,
+    ) -> Origin<'a> {
         Origin {
             listener: view.listener(position),
             reserved: &view.reserved,
@@ -113,6 +127,7 @@ impl Client {
             peer_text: &self.peer_text,
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
+            known_host,
         }
     }
 
@@ -126,6 +141,9 @@ impl Client {
         client: &mut ToClient<'_, 'c>,
     ) -> (Ended, Time) {
         let worker = &self.worker;
+        if !self.known_host.borrow().as_ref().is_some_and(|known| known.is_of(request)) {
+            *self.known_host.borrow_mut() = Some(Rc::new(KnownHost::of(request)));
+        }
         let (setting, incoming) = (Setting { worker, view, listener: position }, Incoming { request, body });
         let mut log = RequestLog::default();
         worker.metrics.requests_in_flight.increment();

@@ -187,12 +187,13 @@ impl Connection {
             return self.refuse(view, listener, &refusal, Some(refused)).await;
         }
         let mut id = [0; 32];
+        let known_host = self.client.known_host();
         let owes_continue = Cell::new(false);
         let worker = &self.client.worker;
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
         let early = &self.input[head.len..];
         let (request, framing) = {
-            let origin = self.client.origin(view, position, &mut id);
+            let origin = self.client.origin(view, position, &mut id, known_host.as_deref());
             match admit(&self.input, &head, fields, origin) {
                 Ok(admitted) => admitted,
                 Err(refusal) => {

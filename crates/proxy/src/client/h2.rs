@@ -233,6 +233,7 @@ impl Asked {
         let worker = &client.worker;
         let Some(respond) = self.respond.take() else { return };
         let mut id = [0; 32];
+        let known_host = client.known_host();
         let way = Way::Http2(ToHttp2::new(respond));
         let is_head = head.as_ref().is_ok_and(|head| head.method.of_bytes(lines) == b"HEAD");
         let mut writer = ResponseWriter::new(worker, way, listener.timeout.write, Version::Http2, is_head);
@@ -244,7 +245,8 @@ impl Asked {
                 return;
             }
         };
-        let admitted = admit(lines, head, fields, client.origin(view, *position, &mut id));
+        let admitted =
+            admit(lines, head, fields, client.origin(view, *position, &mut id, known_host.as_deref()));
         let (request, declared) = match admitted.and_then(|admitted| as_asked(admitted, self.is_tunnel)) {
             Ok(admitted) => admitted,
             Err(refusal) => {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_config::Listener;
-use evenkeel_core::route::{HostRefused, normalise, parse_host};
+use evenkeel_core::route::{normalise, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
 use evenkeel_tls::Coverage;
@@ -71,6 +71,27 @@ pub struct Secure {
     pub subject: Option<String>,
 }
 
+/// The host of an earlier request of the same connection: most requests of a connection are for one host.
+#[derive(Debug)]
+pub struct KnownHost {
+    /// The value of `Host`, as it came.
+    text: String,
+    /// The host in it, in normal form.
+    host: String,
+}
+
+impl KnownHost {
+    /// The host of this request, if it came in `Host`.
+    pub fn of(request: &Request<'_>) -> Self {
+        Self { text: request.authority.to_owned(), host: request.host.to_string() }
+    }
+
+    /// True if this request is for the same.
+    pub fn is_of(&self, request: &Request<'_>) -> bool {
+        std::ptr::eq(self.text.as_str(), request.authority)
+    }
+}
+
 /// What the connection knows of the sender of the head.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
@@ -88,6 +109,8 @@ pub struct Origin<'a> {
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
     pub fresh_id: &'a str,
+    /// The host of an earlier request.
+    pub known_host: Option<&'a KnownHost>,
 }
 
 /// Makes a request of a head, and tells how its body is framed.
@@ -107,16 +130,7 @@ pub fn admit<'a>(
     }
     let framing = framing::of_request(bytes, fields, head.version).map_err(|e| Refusal::malformed(e.0))?;
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
-    let in_header = host_field(bytes, fields, head.version)?;
-    let refused = |e: HostRefused| Refusal::malformed(e.to_string());
-    let (authority, (host, _)) = match target.authority {
-        None => (in_header, parse_host(in_header).map_err(refused)?),
-        Some(authority) => {
-            // Overridden (RFC 9112, 3.2.2), but what is there must be valid all the same.
-            parse_host(in_header).map_err(refused)?;
-            (authority, parse_host(authority).map_err(refused)?)
-        }
-    };
+    let (authority, host) = host(bytes, fields, head.version, target.authority, origin.known_host)?;
     let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());
     if coverage.is_some_and(|coverage| !coverage.covers(&host)) {
         // The client reuses a connection that was made for another name (RFC 9110, 15.5.20).
@@ -210,17 +224,34 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The value of the one `Host` field (RFC 9112, 3.2); only HTTP/1.0 may do without it.
-fn host_field<'a>(bytes: &'a [u8], fields: &[Field], version: Version) -> Result<&'a str, Refusal> {
+/// Whom a request is for: the authority, and the host in it in normal form. There must be one valid `Host` field
+/// (RFC 9112, 3.2), which only HTTP/1.0 may do without; the target's authority overrides it (3.2.2).
+fn host<'a>(
+    bytes: &'a [u8],
+    fields: &[Field],
+    version: Version,
+    in_target: Option<&'a str>,
+    known: Option<&'a KnownHost>,
+) -> Result<(&'a str, Cow<'a, str>), Refusal> {
     let mut hosts = fields.iter().filter(|f| f.known == Known::Host);
-    match (hosts.next(), hosts.next()) {
-        (Some(_), Some(_)) => Err(Refusal::malformed("more than one host")),
-        (None, _) if version != Version::Http10 => Err(Refusal::malformed("host is missing")),
-        (None, _) => Ok(""),
-        (Some(field), None) => {
-            std::str::from_utf8(field.value.of_bytes(bytes)).map_err(|_| Refusal::malformed("invalid host"))
-        }
+    let in_header = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err(Refusal::malformed("more than one host")),
+        (None, _) if version != Version::Http10 => return Err(Refusal::malformed("host is missing")),
+        (None, _) => &b""[..],
+        (Some(field), None) => field.value.of_bytes(bytes),
+    };
+    if let (None, Some(known)) = (in_target, known)
+        && known.text.as_bytes() == in_header
+    {
+        return Ok((&known.text, Cow::Borrowed(&known.host)));
     }
+    let in_header = std::str::from_utf8(in_header).map_err(|_| Refusal::malformed("invalid host"))?;
+    let parse = |text: &'a str| parse_host(text).map_err(|e| Refusal::malformed(e.to_string()));
+    let (mut authority, (mut host, _)) = (in_header, parse(in_header)?);
+    if let Some(in_target) = in_target {
+        (authority, (host, _)) = (in_target, parse(in_target)?);
+    }
+    Ok((authority, host))
 }
 
 fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {

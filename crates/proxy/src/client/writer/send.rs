@@ -133,12 +133,15 @@ impl<'c> ResponseWriter<'c> {
     /// Makes the head ready to be sent, with what says how long the body is, and whether the connection stays.
     fn head(&mut self, head: Head, framing: Framing, body: &Body<'_, '_>) {
         self.status = head.status;
-        self.need_buffer();
-        if let Way::Http1(_) = self.way {
-            write::status_line(&mut self.out, head.status, head.reason());
+        debug_assert!(self.out.is_empty(), "interim responses have gone out");
+        match self.way {
+            Way::Http1(_) => self.worker.buffers.give(std::mem::replace(&mut self.out, head.into_bytes())),
+            Way::Http2(_) => {
+                self.need_buffer();
+                self.out.extend_from_slice(head.lines());
+                self.worker.buffers.give(head.into_bytes());
+            }
         }
-        self.out.extend_from_slice(head.lines());
-        self.worker.buffers.give(head.into_buffer());
         if self.attempts > 0 {
             write::field(&mut self.out, ATTEMPTS, itoa::Buffer::new().format(self.attempts).as_bytes());
         }
