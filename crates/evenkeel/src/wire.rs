@@ -16,6 +16,7 @@ use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_proxy::{Shared, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
+use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Control, bind_added};
@@ -40,6 +41,8 @@ pub struct System {
     workers: Vec<WorkerHandle>,
     control: JoinHandle<()>,
     stop: oneshot::Sender<()>,
+    /// The admin API ends when this is dropped.
+    stop_admin: oneshot::Sender<()>,
     log: AccessLog,
 }
 
@@ -115,8 +118,8 @@ impl System {
             workers,
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
-        let admin = admin.map(|admin| {
-            let Admin { listener, address, token } = admin;
+        let (stop_admin, admin_stopped) = oneshot::channel();
+        if let Some(Admin { listener, address, token }) = admin {
             let context = Context {
                 snapshot: Arc::clone(shared.snapshots()),
                 registry: Arc::clone(&registry),
@@ -127,10 +130,10 @@ impl System {
                 token,
                 bound: address,
             };
-            (listener, context)
-        });
+            spawn("admin", move || run_admin(listener, context, admin_stopped))?;
+        }
         let (stop, stopped) = oneshot::channel();
-        let control = spawn_control(move || run_control(control, events, requests, stopped, admin))?;
+        let control = spawn("control", move || run_control(control, events, requests, stopped))?;
         registry.config_generation.set(1);
         tracing::info!(workers, "ready");
         Ok(Self {
@@ -143,6 +146,7 @@ impl System {
             workers: handles,
             control,
             stop,
+            stop_admin,
             log,
         })
     }
@@ -181,6 +185,8 @@ impl System {
         // A control thread that panicked has said so, and is not there to be stopped.
         let _ = self.stop.send(());
         let _ = self.control.join();
+        // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
+        drop(self.stop_admin);
         self.log.finish();
     }
 }
@@ -252,9 +258,28 @@ fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
     Ok(Some(Admin { listener, address: bound, token }))
 }
 
-fn spawn_control(run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
-    let thread = std::thread::Builder::new().name("control".into());
-    thread.spawn(run).map_err(|error| format!("cannot start the control thread: {error}"))
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(run).map_err(|error| format!("cannot start the thread `{name}`: {error}"))
+}
+
+/// A runtime for one thread; `None`, with a message in the log, where the system cannot give one.
+fn runtime(thread: &str) -> Option<LocalRuntime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
+    runtime
+        .inspect_err(|error| tracing::error!(%error, "the runtime of the thread `{thread}` cannot start"))
+        .ok()
+}
+
+/// Serves the admin API on a thread of its own, so that `/healthz` and `/status` wait for no work of the control side.
+fn run_admin(listener: evenkeel_admin::Listener, context: Context, stop: oneshot::Receiver<()>) {
+    let Some(runtime) = runtime("admin") else { return };
+    if let Err(error) = runtime.block_on(evenkeel_admin::serve(listener, context, async { drop(stop.await) }))
+    {
+        tracing::error!(%error, "the admin API has failed");
+    }
 }
 
 fn run_control(
@@ -262,27 +287,13 @@ fn run_control(
     events: mpsc::Receiver<evenkeel_proxy::Event>,
     commands: mpsc::Receiver<Request>,
     stop: oneshot::Receiver<()>,
-    admin: Option<(evenkeel_admin::Listener, Context)>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default());
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "the control thread cannot start"),
-    };
+    let Some(runtime) = runtime("control") else { return };
     runtime.block_on(async {
-        if let Some((listener, context)) = admin {
-            tokio::task::spawn_local(async move {
-                if let Err(error) = evenkeel_admin::serve(listener, context, std::future::pending()).await {
-                    tracing::error!(%error, "the admin API has failed");
-                }
-            });
-        }
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         control.run(events, commands, stop).await;
     });
-    // A file or a name server that does not answer holds up nobody who leaves.
+    // A file or a name server that does not answer does not hold up the end of the process.
     runtime.shutdown_background();
 }
