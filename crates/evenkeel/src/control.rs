@@ -1,8 +1,7 @@
 //! The control side: one thread that probes, judges, takes commands and publishes what follows from them.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,29 +10,18 @@ use evenkeel_admin::Request;
 use evenkeel_config::{Backend, Config, Health, Listener};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::snapshot::{Command, CommandError};
-use evenkeel_net::{BindError, Socket};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared, probe};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use crate::credentials::{self, load_config};
+use crate::credentials;
 use crate::fleet::Fleet;
+use crate::reload::{Bound, InForce, Prepared, Reloads};
 
 /// Results of probes that wait to be judged.
 const PROBES_MAX: usize = 1024;
-
-/// An address that the workers accept on.
-#[derive(Debug, Clone)]
-pub struct Bound {
-    /// The listener.
-    pub listener: ListenerName,
-    /// The address as configured.
-    pub configured: Address,
-    /// The address as it is.
-    pub bound: Address,
-}
 
 /// What the control thread works with.
 pub struct Control {
@@ -85,6 +73,7 @@ impl Control {
     ) {
         let (probed, mut results) = mpsc::channel(PROBES_MAX);
         let mut probes = Probes::new();
+        let mut reloads = Reloads::default();
         let mut rng = fastrand::Rng::new();
         self.plan_probes(&mut probes, &probed, &mut rng);
         loop {
@@ -109,11 +98,22 @@ impl Control {
                     }
                 }
                 _ = &mut stop => break,
-                Some(Request { command, answer }) = commands.recv() => {
-                    let done = self.carry_out(command);
+                Some(Request { command, answer }) = commands.recv() => match command {
+                    Command::Reload => reloads.ask(answer, || self.in_force()),
+                    Command::Server { pool, id, administrative, weight } => {
+                        let done = self.fleet.administer(&pool, &id, administrative, weight, self.now());
+                        if done.is_ok() {
+                            self.publish();
+                            self.plan_probes(&mut probes, &probed, &mut rng);
+                        }
+                        // The client may have gone; the command is carried out all the same.
+                        let _ = answer.send(done);
+                    }
+                },
+                prepared = reloads.prepared() => {
+                    let done = self.finish_reload(prepared);
                     self.plan_probes(&mut probes, &probed, &mut rng);
-                    // Whoever asked may have gone; the command is carried out all the same.
-                    let _ = answer.send(done);
+                    reloads.answer(&done, || self.in_force());
                 }
             }
         }
@@ -127,40 +127,39 @@ impl Control {
         self.shared.publish(Arc::new(self.fleet.snapshot()));
     }
 
-    fn carry_out(&mut self, command: Command) -> Result<(), CommandError> {
-        match command {
-            Command::Reload => {
-                let done = self.reload();
-                self.registry.reloaded(if done.is_ok() {
-                    ReloadResult::Success
-                } else {
-                    ReloadResult::Failure
-                });
-                match &done {
-                    Ok(()) => tracing::info!("configuration reloaded"),
-                    Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error}"),
-                }
-                done.map_err(CommandError::Refused)
-            }
-            Command::Server { pool, id, administrative, weight } => {
-                self.fleet.administer(&pool, &id, administrative, weight, self.now())?;
-                self.publish();
+    /// What a reload starts from.
+    fn in_force(&self) -> InForce {
+        InForce {
+            source: self.source.clone(),
+            config: Arc::clone(self.fleet.config()),
+            limits: Arc::clone(self.fleet.limits()),
+            credentials: self.shared.credentials(),
+            bound: self.bound.clone(),
+            workers: self.workers,
+        }
+    }
+
+    /// Makes true what a reload has prepared, and logs and counts how it ended.
+    fn finish_reload(&mut self, prepared: Result<Prepared, String>) -> Result<(), CommandError> {
+        match prepared {
+            Ok(prepared) => {
+                self.put_in_force(prepared);
+                self.registry.reloaded(ReloadResult::Success);
+                tracing::info!("configuration reloaded");
                 Ok(())
+            }
+            Err(error) => {
+                self.registry.reloaded(ReloadResult::Failure);
+                tracing::error!("configuration not reloaded, the old one stays: {error}");
+                Err(CommandError::Refused(error))
             }
         }
     }
 
-    fn reload(&mut self) -> Result<(), String> {
-        let source = self.source.as_deref().ok_or("there is no configuration file to read again")?;
-        let config = load(source)?;
-        let in_force = self.shared.credentials();
-        let credentials = credentials::load(&config, Some((self.fleet.config(), &in_force)))?;
-        let (added, sockets) =
-            bind_added(&config, &self.bound, self.workers).map_err(|error| error.to_string())?;
-        warn_of_unchangeable(self.fleet.config(), &config);
-        self.fleet.reconfigure(config, self.now())?;
-        // What was taken over may be older than its files.
-        credentials::refresh(&credentials);
+    fn put_in_force(&mut self, prepared: Prepared) {
+        let Prepared { derived, credentials, added, sockets } = prepared;
+        warn_of_unchangeable(self.fleet.config(), &derived.config);
+        self.fleet.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
@@ -176,7 +175,6 @@ impl Control {
         let listening = self.bound.iter().filter(|b| listener_of(config, &b.configured).is_some());
         let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
-        Ok(())
     }
 
     /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
@@ -276,48 +274,11 @@ fn listener_of<'c>(config: &'c Config, configured: &Address) -> Option<&'c Liste
     config.listeners.iter().find(|listener| listener.bind.contains(configured))
 }
 
-/// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
-/// still bound until the new ones are served: whoever connects meanwhile finds one or the other.
-///
-/// # Errors
-/// The first address that cannot be bound.
-pub fn bind_added(
-    config: &Config,
-    bound: &[Bound],
-    workers: usize,
-) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
-    let mut added: (Vec<Bound>, Vec<Vec<Socket>>) = (Vec::new(), Vec::new());
-    let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
-    for (listener, address) in addresses.filter(|(_, a)| bound.iter().all(|b| b.configured != **a)) {
-        // The kernel may have chosen this port for another address.
-        if bound.iter().chain(&added.0).any(|other| other.bound == *address) {
-            return Err(BindError::ours(address.clone()));
-        }
-        let (bound, sockets) = evenkeel_net::bind(address, workers)?;
-        added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
-        added.1.push(sockets);
-    }
-    Ok(added)
-}
-
 async fn sleep_until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due + Duration::from_millis(1)).await,
         None => std::future::pending().await,
     }
-}
-
-/// Reads a configuration and the certificates that it names, and says what is suspicious in them.
-///
-/// # Errors
-/// All that is wrong with it, for people.
-pub fn load(source: &Path) -> Result<Config, String> {
-    let colour = io::IsTerminal::is_terminal(&io::stderr());
-    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(colour))?;
-    if !parsed.warnings.is_empty() {
-        eprintln!("{}", parsed.warnings.render(colour));
-    }
-    Ok(parsed.config)
 }
 
 /// Says what a reload cannot change.

@@ -1,7 +1,7 @@
 //! What lives on beside the configuration, under stable ids: each server's health, load and weight, each pool's
 //! affinity. From both together come the snapshots that the workers see.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Guard, Pool, ServerState, Snapshot};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
-use evenkeel_types::{Address, BackendId, PoolName, Time};
+use evenkeel_types::{Address, BackendId, PoolName, RouteName, Time};
 
 use crate::secret::secret_bytes;
 
@@ -54,48 +54,65 @@ struct PoolState {
     retries: Arc<Retries>,
 }
 
-impl Fleet {
-    /// The servers of a configuration, of which nothing is known yet.
+/// A configuration and what follows from it, before it is in force.
+pub struct Derived {
+    /// The configuration.
+    pub config: Arc<Config>,
+    routes: Arc<RouteTable>,
+    limits: Arc<Limits>,
+    secret: Vec<u8>,
+}
+
+impl Derived {
+    /// What follows from `config`. Limits that are the same in `old` remember what they know. May take long: it reads
+    /// the secret file and builds the index of all routes.
     ///
     /// # Errors
     /// The secret file cannot be read.
-    pub fn new(config: Config, registry: Arc<Registry>, now: Time) -> Result<Self, String> {
-        let secret = secret(&config)?;
-        let mut fleet = Self {
-            limits: Arc::new(Limits::new(&config, None, &RandomState::new())),
+    pub fn of(config: Config, old: Option<(&Config, &Limits)>) -> Result<Self, String> {
+        Ok(Self {
+            secret: secret(&config)?,
+            limits: Arc::new(Limits::new(&config, old, &RandomState::new())),
             routes: Arc::new(RouteTable::new(&config)),
             config: Arc::new(config),
-            secret,
-            pools: HashMap::new(),
-            generation: 0,
-            registry,
-        };
+        })
+    }
+}
+
+impl Fleet {
+    /// The servers of a configuration, of which nothing is known yet.
+    pub fn new(derived: Derived, registry: Arc<Registry>, now: Time) -> Self {
+        let Derived { config, routes, limits, secret } = derived;
+        let pools = HashMap::new();
+        let mut fleet = Self { config, routes, secret, pools, limits, generation: 0, registry };
         fleet.adopt(now);
-        Ok(fleet)
+        fleet
     }
 
     /// Makes another configuration true. What is known of a server that stays is kept.
-    ///
-    /// # Errors
-    /// The secret file cannot be read; nothing has changed then.
-    pub fn reconfigure(&mut self, config: Config, now: Time) -> Result<(), String> {
-        self.secret = secret(&config)?;
-        let limits = Limits::new(&config, Some((&self.config, &self.limits)), &RandomState::new());
-        self.limits = Arc::new(limits);
-        self.routes = Arc::new(RouteTable::new(&config));
-        self.config = Arc::new(config);
+    pub fn reconfigure(&mut self, derived: Derived, now: Time) {
+        let Derived { config, routes, limits, secret } = derived;
+        (self.config, self.routes, self.limits, self.secret) = (config, routes, limits, secret);
         self.adopt(now);
-        let config = Arc::clone(&self.config);
-        self.registry.retain(|key| {
-            let pool_is_there = |pool: &PoolName| config.pools.iter().any(|p| p.name == *pool);
-            key.pool.as_ref().is_none_or(pool_is_there)
-        });
-        self.registry.retain_pools(|pool| config.pools.iter().any(|p| p.name == *pool));
-        self.registry.retain_backends(|pool, id| {
-            config.pools.iter().any(|p| p.name == *pool && p.backends.iter().any(|b| b.id == *id))
-        });
-        self.registry.retain_routes(|route| config.routes.iter().any(|r| r.name == *route));
-        Ok(())
+        self.forget_removed();
+    }
+
+    /// Has the metrics forget what the configuration no longer has.
+    fn forget_removed(&self) {
+        let pools: HashSet<&PoolName> = self.config.pools.iter().map(|pool| &pool.name).collect();
+        let servers: HashSet<(&PoolName, &BackendId)> = (self.config.pools.iter())
+            .flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.id)))
+            .collect();
+        let routes: HashSet<&RouteName> = self.config.routes.iter().map(|route| &route.name).collect();
+        self.registry.retain(|key| key.pool.as_ref().is_none_or(|pool| pools.contains(pool)));
+        self.registry.retain_pools(|pool| pools.contains(pool));
+        self.registry.retain_backends(|pool, id| servers.contains(&(pool, id)));
+        self.registry.retain_routes(|route| routes.contains(route));
+    }
+
+    /// The rate limits in force.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     /// The configuration in force.

@@ -5,6 +5,7 @@ mod control;
 mod credentials;
 mod fleet;
 mod overload;
+mod reload;
 mod secret;
 mod wire;
 

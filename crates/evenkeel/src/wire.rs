@@ -19,10 +19,11 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Control, bind_added};
+use crate::control::Control;
 use crate::credentials;
-use crate::fleet::Fleet;
+use crate::fleet::{Derived, Fleet};
 use crate::overload;
+use crate::reload::bind_added;
 use crate::secret::token;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
@@ -91,7 +92,7 @@ impl System {
         let (bound, sockets) = bind_added(&config, &[], workers)?;
         // Afterwards: an admin address that nobody asked for gives way to a listener.
         let admin = bind_admin(&config)?;
-        let mut fleet = Fleet::new(config, Arc::clone(&registry), clock.now())?;
+        let mut fleet = Fleet::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (snapshot, told) = (fleet.snapshot(), Arc::clone(&registry));
@@ -156,15 +157,19 @@ impl System {
         self.shared.snapshot()
     }
 
-    /// Carries out a command.
+    /// Carries out a command. What it returns does not borrow from the system, so that a slow command need not be
+    /// waited for.
     ///
     /// # Errors
     /// It was refused, and nothing has changed.
-    pub async fn command(&self, command: Command) -> Result<(), CommandError> {
-        let gone = |_| CommandError::Refused("the control thread is gone".into());
-        let (answer, done) = oneshot::channel();
-        self.commands.send(Request { command, answer }).await.map_err(|_| gone(()))?;
-        done.await.map_err(|_| gone(()))?
+    pub fn command(&self, command: Command) -> impl Future<Output = Result<(), CommandError>> + use<> {
+        let commands = self.commands.clone();
+        async move {
+            let gone = || CommandError::Refused("the control thread is gone".into());
+            let (answer, done) = oneshot::channel();
+            commands.send(Request { command, answer }).await.map_err(|_| gone())?;
+            done.await.map_err(|_| gone())?
+        }
     }
 
     /// Opens the access log's file anew, after it was moved away.

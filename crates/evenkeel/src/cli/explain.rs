@@ -21,7 +21,7 @@ use evenkeel_types::Time;
 use serde_json::{Value, json};
 
 use super::{Source, fail};
-use crate::fleet::Fleet;
+use crate::fleet::{Derived, Fleet};
 
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -70,7 +70,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
             .ok_or_else(|| format!("there is no listener {name}"))?,
     };
     let limits = HeadLimits::from(&config.limits);
-    let mut fleet = Fleet::new(config, Registry::new(1), Time::ZERO)?;
+    let mut fleet = Fleet::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
     let snapshot = Arc::new(fleet.snapshot());
 
     let head = head(args)?;
