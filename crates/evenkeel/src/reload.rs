@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::credentials::{self, load_config};
-use crate::fleet::Derived;
+use crate::servers::Derived;
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]

@@ -21,10 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Control;
 use crate::credentials;
-use crate::fleet::{Derived, Fleet};
 use crate::overload;
 use crate::reload::bind_added;
 use crate::secret::token;
+use crate::servers::{Derived, ServerRegistry};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -92,10 +92,10 @@ impl System {
         let (bound, sockets) = bind_added(&config, &[], workers)?;
         // Afterwards: an admin address that nobody asked for gives way to a listener.
         let admin = bind_admin(&config)?;
-        let mut fleet = Fleet::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
+        let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
-        let (snapshot, told) = (fleet.snapshot(), Arc::clone(&registry));
+        let (snapshot, told) = (servers.snapshot(), Arc::clone(&registry));
         let (shared, starts) = Shared::new(workers, snapshot, credentials, told, clock, events_sender);
         let handles =
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
@@ -110,7 +110,7 @@ impl System {
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
         let control = Control {
-            fleet,
+            servers,
             shared: Arc::clone(&shared),
             registry: Arc::clone(&registry),
             source,

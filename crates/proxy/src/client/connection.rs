@@ -1,6 +1,6 @@
 //! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -126,7 +126,9 @@ impl Client {
         client: &mut ToClient<'_, 'c>,
     ) -> (Ended, Time) {
         let worker = &self.worker;
-        let (setting, incoming) = (Setting { worker, view, listener: position }, Incoming { request, body });
+        let pool = OnceCell::new();
+        let setting = Setting { worker, view, listener: position, pool: &pool };
+        let incoming = Incoming { request, body };
         let mut log = RequestLog::default();
         worker.metrics.requests_in_flight.increment();
         let handled = match self.must_wait(view.listener(position), request.started) {
@@ -149,6 +151,7 @@ impl Client {
             target,
             request,
             writer: client.writer,
+            pool: pool.get().map(|pool| &**pool),
             bytes_in: body.borrow().bytes(),
             log: &log,
             ended,
@@ -213,6 +216,7 @@ impl Client {
             target,
             request: &request,
             writer,
+            pool: None,
             bytes_in: 0,
             log: &log,
             ended,
