@@ -16,6 +16,7 @@ mod config {
     mod addresses;
     mod check;
     mod reload;
+    mod reload_under_way;
     mod schema;
     mod show;
     mod warnings;

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, HOST, HeaderMap, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use evenkeel_core::route::parse_host;
@@ -35,10 +35,8 @@ pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request,
 
 fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
     let authority = authority(request)?;
-    if let Some(authority) = authority {
-        check_host(authority, &context.bound)?;
-    }
-    if !request.method().is_safe() && !origins(request.headers()).all(|origin| same_site(origin, authority)) {
+    check_host(authority, &context.bound)?;
+    if !request.method().is_safe() && !is_our_own_page(request.headers(), authority) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "a web page of another site may not change anything here",
@@ -50,22 +48,21 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
     }
 }
 
-/// The host and port asked for; none with HTTP/1.0, which knows no `Host` and which no browser speaks.
-fn authority(request: &Request) -> Result<Option<&str>, Refusal> {
+/// The host and port asked for. HTTP/1.0 demands no `Host`; we do, because a request without one gives no sign of the
+/// name that it was meant for.
+fn authority(request: &Request) -> Result<&str, Refusal> {
     let bad = || {
         Refusal::new(StatusCode::BAD_REQUEST, "a request has exactly one Host field, with a host and port")
     };
     let mut fields = request.headers().get_all(HOST).iter();
-    let field = fields.next();
+    let field = fields.next().ok_or_else(bad)?;
     if fields.next().is_some() {
         return Err(bad());
     }
     // RFC 9112, 3.2.2: the host of an absolute target counts, not the field.
-    match (request.uri().authority(), field) {
-        (Some(authority), _) => Ok(Some(authority.as_str())),
-        (None, Some(field)) => field.to_str().map(Some).map_err(|_| bad()),
-        (None, None) if request.version() < Version::HTTP_11 => Ok(None),
-        (None, None) => Err(bad()),
+    match request.uri().authority() {
+        Some(authority) => Ok(authority.as_str()),
+        None => field.to_str().map_err(|_| bad()),
     }
 }
 
@@ -88,14 +85,18 @@ fn check_host(authority: &str, bound: &Address) -> Result<(), Refusal> {
     ))
 }
 
-fn origins(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
-    headers.get_all(ORIGIN).iter()
+/// Whether a request comes from a page of this API or from no page at all, as far as the browser says.
+fn is_our_own_page(headers: &HeaderMap, authority: &str) -> bool {
+    // W3C Fetch Metadata, 2.4. A browser says `none` when a person typed the address. `same-site` is a page on another
+    // port or a sibling of this host, which is not ours.
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    sites.all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
+        && headers.get_all(ORIGIN).iter().all(|origin| is_same_origin(origin, authority))
 }
 
 /// Whether `Origin` (RFC 6454, 7) names the host and port that are asked.
-fn same_site(origin: &HeaderValue, authority: Option<&str>) -> bool {
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    let (Some((scheme, origin)), Some(authority)) = (origin, authority) else {
+fn is_same_origin(origin: &HeaderValue, authority: &str) -> bool {
+    let Some((scheme, origin)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else {
         return false;
     };
     let default_port = match scheme {

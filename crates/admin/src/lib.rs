@@ -15,6 +15,7 @@
 //! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Whatever is refused is answered as `{"error": "..."}`.
 
 mod command;
+mod connections;
 mod guard;
 mod metrics;
 mod refusal;

@@ -17,7 +17,8 @@ pub(crate) async fn metrics(State(context): State<Arc<Context>>) -> impl IntoRes
 /// Brings the gauges of each configured server up to date.
 fn take_in_servers(context: &Context) {
     let snapshot = context.snapshot.load();
-    for (config, pool) in snapshot.config.pools.iter().zip(&snapshot.pools) {
+    for state in snapshot.pools.iter().map(|pool| pool.state()) {
+        let (config, pool) = (&state.config, &state.servers);
         context.registry.pool(&config.name).panic.set(i64::from(pool.panic.is_some()));
         for position in 0..pool.members.len() {
             let server = pool.members.server(position);

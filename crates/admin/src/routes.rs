@@ -52,7 +52,7 @@ async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Refu
     let snapshot = context.snapshot.load();
     let pools = snapshot.config.pools.iter().zip(&snapshot.pools);
     let without: Vec<_> = pools
-        .filter(|(_, pool)| pool.members.usable_count() == 0)
+        .filter(|(_, pool)| pool.state().servers.members.usable_count() == 0)
         .map(|(config, _)| config.name.as_str())
         .collect();
     match without.as_slice() {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::State;
 use evenkeel_config::Backend;
-use evenkeel_core::snapshot::{self, Guard, Snapshot};
+use evenkeel_core::snapshot::{Guard, PoolHandle, PoolState};
 use evenkeel_observe::names::{self, Metric};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
@@ -148,15 +148,14 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
     let snapshot = context.snapshot.load();
     let (now, registry) = (context.clock.now(), &*context.registry);
     let (by_pool, by_server) = (registry.by_pool(), registry.by_backend());
-    let pools = (0..snapshot.pools.len())
-        .map(|position| {
-            let config = &snapshot.config.pools[position];
-            let servers = (0..config.backends.len()).map(|server| {
-                At { snapshot: &snapshot, pool: position, server }.show(registry, &by_server, now)
-            });
-            pool(config, &snapshot.pools[position], by_pool.get(&config.name), servers.collect())
-        })
-        .collect();
+    let show = |handle: &Arc<PoolHandle>| {
+        let state = handle.state();
+        let servers = (0..state.config.backends.len())
+            .map(|server| At { pool: &state, server }.show(registry, &by_server, now))
+            .collect();
+        pool(&state, by_pool.get(&state.config.name), servers)
+    };
+    let pools = snapshot.pools.iter().map(show).collect();
     let total = registry.summary();
     let page = registry.render();
     Json(Status {
@@ -182,24 +181,22 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
 pub(crate) fn server(context: &Context, pool: &PoolName, id: &BackendId) -> Option<Server> {
     let snapshot = context.snapshot.load();
     let position = snapshot.config.pools.iter().position(|config| config.name == *pool)?;
-    let server = snapshot.pools[position].members.position(id)?;
-    let at = At { snapshot: &snapshot, pool: position, server };
+    let state = snapshot.pools[position].state();
+    let at = At { pool: &state, server: state.servers.members.position(id)? };
     Some(at.show(&context.registry, &context.registry.by_backend(), context.clock.now()))
 }
 
 type ByServer = BTreeMap<(PoolName, BackendId), Summary>;
 
-/// The place of a server in a snapshot.
+/// The place of a server in its pool.
 struct At<'a> {
-    snapshot: &'a Snapshot,
-    pool: usize,
+    pool: &'a PoolState,
     server: usize,
 }
 
 impl At<'_> {
     fn show(&self, registry: &Registry, figures: &ByServer, now: Time) -> Server {
-        let config = &self.snapshot.config.pools[self.pool];
-        let pool = &self.snapshot.pools[self.pool];
+        let (config, pool) = (&self.pool.config, &self.pool.servers);
         let Backend { id, address, backup, .. } = &config.backends[self.server];
         let state = &pool.states[self.server];
         let key = (config.name.clone(), id.clone());
@@ -227,12 +224,8 @@ impl At<'_> {
     }
 }
 
-fn pool(
-    config: &evenkeel_config::Pool,
-    pool: &snapshot::Pool,
-    summary: Option<&Summary>,
-    servers: Vec<Server>,
-) -> Pool {
+fn pool(state: &PoolState, summary: Option<&Summary>, servers: Vec<Server>) -> Pool {
+    let (config, pool) = (&state.config, &state.servers);
     Pool {
         name: config.name.to_string(),
         algorithm: config.algorithm.word(),

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod balance;
 pub mod breaker;
 pub mod choose;
+pub mod endpoints;
 pub mod health;
 pub mod limit;
 pub mod overload;

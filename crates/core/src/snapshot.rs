@@ -1,10 +1,14 @@
-//! What the workers see: one immutable whole that is swapped when the configuration, a weight or a server's state
-//! changes; and the vocabulary in which such changes are asked for.
+//! What the workers see: one immutable whole that a reload swaps, and in it for each pool a handle whose state changes
+//! with its servers; and the vocabulary in which such changes are asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
-use evenkeel_config::{Action, Config, Route};
+use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
+use evenkeel_config::{self as config, Action, Backend, Config, Route};
 use evenkeel_types::{BackendId, PoolName, Time};
 
 use crate::balance::Members;
@@ -15,17 +19,17 @@ use crate::retry::Retries;
 use crate::route::RouteTable;
 use crate::sticky::{Cookie, Sessions};
 
-/// Configuration and server states at one moment.
+/// A configuration in force. It changes with reloads only; what becomes of the servers is behind [`PoolHandle`]s.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Grows with each snapshot.
+    /// Grows with each reload.
     pub generation: u64,
     /// The configuration that it was made from.
     pub config: Arc<Config>,
     /// Its routes.
     pub routes: Arc<RouteTable>,
     /// Its pools, in the order of `config.pools`.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<Arc<PoolHandle>>,
     /// For each route the pools that its action names, as positions in `pools`.
     targets: Arc<[Box<[usize]>]>,
     /// The pools that get copies of requests, by route; positions in `pools`.
@@ -34,7 +38,55 @@ pub struct Snapshot {
     pub limits: Arc<Limits>,
 }
 
-/// One pool at one moment. What lives longer than a snapshot is shared.
+/// One pool of a snapshot: all that is known of it at any moment. A change of one server's state costs the workers work
+/// for its pool alone: they compare a version for the pool that a request uses, and look at the state only when it is
+/// another one.
+#[derive(Debug)]
+pub struct PoolHandle {
+    state: ArcSwap<PoolState>,
+    /// That of the state, where it can be read without taking a reference to the state.
+    version: CachePadded<AtomicU64>,
+}
+
+/// A pool at one moment.
+#[derive(Debug, Clone)]
+pub struct PoolState {
+    /// Grows with each state of a handle.
+    pub version: u64,
+    /// The pool's configuration. Its `backends` are the servers that the pool has now, which commands may have changed.
+    /// States that have the same servers share it.
+    pub config: Arc<config::Pool>,
+    /// The servers, in the order of its `backends`.
+    pub servers: Pool,
+}
+
+impl PoolHandle {
+    /// A handle with its first state.
+    pub fn new(config: Arc<config::Pool>, servers: Pool) -> Self {
+        let state = PoolState { version: 1, config, servers };
+        Self { version: CachePadded::new(AtomicU64::new(state.version)), state: ArcSwap::from_pointee(state) }
+    }
+
+    /// The version of the present state; an atomic load.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    /// The present state. It may be newer than what [`version`](Self::version) said a moment ago, never older.
+    pub fn state(&self) -> Arc<PoolState> {
+        self.state.load_full()
+    }
+
+    /// Puts another state in the place of the present one. One thread alone does this.
+    pub fn publish(&self, config: Arc<config::Pool>, servers: Pool) {
+        let version = self.state.load().version + 1;
+        self.state.store(Arc::new(PoolState { version, config, servers }));
+        self.version.store(version, Release);
+    }
+}
+
+/// The servers of one pool at one moment. What lives longer is shared.
 #[derive(Debug, Clone)]
 pub struct Pool {
     /// Its servers, ready to be chosen from.
@@ -77,7 +129,12 @@ pub struct ServerState {
 
 impl Snapshot {
     /// A snapshot of `config`, whose pools are given in its order.
-    pub fn new(generation: u64, config: Arc<Config>, routes: Arc<RouteTable>, pools: Vec<Pool>) -> Self {
+    pub fn new(
+        generation: u64,
+        config: Arc<Config>,
+        routes: Arc<RouteTable>,
+        pools: Vec<Arc<PoolHandle>>,
+    ) -> Self {
         debug_assert_eq!(config.pools.len(), pools.len());
         let position: HashMap<&PoolName, usize> =
             config.pools.iter().enumerate().map(|(i, pool)| (&pool.name, i)).collect();
@@ -122,7 +179,7 @@ impl Snapshot {
 
     /// True when every pool has a server that takes requests.
     pub fn is_ready(&self) -> bool {
-        self.pools.iter().all(|pool| pool.members.usable_count() > 0)
+        self.pools.iter().all(|pool| pool.state.load().servers.members.usable_count() > 0)
     }
 }
 
@@ -142,6 +199,21 @@ pub enum Command {
         /// Gives it another weight.
         weight: Option<u32>,
     },
+    /// Adds a server to a pool; a reload keeps it.
+    AddServer {
+        /// The pool.
+        pool: PoolName,
+        /// The server. Its id must not be that of another server of the pool.
+        server: Backend,
+    },
+    /// Takes a server out of a pool, as a reload does that no longer names it: it finishes the requests that it has. It
+    /// stays out, also over reloads, until it is added again or the configuration has not named it for once.
+    RemoveServer {
+        /// The server's pool.
+        pool: PoolName,
+        /// The server.
+        id: BackendId,
+    },
 }
 
 /// Why a command was not carried out.
@@ -149,6 +221,6 @@ pub enum Command {
 pub enum CommandError {
     /// There is no such pool or server.
     NotFound(String),
-    /// The new configuration is wrong, or cannot take effect; the old one stays.
+    /// What is asked for is wrong or cannot take effect, such as a new configuration; all stays as it was.
     Refused(String),
 }

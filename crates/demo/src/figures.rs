@@ -171,7 +171,8 @@ impl Observer {
 
     fn servers(&mut self, now: Instant, balancer: &Balancer, servers: &[Server]) -> Vec<ServerFigures> {
         let snapshot = balancer.snapshots.load();
-        let Some(pool) = snapshot.pools.first() else { return Vec::new() };
+        let Some(pool) = snapshot.pools.first().map(|pool| pool.state()) else { return Vec::new() };
+        let pool = &pool.servers;
         let summaries: BTreeMap<BackendId, Summary> =
             balancer.registry.by_backend().into_iter().map(|((_, id), summary)| (id, summary)).collect();
         let mut figures = Vec::with_capacity(servers.len());

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use evenkeel_config::Config;
 use evenkeel_core::health::State;
+use evenkeel_core::snapshot::PoolState;
 use evenkeel_types::Address;
 
 use crate::balancer::Balancer;
@@ -152,7 +153,8 @@ fn wait_until_ready(balancer: &Balancer) {
     let deadline = Instant::now() + READY;
     let all_up = || {
         let snapshot = balancer.snapshots.load();
-        snapshot.pools.iter().flat_map(|pool| pool.states.iter()).all(|server| server.state == State::Up)
+        let is_up = |state: &PoolState| state.servers.states.iter().all(|server| server.state == State::Up);
+        snapshot.pools.iter().all(|pool| is_up(&pool.state()))
     };
     while !all_up() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));

@@ -1,44 +1,28 @@
 //! The control side: one thread that probes, judges, takes commands and publishes what follows from them.
 
-use std::collections::HashMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
-use evenkeel_config::{Backend, Config, Health, Listener};
+use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::snapshot::{Command, CommandError};
-use evenkeel_net::{BindError, Socket};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
-use evenkeel_proxy::{Event, Shared, probe};
+use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
 
-use crate::credentials::{self, load_config};
-use crate::fleet::Fleet;
-
-/// Results of probes that wait to be judged.
-const PROBES_MAX: usize = 1024;
-
-/// An address that the workers accept on.
-#[derive(Debug, Clone)]
-pub struct Bound {
-    /// The listener.
-    pub listener: ListenerName,
-    /// The address as configured.
-    pub configured: Address,
-    /// The address as it is.
-    pub bound: Address,
-}
+use crate::credentials;
+use crate::probes::{Probed, Probes};
+use crate::reload::{Bound, InForce, Prepared, Reloads};
+use crate::servers::ServerRegistry;
 
 /// What the control thread works with.
 pub struct Control {
     /// The servers and what is known of them.
-    pub fleet: Fleet,
+    pub servers: ServerRegistry,
     /// The workers.
     pub shared: Arc<Shared>,
     /// Metrics.
@@ -53,28 +37,6 @@ pub struct Control {
     pub workers: usize,
 }
 
-struct Probed {
-    pool: PoolName,
-    id: BackendId,
-    result: Result<(), ProbeFailure>,
-}
-
-/// The probes under way or planned, one a server.
-type Probes = HashMap<(PoolName, BackendId), Planned>;
-
-/// A probe under way or planned, and what it was planned with. Ends when it is dropped.
-struct Planned {
-    backend: Backend,
-    settings: Health,
-    task: AbortHandle,
-}
-
-impl Drop for Planned {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Control {
     /// Runs until `stop`.
     pub async fn run(
@@ -83,37 +45,35 @@ impl Control {
         mut commands: mpsc::Receiver<Request>,
         mut stop: oneshot::Receiver<()>,
     ) {
-        let (probed, mut results) = mpsc::channel(PROBES_MAX);
-        let mut probes = Probes::new();
-        let mut rng = fastrand::Rng::new();
-        self.plan_probes(&mut probes, &probed, &mut rng);
+        let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
+        let mut reloads = Reloads::default();
+        probes.plan(&self.servers, self.servers.pools());
         loop {
             let due =
-                self.fleet.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
+                self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
                 Some(Probed { pool, id, result }) = results.recv() => {
                     self.count_probe(&pool, &id, &result);
-                    if self.fleet.probed(&pool, &id, result, self.now()) {
-                        self.publish();
-                    }
-                    self.plan_probe(&mut probes, &probed, &mut rng, &pool, &id);
+                    self.servers.probed(&pool, &id, result, self.now());
+                    probes.plan_next(&self.servers, &pool, &id);
                 }
                 Some(Event::Failure { pool, id, failure }) = events.recv() => {
-                    if self.fleet.failed(&pool, &id, failure, self.now()) {
-                        self.publish();
-                    }
+                    self.servers.failed(&pool, &id, failure, self.now());
                 }
-                () = sleep_until(due) => {
-                    if self.fleet.poll(self.now()) {
-                        self.publish();
-                    }
-                }
+                () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
                 Some(Request { command, answer }) = commands.recv() => {
-                    let done = self.carry_out(command);
-                    self.plan_probes(&mut probes, &probed, &mut rng);
-                    // Whoever asked may have gone; the command is carried out all the same.
-                    let _ = answer.send(done);
+                    if command == Command::Reload {
+                        reloads.ask(answer, || self.in_force());
+                        continue;
+                    }
+                    // The client may have gone; the command is carried out all the same.
+                    let _ = answer.send(self.carry_out(command, &mut probes));
+                }
+                prepared = reloads.prepared() => {
+                    let done = self.finish_reload(prepared);
+                    probes.plan_anew(&self.servers);
+                    reloads.answer(&done, || self.in_force());
                 }
             }
         }
@@ -123,48 +83,65 @@ impl Control {
         self.shared.clock.now()
     }
 
-    fn publish(&mut self) {
-        self.shared.publish(Arc::new(self.fleet.snapshot()));
+    /// Carries out a command about one server of one pool.
+    fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<(), CommandError> {
+        let now = self.now();
+        let pool = match command {
+            Command::Reload => return Ok(()),
+            Command::Server { pool, id, administrative, weight } => {
+                self.servers.administer(&pool, &id, administrative, weight, now)?;
+                pool
+            }
+            Command::AddServer { pool, server } => {
+                self.servers.add(&pool, server, now)?;
+                pool
+            }
+            Command::RemoveServer { pool, id } => {
+                self.servers.remove(&pool, &id, now)?;
+                pool
+            }
+        };
+        probes.plan(&self.servers, self.servers.pool(&pool));
+        Ok(())
     }
 
-    fn carry_out(&mut self, command: Command) -> Result<(), CommandError> {
-        match command {
-            Command::Reload => {
-                let done = self.reload();
-                self.registry.reloaded(if done.is_ok() {
-                    ReloadResult::Success
-                } else {
-                    ReloadResult::Failure
-                });
-                match &done {
-                    Ok(()) => tracing::info!("configuration reloaded"),
-                    Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error}"),
-                }
-                done.map_err(CommandError::Refused)
-            }
-            Command::Server { pool, id, administrative, weight } => {
-                self.fleet.administer(&pool, &id, administrative, weight, self.now())?;
-                self.publish();
+    /// What a reload starts from.
+    fn in_force(&self) -> InForce {
+        InForce {
+            source: self.source.clone(),
+            config: Arc::clone(self.servers.config()),
+            limits: Arc::clone(self.servers.limits()),
+            credentials: self.shared.credentials(),
+            bound: self.bound.clone(),
+            workers: self.workers,
+        }
+    }
+
+    /// Makes true what a reload has prepared, and logs and counts how it ended.
+    fn finish_reload(&mut self, prepared: Result<Prepared, String>) -> Result<(), CommandError> {
+        match prepared {
+            Ok(prepared) => {
+                self.put_in_force(prepared);
+                self.registry.reloaded(ReloadResult::Success);
+                tracing::info!("configuration reloaded");
                 Ok(())
+            }
+            Err(error) => {
+                self.registry.reloaded(ReloadResult::Failure);
+                tracing::error!("configuration not reloaded, the old one stays: {error}");
+                Err(CommandError::Refused(error))
             }
         }
     }
 
-    fn reload(&mut self) -> Result<(), String> {
-        let source = self.source.as_deref().ok_or("there is no configuration file to read again")?;
-        let config = load(source)?;
-        let in_force = self.shared.credentials();
-        let credentials = credentials::load(&config, Some((self.fleet.config(), &in_force)))?;
-        let (added, sockets) =
-            bind_added(&config, &self.bound, self.workers).map_err(|error| error.to_string())?;
-        warn_of_unchangeable(self.fleet.config(), &config);
-        self.fleet.reconfigure(config, self.now())?;
-        // What was taken over may be older than its files.
-        credentials::refresh(&credentials);
+    fn put_in_force(&mut self, prepared: Prepared) {
+        let Prepared { derived, credentials, added, sockets } = prepared;
+        warn_of_unchangeable(self.servers.config(), &derived.config);
+        self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
-        self.publish();
+        self.shared.publish(Arc::new(self.servers.snapshot()));
         for (bound, sockets) in added.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
             self.shared.listen(&bound.listener, &bound.bound, sockets);
@@ -172,18 +149,17 @@ impl Control {
         self.close_removed();
         self.registry.config_generation.add(1);
         self.bound.extend(added);
-        let config = self.fleet.config();
+        let config = self.servers.config();
         let listening = self.bound.iter().filter(|b| listener_of(config, &b.configured).is_some());
         let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
-        Ok(())
     }
 
     /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
     /// that another one now covers stays open: a connection that comes while it closes would be lost, though the
     /// other one would have had it.
     fn close_removed(&mut self) {
-        let config = Arc::clone(self.fleet.config());
+        let config = Arc::clone(self.servers.config());
         let shared = &self.shared;
         self.bound.retain_mut(|bound| {
             let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
@@ -205,58 +181,6 @@ impl Control {
         });
     }
 
-    /// Plans probes of servers that have none yet, and ends those of servers that are gone.
-    fn plan_probes(&self, probes: &mut Probes, probed: &mpsc::Sender<Probed>, rng: &mut fastrand::Rng) {
-        let config = Arc::clone(self.fleet.config());
-        let mut before = std::mem::take(probes);
-        for pool in &config.pools {
-            for backend in &pool.backends {
-                let planned = before.remove(&(pool.name.clone(), backend.id.clone()));
-                match planned {
-                    Some(same)
-                        if same.backend == *backend && Some(&same.settings) == pool.health.as_ref() =>
-                    {
-                        probes.insert((pool.name.clone(), backend.id.clone()), same);
-                    }
-                    _ => self.plan_probe(probes, probed, rng, &pool.name, &backend.id),
-                }
-            }
-        }
-    }
-
-    /// Plans the next probe of a server, with what the configuration now says of it.
-    fn plan_probe(
-        &self,
-        probes: &mut Probes,
-        probed: &mpsc::Sender<Probed>,
-        rng: &mut fastrand::Rng,
-        pool: &PoolName,
-        id: &BackendId,
-    ) {
-        let config = self.fleet.config().pools.iter().find(|p| p.name == *pool);
-        let Some((settings, backend, protocol)) = config.and_then(|config| {
-            let backend = config.backends.iter().find(|b| b.id == *id)?;
-            Some((config.health.clone()?, backend.clone(), config.protocol))
-        }) else {
-            probes.remove(&(pool.clone(), id.clone()));
-            return;
-        };
-        let Some(at) = self.fleet.next_probe(pool, id, self.now(), rng) else { return };
-        let at = tokio::time::Instant::from_std(self.shared.clock.instant(at));
-        let key = (pool.clone(), id.clone());
-        let (pool, id, probed) = (pool.clone(), id.clone(), probed.clone());
-        let planned = (backend.clone(), settings.clone());
-        let tls = self.shared.credentials().pools.get(&pool).cloned();
-        let task = tokio::task::spawn_local(async move {
-            tokio::time::sleep_until(at).await;
-            let server = evenkeel_proxy::Probed { address: &backend.address, protocol, tls: tls.as_deref() };
-            let result = probe(server, &settings.probe, settings.timeout).await;
-            // Nobody listens any more when the process leaves.
-            let _ = probed.send(Probed { pool, id, result }).await;
-        });
-        probes.insert(key, Planned { backend: planned.0, settings: planned.1, task: task.abort_handle() });
-    }
-
     fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<(), ProbeFailure>) {
         self.registry.backend(pool, id).probed(match result {
             Ok(()) => ProbeResult::Success,
@@ -276,48 +200,11 @@ fn listener_of<'c>(config: &'c Config, configured: &Address) -> Option<&'c Liste
     config.listeners.iter().find(|listener| listener.bind.contains(configured))
 }
 
-/// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
-/// still bound until the new ones are served: whoever connects meanwhile finds one or the other.
-///
-/// # Errors
-/// The first address that cannot be bound.
-pub fn bind_added(
-    config: &Config,
-    bound: &[Bound],
-    workers: usize,
-) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
-    let mut added: (Vec<Bound>, Vec<Vec<Socket>>) = (Vec::new(), Vec::new());
-    let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
-    for (listener, address) in addresses.filter(|(_, a)| bound.iter().all(|b| b.configured != **a)) {
-        // The kernel may have chosen this port for another address.
-        if bound.iter().chain(&added.0).any(|other| other.bound == *address) {
-            return Err(BindError::ours(address.clone()));
-        }
-        let (bound, sockets) = evenkeel_net::bind(address, workers)?;
-        added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
-        added.1.push(sockets);
-    }
-    Ok(added)
-}
-
 async fn sleep_until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due + Duration::from_millis(1)).await,
         None => std::future::pending().await,
     }
-}
-
-/// Reads a configuration and the certificates that it names, and says what is suspicious in them.
-///
-/// # Errors
-/// All that is wrong with it, for people.
-pub fn load(source: &Path) -> Result<Config, String> {
-    let colour = io::IsTerminal::is_terminal(&io::stderr());
-    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(colour))?;
-    if !parsed.warnings.is_empty() {
-        eprintln!("{}", parsed.warnings.render(colour));
-    }
-    Ok(parsed.config)
 }
 
 /// Says what a reload cannot change.

@@ -3,9 +3,11 @@
 mod cli;
 mod control;
 mod credentials;
-mod fleet;
 mod overload;
+mod probes;
+mod reload;
 mod secret;
+mod servers;
 mod wire;
 
 use std::process::ExitCode;

@@ -16,13 +16,15 @@ use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_proxy::{Shared, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
+use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::control::{Control, bind_added};
+use crate::control::Control;
 use crate::credentials;
-use crate::fleet::Fleet;
 use crate::overload;
+use crate::reload::bind_added;
 use crate::secret::token;
+use crate::servers::{Derived, ServerRegistry};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -40,6 +42,8 @@ pub struct System {
     workers: Vec<WorkerHandle>,
     control: JoinHandle<()>,
     stop: oneshot::Sender<()>,
+    /// The admin API ends when this is dropped.
+    stop_admin: oneshot::Sender<()>,
     log: AccessLog,
 }
 
@@ -88,10 +92,10 @@ impl System {
         let (bound, sockets) = bind_added(&config, &[], workers)?;
         // Afterwards: an admin address that nobody asked for gives way to a listener.
         let admin = bind_admin(&config)?;
-        let mut fleet = Fleet::new(config, Arc::clone(&registry), clock.now())?;
+        let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
-        let (snapshot, told) = (fleet.snapshot(), Arc::clone(&registry));
+        let (snapshot, told) = (servers.snapshot(), Arc::clone(&registry));
         let (shared, starts) = Shared::new(workers, snapshot, credentials, told, clock, events_sender);
         let handles =
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
@@ -106,7 +110,7 @@ impl System {
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
         let control = Control {
-            fleet,
+            servers,
             shared: Arc::clone(&shared),
             registry: Arc::clone(&registry),
             source,
@@ -115,8 +119,8 @@ impl System {
             workers,
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
-        let admin = admin.map(|admin| {
-            let Admin { listener, address, token } = admin;
+        let (stop_admin, admin_stopped) = oneshot::channel();
+        if let Some(Admin { listener, address, token }) = admin {
             let context = Context {
                 snapshot: Arc::clone(shared.snapshots()),
                 registry: Arc::clone(&registry),
@@ -127,10 +131,10 @@ impl System {
                 token,
                 bound: address,
             };
-            (listener, context)
-        });
+            spawn("admin", move || run_admin(listener, context, admin_stopped))?;
+        }
         let (stop, stopped) = oneshot::channel();
-        let control = spawn_control(move || run_control(control, events, requests, stopped, admin))?;
+        let control = spawn("control", move || run_control(control, events, requests, stopped))?;
         registry.config_generation.set(1);
         tracing::info!(workers, "ready");
         Ok(Self {
@@ -143,6 +147,7 @@ impl System {
             workers: handles,
             control,
             stop,
+            stop_admin,
             log,
         })
     }
@@ -152,15 +157,19 @@ impl System {
         self.shared.snapshot()
     }
 
-    /// Carries out a command.
+    /// Carries out a command. What it returns does not borrow from the system, so that a slow command need not be
+    /// waited for.
     ///
     /// # Errors
     /// It was refused, and nothing has changed.
-    pub async fn command(&self, command: Command) -> Result<(), CommandError> {
-        let gone = |_| CommandError::Refused("the control thread is gone".into());
-        let (answer, done) = oneshot::channel();
-        self.commands.send(Request { command, answer }).await.map_err(|_| gone(()))?;
-        done.await.map_err(|_| gone(()))?
+    pub fn command(&self, command: Command) -> impl Future<Output = Result<(), CommandError>> + use<> {
+        let commands = self.commands.clone();
+        async move {
+            let gone = || CommandError::Refused("the control thread is gone".into());
+            let (answer, done) = oneshot::channel();
+            commands.send(Request { command, answer }).await.map_err(|_| gone())?;
+            done.await.map_err(|_| gone())?
+        }
     }
 
     /// Opens the access log's file anew, after it was moved away.
@@ -181,6 +190,8 @@ impl System {
         // A control thread that panicked has said so, and is not there to be stopped.
         let _ = self.stop.send(());
         let _ = self.control.join();
+        // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
+        drop(self.stop_admin);
         self.log.finish();
     }
 }
@@ -252,9 +263,28 @@ fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
     Ok(Some(Admin { listener, address: bound, token }))
 }
 
-fn spawn_control(run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
-    let thread = std::thread::Builder::new().name("control".into());
-    thread.spawn(run).map_err(|error| format!("cannot start the control thread: {error}"))
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(run).map_err(|error| format!("cannot start the thread `{name}`: {error}"))
+}
+
+/// A runtime for one thread; `None`, with a message in the log, where the system cannot give one.
+fn runtime(thread: &str) -> Option<LocalRuntime> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
+    runtime
+        .inspect_err(|error| tracing::error!(%error, "the runtime of the thread `{thread}` cannot start"))
+        .ok()
+}
+
+/// Serves the admin API on a thread of its own, so that `/healthz` and `/status` wait for no work of the control side.
+fn run_admin(listener: evenkeel_admin::Listener, context: Context, stop: oneshot::Receiver<()>) {
+    let Some(runtime) = runtime("admin") else { return };
+    if let Err(error) = runtime.block_on(evenkeel_admin::serve(listener, context, async { drop(stop.await) }))
+    {
+        tracing::error!(%error, "the admin API has failed");
+    }
 }
 
 fn run_control(
@@ -262,27 +292,13 @@ fn run_control(
     events: mpsc::Receiver<evenkeel_proxy::Event>,
     commands: mpsc::Receiver<Request>,
     stop: oneshot::Receiver<()>,
-    admin: Option<(evenkeel_admin::Listener, Context)>,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default());
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "the control thread cannot start"),
-    };
+    let Some(runtime) = runtime("control") else { return };
     runtime.block_on(async {
-        if let Some((listener, context)) = admin {
-            tokio::task::spawn_local(async move {
-                if let Err(error) = evenkeel_admin::serve(listener, context, std::future::pending()).await {
-                    tracing::error!(%error, "the admin API has failed");
-                }
-            });
-        }
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         control.run(events, commands, stop).await;
     });
-    // A file or a name server that does not answer holds up nobody who leaves.
+    // A file or a name server that does not answer does not hold up the end of the process.
     runtime.shutdown_background();
 }

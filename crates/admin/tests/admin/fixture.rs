@@ -15,7 +15,7 @@ use evenkeel_admin::{Context, Listener, Request, serve};
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::health::{Administrative, State};
 use evenkeel_core::route::RouteTable;
-use evenkeel_core::snapshot::{Command, CommandError, Pool, ServerState, Snapshot};
+use evenkeel_core::snapshot::{Command, CommandError, Pool, PoolHandle, ServerState, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, Time};
 use serde_json::Value;
@@ -199,7 +199,7 @@ fn snapshot() -> Snapshot {
             weight: backend.weight,
         };
         let servers = pool.backends.iter().map(|backend| (server(backend), Availability::Up)).collect();
-        Pool {
+        let servers = Pool {
             members: Arc::new(Members::new(&pool.algorithm, servers)),
             states: pool.backends.iter().map(state).collect(),
             cookie: None,
@@ -207,7 +207,8 @@ fn snapshot() -> Snapshot {
             affinity: None,
             retries: Arc::default(),
             guard: None,
-        }
+        };
+        Arc::new(PoolHandle::new(Arc::new(pool.clone()), servers))
     });
     let pools = pools.collect();
     let routes = Arc::new(RouteTable::new(&config));
@@ -221,7 +222,8 @@ fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<(), CommandErro
     if let Command::Server { pool, id, administrative, weight } = command {
         let unknown = || CommandError::NotFound(format!("the pool {pool} has no server {id}"));
         let at = next.config.pools.iter().position(|config| config.name == pool).ok_or_else(unknown)?;
-        let pool = &mut next.pools[at];
+        let state = next.pools[at].state();
+        let mut pool = state.servers.clone();
         let server = pool.members.position(&id).ok_or_else(unknown)?;
         let mut states = pool.states.to_vec();
         match administrative {
@@ -236,6 +238,7 @@ fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<(), CommandErro
         };
         pool.members = Arc::new(pool.members.with(|at, _| (states[at].weight, availability(at))));
         pool.states = states.into();
+        next.pools[at].publish(Arc::clone(&state.config), pool);
     }
     present.store(Arc::new(next));
     Ok(())

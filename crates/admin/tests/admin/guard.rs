@@ -95,6 +95,9 @@ fn the_host_must_be_said_once_and_well() {
     let api = Api::start();
     for head in [
         "GET /status HTTP/1.1",
+        "GET /status HTTP/1.0",
+        "POST /reload HTTP/1.0",
+        "GET /healthz HTTP/1.0",
         "GET /status HTTP/1.1\nhost: localhost\nhost: localhost",
         "GET /status HTTP/1.1\nhost: localhost\nhost: evil.test",
         "GET /status HTTP/1.1\nhost: user@localhost",
@@ -103,7 +106,7 @@ fn the_host_must_be_said_once_and_well() {
     ] {
         assert_eq!(api.ask(head, "").status, 400, "{head}");
     }
-    assert_eq!(api.ask("GET /status HTTP/1.0", "").status, 200, "HTTP/1.0 knows no Host");
+    assert_eq!(api.ask("GET /status HTTP/1.0\nhost: localhost", "").status, 200);
     assert_eq!(api.ask("GET /status HTTP/1.0\nhost: evil.test", "").status, 421);
     let absolute = "GET http://evil.test/status HTTP/1.1\nhost: localhost";
     assert_eq!(api.ask(absolute, "").status, 421, "the target's host counts");
@@ -136,6 +139,28 @@ fn pages_of_other_sites_change_nothing() {
     assert_eq!((reload(&own), drain(&own)), (200, 200));
     let get = format!("GET /status HTTP/1.1\nhost: {host}\norigin: http://evil.test");
     assert_eq!(api.ask(&get, "").status, 200, "reading changes nothing, and the page may not see it");
+}
+
+#[test]
+fn what_a_browser_says_of_the_page_counts_as_well() {
+    let api = Api::start();
+    let host = api.bound.to_string();
+    let reload = |fields: &str| api.ask(&format!("POST /reload HTTP/1.1\nhost: {host}\n{fields}"), "").status;
+    for fields in [
+        "sec-fetch-site: cross-site",
+        "sec-fetch-site: same-site",
+        "sec-fetch-site: something-new",
+        "sec-fetch-site:",
+        &format!("sec-fetch-site: cross-site\norigin: http://{host}"),
+        "sec-fetch-site: same-origin\nsec-fetch-site: cross-site",
+        "sec-fetch-site: same-origin\norigin: http://evil.test",
+    ] {
+        assert_eq!(reload(fields), 403, "{fields}");
+    }
+    assert!(api.commands.lock().unwrap().is_empty());
+    for fields in [&format!("sec-fetch-site: same-origin\norigin: http://{host}"), "sec-fetch-site: none"] {
+        assert_eq!(reload(fields), 200, "{fields}");
+    }
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn servers_are_as_the_snapshot_has_them() {
     };
     let (up, in_flight) = ("evenkeel_backend_up", "evenkeel_backend_in_flight");
     assert_eq!((sample(up, "a"), sample(in_flight, "a")), ("1".into(), "0".into()));
-    let load = api.snapshot.load().pools[0].members.server(0).load.clone();
+    let load = api.snapshot.load().pools[0].state().servers.members.server(0).load.clone();
     load.begin();
     load.begin();
     api.put("/pools/app/servers/a", r#"{"state":"drain"}"#);

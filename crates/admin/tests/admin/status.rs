@@ -80,7 +80,7 @@ fn it_tells_of_pools_and_servers() {
     }
     request(&api, "app", "b", 502, 500);
     request(&api, "local", "unix:/run/a.sock", 200, 1);
-    api.snapshot.load().pools[0].members.server(0).load.begin();
+    api.snapshot.load().pools[0].state().servers.members.server(0).load.begin();
     api.registry.backend(&"app".into(), &"a".into()).shard(1).connections_idle.set(6);
 
     let status = status(&api);

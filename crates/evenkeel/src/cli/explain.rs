@@ -21,7 +21,7 @@ use evenkeel_types::Time;
 use serde_json::{Value, json};
 
 use super::{Source, fail};
-use crate::fleet::Fleet;
+use crate::servers::{Derived, ServerRegistry};
 
 #[derive(Debug, Args)]
 pub struct Explain {
@@ -70,8 +70,8 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
             .ok_or_else(|| format!("there is no listener {name}"))?,
     };
     let limits = HeadLimits::from(&config.limits);
-    let mut fleet = Fleet::new(config, Registry::new(1), Time::ZERO)?;
-    let snapshot = Arc::new(fleet.snapshot());
+    let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
+    let snapshot = Arc::new(servers.snapshot());
 
     let head = head(args)?;
     let mut fields = Vec::new();
@@ -218,7 +218,8 @@ fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
 fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &Route, request: &Request<'_>) {
     let mut rng = fastrand::Rng::new();
     let Some(pool) = snapshot.pool_of(position, rng.u64(..)) else { return };
-    let config = &snapshot.config.pools[pool];
+    let state = snapshot.pools[pool].state();
+    let config = &state.config;
     answer["pool"] = json!(config.name.as_str());
     if let Action::Split(split) = &route.action {
         let total: u32 = split.iter().map(|(_, weight)| weight).sum();
@@ -237,7 +238,7 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
         answer["breaker"] = json!(breaker);
     }
     let mut picker = Picker::new(rng.u64(..));
-    let chosen = choose(&snapshot.pools[pool], config, &mut picker, request, &[], Time::ZERO);
+    let chosen = choose(&state.servers, config, &mut picker, request, &[], Time::ZERO);
     match chosen {
         Some(chosen) => {
             let backend = &config.backends[chosen.server];

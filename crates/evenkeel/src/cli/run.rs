@@ -132,8 +132,8 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                // What came of it stands in the log.
-                _ = self.hangup.recv() => drop(system.command(Command::Reload).await),
+                // Its outcome stands in the log. It is not waited for: a reload that hangs must not hide other signals.
+                _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload))),
                 _ = self.user1.recv() => system.reopen_log(),
             }
         }

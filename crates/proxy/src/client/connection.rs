@@ -1,6 +1,6 @@
 //! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -144,7 +144,9 @@ impl Client {
         if !self.known_host.borrow().as_ref().is_some_and(|known| known.is_of(request)) {
             *self.known_host.borrow_mut() = Some(Rc::new(KnownHost::of(request)));
         }
-        let (setting, incoming) = (Setting { worker, view, listener: position }, Incoming { request, body });
+        let pool = OnceCell::new();
+        let setting = Setting { worker, view, listener: position, pool: &pool };
+        let incoming = Incoming { request, body };
         let mut log = RequestLog::default();
         worker.metrics.requests_in_flight.increment();
         let handled = match self.must_wait(view.listener(position), request.started) {
@@ -167,6 +169,7 @@ impl Client {
             target,
             request,
             writer: client.writer,
+            pool: pool.get().map(|pool| &**pool),
             bytes_in: body.borrow().bytes(),
             log: &log,
             ended,
@@ -231,6 +234,7 @@ impl Client {
             target,
             request: &request,
             writer,
+            pool: None,
             bytes_in: 0,
             log: &log,
             ended,

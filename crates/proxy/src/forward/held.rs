@@ -9,20 +9,18 @@ use std::time::Duration;
 use evenkeel_config::Pool;
 use evenkeel_core::balance::Load;
 use evenkeel_core::breaker::{Breaker, Full, Grant, Outcome, Pass, Refused, Retry, State, Transition};
-use evenkeel_core::snapshot::{self, Guard, Snapshot};
+use evenkeel_core::snapshot::{self, Guard, PoolState};
 use evenkeel_observe::{Gauge, PoolMetrics, Registry};
 use evenkeel_types::{Clock, Time};
 
 use crate::forward::seat::Seat;
 use crate::server::error::ServerError;
 
-/// A pool with a guard, as requests see it from their beginning to their end; one for each view of each worker.
+/// A pool with a guard, as requests see it from their beginning to their end; one for each state of the pool and worker.
 #[derive(Debug)]
 pub struct Guarded {
-    /// What was in force when they came.
-    pub snapshot: Arc<Snapshot>,
-    /// The pool's position.
-    pub pool: usize,
+    /// The pool as it stood when they came.
+    state: Arc<PoolState>,
     /// The process's clock.
     pub clock: Clock,
     /// What is counted.
@@ -227,16 +225,14 @@ impl Drop for Held {
 }
 
 impl Guarded {
-    /// The pool at this position, which has a guard.
+    /// A pool that has a guard.
     pub fn new(
         (clock, registry): (Clock, &Arc<Registry>),
-        snapshot: &Arc<Snapshot>,
-        pool: usize,
+        state: &Arc<PoolState>,
         metrics: &Arc<PoolMetrics>,
     ) -> Self {
         Self {
-            snapshot: Arc::clone(snapshot),
-            pool,
+            state: Arc::clone(state),
             clock,
             registry: Arc::clone(registry),
             metrics: Arc::clone(metrics),
@@ -246,7 +242,7 @@ impl Guarded {
 
     /// The pool.
     pub fn pool(&self) -> &snapshot::Pool {
-        &self.snapshot.pools[self.pool]
+        &self.state.servers
     }
 
     /// The same with its servers as they stand now, for who has waited: they may take requests no longer, or again.
@@ -278,7 +274,7 @@ impl Guarded {
 
     /// The pool's configuration.
     pub fn config(&self) -> &Pool {
-        &self.snapshot.config.pools[self.pool]
+        &self.state.config
     }
 
     /// What guards it.

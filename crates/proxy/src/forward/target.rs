@@ -13,8 +13,9 @@ use super::held::Held;
 use crate::request::incoming::Request;
 use crate::server::Upstream;
 use crate::worker::Worker;
+use crate::worker::pool_view::PoolView;
 use crate::worker::timer::Limit;
-use crate::worker::view::{PoolView, View};
+use crate::worker::view::View;
 
 /// A route, and one of its pools.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +26,8 @@ pub struct Target<'v> {
     pub view: &'v View,
     /// The route.
     pub route: &'v Route,
-    /// The pool's position.
-    pub pool: usize,
+    /// The pool as it was when the request came to it.
+    pub pool: &'v PoolView,
     /// When the response must be complete, if the route or the client says so.
     pub deadline: Option<Time>,
 }
@@ -37,7 +38,7 @@ impl<'v> Target<'v> {
         worker: &'v Worker,
         view: &'v View,
         route: &'v Route,
-        pool: usize,
+        pool: &'v PoolView,
         request: &Request<'_>,
     ) -> Self {
         let (limit, header) = (route.timeout.request, route.deadline_header.as_ref());
@@ -47,17 +48,17 @@ impl<'v> Target<'v> {
 
     /// The pool's configuration.
     pub fn pool(&self) -> &'v Pool {
-        self.view.pool(self.pool)
+        self.pool.config()
     }
 
-    /// The pool as it stands.
+    /// The pool's servers.
     pub fn state(&self) -> &'v snapshot::Pool {
-        &self.view.snapshot.pools[self.pool]
+        self.pool.servers()
     }
 
     /// This worker's side of the pool.
     pub fn side(&self) -> &'v PoolView {
-        &self.view.pools[self.pool]
+        self.pool
     }
 
     /// What is counted of the pool.

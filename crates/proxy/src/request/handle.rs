@@ -29,7 +29,7 @@ pub async fn handle<'x, 'c>(
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Result<Response<'x, 'c>, Ended> {
-    let Setting { worker, view, listener } = setting;
+    let Setting { worker, view, listener, .. } = setting;
     let request = incoming.request;
     if view.listener(listener).redirect_to_https {
         return Ok(to_https(setting, incoming, client.writer, log));
@@ -86,7 +86,7 @@ async fn forwarded<'x, 'c>(
         let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no pool for this request");
         return Outcome::Refused(refusal, Ended::Refused);
     };
-    log.pool = Some(pool);
+    let pool = setting.pool.get_or_init(|| view.pool_now(pool));
     let target = Target::new(worker, view, route, pool, incoming.request);
     log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
     forward(target, incoming, client, log).await

@@ -12,6 +12,7 @@ use crate::http::field::Known;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::worker::Worker;
+use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
 
 /// What is noted of a request on its way.
@@ -19,9 +20,7 @@ use crate::worker::view::View;
 pub struct RequestLog {
     /// The route's position.
     pub route: Option<usize>,
-    /// The pool's position.
-    pub pool: Option<usize>,
-    /// The position of the server that was tried last.
+    /// The position in the pool of the server that was tried last.
     pub server: Option<usize>,
     /// How many were tried.
     pub tries: u32,
@@ -101,6 +100,8 @@ pub struct Finished<'a> {
     pub request: &'a Request<'a>,
     /// What its response came to.
     pub writer: &'a ResponseWriter<'a>,
+    /// The pool that it went to.
+    pub pool: Option<&'a PoolView>,
     /// Bytes of its body.
     pub bytes_in: u64,
     /// What was noted on its way.
@@ -129,7 +130,7 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         tries: log.tries,
     };
     if writer.status() != 0 {
-        view.count(log.route, log.pool, log.server, &figures);
+        view.count(log.route, finished.pool, log.server, &figures);
     }
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
         worker.metrics.client_aborts.increment();
@@ -142,7 +143,7 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
 
 fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
     let Finished { request, writer, log, ended, .. } = *finished;
-    let pool = log.pool.map(|pool| view.pool(pool));
+    let pool = finished.pool.map(PoolView::config);
     let reason = match (&log.reason, &log.retry) {
         (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
         (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),

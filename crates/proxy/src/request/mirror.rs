@@ -24,6 +24,7 @@ use crate::server::h1::{self, Ours};
 use crate::server::upload::Passage;
 use crate::server::{Link, Upstream};
 use crate::worker::Worker;
+use crate::worker::pool_view::PoolView;
 use crate::worker::timer::Timer;
 use crate::worker::view::View;
 
@@ -96,9 +97,9 @@ fn send(
 struct Copy {
     worker: Rc<Worker>,
     view: Rc<View>,
-    /// The positions of the route whose request it is, and of the pool that it is for.
+    /// The position of the route whose request it is, and the pool that it is for.
     route: usize,
-    pool: usize,
+    pool: Rc<PoolView>,
     chosen: Chosen,
     method: String,
     target: String,
@@ -144,8 +145,8 @@ fn copy(
     request: &Request<'_>,
     body: Option<Vec<u8>>,
 ) -> Option<Copy> {
-    let pool = view.snapshot.mirror_of(position)?;
-    let to = Target { worker, view, route, pool, deadline: None };
+    let pool = view.pool_now(view.snapshot.mirror_of(position)?);
+    let to = Target { worker, view, route, pool: &pool, deadline: None };
     let side = to.side();
     if side.copies.get() >= COPIES_MAX {
         return None;
@@ -170,7 +171,7 @@ fn copy(
         worker: Rc::clone(worker),
         view: Rc::clone(view),
         route: position,
-        pool,
+        pool: Rc::clone(&pool),
         chosen,
         method: request.method.to_owned(),
         target: target.concat(),
@@ -186,7 +187,7 @@ fn copy(
 impl Copy {
     fn to(&self) -> Target<'_> {
         let route = self.view.snapshot.routes.route(self.route);
-        Target { worker: &self.worker, view: &self.view, route, pool: self.pool, deadline: None }
+        Target { worker: &self.worker, view: &self.view, route, pool: &self.pool, deadline: None }
     }
 
     /// Sends it, over a fresh connection if the server was closing the one that was kept.

@@ -1,8 +1,10 @@
 //! What a request meets when it comes.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::worker::Worker;
+use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
 
 /// What a request meets: who handles it, what is in force, and by which listener it came.
@@ -14,4 +16,6 @@ pub struct Setting<'x> {
     pub view: &'x Rc<View>,
     /// The listener's position.
     pub listener: usize,
+    /// The pool that the request goes to, from its choice to the log line.
+    pub pool: &'x OnceCell<Rc<PoolView>>,
 }

@@ -4,6 +4,7 @@
 pub mod buffers;
 pub mod closing;
 pub mod lag;
+pub mod pool_view;
 pub mod run;
 pub mod timer;
 pub mod view;
@@ -104,9 +105,7 @@ impl Worker {
         let view = Rc::new(View::new(&self.shared, Some(&old), self.index));
         *self.view.borrow_mut() = Rc::clone(&view);
         old.retire_all_but(&view);
-        if !Arc::ptr_eq(&old.snapshot.config, &view.snapshot.config) {
-            *self.retired.borrow_mut() = Some((self.clock.now(), old));
-        }
+        *self.retired.borrow_mut() = Some((self.clock.now(), old));
         view
     }
 
@@ -120,7 +119,10 @@ impl Worker {
         self.unix_base_ns.set(unix_base_ns(self.clock));
         let (now, view) = (self.clock.now(), self.view());
         self.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
-        view.pools.iter().flat_map(|pool| &pool.upstreams).for_each(|upstream| upstream.sweep(now));
+        // A server that has left a pool which no request uses is let go of here.
+        for pool in view.pools_now() {
+            pool.upstreams.iter().for_each(|upstream| upstream.sweep(now));
+        }
     }
 
     /// Waits until there is something to write to the access log.

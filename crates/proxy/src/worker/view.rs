@@ -1,20 +1,18 @@
-//! One worker's view of a snapshot: the shared, immutable part, beside what belongs to this worker alone.
+//! One worker's view of a snapshot: the shared, immutable part, beside what belongs to this worker alone. It is made anew
+//! when a reload has changed the configuration; each pool in it follows its own servers.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_config::{self as config, Priority};
-use evenkeel_core::balance::Picker;
 use evenkeel_core::limit::{Mask, Question, Verdict};
-use evenkeel_core::retry::Purse;
-use evenkeel_core::snapshot::Snapshot;
-use evenkeel_observe::{PoolMetrics, Registry, RequestFigures, Series, SeriesKey};
+use evenkeel_core::snapshot::{PoolHandle, Snapshot};
+use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
-use crate::forward::held::Guarded;
 use crate::http::head::HeadLimits;
 use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
@@ -22,6 +20,7 @@ use crate::request::tally::Tally;
 use crate::server::Upstream;
 use crate::server::h1;
 use crate::shared::Shared;
+use crate::worker::pool_view::{Place, PoolSlot, PoolView};
 
 /// What a request needs to know, from its admission to its record.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub struct View {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
     /// This worker's side of each pool, in the order of the snapshot.
-    pub pools: Vec<PoolView>,
+    pools: Vec<PoolSlot>,
     /// Certificates of the listeners that have TLS, in the order of the configuration.
     pub tls: Vec<Option<Arc<ServerTls>>>,
     /// Which listeners lead to a route of high priority, in the order of the configuration.
@@ -50,74 +49,24 @@ pub struct View {
     worker: usize,
 }
 
-/// One worker's side of a pool.
-#[derive(Debug)]
-pub struct PoolView {
-    /// Cursors and random source; they outlive the view.
-    pub picker: Rc<RefCell<Picker>>,
-    /// Copies of other pools' requests that are under way to it; outlives the view as well.
-    pub copies: Rc<Cell<usize>>,
-    /// The servers, in the order of the configuration.
-    pub upstreams: Vec<Rc<Upstream>>,
-    /// What this worker has to pay into the retry budget.
-    pub purse: Purse,
-    /// What is counted of it as a whole.
-    pub figures: Arc<PoolMetrics>,
-    /// For what a request holds of it, if it has limits. Its references are this worker's own to count.
-    pub guarded: Option<Rc<Guarded>>,
-    /// True if some route asks how long its answers take.
-    pub is_measured: bool,
-    /// Where requests to each of them are counted.
-    series: Vec<Rc<SeriesByRoute>>,
-}
-
-/// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
-/// its own count of references is shared by all workers.
-type SeriesByRoute = RefCell<Vec<Option<Arc<Series>>>>;
-
 impl View {
     /// Looks at `snapshot`, taking over from `old` whatever still has a place in it.
     pub fn new(shared: &Shared, old: Option<&View>, worker: usize) -> Self {
         let (snapshot, credentials, registry) = (shared.snapshot(), shared.credentials(), &shared.registry);
         let config = &snapshot.config;
-        let inherited = old.map(View::by_name).unwrap_or_default();
-        // Series are kept by the route's position, which means something only while the routes stay the same.
-        let same_routes = old.is_some_and(|old| Arc::ptr_eq(&old.snapshot.routes, &snapshot.routes));
-        let hedged = hedged(&snapshot);
-        let pool_view = |(i, pool): (usize, &config::Pool)| {
-            let tls = credentials.pools.get(&pool.name);
-            let server = |(j, backend): (usize, &config::Backend)| {
-                let load = &snapshot.pools[i].members.server(j).load;
-                match inherited.servers.get(&(&pool.name, &backend.id)) {
-                    Some((upstream, series)) if upstream.serves(backend, pool, load, tls) => {
-                        (Rc::clone(upstream), if same_routes { Rc::clone(series) } else { Rc::default() })
-                    }
-                    _ => {
-                        let upstream = Upstream::new(backend, pool, load, tls, (worker, registry));
-                        (Rc::new(upstream), Rc::default())
-                    }
-                }
-            };
-            let (upstreams, series) = pool.backends.iter().enumerate().map(server).unzip();
-            let picker = inherited.pickers.get(&pool.name).map(|picker| Rc::clone(picker));
-            let new_picker = || Rc::new(RefCell::new(Picker::new(worker as u64)));
-            let copies = inherited.copies.get(&pool.name).map(|copies| Rc::clone(copies)).unwrap_or_default();
-            let figures = registry.pool(&pool.name);
-            let guard = snapshot.pools[i].guard.as_ref();
-            PoolView {
-                guarded: guard
-                    .map(|_| Rc::new(Guarded::new((shared.clock, registry), &snapshot, i, &figures))),
-                picker: picker.unwrap_or_else(new_picker),
-                copies,
-                upstreams,
-                purse: Purse::default(),
-                figures,
-                is_measured: hedged.contains(&i),
-                series,
-            }
+        let before: HashMap<PoolName, Rc<PoolView>> = old
+            .iter()
+            .flat_map(|old| old.pools.iter().map(PoolSlot::last))
+            .map(|pool| (pool.config().name.clone(), pool))
+            .collect();
+        let (hedged, place) =
+            (hedged(&snapshot), Place { clock: shared.clock, registry: Arc::clone(registry), worker });
+        let slot = |(i, (config, handle)): (usize, (&config::Pool, &Arc<PoolHandle>))| {
+            let (tls, old) = (credentials.pools.get(&config.name), before.get(&config.name));
+            PoolSlot::new(handle, tls, &place, hedged.contains(&i), old.map(|old| &**old))
         };
         Self {
-            pools: config.pools.iter().enumerate().map(pool_view).collect(),
+            pools: config.pools.iter().zip(&snapshot.pools).enumerate().map(slot).collect(),
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
@@ -132,18 +81,6 @@ impl View {
         }
     }
 
-    fn by_name(&self) -> Inherited<'_> {
-        let mut inherited = Inherited::default();
-        for (config, view) in self.snapshot.config.pools.iter().zip(&self.pools) {
-            inherited.pickers.insert(&config.name, &view.picker);
-            inherited.copies.insert(&config.name, &view.copies);
-            for (upstream, series) in view.upstreams.iter().zip(&view.series) {
-                inherited.servers.insert((&config.name, &upstream.id), (upstream, series));
-            }
-        }
-        inherited
-    }
-
     /// Lets go of the servers that `next` has no more, and of a Redis that is another one.
     pub fn retire_all_but(&self, next: &View) {
         if let Some(redis) = &self.redis
@@ -151,8 +88,9 @@ impl View {
         {
             redis.retire();
         }
-        let kept: HashSet<*const Upstream> = next.upstreams().map(Rc::as_ptr).collect();
-        self.upstreams()
+        let (ours, theirs) = (self.upstreams(), next.upstreams());
+        let kept: HashSet<*const Upstream> = theirs.iter().map(Rc::as_ptr).collect();
+        ours.iter()
             .filter(|upstream| !kept.contains(&Rc::as_ptr(upstream)))
             .for_each(|upstream| upstream.retire());
     }
@@ -171,14 +109,21 @@ impl View {
         redis.ask(&question).await.is_some_and(|answer| question.read(&answer, verdict))
     }
 
-    /// All servers of all pools.
-    pub fn upstreams(&self) -> impl Iterator<Item = &Rc<Upstream>> {
-        self.pools.iter().flat_map(|pool| &pool.upstreams)
+    /// The pool at this position as it is now. A request keeps what it gets, and so ends with the servers that it began
+    /// with.
+    #[inline]
+    pub fn pool_now(&self, pool: usize) -> Rc<PoolView> {
+        self.pools[pool].now()
     }
 
-    /// The configuration of a pool.
-    pub fn pool(&self, pool: usize) -> &config::Pool {
-        &self.snapshot.config.pools[pool]
+    /// All pools as they are now.
+    pub fn pools_now(&self) -> impl Iterator<Item = Rc<PoolView>> {
+        self.pools.iter().map(PoolSlot::now)
+    }
+
+    /// All servers of all pools, as this worker saw them last.
+    fn upstreams(&self) -> Vec<Rc<Upstream>> {
+        self.pools.iter().flat_map(|pool| pool.last().upstreams.to_vec()).collect()
     }
 
     /// Where a listener stands in the configuration; `None` if it no longer has it.
@@ -191,39 +136,35 @@ impl View {
         &self.snapshot.config.listeners[position]
     }
 
-    /// Counts a request of `route` that `server`, a pool's and a server's position, has served.
+    /// Counts a request of `route` that a server of `pool`, by its position, has served.
     pub fn count(
         &self,
         route: Option<usize>,
-        pool: Option<usize>,
+        pool: Option<&PoolView>,
         server: Option<usize>,
         figures: &RequestFigures,
     ) {
-        let make = |backend: Option<&Upstream>| {
+        let make = |backend: Option<&BackendId>| {
             self.registry.series(match route {
                 None => SeriesKey::unrouted(),
                 Some(route) => SeriesKey {
                     route: self.snapshot.routes.route(route).name.clone(),
-                    pool: pool.map(|pool| self.pool(pool).name.clone()),
-                    backend: backend.map(|backend| backend.id.clone()),
+                    pool: pool.map(|pool| pool.config().name.clone()),
+                    backend: backend.cloned(),
                 },
             })
         };
+        let record = |series: &Series| series.shard(self.worker).record(figures);
         match (route, pool, server) {
             (Some(route), Some(pool), Some(server)) => {
-                let upstream = &self.pools[pool].upstreams[server];
-                let mut series = self.pools[pool].series[server].borrow_mut();
-                if series.len() <= route {
-                    series.resize(route + 1, None);
-                }
-                series[route].get_or_insert_with(|| make(Some(upstream))).shard(self.worker).record(figures);
+                pool.with_series(server, route, || make(Some(&pool.upstreams[server].id)), record);
             }
             // Rare enough to be looked up by name each time.
-            (Some(_), Some(_), None) => make(None).shard(self.worker).record(figures),
+            (Some(_), Some(_), None) => record(&make(None)),
             (route, ..) => {
                 let mut unserved = self.unserved.borrow_mut();
                 let slot = &mut unserved[route.unwrap_or(self.snapshot.routes.len())];
-                slot.get_or_insert_with(|| make(None)).shard(self.worker).record(figures);
+                record(slot.get_or_insert_with(|| make(None)));
             }
         }
     }
@@ -268,14 +209,4 @@ fn leads_to_high(config: &config::Config) -> Vec<bool> {
 /// The field in which servers are told whom a client's certificate is for.
 fn subject_header(listener: &config::Listener) -> Option<&str> {
     Some(&listener.tls.as_ref()?.client_auth.as_ref()?.subject_header)
-}
-
-/// A server, and where its requests are counted.
-type Server<'v> = (&'v Rc<Upstream>, &'v Rc<SeriesByRoute>);
-
-#[derive(Default)]
-struct Inherited<'v> {
-    pickers: HashMap<&'v PoolName, &'v Rc<RefCell<Picker>>>,
-    copies: HashMap<&'v PoolName, &'v Rc<Cell<usize>>>,
-    servers: HashMap<(&'v PoolName, &'v BackendId), Server<'v>>,
 }

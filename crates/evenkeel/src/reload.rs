@@ -1,0 +1,157 @@
+//! Reloads: what a new configuration needs is read, built and bound on a thread of its own, so that probes, commands
+//! and judgements of health never wait for a slow disk or a large file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use evenkeel_config::Config;
+use evenkeel_core::limit::Limits;
+use evenkeel_core::snapshot::CommandError;
+use evenkeel_net::{BindError, Socket};
+use evenkeel_proxy::Credentials;
+use evenkeel_types::{Address, ListenerName};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::credentials::{self, load_config};
+use crate::servers::Derived;
+
+/// An address that the workers accept on.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The listener.
+    pub listener: ListenerName,
+    /// The address as configured.
+    pub configured: Address,
+    /// The address as it is.
+    pub bound: Address,
+}
+
+/// What a reload starts from, and keeps where the new configuration says the same. Only a reload changes any of it,
+/// and one ends before the next begins.
+pub struct InForce {
+    /// Where the configuration came from; `None` if from the command line.
+    pub source: Option<PathBuf>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Its rate limits.
+    pub limits: Arc<Limits>,
+    /// Its certificates.
+    pub credentials: Arc<Credentials>,
+    /// What is listened on.
+    pub bound: Vec<Bound>,
+    /// How many workers there are.
+    pub workers: usize,
+}
+
+/// A new configuration with all that it needs; to make it true cannot fail any more.
+pub struct Prepared {
+    /// The configuration and what follows from it.
+    pub derived: Derived,
+    /// Its certificates.
+    pub credentials: Credentials,
+    /// What is listened on from now on.
+    pub added: Vec<Bound>,
+    /// The sockets of each, bound already.
+    pub sockets: Vec<Vec<Socket>>,
+}
+
+/// Where the outcome of a command is sent.
+type Answer = oneshot::Sender<Result<(), CommandError>>;
+
+/// The reload under way and those that wait for it: one runs at a time.
+#[derive(Default)]
+pub struct Reloads {
+    running: Option<JoinHandle<Result<Prepared, String>>>,
+    /// They get the outcome of the one that runs.
+    asked: Vec<Answer>,
+    /// They came after it had begun, so that it may not have read what they mean; one more reload is for all of them.
+    next: Vec<Answer>,
+}
+
+impl Reloads {
+    /// Begins a reload, or one more after the present one.
+    pub fn ask(&mut self, answer: Answer, in_force: impl FnOnce() -> InForce) {
+        if self.running.is_some() {
+            self.next.push(answer);
+        } else {
+            self.asked.push(answer);
+            self.start(in_force());
+        }
+    }
+
+    /// What the reload under way has prepared. Never ready while there is none, and may be dropped at any time.
+    pub async fn prepared(&mut self) -> Result<Prepared, String> {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let prepared = running.await;
+        self.running = None;
+        prepared.unwrap_or_else(|error| Err(format!("the thread that prepared it failed: {error}")))
+    }
+
+    /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
+    pub fn answer(&mut self, outcome: &Result<(), CommandError>, in_force: impl FnOnce() -> InForce) {
+        for answer in self.asked.drain(..) {
+            // The client may have gone.
+            let _ = answer.send(outcome.clone());
+        }
+        if !self.next.is_empty() {
+            self.asked = std::mem::take(&mut self.next);
+            self.start(in_force());
+        }
+    }
+
+    fn start(&mut self, in_force: InForce) {
+        self.running = Some(tokio::task::spawn_blocking(move || prepare(&in_force)));
+    }
+}
+
+/// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
+fn prepare(in_force: &InForce) -> Result<Prepared, String> {
+    let source = in_force.source.as_deref().ok_or("there is no configuration file to read again")?;
+    let config = load(source)?;
+    let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
+    let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
+    let (added, sockets) =
+        bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
+    // What was taken over may be older than its files.
+    credentials::refresh(&credentials);
+    Ok(Prepared { derived, credentials, added, sockets })
+}
+
+/// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
+/// still bound until the new ones are served: whoever connects meanwhile finds one or the other.
+///
+/// # Errors
+/// The first address that cannot be bound.
+pub fn bind_added(
+    config: &Config,
+    bound: &[Bound],
+    workers: usize,
+) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
+    let mut added: (Vec<Bound>, Vec<Vec<Socket>>) = (Vec::new(), Vec::new());
+    let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
+    for (listener, address) in addresses.filter(|(_, a)| bound.iter().all(|b| b.configured != **a)) {
+        // The kernel may have chosen this port for another address.
+        if bound.iter().chain(&added.0).any(|other| other.bound == *address) {
+            return Err(BindError::ours(address.clone()));
+        }
+        let (bound, sockets) = evenkeel_net::bind(address, workers)?;
+        added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
+        added.1.push(sockets);
+    }
+    Ok(added)
+}
+
+/// Reads a configuration and the certificates that it names, and says what is suspicious in them.
+///
+/// # Errors
+/// All that is wrong with it, for people.
+fn load(source: &Path) -> Result<Config, String> {
+    let colour = io::IsTerminal::is_terminal(&io::stderr());
+    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(colour))?;
+    if !parsed.warnings.is_empty() {
+        eprintln!("{}", parsed.warnings.render(colour));
+    }
+    Ok(parsed.config)
+}

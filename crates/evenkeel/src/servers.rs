@@ -1,0 +1,284 @@
+//! The server registry: which servers each pool has and what is known of them, beside the configuration and over its
+//! reloads. From both together come the snapshots that the workers see.
+
+mod pool;
+mod tell;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::RandomState;
+use std::sync::Arc;
+
+use evenkeel_config::{Backend, Config, Pool as PoolConfig};
+use evenkeel_core::endpoints::EndpointError;
+use evenkeel_core::health::{Administrative, Failure, Notice, ProbeFailure};
+use evenkeel_core::limit::Limits;
+use evenkeel_core::route::RouteTable;
+use evenkeel_core::snapshot::{CommandError, Snapshot};
+use evenkeel_observe::Registry;
+use evenkeel_types::{BackendId, PoolName, RouteName, Time};
+
+use crate::secret::secret_bytes;
+use crate::servers::pool::PoolServers;
+use crate::servers::tell::{tell, tell_panic};
+
+/// Keys the cookies of balancers that share no secret. Whoever guesses a server's address can then check the guess.
+const SECRET_DEFAULT: &[u8] = b"evenkeel";
+
+/// All servers of all pools.
+pub struct ServerRegistry {
+    config: Arc<Config>,
+    routes: Arc<RouteTable>,
+    secret: Vec<u8>,
+    pools: HashMap<PoolName, PoolServers>,
+    limits: Arc<Limits>,
+    generation: u64,
+    metrics: Arc<Registry>,
+}
+
+/// A configuration and what follows from it, before it is in force.
+pub struct Derived {
+    /// The configuration.
+    pub config: Arc<Config>,
+    routes: Arc<RouteTable>,
+    limits: Arc<Limits>,
+    secret: Vec<u8>,
+}
+
+impl Derived {
+    /// What follows from `config`. Limits that are the same in `old` remember what they know. May take long: it reads
+    /// the secret file and builds the index of all routes.
+    ///
+    /// # Errors
+    /// The secret file cannot be read.
+    pub fn of(config: Config, old: Option<(&Config, &Limits)>) -> Result<Self, String> {
+        Ok(Self {
+            secret: secret(&config)?,
+            limits: Arc::new(Limits::new(&config, old, &RandomState::new())),
+            routes: Arc::new(RouteTable::new(&config)),
+            config: Arc::new(config),
+        })
+    }
+}
+
+impl ServerRegistry {
+    /// The servers of a configuration, of which nothing is known yet.
+    pub fn new(derived: Derived, metrics: Arc<Registry>, now: Time) -> Self {
+        let Derived { config, routes, limits, secret } = derived;
+        let pools = HashMap::new();
+        let mut servers = Self { config, routes, secret, pools, limits, generation: 0, metrics };
+        servers.adopt(now);
+        servers
+    }
+
+    /// Makes another configuration true. What is known of a server that stays is kept.
+    pub fn reconfigure(&mut self, derived: Derived, now: Time) {
+        let Derived { config, routes, limits, secret } = derived;
+        (self.config, self.routes, self.limits, self.secret) = (config, routes, limits, secret);
+        self.adopt(now);
+        self.forget_removed();
+    }
+
+    /// Has the metrics forget what the configuration no longer has.
+    fn forget_removed(&self) {
+        let pools: HashSet<&PoolName> = self.config.pools.iter().map(|pool| &pool.name).collect();
+        let servers: HashSet<(&PoolName, &BackendId)> = (self.pools())
+            .flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.id)))
+            .collect();
+        let routes: HashSet<&RouteName> = self.config.routes.iter().map(|route| &route.name).collect();
+        self.metrics.retain(|key| key.pool.as_ref().is_none_or(|pool| pools.contains(pool)));
+        self.metrics.retain_pools(|pool| pools.contains(pool));
+        self.metrics.retain_backends(|pool, id| servers.contains(&(pool, id)));
+        self.metrics.retain_routes(|route| routes.contains(route));
+    }
+
+    /// The rate limits in force.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The pools, in the order of the configuration. Their `backends` are the servers that they have now.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<PoolConfig>> {
+        self.config.pools.iter().filter_map(|pool| self.pool(&pool.name))
+    }
+
+    /// One of the [`pools`](Self::pools).
+    pub fn pool(&self, name: &PoolName) -> Option<&Arc<PoolConfig>> {
+        self.pools.get(name).map(PoolServers::config)
+    }
+
+    /// What the workers are to see from now on; to be asked for once for each configuration.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.generation += 1;
+        let handle = |pool: &PoolConfig| Some(Arc::clone(self.pools.get(&pool.name)?.handle()));
+        let pools = self.config.pools.iter().filter_map(handle).collect();
+        Snapshot::new(self.generation, Arc::clone(&self.config), Arc::clone(&self.routes), pools)
+            .with_limits(Arc::clone(&self.limits))
+    }
+
+    /// Takes in the result of a probe.
+    pub fn probed(&mut self, pool: &PoolName, id: &BackendId, result: Result<(), ProbeFailure>, now: Time) {
+        self.change(pool, now, |servers| servers.health.probed(id, result, now));
+    }
+
+    /// Takes in a failure of live traffic.
+    pub fn failed(&mut self, pool: &PoolName, id: &BackendId, failure: Failure, now: Time) {
+        self.change(pool, now, |servers| servers.health.failed(id, failure, now));
+    }
+
+    /// Ends what was only for a time.
+    pub fn poll(&mut self, now: Time) {
+        let is_due = |servers: &PoolServers| servers.health.due().is_some_and(|due| due <= now);
+        let due = self.pools.iter().filter(|(_, servers)| is_due(servers)).map(|(name, _)| name.clone());
+        let metrics = Arc::clone(&self.metrics);
+        for pool in due.collect::<Vec<_>>() {
+            let figures = |id: &BackendId| tell::figures(metrics.backend(&pool, id).tries());
+            self.change(&pool, now, |servers| servers.health.poll(now, figures));
+        }
+    }
+
+    /// When [`poll`](Self::poll) has something to do.
+    pub fn due(&self) -> Option<Time> {
+        self.pools.values().filter_map(|servers| servers.health.due()).min()
+    }
+
+    /// When a server is to be probed next; `None` if it is not.
+    pub fn next_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        now: Time,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Time> {
+        self.pools.get(pool)?.health.server(id)?.next_probe(now, rng)
+    }
+
+    /// Does what the operator wants of a server.
+    ///
+    /// # Errors
+    /// There is no such server.
+    pub fn administer(
+        &mut self,
+        pool: &PoolName,
+        id: &BackendId,
+        administrative: Option<Administrative>,
+        weight: Option<u32>,
+        now: Time,
+    ) -> Result<(), CommandError> {
+        if self.pools.get(pool).is_none_or(|servers| servers.health.server(id).is_none()) {
+            return Err(CommandError::NotFound(format!("there is no server {id} in a pool {pool}")));
+        }
+        let is_published = self.change(pool, now, |servers| {
+            let mut notices = Vec::new();
+            if let Some(wanted) = administrative {
+                notices.extend(servers.health.administer(id, wanted, now));
+            }
+            if let Some(weight) = weight {
+                tracing::info!(%pool, server = %id, weight, "weight set by the operator");
+                servers.weigh(id, weight, now);
+            }
+            notices
+        });
+        if !is_published && let Some(servers) = self.pools.get_mut(pool) {
+            servers.update(now);
+        }
+        Ok(())
+    }
+
+    /// Adds a server to a pool.
+    ///
+    /// # Errors
+    /// There is no such pool, or it has a server of that id, or too many.
+    pub fn add(&mut self, pool: &PoolName, server: Backend, now: Time) -> Result<(), CommandError> {
+        let (id, address) = (server.id.clone(), server.address.clone());
+        self.change_servers(pool, |servers, configured, secret| {
+            servers.add(configured, server, secret, now)
+        })?;
+        tracing::info!(%pool, server = %id, %address, "server added");
+        Ok(())
+    }
+
+    /// Removes a server from a pool. Requests that it has go on.
+    ///
+    /// # Errors
+    /// There is no such server.
+    pub fn remove(&mut self, pool: &PoolName, id: &BackendId, now: Time) -> Result<(), CommandError> {
+        self.change_servers(pool, |servers, configured, secret| servers.remove(configured, id, secret, now))?;
+        self.metrics.retain_backends(|of, server| of != pool || server != id);
+        tracing::info!(%pool, server = %id, "server removed");
+        Ok(())
+    }
+
+    /// Changes which servers a pool has, and tells of what follows from that for the others.
+    fn change_servers(
+        &mut self,
+        pool: &PoolName,
+        change: impl FnOnce(&mut PoolServers, &PoolConfig, &[u8]) -> Result<Vec<Notice>, EndpointError>,
+    ) -> Result<(), CommandError> {
+        let configured = self.config.pools.iter().find(|configured| configured.name == *pool);
+        let (Some(servers), Some(configured)) = (self.pools.get_mut(pool), configured) else {
+            return Err(CommandError::NotFound(format!("there is no pool {pool}")));
+        };
+        let panic = servers.health.panic();
+        let notices = change(servers, configured, &self.secret).map_err(|error| {
+            let text = format!("pool {pool}: {error}");
+            match error {
+                EndpointError::Unknown(_) => CommandError::NotFound(text),
+                EndpointError::Exists(_) | EndpointError::TooMany => CommandError::Refused(text),
+            }
+        })?;
+        tell(&self.metrics, pool, &servers.health, &notices);
+        tell_panic(pool, panic, servers.health.panic());
+        Ok(())
+    }
+
+    /// Applies a change to a pool's health, tells of it once, and publishes what follows; false if nothing does.
+    fn change(
+        &mut self,
+        pool: &PoolName,
+        now: Time,
+        change: impl FnOnce(&mut PoolServers) -> Vec<Notice>,
+    ) -> bool {
+        let Some(servers) = self.pools.get_mut(pool) else { return false };
+        let (version, panic) = (servers.health.version(), servers.health.panic());
+        let notices = change(servers);
+        tell(&self.metrics, pool, &servers.health, &notices);
+        tell_panic(pool, panic, servers.health.panic());
+        if servers.health.version() == version {
+            return false;
+        }
+        servers.update(now);
+        true
+    }
+
+    /// Brings the pools in line with the configuration.
+    fn adopt(&mut self, now: Time) {
+        let mut before = std::mem::take(&mut self.pools);
+        for pool in &self.config.pools {
+            let servers = match before.remove(&pool.name) {
+                None => PoolServers::new(pool, &self.secret, now),
+                Some(mut servers) => {
+                    let panic = servers.health.panic();
+                    let notices = servers.reconfigure(pool, &self.secret, now);
+                    tell(&self.metrics, &pool.name, &servers.health, &notices);
+                    tell_panic(&pool.name, panic, servers.health.panic());
+                    servers
+                }
+            };
+            self.pools.insert(pool.name.clone(), servers);
+        }
+    }
+}
+
+fn secret(config: &Config) -> Result<Vec<u8>, String> {
+    let Some(path) = &config.server.secret_file else { return Ok(SECRET_DEFAULT.into()) };
+    secret_bytes(path).map_err(|why| format!("server.secret_file: {why}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

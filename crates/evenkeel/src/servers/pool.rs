@@ -1,0 +1,243 @@
+//! What lives on of one pool beside its configuration, under stable ids: which servers it has, each one's health, load and
+//! weight, and the pool's affinity and breakers. All changes of it are published through the pool's handle.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
+use evenkeel_core::balance::{Load, Members, Server};
+use evenkeel_core::breaker::{Breaker, Trip};
+use evenkeel_core::endpoints::{EndpointError, Endpoints};
+use evenkeel_core::health::{FULL, Notice, PoolHealth};
+use evenkeel_core::retry::Retries;
+use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
+use evenkeel_core::sticky::{Cookie, Sessions};
+use evenkeel_types::{Address, BackendId, Time};
+
+/// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
+const AFFINITY_MAX: usize = 100_000;
+
+/// What lives on of a pool.
+pub struct PoolServers {
+    /// The pool's configuration; its `backends` are the servers that it has now.
+    config: Arc<PoolConfig>,
+    endpoints: Endpoints,
+    /// How the servers are.
+    pub health: PoolHealth,
+    /// Those of servers that are gone as well, for as long as something is in flight there: they may come back.
+    loads: HashMap<(BackendId, Address), Arc<Load>>,
+    breaker: Arc<Breaker>,
+    trips: HashMap<BackendId, Arc<Trip>>,
+    /// Weights that the operator set in place of the configured ones.
+    weights: HashMap<BackendId, u32>,
+    /// Made when the configuration first asks for it.
+    affinity: Option<Arc<Sessions>>,
+    cookie: Option<Arc<Cookie>>,
+    members: Arc<Members>,
+    retries: Arc<Retries>,
+    /// Where the workers find all this.
+    handle: Arc<PoolHandle>,
+}
+
+impl PoolServers {
+    /// The servers of a pool, of which nothing is known yet.
+    pub fn new(pool: &PoolConfig, secret: &[u8], now: Time) -> Self {
+        let (config, health) = (Arc::new(pool.clone()), PoolHealth::new(pool, now));
+        let members = Arc::new(Members::new(&pool.algorithm, Vec::new()));
+        let mut servers = Self {
+            handle: Arc::new(PoolHandle::new(Arc::clone(&config), nothing(&members))),
+            config,
+            endpoints: Endpoints::default(),
+            health,
+            loads: HashMap::new(),
+            breaker: Arc::default(),
+            trips: HashMap::new(),
+            weights: HashMap::new(),
+            affinity: None,
+            cookie: None,
+            members,
+            retries: Arc::default(),
+        };
+        servers.rebuild(secret, now);
+        servers.publish();
+        servers
+    }
+
+    /// The pool's configuration, whose `backends` are the servers that it has now.
+    pub fn config(&self) -> &Arc<PoolConfig> {
+        &self.config
+    }
+
+    /// Where the workers find the pool as it is.
+    pub fn handle(&self) -> &Arc<PoolHandle> {
+        &self.handle
+    }
+
+    /// Takes in another configuration of the pool. It gets a new handle: who came before goes on under the configuration
+    /// that was in force then.
+    pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
+        self.endpoints.reconfigure(pool);
+        let notices = self.adopt(pool, secret, now);
+        self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
+        notices
+    }
+
+    /// Adds a server to those that `configured` names; the workers see it at once.
+    ///
+    /// # Errors
+    /// The pool has one of that id, or too many.
+    pub fn add(
+        &mut self,
+        configured: &PoolConfig,
+        server: Backend,
+        secret: &[u8],
+        now: Time,
+    ) -> Result<Vec<Notice>, EndpointError> {
+        self.endpoints.add(configured, server)?;
+        let notices = self.adopt(configured, secret, now);
+        self.publish();
+        Ok(notices)
+    }
+
+    /// Removes a server; the workers see it at once, and finish what is in flight there.
+    ///
+    /// # Errors
+    /// The pool does not have it.
+    pub fn remove(
+        &mut self,
+        configured: &PoolConfig,
+        id: &BackendId,
+        secret: &[u8],
+        now: Time,
+    ) -> Result<Vec<Notice>, EndpointError> {
+        self.endpoints.remove(configured, id)?;
+        let notices = self.adopt(configured, secret, now);
+        self.publish();
+        Ok(notices)
+    }
+
+    /// Sets a server's weight in place of the configured one.
+    pub fn weigh(&mut self, id: &BackendId, weight: u32, now: Time) {
+        self.weights.insert(id.clone(), weight);
+        self.health.weigh(id, weight, now);
+    }
+
+    /// Takes in what has become of the servers' health and weights; the workers see it at once.
+    pub fn update(&mut self, now: Time) {
+        self.refresh(now);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.handle.publish(Arc::clone(&self.config), self.view());
+    }
+
+    /// Has the servers that the pool now has. What is known of those that stay is kept.
+    fn adopt(&mut self, configured: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
+        let pool = PoolConfig { backends: self.endpoints.of(configured), ..configured.clone() };
+        let notices = self.health.reconfigure(&pool, now);
+        let ids: HashSet<&BackendId> = pool.backends.iter().map(|backend| &backend.id).collect();
+        self.weights.retain(|id, _| ids.contains(id));
+        for (id, weight) in &self.weights {
+            self.health.weigh(id, *weight, now);
+        }
+        let places: HashSet<(&BackendId, &Address)> =
+            pool.backends.iter().map(|backend| (&backend.id, &backend.address)).collect();
+        self.loads.retain(|(id, address), load| load.in_flight() > 0 || places.contains(&(id, address)));
+        self.trips.retain(|id, _| ids.contains(id));
+        self.config = Arc::new(pool);
+        self.rebuild(secret, now);
+        notices
+    }
+
+    /// Makes members and cookies anew: the servers themselves have changed.
+    fn rebuild(&mut self, secret: &[u8], now: Time) {
+        let pool = &*Arc::clone(&self.config);
+        let Self { health, loads, weights, .. } = self;
+        let servers = pool.backends.iter().zip(health.standings()).map(|(backend, (_, availability))| {
+            let server = Server {
+                id: backend.id.clone(),
+                weight: weights.get(&backend.id).copied().unwrap_or(backend.weight),
+                backup: backend.backup,
+                load: Arc::clone(loads.entry((backend.id.clone(), backend.address.clone())).or_default()),
+            };
+            (server, availability)
+        });
+        self.members = Arc::new(Members::new(&pool.algorithm, servers.collect()));
+        if health.standings().any(|(part, _)| part < FULL) {
+            self.refresh(now);
+        }
+        self.cookie = matches!(pool.sticky, Some(Sticky::Cookie { .. })).then(|| {
+            let ids: Vec<BackendId> = pool.backends.iter().map(|backend| backend.id.clone()).collect();
+            Arc::new(Cookie::new(secret, &pool.name, &ids))
+        });
+        if pool.server_breaker.is_some() {
+            for backend in &pool.backends {
+                self.trips.entry(backend.id.clone()).or_default();
+            }
+        }
+        self.breaker.reconfigure(pool, &self.members, now);
+        if learns(pool) {
+            self.affinity.get_or_insert_with(|| Arc::new(Sessions::new(AFFINITY_MAX)));
+            // Makes the hash ring here, before a worker would have to.
+            self.members.owner(0, &[]);
+        }
+    }
+
+    fn guard(&self) -> Option<Guard> {
+        let pool = &*self.config;
+        let of = |backend: &Backend| self.trips.get(&backend.id).cloned().unwrap_or_default();
+        let watched = pool.server_breaker.iter().flat_map(|_| &pool.backends);
+        let servers = watched.map(of).collect();
+        pool.is_guarded().then(|| Guard { breaker: Arc::clone(&self.breaker), servers })
+    }
+
+    /// Makes members anew: the servers are the same, their weights or health are not. Who waits goes by that from now on.
+    fn refresh(&mut self, now: Time) {
+        let Self { health, weights, members, .. } = self;
+        let standings: Vec<_> = health.standings().collect();
+        *members = Arc::new(members.with_parts(|at, server| {
+            let weight = weights.get(&server.id).copied().unwrap_or(server.weight);
+            let (part, availability) = standings[at];
+            (weight, part, availability)
+        }));
+        self.breaker.follow(&self.members, now);
+    }
+
+    /// What the workers are to see.
+    fn view(&self) -> Pool {
+        let states = self.health.servers().enumerate().map(|(i, (_, health))| ServerState {
+            state: health.state(),
+            reason: health.reason().to_owned(),
+            since: health.since(),
+            weight: self.members.server(i).weight,
+        });
+        Pool {
+            members: Arc::clone(&self.members),
+            states: states.collect(),
+            panic: self.health.panic().map(|panic| panic.since),
+            cookie: self.cookie.clone(),
+            affinity: self.affinity.clone().filter(|_| learns(&self.config)),
+            retries: Arc::clone(&self.retries),
+            guard: self.guard(),
+        }
+    }
+}
+
+/// Whether the pool remembers sessions that belong elsewhere than their hash says.
+fn learns(pool: &PoolConfig) -> bool {
+    matches!(pool.sticky, Some(Sticky::Header(_) | Sticky::AppCookie(_)))
+}
+
+/// A pool without servers, for the moment before the first ones are known.
+fn nothing(members: &Arc<Members>) -> Pool {
+    Pool {
+        members: Arc::clone(members),
+        states: Arc::default(),
+        panic: None,
+        cookie: None,
+        affinity: None,
+        retries: Arc::default(),
+        guard: None,
+    }
+}

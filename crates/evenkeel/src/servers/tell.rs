@@ -1,0 +1,57 @@
+//! What is said of servers: each change of state is logged and counted once, and what they did is read for comparison.
+
+use evenkeel_core::health::{Cause, Event, Figures, Notice, Panic, PoolHealth, State};
+use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
+use evenkeel_types::PoolName;
+
+/// Logs and counts changes of state; each comes here once.
+pub fn tell(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[Notice]) {
+    for Notice { server, event } in notices {
+        let figures = metrics.backend(pool, server);
+        match event {
+            Event::Transition(change) => {
+                figures.transition(change.from.as_str(), change.to.as_str());
+                // An ejection that a drain had hidden was counted when it began.
+                let is_ejection = change.from == State::Up && change.to == State::Ejected;
+                let cause = health.server(server).and_then(|server| server.cause()).filter(|_| is_ejection);
+                if let Some(cause) = cause {
+                    figures.stood_out(label(cause), OutlierOutcome::Ejected);
+                }
+                let (from, to, reason) = (change.from.as_str(), change.to.as_str(), &change.reason);
+                tracing::info!(%pool, %server, from, to, reason, "server state changed");
+            }
+            Event::Kept { reason, cause, hold, .. } => {
+                figures.stood_out(label(*cause), OutlierOutcome::Kept);
+                tracing::warn!(%pool, %server, reason, "server kept although it fails: {hold}");
+            }
+        }
+    }
+}
+
+/// Logs that ejected servers are used from now on, or no longer.
+pub fn tell_panic(pool: &PoolName, before: Option<Panic>, after: Option<Panic>) {
+    match (before, after) {
+        (None, Some(_)) => {
+            tracing::warn!(%pool, "panic: too few servers are left, ejected ones are used as well");
+        }
+        (Some(_), None) => tracing::info!(%pool, "panic is over: enough servers are left"),
+        _ => {}
+    }
+}
+
+fn label(cause: Cause) -> OutlierCause {
+    match cause {
+        Cause::Failures => OutlierCause::Failures,
+        Cause::SuccessRate => OutlierCause::SuccessRate,
+        Cause::Latency => OutlierCause::Latency,
+    }
+}
+
+pub fn figures(tries: Tries) -> Figures {
+    Figures {
+        requests: tries.ended,
+        failures: tries.failed,
+        timed: tries.timed,
+        latency_sum: tries.latency_sum,
+    }
+}

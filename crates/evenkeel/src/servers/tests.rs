@@ -1,0 +1,160 @@
+//! The registry as configuration, probes and commands change it, and what the workers see of that.
+
+use std::sync::Arc;
+
+use evenkeel_config::{Backend, Config};
+use evenkeel_core::health::{Administrative, ProbeFailure, State};
+use evenkeel_core::snapshot::{CommandError, PoolState, Snapshot};
+use evenkeel_observe::Registry;
+use evenkeel_types::Time;
+
+use super::{Derived, ServerRegistry};
+
+const NOW: Time = Time::ZERO;
+
+fn config(pools: &str) -> Config {
+    let text = format!("[listener.web]\nbind = [8080]\npool = \"app\"\n{pools}");
+    evenkeel_config::parse("test.toml", &text).unwrap().config
+}
+
+fn registry(pools: &str) -> (ServerRegistry, Snapshot) {
+    let derived = Derived::of(config(pools), None).unwrap();
+    let mut registry = ServerRegistry::new(derived, Registry::new(1), NOW);
+    let snapshot = registry.snapshot();
+    (registry, snapshot)
+}
+
+fn server(name: &str, port: u16) -> Backend {
+    let text = format!("[pool.app]\nbackends = [{{ address = \"127.0.0.1:{port}\", name = \"{name}\" }}]");
+    config(&text).pools.remove(0).backends.remove(0)
+}
+
+const CHECKED: &str = "[pool.app]
+backends = [{ address = \"127.0.0.1:1\", name = \"a\" }, { address = \"127.0.0.1:2\", name = \"b\" }]
+health = { path = \"/\", interval = \"1s\", timeout = \"1s\", fall = 1, rise = 1 }
+";
+const OTHER: &str = "[pool.other]\nbackends = [3]\n";
+
+/// Each server with its state, in the order in which the workers see them.
+fn seen(state: &PoolState) -> Vec<(String, State)> {
+    let ids = state.config.backends.iter().map(|backend| backend.id.to_string());
+    ids.zip(state.servers.states.iter().map(|server| server.state)).collect()
+}
+
+fn names(state: &PoolState) -> Vec<String> {
+    let members = &state.servers.members;
+    let names: Vec<_> = (0..members.len()).map(|at| members.server(at).id.to_string()).collect();
+    assert_eq!(names, seen(state).into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+    names
+}
+
+fn found(result: Result<(), ProbeFailure>, registry: &mut ServerRegistry, id: &str) {
+    registry.probed(&"app".into(), &id.into(), result, NOW);
+}
+
+#[test]
+fn a_change_of_health_is_seen_in_its_pool_and_nowhere_else() {
+    let (mut registry, snapshot) = registry(&format!("{CHECKED}{OTHER}"));
+    let (app, other) = (&snapshot.pools[0], &snapshot.pools[1]);
+    let before = (app.version(), other.version());
+    found(Ok(()), &mut registry, "a");
+    found(Err(ProbeFailure::Refused), &mut registry, "b");
+    let state = app.state();
+    assert_eq!(seen(&state), [("a".into(), State::Up), ("b".into(), State::Down)]);
+    assert!(app.version() > before.0, "the workers look again");
+    assert_eq!(state.version, app.version());
+    assert_eq!(other.version(), before.1, "and only there");
+    let version = app.version();
+    found(Ok(()), &mut registry, "a");
+    assert_eq!(app.version(), version, "nothing has changed");
+}
+
+#[test]
+fn what_the_operator_says_is_seen_at_once() {
+    let (mut registry, snapshot) = registry(CHECKED);
+    let (app, a) = ("app".into(), "a".into());
+    registry.administer(&app, &a, Some(Administrative::Drain), Some(7), NOW).unwrap();
+    let state = snapshot.pools[0].state();
+    assert_eq!(seen(&state)[0], ("a".into(), State::Draining));
+    assert_eq!(state.servers.states[0].weight, 7);
+    let unknown = registry.administer(&app, &"z".into(), None, Some(7), NOW);
+    assert!(matches!(unknown, Err(CommandError::NotFound(_))), "{unknown:?}");
+}
+
+#[test]
+fn servers_come_and_go_by_command() {
+    let (mut registry, snapshot) = registry(&format!("{CHECKED}{OTHER}"));
+    let (app, pool) = (&snapshot.pools[0], "app".into());
+    found(Ok(()), &mut registry, "a");
+    let load = Arc::clone(&app.state().servers.members.server(0).load);
+    let other = snapshot.pools[1].version();
+
+    registry.add(&pool, server("c", 9), NOW).unwrap();
+    let state = app.state();
+    assert_eq!(names(&state), ["a", "b", "c"]);
+    assert_eq!(seen(&state)[0], ("a".into(), State::Up), "what is known of the others stays");
+    assert!(Arc::ptr_eq(&load, &state.servers.members.server(0).load));
+    let mut rng = fastrand::Rng::with_seed(1);
+    assert!(
+        registry.next_probe(&pool, &"c".into(), NOW, &mut rng).is_some(),
+        "it is checked like the others"
+    );
+    found(Ok(()), &mut registry, "c");
+    assert_eq!(seen(&app.state())[2], ("c".into(), State::Up));
+
+    registry.remove(&pool, &"a".into(), NOW).unwrap();
+    assert_eq!(names(&app.state()), ["b", "c"]);
+    assert_eq!(registry.next_probe(&pool, &"a".into(), NOW, &mut rng), None);
+    found(Err(ProbeFailure::Refused), &mut registry, "a");
+    assert_eq!(names(&app.state()), ["b", "c"], "a late result means nothing");
+    assert_eq!(snapshot.pools[1].version(), other, "other pools have nothing to do with it");
+}
+
+#[test]
+fn commands_that_make_no_sense_change_nothing() {
+    let (mut registry, snapshot) = registry(CHECKED);
+    let (app, pool) = (&snapshot.pools[0], "app".into());
+    let version = app.version();
+    let refused = registry.add(&pool, server("a", 9), NOW);
+    assert!(matches!(&refused, Err(CommandError::Refused(why)) if why.contains("app") && why.contains('a')));
+    for outcome in [
+        registry.add(&"nowhere".into(), server("c", 9), NOW),
+        registry.remove(&pool, &"c".into(), NOW),
+        registry.remove(&"nowhere".into(), &"a".into(), NOW),
+    ] {
+        assert!(matches!(outcome, Err(CommandError::NotFound(_))), "{outcome:?}");
+    }
+    assert_eq!(app.version(), version);
+}
+
+#[test]
+fn the_last_server_may_go_and_another_one_come() {
+    let (mut registry, snapshot) = registry(CHECKED);
+    let (app, pool) = (&snapshot.pools[0], "app".into());
+    registry.remove(&pool, &"a".into(), NOW).unwrap();
+    registry.remove(&pool, &"b".into(), NOW).unwrap();
+    assert!(names(&app.state()).is_empty());
+    assert_eq!(app.state().servers.members.usable_count(), 0);
+    registry.add(&pool, server("c", 9), NOW).unwrap();
+    found(Ok(()), &mut registry, "c");
+    assert_eq!(app.state().servers.members.usable_count(), 1);
+}
+
+#[test]
+fn a_reload_keeps_what_commands_and_probes_said() {
+    let (mut registry, before) = registry(CHECKED);
+    let pool = "app".into();
+    registry.add(&pool, server("c", 9), NOW).unwrap();
+    registry.remove(&pool, &"b".into(), NOW).unwrap();
+    found(Ok(()), &mut registry, "c");
+    let old = before.pools[0].state();
+
+    registry.reconfigure(Derived::of(config(&format!("{CHECKED}{OTHER}")), None).unwrap(), NOW);
+    let after = registry.snapshot();
+    assert_eq!(names(&after.pools[0].state()), ["a", "c"]);
+    assert_eq!(seen(&after.pools[0].state())[1], ("c".into(), State::Up));
+    assert_eq!(after.generation, before.generation + 1);
+    found(Err(ProbeFailure::Refused), &mut registry, "c");
+    assert_eq!(seen(&after.pools[0].state())[1], ("c".into(), State::Down));
+    assert_eq!(before.pools[0].version(), old.version, "who began before ends with what it began with");
+}
