@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::counter::Counter;
 
 /// Upper bounds (inclusive) of the buckets in microseconds, about 1-2-3-5 in each decade from 50 us to 60 s.
-/// Below 2^31, so that the search compares them as the vector units of every CPU can.
-const BOUNDS_US: [i32; BOUNDS] = [
+const BOUNDS_US: [u32; BOUNDS] = [
     50, 100, 200, 300, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000, 200_000,
     300_000, 500_000, 1_000_000, 2_000_000, 3_000_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
@@ -41,13 +40,29 @@ impl Histogram {
     }
 }
 
-/// The bucket of a duration: how many bounds lie below it. Without a branch, because request times are exactly
-/// what a branch predictor cannot guess.
+/// For each number of bits that a number of microseconds has: how many bounds have fewer bits, so lie below it.
+const BELOW: [u8; 33] = {
+    let mut below = [0; 33];
+    let mut bits = 0;
+    while bits <= 32 {
+        let mut bound = 0;
+        while bound < BOUNDS && u32::BITS - BOUNDS_US[bound].leading_zeros() < bits {
+            bound += 1;
+        }
+        below[bits as usize] = bound as u8;
+        bits += 1;
+    }
+    below
+};
+
+/// The bucket of a duration: how many bounds lie below it. At most two bounds have as many bits as it has. Without a branch,
+/// because request times are exactly what a branch predictor cannot guess.
 #[inline]
 fn bucket(ns: u64) -> usize {
-    let us = i32::try_from(ns.div_ceil(1_000)).unwrap_or(i32::MAX);
-    let below: u32 = BOUNDS_US.iter().map(|&bound| u32::from(bound < us)).sum();
-    below as usize
+    let us = u32::try_from(ns.div_ceil(1_000)).unwrap_or(u32::MAX);
+    let first = usize::from(BELOW[(u32::BITS - us.leading_zeros()) as usize]);
+    let is_below = |bound: usize| usize::from(BOUNDS_US.get(bound).is_some_and(|bound| *bound < us));
+    first + is_below(first) + is_below(first + 1)
 }
 
 /// The figures of one or several histograms at one moment.
@@ -101,8 +116,8 @@ impl HistogramSnapshot {
     }
 }
 
-fn micros(us: i32) -> Duration {
-    Duration::from_micros(u64::from(us.unsigned_abs()))
+fn micros(us: u32) -> Duration {
+    Duration::from_micros(u64::from(us))
 }
 
 #[cfg(test)]

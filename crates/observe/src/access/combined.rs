@@ -8,6 +8,7 @@ use super::stamp::Stamp;
 /// Appends the line of one request.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     match record.client {
+        Client::Peer(text, _) => out.extend_from_slice(text.as_bytes()),
         Client::Ip(ip, _) => address(out, ip),
         Client::Unix => out.extend_from_slice(b"unix:"),
     }

@@ -61,9 +61,14 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     out.extend_from_slice(b"}\n");
 }
 
-fn client(out: &mut Vec<u8>, client: Client) {
+fn client(out: &mut Vec<u8>, client: Client<'_>) {
     out.extend_from_slice(b"\",\"client\":\"");
     match client {
+        Client::Peer(text, port) => {
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(b"\",\"client_port\":");
+            number(out, u64::from(port));
+        }
         Client::Ip(ip, port) => {
             address(out, ip);
             out.extend_from_slice(b"\",\"client_port\":");
@@ -137,15 +142,21 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Eight at a time.
 fn is_clean(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    words.iter().chain([&last]).all(|word| dirty(u64::from_ne_bytes(*word)) == 0)
+    let found = words.iter().fold(0, |found, word| found | dirty(u64::from_ne_bytes(*word)));
+    // The last eight once more, some of which have been looked at; bytes of a short string one by one.
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => dirty(u64::from_ne_bytes(*last)),
+        None => rest.iter().fold(0, |found, byte| found | dirty(u64::from(*byte) * ONES)),
+    };
+    found | last == 0
 }
+
+/// One in each byte.
+const ONES: u64 = u64::MAX / 255;
 
 /// The high bit of each byte that is a control, a quote, a backslash or no ASCII, and at most of those behind one (the
 /// borrow of Mycroft's test for a byte below another; Hacker's Delight, 6-1).
 fn dirty(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
     let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);

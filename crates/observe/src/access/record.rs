@@ -11,7 +11,7 @@ pub struct Record<'a> {
     /// When it began, in nanoseconds since the Unix epoch.
     pub unix_ns: u64,
     /// Who asked: the peer, or who a trusted proxy says it was.
-    pub client: Client,
+    pub client: Client<'a>,
     /// The listener's name, a token.
     pub listener: &'a str,
     /// As received; empty when no method could be read.
@@ -58,14 +58,16 @@ pub struct Record<'a> {
 
 /// Where a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Client {
+pub enum Client<'a> {
+    /// The peer: its address as text, which was rendered once for its connection, and its port.
+    Peer(&'a str, u16),
     /// An address and a port; port 0 is one that is not known.
     Ip(IpAddr, u16),
     /// A unix socket.
     Unix,
 }
 
-impl From<SocketAddr> for Client {
+impl From<SocketAddr> for Client<'_> {
     fn from(address: SocketAddr) -> Self {
         Self::Ip(address.ip(), address.port())
     }

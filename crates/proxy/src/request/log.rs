@@ -151,7 +151,7 @@ fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &R
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
         client: match finished.peer {
-            Peer::Ip(peer) if peer.ip() == request.client => Client::Ip(peer.ip(), peer.port()),
+            Peer::Ip(peer) if peer.ip() == request.client => Client::Peer(request.peer_text, peer.port()),
             Peer::Unix if request.client.is_unspecified() => Client::Unix,
             _ => Client::Ip(request.client, 0),
         },

@@ -47,7 +47,8 @@ pub enum WriteError {
 #[derive(Debug)]
 pub struct Timer {
     clock: Clock,
-    armed: Option<Armed>,
+    /// In a box, because a timer is moved often and armed seldom.
+    armed: Option<Box<Armed>>,
 }
 
 /// A timer in the runtime's wheel.
@@ -111,10 +112,9 @@ impl Timer {
     pub fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Time) -> Poll<()> {
         let clock = self.clock;
         let instant = |time| tokio::time::Instant::from_std(clock.instant(time));
-        let armed = self.armed.get_or_insert_with(|| Armed {
-            at: deadline,
-            sleep: Box::pin(tokio::time::sleep_until(instant(deadline))),
-            wakes: None,
+        let armed = self.armed.get_or_insert_with(|| {
+            let sleep = Box::pin(tokio::time::sleep_until(instant(deadline)));
+            Box::new(Armed { at: deadline, sleep, wakes: None })
         });
         if deadline < armed.at {
             armed.set(deadline, instant(deadline));
