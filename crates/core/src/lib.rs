@@ -9,6 +9,7 @@ pub mod endpoints;
 pub mod health;
 pub mod limit;
 pub mod overload;
+pub mod plan;
 pub mod retry;
 pub mod route;
 pub mod snapshot;

@@ -9,11 +9,14 @@ use evenkeel_config::{Action, Config, Listener, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
+use evenkeel_core::overload::Step;
+use evenkeel_core::plan::{self, Act, Denied, Routed};
 use evenkeel_core::retry;
-use evenkeel_core::route::{Trace, Verdict, https_location, location, parse_host, rewrite};
+use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
+use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Request, Secure, admit};
 use evenkeel_tls::{Coverage, ServerTls};
@@ -92,7 +95,10 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         known_host: None,
     };
     match admit(head.as_bytes(), &parsed, &fields, origin) {
-        Ok((request, _)) => Ok(answer(&snapshot, listener, &request)),
+        Ok((request, framing)) => {
+            let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+            Ok(answer(&snapshot, listener, &request, length))
+        }
         Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
     }
 }
@@ -141,41 +147,45 @@ fn head(args: &Explain) -> Result<String, String> {
     Ok(head)
 }
 
-fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>) -> Value {
+/// Follows the order of decisions that the data path follows.
+fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: Option<u64>) -> Value {
     let name = snapshot.config.listeners[listener].name.as_str();
-    if snapshot.config.listeners[listener].redirect_to_https {
-        let to =
-            https_location(&snapshot.config, request.authority, &request.host, &request.path, request.query);
-        return json!({ "listener": name, "path": request.path, "status": 308, "location": to });
+    let mut answer = json!({ "listener": name, "path": request.path });
+    let routed = plan::route(snapshot, listener, request, length, Step::None);
+    if let Ok(Routed::ToHttps(to)) = routed {
+        (answer["status"], answer["location"]) = (json!(308), json!(to));
+        return answer;
     }
     let trace = snapshot.routes.trace(listener, request);
-    let considered = considered(snapshot, &trace);
-    let mut answer = json!({
-        "listener": name,
-        "path": request.path,
-        "considered": considered,
-    });
+    answer["considered"] = json!(considered(snapshot, &trace));
     let others = trace.considered.len().saturating_sub(CONSIDERED_MAX);
     if others > 0 {
         answer["others"] = json!(others);
     }
-    let Some(winner) = trace.winner else {
-        answer["status"] = json!(404);
-        answer["reason"] = json!("no route for this request");
-        return answer;
+    let taken = match routed {
+        Ok(Routed::By(taken)) => taken,
+        Err(denied) => return deny(answer, snapshot, denied),
+        Ok(Routed::ToHttps(_)) => return answer,
     };
-    let route = snapshot.routes.route(winner);
-    answer["route"] = json!(route.name.as_str());
-    protection(&mut answer, route);
-    match &route.action {
-        Action::Respond(respond) => answer["status"] = json!(respond.status),
-        Action::Redirect(redirect) => {
-            let to = location(redirect, request.scheme, request.authority, &request.path, request.query);
-            answer["status"] = json!(redirect.status);
-            answer["location"] = json!(to);
+    answer["route"] = json!(taken.route.name.as_str());
+    protection(&mut answer, taken.route);
+    match plan::act(snapshot, &taken, request, || fastrand::u64(..)) {
+        Ok(Act::Respond(respond)) => answer["status"] = json!(respond.status),
+        Ok(Act::Redirect { status, location }) => {
+            (answer["status"], answer["location"]) = (json!(status), json!(location));
         }
-        Action::Pool(_) | Action::Split(_) => forwarded(&mut answer, snapshot, winner, route, request),
+        Ok(Act::Forward(pool)) => forwarded(&mut answer, snapshot, pool, taken.route, request),
+        Err(denied) => return deny(answer, snapshot, denied),
     }
+    answer
+}
+
+/// The answer to a request that goes no further.
+fn deny(mut answer: Value, snapshot: &Snapshot, denied: Denied) -> Value {
+    if let Some(route) = denied.route {
+        answer["route"] = json!(snapshot.routes.route(route).name.as_str());
+    }
+    (answer["status"], answer["reason"]) = (json!(denied.why.status()), json!(denied.why.to_string()));
     answer
 }
 
@@ -215,9 +225,7 @@ fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
     trace.considered.iter().take(CONSIDERED_MAX).map(row).collect()
 }
 
-fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &Route, request: &Request<'_>) {
-    let mut rng = fastrand::Rng::new();
-    let Some(pool) = snapshot.pool_of(position, rng.u64(..)) else { return };
+fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route, request: &Request<'_>) {
     let state = snapshot.pools[pool].state();
     let config = &state.config;
     answer["pool"] = json!(config.name.as_str());
@@ -237,7 +245,7 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, position: usize, route: &R
     if let Some(breaker) = breaker::describe(config) {
         answer["breaker"] = json!(breaker);
     }
-    let mut picker = Picker::new(rng.u64(..));
+    let mut picker = Picker::new(fastrand::u64(..));
     let chosen = choose(&state.servers, config, &mut picker, request, &[], Time::ZERO);
     match chosen {
         Some(chosen) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use evenkeel_config::Sticky;
 use evenkeel_core::choose::{Chosen, learn};
+use evenkeel_core::plan::Planned;
 use evenkeel_core::sticky;
 use evenkeel_observe::Ended;
 

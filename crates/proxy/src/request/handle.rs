@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use evenkeel_config::{Action, HeaderEdits, Route};
-use evenkeel_core::route::{https_location, location};
+use evenkeel_config::HeaderEdits;
+use evenkeel_core::plan::{self, Act, Denied, Routed, Taken, Why};
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
@@ -14,10 +14,12 @@ use crate::forward::target::Target;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
-use crate::request::overload::shed;
 use crate::request::setting::Setting;
 use crate::request::{answer, limits, mirror};
 use crate::response::Response;
+
+/// When a client that an overloaded process turned away may come again.
+const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Handles a request that was admitted: the response that its client gets.
 ///
@@ -30,38 +32,33 @@ pub async fn handle<'x, 'c>(
     log: &mut RequestLog,
 ) -> Result<Response<'x, 'c>, Ended> {
     let Setting { worker, view, listener, .. } = setting;
-    let request = incoming.request;
-    if view.listener(listener).redirect_to_https {
-        return Ok(to_https(setting, incoming, client.writer, log));
-    }
-    let Some(position) = view.snapshot.routes.find(listener, request) else {
-        let refusal = Refusal::new(404, RequestRefusal::NoRoute, "no route for this request");
-        return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
+    let (request, snapshot) = (incoming.request, &view.snapshot);
+    let length = incoming.body.borrow().left();
+    let taken = match plan::route(snapshot, listener, request, length, worker.shared.step()) {
+        Ok(Routed::By(taken)) => taken,
+        Ok(Routed::ToHttps(to)) => {
+            let response = answer::redirect(worker, 308, &to);
+            let edits = HeaderEdits::default();
+            return Ok(fields::finish(response, worker, request, &edits, request.started));
+        }
+        Err(denied) => return Ok(deny(setting, incoming, client.writer, log, denied)),
     };
+    let Taken { position, route, body_max } = taken;
     log.route = Some(position);
-    let route = view.snapshot.routes.route(position);
-    let refusal = shed(worker, route).or_else(|| limits::sizes(view, route, incoming));
-    let refusal = match refusal {
-        None if !route.rate_limits.is_empty() => {
-            limits::rates(worker, view, position, request, client.writer, log).await
-        }
-        refusal => refusal,
-    };
-    if let Some(refusal) = refusal {
+    incoming.body.borrow_mut().limit_bytes(body_max);
+    if !route.rate_limits.is_empty()
+        && let Some(refusal) = limits::rates(worker, view, position, request, client.writer, log).await
+    {
         return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
     }
-    let response = match &route.action {
-        Action::Respond(respond) if request.takes_for_tunnel(respond.status) => {
-            let refusal = Refusal::new(501, RequestRefusal::Unsupported, "no tunnel to a fixed response");
-            return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
-        }
-        Action::Respond(respond) => answer::respond(worker, respond),
-        Action::Redirect(redirect) => {
-            let to = location(redirect, request.scheme, request.authority, &request.path, request.query);
-            answer::redirect(worker, redirect.status, &to)
-        }
-        Action::Pool(_) | Action::Split(_) => {
-            match forwarded(setting, (position, route), incoming, client, log).await {
+    let response = match plan::act(snapshot, &taken, request, || worker.random()) {
+        Ok(Act::Respond(respond)) => answer::respond(worker, respond),
+        Ok(Act::Redirect { status, location }) => answer::redirect(worker, status, &location),
+        Ok(Act::Forward(pool)) => {
+            let pool = setting.pool.get_or_init(|| view.pool_now(pool));
+            let target = Target::new(worker, view, route, pool, request);
+            log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
+            match forward(target, incoming, client, log).await {
                 Outcome::Response(response) => response,
                 Outcome::Gone(ended) => return Err(ended),
                 Outcome::Refused(refusal, ended) => {
@@ -69,45 +66,34 @@ pub async fn handle<'x, 'c>(
                 }
             }
         }
+        Err(denied) => return Ok(deny(setting, incoming, client.writer, log, denied)),
     };
     Ok(fields::finish(response, worker, request, &route.response_headers, request.started))
 }
 
-/// Sends the request to one of the route's pools.
-async fn forwarded<'x, 'c>(
-    setting: Setting<'x>,
-    (position, route): (usize, &'x Route),
-    incoming: Incoming<'x, 'c>,
-    client: &mut ToClient<'_, 'c>,
-    log: &mut RequestLog,
-) -> Outcome<'x, 'c> {
-    let Setting { worker, view, .. } = setting;
-    let Some(pool) = view.snapshot.pool_of(position, worker.random()) else {
-        let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no pool for this request");
-        return Outcome::Refused(refusal, Ended::Refused);
-    };
-    let pool = setting.pool.get_or_init(|| view.pool_now(pool));
-    let target = Target::new(worker, view, route, pool, incoming.request);
-    log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
-    forward(target, incoming, client, log).await
-}
-
-/// Sends the client to the same place over TLS.
-fn to_https<'x, 'c>(
+/// The error of a client whose request the plan lets go no further.
+#[cold]
+fn deny<'x, 'c>(
     setting: Setting<'x>,
     incoming: Incoming<'x, 'c>,
     writer: &mut ResponseWriter<'c>,
     log: &mut RequestLog,
+    denied: Denied,
 ) -> Response<'x, 'c> {
-    let request = incoming.request;
-    if request.host.is_empty() {
-        let refusal = Refusal::new(400, RequestRefusal::Malformed, "host is missing");
-        return refuse(setting, incoming, writer, log, &refusal, Ended::Refused);
-    }
-    let config = &setting.view.snapshot.config;
-    let to = https_location(config, request.authority, &request.host, &request.path, request.query);
-    let response = answer::redirect(setting.worker, 308, &to);
-    fields::finish(response, setting.worker, request, &HeaderEdits::default(), request.started)
+    let Denied { why, route } = denied;
+    log.route = route;
+    let kind = match why {
+        Why::NoHost => RequestRefusal::Malformed,
+        Why::NoRoute => RequestRefusal::NoRoute,
+        Why::Overload => RequestRefusal::Overload,
+        Why::HeadTooLarge => RequestRefusal::HeadTooLarge,
+        Why::BodyTooLarge => RequestRefusal::BodyTooLarge,
+        Why::NoTunnel => RequestRefusal::Unsupported,
+        Why::NoPool => RequestRefusal::NoBackend,
+    };
+    let refusal = Refusal::new(why.status(), kind, why.to_string());
+    let refusal = if why == Why::Overload { refusal.after(OVERLOAD_RETRY_AFTER) } else { refusal };
+    refuse(setting, incoming, writer, log, &refusal, Ended::Refused)
 }
 
 /// The error that a client gets, counted and noted.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 
 use evenkeel_core::choose::Keys;
+use evenkeel_core::plan::Planned;
 use evenkeel_core::route::Facts;
 use evenkeel_core::sticky;
 use evenkeel_net::Peer;
@@ -111,12 +112,6 @@ impl<'a> Request<'a> {
         found.next().is_none().then(|| only.value.of_bytes(self.bytes))
     }
 
-    /// True if a response with this status would be a tunnel in the client's eyes: over HTTP/2 any success is the one
-    /// that it asked for (RFC 8441, 5).
-    pub fn takes_for_tunnel(&self, status: u16) -> bool {
-        self.version == Version::Http2 && self.upgrade.is_some() && matches!(status, 200..=299)
-    }
-
     /// True for HEAD, whose response has no body.
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
@@ -149,6 +144,25 @@ impl Facts for Request<'_> {
             f.name.of_bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes())
                 && f.value.of_bytes(self.bytes) == value.as_bytes()
         })
+    }
+}
+
+impl Planned for Request<'_> {
+    fn scheme(&self) -> &str {
+        self.scheme
+    }
+
+    fn authority(&self) -> &str {
+        self.authority
+    }
+
+    fn head_size(&self) -> (usize, usize) {
+        (self.bytes.len(), self.fields.len())
+    }
+
+    /// Over HTTP/2 any success is the tunnel that the client asked for (RFC 8441, 5).
+    fn takes_for_tunnel(&self, status: u16) -> bool {
+        self.version == Version::Http2 && self.upgrade.is_some() && matches!(status, 200..=299)
     }
 }
 

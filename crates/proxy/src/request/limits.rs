@@ -1,4 +1,4 @@
-//! Whether a request may pass: how large it is, and how many others came before it.
+//! Whether a request may pass, by how many others came before it.
 
 pub mod redis;
 
@@ -6,30 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::write;
-use evenkeel_config::{RedisAway, Route};
+use evenkeel_config::RedisAway;
 use evenkeel_core::limit::{self, Limiter, Mask, Verdict};
 use evenkeel_observe::{LimitOutcome, RequestRefusal};
 
 use super::admit::Refusal;
-use super::incoming::{Incoming, Request};
+use super::incoming::Request;
 use super::log::RequestLog;
 use crate::client::writer::ResponseWriter;
 use crate::worker::Worker;
 use crate::worker::view::View;
-
-/// Holds a request to the sizes of its route, and its body to what is allowed of it from here on.
-pub fn sizes(view: &View, route: &Route, incoming: Incoming<'_, '_>) -> Option<Refusal> {
-    let (request, mut body) = (incoming.request, incoming.body.borrow_mut());
-    let own = &route.limits;
-    let exceeds = |max: Option<usize>, size: usize| max.is_some_and(|max| size > max);
-    if exceeds(own.request_head, request.bytes.len()) || exceeds(own.headers, request.fields.len()) {
-        return Some(Refusal::new(431, RequestRefusal::HeadTooLarge, "head too large for this route"));
-    }
-    let max = own.request_body.or(view.snapshot.config.limits.request_body);
-    body.limit_bytes(max);
-    let too_large = max.is_some_and(|max| body.left().is_some_and(|length| length > max));
-    too_large.then(|| Refusal::new(413, RequestRefusal::BodyTooLarge, "body too large"))
-}
 
 /// Asks the rate limits of the route at `position`. The response, whatever it is, tells how they stand.
 pub async fn rates(

@@ -1,4 +1,4 @@
-//! What happens to a request, in this order: `admit`, `handle` with `overload`, `limits` and `mirror`, and `log`.
+//! What happens to a request, in this order: `admit`, `handle` with `limits` and `mirror`, and `log`.
 
 pub mod admit;
 pub mod answer;
@@ -7,6 +7,5 @@ pub mod incoming;
 pub mod limits;
 pub mod log;
 pub mod mirror;
-pub mod overload;
 pub mod setting;
 pub mod tally;
