@@ -115,6 +115,7 @@ mod http1 {
     mod refused_bodies;
     mod retry;
     mod trailers;
+    mod uploads;
 }
 
 mod http2 {
