@@ -37,6 +37,7 @@ mod tls {
     mod clients;
     mod expiry;
     mod reload;
+    mod scheme;
     mod serving;
     mod upstream;
 }
@@ -103,6 +104,7 @@ mod http1 {
     mod client_reset;
     mod close_delimited;
     mod connection_options;
+    pub mod date;
     mod early_answer;
     mod empty_bodies;
     mod expect;
@@ -123,6 +125,7 @@ mod http2 {
     mod empty_bodies;
     mod failing_servers;
     mod good_will;
+    mod interim;
     mod malformed;
     mod refused_bodies;
     mod servers;
@@ -199,6 +202,7 @@ mod bodies {
 }
 
 mod upgrade {
+    mod layered;
     mod tunnel;
     mod without_101;
 }
