@@ -175,9 +175,11 @@ mod chaos {
 
 mod limits {
     mod clients;
+    mod cookies;
     mod http2;
     mod rate;
     mod redis;
+    mod responses;
     mod sizes;
 }
 

@@ -80,7 +80,7 @@ pub async fn connect<'x>(
     let before = clock.now();
     let limit = Limit { since: Some(before), after: target.pool().timeout.connect, at_most };
     // In a box, because it is large and seldom needed.
-    let connecting = Box::pin(upstream.connect(before, target.view.heads));
+    let connecting = Box::pin(upstream.connect(before, target.view.response_heads));
     let connected = timer.within(limit, connecting).await;
     let now = clock.now();
     let error = match connected {
@@ -128,7 +128,7 @@ pub async fn start<'x, 'c>(
     };
     let passage = Passage { buffers: &worker.buffers, ours, heads: view.heads, stall: target.stall() };
     let rest: Option<&'x RefCell<Body<'c>>> = (!is_short).then_some(incoming.body);
-    match RoundTrip::start(worker.surroundings(view.heads), link, head, rest, passage, timer).await {
+    match RoundTrip::start(worker.surroundings(view.response_heads), link, head, rest, passage, timer).await {
         Ok((trip, sending)) => Ok(Asked { chosen, trip, sending }),
         Err((ServerError::Timeout, _)) => Err(too_late(target)),
         Err((error, _)) => Err(error),

@@ -221,7 +221,7 @@ impl Copy {
     async fn open(&self, timer: &mut Timer) -> Result<Link, ServerError> {
         let (to, now) = (self.to(), self.worker.clock.now());
         let upstream = to.upstream(self.chosen.server);
-        let connecting = upstream.connect(now, self.view.heads);
+        let connecting = upstream.connect(now, self.view.response_heads);
         match timer.within(to.pool().timeout.connect.into(), connecting).await {
             Ok(connected) => connected.map_err(ServerError::Connect),
             Err(_) => Err(ServerError::ConnectTimeout),
@@ -236,20 +236,21 @@ impl Copy {
         held: &mut Option<(Box<Held>, Option<Box<Seat>>)>,
         timer: &mut Timer,
     ) -> Result<u16, (ServerError, bool)> {
-        let (to, clock, heads) = (self.to(), self.worker.clock, self.view.heads);
+        let (to, clock) = (self.to(), self.worker.clock);
         let response = to.pool().timeout.response;
         let limits = BodyLimits { stall: response, at_most: None, rate_min: 0, bytes_max: None };
         let framing = Framing::Length(self.body.len() as u64);
         let source = Source::Bytes(FromBytes::new(self.body.clone()));
         let body = RefCell::new(Body::new(source, framing, clock, limits));
         let ours = Ours { reserved: &[], deadline: None, edits: &to.route.request_headers };
+        let heads = self.view.heads;
         let passage = Passage { buffers: &self.worker.buffers, ours, heads, stall: response.into() };
         let upstream = to.upstream(self.chosen.server);
         let parts = [self.target.as_str(), "", ""];
         let is_secure = upstream.is_secure();
         let head = OutgoingHead { lines: self.head.clone(), method: &self.method, target: parts, is_secure };
         let rest = (!self.body.is_empty()).then_some(&body);
-        let around = self.worker.surroundings(heads);
+        let around = self.worker.surroundings(self.view.response_heads);
         let started = RoundTrip::start(around, link, head, rest, passage, timer).await;
         let (mut trip, mut sending) = started.map_err(|(error, _)| (error, false))?;
         let head = match trip.send_rest(&mut sending).await {
