@@ -183,8 +183,12 @@ pub struct Field {
 
 /// True for a token (RFC 9110, 5.6.2).
 pub fn is_token(text: &[u8]) -> bool {
-    let is_of_tokens = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    !text.is_empty() && text.iter().all(is_of_tokens)
+    !text.is_empty() && text.iter().copied().all(is_of_tokens)
+}
+
+/// True for a character of tokens.
+pub fn is_of_tokens(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.

@@ -12,7 +12,7 @@ use evenkeel_tls::Coverage;
 use evenkeel_types::Time;
 
 use crate::http::field::{Field, Known, has_token, list};
-use crate::http::framing::{self, Framing};
+use crate::http::framing::{self, Framing, FramingError};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
@@ -47,6 +47,15 @@ impl Refusal {
 
     fn malformed(why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, RequestRefusal::Malformed, why)
+    }
+}
+
+impl From<FramingError> for Refusal {
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::Ambiguous(why) => Self::malformed(why),
+            FramingError::Coded => Self::new(501, RequestRefusal::Unsupported, error.why()),
+        }
     }
 }
 
@@ -128,7 +137,7 @@ pub fn admit<'a>(
     if method == "CONNECT" {
         return Err(Refusal::new(501, RequestRefusal::Unsupported, "CONNECT is not supported"));
     }
-    let framing = framing::of_request(bytes, fields, head.version).map_err(|e| Refusal::malformed(e.0))?;
+    let framing = framing::of_request(bytes, fields, head.version)?;
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
     let (authority, host) = host(bytes, fields, head.version, target.authority, origin.known_host)?;
     let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());
