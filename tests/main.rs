@@ -109,6 +109,7 @@ mod http1 {
     mod empty_bodies;
     mod expect;
     mod forwarded;
+    mod forwarded_port;
     mod half_closed;
     mod http10;
     mod interim;
@@ -156,6 +157,7 @@ mod attacks {
     mod s13_host_variants;
     mod s14_hop_by_hop;
     mod s14_hop_by_hop_variants;
+    mod s14_look_alikes;
     mod s15_forged;
     mod s15_forged_trailers;
     mod s15_forged_variants;

@@ -87,6 +87,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         secure: by.tls.is_some().then_some(&secure),
         peer: Peer::Ip(SocketAddr::new(args.client, 0)),
         peer_text: &peer_text,
+        port: None,
         now: Time::ZERO,
         fresh_id: "explain",
         known_host: None,

@@ -46,6 +46,8 @@ pub struct Client {
     position: Cell<(u64, Option<usize>)>,
     peer: Peer,
     peer_text: String,
+    /// The port that it came to; `None` over a unix socket.
+    port: Option<u16>,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,
     /// How many requests it may send, where that is limited.
@@ -66,14 +68,14 @@ pub struct Refused<'a> {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer) -> Self {
+    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer, port: Option<u16>) -> Self {
         let peer_text = match peer {
             Peer::Ip(address) => address.ip().to_string(),
             Peer::Unix => String::new(),
         };
         let position = Cell::new((u64::MAX, None));
         let (pace, known_host) = (Cell::default(), RefCell::default());
-        Self { worker, listener, position, peer, peer_text, secure: None, pace, known_host }
+        Self { worker, listener, position, peer, peer_text, port, secure: None, pace, known_host }
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -128,6 +130,7 @@ impl Client {
             secure: self.secure.as_deref(),
             peer: self.peer,
             peer_text: &self.peer_text,
+            port: self.port,
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,

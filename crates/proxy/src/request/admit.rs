@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use evenkeel_config::Listener;
+use evenkeel_config::{Listener, Underscores};
 use evenkeel_core::route::{normalise, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
@@ -114,6 +114,8 @@ pub struct Origin<'a> {
     pub peer: Peer,
     /// The other end's address as text; empty over a unix socket.
     pub peer_text: &'a str,
+    /// The port that the other end came to; `None` over a unix socket.
+    pub port: Option<u16>,
     /// When the head was there.
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
@@ -168,6 +170,8 @@ pub fn admit<'a>(
         reserved: origin.reserved,
         subject: subject(&origin),
         trusted,
+        port: origin.port,
+        drops_underscores: origin.listener.underscores == Underscores::Drop,
         id: Cow::Borrowed(origin.fresh_id),
         upgrade: None,
         expects_continue: false,
