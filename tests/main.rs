@@ -37,6 +37,7 @@ mod tls {
     mod clients;
     mod expiry;
     mod reload;
+    mod scheme;
     mod serving;
     mod upstream;
 }
@@ -103,10 +104,12 @@ mod http1 {
     mod client_reset;
     mod close_delimited;
     mod connection_options;
+    pub mod date;
     mod early_answer;
     mod empty_bodies;
     mod expect;
     mod forwarded;
+    mod forwarded_port;
     mod half_closed;
     mod http10;
     mod interim;
@@ -115,6 +118,7 @@ mod http1 {
     mod refused_bodies;
     mod retry;
     mod trailers;
+    mod uploads;
 }
 
 mod http2 {
@@ -122,6 +126,7 @@ mod http2 {
     mod empty_bodies;
     mod failing_servers;
     mod good_will;
+    mod interim;
     mod malformed;
     mod refused_bodies;
     mod servers;
@@ -152,6 +157,7 @@ mod attacks {
     mod s13_host_variants;
     mod s14_hop_by_hop;
     mod s14_hop_by_hop_variants;
+    mod s14_look_alikes;
     mod s15_forged;
     mod s15_forged_trailers;
     mod s15_forged_variants;
@@ -171,9 +177,11 @@ mod chaos {
 
 mod limits {
     mod clients;
+    mod cookies;
     mod http2;
     mod rate;
     mod redis;
+    mod responses;
     mod sizes;
 }
 
@@ -198,6 +206,7 @@ mod bodies {
 }
 
 mod upgrade {
+    mod layered;
     mod tunnel;
     mod without_101;
 }

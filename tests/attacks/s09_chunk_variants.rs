@@ -2,7 +2,7 @@
 
 use crate::support::{Evenkeel, Fault, Origin, ok, pool};
 
-const BAD_CHUNKS: [(&str, &str); 18] = [
+const BAD_CHUNKS: [(&str, &str); 24] = [
     ("space behind the size", "5 \r\nhello\r\n0\r\n\r\n"),
     ("tab behind the size", "5\t\r\nhello\r\n0\r\n\r\n"),
     ("CR CR LF behind the size", "5\r\r\nhello\r\n0\r\n\r\n"),
@@ -12,6 +12,12 @@ const BAD_CHUNKS: [(&str, &str); 18] = [
     ("empty line before the size", "\r\n5\r\nhello\r\n0\r\n\r\n"),
     ("CRLF in a quoted extension", "5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n"),
     ("NUL in an extension", "5;a\0b\r\nhello\r\n0\r\n\r\n"),
+    ("extension without a name", "5;\r\nhello\r\n0\r\n\r\n"),
+    ("extension with a bad name", "5;bad[=x\r\nhello\r\n0\r\n\r\n"),
+    ("extension with a value alone", "5;=x\r\nhello\r\n0\r\n\r\n"),
+    ("extension with an empty value", "5;a=\r\nhello\r\n0\r\n\r\n"),
+    ("two semicolons", "5;;a=b\r\nhello\r\n0\r\n\r\n"),
+    ("extension without a name behind the last size", "5\r\nhello\r\n0;\r\n\r\n"),
     ("comma", "5,5\r\nhello\r\n0\r\n\r\n"),
     ("hexadecimal suffix", "5h\r\nhello\r\n0\r\n\r\n"),
     ("capital prefix", "0X5\r\nhello\r\n0\r\n\r\n"),

@@ -89,7 +89,7 @@ fn s22_compressed_transfer_is_refused_from_either_side() {
     assert_eq!(evenkeel.get("/").status, 502);
     let before = origin.count();
     let request = "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
-    assert_eq!(evenkeel.ask(request).status, 400);
+    assert_eq!(evenkeel.ask(request).status, 501);
     assert_eq!(origin.count(), before);
 }
 

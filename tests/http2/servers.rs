@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use crate::http1::date::assert_date;
 use crate::support::h2::frames::{data, flag, headers, kind, setting};
 use crate::support::h2::{Serving, fields};
 use crate::support::{Evenkeel, Fault, Wire};
@@ -120,4 +121,13 @@ fn a_burst_of_small_pieces_is_passed_on() {
     let evenkeel = balancer(server);
     let answer = evenkeel.get("/");
     assert_eq!((answer.status, answer.text().len()), (200, 10 * PIECES));
+}
+
+#[test]
+fn a_response_without_a_date_gets_one() {
+    let server = answering(|stream| [head(stream, "200"), data(stream, flag::END_STREAM, "ok")].concat());
+    let evenkeel = balancer(server);
+    let response = evenkeel.get("/");
+    assert_eq!(response.text(), "ok");
+    assert_date(&response.headers("date"));
 }

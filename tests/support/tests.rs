@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::TcpStream;
 
+use super::h2::fields::{self, Blocks};
 use super::message::Framing;
 use super::{Client, Fault, Origin, Port, chunked, ms, ok};
 
@@ -89,4 +90,15 @@ fn clients_come_from_where_they_say() {
         wire.send(ok(&peer.to_string()));
     });
     assert_eq!(Client::from([127, 0, 0, 42], origin.address()).get("/").text(), "127.0.0.42");
+}
+
+#[test]
+fn field_blocks_of_one_connection_are_read_in_their_order() {
+    let mut blocks = Blocks::new();
+    // The second names a field that the first put into the dynamic table (RFC 7541, section 6.2.1).
+    let indexed = [&[0x40], fields::string("x-test").as_slice(), &fields::string("a")].concat();
+    assert_eq!(fields::values(&blocks.read(&indexed), "x-test"), ["a"]);
+    let again =
+        [b"\xbe".as_slice(), &fields::literal("x-test", "b"), &fields::literal("x-other", "c")].concat();
+    assert_eq!(fields::values(&blocks.read(&again), "x-test"), ["a", "b"]);
 }

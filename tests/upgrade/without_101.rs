@@ -41,3 +41,18 @@ fn a_pool_without_servers_answers_an_upgrade_with_an_error() {
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     assert_eq!(evenkeel.ask(UPGRADE).status, 502);
 }
+
+#[test]
+fn a_426_says_what_to_upgrade_to() {
+    // It must (RFC 9110, section 15.5.22).
+    let fields = "connection: upgrade\r\nupgrade: websocket, other/2\r\n";
+    let origin = Origin::bytes(answer(426, fields, "upgrade"));
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..2 {
+        let response = client.get("/");
+        assert_eq!((response.status, response.text().as_str()), (426, "upgrade"));
+        assert_eq!(response.headers("upgrade").join(", "), "websocket, other/2");
+        assert!(response.lists("connection", "upgrade"), "{:?}", response.head);
+    }
+}

@@ -89,6 +89,14 @@ impl Io {
         session.shake_hands(&self.stream).await
     }
 
+    /// The port of this end; `None` over a unix socket.
+    pub fn local_port(&self) -> Option<u16> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().ok().map(|address| address.port()),
+            Stream::Unix(_) => None,
+        }
+    }
+
     /// True over TLS.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()

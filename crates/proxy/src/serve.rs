@@ -20,7 +20,7 @@ use crate::worker::timer::Timer;
 pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer: Peer) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _open = worker.connection_opened(waker);
-    let mut client = Client::new(worker, listener, peer);
+    let mut client = Client::new(worker, listener, peer, io.local_port());
     let Some((view, position)) = client.view() else { return };
     let clients = &client.worker.shared.clients;
     let Ok(_place) = clients.enter(view.listener(position), peer) else {

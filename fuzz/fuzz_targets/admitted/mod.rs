@@ -42,6 +42,7 @@ fn origin(listener: &Listener) -> Origin<'_> {
         secure: None,
         peer,
         peer_text: "127.0.0.1",
+        port: Some(80),
         now: Time::ZERO,
         fresh_id: "fresh",
         known_host: None,

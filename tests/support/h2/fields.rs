@@ -1,5 +1,6 @@
 //! HPACK field blocks by hand (RFC 7541): literals without indexing, so that no case depends on the one before.
 
+use super::super::message::latin1;
 use super::frames::{flag, headers};
 
 /// A name and its value.
@@ -94,4 +95,25 @@ pub fn status(block: &[u8]) -> Option<String> {
 /// A string, not Huffman-coded (RFC 7541, section 5.2).
 pub fn string(text: &str) -> Vec<u8> {
     [integer(text.len(), 7, 0), text.as_bytes().to_vec()].concat()
+}
+
+/// Reads the field blocks of one connection, which must come in the order in which they were received.
+pub struct Blocks(loona_hpack::Decoder<'static>);
+
+impl Blocks {
+    /// For a new connection.
+    pub fn new() -> Self {
+        Self(loona_hpack::Decoder::new())
+    }
+
+    /// The fields of the next block.
+    pub fn read(&mut self, block: &[u8]) -> Vec<(String, String)> {
+        let fields = self.0.decode(block).expect("a field block");
+        fields.into_iter().map(|(name, value)| (latin1(&name), latin1(&value))).collect()
+    }
+}
+
+/// The values of all fields of that name.
+pub fn values<'f>(fields: &'f [(String, String)], name: &str) -> Vec<&'f str> {
+    fields.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect()
 }

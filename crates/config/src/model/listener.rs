@@ -59,6 +59,13 @@ section! {
         /// Answers every request with 308 and its `https://` URL, at the port of the first listener with `tls` if the
         /// request named a port. Only without `tls`.
         redirect_to_https: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// Request fields with `_` in their names, which CGI, WSGI and PHP read as `-`: `keep` passes them on, `drop` does
+        /// not. Those that look like fields of framing, of a connection or of forwarding never reach a server.
+        underscores: Underscores = key(
+            Kind::OneOf(Underscores::WORDS),
+            Is(Underscores::Keep.word()),
+            r#""drop""#,
+        ),
         /// How long to wait for the client at each step.
         timeout: ListenerTimeout = key(
             Kind::Section(ListenerTimeout::SECTION),
@@ -121,7 +128,18 @@ words! {
     }
 }
 
-word_settings!(ListenerProtocol, HttpVersion);
+words! {
+    /// `underscores` of a listener.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Underscores {
+        /// Fields with `_` in their names reach servers.
+        Keep = "keep",
+        /// They do not.
+        Drop = "drop",
+    }
+}
+
+word_settings!(ListenerProtocol, HttpVersion, Underscores);
 
 /// `http` of a listener: at least one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

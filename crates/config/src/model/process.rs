@@ -173,10 +173,16 @@ section! {
     pub struct Limits "[limits]" {
         /// Client connections open at once.
         connections: usize = key(Kind::Integer(1, 10_000_000), Is("100000"), "100_000"),
-        /// Bytes of the head of a request or response: start line and fields. A request beyond it gets 431.
+        /// Bytes of a request's head: request line and fields. A request beyond it gets 431.
         request_head: usize = key(Kind::Size(1 << 10, 1 << 20), Is("32KiB"), r#""32KiB""#),
-        /// Fields in a head; over HTTP/2 each part of a divided cookie counts. A request beyond it gets 431.
+        /// Fields in a request's head. A request beyond it gets 431.
         headers: usize = key(Kind::Integer(1, 1_000), Is("100"), "100"),
+        /// Bytes of a response's head: status line and fields. The client gets 502 in place of a response beyond it, and
+        /// the server does not count as failed.
+        response_head: usize = key(Kind::Size(1 << 10, 1 << 20), Is("64KiB"), r#""64KiB""#),
+        /// Fields in a response's head. The client gets 502 in place of a response beyond it, and the server does not
+        /// count as failed.
+        response_headers: usize = key(Kind::Integer(1, 1_000), Is("1000"), "1_000"),
         /// Bytes of a request target. A request beyond it gets 414.
         uri: usize = key(Kind::Size(64, 1 << 20), Is("16KiB"), r#""16KiB""#),
         /// Bytes of a request body; `off` is no limit. A request beyond it gets 413.

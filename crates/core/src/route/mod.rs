@@ -21,7 +21,7 @@ use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
 pub use path::{PathRefused, normalise};
-pub use rewrite::{https_location, location, rewrite};
+pub use rewrite::{https_location, location, rewrite, stripped};
 pub use split::{choose, is_sampled};
 pub use trace::{Considered, Trace, Verdict};
 

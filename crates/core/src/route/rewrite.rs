@@ -33,6 +33,16 @@ pub fn rewrite<'a>(route: &'a Route, path: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// The prefix that [`rewrite`] takes off `path`; `None` if it takes off none.
+pub fn stripped<'a>(route: &'a Route, path: &str) -> Option<&'a str> {
+    match &route.rewrite {
+        Some(Rewrite::StripPrefix(prefix)) if path.starts_with('/') => {
+            below(path, prefix).map(|_| prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty())
+        }
+        _ => None,
+    }
+}
+
 /// The location of a redirect, with the placeholders of `redirect.to` filled in. `query` comes without its `?`.
 /// Whatever the arguments hold, the result is visible ASCII: the rest is percent-encoded.
 pub fn location(redirect: &Redirect, scheme: &str, host: &str, path: &str, query: Option<&str>) -> String {

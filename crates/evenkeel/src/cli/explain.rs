@@ -72,7 +72,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
             .position(|listener| listener.name.as_str() == name)
             .ok_or_else(|| format!("there is no listener {name}"))?,
     };
-    let limits = HeadLimits::from(&config.limits);
+    let limits = HeadLimits::of_requests(&config.limits);
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
     let snapshot = Arc::new(servers.snapshot());
 
@@ -90,6 +90,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         secure: by.tls.is_some().then_some(&secure),
         peer: Peer::Ip(SocketAddr::new(args.client, 0)),
         peer_text: &peer_text,
+        port: None,
         now: Time::ZERO,
         fresh_id: "explain",
         known_host: None,

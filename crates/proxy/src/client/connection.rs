@@ -1,6 +1,7 @@
 //! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,13 +27,15 @@ use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::worker::Worker;
-use crate::worker::timer::Timer;
+use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
-/// How long a client may take to notice that we have closed; longer, and it loses our last answer.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much is read and thrown away meanwhile.
-const LINGER_MAX: usize = 1024 * 1024;
+/// A client that has sent nothing for so long after our last answer has either read it or will not.
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+/// How long a client may go on sending after our last answer, which it reads only when it has sent everything.
+const LINGER: Duration = Duration::from_secs(30);
+/// From when on such a client must send as fast as a request's body: one that only keeps the connection is cut off.
+const LINGER_GRACE: Duration = Duration::from_secs(10);
 
 /// A client's connection.
 pub struct Client {
@@ -43,6 +46,8 @@ pub struct Client {
     position: Cell<(u64, Option<usize>)>,
     peer: Peer,
     peer_text: String,
+    /// The port that it came to; `None` over a unix socket.
+    port: Option<u16>,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,
     /// How many requests it may send, where that is limited.
@@ -63,14 +68,14 @@ pub struct Refused<'a> {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer) -> Self {
+    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer, port: Option<u16>) -> Self {
         let peer_text = match peer {
             Peer::Ip(address) => address.ip().to_string(),
             Peer::Unix => String::new(),
         };
         let position = Cell::new((u64::MAX, None));
         let (pace, known_host) = (Cell::default(), RefCell::default());
-        Self { worker, listener, position, peer, peer_text, secure: None, pace, known_host }
+        Self { worker, listener, position, peer, peer_text, port, secure: None, pace, known_host }
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -125,6 +130,7 @@ impl Client {
             secure: self.secure.as_deref(),
             peer: self.peer,
             peer_text: &self.peer_text,
+            port: self.port,
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,
@@ -284,24 +290,24 @@ pub fn body_limits(view: &View, listener: &Listener) -> BodyLimits {
     }
 }
 
-/// Closes in a way that lets the client read our last words: a close with unread input would reset the connection and
-/// take them along.
-pub async fn linger(worker: &Worker, io: &Io, timer: &mut Timer) {
+/// Closes in a way that lets the client read our last answer: a close with unread input would reset the connection,
+/// and the client would lose the answer. So what still comes is read and thrown away, until the client closes or has
+/// had time enough (RFC 9112, 9.6); it must average `rate_min` bytes a second.
+pub async fn linger(worker: &Worker, io: &Io, timer: &mut Timer, rate_min: u64) {
     if io.shutdown().is_err() {
         return;
     }
-    let mut buf = worker.buffers.small();
-    let drained = async {
-        let mut left = LINGER_MAX;
-        while left > 0 {
-            buf.clear();
-            match io.read(&mut buf).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => left = left.saturating_sub(read),
-            }
+    let begun = worker.clock.now();
+    let (mut buf, mut bytes) = (Vec::new(), 0);
+    loop {
+        let limit = Limit { at_most: Some(begun + LINGER), ..LINGER_PAUSE.into() };
+        let read = timer.within(limit, poll_fn(|cx| worker.buffers.poll_large(io, cx, &mut buf))).await;
+        worker.buffers.give(std::mem::take(&mut buf));
+        let Ok(Ok(read @ 1..)) = read else { return };
+        bytes += read as u64;
+        let took = worker.clock.now() - begun;
+        if took >= LINGER || took > LINGER_GRACE && bytes < rate_min.saturating_mul(took.as_secs()) {
+            return;
         }
-    };
-    // Whether it closed or ran out of time, it is over now.
-    let _ = timer.within(LINGER.into(), drained).await;
-    worker.buffers.give(buf);
+    }
 }

@@ -91,7 +91,9 @@ impl Connection {
                 Next::Idle => {}
                 Next::Close => return None,
                 Next::Linger => {
-                    Box::pin(linger(&self.client.worker, &self.io, &mut self.timer)).await;
+                    let worker = &self.client.worker;
+                    let rate_min = worker.view().snapshot.config.limits.body_rate;
+                    Box::pin(linger(worker, &self.io, &mut self.timer, rate_min)).await;
                     return None;
                 }
             }

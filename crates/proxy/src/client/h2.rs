@@ -68,7 +68,8 @@ pub async fn serve(client: Client, io: Rc<Io>, early: Vec<u8>) {
     let worker = Rc::clone(&client.worker);
     worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
     if requests(client, &io, early).await {
-        linger(&worker, &io, &mut Timer::new(worker.clock)).await;
+        let rate_min = worker.view().snapshot.config.limits.body_rate;
+        linger(&worker, &io, &mut Timer::new(worker.clock), rate_min).await;
     }
 }
 

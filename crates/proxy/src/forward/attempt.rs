@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{self, Cause, Decision, Final};
-use evenkeel_core::route::rewrite;
+use evenkeel_core::route::{rewrite, stripped};
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use super::deferred::Deferred;
@@ -23,7 +23,7 @@ use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
-use crate::server::h1::{self, DeadlineField, Ours};
+use crate::server::h1::{self, Changes, DeadlineField, Ours};
 use crate::server::upload::{Passage, Sending, UploadError};
 use crate::server::{InFlight, Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
@@ -80,7 +80,7 @@ pub async fn connect<'x>(
     let before = clock.now();
     let limit = Limit { since: Some(before), after: target.pool().timeout.connect, at_most };
     // In a box, because it is large and seldom needed.
-    let connecting = Box::pin(upstream.connect(before, target.view.heads));
+    let connecting = Box::pin(upstream.connect(before, target.view.response_heads));
     let connected = timer.within(limit, connecting).await;
     let now = clock.now();
     let error = match connected {
@@ -119,16 +119,25 @@ pub async fn start<'x, 'c>(
         value: target.deadline.map(|deadline| retry::told(header, deadline, worker.clock.now())),
     });
     let mut lines = worker.buffers.medium();
-    h1::write_request(&mut lines, request, &upstream.host, &parts, edits, framing, deadline.as_ref());
+    let changes = Changes {
+        server_host: &upstream.host,
+        target: parts,
+        prefix: stripped(route, &request.path),
+        edits,
+        body: framing,
+        deadline,
+    };
+    h1::write_request(&mut lines, request, &changes);
     let head = OutgoingHead { lines, method: request.method, target: parts, is_secure: upstream.is_secure() };
     let ours = Ours {
         reserved: &view.reserved,
         deadline: route.deadline_header.as_ref().map(|header| header.name()),
         edits,
+        underscores: request.drops_underscores,
     };
     let passage = Passage { buffers: &worker.buffers, ours, heads: view.heads, stall: target.stall() };
     let rest: Option<&'x RefCell<Body<'c>>> = (!is_short).then_some(incoming.body);
-    match RoundTrip::start(worker.surroundings(view.heads), link, head, rest, passage, timer).await {
+    match RoundTrip::start(worker.surroundings(view.response_heads), link, head, rest, passage, timer).await {
         Ok((trip, sending)) => Ok(Asked { chosen, trip, sending }),
         Err((ServerError::Timeout, _)) => Err(too_late(target)),
         Err((error, _)) => Err(error),

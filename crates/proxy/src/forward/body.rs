@@ -61,7 +61,7 @@ impl<'x, 'c> ServerBody<'x, 'c> {
     pub fn trailers(&self) -> Result<Vec<u8>, ServerError> {
         let edits = &self.target.route.response_headers;
         let is_ours = |name: &[u8]| is_ours(name, self.counts_attempts, edits);
-        trailers::pass(self.answer.body.trailers(), self.target.view.heads, is_ours)
+        trailers::pass(self.answer.body.trailers(), self.target.view.response_heads, is_ours)
             .map_err(|_| ServerError::Malformed("malformed trailers"))
     }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::field::is_of_tokens;
 use super::framing::Framing;
 
 /// Most bytes of chunk extensions in one body; they are dropped, never passed on.
@@ -20,7 +21,7 @@ enum At {
     /// In the digits of a chunk's size.
     Size { digits: u8, size: u64 },
     /// In a chunk's extensions.
-    Extension { size: u64 },
+    Extension { size: u64, part: Extension },
     /// Behind the CR of a size line.
     SizeLf { size: u64 },
     /// In a chunk's data.
@@ -35,6 +36,46 @@ enum At {
     End,
     /// What came made no sense, and nothing that follows does.
     Broken,
+}
+
+/// Where in a chunk extension: `;`, a name, and perhaps `=` and a value, with white space between them (RFC 9112,
+/// 7.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    BeforeName,
+    Name,
+    BehindName,
+    BeforeValue,
+    Token,
+    Quoted,
+    Escaped,
+    BehindValue,
+}
+
+impl Extension {
+    /// What follows with this byte; `None` if it has no place here.
+    fn next(self, byte: u8) -> Option<Self> {
+        let is_token = is_of_tokens(byte);
+        Some(match (self, byte) {
+            (Self::Quoted, b'"') => Self::BehindValue,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, b'\t' | b' '..=b'~' | 0x80..) => Self::Quoted,
+            (Self::BeforeName | Self::BeforeValue, b' ' | b'\t') => self,
+            (Self::Name | Self::BehindName, b' ' | b'\t') => Self::BehindName,
+            (Self::Token | Self::BehindValue, b' ' | b'\t') => Self::BehindValue,
+            (Self::Name | Self::BehindName | Self::Token | Self::BehindValue, b';') => Self::BeforeName,
+            (Self::Name | Self::BehindName, b'=') => Self::BeforeValue,
+            (Self::BeforeValue, b'"') => Self::Quoted,
+            (Self::BeforeName | Self::Name, _) if is_token => Self::Name,
+            (Self::BeforeValue | Self::Token, _) if is_token => Self::Token,
+            _ => return None,
+        })
+    }
+
+    /// True if the line may end here.
+    fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::BehindName | Self::Token | Self::BehindValue)
+    }
 }
 
 /// A body on its way through.
@@ -161,17 +202,17 @@ impl Decoder {
                 Ok(At::Size { digits: digits + 1, size: size << 4 | digit })
             }
             (At::Size { digits: 1.., size }, b'\r') => Ok(At::SizeLf { size }),
-            (At::Size { digits: 1.., size }, b';') => Ok(At::Extension { size }),
+            (At::Size { digits: 1.., size }, b';') => Ok(At::Extension { size, part: Extension::BeforeName }),
             (At::Size { .. }, _) => Err(Malformed("invalid chunk size")),
-            (At::Extension { size }, b'\r') => Ok(At::SizeLf { size }),
-            (At::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => {
+            (At::Extension { size, part }, b'\r') if part.may_end() => Ok(At::SizeLf { size }),
+            (At::Extension { size, part }, _) => {
                 self.extensions += 1;
                 if self.extensions > EXTENSIONS_MAX {
                     return Err(Malformed("chunk extensions too large"));
                 }
-                Ok(At::Extension { size })
+                let part = part.next(byte).ok_or(Malformed("invalid chunk extension"))?;
+                Ok(At::Extension { size, part })
             }
-            (At::Extension { .. }, _) => Err(Malformed("invalid chunk extension")),
             (At::SizeLf { size: 0 }, b'\n') => Ok(At::Trailers { line: 0 }),
             (At::SizeLf { size }, b'\n') => Ok(At::Data { left: size }),
             (At::SizeLf { .. }, _) => Err(Malformed("carriage return without line feed in a chunk size")),

@@ -34,7 +34,7 @@ fn lengths_and_closes_end_a_body() {
 
 #[test]
 fn chunks_are_decoded_whatever_the_pieces() {
-    let input = b"3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\nnext";
+    let input = b"3\r\nabc\r\nA;x=\"y;\\\\\\\"\" ; z\t= 1;v\r\n0123456789\r\n0\r\nT: v\r\n\r\nnext";
     for size in 1..input.len() {
         let (data, trailers, left) = decode(Framing::Chunked, input, size).unwrap();
         assert_eq!(data, b"abc0123456789");
@@ -63,6 +63,13 @@ fn tricks_with_chunks_are_refused() {
         "3;a\nabc\r\n0\r\n\r\n",
         "3;a\rb\r\nabc\r\n0\r\n\r\n",
         "3;a\0\r\nabc\r\n0\r\n\r\n",
+        "3;\r\nabc\r\n0\r\n\r\n",
+        "3;a=\r\nabc\r\n0\r\n\r\n",
+        "3;=a\r\nabc\r\n0\r\n\r\n",
+        "3;a b\r\nabc\r\n0\r\n\r\n",
+        "3;a=b c\r\nabc\r\n0\r\n\r\n",
+        "3;a=\"b\r\nabc\r\n0\r\n\r\n",
+        "3;a=\"b\"c\r\nabc\r\n0\r\n\r\n",
         "0\r\nT: v\n\r\n",
         "0\r\n\n",
         "0\r\n",

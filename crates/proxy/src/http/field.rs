@@ -63,6 +63,8 @@ pub enum Known {
     Http2Settings,
     /// `Keep-Alive`
     KeepAlive,
+    /// A field of a connection or of framing with `_` for `-`, which servers may take for it: `Transfer_Encoding`.
+    LookAlike,
     /// `Proxy-Connection`
     ProxyConnection,
     /// `Referer`
@@ -81,6 +83,10 @@ pub enum Known {
     XForwardedFor,
     /// `X-Forwarded-Host`
     XForwardedHost,
+    /// `X-Forwarded-Port`
+    XForwardedPort,
+    /// `X-Forwarded-Prefix`
+    XForwardedPrefix,
     /// `X-Forwarded-Proto`
     XForwardedProto,
     /// `X-Request-Id`
@@ -110,24 +116,39 @@ impl Known {
             14 => (Self::ContentLength, b"content-length"),
             15 => (Self::XForwardedFor, b"x-forwarded-for"),
             16 if name[0] | 0x20 == b'p' => (Self::ProxyConnection, b"proxy-connection"),
+            16 if name[12] | 0x20 == b'p' => (Self::XForwardedPort, b"x-forwarded-port"),
             16 => (Self::XForwardedHost, b"x-forwarded-host"),
             17 if name[0] | 0x20 == b't' => (Self::TransferEncoding, b"transfer-encoding"),
             17 => (Self::XForwardedProto, b"x-forwarded-proto"),
+            18 => (Self::XForwardedPrefix, b"x-forwarded-prefix"),
             _ => return Self::Other,
         };
         // Over HTTP/2, and from most servers, names come in lower case.
-        let same = name == text
-            || if known.is_forwarding() {
-                same_variable(name, text)
-            } else {
-                name.eq_ignore_ascii_case(text)
-            };
-        if same { known } else { Self::Other }
+        if name == text || name.eq_ignore_ascii_case(text) {
+            known
+        } else if known.has_look_alikes() && same_variable(name, text) {
+            if known.is_forwarding() { known } else { Self::LookAlike }
+        } else {
+            Self::Other
+        }
     }
 
     /// Says where a request came from, which only those who are trusted may say.
-    fn is_forwarding(self) -> bool {
-        matches!(self, Self::XForwardedFor | Self::XForwardedHost | Self::XForwardedProto | Self::XRequestId)
+    pub fn is_forwarding(self) -> bool {
+        matches!(
+            self,
+            Self::XForwardedFor
+                | Self::XForwardedHost
+                | Self::XForwardedPort
+                | Self::XForwardedPrefix
+                | Self::XForwardedProto
+                | Self::XRequestId
+        )
+    }
+
+    /// No server may take another name for this one.
+    fn has_look_alikes(self) -> bool {
+        self.is_forwarding() || self.is_hop_by_hop()
     }
 
     /// Belongs to one connection and is never passed on as it came (RFC 9110, 7.6.1). `Content-Length` counts
@@ -183,8 +204,12 @@ pub struct Field {
 
 /// True for a token (RFC 9110, 5.6.2).
 pub fn is_token(text: &[u8]) -> bool {
-    let is_of_tokens = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    !text.is_empty() && text.iter().all(is_of_tokens)
+    !text.is_empty() && text.iter().copied().all(is_of_tokens)
+}
+
+/// True for a character of tokens.
+pub fn is_of_tokens(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.
@@ -226,7 +251,15 @@ mod tests {
             ("X-Forwarded-Proto", Known::XForwardedProto),
             ("X_Forwarded_For", Known::XForwardedFor),
             ("x_request-ID", Known::XRequestId),
-            ("Content_Length", Known::Other),
+            ("X-Forwarded-Port", Known::XForwardedPort),
+            ("X-Forwarded_Port", Known::XForwardedPort),
+            ("x-forwarded-prefix", Known::XForwardedPrefix),
+            ("Content_Length", Known::LookAlike),
+            ("transfer_encoding", Known::LookAlike),
+            ("KEEP_ALIVE", Known::LookAlike),
+            ("Proxy_Connection", Known::LookAlike),
+            ("http2_settings", Known::LookAlike),
+            ("User_Agent", Known::Other),
             ("Accept", Known::Other),
             ("Hosts", Known::Other),
             ("Nost", Known::Other),

@@ -1,6 +1,6 @@
 //! How long a body is (RFC 9112, section 6): the one place that decides it, for requests and responses.
 
-use super::field::{Field, Known};
+use super::field::{Field, Known, is_token};
 use crate::http::version::Version;
 
 /// What delimits a body.
@@ -16,15 +16,30 @@ pub enum Framing {
     UntilClose,
 }
 
-/// Why a body's length cannot be told for certain.
+/// Why the body of a message cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ambiguous(pub &'static str);
+pub enum FramingError {
+    /// Its length cannot be told for certain.
+    Ambiguous(&'static str),
+    /// It has a coding besides chunked, which says nothing against its length (RFC 9112, 6.1).
+    Coded,
+}
+
+impl FramingError {
+    /// In a few words.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Ambiguous(why) => why,
+            Self::Coded => "transfer-encoding other than chunked is not supported",
+        }
+    }
+}
 
 /// The framing of a request.
 ///
 /// # Errors
 /// Anything that another reader could understand in another way.
-pub fn of_request(bytes: &[u8], fields: &[Field], version: Version) -> Result<Framing, Ambiguous> {
+pub fn of_request(bytes: &[u8], fields: &[Field], version: Version) -> Result<Framing, FramingError> {
     match declared(bytes, fields, version)? {
         Some(framing) => Ok(framing),
         None => Ok(Framing::Empty),
@@ -41,7 +56,7 @@ pub fn of_response(
     version: Version,
     status: u16,
     to_head: bool,
-) -> Result<Framing, Ambiguous> {
+) -> Result<Framing, FramingError> {
     let declared = declared(bytes, fields, version)?;
     if to_head || matches!(status, 100..=199 | 204 | 304) {
         return Ok(Framing::Empty);
@@ -50,25 +65,42 @@ pub fn of_response(
 }
 
 /// What `Transfer-Encoding` and `Content-Length` say, if there are any.
-fn declared(bytes: &[u8], fields: &[Field], version: Version) -> Result<Option<Framing>, Ambiguous> {
+fn declared(bytes: &[u8], fields: &[Field], version: Version) -> Result<Option<Framing>, FramingError> {
     let mut framing = None;
     for field in fields {
         let value = field.value.of_bytes(bytes);
         let this = match field.known {
             Known::ContentLength => Framing::Length(length(value)?),
             Known::TransferEncoding if version == Version::Http10 => {
-                return Err(Ambiguous("transfer-encoding in HTTP/1.0"));
+                return Err(FramingError::Ambiguous("transfer-encoding in HTTP/1.0"));
             }
             Known::TransferEncoding if only_chunked(value) => Framing::Chunked,
-            Known::TransferEncoding => return Err(Ambiguous("transfer-encoding other than chunked")),
+            Known::TransferEncoding => return Err(codings(bytes, fields)),
             _ => continue,
         };
         // Even two equal lengths come from somebody who hopes to be read in two ways.
         if framing.replace(this).is_some() {
-            return Err(Ambiguous("more than one content-length or transfer-encoding"));
+            return Err(FramingError::Ambiguous("more than one content-length or transfer-encoding"));
         }
     }
     Ok(framing)
+}
+
+/// What is wrong with codings that are not chunked alone.
+#[cold]
+fn codings(bytes: &[u8], fields: &[Field]) -> FramingError {
+    let named = |known| fields.iter().filter(move |f| f.known == known).map(|f| f.value.of_bytes(bytes));
+    let mut codings =
+        named(Known::TransferEncoding).flat_map(|v| v.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    let ends_clearly = codings.next_back().is_some_and(only_chunked);
+    let is_plain = |coding: &[u8]| {
+        is_token(coding) && !only_chunked(coding) && !coding.eq_ignore_ascii_case(b"identity")
+    };
+    if ends_clearly && codings.all(is_plain) && named(Known::ContentLength).next().is_none() {
+        FramingError::Coded
+    } else {
+        FramingError::Ambiguous("transfer-encoding other than chunked")
+    }
 }
 
 /// Not even an empty list member beside it (RFC 9112, 6.1).
@@ -77,8 +109,8 @@ fn only_chunked(value: &[u8]) -> bool {
 }
 
 /// Digits only: no sign, no list, no white space inside (RFC 9110, 8.6).
-pub fn length(value: &[u8]) -> Result<u64, Ambiguous> {
-    const REFUSED: Ambiguous = Ambiguous("content-length is not a number");
+pub fn length(value: &[u8]) -> Result<u64, FramingError> {
+    const REFUSED: FramingError = FramingError::Ambiguous("content-length is not a number");
     // 19 digits always fit.
     if value.is_empty() || value.len() > 19 {
         return Err(REFUSED);
@@ -94,7 +126,7 @@ mod tests {
     use super::*;
     use crate::http::head::{HeadLimits, parse_request};
 
-    fn framing(lines: &str) -> Result<Framing, Ambiguous> {
+    fn framing(lines: &str) -> Result<Framing, FramingError> {
         let text = format!("POST / HTTP/1.1\r\n{lines}\r\n");
         let mut fields = Vec::new();
         let limits = HeadLimits { bytes: 4096, fields: 100, uri: 100 };
@@ -111,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn a_coding_before_chunked_is_clear_and_not_supported() {
+        for coded in [
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: x-a ,gzip,Chunked\r\n",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        ] {
+            assert_eq!(framing(coded), Err(FramingError::Coded), "{coded:?}");
+        }
+    }
+
+    #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         for bad in [
             "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
@@ -124,7 +167,14 @@ mod tests {
             "Content-Length: 1 1\r\n",
             "Content-Length:\r\n",
             "Content-Length: 99999999999999999999\r\n",
-            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: chunked, gzip\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: gzip, chunked\r\nContent-Length: 1\r\n",
+            "Content-Length: 1\r\nTransfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: gzip,, chunked\r\n",
+            "Transfer-Encoding: \"gzip\", chunked\r\n",
+            "Transfer-Encoding: identity, chunked\r\n",
             "Transfer-Encoding: chunked, chunked\r\n",
             "Transfer-Encoding: ,chunked\r\n",
             "Transfer-Encoding: chunked,\r\n",
@@ -134,7 +184,7 @@ mod tests {
             "Transfer-Encoding: \"chunked\"\r\n",
             "Transfer-Encoding:\r\n",
         ] {
-            assert!(framing(bad).is_err(), "{bad:?} gave {:?}", framing(bad));
+            assert!(matches!(framing(bad), Err(FramingError::Ambiguous(_))), "{bad:?}: {:?}", framing(bad));
         }
     }
 }

@@ -19,9 +19,15 @@ pub struct HeadLimits {
     pub uri: usize,
 }
 
-impl From<&Limits> for HeadLimits {
-    fn from(limits: &Limits) -> Self {
+impl HeadLimits {
+    /// Those of requests.
+    pub fn of_requests(limits: &Limits) -> Self {
         Self { bytes: limits.request_head, fields: limits.headers, uri: limits.uri }
+    }
+
+    /// Those of responses, which have no target.
+    pub fn of_responses(limits: &Limits) -> Self {
+        Self { bytes: limits.response_head, fields: limits.response_headers, uri: 0 }
     }
 }
 
@@ -213,6 +219,21 @@ fn response_into<'b>(
 pub fn parse_trailers(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Result<(), HeadError> {
     refuse_bare_newlines(bytes)?;
     let mut slots = [httparse::EMPTY_HEADER; FIELDS_USUAL];
+    match trailers_into(bytes, limits, fields, &mut slots) {
+        Err(HeadError::TooLarge) if limits.fields > FIELDS_USUAL => {
+            let mut slots = [httparse::EMPTY_HEADER; FIELDS_MAX];
+            trailers_into(bytes, limits, fields, &mut slots)
+        }
+        result => result,
+    }
+}
+
+fn trailers_into<'b>(
+    bytes: &'b [u8],
+    limits: HeadLimits,
+    fields: &mut Vec<Field>,
+    slots: &mut [httparse::Header<'b>],
+) -> Result<(), HeadError> {
     let usable = slots.len().min(limits.fields);
     match httparse::parse_headers(bytes, &mut slots[..usable]).map_err(from_httparse)? {
         httparse::Status::Complete((len, headers)) if len == bytes.len() => {

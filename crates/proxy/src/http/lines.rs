@@ -167,7 +167,6 @@ impl<'o> Lines<'o> {
     }
 
     fn field(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
-        // Each crumb of a cookie counts: a table that is referred to a thousand times costs the sender next to nothing.
         if self.fields.len() >= self.limits.fields || self.out.len() >= self.limits.bytes {
             return Err(HeadError::TooLarge);
         }
@@ -195,16 +194,14 @@ impl<'o> Lines<'o> {
         fields: &HeaderMap,
         is_left_out: impl Fn(&HeaderName) -> bool,
     ) -> Result<(), HeadError> {
-        if fields.len() > self.limits.fields {
-            return Err(HeadError::TooLarge);
-        }
         let mut has_cookie = false;
         // The values of one name follow each other.
         for (name, value) in fields.iter().filter(|(name, _)| !is_left_out(name)) {
             if name != header::COOKIE {
                 self.field(name.as_str(), value.as_bytes())?;
             } else if !std::mem::replace(&mut has_cookie, true) {
-                // One line again, as those who read cookies expect it (RFC 9113, 8.2.3).
+                // One line again, as those who read cookies expect it (RFC 9113, 8.2.3), which counts once and by its
+                // bytes. That the sender refers to one crumb many times is bounded by SETTINGS_MAX_HEADER_LIST_SIZE.
                 let crumbs = fields.get_all(name).iter().map(HeaderValue::as_bytes);
                 self.field(name.as_str(), &crumbs.collect::<Vec<_>>().join(&b"; "[..]))?;
             }

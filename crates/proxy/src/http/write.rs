@@ -2,7 +2,7 @@
 
 use evenkeel_config::HeaderEdits;
 
-use super::field::{Field, Known, has_token, list};
+use super::field::{Field, Known, list, same_variable};
 
 /// Which fields of a message `Connection` nominates as belonging to this connection alone (RFC 9110, 7.6.1).
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,11 +26,11 @@ impl Nominated {
     /// True when `field` is nominated.
     pub fn holds(self, bytes: &[u8], fields: &[Field], field: &Field) -> bool {
         self.any && {
-            let name = std::str::from_utf8(field.name.of_bytes(bytes)).unwrap_or_default();
+            let name = field.name.of_bytes(bytes);
             fields
                 .iter()
                 .filter(|f| f.known == Known::Connection)
-                .any(|f| has_token(f.value.of_bytes(bytes), name))
+                .any(|f| list(f.value.of_bytes(bytes)).any(|option| same_variable(option, name)))
         }
     }
 }

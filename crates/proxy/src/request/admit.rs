@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use evenkeel_config::Listener;
+use evenkeel_config::{Listener, Underscores};
 use evenkeel_core::route::{normalise, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
@@ -12,7 +12,7 @@ use evenkeel_tls::Coverage;
 use evenkeel_types::Time;
 
 use crate::http::field::{Field, Known, has_token, list};
-use crate::http::framing::{self, Framing};
+use crate::http::framing::{self, Framing, FramingError};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
@@ -47,6 +47,15 @@ impl Refusal {
 
     fn malformed(why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, RequestRefusal::Malformed, why)
+    }
+}
+
+impl From<FramingError> for Refusal {
+    fn from(error: FramingError) -> Self {
+        match error {
+            FramingError::Ambiguous(why) => Self::malformed(why),
+            FramingError::Coded => Self::new(501, RequestRefusal::Unsupported, error.why()),
+        }
     }
 }
 
@@ -105,6 +114,8 @@ pub struct Origin<'a> {
     pub peer: Peer,
     /// The other end's address as text; empty over a unix socket.
     pub peer_text: &'a str,
+    /// The port that the other end came to; `None` over a unix socket.
+    pub port: Option<u16>,
     /// When the head was there.
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
@@ -128,7 +139,7 @@ pub fn admit<'a>(
     if method == "CONNECT" {
         return Err(Refusal::new(501, RequestRefusal::Unsupported, "CONNECT is not supported"));
     }
-    let framing = framing::of_request(bytes, fields, head.version).map_err(|e| Refusal::malformed(e.0))?;
+    let framing = framing::of_request(bytes, fields, head.version)?;
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
     let (authority, host) = host(bytes, fields, head.version, target.authority, origin.known_host)?;
     let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());
@@ -159,6 +170,8 @@ pub fn admit<'a>(
         reserved: origin.reserved,
         subject: subject(&origin),
         trusted,
+        port: origin.port,
+        drops_underscores: origin.listener.underscores == Underscores::Drop,
         id: Cow::Borrowed(origin.fresh_id),
         upgrade: None,
         expects_continue: false,

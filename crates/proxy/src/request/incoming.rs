@@ -49,6 +49,10 @@ pub struct Request<'a> {
     pub subject: Option<(&'a str, &'a str)>,
     /// True when the peer may speak for others.
     pub trusted: bool,
+    /// The port that the client came to; `None` over a unix socket.
+    pub port: Option<u16>,
+    /// True if fields with `_` in their names do not reach servers.
+    pub drops_underscores: bool,
     /// `X-Request-Id`.
     pub id: Cow<'a, str>,
     /// The protocol that it asks to change to.
@@ -78,6 +82,8 @@ impl<'a> Request<'a> {
             reserved: &[],
             subject: None,
             trusted: false,
+            port: None,
+            drops_underscores: false,
             id: id.into(),
             upgrade: None,
             expects_continue: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenkeel_config::Route;
 use evenkeel_core::choose::Chosen;
-use evenkeel_core::route::{is_sampled, rewrite};
+use evenkeel_core::route::{is_sampled, rewrite, stripped};
 use evenkeel_observe::MirrorOutcome;
 use evenkeel_types::{Clock, Time};
 
@@ -20,7 +20,7 @@ use crate::forward::target::Target;
 use crate::http::framing::Framing;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
-use crate::server::h1::{self, Ours};
+use crate::server::h1::{self, Changes, Ours};
 use crate::server::upload::Passage;
 use crate::server::{Link, Upstream};
 use crate::worker::Worker;
@@ -163,7 +163,15 @@ fn copy(
     let target = [&*path, mark, query];
     let framing = body.as_ref().map_or(Framing::Empty, |body| Framing::Length(body.len() as u64));
     let mut head = Vec::with_capacity(request.bytes.len() + 256);
-    h1::write_request(&mut head, request, &upstream.host, &target, &route.request_headers, framing, None);
+    let changes = Changes {
+        server_host: &upstream.host,
+        target,
+        prefix: stripped(route, &request.path),
+        edits: &route.request_headers,
+        body: framing,
+        deadline: None,
+    };
+    h1::write_request(&mut head, request, &changes);
     head.truncate(head.len() - 2);
     head.extend_from_slice(h1::MIRROR.as_bytes());
     head.extend_from_slice(b": 1\r\n\r\n");
@@ -221,7 +229,7 @@ impl Copy {
     async fn open(&self, timer: &mut Timer) -> Result<Link, ServerError> {
         let (to, now) = (self.to(), self.worker.clock.now());
         let upstream = to.upstream(self.chosen.server);
-        let connecting = upstream.connect(now, self.view.heads);
+        let connecting = upstream.connect(now, self.view.response_heads);
         match timer.within(to.pool().timeout.connect.into(), connecting).await {
             Ok(connected) => connected.map_err(ServerError::Connect),
             Err(_) => Err(ServerError::ConnectTimeout),
@@ -236,20 +244,22 @@ impl Copy {
         held: &mut Option<(Box<Held>, Option<Box<Seat>>)>,
         timer: &mut Timer,
     ) -> Result<u16, (ServerError, bool)> {
-        let (to, clock, heads) = (self.to(), self.worker.clock, self.view.heads);
+        let (to, clock) = (self.to(), self.worker.clock);
         let response = to.pool().timeout.response;
         let limits = BodyLimits { stall: response, at_most: None, rate_min: 0, bytes_max: None };
         let framing = Framing::Length(self.body.len() as u64);
         let source = Source::Bytes(FromBytes::new(self.body.clone()));
         let body = RefCell::new(Body::new(source, framing, clock, limits));
-        let ours = Ours { reserved: &[], deadline: None, edits: &to.route.request_headers };
+        let edits = &to.route.request_headers;
+        let ours = Ours { reserved: &[], deadline: None, edits, underscores: false };
+        let heads = self.view.heads;
         let passage = Passage { buffers: &self.worker.buffers, ours, heads, stall: response.into() };
         let upstream = to.upstream(self.chosen.server);
         let parts = [self.target.as_str(), "", ""];
         let is_secure = upstream.is_secure();
         let head = OutgoingHead { lines: self.head.clone(), method: &self.method, target: parts, is_secure };
         let rest = (!self.body.is_empty()).then_some(&body);
-        let around = self.worker.surroundings(heads);
+        let around = self.worker.surroundings(self.view.response_heads);
         let started = RoundTrip::start(around, link, head, rest, passage, timer).await;
         let (mut trip, mut sending) = started.map_err(|(error, _)| (error, false))?;
         let head = match trip.send_rest(&mut sending).await {

@@ -284,7 +284,7 @@ impl<'x> RoundTrip<'x> {
         let framing = match framing::of_response(&self.buf, &self.fields, head.version, head.status, to_head)
         {
             Ok(framing) => framing,
-            Err(error) => return Err(ServerError::Malformed(error.0)),
+            Err(error) => return Err(ServerError::Malformed(error.why())),
         };
         let stays = keeps_alive(&self.buf, &self.fields, head);
         around.buffers.give_fields(std::mem::take(&mut self.fields));

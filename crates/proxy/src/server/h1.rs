@@ -33,37 +33,52 @@ pub struct Ours<'a> {
     pub deadline: Option<&'a str>,
     /// What the route sets and removes.
     pub edits: &'a HeaderEdits,
+    /// All names with `_` in them.
+    pub underscores: bool,
 }
 
 impl Ours<'_> {
     /// True if `name` is one of them.
     pub fn holds(&self, name: &[u8]) -> bool {
         let mut names = self.reserved.iter().map(String::as_str).chain(self.deadline);
-        names.any(|ours| same_variable(name, ours.as_bytes())) || write::edited_away(self.edits, name)
+        names.any(|ours| same_variable(name, ours.as_bytes()))
+            || self.underscores && name.contains(&b'_')
+            || write::edited_away(self.edits, name)
     }
 }
 
-/// Writes a request's head: path and query as `target` says, `server_host` where the client named no host, hop-by-hop fields left out, ours added, edits applied.
-pub fn write_request(
-    out: &mut Vec<u8>,
-    request: &Request<'_>,
-    server_host: &str,
-    target: &[&str],
-    edits: &HeaderEdits,
-    body: Framing,
-    deadline: Option<&DeadlineField<'_>>,
-) {
+/// What becomes of a request on its way to a server.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    /// The host, where the client named none.
+    pub server_host: &'a str,
+    /// Path and query, in parts.
+    pub target: [&'a str; 3],
+    /// What the route took off the path.
+    pub prefix: Option<&'a str>,
+    /// The route's edits.
+    pub edits: &'a HeaderEdits,
+    /// How the body is delimited.
+    pub body: Framing,
+    /// The deadline header.
+    pub deadline: Option<DeadlineField<'a>>,
+}
+
+/// Writes a request's head: hop-by-hop fields left out, ours added, edits applied.
+pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
+    let Changes { edits, deadline, .. } = changes;
+    let deadline = deadline.as_ref();
     out.extend_from_slice(request.method.as_bytes());
     out.push(b' ');
-    target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    changes.target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    write_host(out, request, server_host, edits);
+    write_host(out, request, changes.server_host, edits);
     write_fields(out, request, edits, deadline);
     if let Some(DeadlineField { name, value: Some(value) }) = deadline {
         write::field(out, name, value.as_bytes());
     }
     // Ours come after nominated fields were taken out, so nobody can have them removed.
-    write_forwarded(out, request, edits);
+    write_forwarded(out, request, changes);
     write::edits(out, edits);
     if let Some(protocol) = request.upgrade {
         out.extend_from_slice(b"connection: upgrade\r\n");
@@ -71,7 +86,7 @@ pub fn write_request(
     } else if request.values(Known::Te).any(|te| crate::http::field::has_token(te, "trailers")) {
         out.extend_from_slice(b"connection: te\r\nte: trailers\r\n");
     }
-    match body {
+    match changes.body {
         Framing::Length(length) => write::content_length(out, length),
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Framing::Empty | Framing::UntilClose => {}
@@ -98,18 +113,20 @@ fn write_fields(
     let Request { bytes, fields, trusted, reserved, .. } = *request;
     let has_options = request.known.holds(Known::Connection);
     let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
-    let ours = Ours { reserved, deadline: deadline.map(|deadline| deadline.name), edits };
+    let deadline = deadline.map(|deadline| deadline.name);
+    let ours = Ours { reserved, deadline, edits, underscores: request.drops_underscores };
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
-        Known::XForwardedFor | Known::XForwardedHost | Known::XForwardedProto | Known::XRequestId => false,
+        Known::LookAlike => false,
         Known::Forwarded if !trusted => false,
-        known if known.is_hop_by_hop() => false,
+        known if known.is_forwarding() || known.is_hop_by_hop() => false,
         _ if nominated.holds(bytes, fields, field) => false,
         _ => !ours.holds(field.name.of_bytes(bytes)),
     });
 }
 
-fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits) {
+fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
+    let edits = changes.edits;
     let edited = !edits.is_empty();
     // The name comes with its colon and space.
     let mut ours = |name: &str, parts: &[&[u8]]| {
@@ -130,6 +147,19 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, edits: &HeaderEdits
     let host = said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes());
     if !host.is_empty() {
         ours("x-forwarded-host: ", &[host]);
+    }
+    if let Some(port) = request.port {
+        let mut number = itoa::Buffer::new();
+        let port = said(Known::XForwardedPort).unwrap_or_else(|| number.format(port).as_bytes());
+        ours("x-forwarded-port: ", &[port]);
+    }
+    // Seen from outside, what the route took off comes behind what those before us did.
+    match (said(Known::XForwardedPrefix).unwrap_or_default(), changes.prefix.unwrap_or_default()) {
+        (b"", "") => {}
+        (outer, "") => ours("x-forwarded-prefix: ", &[outer]),
+        (outer, prefix) => {
+            ours("x-forwarded-prefix: ", &[outer.strip_suffix(b"/").unwrap_or(outer), prefix.as_bytes()]);
+        }
     }
     if let Some((name, subject)) = request.subject {
         ours(&format!("{name}: "), &[subject.as_bytes()]);

@@ -129,7 +129,7 @@ impl Connections {
             .max_send_buffer_size(UNSENT_MAX)
             .data_frame_budget(DATA_FRAME_BUDGET)
             .initial_max_send_streams(STREAMS_UNKNOWN)
-            .max_header_list_size(u32::try_from(heads.bytes).unwrap_or(u32::MAX));
+            .max_header_list_size(list_size(heads));
         let (handle, mut connection) = builder.handshake::<_, Bytes>(wire).await.map_err(io::Error::other)?;
         // What the server does not take at once it would refuse, and some servers forget requests that come too early.
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
@@ -279,6 +279,12 @@ impl Waiting {
         });
         parts.await.map_err(failed)
     }
+}
+
+/// Twice the limit as HTTP/2 counts it, where each field weighs 32 bytes more than its name and value (RFC 9113,
+/// 6.5.2): so a head that is too large is read, and refused as that. Beyond it there is only a stream error.
+fn list_size(heads: HeadLimits) -> u32 {
+    u32::try_from(2 * (heads.bytes + 32 * heads.fields)).unwrap_or(u32::MAX)
 }
 
 fn failed(error: h2::Error) -> ServerError {

@@ -19,7 +19,7 @@ use super::h1::read_head;
 use crate::http::head::HeadLimits;
 
 /// What a probe reads of an answer.
-const LIMITS: HeadLimits = HeadLimits { bytes: 16 * 1024, fields: 100, uri: 0 };
+const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 1_000, uri: 0 };
 /// Bytes of a gRPC answer that are looked at; the one that is hoped for has seven.
 const MESSAGE_MAX: usize = 1024;
 /// What the health service is called, and what it answers (`grpc.health.v1`).

@@ -43,8 +43,10 @@ pub struct View {
     pub tally: Tally,
     /// Where rate limits are counted together with other balancers.
     pub redis: Option<Rc<Redis>>,
-    /// Limits of every head.
+    /// Limits of every request's head, and of the trailers behind its body.
     pub heads: HeadLimits,
+    /// Limits of every response's head, and of the trailers behind its body.
+    pub response_heads: HeadLimits,
     registry: Arc<Registry>,
     worker: usize,
 }
@@ -74,7 +76,8 @@ impl View {
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
-            heads: HeadLimits::from(&config.limits),
+            heads: HeadLimits::of_requests(&config.limits),
+            response_heads: HeadLimits::of_responses(&config.limits),
             registry: Arc::clone(registry),
             worker,
             snapshot: Arc::clone(&snapshot),
