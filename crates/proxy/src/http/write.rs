@@ -79,6 +79,15 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The value of the first field of that name, in lower case, in lines that we have written ourselves.
+pub fn value<'l>(lines: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    let mut lines = lines.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    lines.find_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        (line[..colon] == *name).then(|| line[colon + 1..].trim_ascii())
+    })
+}
+
 /// Writes a decimal number.
 pub fn number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());

@@ -44,7 +44,8 @@ const STREAMS_UNKNOWN: usize = usize::MAX - 1;
 /// The connections to one server.
 #[derive(Debug)]
 pub struct Connections {
-    counted: Counted,
+    /// Where they are counted; those of probes are not.
+    counted: Option<Counted>,
     open: RefCell<Vec<Rc<Shared>>>,
     /// Held while one is being opened: those who come meanwhile can share it.
     opening: Mutex<()>,
@@ -61,7 +62,7 @@ struct Shared {
     is_closed: Cell<bool>,
     /// True while it waits for a request, and is counted as one that does.
     is_idle: Cell<bool>,
-    counted: Counted,
+    counted: Option<Counted>,
 }
 
 /// One request's place on a connection.
@@ -88,7 +89,12 @@ impl Drop for Shared {
 impl Connections {
     /// None yet.
     pub fn new(counted: Counted) -> Self {
-        Self { counted, open: RefCell::default(), opening: Mutex::default() }
+        Self { counted: Some(counted), ..Self::uncounted() }
+    }
+
+    /// None yet, of which none will be counted.
+    pub fn uncounted() -> Self {
+        Self { counted: None, open: RefCell::default(), opening: Mutex::default() }
     }
 
     /// A place on an open connection, the first that has one.
@@ -190,9 +196,11 @@ impl Shared {
     /// Keeps the count of those that wait for a request.
     fn count(&self) {
         let is_idle = self.streams.get() == 0 && !self.is_closed.get();
-        match (self.is_idle.replace(is_idle), is_idle) {
-            (false, true) => self.counted.figures().connections_idle.increment(),
-            (true, false) => self.counted.figures().connections_idle.decrement(),
+        let was_idle = self.is_idle.replace(is_idle);
+        let Some(counted) = &self.counted else { return };
+        match (was_idle, is_idle) {
+            (false, true) => counted.figures().connections_idle.increment(),
+            (true, false) => counted.figures().connections_idle.decrement(),
             _ => {}
         }
     }

@@ -1,30 +1,34 @@
-//! Active health checks: the IO of one probe. What its result means is decided in `core::health`.
+//! Active health checks: the IO of one probe, which is a round trip like any other. What its result means is decided in
+//! `core::health`.
 
-use std::future::Future;
-use std::io::{self, IoSlice};
+mod grpc;
+
+use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
 use evenkeel_config::{PoolProtocol, Probe};
 use evenkeel_core::health::ProbeFailure;
-use evenkeel_net::{Io, Wire};
+use evenkeel_net::Io;
 use evenkeel_tls::ClientTls;
-use evenkeel_types::Address;
-use h2::client::SendRequest;
-use http::Request;
+use evenkeel_types::{Address, Clock};
 
 use super::error::ServerError;
-use super::h1::read_head;
-use crate::http::head::HeadLimits;
+use super::exchange::{AnswerBody, OutgoingHead, RoundTrip, Surroundings};
+use super::h1::Ours;
+use super::h2::Connections;
+use super::pool::{Connection, Link};
+use super::upload::Passage;
+use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
+use crate::http::framing::Framing;
+use crate::http::head::{HeadLimits, ResponseHead};
+use crate::http::write;
+use crate::worker::buffers::Buffers;
+use crate::worker::timer::Timer;
 
 /// What a probe reads of an answer.
 const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 1_000, uri: 0 };
-/// Bytes of a gRPC answer that are looked at; the one that is hoped for has seven.
-const MESSAGE_MAX: usize = 1024;
-/// What the health service is called, and what it answers (`grpc.health.v1`).
-const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
-const SERVING: u8 = 1;
 
 /// A server, and how it is spoken with.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +41,16 @@ pub struct Probed<'a> {
     pub tls: Option<&'a ClientTls>,
 }
 
+/// What a probe asks.
+struct Question<'q> {
+    method: &'q str,
+    path: &'q str,
+    host: &'q str,
+    /// Field lines beyond those of every probe.
+    fields: &'q str,
+    body: Vec<u8>,
+}
+
 /// Probes a server once.
 ///
 /// # Errors
@@ -46,20 +60,36 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
         let io = connect(server).await.map_err(from_io)?;
         match probe {
             Probe::Tcp => Ok(()),
-            Probe::Grpc { service } => {
-                let asked = |handle| grpc(handle, server, service);
-                over_http2(io, asked).await
-            }
             Probe::Http { path, host, expect } => {
                 let host = host.clone().unwrap_or_else(|| host_of(server.address));
-                let status = match server.protocol {
-                    PoolProtocol::Http1 => http1(&io, path, &host).await?,
-                    PoolProtocol::Http2 => {
-                        over_http2(io, |handle| http2(handle, server, path, &host)).await?
-                    }
+                let question = Question {
+                    method: "GET",
+                    path,
+                    host: &host,
+                    fields: "accept: */*\r\n",
+                    body: Vec::new(),
                 };
-                let expected = expect.iter().any(|(from, to)| (*from..=*to).contains(&status));
-                if expected { Ok(()) } else { Err(ProbeFailure::Status(status)) }
+                let status = ask(io, server, question, timeout, async |head, _, _| Ok(head.status)).await?;
+                let is_expected = expect.iter().any(|(from, to)| (*from..=*to).contains(&status));
+                if is_expected { Ok(()) } else { Err(ProbeFailure::Status(status)) }
+            }
+            Probe::Grpc { service } => {
+                let question = Question {
+                    method: "POST",
+                    path: grpc::HEALTH_CHECK,
+                    host: &host_of(server.address),
+                    fields: "content-type: application/grpc\r\nte: trailers\r\n",
+                    body: grpc::check_request(service),
+                };
+                // It speaks HTTP/2, whatever the pool does.
+                let server = Probed { protocol: PoolProtocol::Http2, ..server };
+                ask(io, server, question, timeout, async |_, status, answer| {
+                    let message = read(answer).await?;
+                    let trailers = answer.body.trailers();
+                    let status = write::value(trailers, b"grpc-status").map(<[u8]>::to_vec).or(status);
+                    grpc::judge(&message, status.as_deref())
+                })
+                .await
             }
         }
     };
@@ -75,118 +105,81 @@ async fn connect(server: Probed<'_>) -> io::Result<Io> {
     Ok(io)
 }
 
-async fn http1(io: &Io, path: &str, host: &str) -> Result<u16, ProbeFailure> {
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {}\r\naccept: */*\r\nconnection: close\r\n\r\n",
-        user_agent()
-    );
-    io.write_all(&mut [IoSlice::new(request.as_bytes())]).await.map_err(from_io)?;
-    let mut buf = Vec::with_capacity(1024);
-    // Interim responses are not what we asked for.
-    loop {
-        let head = read_head(io, &mut buf, &mut Vec::new(), LIMITS).await.map_err(from_answer)?;
-        if head.status >= 200 {
-            return Ok(head.status);
-        }
-        buf.drain(..head.len);
-    }
-}
-
-/// Opens an HTTP/2 connection for as long as `work` takes.
-async fn over_http2<T, F: Future<Output = Result<T, ProbeFailure>>>(
+/// Asks, and has `look` look at the final head, the `grpc-status` in it, and what follows.
+async fn ask<T>(
     io: Io,
-    work: impl FnOnce(SendRequest<Bytes>) -> F,
-) -> Result<T, ProbeFailure> {
-    let wire = Wire::new(Rc::new(io), Vec::new());
-    let (handle, connection) = h2::client::handshake(wire).await.map_err(from_h2)?;
-    tokio::select! {
-        biased;
-        done = work(handle) => done,
-        ended = connection => Err(ended.map_or_else(from_h2, |()| ProbeFailure::Reset)),
-    }
-}
-
-fn head(server: Probed<'_>, method: &str, host: &str, path: &str) -> Result<Request<()>, ProbeFailure> {
-    let scheme = if server.tls.is_some() { "https" } else { "http" };
-    Request::builder()
-        .method(method)
-        .uri(format!("{scheme}://{host}{path}"))
-        .header("user-agent", user_agent())
-        .body(())
-        .map_err(|_| ProbeFailure::Malformed)
-}
-
-async fn http2(
-    handle: SendRequest<Bytes>,
     server: Probed<'_>,
+    question: Question<'_>,
+    timeout: Duration,
+    look: impl AsyncFnOnce(&ResponseHead, Option<Vec<u8>>, &mut AnswerBody<'_>) -> Result<T, ProbeFailure>,
+) -> Result<T, ProbeFailure> {
+    let (buffers, clock) = (Buffers::default(), Clock::start());
+    let around = Surroundings { buffers: &buffers, clock, heads: LIMITS };
+    let limits = BodyLimits { stall: timeout, at_most: None, rate_min: 0, bytes_max: None };
+    let Question { method, path, host, fields, body } = question;
+    let lines = lines(method, path, host, fields, body.len(), server.protocol);
+    let head = OutgoingHead { lines, method, target: [path, "", ""], is_secure: server.tls.is_some() };
+    let (framing, is_empty) = (Framing::Length(body.len() as u64), body.is_empty());
+    let body = RefCell::new(Body::new(Source::Bytes(FromBytes::new(body)), framing, clock, limits));
+    let ours = Ours { reserved: &[], deadline: None, edits: &<_>::default(), underscores: false };
+    let passage = Passage { buffers: &buffers, ours, heads: LIMITS, stall: timeout.into() };
+    let connections = Connections::uncounted();
+    let link = match server.protocol {
+        PoolProtocol::Http1 => Link::Http1(Connection { io: Rc::new(io), reused: false }),
+        PoolProtocol::Http2 => {
+            let opened = connections.open(clock.now(), LIMITS, async { Ok(io) }).await;
+            Link::Http2(opened.map_err(from_handshake)?)
+        }
+    };
+    let mut timer = Timer::new(clock);
+    let rest = (!is_empty).then_some(&body);
+    let started = RoundTrip::start(around, link, head, rest, passage, &mut timer).await;
+    let (mut trip, mut sending) = started.map_err(|(error, _)| from_server(error))?;
+    let head = match trip.send_rest(&mut sending).await.map_err(from_server)? {
+        Some(early) if early.status >= 200 => early,
+        _ => trip.read_final_head(&mut timer, timeout.into()).await.map_err(from_server)?,
+    };
+    let (bytes, fields) = trip.head();
+    let mut statuses = fields.iter().filter(|field| field.name.of_bytes(bytes) == b"grpc-status");
+    let status = statuses.next().map(|field| field.value.of_bytes(bytes).to_vec());
+    let mut answer = trip.into_body(&head, method == "HEAD", Framing::Empty, limits).map_err(from_server)?;
+    look(&head, status, &mut answer).await
+}
+
+/// The head of a probe in the form of HTTP/1.1.
+fn lines(
+    method: &str,
     path: &str,
     host: &str,
-) -> Result<u16, ProbeFailure> {
-    let mut handle = handle.ready().await.map_err(from_h2)?;
-    let (response, _) = handle.send_request(head(server, "GET", host, path)?, true).map_err(from_h2)?;
-    Ok(response.await.map_err(from_h2)?.status().as_u16())
+    fields: &str,
+    length: usize,
+    protocol: PoolProtocol,
+) -> Vec<u8> {
+    let agent = concat!("evenkeel-health/", env!("CARGO_PKG_VERSION"));
+    let mut lines =
+        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {agent}\r\n{fields}").into_bytes();
+    if length > 0 && protocol == PoolProtocol::Http1 {
+        write::content_length(&mut lines, length as u64);
+    }
+    // What belongs to a connection of HTTP/1.1 is left out of HTTP/2.
+    lines.extend_from_slice(b"connection: close\r\n\r\n");
+    lines
 }
 
-/// The health protocol of gRPC: the server says of a service, or of itself, whether it serves.
-async fn grpc(handle: SendRequest<Bytes>, server: Probed<'_>, service: &str) -> Result<(), ProbeFailure> {
-    let mut handle = handle.ready().await.map_err(from_h2)?;
-    let mut head = head(server, "POST", &host_of(server.address), HEALTH_CHECK)?;
-    head.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
-    head.headers_mut().insert("te", http::HeaderValue::from_static("trailers"));
-    let (response, mut body) = handle.send_request(head, false).map_err(from_h2)?;
-    body.send_data(check_request(service), true).map_err(from_h2)?;
-    let (parts, mut answer) = response.await.map_err(from_h2)?.into_parts();
-    let mut message = BytesMut::new();
-    while let Some(data) = answer.data().await {
-        let data = data.map_err(from_h2)?;
-        message.extend_from_slice(&data[..data.len().min(MESSAGE_MAX - message.len())]);
-        // A server that says more than is looked at does not say that it serves.
-        let _ = answer.flow_control().release_capacity(data.len());
-    }
-    let trailers = answer.trailers().await.map_err(from_h2)?;
-    let status = trailers.as_ref().unwrap_or(&parts.headers).get("grpc-status");
-    match status.map(http::HeaderValue::as_bytes) {
-        Some(b"0") if serving_status(&message) == Some(SERVING) => Ok(()),
-        Some(b"0") => Err(ProbeFailure::NotServing),
-        Some(status) => Err(ProbeFailure::Grpc(String::from_utf8_lossy(status).into_owned())),
-        None => Err(ProbeFailure::Malformed),
-    }
-}
-
-/// `HealthCheckRequest { string service = 1; }`, framed; the name is at most 127 bytes long.
-fn check_request(service: &str) -> Bytes {
+/// The start of an answer's body, which is read to its end.
+async fn read(answer: &mut AnswerBody<'_>) -> Result<Vec<u8>, ProbeFailure> {
     let mut message = Vec::new();
-    if !service.is_empty() {
-        message.extend([0x0a, service.len() as u8]);
-        message.extend(service.bytes());
-    }
-    let mut framed = vec![0, 0, 0, 0, message.len() as u8];
-    framed.append(&mut message);
-    framed.into()
-}
-
-/// Of `HealthCheckResponse { ServingStatus status = 1; }`, framed and not compressed; 0, unknown, is not written.
-fn serving_status(mut framed: &[u8]) -> Option<u8> {
-    if framed.remaining() < 5 || framed.get_u8() != 0 {
-        return None;
-    }
-    let length = framed.get_u32() as usize;
-    match framed.get(..length)? {
-        [] => Some(0),
-        [0x08, status] => Some(*status),
-        _ => None,
-    }
-}
-
-fn user_agent() -> &'static str {
-    concat!("evenkeel-health/", env!("CARGO_PKG_VERSION"))
-}
-
-fn from_h2(error: h2::Error) -> ProbeFailure {
-    match error.get_io() {
-        Some(io) => from_io(io::Error::from(io.kind())),
-        None if error.is_reset() || error.is_go_away() => ProbeFailure::Reset,
-        None => ProbeFailure::Malformed,
+    loop {
+        match answer.body.advance().map_err(|error| from_server(ServerError::Body(error)))? {
+            Advance::Piece => {
+                let piece = answer.body.piece();
+                message.extend_from_slice(&piece[..piece.len().min(grpc::MESSAGE_MAX - message.len())]);
+            }
+            Advance::End => return Ok(message),
+            Advance::MustRead => {
+                answer.body.read().await.map_err(|error| from_server(ServerError::Body(error)))?;
+            }
+        }
     }
 }
 
@@ -206,10 +199,24 @@ fn from_io(error: io::Error) -> ProbeFailure {
     }
 }
 
-fn from_answer(error: ServerError) -> ProbeFailure {
+/// What it means that no connection of HTTP/2 came about.
+fn from_handshake(error: io::Error) -> ProbeFailure {
+    match error.kind() {
+        io::ErrorKind::Other => ProbeFailure::Malformed,
+        io::ErrorKind::UnexpectedEof => ProbeFailure::Reset,
+        _ => from_io(error),
+    }
+}
+
+fn from_server(error: ServerError) -> ProbeFailure {
     match error {
+        ServerError::Timeout => ProbeFailure::Timeout,
+        // An error of the connection's protocol.
+        ServerError::Reset(error) if error.kind() == io::ErrorKind::Other => ProbeFailure::Reset,
         ServerError::Reset(error) => from_io(error),
-        ServerError::Closed | ServerError::HeadCut => ProbeFailure::Reset,
+        ServerError::Closed | ServerError::HeadCut | ServerError::Unprocessed | ServerError::Body(_) => {
+            ProbeFailure::Reset
+        }
         _ => ProbeFailure::Malformed,
     }
 }
