@@ -6,7 +6,7 @@ use std::time::Duration;
 use evenkeel_observe::Ended;
 
 use crate::forward::body::ServerBody;
-use crate::forward::holds::Holds;
+use crate::forward::driver::Permit;
 use crate::http::framing::Framing;
 use crate::http::write;
 use crate::server::Connection;
@@ -39,12 +39,12 @@ pub enum Body<'x, 'c> {
     /// What a server sends.
     Server(Box<ServerBody<'x, 'c>>),
     /// Another protocol, both ways.
-    Tunnel(Box<Tunnel<'x>>),
+    Tunnel(Box<Tunnel>),
 }
 
 /// A connection to a server that has agreed to another protocol.
 #[derive(Debug)]
-pub struct Tunnel<'x> {
+pub struct Tunnel {
     /// The connection.
     pub connection: Connection,
     /// What the server has sent behind its head.
@@ -54,7 +54,7 @@ pub struct Tunnel<'x> {
     /// How long nothing may move through it.
     pub idle: Duration,
     /// What the request holds of the pool and the server; given back when this is dropped.
-    pub _holds: Holds<'x>,
+    pub _permit: Option<Permit>,
 }
 
 /// Status and fields of a response, without those that say how long its body is and whether its connection stays: these

@@ -15,7 +15,7 @@ use evenkeel_core::health::{
     Administrative, Event, Failure, Figures, Notice as HealthNotice, PoolHealth, ProbeFailure, State,
 };
 use evenkeel_core::retry::{Cause, Decision};
-use evenkeel_core::snapshot::{self, Guard};
+use evenkeel_core::snapshot::{self, Guard, PoolState};
 use evenkeel_core::sticky::Sessions;
 use evenkeel_types::Time;
 use fastrand::Rng;
@@ -341,9 +341,10 @@ impl Balancer {
     /// Gives each thread a gate to the pool as it is now.
     fn open_gates(&mut self) {
         let is_measured = self.route().1.is_some();
+        let (config, servers) = (Arc::new(self.config.pools[0].clone()), self.pool.clone());
+        let state = Arc::new(PoolState { version: 1, config, servers });
         let gate = |local: &Rc<Local>| {
-            let (config, pool) = (Arc::clone(&self.config), self.pool.clone());
-            Rc::new(Gate::new((config, 0), pool, Rc::clone(local), is_measured, self.watch.clone()))
+            Rc::new(Gate::new(Arc::clone(&state), Rc::clone(local), is_measured, self.watch.clone()))
         };
         self.gates = self.locals.iter().map(gate).collect();
     }

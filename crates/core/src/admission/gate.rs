@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_config::{Config, Pool as PoolConfig};
+use evenkeel_config::Pool as PoolConfig;
 use evenkeel_types::Time;
 
 use super::find::Found;
@@ -14,7 +14,7 @@ use crate::balance::{Load, Picker};
 use crate::breaker::Breaker;
 use crate::choose::{Chosen, Keys};
 use crate::retry::LocalBudget;
-use crate::snapshot::{Guard, Pool};
+use crate::snapshot::{Guard, Pool, PoolState};
 
 /// What a [`Gate`] needs of the program that it works in.
 pub trait Driver {
@@ -44,9 +44,7 @@ impl Local {
 /// One worker's view of one pool. Requests keep the gate that they came through: servers that come later are not theirs.
 #[derive(Debug)]
 pub struct Gate<D> {
-    config: Arc<Config>,
-    position: usize,
-    pool: Pool,
+    state: Arc<PoolState>,
     local: Rc<Local>,
     is_measured: bool,
     driver: D,
@@ -55,26 +53,25 @@ pub struct Gate<D> {
 }
 
 impl<D: Driver> Gate<D> {
-    /// The pool at this position of the configuration, as it is now. `is_measured` says that some route hedges by what is
-    /// usual in this pool, so that the time of its answers is taken.
-    pub fn new(
-        (config, position): (Arc<Config>, usize),
-        pool: Pool,
-        local: Rc<Local>,
-        is_measured: bool,
-        driver: D,
-    ) -> Self {
-        Self { config, position, pool, local, is_measured, driver, newest: RefCell::default() }
+    /// A pool as it is now. `is_measured` says that some route hedges by what is usual in this pool, so that the time of its
+    /// answers is taken.
+    pub fn new(state: Arc<PoolState>, local: Rc<Local>, is_measured: bool, driver: D) -> Self {
+        Self { state, local, is_measured, driver, newest: RefCell::default() }
+    }
+
+    /// The pool as it was when the gate was made.
+    pub fn state(&self) -> &Arc<PoolState> {
+        &self.state
     }
 
     /// The pool's configuration.
     pub fn config(&self) -> &PoolConfig {
-        &self.config.pools[self.position]
+        &self.state.config
     }
 
-    /// The pool as it was when the gate was made.
+    /// The pool's servers as they were when the gate was made.
     pub fn pool(&self) -> &Pool {
-        &self.pool
+        &self.state.servers
     }
 
     /// What this worker has for the pool.
@@ -89,7 +86,7 @@ impl<D: Driver> Gate<D> {
 
     /// Since when and why the pool's circuit breaker refuses requests, for the log; `None` if it is closed.
     pub fn circuit_in_words(&self, now: Time) -> Option<String> {
-        self.pool.guard.as_ref()?.breaker.trip.told(now)
+        self.pool().guard.as_ref()?.breaker.trip.told(now)
     }
 
     /// Gives a request that does not wait a server and a permit for it; `None` if it cannot have one now. For copies of
@@ -98,14 +95,14 @@ impl<D: Driver> Gate<D> {
         let mut permit = Permit::new(self, now);
         permit.ask_pool(now).ok()?;
         permit.enter_pool().ok()?;
-        match permit.find(&self.pool, request, &[], false, now) {
+        match permit.find(self.pool(), request, &[], false, now) {
             Found::Server(chosen) => Some((chosen, permit)),
             _ => None,
         }
     }
 
     pub(super) fn guard(&self) -> Option<&Guard> {
-        self.pool.guard.as_ref()
+        self.pool().guard.as_ref()
     }
 
     /// What counts the requests in flight of a pool with limits.
@@ -114,10 +111,11 @@ impl<D: Driver> Gate<D> {
     }
 
     pub(super) fn load(&self, server: usize) -> &Arc<Load> {
-        &self.pool.members.server(server).load
+        &self.pool().members.server(server).load
     }
 
-    pub(super) fn is_measured(&self) -> bool {
+    /// True if some route hedges by what is usual in this pool.
+    pub fn is_measured(&self) -> bool {
         self.is_measured
     }
 
@@ -129,11 +127,11 @@ impl<D: Driver> Gate<D> {
     pub(super) fn pool_now(&self) -> Rc<Pool> {
         let mut newest = self.newest.borrow_mut();
         let version = newest.as_ref().map_or(0, |(version, _)| *version);
-        if let Some((version, standings)) = self.breaker().standings(&self.pool.members, version) {
-            let members = Arc::new(self.pool.members.with_parts(|at, _| standings[at]));
-            *newest = Some((version, Rc::new(Pool { members, ..self.pool.clone() })));
+        if let Some((version, standings)) = self.breaker().standings(&self.pool().members, version) {
+            let members = Arc::new(self.pool().members.with_parts(|at, _| standings[at]));
+            *newest = Some((version, Rc::new(Pool { members, ..self.pool().clone() })));
         }
-        let (_, pool) = newest.get_or_insert_with(|| (version, Rc::new(self.pool.clone())));
+        let (_, pool) = newest.get_or_insert_with(|| (version, Rc::new(self.pool().clone())));
         Rc::clone(pool)
     }
 }

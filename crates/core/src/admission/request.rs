@@ -162,8 +162,9 @@ impl<D: Driver> Admission<D> {
         self.hedged
     }
 
-    /// What the request holds, to be kept until its response has been passed on. `None` if it holds nothing.
-    pub fn into_permit(mut self) -> Option<Permit<D>> {
+    /// What the request holds, to be kept until its response has been passed on. `None` if it holds nothing. Nothing is
+    /// to be polled or reported after that.
+    pub fn take_permit(&mut self) -> Option<Permit<D>> {
         self.permit.take()
     }
 

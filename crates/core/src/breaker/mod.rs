@@ -33,6 +33,6 @@ mod window;
 pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
 pub use describe::describe;
 pub use passed::Passed;
-pub use shared::{Breaker, Full, Grant, Retry, Ticket, Want};
+pub use shared::{Breaker, Full, Grant, Ticket, Want};
 pub use trip::Trip;
 pub use window::{Tally, Window};

@@ -250,11 +250,6 @@ impl Breaker {
         self.retries.fetch_sub(1, Relaxed);
     }
 
-    /// Counts one more retry in flight until the result is dropped; `None` when there are `breaker.max_retries` already.
-    pub fn try_retry(self: &Arc<Self>, pool: &Pool) -> Option<Retry> {
-        self.begin_retry(pool).then(|| Retry(Arc::clone(self)))
-    }
-
     /// Requests in flight, those that wait for a server among them.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
@@ -323,16 +318,6 @@ impl Line {
 
 fn loads(members: &Members) -> impl Iterator<Item = &Arc<Load>> {
     (0..members.len()).map(|at| &members.server(at).load)
-}
-
-/// A place among a pool's retries; given back when it is dropped.
-#[derive(Debug)]
-pub struct Retry(Arc<Breaker>);
-
-impl Drop for Retry {
-    fn drop(&mut self) {
-        self.0.end_retry();
-    }
 }
 
 #[cfg(test)]

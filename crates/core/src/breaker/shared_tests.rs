@@ -230,11 +230,10 @@ fn a_server_without_weight_is_for_those_who_belong_to_it() {
 #[test]
 fn retries_in_flight_are_limited_and_counted_back() {
     let (breaker, pool) = (Arc::new(Breaker::default()), pool("breaker = { max_retries = 2 }"));
-    let held = [(); 2].map(|()| breaker.try_retry(&pool).expect("a retry"));
-    assert!(breaker.try_retry(&pool).is_none());
-    drop(held);
-    assert!(breaker.try_retry(&pool).is_some());
-    assert_eq!(breaker.retries(), 0);
+    assert_eq!([(); 3].map(|()| breaker.begin_retry(&pool)), [true, true, false]);
+    breaker.end_retry();
+    assert!(breaker.begin_retry(&pool));
+    assert_eq!(breaker.retries(), 2);
 }
 
 /// Unparks a thread.

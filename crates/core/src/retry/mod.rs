@@ -13,9 +13,6 @@ pub use policy::{Attempt, Cause, Decision, Final, describe, describe_hedge, hedg
 
 use crate::balance::Members;
 
-/// The former name of [`LocalBudget`].
-pub type Purse = LocalBudget;
-
 /// What a pool remembers for its retries and hedges; all workers share it, and reloads keep it.
 #[derive(Debug, Default)]
 pub struct Retries {

@@ -3,18 +3,17 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use evenkeel_core::admission::{self, AfterHead, Leg};
 use evenkeel_core::choose::Chosen;
-use evenkeel_core::retry::{self, Cause, Decision, Final};
+use evenkeel_core::retry::{self, Final};
 use evenkeel_core::route::{rewrite, stripped};
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use super::deferred::Deferred;
-use super::hedge;
-use super::held::Answered;
+use super::forwarding::{Failed, Forwarding};
 use super::outcome::{Asked, Outcome};
 use super::respond::{Answer, interim, respond};
 use super::target::Target;
-use super::tries::{Failed, Tries};
 use crate::body::{Body, BodyError};
 use crate::client::writer::ToClient;
 use crate::http::head::ResponseHead;
@@ -25,57 +24,53 @@ use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, Changes, DeadlineField, Ours};
 use crate::server::upload::{Passage, Sending, UploadError};
-use crate::server::{InFlight, Link, Upstream};
+use crate::server::{Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
 
-/// One try: at most two connections, the second in place of one that the server was closing.
-///
-/// # Errors
-/// The server gave no answer, or one that the route retries.
+/// One try: at most two connections, the second in place of one that the server was closing. `None` if another server is to
+/// be asked, or none any more.
 pub async fn attempt<'x, 'c>(
-    target: Target<'x>,
-    chosen: Chosen,
-    incoming: Incoming<'x, 'c>,
+    of: &mut Forwarding<'x, 'c>,
+    (leg, chosen): (Leg, Chosen),
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Result<Outcome<'x, 'c>, Failed<'x>> {
-    if target.route.hedge.is_some()
-        && let Some(after) = hedge::after(target, &chosen, incoming, tries)
-    {
-        return Box::pin(hedge::race(target, (chosen, after), incoming, client, log, tries)).await;
-    }
+) -> Option<Outcome<'x, 'c>> {
+    let target = of.target;
     let upstream = target.upstream(chosen.server);
-    // In a pool with limits its seat counts it.
-    tries.holds.in_flight = tries.holds.seat.is_none().then(|| InFlight::at(upstream, target.worker.clock));
-    let mut kept = upstream.kept(incoming.request.started);
+    let mut kept = upstream.kept(of.incoming.request.started);
     let mut is_second = false;
-    loop {
+    let failed = loop {
         let link = match kept.take() {
             Some(link) => link,
             None => {
                 let (link, took) = connect(target, upstream, client.timer).await;
                 log.connect = Some(log.connect.unwrap_or_default() + took);
-                link?
+                match link {
+                    Ok(link) => link,
+                    Err(failed) => break failed,
+                }
             }
         };
-        if let Some(deferred) = tries.deferred.take() {
-            Box::pin(deferred.discard(target, incoming.request)).await;
+        if of.admission.handle_connected(leg) {
+            Box::pin(of.discard_deferred()).await;
         }
-        match round_trip(target, chosen, link, incoming, client, log, tries).await {
-            Err(Failed { fresh: true, .. }) if !is_second => incoming.body.borrow_mut().rewind(),
-            other => return other,
+        match round_trip(of, (leg, chosen), link, client, log).await {
+            Ok(outcome) => return outcome,
+            Err(Failed { fresh: true, .. }) if !is_second => of.incoming.body.borrow_mut().rewind(),
+            Err(failed) => break failed,
         }
         is_second = true;
-    }
+    };
+    of.fail(leg, failed, log);
+    None
 }
 
 /// Opens a connection to a server, and tells how long that took.
-pub async fn connect<'x>(
-    target: Target<'x>,
+pub async fn connect(
+    target: Target<'_>,
     upstream: &Upstream,
     timer: &mut Timer,
-) -> (Result<Link, Failed<'x>>, Duration) {
+) -> (Result<Link, Failed>, Duration) {
     let (clock, at_most) = (target.worker.clock, target.deadline);
     let before = clock.now();
     let limit = Limit { since: Some(before), after: target.pool().timeout.connect, at_most };
@@ -144,48 +139,45 @@ pub async fn start<'x, 'c>(
     }
 }
 
-/// One round trip, from the request's head to the head of its answer.
+/// One round trip, from the request's head to the head of its answer. `None` if that is deferred.
 async fn round_trip<'x, 'c>(
-    target: Target<'x>,
-    chosen: Chosen,
+    of: &mut Forwarding<'x, 'c>,
+    (leg, chosen): (Leg, Chosen),
     link: Link,
-    incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Result<Outcome<'x, 'c>, Failed<'x>> {
-    match start(target, chosen, link, incoming, client.timer).await {
-        Ok(asked) => await_answer(target, asked, incoming, client, log, tries).await,
-        Err(error) => Err(failed(target, error, (false, false), incoming)),
+) -> Result<Option<Outcome<'x, 'c>>, Failed> {
+    match start(of.target, chosen, link, of.incoming, client.timer).await {
+        Ok(asked) => await_answer(of, leg, asked, client, log).await,
+        Err(error) => Err(failed(of, error, (false, false))),
     }
 }
 
-/// Waits for the final head, and makes a response of it.
+/// Waits for the final head, and makes a response of it; `None` if another server's is to replace it.
 ///
 /// # Errors
-/// There was no answer, or one that the route retries.
+/// There was no answer, or none that could be passed on.
 pub async fn await_answer<'x, 'c>(
-    target: Target<'x>,
+    of: &mut Forwarding<'x, 'c>,
+    leg: Leg,
     mut asked: Asked<'x, 'c>,
-    incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Result<Outcome<'x, 'c>, Failed<'x>> {
+) -> Result<Option<Outcome<'x, 'c>>, Failed> {
     log.sends(asked.trip.sent);
-    let error = match final_head(target, &mut asked, client, log).await {
-        Ok(Some(head)) => return settle(target, asked, head, incoming, client, log, tries),
-        Ok(None) => return Ok(Outcome::gone()),
+    let error = match final_head(of.target, &mut asked, client, log).await {
+        Ok(Some(head)) => return settle(of, leg, asked, head, client, log),
+        Ok(None) => return Ok(Some(Outcome::gone())),
         Err(error) => error,
     };
     let Asked { trip, sending, .. } = asked;
     if let Sending::Done(Err(UploadError::Client(error))) = sending {
-        return Ok(blame_client(&error));
+        return Ok(Some(blame_client(&error)));
     }
     if matches!(error, ServerError::Timeout) {
         trip.gave_no_answer();
     }
-    Err(failed(target, error, (trip.has_started(), trip.is_untouched()), incoming))
+    Err(failed(of, error, (trip.has_started(), trip.is_untouched())))
 }
 
 /// Waits for the final head beside the rest of the request, and passes interim ones on; `None` if the client left.
@@ -222,86 +214,82 @@ async fn final_head(
     }
 }
 
-/// Judges the server by its answer, and decides whether the client gets it.
+/// Has admission judge the server by its answer, and decide whether the client gets it; `None` if it is deferred.
 ///
 /// # Errors
-/// The route retries it, or it is none that could be passed on.
+/// It cannot be passed on.
 fn settle<'x, 'c>(
-    target: Target<'x>,
+    of: &mut Forwarding<'x, 'c>,
+    leg: Leg,
     asked: Asked<'x, 'c>,
     head: ResponseHead,
-    incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Result<Outcome<'x, 'c>, Failed<'x>> {
-    let now = target.worker.clock.now();
+) -> Result<Option<Outcome<'x, 'c>>, Failed> {
+    let (target, now) = (of.target, of.target.worker.clock.now());
     log.answer_came(now);
     let (server, status) = (asked.chosen.server, head.status);
     // An answer that came before the end of the request says nothing of how quick its server is.
-    let is_sent = !asked.sending.goes_on();
-    let took = log.first_byte().filter(|_| is_sent);
+    let is_over = !asked.sending.goes_on();
+    let took = log.first_byte().filter(|_| is_over);
     target.report_answer(server, status, took);
-    // A hedge took as long as the one before it.
-    target.measure(status, log.hedged.map(|began| now - began).or(took), now);
-    let uploading = log.uploading(is_sent, now);
-    let holds = &mut tries.holds;
-    if let Some(held) = &mut holds.held {
-        held.answered(holds.seat.as_deref_mut(), &Answered { status, at: now, took, uploading });
-    }
-    match is_retried(target, &asked, incoming, status) {
-        Some(Ok(())) => {
-            if matches!(status, 502..=504) {
-                target.report_status(server, status);
-            }
+    let answer = admission::Answer {
+        status,
+        at: now,
+        took,
+        uploading: log.uploading(is_over, now),
+        is_sent: matches!(asked.sending.result(), Some(Ok(()))),
+        has_begun: asked.trip.has_passed_interim(),
+        replayable: of.incoming.body.borrow().can_rewind(),
+    };
+    let mut is_judged = false;
+    match of.admission.handle_head(leg, &answer, &of.terms) {
+        AfterHead::PassOn => {}
+        AfterHead::Defer => {
+            target.report_status(server, status);
             let Asked { chosen, trip, .. } = asked;
-            let deferred = Some(Box::new(Deferred { chosen, trip, head }));
-            return Err(Failed { deferred, ..Failed::new(ServerError::Status(status)) });
+            of.defer(Deferred { chosen, trip, head }, log);
+            return Ok(None);
         }
-        Some(Err(why)) => pass_on(target, status, why, log),
-        None => {}
+        AfterHead::NotRetried { why, was_asked } => {
+            is_judged = was_asked;
+            not_retried(of, (server, status), (why, was_asked), client, log);
+        }
     }
-    let answer = Answer { asked, head, is_judged: false, took };
-    respond(target, answer, incoming, client, &mut tries.holds)
-        .map(Outcome::Response)
-        .map_err(|error| failed(target, error, (true, false), incoming))
+    match respond(target, Answer { asked, head, is_judged, took }, of.incoming, client, &mut of.admission) {
+        Ok(response) => Ok(Some(Outcome::Response(response))),
+        // It was retried in vain: what is wrong with it now is not retried once more.
+        Err(error) if is_judged => Ok(Some(Outcome::failed(&error, log))),
+        Err(error) => Err(failed(of, error, (true, false))),
+    }
 }
 
-/// Whether the policy is to be asked about this answer, if its status is one that the route retries: the request must have
-/// been sent whole, and nothing have gone to the client.
-fn is_retried(
-    target: Target<'_>,
-    asked: &Asked<'_, '_>,
-    incoming: Incoming<'_, '_>,
-    status: u16,
-) -> Option<Result<(), Final>> {
-    let policy = &target.route.retry;
-    policy.on.statuses.binary_search(&status).ok()?;
-    Some(match asked.sending.result() {
-        _ if asked.trip.has_passed_interim() => Err(Final::Answered),
-        Some(Ok(())) => Ok(()),
-        _ if !policy.repeats(incoming.request.method) => Err(Final::Method),
-        _ => Err(Final::Early),
-    })
-}
-
-/// Counts and notes an answer that the route would retry, and that is passed on at once.
-fn pass_on(target: Target<'_>, status: u16, why: Final, log: &mut RequestLog) {
-    target.count(Cause::Status(status), Decision::Final(why));
-    log.note(format!("{status} from the server passed on, not retried: {why}"));
+/// Notes why an answer is passed on though the route retries its status.
+#[cold]
+fn not_retried(
+    of: &Forwarding<'_, '_>,
+    (server, status): (usize, u16),
+    (why, was_asked): (Final, bool),
+    client: &mut ToClient<'_, '_>,
+    log: &mut RequestLog,
+) {
+    let words = format!("{} passed on, not retried: {why}", ServerError::Status(status));
+    if was_asked {
+        of.target.report_status(server, status);
+        of.count_attempts(client);
+        log.retry = Some(words);
+    } else {
+        log.note(words);
+    }
 }
 
 /// What follows from a failure; `started` says that a part of an answer had come, `untouched` that the connection was an
 /// old one over which nothing came.
-fn failed<'x>(
-    target: Target<'x>,
-    error: ServerError,
-    (started, untouched): (bool, bool),
-    incoming: Incoming<'_, '_>,
-) -> Failed<'x> {
-    let repeats = target.route.retry.repeats_over_a_fresh_connection(incoming.request.method);
-    let fresh = error.is_worth_a_fresh_connection(untouched, repeats) && incoming.body.borrow().can_rewind();
-    Failed { cause: error.cause(started), error, fresh, deferred: None }
+fn failed(of: &Forwarding<'_, '_>, error: ServerError, (started, untouched): (bool, bool)) -> Failed {
+    let Incoming { request, body } = of.incoming;
+    let repeats = of.target.route.retry.repeats_over_a_fresh_connection(request.method);
+    let fresh = error.is_worth_a_fresh_connection(untouched, repeats) && body.borrow().can_rewind();
+    Failed { cause: error.cause(started), error, fresh }
 }
 
 /// A wait for the server has ended: by the server's own limit, or by that of the whole exchange.

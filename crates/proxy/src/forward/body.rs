@@ -3,7 +3,7 @@
 use evenkeel_config::HeaderEdits;
 use evenkeel_observe::Ended;
 
-use super::holds::Holds;
+use super::driver::Permit;
 use super::target::Target;
 use crate::body::{Advance, BodyError};
 use crate::http::{trailers, write};
@@ -21,7 +21,7 @@ pub struct ServerBody<'x, 'c> {
     /// The rest of the request: a server may answer before it has all of it.
     pub(super) sending: Sending<'x, 'c>,
     /// What the request holds of the pool and the server; given back when this is dropped.
-    pub(super) _holds: Holds<'x>,
+    pub(super) _permit: Option<Permit>,
     /// We say ourselves how many servers were asked.
     pub(super) counts_attempts: bool,
 }

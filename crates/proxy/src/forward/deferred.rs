@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use evenkeel_core::choose::Chosen;
 
-use super::holds::Holds;
+use super::driver::Admission;
 use super::outcome::{Asked, Outcome};
 use super::respond::{Answer, respond};
 use super::target::Target;
@@ -46,13 +46,13 @@ impl<'x> Deferred<'x> {
         incoming: Incoming<'x, 'c>,
         client: &mut ToClient<'_, 'c>,
         log: &mut RequestLog,
-        holds: &mut Holds<'x>,
+        admission: &mut Admission,
     ) -> Result<Outcome<'x, 'c>, ServerError> {
         let Self { chosen, trip, head } = self;
         log.server = Some(chosen.server);
         let asked = Asked { chosen, trip, sending: Sending::Done(Ok(())) };
         let answer = Answer { asked, head, is_judged: true, took: log.first_byte() };
-        respond(target, answer, incoming, client, holds).map(Outcome::Response)
+        respond(target, answer, incoming, client, admission).map(Outcome::Response)
     }
 
     /// Throws it away. Its connection is kept if the rest of it is small and has come already; a stream of HTTP/2 is

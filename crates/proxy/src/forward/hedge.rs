@@ -1,55 +1,30 @@
-//! Hedging: a request whose server is slow goes to another one as well, and whoever answers first wins.
+//! Hedging: a request whose server is slow goes to another one as well, and the first to answer wins.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use evenkeel_core::choose::{Chosen, Why};
-use evenkeel_core::retry::{Final, hedge_after};
-use evenkeel_observe::HedgeOutcome;
+use evenkeel_core::admission::{AfterFailure, FirstByte, Leg, Role, Step, Winner};
+use evenkeel_core::choose::Chosen;
 use evenkeel_types::Time;
 
 use super::attempt::{await_answer, connect, start, too_late};
-use super::held::{Answered, Held};
+use super::forwarding::{Failed, Forwarding};
 use super::outcome::{Asked, Outcome};
-use super::pick::pick_at_once;
-use super::seat::Seat;
 use super::target::Target;
-use super::tries::{Failed, Tries};
 use crate::client::writer::ToClient;
-use crate::request::incoming::{Incoming, Request};
+use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
-use crate::server::InFlight;
 use crate::server::error::ServerError;
 use crate::server::exchange::RoundTrip;
 use crate::server::upload::Sending;
 use crate::worker::timer::{Limit, Timer};
 
-/// How long the server of this try may be silent before another one is asked as well; `None` if the request is none that
-/// may be sent twice, or belongs to a server, or the usual time is not known.
-pub fn after(
-    target: Target<'_>,
-    chosen: &Chosen,
-    incoming: Incoming<'_, '_>,
-    tries: &Tries<'_>,
-) -> Option<Duration> {
-    let (request, policy) = (incoming.request, &target.route.retry);
-    let may = incoming.body.borrow().is_done()
-        && request.upgrade.is_none()
-        && matches!(chosen.why, Why::Algorithm(_))
-        && policy.repeats(request.method)
-        && tries.attempts + 1 < policy.attempts;
-    let latencies = &target.state().retries.latencies;
-    if may { hedge_after(target.route.hedge.as_ref(), latencies, target.worker.clock.now()) } else { None }
-}
-
 /// A server that was asked.
-struct Leg<'x, F> {
+struct Runner<F> {
+    leg: Leg,
     chosen: Chosen,
-    is_hedge: bool,
-    in_flight: Option<InFlight<'x>>,
-    seat: Option<Box<Seat>>,
     run: Pin<Box<F>>,
 }
 
@@ -59,270 +34,133 @@ struct Opened<'x> {
     connect: Option<Duration>,
 }
 
-/// What happens next in a race.
-enum Event<'x> {
-    /// The leg at this position has an answer, or failed.
-    Leg(usize, Box<Result<Opened<'x>, Failed<'x>>>),
-    /// All have been silent for too long.
-    Slow,
-}
-
-/// A server whose answer is an error that the route retries: it wins only if no other has anything better.
-struct Spare<'x, F> {
-    leg: Leg<'x, F>,
-    opened: Opened<'x>,
-    status: u16,
-    /// When it began.
-    at: Time,
-}
-
-/// Who answered first.
+/// The only server that is left.
 struct Won<'x> {
+    leg: Leg,
     chosen: Chosen,
     opened: Opened<'x>,
+    winner: Winner,
 }
 
-/// One try at a server, and at others if it is silent for `after`.
-///
-/// # Errors
-/// All of them failed; the log names the last one, and `tries` has the others.
+/// What happens next in a race.
+enum Event<'x> {
+    /// The runner at this position has an answer, or failed.
+    Runner(usize, Box<Result<Opened<'x>, Failed>>),
+    /// A hedge is due.
+    Due,
+}
+
+/// Asks a server, and others beside it if it is slow. `None` if another server is to be asked after them, or none any more.
 pub async fn race<'x, 'c>(
-    target: Target<'x>,
-    begin: (Chosen, Duration),
-    incoming: Incoming<'x, 'c>,
+    of: &mut Forwarding<'x, 'c>,
+    first: (Leg, Chosen),
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Result<Outcome<'x, 'c>, Failed<'x>> {
-    let Some(won) = first(target, begin, incoming, client, log, tries).await? else {
-        return Ok(Outcome::gone());
-    };
-    let Won { chosen, opened: Opened { trip, connect } } = won;
+) -> Option<Outcome<'x, 'c>> {
+    let Won { leg, chosen, opened: Opened { trip, connect }, winner } =
+        match first_to_answer(of, first, client, log).await {
+            Ok(won) => won,
+            Err(outcome) => return outcome,
+        };
+    if winner.is_hedge {
+        log.hedged = of.admission.hedged();
+        log.note("the hedge won".into());
+    }
     log.server = Some(chosen.server);
     log.connect = connect.or(log.connect);
-    if let Some(deferred) = tries.deferred.take() {
-        Box::pin(deferred.discard(target, incoming.request)).await;
+    of.target.report_dismissed(winner.dismissed);
+    of.count_attempts(client);
+    if winner.discards_deferred {
+        Box::pin(of.discard_deferred()).await;
     }
     let asked = Asked { chosen, trip, sending: Sending::Done(Ok(())) };
-    await_answer(target, asked, incoming, client, log, tries).await
-}
-
-/// Waits for the first byte of an answer; `None` if the client left meanwhile.
-async fn first<'x, 'c>(
-    target: Target<'x>,
-    (chosen, after): (Chosen, Duration),
-    incoming: Incoming<'x, 'c>,
-    client: &mut ToClient<'_, 'c>,
-    log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Result<Option<Won<'x>>, Failed<'x>> {
-    let ToClient { writer, timer } = client;
-    let clock = target.worker.clock;
-    let leg = |chosen: Chosen, is_hedge, seat: Option<Box<Seat>>| Leg {
-        chosen,
-        is_hedge,
-        in_flight: seat.is_none().then(|| InFlight::at(target.upstream(chosen.server), clock)),
-        seat,
-        run: Box::pin(open(target, chosen, incoming)),
-    };
-    let began = clock.now();
-    let mut legs = vec![leg(chosen, false, tries.holds.seat.take())];
-    let mut hedges_left = target.route.hedge.as_ref().map_or(0, |hedge| hedge.max);
-    let mut due = Some(began + after);
-    let mut spare: Option<Spare<'x, _>> = None;
-    let (winner, opened) = loop {
-        let Ok(event) = writer.unless_gone(next(&mut legs, timer, due)).await else {
-            beaten(target, legs, spare, tries);
-            return Ok(None);
-        };
-        match event {
-            Event::Slow => {
-                let now = clock.now();
-                let running = legs.len() + usize::from(spare.is_some());
-                let asked = ask(target, incoming.request, log, tries, running, (began, now));
-                hedges_left -= 1;
-                due = (hedges_left > 0 && asked.is_some()).then(|| now + after);
-                legs.extend(asked.map(|(chosen, seat)| leg(chosen, true, seat)));
-            }
-            Event::Leg(at, result) => {
-                let leg = legs.swap_remove(at);
-                let failed = match *result {
-                    Ok(opened) => match opened.trip.status_begun() {
-                        Some(status) if !legs.is_empty() && is_retried(target, status) => {
-                            let kept = Spare { leg, opened, status, at: clock.now() };
-                            dismiss(target, spare.replace(kept), tries);
-                            continue;
-                        }
-                        _ => break (leg, opened),
-                    },
-                    Err(failed) => failed,
-                };
-                lose(target, [&leg]);
-                (log.server, tries.holds.seat) = (Some(leg.chosen.server), leg.seat);
-                if legs.is_empty() && spare.is_none() {
-                    return Err(failed);
-                }
-                let rest = legs.iter_mut().chain(spare.iter_mut().map(|spare| &mut spare.leg));
-                leave(target, &failed, rest.filter_map(|leg| leg.seat.as_deref_mut()), log, tries);
-                if let Some(spare) = spare.take_if(|_| legs.is_empty()) {
-                    break (spare.leg, spare.opened);
-                }
-            }
+    match await_answer(of, leg, asked, client, log).await {
+        Ok(outcome) => outcome,
+        Err(failed) => {
+            of.fail(leg, failed, log);
+            None
         }
-    };
-    beaten(target, legs, spare, tries);
-    if writer.attempts > 0 {
-        writer.attempts = tries.attempts + 1;
     }
-    Ok(Some(won(target, (winner, opened), began, log, tries)))
 }
 
-/// The only try from now on, of a race that began at this time.
-fn won<'x, F>(
-    target: Target<'x>,
-    (winner, opened): (Leg<'x, F>, Opened<'x>),
-    began: Time,
-    log: &mut RequestLog,
-    tries: &mut Tries<'x>,
-) -> Won<'x> {
-    let Leg { chosen, is_hedge, in_flight, seat, .. } = winner;
-    if is_hedge {
-        log.hedged = Some(began);
-        log.note("the hedge won".into());
-        target.figures().retries.hedged(HedgeOutcome::Won);
-    }
-    (tries.holds.in_flight, tries.holds.seat) = (in_flight, seat);
-    if let Some(seat) = &mut tries.holds.seat {
-        seat.give_place_back(target.worker.clock.now());
-    }
-    Won { chosen, opened }
-}
-
-/// The servers that did not win are not waited for: a connection of HTTP/1.1 is closed, a stream of HTTP/2 reset.
-fn beaten<F>(target: Target<'_>, legs: Vec<Leg<'_, F>>, spare: Option<Spare<'_, F>>, tries: &mut Tries<'_>) {
-    lose(target, &legs);
-    tries.attempts += legs.len() as u32;
-    dismiss(target, spare, tries);
-}
-
-/// Takes the server that the log names out of the race, because it has failed; the `rest` goes on. If it had the request's
-/// own place in the pool, one of the others takes that over.
-fn leave<'s>(
-    target: Target<'_>,
-    failed: &Failed<'_>,
-    mut rest: impl Iterator<Item = &'s mut Seat>,
-    log: &RequestLog,
-    tries: &mut Tries<'_>,
-) {
-    if tries.holds.seat.as_ref().is_some_and(|seat| !seat.has_place())
-        && let Some(other) = rest.find(|seat| seat.has_place())
-    {
-        other.give_place_back(target.worker.clock.now());
-    }
-    tries.give_back(Some(&failed.error));
-    if let Some(server) = log.server {
-        target.report_failure(server, &failed.error);
-    }
-    tries.failed(failed);
-}
-
-/// Waits for whichever leg is done first, or until they are slow.
-async fn next<'x, F: Future<Output = Result<Opened<'x>, Failed<'x>>>>(
-    legs: &mut [Leg<'x, F>],
-    timer: &mut Timer,
-    due: Option<Time>,
-) -> Event<'x> {
-    poll_fn(|cx| {
-        for (at, leg) in legs.iter_mut().enumerate() {
-            if let Poll::Ready(result) = leg.run.as_mut().poll(cx) {
-                return Poll::Ready(Event::Leg(at, Box::new(result)));
-            }
-        }
-        match due {
-            Some(due) => timer.poll_until(cx, due).map(|()| Event::Slow),
-            None => Poll::Pending,
-        }
-    })
-    .await
-}
-
-/// Another server that is asked from `now` on, in a race that `began` before; `None` if nothing allows that.
-fn ask(
-    target: Target<'_>,
-    request: &Request<'_>,
-    log: &mut RequestLog,
-    tries: &mut Tries<'_>,
-    running: usize,
-    (began, now): (Time, Time),
-) -> Option<(Chosen, Option<Box<Seat>>)> {
-    let asked = another(target, request, tries, running, now);
-    log.tries += u32::from(asked.is_ok());
-    log.note(match &asked {
-        Ok(_) => format!("hedged after {:.1} ms", (now - began).as_secs_f64() * 1e3),
-        Err(why) => format!("not hedged: {why}"),
-    });
-    asked.ok()
-}
-
-/// Another server to ask; `running` are asked at this moment.
+/// Waits for the first byte of an answer. The servers that do not win are not waited for: a connection of HTTP/1.1 is
+/// closed, a stream of HTTP/2 reset.
 ///
 /// # Errors
-/// There is none, or the pool cannot bear it.
-fn another(
-    target: Target<'_>,
-    request: &Request<'_>,
-    tries: &mut Tries<'_>,
-    running: usize,
-    now: Time,
-) -> Result<(Chosen, Option<Box<Seat>>), Final> {
-    if tries.attempts as usize + running >= target.route.retry.attempts as usize {
-        return Err(Final::Attempts);
-    }
-    if target.deadline.is_some_and(|deadline| now >= deadline) {
-        return Err(Final::Deadline);
-    }
-    if let Some(why) = tries.no_server(&target.state().members) {
-        return Err(why);
-    }
-    let tried = tries.tried().to_vec();
-    let mut held = tries.holds.held.as_deref_mut();
-    let (chosen, mut seat) =
-        pick_at_once(target, request, held.as_deref_mut(), &tried, now).ok_or(Final::Servers)?;
-    if seat.as_mut().is_some_and(|seat| !seat.take_place()) {
-        return Err(Final::Servers);
-    }
-    target.withdraw(held, now).inspect_err(|why| {
-        if *why == Final::Budget {
-            target.figures().retries.budget_exhausted.increment();
+/// The client left meanwhile, or all have failed (`None`).
+async fn first_to_answer<'x, 'c>(
+    of: &mut Forwarding<'x, 'c>,
+    (leg, chosen): (Leg, Chosen),
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Result<Won<'x>, Option<Outcome<'x, 'c>>> {
+    let ToClient { writer, timer } = client;
+    let (target, incoming, clock) = (of.target, of.incoming, of.target.worker.clock);
+    let runner = |leg, chosen| Runner { leg, chosen, run: Box::pin(open(target, chosen, incoming)) };
+    let mut runners = vec![runner(leg, chosen)];
+    let mut kept: Option<(Runner<_>, Opened<'x>)> = None;
+    loop {
+        let until = loop {
+            match poll_fn(|cx| Poll::Ready(of.admission.poll(&of.terms, clock.now(), cx))).await {
+                Step::Send { leg, chosen, role } => {
+                    log.tries += 1;
+                    if let Role::Hedge { after } = role {
+                        log.note(format!("hedged after {:.1} ms", after.as_secs_f64() * 1e3));
+                    }
+                    runners.push(runner(leg, chosen));
+                }
+                Step::NotHedged(why) => log.note(format!("not hedged: {why}")),
+                Step::Asking { until } => break until,
+                _ => break None,
+            }
+        };
+        let next = poll_fn(|cx| next(&mut runners, timer, until, cx));
+        let (at, result) = match writer.unless_gone(next).await {
+            Ok(Event::Runner(at, result)) => (at, result),
+            Ok(Event::Due) => continue,
+            Err(_) => return Err(Some(of.gone())),
+        };
+        let runner = runners.swap_remove(at);
+        let (leg, chosen) = (runner.leg, runner.chosen);
+        match *result {
+            Ok(opened) => {
+                let begun = (opened.trip.status_begun(), opened.trip.sent);
+                match of.admission.handle_first_byte(leg, begun, &target.route.retry, clock.now()) {
+                    FirstByte::Won(winner) => return Ok(Won { leg, chosen, opened, winner }),
+                    FirstByte::Kept(dismissed) => target.report_dismissed(dismissed),
+                }
+                kept = Some((runner, opened));
+            }
+            Err(failed) => {
+                log.server = Some(chosen.server);
+                match (of.fail(leg, failed, log), kept.take()) {
+                    (AfterFailure::Others, before) => kept = before,
+                    (AfterFailure::Won(leg, winner), Some((Runner { chosen, .. }, opened))) => {
+                        return Ok(Won { leg, chosen, opened, winner });
+                    }
+                    _ => return Err(None),
+                }
+            }
         }
-    })?;
-    if tries.try_now(chosen.server) { Ok((chosen, seat)) } else { Err(Final::Unreachable) }
-}
-
-fn is_retried(target: Target<'_>, status: u16) -> bool {
-    target.route.retry.on.statuses.binary_search(&status).is_ok()
-}
-
-/// Throws away an answer that is not needed. Its server is judged by it all the same.
-fn dismiss<F>(target: Target<'_>, spare: Option<Spare<'_, F>>, tries: &mut Tries<'_>) {
-    let Some(Spare { mut leg, opened, status, at }) = spare else { return };
-    lose(target, [&leg]);
-    tries.attempts += 1;
-    let took = Some(at - opened.trip.sent);
-    target.report_answer(leg.chosen.server, status, took);
-    let held: Option<&Held> = tries.holds.held.as_deref();
-    if let Some(held) = held {
-        held.judge(leg.seat.as_deref_mut(), &Answered { status, at, took, uploading: Duration::ZERO });
-    }
-    if matches!(status, 502..=504) {
-        target.report_status(leg.chosen.server, status);
     }
 }
 
-/// Counts the hedges among those that did not win.
-fn lose<'l, 'x: 'l, F: 'l>(target: Target<'_>, legs: impl IntoIterator<Item = &'l Leg<'x, F>>) {
-    let hedges = legs.into_iter().filter(|leg| leg.is_hedge);
-    hedges.for_each(|_| target.figures().retries.hedged(HedgeOutcome::Lost));
+/// Waits for the first runner that is done, or until a hedge is due.
+fn next<'x, F: Future<Output = Result<Opened<'x>, Failed>>>(
+    runners: &mut [Runner<F>],
+    timer: &mut Timer,
+    until: Option<Time>,
+    cx: &mut Context<'_>,
+) -> Poll<Event<'x>> {
+    for (at, runner) in runners.iter_mut().enumerate() {
+        if let Poll::Ready(result) = runner.run.as_mut().poll(cx) {
+            return Poll::Ready(Event::Runner(at, Box::new(result)));
+        }
+    }
+    match until {
+        Some(until) => timer.poll_until(cx, until).map(|()| Event::Due),
+        None => Poll::Pending,
+    }
 }
 
 /// Sends the request to a server, and waits for the first byte of its answer. Two connections at most, the second in place
@@ -331,7 +169,7 @@ async fn open<'x>(
     target: Target<'x>,
     chosen: Chosen,
     incoming: Incoming<'x, '_>,
-) -> Result<Opened<'x>, Failed<'x>> {
+) -> Result<Opened<'x>, Failed> {
     let upstream = target.upstream(chosen.server);
     let repeats = target.route.retry.repeats_over_a_fresh_connection(incoming.request.method);
     let mut timer = Timer::new(target.worker.clock);

@@ -1,36 +1,37 @@
-//! Forwarding: a server is chosen, asked, and another one when the retry policy says so, until there is a response.
+//! Forwarding: admission chooses a server, the server is asked, and another one when the retry policy says so, until there is
+//! a response.
 
 mod attempt;
 pub mod body;
 pub mod deferred;
+pub mod driver;
+mod forwarding;
 mod hedge;
-pub mod held;
-pub mod holds;
 pub mod outcome;
-pub mod pick;
 mod report;
 mod respond;
-pub mod seat;
 pub mod target;
-mod tries;
 pub mod tunnel;
 
-use std::fmt::Display;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
 
-use evenkeel_core::retry::{self, Attempt, Decision, Final};
+use evenkeel_core::admission::{self, GiveUp, Role, Step};
 use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_types::Time;
 
 use self::attempt::attempt;
+use self::driver::Admission;
+use self::forwarding::Forwarding;
+use self::hedge::race;
 use self::outcome::Outcome;
-use self::pick::{Denied, pick};
 use self::target::Target;
-use self::tries::{Failed, Tries};
 use crate::client::writer::ToClient;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::server::error::ServerError;
-use crate::worker::timer::Limit;
 
 /// Forwards a request to a server of the pool; what comes back is its response, or why there is none.
 pub async fn forward<'x, 'c>(
@@ -39,181 +40,171 @@ pub async fn forward<'x, 'c>(
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
-    let mut tries = Tries::default();
-    let mut last: Option<ServerError> = None;
-    prepare(target, incoming);
+    let started = incoming.request.started;
+    let terms = target.terms(incoming.request, prepare(target, incoming));
+    let admission = Admission::new(&target.side().gate, &terms, started);
+    let mut of = Forwarding { target, incoming, terms, admission, deferred: None, last: None };
+    let mut step = poll(&mut of, started).await;
     loop {
-        let now = if tries.tried().is_empty() { incoming.request.started } else { target.worker.clock.now() };
-        if target.deadline.is_some_and(|deadline| now >= deadline) {
-            last = Some(ServerError::Deadline);
-            break;
-        }
-        let chosen = match pick(target, incoming.request, client, &mut tries, now).await {
-            Ok(Some(chosen)) => chosen,
-            Ok(None) => break,
-            // No server is left that has room: what came of the try before decides.
-            Err(Denied::Refused(refusal, ended)) if last.is_some() => {
-                log.retry = not_retried(last.as_ref(), &refusal.why);
-                tries.holds.seat = None;
-                if ended == Ended::RequestTimeout && tries.deferred.is_none() {
-                    last = Some(ServerError::Deadline);
+        let outcome = match step {
+            Step::Send { leg, chosen, role } => {
+                log.server = Some(chosen.server);
+                log.tries += 1;
+                of.count_attempts(client);
+                match role {
+                    Role::Alone => attempt(&mut of, (leg, chosen), client, log).await,
+                    _ => Box::pin(race(&mut of, (leg, chosen), client, log)).await,
                 }
-                break;
             }
-            Err(denied) => {
-                pick::note_open(target, &denied, log);
-                return denied.into();
-            }
+            Step::Wait { until } => match Box::pin(wait(&mut of, until, client)).await {
+                Some(next) => {
+                    step = next;
+                    continue;
+                }
+                None => Some(of.gone()),
+            },
+            Step::Pause { until } => Box::pin(pause(&mut of, until, client)).await,
+            Step::Refuse(refusal) => Some(refuse(&of, refusal, log)),
+            Step::GiveUp(why) => Some(give_up(&mut of, why, client, log)),
+            // No server has the request between two tries.
+            Step::Asking { .. } | Step::NotHedged(_) => Some(give_up(&mut of, GiveUp::Failed, client, log)),
         };
-        if !tries.try_now(chosen.server) {
-            break;
+        if let Some(outcome) = outcome {
+            return outcome;
         }
-        log.server = Some(chosen.server);
-        log.tries += 1;
-        if target.route.retry.header {
-            client.writer.attempts = tries.attempts + 1;
-        }
-        let mut failed = match attempt(target, chosen, incoming, client, log, &mut tries).await {
-            Ok(outcome) => return outcome,
-            Err(failed) => failed,
-        };
-        tries.give_back(Some(&failed.error));
-        target.report_failure(log.server.unwrap_or(chosen.server), &failed.error);
-        tries.failed(&failed);
-        tries.deferred = failed.deferred.take().or(tries.deferred.take());
-        let decision = Box::pin(go_on(target, incoming, client, log, &mut tries, &failed)).await;
-        last = Some(failed.error);
-        match decision {
-            Some(true) => {}
-            Some(false) => break,
-            None => return Outcome::gone(),
-        }
+        step = poll(&mut of, target.worker.clock.now()).await;
     }
-    give_up(target, incoming, client, log, tries, last)
 }
 
-/// Pays for what a retry may cost, and keeps what it would need.
-fn prepare(target: Target<'_>, incoming: Incoming<'_, '_>) {
+/// Limits the request's body, and keeps of it what a retry would need. True if two servers may have the request at once.
+fn prepare(target: Target<'_>, incoming: Incoming<'_, '_>) -> bool {
     let (request, mut body) = (incoming.request, incoming.body.borrow_mut());
     let policy = &target.route.retry;
-    target.side().purse.request(policy.budget, &target.state().retries.budget, request.started);
     body.end_by(target.deadline);
-    if !body.is_done()
-        && request.upgrade.is_none()
-        && policy.may_send_twice()
-        && policy.repeats(request.method)
-    {
+    let (is_done, upgrades) = (body.is_done(), request.upgrade.is_some());
+    if !is_done && !upgrades && policy.may_send_twice() && policy.repeats(request.method) {
         body.keep(policy.replay);
     }
+    is_done && !upgrades
 }
 
-/// Decides whether another server gets the request, and makes ready for that; `None` if the client left meanwhile.
-async fn go_on(
-    target: Target<'_>,
-    incoming: Incoming<'_, '_>,
-    client: &mut ToClient<'_, '_>,
-    log: &mut RequestLog,
-    tries: &mut Tries<'_>,
-    failed: &Failed<'_>,
-) -> Option<bool> {
-    let Some(cause) = failed.cause else { return Some(false) };
-    let (worker, now) = (target.worker, target.worker.clock.now());
-    let attempt = Attempt {
-        cause,
-        method: incoming.request.method,
-        replayable: incoming.body.borrow().can_rewind(),
-        // A response goes to the client only when forwarding is over.
-        answered: false,
-        attempts: tries.attempts,
-        retries: tries.retries,
-        no_server: tries.no_server(&target.state().members),
-        now,
-        deadline: target.deadline,
-    };
-    // The tries before have ended.
-    let mut held = tries.holds.held.as_deref_mut();
-    held.iter_mut().for_each(|held| held.end_retries());
-    let policy = &target.route.retry;
-    let decision = retry::retry(policy, &attempt, || target.withdraw(held, now), || worker.random());
-    target.count(cause, decision);
-    match decision {
-        Decision::Final(Final::NotListed) => Some(false),
-        Decision::Final(why) => {
-            log.retry = not_retried(Some(&failed.error), &why);
-            Some(false)
-        }
-        Decision::Retry { after } => {
-            log.retry = Some(format!("retried after: {}", failed.error));
-            incoming.body.borrow_mut().rewind();
-            tries.retries += u32::from(cause != retry::Cause::Connect);
-            if after.is_zero() {
-                return Some(true);
+/// What happens to the request next.
+#[inline]
+async fn poll(of: &mut Forwarding<'_, '_>, now: Time) -> Step {
+    poll_fn(|cx| Poll::Ready(of.admission.poll(&of.terms, now, cx))).await
+}
+
+/// Waits in the pool's queue, `until` then at first; `None` if the client left meanwhile.
+async fn wait(of: &mut Forwarding<'_, '_>, until: Time, client: &mut ToClient<'_, '_>) -> Option<Step> {
+    let ToClient { writer, timer } = client;
+    let (io, clock) = (writer.io().map(Rc::clone), of.target.worker.clock);
+    let (mut until, mut is_first) = (until, true);
+    let waiting = poll_fn(|cx| {
+        loop {
+            if !std::mem::take(&mut is_first) {
+                // The client's end may be hidden behind bytes that have not been read.
+                if io.as_ref().is_some_and(|io| io.has_ended()) {
+                    return Poll::Ready(None);
+                }
+                match of.admission.poll(&of.terms, clock.now(), cx) {
+                    Step::Wait { until: later } => until = later,
+                    step => return Poll::Ready(Some(step)),
+                }
             }
-            let pause = Limit { since: Some(now), after, at_most: target.deadline };
-            let pausing = client.timer.within(pause, std::future::pending::<()>());
-            client.writer.unless_gone(pausing).await.ok().map(|_| true)
+            if timer.poll_until(cx, until).is_pending() {
+                return Poll::Pending;
+            }
         }
+    });
+    writer.unless_left(waiting).await.ok().flatten()
+}
+
+/// Pauses before a retry; `Some` if the client left meanwhile.
+async fn pause<'x, 'c>(
+    of: &mut Forwarding<'x, 'c>,
+    until: Time,
+    client: &mut ToClient<'_, 'c>,
+) -> Option<Outcome<'x, 'c>> {
+    let ToClient { writer, timer } = client;
+    let paused = writer.unless_gone(poll_fn(|cx| timer.poll_until(cx, until))).await;
+    paused.is_err().then(|| of.gone())
+}
+
+/// What the client gets when the pool does not take its request.
+#[cold]
+fn refuse<'x, 'c>(
+    of: &Forwarding<'x, 'c>,
+    refused: admission::Refusal,
+    log: &mut RequestLog,
+) -> Outcome<'x, 'c> {
+    use admission::Refusal::{Deadline, Full, PoolOpen, QueueFull, QueueTimeout, ServersOpen};
+    let why = refused.to_string();
+    let kind = match refused {
+        Deadline => {
+            let refusal = Refusal { status: 504, kind: None, why: why.into(), retry_after: None };
+            return Outcome::Refused(refusal, Ended::RequestTimeout);
+        }
+        PoolOpen(_) | ServersOpen => RequestRefusal::BreakerOpen,
+        Full(_) | QueueFull { .. } | QueueTimeout { .. } => RequestRefusal::NoPlace,
+    };
+    let worker = of.target.worker;
+    // For the log alone: the client need not know.
+    if kind == RequestRefusal::BreakerOpen
+        && worker.logs()
+        && let Some(circuit) = of.admission.gate().circuit_in_words(worker.clock.now())
+    {
+        log.note(circuit);
     }
+    let refusal = Refusal::new(503, kind, why);
+    let refusal = match refused.retry_after() {
+        Some(wait) => refusal.after(wait),
+        None => refusal,
+    };
+    Outcome::Refused(refusal, Ended::Refused)
 }
 
-/// For the log: why no other server made good what failed. What came of a deferred response behind another failure is
-/// said when it is passed on.
-fn not_retried(error: Option<&ServerError>, why: &dyn Display) -> Option<String> {
-    let deferred = error.filter(|error| matches!(error, ServerError::Status(_)));
-    let passed_on = deferred.map(|error| format!("{error} passed on, ")).unwrap_or_default();
-    Some(format!("{passed_on}not retried: {why}"))
-}
-
-/// What the client gets when no server is to be tried any more.
+/// What the client gets when no server is asked any more.
 #[cold]
 fn give_up<'x, 'c>(
-    target: Target<'x>,
-    incoming: Incoming<'x, 'c>,
+    of: &mut Forwarding<'x, 'c>,
+    why: GiveUp,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-    mut tries: Tries<'x>,
-    last: Option<ServerError>,
 ) -> Outcome<'x, 'c> {
-    if target.route.retry.header {
-        client.writer.attempts = tries.attempts;
+    of.count_attempts(client);
+    if let GiveUp::Refused(refusal) = why {
+        // What has come of the try before says what the client gets.
+        let passed_on = match &of.last {
+            Some(error @ ServerError::Status(_)) => format!("{error} passed on, "),
+            _ => String::new(),
+        };
+        log.retry = Some(format!("{passed_on}not retried: {refusal}"));
     }
-    let last = match tries.deferred.take() {
-        None => last,
-        Some(deferred) => {
-            if let Some(error) = last.filter(|error| !matches!(error, ServerError::Status(_))) {
-                let status = deferred.head.status;
-                log.note(format!(
-                    "{status} from the server passed on, because no other made it good: {error}"
-                ));
-            }
-            match deferred.pass_on(target, incoming, client, log, &mut tries.holds) {
-                Ok(outcome) => return outcome,
-                Err(error) => Some(error),
-            }
-        }
+    let is_late = match why {
+        GiveUp::Deadline => true,
+        GiveUp::Refused(admission::Refusal::Deadline) => of.deferred.is_none(),
+        _ => false,
     };
-    match last {
-        Some(error) => {
-            let (refusal, ended) = refusal_of(&error, log);
-            Outcome::Refused(refusal, ended)
+    if is_late {
+        of.last = Some(ServerError::Deadline);
+    }
+    let mut last = of.last.take();
+    if let Some(deferred) = of.deferred.take() {
+        if let Some(error) = last.filter(|error| !matches!(error, ServerError::Status(_))) {
+            let status = deferred.head.status;
+            log.note(format!("{status} from the server passed on, because no other made it good: {error}"));
         }
+        match deferred.pass_on(of.target, of.incoming, client, log, &mut of.admission) {
+            Ok(outcome) => return outcome,
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Outcome::failed(&error, log),
         None => {
-            log.detail = Some(format!("no healthy server in pool {}", target.pool().name));
+            log.detail = Some(format!("no healthy server in pool {}", of.target.pool().name));
             let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no healthy server");
             Outcome::Refused(refusal, Ended::Refused)
         }
     }
-}
-
-/// What the client gets in place of a response that a server did not give, and how the request has ended with that.
-pub fn refusal_of(error: &ServerError, log: &mut RequestLog) -> (Refusal, Ended) {
-    let ended = match (error, error.status()) {
-        (ServerError::Unsendable, _) => Ended::Refused,
-        (ServerError::Deadline, _) => Ended::RequestTimeout,
-        (_, 504) => Ended::BackendTimeout,
-        _ => Ended::BackendAborted,
-    };
-    log.detail = Some(error.to_string());
-    let kind = matches!(error, ServerError::Unsendable).then_some(RequestRefusal::Malformed);
-    (Refusal { status: error.status(), kind, why: error.to_client(), retry_after: None }, ended)
 }

@@ -1,10 +1,12 @@
 //! What forwarding comes to, and what it consists of on the way there.
 
 use evenkeel_core::choose::Chosen;
-use evenkeel_observe::Ended;
+use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::request::admit::Refusal;
+use crate::request::log::RequestLog;
 use crate::response::Response;
+use crate::server::error::ServerError;
 use crate::server::exchange::RoundTrip;
 use crate::server::upload::Sending;
 
@@ -24,6 +26,13 @@ impl Outcome<'_, '_> {
     pub fn gone() -> Self {
         Self::Gone(Ended::ClientAborted)
     }
+
+    /// No server has given a response.
+    #[cold]
+    pub fn failed(error: &ServerError, log: &mut RequestLog) -> Self {
+        let (refusal, ended) = refusal_of(error, log);
+        Self::Refused(refusal, ended)
+    }
 }
 
 /// A server that has the request, or a part of it.
@@ -35,4 +44,17 @@ pub struct Asked<'x, 'c> {
     pub trip: Box<RoundTrip<'x>>,
     /// The rest of the request.
     pub sending: Sending<'x, 'c>,
+}
+
+/// What the client gets in place of a response that a server did not give, and how the request has ended with that.
+pub fn refusal_of(error: &ServerError, log: &mut RequestLog) -> (Refusal, Ended) {
+    let ended = match (error, error.status()) {
+        (ServerError::Unsendable, _) => Ended::Refused,
+        (ServerError::Deadline, _) => Ended::RequestTimeout,
+        (_, 504) => Ended::BackendTimeout,
+        _ => Ended::BackendAborted,
+    };
+    log.detail = Some(error.to_string());
+    let kind = matches!(error, ServerError::Unsendable).then_some(RequestRefusal::Malformed);
+    (Refusal { status: error.status(), kind, why: error.to_client(), retry_after: None }, ended)
 }

@@ -1,11 +1,11 @@
-//! What becomes of a try goes to the metrics, to passive checks and to the pool's latencies.
+//! What a server did goes to the metrics, to passive checks and to the latencies that servers are chosen by.
 
 use std::time::Duration;
 
 use evenkeel_config::Algorithm;
+use evenkeel_core::admission::Dismissed;
 use evenkeel_core::health::Failure;
-use evenkeel_core::retry::{Cause, Decision, Final};
-use evenkeel_observe::{BackendFailure, RetryCause, RetryOutcome};
+use evenkeel_observe::BackendFailure;
 use evenkeel_types::Time;
 
 use super::target::Target;
@@ -28,8 +28,10 @@ impl Target<'_> {
 
     /// Counts an answer whose status speaks of a failure, and lets passive checks know if the pool has any.
     pub fn report_status(&self, server: usize, status: u16) {
-        self.upstream(server).figures().failed(BackendFailure::Status);
-        self.tell(server, Failure::Status(status));
+        if matches!(status, 502..=504) {
+            self.upstream(server).figures().failed(BackendFailure::Status);
+            self.tell(server, Failure::Status(status));
+        }
     }
 
     /// Notes that a server answered, `took` after the request was sent, if the pool compares its servers.
@@ -37,6 +39,13 @@ impl Target<'_> {
         if self.compares() {
             self.upstream(server).figures().answered(status, took);
         }
+    }
+
+    /// Reports an answer that is thrown away because another server's was better.
+    pub fn report_dismissed(&self, dismissed: Option<Dismissed>) {
+        let Some(Dismissed { server, status, took, .. }) = dismissed else { return };
+        self.report_answer(server, status, Some(took));
+        self.report_status(server, status);
     }
 
     /// Judges the server by the status that goes to the client.
@@ -47,43 +56,6 @@ impl Target<'_> {
             // Good answers only: a server that fails fast is not a quick one.
             self.upstream(server).load.observe_latency(took, at);
         }
-    }
-
-    /// Takes in how long the answer took, if a route asks for what is usual.
-    pub fn measure(&self, status: u16, took: Option<Duration>, now: Time) {
-        // A server that fails fast is not a quick one.
-        if self.side().is_measured
-            && status < 500
-            && let Some(took) = took
-        {
-            self.state().retries.latencies.observe(took, now);
-        }
-    }
-
-    /// Counts a decision about what another server could have made good.
-    pub fn count(&self, cause: Cause, decision: Decision) {
-        let cause = match cause {
-            Cause::Connect => RetryCause::Connect,
-            Cause::Reset | Cause::Begun => RetryCause::Reset,
-            Cause::Timeout => RetryCause::Timeout,
-            Cause::Status(_) => RetryCause::Status,
-            Cause::Malformed => return,
-        };
-        let outcome = match decision {
-            Decision::Retry { .. } => RetryOutcome::Retried,
-            Decision::Final(Final::NotListed) => return,
-            Decision::Final(Final::Answered) => RetryOutcome::Answered,
-            Decision::Final(Final::Early) => RetryOutcome::Early,
-            Decision::Final(Final::Method) => RetryOutcome::Method,
-            Decision::Final(Final::Body) => RetryOutcome::Body,
-            Decision::Final(Final::Attempts) => RetryOutcome::Attempts,
-            Decision::Final(Final::Deadline) => RetryOutcome::Deadline,
-            Decision::Final(Final::Servers) => RetryOutcome::Servers,
-            Decision::Final(Final::Unreachable) => RetryOutcome::Unreachable,
-            Decision::Final(Final::Budget) => RetryOutcome::Budget,
-            Decision::Final(Final::Limit) => RetryOutcome::Limit,
-        };
-        self.figures().retries.decided(cause, outcome);
     }
 
     fn tell(&self, server: usize, failure: Failure) {

@@ -9,7 +9,7 @@ use evenkeel_core::sticky;
 use evenkeel_observe::Ended;
 
 use super::body::{ServerBody, is_attempts};
-use super::holds::Holds;
+use super::driver::Admission;
 use super::outcome::Asked;
 use super::target::Target;
 use crate::body::BodyLimits;
@@ -57,7 +57,7 @@ pub async fn interim(
     passed.await
 }
 
-/// The response that an answer comes to. What the request holds goes over to it.
+/// The response that an answer comes to. The request's permit goes over to it.
 ///
 /// # Errors
 /// The answer is none that could be passed on.
@@ -66,11 +66,11 @@ pub fn respond<'x, 'c>(
     answer: Answer<'x, 'c>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
-    holds: &mut Holds<'x>,
+    admission: &mut Admission,
 ) -> Result<Response<'x, 'c>, ServerError> {
     let (request, status) = (incoming.request, answer.head.status);
     if status == 101 {
-        return switch(target, answer, request, client.writer, holds);
+        return switch(target, answer, request, client.writer, admission);
     }
     if request.takes_for_tunnel(status) {
         return Err(ServerError::Malformed("success where a switch of protocols was asked for"));
@@ -92,9 +92,8 @@ pub fn respond<'x, 'c>(
         target.judge(chosen.server, status, took, request.started);
     }
     let framing = answer.body.framing();
-    let holds = std::mem::take(holds);
-    let server = chosen.server;
-    let body = ServerBody { target, server, answer, sending, _holds: holds, counts_attempts };
+    let (server, _permit) = (chosen.server, admission.take_permit());
+    let body = ServerBody { target, server, answer, sending, _permit, counts_attempts };
     let body = Body::Server(Box::new(body));
     Ok(Response { head: copied, body, framing, ended: Ended::Complete, closes: false })
 }
@@ -163,7 +162,7 @@ fn switch<'x, 'c>(
     answer: Answer<'x, 'c>,
     request: &Request<'_>,
     writer: &mut ResponseWriter<'_>,
-    holds: &mut Holds<'x>,
+    admission: &mut Admission,
 ) -> Result<Response<'x, 'c>, ServerError> {
     let Answer { asked: Asked { chosen, trip, .. }, head, .. } = answer;
     let Some(protocol) = request.upgrade else {
@@ -190,8 +189,8 @@ fn switch<'x, 'c>(
         return Err(ServerError::Malformed("101 over HTTP/2"));
     };
     let idle = target.route.timeout.idle;
-    let holds = std::mem::take(holds);
-    let tunnel = Tunnel { connection, early, protocol: agreed, idle, _holds: holds };
+    let _permit = admission.take_permit();
+    let tunnel = Tunnel { connection, early, protocol: agreed, idle, _permit };
     let body = Body::Tunnel(Box::new(tunnel));
     Ok(Response { head: copied, body, framing: Framing::Empty, ended: Ended::Tunnel, closes: true })
 }

@@ -4,12 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::{Outlier, Pool, Route};
-use evenkeel_core::retry::{Final, deadline};
+use evenkeel_core::admission::Terms;
+use evenkeel_core::retry::deadline;
 use evenkeel_core::snapshot;
-use evenkeel_observe::{BreakerRefusal, PoolMetrics};
 use evenkeel_types::Time;
 
-use super::held::Held;
 use crate::request::incoming::Request;
 use crate::server::Upstream;
 use crate::worker::Worker;
@@ -61,11 +60,6 @@ impl<'v> Target<'v> {
         self.pool
     }
 
-    /// What is counted of the pool.
-    pub fn figures(&self) -> &'v PoolMetrics {
-        &self.side().figures
-    }
-
     /// One of its servers.
     pub fn upstream(&self, server: usize) -> &'v Rc<Upstream> {
         &self.side().upstreams[server]
@@ -92,24 +86,13 @@ impl<'v> Target<'v> {
         self.pool().outlier.as_ref().is_some_and(Outlier::compares)
     }
 
-    /// Takes one retry, or hedge, out of what the pool can bear; `held` is what the request holds of a pool with limits.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    pub fn withdraw(&self, held: Option<&mut Held>, now: Time) -> Result<(), Final> {
-        let retry = match &held {
-            None => None,
-            Some(held) => Some(held.try_retry().ok_or_else(|| {
-                self.figures().refuse(BreakerRefusal::MaxRetries);
-                Final::Limit
-            })?),
-        };
-        if !self.side().purse.withdraw(self.route.retry.budget, &self.state().retries.budget, now) {
-            return Err(Final::Budget);
-        }
-        if let (Some(held), Some(retry)) = (held, retry) {
-            held.begin_retry(retry);
-        }
-        Ok(())
+    /// What admission goes by. `is_short` says that two servers may have the request at once.
+    #[inline]
+    pub fn terms<'r, 'a>(&self, request: &'r Request<'a>, is_short: bool) -> Terms<'r, Request<'a>>
+    where
+        'v: 'r,
+    {
+        let (retry, hedge) = (&self.route.retry, self.route.hedge.as_ref());
+        Terms { request, retry, hedge, is_short, deadline: self.deadline }
     }
 }

@@ -21,7 +21,7 @@ use crate::worker::timer::Timer;
 /// Runs a tunnel between a client and a server until both sides have ended, one fails, or nothing moves for too long.
 pub async fn run(
     worker: &Worker,
-    tunnel: Box<Tunnel<'_>>,
+    tunnel: Box<Tunnel>,
     body: &RefCell<Body<'_>>,
     writer: &mut ResponseWriter<'_>,
     log: &mut RequestLog,

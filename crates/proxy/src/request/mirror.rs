@@ -5,24 +5,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::Route;
+use evenkeel_core::admission::Answer;
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::route::{is_sampled, rewrite, stripped};
 use evenkeel_observe::MirrorOutcome;
-use evenkeel_types::{Clock, Time};
 
 use super::incoming::{Incoming, Request};
 use super::setting::Setting;
 use crate::body::{Body, BodyLimits, FromBytes, Source};
-use crate::forward::held::{Answered, Guarded, Held};
-use crate::forward::pick::pick_at_once;
-use crate::forward::seat::Seat;
+use crate::forward::driver::Permit;
 use crate::forward::target::Target;
 use crate::http::framing::Framing;
+use crate::server::Link;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, Changes, Ours};
 use crate::server::upload::Passage;
-use crate::server::{Link, Upstream};
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::timer::Timer;
@@ -81,11 +79,11 @@ fn send(
 ) {
     match copy(worker, view, route, request, body) {
         None => view.tally.mirrored(route, MirrorOutcome::Dropped),
-        Some(copy) => {
+        Some((copy, permit)) => {
             let counts = view.tally.mirror_counts(route);
             let index = worker.index;
             tokio::task::spawn_local(Box::pin(async move {
-                let sent = tokio::time::timeout(COPY_MAX, copy.run()).await;
+                let sent = tokio::time::timeout(COPY_MAX, copy.run(permit)).await;
                 let is_sent = matches!(sent, Ok(Ok(())));
                 counts.count(index, if is_sent { MirrorOutcome::Sent } else { MirrorOutcome::Failed });
             }));
@@ -109,33 +107,23 @@ struct Copy {
     /// `HEAD`, whose answer has no body.
     to_head: bool,
     is_repeatable: bool,
-    /// What it holds of a pool with limits.
-    held: Option<(Box<Held>, Option<Box<Seat>>)>,
     _under_way: UnderWay,
 }
 
-/// One of the copies under way to a pool, and one of a server's requests unless its seat counts it.
-struct UnderWay(Rc<Cell<usize>>, Option<(Rc<Upstream>, Clock)>);
+/// One of the copies under way to a pool.
+struct UnderWay(Rc<Cell<usize>>);
 
 impl UnderWay {
-    fn begin(copies: &Rc<Cell<usize>>, counted: Option<(&Rc<Upstream>, Clock)>) -> Self {
+    fn begin(copies: &Rc<Cell<usize>>) -> Self {
         copies.set(copies.get() + 1);
-        counted.iter().for_each(|(upstream, _)| upstream.load.begin());
-        Self(Rc::clone(copies), counted.map(|(upstream, clock)| (Rc::clone(upstream), clock)))
+        Self(Rc::clone(copies))
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
-        self.1.iter().for_each(|(upstream, clock)| upstream.load.end_unlimited(|| clock.now()));
     }
-}
-
-/// What a copy holds of a pool with limits before it has a server; `None` if there is no place for it now.
-fn enter(guarded: &Rc<Guarded>, now: Time) -> Option<Box<Held>> {
-    let mut held = Held::new(guarded);
-    (held.ask_pool(now).is_ok() && held.enter().is_ok()).then(|| Box::new(held))
 }
 
 fn copy(
@@ -144,19 +132,14 @@ fn copy(
     (position, route): (usize, &Route),
     request: &Request<'_>,
     body: Option<Vec<u8>>,
-) -> Option<Copy> {
+) -> Option<(Copy, Permit)> {
     let pool = view.pool_now(view.snapshot.mirror_of(position)?);
     let to = Target { worker, view, route, pool: &pool, deadline: None };
     let side = to.side();
     if side.copies.get() >= COPIES_MAX {
         return None;
     }
-    let now = worker.clock.now();
-    let mut held = match &side.guarded {
-        Some(guarded) => Some(enter(guarded, now)?),
-        None => None,
-    };
-    let (chosen, seat) = pick_at_once(to, request, held.as_deref_mut(), &[], now)?;
+    let (chosen, permit) = side.gate.admit_at_once(request, worker.clock.now())?;
     let upstream = to.upstream(chosen.server);
     let path = rewrite(route, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
@@ -175,7 +158,7 @@ fn copy(
     head.truncate(head.len() - 2);
     head.extend_from_slice(h1::MIRROR.as_bytes());
     head.extend_from_slice(b": 1\r\n\r\n");
-    Some(Copy {
+    let copy = Copy {
         worker: Rc::clone(worker),
         view: Rc::clone(view),
         route: position,
@@ -187,9 +170,9 @@ fn copy(
         body: body.unwrap_or_default(),
         to_head: request.is_head(),
         is_repeatable: route.retry.repeats_over_a_fresh_connection(request.method),
-        _under_way: UnderWay::begin(&side.copies, seat.is_none().then_some((upstream, worker.clock))),
-        held: held.map(|held| (held, seat)),
-    })
+        _under_way: UnderWay::begin(&side.copies),
+    };
+    Some((copy, permit))
 }
 
 impl Copy {
@@ -199,11 +182,9 @@ impl Copy {
     }
 
     /// Sends it, over a fresh connection if the server was closing the one that was kept.
-    async fn run(mut self) -> Result<(), ServerError> {
-        let mut held = self.held.take();
+    async fn run(self, mut permit: Permit) -> Result<(), ServerError> {
         let mut timer = Timer::new(self.worker.clock);
-        let to = self.to();
-        let mut kept = to.upstream(self.chosen.server).kept(self.worker.clock.now());
+        let mut kept = self.to().upstream(self.chosen.server).kept(self.worker.clock.now());
         let outcome = loop {
             let link = match kept.take() {
                 Some(link) => link,
@@ -213,15 +194,15 @@ impl Copy {
                 },
             };
             let reused = link.reused();
-            match self.over(link, &mut held, &mut timer).await {
+            match self.over(link, &mut permit, &mut timer).await {
                 Err((error, untouched))
                     if reused && error.is_worth_a_fresh_connection(untouched, self.is_repeatable) => {}
                 outcome => break outcome.map_err(|(error, _)| error),
             }
         };
         self.report(&outcome);
-        if let (Some((held, seat)), Err(error)) = (&mut held, &outcome) {
-            held.tried(seat.take(), Some(error));
+        if let Err(error) = &outcome {
+            permit.failed(&error.failed_try(error.cause(false), false), self.worker.clock.now());
         }
         outcome.map(drop)
     }
@@ -241,7 +222,7 @@ impl Copy {
     async fn over(
         &self,
         link: Link,
-        held: &mut Option<(Box<Held>, Option<Box<Seat>>)>,
+        permit: &mut Permit,
         timer: &mut Timer,
     ) -> Result<u16, (ServerError, bool)> {
         let (to, clock) = (self.to(), self.worker.clock);
@@ -276,12 +257,7 @@ impl Copy {
                 return Err((error, trip.is_untouched()));
             }
         };
-        if let Some((held, seat)) = held {
-            let at = clock.now();
-            let took = Some(at - trip.uploaded.unwrap_or(trip.sent));
-            let answer = Answered { status: head.status, at, took, uploading: Duration::ZERO };
-            held.answered(seat.as_deref_mut(), &answer);
-        }
+        permit.answered(&Answer::whole(head.status, trip.uploaded.unwrap_or(trip.sent), clock.now()));
         let limits = BodyLimits { stall: response, at_most: None, rate_min: 0, bytes_max: Some(ANSWER_MAX) };
         let answer = trip.into_body(&head, self.to_head, Framing::Empty, limits);
         let mut answer = answer.map_err(|error| (error, false))?;
@@ -296,8 +272,7 @@ impl Copy {
     fn report(&self, outcome: &Result<u16, ServerError>) {
         let (to, server) = (self.to(), self.chosen.server);
         match outcome {
-            Ok(status @ 502..=504) => to.report_status(server, *status),
-            Ok(_) => {}
+            Ok(status) => to.report_status(server, *status),
             Err(error) => to.report_failure(server, error),
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
+use evenkeel_core::admission::FailedTry;
 use evenkeel_core::health::Failure;
 use evenkeel_core::retry::Cause;
 use evenkeel_net::is_exhausted;
@@ -83,6 +84,19 @@ impl ServerError {
             }
             Self::Unsendable => return None,
         })
+    }
+
+    /// What admission learns of a try that failed like this. `cause` is what another server would have to make good,
+    /// `replayable` says that all of the request is still there.
+    pub fn failed_try(&self, cause: Option<Cause>, replayable: bool) -> FailedTry {
+        FailedTry {
+            cause,
+            blame: self.failure(),
+            timed_out: matches!(self, Self::Timeout | Self::ConnectTimeout),
+            // A final response goes to the client only when forwarding is over.
+            has_begun: false,
+            replayable,
+        }
     }
 
     /// How it is counted; `None` if the server is not to blame, or has been blamed.

@@ -8,4 +8,4 @@ mod pool;
 pub mod probe;
 pub mod upload;
 
-pub use pool::{Connection, InFlight, Link, Upstream};
+pub use pool::{Connection, Link, Upstream};

@@ -11,7 +11,7 @@ use evenkeel_core::balance::Load;
 use evenkeel_net::Io;
 use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
 use evenkeel_tls::ClientTls;
-use evenkeel_types::{Address, BackendId, Clock, Time};
+use evenkeel_types::{Address, BackendId, Time};
 
 use super::h2::{Connections, Place};
 use crate::http::head::HeadLimits;
@@ -68,24 +68,6 @@ pub enum Link {
     Http1(Connection),
     /// A place on one that requests share.
     Http2(Place),
-}
-
-/// A request that a server is working on, for as long as this lives.
-#[derive(Debug)]
-pub struct InFlight<'u>(&'u Arc<Load>, Clock);
-
-impl<'u> InFlight<'u> {
-    /// Counts one at `upstream`.
-    pub fn at(upstream: &'u Upstream, clock: Clock) -> Self {
-        upstream.load.begin();
-        Self(&upstream.load, clock)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.end_unlimited(|| self.1.now());
-    }
 }
 
 impl Link {

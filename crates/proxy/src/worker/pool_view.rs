@@ -7,14 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_config as config;
-use evenkeel_core::balance::Picker;
-use evenkeel_core::retry::Purse;
+use evenkeel_core::admission::Local;
 use evenkeel_core::snapshot::{Pool, PoolHandle, PoolState};
-use evenkeel_observe::{PoolMetrics, Registry, Series};
+use evenkeel_observe::{Registry, Series};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{BackendId, Clock};
 
-use crate::forward::held::Guarded;
+use crate::forward::driver::{Gate, PoolDriver};
 use crate::server::Upstream;
 
 /// One worker's side of a pool, from the moment when a request chose the pool to the end of that request.
@@ -24,18 +23,10 @@ pub struct PoolView {
     pub state: Arc<PoolState>,
     /// The servers, in the order of `state.config.backends`.
     pub upstreams: Rc<[Rc<Upstream>]>,
-    /// For what a request holds of it, if it has limits. Its references are this worker's own to count.
-    pub guarded: Option<Rc<Guarded>>,
-    /// Cursors and random source.
-    pub picker: Rc<RefCell<Picker>>,
+    /// How requests get into it. Its references are this worker's own to count.
+    pub gate: Rc<Gate>,
     /// Copies of other pools' requests that are under way to it.
     pub copies: Rc<Cell<usize>>,
-    /// What this worker has to pay into the retry budget.
-    pub purse: Rc<Purse>,
-    /// What is counted of it as a whole.
-    pub figures: Arc<PoolMetrics>,
-    /// True if some route asks how long its answers take.
-    pub is_measured: bool,
     /// Where requests to each of them are counted.
     series: Rc<[Rc<SeriesByRoute>]>,
 }
@@ -74,18 +65,14 @@ impl PoolSlot {
         old: Option<&PoolView>,
     ) -> Self {
         let state = handle.state();
-        let name = &state.config.name;
+        let local = old.map(|old| Rc::clone(old.gate.local()));
+        let local = local.unwrap_or_else(|| Rc::new(Local::new(place.worker as u64)));
+        let (registry, metrics) = (Arc::clone(&place.registry), place.registry.pool(&state.config.name));
+        let driver = PoolDriver { clock: place.clock, registry, metrics };
         let view = PoolView {
-            guarded: None,
-            picker: old.map_or_else(
-                || Rc::new(RefCell::new(Picker::new(place.worker as u64))),
-                |old| Rc::clone(&old.picker),
-            ),
+            gate: Rc::new(Gate::new(Arc::clone(&state), local, is_measured, driver)),
             copies: old.map(|old| Rc::clone(&old.copies)).unwrap_or_default(),
             upstreams: upstreams(&state, tls, place, old),
-            purse: Rc::default(),
-            figures: place.registry.pool(name),
-            is_measured,
             // They are kept by the route's position, which means something only while the routes stay the same.
             series: state.config.backends.iter().map(|_| Rc::default()).collect(),
             state,
@@ -94,7 +81,7 @@ impl PoolSlot {
             handle: Arc::clone(handle),
             tls: tls.cloned(),
             place: place.clone(),
-            now: RefCell::new(Rc::new(view.guarded(place))),
+            now: RefCell::new(Rc::new(view)),
         }
     }
 
@@ -119,18 +106,10 @@ impl PoolSlot {
         } else {
             (upstreams(&state, self.tls.as_ref(), &self.place, Some(old)), old.series_of(&state.config))
         };
-        let view = PoolView {
-            guarded: None,
-            picker: Rc::clone(&old.picker),
-            copies: Rc::clone(&old.copies),
-            upstreams,
-            purse: Rc::clone(&old.purse),
-            figures: Arc::clone(&old.figures),
-            is_measured: old.is_measured,
-            series,
-            state,
-        };
-        let view = Rc::new(view.guarded(&self.place));
+        let (local, driver) = (Rc::clone(old.gate.local()), old.gate.driver().clone());
+        let gate = Gate::new(Arc::clone(&state), local, old.gate.is_measured(), driver);
+        let view = PoolView { gate: Rc::new(gate), copies: Rc::clone(&old.copies), upstreams, series, state };
+        let view = Rc::new(view);
         if !has_same_servers {
             old.retire_all_but(&view);
         }
@@ -163,13 +142,6 @@ impl PoolView {
             series.resize(route + 1, None);
         }
         record(series[route].get_or_insert_with(make));
-    }
-
-    fn guarded(self, place: &Place) -> Self {
-        let guard = self.state.servers.guard.as_ref();
-        let guarded =
-            guard.map(|_| Rc::new(Guarded::new((place.clock, &place.registry), &self.state, &self.figures)));
-        Self { guarded, ..self }
     }
 
     fn retire_all_but(&self, next: &Self) {

@@ -98,8 +98,8 @@ fn a_request_that_waits_for_a_server_leaves_its_place_in_the_pool_and_takes_the_
     assert!(matches!(scene.poll(three, 0), Step::Wait { .. }));
     assert_eq!(scene.in_pool(), (2, 1, 0));
     scene.head(two, leg, 200, 5);
-    let [_one, two, mut three] = all;
-    two.into_permit().expect("it has one").release(scene.at(6));
+    let [_one, mut two, mut three] = all;
+    two.take_permit().expect("it has one").release(scene.at(6));
     let Step::Send { chosen, .. } = scene.poll(&mut three, 6) else { panic!("it was not sent") };
     assert_eq!((chosen.server, chosen.why), (server, Why::Waited));
     assert_eq!((scene.in_pool(), scene.in_flight()), ((2, 0, 0), vec![1, 1]));

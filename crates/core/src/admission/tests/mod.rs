@@ -15,7 +15,7 @@ use crate::choose::Keys;
 use crate::health::Failure;
 use crate::retry::Cause;
 use crate::route::Facts;
-use crate::snapshot::{Guard, Pool};
+use crate::snapshot::{Guard, Pool, PoolState};
 
 mod hedges;
 mod limits;
@@ -105,7 +105,8 @@ impl Scene {
         let pool = Pool { members, states, panic: None, cookie: None, affinity, retries, guard };
         let log = Log::default();
         let local = Rc::new(Local::new(1));
-        let gate = Rc::new(Gate::new((Arc::clone(&config), 0), pool, local, true, log.clone()));
+        let state = PoolState { version: 1, config: Arc::new(of.clone()), servers: pool };
+        let gate = Rc::new(Gate::new(Arc::new(state), local, true, log.clone()));
         Self { config, gate, log, asked: Asked("GET", [1]), deadline: None }
     }
 

@@ -12,7 +12,7 @@ fn a_request_is_in_flight_at_its_server_until_its_permit_is_dropped() {
     let (leg, server) = scene.sent(&mut request, 0);
     assert_eq!(scene.poll(&mut request, 1), Step::Asking { until: None });
     assert_eq!(scene.head(&mut request, leg, 200, 5), AfterHead::PassOn);
-    let permit = request.into_permit().expect("the response is on its way");
+    let permit = request.take_permit().expect("the response is on its way");
     assert_eq!((permit.server(), scene.in_flight()[server]), (Some(server), 1));
     drop(permit);
     assert_eq!(scene.in_flight(), [0, 0, 0]);

@@ -20,11 +20,11 @@ use crate::worker::timer::WriteError;
 
 /// What came of sending a response.
 #[derive(Debug)]
-pub enum Sent<'x> {
+pub enum Sent {
     /// The client has all of it.
     Whole(Ended),
     /// The client has the head; what follows is a tunnel.
-    Tunnel(Box<Tunnel<'x>>),
+    Tunnel(Box<Tunnel>),
     /// The client is gone.
     Gone(Ended),
     /// The server failed within it before any of it was sent: another response can take its place.
@@ -47,7 +47,7 @@ impl From<WriteError> for Broken {
 
 impl<'c> ResponseWriter<'c> {
     /// Sends a response.
-    pub async fn send<'x>(&mut self, response: Response<'x, 'c>) -> Sent<'x> {
+    pub async fn send(&mut self, response: Response<'_, 'c>) -> Sent {
         let Response { head, body, framing, ended, closes } = response;
         self.keep_alive &= !closes;
         self.head(head, framing, &body);
@@ -69,7 +69,7 @@ impl<'c> ResponseWriter<'c> {
     }
 
     /// Sends what a server sends, and the rest of the request beside it.
-    async fn server_body<'x>(&mut self, mut body: Box<ServerBody<'x, 'c>>, ended: Ended) -> Sent<'x> {
+    async fn server_body(&mut self, mut body: Box<ServerBody<'_, 'c>>, ended: Ended) -> Sent {
         let mut sending = body.take_sending();
         let relayed = {
             let relaying = pin!(self.relay(&mut body));
@@ -106,7 +106,7 @@ impl<'c> ResponseWriter<'c> {
         Ok(self.finish(&trailers).await?)
     }
 
-    async fn tunnel<'x>(&mut self, tunnel: Box<Tunnel<'x>>) -> Sent<'x> {
+    async fn tunnel(&mut self, tunnel: Box<Tunnel>) -> Sent {
         let sent = async {
             self.flush().await?;
             // What the server has sent behind its head already belongs to the new protocol.

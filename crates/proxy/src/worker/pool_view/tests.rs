@@ -105,5 +105,5 @@ fn a_server_that_comes_leaves_the_others_as_they_are() {
     assert!(Rc::ptr_eq(&before.upstreams[1], &now.upstreams[0]), "it keeps its connections");
     assert_eq!(now.upstreams[1].id.as_str(), "new");
     assert!(Rc::ptr_eq(&before.series[1], &now.series[0]), "and its figures");
-    assert!(Rc::ptr_eq(&before.picker, &now.picker));
+    assert!(Rc::ptr_eq(before.gate.local(), now.gate.local()));
 }
