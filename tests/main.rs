@@ -208,6 +208,7 @@ mod bodies {
 mod upgrade {
     mod layered;
     mod tunnel;
+    mod with_body;
     mod without_101;
 }
 

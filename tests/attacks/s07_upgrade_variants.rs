@@ -3,7 +3,7 @@
 use crate::support::{Evenkeel, Origin, answer, ok, pool};
 
 /// Requests that must not open a tunnel, for the server would have to misread them to agree.
-const NO_UPGRADES: [(&str, &str); 8] = [
+const NO_UPGRADES: [(&str, &str); 7] = [
     ("HTTP/1.0", "GET / HTTP/1.0\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"),
     ("not nominated", "GET / HTTP/1.1\r\nhost: test\r\nupgrade: websocket\r\n\r\n"),
     ("nothing named", "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\n\r\n"),
@@ -15,11 +15,6 @@ const NO_UPGRADES: [(&str, &str); 8] = [
     (
         "h2c in a list",
         "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket,\th2c\r\n\r\n",
-    ),
-    (
-        "chunked body",
-        "POST / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ),
     (
         "h2c with settings",

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::{HeaderEdits, Listener};
+use evenkeel_config::{HeaderEdits, Listener, PoolProtocol};
 use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_core::overload::Step;
 use evenkeel_net::{Io, Peer};
@@ -19,7 +19,7 @@ use crate::forward::outcome::refusal_of;
 use crate::forward::tunnel;
 use crate::http::field::Field;
 use crate::http::head::RequestHead;
-use crate::request::admit::{KnownHost, Origin, Refusal, Secure};
+use crate::request::admit::{KnownHost, Origin, Refusal, Secure, upgrade_left_out};
 use crate::request::answer;
 use crate::request::handle::{handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
@@ -28,6 +28,7 @@ use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::worker::Worker;
+use crate::worker::pool_view::PoolView;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
@@ -170,6 +171,14 @@ impl Client {
             mirror::finish(setting, route, incoming);
         }
         worker.metrics.requests_in_flight.decrement();
+        if log.reason.is_none() {
+            let speaks_http2 = |pool: &Rc<PoolView>| pool.state.config.protocol == PoolProtocol::Http2;
+            log.reason = match request.upgrade {
+                None => upgrade_left_out(request).map(str::to_owned),
+                Some(_) if !pool.get().is_some_and(speaks_http2) => None,
+                Some(_) => Some("upgrade not passed on: the server speaks HTTP/2".to_owned()),
+            };
+        }
         let finished = Finished {
             listener: self.listener.as_str(),
             peer: self.peer,

@@ -17,6 +17,7 @@ use super::target::Target;
 use crate::body::{Body, BodyError};
 use crate::client::writer::ToClient;
 use crate::http::head::ResponseHead;
+use crate::http::version::Version;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
@@ -103,8 +104,9 @@ pub async fn start<'x, 'c>(
     let (request, upstream) = (incoming.request, target.upstream(chosen.server));
     let (framing, is_short) = {
         let body = incoming.body.borrow();
-        // What asks for another protocol has no body: what follows belongs to that protocol.
-        (body.framing(), body.is_done() || request.upgrade.is_some())
+        // Over HTTP/2, what follows a request for another protocol belongs to that protocol.
+        let is_tunnel = request.upgrade.is_some() && request.version == Version::Http2;
+        (body.framing(), body.is_done() || is_tunnel)
     };
     let path = rewrite(route, &request.path);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));

@@ -164,10 +164,13 @@ fn switch<'x, 'c>(
     writer: &mut ResponseWriter<'_>,
     admission: &mut Admission,
 ) -> Result<Response<'x, 'c>, ServerError> {
-    let Answer { asked: Asked { chosen, trip, .. }, head, .. } = answer;
+    let Answer { asked: Asked { chosen, trip, sending }, head, .. } = answer;
     let Some(protocol) = request.upgrade else {
         return Err(ServerError::Malformed("101 without being asked"));
     };
+    if !matches!(sending.result(), Some(Ok(()))) {
+        return Err(ServerError::Malformed("101 before the end of the request"));
+    }
     let (buf, fields) = trip.head();
     let agreed = fields.iter().find(|f| f.known == Known::Upgrade).map(|f| f.value.of_bytes(buf));
     let was_asked = |agreed: &[u8]| list(protocol).any(|asked| asked.eq_ignore_ascii_case(agreed));

@@ -178,7 +178,7 @@ pub fn admit<'a>(
         started: origin.now,
     };
     request.expects_continue = expects_continue(&request)?;
-    request.upgrade = upgrade(&request, framing);
+    request.upgrade = upgrade(&request, framing).unwrap_or_default();
     if trusted {
         believe(&mut request, origin.listener);
     }
@@ -279,21 +279,42 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
     Ok(expects && request.version != Version::Http10)
 }
 
-/// The protocol to change to, if the request asks for one that may be asked for: not with a body behind which a
-/// second reading could hide, and not h2c, which would open a way around everything here.
-fn upgrade<'a>(request: &Request<'a>, framing: Framing) -> Option<&'a [u8]> {
+/// The protocol to change to, if the request asks for one that may be asked for: not h2c, which would open a way around
+/// everything here. A body is no hindrance, because the server gets all of it before it may switch (RFC 9110, 7.8); but
+/// over HTTP/2 what follows belongs to the tunnel.
+///
+/// # Errors
+/// Why the server is not asked for it.
+fn upgrade<'a>(request: &Request<'a>, framing: Framing) -> Result<Option<&'a [u8]>, &'static str> {
     if !request.known.holds(Known::Upgrade) {
+        return Ok(None);
+    }
+    let mut protocols = request.fields.iter().filter(|f| f.known == Known::Upgrade);
+    let Some(protocol) = protocols.next().map(|f| f.value.of_bytes(request.bytes)) else { return Ok(None) };
+    if protocols.next().is_some() || protocol.is_empty() {
+        return Err("upgrade not passed on: not one field with a protocol");
+    }
+    if request.version == Version::Http10 {
+        return Err("upgrade not passed on: HTTP/1.0 has none");
+    }
+    if !request.values(Known::Connection).any(|value| has_token(value, "upgrade")) {
+        return Err("upgrade not passed on: connection does not name it");
+    }
+    if list(protocol).any(|p| p.len() >= 3 && p[..3].eq_ignore_ascii_case(b"h2c")) {
+        return Err("upgrade not passed on: h2c is not supported");
+    }
+    if request.version == Version::Http2 && !matches!(framing, Framing::Empty | Framing::Length(0)) {
+        return Err("upgrade not passed on: a tunnel of HTTP/2 has no body before it");
+    }
+    Ok(Some(protocol))
+}
+
+/// Why the request's `Upgrade` is not passed on; `None` if it is, or there is none.
+pub fn upgrade_left_out(request: &Request<'_>) -> Option<&'static str> {
+    if !request.known.holds(Known::Upgrade) || request.upgrade.is_some() {
         return None;
     }
-    let (bytes, fields) = (request.bytes, request.fields);
-    let mut protocols = fields.iter().filter(|f| f.known == Known::Upgrade);
-    let protocol = protocols.next()?.value.of_bytes(bytes);
-    let wanted = request.values(Known::Connection).any(|value| has_token(value, "upgrade"));
-    let plain = request.version != Version::Http10
-        && matches!(framing, Framing::Empty | Framing::Length(0))
-        && protocols.next().is_none();
-    let h2c = list(protocol).any(|p| p.len() >= 3 && p[..3].eq_ignore_ascii_case(b"h2c"));
-    (wanted && plain && !h2c && !protocol.is_empty()).then_some(protocol)
+    upgrade(request, Framing::Empty).err()
 }
 
 fn is_trusted(listener: &Listener, address: IpAddr) -> bool {

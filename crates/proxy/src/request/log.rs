@@ -35,7 +35,7 @@ pub struct RequestLog {
     tunnel: Option<(u64, u64)>,
     /// A copy of it is for another pool, once its body has passed.
     pub is_copied: bool,
-    /// Why we answered with an error.
+    /// Why the balancer answered with an error, or did not pass on what the client asked for.
     pub reason: Option<String>,
     /// The same with what is for the log alone, if there is more to say than the client may know.
     pub detail: Option<String>,
