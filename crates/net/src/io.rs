@@ -183,16 +183,13 @@ impl Io {
         })
     }
 
-    /// Ready when the peer has ended its side, or the connection has failed. An end behind bytes that nobody has read
-    /// may not wake who waits for it: [`has_ended`](Self::has_ended) knows of that as well.
-    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.stream.poll_readable(cx)) {
-            Ok(()) if !self.has_ended() => Poll::Pending,
-            _ => Poll::Ready(()),
-        }
+    /// Ready when something has come that nobody has read: bytes, the end, or a failure. Makes no system call. As long as
+    /// it is ready, what comes next does not wake anybody.
+    pub fn poll_come(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_readable(cx).map(drop)
     }
 
-    /// True when the peer has ended its side, or the connection has failed.
+    /// True when the peer has ended its side, or the connection has failed. Asks the kernel.
     pub fn has_ended(&self) -> bool {
         self.stream.has_ended()
     }

@@ -59,6 +59,9 @@ section! {
         /// Answers every request with 308 and its `https://` URL, at the port of the first listener with `tls` if the
         /// request named a port. Only without `tls`.
         redirect_to_https: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// What becomes of a request over HTTP/1.1 whose client ends its side of the connection before it has the
+        /// response: `abort` ends the request, as most such clients have left; `serve` sends the response all the same.
+        half_close: HalfClose = key(Kind::OneOf(HalfClose::WORDS), Is(HalfClose::Abort.word()), r#""serve""#),
         /// Request fields with `_` in their names, which CGI, WSGI and PHP read as `-`: `keep` passes them on, `drop` does
         /// not. Those that look like fields of framing, of a connection or of forwarding never reach a server.
         underscores: Underscores = key(
@@ -129,6 +132,17 @@ words! {
 }
 
 words! {
+    /// `half_close` of a listener.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum HalfClose {
+        /// The request ends.
+        Abort = "abort",
+        /// The client gets its response.
+        Serve = "serve",
+    }
+}
+
+words! {
     /// `underscores` of a listener.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Underscores {
@@ -139,7 +153,7 @@ words! {
     }
 }
 
-word_settings!(ListenerProtocol, HttpVersion, Underscores);
+word_settings!(ListenerProtocol, HttpVersion, HalfClose, Underscores);
 
 /// `http` of a listener: at least one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

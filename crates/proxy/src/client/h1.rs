@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use evenkeel_config::Listener;
+use evenkeel_config::{HalfClose, Listener};
 use evenkeel_net::Io;
 use evenkeel_observe::{Ended, Protocol, RequestRefusal};
 use evenkeel_types::Time;
@@ -210,6 +210,7 @@ impl Connection {
         let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
         let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
         let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
+        writer.serves_half_closed = listener.half_close == HalfClose::Serve;
         writer.keep_alive = self.may_stay(&request);
         if owes_continue.get() {
             writer.owes_continue = Some(&owes_continue);

@@ -9,10 +9,11 @@ use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use evenkeel_net::Io;
+use evenkeel_types::{Clock, Time};
 use h2::Reason;
 
 pub use self::http2::ToHttp2;
@@ -23,6 +24,9 @@ use crate::http::write;
 use crate::response::reason;
 use crate::worker::Worker;
 use crate::worker::timer::{Timer, WriteError};
+
+/// How long until a client that has sent more than its request is looked at again, whether it has ended its side.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What handling a request has of its client.
 pub struct ToClient<'s, 'c> {
@@ -49,6 +53,8 @@ pub struct ResponseWriter<'c> {
     /// Whether the client waits for a 100 before it sends its body. Without one it may send the body all the same or
     /// go on to its next request, and which of both cannot be known.
     pub owes_continue: Option<&'c Cell<bool>>,
+    /// Whether a client that has ended its side of the connection still gets its response.
+    pub serves_half_closed: bool,
     /// Whether the connection may carry another request.
     pub keep_alive: bool,
     /// What `X-Evenkeel-Attempts` says; 0 is nothing.
@@ -84,6 +90,7 @@ impl<'c> ResponseWriter<'c> {
             to_head,
             chunked: false,
             owes_continue: None,
+            serves_half_closed: false,
             keep_alive: false,
             attempts: 0,
             status: 0,
@@ -148,35 +155,38 @@ impl<'c> ResponseWriter<'c> {
         }
     }
 
-    /// Waits for `work`, unless the client's connection fails first.
+    /// Waits for `work`, unless the client's connection fails first, or the client ends its side of it and the listener
+    /// takes that for the end of the request.
     ///
     /// # Errors
     /// The client is gone.
     pub async fn unless_gone<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
-        self.unless(Io::poll_failed, work).await
+        self.unless(self.serves_half_closed, work).await
     }
 
-    /// The same, and a client of HTTP/1.1 that has ended its side is taken to have left as well. Most have; and one that
-    /// only has nothing more to send loses a request that was not begun.
+    /// The same, and a client of HTTP/1.1 that has ended its side is taken to have left on every listener. Most have; and
+    /// one that only has nothing more to send loses a request that was not begun.
     ///
     /// # Errors
     /// The client has left.
     pub async fn unless_left<F: Future>(&mut self, work: F) -> Result<F::Output, WriteError> {
-        self.unless(Io::poll_ended, work).await
+        self.unless(false, work).await
     }
 
     async fn unless<F: Future>(
         &mut self,
-        is_gone: fn(&Io, &mut Context<'_>) -> Poll<()>,
+        serves_half_closed: bool,
         work: F,
     ) -> Result<F::Output, WriteError> {
         let mut work = pin!(work);
+        let mut look_again = None;
         poll_fn(|cx| {
             if let Poll::Ready(output) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
             let gone = match &mut self.way {
-                Way::Http1(io) => is_gone(io, cx),
+                Way::Http1(io) if serves_half_closed => io.poll_failed(cx),
+                Way::Http1(io) => poll_ended(io, &mut self.timer, self.worker.clock, &mut look_again, cx),
                 Way::Http2(stream) => stream.poll_failed(cx),
             };
             gone.map(|()| Err(WriteError::Failed))
@@ -262,6 +272,27 @@ impl<'c> ResponseWriter<'c> {
         // What waits now, for a server that takes its time, holds no buffer.
         self.worker.buffers.give(out);
         sent
+    }
+}
+
+/// Ready when the client has ended its side. Its end may lie behind bytes that nobody has read, such as a further
+/// request, and then wakes nobody: so the kernel is asked again from time to time, and no more often.
+fn poll_ended(
+    io: &Io,
+    timer: &mut Timer,
+    clock: Clock,
+    look_again: &mut Option<Time>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    ready!(io.poll_come(cx));
+    loop {
+        if let Some(at) = *look_again {
+            ready!(timer.poll_until(cx, at));
+        }
+        if io.has_ended() {
+            return Poll::Ready(());
+        }
+        *look_again = Some(clock.now() + LOOK_AGAIN);
     }
 }
 
