@@ -1,6 +1,8 @@
 //! `Expect: 100-continue` (RFC 9110, section 10.1.1).
 
-use crate::support::{Evenkeel, Fault, Gate, Origin, answer, eventually, ok, pool};
+use std::time::Instant;
+
+use crate::support::{Evenkeel, Fault, Gate, Origin, answer, eventually, ms, ok, pool};
 
 const HEAD: &str = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
 
@@ -143,4 +145,44 @@ fn an_answer_of_our_own_to_a_body_that_came_unasked_leaves_the_connection_open()
         assert_eq!((response.text().as_str(), response.interim.len()), ("mine", 0));
         assert!(!response.lists("connection", "close"), "{:?}", response.head);
     }
+}
+
+/// A server that reads on without a word, and says 100 only when it has the body, which is too late to matter.
+fn ignoring() -> Origin {
+    Origin::on_head(|request, wire| {
+        let body = wire.body(&request.head, false).unwrap();
+        wire.send(format!("HTTP/1.1 100 Continue\r\n\r\n{}", ok(&body.text())));
+    })
+}
+
+#[test]
+fn a_server_that_ignores_the_expectation_does_not_hold_the_client() {
+    let origin = ignoring();
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut client = evenkeel.client();
+    for _ in 0..2 {
+        let begun = Instant::now();
+        client.send(HEAD);
+        assert!(client.head().unwrap().start.starts_with("HTTP/1.1 100 "));
+        let waited = begun.elapsed();
+        assert!(waited >= ms(900) && waited < ms(5_000), "asked for after {waited:?}, where 1 s is right");
+        client.send("hello");
+        assert_eq!(client.answer("POST").text(), "hello");
+    }
+}
+
+#[test]
+fn how_long_a_server_may_think_about_an_expectation_is_the_pools() {
+    let origin = ignoring();
+    let evenkeel = Evenkeel::start(&pool(&[&origin], "timeout = { continue = \"100ms\" }"));
+    let mut client = evenkeel.client();
+    let begun = Instant::now();
+    client.send(HEAD);
+    assert!(client.head().unwrap().start.starts_with("HTTP/1.1 100 "));
+    let waited = begun.elapsed();
+    assert!(waited >= ms(90) && waited < ms(900), "asked for after {waited:?}, where 100 ms is right");
+    client.send("hello");
+    let response = client.answer("POST");
+    assert_eq!((response.status, response.text().as_str()), (200, "hello"));
+    assert!(!response.lists("connection", "close"), "{:?}", response.head);
 }

@@ -342,6 +342,9 @@ section! {
         connect: Duration = key(DURATION, Is("5s"), r#""1s""#),
         /// From the last byte of the request to the head of the response, and between two reads of the response.
         response: Duration = key(DURATION, Is("60s"), r#""30s""#),
+        /// From the head of a request with `Expect: 100-continue` until the balancer itself asks the client for the body,
+        /// because the server has not said whether it wants it.
+        continue_after as "continue": Duration = key(DURATION, Is("1s"), r#""1s""#),
         /// How long an idle connection to a server is kept.
         idle: Duration = key(DURATION, Is("60s"), r#""60s""#),
     }

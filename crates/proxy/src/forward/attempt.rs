@@ -167,7 +167,7 @@ pub async fn await_answer<'x, 'c>(
     log: &mut RequestLog,
 ) -> Result<Option<Outcome<'x, 'c>>, Failed> {
     log.sends(asked.trip.sent);
-    let error = match final_head(of.target, &mut asked, client, log).await {
+    let error = match final_head(of.target, &mut asked, of.incoming, client, log).await {
         Ok(Some(head)) => return settle(of, leg, asked, head, client, log),
         Ok(None) => return Ok(Some(Outcome::gone())),
         Err(error) => error,
@@ -186,6 +186,7 @@ pub async fn await_answer<'x, 'c>(
 async fn final_head(
     target: Target<'_>,
     asked: &mut Asked<'_, '_>,
+    incoming: Incoming<'_, '_>,
     client: &mut ToClient<'_, '_>,
     log: &mut RequestLog,
 ) -> Result<Option<ResponseHead>, ServerError> {
@@ -193,8 +194,28 @@ async fn final_head(
     let at_most = target.deadline;
     // A request without a body is on its way as soon as it is written.
     let mut since = (!sending.goes_on()).then_some(trip.sent);
+    let expects_continue = incoming.request.expects_continue;
+    let mut has_continued = false;
     loop {
-        let head = match trip.send_rest(sending).await? {
+        let early = if expects_continue && !has_continued && sending.goes_on() {
+            let limit =
+                Limit { since: Some(trip.sent), after: target.pool().timeout.continue_after, at_most };
+            match Box::pin(client.timer.within(limit, trip.send_rest(sending))).await {
+                Ok(sent) => sent?,
+                Err(_) => {
+                    has_continued = true;
+                    let is_awaited = incoming.body.borrow().bytes() == 0;
+                    // The server says nothing of whether it wants the body.
+                    if is_awaited && Box::pin(client.writer.interim(100, |_| {})).await.is_err() {
+                        return Ok(None);
+                    }
+                    continue;
+                }
+            }
+        } else {
+            trip.send_rest(sending).await?
+        };
+        let head = match early {
             Some(early) => early,
             None => {
                 log.uploaded(trip.uploaded);
@@ -209,7 +230,8 @@ async fn final_head(
         if head.status == 101 || head.status >= 200 {
             return Ok(Some(head));
         }
-        if Box::pin(interim(trip, &head, client.writer)).await.is_err() {
+        let is_said = expects_continue && head.status == 100 && std::mem::replace(&mut has_continued, true);
+        if !is_said && Box::pin(interim(trip, &head, client.writer)).await.is_err() {
             return Ok(None);
         }
         trip.pass_interim(&head)?;

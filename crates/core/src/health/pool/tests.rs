@@ -56,6 +56,7 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         timeout: PoolTimeout {
             connect: Duration::from_secs(1),
             response: Duration::from_secs(1),
+            continue_after: Duration::from_secs(1),
             idle: Duration::from_secs(1),
         },
     }
