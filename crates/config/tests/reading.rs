@@ -56,7 +56,8 @@ fn the_defaults_of_pools_and_routes() {
     let plain = pool("");
     assert_eq!((plain.algorithm, plain.keepalive), (Algorithm::RoundRobin, 128));
     assert_eq!((plain.sticky, plain.health, plain.outlier), (None, None, None));
-    let timeout = PoolTimeout { connect: seconds(5), response: seconds(60), idle: seconds(60) };
+    let (connect, response, idle) = (seconds(5), seconds(60), seconds(60));
+    let timeout = PoolTimeout { connect, response, continue_after: seconds(1), idle };
     assert_eq!(plain.timeout, timeout);
     assert_eq!((plain.backends[0].weight, plain.backends[0].backup), (1, false));
     let outlier = Outlier {
