@@ -26,7 +26,7 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-/// Accepts in the name of `listener` until `closing`, and then whoever is already waiting: the kernel has told
+/// Accepts in the name of `listener` until `closing`, and then the connections that already wait: the kernel has told
 /// them that they are connected.
 pub async fn accept(
     worker: Rc<Worker>,
@@ -39,7 +39,7 @@ pub async fn accept(
     loop {
         let accepted = poll_fn(|cx| match listening.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-            // Without budget it is pending whoever waits; the task will be polled again at once.
+            // Without budget it is pending even if a connection waits; the task will be polled again at once.
             Poll::Pending if !has_budget_remaining() => Poll::Pending,
             Poll::Pending => closing.poll(cx).map(|()| None),
         });

@@ -74,7 +74,7 @@ pub struct Shared {
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
 
-/// What a worker is told to do.
+/// An order to a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
     Serve { listener: ListenerName, connection: Detached, peer: Peer },

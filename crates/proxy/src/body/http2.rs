@@ -74,7 +74,7 @@ impl FromHttp2 {
         self.piece = Bytes::new();
         let owed = std::mem::take(&mut self.owed);
         if let Some(stream) = self.stream.as_mut().filter(|_| owed > 0) {
-            // It fails only for a stream that has ended, whose window nobody needs.
+            // It fails only for a stream that has ended, whose window is not needed.
             let _ = stream.flow_control().release_capacity(owed);
         }
     }

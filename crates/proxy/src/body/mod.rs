@@ -1,6 +1,6 @@
 //! A body as it comes in from either side: read on demand, decoded in place, handed on piece by piece.
 //!
-//! Nobody reads ahead of what was handed on. That is the back-pressure, and the bound on memory.
+//! Nothing is read ahead of what was handed on. That is the back-pressure, and the bound on memory.
 
 mod bytes;
 mod http1;
@@ -27,7 +27,7 @@ use crate::worker::timer::Timer;
 
 /// From when on the average rate of a body counts: a slow start is no attack.
 const RATE_GRACE: Duration = Duration::from_secs(10);
-/// How much of a body that nobody wanted is read so that its connection can go on.
+/// How much of an unread body is read after the response so that its connection can go on.
 const DRAIN_MAX: u64 = 64 * 1024;
 
 /// What a body may cost.
@@ -80,11 +80,11 @@ pub struct Body<'a> {
     clock: Clock,
     limits: BodyLimits,
     framing: Framing,
-    /// Cleared at the first piece: whoever waits for it to be asked for waits no more.
+    /// Cleared at the first piece: a client that sends it waits for no 100 any more.
     pub awaited: Option<&'a Cell<bool>>,
     /// True once anything was read that did not come with the head.
     has_read: bool,
-    /// In a box, for most bodies have none.
+    /// In a box, because most bodies have none.
     kept: Option<Box<Kept>>,
     timer: Timer,
     /// More is waited for.
@@ -151,7 +151,7 @@ pub enum Advance {
     Piece,
     /// There is none left.
     End,
-    /// The next piece must be read first. Whoever holds something back should let go of it now.
+    /// The next piece must be read first. The caller should send what it holds back.
     MustRead,
 }
 

@@ -42,8 +42,8 @@ impl Default for Clients {
 }
 
 impl Clients {
-    /// A place for one more connection of `peer`, who is counted even while there is no limit, so that one that a reload
-    /// brings finds who is there: `Ok(None)` for those who never have a limit.
+    /// Counts one more connection of `peer`, even while there is no limit, so that a limit that a reload
+    /// brings knows the connections that are open: `Ok(None)` for peers that never have a limit.
     ///
     /// # Errors
     /// The client has as many as it may.

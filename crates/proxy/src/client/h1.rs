@@ -51,7 +51,7 @@ enum Next {
     Idle,
     /// It is closed.
     Close,
-    /// It is closed once the client has seen that, for it may still be sending.
+    /// It is closed once the client has seen that, because it may still be sending.
     Linger,
 }
 

@@ -203,7 +203,7 @@ struct Asked {
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
-    /// Its body, until somebody takes it.
+    /// Its body, until it is taken.
     stream: Option<RecvStream>,
     /// The way back, likewise.
     respond: Option<SendResponse<Bytes>>,
@@ -270,7 +270,7 @@ impl Asked {
 }
 
 impl Asked {
-    /// Lets go of all that it holds, so that a task that waits holds nothing: a body that nobody has read takes room in
+    /// Lets go of all that it holds, so that a waiting task holds nothing: an unread body takes room in
     /// the connection's window, and a view keeps what a reload has replaced.
     fn end(self, buffers: &Buffers) {
         let Self { lines, fields, .. } = self;
@@ -292,7 +292,7 @@ fn as_asked(admitted: (Request<'_>, Framing), is_tunnel: bool) -> Result<(Reques
     Ok(admitted)
 }
 
-/// How long a body is: the end of the stream says what no length says, which a server of HTTP/1.1 is told where the method
+/// How long a body is: the end of the stream says what no length says, which we say to a server of HTTP/1.1 where the method
 /// lets it expect content (RFC 9110, 8.6).
 fn framing(declared: Framing, method: &str, has_ended: bool) -> Framing {
     match declared {

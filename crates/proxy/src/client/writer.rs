@@ -275,8 +275,8 @@ impl<'c> ResponseWriter<'c> {
     }
 }
 
-/// Ready when the client has ended its side. Its end may lie behind bytes that nobody has read, such as a further
-/// request, and then wakes nobody: so the kernel is asked again from time to time, and no more often.
+/// Ready when the client has ended its side. Its end may lie behind unread bytes, such as a further
+/// request, and then wakes no task: so the kernel is asked again from time to time, and no more often.
 fn poll_ended(
     io: &Io,
     timer: &mut Timer,

@@ -9,7 +9,7 @@ use crate::response::Response;
 use crate::worker::Worker;
 
 /// Adds `Date` where there is none (RFC 9110, 6.6.1) and `X-Request-Id`, and does what the route's `edits` say: what they
-/// set or remove goes, whoever said it.
+/// set or remove goes, also from a server's response.
 pub fn finish<'x, 'c>(
     mut response: Response<'x, 'c>,
     worker: &Worker,

@@ -27,7 +27,7 @@ pub struct ServerBody<'x, 'c> {
 }
 
 impl<'x, 'c> ServerBody<'x, 'c> {
-    /// The rest of the request, which must be sent while the response is: who waits for the end of the one may not begin
+    /// The rest of the request, which must be sent while the response is: a client that waits for the end of the one may not begin
     /// with the other.
     pub fn take_sending(&mut self) -> Sending<'x, 'c> {
         std::mem::replace(&mut self.sending, Sending::Done(Ok(())))

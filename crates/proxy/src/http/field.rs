@@ -175,7 +175,7 @@ pub fn same_variable(name: &[u8], text: &[u8]) -> bool {
     name.len() == text.len() && name.iter().map(fold).eq(text.iter().map(fold))
 }
 
-/// Which known fields a head has, so that nobody looks for those that it has not.
+/// Which known fields a head has, so that absent ones are not searched for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KnownSet(u32);
 

@@ -78,7 +78,7 @@ fn declared(bytes: &[u8], fields: &[Field], version: Version) -> Result<Option<F
             Known::TransferEncoding => return Err(codings(bytes, fields)),
             _ => continue,
         };
-        // Even two equal lengths come from somebody who hopes to be read in two ways.
+        // Even two equal lengths come from a sender that hopes to be read in two ways.
         if framing.replace(this).is_some() {
             return Err(FramingError::Ambiguous("more than one content-length or transfer-encoding"));
         }

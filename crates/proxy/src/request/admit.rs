@@ -20,14 +20,14 @@ use crate::request::incoming::Request;
 /// Longest `X-Request-Id` that is kept from a trusted peer.
 const REQUEST_ID_MAX: usize = 128;
 
-/// A request that goes no further, and what the client is told.
+/// A request that goes no further, and the error that its client gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The status of the answer.
     pub status: u16,
     /// How it is counted; `None` for what is counted elsewhere.
     pub kind: Option<RequestRefusal>,
-    /// Why, in a few words that anybody may read: nothing of servers, addresses or files.
+    /// Why, in a few words that clients may read: nothing of servers, addresses or files.
     pub why: Cow<'static, str>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,

@@ -39,7 +39,7 @@ pub struct Request<'a> {
     pub path: Cow<'a, str>,
     /// Behind the `?`.
     pub query: Option<&'a str>,
-    /// Who asks: the peer, or whom trusted proxies say that it stands for.
+    /// The client: the peer, or the client that trusted proxies name.
     pub client: IpAddr,
     /// The other end of the connection as text; empty over a unix socket.
     pub peer_text: &'a str,
@@ -102,8 +102,8 @@ impl<'a> Request<'a> {
         self.authority = fields.iter().find(|f| f.known == Known::Host).map_or("", |f| text(f.value));
     }
 
-    /// The values of a known field, line by line. Not those of its look-alikes with `_`, which are known so that nobody
-    /// passes them on, and which a trusted peer passes on from anybody.
+    /// The values of a known field, line by line. Not those of its look-alikes with `_`, which are known so that they
+    /// are not passed on, and which a trusted peer may pass on from any client.
     pub fn values(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         let fields = if self.known.holds(known) { self.fields } else { &[] };
         let is_meant = move |f: &&Field| f.known == known && !f.name.of_bytes(self.bytes).contains(&b'_');

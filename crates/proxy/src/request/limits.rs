@@ -32,7 +32,7 @@ pub async fn rates(
     let (verdict, away) = if shared == 0 || own.refused(limits).is_some() {
         (own, false)
     } else {
-        // In a box, for most have none.
+        // In a box, because most routes have none.
         Box::pin(ask_shared(view, position, shared, request, own)).await
     };
     tell(view, position, &verdict, log);

@@ -1,4 +1,4 @@
-//! What a try at a server comes to when it fails, by whose doing, and what the client and the log are told.
+//! Why a try at a server fails, whose fault that is, and what the client and the log get to read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +26,7 @@ pub enum ServerError {
     Closed,
     /// The connection closed before the response head was complete.
     HeadCut,
-    /// The server did not look at the request, and says so: anybody may have it.
+    /// The server did not look at the request, and says so: any server may have it.
     Unprocessed,
     /// No response head in time.
     Timeout,
@@ -42,12 +42,12 @@ pub enum ServerError {
     TooManyInterim,
     /// The body ended before its end.
     Body(BodyError),
-    /// The route's time for the whole exchange was up, whoever took it.
+    /// The route's time for the whole request was up, whichever side took it.
     Deadline,
 }
 
 impl ServerError {
-    /// 504 for whoever was too slow, 400 for what cannot be sent, 503 if we ran short of something, else 502.
+    /// 504 for a server that was too slow, 400 for what cannot be sent, 503 if we ran short of something, else 502.
     pub fn status(&self) -> u16 {
         match self {
             Self::Unsendable => 400,
@@ -58,7 +58,7 @@ impl ServerError {
         }
     }
 
-    /// In the words that the client is told, which say nothing of our side: no name, no address, no path. The log has all.
+    /// In words for the client, which say nothing of our side: no name, no address, no path. The log has all.
     pub fn to_client(&self) -> Cow<'static, str> {
         match self {
             Self::Connect(e) if e.kind() != io::ErrorKind::ConnectionRefused => "cannot connect".into(),

@@ -77,7 +77,7 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes
     if let Some(DeadlineField { name, value: Some(value) }) = deadline {
         write::field(out, name, value.as_bytes());
     }
-    // Ours come after nominated fields were taken out, so nobody can have them removed.
+    // Ours come after nominated fields were taken out, so no client can have them removed.
     write_forwarded(out, request, changes);
     write::edits(out, edits);
     if let Some(protocol) = request.upgrade {

@@ -24,13 +24,13 @@ use crate::http::head::{HeadLimits, ResponseHead};
 use crate::http::lines;
 
 /// Requests under way on one connection, even if the server would take more: beyond that another is opened, so that
-/// one lost packet or one busy thread of the server does not hold up everybody.
+/// one lost packet or one busy thread of the server does not hold up all requests.
 const STREAMS_MAX: usize = 100;
 /// Connections to one server from one worker.
 const CONNECTIONS_MAX: usize = 64;
 /// Bytes of a response body that the server may send ahead.
 const WINDOW: u32 = 256 * 1024;
-/// The same of all: whoever does not take what is his leaves the others their share.
+/// The same of all: a request that does not take its data leaves the others their share.
 const CONNECTION_WINDOW: u32 = WINDOW * STREAMS_MAX as u32;
 /// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
 /// of one byte each. Beyond that the connection ends, for all of its streams.
@@ -107,7 +107,7 @@ impl Connections {
         open.iter().find(has_room).map(|shared| shared.take(now, true))
     }
 
-    /// A place on a connection that `connect` opens, or somebody else in the meantime.
+    /// A place on a connection that `connect` opens, or another request in the meantime.
     ///
     /// # Errors
     /// What came of connecting.
@@ -166,7 +166,7 @@ impl Connections {
         Ok(place)
     }
 
-    /// Closes those that nobody has used for `idle_max`, and forgets those that have closed.
+    /// Closes those that were not used for `idle_max`, and forgets those that have closed.
     pub fn sweep(&self, now: Time, idle_max: Duration) {
         self.open.borrow_mut().retain(|shared| {
             !shared.is_closed.get() && (shared.streams.get() > 0 || now - shared.used.get() < idle_max)

@@ -71,7 +71,7 @@ pub enum Link {
 }
 
 impl Link {
-    /// True if the server may be closing it just now, for it was open before.
+    /// True if the server may be closing it just now, because it was open before.
     pub fn reused(&self) -> bool {
         match self {
             Self::Http1(connection) => connection.reused,
@@ -135,7 +135,7 @@ impl Upstream {
         self.counted.figures()
     }
 
-    /// A connection that can carry a request, as far as anybody can know.
+    /// A connection that can carry a request, as far as can be known.
     pub fn kept(&self, now: Time) -> Option<Link> {
         let link = match self.protocol {
             PoolProtocol::Http1 => self.take_idle(now).map(|io| Link::Http1(Connection { io, reused: true })),
@@ -158,7 +158,7 @@ impl Upstream {
         None
     }
 
-    /// Opens a connection, or takes a place on one that somebody else opens at this moment.
+    /// Opens a connection, or takes a place on one that another request opens at this moment.
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.

@@ -71,7 +71,7 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
         };
         drop(accepting);
         worker.leave();
-        // Other workers may still hand over what they accept last. Whoever is not done in time is cut off.
+        // Other workers may still hand over what they accept last. A connection that is not done in time is cut off.
         let end = tokio::time::Instant::now() + grace;
         while !worker.is_empty() && tokio::time::Instant::now() < end {
             tokio::select! {

@@ -33,7 +33,7 @@ pub struct View {
     pub tls: Vec<Option<Arc<ServerTls>>>,
     /// Which listeners lead to a route of high priority, in the order of the configuration.
     pub leads_to_high: Vec<bool>,
-    /// Names of fields in which servers are told who a client is: nobody else may set them, on any listener.
+    /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
     listeners: HashMap<ListenerName, usize>,
@@ -209,7 +209,7 @@ fn leads_to_high(config: &config::Config) -> Vec<bool> {
     config.listeners.iter().map(leads).collect()
 }
 
-/// The field in which servers are told whom a client's certificate is for.
+/// The field that gives servers the subject of a client's certificate.
 fn subject_header(listener: &config::Listener) -> Option<&str> {
     Some(&listener.tls.as_ref()?.client_auth.as_ref()?.subject_header)
 }

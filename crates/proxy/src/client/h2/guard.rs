@@ -37,7 +37,7 @@ pub struct Guard<T> {
     alarm: Alarm,
 }
 
-/// Tells whoever drives a connection what its [`Guard`] sees: above all that it stopped reading, and why.
+/// What a [`Guard`] sees, for the task that drives its connection: above all that it stopped reading, and why.
 #[derive(Debug, Clone, Default)]
 pub struct Alarm(Rc<Seen>);
 
@@ -50,7 +50,7 @@ struct Seen {
 }
 
 impl Alarm {
-    /// True while a head has begun and not ended, or a frame of which nobody can tell yet what it is.
+    /// True while a head has begun and not ended, or a frame whose type is not known yet.
     pub fn is_in_head(&self) -> bool {
         self.0.is_in_head.get()
     }
@@ -156,7 +156,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
         }
         // Without a byte to pass on this would be the end of the stream, and `h2` would close without a GOAWAY.
         if this.stopped && buf.filled().len() == before {
-            // Raised once, so that whoever heeds it cannot be kept busy by it.
+            // Raised once, so that it cannot keep the task busy.
             let verdict = &this.alarm.0.verdict;
             verdict.set(this.verdict.take().or(verdict.take()));
             return Poll::Pending;

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn work_goes_to_whoever_waits() {
         let (tasks, seats) = (Tasks::default(), [(); 2].map(|()| Rc::new(Seat::default())));
-        assert_eq!(tasks.give(1), Some(1), "nobody waits");
+        assert_eq!(tasks.give(1), Some(1), "no task waits");
         let (mut a, mut b) = (pin!(seats[0].next(&tasks)), pin!(seats[1].next(&tasks)));
         assert!(poll(a.as_mut()).is_pending() && poll(b.as_mut()).is_pending());
         assert!(poll(a.as_mut()).is_pending(), "woken for nothing");

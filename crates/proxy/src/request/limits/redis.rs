@@ -1,4 +1,4 @@
-//! One worker's connection to the Redis in which balancers count together. While it does not answer, nobody waits.
+//! One worker's connection to the shared rate-limit Redis. While Redis does not answer, no request waits for it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -13,7 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisResult, Script};
 use tokio::sync::Notify;
 
-/// Questions of one worker that wait for an answer; who comes beyond does without.
+/// Questions of one worker that wait for an answer; a request beyond them does without.
 const QUESTIONS_MAX: usize = 1024;
 /// How long it may take to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub struct Redis {
 }
 
 enum State {
-    /// Nobody knows yet.
+    /// Not known yet.
     Connecting,
     Up(MultiplexedConnection),
     /// It has failed. A task tries to reach it again.
@@ -177,7 +177,7 @@ impl Drop for Redis {
     }
 }
 
-/// Tries to connect until that works out, or nobody wants the connection any more.
+/// Tries to connect until that works out, or the connection is not wanted any more.
 async fn reach(redis: Weak<Redis>, mut backoff: Backoff) {
     loop {
         let is_wanted = |redis: &Rc<Redis>| redis.link.get() != RedisLink::Gone;

@@ -7,7 +7,7 @@ const HEADER: usize = 9;
 /// Bytes from the start of a payload that a [`Watcher`] may ask for: a pad length and a stream dependency.
 pub const PREFIX_MAX: usize = 5;
 
-/// A frame header, without the stream: nobody here asks for it but through [`Frame::stream`].
+/// A frame header, whose stream is [`Frame::stream`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// Bytes of payload.
@@ -20,7 +20,7 @@ pub struct Frame {
     pub stream: u32,
 }
 
-/// What somebody wants to know of the frames that go by.
+/// What is to be known of the frames that go by.
 pub trait Watcher {
     /// Why a frame is not let through.
     type Stop;
