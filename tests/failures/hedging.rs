@@ -107,23 +107,6 @@ fn what_may_not_be_sent_twice_is_not_hedged() {
 }
 
 #[test]
-fn two_hedges_at_most_and_the_last_one_can_win() {
-    let cancelled = Gate::default();
-    let slow = [silent(&cancelled).called("s1"), silent(&cancelled).called("s2")];
-    let good = Origin::named("good");
-    let evenkeel = Evenkeel::start(&format!(
-        "[[route]]\npool = \"app\"\nhedge = {{ after = \"40ms\", max = 2 }}\n[pool.app]\n\
-         backends = [\"{}\", \"{}\", {{ address = \"{}\", backup = true }}]\n",
-        slow[0].address(),
-        slow[1].address(),
-        good.address()
-    ));
-    assert_eq!(evenkeel.get("/").text(), "good");
-    assert_eq!((slow[0].count(), slow[1].count()), (1, 1));
-    assert_eq!((hedges(&evenkeel, "won"), hedges(&evenkeel, "lost")), (1.0, 1.0));
-}
-
-#[test]
 fn a_hedge_that_fails_leaves_the_first_server_to_answer() {
     let closed = Gate::default();
     let theirs = closed.clone();

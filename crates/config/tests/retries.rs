@@ -57,9 +57,9 @@ fn each_key_of_retry_is_read() {
 
 #[test]
 fn hedges_and_deadlines_are_read() {
-    assert_eq!(route("hedge = { after = \"p95\" }").hedge.unwrap(), Hedge { after: HedgeAfter::P95, max: 1 });
+    assert_eq!(route("hedge = { after = \"p95\" }").hedge.unwrap(), Hedge { after: HedgeAfter::P95 });
     let after = HedgeAfter::Fixed(Duration::from_millis(50));
-    assert_eq!(route("hedge = { after = \"50ms\", max = 2 }").hedge.unwrap(), Hedge { after, max: 2 });
+    assert_eq!(route("hedge = { after = \"50ms\" }").hedge.unwrap(), Hedge { after });
     assert_eq!(route("deadline_header = \"Grpc-Timeout\"").deadline_header.unwrap(), DeadlineHeader::Grpc);
     let other = route("deadline_header = \"X-Left\"").deadline_header.unwrap();
     assert_eq!((other.name(), &other), ("x-left", &DeadlineHeader::Millis("x-left".into())));
@@ -71,7 +71,7 @@ fn what_is_shown_is_read_back() {
         "",
         "retry = false",
         "retry = { on = [\"500\", \"connect\"], budget = \"0%\", per_try_timeout = \"1s\", backoff = \"5ms\" }",
-        "hedge = { after = \"p95\", max = 2 }\ndeadline_header = \"grpc-timeout\"",
+        "hedge = { after = \"p95\" }\ndeadline_header = \"grpc-timeout\"",
         "hedge = { after = \"20ms\" }\ndeadline_header = \"x-left\"",
     ] {
         let text = format!(

@@ -224,8 +224,6 @@ section! {
         /// How long no byte of an answer may have come. `p95` is what 95 of 100 answers of the pool took lately; until
         /// 50 have been seen nothing is hedged.
         after: HedgeAfter = key(Kind::Text(&HEDGE_AFTER), Required, r#""p95""#),
-        /// How many other servers are asked, one after the other.
-        max: u32 = key(Kind::Integer(1, 2), Is("1"), "1"),
     }
 }
 

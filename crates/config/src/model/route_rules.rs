@@ -68,14 +68,12 @@ impl Route {
     pub(super) fn check_hedge(&self, table: &Table<'_>) {
         let Some(span) = table.key_span("hedge") else { return };
         let Retry { attempts, budget, per_try_timeout, .. } = self.retry;
-        // A faulty one has the default at least.
-        let max = self.hedge.as_ref().map_or(1, |hedge| hedge.max);
         let has_no_effect = |fault: Diagnostic, help: String| {
             fault.at(span.clone()).with_expected("has no effect").with_help(help)
         };
-        if attempts <= max {
+        if attempts <= 1 {
             let fault = Diagnostic::error(format!("`hedge` needs more than {attempts} attempts"));
-            let help = format!("raise `retry.attempts` to {}: each hedge is one of them", max + 1);
+            let help = "raise `retry.attempts` to 2: a hedge is one of them".to_owned();
             table.reader.note(has_no_effect(fault, help));
         } else if budget == 0 {
             let fault = Diagnostic::error("`hedge` has no budget");

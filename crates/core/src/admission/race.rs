@@ -1,7 +1,6 @@
 //! Hedging: a request whose server is slow goes to another one as well, and the first to answer wins.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use evenkeel_config::Retry;
 use evenkeel_types::Time;
@@ -20,10 +19,8 @@ use crate::retry::{Final, hedge_after};
 #[derive(Debug)]
 pub(super) struct Race<D: Driver> {
     began: Time,
-    /// How long the servers may be silent before another one is asked.
-    after: Duration,
+    /// When another server is asked because those that have it are silent.
     due: Option<Time>,
-    hedges_left: u32,
     legs: Vec<Entrant<D>>,
     spare: Option<Spare<D>>,
 }
@@ -87,9 +84,8 @@ impl<D: Driver> Admission<D> {
             Some(_) => self.permit.as_mut().map(Permit::split_server),
         };
         let first = Entrant { leg, server: chosen.server, is_hedge: false, permit };
-        let hedges_left = terms.hedge.map_or(0, |hedge| hedge.max);
-        let due = (hedges_left > 0).then_some(now + after);
-        Some(Box::new(Race { began: now, after, due, hedges_left, legs: vec![first], spare: None }))
+        let due = Some(now + after);
+        Some(Box::new(Race { began: now, due, legs: vec![first], spare: None }))
     }
 
     /// Asks another server if a hedge is due.
@@ -108,18 +104,14 @@ impl<D: Driver> Admission<D> {
     }
 
     fn hedge<K: Keys>(&mut self, race: &mut Race<D>, terms: &Terms<'_, K>, now: Time) -> Step {
-        race.hedges_left -= 1;
+        race.due = None;
         match self.another(race.running(), terms, now) {
             Ok((leg, chosen, permit)) => {
-                race.due = (race.hedges_left > 0).then_some(now + race.after);
                 let permit = Some(permit);
                 race.legs.push(Entrant { leg, server: chosen.server, is_hedge: true, permit });
                 Step::Send { leg, chosen, role: Role::Hedge { after: now - race.began } }
             }
-            Err(why) => {
-                race.due = None;
-                Step::NotHedged(why)
-            }
+            Err(why) => Step::NotHedged(why),
         }
     }
 

@@ -205,7 +205,7 @@ pub fn describe_hedge(hedge: &Hedge) -> String {
         HedgeAfter::P95 => "what 95 of 100 answers take".to_owned(),
         HedgeAfter::Fixed(after) => format!("{after:?}"),
     };
-    format!("another server is asked after {after}, {} at most", hedge.max)
+    format!("another server is asked after {after}")
 }
 
 #[cfg(test)]
