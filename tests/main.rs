@@ -215,6 +215,7 @@ mod upgrade {
 mod observability {
     mod access_log;
     mod errors;
+    mod idle_servers;
     mod metrics;
     mod status;
 }
