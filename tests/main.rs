@@ -86,6 +86,7 @@ mod breaker {
 }
 
 mod overload {
+    mod accepting;
     mod delay;
     mod descriptors;
     mod http2;
