@@ -86,6 +86,7 @@ mod breaker {
 }
 
 mod overload {
+    mod accepting;
     mod delay;
     mod descriptors;
     mod http2;
@@ -215,6 +216,7 @@ mod upgrade {
 mod observability {
     mod access_log;
     mod errors;
+    mod idle_servers;
     mod metrics;
     mod status;
 }

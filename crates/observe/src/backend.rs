@@ -106,6 +106,12 @@ impl BackendMetrics {
         self.shards.iter().map(counter).sum()
     }
 
+    /// True if it was ever asked, or is being asked.
+    pub(crate) fn was_used(&self) -> bool {
+        let tried = |shard: &BackendShard| shard.connections_opened.value() + shard.connect_failures.value();
+        self.in_flight.value() != 0 || self.total(tried) > 0
+    }
+
     /// Idle connections of all workers.
     pub fn connections_idle(&self) -> i64 {
         self.shards.iter().map(|shard| shard.connections_idle.value()).sum()

@@ -102,11 +102,14 @@ fn backends(page: &mut Page, registry: &Registry) {
     let labelled = || all.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
     page.family(&names::UPSTREAM_DURATION);
     for (labels, backend) in labelled() {
-        page.histogram(&names::UPSTREAM_DURATION, &labels, &backend.upstream());
+        let upstream = backend.upstream();
+        if upstream.count() > 0 {
+            page.histogram(&names::UPSTREAM_DURATION, &labels, &upstream);
+        }
     }
     let mut counter = |metric: &Metric, figure: fn(&BackendShard) -> u64| {
         page.family(metric);
-        labelled().for_each(|(labels, backend)| page.sample(metric, &labels, backend.total(figure)));
+        labelled().for_each(|(labels, backend)| page.begun(metric, &labels, backend.total(figure)));
     };
     counter(&names::BACKEND_CONNECTIONS_OPENED, |shard| shard.connections_opened.value());
     counter(&names::BACKEND_CONNECTIONS_REUSED, |shard| shard.connections_reused.value());
@@ -114,18 +117,18 @@ fn backends(page: &mut Page, registry: &Registry) {
     page.family(&names::BACKEND_UP);
     labelled().for_each(|(labels, backend)| page.sample(&names::BACKEND_UP, &labels, backend.up.value()));
     page.family(&names::BACKEND_IN_FLIGHT);
-    labelled().for_each(|(labels, backend)| {
-        page.sample(&names::BACKEND_IN_FLIGHT, &labels, backend.in_flight.value())
-    });
+    for (labels, backend) in labelled().filter(|(_, backend)| backend.was_used()) {
+        page.sample(&names::BACKEND_IN_FLIGHT, &labels, backend.in_flight.value());
+    }
     page.family(&names::BACKEND_CONNECTIONS_IDLE);
-    for (labels, backend) in labelled() {
+    for (labels, backend) in labelled().filter(|(_, backend)| backend.was_used()) {
         page.sample(&names::BACKEND_CONNECTIONS_IDLE, &labels, backend.connections_idle());
     }
     page.family(&names::BACKEND_FAILURES);
     for ([pool, id], backend) in labelled() {
         for &kind in BackendFailure::ALL {
             let failures = backend.total(|shard| shard.failures(kind));
-            page.sample(&names::BACKEND_FAILURES, &[pool, id, kind.as_str()], failures);
+            page.begun(&names::BACKEND_FAILURES, &[pool, id, kind.as_str()], failures);
         }
     }
     page.family(&names::BACKEND_TRANSITIONS);
@@ -142,12 +145,11 @@ fn backends(page: &mut Page, registry: &Registry) {
     page.family(&names::PROBES);
     for ([pool, id], backend) in labelled() {
         for &result in ProbeResult::ALL {
-            page.sample(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
+            page.begun(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
         }
     }
 }
 
-/// Causes and outcomes appear with their first server: of most pools there will never be one.
 fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
     page.family(&names::BACKEND_OUTLIERS);
     for ((pool, id), backend) in all {
@@ -155,11 +157,8 @@ fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
             .iter()
             .flat_map(|&cause| OutlierOutcome::ALL.iter().map(move |&it| (cause, it)));
         for (cause, outcome) in kinds {
-            let count = backend.outliers(cause, outcome);
-            if count > 0 {
-                let labels = [pool.as_str(), id.as_str(), cause.as_str(), outcome.as_str()];
-                page.sample(&names::BACKEND_OUTLIERS, &labels, count);
-            }
+            let labels = [pool.as_str(), id.as_str(), cause.as_str(), outcome.as_str()];
+            page.begun(&names::BACKEND_OUTLIERS, &labels, backend.outliers(cause, outcome));
         }
     }
     page.family(&names::BACKEND_WEIGHT);
@@ -250,6 +249,14 @@ impl Page {
 
     pub(crate) fn sample(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
         self.line(metric, "", values, None, value);
+    }
+
+    /// A counter of one of many servers, which begins with its first value: thousands of servers that are never asked, or
+    /// never fail, would fill the page with zeros.
+    fn begun(&mut self, metric: &Metric, values: &[&str], count: u64) {
+        if count > 0 {
+            self.sample(metric, values, count);
+        }
     }
 
     fn histogram(&mut self, metric: &Metric, values: &[&str], figures: &HistogramSnapshot) {

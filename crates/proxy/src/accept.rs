@@ -59,7 +59,10 @@ pub async fn accept(
                     Some(EMFILE | ENFILE) => ConnectionRefusal::Descriptors,
                     _ => ConnectionRefusal::Accept,
                 });
-                tracing::warn!(listener = %listener.borrow(), %error, "cannot accept; pausing");
+                if worker.shared.fails_anew(&listener.borrow()) {
+                    let retry = "it is tried again every 50 ms, and said again after a minute without";
+                    tracing::warn!(listener = %listener.borrow(), %error, retry, "cannot accept");
+                }
                 tokio::time::sleep(BACK_OFF).await;
             }
         }

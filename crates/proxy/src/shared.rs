@@ -1,9 +1,9 @@
 //! What the workers and the control side have in common, and what they say to each other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,6 +20,9 @@ use tokio::sync::mpsc;
 
 use crate::client::count::Clients;
 use crate::worker::lag::Lag;
+
+/// For how long a listener must have accepted before it is said again that it cannot.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What workers tell the control side.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub struct Shared {
     pub(crate) accepting: CachePadded<AtomicUsize>,
     /// Connections of each client.
     pub(crate) clients: Arc<Clients>,
+    /// When each listener could not accept last.
+    unaccepted: Mutex<HashMap<ListenerName, Time>>,
     leaving: AtomicBool,
     /// How far the process withdraws; written seldom, read by each request.
     step: CachePadded<AtomicU8>,
@@ -116,6 +121,7 @@ impl Shared {
             open: (0..workers).map(|_| CachePadded::default()).collect(),
             accepting: CachePadded::default(),
             clients: Arc::default(),
+            unaccepted: Mutex::default(),
             leaving: AtomicBool::new(false),
             step: CachePadded::default(),
             lag: (0..workers).map(|_| CachePadded::default()).collect(),
@@ -123,6 +129,14 @@ impl Shared {
             orders: senders.into(),
         };
         (Arc::new(shared), starts)
+    }
+
+    /// A listener could not accept, at some worker: true if that is worth a message, because the last time was long ago.
+    pub(crate) fn fails_anew(&self, listener: &ListenerName) -> bool {
+        let now = self.clock.now();
+        let mut unaccepted = self.unaccepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = unaccepted.insert(listener.clone(), now);
+        last.is_none_or(|last| now.since(last) > QUIET)
     }
 
     /// What is in force.
