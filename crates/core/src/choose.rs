@@ -8,16 +8,8 @@ use evenkeel_config::{Algorithm, HashKey, Pool as PoolConfig, Sticky};
 use evenkeel_types::Time;
 
 use crate::balance::{Availability, Picker, Reason, hash};
-use crate::route::Facts;
+pub use crate::keys::Keys;
 use crate::snapshot::Pool;
-
-/// What a choice may depend on beyond what a route may.
-pub trait Keys: Facts {
-    /// The value of the first field of a name, in lower case.
-    fn header(&self, name: &str) -> Option<&[u8]>;
-    /// The value of a cookie.
-    fn cookie(&self, name: &str) -> Option<&[u8]>;
-}
 
 /// The server chosen for a request.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,6 +7,7 @@ use evenkeel_config::Config;
 
 use super::*;
 use crate::balance::{Load, Members, Server};
+use crate::route::Facts;
 use crate::sticky::Sessions;
 
 /// A request with one header and one cookie.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::members::Candidates;
+use super::roster::Candidates;
 use super::shares::Shares;
 use super::{Choice, Reason};
 

@@ -28,11 +28,13 @@ pub mod queue;
 mod schedules;
 mod shared;
 mod trip;
+mod want;
 mod window;
 
 pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
 pub use describe::describe;
 pub use passed::Passed;
-pub use shared::{Breaker, Full, Grant, Ticket, Want};
+pub use shared::{Breaker, Grant, Ticket};
 pub use trip::Trip;
+pub use want::{Full, Want};
 pub use window::{Tally, Window};

@@ -1,7 +1,6 @@
 //! A pool's places as all workers share them: how many are taken, and who waits for one.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -14,7 +13,8 @@ use evenkeel_types::Time;
 use super::limits::{self, Limits};
 use super::queue::Queue;
 use super::trip::Trip;
-use crate::balance::{Load, Members, Standing};
+use super::want::{Full, Want};
+use crate::balance::{Load, Roster, Standing};
 use crate::limit::adaptive::Adaptive;
 use crate::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 
@@ -47,22 +47,6 @@ struct Waiter {
     waker: Option<Waker>,
 }
 
-/// What one waits for.
-#[derive(Debug, Clone)]
-pub enum Want {
-    /// A place in the pool.
-    Place,
-    /// A place at one of its servers.
-    Server {
-        /// The servers as they were when it came.
-        of: Arc<Members>,
-        /// At this one alone, while that takes requests.
-        only: Option<usize>,
-        /// Not at these.
-        not: Box<[usize]>,
-    },
-}
-
 /// What one has got.
 #[derive(Debug, Clone)]
 pub enum Grant {
@@ -77,33 +61,6 @@ pub enum Grant {
 /// Who waits; to be given back with [`Breaker::withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
-
-/// Which limit is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    /// `breaker.max_requests`
-    Requests,
-    /// `breaker.max_connections`
-    Connections,
-    /// The limit of `concurrency`.
-    Concurrency,
-    /// `max_connections` of every server that could have been chosen.
-    Servers,
-    /// That of the one server that the client belongs to.
-    OwnServer,
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Requests => "breaker.max_requests is reached",
-            Self::Connections => "breaker.max_connections is reached",
-            Self::Concurrency => "the limit of concurrency is reached",
-            Self::Servers => "every server is at its max_connections",
-            Self::OwnServer => "the client's own server is at its max_connections",
-        })
-    }
-}
 
 impl Breaker {
     /// Takes a place in the pool. Who comes while others wait for one has to wait as well.
@@ -140,13 +97,13 @@ impl Breaker {
     }
 
     /// Puts the limits of a configuration in force, with the servers that it has, and deals out what they have room for.
-    pub fn reconfigure(self: &Arc<Self>, pool: &Pool, members: &Members, now: Time) {
+    pub fn reconfigure(self: &Arc<Self>, pool: &Pool, members: &Roster, now: Time) {
         if pool.is_guarded() {
             loads(members).for_each(|load| load.limit_by(self));
         }
         let mut line = self.lock();
         let anybody_waits = !line.queue.is_empty();
-        line.limits.reconfigure(pool, members, anybody_waits);
+        line.limits.reconfigure(pool, members.standings(), anybody_waits);
         self.dismiss(line);
         self.offer_place(now);
         self.offer_servers(members, now);
@@ -154,17 +111,18 @@ impl Breaker {
 
     /// Takes in what has become of the servers: nobody is given a place at one that takes no requests any more, and those
     /// who wait get the places of one that does again.
-    pub fn follow(&self, members: &Members, now: Time) {
+    pub fn follow(&self, members: &Roster, now: Time) {
         let mut line = self.lock();
-        line.limits.follow(members);
+        line.limits.follow(members.standings());
         self.dismiss(line);
         self.offer_servers(members, now);
     }
 
     /// How these servers stand now, if that has changed since the `version`, and the version of that.
-    pub fn standings(&self, of: &Members, version: u64) -> Option<(u64, Vec<Standing>)> {
+    pub fn standings(&self, of: &Roster, version: u64) -> Option<(u64, Vec<Standing>)> {
         let limits = &self.lock().limits;
-        (limits.version != version).then(|| (limits.version, limits.standings(of)))
+        (limits.version != version)
+            .then(|| (limits.version, limits.standings(of.positions(), of.standings())))
     }
 
     /// Joins those who wait, of whom there may be `breaker.max_pending`; `None` if that is reached. Who has joined must
@@ -218,13 +176,13 @@ impl Breaker {
     /// Gives places at a server, as far as there are any, to those who wait for one.
     pub fn offer_server(&self, load: &Arc<Load>, now: Time) {
         let take = |limits: &Limits| {
-            load.try_begin(limits.max_connections(load)).then(|| Grant::Server(Arc::clone(load)))
+            load.try_begin(limits.max_connections(load.key())).then(|| Grant::Server(Arc::clone(load)))
         };
-        self.offer(now, |limits, want| limits.suits(want, load), take);
+        self.offer(now, |limits, want| limits.suits(want, load.key()), take);
     }
 
     /// The same for each of these servers.
-    pub fn offer_servers(&self, members: &Members, now: Time) {
+    pub fn offer_servers(&self, members: &Roster, now: Time) {
         loads(members).for_each(|load| self.offer_server(load, now));
     }
 
@@ -316,7 +274,7 @@ impl Line {
     }
 }
 
-fn loads(members: &Members) -> impl Iterator<Item = &Arc<Load>> {
+fn loads(members: &Roster) -> impl Iterator<Item = &Arc<Load>> {
     (0..members.len()).map(|at| &members.server(at).load)
 }
 

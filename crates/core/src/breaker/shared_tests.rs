@@ -21,7 +21,7 @@ fn under(pool: &Pool, loads: &[Arc<Load>]) -> Arc<Breaker> {
 
 /// A place at any of these servers, or at one alone.
 fn at(loads: &[Arc<Load>], only: Option<usize>, not: &[usize]) -> Want {
-    Want::Server { of: members(loads), only, not: not.into() }
+    Want::Server { of: Arc::clone(members(loads).positions()), only, not: not.into() }
 }
 
 fn at_once(breaker: &Breaker, ticket: Ticket) -> Option<Grant> {
@@ -278,7 +278,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
         if let Some(load) = servers.iter().find(|load| load.try_begin(1)) {
             return Some(Arc::clone(load));
         }
-        let want = Want::Server { of: Arc::clone(&all), only: None, not: Box::default() };
+        let want = Want::Server { of: Arc::clone(all.positions()), only: None, not: Box::default() };
         let ticket = breaker.wait(want, &pool, Time::ZERO)?;
         breaker.offer_servers(&all, Time::ZERO);
         match wait(&breaker, ticket, turn.is_multiple_of(5))? {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use evenkeel_config::{LimitKey, RateLimit};
 use sha2::{Digest, Sha256};
 
-use crate::choose::Keys;
+use crate::keys::Keys;
 
 /// The hash by which this process finds a request's key. SipHash, keyed with what nobody else knows, so that no client
 /// can choose keys that meet in one place.

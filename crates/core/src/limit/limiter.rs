@@ -11,7 +11,7 @@ use evenkeel_types::{RouteName, Time};
 use super::gcra::{Gcra, Standing};
 use super::key;
 use super::table::{Places, Table};
-use crate::choose::Keys;
+use crate::keys::Keys;
 
 /// Limits of one route at most.
 pub const LIMITS_MAX: usize = 8;
