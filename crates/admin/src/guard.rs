@@ -15,7 +15,7 @@ use evenkeel_core::route::parse_host;
 use evenkeel_types::Address;
 use subtle::ConstantTimeEq;
 
-use crate::Context;
+use crate::context::Context;
 use crate::refusal::Refusal;
 
 /// The only path that is open without the token: it tells no more than that a process accepts connections.

@@ -14,7 +14,7 @@ use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
 
-use crate::Context;
+use crate::context::Context;
 
 /// The whole of it.
 #[derive(Debug, Serialize)]

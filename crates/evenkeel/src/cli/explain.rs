@@ -23,7 +23,8 @@ use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
-use super::{Source, fail};
+use super::output::{fail, print};
+use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
 
 #[derive(Debug, Args)]
@@ -54,8 +55,8 @@ pub fn run(args: &Explain) -> ExitCode {
         Err(code) => return code,
     };
     match explain(args, config) {
-        Ok(answer) if args.json => super::print(&format!("{answer:#}\n")),
-        Ok(answer) => super::print(&text(&answer)),
+        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
+        Ok(answer) => print(&text(&answer)),
         Err(error) => fail(&error),
     }
 }
