@@ -11,7 +11,6 @@ use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
-use crate::render;
 use crate::series::{Series, SeriesKey};
 use crate::worker::WorkerMetrics;
 
@@ -150,12 +149,6 @@ impl Registry {
     /// Reloads of the configuration that ended with `result`.
     pub fn reloads(&self, result: ReloadResult) -> u64 {
         self.reloads[result as usize].value()
-    }
-
-    /// Everything in the Prometheus text format 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`), with the
-    /// figures of the process itself and its version.
-    pub fn render(&self) -> String {
-        render::render(self)
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::names::label;
 
+/// Bytes of one field of a line, escapes included; a longer one is cut and ends in `...`.
+pub(super) const FIELD_BYTES_MAX: usize = 2_560;
+
 /// One request that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {

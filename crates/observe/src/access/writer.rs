@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::BATCHES_MAX;
 use crate::registry::Registry;
+
+/// Batches that may wait for the writer; what comes while so many wait is dropped and counted.
+pub(super) const BATCHES_MAX: usize = 64;
 
 /// How long [`Writer::finish`] waits for a destination that takes nothing.
 const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
