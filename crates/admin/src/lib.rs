@@ -12,7 +12,7 @@
 //! | `PUT /pools/{pool}/servers/{id}` | `{"state": "drain" or "ready", "weight": 0 to 1000}`, either or both |
 //!
 //! The id of a server is the rest of the path, percent-decoded: `unix:/run/a.sock` may stand as it is or as
-//! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Whatever is refused is answered as `{"error": "..."}`.
+//! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Every refusal is answered as `{"error": "..."}`.
 
 mod command;
 mod connections;

@@ -41,7 +41,7 @@ impl fmt::Display for Why {
             Self::Sticky => f.write_str("sticky: the client belongs to it"),
             Self::Algorithm(reason) => reason.fmt(f),
             Self::Waited => f.write_str("the first to have room"),
-            Self::Moved(reason) => write!(f, "moved, for its own server is not available; {reason}"),
+            Self::Moved(reason) => write!(f, "moved because its own server is not available; {reason}"),
         }
     }
 }
@@ -86,7 +86,7 @@ pub fn choose(
     }
 }
 
-/// The choice of who has waited for whichever server has room first, and got `server`.
+/// The choice for a queued request that took the first server with room, which is `server`.
 pub fn waited(pool: &Pool, config: &PoolConfig, request: &impl Keys, server: usize) -> Chosen {
     let issue_cookie = match &config.sticky {
         Some(Sticky::Cookie { .. }) => true,

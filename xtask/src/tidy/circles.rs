@@ -25,7 +25,7 @@ pub struct Circle {
     name: String,
     /// Relative to the repository, sorted.
     files: Vec<String>,
-    /// Who needs whom among them, and for what.
+    /// Which file needs which among them, and for what.
     edges: Vec<Edge>,
 }
 

@@ -11,7 +11,7 @@ use super::{Choice, Reason, random};
 /// longer as soon as it has more in flight, so that a new server is not flooded before its first answer.
 const UNTIMED: f64 = 0.9;
 
-/// Latencies below count as this: who answers within a millisecond is quick, and a smaller difference is noise that
+/// Latencies below count as this: a server that answers within a millisecond is quick, and a smaller difference is noise that
 /// would send an idle pool's traffic all to one server.
 const QUICK_NS: f32 = 1_000_000.0;
 

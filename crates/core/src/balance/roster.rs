@@ -25,7 +25,7 @@ pub struct Server {
     pub weight: u32,
     /// Used only when no other server is up.
     pub backup: bool,
-    /// What changes with traffic; shared with whoever counts requests and measures latency.
+    /// What changes with traffic; shared by all that count requests and measure latency.
     pub load: Arc<Load>,
 }
 

@@ -1,4 +1,4 @@
-//! By what a pool's places are dealt out to those who wait: the limits in force, and which servers take requests now.
+//! The limits by which queued requests get the places of a pool, and which servers take requests now.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::want::{Full, Want};
 use crate::balance::{Availability, Positions, Standing};
 use crate::limit::adaptive::Adaptive;
 
-/// By what places are dealt out.
+/// The limits and servers by which places are handed out.
 #[derive(Debug)]
 pub(super) struct Limits {
     /// Requests in flight in the pool, and which key says so.
@@ -27,21 +27,21 @@ struct Server {
     /// Its `max_connections`.
     max: u32,
     standing: Standing,
-    /// The configuration in force no longer has it: it is for those who came before and know no other.
+    /// The configuration in force no longer has it: only requests that came before, and know no other server, may use it.
     is_gone: bool,
 }
 
 impl Limits {
     /// Puts those of a configuration in force. Servers that it does not have any more are remembered until the next one, for
-    /// who has come and not yet waited, and beyond that while `anybody_waits`.
+    /// requests that have come and are not queued yet, and beyond that while `is_queued` says that requests wait.
     pub(super) fn reconfigure(
         &mut self,
         pool: &Pool,
         standings: impl Iterator<Item = (usize, Standing)>,
-        anybody_waits: bool,
+        is_queued: bool,
     ) {
         let mut servers = std::mem::take(&mut self.servers);
-        servers.retain(|_, server| is_usable(server.standing) && (anybody_waits || !server.is_gone));
+        servers.retain(|_, server| is_usable(server.standing) && (is_queued || !server.is_gone));
         servers.values_mut().for_each(|server| server.is_gone = true);
         servers.extend(standings.zip(&pool.backends).map(|((key, standing), backend)| {
             let max = backend.max_connections.unwrap_or(u32::MAX);
@@ -76,7 +76,7 @@ impl Limits {
         then.map(standing).collect()
     }
 
-    /// True if there is a server that `want` may still get a place at. Who belongs to one that takes nobody any more moves.
+    /// True if there is a server that `want` may still get a place at. A request whose own server takes no requests any more moves to another.
     pub(super) fn is_possible(&self, want: &mut Want) -> bool {
         if let Want::Server { of, only, .. } = want
             && let Some(at) = *only
@@ -93,7 +93,7 @@ impl Limits {
         }
     }
 
-    /// True if who wants this may have a place at that server.
+    /// True if a request that wants this may have a place at that server.
     pub(super) fn suits(&self, want: &Want, load: usize) -> bool {
         let Want::Server { of, only, not } = want else { return false };
         let Some(at) = of.of_key(load) else { return false };

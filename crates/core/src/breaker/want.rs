@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::balance::Positions;
 
-/// What one waits for.
+/// What a queued request waits for.
 #[derive(Debug, Clone)]
 pub enum Want {
     /// A place in the pool.
     Place,
     /// A place at one of its servers.
     Server {
-        /// The servers as they were when it came.
+        /// The servers of the pool when the request came.
         of: Arc<Positions>,
         /// At this one alone, while that takes requests.
         only: Option<usize>,

@@ -105,7 +105,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     }
 }
 
-/// What the certificate is for that a client gets who asks for this host; `None` if it does not ask by name (RFC 6066, 3).
+/// The names of the certificate that a client gets when it asks for this host; `None` if it does not ask by name (RFC 6066, 3).
 /// Without the files of the certificates, which may be on another machine, nothing is known of it.
 fn coverage(listener: &Listener, authority: &str) -> Option<Coverage> {
     let (name, _) = parse_host(authority).ok()?;

@@ -13,7 +13,7 @@ pub(super) const FIELD_BYTES_MAX: usize = 2_560;
 pub struct Record<'a> {
     /// When it began, in nanoseconds since the Unix epoch.
     pub unix_ns: u64,
-    /// Who asked: the peer, or who a trusted proxy says it was.
+    /// The client: the peer, or the address that a trusted proxy names.
     pub client: Client<'a>,
     /// The listener's name, a token.
     pub listener: &'a str,

@@ -93,7 +93,9 @@ impl Writer {
         match self.ended.into_inner().unwrap_or_else(PoisonError::into_inner).recv_timeout(FINISH_WAIT_MAX) {
             Err(RecvTimeoutError::Disconnected) => drop(self.thread.join()),
             // Left to the end of the process: a thread in a blocking write cannot be interrupted.
-            _ => tracing::warn!("the access log's destination takes nothing; its last lines are lost"),
+            _ => tracing::warn!(
+                "the access log's destination did not take the last lines within 2 s; they are lost"
+            ),
         }
     }
 }
@@ -124,7 +126,7 @@ impl Output {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A FIFO opened for writing alone blocks until somebody reads, which would keep the process from starting.
+    // A FIFO opened for writing alone blocks until a reader opens it, which would keep the process from starting.
     let fifo = path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     OpenOptions::new().append(true).create(true).read(fifo).mode(0o640).open(path)
 }
@@ -174,7 +176,7 @@ impl Task {
                 (self.failing, self.torn) = (false, false);
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the access log could not be reopened")
+                tracing::warn!(path = %path.display(), %error, "cannot reopen the access log; it is still written to the old file")
             }
         }
     }
@@ -188,7 +190,7 @@ impl Task {
             }
             Err((rest, error)) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "the access log cannot be written; its lines are dropped");
+                    tracing::warn!(%error, "cannot write the access log; its lines are dropped until it can");
                 }
                 rest.iter().filter(|&&byte| byte == b'\n').count() as u64
             }
