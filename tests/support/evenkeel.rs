@@ -41,7 +41,7 @@ impl Evenkeel {
         Self::run(folder, &["run", "-c", &file])
     }
 
-    /// The same with an output that nobody reads: it fills up, and breaks when the reader is dropped.
+    /// The same with an output that is not read: it fills up, and breaks when the reader is dropped.
     pub fn start_unread(toml: &str) -> (Self, PipeReader) {
         let folder = Folder::new();
         let file = folder.write("evenkeel.toml", &complete(toml));

@@ -15,7 +15,7 @@ pub enum Fault {
     Reset,
     /// Not HTTP/1.1 by the letter of RFC 9112.
     Malformed(String),
-    /// Not TLS, not somebody to be believed, or what the peer's alert says.
+    /// Not TLS, not a certificate to be trusted, or what the peer's alert says.
     Tls(String),
 }
 

@@ -1,4 +1,4 @@
-//! A TCP port that is ours whether or not somebody listens on it, so that a server can die and come back.
+//! A TCP port that is ours whether or not a server listens on it, so that a server can die and come back.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 

@@ -15,7 +15,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// One that asks nobody for a password.
+    /// One without a password.
     pub fn start() -> Self {
         Self::run(None)
     }

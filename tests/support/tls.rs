@@ -26,7 +26,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// One whom nobody knows yet.
+    /// One that no client trusts yet.
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -95,7 +95,7 @@ impl Issued {
     }
 }
 
-/// Writes a file as whoever renews a certificate does: the old one is there until the new one is whole.
+/// Writes a file as a renewal of a certificate does: the old one is there until the new one is whole.
 pub fn replace(folder: &Folder, file: &str, text: &str) -> String {
     let new = folder.write(&format!("{file}.new"), text);
     let path = folder.path(file);

@@ -26,7 +26,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    /// Lets everybody through, now and later.
+    /// Lets all through, now and later.
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
@@ -38,7 +38,7 @@ impl Gate {
         drop(self.0.1.wait_timeout_while(shut, 2 * DEADLINE, |open| !*open).unwrap());
     }
 
-    /// True if somebody opens it within [`DEADLINE`].
+    /// True if it is opened within [`DEADLINE`].
     pub fn opens(&self) -> bool {
         let shut = self.0.0.lock().unwrap();
         *self.0.1.wait_timeout_while(shut, DEADLINE, |open| !*open).unwrap().0

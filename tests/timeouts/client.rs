@@ -1,4 +1,4 @@
-//! What waits for a client: its head, its body, its next request.
+//! How long to wait for the client: for its head, its body, its next request.
 
 use std::time::{Duration, Instant};
 

@@ -74,7 +74,7 @@ fn drive(options: &Options) -> anyhow::Result<Report> {
 fn client(config: &Arc<ClientConfig>, address: SocketAddr, end: Instant) -> Report {
     let mut report = Report::default();
     while Instant::now() < end {
-        match converse(config, address) {
+        match handshake(config, address) {
             Ok(bytes) => {
                 report.requests += 1;
                 report.bytes += bytes as u64;
@@ -91,7 +91,7 @@ fn client(config: &Arc<ClientConfig>, address: SocketAddr, end: Instant) -> Repo
 }
 
 /// One connection, one handshake, one request, and the end that the server makes; the response's length.
-fn converse(config: &Arc<ClientConfig>, address: SocketAddr) -> anyhow::Result<usize> {
+fn handshake(config: &Arc<ClientConfig>, address: SocketAddr) -> anyhow::Result<usize> {
     let mut socket = TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect")?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;

@@ -58,7 +58,7 @@ async fn serve(listener: TcpListener, delay: Duration) {
             continue;
         };
         // A peer that leaves early is its own affair.
-        tokio::spawn(async move { drop(converse(stream, answers).await) });
+        tokio::spawn(async move { drop(requests(stream, answers).await) });
     }
 }
 
@@ -76,7 +76,7 @@ fn answer(body: usize) -> Vec<u8> {
 }
 
 /// Answers the requests of one connection. A body needs a `Content-Length` and has to fit in with its head.
-async fn converse(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
+async fn requests(mut stream: TcpStream, answers: &Answers) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; HEAD_MAX];
     let mut held = 0;

@@ -41,18 +41,18 @@ pub fn client(exchange: KeyExchange, alpn: &str) -> Result<Arc<ClientConfig>, Er
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(Anything))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![alpn.into()];
     Ok(Arc::new(config))
 }
 
-/// Believes whoever has an ECDSA P-256 key; for servers of our own on 127.0.0.1.
+/// Trusts any ECDSA P-256 key; for servers of our own on 127.0.0.1.
 #[derive(Debug)]
-struct Anybody;
+struct Anything;
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for Anything {
     fn verify_server_cert(
         &self,
         _certificate: &CertificateDer<'_>,

@@ -18,9 +18,9 @@ use serde_json::Number;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::context::{Context, Request};
 use crate::refusal::Refusal;
 use crate::status::{self, Server};
-use crate::{Context, Request};
 
 /// For a request's body to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ const IPV6_PREFIX: u8 = 64;
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A unix socket: whoever may open it, its file's permissions say.
+    /// A unix socket: its file's permissions say which users may open it.
     Unix,
     /// This machine.
     Loopback(IpAddr),

@@ -15,13 +15,13 @@ use evenkeel_core::route::parse_host;
 use evenkeel_types::Address;
 use subtle::ConstantTimeEq;
 
-use crate::Context;
+use crate::context::Context;
 use crate::refusal::Refusal;
 
 /// The only path that is open without the token: it tells no more than that a process accepts connections.
 pub(crate) const OPEN_PATH: &str = "/healthz";
 
-/// Lets a request through or refuses it, and marks every answer as nobody's to keep or to guess the type of.
+/// Lets a request through or refuses it, and marks every answer as not to be stored and its type as not to be guessed.
 pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
     let mut response = match admit(&context, &request) {
         Ok(()) => next.run(request).await,

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-use crate::Context;
+use crate::context::Context;
 
 /// The Prometheus text format 0.0.4.
 pub(crate) async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {

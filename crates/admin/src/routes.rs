@@ -9,8 +9,9 @@ use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{get, post, put};
 
+use crate::context::Context;
 use crate::refusal::Refusal;
-use crate::{Context, command, guard, metrics, status};
+use crate::{command, guard, metrics, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;

@@ -18,7 +18,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::connections::{Admission, Connections, Id, Origin};
-use crate::{Context, routes};
+use crate::context::Context;
+use crate::routes;
 
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 32 << 10;

@@ -14,7 +14,7 @@ use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
 
-use crate::Context;
+use crate::context::Context;
 
 /// The whole of it.
 #[derive(Debug, Serialize)]
@@ -300,7 +300,7 @@ fn seconds(time: Duration) -> f64 {
     rounded(time.as_secs_f64())
 }
 
-/// Three decimals: more are noise to whoever reads them.
+/// Three decimals: more are noise.
 fn rounded(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! Faults of the files that a configuration names, found by whoever reads those files, drawn where they are named.
+//! Faults of the files that a configuration names, found when those files are read, and shown where they are named.
 
 use std::path::PathBuf;
 

@@ -333,7 +333,7 @@ fn tls_in_full_dotted_or_as_a_table() {
         identity: Some(identity),
     };
     assert_eq!(tls, Some(expected));
-    assert_eq!(pool("tls.insecure_skip_verify = true").tls.unwrap().trust, Trust::Anybody);
+    assert_eq!(pool("tls.insecure_skip_verify = true").tls.unwrap().trust, Trust::Anything);
 }
 
 #[test]

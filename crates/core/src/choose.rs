@@ -8,16 +8,8 @@ use evenkeel_config::{Algorithm, HashKey, Pool as PoolConfig, Sticky};
 use evenkeel_types::Time;
 
 use crate::balance::{Availability, Picker, Reason, hash};
-use crate::route::Facts;
+pub use crate::keys::Keys;
 use crate::snapshot::Pool;
-
-/// What a choice may depend on beyond what a route may.
-pub trait Keys: Facts {
-    /// The value of the first field of a name, in lower case.
-    fn header(&self, name: &str) -> Option<&[u8]>;
-    /// The value of a cookie.
-    fn cookie(&self, name: &str) -> Option<&[u8]>;
-}
 
 /// The server chosen for a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +41,7 @@ impl fmt::Display for Why {
             Self::Sticky => f.write_str("sticky: the client belongs to it"),
             Self::Algorithm(reason) => reason.fmt(f),
             Self::Waited => f.write_str("the first to have room"),
-            Self::Moved(reason) => write!(f, "moved, for its own server is not available; {reason}"),
+            Self::Moved(reason) => write!(f, "moved because its own server is not available; {reason}"),
         }
     }
 }
@@ -94,7 +86,7 @@ pub fn choose(
     }
 }
 
-/// The choice of who has waited for whichever server has room first, and got `server`.
+/// The choice for a queued request that took the first server with room, which is `server`.
 pub fn waited(pool: &Pool, config: &PoolConfig, request: &impl Keys, server: usize) -> Chosen {
     let issue_cookie = match &config.sticky {
         Some(Sticky::Cookie { .. }) => true,

@@ -1,4 +1,4 @@
-//! Tests of choosing: affinity before algorithm, and what happens when the one who is belonged to is gone.
+//! Tests of choosing: affinity before algorithm, and what happens when a client's own server is gone.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use evenkeel_config::Config;
 
 use super::*;
 use crate::balance::{Load, Members, Server};
+use crate::route::Facts;
 use crate::sticky::Sessions;
 
 /// A request with one header and one cookie.

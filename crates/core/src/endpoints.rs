@@ -66,7 +66,7 @@ impl Endpoints {
         Ok(())
     }
 
-    /// Removes a server, whoever has put it there.
+    /// Removes a server, whether the configuration or a command has put it there.
     ///
     /// # Errors
     /// The pool does not have it.

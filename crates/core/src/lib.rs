@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod choose;
 pub mod endpoints;
 pub mod health;
+mod keys;
 pub mod limit;
 pub mod overload;
 pub mod plan;

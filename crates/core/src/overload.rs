@@ -97,7 +97,7 @@ impl Cause {
     }
 }
 
-/// A change of a step, to be told once.
+/// A change of a step, to be logged once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// By what.
@@ -225,7 +225,7 @@ mod tests {
         let to = |cause, to| Change { cause, from: Step::None, to };
         assert_eq!(changes, [to(Cause::Descriptors, Step::Close), to(Cause::Delay, Step::ShedLow)]);
         assert_eq!(overload.step(), Step::ShedLow);
-        assert_eq!(overload.measured(&SETTINGS, &measured, Time::ZERO), [], "told once");
+        assert_eq!(overload.measured(&SETTINGS, &measured, Time::ZERO), [], "reported once");
     }
 
     #[test]

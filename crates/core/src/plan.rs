@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 pub trait Planned: Facts {
     /// `http` or `https`.
     fn scheme(&self) -> &str;
-    /// Whom the request is for, with the port if it named one.
+    /// The host that the request is for, with the port if it named one.
     fn authority(&self) -> &str;
     /// Bytes and fields of its head.
     fn head_size(&self) -> (usize, usize);

@@ -1,4 +1,4 @@
-//! Session affinity: the balancer's own cookies, reading those of applications, and a table of who went where.
+//! Session affinity: the balancer's own cookies, reading those of applications, and a table of which session went to which server.
 
 mod affinity;
 mod cookie;

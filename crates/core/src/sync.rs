@@ -1,4 +1,4 @@
-//! What the places of a pool are counted with: the standard library's, or stand-ins under which a test decides who runs.
+//! What the places of a pool are counted with: the standard library's, or stand-ins under which a test decides which thread runs.
 
 #[cfg(feature = "shuttle")]
 pub(crate) use shuttle::sync::{

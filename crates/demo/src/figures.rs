@@ -69,7 +69,7 @@ pub struct ServerFigures {
     pub state: State,
     /// Why.
     pub reason: String,
-    /// Requests that it answered, whoever sent them.
+    /// Requests that it answered, of any client.
     pub requests: u64,
     /// Of all requests, from 0 to 1.
     pub share: f64,

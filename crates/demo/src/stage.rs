@@ -97,7 +97,7 @@ impl Stage {
     }
 }
 
-/// The file that somebody would write for these servers.
+/// The configuration file for these servers.
 fn config(listen: SocketAddr, admin: SocketAddr, servers: &[Server]) -> String {
     let backends: Vec<String> = servers
         .iter()
@@ -125,7 +125,7 @@ fn config(listen: SocketAddr, admin: SocketAddr, servers: &[Server]) -> String {
     )
 }
 
-/// This address if nobody listens there, else another port.
+/// This address if no process listens there, else another port.
 fn free(address: SocketAddr) -> SocketAddr {
     match TcpListener::bind(address) {
         Ok(_) => address,

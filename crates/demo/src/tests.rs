@@ -168,7 +168,7 @@ fn a_stopped_server_refuses_and_breaks_its_connections_and_comes_back_on_its_por
 
     one.stop();
     assert!(!one.is_running());
-    assert!(TcpStream::connect(one.address()).is_err(), "nobody listens");
+    assert!(TcpStream::connect(one.address()).is_err(), "no process listens");
     assert!(matches!(open.read(&mut [0]), Ok(0) | Err(_)), "the connection is closed");
 
     one.start().unwrap();
@@ -202,9 +202,9 @@ fn the_traffic_counts_answers_and_what_they_took() {
 
 #[test]
 fn the_traffic_tells_failures_apart() {
-    // An address where nobody listens.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert_eq!(first_fault(nobody), Fault::Connect);
+    // An address where no process listens.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(first_fault(closed), Fault::Connect);
     assert_eq!(first_fault(answering(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")), Fault::Status(503));
     assert_eq!(first_fault(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")), Fault::Broken);
     assert_eq!(first_fault(answering(b"SSH-2.0-x\r\n\r\n")), Fault::Malformed);

@@ -215,6 +215,6 @@ fn warn_of_unchangeable(old: &Config, new: &Config) {
         ("log", old.log.access != new.log.access || old.log.format != new.log.format),
     ];
     for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!("a reload does not change [{key}]: restart to make it true");
+        tracing::warn!("changing [{key}] requires a restart; the reload has left it as it was");
     }
 }

@@ -120,7 +120,7 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
 }
 
 /// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
-/// still bound until the new ones are served: whoever connects meanwhile finds one or the other.
+/// still bound until the new ones are served: a client that connects meanwhile reaches one or the other.
 ///
 /// # Errors
 /// The first address that cannot be bound.

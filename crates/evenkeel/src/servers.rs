@@ -21,7 +21,7 @@ use crate::secret::secret_bytes;
 use crate::servers::pool::PoolServers;
 use crate::servers::tell::{tell, tell_panic};
 
-/// Keys the cookies of balancers that share no secret. Whoever guesses a server's address can then check the guess.
+/// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
 const SECRET_DEFAULT: &[u8] = b"evenkeel";
 
 /// All servers of all pools.

@@ -90,7 +90,7 @@ impl System {
         let credentials = credentials::load(&config, None)?;
         credentials::register(&registry, &credentials);
         let (bound, sockets) = bind_added(&config, &[], workers)?;
-        // Afterwards: an admin address that nobody asked for gives way to a listener.
+        // Afterwards: an admin address by default gives way to a listener.
         let admin = bind_admin(&config)?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
@@ -240,7 +240,7 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
     })
 }
 
-/// Binds the admin address. One that nobody asked for may be taken: then there is none.
+/// Binds the admin address. The default one may be taken: then there is no admin API.
 fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
     let Some(address) = &config.admin.bind else { return Ok(None) };
     let token = match &config.admin.token_file {

@@ -11,7 +11,7 @@ const PROCESS: u64 = 64;
 /// Of all, one in so many is left by clients to the connections that their requests need.
 const SERVERS_SHARE: u64 = 8;
 
-/// From which number on a descriptor is left to whom.
+/// From which number on a descriptor is kept from clients, and from which from everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reserve {
     clients_below: RawFd,

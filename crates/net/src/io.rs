@@ -22,7 +22,7 @@ use crate::tls::{Handshake, Session};
 #[derive(Debug)]
 pub struct Io {
     stream: Stream,
-    /// In a box, for it is large and most connections to servers have none.
+    /// In a box, because it is large and most connections to servers have none.
     tls: Option<Box<Session>>,
     resets: Cell<bool>,
 }
@@ -75,7 +75,7 @@ impl Io {
     /// timeout here.
     ///
     /// # Errors
-    /// The server does not agree or is not whom it should be, or is gone.
+    /// The server does not agree, does not prove the right name, or is gone.
     pub async fn connect_tls(
         &mut self,
         config: Arc<ClientConfig>,
@@ -142,7 +142,7 @@ impl Io {
     }
 
     /// [`poll_read`](Self::poll_read) into a buffer that `take` gives when there seems to be something to read, and
-    /// that goes back to `give` when there was not. So whoever waits holds no buffer, unless there is something in it.
+    /// that goes back to `give` when there was not. So a task that waits holds no buffer, unless there is something in it.
     pub fn poll_read_lazily(
         &self,
         cx: &mut Context<'_>,

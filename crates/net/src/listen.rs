@@ -94,7 +94,7 @@ pub fn bind(address: &Address, workers: usize) -> Result<(Address, Vec<Socket>),
     }
 }
 
-/// Binds `address` as [`bind`] does, but one socket for one who takes all that comes: nothing that overlaps can be
+/// Binds `address` as [`bind`] does, but one socket for a single thread that takes all connections: nothing that overlaps can be
 /// bound before it or after it.
 ///
 /// # Errors
@@ -114,7 +114,7 @@ pub fn bind_alone(address: &Address) -> Result<(Address, Socket), BindError> {
 
 fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(Address, Vec<Socket>)> {
     let (first, address) = first_socket(address, true)?;
-    // Shared among our own workers only now that nobody else is there.
+    // Shared among our own workers only now that no other process is there.
     first.set_reuse_port(true)?;
     first.listen(BACKLOG)?;
     let mut sockets = vec![Socket { socket: first, unix: false }];
@@ -126,8 +126,8 @@ fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(Address, Vec<Soc
     Ok((Address::Ip(address), sockets))
 }
 
-/// The first socket of an address, and the address that was really bound. That it could be bound proves that nobody
-/// else listens there, or on an address that overlaps; with `beside_ours`, nobody but this process.
+/// The first socket of an address, and the address that was really bound. That it could be bound proves that no
+/// other socket listens there, or on an address that overlaps; with `beside_ours`, none of another process.
 fn first_socket(mut address: SocketAddr, beside_ours: bool) -> io::Result<(socket2::Socket, SocketAddr)> {
     let socket = match lone_socket(address, beside_ours) {
         // A kernel without IPv6 still serves "all addresses".
@@ -142,7 +142,7 @@ fn first_socket(mut address: SocketAddr, beside_ours: bool) -> io::Result<(socke
 }
 
 /// The kernel lets the sockets of one user overlap if all have `SO_REUSEPORT`, whichever process they are of; so the
-/// option is set only once those in the way are known to be ours. Not seen is who binds with it at the same moment:
+/// option is set only once those in the way are known to be ours. Not seen is a process that binds with it at the same moment:
 /// another Evenkeel of the same user, in the middle of the same change.
 fn lone_socket(address: SocketAddr, beside_ours: bool) -> io::Result<socket2::Socket> {
     let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
@@ -185,7 +185,7 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
     if path.metadata().is_ok_and(|m| m.file_type().is_socket()) {
-        // Left over from a process that died only if nobody is there at all: one who is busy does not refuse.
+        // Left over from a process that died only if no process is there at all: a busy one does not refuse.
         let refused = socket.connect(&address).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
         if !refused {
             return Err(io::ErrorKind::AddrInUse.into());

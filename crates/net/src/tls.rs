@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// Appends plaintext to `buf`. 0 is the end that the peer has declared; one that it has not is an error, for
-    /// whoever sits between us can cut a connection.
+    /// an attacker on the way can cut a connection.
     pub(crate) fn try_read(&self, stream: &Stream, buf: &mut Vec<u8>) -> io::Result<usize> {
         let room = buf.capacity() - buf.len();
         self.read(stream, room, |bytes| buf.extend_from_slice(bytes))

@@ -1,4 +1,4 @@
-//! What is told of the certificates that clients are shown: whose they are, and for how long they are still good.
+//! The certificates that clients get: for which names they are, and how long they are still valid.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use crate::access::rfc3339;
 
 const DAY_S: i64 = 86_400;
 
-/// A certificate that runs out sooner than this is worth a warning: whoever renews in time has renewed by then.
+/// A certificate that expires sooner than this is worth a warning, because one that is renewed in time has been renewed by then.
 const EXPIRY_WARNED_DAYS: i64 = 30;
 
 /// A certificate in use.

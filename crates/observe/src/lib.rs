@@ -1,5 +1,4 @@
-//! What Evenkeel tells about itself: metrics that cost the request path nanoseconds, their Prometheus text, and the
-//! access log.
+//! What Evenkeel records: metrics that cost the request path nanoseconds, their Prometheus text, and the access log.
 //!
 //! The request path writes only to memory that one worker owns: each worker has its own shard of every series, and
 //! a reader adds the shards up. No lock and no contended cache line lies on that path.

@@ -64,15 +64,15 @@ metrics! {
     EXTRA_TRIES: Counter "evenkeel_extra_tries_total" [route pool backend]
         "Tries beyond a request's first, connections that could not be opened among them, by the server that gave the final answer.";
     RETRIES: Counter "evenkeel_retries_total" [pool cause outcome]
-        "Failed tries that another server could make good, by what failed and whether one did get the request.";
+        "Failed tries that could be retried at another server, by cause and by whether they were.";
     RETRY_BUDGET_EXHAUSTED: Counter "evenkeel_retry_budget_exhausted_total" [pool]
         "Retries and hedges that the pool's retry budget did not allow.";
     HEDGES: Counter "evenkeel_hedges_total" [pool outcome]
-        "Requests sent to another server as well because the first one was slow, by whether that one answered first.";
+        "Hedges: requests sent to another server as well because the first was slow, by whether the hedge answered first.";
     UPSTREAM_DURATION: Histogram "evenkeel_upstream_duration_seconds" [pool backend]
-        "From a request sent to a server, to its last byte, to the head of its response.";
+        "Seconds from the last byte of a request sent to a server to the head of its response.";
     OVERHEAD: Histogram "evenkeel_overhead_seconds" []
-        "The balancer's own share of a request's duration.";
+        "Seconds of a request's duration that the balancer itself took.";
 
     CONNECTIONS_ACCEPTED: Counter "evenkeel_connections_accepted_total" []
         "Client connections accepted.";
@@ -81,7 +81,7 @@ metrics! {
     CONNECTIONS_REFUSED: Counter "evenkeel_connections_refused_total" [reason]
         "Client connections turned away, by reason.";
     CONNECTIONS_BY_PROTOCOL: Counter "evenkeel_connections_total" [protocol]
-        "Client connections by what they turned out to speak, once that is known.";
+        "Client connections by protocol, counted once the protocol is known.";
     TLS_HANDSHAKES: Counter "evenkeel_tls_handshakes_total" [result]
         "TLS handshakes with clients, by result.";
     REQUESTS_IN_FLIGHT: Gauge "evenkeel_requests_in_flight" []
@@ -106,43 +106,43 @@ metrics! {
     BACKEND_CONNECT_FAILURES: Counter "evenkeel_backend_connect_failures_total" [pool backend]
         "Connections to the server that could not be opened.";
     BACKEND_FAILURES: Counter "evenkeel_backend_failures_total" [pool backend kind]
-        "Tries that failed by the server's doing, by kind.";
+        "Tries that failed because of the server, by kind of failure.";
     BACKEND_TRANSITIONS: Counter "evenkeel_backend_transitions_total" [pool backend from to]
         "Changes of the server's state.";
     BACKEND_OUTLIERS: Counter "evenkeel_backend_outliers_total" [pool backend cause outcome]
-        "Times that live traffic spoke against the server enough to eject it, by what did and what came of it.";
+        "Times that the server's live traffic reached the threshold for an ejection, by cause and by whether it was ejected.";
     BACKEND_WEIGHT: Gauge "evenkeel_backend_weight" [pool backend]
         "The server's weight as it counts now, less than the configured one while it starts slowly.";
     POOL_PANIC: Gauge "evenkeel_pool_panic" [pool]
-        "1 while ejected servers are used as well, for too few others are left; else 0.";
+        "1 while ejected servers are used as well because too few others are left, else 0.";
     PROBES: Counter "evenkeel_probes_total" [pool backend result]
         "Active health checks of the server, by result.";
 
     RATE_LIMITED: Counter "evenkeel_rate_limited_total" [route limit outcome]
-        "What a rate limit of a route did, by outcome; requests that it let through are not counted.";
+        "Requests that a rate limit of a route did not simply let through, by outcome.";
     MIRRORED: Counter "evenkeel_mirrored_total" [route outcome]
         "Copies of a route's requests for the pool of its mirror, by outcome.";
     REDIS_UP: Gauge "evenkeel_redis_up" []
-        "1 when the Redis that balancers count in together answers, else 0; absent without `[redis]`.";
+        "1 when the shared rate-limit Redis answers, else 0; absent without `[redis]`.";
     REDIS_ERRORS: Counter "evenkeel_redis_errors_total" []
-        "Questions that Redis did not answer, and connections to it that could not be opened.";
+        "Commands that the shared rate-limit Redis did not answer, and connections to it that could not be opened.";
     BREAKER_STATE: Gauge "evenkeel_breaker_state" [pool backend]
         "The circuit breaker of the pool, or of the server if one is named: 0 closed, 1 open, 2 half open.";
     BREAKER_REFUSED: Counter "evenkeel_breaker_refused_total" [pool reason]
         "Requests turned away by a limit or the circuit breaker of the pool, by reason.";
     CONCURRENCY_LIMIT: Gauge "evenkeel_concurrency_limit" [pool]
-        "Requests in flight that the pool's latency allows for; 0 before it first changed, and without such a limit.";
+        "Requests in flight that the limit of `concurrency` allows; 0 before its first change, and without `concurrency`.";
     QUEUE_LENGTH: Gauge "evenkeel_queue_length" [pool]
-        "Requests that wait for a place at a server of the pool.";
+        "Requests in the pool's queue.";
     QUEUE_WAITS: Counter "evenkeel_queue_waits_total" [pool]
-        "Requests that waited and got their place.";
+        "Requests that left the queue with a permit.";
     QUEUE_WAIT_SECONDS: Counter "evenkeel_queue_wait_seconds_total" [pool]
-        "How long they waited, in all.";
+        "Seconds that requests spent in the queue before they got a permit, in all.";
     QUEUE_REFUSED: Counter "evenkeel_queue_refused_total" [pool reason]
-        "Requests that found no room to wait, or waited in vain, by reason.";
+        "Requests that the queue had no room for or that left it without a permit, by reason.";
     OVERLOAD_STEP: Gauge "evenkeel_overload_step" [cause]
-        "How far the process withdraws: 0 not at all, 1 no further request on a connection, 2 no requests of low \
-         priority, 3 nor of normal, 4 no new connections.";
+        "Load shed because of an overload: 0 none, 1 connections take no further request, 2 requests of low priority \
+         are refused, 3 also those of normal priority, 4 new connections are refused.";
 
     ACCESS_LOG_LINES: Counter "evenkeel_access_log_lines_total" []
         "Lines written to the access log.";
@@ -280,7 +280,7 @@ label! {
         LimiterAway = "limiter_away",
         /// 503: the circuit breaker of the pool, or those of all its servers, are open.
         BreakerOpen = "breaker_open",
-        /// 503: a limit of the pool is reached, and there was no place to be had in time.
+        /// 503: a limit of the pool is reached, and no permit came free in time.
         NoPlace = "no_place",
         /// 503: the process is overloaded, and the route is not of high priority.
         Overload = "overload",
@@ -292,7 +292,7 @@ label! {
     LimitOutcome {
         /// It refused it.
         Refused = "refused",
-        /// It would have refused it, but only pretends.
+        /// It would have refused it, but runs dry.
         WouldRefuse = "would_refuse",
         /// It let it through, and had to forget another key that was not at rest.
         Forgot = "forgot",
@@ -340,7 +340,7 @@ label! {
     RetryCause {
         /// The server could not be reached, or did not look at the request.
         Connect = "connect",
-        /// The connection ended before the first byte of an answer; behind it (`answered`) nobody else is asked.
+        /// The connection ended before the first byte of an answer; behind it (`answered`) no other server is asked.
         Reset = "reset",
         /// No head of an answer in time.
         Timeout = "timeout",
@@ -382,13 +382,13 @@ label! {
     HedgeOutcome {
         /// It answered first.
         Won = "won",
-        /// Another server answered first, or nobody did.
+        /// Another server answered first, or none did.
         Lost = "lost",
     }
 }
 
 label! {
-    /// Why a request got no place in a queue.
+    /// Why a request left the queue without a permit, or found no room in it.
     QueueRefusal {
         /// `breaker.max_pending` waited already.
         Full = "full",
@@ -440,7 +440,7 @@ label! {
     OutlierOutcome {
         /// It was ejected.
         Ejected = "ejected",
-        /// It was kept, for no other is up or `outlier.max_ejected` is reached. Counted once for a spell.
+        /// It was kept because no other is up or `outlier.max_ejected` is reached. Counted once for a spell.
         Kept = "kept",
     }
 }

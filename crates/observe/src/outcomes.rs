@@ -68,13 +68,13 @@ impl MirrorCounts {
 /// How one worker's connection to Redis stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedisLink {
-    /// Nobody knows yet.
+    /// Not known yet.
     Connecting,
     /// It answers.
     Up,
     /// It has failed.
     Away,
-    /// Nobody wants it any more.
+    /// No configuration uses it any more.
     Gone,
 }
 
@@ -83,7 +83,7 @@ pub enum RedisLink {
 pub enum RedisNews {
     /// Redis has failed a worker, and none before.
     WentAway,
-    /// It had failed, and now fails nobody, whether that is due to Redis or to another configuration.
+    /// It had failed and does not any more, because Redis answers again or the configuration changed.
     CameBack,
 }
 
@@ -126,7 +126,7 @@ impl RedisFigures {
         }
     }
 
-    /// True if it answers everybody who asks; `None` if no configuration has one.
+    /// True if it answers all workers; `None` if no configuration has one.
     pub(crate) fn is_up(&self) -> Option<bool> {
         let [connecting, up, away] =
             [RedisLink::Connecting, RedisLink::Up, RedisLink::Away].map(|link| self.count(link));

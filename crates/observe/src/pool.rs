@@ -1,4 +1,4 @@
-//! What is counted of one pool as a whole: what its limits turn away, who waits, and what is tried again.
+//! What is counted of one pool as a whole: what its limits turn away, how many requests are queued, and what is tried again.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ pub struct PoolMetrics {
     pub retries: RetryMetrics,
     /// The circuit breaker: 0 closed, 1 open, 2 half open.
     pub breaker_state: Gauge,
-    /// Requests that wait for a place.
+    /// Requests in the queue.
     pub queue_length: Gauge,
     /// The limit that follows latency; 0 without one.
     pub concurrency_limit: Gauge,
-    /// Requests that waited and got their place.
+    /// Requests that left the queue with a permit.
     pub queue_waits: SharedCounter,
     queue_wait_us: SharedCounter,
     refused: [SharedCounter; BreakerRefusal::ALL.len()],
@@ -33,12 +33,12 @@ impl PoolMetrics {
         self.refused[reason as usize].increment();
     }
 
-    /// Counts a request that found no room to wait, or waited in vain.
+    /// Counts a request that found no room in the queue, or left it without a permit.
     pub fn refuse_to_wait(&self, reason: QueueRefusal) {
         self.queue_refused[reason as usize].increment();
     }
 
-    /// Counts a request that got its place after this time.
+    /// Counts a request that left the queue with a permit after this time.
     pub fn waited(&self, time: Duration) {
         self.queue_waits.increment();
         self.queue_wait_us.add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
@@ -49,12 +49,12 @@ impl PoolMetrics {
         self.refused[reason as usize].value()
     }
 
-    /// Requests that did not get their place in the queue for `reason`.
+    /// Requests that got no permit from the queue, by `reason`.
     pub fn queue_refused(&self, reason: QueueRefusal) -> u64 {
         self.queue_refused[reason as usize].value()
     }
 
-    /// How long requests that got their place have waited in all, in seconds.
+    /// How long requests that got a permit were queued in all, in seconds.
     pub fn queue_wait_seconds(&self) -> f64 {
         self.queue_wait_us.value() as f64 / 1e6
     }

@@ -1,4 +1,4 @@
-//! Where every figure can be found: by those who write, once, and by those who read, all of them.
+//! Where every figure can be found: a worker asks once for those that it writes, a reader takes all of them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,6 @@ use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
-use crate::render;
 use crate::series::{Series, SeriesKey};
 use crate::worker::WorkerMetrics;
 
@@ -97,8 +96,8 @@ impl Registry {
         lock(&self.pools).retain(|pool, _| keep(pool));
     }
 
-    /// Forgets the series that are not to be kept, after a reload. Whoever still holds one may go on writing to it;
-    /// nobody will read that. Servers are forgotten by [`Registry::retain_backends`].
+    /// Forgets the series that are not to be kept, after a reload. A worker that still holds one may go on writing to it;
+    /// what it writes is not read. Servers are forgotten by [`Registry::retain_backends`].
     pub fn retain(&self, keep: impl Fn(&SeriesKey) -> bool) {
         lock(&self.series).retain(|key, _| keep(key));
     }
@@ -150,12 +149,6 @@ impl Registry {
     /// Reloads of the configuration that ended with `result`.
     pub fn reloads(&self, result: ReloadResult) -> u64 {
         self.reloads[result as usize].value()
-    }
-
-    /// Everything in the Prometheus text format 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`), with the
-    /// figures of the process itself and its version.
-    pub fn render(&self) -> String {
-        render::render(self)
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

@@ -1,11 +1,13 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
 mod limits;
+mod page;
+mod retries;
 
-use std::fmt::{Display, Write};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use self::page::Page;
 use crate::backend::{BackendMetrics, BackendShard};
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
@@ -17,19 +19,22 @@ use crate::registry::{BackendKey, Registry};
 use crate::series::SeriesTotals;
 use crate::worker::WorkerMetrics;
 
-/// Everything that the registry knows.
-pub(crate) fn render(registry: &Registry) -> String {
-    let mut page = Page(String::with_capacity(64 << 10));
-    requests(&mut page, registry);
-    workers(&mut page, registry);
-    backends(&mut page, registry);
-    crate::retries::render(&mut page, registry);
-    outcomes(&mut page, registry);
-    limits::render(&mut page, registry);
-    certificates(&mut page, registry);
-    control(&mut page, registry);
-    process(&mut page, &Process::read());
-    page.0
+impl Registry {
+    /// Everything in the Prometheus text format 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`), with the
+    /// figures of the process itself and its version.
+    pub fn render(&self) -> String {
+        let mut page = Page::new();
+        requests(&mut page, self);
+        workers(&mut page, self);
+        backends(&mut page, self);
+        retries::render(&mut page, self);
+        outcomes(&mut page, self);
+        limits::render(&mut page, self);
+        certificates(&mut page, self);
+        control(&mut page, self);
+        process(&mut page, &Process::read());
+        page.finish()
+    }
 }
 
 fn requests(page: &mut Page, registry: &Registry) {
@@ -222,95 +227,6 @@ fn process(page: &mut Page, process: &Process) {
     page.known(&names::PROCESS_MAX_FDS, process.max_fds);
     page.known(&names::PROCESS_START, process.start_time);
     page.known(&names::PROCESS_THREADS, process.threads);
-}
-
-/// The text being written. Writing to a `String` cannot fail, so results of `write!` are dropped.
-pub(crate) struct Page(String);
-
-impl Page {
-    /// The lines that announce a metric; all its samples follow at once.
-    pub(crate) fn family(&mut self, metric: &Metric) {
-        let (name, kind) = (metric.name, metric.kind.as_str());
-        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help);
-    }
-
-    /// A metric without labels, whole.
-    fn single(&mut self, metric: &Metric, value: impl Display) {
-        self.family(metric);
-        self.sample(metric, &[], value);
-    }
-
-    /// A metric without labels, if its value is known.
-    fn known(&mut self, metric: &Metric, value: Option<impl Display>) {
-        if let Some(value) = value {
-            self.single(metric, value);
-        }
-    }
-
-    pub(crate) fn sample(&mut self, metric: &Metric, values: &[&str], value: impl Display) {
-        self.line(metric, "", values, None, value);
-    }
-
-    /// A counter of one of many servers, which begins with its first value: thousands of servers that are never asked, or
-    /// never fail, would fill the page with zeros.
-    fn begun(&mut self, metric: &Metric, values: &[&str], count: u64) {
-        if count > 0 {
-            self.sample(metric, values, count);
-        }
-    }
-
-    fn histogram(&mut self, metric: &Metric, values: &[&str], figures: &HistogramSnapshot) {
-        let mut cumulative = 0;
-        for (bound, inside) in figures.buckets() {
-            cumulative += inside;
-            let bound = bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
-            self.line(metric, "_bucket", values, Some(bound), cumulative);
-        }
-        self.line(metric, "_sum", values, None, figures.sum().as_secs_f64());
-        self.line(metric, "_count", values, None, cumulative);
-    }
-
-    fn line(
-        &mut self,
-        metric: &Metric,
-        suffix: &str,
-        values: &[&str],
-        bound: Option<f64>,
-        value: impl Display,
-    ) {
-        debug_assert_eq!(metric.labels.len(), values.len(), "labels of {}", metric.name);
-        self.0.push_str(metric.name);
-        self.0.push_str(suffix);
-        let mut opening = '{';
-        for (label, text) in metric.labels.iter().zip(values) {
-            self.0.push(opening);
-            opening = ',';
-            let _ = write!(self.0, "{label}=\"");
-            self.escaped(text);
-            self.0.push('"');
-        }
-        match bound {
-            Some(bound) if bound.is_finite() => drop(write!(self.0, "{opening}le=\"{bound}\"")),
-            Some(_) => drop(write!(self.0, "{opening}le=\"+Inf\"")),
-            None => {}
-        }
-        if bound.is_some() || !values.is_empty() {
-            self.0.push('}');
-        }
-        let _ = writeln!(self.0, " {value}");
-    }
-
-    /// A label's value: backslash, quote and line feed are the only three that the format escapes.
-    fn escaped(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '\\' => self.0.push_str("\\\\"),
-                '"' => self.0.push_str("\\\""),
-                '\n' => self.0.push_str("\\n"),
-                c => self.0.push(c),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

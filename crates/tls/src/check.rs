@@ -108,7 +108,7 @@ fn check_pool(findings: &mut Findings<'_>, pool: &Pool, tls: &PoolTls, now_s: i6
     let faulty = match &tls.trust {
         Trust::Ca(path) => trust::roots(path).err(),
         Trust::System => trust::system_roots().err(),
-        Trust::Anybody => None,
+        Trust::Anything => None,
     };
     let ca = if let Trust::Ca(path) = &tls.trust { path } else { Path::new("") };
     let unnameable = pool.backends.iter().find_map(|it| client::server_name(tls, &it.address).err());
@@ -171,7 +171,7 @@ fn check_certificate(
     let days = left_s.abs() / DAY_S;
     if left_s < 0 {
         let message = format!("the certificate has expired {} ago", count(days));
-        findings.warning(cert, &message, "whoever verifies it refuses it");
+        findings.warning(cert, &message, "clients that verify it refuse it");
     } else if days < EXPIRY_WARNED_DAYS {
         let message = format!("the certificate expires in {}", count(days));
         findings.warning(cert, &message, "renew it");
@@ -179,7 +179,7 @@ fn check_certificate(
     if now_s < certificate.not_before_s {
         let days = (certificate.not_before_s - now_s) / DAY_S;
         let message = format!("the certificate is valid only in {}", count(days));
-        findings.warning(cert, &message, "whoever verifies it refuses it until then");
+        findings.warning(cert, &message, "clients that verify it refuse it until then");
     }
     if let Some(error) = &certificate.staple_fault {
         findings.faults.push(findings.of(error, &[ocsp]));

@@ -1,4 +1,4 @@
-//! One pool's side of TLS: whom its servers must be, and who we are to them.
+//! One pool's side of TLS: which certificates its servers must have, and the one that we show.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,14 +37,14 @@ impl ClientTls {
     /// also what warns of it in the log.
     ///
     /// # Errors
-    /// A file is not what it should be, the system trusts nobody, or no certificate can be for a server's host.
+    /// A file is not what it should be, the system trusts no authority, or no certificate can be for a server's host.
     pub fn load(pool: &Pool) -> Result<Option<Self>, TlsError> {
         let Some(settings) = pool.tls.clone() else { return Ok(None) };
-        if settings.trust == Trust::Anybody {
+        if settings.trust == Trust::Anything {
             tracing::warn!(
                 pool = %pool.name,
-                "insecure_skip_verify: the servers' certificates are NOT verified; whoever gets between reads and \
-                 changes everything"
+                "insecure_skip_verify: the servers' certificates are NOT verified; an attacker on the way can read \
+                 and change everything"
             );
         }
         let watch = Mutex::new(Watch::new(watched(&settings)));
@@ -96,7 +96,7 @@ pub(crate) fn server_name(settings: &PoolTls, address: &Address) -> Result<Serve
 fn watched(settings: &PoolTls) -> Vec<PathBuf> {
     let ca = match &settings.trust {
         Trust::Ca(path) => Some(path.clone()),
-        Trust::System | Trust::Anybody => None,
+        Trust::System | Trust::Anything => None,
     };
     ca.into_iter().chain(settings.identity.iter().flat_map(Certificate::watched)).collect()
 }
@@ -112,8 +112,8 @@ fn config(settings: &PoolTls, protocol: PoolProtocol, servers: usize) -> Result<
             let listed = trust::Listed::load(path, provider)?;
             builder.dangerous().with_custom_certificate_verifier(Arc::new(listed))
         }
-        Trust::Anybody => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(trust::Anybody(provider)))
+        Trust::Anything => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(trust::Anything(provider)))
         }
     };
     let mut config = match &settings.identity {

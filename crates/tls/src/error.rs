@@ -13,7 +13,7 @@ pub enum TlsError {
         /// Why.
         reason: Reason,
     },
-    /// The system names nobody whose signatures it trusts.
+    /// The system names no authority whose signatures it trusts.
     SystemRoots(String),
     /// A server's address holds a host that no certificate can be for.
     ServerName(String),
@@ -36,7 +36,7 @@ pub enum Reason {
     NoCertificate,
     /// It is PEM, and holds no private key.
     NoKey,
-    /// Its private key is encrypted, and there is nobody to ask for the passphrase.
+    /// Its private key is encrypted, and there is no terminal to ask for the passphrase.
     EncryptedKey,
     /// A certificate in it cannot be used.
     BadCertificate(String),
@@ -64,7 +64,7 @@ impl Reason {
             }
             Self::CutOff(_) => "copy the file anew: what comes after its last line has been lost",
             Self::EncryptedKey => {
-                "remove the passphrase with `openssl pkey`, and let nobody else read the file"
+                "remove the passphrase with `openssl pkey`, and let no other user read the file"
             }
             Self::KeyMismatch(_) => {
                 "give each certificate its own key; in a chain its own certificate comes first"
@@ -96,7 +96,7 @@ impl fmt::Display for TlsError {
         match self {
             Self::File { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::SystemRoots(why) => {
-                write!(f, "this system trusts nobody's signatures ({why}): name them with `ca`")
+                write!(f, "this system trusts no authority ({why}): name the authorities to trust with `ca`")
             }
             Self::ServerName(host) => {
                 write!(f, "no certificate can be for the host `{host}`: set `server_name`")

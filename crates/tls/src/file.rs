@@ -96,7 +96,7 @@ fn not_pem(path: &Path, fault: &pem::Error) -> TlsError {
 pub(crate) struct Watch {
     files: Vec<PathBuf>,
     seen: Vec<Option<Stamp>>,
-    /// The last attempt failed, and nobody was told yet: the files may have been written only by half.
+    /// The last attempt failed, which is not logged yet: the files may be half written.
     is_suspect: bool,
 }
 
@@ -118,8 +118,8 @@ impl Watch {
         Self { files, seen, is_suspect: false }
     }
 
-    /// Calls `load` if the files have changed. A failure is told only when a second look at unchanged files fails as
-    /// well: whoever renews a certificate writes its key a moment later.
+    /// Calls `load` if the files have changed. A failure is reported only when a second look at unchanged files fails as
+    /// well, because a renewal writes the key a moment after the certificate.
     pub(crate) fn refresh<T>(
         &mut self,
         load: impl FnOnce() -> Result<T, TlsError>,

@@ -1,4 +1,4 @@
-//! Who a client is, by the certificate that it has shown.
+//! The identity of a client, by its certificate.
 
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use crate::subject;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientIdentity {
     /// The subject (RFC 4514): `CN=alice,O=Shop`, in visible ASCII and spaces, with a space at neither end. Empty when
-    /// the certificate names nobody in its subject, which is allowed.
+    /// the certificate's subject is empty, which is allowed.
     pub subject: String,
     /// SHA-256 of the certificate in DER: 64 digits in lower case.
     pub fingerprint: String,

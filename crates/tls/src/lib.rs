@@ -1,4 +1,4 @@
-//! TLS: which certificate a client gets, whom it and the servers are believed to be, and how their files are followed.
+//! TLS: which certificate a client gets, which clients and servers are trusted, and how certificate files are followed.
 //!
 //! [`ServerTls`] is one listener's side of TLS, [`ClientTls`] one pool's. Both are made from files, hand out a
 //! configuration of rustls, and read their files again in [`ServerTls::refresh`] and [`ClientTls::refresh`], which the

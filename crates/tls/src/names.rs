@@ -1,4 +1,4 @@
-//! The names that a certificate is for: whom it is given to, and which hosts may be asked for over its connections.
+//! The names that a certificate is for: which clients get it, and which hosts may be asked for over its connections.
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -110,9 +110,9 @@ impl ServerTls {
     /// Looks at the files, reads those again that have changed, and says what came of it, to be logged. To be called
     /// every few seconds by one thread that may wait for a disk. Open connections are not touched.
     ///
-    /// A file that fails is told once, when it fails for the second time in a row: it may be half written the first
+    /// A file that fails is reported once, when it fails for the second time in a row: it may be half written the first
     /// time. Other certificates for `client_ca` make every session end with its connection: none is resumed that was
-    /// begun with a client whom they do not know.
+    /// begun with a client that they do not know.
     pub fn refresh(&self) -> Vec<Change> {
         let now_s = now_s();
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);

@@ -120,9 +120,9 @@ fn verify_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), E
 
 /// Believes every certificate, and still demands that the server holds its key.
 #[derive(Debug)]
-pub(crate) struct Anybody(pub(crate) Arc<CryptoProvider>);
+pub(crate) struct Anything(pub(crate) Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for Anything {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

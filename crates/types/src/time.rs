@@ -48,7 +48,7 @@ impl Sub for Time {
     }
 }
 
-/// The real clock: turns [`Instant`]s into [`Time`]s. One per process, copied to whoever does IO.
+/// The real clock: turns [`Instant`]s into [`Time`]s. One per process, copied to the parts that do IO.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     base: Instant,

@@ -17,7 +17,7 @@ pub fn descriptors(evenkeel: &Evenkeel) -> f64 {
     evenkeel.metric("process_open_fds", &[]) - evenkeel.metric("evenkeel_backend_connections_idle", &[])
 }
 
-/// The same when nobody is connected, and each of two workers has served somebody: only then all of it has started.
+/// The same when no client is connected, and each of two workers has served one: only then all of it has started.
 pub fn descriptors_at_rest(evenkeel: &Evenkeel) -> f64 {
     // Connections are spread evenly, so that these are not all with the same worker.
     let mut clients = [(); 4].map(|()| evenkeel.client());
@@ -25,7 +25,7 @@ pub fn descriptors_at_rest(evenkeel: &Evenkeel) -> f64 {
         client.get("/");
     }
     drop(clients);
-    eventually("nobody is connected", || evenkeel.metric("evenkeel_connections", &[]) == 0.0);
+    eventually("no client is connected", || evenkeel.metric("evenkeel_connections", &[]) == 0.0);
     descriptors(evenkeel)
 }
 
@@ -117,7 +117,7 @@ pub enum Script {
     FailKept(Point, How),
     /// It sends [`BODY`] in good order, one byte after the other.
     Trickle(Point),
-    /// It sends a whole answer, and more behind it that nobody asked for.
+    /// It sends a whole answer, and more behind it that no request asked for.
     Surplus(Point),
     /// It sends so many interim responses, then a whole answer.
     Interim(usize),

@@ -5,8 +5,8 @@ use super::fields;
 use super::frames::{Code, Frame, flag, kind};
 use super::peer::{Peer, Step, seen, tell};
 
-/// The answers that a case accepts. Those that end a stream or a connection leave a server some choice: whoever may
-/// end a stream may as well end the connection, and whoever should say why may as well just close (RFC 9113,
+/// The answers that a case accepts. Those that end a stream or a connection leave a server some choice: a peer that may
+/// end a stream may as well end the connection, and one that should say why may as well just close (RFC 9113,
 /// section 5.4).
 #[derive(Debug, Clone, Copy)]
 pub enum Expect {
@@ -16,7 +16,7 @@ pub enum Expect {
     StreamError(&'static [Code]),
     /// The connection is closed.
     Close,
-    /// The connection is closed; before that, GOAWAY or an answer for whoever speaks HTTP/1.1 (RFC 9113, section 3.4).
+    /// The connection is closed; before that, GOAWAY or an answer for a peer that speaks HTTP/1.1 (RFC 9113, section 3.4).
     NotSpoken,
     /// GOAWAY, whatever its code.
     GoAway,

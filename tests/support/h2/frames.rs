@@ -22,7 +22,7 @@ pub mod kind {
     pub const WINDOW_UPDATE: u8 = 8;
     /// CONTINUATION.
     pub const CONTINUATION: u8 = 9;
-    /// A type that nobody defined.
+    /// A type that no RFC defines.
     pub const UNKNOWN: u8 = 0x16;
 }
 

@@ -19,7 +19,7 @@ pub fn balancer(origin: &Origin, keys: &str) -> Evenkeel {
     Evenkeel::start(&(listener + &pool(&[origin], "")))
 }
 
-/// A server for the cases: it keeps whoever asks for `/hold` waiting until they give up.
+/// A server for the cases: it keeps a request for `/hold` waiting until the client gives up.
 pub fn origin() -> Origin {
     Origin::start(|request, wire| {
         if request.target() == "/hold" {

@@ -59,7 +59,7 @@ impl Connection {
     /// Connects to `address`; TLS with `exchange` and no other.
     ///
     /// # Errors
-    /// Nobody listens there. What a handshake meets, the first request tells.
+    /// No process listens there. A failed handshake shows at the first request.
     pub fn open(address: SocketAddr, wire: Wire, exchange: KeyExchange) -> io::Result<Self> {
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;

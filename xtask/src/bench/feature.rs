@@ -1,6 +1,6 @@
 //! What can be switched on for requests, one by one, to see what each costs.
 
-/// What evenkeel is told beyond its defaults.
+/// How evenkeel is configured beyond its defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature {
     /// For people.

@@ -1,4 +1,4 @@
-//! The closed-loop load generators: how each is told what to send, and what it reports.
+//! The closed-loop load generators: the command line of each, and what it reports.
 
 use std::fs;
 use std::net::SocketAddr;

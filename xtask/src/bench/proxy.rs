@@ -39,7 +39,7 @@ impl Proxy {
     }
 }
 
-/// What a proxy is told.
+/// The configuration of a proxy.
 pub struct Setting<'a> {
     /// Where it listens.
     pub address: SocketAddr,
@@ -114,7 +114,7 @@ impl Running {
     }
 }
 
-/// A port of 127.0.0.1 that nobody has at the moment.
+/// A port of 127.0.0.1 that is free at the moment.
 ///
 /// # Errors
 /// None is free.

@@ -1,4 +1,4 @@
-//! The figures in the repository's README, so that nobody copies them by hand.
+//! The figures in the repository's README, so that they are not copied by hand.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What every scenario runs on: the programs, the origin servers, a directory, and who runs on which core.
+//! What every scenario runs on: the programs, the origin servers, a directory, and which program runs on which core.
 
 use std::ffi::OsString;
 use std::fs;
@@ -114,7 +114,7 @@ impl<'a> Rig<'a> {
         self.layout.pinned()
     }
 
-    /// Client connections that a proxy is told to take: each needs two descriptors, and some are its own.
+    /// Client connections that a proxy is configured to take: each needs two descriptors, and some are its own.
     pub fn connections_max(&self) -> u64 {
         (self.open_files.saturating_sub(500) / 2).min(8192)
     }

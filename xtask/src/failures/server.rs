@@ -31,7 +31,7 @@ struct State {
 
 impl Server {
     /// Starts one that works at `hands` requests at a time, for `work` each; the others wait in the order in which they
-    /// came, and are worked at even when nobody waits for them any more.
+    /// came, and are worked at even when their client has left.
     ///
     /// # Errors
     /// No port is free.

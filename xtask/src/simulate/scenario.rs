@@ -97,7 +97,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "One server is ten times slower",
-        about: "For half of the time, and nobody looks for it.",
+        about: "For half of the time, without health checks.",
         keys: "",
         route: "",
         servers: 20,

@@ -25,7 +25,7 @@ pub enum Fault {
 /// What became of a request that was offered to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offered {
-    /// Nobody listens.
+    /// No process listens.
     Refused,
     /// It is worked on at once.
     Begun,

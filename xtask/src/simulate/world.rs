@@ -21,7 +21,7 @@ mod request;
 /// For a refused connection, a failure, a probe, or an answer that costs no work.
 pub(super) const INSTANT: Duration = Duration::from_millis(1);
 
-/// Who asks what of whom.
+/// The clients, their requests and the servers.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// One pool, and the route to it.

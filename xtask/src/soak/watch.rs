@@ -14,7 +14,7 @@ use evenkeel_load::Wire;
 const SAMPLES: usize = 5;
 /// For one answer of the admin API.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What must be back at zero when nobody asks for anything.
+/// What must be back at zero when there are no requests.
 const GAUGES: [&str; 4] =
     ["evenkeel_requests_in_flight", "evenkeel_connections", "evenkeel_backend_in_flight", "evenkeel_tunnels"];
 
@@ -58,7 +58,7 @@ impl Watch {
         Ok(i64::try_from(open)? - idle as i64)
     }
 
-    /// What is left of requests although nobody asks for anything.
+    /// What is left of requests although there are none.
     ///
     /// # Errors
     /// The process does not exist, or its admin API does not answer.

@@ -19,16 +19,13 @@ use super::Finding;
 /// Files that may need each other in a circle.
 const FILES_MAX: usize = 3;
 
-/// Crates with a larger circle, and how many files it may have until it is broken up.
-const EXCEPTIONS: &[(&str, usize)] = &[("admin", 7), ("core", 14), ("evenkeel", 7), ("observe", 5)];
-
 /// Files that need each other, however far around.
 pub struct Circle {
     /// The crate's directory below `crates`.
     name: String,
     /// Relative to the repository, sorted.
     files: Vec<String>,
-    /// Who needs whom among them, and for what.
+    /// Which file needs which among them, and for what.
     edges: Vec<Edge>,
 }
 
@@ -71,7 +68,7 @@ pub fn all(root: &Path) -> io::Result<Vec<Circle>> {
 /// # Errors
 /// A source file cannot be read.
 pub fn check(root: &Path) -> io::Result<Vec<Finding>> {
-    Ok(judge(&all(root)?, EXCEPTIONS))
+    Ok(judge(&all(root)?))
 }
 
 fn of(name: &str, tree: &Tree) -> Vec<Circle> {
@@ -84,24 +81,17 @@ fn of(name: &str, tree: &Tree) -> Vec<Circle> {
     graph::circles(&edges).into_iter().map(circle).collect()
 }
 
-fn judge(circles: &[Circle], exceptions: &[(&str, usize)]) -> Vec<Finding> {
+fn judge(circles: &[Circle]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for circle in circles {
         let size = circle.files.len();
-        let allowed = exceptions.iter().find(|(name, _)| *name == circle.name).map_or(FILES_MAX, |(_, n)| *n);
-        if size > allowed {
+        if size > FILES_MAX {
             let message = format!(
-                "{size} files import each other in a circle, at most {allowed}: {} \
+                "{size} files import each other in a circle, at most {FILES_MAX}: {} \
                  (`cargo xtask tidy --circles` shows by what)",
                 circle.files.join(", ")
             );
             findings.push(Finding::new(&circle.files[0], 1, message));
-        }
-    }
-    for (name, _) in exceptions {
-        if !circles.iter().any(|circle| circle.name == *name && circle.files.len() > FILES_MAX) {
-            let message = format!("`{name}` no longer needs its exception for circles; remove it");
-            findings.push(Finding::new("xtask/src/tidy/circles.rs", 1, message));
         }
     }
     findings

@@ -80,7 +80,7 @@ impl Field for Action {
 section! {
     /// One share of the traffic. At least one weight is above zero, and no pool stands twice.
     pub struct Share "split of [[route]]" {
-        /// Who gets this share.
+        /// The pool that gets this share.
         pool: PoolName = key(Kind::Text(&POOL_NAME), Required, r#""blue""#),
         /// Its part of the sum of all weights; 0 gets nothing.
         weight: u32 = key(Kind::Integer(0, 1_000_000), Is("1"), "95"),
@@ -113,7 +113,7 @@ fn split(value: &Value<'_>) -> Vec<(PoolName, u32)> {
 }
 
 section! {
-    /// The new location that the client is told.
+    /// The new location, sent to the client.
     #[derive(PartialEq, Eq)]
     pub struct Redirect "redirect of [[route]]" {
         /// Where the client is sent.

@@ -159,7 +159,7 @@ words! {
     /// What a shared limit does while Redis does not answer.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum RedisAway {
-        /// `local`: this balancer counts for itself alone.
+        /// `local`: this balancer counts alone.
         Local = "local",
         /// `allow`: everything passes.
         Allow = "allow",
@@ -171,15 +171,15 @@ words! {
 word_settings!(RedisAway);
 
 section! {
-    /// Where balancers count together: the rate limits with `shared`. While it does not answer nobody waits for it;
-    /// it is asked again after 1 s, later every 10 s.
+    /// The shared rate-limit Redis: several balancers count the rate limits with `shared` in it. While it does not
+    /// answer, requests do not wait for it; the balancer asks it again after 1 s, later every 10 s.
     #[derive(PartialEq, Eq)]
     pub struct Redis "[redis]" {
         /// Its address; without a port 6379, without a number the database 0.
         url: String = key(Kind::Text(&REDIS_URL), Required, r#""redis://127.0.0.1:6379/0""#),
         /// How long a request waits for its answer.
         timeout: Duration = key(Kind::Duration(1, 10_000), Is("50ms"), r#""50ms""#),
-        /// What all keys begin with.
+        /// The prefix of all keys.
         prefix: String = key(Kind::Text(&REDIS_PREFIX), Is("evenkeel:"), r#""shop:""#),
         /// A file that holds the password.
         password_file: Option<PathBuf> = key(
@@ -291,7 +291,7 @@ section! {
     /// 1`. What asks for an upgrade is not copied.
     #[derive(PartialEq, Eq)]
     pub struct Mirror "mirror of [[route]]" {
-        /// Who gets the copies.
+        /// The pool that gets the copies.
         pool: PoolName = key(Kind::Text(&POOL_NAME), Required, r#""shadow""#),
         /// How many of a hundred requests, at random.
         percent: u32 = key(Kind::Integer(1, 100), Is("100"), "5"),

@@ -52,7 +52,7 @@ section! {
         /// Keeps a client on its server.
         sticky: Option<Sticky> = key(
             Kind::Section(&STICKY),
-            Means("every request chooses anew"),
+            Means("each request is balanced by itself"),
             r#"{ cookie = "EVENKEEL", ttl = "1h" }"#,
         ),
         /// Active checks: asks each server whether it is well.
@@ -85,10 +85,10 @@ section! {
             Means("none"),
             r#"{ failures = "50%" }"#,
         ),
-        /// Where requests wait for a place when a limit is reached.
+        /// Where requests wait for a permit when a limit is reached.
         queue: Option<Queue> = key(
             Kind::Section(Queue::SECTION),
-            Means("503 at once when there is no place"),
+            Means("503 at once when a limit is reached"),
             r#"{ wait = "1s" }"#,
         ),
         /// A limit on requests in flight that follows their latency.

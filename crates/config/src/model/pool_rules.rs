@@ -79,7 +79,7 @@ impl Pool {
             table.key_span("queue").filter(|_| !limits && !servers_fill && self.concurrency.is_none())
         {
             table.reader.note(
-                Diagnostic::warning("nobody ever waits in this `queue`: no limit can be reached")
+                Diagnostic::warning("no request ever waits in this `queue`: no limit can be reached")
                     .at(span)
                     .with_expected("has no effect")
                     .with_help(

@@ -108,15 +108,15 @@ impl Trip {
 }
 
 section! {
-    /// Where requests wait for a place when a limit is reached: `max_connections` of every server, or one of the
-    /// pool. At most `breaker.max_pending` wait, 100 without a `breaker`. Whoever finds no room, or waits in vain,
-    /// gets 503 with `Retry-After`.
+    /// Where requests wait for a permit when a limit is reached: `max_connections` of every server, or one of the
+    /// pool. At most `breaker.max_pending` wait, 100 without a `breaker`. A request that finds no room, or gets no
+    /// permit in time, is answered with 503 and `Retry-After`.
     #[derive(PartialEq, Eq)]
     pub struct Queue "queue of [pool.NAME]" {
-        /// How long a request waits at most.
+        /// How long a request is queued at most.
         wait: Duration = key(DURATION, Is("1s"), r#""1s""#),
-        /// `first`: first come, first served. `newest-under-overload`: the newest first once somebody has been waiting
-        /// for 100 ms without a break; it can still be answered in time when the oldest cannot.
+        /// `first`: first come, first served. `newest-under-overload`: the newest first once the queue has not
+        /// been empty for 100 ms, because the newest can still be answered in time when the oldest cannot.
         order: QueueOrder = key(
             Kind::OneOf(QueueOrder::WORDS),
             Is(QueueOrder::First.word()),
@@ -128,12 +128,12 @@ section! {
 impl Rules for Queue {}
 
 words! {
-    /// Who of those that wait is next.
+    /// Which queued request is next.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum QueueOrder {
         /// First come, first served. The default.
         First = "first",
-        /// The newest, once there has been somebody waiting for a while.
+        /// The newest, once the queue has not been empty for a while.
         NewestUnderOverload = "newest-under-overload",
     }
 }
@@ -193,7 +193,7 @@ section! {
         memory: Option<u64> = key(Kind::Size(1 << 20, 1 << 50), Means("memory does not count"), r#""2GiB""#),
         /// File descriptors, as a share of what the process may open. The steps begin at 80, 90, 95 and 100 % of it.
         descriptors: Option<u32> = key(Kind::Percent(1, 100), Means("descriptors do not count"), r#""90%""#),
-        /// By how much a worker is late to do what it should. The steps begin at 1, 2, 4 and 8 times this.
+        /// Event-loop lag of a worker. The steps begin at 1, 2, 4 and 8 times this.
         delay: Option<Duration> = key(Kind::Duration(1, 60_000), Means("delay does not count"), r#""100ms""#),
     }
 }

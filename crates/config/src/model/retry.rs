@@ -28,7 +28,7 @@ section! {
         attempts: u32 = key(Kind::Integer(1, 10), Is("3"), "2"),
         /// What is retried. `connect`: the server could not be reached, or its TLS was refused; then the method, the
         /// body and the budget do not matter. `reset`: the connection ended before the first byte of an answer.
-        /// `timeout`: no head of an answer in time. A status: the last such answer is passed on when nobody else is
+        /// `timeout`: no head of an answer in time. A status: the last such answer is passed on when no other server is
         /// left to ask.
         on: RetryOn = key(
             Kind::OneOrList(&Kind::Text(&RETRY_ON), 64),
@@ -71,7 +71,7 @@ impl Rules for Retry {
     }
 }
 
-/// Notes what `on` leaves out and who knows the default may take for granted, and what one attempt leaves nothing of.
+/// Notes what `on` leaves out although the default has it, and keys without effect at one attempt.
 fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &RetryOn) {
     let Some(span) = table.key_span("on") else { return };
     let sent = on.reset || on.timeout || !on.statuses.is_empty();
@@ -191,7 +191,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// `retry = false`: nobody gets a request that another server was meant to have.
+    /// `retry = false`: no request goes to a second server.
     pub fn off() -> Self {
         Self { attempts: 1, on: RetryOn::default(), budget: 0, replay: 0, ..Self::default() }
     }
@@ -215,9 +215,9 @@ impl Retry {
 }
 
 section! {
-    /// A server that is silent for long is not waited for alone: the request goes to another one as well, whoever
-    /// answers first wins, and the other is told to stop. A status that the route retries wins only if nobody else
-    /// answers. Only for requests without a body whose method is among `retry.methods`, and not for those that
+    /// When a server is slow to answer, the balancer sends the request to another one as well. The first answer goes to
+    /// the client, and the other request is cancelled. An answer with a status that the route retries wins only if no
+    /// other server answers. Only for requests without a body whose method is among `retry.methods`, and not for those that
     /// belong to a server (`sticky`); each counts as one of `retry.attempts` and against `retry.budget`.
     #[derive(PartialEq, Eq)]
     pub struct Hedge "hedge of [[route]]" {
@@ -260,7 +260,7 @@ impl Text for HedgeAfter {
     }
 }
 
-/// `deadline_header` of a route: in which field a server is told how much time is left.
+/// `deadline_header` of a route: the deadline header, in which a server reads how much time is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeadlineHeader {
     /// `grpc-timeout`, in its own format.

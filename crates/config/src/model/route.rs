@@ -117,11 +117,11 @@ section! {
             Means("one server at a time"),
             r#"{ after = "p95", max = 1 }"#,
         ),
-        /// The field in which servers are told how much time is left of `timeout.request`: `grpc-timeout` in the format
-        /// of gRPC, any other in whole milliseconds. A client that sends it shortens the time of its request.
+        /// The deadline header: the field in which servers read how much time is left of `timeout.request`.
+        /// `grpc-timeout` is in the format of gRPC, any other in whole milliseconds. A client that sends it shortens the time of its request.
         deadline_header: Option<DeadlineHeader> = key(
             Kind::Text(&HEADER_NAME),
-            Means("servers are not told"),
+            Means("no field is sent"),
             r#""x-request-timeout-ms""#,
         ),
         /// How many requests may come.

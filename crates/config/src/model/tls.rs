@@ -30,7 +30,7 @@ section! {
             Is(TlsProfile::Intermediate.word()),
             r#""intermediate""#,
         ),
-        /// How clients show who they are.
+        /// Certificates of clients.
         client_auth as "client certificates": Option<ClientAuth> = flat(ClientAuth::SECTION),
     }
 }
@@ -89,10 +89,10 @@ words! {
 word_settings!(TlsProfile);
 
 section! {
-    /// How clients show who they are.
+    /// Certificates of clients.
     #[derive(PartialEq, Eq)]
     pub struct ClientAuth "client_ca of tls of [listener.NAME]" {
-        /// Certificates, in PEM, of those who may have signed a client's.
+        /// Certificates, in PEM, of the authorities that sign clients' certificates.
         ca as "client_ca": PathBuf = key(
             Kind::Text(&FILE),
             Means("clients are not asked for a certificate"),
@@ -132,7 +132,7 @@ section! {
             Means("the host of each server's address"),
             r#""api.internal""#,
         ),
-        /// Whom to believe.
+        /// Which certificates to trust.
         trust: Trust = flat(&TRUST),
         /// `cert` and `key`: the balancer's own certificate, without `ocsp`.
         identity: Option<CertificateFiles> = flat(&IDENTITY),
@@ -150,14 +150,14 @@ impl Rules for PoolTls {
                 );
             }
         }
-        if self.trust == Trust::Anybody {
+        if self.trust == Trust::Anything {
             table.warn_of(
                 "insecure_skip_verify",
                 "the servers' certificates are not verified",
-                "whoever gets between may pose as a server",
+                "an attacker on the way can pose as a server",
             );
             let message = "`ca` has no effect with `insecure_skip_verify`";
-            table.warn_of("ca", message, "nobody is asked who signed");
+            table.warn_of("ca", message, "no signature is checked");
         }
     }
 
@@ -175,22 +175,22 @@ keys! {
     }
 }
 
-/// Who may have signed a server's certificate.
+/// Which authorities a server's certificate may be signed by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// Those whom the system trusts. The default.
+    /// Those that the system trusts. The default.
     System,
     /// `ca`: those in this PEM file.
     Ca(PathBuf),
-    /// `insecure_skip_verify`: anybody.
-    Anybody,
+    /// `insecure_skip_verify`: any certificate.
+    Anything,
 }
 
 keys! {
     static TRUST "ca of tls of [pool.NAME]" {
-        /// Certificates, in PEM, of those who may have signed a server's.
+        /// Certificates, in PEM, of the authorities that sign servers' certificates, or a server's own.
         ca = key(Kind::Text(&FILE), Means("those that the system trusts"), r#""certs/ca.pem""#),
-        /// Takes whatever certificate a server shows. Whoever gets between may then read and change everything.
+        /// Takes whatever certificate a server shows. An attacker on the way can then read and change everything.
         insecure_skip_verify = key(Kind::Boolean, Is("false"), "false"),
     }
 }
@@ -199,13 +199,13 @@ impl Field for Trust {
     fn read(table: &Table<'_>, _: &'static str) -> Option<Self> {
         let ca: Option<PathBuf> = Field::read(table, "ca")?;
         let skips: bool = Field::read(table, "insecure_skip_verify")?;
-        Some(if skips { Self::Anybody } else { ca.map_or(Self::System, Self::Ca) })
+        Some(if skips { Self::Anything } else { ca.map_or(Self::System, Self::Ca) })
     }
 
     fn show(&self, section: &'static Section, _: &'static str, out: &mut Lines) {
         if let Self::Ca(ca) = self {
             Field::show(ca, section, "ca", out);
         }
-        Field::show(&(*self == Self::Anybody), section, "insecure_skip_verify", out);
+        Field::show(&(*self == Self::Anything), section, "insecure_skip_verify", out);
     }
 }

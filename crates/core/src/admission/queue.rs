@@ -86,7 +86,7 @@ impl<D: Driver> Admission<D> {
         now: Time,
     ) -> Result<(), Refusal> {
         self.permit.iter_mut().for_each(|permit| permit.leave_pool(now));
-        let of = Arc::clone(&self.gate.pool().members);
+        let of = Arc::clone(self.gate.pool().members.positions());
         let full = if own.is_some() { Full::OwnServer } else { Full::Servers };
         let want = Want::Server { of, only: own, not };
         self.join(want, (full, Goal::Server { own }), now)?;

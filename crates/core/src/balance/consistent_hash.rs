@@ -8,9 +8,10 @@ use std::iter;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::members::{Candidates, Server};
+use super::hashing::scale;
+use super::roster::{Candidates, Server};
 use super::shares::Shares;
-use super::{Choice, Reason, scale};
+use super::{Choice, Reason};
 
 /// Points of the heaviest server, if its weight is a power of two; at least half of it otherwise. The share that a
 /// server gets strays from its weight by about 1 / sqrt(points).
@@ -134,7 +135,7 @@ impl Bound {
         for step in 0..looked_at {
             let server = among.shares.server((start + step) % len);
             sum.in_flight += u64::from(among.in_flight(server));
-            sum.weight += u64::from(among.members.weight(server));
+            sum.weight += u64::from(among.roster.weight(server));
         }
         sum
     }
@@ -142,7 +143,7 @@ impl Bound {
     /// True while `server` has less than 1.25 times its share of what is in flight, this request included.
     fn has_room(&self, among: &Candidates<'_>, server: usize) -> bool {
         let in_flight = u128::from(among.in_flight(server));
-        let weight = u128::from(among.members.weight(server));
+        let weight = u128::from(among.roster.weight(server));
         in_flight * u128::from(self.weight) * 4 < u128::from(self.in_flight + 1) * weight * 5
     }
 }

@@ -4,9 +4,10 @@
 //! fails moves its own keys only, and gets them back; but a change of the list or of a weight reshuffles most keys.
 //! Where that matters, use consistent hashing.
 
-use super::members::Candidates;
+use super::hashing::{rehash, scale};
+use super::roster::Candidates;
 use super::shares::Shares;
-use super::{Choice, Reason, rehash, scale};
+use super::{Choice, Reason};
 
 /// How often a key is rehashed before the servers are taken in order.
 const PROBES_MAX: usize = 32;

@@ -1,7 +1,7 @@
 //! Least connections, weighted: use it when requests differ much in how long they take, as with WebSockets,
 //! uploads and layer 4.
 
-use super::members::Candidates;
+use super::roster::Candidates;
 use super::{Choice, Reason};
 
 /// How many servers one pick compares. A larger tier is looked at through a window of this size that begins behind
@@ -19,7 +19,7 @@ pub(super) fn pick(among: &Candidates<'_>, turn: &mut u64) -> Option<Choice> {
         let server = among.shares.server(place);
         if among.untried(server) {
             let in_flight = among.in_flight(server);
-            let weight = among.members.weight(server);
+            let weight = among.roster.weight(server);
             if best.as_ref().is_none_or(|best| best.exceeds(in_flight, weight)) {
                 best = Some(Least { server, place, in_flight, weight });
             }

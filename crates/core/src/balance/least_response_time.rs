@@ -4,14 +4,14 @@
 use evenkeel_types::Time;
 use fastrand::Rng;
 
-use super::members::Candidates;
+use super::roster::Candidates;
 use super::{Choice, Reason, random};
 
 /// A server without a sample counts this much of its rival's latency: preferred, so that it gets tried, but no
 /// longer as soon as it has more in flight, so that a new server is not flooded before its first answer.
 const UNTIMED: f64 = 0.9;
 
-/// Latencies below count as this: who answers within a millisecond is quick, and a smaller difference is noise that
+/// Latencies below count as this: a server that answers within a millisecond is quick, and a smaller difference is noise that
 /// would send an idle pool's traffic all to one server.
 const QUICK_NS: f32 = 1_000_000.0;
 
@@ -40,7 +40,7 @@ struct Candidate {
 impl Candidate {
     fn at(among: &Candidates<'_>, place: usize, now: Time) -> Self {
         let server = among.shares.server(place);
-        let load = &among.members.server(server).load;
+        let load = &among.roster.server(server).load;
         let in_flight = load.in_flight();
         let mean = among.shares.total() as f64 / among.shares.len() as f64;
         let queue = 1.0 + f64::from(in_flight) * mean / among.shares.weight(place) as f64;

@@ -24,7 +24,7 @@ pub struct Load {
     /// The average latency as `f32` nanoseconds in the upper half, when that was in `u32` milliseconds in the
     /// lower; 0 before the first sample. One word, so that both change together.
     latency: AtomicU64,
-    /// Who deals out its places, since its pool has had limits.
+    /// What hands out its places, since its pool has had limits.
     breaker: OnceLock<Arc<Breaker>>,
 }
 
@@ -41,13 +41,13 @@ impl Load {
 
     /// Counts the end of what [`begin`](Self::begin) counted, whatever its outcome; exactly once for each.
     pub fn end(&self) {
-        // In one order with the count of those who wait for a place: see `breaker`. On the processors that matter it
+        // In one order with the count of queued requests: see `breaker`. On the processors that matter it
         // costs no more than a relaxed one.
         let before = self.in_flight.fetch_sub(1, SeqCst);
         debug_assert!(before > 0, "an end without its begin");
     }
 
-    /// Ends what began while its pool had no limits: by now it may have, and somebody wait for the place.
+    /// Ends what began while its pool had no limits: by now it may have limits, and a queued request may wait for the place.
     pub fn end_unlimited(self: &Arc<Self>, now: impl FnOnce() -> Time) {
         self.end();
         if let Some(breaker) = self.breaker.get() {
@@ -55,12 +55,12 @@ impl Load {
         }
     }
 
-    /// Has `breaker` deal out its places from now on. A server has one for as long as it is known.
+    /// Has `breaker` hand out its places from now on. A server has one for as long as it is known.
     pub fn limit_by(&self, breaker: &Arc<Breaker>) {
         self.breaker.get_or_init(|| Arc::clone(breaker));
     }
 
-    /// What identifies the server for as long as anybody knows it.
+    /// What identifies the server for as long as it is known.
     pub(crate) fn key(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }

@@ -6,10 +6,11 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::Choice;
+use super::hashing::scale;
 use super::ip_hash::probe;
-use super::members::{Candidates, Server};
+use super::roster::{Candidates, Server};
 use super::shares::Shares;
-use super::{Choice, scale};
 
 /// Slots of the table: prime, and 65 times more than the largest pool we are made for. 256 KiB.
 const SLOTS: u64 = 65_537;

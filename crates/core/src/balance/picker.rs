@@ -3,15 +3,12 @@
 use evenkeel_types::Time;
 use fastrand::Rng;
 
-use super::members::{Candidates, Method, Tier};
+use super::members::Method;
+use super::roster::{Candidates, Tier};
 use super::{
     Choice, Members, Reason, consistent_hash, ip_hash, least_connections, least_response_time, power_of_two,
-    random, rehash, round_robin, scale,
+    random, round_robin,
 };
-use crate::health::FULL;
-
-/// Makes which keys a server takes independent of where they go instead.
-const SALT: u64 = 0x5851_f42d_4c95_7f2d;
 
 /// Picks servers for one worker and one pool; outlives the [`Members`] it picks from.
 #[derive(Debug, Clone)]
@@ -46,18 +43,24 @@ impl Picker {
     pub fn pick(&mut self, members: &Members, key: u64, tried: &[usize], now: Time) -> Option<Choice> {
         Tier::ALL.into_iter().find_map(|tier| {
             let among = members.candidates(tier, tried)?;
-            Some(among.explain(self.pick_among(&among, key, now)?))
+            Some(among.explain(self.pick_among(members, &among, key, now)?))
         })
     }
 
-    fn pick_among(&mut self, among: &Candidates<'_>, key: u64, now: Time) -> Option<Choice> {
+    fn pick_among(
+        &mut self,
+        members: &Members,
+        among: &Candidates<'_>,
+        key: u64,
+        now: Time,
+    ) -> Option<Choice> {
         if among.shares.len() == 1 {
             let server = among.shares.server(0);
             return among.untried(server).then_some(Choice { server, reason: Reason::Only });
         }
         let turn = if among.tried.is_empty() { &mut self.turn } else { &mut self.retry_turn };
         let group = among.tier.group();
-        match &among.members.method {
+        match &members.method {
             Method::RoundRobin(schedules) => round_robin::pick(among, &schedules[among.tier as usize], turn),
             Method::LeastConnections => least_connections::pick(among, turn),
             Method::LeastResponseTime => least_response_time::pick(among, &mut self.rng, now),
@@ -67,59 +70,8 @@ impl Picker {
                 random::pick(among, &mut self.rng, Reason::NoKey)
             }
             Method::IpHash(tables) => ip_hash::pick(among, &tables[group], key),
-            Method::ConsistentHash => consistent_hash::pick(among, among.members.ring(among.tier), key, turn),
+            Method::ConsistentHash => consistent_hash::pick(among, members.ring(among.tier), key, turn),
             Method::Maglev(tables) => tables[group].pick(among, key),
         }
-    }
-}
-
-impl Candidates<'_> {
-    /// True if `server` belongs to this tier and was not tried.
-    pub fn eligible(&self, server: usize) -> bool {
-        self.members.in_tier(server, self.tier) && self.untried(server)
-    }
-
-    /// True if `server` is eligible, and this key among the part of all keys that it takes for now. Which part
-    /// depends on the key alone: where all start together, each keeps its own.
-    pub fn takes(&self, server: usize, key: u64) -> bool {
-        let spared = |part: u32| scale(rehash(key ^ SALT), FULL.into()) >= u64::from(part);
-        self.eligible(server) && !self.parts.get(server).is_some_and(|&part| spared(part))
-    }
-
-    /// The same candidates, all of them taking all keys; `None` if they do already.
-    pub fn regardless(&self) -> Option<Self> {
-        (!self.parts.is_empty()).then_some(Self { parts: &[], ..*self })
-    }
-
-    /// Why another server gets a key that `owner` owns.
-    pub fn in_place_of(&self, owner: usize) -> Reason {
-        if self.eligible(owner) { Reason::OwnerWarming } else { Reason::OwnerOut }
-    }
-
-    /// True if `server` was not tried.
-    pub fn untried(&self, server: usize) -> bool {
-        !self.tried.contains(&server)
-    }
-
-    /// Requests in flight at `server`.
-    pub fn in_flight(&self, server: usize) -> u32 {
-        self.members.server(server).load.in_flight()
-    }
-
-    /// The first untried server from `place` on, in order and around.
-    pub fn first_untried(&self, place: usize) -> Option<usize> {
-        let len = self.shares.len();
-        (0..len).map(|step| self.shares.server((place + step) % len)).find(|&server| self.untried(server))
-    }
-
-    /// In the lower tiers what matters about a choice is that it came to this.
-    pub fn explain(&self, choice: Choice) -> Choice {
-        let reason = match self.tier {
-            Tier::Up => choice.reason,
-            Tier::UpBackup if self.members.shares(Tier::Up).is_empty() => Reason::Backup,
-            Tier::UpBackup => Reason::BackupAfterRetries,
-            Tier::Unproven | Tier::UnprovenBackup => Reason::Unproven,
-        };
-        Choice { reason, ..choice }
     }
 }

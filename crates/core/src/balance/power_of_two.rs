@@ -4,7 +4,7 @@
 
 use fastrand::Rng;
 
-use super::members::Candidates;
+use super::roster::Candidates;
 use super::{Choice, Reason, random};
 
 /// Of two servers drawn by weight, the one with less in flight per unit of weight; of equals the first drawn, so

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::members::Candidates;
+use super::roster::Candidates;
 use super::{Choice, Reason};
 
 /// Draws that may hit a tried server before the rest is drawn from exactly.

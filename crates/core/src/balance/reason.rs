@@ -53,7 +53,7 @@ pub enum Reason {
     OwnerFull,
     /// A key goes to another server while its owner starts slowly.
     OwnerWarming,
-    /// A backup, for no other server is up.
+    /// A backup, because no other server is up.
     Backup,
     /// A backup, for every other server that is up was tried.
     BackupAfterRetries,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::members::Candidates;
+use super::roster::Candidates;
 use super::shares::Shares;
 use super::{Choice, Reason};
 
@@ -13,7 +13,7 @@ const SLOTS_MAX: u64 = 16_384;
 /// Slots looked at for a server that was not tried, before the tier is scanned in plain order.
 const LOOK_AHEAD_MAX: usize = 64;
 
-/// Who is when in turn.
+/// Which server has which turn.
 #[derive(Debug)]
 pub(super) enum Schedule {
     /// All weigh the same: in order, exactly even.

@@ -10,7 +10,7 @@ use super::window::Tally;
 
 /// The longest time open, in multiples of `open_for`.
 const OPEN_TIMES_MAX: u32 = 10;
-/// What a client is told to wait while trials are under way.
+/// What a client should wait, by `Retry-After`, while trials are under way.
 const TRIAL_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether requests go through.
@@ -54,11 +54,11 @@ pub enum Outcome {
         /// From its start to the head of the answer, or to its failure.
         took: Duration,
     },
-    /// Nobody knows: its client left, or it never came to be sent.
+    /// Not known: its client left, or it was never sent.
     Unknown,
 }
 
-/// A change of state, to be told once.
+/// A change of state, to be logged once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
     /// What it was.
@@ -142,7 +142,7 @@ impl Circuit {
         (Ok(Pass { round: self.round, is_trial: true }), change)
     }
 
-    /// True if nobody would get a pass at `now`.
+    /// True if no request would get a pass at `now`.
     pub fn refuses(&self, settings: &Settings, now: Time) -> bool {
         match self.state {
             State::Closed => false,

@@ -1,4 +1,4 @@
-//! A pool's limits in words, for who asks where a request would go.
+//! A pool's limits in words, for `explain`.
 
 use evenkeel_config::{Pool, Trip};
 

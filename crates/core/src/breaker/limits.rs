@@ -1,14 +1,14 @@
-//! By what a pool's places are dealt out to those who wait: the limits in force, and which servers take requests now.
+//! The limits by which queued requests get the places of a pool, and which servers take requests now.
 
 use std::collections::HashMap;
 
 use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
 
-use super::shared::{Full, Want};
-use crate::balance::{Availability, Load, Members, Standing};
+use super::want::{Full, Want};
+use crate::balance::{Availability, Positions, Standing};
 use crate::limit::adaptive::Adaptive;
 
-/// By what places are dealt out.
+/// The limits and servers by which places are handed out.
 #[derive(Debug)]
 pub(super) struct Limits {
     /// Requests in flight in the pool, and which key says so.
@@ -27,21 +27,25 @@ struct Server {
     /// Its `max_connections`.
     max: u32,
     standing: Standing,
-    /// The configuration in force no longer has it: it is for those who came before and know no other.
+    /// The configuration in force no longer has it: only requests that came before, and know no other server, may use it.
     is_gone: bool,
 }
 
 impl Limits {
     /// Puts those of a configuration in force. Servers that it does not have any more are remembered until the next one, for
-    /// who has come and not yet waited, and beyond that while `anybody_waits`.
-    pub(super) fn reconfigure(&mut self, pool: &Pool, members: &Members, anybody_waits: bool) {
+    /// requests that have come and are not queued yet, and beyond that while `is_queued` says that requests wait.
+    pub(super) fn reconfigure(
+        &mut self,
+        pool: &Pool,
+        standings: impl Iterator<Item = (usize, Standing)>,
+        is_queued: bool,
+    ) {
         let mut servers = std::mem::take(&mut self.servers);
-        servers.retain(|_, server| is_usable(server.standing) && (anybody_waits || !server.is_gone));
+        servers.retain(|_, server| is_usable(server.standing) && (is_queued || !server.is_gone));
         servers.values_mut().for_each(|server| server.is_gone = true);
-        servers.extend((0..members.len()).map(|at| {
-            let max = pool.backends[at].max_connections.unwrap_or(u32::MAX);
-            let server = Server { max, standing: members.standing(at), is_gone: false };
-            (members.server(at).load.key(), server)
+        servers.extend(standings.zip(&pool.backends).map(|((key, standing), backend)| {
+            let max = backend.max_connections.unwrap_or(u32::MAX);
+            (key, Server { max, standing, is_gone: false })
         }));
         let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
         let (concurrency, version) = (pool.concurrency.clone(), self.version + 1);
@@ -49,26 +53,30 @@ impl Limits {
     }
 
     /// Takes in what has become of the servers.
-    pub(super) fn follow(&mut self, members: &Members) {
+    pub(super) fn follow(&mut self, standings: impl Iterator<Item = (usize, Standing)>) {
         self.version += 1;
-        for at in 0..members.len() {
-            if let Some(server) = self.servers.get_mut(&members.server(at).load.key()) {
-                server.standing = members.standing(at);
+        for (key, standing) in standings {
+            if let Some(server) = self.servers.get_mut(&key) {
+                server.standing = standing;
             }
         }
     }
 
     /// How these servers stand now, for a request that came when they were like this.
-    pub(super) fn standings(&self, of: &Members) -> Vec<Standing> {
+    pub(super) fn standings(
+        &self,
+        of: &Positions,
+        then: impl Iterator<Item = (usize, Standing)>,
+    ) -> Vec<Standing> {
         let is_any_left = self.is_any_left(of);
-        let standing = |at: usize| match self.server(of, at) {
+        let standing = |(key, (weight, part, _)): (usize, Standing)| match self.servers.get(&key) {
             Some(server) if !(server.is_gone && is_any_left) => server.standing,
-            _ => (of.server(at).weight, of.standing(at).1, Availability::Out),
+            _ => (weight, part, Availability::Out),
         };
-        (0..of.len()).map(standing).collect()
+        then.map(standing).collect()
     }
 
-    /// True if there is a server that `want` may still get a place at. Who belongs to one that takes nobody any more moves.
+    /// True if there is a server that `want` may still get a place at. A request whose own server takes no requests any more moves to another.
     pub(super) fn is_possible(&self, want: &mut Want) -> bool {
         if let Want::Server { of, only, .. } = want
             && let Some(at) = *only
@@ -80,21 +88,21 @@ impl Limits {
             Want::Place => true,
             Want::Server { only: Some(_), .. } => true,
             Want::Server { of, not, .. } => {
-                (0..of.len()).any(|at| !not.contains(&at) && self.takes(of, at, false))
+                (0..of.keys().len()).any(|at| !not.contains(&at) && self.takes(of, at, false))
             }
         }
     }
 
-    /// True if who wants this may have a place at that server.
-    pub(super) fn suits(&self, want: &Want, load: &Load) -> bool {
+    /// True if a request that wants this may have a place at that server.
+    pub(super) fn suits(&self, want: &Want, load: usize) -> bool {
         let Want::Server { of, only, not } = want else { return false };
-        let Some(at) = of.position_of(load) else { return false };
+        let Some(at) = of.of_key(load) else { return false };
         only.is_none_or(|only| only == at) && !not.contains(&at) && self.takes(of, at, only.is_some())
     }
 
     /// The limit of a server.
-    pub(super) fn max_connections(&self, load: &Load) -> u32 {
-        self.servers.get(&load.key()).map_or(0, |server| server.max)
+    pub(super) fn max_connections(&self, load: usize) -> u32 {
+        self.servers.get(&load).map_or(0, |server| server.max)
     }
 
     /// How many requests may be in flight, and which limit says so.
@@ -103,7 +111,7 @@ impl Limits {
     }
 
     /// True if the server takes a request now, which may be of a client that belongs to it.
-    fn takes(&self, of: &Members, at: usize, is_its_own: bool) -> bool {
+    fn takes(&self, of: &Positions, at: usize, is_its_own: bool) -> bool {
         let Some(server) = self.server(of, at) else { return false };
         let (_, _, availability) = server.standing;
         let is_open = is_usable(server.standing) || (is_its_own && availability != Availability::Out);
@@ -111,13 +119,13 @@ impl Limits {
     }
 
     /// True if one of these servers is in the configuration in force and takes requests.
-    fn is_any_left(&self, of: &Members) -> bool {
-        let mut servers = (0..of.len()).filter_map(|at| self.server(of, at));
+    fn is_any_left(&self, of: &Positions) -> bool {
+        let mut servers = (0..of.keys().len()).filter_map(|at| self.server(of, at));
         servers.any(|server| !server.is_gone && is_usable(server.standing))
     }
 
-    fn server(&self, of: &Members, at: usize) -> Option<&Server> {
-        self.servers.get(&of.server(at).load.key())
+    fn server(&self, of: &Positions, at: usize) -> Option<&Server> {
+        self.servers.get(&of.keys()[at])
     }
 }
 

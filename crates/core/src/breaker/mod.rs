@@ -2,18 +2,18 @@
 //! them, and circuit breakers.
 //!
 //! A request takes a place in the pool ([`Breaker::enter`]), then one at a server ([`Load::try_begin`]), and gives both
-//! back. Who finds no place may [`wait`](Breaker::wait) for one. Places are atomic counts; the queue is behind a lock
-//! that nobody takes while nobody waits.
+//! back. A request that finds no place may [`wait`](Breaker::wait) for one. Places are atomic counts; the queue is
+//! behind a lock, which no thread takes while the queue is empty.
 //!
-//! No wake-up is lost: who waits has first counted itself as waiting and then looked once more for a place
-//! ([`Breaker::offer_place`], [`Breaker::offer_server`]); who gives one back has first counted it as free and then looked
-//! whether anybody waits. In the one order that these four operations have, one of the two sees the other. A place is
-//! taken in the name of who waits before that one is woken, so nobody can take it away, and who is no longer there
-//! gives it back.
+//! No wake-up is lost: a queued request is first counted as waiting and then looks once more for a place
+//! ([`Breaker::offer_place`], [`Breaker::offer_server`]); a request that gives one back first counts it as free and then
+//! looks whether the queue is empty. In the one order that these four operations have, one of the two sees the other. A
+//! place is taken in the name of the queued request before that is woken, so no other can take it; a request that has
+//! left by then gives it back.
 //!
-//! The same holds when servers come and go ([`Breaker::reconfigure`], [`Breaker::follow`]): what they are is known under
-//! the lock before their places are offered, and who joins looks at it under the lock. So nobody waits for a server that
-//! takes no requests any more.
+//! The same holds when servers come and go ([`Breaker::reconfigure`], [`Breaker::follow`]): their state is set under
+//! the lock before their places are offered, and a request that joins the queue reads it under the lock. So no request
+//! waits for a server that takes none any more.
 //!
 //! [`Load::try_begin`]: crate::balance::Load::try_begin
 
@@ -28,11 +28,13 @@ pub mod queue;
 mod schedules;
 mod shared;
 mod trip;
+mod want;
 mod window;
 
 pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
 pub use describe::describe;
 pub use passed::Passed;
-pub use shared::{Breaker, Full, Grant, Ticket, Want};
+pub use shared::{Breaker, Grant, Ticket};
 pub use trip::Trip;
+pub use want::{Full, Want};
 pub use window::{Tally, Window};

@@ -134,7 +134,7 @@ mod tests {
         (Pool { members, states, panic: None, cookie: None, affinity: None, retries, guard }, config)
     }
 
-    /// Whom the data path would find, and after how many choices.
+    /// Which server the data path would find, and after how many choices.
     fn find(pool: &Pool, config: &PoolConfig, tried: &[usize]) -> (Option<usize>, usize) {
         let (mut passed, mut picker) = (Passed::new(tried), Picker::new(7));
         let mut choices = 0;

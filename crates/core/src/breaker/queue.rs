@@ -1,4 +1,4 @@
-//! In which order those who wait for a place get one: first come first served, or the newest first while there is
+//! The order in which queued requests get a place: first come first served, or the newest first while there is
 //! no end to the waiting.
 
 use std::collections::BTreeMap;
@@ -7,17 +7,17 @@ use std::time::Duration;
 use evenkeel_config::QueueOrder;
 use evenkeel_types::Time;
 
-/// A queue that has not been empty for this long is overloaded: whoever is at its front has waited too long to be
+/// A queue that has not been empty for this long is overloaded: the request at its front has waited too long to be
 /// worth serving, while the newest can still be answered in time (adaptive LIFO: Maurer, "Fail at Scale", ACM Queue
 /// 13(8), 2015; the interval is CoDel's, RFC 8289, 4.2).
 pub const OVERLOADED_AFTER: Duration = Duration::from_millis(100);
 
-/// Those who wait, each under a ticket.
+/// The queued requests, each under a ticket.
 #[derive(Debug)]
 pub struct Queue<T> {
     waiting: BTreeMap<u64, T>,
     tickets: u64,
-    /// Since when somebody waits.
+    /// Since when it has not been empty.
     busy_since: Time,
 }
 
@@ -46,19 +46,19 @@ impl<T> Queue<T> {
         self.waiting.remove(&ticket)
     }
 
-    /// Takes out whoever is not to wait any longer, in the order in which they came.
+    /// Takes out the requests that should not wait any longer, in the order in which they came.
     pub fn dismiss(&mut self, mut is_done: impl FnMut(&mut T) -> bool) -> Vec<(u64, T)> {
         let done = self.waiting.iter_mut().filter_map(|(ticket, who)| is_done(who).then_some(*ticket));
         let done: Vec<u64> = done.collect();
         done.into_iter().filter_map(|ticket| Some((ticket, self.leave(ticket)?))).collect()
     }
 
-    /// Somebody who waits.
+    /// A queued request.
     pub fn get_mut(&mut self, ticket: u64) -> Option<&mut T> {
         self.waiting.get_mut(&ticket)
     }
 
-    /// Takes out whoever is next among those who `want` the place that there is.
+    /// Takes out the next request of those that `want` the free place.
     pub fn next(&mut self, order: QueueOrder, now: Time, want: impl Fn(&T) -> bool) -> Option<(u64, T)> {
         let mut wanting = self.waiting.iter().filter(|(_, who)| want(who)).map(|(ticket, _)| *ticket);
         let ticket = if order == QueueOrder::NewestUnderOverload && self.is_overloaded(now) {
@@ -70,7 +70,7 @@ impl<T> Queue<T> {
         Some((ticket, self.waiting.remove(&ticket)?))
     }
 
-    /// True if anybody waits who `wants` the place that there is.
+    /// True if a queued request `wants` the free place.
     pub fn any(&self, wants: impl Fn(&T) -> bool) -> bool {
         self.waiting.values().any(wants)
     }
@@ -80,7 +80,7 @@ impl<T> Queue<T> {
         self.waiting.len()
     }
 
-    /// True if nobody waits.
+    /// True if it is empty.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -48,7 +48,7 @@ fn sit_down(breaker: &Breaker, loads: &[Arc<Load>], pool: &Pool) -> Arc<Load> {
 /// Waits for a place at any of the servers, while one of them takes requests.
 fn wait_for_seat(breaker: &Breaker, loads: &[Arc<Load>], pool: &Pool) -> Option<Arc<Load>> {
     let of = members(loads);
-    let want = Want::Server { of: Arc::clone(&of), only: None, not: Box::default() };
+    let want = Want::Server { of: Arc::clone(of.positions()), only: None, not: Box::default() };
     let ticket = breaker.wait(want, pool, Time::ZERO).expect("room to wait");
     breaker.offer_servers(&of, Time::ZERO);
     match block_on(poll_fn(|cx| breaker.poll(ticket, cx))) {

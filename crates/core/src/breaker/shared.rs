@@ -1,7 +1,6 @@
-//! A pool's places as all workers share them: how many are taken, and who waits for one.
+//! A pool's places as all workers share them: how many are taken, and which requests wait for one.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -14,12 +13,13 @@ use evenkeel_types::Time;
 use super::limits::{self, Limits};
 use super::queue::Queue;
 use super::trip::Trip;
-use crate::balance::{Load, Members, Standing};
+use super::want::{Full, Want};
+use crate::balance::{Load, Roster, Standing};
 use crate::limit::adaptive::Adaptive;
 use crate::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 
-/// What of one pool is in flight or waits, over all workers. It outlives the configuration: who comes is measured by the
-/// limits that it began with, and what is given back is dealt out by those that are in force ([`Breaker::reconfigure`]), at
+/// What of one pool is in flight or waits, over all workers. It outlives the configuration: a new request is measured by
+/// the limits that it began with, and a place that is given back is handed out by those that are in force ([`Breaker::reconfigure`]), at
 /// servers that take requests by then ([`Breaker::follow`]).
 #[derive(Debug, Default)]
 pub struct Breaker {
@@ -36,7 +36,7 @@ pub struct Breaker {
 #[derive(Debug, Default)]
 struct Line {
     queue: Queue<Waiter>,
-    /// Places taken for those who have yet to notice.
+    /// Places taken for requests that have yet to notice.
     granted: HashMap<u64, Grant>,
     limits: Limits,
 }
@@ -47,23 +47,7 @@ struct Waiter {
     waker: Option<Waker>,
 }
 
-/// What one waits for.
-#[derive(Debug, Clone)]
-pub enum Want {
-    /// A place in the pool.
-    Place,
-    /// A place at one of its servers.
-    Server {
-        /// The servers as they were when it came.
-        of: Arc<Members>,
-        /// At this one alone, while that takes requests.
-        only: Option<usize>,
-        /// Not at these.
-        not: Box<[usize]>,
-    },
-}
-
-/// What one has got.
+/// What a queued request has got.
 #[derive(Debug, Clone)]
 pub enum Grant {
     /// A place in the pool.
@@ -74,39 +58,12 @@ pub enum Grant {
     NoServer,
 }
 
-/// Who waits; to be given back with [`Breaker::withdraw`].
+/// A request in the queue; to be given back with [`Breaker::withdraw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// Which limit is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    /// `breaker.max_requests`
-    Requests,
-    /// `breaker.max_connections`
-    Connections,
-    /// The limit of `concurrency`.
-    Concurrency,
-    /// `max_connections` of every server that could have been chosen.
-    Servers,
-    /// That of the one server that the client belongs to.
-    OwnServer,
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Requests => "breaker.max_requests is reached",
-            Self::Connections => "breaker.max_connections is reached",
-            Self::Concurrency => "the limit of concurrency is reached",
-            Self::Servers => "every server is at its max_connections",
-            Self::OwnServer => "the client's own server is at its max_connections",
-        })
-    }
-}
-
 impl Breaker {
-    /// Takes a place in the pool. Who comes while others wait for one has to wait as well.
+    /// Takes a place in the pool. While requests are queued for one, a new request has to queue as well.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -118,7 +75,7 @@ impl Breaker {
         if self.take(max) { Ok(()) } else { Err(full) }
     }
 
-    /// Gives a place in the pool back, to who waits for it if anybody does.
+    /// Gives a place in the pool back; a queued request gets it, if there is one.
     pub fn leave(&self, now: Time) {
         self.in_flight.fetch_sub(1, SeqCst);
         if self.waiting.load(SeqCst) > 0 {
@@ -126,7 +83,7 @@ impl Breaker {
         }
     }
 
-    /// Gives a place at a server back, to who waits for it if anybody does.
+    /// Gives a place at a server back; a queued request gets it, if there is one.
     pub fn leave_server(&self, load: &Arc<Load>, now: Time) {
         load.end();
         self.offer_left(load, || now);
@@ -139,35 +96,36 @@ impl Breaker {
         }
     }
 
-    /// Puts the limits of a configuration in force, with the servers that it has, and deals out what they have room for.
-    pub fn reconfigure(self: &Arc<Self>, pool: &Pool, members: &Members, now: Time) {
+    /// Puts the limits of a configuration in force, with the servers that it has, and hands out the places that they have room for.
+    pub fn reconfigure(self: &Arc<Self>, pool: &Pool, members: &Roster, now: Time) {
         if pool.is_guarded() {
             loads(members).for_each(|load| load.limit_by(self));
         }
         let mut line = self.lock();
-        let anybody_waits = !line.queue.is_empty();
-        line.limits.reconfigure(pool, members, anybody_waits);
+        let is_queued = !line.queue.is_empty();
+        line.limits.reconfigure(pool, members.standings(), is_queued);
         self.dismiss(line);
         self.offer_place(now);
         self.offer_servers(members, now);
     }
 
-    /// Takes in what has become of the servers: nobody is given a place at one that takes no requests any more, and those
-    /// who wait get the places of one that does again.
-    pub fn follow(&self, members: &Members, now: Time) {
+    /// Takes in what has become of the servers: no request gets a place at one that takes none any more, and
+    /// queued requests get the places of one that does again.
+    pub fn follow(&self, members: &Roster, now: Time) {
         let mut line = self.lock();
-        line.limits.follow(members);
+        line.limits.follow(members.standings());
         self.dismiss(line);
         self.offer_servers(members, now);
     }
 
     /// How these servers stand now, if that has changed since the `version`, and the version of that.
-    pub fn standings(&self, of: &Members, version: u64) -> Option<(u64, Vec<Standing>)> {
+    pub fn standings(&self, of: &Roster, version: u64) -> Option<(u64, Vec<Standing>)> {
         let limits = &self.lock().limits;
-        (limits.version != version).then(|| (limits.version, limits.standings(of)))
+        (limits.version != version)
+            .then(|| (limits.version, limits.standings(of.positions(), of.standings())))
     }
 
-    /// Joins those who wait, of whom there may be `breaker.max_pending`; `None` if that is reached. Who has joined must
+    /// Queues a request, of which there may be `breaker.max_pending`; `None` if that is reached. The caller must then
     /// offer what it may have missed: the place in the pool, or those at each server.
     pub fn wait(&self, mut want: Want, pool: &Pool, now: Time) -> Option<Ticket> {
         let mut line = self.lock();
@@ -192,7 +150,7 @@ impl Breaker {
         Poll::Pending
     }
 
-    /// What one waits for, as long as that has not been granted.
+    /// What a queued request waits for, as long as that has not been granted.
     pub fn wanted(&self, ticket: Ticket) -> Option<Want> {
         self.lock().queue.get_mut(ticket.0).map(|waiter| waiter.want.clone())
     }
@@ -206,7 +164,7 @@ impl Breaker {
         line.granted.remove(&ticket.0)
     }
 
-    /// Gives places in the pool, as far as there are any, to those who wait for one.
+    /// Gives free places in the pool to queued requests.
     pub fn offer_place(&self, now: Time) {
         let take = |limits: &Limits| {
             let (max, _) = limits.in_flight(&self.adaptive);
@@ -215,25 +173,25 @@ impl Breaker {
         self.offer(now, |_, want| matches!(want, Want::Place), take);
     }
 
-    /// Gives places at a server, as far as there are any, to those who wait for one.
+    /// Gives free places at a server to queued requests.
     pub fn offer_server(&self, load: &Arc<Load>, now: Time) {
         let take = |limits: &Limits| {
-            load.try_begin(limits.max_connections(load)).then(|| Grant::Server(Arc::clone(load)))
+            load.try_begin(limits.max_connections(load.key())).then(|| Grant::Server(Arc::clone(load)))
         };
-        self.offer(now, |limits, want| limits.suits(want, load), take);
+        self.offer(now, |limits, want| limits.suits(want, load.key()), take);
     }
 
     /// The same for each of these servers.
-    pub fn offer_servers(&self, members: &Members, now: Time) {
+    pub fn offer_servers(&self, members: &Roster, now: Time) {
         loads(members).for_each(|load| self.offer_server(load, now));
     }
 
     /// Lets the limit of `concurrency` know how long an answer took, or that none came in time. A limit that changes by
-    /// that is returned, and the places that it adds go to those who wait.
+    /// that is returned, and queued requests get the places that it adds.
     pub fn learn(&self, pool: &Pool, took: Option<Duration>, now: Time) -> Option<u32> {
         let settings = pool.concurrency.as_ref()?;
         let limit = self.adaptive.observe(settings, took, self.in_flight(), now)?;
-        // Whether or not somebody seems to wait: only under the lock does one of both see the other.
+        // Even if the queue seems empty: only under the lock does one of both see the other.
         self.offer_place(now);
         Some(limit)
     }
@@ -274,7 +232,7 @@ impl Breaker {
         self.in_flight.fetch_update(SeqCst, SeqCst, |now| (now < max).then_some(now + 1)).is_ok()
     }
 
-    /// For each who wants what `take` can get: gets it, and wakes.
+    /// For each queued request that wants what `take` can get: gets it, and wakes the request.
     fn offer(
         &self,
         now: Time,
@@ -290,7 +248,7 @@ impl Breaker {
         }
     }
 
-    /// Wakes those for whom there is no server left.
+    /// Wakes the requests for which no server is left.
     fn dismiss(&self, mut line: MutexGuard<'_, Line>) {
         let Line { queue, limits, .. } = &mut *line;
         for waiter in queue.dismiss(|waiter| !limits.is_possible(&mut waiter.want)) {
@@ -304,7 +262,7 @@ impl Breaker {
         waiter.waker.iter().for_each(Waker::wake_by_ref);
     }
 
-    /// A line that somebody panicked over is still a line.
+    /// A panic elsewhere leaves the queue whole.
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -316,7 +274,7 @@ impl Line {
     }
 }
 
-fn loads(members: &Members) -> impl Iterator<Item = &Arc<Load>> {
+fn loads(members: &Roster) -> impl Iterator<Item = &Arc<Load>> {
     (0..members.len()).map(|at| &members.server(at).load)
 }
 

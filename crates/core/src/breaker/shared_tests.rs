@@ -1,4 +1,4 @@
-//! Tests of places and of those who wait for them: nobody too many, nobody forgotten.
+//! Tests of places and of queued requests: never more than the limit, and none forgotten.
 
 use std::sync::atomic::AtomicUsize;
 use std::task::Wake;
@@ -21,7 +21,7 @@ fn under(pool: &Pool, loads: &[Arc<Load>]) -> Arc<Breaker> {
 
 /// A place at any of these servers, or at one alone.
 fn at(loads: &[Arc<Load>], only: Option<usize>, not: &[usize]) -> Want {
-    Want::Server { of: members(loads), only, not: not.into() }
+    Want::Server { of: Arc::clone(members(loads).positions()), only, not: not.into() }
 }
 
 fn at_once(breaker: &Breaker, ticket: Ticket) -> Option<Grant> {
@@ -54,7 +54,7 @@ fn a_place_that_is_given_back_goes_to_who_came_first() {
     breaker.leave(Time::ZERO);
     assert_eq!(tickets.map(|ticket| at_once(&breaker, ticket).is_some()), [true, false, false]);
     assert_eq!((breaker.in_flight(), breaker.waiting()), (2, 2));
-    assert_eq!(breaker.enter(&pool), Err(Full::Requests), "nobody overtakes those who wait");
+    assert_eq!(breaker.enter(&pool), Err(Full::Requests), "no request overtakes queued ones");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_limit_that_grows_makes_place_for_who_waits() {
     let ticket = breaker.wait(Want::Place, &pool, Time::ZERO).expect("room to wait");
     breaker.offer_place(Time::ZERO);
     assert!(at_once(&breaker, ticket).is_none());
-    // Answers begin, and go on for as long as anybody likes: nobody leaves.
+    // Answers begin, and go on for as long as they like: no request leaves.
     let limits = (0..100)
         .filter_map(|ms| breaker.learn(&pool, Some(Duration::from_millis(10)), Time::from_millis(ms * 10)));
     assert!(limits.max().is_some_and(|limit| limit as usize > before));
@@ -175,7 +175,7 @@ fn a_server_that_is_gone_is_only_for_those_who_know_no_other() {
     breaker.leave_server(&loads[1], Time::ZERO);
     assert!(at_once(&breaker, tickets[0]).is_some(), "it moves");
     breaker.reconfigure(&one, &members(&loads[2..]), Time::ZERO);
-    assert_eq!((granted(&breaker, &tickets), loads[2].in_flight()), (0, 0), "nobody came for that one");
+    assert_eq!((granted(&breaker, &tickets), loads[2].in_flight()), (0, 0), "no request came for that one");
     breaker.leave_server(&loads[1], Time::ZERO);
     assert_eq!((granted(&breaker, &tickets), loads[1].in_flight()), (1, 1));
     breaker.reconfigure(&both, &members(&loads[..2]), Time::ZERO);
@@ -278,7 +278,7 @@ fn no_wake_up_is_lost_and_no_place_is_given_twice() {
         if let Some(load) = servers.iter().find(|load| load.try_begin(1)) {
             return Some(Arc::clone(load));
         }
-        let want = Want::Server { of: Arc::clone(&all), only: None, not: Box::default() };
+        let want = Want::Server { of: Arc::clone(all.positions()), only: None, not: Box::default() };
         let ticket = breaker.wait(want, &pool, Time::ZERO)?;
         breaker.offer_servers(&all, Time::ZERO);
         match wait(&breaker, ticket, turn.is_multiple_of(5))? {

@@ -94,7 +94,7 @@ impl Trip {
         self.glance.store(u64::from(circuit.round()) << 1 | u64::from(!is_closed), Release);
     }
 
-    /// A circuit that somebody panicked over is still a circuit.
+    /// A panic elsewhere leaves the circuit whole.
     fn lock(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ use super::{State, Transition};
 /// Why a probe failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeFailure {
-    /// Nobody listens there.
+    /// No process listens there.
     Refused,
     /// No answer within `health.timeout`.
     Timeout,

@@ -1,4 +1,4 @@
-//! Who does worse than the others: success rates and latencies of a pool's servers, compared among themselves.
+//! Which servers do worse than the others: success rates and latencies of a pool's servers, compared among themselves.
 //!
 //! What counts failures cannot see: a server that fails a share of its requests, or answers all of them slowly. What
 //! share is too large, and what is slow, the other servers say.

@@ -1,4 +1,4 @@
-//! The health of a pool: all its servers, who of them is ejected and who must not be, and what weight each has.
+//! The health of a pool: all its servers, which of them are ejected and which must not be, and what weight each has.
 
 use std::time::Duration;
 
@@ -315,7 +315,7 @@ impl Member {
     /// Brings its part of its weight up to date; true if that is a new one.
     fn grow(&mut self, rules: &Rules, now: Time) -> bool {
         if self.is_newcomer && self.health.state() == State::Up {
-            // It was up from the first, for nobody checks it.
+            // It was up from the first, because it has no active checks.
             self.is_newcomer = false;
             self.ramp = rules.slow_start.map(|over| Ramp::new(now, over));
         }

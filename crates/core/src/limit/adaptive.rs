@@ -78,7 +78,7 @@ impl Law {
     }
 
     /// The usual latency: the average of the first windows at once, of later ones slowly; and down faster than up,
-    /// since what is slow for long is at last taken for usual. At its minimum the limit makes nobody wait for others:
+    /// since what is slow for long is at last taken for usual. At its minimum the limit makes no request wait for others:
     /// what is slow then is slow by itself, and becomes usual soon.
     fn learn(&mut self, latency: f64, is_least: bool) {
         self.windows = (self.windows + 1.0).min(if is_least { LEAST_WINDOWS } else { USUAL_WINDOWS });
@@ -105,7 +105,7 @@ pub struct Adaptive {
     latency_ns: AtomicU64,
     /// When the window ends.
     due_ns: AtomicU64,
-    /// Locked once a window, by whoever ends it.
+    /// Locked once a window, by the worker that ends it.
     law: Mutex<Law>,
 }
 

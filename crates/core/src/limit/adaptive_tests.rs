@@ -27,7 +27,7 @@ fn it_grows_while_it_is_used_and_answers_are_as_fast_as_ever() {
         assert_eq!(
             follow(&mut Law::default(), algorithm, 1000, sample(5)),
             20,
-            "{algorithm:?}: nobody needs it"
+            "{algorithm:?}: no request needs it"
         );
     }
 }
@@ -134,7 +134,7 @@ fn when_servers_become_ten_times_slower_a_limit_keeps_answers_in_time() {
     let (before, without) = slowed(None);
     assert!(
         before > 19_900 && without == 0,
-        "{before} {without}: without a limit everybody waits for too long"
+        "{before} {without}: without a limit all requests wait for too long"
     );
     for algorithm in BOTH {
         let (before, with) = slowed(Some(algorithm));

@@ -87,7 +87,7 @@ impl Gcra {
         u128::from(time.as_nanos()) * self.scale
     }
 
-    /// Rounded up, so that who waits for so long has waited long enough.
+    /// Rounded up, so that a client that waits for so long has waited long enough.
     fn duration(&self, units: u128) -> Duration {
         let nanos = divided(units.saturating_add(self.scale - 1), self.scale);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
@@ -121,7 +121,7 @@ mod tests {
         allowed
     }
 
-    /// What everybody means: a bucket that is filled as time goes by, in exact arithmetic.
+    /// The usual meaning: a bucket that is filled as time goes by, in exact arithmetic.
     struct Bucket {
         /// In units of 1/period tokens.
         level: u128,

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use evenkeel_config::{LimitKey, RateLimit};
 use sha2::{Digest, Sha256};
 
-use crate::choose::Keys;
+use crate::keys::Keys;
 
-/// The hash by which this process finds a request's key. SipHash, keyed with what nobody else knows, so that no client
+/// The hash by which this process finds a request's key. SipHash with a secret key of this process, so that no client
 /// can choose keys that meet in one place.
 pub fn hash(limit: &RateLimit, request: &impl Keys, keyed: &RandomState) -> u64 {
     let mut hasher = keyed.build_hasher();
@@ -16,8 +16,8 @@ pub fn hash(limit: &RateLimit, request: &impl Keys, keyed: &RandomState) -> u64 
     hasher.finish()
 }
 
-/// The name of a request's key to those who share a limit: 128 bits in hexadecimal digits, from which nobody can read
-/// an address or a token.
+/// The name of a request's key in the shared rate-limit Redis: 128 bits in hexadecimal digits, which reveal no address
+/// and no token.
 pub fn name(limit: &RateLimit, request: &impl Keys) -> String {
     let mut digest = Sha256::new();
     feed(limit, request, &mut |bytes| digest.update(bytes));
@@ -47,7 +47,7 @@ fn feed_value(value: Option<&[u8]>, out: &mut dyn FnMut(&[u8])) {
     out(value.unwrap_or_default());
 }
 
-/// The network that a client belongs to: who has one IPv6 address has all of its network. An IPv4 address stands for
+/// The network that a client belongs to: a client that has one IPv6 address has all of its network. An IPv4 address stands for
 /// itself, also where it is written as one of IPv6.
 pub fn network(client: IpAddr, ipv6_prefix: u8) -> IpAddr {
     match client.to_canonical() {

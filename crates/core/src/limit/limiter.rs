@@ -11,7 +11,7 @@ use evenkeel_types::{RouteName, Time};
 use super::gcra::{Gcra, Standing};
 use super::key;
 use super::table::{Places, Table};
-use crate::choose::Keys;
+use crate::keys::Keys;
 
 /// Limits of one route at most.
 pub const LIMITS_MAX: usize = 8;
@@ -146,8 +146,9 @@ pub fn put_back(limits: &[Arc<Limiter>], mask: Mask, verdict: &mut Verdict, requ
 /// A key, and the table that it is in.
 type Held<'l> = Option<(u64, MutexGuard<'l, Places>)>;
 
-/// Takes hold of the keys in all tables. Everybody takes the tables in the order in which they lie in memory, which is the
-/// same for whoever has a route's limits in another order, as a reload may leave them: nobody waits for one who waits.
+/// Takes hold of the keys in all tables. Every thread takes the tables in the order in which they lie in memory, which
+/// is the same when another thread has a route's limits in another order, as after a reload: so no two threads wait for
+/// each other.
 fn hold<'l>(limits: &'l [Arc<Limiter>], mask: Mask, request: &impl Keys) -> [Held<'l>; LIMITS_MAX] {
     let mut held = [const { None }; LIMITS_MAX];
     let mut order: [usize; LIMITS_MAX] = std::array::from_fn(|position| position);

@@ -1,4 +1,4 @@
-//! Rate limits: whether a request may pass, how long it would have to wait, and what is remembered of whom; and a limit on
+//! Rate limits: whether a request may pass, how long it would have to wait, and what is remembered of each key; and a limit on
 //! what is in flight that follows from what is observed.
 
 pub mod adaptive;

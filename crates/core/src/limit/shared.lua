@@ -10,7 +10,7 @@ for i = 1, #KEYS do
   local tat = math.max(tonumber(redis.call('GET', KEYS[i]) or now), now)
   local latest = now + burst * interval
   if tat > latest then
-    -- The rate was another one, or the clock was set back: nobody waits for what no longer holds.
+    -- The rate was another one, or the clock was set back: no request waits by what no longer holds.
     tat = latest
     redis.call('SET', KEYS[i], string.format('%.3f', tat), 'PX', math.ceil((tat - now) / 1000) + 1)
   end

@@ -11,7 +11,7 @@ const SHARDS: usize = 64;
 /// Places in which a key may be: a set.
 const WAYS: usize = 16;
 
-/// The keys of one limit, by their hashes, which must be keyed with what nobody else knows.
+/// The keys of one limit, by their hashes, which must be keyed with a secret of this process.
 #[derive(Debug)]
 pub struct Table {
     shards: Box<[Shard]>,
@@ -65,7 +65,7 @@ impl Table {
     /// The table that holds a key, for as long as one decides about it.
     pub fn of(&self, key: u64) -> MutexGuard<'_, Places> {
         let (shard, _) = self.layout.place(key);
-        // A table that somebody panicked over is still a table.
+        // A panic elsewhere leaves the table whole.
         self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -222,6 +222,6 @@ fn a_reload_that_puts_limits_in_another_order_stops_nobody() {
         });
     }
     for _ in 0..2 {
-        end.recv_timeout(Duration::from_secs(60)).expect("nobody waits for one who waits");
+        end.recv_timeout(Duration::from_secs(60)).expect("no two threads wait for each other");
     }
 }

@@ -1,4 +1,4 @@
-//! How much time a request has, by the route and by the client, and how a server is told what is left of it.
+//! How much time a request has, by the route and by the client, and the deadline header, in which a server reads what is left of it.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn millis(value: &[u8]) -> Option<Duration> {
     number(value).map(Duration::from_millis)
 }
 
-/// Plain digits, and nothing that is larger than anybody means.
+/// Plain digits, and nothing larger than a deadline can sensibly be.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_digit) {
         return None;

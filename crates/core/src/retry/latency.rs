@@ -52,7 +52,7 @@ impl Latencies {
         let stretch = stretch(now);
         let half = &self.halves[stretch as usize % 2];
         let old = half.stretch.load(Relaxed);
-        // Whoever comes first clears the half. A sample that is lost meanwhile is one of many.
+        // The first worker that comes clears the half. A sample that is lost meanwhile is one of many.
         if old < stretch && half.stretch.compare_exchange(old, stretch, Relaxed, Relaxed).is_ok() {
             half.counts.iter().for_each(|count| count.store(0, Relaxed));
         }

@@ -174,7 +174,7 @@ fn pause(backoff: Duration, retries: u32, random: impl FnOnce() -> u64) -> Durat
     Duration::from_nanos(random() % most.saturating_add(1))
 }
 
-/// How long a server may be silent before another one is asked as well; `None` while nobody can tell, or if the route
+/// How long a server may be silent before another one is asked as well; `None` while that is not known, or if the route
 /// hedges nothing.
 pub fn hedge_after(hedge: Option<&Hedge>, latencies: &Latencies, now: Time) -> Option<Duration> {
     match hedge?.after {

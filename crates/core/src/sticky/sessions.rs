@@ -29,7 +29,7 @@ impl Sessions {
     /// The table that holds the session of `key` ([`crate::balance::hash`]), for as long as one decides about it.
     pub fn of(&self, key: u64) -> MutexGuard<'_, Affinity> {
         let shard = (key >> (u64::BITS - Self::SHARDS.ilog2())) as usize;
-        // A table that somebody panicked over is still a table.
+        // A panic elsewhere leaves the table whole.
         self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

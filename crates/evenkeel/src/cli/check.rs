@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{DONE, Source, WRONG};
+use super::output::{DONE, WRONG, complain, print};
+use super::source::Source;
 use crate::credentials::load_config;
 
 #[derive(Debug, Args)]
@@ -24,10 +25,10 @@ pub fn run(args: &Check) -> ExitCode {
         Err(diagnostics) => (diagnostics, WRONG),
     };
     if args.json {
-        super::print(&format!("{:#}\n", findings.to_json()));
+        print(&format!("{:#}\n", findings.to_json()));
         return code.into();
     }
-    super::complain(findings);
+    complain(findings);
     if let Ok(parsed) = &checked {
         let config = &parsed.config;
         let (listeners, routes, pools) = (config.listeners.len(), config.routes.len(), config.pools.len());

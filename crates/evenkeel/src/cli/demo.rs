@@ -10,7 +10,7 @@ use crate::wire::System;
 
 /// Runs the demo.
 pub fn run(options: &Options) -> ExitCode {
-    evenkeel_demo::run(options, start).unwrap_or_else(|fault| super::fail(&fault))
+    evenkeel_demo::run(options, start).unwrap_or_else(|fault| super::output::fail(&fault))
 }
 
 fn start(config: Config) -> Result<Balancer, String> {

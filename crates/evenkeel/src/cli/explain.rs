@@ -23,7 +23,8 @@ use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
-use super::{Source, fail};
+use super::output::{fail, print};
+use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
 
 #[derive(Debug, Args)]
@@ -54,8 +55,8 @@ pub fn run(args: &Explain) -> ExitCode {
         Err(code) => return code,
     };
     match explain(args, config) {
-        Ok(answer) if args.json => super::print(&format!("{answer:#}\n")),
-        Ok(answer) => super::print(&text(&answer)),
+        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
+        Ok(answer) => print(&text(&answer)),
         Err(error) => fail(&error),
     }
 }
@@ -104,7 +105,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     }
 }
 
-/// What the certificate is for that a client gets who asks for this host; `None` if it does not ask by name (RFC 6066, 3).
+/// The names of the certificate that a client gets when it asks for this host; `None` if it does not ask by name (RFC 6066, 3).
 /// Without the files of the certificates, which may be on another machine, nothing is known of it.
 fn coverage(listener: &Listener, authority: &str) -> Option<Coverage> {
     let (name, _) = parse_host(authority).ok()?;

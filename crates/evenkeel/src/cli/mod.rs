@@ -4,21 +4,15 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod output;
 mod run;
 mod schema;
 mod show;
+mod source;
 
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use evenkeel_config::{Diagnostics, Parsed};
-
-/// Done.
-const DONE: u8 = 0;
-/// The configuration or the request is wrong.
-const WRONG: u8 = 1;
+use clap::{Parser, Subcommand};
 
 /// Evenkeel: takes every connection, picks a healthy server, and keeps the service up.
 #[derive(Debug, Parser)]
@@ -45,33 +39,6 @@ enum Command {
     Demo(evenkeel_demo::Options),
 }
 
-/// The configuration file that is meant when none is named.
-const CONFIG_DEFAULT: &str = "evenkeel.toml";
-
-/// Where the configuration is.
-#[derive(Debug, Args)]
-struct Source {
-    /// The configuration file
-    #[arg(short, long = "config", value_name = "FILE", default_value = CONFIG_DEFAULT)]
-    config: PathBuf,
-}
-
-impl Source {
-    /// Reads it; what is wrong with it goes to stderr.
-    fn load(&self) -> Result<Parsed, ExitCode> {
-        match evenkeel_config::load(&self.config) {
-            Ok(parsed) => {
-                complain(&parsed.warnings);
-                Ok(parsed)
-            }
-            Err(diagnostics) => {
-                complain(&diagnostics);
-                Err(WRONG.into())
-            }
-        }
-    }
-}
-
 /// Runs the command that the command line asks for. A wrong command line ends with exit code 2.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
@@ -83,26 +50,4 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),
     }
-}
-
-/// Writes diagnostics to stderr, if there are any.
-fn complain(diagnostics: &Diagnostics) {
-    if !diagnostics.is_empty() {
-        eprint!("{}", diagnostics.render(io::stderr().is_terminal()));
-    }
-}
-
-/// Writes data to stdout. A reader that has had enough is no error.
-fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Ok(()) => DONE.into(),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE.into(),
-        Err(error) => fail(&format!("cannot write to stdout: {error}")),
-    }
-}
-
-/// Says why a command cannot be done, as clap and the diagnostics say it.
-fn fail(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
-    WRONG.into()
 }

@@ -9,7 +9,8 @@ use evenkeel_config::Config;
 use evenkeel_core::snapshot::Command;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{CONFIG_DEFAULT, DONE, WRONG, complain, fail};
+use super::output::{DONE, WRONG, complain, fail};
+use super::source::CONFIG_DEFAULT;
 use crate::credentials::load_config;
 use crate::wire::System;
 

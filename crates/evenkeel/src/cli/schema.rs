@@ -8,5 +8,5 @@ use clap::Args;
 pub struct Schema {}
 
 pub fn run(_: &Schema) -> ExitCode {
-    super::print(&format!("{:#}\n", evenkeel_config::schema()))
+    super::output::print(&format!("{:#}\n", evenkeel_config::schema()))
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Source;
+use super::output::print;
+use super::source::Source;
 
 #[derive(Debug, Args)]
 pub struct Show {
@@ -14,7 +15,7 @@ pub struct Show {
 
 pub fn run(args: &Show) -> ExitCode {
     match args.source.load() {
-        Ok(parsed) => super::print(&parsed.config.to_toml()),
+        Ok(parsed) => print(&parsed.config.to_toml()),
         Err(code) => code,
     }
 }

@@ -73,7 +73,7 @@ impl PoolServers {
         &self.handle
     }
 
-    /// Takes in another configuration of the pool. It gets a new handle: who came before goes on under the configuration
+    /// Takes in another configuration of the pool. It gets a new handle: requests that came before go on under the configuration
     /// that was in force then.
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
         self.endpoints.reconfigure(pool);
@@ -192,7 +192,7 @@ impl PoolServers {
         pool.is_guarded().then(|| Guard { breaker: Arc::clone(&self.breaker), servers })
     }
 
-    /// Makes members anew: the servers are the same, their weights or health are not. Who waits goes by that from now on.
+    /// Makes members anew: the servers are the same, their weights or health are not. Queued requests go by that from now on.
     fn refresh(&mut self, now: Time) {
         let Self { health, weights, members, .. } = self;
         let standings: Vec<_> = health.standings().collect();

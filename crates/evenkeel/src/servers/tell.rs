@@ -32,7 +32,7 @@ pub fn tell(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &
 pub fn tell_panic(pool: &PoolName, before: Option<Panic>, after: Option<Panic>) {
     match (before, after) {
         (None, Some(_)) => {
-            tracing::warn!(%pool, "panic: too few servers are left, ejected ones are used as well");
+            tracing::warn!(%pool, "panic: too few servers are left; ejected ones are used as well");
         }
         (Some(_), None) => tracing::info!(%pool, "panic is over: enough servers are left"),
         _ => {}

@@ -1,4 +1,4 @@
-//! Who listens on an address already: this process alone, or somebody else. The kernel tells apart only users.
+//! Which process listens on an address already: this one alone, or another. The kernel tells apart only users.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -10,12 +10,12 @@ use evenkeel_types::Address;
 /// The state `TCP_LISTEN` in proc_net_tcp(5).
 const LISTEN: &str = "0A";
 
-/// Whether a socket bound to `wide` gets the connections to `narrow` when nobody listens there.
+/// Whether a socket bound to `wide` gets the connections to `narrow` when no socket listens there.
 pub fn covers(wide: &Address, narrow: &Address) -> bool {
     matches!((wide, narrow), (Address::Ip(wide), Address::Ip(narrow)) if includes(*wide, *narrow))
 }
 
-/// Whether somebody listens on `address` or on one that overlaps with it, and nobody but this process does.
+/// Whether sockets listen on `address` or on one that overlaps with it, and all of them are of this process.
 ///
 /// # Errors
 /// `/proc`, which tells it, cannot be read.
@@ -131,7 +131,7 @@ mod tests {
             let address = socket.local_addr().unwrap();
             assert!(only_by_us(address).unwrap(), "{address}");
             drop(socket);
-            assert!(!only_by_us(address).unwrap(), "nobody listens on {address}");
+            assert!(!only_by_us(address).unwrap(), "no socket listens on {address}");
         }
     }
 

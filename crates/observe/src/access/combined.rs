@@ -1,8 +1,7 @@
 //! The combined log format of Apache httpd, with everything that comes from outside made harmless.
 
-use super::FIELD_BYTES_MAX;
 use super::json::{address, number};
-use super::record::{Client, Record};
+use super::record::{Client, FIELD_BYTES_MAX, Record};
 use super::stamp::Stamp;
 
 /// Appends the line of one request.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::record::FIELD_BYTES_MAX;
 use super::tests::ordinary;
 use super::*;
 

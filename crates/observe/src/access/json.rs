@@ -4,8 +4,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::FIELD_BYTES_MAX;
-use super::record::{Client, Record};
+use super::record::{Client, FIELD_BYTES_MAX, Record};
 use super::stamp::{Stamp, digits};
 
 /// Appends the line of one request.

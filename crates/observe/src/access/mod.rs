@@ -20,9 +20,6 @@ use crate::registry::Registry;
 use stamp::Stamp;
 use writer::{Batch, Message, Output, Writer};
 
-/// Batches that may wait for the writer; what comes while so many wait is dropped and counted.
-const BATCHES_MAX: usize = 64;
-
 /// Written buffers that wait for their worker to use them again; more, as after a stall, are freed.
 const SPARE_BUFFERS_MAX: usize = 16;
 
@@ -32,11 +29,8 @@ const BATCH_BYTES: usize = 32 << 10;
 /// Room in a batch: what it may hold before its last line, and the longest line.
 const BATCH_CAPACITY: usize = BATCH_BYTES + LINE_BYTES_MAX;
 
-/// No line is longer, because every text that comes from outside is cut at [`FIELD_BYTES_MAX`].
+/// No line is longer, because every text that comes from outside is cut at [`record::FIELD_BYTES_MAX`].
 const LINE_BYTES_MAX: usize = 32 << 10;
-
-/// Bytes of one field of a line, escapes included; a longer one is cut and ends in `...`.
-const FIELD_BYTES_MAX: usize = 2_560;
 
 /// The access log of the process: owns the writer thread.
 #[derive(Debug)]

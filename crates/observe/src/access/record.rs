@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use crate::names::label;
 
+/// Bytes of one field of a line, escapes included; a longer one is cut and ends in `...`.
+pub(super) const FIELD_BYTES_MAX: usize = 2_560;
+
 /// One request that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// When it began, in nanoseconds since the Unix epoch.
     pub unix_ns: u64,
-    /// Who asked: the peer, or who a trusted proxy says it was.
+    /// The client: the peer, or the address that a trusted proxy names.
     pub client: Client<'a>,
     /// The listener's name, a token.
     pub listener: &'a str,

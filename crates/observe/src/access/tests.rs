@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::writer::BATCHES_MAX;
 use super::*;
 
 /// A record as one would see it all day.

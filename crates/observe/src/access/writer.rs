@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::BATCHES_MAX;
 use crate::registry::Registry;
+
+/// Batches that may wait for the writer; what comes while so many wait is dropped and counted.
+pub(super) const BATCHES_MAX: usize = 64;
 
 /// How long [`Writer::finish`] waits for a destination that takes nothing.
 const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -91,7 +93,9 @@ impl Writer {
         match self.ended.into_inner().unwrap_or_else(PoisonError::into_inner).recv_timeout(FINISH_WAIT_MAX) {
             Err(RecvTimeoutError::Disconnected) => drop(self.thread.join()),
             // Left to the end of the process: a thread in a blocking write cannot be interrupted.
-            _ => tracing::warn!("the access log's destination takes nothing; its last lines are lost"),
+            _ => tracing::warn!(
+                "the access log's destination did not take the last lines within 2 s; they are lost"
+            ),
         }
     }
 }
@@ -122,7 +126,7 @@ impl Output {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A FIFO opened for writing alone blocks until somebody reads, which would keep the process from starting.
+    // A FIFO opened for writing alone blocks until a reader opens it, which would keep the process from starting.
     let fifo = path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
     OpenOptions::new().append(true).create(true).read(fifo).mode(0o640).open(path)
 }
@@ -172,7 +176,7 @@ impl Task {
                 (self.failing, self.torn) = (false, false);
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the access log could not be reopened")
+                tracing::warn!(path = %path.display(), %error, "cannot reopen the access log; it is still written to the old file")
             }
         }
     }
@@ -186,7 +190,7 @@ impl Task {
             }
             Err((rest, error)) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "the access log cannot be written; its lines are dropped");
+                    tracing::warn!(%error, "cannot write the access log; its lines are dropped until it can");
                 }
                 rest.iter().filter(|&&byte| byte == b'\n').count() as u64
             }

@@ -1,6 +1,6 @@
 //! The figures of what limits pools and the process.
 
-use super::Page;
+use super::page::Page;
 use crate::counter::Gauge;
 use crate::names::{self, BreakerRefusal, QueueRefusal};
 use crate::pool::PoolMetrics;

@@ -1,4 +1,4 @@
-//! Who needs whom as a graph, and its strongly connected components.
+//! Which file needs which as a graph, and its strongly connected components.
 
 use std::collections::{BTreeMap, BTreeSet};
 

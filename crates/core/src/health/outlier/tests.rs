@@ -1,4 +1,4 @@
-//! Who stands out among servers, who does not, and that chance alone makes nobody an outlier.
+//! Which servers stand out, which do not, and that chance alone makes no server an outlier.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One server: which of the things that speak against it decides, and that each change is told once.
+//! One server: which of the things that speak against it decides, and that each change is reported once.
 
 use std::time::Duration;
 
