@@ -197,6 +197,7 @@ mod timeouts {
     mod http2;
     mod request;
     mod server;
+    mod slow_readers;
 }
 
 mod bodies {
