@@ -128,6 +128,7 @@ mod http2 {
     mod good_will;
     mod interim;
     mod malformed;
+    mod memory;
     mod refused_bodies;
     mod servers;
 }
