@@ -129,6 +129,7 @@ mod http2 {
     mod good_will;
     mod interim;
     mod malformed;
+    mod memory;
     mod refused_bodies;
     mod servers;
 }
@@ -198,6 +199,7 @@ mod timeouts {
     mod http2;
     mod request;
     mod server;
+    mod slow_readers;
 }
 
 mod bodies {

@@ -187,7 +187,8 @@ section! {
         uri: usize = key(Kind::Size(64, 1 << 20), Is("16KiB"), r#""16KiB""#),
         /// Bytes of a request body; `off` is no limit. A request beyond it gets 413.
         request_body: Option<u64> = key(Kind::SizeOrOff(0, 1 << 50), Is("off"), r#""10MiB""#),
-        /// Bytes a second that a request body must average, counted from 10 s after its start; 0 asks for nothing.
+        /// Bytes a second that a request body must average, counted from 10 s after its start, and at which a client
+        /// must take a response once the balancer has waited 10 s for it in all; 0 asks for nothing.
         body_rate: u64 = key(Kind::Size(0, 1 << 30), Is("240B"), r#""240B""#),
     }
 }

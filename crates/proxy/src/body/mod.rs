@@ -25,8 +25,8 @@ use crate::http::chunks::Malformed;
 use crate::http::framing::Framing;
 use crate::worker::timer::Timer;
 
-/// From when on the average rate of a body counts: a slow start is no attack.
-const RATE_GRACE: Duration = Duration::from_secs(10);
+/// From when on the average rate of a body counts, in either direction: a slow start is no attack.
+pub const RATE_GRACE: Duration = Duration::from_secs(10);
 /// How much of an unread body is read after the response so that its connection can go on.
 const DRAIN_MAX: u64 = 64 * 1024;
 

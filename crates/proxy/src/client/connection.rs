@@ -29,7 +29,7 @@ use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
-use crate::worker::timer::{Limit, Timer};
+use crate::worker::timer::{Limit, Timer, WriteError};
 use crate::worker::view::View;
 
 /// A client that has sent nothing for so long after our last answer has either read it or will not.
@@ -275,7 +275,15 @@ async fn respond<'x, 'c>(
         sent = writer.send(response).await;
     }
     match sent {
-        Sent::Whole(ended) | Sent::Gone(ended) => ended,
+        Sent::Whole(ended) => ended,
+        Sent::Gone(WriteError::Failed) => Ended::ClientAborted,
+        Sent::Gone(WriteError::Stalled) => Ended::ClientTimeout,
+        Sent::Gone(WriteError::TooSlow) => {
+            writer.abandon();
+            let rate = setting.view.snapshot.config.limits.body_rate;
+            log.reason = Some(format!("the client took less than limits.body_rate ({rate} bytes a second)"));
+            Ended::ClientTimeout
+        }
         Sent::Tunnel(tunnel) => {
             Box::pin(tunnel::run(setting.worker, tunnel, incoming.body, writer, log)).await;
             Ended::Tunnel

@@ -3,6 +3,7 @@
 
 mod http2;
 mod send;
+mod wait;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -18,6 +19,7 @@ use h2::Reason;
 
 pub use self::http2::ToHttp2;
 pub use self::send::Sent;
+use self::wait::{ClientWait, Progress};
 use crate::body::Body as RequestBody;
 use crate::http::version::Version;
 use crate::http::write;
@@ -41,8 +43,7 @@ pub struct ToClient<'s, 'c> {
 pub struct ResponseWriter<'c> {
     worker: &'c Worker,
     way: Way,
-    timer: Timer,
-    stall: Duration,
+    wait: ClientWait,
     out: Vec<u8>,
     /// Lines of the final head that do not depend on what it is.
     fields: Vec<u8>,
@@ -82,8 +83,7 @@ impl<'c> ResponseWriter<'c> {
         Self {
             worker,
             way,
-            timer: Timer::new(worker.clock),
-            stall,
+            wait: ClientWait::new(Timer::new(worker.clock), stall),
             out: Vec::new(),
             fields: Vec::new(),
             version,
@@ -133,6 +133,14 @@ impl<'c> ResponseWriter<'c> {
             Way::Http1(io) if self.until_close => io.reset_on_close(),
             Way::Http1(_) => {}
             Way::Http2(stream) => stream.reset(Reason::INTERNAL_ERROR),
+        }
+    }
+
+    /// Gives up a response that the client takes too slowly, with all of it that is not sent yet.
+    pub fn abandon(&mut self) {
+        match &mut self.way {
+            Way::Http1(io) => io.reset_on_close(),
+            Way::Http2(stream) => stream.reset(Reason::CANCEL),
         }
     }
 
@@ -186,7 +194,9 @@ impl<'c> ResponseWriter<'c> {
             }
             let gone = match &mut self.way {
                 Way::Http1(io) if serves_half_closed => io.poll_failed(cx),
-                Way::Http1(io) => poll_ended(io, &mut self.timer, self.worker.clock, &mut look_again, cx),
+                Way::Http1(io) => {
+                    poll_ended(io, &mut self.wait.timer, self.worker.clock, &mut look_again, cx)
+                }
                 Way::Http2(stream) => stream.poll_failed(cx),
             };
             gone.map(|()| Err(WriteError::Failed))
@@ -264,10 +274,10 @@ impl<'c> ResponseWriter<'c> {
         }
         self.on_the_wire = true;
         let out = std::mem::take(&mut self.out);
-        let stall = self.stall.into();
+        let progress = Progress { worker: self.worker, bytes: self.bytes };
         let sent = match &mut self.way {
-            Way::Http1(io) => self.timer.write_all(stall, io, &mut [IoSlice::new(&out)]).await,
-            Way::Http2(stream) => stream.flush(&out, &mut self.timer, stall).await,
+            Way::Http1(io) => self.wait.write_all(progress, io, &mut [IoSlice::new(&out)]).await,
+            Way::Http2(stream) => stream.flush(&out, &mut self.wait, progress).await,
         };
         // What waits now, for a server that takes its time, holds no buffer.
         self.worker.buffers.give(out);

@@ -112,7 +112,7 @@ impl<'x> RoundTrip<'x> {
                     Err(error) => return Err((error, link)),
                 };
                 let done = Sending::Done(Ok(()));
-                let sending = rest.map_or(done, |body| going(body, Out::Http2(stream, Bytes::new())));
+                let sending = rest.map_or(done, |body| going(body, Out::Http2(stream)));
                 (Some(waiting), sending)
             }
         };

@@ -115,8 +115,8 @@ pub struct Upload<'x, 'c> {
 pub enum Out {
     /// Over a connection of its own, behind these bytes.
     Http1(Rc<Io>, Vec<u8>),
-    /// Over a stream that its head has opened. These bytes wait for the stream's window.
-    Http2(SendStream<Bytes>, Bytes),
+    /// Over a stream that its head has opened.
+    Http2(SendStream<Bytes>),
 }
 
 /// What is done next.
@@ -166,11 +166,7 @@ impl<'x, 'c> Upload<'x, 'c> {
     fn advance(&mut self) -> Result<Step, UploadError> {
         let body = &mut *self.body.borrow_mut();
         Ok(match (body.advance().map_err(UploadError::Client)?, &mut self.out) {
-            (Advance::Piece, Out::Http1(..)) => Step::Piece { sent: 0 },
-            (Advance::Piece, Out::Http2(_, left)) => {
-                *left = Bytes::copy_from_slice(body.piece());
-                Step::Piece { sent: 0 }
-            }
+            (Advance::Piece, _) => Step::Piece { sent: 0 },
             (Advance::MustRead, Out::Http1(_, waiting)) if !waiting.is_empty() => Step::Flush { sent: 0 },
             (Advance::MustRead, _) => Step::Read,
             (Advance::End, out) => {
@@ -194,7 +190,7 @@ impl<'x, 'c> Upload<'x, 'c> {
             }
             let room = match &mut self.out {
                 Out::Http1(io, _) => io.poll_writable(cx).map_err(|_| UploadError::Server),
-                Out::Http2(stream, _) => poll_room(stream, cx).map_err(|_| UploadError::Server),
+                Out::Http2(stream) => poll_room(stream, cx).map_err(|_| UploadError::Server),
             };
             if let Poll::Ready(room) = room {
                 room?;
@@ -216,13 +212,13 @@ impl<'x, 'c> Upload<'x, 'c> {
         };
         let (io, waiting) = match &mut self.out {
             Out::Http1(io, waiting) => (io, waiting),
-            Out::Http2(stream, left) => {
-                if left.is_empty() {
-                    return Ok((true, false));
-                }
-                let before = left.len();
-                let is_sent = try_send(stream, left, false).map_err(|_| UploadError::Server)?;
-                return Ok((is_sent, left.len() < before));
+            Out::Http2(_) if !piece => return Ok((true, false)),
+            Out::Http2(stream) => {
+                let body = self.body.borrow();
+                let mut left = &body.piece()[*sent..];
+                let is_sent = try_send(stream, &mut left, false).map_err(|_| UploadError::Server)?;
+                let now_sent = body.piece().len() - left.len();
+                return Ok((is_sent, now_sent > std::mem::replace(sent, now_sent)));
             }
         };
         let body = self.body.borrow();
@@ -264,10 +260,10 @@ fn end(out: &mut Out, trailers: &[u8], is_chunked: bool) -> Result<(), UploadErr
             Ok(())
         }
         Out::Http1(..) => Ok(()),
-        Out::Http2(stream, _) if trailers.is_empty() => {
+        Out::Http2(stream) if trailers.is_empty() => {
             stream.send_data(Bytes::new(), true).map_err(|_| UploadError::Server)
         }
-        Out::Http2(stream, _) => {
+        Out::Http2(stream) => {
             let fields = lines::to_fields(trailers).map_err(|_| UploadError::Server)?;
             stream.send_trailers(fields).map_err(|_| UploadError::Server)
         }

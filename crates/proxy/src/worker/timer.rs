@@ -41,6 +41,8 @@ pub enum WriteError {
     Failed,
     /// The peer took nothing for too long.
     Stalled,
+    /// The peer took less than the minimum rate.
+    TooSlow,
 }
 
 /// A timer for one wait at a time.

@@ -137,11 +137,18 @@ impl<T> Guard<T> {
         }
     }
 
-    /// Follows what was written.
+    /// Follows what was written. Reads no further when the client has made us reset too much.
     fn account(&mut self, bytes: &[u8]) {
         let (follower, outbound) = &mut self.writing;
         let ControlFlow::Continue(()) = follower.follow(bytes, outbound);
-        self.reading.1.answered(outbound.take());
+        let inbound = &mut self.reading.1;
+        inbound.answered(outbound.take_answers());
+        if let ControlFlow::Break(reason) = inbound.provoked(outbound.take_provoked())
+            && !self.stopped
+        {
+            self.stopped = true;
+            self.verdict = Some(reason);
+        }
     }
 }
 

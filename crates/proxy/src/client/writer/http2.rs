@@ -1,5 +1,6 @@
 //! A response over HTTP/2: one stream's head, data and trailers, paced by the windows of stream and connection.
 
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -7,9 +8,10 @@ use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::{Response, StatusCode};
 
-use crate::body::send::send;
+use super::wait::{ClientWait, Progress};
+use crate::body::send::{poll_room, try_send};
 use crate::http::lines;
-use crate::worker::timer::{Limit, Timer, WriteError};
+use crate::worker::timer::WriteError;
 
 /// The way back over one stream.
 #[derive(Debug)]
@@ -36,7 +38,12 @@ impl ToHttp2 {
     }
 
     /// Sends what waits in `out`, a head's lines first if there is one, and the end if it is reached.
-    pub async fn flush(&mut self, out: &[u8], timer: &mut Timer, stall: Limit) -> Result<(), WriteError> {
+    pub async fn flush(
+        &mut self,
+        out: &[u8],
+        wait: &mut ClientWait,
+        progress: Progress<'_>,
+    ) -> Result<(), WriteError> {
         let ends = self.trailers.is_some();
         let trailers = self.trailers.take().filter(|trailers| !trailers.is_empty());
         let mut data = out;
@@ -51,7 +58,7 @@ impl ToHttp2 {
             }
         }
         if !data.is_empty() || ends && trailers.is_none() {
-            self.send(data, ends && trailers.is_none(), timer, stall).await?;
+            self.send(data, ends && trailers.is_none(), wait, progress).await?;
         }
         if let (Some(section), Some(stream)) = (trailers, &mut self.stream) {
             let fields = lines::to_fields(&section).map_err(|_| WriteError::Failed)?;
@@ -65,11 +72,17 @@ impl ToHttp2 {
         &mut self,
         data: &[u8],
         ends: bool,
-        timer: &mut Timer,
-        stall: Limit,
+        wait: &mut ClientWait,
+        progress: Progress<'_>,
     ) -> Result<(), WriteError> {
         let stream = self.stream.as_mut().ok_or(WriteError::Failed)?;
-        send(stream, data, ends, timer, stall).await
+        let mut left = data;
+        while !try_send(stream, &mut left, ends)? {
+            let room = poll_fn(|cx| poll_room(stream, cx));
+            // In a box, because most windows are open.
+            Box::pin(wait.wait(progress, left.len(), room)).await??;
+        }
+        Ok(())
     }
 
     /// Ready when the client has given the stream up.

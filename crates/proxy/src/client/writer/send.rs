@@ -7,7 +7,7 @@ use std::pin::pin;
 
 use evenkeel_observe::Ended;
 
-use super::{ResponseWriter, Way};
+use super::{Progress, ResponseWriter, Way};
 use crate::body::Advance;
 use crate::forward::body::ServerBody;
 use crate::http::framing::Framing;
@@ -25,8 +25,8 @@ pub enum Sent {
     Whole(Ended),
     /// The client has the head; what follows is a tunnel.
     Tunnel(Box<Tunnel>),
-    /// The client is gone.
-    Gone(Ended),
+    /// The client is gone, or has taken too little of it.
+    Gone(WriteError),
     /// The server failed within it before any of it was sent: another response can take its place.
     Unsent(ServerError),
     /// The server failed within it: the client must see that it is cut.
@@ -59,7 +59,7 @@ impl<'c> ResponseWriter<'c> {
         };
         match sent {
             Ok(()) => Sent::Whole(ended),
-            Err(gone) => Sent::Gone(gone_as(gone)),
+            Err(gone) => Sent::Gone(gone),
         }
     }
 
@@ -80,7 +80,7 @@ impl<'c> ResponseWriter<'c> {
                 body.finish(&sending);
                 Sent::Whole(ended)
             }
-            Err(Broken::Client(gone)) => Sent::Gone(gone_as(gone)),
+            Err(Broken::Client(gone)) => Sent::Gone(gone),
             Err(Broken::Server(error)) if !self.on_the_wire => {
                 self.reset();
                 Sent::Unsent(error)
@@ -114,7 +114,7 @@ impl<'c> ResponseWriter<'c> {
         };
         match sent.await {
             Ok(()) => Sent::Tunnel(tunnel),
-            Err(gone) => Sent::Gone(gone_as(gone)),
+            Err(gone) => Sent::Gone(gone),
         }
     }
 
@@ -190,6 +190,7 @@ impl<'c> ResponseWriter<'c> {
     /// Ends the head of a 101: from here on the connection is a tunnel.
     fn switch(&mut self, protocol: &[u8]) {
         self.keep_alive = false;
+        self.wait.lift_rate();
         if let Way::Http2(stream) = &mut self.way {
             stream.head = Some((self.status, self.out.len()));
             return;
@@ -223,14 +224,16 @@ impl<'c> ResponseWriter<'c> {
     async fn send_parts(&mut self, [before, piece, after]: [&[u8]; 3]) -> Result<(), WriteError> {
         self.on_the_wire = true;
         let out = std::mem::take(&mut self.out);
-        let stall = self.stall.into();
+        // The piece is counted already.
+        let progress = Progress { worker: self.worker, bytes: self.bytes };
+        let earlier = Progress { bytes: self.bytes - piece.len() as u64, ..progress };
         let sent = match &mut self.way {
             Way::Http1(io) => {
                 let mut slices = [&out[..], before, piece, after].map(IoSlice::new);
-                self.timer.write_all(stall, io, &mut slices).await
+                self.wait.write_all(progress, io, &mut slices).await
             }
-            Way::Http2(stream) => match stream.flush(&out, &mut self.timer, stall).await {
-                Ok(()) => stream.send(piece, false, &mut self.timer, stall).await,
+            Way::Http2(stream) => match stream.flush(&out, &mut self.wait, earlier).await {
+                Ok(()) => stream.send(piece, false, &mut self.wait, progress).await,
                 failed => failed,
             },
         };
@@ -260,12 +263,5 @@ impl<'c> ResponseWriter<'c> {
             self.out.extend_from_slice(b"0\r\n");
             self.out.extend_from_slice(if trailers.is_empty() { b"\r\n" } else { trailers });
         }
-    }
-}
-
-fn gone_as(gone: WriteError) -> Ended {
-    match gone {
-        WriteError::Failed => Ended::ClientAborted,
-        WriteError::Stalled => Ended::ClientTimeout,
     }
 }

@@ -23,7 +23,8 @@ const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const WITH_PRIORITY: u8 = 0x20;
 
-/// A reset is dearer than the rest: behind it may be a request that was routed, sent and cancelled.
+/// A reset is dearer than the rest: behind it may be a request that was routed, sent and cancelled. It costs the same
+/// whether the client sends it or makes us send it (CVE-2025-8671).
 const RESET_COST: u32 = 4;
 /// Tokens for each HEADERS or DATA frame we sent. Clients may answer DATA with two WINDOW_UPDATE and a PING.
 const EARNED_PER_ANSWER: u32 = 4;
@@ -51,6 +52,14 @@ impl Inbound {
     /// Gives the client its due for `frames` that it was sent as an answer.
     pub fn answered(&mut self, frames: u32) {
         self.budget.earn(frames.saturating_mul(EARNED_PER_ANSWER));
+    }
+
+    /// Charges the client for `resets` that it made us send.
+    pub fn provoked(&mut self, resets: u32) -> ControlFlow<Reason> {
+        if resets > 0 && !self.budget.spend(resets.saturating_mul(RESET_COST), Instant::now) {
+            return ControlFlow::Break(Reason::ENHANCE_YOUR_CALM);
+        }
+        ControlFlow::Continue(())
     }
 
     /// RFC 9113, section 3.4: the preface ends with SETTINGS.
@@ -112,16 +121,22 @@ fn cost(kind: u8) -> u32 {
     }
 }
 
-/// Counts the frames that answer requests among those we send.
+/// Counts, among the frames that we send, those that answer requests and those that the client made us send.
 #[derive(Debug, Default)]
 pub struct Outbound {
     answers: u32,
+    resets: u32,
 }
 
 impl Outbound {
-    /// How many there were since the last call.
-    pub fn take(&mut self) -> u32 {
+    /// HEADERS and DATA since the last call.
+    pub fn take_answers(&mut self) -> u32 {
         std::mem::take(&mut self.answers)
+    }
+
+    /// RST_STREAM since the last call whose cause is an error of the client.
+    pub fn take_provoked(&mut self) -> u32 {
+        std::mem::take(&mut self.resets)
     }
 }
 
@@ -130,10 +145,18 @@ impl Watcher for Outbound {
 
     fn header(&mut self, frame: Frame) -> ControlFlow<Self::Stop, usize> {
         self.answers += u32::from(matches!(frame.kind, DATA | HEADERS));
-        ControlFlow::Continue(0)
+        ControlFlow::Continue(if frame.kind == RST_STREAM { 4 } else { 0 })
     }
 
-    fn prefix(&mut self, _: Frame, _: &[u8]) -> ControlFlow<Self::Stop> {
+    fn prefix(&mut self, _: Frame, bytes: &[u8]) -> ControlFlow<Self::Stop> {
+        let code = bytes.last_chunk().map(|b| Reason::from(u32::from_be_bytes(*b)));
+        self.resets += u32::from(code.is_none_or(|code| !is_ours(code)));
         ControlFlow::Continue(())
     }
+}
+
+/// True for codes of resets whose cause lies with us or a server: the rest of a request is not needed (NO_ERROR), a
+/// response broke off (INTERNAL_ERROR), a stream was given up (CANCEL). All others answer an error of the client.
+fn is_ours(code: Reason) -> bool {
+    matches!(code, Reason::NO_ERROR | Reason::INTERNAL_ERROR | Reason::CANCEL)
 }

@@ -31,8 +31,8 @@ fn cancelled(stream: u32) -> Vec<u8> {
     [frame(1, 5, stream, GET), frame(3, 0, stream, &[0, 0, 0, 8])].concat()
 }
 
-/// Serves one connection; requests are answered when `answers`, else kept until the end.
-async fn serve(io: DuplexStream, answers: bool) {
+/// Serves one connection: does with each request what `act` says, and keeps it until the end.
+async fn serve(io: DuplexStream, act: fn(&mut SendResponse<Bytes>)) {
     let (io, alarm) = Guard::new(io);
     let mut connection = server::Builder::new()
         .max_pending_accept_reset_streams(usize::MAX)
@@ -41,13 +41,14 @@ async fn serve(io: DuplexStream, answers: bool) {
         .unwrap();
     let mut kept = Vec::new();
     while let Some(Ok((_, mut respond))) = poll_fn(|cx| poll_accept(&mut connection, &alarm, cx)).await {
-        if answers {
-            let mut body = respond.send_response(Response::new(()), false).unwrap();
-            body.send_data(Bytes::from_static(b"ok"), true).unwrap();
-        } else {
-            kept.push(respond);
-        }
+        act(&mut respond);
+        kept.push(respond);
     }
+}
+
+fn answer(respond: &mut SendResponse<Bytes>) {
+    let mut body = respond.send_response(Response::new(()), false).unwrap();
+    body.send_data(Bytes::from_static(b"ok"), true).unwrap();
 }
 
 /// A client's side of a connection.
@@ -63,9 +64,11 @@ impl Client {
         Some((head[3], payload))
     }
 
-    /// Sends `bytes` and waits for the frame of type `kind`; false when GOAWAY came before it.
+    /// Sends `bytes` and waits for the frame of type `kind`; false when GOAWAY or the end came before it.
     async fn ask(&mut self, bytes: &[u8], kind: u8) -> bool {
-        self.0.write_all(bytes).await.unwrap();
+        if self.0.write_all(bytes).await.is_err() {
+            return false;
+        }
         loop {
             match self.next().await {
                 Some((seen, _)) if seen == kind => return true,
@@ -86,13 +89,18 @@ impl Client {
     }
 }
 
-/// Runs `script` against a connection that is past its preface.
+/// Runs `script` against a connection that is past its preface; requests are answered when `answers`.
 fn with<F: Future>(answers: bool, script: impl FnOnce(Client) -> F) -> F::Output {
+    with_server(if answers { answer } else { |_| {} }, script)
+}
+
+/// The same, with a server that does with each request what `act` says.
+fn with_server<F: Future>(act: fn(&mut SendResponse<Bytes>), script: impl FnOnce(Client) -> F) -> F::Output {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (near, far) = tokio::io::duplex(1 << 20);
     LocalSet::new().block_on(&runtime, async {
-        tokio::task::spawn_local(serve(far, answers));
+        tokio::task::spawn_local(serve(far, act));
         let mut client = Client(near);
         client.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         script(client).await
@@ -169,6 +177,42 @@ fn floods_are_cut() {
 fn resets_of_requests_without_an_answer_are_cut() {
     let bytes = (0..TOKENS_MAX / 4).flat_map(|i| cancelled(2 * i + 1)).collect();
     assert_eq!(after_settings(bytes).0, Reason::ENHANCE_YOUR_CALM);
+}
+
+/// The frames of a request whose window is opened too far, for which it is reset.
+fn overflowing(stream: u32) -> Vec<u8> {
+    [frame(1, 5, stream, GET), frame(8, 0, stream, &(u32::MAX >> 1).to_be_bytes())].concat()
+}
+
+#[test]
+fn resets_that_a_client_provokes_are_cut_like_its_own() {
+    let pairs = with(false, async |mut client| {
+        client.0.write_all(&settings()).await.unwrap();
+        for i in 0..TOKENS_MAX {
+            let bytes = [cancelled(4 * i + 1), overflowing(4 * i + 3)].concat();
+            if !client.ask(&bytes, 3).await {
+                return i;
+            }
+        }
+        TOKENS_MAX
+    });
+    // Four for each reset, and one for the WINDOW_UPDATE.
+    let due = TOKENS_MAX / 9;
+    assert!((due..due + 4).contains(&pairs), "after {pairs} pairs");
+}
+
+#[test]
+fn resets_that_servers_cause_cost_nothing() {
+    let reset = |respond: &mut SendResponse<Bytes>| respond.send_reset(Reason::INTERNAL_ERROR);
+    assert!(with_server(reset, async |mut client| {
+        client.0.write_all(&settings()).await.unwrap();
+        for i in 0..TOKENS_MAX {
+            if !client.ask(&frame(1, 5, 2 * i + 1, GET), 3).await {
+                return false;
+            }
+        }
+        true
+    }));
 }
 
 #[test]

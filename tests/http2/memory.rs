@@ -1,0 +1,61 @@
+//! What responses that clients do not read may hold of our memory: a bound for each connection over all its streams.
+
+use std::time::Instant;
+
+use crate::support::h2::frames::{flag, headers, kind, setting, settings, window_update};
+use crate::support::h2::{Peer, balancer, fields};
+use crate::support::{Evenkeel, Origin, eventually, ms, ok};
+
+const CONNECTIONS: usize = 8;
+const STREAMS: u32 = 100;
+/// Of each response.
+const LENGTH: usize = 10 << 20;
+/// What one connection may hold, generously.
+const EACH_MAX: usize = 8 << 20;
+
+/// Opens all streams of a connection, whose windows would take everything, and reads nothing.
+fn attack(evenkeel: &Evenkeel, stream_window: u32) -> Peer {
+    let mut peer = Peer::greeted(evenkeel.client());
+    peer.send(settings(&[(setting::INITIAL_WINDOW_SIZE, stream_window)])).unwrap();
+    peer.send(window_update(0, (1 << 31) - 1 - 65_535)).unwrap();
+    let requests = (0..STREAMS).flat_map(|at| headers(2 * at + 1, flag::WHOLE, fields::get()));
+    peer.send(requests.collect::<Vec<u8>>()).unwrap();
+    peer
+}
+
+/// Waits until the process grows no more; by how much it did.
+fn grown(evenkeel: &Evenkeel, before: usize) -> usize {
+    let mut last = (evenkeel.resident(), Instant::now());
+    eventually("memory settles", || {
+        let now = evenkeel.resident();
+        if now > last.0 + (1 << 20) {
+            last = (now, Instant::now());
+        }
+        last.1.elapsed() > ms(2_000)
+    });
+    last.0.saturating_sub(before)
+}
+
+#[test]
+fn unread_responses_hold_little_memory() {
+    let origin = Origin::bytes(ok(&"x".repeat(LENGTH)));
+    // One whose windows are open and whose socket is full, and one whose windows are shut.
+    for window in [(1 << 31) - 1, 0] {
+        let evenkeel = balancer(&origin, "");
+        let mut other = Peer::greeted(evenkeel.client());
+        let before = (evenkeel.resident(), origin.count());
+        let peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, window)).collect();
+        let asked = CONNECTIONS * STREAMS as usize;
+        eventually("the servers have all requests", || origin.count() == before.1 + asked);
+        let grown = grown(&evenkeel, before.0);
+        assert!(
+            grown < CONNECTIONS * EACH_MAX,
+            "{grown} bytes for {CONNECTIONS} connections that read nothing (window {window})"
+        );
+        // Others are served meanwhile.
+        other.send(headers(1, flag::WHOLE, fields::get())).unwrap();
+        other.frame(kind::DATA).unwrap();
+        drop(peers);
+        eventually("all are gone", || evenkeel.metric("evenkeel_connections", &[]) <= 1.0);
+    }
+}
