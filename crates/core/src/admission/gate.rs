@@ -59,11 +59,6 @@ impl<D: Driver> Gate<D> {
         Self { state, local, is_measured, driver, newest: RefCell::default() }
     }
 
-    /// The pool as it was when the gate was made.
-    pub fn state(&self) -> &Arc<PoolState> {
-        &self.state
-    }
-
     /// The pool's configuration.
     pub fn config(&self) -> &PoolConfig {
         &self.state.config
