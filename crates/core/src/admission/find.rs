@@ -30,7 +30,6 @@ pub(super) enum Found {
 impl<D: Driver> Permit<D> {
     /// Chooses a server of `pool` that is not among `tried` and has room, and has it count this permit. `has_queue` says that
     /// the request may wait: then one that belongs to a server which is full does not move to another.
-    #[inline]
     pub(super) fn find(
         &mut self,
         pool: &Pool,
@@ -42,11 +41,9 @@ impl<D: Driver> Permit<D> {
         if pool.guard.is_some() {
             return self.find_with_room(pool, request, tried, has_queue, now);
         }
-        let gate = self.gate();
-        let chosen = choose(pool, gate.config(), &mut gate.local().picker.borrow_mut(), request, tried, now);
-        match chosen {
+        match self.gate().choose(request, tried, now) {
             Some(chosen) => {
-                self.begin_at(chosen.server);
+                *self = Self::unlimited(self.gate(), chosen.server);
                 Found::Server(chosen)
             }
             None => Found::None,

@@ -12,7 +12,7 @@ use super::notice::Notice;
 use super::permit::Permit;
 use crate::balance::{Load, Picker};
 use crate::breaker::Breaker;
-use crate::choose::{Chosen, Keys};
+use crate::choose::{Chosen, Keys, choose};
 use crate::retry::LocalBudget;
 use crate::snapshot::{Guard, Pool, PoolState};
 
@@ -59,11 +59,6 @@ impl<D: Driver> Gate<D> {
         Self { state, local, is_measured, driver, newest: RefCell::default() }
     }
 
-    /// The pool as it was when the gate was made.
-    pub fn state(&self) -> &Arc<PoolState> {
-        &self.state
-    }
-
     /// The pool's configuration.
     pub fn config(&self) -> &PoolConfig {
         &self.state.config
@@ -99,6 +94,12 @@ impl<D: Driver> Gate<D> {
             Found::Server(chosen) => Some((chosen, permit)),
             _ => None,
         }
+    }
+
+    /// The server that a request goes to in a pool without limits; `None` if there is none left.
+    #[inline]
+    pub(super) fn choose(&self, request: &impl Keys, tried: &[usize], now: Time) -> Option<Chosen> {
+        choose(self.pool(), self.config(), &mut self.local.picker.borrow_mut(), request, tried, now)
     }
 
     pub(super) fn guard(&self) -> Option<&Guard> {

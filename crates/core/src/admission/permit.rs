@@ -59,6 +59,13 @@ impl<D: Driver> Permit<D> {
         Self { gate: Rc::clone(gate), server: None, limited }
     }
 
+    /// For a server of a pool without limits, which counts it from now on.
+    #[inline]
+    pub(super) fn unlimited(gate: &Rc<Gate<D>>, server: usize) -> Self {
+        gate.load(server).begin();
+        Self { gate: Rc::clone(gate), server: Some(server), limited: None }
+    }
+
     /// The server where it is in flight.
     pub fn server(&self) -> Option<usize> {
         self.server
@@ -80,7 +87,14 @@ impl<D: Driver> Permit<D> {
     }
 
     /// The server has answered: judges it, and the request as well.
+    #[inline]
     pub fn answered(&mut self, answer: &Answer) {
+        if self.limited.is_some() {
+            self.answered_within_limits(answer);
+        }
+    }
+
+    fn answered_within_limits(&mut self, answer: &Answer) {
         self.end_retries();
         self.judge(answer);
         let Some(limited) = &mut self.limited else { return };
@@ -188,13 +202,6 @@ impl<D: Driver> Permit<D> {
         {
             self.gate.breaker().leave(now);
         }
-    }
-
-    /// Counts it at a server of a pool without limits.
-    pub(super) fn begin_at(&mut self, server: usize) {
-        debug_assert!(self.server.is_none() && self.limited.is_none());
-        self.gate.load(server).begin();
-        self.server = Some(server);
     }
 
     /// Takes over a place at a server that counts it already, and asks the server's circuit breaker, if there is one.

@@ -178,13 +178,12 @@ impl<D: Driver> Admission<D> {
         if self.gate.guard().is_some() {
             return self.look(terms, now, cx);
         }
-        let mut permit = Permit::new(&self.gate, now);
-        match permit.find(self.gate.pool(), terms.request, self.tried(), false, now) {
-            Found::Server(chosen) => {
-                self.permit = Some(permit);
+        match self.gate.choose(terms.request, self.tried(), now) {
+            Some(chosen) => {
+                self.permit = Some(Permit::unlimited(&self.gate, chosen.server));
                 self.send(chosen, terms, now)
             }
-            _ => self.give_up(GiveUp::NoServer),
+            None => self.give_up(GiveUp::NoServer),
         }
     }
 
