@@ -1,4 +1,4 @@
-//! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: what is asked for is read, sent on, and its outcome told.
+//! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: commands are read and sent to the control thread, and their outcome is the answer.
 
 use std::sync::Arc;
 use std::time::Duration;

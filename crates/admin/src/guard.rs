@@ -66,7 +66,7 @@ fn authority(request: &Request) -> Result<&str, Refusal> {
     }
 }
 
-/// Refuses names that others may point at this address (DNS rebinding): only a browser that was told the address
+/// Refuses names that others may point at this address (DNS rebinding): only a browser that was given the address
 /// itself, or `localhost`, can have meant the API. No browser reaches a unix socket.
 fn check_host(authority: &str, bound: &Address) -> Result<(), Refusal> {
     if matches!(bound, Address::Unix(_)) {

@@ -132,7 +132,7 @@ fn deadline_headers_are_free(config: &Config, links: &Links, reader: &Reader) {
         let Some(DeadlineHeader::Millis(name)) = &route.deadline_header else { continue };
         if subjects.contains(&folded(name)) {
             reader.note(
-                Diagnostic::error(format!("`{name}` cannot tell how much time is left"))
+                Diagnostic::error(format!("`{name}` cannot be the deadline header"))
                     .at(link.deadline_header.clone().unwrap_or_else(|| link.at.clone()))
                     .with_expected("it is the `client_subject_header` of a listener"),
             );

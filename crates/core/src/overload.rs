@@ -9,7 +9,7 @@ use evenkeel_types::Time;
 /// A share of the configured value: 80 % of `memory` or `descriptors`, 1 times `delay`; and so on for each step.
 const SHARES: [u64; 4] = [80, 90, 95, 100];
 const DELAYS: [u32; 4] = [1, 2, 4, 8];
-/// And when it has been so for this long: what wavers would otherwise be told again and again.
+/// And when it has been so for this long: a measure that wavers would otherwise be logged again and again.
 const HOLD: Duration = Duration::from_secs(1);
 /// A step is left when the measure is this many hundredths below where it was entered.
 const HYSTERESIS: u64 = 5;

@@ -98,7 +98,7 @@ pub async fn follow(shared: Arc<Shared>) {
     }
 }
 
-/// Reads those files again that have changed, and logs what came of it; true if there was something to log.
+/// Reads those files again that have changed, and logs the outcome; true if there was something to log.
 pub fn refresh(credentials: &Credentials) -> bool {
     let listeners = credentials.listeners.iter().flat_map(|(name, tls)| {
         let owner = FileOwner::Listener(name.clone());

@@ -33,7 +33,7 @@ pub async fn watch(shared: Arc<Shared>) {
             delay: delays.iter().min().copied().unwrap_or_default(),
         };
         for change in overload.measured(&settings, &measured, now) {
-            tell(change, &measured);
+            log(change, &measured);
             shared.registry.overload[change.cause as usize].set(change.to as i64);
         }
         shared.set_step(overload.step());
@@ -42,7 +42,7 @@ pub async fn watch(shared: Arc<Shared>) {
     }
 }
 
-fn tell(Change { cause, from, to }: Change, measured: &Measured) {
+fn log(Change { cause, from, to }: Change, measured: &Measured) {
     let (from_name, to_name) = (from.as_str(), to.as_str());
     let measure = match cause {
         Cause::Memory => format!("{} bytes resident", measured.memory),

@@ -1,8 +1,8 @@
 //! The server registry: which servers each pool has and what is known of them, beside the configuration and over its
 //! reloads. From both together come the snapshots that the workers see.
 
+mod announce;
 mod pool;
-mod tell;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
@@ -18,8 +18,8 @@ use evenkeel_observe::Registry;
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
 use crate::secret::secret_bytes;
+use crate::servers::announce::{announce, announce_panic};
 use crate::servers::pool::PoolServers;
-use crate::servers::tell::{tell, tell_panic};
 
 /// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
 const SECRET_DEFAULT: &[u8] = b"evenkeel";
@@ -136,7 +136,7 @@ impl ServerRegistry {
         let due = self.pools.iter().filter(|(_, servers)| is_due(servers)).map(|(name, _)| name.clone());
         let metrics = Arc::clone(&self.metrics);
         for pool in due.collect::<Vec<_>>() {
-            let figures = |id: &BackendId| tell::figures(metrics.backend(&pool, id).tries());
+            let figures = |id: &BackendId| announce::figures(metrics.backend(&pool, id).tries());
             self.change(&pool, now, |servers| servers.health.poll(now, figures));
         }
     }
@@ -213,7 +213,7 @@ impl ServerRegistry {
         Ok(())
     }
 
-    /// Changes which servers a pool has, and tells of what follows from that for the others.
+    /// Changes which servers a pool has, and logs what follows from that for the others.
     fn change_servers(
         &mut self,
         pool: &PoolName,
@@ -231,12 +231,12 @@ impl ServerRegistry {
                 EndpointError::Exists(_) | EndpointError::TooMany => CommandError::Refused(text),
             }
         })?;
-        tell(&self.metrics, pool, &servers.health, &notices);
-        tell_panic(pool, panic, servers.health.panic());
+        announce(&self.metrics, pool, &servers.health, &notices);
+        announce_panic(pool, panic, servers.health.panic());
         Ok(())
     }
 
-    /// Applies a change to a pool's health, tells of it once, and publishes what follows; false if nothing does.
+    /// Applies a change to a pool's health, logs it once, and publishes what follows; false if nothing does.
     fn change(
         &mut self,
         pool: &PoolName,
@@ -246,8 +246,8 @@ impl ServerRegistry {
         let Some(servers) = self.pools.get_mut(pool) else { return false };
         let (version, panic) = (servers.health.version(), servers.health.panic());
         let notices = change(servers);
-        tell(&self.metrics, pool, &servers.health, &notices);
-        tell_panic(pool, panic, servers.health.panic());
+        announce(&self.metrics, pool, &servers.health, &notices);
+        announce_panic(pool, panic, servers.health.panic());
         if servers.health.version() == version {
             return false;
         }
@@ -264,8 +264,8 @@ impl ServerRegistry {
                 Some(mut servers) => {
                     let panic = servers.health.panic();
                     let notices = servers.reconfigure(pool, &self.secret, now);
-                    tell(&self.metrics, &pool.name, &servers.health, &notices);
-                    tell_panic(&pool.name, panic, servers.health.panic());
+                    announce(&self.metrics, &pool.name, &servers.health, &notices);
+                    announce_panic(&pool.name, panic, servers.health.panic());
                     servers
                 }
             };

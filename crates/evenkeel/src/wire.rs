@@ -95,8 +95,8 @@ impl System {
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
-        let (snapshot, told) = (servers.snapshot(), Arc::clone(&registry));
-        let (shared, starts) = Shared::new(workers, snapshot, credentials, told, clock, events_sender);
+        let (snapshot, metrics) = (servers.snapshot(), Arc::clone(&registry));
+        let (shared, starts) = Shared::new(workers, snapshot, credentials, metrics, clock, events_sender);
         let handles =
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
         let handles =

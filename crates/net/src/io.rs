@@ -113,7 +113,7 @@ impl Io {
         }
     }
 
-    /// Reads if there is something to read, as far as the last poll of the kernel told.
+    /// Reads if there is something to read, as the last poll of the kernel says.
     fn try_read(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         match &self.tls {
             None => self.stream.try_read(buf),
@@ -183,8 +183,8 @@ impl Io {
         })
     }
 
-    /// Ready when something has come that nobody has read: bytes, the end, or a failure. Makes no system call. As long as
-    /// it is ready, what comes next does not wake anybody.
+    /// Ready when something has come that is not read yet: bytes, the end, or a failure. Makes no system call. As long as
+    /// it is ready, more input wakes no task.
     pub fn poll_come(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_readable(cx).map(drop)
     }
@@ -227,7 +227,7 @@ impl Io {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.flush(&self.stream))
     }
 
-    /// Ready when the kernel may take more, as far as its last poll told.
+    /// Ready when the kernel may take more, as its last poll says.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_writable(cx)
     }

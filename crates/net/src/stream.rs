@@ -93,12 +93,12 @@ impl Stream {
         }
     }
 
-    /// Ready when there is something to read, as far as the last poll of the kernel told.
+    /// Ready when there is something to read, as the last poll of the kernel says.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream!(self, s => s.poll_read_ready(cx))
     }
 
-    /// Ready when the kernel may take more, as far as its last poll told.
+    /// Ready when the kernel may take more, as its last poll says.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream!(self, s => s.poll_write_ready(cx))
     }

@@ -58,7 +58,7 @@ impl Session {
     /// Goes on with the handshake until it is complete.
     ///
     /// # Errors
-    /// The peers do not agree, or the connection failed; the peer has been told why as far as it can be told.
+    /// The peers do not agree, or the connection failed; the peer has been sent the reason if that was possible.
     pub(crate) async fn shake_hands(&self, stream: &Stream) -> io::Result<Handshake> {
         poll_fn(|cx| self.poll_handshake(stream, cx)).await?;
         let connection = self.connection.borrow();

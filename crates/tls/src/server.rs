@@ -90,7 +90,7 @@ impl ServerTls {
         self.config.load_full()
     }
 
-    /// What the certificate is for that a client gets who asks for `sni`, which is in lower case as rustls has it.
+    /// The names of the certificate that a client gets when it asks for `sni`, which is in lower case as rustls has it.
     /// To be asked for once for a connection, after its handshake.
     pub fn coverage(&self, sni: Option<&str>) -> Coverage {
         Coverage(self.resolver.0.load().candidates(sni).clone())
@@ -107,7 +107,7 @@ impl ServerTls {
         watched.certificates.iter().map(|(_, certificate)| status(certificate)).collect()
     }
 
-    /// Looks at the files, reads those again that have changed, and says what came of it, to be logged. To be called
+    /// Looks at the files, reads those again that have changed, and returns the outcome, to be logged. To be called
     /// every few seconds by one thread that may wait for a disk. Open connections are not touched.
     ///
     /// A file that fails is reported once, when it fails for the second time in a row: it may be half written the first

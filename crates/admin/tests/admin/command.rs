@@ -5,7 +5,7 @@ use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandError};
 use serde_json::json;
 
-use crate::fixture::{Answer, Api, context, converse, run, tcp};
+use crate::fixture::{Answer, Api, context, exchange, run, tcp};
 
 fn change(pool: &str, id: &str, administrative: Option<Administrative>, weight: Option<u32>) -> Command {
     Command::Server { pool: pool.into(), id: id.into(), administrative, weight }
@@ -23,7 +23,7 @@ fn reload(control: impl FnOnce(Request) + Send + 'static) -> Answer {
     });
     let stream = std::net::TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(crate::fixture::DEADLINE)).unwrap();
-    converse(stream, "POST /reload HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    exchange(stream, "POST /reload HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
 }
 
 #[test]

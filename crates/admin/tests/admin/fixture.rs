@@ -109,12 +109,12 @@ impl Api {
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path).unwrap();
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
-                converse(stream, &request)
+                exchange(stream, &request)
             }
             _ => {
                 let stream = TcpStream::connect(self.address()).unwrap();
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
-                converse(stream, &request)
+                exchange(stream, &request)
             }
         }
     }
@@ -278,7 +278,7 @@ impl Answer {
 }
 
 /// Sends a request and reads to the end of the connection.
-pub fn converse(mut stream: impl Read + Write, request: &str) -> Answer {
+pub fn exchange(mut stream: impl Read + Write, request: &str) -> Answer {
     // Who refuses early may close before it has read all.
     let _ = stream.write_all(request.as_bytes());
     Answer::parse(&read_to_end(&mut stream))

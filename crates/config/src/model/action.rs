@@ -96,7 +96,7 @@ fn split(value: &Value<'_>) -> Vec<(PoolName, u32)> {
     for item in &items {
         let Some(Share { pool, weight }) = Setting::read(item) else { continue };
         if !seen.insert(pool.clone()) {
-            let fault = Diagnostic::error(format!("pool `{pool}` stands twice in this `split`"));
+            let fault = Diagnostic::error(format!("pool `{pool}` is listed twice in this `split`"));
             let span = item.peek().and_then(|share| share.value_span("pool")).unwrap_or(item.span.clone());
             value.reader.note(fault.at(span).with_expected("named before").with_help("add its weights"));
         }

@@ -66,7 +66,7 @@ impl Rules for RateLimit {
     fn finish(&mut self, table: &Table<'_>) {
         let twice = self.per.iter().enumerate().find(|(at, key)| self.per[..*at].contains(key));
         if let Some((_, key)) = twice {
-            table.warn_of("per", format!("`{key}` stands twice in `per`"), "once is enough");
+            table.warn_of("per", format!("`{key}` is listed twice in `per`"), "once is enough");
         }
         if self.per.is_empty() {
             self.per.push(LimitKey::ClientIp);
@@ -132,7 +132,7 @@ impl Text for LimitKey {
             Some(("header", name)) => header_name(name).map(Self::Header),
             Some(("cookie", name)) => cookie_name(name).map(Self::Cookie),
             _ => Err(Refused(
-                format!("`{}` is nothing to count by", clip(text)),
+                format!("`{}` is not something to count requests by", clip(text)),
                 "write `client-ip`, `route`, `host`, `header:NAME` or `cookie:NAME`".into(),
             )),
         }

@@ -81,7 +81,7 @@ fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &RetryOn) {
     };
     if !on.connect && sent {
         warn(
-            "a server that cannot be reached is not made good for",
+            "a request whose server cannot be reached is not retried",
             "`connect`, which is a default, is not among them",
             "add \"connect\": nothing was sent, and any method may go elsewhere",
         );
@@ -141,7 +141,7 @@ impl Text for On {
                 "only 408, 425, 429 and 500 to 599 can be retried".into(),
             )),
             _ => Err(Refused(
-                format!("`{}` is nothing that can be retried", clip(text)),
+                format!("`{}` cannot be retried", clip(text)),
                 match nearest(text, Cause::WORDS.iter().copied()) {
                     Some(meant) => format!("did you mean \"{meant}\"?"),
                     None => "write \"connect\", \"reset\", \"timeout\" or a status such as \"503\"".into(),

@@ -106,7 +106,7 @@ impl Route {
         let is_edited = edits.set.iter().chain(&edits.add).any(|(other, _)| *other == name);
         if TAKEN.contains(&name) || untouchable(Side::Request, "set", name).is_some() {
             refuse(
-                format!("`{}` cannot tell how much time is left", clip(name)),
+                format!("`{}` cannot be the deadline header", clip(name)),
                 "it has a meaning of its own",
             );
         } else if is_edited || edits.remove.iter().any(|other| other == name) {

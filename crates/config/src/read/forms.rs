@@ -77,7 +77,7 @@ pub(crate) fn redis_url(text: &str) -> Read<String> {
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
     if user.contains(':') {
-        return refuse("a password does not belong into the URL", "write it into a file: `password_file`");
+        return refuse("a password does not belong in the URL", "write it into a file: `password_file`");
     }
     let (host, port) = match place.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),

@@ -135,7 +135,7 @@ impl<'a> Table<'a> {
         } else if let Some(meant) = nearest(name, known()) {
             format!("did you mean `{meant}`?")
         } else if let Some(home) = self.reader.root.and_then(|root| home_of(root, name)) {
-            format!("`{name}` belongs into `{home}`")
+            format!("`{name}` belongs in `{home}`")
         } else {
             format!("the keys here are {}", known().collect::<Vec<_>>().join(", "))
         };

@@ -81,7 +81,7 @@ impl<D: Driver> Gate<D> {
 
     /// Since when and why the pool's circuit breaker refuses requests, for the log; `None` if it is closed.
     pub fn circuit_in_words(&self, now: Time) -> Option<String> {
-        self.pool().guard.as_ref()?.breaker.trip.told(now)
+        self.pool().guard.as_ref()?.breaker.trip.description(now)
     }
 
     /// Gives a request that does not wait a server and a permit for it; `None` if it cannot have one now. For copies of

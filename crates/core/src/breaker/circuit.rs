@@ -108,7 +108,7 @@ impl Circuit {
     }
 
     /// Since when, why and for how long still it refuses requests; `None` if it is closed.
-    pub fn told(&self, now: Time) -> Option<String> {
+    pub fn description(&self, now: Time) -> Option<String> {
         let since = now.since(self.since);
         match self.state {
             State::Closed => None,

@@ -200,7 +200,10 @@ fn a_server_that_takes_no_requests_gets_nobody_and_one_that_does_again_gets_who_
     let up = members(&loads);
     breaker.follow(&without(&up, &[0]), Time::ZERO);
     assert!(matches!(at_once(&breaker, not_b), Some(Grant::NoServer)));
-    assert!(matches!(at_once(&breaker, want(None, &[1])), Some(Grant::NoServer)), "nor who comes by now");
+    assert!(
+        matches!(at_once(&breaker, want(None, &[1])), Some(Grant::NoServer)),
+        "nor a request that comes now"
+    );
     breaker.leave_server(&loads[0], Time::ZERO);
     assert_eq!((granted(&breaker, &[of_a, any]), loads[0].in_flight()), (0, 1));
     breaker.leave_server(&loads[1], Time::ZERO);

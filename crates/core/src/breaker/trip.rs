@@ -85,8 +85,8 @@ impl Trip {
     }
 
     /// Since when, why and for how long still it refuses requests; `None` if it is closed.
-    pub fn told(&self, now: Time) -> Option<String> {
-        self.lock().told(now)
+    pub fn description(&self, now: Time) -> Option<String> {
+        self.lock().description(now)
     }
 
     fn publish(&self, circuit: &Circuit) {

@@ -58,13 +58,13 @@ fn it_opens_at_the_share_of_failures_and_not_below() {
 
 #[test]
 fn it_tells_since_when_and_why_it_is_open() {
-    assert_eq!(Trip::default().told(at(1)), None);
+    assert_eq!(Trip::default().description(at(1)), None);
     let trip = opened(at(1));
     let why = "opened 3.0s ago, for 7.0s more: 4 of 4 requests failed within 10s; open for 10s";
-    assert_eq!(trip.told(at(4)).as_deref(), Some(why));
+    assert_eq!(trip.description(at(4)).as_deref(), Some(why));
     assert!(admit(&trip, at(11)).is_ok());
     let trials = "half open for 1.0s, and its trials are under way";
-    assert_eq!(trip.told(at(12)).as_deref(), Some(trials));
+    assert_eq!(trip.description(at(12)).as_deref(), Some(trials));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Adaptive {
             return None;
         }
         let next = (now + WINDOW).as_nanos();
-        // One of those who come at the end of a window ends it.
+        // One of the requests that come at the end of a window ends it.
         self.due_ns.compare_exchange(due, next, Relaxed, Relaxed).ok()?;
         self.end_window(settings)
     }

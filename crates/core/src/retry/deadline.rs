@@ -29,7 +29,7 @@ pub fn deadline(
 }
 
 /// What is left until `deadline`, in the field's format: whole milliseconds, at least one.
-pub fn told(header: &DeadlineHeader, deadline: Time, now: Time) -> String {
+pub fn remaining(header: &DeadlineHeader, deadline: Time, now: Time) -> String {
     let ms = (deadline - now).as_millis().max(1);
     match header {
         // Eight digits are all that it may have, which is more than a day.
@@ -109,9 +109,13 @@ mod tests {
     #[test]
     fn the_server_is_told_in_the_same_format() {
         let (at, now) = (Time::from_millis(1_500), Time::from_millis(400));
-        assert_eq!(told(&DeadlineHeader::Grpc, at, now), "1100m");
-        assert_eq!(told(&DeadlineHeader::Millis("x".into()), at, now), "1100");
-        assert_eq!(told(&DeadlineHeader::Grpc, now, at), "1m", "never nothing, which would mean no limit");
+        assert_eq!(remaining(&DeadlineHeader::Grpc, at, now), "1100m");
+        assert_eq!(remaining(&DeadlineHeader::Millis("x".into()), at, now), "1100");
+        assert_eq!(
+            remaining(&DeadlineHeader::Grpc, now, at),
+            "1m",
+            "never nothing, which would mean no limit"
+        );
     }
 
     proptest! {
@@ -126,7 +130,7 @@ mod tests {
         #[test]
         fn what_is_told_is_understood(ms in 1_u64..86_400_000) {
             for header in [DeadlineHeader::Grpc, DeadlineHeader::Millis("x".into())] {
-                let value = told(&header, Time::from_millis(ms), Time::ZERO);
+                let value = remaining(&header, Time::from_millis(ms), Time::ZERO);
                 prop_assert_eq!(said(&header, &value), Some(MS(ms)));
             }
         }

@@ -7,7 +7,7 @@ mod latency;
 mod policy;
 
 pub use budget::{Budget, LocalBudget};
-pub use deadline::{deadline, told};
+pub use deadline::{deadline, remaining};
 pub use latency::Latencies;
 pub use policy::{Attempt, Cause, Decision, Final, describe, describe_hedge, hedge_after, retry};
 

@@ -68,7 +68,7 @@ pub enum Decision {
 pub enum Final {
     /// A response has begun, and bytes of it may have gone to the client.
     Answered,
-    /// The answer came before all of the request was sent: the client may be told at once, and need not send the rest.
+    /// The answer came before all of the request was sent: the client may have it at once, and need not send the rest.
     Early,
     /// It is nothing that the route retries.
     NotListed,

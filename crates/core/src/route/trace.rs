@@ -41,7 +41,7 @@ pub struct Trace {
 }
 
 impl RouteTable {
-    /// The search that [`find`](Self::find) does, told in full instead of stopped at the winner.
+    /// The search that [`find`](Self::find) does, with every step instead of stopping at the winner.
     pub fn trace(&self, listener: usize, facts: &impl Facts) -> Trace {
         let mut winner = None;
         let mut considered = Vec::with_capacity(self.len());

@@ -114,7 +114,7 @@ fn coverage(listener: &Listener, authority: &str) -> Option<Coverage> {
     match ServerTls::load(settings, listener.http) {
         Ok(tls) => Some(tls.coverage(Some(&name))),
         Err(error) => {
-            eprintln!("warning: for which hosts there are certificates is left out: {error}");
+            eprintln!("warning: cannot read the certificates, so the answer leaves them out: {error}");
             None
         }
     }

@@ -1,4 +1,4 @@
-//! Who shares which figures, what a reload forgets, and what the status page is told.
+//! Which workers share which figures, what a reload forgets, and what the status page shows.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::atomic::{AtomicBool, Ordering};

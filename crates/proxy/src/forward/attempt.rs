@@ -113,7 +113,7 @@ pub async fn start<'x, 'c>(
     let (parts, edits) = ([&*path, mark, query], &route.request_headers);
     let deadline = route.deadline_header.as_ref().map(|header| DeadlineField {
         name: header.name(),
-        value: target.deadline.map(|deadline| retry::told(header, deadline, worker.clock.now())),
+        value: target.deadline.map(|deadline| retry::remaining(header, deadline, worker.clock.now())),
     });
     let mut lines = worker.buffers.medium();
     let changes = Changes {

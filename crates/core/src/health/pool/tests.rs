@@ -1,4 +1,4 @@
-//! A pool: reloads, the last server, and random histories in which each change must be told exactly once.
+//! A pool: reloads, the last server, and random histories in which each change must be reported exactly once.
 
 use std::collections::HashMap;
 use std::time::Duration;

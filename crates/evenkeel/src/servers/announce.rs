@@ -5,7 +5,7 @@ use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
 use evenkeel_types::PoolName;
 
 /// Logs and counts changes of state; each comes here once.
-pub fn tell(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[Notice]) {
+pub fn announce(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[Notice]) {
     for Notice { server, event } in notices {
         let figures = metrics.backend(pool, server);
         match event {
@@ -29,7 +29,7 @@ pub fn tell(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &
 }
 
 /// Logs that ejected servers are used from now on, or no longer.
-pub fn tell_panic(pool: &PoolName, before: Option<Panic>, after: Option<Panic>) {
+pub fn announce_panic(pool: &PoolName, before: Option<Panic>, after: Option<Panic>) {
     match (before, after) {
         (None, Some(_)) => {
             tracing::warn!(%pool, "panic: too few servers are left; ejected ones are used as well");
