@@ -43,6 +43,7 @@ fn origin(listener: &Listener) -> Origin<'_> {
         peer,
         peer_text: "127.0.0.1",
         port: Some(80),
+        sender_lines: b"x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\nx-forwarded-port: 80\r\n",
         now: Time::ZERO,
         fresh_id: "fresh",
         known_host: None,

@@ -105,10 +105,7 @@ impl Route {
         };
         let is_edited = edits.set.iter().chain(&edits.add).any(|(other, _)| *other == name);
         if TAKEN.contains(&name) || untouchable(Side::Request, "set", name).is_some() {
-            refuse(
-                format!("`{}` cannot be the deadline header", clip(name)),
-                "it has a meaning of its own",
-            );
+            refuse(format!("`{}` cannot be the deadline header", clip(name)), "it has a meaning of its own");
         } else if is_edited || edits.remove.iter().any(|other| other == name) {
             refuse(
                 format!("`deadline_header` and `request_headers` both write `{}`", clip(name)),

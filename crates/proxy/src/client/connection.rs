@@ -27,6 +27,7 @@ use crate::request::log::{Finished, RequestLog, record};
 use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
+use crate::server::h1::sender_lines;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::timer::{Limit, Timer, WriteError};
@@ -50,6 +51,8 @@ pub struct Client {
     peer_text: String,
     /// The port that it came to; `None` over a unix socket.
     port: Option<u16>,
+    /// What servers are told of the client, once there was a request.
+    sender_lines: OnceCell<Box<[u8]>>,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,
     /// How many requests it may send, where that is limited.
@@ -76,8 +79,19 @@ impl Client {
             Peer::Unix => String::new(),
         };
         let position = Cell::new((u64::MAX, None));
-        let (pace, known_host) = (Cell::default(), RefCell::default());
-        Self { worker, listener, position, peer, peer_text, port, secure: None, pace, known_host }
+        let (sender_lines, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
+        Self {
+            worker,
+            listener,
+            position,
+            peer,
+            peer_text,
+            port,
+            sender_lines,
+            secure: None,
+            pace,
+            known_host,
+        }
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -113,6 +127,10 @@ impl Client {
         self.is_to_go() || self.worker.shared.step() != Step::None
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.secure.is_some() { "https" } else { "http" }
+    }
+
     /// The host of the last request.
     pub fn known_host(&self) -> Option<Rc<KnownHost>> {
         self.known_host.borrow().clone()
@@ -133,6 +151,9 @@ impl Client {
             peer: self.peer,
             peer_text: &self.peer_text,
             port: self.port,
+            sender_lines: self
+                .sender_lines
+                .get_or_init(|| sender_lines(&self.peer_text, self.scheme(), self.port).into_boxed_slice()),
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,
@@ -219,10 +240,8 @@ impl Client {
         }
         let mut id = [0; 32];
         let fresh_id = worker.request_id(&mut id);
-        let mut request = {
-            let scheme = if self.secure.is_some() { "https" } else { "http" };
-            Request::unreadable(fresh_id, scheme, self.peer, &self.peer_text, worker.clock.now())
-        };
+        let mut request =
+            { Request::unreadable(fresh_id, self.scheme(), self.peer, &self.peer_text, worker.clock.now()) };
         let mut target: &[u8] = b"";
         if let Some(Refused { bytes, head, fields }) = refused {
             target = head.target.of_bytes(bytes);

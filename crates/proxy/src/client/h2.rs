@@ -32,7 +32,6 @@ use crate::http::head::{HeadError, RequestHead};
 use crate::http::lines;
 use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
-use crate::request::incoming::Request;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 use crate::worker::timer::Timer;
@@ -248,9 +247,13 @@ impl Asked {
         };
         let admitted =
             admit(lines, head, fields, client.origin(view, *position, &mut id, known_host.as_deref()));
-        let (request, declared) = match admitted.and_then(|admitted| as_asked(admitted, self.is_tunnel)) {
-            Ok(admitted) => admitted,
-            Err(refusal) => {
+        let (request, declared) = match admitted {
+            Ok((request, declared)) if !self.is_tunnel || request.upgrade.is_some() => (request, declared),
+            admitted => {
+                // What asks for a tunnel (RFC 8441) is that or nothing: what would follow is no body of a plain request.
+                let no_tunnel =
+                    || Refusal::new(501, RequestRefusal::Unsupported, "no tunnel for that protocol");
+                let refusal = admitted.err().unwrap_or_else(no_tunnel);
                 let refused = Some(Refused { bytes: lines, head, fields });
                 Box::pin(client.refuse(view, &mut writer, &refusal, refused)).await;
                 return;
@@ -282,14 +285,6 @@ impl Asked {
 /// A stream that nothing was done for may be asked for again elsewhere (RFC 9113, 8.7).
 fn refuse_unprocessed(mut respond: SendResponse<Bytes>) {
     respond.send_reset(Reason::REFUSED_STREAM);
-}
-
-/// What asks for a tunnel (RFC 8441) is that or nothing: what would follow is no body of a plain request.
-fn as_asked(admitted: (Request<'_>, Framing), is_tunnel: bool) -> Result<(Request<'_>, Framing), Refusal> {
-    if is_tunnel && admitted.0.upgrade.is_none() {
-        return Err(Refusal::new(501, RequestRefusal::Unsupported, "no tunnel for that protocol"));
-    }
-    Ok(admitted)
 }
 
 /// How long a body is: the end of the stream says what no length says, which we say to a server of HTTP/1.1 where the method

@@ -1,6 +1,7 @@
 //! One try at a server: a connection, a round trip over it, and what its answer comes to.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::time::Duration;
 
 use evenkeel_core::admission::{self, AfterHead, Leg};
@@ -220,7 +221,9 @@ async fn final_head(
             None => {
                 log.uploaded(trip.uploaded);
                 let limit = Limit { since: since.take(), after: target.head_within(), at_most };
-                let reading = client.timer.within(limit, trip.read_head());
+                // Pinned where they are made: each is large, and would be copied into the next.
+                let reading = pin!(trip.read_head());
+                let reading = pin!(client.timer.within(limit, reading));
                 match client.writer.unless_gone(reading).await {
                     Ok(read) => read.map_err(|_| too_late(target))??,
                     Err(_) => return Ok(None),

@@ -128,8 +128,9 @@ pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
             continue;
         }
         let name = match (known, &line[..colon]) {
-            // These two are in every response, and costly to look up.
+            // These are in every response, and costly to look up.
             (Known::ContentLength, _) => header::CONTENT_LENGTH,
+            (Known::Date, _) => header::DATE,
             (Known::XRequestId, b"x-request-id") => X_REQUEST_ID,
             (_, name) => HeaderName::from_bytes(name).map_err(|_| MALFORMED)?,
         };

@@ -116,6 +116,8 @@ pub struct Origin<'a> {
     pub peer_text: &'a str,
     /// The port that the other end came to; `None` over a unix socket.
     pub port: Option<u16>,
+    /// What servers are told of it, by [`sender_lines`](crate::server::h1::sender_lines).
+    pub sender_lines: &'a [u8],
     /// When the head was there.
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
@@ -171,6 +173,7 @@ pub fn admit<'a>(
         subject: subject(&origin),
         trusted,
         port: origin.port,
+        sender_lines: origin.sender_lines,
         drops_underscores: origin.listener.underscores == Underscores::Drop,
         id: Cow::Borrowed(origin.fresh_id),
         upgrade: None,

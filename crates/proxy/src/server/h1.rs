@@ -83,7 +83,9 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes
     if let Some(protocol) = request.upgrade {
         out.extend_from_slice(b"connection: upgrade\r\n");
         write::field(out, "upgrade", protocol);
-    } else if request.values(Known::Te).any(|te| crate::http::field::has_token(te, "trailers")) {
+    } else if request.known.holds(Known::Te)
+        && request.values(Known::Te).any(|te| crate::http::field::has_token(te, "trailers"))
+    {
         out.extend_from_slice(b"connection: te\r\nte: trailers\r\n");
     }
     match changes.body {
@@ -128,30 +130,33 @@ fn write_fields(
 fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
     let edits = changes.edits;
     let edited = !edits.is_empty();
-    // The name comes with its colon and space.
-    let mut ours = |name: &str, parts: &[&[u8]]| {
-        if edited && write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
-            return;
-        }
-        out.extend_from_slice(name.as_bytes());
-        parts.iter().for_each(|part| out.extend_from_slice(part));
-        out.extend_from_slice(b"\r\n");
-    };
     // What a trusted peer says of those before it stays.
     let said = |known| {
         let value = || request.values(known).next().filter(|value| !value.is_empty());
         if request.trusted { value() } else { None }
     };
-    write_forwarded_for(request, &mut ours);
-    ours("x-forwarded-proto: ", &[said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes())]);
+    if !edited && !request.trusted {
+        out.extend_from_slice(request.sender_lines);
+    }
+    // The name comes with its colon and space.
+    let mut ours = |name: &str, parts: &[&[u8]]| {
+        if !edited || !write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
+            line(out, name, parts);
+        }
+    };
+    if edited || request.trusted {
+        let mut number = itoa::Buffer::new();
+        let port = request.port.map(|port| number.format(port).as_bytes());
+        let sender = Sender {
+            addresses: &addresses(request),
+            scheme: said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes()),
+            port: port.map(|port| said(Known::XForwardedPort).unwrap_or(port)),
+        };
+        sender.write(&mut ours);
+    }
     let host = said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes());
     if !host.is_empty() {
         ours("x-forwarded-host: ", &[host]);
-    }
-    if let Some(port) = request.port {
-        let mut number = itoa::Buffer::new();
-        let port = said(Known::XForwardedPort).unwrap_or_else(|| number.format(port).as_bytes());
-        ours("x-forwarded-port: ", &[port]);
     }
     // Seen from outside, what the route took off comes behind what those before us did.
     match (said(Known::XForwardedPrefix).unwrap_or_default(), changes.prefix.unwrap_or_default()) {
@@ -173,24 +178,58 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
     ours("via: ", &[version]);
 }
 
-/// The peer, behind those that a trusted peer names.
-fn write_forwarded_for(request: &Request<'_>, ours: &mut impl FnMut(&str, &[&[u8]])) {
-    let peer = request.peer_text.as_bytes();
+/// A field in several parts; the name comes with its colon and space.
+fn line(out: &mut Vec<u8>, name: &str, parts: &[&[u8]]) {
+    out.extend_from_slice(name.as_bytes());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Who sent a request, as its server is told.
+struct Sender<'a> {
+    addresses: &'a [&'a [u8]],
+    scheme: &'a [u8],
+    port: Option<&'a [u8]>,
+}
+
+impl Sender<'_> {
+    fn write(&self, line: &mut impl FnMut(&str, &[&[u8]])) {
+        if !self.addresses.is_empty() {
+            line("x-forwarded-for: ", self.addresses);
+        }
+        line("x-forwarded-proto: ", &[self.scheme]);
+        if let Some(port) = self.port {
+            line("x-forwarded-port: ", &[port]);
+        }
+    }
+}
+
+/// What servers are told of the sender of each request over a connection, unless its peer is trusted to say more, or the
+/// route edits it.
+pub fn sender_lines(peer_text: &str, scheme: &str, port: Option<u16>) -> Vec<u8> {
+    let (mut out, mut number) = (Vec::new(), itoa::Buffer::new());
+    let peer = [peer_text.as_bytes()];
+    let sender = Sender {
+        addresses: if peer_text.is_empty() { &[] } else { &peer },
+        scheme: scheme.as_bytes(),
+        port: port.map(|port| number.format(port).as_bytes()),
+    };
+    sender.write(&mut |name, parts| line(&mut out, name, parts));
+    out
+}
+
+/// The peer, behind those that a trusted peer names; with what stands between them.
+fn addresses<'a>(request: &'a Request<'_>) -> Vec<&'a [u8]> {
     let mut list: Vec<&[u8]> = Vec::new();
-    if request.trusted {
-        for value in request.values(Known::XForwardedFor).filter(|value| !value.is_empty()) {
-            list.extend([value, b", "]);
+    let named = request.values(Known::XForwardedFor).filter(|value| request.trusted && !value.is_empty());
+    let peer = Some(request.peer_text.as_bytes()).filter(|peer| !peer.is_empty());
+    for address in named.chain(peer) {
+        if !list.is_empty() {
+            list.push(b", ");
         }
+        list.push(address);
     }
-    match (list.is_empty(), peer.is_empty()) {
-        (true, true) => {}
-        (true, false) => ours("x-forwarded-for: ", &[peer]),
-        (false, true) => ours("x-forwarded-for: ", &list[..list.len() - 1]),
-        (false, false) => {
-            list.push(peer);
-            ours("x-forwarded-for: ", &list);
-        }
-    }
+    list
 }
 
 /// Reads a response head to the start of `buf`, behind which more may have been read already.
