@@ -9,7 +9,7 @@ use evenkeel_net::Io;
 use super::BodyError;
 use crate::http::chunks::{Decoder, Malformed, Step};
 use crate::http::framing::Framing;
-use crate::worker::buffers::Buffers;
+use crate::worker::buffers::{Buffers, ReadSize};
 
 /// Where the body comes from, and how far it was read.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct FromHttp1<'a> {
     own: Vec<u8>,
     own_used: usize,
     piece: Piece,
+    /// How much is read at a time.
+    pub read_size: ReadSize,
 }
 
 #[derive(Debug, Clone)]
@@ -54,6 +56,7 @@ impl<'a> FromHttp1<'a> {
             own: Vec::new(),
             own_used: 0,
             piece: Piece::Early(0..0),
+            read_size: ReadSize::Large,
         }
     }
 
@@ -145,7 +148,7 @@ impl<'a> FromHttp1<'a> {
 
     /// Reads more. True when there was something, false at the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
-        let read = ready!(self.buffers.poll_large(&self.io, cx, &mut self.own));
+        let read = ready!(self.buffers.poll_sized(self.read_size, &self.io, cx, &mut self.own));
         Poll::Ready(match read {
             Err(error) => Err(BodyError::Io(error)),
             Ok(0) => self.decoder.finish().map(|()| false).map_err(|_| BodyError::Cut),

@@ -23,6 +23,7 @@ pub use self::http2::FromHttp2;
 use self::replay::Kept;
 use crate::http::chunks::Malformed;
 use crate::http::framing::Framing;
+use crate::worker::buffers::ReadSize;
 use crate::worker::timer::Timer;
 
 /// From when on the average rate of a body counts, in either direction: a slow start is no attack.
@@ -320,6 +321,13 @@ impl<'a> Body<'a> {
         let came_along = !self.has_read && kept.is_empty() && source!(self, s => s.is_done());
         // What came with the head lies there still, and need not be copied if nothing follows.
         (came_along || kept.add(source!(self, s => s.piece()))).then_some(kept)
+    }
+
+    /// Sets how much is read at a time, which over HTTP/2 the window says.
+    pub fn read_in(&mut self, size: ReadSize) {
+        if let Source::Http1(source) = &mut self.source {
+            source.read_size = size;
+        }
     }
 
     /// Waits for more to be read. May be dropped while it waits without losing anything.

@@ -35,6 +35,7 @@ use crate::request::admit::{Refusal, admit};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 use crate::worker::timer::Timer;
+use crate::worker::unsent::{CONNECTION_MAX, Unsent};
 use crate::worker::view::View;
 
 /// What a client sends in front of its first frame (RFC 9113, 3.4).
@@ -44,8 +45,8 @@ const STREAMS_MAX: u32 = 128;
 /// Bytes of a request body that a client may send ahead, of one stream and of all.
 const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Bytes of responses that may wait in one stream for the client's window.
-const UNSENT_MAX: usize = 64 * 1024;
+/// Bytes of a response that may wait for the connection behind those of other streams: one frame.
+const UNSENT_MAX: usize = 16 * 1024;
 /// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
 /// of sixteen bytes each. The default ends connections over bursts of small messages of gRPC.
 const DATA_FRAME_BUDGET: usize = WINDOW as usize / 16 * 256;
@@ -55,6 +56,8 @@ const LULL: Duration = Duration::from_secs(1);
 /// What the streams of a connection share.
 struct Streams {
     client: Client,
+    /// What their responses make us keep.
+    unsent: Rc<Unsent>,
     tasks: Tasks<Box<Asked>>,
     /// How many are under way.
     active: Cell<usize>,
@@ -93,8 +96,9 @@ async fn requests(client: Client, io: &Rc<Io>, early: Vec<u8>) -> bool {
         return false;
     };
     let Ok(mut connection) = shaken else { return true };
+    let unsent = Rc::new(Unsent::new(CONNECTION_MAX));
     let (active, rested) = (Cell::new(0), Cell::new(clock.now()));
-    let streams = Rc::new(Streams { client, tasks: Tasks::default(), active, rested });
+    let streams = Rc::new(Streams { client, unsent, tasks: Tasks::default(), active, rested });
     let mut watch = Watch::new(alarm, clock, timeout.clone());
     let mut is_leaving = false;
     let may_be_sending = loop {
@@ -234,7 +238,7 @@ impl Asked {
         let Some(respond) = self.respond.take() else { return };
         let mut id = [0; 32];
         let known_host = client.known_host();
-        let way = Way::Http2(ToHttp2::new(respond));
+        let way = Way::Http2(ToHttp2::new(respond, Rc::clone(&streams.unsent)));
         let is_head = head.as_ref().is_ok_and(|head| head.method.of_bytes(lines) == b"HEAD");
         let mut writer = ResponseWriter::new(worker, way, listener.timeout.write, Version::Http2, is_head);
         let head = match head {

@@ -273,11 +273,11 @@ impl<'c> ResponseWriter<'c> {
             return Ok(());
         }
         self.on_the_wire = true;
-        let out = std::mem::take(&mut self.out);
+        let mut out = std::mem::take(&mut self.out);
         let progress = Progress { worker: self.worker, bytes: self.bytes };
         let sent = match &mut self.way {
             Way::Http1(io) => self.wait.write_all(progress, io, &mut [IoSlice::new(&out)]).await,
-            Way::Http2(stream) => stream.flush(&out, &mut self.wait, progress).await,
+            Way::Http2(stream) => stream.flush(&mut out, &mut self.wait, progress).await,
         };
         // What waits now, for a server that takes its time, holds no buffer.
         self.worker.buffers.give(out);

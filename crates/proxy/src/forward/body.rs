@@ -11,6 +11,7 @@ use crate::response::ATTEMPTS;
 use crate::server::error::ServerError;
 use crate::server::exchange::AnswerBody;
 use crate::server::upload::Sending;
+use crate::worker::buffers::ReadSize;
 
 /// The body of a server's response.
 #[derive(Debug)]
@@ -46,11 +47,12 @@ impl<'x, 'c> ServerBody<'x, 'c> {
         self.answer.body.piece()
     }
 
-    /// Waits for more to be read.
+    /// Waits for more to be read, `size` at a time.
     ///
     /// # Errors
     /// There will be no more, or not in time.
-    pub async fn read(&mut self) -> Result<(), ServerError> {
+    pub async fn read(&mut self, size: ReadSize) -> Result<(), ServerError> {
+        self.answer.body.read_in(size);
         self.answer.body.read().await.map_err(ServerError::Body)
     }
 

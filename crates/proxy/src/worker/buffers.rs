@@ -15,6 +15,17 @@ pub const SMALL: usize = 2_560;
 pub const MEDIUM: usize = 16 * 1024;
 /// For bodies that go on: fewer system calls a byte.
 pub const LARGE: usize = 128 * 1024;
+/// How much is read at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReadSize {
+    /// [`SMALL`].
+    Small,
+    /// [`MEDIUM`].
+    Medium,
+    /// [`LARGE`].
+    Large,
+}
+
 /// Buffers of a kind kept for later; what comes back beyond is freed.
 const KEPT_MAX: usize = 128;
 
@@ -56,6 +67,21 @@ impl Buffers {
     /// The same with a large one.
     pub fn poll_large(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))
+    }
+
+    /// The same with one of `size`.
+    pub fn poll_sized(
+        &self,
+        size: ReadSize,
+        io: &Io,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        match size {
+            ReadSize::Small => self.poll_small(io, cx, buf),
+            ReadSize::Medium => self.poll_medium(io, cx, buf),
+            ReadSize::Large => self.poll_large(io, cx, buf),
+        }
     }
 
     /// An empty list of fields.

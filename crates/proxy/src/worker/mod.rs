@@ -7,6 +7,7 @@ pub mod lag;
 pub mod pool_view;
 pub mod run;
 pub mod timer;
+pub mod unsent;
 pub mod view;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use self::buffers::Buffers;
+use self::unsent::Unsent;
 use self::view::View;
 use crate::http::head::HeadLimits;
 use crate::http::write;
@@ -55,6 +57,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Buffers that wait for use.
     pub buffers: Buffers,
+    /// What its clients do not take yet: a worker may keep its share of what the process may.
+    pub unsent: Unsent,
     view: RefCell<Rc<View>>,
     log: RefCell<WorkerLog>,
     logs: Cell<bool>,
@@ -79,6 +83,7 @@ impl Worker {
             clock: shared.clock,
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
+            unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             view: RefCell::new(Rc::new(View::new(&shared, None, index))),
             log: RefCell::new(log),
             logs: Cell::new(logs),

@@ -1,6 +1,7 @@
 //! A response over HTTP/2: one stream's head, data and trailers, paced by the windows of stream and connection.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,11 +13,14 @@ use super::wait::{ClientWait, Progress};
 use crate::body::send::{poll_room, try_send};
 use crate::http::lines;
 use crate::worker::timer::WriteError;
+use crate::worker::unsent::Unsent;
 
 /// The way back over one stream.
 #[derive(Debug)]
 pub struct ToHttp2 {
     respond: SendResponse<Bytes>,
+    /// What waits in all streams of the connection.
+    pub unsent: Rc<Unsent>,
     /// Once the head has gone out.
     stream: Option<SendStream<Bytes>>,
     /// The status of a head that has not gone out yet, and how many bytes of lines it takes.
@@ -26,9 +30,9 @@ pub struct ToHttp2 {
 }
 
 impl ToHttp2 {
-    /// The way back that `respond` opens.
-    pub fn new(respond: SendResponse<Bytes>) -> Self {
-        Self { respond, stream: None, head: None, trailers: None }
+    /// The way back that `respond` opens, over a connection in which `unsent` waits.
+    pub fn new(respond: SendResponse<Bytes>, unsent: Rc<Unsent>) -> Self {
+        Self { respond, unsent, stream: None, head: None, trailers: None }
     }
 
     /// Sends an interim head.
@@ -37,16 +41,17 @@ impl ToHttp2 {
         self.respond.send_informational(head).map_err(|_| WriteError::Failed)
     }
 
-    /// Sends what waits in `out`, a head's lines first if there is one, and the end if it is reached.
+    /// Sends what waits in `out`, a head's lines first if there is one, and the end if it is reached. Gives the buffer back
+    /// when its data has to wait.
     pub async fn flush(
         &mut self,
-        out: &[u8],
+        out: &mut Vec<u8>,
         wait: &mut ClientWait,
         progress: Progress<'_>,
     ) -> Result<(), WriteError> {
         let ends = self.trailers.is_some();
         let trailers = self.trailers.take().filter(|trailers| !trailers.is_empty());
-        let mut data = out;
+        let mut data = &out[..];
         if let Some((status, len)) = self.head.take() {
             let (section, rest) = out.split_at(len);
             data = rest;
@@ -57,8 +62,14 @@ impl ToHttp2 {
                 return Ok(());
             }
         }
-        if !data.is_empty() || ends && trailers.is_none() {
-            self.send(data, ends && trailers.is_none(), wait, progress).await?;
+        let ends = ends && trailers.is_none();
+        if !data.is_empty() || ends {
+            let stream = self.stream.as_mut().ok_or(WriteError::Failed)?;
+            if !try_send(stream, &mut data, ends)? {
+                let left = data.to_vec();
+                progress.worker.buffers.give(std::mem::take(out));
+                self.send(&left, ends, wait, progress).await?;
+            }
         }
         if let (Some(section), Some(stream)) = (trailers, &mut self.stream) {
             let fields = lines::to_fields(&section).map_err(|_| WriteError::Failed)?;
@@ -78,6 +89,7 @@ impl ToHttp2 {
         let stream = self.stream.as_mut().ok_or(WriteError::Failed)?;
         let mut left = data;
         while !try_send(stream, &mut left, ends)? {
+            let _held = self.unsent.hold(left.len());
             let room = poll_fn(|cx| poll_room(stream, cx));
             // In a box, because most windows are open.
             Box::pin(wait.wait(progress, left.len(), room)).await??;

@@ -15,7 +15,7 @@ use crate::http::version::Version;
 use crate::http::write;
 use crate::response::{ATTEMPTS, Body, Head, Response, Tunnel};
 use crate::server::error::ServerError;
-use crate::worker::buffers::MEDIUM;
+use crate::worker::buffers::{MEDIUM, ReadSize};
 use crate::worker::timer::WriteError;
 
 /// What came of sending a response.
@@ -98,12 +98,22 @@ impl<'c> ResponseWriter<'c> {
                 Advance::MustRead => {
                     // What is there goes out before we wait for more.
                     self.flush().await?;
-                    self.unless_gone(body.read()).await?.map_err(Broken::Server)?;
+                    let size = self.read_size();
+                    self.unless_gone(body.read(size)).await?.map_err(Broken::Server)?;
                 }
             }
         }
         let trailers = body.trailers().map_err(Broken::Server)?;
         Ok(self.finish(&trailers).await?)
+    }
+
+    /// How much of a response is read at a time: less when many bytes wait for clients already.
+    fn read_size(&self) -> ReadSize {
+        let size = self.worker.unsent.read_size();
+        match &self.way {
+            Way::Http1(_) => size,
+            Way::Http2(stream) => size.min(stream.unsent.read_size()),
+        }
     }
 
     async fn tunnel(&mut self, tunnel: Box<Tunnel>) -> Sent {
@@ -223,7 +233,7 @@ impl<'c> ResponseWriter<'c> {
     /// Sends what waits, and these parts of the body behind it.
     async fn send_parts(&mut self, [before, piece, after]: [&[u8]; 3]) -> Result<(), WriteError> {
         self.on_the_wire = true;
-        let out = std::mem::take(&mut self.out);
+        let mut out = std::mem::take(&mut self.out);
         // The piece is counted already.
         let progress = Progress { worker: self.worker, bytes: self.bytes };
         let earlier = Progress { bytes: self.bytes - piece.len() as u64, ..progress };
@@ -232,8 +242,12 @@ impl<'c> ResponseWriter<'c> {
                 let mut slices = [&out[..], before, piece, after].map(IoSlice::new);
                 self.wait.write_all(progress, io, &mut slices).await
             }
-            Way::Http2(stream) => match stream.flush(&out, &mut self.wait, earlier).await {
-                Ok(()) => stream.send(piece, false, &mut self.wait, progress).await,
+            Way::Http2(stream) => match stream.flush(&mut out, &mut self.wait, earlier).await {
+                Ok(()) => {
+                    // The piece may have to wait; an empty buffer need not wait with it.
+                    self.worker.buffers.give(std::mem::take(&mut out));
+                    stream.send(piece, false, &mut self.wait, progress).await
+                }
                 failed => failed,
             },
         };

@@ -54,6 +54,7 @@ impl ClientWait {
         left: usize,
         room: F,
     ) -> Result<F::Output, WriteError> {
+        let _held = worker.unsent.hold(left);
         let rate_min = if self.has_rate { worker.view().snapshot.config.limits.body_rate } else { 0 };
         let allowed = longest_wait(bytes.saturating_sub(left as u64), rate_min);
         let since = worker.clock.now();
