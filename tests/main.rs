@@ -27,6 +27,7 @@ mod routing {
     mod conditions;
     mod header_edits;
     mod listeners;
+    mod location;
     mod precedence;
     mod rewrite;
     mod split;
@@ -36,6 +37,7 @@ mod tls {
     mod check;
     mod clients;
     mod expiry;
+    mod misdirected;
     mod reload;
     mod scheme;
     mod serving;
@@ -57,6 +59,7 @@ mod health {
     mod active_http;
     mod active_tcp;
     mod outlier;
+    mod outlier_causes;
     mod panic;
     mod passive;
     mod slow_start;
@@ -72,6 +75,7 @@ mod failures {
 }
 
 mod breaker {
+    mod causes;
     mod changes;
     mod concurrency;
     mod hedges;
@@ -115,11 +119,14 @@ mod http1 {
     mod http10;
     mod interim;
     mod keep_alive;
+    mod keep_alive_limits;
     mod pipelining;
     mod refused_bodies;
+    mod request_id;
     mod retry;
     mod trailers;
     mod uploads;
+    mod via;
 }
 
 mod http2 {

@@ -4,6 +4,7 @@
 
 mod action;
 mod edits;
+mod failure;
 mod health;
 mod limit;
 mod listener;
@@ -21,6 +22,7 @@ mod tls;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
 pub use edits::HeaderEdits;
+pub use failure::FailureOn;
 pub use health::*;
 pub use limit::*;
 pub use listener::*;
@@ -32,7 +34,7 @@ pub use process::*;
 pub use protect::*;
 pub use retry::*;
 pub(crate) use route::is_derived;
-pub use route::{Route, RouteTimeout};
+pub use route::{RequestId, Route, RouteTimeout};
 pub use sticky::Sticky;
 pub use tls::*;
 

@@ -54,7 +54,7 @@ fn the_defaults_of_the_process() {
 #[test]
 fn the_defaults_of_pools_and_routes() {
     let plain = pool("");
-    assert_eq!((plain.algorithm, plain.keepalive), (Algorithm::RoundRobin, 128));
+    assert_eq!((plain.algorithm, plain.keepalive.idle), (Algorithm::RoundRobin, 128));
     assert_eq!((plain.sticky, plain.health, plain.outlier), (None, None, None));
     let (connect, response, idle) = (seconds(5), seconds(60), seconds(60));
     let timeout = PoolTimeout { connect, response, continue_after: seconds(1), idle };
@@ -62,6 +62,13 @@ fn the_defaults_of_pools_and_routes() {
     assert_eq!((plain.backends[0].weight, plain.backends[0].backup), (1, false));
     let outlier = Outlier {
         failures: 3,
+        on: evenkeel_config::FailureOn {
+            connect: true,
+            reset: true,
+            timeout: true,
+            all_5xx: false,
+            statuses: vec![502, 503, 504],
+        },
         window: seconds(30),
         eject: seconds(30),
         max_ejected: 50,

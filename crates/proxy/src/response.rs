@@ -65,6 +65,8 @@ pub struct Head {
     pub status: u16,
     /// True if a server has said when it made the response.
     pub has_date: bool,
+    /// True if it has the server's `X-Request-Id`, which the client is to see.
+    pub has_request_id: bool,
     /// The status line, and behind it the field lines, each with its CRLF.
     bytes: Vec<u8>,
     /// Where the field lines begin.
@@ -77,7 +79,7 @@ impl Head {
         buffer.clear();
         write::status_line(&mut buffer, status, reason);
         let lines = buffer.len();
-        Self { status, has_date: false, bytes: buffer, lines }
+        Self { status, has_date: false, has_request_id: false, bytes: buffer, lines }
     }
 
     /// The field lines.
@@ -93,6 +95,14 @@ impl Head {
     /// Adds a field.
     pub fn field(&mut self, name: &str, value: &[u8]) {
         write::field(&mut self.bytes, name, value);
+    }
+
+    /// The value of the first field of that name, in any case.
+    pub fn value(&self, name: &str) -> Option<&[u8]> {
+        self.lines().split(|b| *b == b'\n').find_map(|line| {
+            let (named, value) = line.split_at(memchr::memchr(b':', line)?);
+            named.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
+        })
     }
 
     /// Removes the fields whose names `is_gone` holds for.

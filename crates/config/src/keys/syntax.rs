@@ -218,6 +218,13 @@ pub(crate) static RETRY_ON: Syntax = text(
     7,
     Some("^(connect|reset|timeout|408|425|429|5[0-9][0-9])$"),
 );
+pub(crate) static FAILURE_ON: Syntax = text(
+    "a failure of a server",
+    "`connect`, `reset`, `timeout`, `5xx`, or a status from `500` to `599`.",
+    3,
+    7,
+    Some("^(connect|reset|timeout|5xx|5[0-9][0-9])$"),
+);
 pub(crate) static HEDGE_AFTER: Syntax = text(
     "\"p95\" or a duration",
     "`p95`, or a duration from 1ms to 1h.",

@@ -59,6 +59,13 @@ section! {
         /// Answers every request with 308 and its `https://` URL, at the port of the first listener with `tls` if the
         /// request named a port. Only without `tls`.
         redirect_to_https: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// Over TLS, what becomes of a request for a host that the certificate shown to the client is not for: `refuse`
+        /// answers 421; `allow` serves it.
+        misdirected: Misdirected = key(
+            Kind::OneOf(Misdirected::WORDS),
+            Is(Misdirected::Refuse.word()),
+            r#""allow""#,
+        ),
         /// What becomes of a request over HTTP/1.1 whose client ends its side of the connection before it has the
         /// response: `abort` ends the request, as most such clients have left; `serve` sends the response all the same.
         half_close: HalfClose = key(Kind::OneOf(HalfClose::WORDS), Is(HalfClose::Abort.word()), r#""serve""#),
@@ -132,6 +139,17 @@ words! {
 }
 
 words! {
+    /// `misdirected` of a listener.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Misdirected {
+        /// 421
+        Refuse = "refuse",
+        /// The request is served.
+        Allow = "allow",
+    }
+}
+
+words! {
     /// `half_close` of a listener.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum HalfClose {
@@ -153,7 +171,7 @@ words! {
     }
 }
 
-word_settings!(ListenerProtocol, HttpVersion, HalfClose, Underscores);
+word_settings!(ListenerProtocol, HttpVersion, HalfClose, Misdirected, Underscores);
 
 /// `http` of a listener: at least one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::failure::{self, FailureOn};
 use crate::declare::{Rules, Shown, section};
 use crate::diagnostic::Diagnostic;
-use crate::keys::Absent::{Is, Means};
+use crate::keys::Absent::{Are, Is, Means};
+use crate::keys::syntax::FAILURE_ON;
 use crate::keys::{DURATION, Kind, key};
 use crate::read::Table;
 
@@ -14,6 +16,13 @@ section! {
     pub struct Outlier "outlier of [pool.NAME]" {
         /// Failures within `window` that take a server out.
         failures: u32 = key(Kind::Integer(1, 1_000), Is("3"), "3"),
+        /// Failures that count: `connect`: the server could not be reached. `reset`: the connection ended before the end
+        /// of the answer, or the answer was malformed. `timeout`: no answer in time. A status, or all of `5xx`.
+        on: FailureOn = key(
+            Kind::OneOrList(&Kind::Text(&FAILURE_ON), 64),
+            Are(failure::DEFAULT),
+            r#"["connect", "reset", "timeout", "5xx"]"#,
+        ),
         /// How long a failure is remembered.
         window: Duration = key(DURATION, Is("30s"), r#""30s""#),
         /// How long it stays out the first time; doubled on each repeat, up to ten times.

@@ -15,7 +15,7 @@ use crate::declare::{
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
 use crate::keys::syntax::{BACKEND_ADDRESS, HASH_KEY, NAME};
-use crate::keys::{DURATION, Kind, Section, flat, key};
+use crate::keys::{DAY_MS, DURATION, Kind, Section, flat, key};
 use crate::read::text::{Read, Refused, cookie_name, header_name};
 use crate::read::{PoolLink, Table, Value, clip};
 use crate::settings::{Text, text_settings};
@@ -47,8 +47,15 @@ section! {
             Means("cleartext"),
             r#"{ server_name = "api.internal", ca = "certs/ca.pem" }"#,
         ),
-        /// Idle connections kept per server and worker; 0 keeps none.
-        keepalive: usize = key(Kind::Integer(0, 10_000), Is("128"), "128"),
+        /// Which connections to servers are kept for further requests; a number alone is `idle`.
+        keepalive: Keepalive = key(
+            Kind::Either(&Kind::Integer(0, 10_000), &Kind::Section(Keepalive::SECTION)),
+            Means("the defaults"),
+            r#"{ idle = 128, requests = 1000, age = "1h" }"#,
+        ),
+        /// Tells the servers that a proxy stands before them, by `Via` (RFC 9110, 7.6.3). Some servers, such as nginx,
+        /// do not compress what they send to a proxy.
+        via: bool = key(Kind::Boolean, Is("true"), "false"),
         /// Keeps a client on its server.
         sticky: Option<Sticky> = key(
             Kind::Section(&STICKY),
@@ -331,6 +338,36 @@ impl Setting for BackendId {
 
     fn show(&self, _: &'static Kind) -> String {
         quote(self.as_str())
+    }
+}
+
+section! {
+    /// Which connections to servers are kept for further requests.
+    #[derive(Copy, PartialEq, Eq)]
+    pub struct Keepalive "keepalive of [pool.NAME]" {
+        /// Idle connections kept per server and worker; 0 keeps none.
+        idle: usize = key(Kind::Integer(0, 10_000), Is("128"), "128"),
+        /// Requests that a connection carries at most.
+        requests: Option<u32> = key(Kind::Integer(1, 1_000_000_000), Means("no limit"), "1000"),
+        /// How old a connection may be when it is given another request; `off` is no limit.
+        age: Option<Duration> = key(Kind::DurationOrOff(1, DAY_MS), Is("off"), r#""1h""#),
+    }
+}
+
+impl Rules for Keepalive {
+    fn short(value: &Value<'_>) -> Option<Self> {
+        Some(Self { idle: usize::try_from(value.number()?).ok()?, requests: None, age: None })
+    }
+
+    fn shown_short(&self) -> Option<String> {
+        (self.requests.is_none() && self.age.is_none()).then(|| self.idle.to_string())
+    }
+}
+
+impl Default for Keepalive {
+    /// What holds for a pool without `keepalive`.
+    fn default() -> Self {
+        declared().expect("every key of `keepalive` has a default")
     }
 }
 

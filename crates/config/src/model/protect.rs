@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::failure::{self, FailureOn};
 use crate::declare::{Rules, Shown, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
-use crate::keys::Absent::{Is, Means};
+use crate::keys::Absent::{Are, Is, Means};
+use crate::keys::syntax::FAILURE_ON;
 use crate::keys::{DURATION, Kind, flat, key};
 use crate::read::Table;
 
@@ -48,9 +50,16 @@ section! {
     /// A circuit breaker for each server: one that is open is passed over. With `failures`, `slow` or both.
     #[derive(PartialEq, Eq)]
     pub struct Trip "server_breaker of [pool.NAME]" {
-        /// It opens when at least this share of the requests that ended within `window` failed: no connection, no
-        /// answer in time, a broken one, or 502 to 504.
+        /// It opens when at least this share of the requests that ended within `window` failed, as `on` says.
         failures: Option<u32> = key(Kind::Percent(1, 100), Means("failures do not open it"), r#""50%""#),
+        /// Failures that count: `connect`: the server could not be reached. `reset`: the connection ended before the end
+        /// of the answer, or the answer was malformed. `timeout`: no answer in time. A status, or all of `5xx`. Only with
+        /// `failures`.
+        on: FailureOn = key(
+            Kind::OneOrList(&Kind::Text(&FAILURE_ON), 64),
+            Are(failure::DEFAULT),
+            r#"["connect", "reset", "timeout", "5xx"]"#,
+        ),
         /// It opens when at least this share of the requests that ended within `window` took `slow_after` or longer.
         slow: Option<u32> = key(Kind::Percent(1, 100), Means("slowness does not open it"), r#""50%""#),
         /// From the start of a request to the head of its answer, but for the time that the client takes to send its
@@ -86,7 +95,11 @@ impl Rules for Trip {
     }
 
     fn shown(&self, key: &str) -> Shown {
-        Shown::only_if(key != "slow_after" || self.slow.is_some())
+        Shown::only_if(match key {
+            "slow_after" => self.slow.is_some(),
+            "on" => self.failures.is_some(),
+            _ => true,
+        })
     }
 }
 
@@ -101,6 +114,7 @@ impl Trip {
             );
         };
         only_with("slow_after", table.has("slow"), "`slow`");
+        only_with("on", table.has("failures"), "`failures`");
         for key in ["window", "requests_min", "open_for", "trials"] {
             only_with(key, Self::is_given(table), "`failures` or `slow`");
         }

@@ -15,7 +15,7 @@ use super::matching::PathMatch;
 use super::matching::{self, PATHS};
 use super::protect::Priority;
 use super::retry::{DeadlineHeader, Hedge, Retry};
-use crate::declare::{Rules, Shown, declared, section};
+use crate::declare::{Rules, Shown, declared, section, word_settings, words};
 use crate::keys::Absent::{Is, Means};
 use crate::keys::syntax::{
     HEADER_NAME, HEADER_VALUE, HOST, LISTENER_NAME, METHOD, NAME, NETWORK, QUERY_NAME, QUERY_VALUE,
@@ -97,6 +97,9 @@ section! {
             Means("no change"),
             r#"{ set = { strict-transport-security = "max-age=63072000" } }"#,
         ),
+        /// Which `X-Request-Id` clients see: the balancer's own, or that of the server's response if it has one. Servers and
+        /// the log get the balancer's.
+        request_id: RequestId = key(Kind::OneOf(RequestId::WORDS), Is(RequestId::Own.word()), r#""server""#),
         /// Whose requests are turned away first when the process is overloaded; those of `high` never are.
         priority: Priority = key(Kind::OneOf(Priority::WORDS), Is(Priority::Normal.word()), r#""high""#),
         /// How long a request of this route may take.
@@ -173,7 +176,7 @@ impl Rules for Route {
         match key {
             "name" if is_derived(&self.name) => Shown::Comment(format!("name: {}", self.name)),
             // Beside an answer of our own they would have no effect, which is worth a warning.
-            "timeout" | "retry" | "hedge" | "deadline_header" | "mirror" => {
+            "timeout" | "retry" | "hedge" | "deadline_header" | "mirror" | "request_id" => {
                 Shown::only_if(self.reaches_servers())
             }
             _ => Shown::Value,
@@ -193,12 +196,34 @@ impl Route {
             Action::Respond(_) => "respond",
             Action::Pool(_) | Action::Split(_) => return,
         };
-        for key in ["rewrite", "request_headers", "timeout", "retry", "hedge", "deadline_header", "mirror"] {
+        for key in [
+            "rewrite",
+            "request_headers",
+            "timeout",
+            "retry",
+            "hedge",
+            "deadline_header",
+            "mirror",
+            "request_id",
+        ] {
             let message = format!("`{key}` has no effect beside `{own}`, which reaches no server");
             table.warn_of(key, message, "has no effect");
         }
     }
 }
+
+words! {
+    /// `request_id` of a route.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum RequestId {
+        /// The balancer's.
+        Own = "own",
+        /// The server's, if its response has one.
+        Server = "server",
+    }
+}
+
+word_settings!(RequestId);
 
 section! {
     /// How long a request of this route may take.

@@ -186,8 +186,8 @@ impl Answer {
         Self { status, at, took, uploading, is_sent: true, has_begun: false, replayable: true }
     }
 
-    /// True if circuit breakers count it as a failure.
-    pub fn is_failure(&self) -> bool {
+    /// True if it comes in place of the server's answer: how long it took says nothing of the server's speed.
+    pub fn is_in_place(&self) -> bool {
         matches!(self.status, 502..=504)
     }
 }

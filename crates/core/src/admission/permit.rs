@@ -98,9 +98,11 @@ impl<D: Driver> Permit<D> {
         self.end_retries();
         self.judge(answer);
         let Some(limited) = &mut self.limited else { return };
-        limited.outcome = outcome(answer, limited.came);
+        let failed =
+            pool_settings(&self.gate).is_some_and(|settings| settings.on.holds_status(answer.status));
+        limited.outcome = outcome(answer, failed, limited.came);
         // A failed request may be tried again; a successful one is known to be, however long the rest of its answer takes.
-        if !answer.is_failure() {
+        if !failed {
             self.settle_pool(answer.at);
         }
     }
@@ -117,10 +119,11 @@ impl<D: Driver> Permit<D> {
         if self.limited.is_none() {
             return;
         }
-        if !answer.is_failure() && answer.took.is_some() {
+        if !answer.is_in_place() && answer.took.is_some() {
             self.learn(answer.took, answer.at);
         }
-        self.settle_server(|began| outcome(answer, began), answer.at);
+        let counts = |settings: &Settings| settings.on.holds_status(answer.status);
+        self.settle_server(|settings, began| outcome(answer, counts(settings), began), answer.at);
     }
 
     /// Judges the server alone by its failure.
@@ -131,15 +134,15 @@ impl<D: Driver> Permit<D> {
         if failed.timed_out {
             self.learn(None, now);
         }
-        self.settle_server(|began| Outcome::Ended { failed: true, took: now.since(began) }, now);
+        self.settle_server(|settings, began| failed.outcome(settings, began, now), now);
     }
 
     /// The request has failed at a server that another permit stands for.
     pub(super) fn note_failure(&mut self, failed: &FailedTry, now: Time) {
-        if let Some(limited) = &mut self.limited
+        if let (Some(limited), Some(settings)) = (&mut self.limited, pool_settings(&self.gate))
             && failed.blame.is_some()
         {
-            limited.outcome = Outcome::Ended { failed: true, took: now.since(limited.came) };
+            limited.outcome = failed.outcome(settings, limited.came, now);
         }
     }
 
@@ -230,7 +233,7 @@ impl<D: Driver> Permit<D> {
 
     /// Gives its place at the server back, if it has one, and the pass of a try of which nothing is known.
     pub(super) fn leave_server(&mut self, now: Time) {
-        self.settle_server(|_| Outcome::Unknown, now);
+        self.settle_server(|_, _| Outcome::Unknown, now);
         if let Some(server) = self.server.take() {
             match &self.limited {
                 None => self.gate.load(server).end_unlimited(|| now),
@@ -296,11 +299,11 @@ impl<D: Driver> Permit<D> {
         }
     }
 
-    fn settle_server(&mut self, outcome: impl FnOnce(Time) -> Outcome, now: Time) {
+    fn settle_server(&mut self, outcome: impl FnOnce(&Settings, Time) -> Outcome, now: Time) {
         let (Some(limited), Some(server)) = (&mut self.limited, self.server) else { return };
         let Some(pass) = limited.server_pass.take() else { return };
         let Some((settings, trip)) = server_trip(&self.gate, server) else { return };
-        let change = trip.settle(pass, outcome(limited.began), settings, now);
+        let change = trip.settle(pass, outcome(settings, limited.began), settings, now);
         tell(&self.gate, Some(server), change);
     }
 
@@ -340,9 +343,21 @@ impl<D: Driver> Drop for Permit<D> {
     }
 }
 
-fn outcome(answer: &Answer, began: Time) -> Outcome {
+fn outcome(answer: &Answer, failed: bool, began: Time) -> Outcome {
     let took = answer.at.since(began).saturating_sub(answer.uploading);
-    Outcome::Ended { failed: answer.is_failure(), took }
+    Outcome::Ended { failed, took }
+}
+
+impl FailedTry {
+    /// What a circuit breaker makes of it; one that does not count it learns nothing, unless it took too long.
+    fn outcome(&self, settings: &Settings, began: Time, now: Time) -> Outcome {
+        let failed = self.blame.is_some_and(|blame| blame.counts(&settings.on));
+        if failed || self.timed_out {
+            Outcome::Ended { failed, took: now.since(began) }
+        } else {
+            Outcome::Unknown
+        }
+    }
 }
 
 /// The settings of the pool's circuit breaker, if it has one.

@@ -8,6 +8,7 @@ use super::*;
 
 fn settings() -> Settings {
     Settings {
+        on: evenkeel_config::FailureOn::default(),
         failures: Some(50),
         slow: Some(50),
         slow_after: Duration::from_secs(2),

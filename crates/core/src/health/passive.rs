@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use evenkeel_config::Outlier;
+use evenkeel_config::{FailureOn, Outlier};
 use evenkeel_types::Time;
 
 use super::{Cause, Hold, State, Transition};
@@ -22,6 +22,18 @@ pub enum Failure {
     BadAnswer,
     /// An answer that says that the server failed: a 5xx.
     Status(u16),
+}
+
+impl Failure {
+    /// True if `on` counts it.
+    pub fn counts(self, on: &FailureOn) -> bool {
+        match self {
+            Self::Connect => on.connect,
+            Self::Reset | Self::BadAnswer => on.reset,
+            Self::Timeout => on.timeout,
+            Self::Status(status) => on.holds_status(status),
+        }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -25,7 +25,7 @@ pub fn finish<'x, 'c>(
     if stays(b"date") && head.status != 101 && !head.has_date {
         worker.write_date(head.out(), now);
     }
-    if stays(b"x-request-id") {
+    if !head.has_request_id && stays(b"x-request-id") {
         head.field("x-request-id", request.id.as_bytes());
     }
     write::edits(head.out(), edits);

@@ -1,3 +1,4 @@
 //! What stands between a response and its client: functions from response to response.
 
 pub mod fields;
+pub mod location;

@@ -121,6 +121,7 @@ pub async fn start<'x, 'c>(
         server_host: &upstream.host,
         target: parts,
         prefix: stripped(route, &request.path),
+        via: target.pool().via,
         edits,
         body: framing,
         deadline,

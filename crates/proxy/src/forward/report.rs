@@ -28,9 +28,10 @@ impl Target<'_> {
 
     /// Counts an answer whose status speaks of a failure, and lets passive checks know if the pool has any.
     pub fn report_status(&self, server: usize, status: u16) {
-        if matches!(status, 502..=504) {
+        let failure = Failure::Status(status);
+        if matches!(status, 502..=504) || self.counts(failure) {
             self.upstream(server).figures().failed(BackendFailure::Status);
-            self.tell(server, Failure::Status(status));
+            self.tell(server, failure);
         }
     }
 
@@ -50,7 +51,7 @@ impl Target<'_> {
 
     /// Judges the server by the status that goes to the client.
     pub fn judge(&self, server: usize, status: u16, took: Option<Duration>, at: Time) {
-        if matches!(status, 502..=504) {
+        if status >= 500 {
             self.report_status(server, status);
         } else if let (Algorithm::LeastResponseTime, Some(took)) = (&self.pool().algorithm, took) {
             // Good answers only: a server that fails fast is not a quick one.
@@ -58,9 +59,14 @@ impl Target<'_> {
         }
     }
 
+    /// True if the pool's passive checks count such a failure.
+    fn counts(&self, failure: Failure) -> bool {
+        self.pool().outlier.as_ref().is_some_and(|outlier| failure.counts(&outlier.on))
+    }
+
     fn tell(&self, server: usize, failure: Failure) {
-        let pool = self.pool();
-        if pool.outlier.is_some() {
+        if self.counts(failure) {
+            let pool = self.pool();
             let id = pool.backends[server].id.clone();
             self.worker.shared.tell(Event::Failure { pool: pool.name.clone(), id, failure });
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_config::Sticky;
+use evenkeel_config::{RequestId, Sticky};
 use evenkeel_core::choose::{Chosen, learn};
 use evenkeel_core::plan::Planned;
 use evenkeel_core::sticky;
@@ -110,7 +110,8 @@ fn copy_head(
     let keeps_length = head.status == 304 || request.is_head() && !matches!(head.status, 100..=199 | 204);
     let keeps_upgrade = head.status == 426;
     let mut copied = Head::new(head.status, head.reason.of_bytes(buf), target.worker.buffers.medium());
-    let mut has_date = false;
+    let keeps_request_id = target.route.request_id == RequestId::Server;
+    let (mut has_date, mut has_request_id) = (false, false);
     write::copy_fields(copied.out(), buf, head.len, fields, |field| match field.known {
         Known::Date => {
             has_date = true;
@@ -118,12 +119,15 @@ fn copy_head(
         }
         Known::ContentLength => keeps_length,
         Known::Upgrade => keeps_upgrade,
-        Known::XRequestId => false,
+        Known::XRequestId => {
+            has_request_id |= keeps_request_id;
+            keeps_request_id
+        }
         known if known.is_hop_by_hop() => false,
         _ if nominated.holds(buf, fields, field) => false,
         _ => !(counts_attempts && is_attempts(field.name.of_bytes(buf))),
     });
-    copied.has_date = has_date;
+    (copied.has_date, copied.has_request_id) = (has_date, has_request_id);
     if keeps_upgrade {
         // RFC 9110, 15.5.22 and 7.8.
         copied.field("connection", b"upgrade");

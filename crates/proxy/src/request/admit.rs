@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use evenkeel_config::{Listener, Underscores};
+use evenkeel_config::{Listener, Misdirected, Underscores};
 use evenkeel_core::route::{normalise, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
@@ -145,7 +145,8 @@ pub fn admit<'a>(
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
     let (authority, host) = host(bytes, fields, head.version, target.authority, origin.known_host)?;
     let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());
-    if coverage.is_some_and(|coverage| !coverage.covers(&host)) {
+    let refuses = origin.listener.misdirected == Misdirected::Refuse;
+    if refuses && coverage.is_some_and(|coverage| !coverage.covers(&host)) {
         // The client reuses a connection that was made for another name (RFC 9110, 15.5.20).
         return Err(Refusal::new(421, RequestRefusal::Misdirected, "not what the certificate is for"));
     }

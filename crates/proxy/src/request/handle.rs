@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use evenkeel_config::HeaderEdits;
 use evenkeel_core::plan::{self, Act, Denied, Routed, Taken, Why};
+use evenkeel_core::route::stripped;
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
 use crate::filter::fields;
+use crate::filter::location::restore_prefix;
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
@@ -59,7 +61,12 @@ pub async fn handle<'x, 'c>(
             let target = Target::new(worker, view, route, pool, request);
             log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
             match forward(target, incoming, client, log).await {
-                Outcome::Response(response) => response,
+                Outcome::Response(mut response) => {
+                    if let Some(prefix) = stripped(route, &request.path) {
+                        restore_prefix(&mut response.head, prefix, request.authority);
+                    }
+                    response
+                }
                 Outcome::Gone(ended) => return Err(ended),
                 Outcome::Refused(refusal, ended) => {
                     return Ok(refuse(setting, incoming, client.writer, log, &refusal, ended));

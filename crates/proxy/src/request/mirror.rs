@@ -150,6 +150,7 @@ fn copy(
         server_host: &upstream.host,
         target,
         prefix: stripped(route, &request.path),
+        via: to.pool().via,
         edits: &route.request_headers,
         body: framing,
         deadline: None,

@@ -56,6 +56,8 @@ pub struct Changes<'a> {
     pub target: [&'a str; 3],
     /// What the route took off the path.
     pub prefix: Option<&'a str>,
+    /// Whether the server gets a `Via` of ours.
+    pub via: bool,
     /// The route's edits.
     pub edits: &'a HeaderEdits,
     /// How the body is delimited.
@@ -175,7 +177,9 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
         Version::Http11 => b"1.1 evenkeel",
         Version::Http2 => b"2 evenkeel",
     };
-    ours("via: ", &[version]);
+    if changes.via {
+        ours("via: ", &[version]);
+    }
 }
 
 /// A field in several parts; the name comes with its colon and space.

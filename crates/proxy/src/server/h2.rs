@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel_config::Keepalive;
 use evenkeel_net::{Io, Wire};
 use evenkeel_types::Time;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -59,6 +60,9 @@ struct Shared {
     streams: Cell<usize>,
     /// When it was last used.
     used: Cell<Time>,
+    opened: Time,
+    /// Requests that it was given.
+    requests: Cell<u32>,
     is_closed: Cell<bool>,
     /// True while it waits for a request, and is counted as one that does.
     is_idle: Cell<bool>,
@@ -98,9 +102,10 @@ impl Connections {
     }
 
     /// A place on an open connection, the first that has one.
-    pub fn place(&self, now: Time) -> Option<Place> {
+    pub fn place(&self, now: Time, keepalive: Keepalive) -> Option<Place> {
         let mut open = self.open.borrow_mut();
-        open.retain(|shared| !shared.is_closed.get());
+        // One that has had its time closes when its last request has ended.
+        open.retain(|shared| !shared.is_closed.get() && shared.may_serve(now, keepalive));
         let has_room = |shared: &&Rc<Shared>| {
             shared.streams.get() < STREAMS_MAX.min(shared.handle.current_max_send_streams())
         };
@@ -113,12 +118,12 @@ impl Connections {
     /// What came of connecting.
     pub async fn open(
         &self,
-        now: Time,
+        (now, keepalive): (Time, Keepalive),
         heads: HeadLimits,
         connect: impl Future<Output = io::Result<Io>>,
     ) -> io::Result<Place> {
         let _alone = self.opening.lock().await;
-        if let Some(mut place) = self.place(now) {
+        if let Some(mut place) = self.place(now, keepalive) {
             place.reused = false;
             return Ok(place);
         }
@@ -149,6 +154,8 @@ impl Connections {
             handle,
             streams: Cell::new(0),
             used: Cell::new(now),
+            opened: now,
+            requests: Cell::new(0),
             is_closed: Cell::new(false),
             is_idle: Cell::new(false),
             counted: self.counted.clone(),
@@ -183,8 +190,15 @@ impl Shared {
     fn take(self: &Rc<Self>, now: Time, reused: bool) -> Place {
         self.streams.set(self.streams.get() + 1);
         self.used.set(now);
+        self.requests.set(self.requests.get().saturating_add(1));
         self.count();
         Place { shared: Rc::clone(self), reused }
+    }
+
+    /// True if it may be given another request.
+    fn may_serve(&self, now: Time, keepalive: Keepalive) -> bool {
+        keepalive.requests.is_none_or(|max| self.requests.get() < max)
+            && keepalive.age.is_none_or(|age| now - self.opened < age)
     }
 
     /// Takes no more requests.

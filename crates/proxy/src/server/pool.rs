@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_config::{self as config, PoolProtocol};
+use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
 use evenkeel_net::Io;
 use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
@@ -26,7 +26,7 @@ pub struct Upstream {
     pub host: String,
     protocol: PoolProtocol,
     tls: Option<Arc<ClientTls>>,
-    keepalive: usize,
+    keepalive: Keepalive,
     idle_max: Duration,
     /// Last in, first out: the busiest connections stay warm and the rest can age.
     idle: RefCell<Vec<Idle>>,
@@ -49,7 +49,10 @@ pub struct Counted {
 #[derive(Debug)]
 struct Idle {
     io: Rc<Io>,
+    /// Since when.
     since: Time,
+    opened: Time,
+    served: u32,
 }
 
 /// A connection to a server.
@@ -57,8 +60,10 @@ struct Idle {
 pub struct Connection {
     /// Its bytes.
     pub io: Rc<Io>,
-    /// True if it has served a request before: the server may be closing it just now.
-    pub reused: bool,
+    /// When it was opened.
+    pub opened: Time,
+    /// Requests that it has served before. If there are any, the server may be closing it just now.
+    pub served: u32,
 }
 
 /// What a request goes over.
@@ -74,7 +79,7 @@ impl Link {
     /// True if the server may be closing it just now, because it was open before.
     pub fn reused(&self) -> bool {
         match self {
-            Self::Http1(connection) => connection.reused,
+            Self::Http1(connection) => connection.served > 0,
             Self::Http2(place) => place.reused,
         }
     }
@@ -138,8 +143,8 @@ impl Upstream {
     /// A connection that can carry a request, as far as can be known.
     pub fn kept(&self, now: Time) -> Option<Link> {
         let link = match self.protocol {
-            PoolProtocol::Http1 => self.take_idle(now).map(|io| Link::Http1(Connection { io, reused: true })),
-            PoolProtocol::Http2 => self.shared.place(now).map(Link::Http2),
+            PoolProtocol::Http1 => self.take_idle(now).map(Link::Http1),
+            PoolProtocol::Http2 => self.shared.place(now, self.keepalive).map(Link::Http2),
         };
         if link.is_some() {
             self.figures().connections_reused.increment();
@@ -147,12 +152,13 @@ impl Upstream {
         link
     }
 
-    fn take_idle(&self, now: Time) -> Option<Rc<Io>> {
+    fn take_idle(&self, now: Time) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { io, since }) = idle.pop() {
+        while let Some(Idle { io, since, opened, served }) = idle.pop() {
             self.figures().connections_idle.decrement();
-            if now - since < self.idle_max && io.is_quiet() {
-                return Some(io);
+            let is_young = self.keepalive.age.is_none_or(|age| now - opened < age);
+            if is_young && now - since < self.idle_max && io.is_quiet() {
+                return Some(Connection { io, opened, served });
             }
         }
         None
@@ -164,10 +170,13 @@ impl Upstream {
     /// What the kernel, the resolver or the server says.
     pub async fn connect(&self, now: Time, heads: HeadLimits) -> io::Result<Link> {
         match self.protocol {
-            PoolProtocol::Http1 => {
-                self.open().await.map(|io| Link::Http1(Connection { io: Rc::new(io), reused: false }))
+            PoolProtocol::Http1 => self
+                .open()
+                .await
+                .map(|io| Link::Http1(Connection { io: Rc::new(io), opened: now, served: 0 })),
+            PoolProtocol::Http2 => {
+                self.shared.open((now, self.keepalive), heads, self.open()).await.map(Link::Http2)
             }
-            PoolProtocol::Http2 => self.shared.open(now, heads, self.open()).await.map(Link::Http2),
         }
     }
 
@@ -189,9 +198,12 @@ impl Upstream {
     /// Keeps a connection for the next request.
     pub fn keep(&self, connection: Connection, now: Time) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.keepalive && !self.retired.get() {
+        let Connection { io, opened, served } = connection;
+        let served = served.saturating_add(1);
+        let may_serve = self.keepalive.requests.is_none_or(|max| served < max);
+        if may_serve && idle.len() < self.keepalive.idle && !self.retired.get() {
             self.figures().connections_idle.increment();
-            idle.push(Idle { io: connection.io, since: now });
+            idle.push(Idle { io, since: now, opened, served });
         }
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::{PoolProtocol, Probe};
+use evenkeel_config::{Keepalive, PoolProtocol, Probe};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_net::Io;
 use evenkeel_tls::ClientTls;
@@ -125,9 +125,10 @@ async fn ask<T>(
     let passage = Passage { buffers: &buffers, ours, heads: LIMITS, stall: timeout.into() };
     let connections = Connections::uncounted();
     let link = match server.protocol {
-        PoolProtocol::Http1 => Link::Http1(Connection { io: Rc::new(io), reused: false }),
+        PoolProtocol::Http1 => Link::Http1(Connection { io: Rc::new(io), opened: clock.now(), served: 0 }),
         PoolProtocol::Http2 => {
-            let opened = connections.open(clock.now(), LIMITS, async { Ok(io) }).await;
+            let opened =
+                connections.open((clock.now(), Keepalive::default()), LIMITS, async { Ok(io) }).await;
             Link::Http2(opened.map_err(from_handshake)?)
         }
     };

@@ -6,7 +6,16 @@ use super::*;
 
 fn settings(success_rate: Option<f64>, latency: Option<f64>) -> Outlier {
     let window = Duration::from_secs(10);
-    Outlier { failures: 3, window, eject: window, max_ejected: 50, success_rate, latency, requests_min: 50 }
+    Outlier {
+        failures: 3,
+        on: evenkeel_config::FailureOn::default(),
+        window,
+        eject: window,
+        max_ejected: 50,
+        success_rate,
+        latency,
+        requests_min: 50,
+    }
 }
 
 fn failing(requests: u64, failures: u64) -> Figures {

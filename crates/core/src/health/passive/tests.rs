@@ -11,6 +11,7 @@ use super::{Cause, Failure, Hold, Passive, Verdict};
 fn settings(failures: u32) -> Outlier {
     let window = Duration::from_secs(30);
     Outlier {
+        on: evenkeel_config::FailureOn::default(),
         failures,
         window,
         eject: window,

@@ -24,6 +24,7 @@ fn outlier() -> Outlier {
     let window = Duration::from_secs(30);
     Outlier {
         failures: 1,
+        on: evenkeel_config::FailureOn::default(),
         window,
         eject: window,
         max_ejected: 50,
