@@ -10,7 +10,7 @@ use std::time::Duration;
 use evenkeel_config::{Algorithm, Config, Hedge, Pool, Retry, Sticky};
 use evenkeel_core::admission::{Admission, Driver, Gate, HedgeNotice, Local, Notice, Role, Step, Terms};
 use evenkeel_core::balance::{Availability, Members, Server};
-use evenkeel_core::breaker::State as Circuit;
+use evenkeel_core::breaker::CircuitState as Circuit;
 use evenkeel_core::health::{
     Administrative, Event, Failure, Figures, Notice as HealthNotice, PoolHealth, ProbeFailure, State,
 };

@@ -37,7 +37,7 @@ pub(super) enum Method {
     Random,
     IpHash(Arc<[Shares; 2]>),
     ConsistentHash,
-    Maglev(Arc<[maglev::Table; 2]>),
+    Maglev(Arc<[maglev::MaglevTable; 2]>),
 }
 
 impl Members {
@@ -146,9 +146,9 @@ impl Method {
                 Shares::new(&list.iter().map(|&(at, server)| (at, server.weight)).collect::<Vec<_>>())
             }))),
             (Algorithm::Maglev(_), Some(Self::Maglev(tables))) => Self::Maglev(tables.clone()),
-            (Algorithm::Maglev(_), _) => {
-                Self::Maglev(Arc::new(GROUPS.map(|backup| maglev::Table::new(&configured(servers, backup)))))
-            }
+            (Algorithm::Maglev(_), _) => Self::Maglev(Arc::new(
+                GROUPS.map(|backup| maglev::MaglevTable::new(&configured(servers, backup))),
+            )),
         }
     }
 }

@@ -10,20 +10,20 @@ use crate::limit::adaptive::Adaptive;
 
 /// The limits and servers by which places are handed out.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct PlaceLimits {
     /// Requests in flight in the pool, and which key says so.
     pool: (u32, Full),
     concurrency: Option<Concurrency>,
     pub(super) order: QueueOrder,
     /// The servers, each under its load's key.
-    servers: HashMap<usize, Server>,
+    servers: HashMap<usize, KnownServer>,
     /// Grows with each change of the servers.
     pub(super) version: u64,
 }
 
 /// What is known of a server.
 #[derive(Debug)]
-struct Server {
+struct KnownServer {
     /// Its `max_connections`.
     max: u32,
     standing: Standing,
@@ -31,7 +31,7 @@ struct Server {
     is_gone: bool,
 }
 
-impl Limits {
+impl PlaceLimits {
     /// Puts those of a configuration in force. Servers that it does not have any more are remembered until the next one, for
     /// requests that have come and are not queued yet, and beyond that while `is_queued` says that requests wait.
     pub(super) fn reconfigure(
@@ -45,7 +45,7 @@ impl Limits {
         servers.values_mut().for_each(|server| server.is_gone = true);
         servers.extend(standings.zip(&pool.backends).map(|((key, standing), backend)| {
             let max = backend.max_connections.unwrap_or(u32::MAX);
-            (key, Server { max, standing, is_gone: false })
+            (key, KnownServer { max, standing, is_gone: false })
         }));
         let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
         let (concurrency, version) = (pool.concurrency.clone(), self.version + 1);
@@ -124,12 +124,12 @@ impl Limits {
         servers.any(|server| !server.is_gone && is_usable(server.standing))
     }
 
-    fn server(&self, of: &Positions, at: usize) -> Option<&Server> {
+    fn server(&self, of: &Positions, at: usize) -> Option<&KnownServer> {
         self.servers.get(&of.keys()[at])
     }
 }
 
-impl Default for Limits {
+impl Default for PlaceLimits {
     fn default() -> Self {
         let pool = (u32::MAX, Full::Requests);
         Self { pool, concurrency: None, order: QueueOrder::First, servers: HashMap::new(), version: 0 }

@@ -11,7 +11,7 @@ mod state;
 
 pub use active::{Active, ProbeFailure};
 pub use outlier::{Cause, Figures};
-pub use passive::{Failure, Passive, Verdict};
+pub use passive::{Failure, Passive, PassiveVerdict};
 pub use pool::{Notice, Panic, PoolHealth};
 pub use server::{Administrative, ServerHealth};
 pub use slow_start::FULL;

@@ -66,11 +66,11 @@ pub(super) fn tick(settings: &Outlier) -> Duration {
 
 /// What one server did within the window, from totals that are taken down every [`tick`]; at most 11 of them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Window {
+pub(super) struct LiveWindow {
     totals: VecDeque<Figures>,
 }
 
-impl Window {
+impl LiveWindow {
     /// Takes down what the server has done since the beginning of time.
     pub fn observe(&mut self, total: Figures, settings: &Outlier) {
         let ticks = settings.window.as_nanos().div_ceil(tick(settings).as_nanos()) as usize;

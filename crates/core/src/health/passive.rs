@@ -38,7 +38,7 @@ impl fmt::Display for Failure {
 
 /// What a failure leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PassiveVerdict {
     /// Nothing yet, or nothing new.
     Counted,
     /// The server is taken out.
@@ -91,10 +91,10 @@ impl Passive {
     }
 
     /// Takes in a failure. `hold` says what rules out an ejection.
-    pub fn failure(&mut self, cause: Failure, now: Time, hold: Option<Hold>) -> Verdict {
+    pub fn failure(&mut self, cause: Failure, now: Time, hold: Option<Hold>) -> PassiveVerdict {
         if self.ejected_until.is_some() {
             // The remains of what was in flight when it was ejected.
-            return Verdict::Counted;
+            return PassiveVerdict::Counted;
         }
         let count = self.settings.failures as usize;
         while self.failures.front().is_some_and(|&oldest| now.since(oldest) > self.settings.window) {
@@ -102,7 +102,7 @@ impl Passive {
         }
         self.failures.push_back(now);
         if self.failures.len() < count {
-            return Verdict::Counted;
+            return PassiveVerdict::Counted;
         }
         let reason = match count {
             0 | 1 => format!("request failed: {cause}"),
@@ -115,21 +115,21 @@ impl Passive {
     }
 
     /// Takes in that the server does worse than the others. `hold` says what rules out an ejection.
-    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Verdict {
+    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> PassiveVerdict {
         if self.ejected_until.is_some() {
-            return Verdict::Counted;
+            return PassiveVerdict::Counted;
         }
         self.sentence(cause, reason, now, hold)
     }
 
-    fn sentence(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Verdict {
+    fn sentence(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> PassiveVerdict {
         let Some(hold) = hold else {
             self.cause = Some(cause);
-            return Verdict::Ejected(self.eject(reason, now));
+            return PassiveVerdict::Ejected(self.eject(reason, now));
         };
         let before = self.kept_at.replace(now);
         let is_said = before.is_some_and(|before| now.since(before) <= self.settings.window);
-        if is_said { Verdict::Counted } else { Verdict::Kept { reason, hold } }
+        if is_said { PassiveVerdict::Counted } else { PassiveVerdict::Kept { reason, hold } }
     }
 
     /// Ends the ejection when its time is over.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel_config::{Backend, Outlier, Pool};
 use evenkeel_types::{BackendId, Time};
 
-use super::outlier::{Figures, Window, judge, tick};
+use super::outlier::{Figures, LiveWindow, judge, tick};
 use super::panic::{Census, Group};
 use super::slow_start::{FULL, Ramp};
 use super::{Administrative, Event, Failure, Hold, ProbeFailure, ServerHealth, State, Transition};
@@ -54,7 +54,7 @@ struct Rules {
 struct Member {
     backend: Backend,
     health: ServerHealth,
-    window: Window,
+    window: LiveWindow,
     /// While it starts slowly.
     ramp: Option<Ramp>,
     /// How many parts of [`FULL`] of its weight it has, as of the last change or poll.
@@ -283,7 +283,7 @@ impl Member {
         Self {
             backend: backend.clone(),
             health,
-            window: Window::default(),
+            window: LiveWindow::default(),
             ramp: None,
             part: FULL,
             grows_at: None,

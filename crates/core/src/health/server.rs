@@ -3,7 +3,7 @@
 use evenkeel_config::{Health, Outlier};
 use evenkeel_types::Time;
 
-use super::passive::Verdict;
+use super::passive::PassiveVerdict;
 use super::{Active, Cause, Event, Failure, Hold, Passive, ProbeFailure, State, Transition};
 use crate::balance::Availability;
 
@@ -68,11 +68,11 @@ impl ServerHealth {
         self.follow(verdict, cause, now)
     }
 
-    fn follow(&mut self, verdict: Verdict, cause: Cause, now: Time) -> Option<Event> {
+    fn follow(&mut self, verdict: PassiveVerdict, cause: Cause, now: Time) -> Option<Event> {
         match verdict {
-            Verdict::Counted => None,
-            Verdict::Ejected(_) => self.settle(now).map(Event::Transition),
-            Verdict::Kept { reason, hold } => Some(Event::Kept { reason, cause, hold, at: now }),
+            PassiveVerdict::Counted => None,
+            PassiveVerdict::Ejected(_) => self.settle(now).map(Event::Transition),
+            PassiveVerdict::Kept { reason, hold } => Some(Event::Kept { reason, cause, hold, at: now }),
         }
     }
 

@@ -75,7 +75,7 @@ fn it_takes_enough_requests_of_enough_servers() {
 #[test]
 fn a_window_moves_on_and_forgets() {
     let settings = settings(None, None);
-    let mut window = Window::default();
+    let mut window = LiveWindow::default();
     for second in 0..30 {
         window.observe(failing(second * 100, second * 10), &settings);
     }
@@ -90,7 +90,7 @@ fn a_short_window_is_looked_at_four_times_a_second() {
     let mut settings = settings(None, None);
     settings.window = Duration::from_secs(1);
     assert_eq!(tick(&settings), Duration::from_millis(250));
-    let mut window = Window::default();
+    let mut window = LiveWindow::default();
     (0..100).for_each(|tick| window.observe(failing(tick, 0), &settings));
     assert_eq!(window.figures().requests, 4);
 }
