@@ -7,7 +7,7 @@ use std::fmt;
 
 use evenkeel_config::{Action, Respond, Route};
 
-use crate::overload::Step;
+use crate::overload::OverloadStep;
 use crate::route::{Facts, https_location, location};
 use crate::snapshot::Snapshot;
 
@@ -125,7 +125,7 @@ pub fn route<'s>(
     listener: usize,
     request: &impl Planned,
     body: Option<u64>,
-    step: Step,
+    step: OverloadStep,
 ) -> Result<Routed<'s>, Denied> {
     let config = &snapshot.config;
     if config.listeners[listener].redirect_to_https {

@@ -12,7 +12,7 @@ use evenkeel_core::admission::{Admission, Driver, Gate, HedgeNotice, Local, Noti
 use evenkeel_core::balance::{Availability, Members, Server};
 use evenkeel_core::breaker::CircuitState as Circuit;
 use evenkeel_core::health::{
-    Administrative, Event, Failure, Figures, Notice as HealthNotice, PoolHealth, ProbeFailure, State,
+    Administrative, Event, Failure, Figures, HealthNotice, PoolHealth, ProbeFailure, State,
 };
 use evenkeel_core::retry::{Cause, Decision};
 use evenkeel_core::snapshot::{self, Guard, PoolState};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
 
 use super::want::{Full, Want};
-use crate::balance::{Availability, Positions, Standing};
+use crate::balance::{Availability, Positions, ServerStanding};
 use crate::limit::adaptive::Adaptive;
 
 /// The limits and servers by which places are handed out.
@@ -26,7 +26,7 @@ pub(super) struct PlaceLimits {
 struct KnownServer {
     /// Its `max_connections`.
     max: u32,
-    standing: Standing,
+    standing: ServerStanding,
     /// The configuration in force no longer has it: only requests that came before, and know no other server, may use it.
     is_gone: bool,
 }
@@ -37,7 +37,7 @@ impl PlaceLimits {
     pub(super) fn reconfigure(
         &mut self,
         pool: &Pool,
-        standings: impl Iterator<Item = (usize, Standing)>,
+        standings: impl Iterator<Item = (usize, ServerStanding)>,
         is_queued: bool,
     ) {
         let mut servers = std::mem::take(&mut self.servers);
@@ -53,7 +53,7 @@ impl PlaceLimits {
     }
 
     /// Takes in what has become of the servers.
-    pub(super) fn follow(&mut self, standings: impl Iterator<Item = (usize, Standing)>) {
+    pub(super) fn follow(&mut self, standings: impl Iterator<Item = (usize, ServerStanding)>) {
         self.version += 1;
         for (key, standing) in standings {
             if let Some(server) = self.servers.get_mut(&key) {
@@ -66,10 +66,10 @@ impl PlaceLimits {
     pub(super) fn standings(
         &self,
         of: &Positions,
-        then: impl Iterator<Item = (usize, Standing)>,
-    ) -> Vec<Standing> {
+        then: impl Iterator<Item = (usize, ServerStanding)>,
+    ) -> Vec<ServerStanding> {
         let is_any_left = self.is_any_left(of);
-        let standing = |(key, (weight, part, _)): (usize, Standing)| match self.servers.get(&key) {
+        let standing = |(key, (weight, part, _)): (usize, ServerStanding)| match self.servers.get(&key) {
             Some(server) if !(server.is_gone && is_any_left) => server.standing,
             _ => (weight, part, Availability::Out),
         };
@@ -141,7 +141,7 @@ pub(super) fn in_flight(pool: &Pool, adaptive: &Adaptive) -> (u32, Full) {
     least(fixed(pool), pool.concurrency.as_ref(), adaptive)
 }
 
-fn is_usable((weight, _, availability): Standing) -> bool {
+fn is_usable((weight, _, availability): ServerStanding) -> bool {
     weight > 0 && availability != Availability::Out
 }
 

@@ -14,7 +14,7 @@ use super::limits::{self, PlaceLimits};
 use super::queue::Queue;
 use super::trip::Trip;
 use super::want::{Full, Want};
-use crate::balance::{Load, Roster, Standing};
+use crate::balance::{Load, Roster, ServerStanding};
 use crate::limit::adaptive::Adaptive;
 use crate::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 
@@ -119,7 +119,7 @@ impl Breaker {
     }
 
     /// How these servers stand now, if that has changed since the `version`, and the version of that.
-    pub fn standings(&self, of: &Roster, version: u64) -> Option<(u64, Vec<Standing>)> {
+    pub fn standings(&self, of: &Roster, version: u64) -> Option<(u64, Vec<ServerStanding>)> {
         let limits = &self.lock().limits;
         (limits.version != version)
             .then(|| (limits.version, limits.standings(of.positions(), of.standings())))

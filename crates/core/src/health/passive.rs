@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel_config::Outlier;
 use evenkeel_types::Time;
 
-use super::{Cause, Hold, State, Transition};
+use super::{EjectionCause, Hold, State, Transition};
 
 /// How live traffic failed on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub struct Passive {
     /// When it last was kept instead of ejected.
     kept_at: Option<Time>,
     reason: String,
-    cause: Option<Cause>,
+    cause: Option<EjectionCause>,
 }
 
 impl Passive {
@@ -111,18 +111,30 @@ impl Passive {
         if hold.is_some() {
             self.failures.pop_front();
         }
-        self.sentence(Cause::Failures, reason, now, hold)
+        self.sentence(EjectionCause::Failures, reason, now, hold)
     }
 
     /// Takes in that the server does worse than the others. `hold` says what rules out an ejection.
-    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> PassiveVerdict {
+    pub fn outlier(
+        &mut self,
+        cause: EjectionCause,
+        reason: String,
+        now: Time,
+        hold: Option<Hold>,
+    ) -> PassiveVerdict {
         if self.ejected_until.is_some() {
             return PassiveVerdict::Counted;
         }
         self.sentence(cause, reason, now, hold)
     }
 
-    fn sentence(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> PassiveVerdict {
+    fn sentence(
+        &mut self,
+        cause: EjectionCause,
+        reason: String,
+        now: Time,
+        hold: Option<Hold>,
+    ) -> PassiveVerdict {
         let Some(hold) = hold else {
             self.cause = Some(cause);
             return PassiveVerdict::Ejected(self.eject(reason, now));
@@ -155,7 +167,7 @@ impl Passive {
     }
 
     /// By what it stood out when it was last ejected.
-    pub fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<EjectionCause> {
         self.cause
     }
 

@@ -116,7 +116,7 @@ proptest! {
             prop_assert!(mine.requests >= settings.requests_min);
             let rest = figures.iter().filter(|other| other.requests >= settings.requests_min);
             let is_worse = |other: &Figures| match finding.cause {
-                Cause::Latency => mine.latency_ns() > other.latency_ns(),
+                EjectionCause::Latency => mine.latency_ns() > other.latency_ns(),
                 _ => mine.success_rate() < other.success_rate(),
             };
             prop_assert!(rest.filter(|other| is_worse(other)).count() > 0);

@@ -6,7 +6,7 @@ use evenkeel_config::Outlier;
 use evenkeel_types::Time;
 use proptest::prelude::*;
 
-use super::{Cause, Failure, Hold, Passive, PassiveVerdict};
+use super::{EjectionCause, Failure, Hold, Passive, PassiveVerdict};
 
 fn settings(failures: u32) -> Outlier {
     let window = Duration::from_secs(30);
@@ -92,14 +92,15 @@ fn the_last_server_is_kept_and_that_is_said_once_a_spell() {
 #[test]
 fn a_server_that_stands_out_is_ejected_like_one_that_fails() {
     let mut passive = Passive::new(&settings(3));
-    let stand_out =
-        |passive: &mut Passive, at, hold| passive.outlier(Cause::Latency, "slow".into(), second(at), hold);
+    let stand_out = |passive: &mut Passive, at, hold| {
+        passive.outlier(EjectionCause::Latency, "slow".into(), second(at), hold)
+    };
     let kept = PassiveVerdict::Kept { reason: "slow".into(), hold: Hold::MaxEjected };
     assert_eq!(stand_out(&mut passive, 1, Some(Hold::MaxEjected)), kept);
     assert_eq!(stand_out(&mut passive, 2, Some(Hold::MaxEjected)), PassiveVerdict::Counted, "said twice");
     assert_eq!(passive.cause(), None);
     assert!(matches!(stand_out(&mut passive, 3, None), PassiveVerdict::Ejected(_)));
-    assert_eq!((passive.cause(), passive.reason()), (Some(Cause::Latency), "slow; out for 30s"));
+    assert_eq!((passive.cause(), passive.reason()), (Some(EjectionCause::Latency), "slow; out for 30s"));
     assert_eq!(stand_out(&mut passive, 4, None), PassiveVerdict::Counted);
 }
 
