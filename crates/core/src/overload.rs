@@ -16,7 +16,7 @@ const HYSTERESIS: u64 = 5;
 
 /// How far the process withdraws. Each step includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Step {
+pub enum OverloadStep {
     /// Nothing is amiss.
     #[default]
     None,
@@ -30,7 +30,7 @@ pub enum Step {
     Refuse,
 }
 
-impl Step {
+impl OverloadStep {
     const ALL: [Self; 5] = [Self::None, Self::Close, Self::ShedLow, Self::ShedNormal, Self::Refuse];
 
     /// The step of this number; the last for a greater one.
@@ -74,7 +74,7 @@ pub struct Measured {
 
 /// What may be short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum OverloadCause {
     /// Memory.
     Memory,
     /// File descriptors.
@@ -83,7 +83,7 @@ pub enum Cause {
     Delay,
 }
 
-impl Cause {
+impl OverloadCause {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Memory, Self::Descriptors, Self::Delay];
 
@@ -101,11 +101,11 @@ impl Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// By what.
-    pub cause: Cause,
+    pub cause: OverloadCause,
     /// The step before.
-    pub from: Step,
+    pub from: OverloadStep,
     /// The step now.
-    pub to: Step,
+    pub to: OverloadStep,
 }
 
 /// The step of each cause.
@@ -115,7 +115,7 @@ pub struct Overload([Followed; 3]);
 /// The step of one cause, and since when a lesser one would do.
 #[derive(Debug, Clone, Copy, Default)]
 struct Followed {
-    step: Step,
+    step: OverloadStep,
     lesser_since: Option<Time>,
 }
 
@@ -123,7 +123,7 @@ impl Overload {
     /// Takes in what was measured; returns what has changed by it.
     pub fn measured(&mut self, settings: &Settings, measured: &Measured, now: Time) -> Vec<Change> {
         let mut changes = Vec::new();
-        for cause in Cause::ALL {
+        for cause in OverloadCause::ALL {
             let Followed { step, lesser_since } = &mut self.0[cause as usize];
             let to = next(*step, |step| level(cause, step, settings, measured));
             let since = if to < *step { *lesser_since.get_or_insert(now) } else { now };
@@ -140,29 +140,29 @@ impl Overload {
     }
 
     /// The step of one cause.
-    pub fn of(&self, cause: Cause) -> Step {
+    pub fn of(&self, cause: OverloadCause) -> OverloadStep {
         self.0[cause as usize].step
     }
 
     /// The furthest step of all.
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> OverloadStep {
         self.0.iter().map(|followed| followed.step).max().unwrap_or_default()
     }
 }
 
 /// The measure in hundredths of where step `step` (from 0) begins; 0 for what is not configured.
-fn level(cause: Cause, step: usize, settings: &Settings, measured: &Measured) -> u64 {
+fn level(cause: OverloadCause, step: usize, settings: &Settings, measured: &Measured) -> u64 {
     let share = |used: u64, max: Option<u64>| match max {
         Some(max) => (u128::from(used) * 10_000 / u128::from((max * SHARES[step]).max(1))) as u64,
         None => 0,
     };
     match cause {
-        Cause::Memory => share(measured.memory, settings.memory),
-        Cause::Descriptors => {
+        OverloadCause::Memory => share(measured.memory, settings.memory),
+        OverloadCause::Descriptors => {
             let max = settings.descriptors.map(|percent| measured.descriptors_max * u64::from(percent) / 100);
             share(measured.descriptors, max)
         }
-        Cause::Delay => settings.delay.map_or(0, |delay| {
+        OverloadCause::Delay => settings.delay.map_or(0, |delay| {
             let begins = delay.saturating_mul(DELAYS[step]).as_nanos().max(1);
             (measured.delay.as_nanos() * 100 / begins) as u64
         }),
@@ -170,9 +170,9 @@ fn level(cause: Cause, step: usize, settings: &Settings, measured: &Measured) ->
 }
 
 /// A step is entered when its level is reached, and left when that has fallen below by more than a little.
-fn next(from: Step, level: impl Fn(usize) -> u64) -> Step {
+fn next(from: OverloadStep, level: impl Fn(usize) -> u64) -> OverloadStep {
     let holds = |step: usize| level(step) >= if step < from as usize { 100 - HYSTERESIS } else { 100 };
-    Step::of((0..SHARES.len()).take_while(|step| holds(*step)).count() as u8)
+    OverloadStep::of((0..SHARES.len()).take_while(|step| holds(*step)).count() as u8)
 }
 
 #[cfg(test)]
@@ -184,29 +184,29 @@ mod tests {
     const SETTINGS: Settings =
         Settings { memory: Some(1_000), descriptors: Some(90), delay: Some(Duration::from_millis(100)) };
 
-    fn memory(overload: &mut Overload, memory: u64) -> Step {
+    fn memory(overload: &mut Overload, memory: u64) -> OverloadStep {
         let measured = Measured { memory, ..Measured::default() };
         overload.measured(&SETTINGS, &measured, Time::ZERO);
         overload.measured(&SETTINGS, &measured, Time::ZERO + HOLD);
-        overload.of(Cause::Memory)
+        overload.of(OverloadCause::Memory)
     }
 
     #[test]
     fn steps_come_one_after_the_other_and_go_with_some_hysteresis() {
         let mut overload = Overload::default();
         for (used, step) in [
-            (799, Step::None),
-            (800, Step::Close),
-            (900, Step::ShedLow),
-            (950, Step::ShedNormal),
-            (1_000, Step::Refuse),
-            (960, Step::Refuse),
-            (949, Step::ShedNormal),
-            (870, Step::ShedLow),
-            (761, Step::Close),
-            (759, Step::None),
-            (5_000, Step::Refuse),
-            (0, Step::None),
+            (799, OverloadStep::None),
+            (800, OverloadStep::Close),
+            (900, OverloadStep::ShedLow),
+            (950, OverloadStep::ShedNormal),
+            (1_000, OverloadStep::Refuse),
+            (960, OverloadStep::Refuse),
+            (949, OverloadStep::ShedNormal),
+            (870, OverloadStep::ShedLow),
+            (761, OverloadStep::Close),
+            (759, OverloadStep::None),
+            (5_000, OverloadStep::Refuse),
+            (0, OverloadStep::None),
         ] {
             assert_eq!(memory(&mut overload, used), step, "{used}");
         }
@@ -222,9 +222,15 @@ mod tests {
             delay: Duration::from_millis(210),
         };
         let changes = overload.measured(&SETTINGS, &measured, Time::ZERO);
-        let to = |cause, to| Change { cause, from: Step::None, to };
-        assert_eq!(changes, [to(Cause::Descriptors, Step::Close), to(Cause::Delay, Step::ShedLow)]);
-        assert_eq!(overload.step(), Step::ShedLow);
+        let to = |cause, to| Change { cause, from: OverloadStep::None, to };
+        assert_eq!(
+            changes,
+            [
+                to(OverloadCause::Descriptors, OverloadStep::Close),
+                to(OverloadCause::Delay, OverloadStep::ShedLow)
+            ]
+        );
+        assert_eq!(overload.step(), OverloadStep::ShedLow);
         assert_eq!(overload.measured(&SETTINGS, &measured, Time::ZERO), [], "reported once");
     }
 
@@ -234,15 +240,15 @@ mod tests {
         let mut step = |memory, ms| {
             let measured = Measured { memory, ..Measured::default() };
             overload.measured(&SETTINGS, &measured, Time::from_millis(ms));
-            overload.of(Cause::Memory)
+            overload.of(OverloadCause::Memory)
         };
-        assert_eq!([step(950, 0), step(0, 100), step(0, 1_000)], [Step::ShedNormal; 3]);
+        assert_eq!([step(950, 0), step(0, 100), step(0, 1_000)], [OverloadStep::ShedNormal; 3]);
         assert_eq!(
             [step(950, 1_050), step(0, 1_200), step(0, 2_199)],
-            [Step::ShedNormal; 3],
+            [OverloadStep::ShedNormal; 3],
             "it begins anew"
         );
-        assert_eq!(step(0, 2_200), Step::None);
+        assert_eq!(step(0, 2_200), OverloadStep::None);
     }
 
     #[test]
@@ -255,9 +261,10 @@ mod tests {
 
     #[test]
     fn routes_of_high_priority_are_never_shed() {
-        let shed = |step: Step| [Priority::Low, Priority::Normal, Priority::High].map(|it| step.sheds(it));
+        let shed =
+            |step: OverloadStep| [Priority::Low, Priority::Normal, Priority::High].map(|it| step.sheds(it));
         assert_eq!(
-            Step::ALL.map(shed),
+            OverloadStep::ALL.map(shed),
             [[false; 3], [false; 3], [true, false, false], [true, true, false], [true, true, false],]
         );
     }
@@ -266,7 +273,7 @@ mod tests {
         #[test]
         fn a_measure_that_wavers_by_little_changes_no_step_twice(base in 0_u64..1_200, wavers in prop::collection::vec(0_u64..20, 50)) {
             let mut overload = Overload::default();
-            let mut steps: Vec<Step> = wavers.iter().map(|waver| memory(&mut overload, base + waver)).collect();
+            let mut steps: Vec<OverloadStep> = wavers.iter().map(|waver| memory(&mut overload, base + waver)).collect();
             steps.dedup();
             prop_assert!(steps.len() <= 2, "{steps:?}");
         }

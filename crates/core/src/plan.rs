@@ -7,7 +7,7 @@ use std::fmt;
 
 use evenkeel_config::{Action, Respond, Route};
 
-use crate::overload::Step;
+use crate::overload::OverloadStep;
 use crate::route::{Facts, https_location, location};
 use crate::snapshot::Snapshot;
 
@@ -63,14 +63,14 @@ pub enum Act<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Denied {
     /// Why.
-    pub why: Why,
+    pub why: DenyReason,
     /// The route that took it, if one did.
     pub route: Option<usize>,
 }
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum DenyReason {
     /// It names no host to be sent to over TLS.
     NoHost,
     /// No route takes it.
@@ -87,7 +87,7 @@ pub enum Why {
     NoPool,
 }
 
-impl Why {
+impl DenyReason {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
@@ -101,7 +101,7 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for DenyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoHost => "host is missing",
@@ -125,32 +125,32 @@ pub fn route<'s>(
     listener: usize,
     request: &impl Planned,
     body: Option<u64>,
-    step: Step,
+    step: OverloadStep,
 ) -> Result<Routed<'s>, Denied> {
     let config = &snapshot.config;
     if config.listeners[listener].redirect_to_https {
         let (authority, host) = (request.authority(), request.host());
         if host.is_empty() {
-            return Err(Denied { why: Why::NoHost, route: None });
+            return Err(Denied { why: DenyReason::NoHost, route: None });
         }
         let to = https_location(config, authority, host, request.path(), request.query());
         return Ok(Routed::ToHttps(to));
     }
     let found = snapshot.routes.find(listener, request);
-    let position = found.ok_or(Denied { why: Why::NoRoute, route: None })?;
+    let position = found.ok_or(Denied { why: DenyReason::NoRoute, route: None })?;
     let route = snapshot.routes.route(position);
     let denied = |why| Denied { why, route: Some(position) };
     if step.sheds(route.priority) {
-        return Err(denied(Why::Overload));
+        return Err(denied(DenyReason::Overload));
     }
     let (bytes, fields) = request.head_size();
     let exceeds = |max: Option<usize>, size: usize| max.is_some_and(|max| size > max);
     if exceeds(route.limits.request_head, bytes) || exceeds(route.limits.headers, fields) {
-        return Err(denied(Why::HeadTooLarge));
+        return Err(denied(DenyReason::HeadTooLarge));
     }
     let body_max = route.limits.request_body.or(config.limits.request_body);
     if body_max.is_some_and(|max| body.is_some_and(|length| length > max)) {
-        return Err(denied(Why::BodyTooLarge));
+        return Err(denied(DenyReason::BodyTooLarge));
     }
     Ok(Routed::By(Taken { position, route, body_max }))
 }
@@ -167,7 +167,9 @@ pub fn act<'s>(
 ) -> Result<Act<'s>, Denied> {
     let denied = |why| Denied { why, route: Some(taken.position) };
     match &taken.route.action {
-        Action::Respond(respond) if request.takes_for_tunnel(respond.status) => Err(denied(Why::NoTunnel)),
+        Action::Respond(respond) if request.takes_for_tunnel(respond.status) => {
+            Err(denied(DenyReason::NoTunnel))
+        }
         Action::Respond(respond) => Ok(Act::Respond(respond)),
         Action::Redirect(redirect) => {
             let (scheme, authority) = (request.scheme(), request.authority());
@@ -176,7 +178,7 @@ pub fn act<'s>(
         }
         Action::Pool(_) | Action::Split(_) => {
             let pool = snapshot.pool_of(taken.position, random());
-            pool.map(Act::Forward).ok_or(denied(Why::NoPool))
+            pool.map(Act::Forward).ok_or(denied(DenyReason::NoPool))
         }
     }
 }

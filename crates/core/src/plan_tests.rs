@@ -100,7 +100,7 @@ fn snapshot() -> Snapshot {
 }
 
 /// The outcome of all decisions, in a word or two.
-fn decided(listener: usize, asked: &Asked, body: Option<u64>, step: Step) -> String {
+fn decided(listener: usize, asked: &Asked, body: Option<u64>, step: OverloadStep) -> String {
     let snapshot = snapshot();
     let taken = match route(&snapshot, listener, asked, body, step) {
         Err(denied) => return format!("{} {:?}", denied.why.status(), denied.why),
@@ -117,7 +117,7 @@ fn decided(listener: usize, asked: &Asked, body: Option<u64>, step: Step) -> Str
 
 #[test]
 fn each_decision_has_its_outcome() {
-    let plain = |asked: &Asked| decided(1, asked, None, Step::None);
+    let plain = |asked: &Asked| decided(1, asked, None, OverloadStep::None);
     assert_eq!(plain(&SMALL), "respond 200");
     assert_eq!(plain(&Asked { path: "/low", ..SMALL }), "pool 0, body Some(1000)");
     assert_eq!(plain(&Asked { path: "/old", ..SMALL }), "301 http://x/new");
@@ -130,21 +130,21 @@ fn each_decision_has_its_outcome() {
 #[test]
 fn a_listener_that_redirects_to_https_asks_no_route() {
     let none = Asked { path: "/none", ..SMALL };
-    assert_eq!(decided(0, &none, Some(5000), Step::ShedNormal), "https://x/none");
-    assert_eq!(decided(0, &Asked { host: "", ..none }, None, Step::None), "400 NoHost");
+    assert_eq!(decided(0, &none, Some(5000), OverloadStep::ShedNormal), "https://x/none");
+    assert_eq!(decided(0, &Asked { host: "", ..none }, None, OverloadStep::None), "400 NoHost");
 }
 
 #[test]
 fn bodies_are_measured_by_the_route_or_else_by_the_process() {
-    assert_eq!(decided(1, &SMALL, Some(10), Step::None), "respond 200");
-    assert_eq!(decided(1, &SMALL, Some(11), Step::None), "413 BodyTooLarge");
+    assert_eq!(decided(1, &SMALL, Some(10), OverloadStep::None), "respond 200");
+    assert_eq!(decided(1, &SMALL, Some(11), OverloadStep::None), "413 BodyTooLarge");
     let low = Asked { path: "/low", ..SMALL };
-    assert_eq!(decided(1, &low, Some(1001), Step::None), "413 BodyTooLarge");
+    assert_eq!(decided(1, &low, Some(1001), OverloadStep::None), "413 BodyTooLarge");
 }
 
 #[test]
 fn an_overloaded_process_turns_away_before_it_measures() {
     let low = Asked { path: "/low", ..SMALL };
-    assert_eq!(decided(1, &low, Some(1001), Step::ShedLow), "503 Overload");
-    assert_eq!(decided(1, &SMALL, Some(10), Step::ShedLow), "respond 200");
+    assert_eq!(decided(1, &low, Some(1001), OverloadStep::ShedLow), "503 Overload");
+    assert_eq!(decided(1, &SMALL, Some(10), OverloadStep::ShedLow), "respond 200");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_core::overload::{Cause, Change, Measured, Overload, Step};
+use evenkeel_core::overload::{Change, Measured, Overload, OverloadCause, OverloadStep};
 use evenkeel_proxy::Shared;
 use rustix::process::{Resource, getrlimit};
 
@@ -45,12 +45,14 @@ pub async fn watch(shared: Arc<Shared>) {
 fn log(Change { cause, from, to }: Change, measured: &Measured) {
     let (from_name, to_name) = (from.as_str(), to.as_str());
     let measure = match cause {
-        Cause::Memory => format!("{} bytes resident", measured.memory),
-        Cause::Descriptors => format!("{} of {} open", measured.descriptors, measured.descriptors_max),
-        Cause::Delay => format!("{:.1?} late", measured.delay),
+        OverloadCause::Memory => format!("{} bytes resident", measured.memory),
+        OverloadCause::Descriptors => {
+            format!("{} of {} open", measured.descriptors, measured.descriptors_max)
+        }
+        OverloadCause::Delay => format!("{:.1?} late", measured.delay),
     };
     let cause = cause.as_str();
-    if to == Step::None {
+    if to == OverloadStep::None {
         tracing::info!(cause, from = from_name, to = to_name, measure, "overload is over");
     } else {
         tracing::warn!(cause, from = from_name, to = to_name, measure, "overload step changed");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use evenkeel_config::{Backend, Config, Pool as PoolConfig};
 use evenkeel_core::endpoints::EndpointError;
-use evenkeel_core::health::{Administrative, Failure, Notice, ProbeFailure};
+use evenkeel_core::health::{Administrative, Failure, HealthNotice, ProbeFailure};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Snapshot};
@@ -217,7 +217,7 @@ impl ServerRegistry {
     fn change_servers(
         &mut self,
         pool: &PoolName,
-        change: impl FnOnce(&mut PoolServers, &PoolConfig, &[u8]) -> Result<Vec<Notice>, EndpointError>,
+        change: impl FnOnce(&mut PoolServers, &PoolConfig, &[u8]) -> Result<Vec<HealthNotice>, EndpointError>,
     ) -> Result<(), CommandError> {
         let configured = self.config.pools.iter().find(|configured| configured.name == *pool);
         let (Some(servers), Some(configured)) = (self.pools.get_mut(pool), configured) else {
@@ -241,7 +241,7 @@ impl ServerRegistry {
         &mut self,
         pool: &PoolName,
         now: Time,
-        change: impl FnOnce(&mut PoolServers) -> Vec<Notice>,
+        change: impl FnOnce(&mut PoolServers) -> Vec<HealthNotice>,
     ) -> bool {
         let Some(servers) = self.pools.get_mut(pool) else { return false };
         let (version, panic) = (servers.health.version(), servers.health.panic());

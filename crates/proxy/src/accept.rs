@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
-use evenkeel_core::overload::Step;
+use evenkeel_core::overload::OverloadStep;
 use evenkeel_net::{Accepted, Detached, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
@@ -75,7 +75,7 @@ fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: 
     let view = worker.view();
     // A listener that is just going is not worth a look at what it leads to.
     let is_spared = || view.listener_position(listener).is_some_and(|position| view.leads_to_high[position]);
-    if worker.shared.step() == Step::Refuse && !is_spared() {
+    if worker.shared.step() == OverloadStep::Refuse && !is_spared() {
         worker.metrics.connection_refused(ConnectionRefusal::Overload);
         return;
     }

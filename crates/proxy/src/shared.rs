@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use evenkeel_core::health::Failure;
-use evenkeel_core::overload::Step;
+use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::{Detached, Peer, Socket};
 use evenkeel_observe::Registry;
@@ -203,15 +203,15 @@ impl Shared {
 
     /// How far the process withdraws.
     #[inline]
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> OverloadStep {
         match self.step.load(Relaxed) {
-            0 => Step::None,
-            step => Step::of(step),
+            0 => OverloadStep::None,
+            step => OverloadStep::of(step),
         }
     }
 
     /// Has the process withdraw so far.
-    pub fn set_step(&self, step: Step) {
+    pub fn set_step(&self, step: OverloadStep) {
         self.step.store(step as u8, Relaxed);
     }
 

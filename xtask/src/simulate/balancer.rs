@@ -10,9 +10,9 @@ use std::time::Duration;
 use evenkeel_config::{Algorithm, Config, Hedge, Pool, Retry, Sticky};
 use evenkeel_core::admission::{Admission, Driver, Gate, HedgeNotice, Local, Notice, Role, Step, Terms};
 use evenkeel_core::balance::{Availability, Members, Server};
-use evenkeel_core::breaker::State as Circuit;
+use evenkeel_core::breaker::CircuitState as Circuit;
 use evenkeel_core::health::{
-    Administrative, Event, Failure, Figures, Notice as HealthNotice, PoolHealth, ProbeFailure, State,
+    Administrative, Event, Failure, Figures, HealthNotice, PoolHealth, ProbeFailure, State,
 };
 use evenkeel_core::retry::{Cause, Decision};
 use evenkeel_core::snapshot::{self, Guard, PoolState};

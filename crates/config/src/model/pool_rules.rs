@@ -6,7 +6,7 @@ use super::pool::{Pool, PoolProtocol};
 use crate::diagnostic::Diagnostic;
 use crate::read::Table;
 
-/// Requests that may wait for a place, without a `breaker` that says otherwise.
+/// Requests that may be queued, without a `breaker` that says otherwise.
 const PENDING_MAX: usize = 100;
 
 /// Servers that it takes to say which one stands out.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::breaker::{Full, Transition};
+use crate::breaker::{CircuitChange, Full};
 use crate::retry::{Cause, Decision};
 
 /// Something that happened at a pool.
@@ -13,7 +13,7 @@ pub enum Notice {
         /// The position of the server whose circuit breaker it is; `None` for that of the pool.
         server: Option<usize>,
         /// What has changed, and why.
-        change: Transition,
+        change: CircuitChange,
     },
     /// The limit of `concurrency` is this many requests now.
     Concurrency(u32),

@@ -9,7 +9,7 @@ use evenkeel_types::Time;
 use super::facts::{Answer, FailedTry};
 use super::gate::{Driver, Gate};
 use super::notice::{Notice, RefusedBy};
-use crate::breaker::{Full, Grant, Outcome, Pass, Refused, Transition, Trip};
+use crate::breaker::{CircuitChange, Full, Grant, Outcome, Pass, Refused, Trip};
 
 /// A request in flight at a server, and in a pool with limits all that it holds there: its place in the pool, the passes of
 /// both circuit breakers, and its retries in flight. Dropping it gives all of that back.
@@ -371,7 +371,7 @@ fn server_trip<D: Driver>(gate: &Gate<D>, server: usize) -> Option<(&Settings, &
     Some((settings, gate.guard()?.servers.get(server)?))
 }
 
-fn tell<D: Driver>(gate: &Gate<D>, server: Option<usize>, change: Option<Transition>) {
+fn tell<D: Driver>(gate: &Gate<D>, server: Option<usize>, change: Option<CircuitChange>) {
     if let Some(change) = change {
         gate.notice(Notice::Circuit { server, change });
     }

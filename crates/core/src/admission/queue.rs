@@ -11,7 +11,7 @@ use super::facts::{Refusal, Step, Terms};
 use super::gate::{Driver, Gate};
 use super::notice::{Notice, QueueNotice, QueueRefusal};
 use super::permit::Permit;
-use super::request::{Admission, State};
+use super::request::{Admission, AdmissionState};
 use crate::balance::Load;
 use crate::breaker::{Full, Grant, Ticket, Want};
 use crate::choose::{Chosen, Keys, Why, waited};
@@ -56,12 +56,12 @@ impl<D: Driver> Drop for Queued<D> {
 impl<D: Driver> Admission<D> {
     /// True while it is in the queue.
     pub fn is_queued(&self) -> bool {
-        matches!(self.state, State::Queued(_))
+        matches!(self.state, AdmissionState::Queued(_))
     }
 
     /// What it waits for in the queue; `None` if it does not wait, or that has been granted. For checks.
     pub fn wants(&self) -> Option<Want> {
-        let State::Queued(queued) = &self.state else { return None };
+        let AdmissionState::Queued(queued) = &self.state else { return None };
         self.gate.breaker().wanted(queued.ticket)
     }
 
@@ -103,7 +103,7 @@ impl<D: Driver> Admission<D> {
         self.gate.notice(Notice::Queue(QueueNotice::Joined));
         self.queued_since = self.queued_since.or(Some(now));
         let gate = Rc::clone(&self.gate);
-        self.state = State::Queued(Box::new(Queued { gate, ticket, since: now, full, goal }));
+        self.state = AdmissionState::Queued(Box::new(Queued { gate, ticket, since: now, full, goal }));
         Ok(())
     }
 
@@ -150,7 +150,7 @@ impl<D: Driver> Admission<D> {
         let patience = self.queued_since.unwrap_or(queued.since) + wait;
         let until = deadline.map_or(patience, |deadline| deadline.min(patience));
         if now < until {
-            self.state = State::Queued(queued);
+            self.state = AdmissionState::Queued(queued);
             return Step::Wait { until };
         }
         self.gate.notice(Notice::Queue(QueueNotice::Refused(QueueRefusal::Timeout)));

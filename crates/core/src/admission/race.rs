@@ -10,7 +10,7 @@ use super::find::Found;
 use super::gate::Driver;
 use super::notice::{HedgeNotice, Notice};
 use super::permit::Permit;
-use super::request::{Admission, State};
+use super::request::{Admission, AdmissionState};
 use crate::choose::{Chosen, Keys, Why};
 use crate::retry::{Final, hedge_after};
 
@@ -99,7 +99,7 @@ impl<D: Driver> Admission<D> {
             Some(due) if now >= due => self.hedge(&mut race, terms, now),
             until => Step::Asking { until },
         };
-        self.state = State::Racing(race);
+        self.state = AdmissionState::Racing(race);
         step
     }
 
@@ -156,22 +156,22 @@ impl<D: Driver> Admission<D> {
         retry: &Retry,
         now: Time,
     ) -> FirstByte {
-        let mut race = match std::mem::replace(&mut self.state, State::Ready) {
-            State::Racing(race) => race,
+        let mut race = match std::mem::replace(&mut self.state, AdmissionState::Ready) {
+            AdmissionState::Racing(race) => race,
             state => {
                 self.state = state;
                 return FirstByte::Won(self.no_race());
             }
         };
         let Some(of) = race.take(leg) else {
-            self.state = State::Racing(race);
+            self.state = AdmissionState::Racing(race);
             return FirstByte::Kept(None);
         };
         match status {
             Some(status) if !race.legs.is_empty() && retry.on.statuses.binary_search(&status).is_ok() => {
                 let kept = Spare { of, status, sent, at: now };
                 let dismissed = race.spare.replace(kept).map(|spare| self.dismiss(spare, now));
-                self.state = State::Racing(race);
+                self.state = AdmissionState::Racing(race);
                 FirstByte::Kept(dismissed)
             }
             _ => FirstByte::Won(self.win(*race, of, now)),
@@ -193,7 +193,7 @@ impl<D: Driver> Admission<D> {
         }
         let (is_hedge, leg) = (winner.is_hedge, winner.leg);
         self.take_back(winner.permit, now);
-        self.state = State::Asking(leg);
+        self.state = AdmissionState::Asking(leg);
         Winner { is_hedge, dismissed, ..self.no_race() }
     }
 
@@ -243,13 +243,13 @@ impl<D: Driver> Admission<D> {
         now: Time,
     ) -> Option<AfterFailure> {
         let Some(entrant) = race.take(leg) else {
-            self.state = State::Racing(race);
+            self.state = AdmissionState::Racing(race);
             return Some(AfterFailure::Others);
         };
         self.lose(&entrant);
         if race.legs.is_empty() && race.spare.is_none() {
             self.take_back(entrant.permit, now);
-            self.state = State::Asking(leg);
+            self.state = AdmissionState::Asking(leg);
             return None;
         }
         if let Some(mut permit) = entrant.permit {
@@ -270,7 +270,7 @@ impl<D: Driver> Admission<D> {
                 Some(AfterFailure::Won(leg, self.win(*race, spare.of, now)))
             }
             None => {
-                self.state = State::Racing(race);
+                self.state = AdmissionState::Racing(race);
                 Some(AfterFailure::Others)
             }
         }

@@ -8,7 +8,7 @@ use super::facts::{AfterFailure, AfterHead, Answer, Dismissed, FailedTry, GiveUp
 use super::gate::Driver;
 use super::notice::{Notice, QueueNotice, QueueRefusal};
 use super::permit::Permit;
-use super::request::{Admission, State};
+use super::request::{Admission, AdmissionState};
 use crate::choose::Keys;
 use crate::retry::{Attempt, Cause, Decision, Final, retry};
 
@@ -16,7 +16,7 @@ impl<D: Driver> Admission<D> {
     /// A connection for this leg is there. True if the deferred response of an earlier try is to be thrown away, which is so
     /// unless several servers are asked: then that is decided by the first byte of an answer.
     pub fn handle_connected(&mut self, _leg: Leg) -> bool {
-        matches!(self.state, State::Asking(_)) && self.deferred.take().is_some()
+        matches!(self.state, AdmissionState::Asking(_)) && self.deferred.take().is_some()
     }
 
     /// The head of a leg's final answer has come. If several servers may have the request, the leg has won by now.
@@ -59,13 +59,13 @@ impl<D: Driver> Admission<D> {
         terms: &Terms<'_, K>,
         now: Time,
     ) -> AfterFailure {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::Racing(race) => {
+        match std::mem::replace(&mut self.state, AdmissionState::Ready) {
+            AdmissionState::Racing(race) => {
                 if let Some(after) = self.handle_leg_failure(race, leg, failed, now) {
                     return after;
                 }
             }
-            State::Asking(_) => {}
+            AdmissionState::Asking(_) => {}
             // Nothing is decided any more: an answer that was to be passed on after all could not be.
             state => {
                 self.state = state;
@@ -77,7 +77,7 @@ impl<D: Driver> Admission<D> {
         }
         self.note_failed(failed);
         let Some(cause) = failed.cause else {
-            self.state = State::Over(GiveUp::Failed);
+            self.state = AdmissionState::Over(GiveUp::Failed);
             return AfterFailure::GiveUp(None);
         };
         match self.decide(cause, (failed.replayable, failed.has_begun), terms, now) {
@@ -88,9 +88,9 @@ impl<D: Driver> Admission<D> {
 
     /// The client has left. An answer that was kept is thrown away; the driver ends all legs.
     pub fn handle_gone(&mut self, now: Time) -> Option<Dismissed> {
-        let dismissed = match std::mem::replace(&mut self.state, State::Over(GiveUp::Gone)) {
-            State::Racing(race) => self.end_race(*race, now),
-            State::Queued(_) => {
+        let dismissed = match std::mem::replace(&mut self.state, AdmissionState::Over(GiveUp::Gone)) {
+            AdmissionState::Racing(race) => self.end_race(*race, now),
+            AdmissionState::Queued(_) => {
                 self.gate.notice(Notice::Queue(QueueNotice::Refused(QueueRefusal::Gone)));
                 None
             }
@@ -136,9 +136,9 @@ impl<D: Driver> Admission<D> {
             Decision::Retry { after } => {
                 self.retries += u32::from(cause != Cause::Connect);
                 let until = now + after;
-                State::Paused(terms.deadline.map_or(until, |deadline| deadline.min(until)))
+                AdmissionState::Paused(terms.deadline.map_or(until, |deadline| deadline.min(until)))
             }
-            Decision::Final(why) => State::Over(GiveUp::NotRetried(why)),
+            Decision::Final(why) => AdmissionState::Over(GiveUp::NotRetried(why)),
         };
         decision
     }

@@ -27,7 +27,7 @@ pub struct Admission<D: Driver> {
     pub(super) gate: Rc<Gate<D>>,
     /// What the request holds. With several servers asked, what it holds of each is with the legs of the race.
     pub(super) permit: Option<Permit<D>>,
-    pub(super) state: State<D>,
+    pub(super) state: AdmissionState<D>,
     tried: [usize; TRIES_MAX],
     count: usize,
     connect_timeouts: usize,
@@ -45,7 +45,7 @@ pub struct Admission<D: Driver> {
 
 /// Where a request stands.
 #[derive(Debug)]
-pub(super) enum State<D: Driver> {
+pub(super) enum AdmissionState<D: Driver> {
     /// A server is to be chosen.
     Ready,
     /// It waits in the queue.
@@ -78,7 +78,7 @@ impl<D: Driver> Admission<D> {
         Self {
             gate: Rc::clone(gate),
             permit: None,
-            state: State::Ready,
+            state: AdmissionState::Ready,
             tried: [0; TRIES_MAX],
             count: 0,
             connect_timeouts: 0,
@@ -95,30 +95,30 @@ impl<D: Driver> Admission<D> {
     #[inline]
     pub fn poll<K: Keys>(&mut self, terms: &Terms<'_, K>, now: Time, cx: &Context<'_>) -> Step {
         match &self.state {
-            State::Ready => self.begin(terms, now, cx),
-            State::Asking(_) => Step::Asking { until: None },
+            AdmissionState::Ready => self.begin(terms, now, cx),
+            AdmissionState::Asking(_) => Step::Asking { until: None },
             _ => self.poll_rarely(terms, now, cx),
         }
     }
 
     fn poll_rarely<K: Keys>(&mut self, terms: &Terms<'_, K>, now: Time, cx: &Context<'_>) -> Step {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::Queued(queued) => match self.poll_queue(queued, terms, now, cx) {
+        match std::mem::replace(&mut self.state, AdmissionState::Ready) {
+            AdmissionState::Queued(queued) => match self.poll_queue(queued, terms, now, cx) {
                 Some(step) => step,
                 None => self.look(terms, now, cx),
             },
-            State::Paused(until) if now < until => {
-                self.state = State::Paused(until);
+            AdmissionState::Paused(until) if now < until => {
+                self.state = AdmissionState::Paused(until);
                 Step::Pause { until }
             }
-            State::Paused(_) | State::Ready => self.begin(terms, now, cx),
-            State::Asking(leg) => {
-                self.state = State::Asking(leg);
+            AdmissionState::Paused(_) | AdmissionState::Ready => self.begin(terms, now, cx),
+            AdmissionState::Asking(leg) => {
+                self.state = AdmissionState::Asking(leg);
                 Step::Asking { until: None }
             }
-            State::Racing(race) => self.poll_race(race, terms, now),
-            State::Over(why) => {
-                self.state = State::Over(why);
+            AdmissionState::Racing(race) => self.poll_race(race, terms, now),
+            AdmissionState::Over(why) => {
+                self.state = AdmissionState::Over(why);
                 Step::GiveUp(why)
             }
         }
@@ -146,8 +146,8 @@ impl<D: Driver> Admission<D> {
     pub fn attempts(&self) -> u32 {
         self.sent
             + match &self.state {
-                State::Asking(_) => 1,
-                State::Racing(race) => race.running(),
+                AdmissionState::Asking(_) => 1,
+                AdmissionState::Racing(race) => race.running(),
                 _ => 0,
             }
     }
@@ -190,7 +190,7 @@ impl<D: Driver> Admission<D> {
     /// Takes what permits there are in a pool with limits, and waits for what there are not.
     fn look<K: Keys>(&mut self, terms: &Terms<'_, K>, now: Time, cx: &Context<'_>) -> Step {
         loop {
-            if matches!(self.state, State::Ready) {
+            if matches!(self.state, AdmissionState::Ready) {
                 match self.look_once(terms, now) {
                     Ok(Look::Server(chosen)) => return self.send(chosen, terms, now),
                     Ok(Look::NoServer) => return self.give_up(GiveUp::NoServer),
@@ -198,7 +198,7 @@ impl<D: Driver> Admission<D> {
                     Err(refusal) => return self.refuse(refusal, now),
                 }
             }
-            if let State::Queued(queued) = std::mem::replace(&mut self.state, State::Ready)
+            if let AdmissionState::Queued(queued) = std::mem::replace(&mut self.state, AdmissionState::Ready)
                 && let Some(step) = self.poll_queue(queued, terms, now, cx)
             {
                 return step;
@@ -251,10 +251,10 @@ impl<D: Driver> Admission<D> {
         if terms.hedge.is_some()
             && let Some(race) = self.race(leg, &chosen, terms, now)
         {
-            self.state = State::Racing(race);
+            self.state = AdmissionState::Racing(race);
             return Step::Send { leg, chosen, role: Role::First };
         }
-        self.state = State::Asking(leg);
+        self.state = AdmissionState::Asking(leg);
         Step::Send { leg, chosen, role: Role::Alone }
     }
 
@@ -301,13 +301,13 @@ impl<D: Driver> Admission<D> {
     }
 
     pub(super) fn give_up(&mut self, why: GiveUp) -> Step {
-        self.state = State::Over(why);
+        self.state = AdmissionState::Over(why);
         Step::GiveUp(why)
     }
 
     /// The pool does not take it. If a server was asked before, what came of that decides.
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Time) -> Step {
-        self.state = State::Over(GiveUp::Refused(refusal));
+        self.state = AdmissionState::Over(GiveUp::Refused(refusal));
         if self.count > 0 {
             self.permit.iter_mut().for_each(|permit| permit.leave_server(now));
             return Step::GiveUp(GiveUp::Refused(refusal));

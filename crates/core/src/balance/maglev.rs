@@ -17,13 +17,13 @@ const SLOTS: u64 = 65_537;
 
 /// Which server a hash belongs to.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct MaglevTable {
     /// A server for each slot; empty without servers.
     slots: Box<[u32]>,
     servers: Shares,
 }
 
-impl Table {
+impl MaglevTable {
     /// Fills the table with the servers' preferences in turn, a server of less than the largest weight missing
     /// turns in proportion. Each gets one slot at least. `list` is in an order that all balancers share.
     pub fn new(list: &[(usize, &Server)]) -> Self {

@@ -12,7 +12,7 @@ use super::reason::Choice;
 use super::roster::{Roster, Server, Tier};
 use super::round_robin::Schedule;
 use super::shares::Shares;
-use super::standing::{Availability, Standing};
+use super::standing::{Availability, ServerStanding};
 use crate::health::FULL;
 
 /// The servers of one pool at one moment: immutable, made on the control thread when configuration, weights or
@@ -37,7 +37,7 @@ pub(super) enum Method {
     Random,
     IpHash(Arc<[Shares; 2]>),
     ConsistentHash,
-    Maglev(Arc<[maglev::Table; 2]>),
+    Maglev(Arc<[maglev::MaglevTable; 2]>),
 }
 
 impl Members {
@@ -62,7 +62,7 @@ impl Members {
     /// The same, where `change` also says how many parts of [`FULL`], at least one, of its weight a server gets for
     /// now. A key whose server does not take it goes where it would go if that server were out; so a server whose
     /// part grows moves no key but to itself, and no lookup table is made anew.
-    pub fn with_parts(&self, change: impl Fn(usize, &Server) -> Standing) -> Self {
+    pub fn with_parts(&self, change: impl Fn(usize, &Server) -> ServerStanding) -> Self {
         let mut parts = Vec::with_capacity(self.len());
         let servers: Vec<_> = self
             .servers()
@@ -146,9 +146,9 @@ impl Method {
                 Shares::new(&list.iter().map(|&(at, server)| (at, server.weight)).collect::<Vec<_>>())
             }))),
             (Algorithm::Maglev(_), Some(Self::Maglev(tables))) => Self::Maglev(tables.clone()),
-            (Algorithm::Maglev(_), _) => {
-                Self::Maglev(Arc::new(GROUPS.map(|backup| maglev::Table::new(&configured(servers, backup)))))
-            }
+            (Algorithm::Maglev(_), _) => Self::Maglev(Arc::new(
+                GROUPS.map(|backup| maglev::MaglevTable::new(&configured(servers, backup))),
+            )),
         }
     }
 }

@@ -30,7 +30,7 @@ pub use picker::Picker;
 pub use positions::Positions;
 pub use reason::{Choice, Reason};
 pub use roster::{Roster, Server};
-pub use standing::{Availability, Standing};
+pub use standing::{Availability, ServerStanding};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

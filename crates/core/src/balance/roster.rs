@@ -10,7 +10,7 @@ use super::load::Load;
 use super::positions::Positions;
 use super::reason::{Choice, Reason};
 use super::shares::Shares;
-use super::standing::{Availability, Standing};
+use super::standing::{Availability, ServerStanding};
 use crate::health::FULL;
 
 /// Makes which keys a server takes independent of where they go instead.
@@ -114,13 +114,13 @@ impl Roster {
     }
 
     /// What the server at `position`, below [`len`](Self::len), has got of [`with_parts`](super::Members::with_parts).
-    pub fn standing(&self, position: usize) -> Standing {
+    pub fn standing(&self, position: usize) -> ServerStanding {
         let part = self.parts.get(position).copied().unwrap_or(FULL);
         (self.servers[position].weight, part, self.availability[position])
     }
 
     /// What identifies each server in memory, and how it stands, in order.
-    pub(crate) fn standings(&self) -> impl Iterator<Item = (usize, Standing)> {
+    pub(crate) fn standings(&self) -> impl Iterator<Item = (usize, ServerStanding)> {
         self.servers.iter().enumerate().map(|(at, server)| (server.load.key(), self.standing(at)))
     }
 

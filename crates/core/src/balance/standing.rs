@@ -13,4 +13,4 @@ pub enum Availability {
 
 /// What of a server may change while the servers of its pool are the same: its weight, how many parts of [`FULL`](crate::health::FULL) of it
 /// the server gets for now, and whether it may be chosen.
-pub type Standing = (u32, u32, Availability);
+pub type ServerStanding = (u32, u32, Availability);

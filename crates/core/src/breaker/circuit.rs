@@ -15,7 +15,7 @@ const TRIAL_WAIT: Duration = Duration::from_secs(1);
 
 /// Whether requests go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum State {
+pub enum CircuitState {
     /// All do.
     #[default]
     Closed,
@@ -25,7 +25,7 @@ pub enum State {
     HalfOpen,
 }
 
-impl State {
+impl CircuitState {
     /// As it stands in logs and in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,11 +60,11 @@ pub enum Outcome {
 
 /// A change of state, to be logged once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transition {
+pub struct CircuitChange {
     /// What it was.
-    pub from: State,
+    pub from: CircuitState,
     /// What it is now.
-    pub to: State,
+    pub to: CircuitState,
     /// Why.
     pub reason: String,
 }
@@ -79,7 +79,7 @@ pub struct Refused {
 /// The states. What ended while it was closed is the caller's to count; it comes in as a [`Tally`].
 #[derive(Debug, Default)]
 pub struct Circuit {
-    state: State,
+    state: CircuitState,
     round: u32,
     /// How often it has opened since it was closed last.
     repeats: u32,
@@ -93,7 +93,7 @@ pub struct Circuit {
 
 impl Circuit {
     /// Whether requests go through.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> CircuitState {
         self.state
     }
 
@@ -111,12 +111,14 @@ impl Circuit {
     pub fn description(&self, now: Time) -> Option<String> {
         let since = now.since(self.since);
         match self.state {
-            State::Closed => None,
-            State::Open => {
+            CircuitState::Closed => None,
+            CircuitState::Open => {
                 let left = self.until.since(now);
                 Some(format!("opened {since:.1?} ago, for {left:.1?} more: {}", self.reason))
             }
-            State::HalfOpen => Some(format!("half open for {since:.1?}, and its trials are under way")),
+            CircuitState::HalfOpen => {
+                Some(format!("half open for {since:.1?}, and its trials are under way"))
+            }
         }
     }
 
@@ -124,16 +126,22 @@ impl Circuit {
     ///
     /// # Errors
     /// It is open, or has as many trials under way as it may.
-    pub fn admit(&mut self, settings: &Settings, now: Time) -> (Result<Pass, Refused>, Option<Transition>) {
+    pub fn admit(
+        &mut self,
+        settings: &Settings,
+        now: Time,
+    ) -> (Result<Pass, Refused>, Option<CircuitChange>) {
         let mut change = None;
         match self.state {
-            State::Closed => return (Ok(Pass { round: self.round, is_trial: false }), None),
-            State::Open if now < self.until => return (Err(Refused { after: self.until.since(now) }), None),
-            State::Open => {
-                (self.trials, self.succeeded) = (0, 0);
-                change = Some(self.turn(State::HalfOpen, "its time open is over".into(), now));
+            CircuitState::Closed => return (Ok(Pass { round: self.round, is_trial: false }), None),
+            CircuitState::Open if now < self.until => {
+                return (Err(Refused { after: self.until.since(now) }), None);
             }
-            State::HalfOpen => {}
+            CircuitState::Open => {
+                (self.trials, self.succeeded) = (0, 0);
+                change = Some(self.turn(CircuitState::HalfOpen, "its time open is over".into(), now));
+            }
+            CircuitState::HalfOpen => {}
         }
         if self.trials >= settings.trials {
             return (Err(Refused { after: TRIAL_WAIT }), change);
@@ -145,9 +153,9 @@ impl Circuit {
     /// True if no request would get a pass at `now`.
     pub fn refuses(&self, settings: &Settings, now: Time) -> bool {
         match self.state {
-            State::Closed => false,
-            State::Open => now < self.until,
-            State::HalfOpen => self.trials >= settings.trials,
+            CircuitState::Closed => false,
+            CircuitState::Open => now < self.until,
+            CircuitState::HalfOpen => self.trials >= settings.trials,
         }
     }
 
@@ -158,8 +166,8 @@ impl Circuit {
         outcome: Outcome,
         settings: &Settings,
         now: Time,
-    ) -> Option<Transition> {
-        if !pass.is_trial || pass.round != self.round || self.state != State::HalfOpen {
+    ) -> Option<CircuitChange> {
+        if !pass.is_trial || pass.round != self.round || self.state != CircuitState::HalfOpen {
             return None;
         }
         self.trials = self.trials.saturating_sub(1);
@@ -175,32 +183,32 @@ impl Circuit {
             return None;
         }
         self.repeats = 0;
-        Some(self.turn(State::Closed, format!("{} trials succeeded", self.succeeded), now))
+        Some(self.turn(CircuitState::Closed, format!("{} trials succeeded", self.succeeded), now))
     }
 
     /// Opens a closed circuit if what has ended within the window says so.
-    pub fn judge(&mut self, tally: Tally, settings: &Settings, now: Time) -> Option<Transition> {
-        if self.state != State::Closed {
+    pub fn judge(&mut self, tally: Tally, settings: &Settings, now: Time) -> Option<CircuitChange> {
+        if self.state != CircuitState::Closed {
             return None;
         }
         let reason = verdict(tally, settings)?;
         Some(self.open(reason, settings, now))
     }
 
-    fn open(&mut self, reason: String, settings: &Settings, now: Time) -> Transition {
+    fn open(&mut self, reason: String, settings: &Settings, now: Time) -> CircuitChange {
         let times = 1_u32.checked_shl(self.repeats).map_or(OPEN_TIMES_MAX, |n| n.min(OPEN_TIMES_MAX));
         self.repeats = (self.repeats + 1).min(OPEN_TIMES_MAX);
         self.round = self.round.wrapping_add(1);
         let open_for = settings.open_for.saturating_mul(times);
         self.until = now + open_for;
-        self.turn(State::Open, format!("{reason}; open for {open_for:?}"), now)
+        self.turn(CircuitState::Open, format!("{reason}; open for {open_for:?}"), now)
     }
 
-    fn turn(&mut self, to: State, reason: String, now: Time) -> Transition {
+    fn turn(&mut self, to: CircuitState, reason: String, now: Time) -> CircuitChange {
         self.since = now;
         let from = std::mem::replace(&mut self.state, to);
         self.reason.clone_from(&reason);
-        Transition { from, to, reason }
+        CircuitChange { from, to, reason }
     }
 }
 

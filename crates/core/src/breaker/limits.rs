@@ -5,39 +5,39 @@ use std::collections::HashMap;
 use evenkeel_config::{Concurrency, Pool, PoolProtocol, QueueOrder};
 
 use super::want::{Full, Want};
-use crate::balance::{Availability, Positions, Standing};
+use crate::balance::{Availability, Positions, ServerStanding};
 use crate::limit::adaptive::Adaptive;
 
 /// The limits and servers by which places are handed out.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct PlaceLimits {
     /// Requests in flight in the pool, and which key says so.
     pool: (u32, Full),
     concurrency: Option<Concurrency>,
     pub(super) order: QueueOrder,
     /// The servers, each under its load's key.
-    servers: HashMap<usize, Server>,
+    servers: HashMap<usize, KnownServer>,
     /// Grows with each change of the servers.
     pub(super) version: u64,
 }
 
 /// What is known of a server.
 #[derive(Debug)]
-struct Server {
+struct KnownServer {
     /// Its `max_connections`.
     max: u32,
-    standing: Standing,
+    standing: ServerStanding,
     /// The configuration in force no longer has it: only requests that came before, and know no other server, may use it.
     is_gone: bool,
 }
 
-impl Limits {
+impl PlaceLimits {
     /// Puts those of a configuration in force. Servers that it does not have any more are remembered until the next one, for
     /// requests that have come and are not queued yet, and beyond that while `is_queued` says that requests wait.
     pub(super) fn reconfigure(
         &mut self,
         pool: &Pool,
-        standings: impl Iterator<Item = (usize, Standing)>,
+        standings: impl Iterator<Item = (usize, ServerStanding)>,
         is_queued: bool,
     ) {
         let mut servers = std::mem::take(&mut self.servers);
@@ -45,7 +45,7 @@ impl Limits {
         servers.values_mut().for_each(|server| server.is_gone = true);
         servers.extend(standings.zip(&pool.backends).map(|((key, standing), backend)| {
             let max = backend.max_connections.unwrap_or(u32::MAX);
-            (key, Server { max, standing, is_gone: false })
+            (key, KnownServer { max, standing, is_gone: false })
         }));
         let order = pool.queue.as_ref().map_or(QueueOrder::First, |queue| queue.order);
         let (concurrency, version) = (pool.concurrency.clone(), self.version + 1);
@@ -53,7 +53,7 @@ impl Limits {
     }
 
     /// Takes in what has become of the servers.
-    pub(super) fn follow(&mut self, standings: impl Iterator<Item = (usize, Standing)>) {
+    pub(super) fn follow(&mut self, standings: impl Iterator<Item = (usize, ServerStanding)>) {
         self.version += 1;
         for (key, standing) in standings {
             if let Some(server) = self.servers.get_mut(&key) {
@@ -66,10 +66,10 @@ impl Limits {
     pub(super) fn standings(
         &self,
         of: &Positions,
-        then: impl Iterator<Item = (usize, Standing)>,
-    ) -> Vec<Standing> {
+        then: impl Iterator<Item = (usize, ServerStanding)>,
+    ) -> Vec<ServerStanding> {
         let is_any_left = self.is_any_left(of);
-        let standing = |(key, (weight, part, _)): (usize, Standing)| match self.servers.get(&key) {
+        let standing = |(key, (weight, part, _)): (usize, ServerStanding)| match self.servers.get(&key) {
             Some(server) if !(server.is_gone && is_any_left) => server.standing,
             _ => (weight, part, Availability::Out),
         };
@@ -124,12 +124,12 @@ impl Limits {
         servers.any(|server| !server.is_gone && is_usable(server.standing))
     }
 
-    fn server(&self, of: &Positions, at: usize) -> Option<&Server> {
+    fn server(&self, of: &Positions, at: usize) -> Option<&KnownServer> {
         self.servers.get(&of.keys()[at])
     }
 }
 
-impl Default for Limits {
+impl Default for PlaceLimits {
     fn default() -> Self {
         let pool = (u32::MAX, Full::Requests);
         Self { pool, concurrency: None, order: QueueOrder::First, servers: HashMap::new(), version: 0 }
@@ -141,7 +141,7 @@ pub(super) fn in_flight(pool: &Pool, adaptive: &Adaptive) -> (u32, Full) {
     least(fixed(pool), pool.concurrency.as_ref(), adaptive)
 }
 
-fn is_usable((weight, _, availability): Standing) -> bool {
+fn is_usable((weight, _, availability): ServerStanding) -> bool {
     weight > 0 && availability != Availability::Out
 }
 

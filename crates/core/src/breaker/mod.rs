@@ -31,7 +31,7 @@ mod trip;
 mod want;
 mod window;
 
-pub use circuit::{Circuit, Outcome, Pass, Refused, State, Transition};
+pub use circuit::{Circuit, CircuitChange, CircuitState, Outcome, Pass, Refused};
 pub use describe::describe;
 pub use passed::Passed;
 pub use shared::{Breaker, Grant, Ticket};

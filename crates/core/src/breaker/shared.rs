@@ -10,11 +10,11 @@ use crossbeam_utils::CachePadded;
 use evenkeel_config::Pool;
 use evenkeel_types::Time;
 
-use super::limits::{self, Limits};
+use super::limits::{self, PlaceLimits};
 use super::queue::Queue;
 use super::trip::Trip;
 use super::want::{Full, Want};
-use crate::balance::{Load, Roster, Standing};
+use crate::balance::{Load, Roster, ServerStanding};
 use crate::limit::adaptive::Adaptive;
 use crate::sync::{AtomicU32, AtomicUsize, Mutex, MutexGuard};
 
@@ -38,7 +38,7 @@ struct Line {
     queue: Queue<Waiter>,
     /// Places taken for requests that have yet to notice.
     granted: HashMap<u64, Grant>,
-    limits: Limits,
+    limits: PlaceLimits,
 }
 
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Breaker {
     }
 
     /// How these servers stand now, if that has changed since the `version`, and the version of that.
-    pub fn standings(&self, of: &Roster, version: u64) -> Option<(u64, Vec<Standing>)> {
+    pub fn standings(&self, of: &Roster, version: u64) -> Option<(u64, Vec<ServerStanding>)> {
         let limits = &self.lock().limits;
         (limits.version != version)
             .then(|| (limits.version, limits.standings(of.positions(), of.standings())))
@@ -166,7 +166,7 @@ impl Breaker {
 
     /// Gives free places in the pool to queued requests.
     pub fn offer_place(&self, now: Time) {
-        let take = |limits: &Limits| {
+        let take = |limits: &PlaceLimits| {
             let (max, _) = limits.in_flight(&self.adaptive);
             self.take(max).then_some(Grant::Place)
         };
@@ -175,7 +175,7 @@ impl Breaker {
 
     /// Gives free places at a server to queued requests.
     pub fn offer_server(&self, load: &Arc<Load>, now: Time) {
-        let take = |limits: &Limits| {
+        let take = |limits: &PlaceLimits| {
             load.try_begin(limits.max_connections(load.key())).then(|| Grant::Server(Arc::clone(load)))
         };
         self.offer(now, |limits, want| limits.suits(want, load.key()), take);
@@ -236,8 +236,8 @@ impl Breaker {
     fn offer(
         &self,
         now: Time,
-        wanted: impl Fn(&Limits, &Want) -> bool,
-        take: impl Fn(&Limits) -> Option<Grant>,
+        wanted: impl Fn(&PlaceLimits, &Want) -> bool,
+        take: impl Fn(&PlaceLimits) -> Option<Grant>,
     ) {
         let line = &mut *self.lock();
         let order = line.limits.order;

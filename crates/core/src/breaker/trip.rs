@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use evenkeel_config::Trip as Settings;
 use evenkeel_types::Time;
 
-use super::circuit::{self, Circuit, Outcome, Pass, Refused, State, Transition};
+use super::circuit::{self, Circuit, CircuitChange, CircuitState, Outcome, Pass, Refused};
 use super::window::Window;
 
 /// The circuit breaker of a pool or a server.
@@ -26,7 +26,7 @@ impl Trip {
     ///
     /// # Errors
     /// It is open, or has as many trials under way as it may.
-    pub fn admit(&self, settings: &Settings, now: Time) -> (Result<Pass, Refused>, Option<Transition>) {
+    pub fn admit(&self, settings: &Settings, now: Time) -> (Result<Pass, Refused>, Option<CircuitChange>) {
         let glance = self.glance.load(Acquire);
         if glance & 1 == 0 {
             return (Ok(Pass { round: (glance >> 1) as u32, is_trial: false }), None);
@@ -44,11 +44,17 @@ impl Trip {
     }
 
     /// Takes a pass back, once, with how its request fared.
-    pub fn settle(&self, pass: Pass, outcome: Outcome, settings: &Settings, now: Time) -> Option<Transition> {
+    pub fn settle(
+        &self,
+        pass: Pass,
+        outcome: Outcome,
+        settings: &Settings,
+        now: Time,
+    ) -> Option<CircuitChange> {
         if pass.is_trial {
             let mut circuit = self.lock();
             let change = circuit.tried(pass, outcome, settings, now);
-            if change.as_ref().is_some_and(|change| change.to == State::Closed) {
+            if change.as_ref().is_some_and(|change| change.to == CircuitState::Closed) {
                 self.window.clear();
             }
             self.publish(&circuit);
@@ -79,7 +85,7 @@ impl Trip {
     }
 
     /// Its state, and why it is in it.
-    pub fn state(&self) -> (State, String) {
+    pub fn state(&self) -> (CircuitState, String) {
         let circuit = self.lock();
         (circuit.state(), circuit.reason().to_owned())
     }
@@ -90,7 +96,7 @@ impl Trip {
     }
 
     fn publish(&self, circuit: &Circuit) {
-        let is_closed = circuit.state() == State::Closed;
+        let is_closed = circuit.state() == CircuitState::Closed;
         self.glance.store(u64::from(circuit.round()) << 1 | u64::from(!is_closed), Release);
     }
 

@@ -32,7 +32,7 @@ fn admit(trip: &Trip, now: Time) -> Result<Pass, Refused> {
 }
 
 /// A request that ends at once.
-fn end(trip: &Trip, outcome: Outcome, now: Time) -> Option<Transition> {
+fn end(trip: &Trip, outcome: Outcome, now: Time) -> Option<CircuitChange> {
     let pass = admit(trip, now).expect("the circuit lets it through");
     trip.settle(pass, outcome, &settings(), now)
 }
@@ -42,7 +42,7 @@ fn opened(now: Time) -> Trip {
     let trip = Trip::default();
     (0..3).for_each(|_| assert_eq!(end(&trip, BAD, now), None));
     let change = end(&trip, BAD, now).expect("the fourth failure opens it");
-    assert_eq!((change.from, change.to), (State::Closed, State::Open));
+    assert_eq!((change.from, change.to), (CircuitState::Closed, CircuitState::Open));
     assert!(change.reason.contains("4 of 4 requests failed"), "{}", change.reason);
     trip
 }
@@ -98,12 +98,12 @@ fn it_lets_trials_through_after_its_time_and_closes_when_all_succeed() {
     let trip = opened(at(0));
     assert!(admit(&trip, at(9)).is_err());
     let (first, change) = trip.admit(&settings(), at(10));
-    assert_eq!(change.map(|change| change.to), Some(State::HalfOpen));
+    assert_eq!(change.map(|change| change.to), Some(CircuitState::HalfOpen));
     let (first, second) = (first.expect("a trial"), admit(&trip, at(10)).expect("another"));
     assert!(admit(&trip, at(10)).is_err(), "no third at the same time");
     assert_eq!(trip.settle(first, GOOD, &settings(), at(11)), None);
     let change = trip.settle(second, GOOD, &settings(), at(11)).expect("both have succeeded");
-    assert_eq!((change.to, trip.is_closed()), (State::Closed, true));
+    assert_eq!((change.to, trip.is_closed()), (CircuitState::Closed, true));
     assert_eq!(end(&trip, BAD, at(11)), None, "it has forgotten the failures before");
 }
 
@@ -128,7 +128,7 @@ fn a_trial_whose_client_left_gives_its_place_back() {
     for _ in 0..5 {
         assert_eq!(end(&trip, Outcome::Unknown, at(10)), None);
     }
-    assert_eq!(trip.state().0, State::HalfOpen);
+    assert_eq!(trip.state().0, CircuitState::HalfOpen);
 }
 
 #[test]
@@ -152,7 +152,7 @@ proptest! {
         steps in prop::collection::vec((0_u64..4_000, 0_u8..5, any::<prop::sample::Index>()), 1..300)
     ) {
         let (trip, settings) = (Trip::default(), settings());
-        let (mut now, mut held, mut state) = (Time::ZERO, Vec::<Pass>::new(), State::Closed);
+        let (mut now, mut held, mut state) = (Time::ZERO, Vec::<Pass>::new(), CircuitState::Closed);
         for (step, what, which) in steps {
             now = now + Duration::from_millis(step);
             let change = if what == 0 || held.is_empty() {
@@ -160,10 +160,10 @@ proptest! {
                 let after = change.as_ref().map_or(state, |change| change.to);
                 match admitted {
                     Ok(pass) => {
-                        prop_assert_eq!(pass.is_trial, after == State::HalfOpen);
+                        prop_assert_eq!(pass.is_trial, after == CircuitState::HalfOpen);
                         held.push(pass);
                     }
-                    Err(_) => prop_assert_ne!(after, State::Closed),
+                    Err(_) => prop_assert_ne!(after, CircuitState::Closed),
                 }
                 change
             } else {
@@ -176,10 +176,10 @@ proptest! {
                 state = change.to;
             }
             prop_assert_eq!(trip.state().0, state);
-            prop_assert_eq!(trip.is_closed(), state == State::Closed);
+            prop_assert_eq!(trip.is_closed(), state == CircuitState::Closed);
             let round = (trip.glance.load(Acquire) >> 1) as u32;
             let trials = held.iter().filter(|pass| pass.is_trial && pass.round == round).count();
-            prop_assert!(state != State::HalfOpen || trials <= settings.trials as usize);
+            prop_assert!(state != CircuitState::HalfOpen || trials <= settings.trials as usize);
         }
     }
 }

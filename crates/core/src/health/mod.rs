@@ -10,9 +10,9 @@ mod slow_start;
 mod state;
 
 pub use active::{Active, ProbeFailure};
-pub use outlier::{Cause, Figures};
-pub use passive::{Failure, Passive, Verdict};
-pub use pool::{Notice, Panic, PoolHealth};
+pub use outlier::{EjectionCause, Figures};
+pub use passive::{Failure, Passive, PassiveVerdict};
+pub use pool::{HealthNotice, Panic, PoolHealth};
 pub use server::{Administrative, ServerHealth};
 pub use slow_start::FULL;
 pub use state::{Event, Hold, State, Transition};

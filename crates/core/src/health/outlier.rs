@@ -66,11 +66,11 @@ pub(super) fn tick(settings: &Outlier) -> Duration {
 
 /// What one server did within the window, from totals that are taken down every [`tick`]; at most 11 of them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Window {
+pub(super) struct LiveWindow {
     totals: VecDeque<Figures>,
 }
 
-impl Window {
+impl LiveWindow {
     /// Takes down what the server has done since the beginning of time.
     pub fn observe(&mut self, total: Figures, settings: &Outlier) {
         let ticks = settings.window.as_nanos().div_ceil(tick(settings).as_nanos()) as usize;
@@ -96,7 +96,7 @@ impl Window {
 
 /// By what a server stands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum EjectionCause {
     /// Too many failures of its own, whatever the others do.
     Failures,
     /// Its success rate.
@@ -111,7 +111,7 @@ pub(super) struct Finding {
     /// Its position.
     pub server: usize,
     /// By what.
-    pub cause: Cause,
+    pub cause: EjectionCause,
     /// The figures, for people.
     pub reason: String,
 }
@@ -161,7 +161,7 @@ fn unreliable(compared: &[(usize, &Figures)], factor: f64) -> Vec<Finding> {
                 )
             };
             (rate < mean - factor * deviation)
-                .then(|| (rate, Finding { server, cause: Cause::SuccessRate, reason: reason() }))
+                .then(|| (rate, Finding { server, cause: EjectionCause::SuccessRate, reason: reason() }))
         })
         .collect();
     found.sort_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -182,7 +182,7 @@ fn slow(compared: &[(usize, &Figures)], factor: f64) -> Vec<Finding> {
     let median = ((above + below) / 2.0).max(MEDIAN_MIN_NS);
     let finding = |(latency, server): (f64, usize)| Finding {
         server,
-        cause: Cause::Latency,
+        cause: EjectionCause::Latency,
         reason: format!("{:.1} ms on average where the median is {:.1} ms", latency / 1e6, median / 1e6),
     };
     timed.into_iter().take_while(|(latency, _)| *latency > factor * median).map(finding).collect()

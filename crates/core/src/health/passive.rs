@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel_config::{FailureOn, Outlier};
 use evenkeel_types::Time;
 
-use super::{Cause, Hold, State, Transition};
+use super::{EjectionCause, Hold, State, Transition};
 
 /// How live traffic failed on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl fmt::Display for Failure {
 
 /// What a failure leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PassiveVerdict {
     /// Nothing yet, or nothing new.
     Counted,
     /// The server is taken out.
@@ -81,7 +81,7 @@ pub struct Passive {
     /// When it last was kept instead of ejected.
     kept_at: Option<Time>,
     reason: String,
-    cause: Option<Cause>,
+    cause: Option<EjectionCause>,
 }
 
 impl Passive {
@@ -103,10 +103,10 @@ impl Passive {
     }
 
     /// Takes in a failure. `hold` says what rules out an ejection.
-    pub fn failure(&mut self, cause: Failure, now: Time, hold: Option<Hold>) -> Verdict {
+    pub fn failure(&mut self, cause: Failure, now: Time, hold: Option<Hold>) -> PassiveVerdict {
         if self.ejected_until.is_some() {
             // The remains of what was in flight when it was ejected.
-            return Verdict::Counted;
+            return PassiveVerdict::Counted;
         }
         let count = self.settings.failures as usize;
         while self.failures.front().is_some_and(|&oldest| now.since(oldest) > self.settings.window) {
@@ -114,7 +114,7 @@ impl Passive {
         }
         self.failures.push_back(now);
         if self.failures.len() < count {
-            return Verdict::Counted;
+            return PassiveVerdict::Counted;
         }
         let reason = match count {
             0 | 1 => format!("request failed: {cause}"),
@@ -123,25 +123,37 @@ impl Passive {
         if hold.is_some() {
             self.failures.pop_front();
         }
-        self.sentence(Cause::Failures, reason, now, hold)
+        self.sentence(EjectionCause::Failures, reason, now, hold)
     }
 
     /// Takes in that the server does worse than the others. `hold` says what rules out an ejection.
-    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Verdict {
+    pub fn outlier(
+        &mut self,
+        cause: EjectionCause,
+        reason: String,
+        now: Time,
+        hold: Option<Hold>,
+    ) -> PassiveVerdict {
         if self.ejected_until.is_some() {
-            return Verdict::Counted;
+            return PassiveVerdict::Counted;
         }
         self.sentence(cause, reason, now, hold)
     }
 
-    fn sentence(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Verdict {
+    fn sentence(
+        &mut self,
+        cause: EjectionCause,
+        reason: String,
+        now: Time,
+        hold: Option<Hold>,
+    ) -> PassiveVerdict {
         let Some(hold) = hold else {
             self.cause = Some(cause);
-            return Verdict::Ejected(self.eject(reason, now));
+            return PassiveVerdict::Ejected(self.eject(reason, now));
         };
         let before = self.kept_at.replace(now);
         let is_said = before.is_some_and(|before| now.since(before) <= self.settings.window);
-        if is_said { Verdict::Counted } else { Verdict::Kept { reason, hold } }
+        if is_said { PassiveVerdict::Counted } else { PassiveVerdict::Kept { reason, hold } }
     }
 
     /// Ends the ejection when its time is over.
@@ -167,7 +179,7 @@ impl Passive {
     }
 
     /// By what it stood out when it was last ejected.
-    pub fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<EjectionCause> {
         self.cause
     }
 

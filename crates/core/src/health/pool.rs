@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel_config::{Backend, Outlier, Pool};
 use evenkeel_types::{BackendId, Time};
 
-use super::outlier::{Figures, Window, judge, tick};
+use super::outlier::{Figures, LiveWindow, judge, tick};
 use super::panic::{Census, Group};
 use super::slow_start::{FULL, Ramp};
 use super::{Administrative, Event, Failure, Hold, ProbeFailure, ServerHealth, State, Transition};
@@ -13,7 +13,7 @@ use crate::balance::Availability;
 
 /// Something to log, to count and to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct HealthNotice {
     /// The server that it is about.
     pub server: BackendId,
     /// What happened.
@@ -54,7 +54,7 @@ struct Rules {
 struct Member {
     backend: Backend,
     health: ServerHealth,
-    window: Window,
+    window: LiveWindow,
     /// While it starts slowly.
     ramp: Option<Ramp>,
     /// How many parts of [`FULL`] of its weight it has, as of the last change or poll.
@@ -77,7 +77,7 @@ impl PoolHealth {
     /// Takes over a new configuration of the pool. A server whose id and address stay keeps its state, unless the
     /// pool is now probed differently; what the operator said of an id stays in any case. Servers that are gone are
     /// forgotten, and new ones begin as new. Weights are those of `pool` again.
-    pub fn reconfigure(&mut self, pool: &Pool, now: Time) -> Vec<Notice> {
+    pub fn reconfigure(&mut self, pool: &Pool, now: Time) -> Vec<HealthNotice> {
         self.rules = Rules::of(pool);
         let mut before = std::mem::take(&mut self.members);
         let mut notices = Vec::new();
@@ -108,18 +108,23 @@ impl PoolHealth {
     }
 
     /// Takes in the result of a probe. One of a server that has left the pool is ignored.
-    pub fn probed(&mut self, server: &BackendId, result: Result<(), ProbeFailure>, now: Time) -> Vec<Notice> {
+    pub fn probed(
+        &mut self,
+        server: &BackendId,
+        result: Result<(), ProbeFailure>,
+        now: Time,
+    ) -> Vec<HealthNotice> {
         self.change(server, now, |health| health.probed(result, now).map(Event::Transition))
     }
 
     /// Takes in a failure of live traffic. One of a server that has left the pool is ignored.
-    pub fn failed(&mut self, server: &BackendId, failure: Failure, now: Time) -> Vec<Notice> {
+    pub fn failed(&mut self, server: &BackendId, failure: Failure, now: Time) -> Vec<HealthNotice> {
         let hold = self.hold(server);
         self.change(server, now, |health| health.failed(failure, now, hold))
     }
 
     /// Takes in what the operator wants of a server.
-    pub fn administer(&mut self, server: &BackendId, wanted: Administrative, now: Time) -> Vec<Notice> {
+    pub fn administer(&mut self, server: &BackendId, wanted: Administrative, now: Time) -> Vec<HealthNotice> {
         self.change(server, now, |health| health.administer(wanted, now).map(Event::Transition))
     }
 
@@ -134,9 +139,9 @@ impl PoolHealth {
 
     /// Does what is due: ends ejections whose time is over, compares servers, and lets weights grow. `total` says
     /// what a server has done since the beginning; it is asked only when servers are compared.
-    pub fn poll(&mut self, now: Time, total: impl Fn(&BackendId) -> Figures) -> Vec<Notice> {
+    pub fn poll(&mut self, now: Time, total: impl Fn(&BackendId) -> Figures) -> Vec<HealthNotice> {
         let ended = |member: &mut Member| member.health.poll(now).map(|change| member.notice(change));
-        let mut notices: Vec<Notice> = self.members.iter_mut().filter_map(ended).collect();
+        let mut notices: Vec<HealthNotice> = self.members.iter_mut().filter_map(ended).collect();
         self.settle(&notices, now);
         if self.compare_at.is_some_and(|at| at <= now) {
             notices.extend(self.compare(now, total));
@@ -185,12 +190,12 @@ impl PoolHealth {
         server: &BackendId,
         now: Time,
         change: impl FnOnce(&mut ServerHealth) -> Option<Event>,
-    ) -> Vec<Notice> {
+    ) -> Vec<HealthNotice> {
         let mut notices = Vec::new();
         if let Some(member) = self.members.iter_mut().find(|member| member.backend.id == *server)
             && let Some(event) = change(&mut member.health)
         {
-            notices.push(Notice { server: server.clone(), event });
+            notices.push(HealthNotice { server: server.clone(), event });
             self.settle(&notices, now);
         }
         notices
@@ -210,7 +215,7 @@ impl PoolHealth {
     }
 
     /// Compares the servers that are up, and ejects those that stand out.
-    fn compare(&mut self, now: Time, total: impl Fn(&BackendId) -> Figures) -> Vec<Notice> {
+    fn compare(&mut self, now: Time, total: impl Fn(&BackendId) -> Figures) -> Vec<HealthNotice> {
         let Some(outlier) = self.rules.outlier.clone() else { return Vec::new() };
         self.plan_comparison(now);
         for member in &mut self.members {
@@ -237,9 +242,9 @@ impl PoolHealth {
     }
 
     /// Draws the consequences of what has changed.
-    fn settle(&mut self, notices: &[Notice], now: Time) {
+    fn settle(&mut self, notices: &[HealthNotice], now: Time) {
         let was_used = self.panic.is_some();
-        for Notice { server, event } in notices {
+        for HealthNotice { server, event } in notices {
             if let Event::Transition(change) = event
                 && let Some(member) = self.members.iter_mut().find(|member| member.backend.id == *server)
             {
@@ -283,7 +288,7 @@ impl Member {
         Self {
             backend: backend.clone(),
             health,
-            window: Window::default(),
+            window: LiveWindow::default(),
             ramp: None,
             part: FULL,
             grows_at: None,
@@ -331,8 +336,8 @@ impl Member {
         std::mem::replace(&mut self.part, part) != part
     }
 
-    fn notice(&self, change: Transition) -> Notice {
-        Notice { server: self.backend.id.clone(), event: Event::Transition(change) }
+    fn notice(&self, change: Transition) -> HealthNotice {
+        HealthNotice { server: self.backend.id.clone(), event: Event::Transition(change) }
     }
 }
 

@@ -3,8 +3,8 @@
 use evenkeel_config::{Health, Outlier};
 use evenkeel_types::Time;
 
-use super::passive::Verdict;
-use super::{Active, Cause, Event, Failure, Hold, Passive, ProbeFailure, State, Transition};
+use super::passive::PassiveVerdict;
+use super::{Active, EjectionCause, Event, Failure, Hold, Passive, ProbeFailure, State, Transition};
 use crate::balance::Availability;
 
 /// What the operator wants of a server.
@@ -59,20 +59,26 @@ impl ServerHealth {
             return None;
         }
         let verdict = self.passive.as_mut()?.failure(failure, now, hold);
-        self.follow(verdict, Cause::Failures, now)
+        self.follow(verdict, EjectionCause::Failures, now)
     }
 
     /// Takes in that the server, which is up, does worse than the others; `hold` says what rules out an ejection.
-    pub fn outlier(&mut self, cause: Cause, reason: String, now: Time, hold: Option<Hold>) -> Option<Event> {
+    pub fn outlier(
+        &mut self,
+        cause: EjectionCause,
+        reason: String,
+        now: Time,
+        hold: Option<Hold>,
+    ) -> Option<Event> {
         let verdict = self.passive.as_mut()?.outlier(cause, reason, now, hold);
         self.follow(verdict, cause, now)
     }
 
-    fn follow(&mut self, verdict: Verdict, cause: Cause, now: Time) -> Option<Event> {
+    fn follow(&mut self, verdict: PassiveVerdict, cause: EjectionCause, now: Time) -> Option<Event> {
         match verdict {
-            Verdict::Counted => None,
-            Verdict::Ejected(_) => self.settle(now).map(Event::Transition),
-            Verdict::Kept { reason, hold } => Some(Event::Kept { reason, cause, hold, at: now }),
+            PassiveVerdict::Counted => None,
+            PassiveVerdict::Ejected(_) => self.settle(now).map(Event::Transition),
+            PassiveVerdict::Kept { reason, hold } => Some(Event::Kept { reason, cause, hold, at: now }),
         }
     }
 
@@ -148,7 +154,7 @@ impl ServerHealth {
     }
 
     /// By what it stood out when it was last ejected.
-    pub fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<EjectionCause> {
         self.passive.as_ref()?.cause()
     }
 

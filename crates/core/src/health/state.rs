@@ -4,7 +4,7 @@ use std::fmt;
 
 use evenkeel_types::Time;
 
-use super::outlier::Cause;
+use super::outlier::EjectionCause;
 
 /// What a server is in, as logs, metrics, API and dashboard name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,7 +81,7 @@ pub enum Event {
         /// Why it would have been ejected.
         reason: String,
         /// By what it stood out.
-        cause: Cause,
+        cause: EjectionCause,
         /// Why it was not ejected.
         hold: Hold,
         /// When.

@@ -83,14 +83,14 @@ impl Limits {
 
 /// What a request came to.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Verdict {
+pub struct LimitVerdict {
     /// How each limit stands that was asked, by its position.
     pub standings: [Option<Standing>; LIMITS_MAX],
     /// Limits that had to forget a key.
     pub forgot: Mask,
 }
 
-impl Verdict {
+impl LimitVerdict {
     /// The limit that refuses the request, and for how long: of several, the one with the longest wait.
     pub fn refused(&self, limits: &[Arc<Limiter>]) -> Option<(usize, Duration)> {
         let refusing =
@@ -103,8 +103,8 @@ impl Verdict {
 
 /// Asks those of a route's limits that are in `mask`. Either each of them has a token for the request and gives it, or
 /// none gives one; a dry run's is given if it has one and the others let the request pass.
-pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) -> Verdict {
-    let mut verdict = Verdict::default();
+pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) -> LimitVerdict {
+    let mut verdict = LimitVerdict::default();
     let mut held = hold(limits, mask, request);
     for (position, limiter) in limits.iter().enumerate() {
         if let Some((key, places)) = &held[position] {
@@ -130,7 +130,13 @@ pub fn ask(limits: &[Arc<Limiter>], mask: Mask, request: &impl Keys, now: Time) 
 }
 
 /// Puts back what [`ask`] took of the limits in `mask`: the request does not pass after all.
-pub fn put_back(limits: &[Arc<Limiter>], mask: Mask, verdict: &mut Verdict, request: &impl Keys, now: Time) {
+pub fn put_back(
+    limits: &[Arc<Limiter>],
+    mask: Mask,
+    verdict: &mut LimitVerdict,
+    request: &impl Keys,
+    now: Time,
+) {
     let mut held = hold(limits, mask, request);
     for (position, limiter) in limits.iter().enumerate() {
         if let (Some((key, places)), Some(standing)) = (&mut held[position], &mut verdict.standings[position])

@@ -10,7 +10,7 @@ mod table;
 
 pub use gcra::{Gcra, Standing, Tat};
 pub use key::network;
-pub use limiter::{LIMITS_MAX, Limiter, Limits, Mask, Verdict, ask, put_back};
+pub use limiter::{LIMITS_MAX, LimitVerdict, Limiter, Limits, Mask, ask, put_back};
 pub use shared::{Backoff, Question, SCRIPT};
 pub use table::Table;
 

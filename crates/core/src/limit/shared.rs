@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::gcra::Standing;
 use super::key;
-use super::limiter::{LIMITS_MAX, Limiter, Mask, Verdict};
+use super::limiter::{LIMITS_MAX, LimitVerdict, Limiter, Mask};
 use crate::choose::Keys;
 
 /// What Redis carries out, whole and by its own clock: the same as [`super::ask`].
@@ -41,7 +41,7 @@ impl Question {
     }
 
     /// Adds what Redis answers to a verdict; false if that is no answer to this question.
-    pub fn read(&self, answer: &[i64], verdict: &mut Verdict) -> bool {
+    pub fn read(&self, answer: &[i64], verdict: &mut LimitVerdict) -> bool {
         if answer.len() != self.keys.len() * NUMBERS {
             return false;
         }

@@ -14,7 +14,7 @@ const WAYS: usize = 16;
 /// The keys of one limit, by their hashes, which must be keyed with a secret of this process.
 #[derive(Debug)]
 pub struct Table {
-    shards: Box<[Shard]>,
+    shards: Box<[TableShard]>,
     layout: Layout,
 }
 
@@ -36,7 +36,7 @@ impl Layout {
 /// Alone on its cache lines, of which processors fetch two at a time.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard(Mutex<Places>);
+struct TableShard(Mutex<Places>);
 
 /// One of the tables. A key that is not in it has a full bucket.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Table {
             let sets = sets / shards + usize::from(shard < sets % shards);
             Places { keys: Vec::new(), tats: Vec::new(), sets, layout }
         };
-        Self { shards: (0..shards).map(|shard| Shard(Mutex::new(places(shard)))).collect(), layout }
+        Self { shards: (0..shards).map(|shard| TableShard(Mutex::new(places(shard)))).collect(), layout }
     }
 
     /// The table that holds a key, for as long as one decides about it.
@@ -175,6 +175,6 @@ mod tests {
 
     #[test]
     fn a_table_that_is_not_used_takes_eight_kib() {
-        assert_eq!(size_of::<Shard>() * SHARDS, 8 * 1024);
+        assert_eq!(size_of::<TableShard>() * SHARDS, 8 * 1024);
     }
 }

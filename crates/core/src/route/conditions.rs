@@ -7,7 +7,7 @@ use super::Facts;
 
 /// The first condition that does not hold; headers and query conditions by their index in the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum Mismatch {
     Method,
     Header(usize),
     Query(usize),
@@ -15,37 +15,37 @@ pub(super) enum Refusal {
 }
 
 /// Whether all conditions of `route` hold.
-pub(super) fn conditions(route: &Route, facts: &impl Facts) -> Result<(), Refusal> {
+pub(super) fn conditions(route: &Route, facts: &impl Facts) -> Result<(), Mismatch> {
     if !route.methods.is_empty() && !route.methods.iter().any(|method| method == facts.method()) {
-        return Err(Refusal::Method);
+        return Err(Mismatch::Method);
     }
     if let Some(i) = route.headers.iter().position(|(name, value)| !facts.has_header(name, value)) {
-        return Err(Refusal::Header(i));
+        return Err(Mismatch::Header(i));
     }
     if let Some(i) = route.query.iter().position(|(name, value)| !query_has(facts.query(), name, value)) {
-        return Err(Refusal::Query(i));
+        return Err(Mismatch::Query(i));
     }
     if !route.clients.is_empty()
         && !route.clients.iter().any(|net| net.contains(&facts.client().to_canonical()))
     {
-        return Err(Refusal::Client);
+        return Err(Mismatch::Client);
     }
     Ok(())
 }
 
 /// Why `refusal` was given, for people.
-pub(super) fn explain(route: &Route, refusal: Refusal, facts: &impl Facts) -> String {
+pub(super) fn explain(route: &Route, refusal: Mismatch, facts: &impl Facts) -> String {
     match refusal {
-        Refusal::Method => format!("the method is {}, not {}", facts.method(), route.methods.join(" or ")),
-        Refusal::Header(i) => {
+        Mismatch::Method => format!("the method is {}, not {}", facts.method(), route.methods.join(" or ")),
+        Mismatch::Header(i) => {
             let (name, value) = &route.headers[i];
             format!("no header `{name}: {value}`")
         }
-        Refusal::Query(i) => {
+        Mismatch::Query(i) => {
             let (name, value) = &route.query[i];
             format!("no query parameter `{name}={value}`")
         }
-        Refusal::Client => {
+        Mismatch::Client => {
             let nets: Vec<String> = route.clients.iter().map(ToString::to_string).collect();
             format!("the client {} is not in {}", facts.client().to_canonical(), nets.join(" or "))
         }

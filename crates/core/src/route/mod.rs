@@ -25,7 +25,7 @@ pub use rewrite::{https_location, location, rewrite, stripped};
 pub use split::{choose, is_sampled};
 pub use trace::{Considered, Trace, Verdict};
 
-use conditions::{Refusal, conditions};
+use conditions::{Mismatch, conditions};
 use index::{Index, Specificity};
 
 /// What a route may depend on. Each is asked for only when a candidate has a condition on it.
@@ -133,7 +133,7 @@ impl RouteTable {
         &self,
         listener: usize,
         facts: &F,
-        mut visit: impl FnMut(usize, Specificity, Result<(), Refusal>) -> ControlFlow<T>,
+        mut visit: impl FnMut(usize, Specificity, Result<(), Mismatch>) -> ControlFlow<T>,
     ) -> ControlFlow<T> {
         let Some(scope) = self.listeners.get(listener) else { return ControlFlow::Continue(()) };
         let mut visit = |route: usize, by| visit(route, by, conditions(&self.routes[route], facts));

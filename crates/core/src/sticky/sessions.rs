@@ -7,13 +7,13 @@ use super::Affinity;
 /// The tables of one pool. Which one a session is in follows from its key.
 #[derive(Debug)]
 pub struct Sessions {
-    shards: Box<[Shard]>,
+    shards: Box<[SessionShard]>,
 }
 
 /// Alone on its cache lines, of which processors fetch two at a time.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard(Mutex<Affinity>);
+struct SessionShard(Mutex<Affinity>);
 
 impl Sessions {
     /// A power of two, several times the number of workers that one expects.
@@ -23,7 +23,7 @@ impl Sessions {
     /// forgets a session though others have room.
     pub fn new(entries_max: usize) -> Self {
         let share = entries_max.div_ceil(Self::SHARDS);
-        Self { shards: (0..Self::SHARDS).map(|_| Shard(Mutex::new(Affinity::new(share)))).collect() }
+        Self { shards: (0..Self::SHARDS).map(|_| SessionShard(Mutex::new(Affinity::new(share)))).collect() }
     }
 
     /// The table that holds the session of `key` ([`crate::balance::hash`]), for as long as one decides about it.
@@ -69,13 +69,13 @@ mod tests {
         assert_eq!(held(), [100; Sessions::SHARDS]);
     }
 
-    fn sessions_in(Shard(table): &Shard) -> usize {
+    fn sessions_in(SessionShard(table): &SessionShard) -> usize {
         table.lock().map_or(0, |table| table.len())
     }
 
     #[test]
     fn no_two_tables_share_a_cache_line() {
-        assert_eq!(align_of::<Shard>(), 128);
-        assert_eq!(size_of::<Shard>(), 128, "a pool without sessions takes 8 KiB");
+        assert_eq!(align_of::<SessionShard>(), 128);
+        assert_eq!(size_of::<SessionShard>(), 128, "a pool without sessions takes 8 KiB");
     }
 }

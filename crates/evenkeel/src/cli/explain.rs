@@ -9,7 +9,7 @@ use evenkeel_config::{Action, Config, Listener, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
-use evenkeel_core::overload::Step;
+use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::plan::{self, Act, Denied, Routed};
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
@@ -154,7 +154,7 @@ fn head(args: &Explain) -> Result<String, String> {
 fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: Option<u64>) -> Value {
     let name = snapshot.config.listeners[listener].name.as_str();
     let mut answer = json!({ "listener": name, "path": request.path });
-    let routed = plan::route(snapshot, listener, request, length, Step::None);
+    let routed = plan::route(snapshot, listener, request, length, OverloadStep::None);
     if let Ok(Routed::ToHttps(to)) = routed {
         (answer["status"], answer["location"]) = (json!(308), json!(to));
         return answer;

@@ -1,12 +1,12 @@
 //! What is said of servers: each change of state is logged and counted once, and what they did is read for comparison.
 
-use evenkeel_core::health::{Cause, Event, Figures, Notice, Panic, PoolHealth, State};
+use evenkeel_core::health::{EjectionCause, Event, Figures, HealthNotice, Panic, PoolHealth, State};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
 use evenkeel_types::PoolName;
 
 /// Logs and counts changes of state; each comes here once.
-pub fn announce(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[Notice]) {
-    for Notice { server, event } in notices {
+pub fn announce(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[HealthNotice]) {
+    for HealthNotice { server, event } in notices {
         let figures = metrics.backend(pool, server);
         match event {
             Event::Transition(change) => {
@@ -39,11 +39,11 @@ pub fn announce_panic(pool: &PoolName, before: Option<Panic>, after: Option<Pani
     }
 }
 
-fn label(cause: Cause) -> OutlierCause {
+fn label(cause: EjectionCause) -> OutlierCause {
     match cause {
-        Cause::Failures => OutlierCause::Failures,
-        Cause::SuccessRate => OutlierCause::SuccessRate,
-        Cause::Latency => OutlierCause::Latency,
+        EjectionCause::Failures => OutlierCause::Failures,
+        EjectionCause::SuccessRate => OutlierCause::SuccessRate,
+        EjectionCause::Latency => OutlierCause::Latency,
     }
 }
 

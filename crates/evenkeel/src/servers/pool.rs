@@ -8,7 +8,7 @@ use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
 use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
 use evenkeel_core::endpoints::{EndpointError, Endpoints};
-use evenkeel_core::health::{FULL, Notice, PoolHealth};
+use evenkeel_core::health::{FULL, HealthNotice, PoolHealth};
 use evenkeel_core::retry::Retries;
 use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
 use evenkeel_core::sticky::{Cookie, Sessions};
@@ -75,7 +75,7 @@ impl PoolServers {
 
     /// Takes in another configuration of the pool. It gets a new handle: requests that came before go on under the configuration
     /// that was in force then.
-    pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
+    pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
         let notices = self.adopt(pool, secret, now);
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
@@ -92,7 +92,7 @@ impl PoolServers {
         server: Backend,
         secret: &[u8],
         now: Time,
-    ) -> Result<Vec<Notice>, EndpointError> {
+    ) -> Result<Vec<HealthNotice>, EndpointError> {
         self.endpoints.add(configured, server)?;
         let notices = self.adopt(configured, secret, now);
         self.publish();
@@ -109,7 +109,7 @@ impl PoolServers {
         id: &BackendId,
         secret: &[u8],
         now: Time,
-    ) -> Result<Vec<Notice>, EndpointError> {
+    ) -> Result<Vec<HealthNotice>, EndpointError> {
         self.endpoints.remove(configured, id)?;
         let notices = self.adopt(configured, secret, now);
         self.publish();
@@ -133,7 +133,7 @@ impl PoolServers {
     }
 
     /// Has the servers that the pool now has. What is known of those that stay is kept.
-    fn adopt(&mut self, configured: &PoolConfig, secret: &[u8], now: Time) -> Vec<Notice> {
+    fn adopt(&mut self, configured: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         let pool = PoolConfig { backends: self.endpoints.of(configured), ..configured.clone() };
         let notices = self.health.reconfigure(&pool, now);
         let ids: HashSet<&BackendId> = pool.backends.iter().map(|backend| &backend.id).collect();

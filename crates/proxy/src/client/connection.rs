@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_config::{HeaderEdits, Listener, PoolProtocol};
 use evenkeel_core::limit::{Gcra, Tat};
-use evenkeel_core::overload::Step;
+use evenkeel_core::overload::OverloadStep;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::{ListenerName, Time};
@@ -124,7 +124,7 @@ impl Client {
 
     /// True when a connection is to carry no further request.
     pub fn is_to_close(&self) -> bool {
-        self.is_to_go() || self.worker.shared.step() != Step::None
+        self.is_to_go() || self.worker.shared.step() != OverloadStep::None
     }
 
     fn scheme(&self) -> &'static str {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_config::Pool;
 use evenkeel_core::admission::{self, HedgeNotice, Notice, QueueNotice, RefusedBy};
-use evenkeel_core::breaker::{Full, State, Transition};
+use evenkeel_core::breaker::{CircuitChange, CircuitState, Full};
 use evenkeel_core::retry::{Cause, Decision, Final};
 use evenkeel_observe::{
     BreakerRefusal, Gauge, HedgeOutcome, PoolMetrics, QueueRefusal, Registry, RetryCause, RetryOutcome,
@@ -60,8 +60,8 @@ impl admission::Driver for PoolDriver {
 
 impl PoolDriver {
     /// A circuit breaker of the pool, or of one of its servers, has changed.
-    fn circuit(&self, config: &Pool, server: Option<usize>, change: Transition) {
-        let (Transition { from, to, reason }, pool) = (change, &config.name);
+    fn circuit(&self, config: &Pool, server: Option<usize>, change: CircuitChange) {
+        let (CircuitChange { from, to, reason }, pool) = (change, &config.name);
         let (was, is) = (from.as_str(), to.as_str());
         match server {
             None => {
@@ -80,11 +80,11 @@ impl PoolDriver {
 }
 
 /// Sets a gauge of a circuit breaker: 0 closed, 1 open, 2 half open.
-fn show(gauge: &Gauge, state: State) {
+fn show(gauge: &Gauge, state: CircuitState) {
     gauge.set(match state {
-        State::Closed => 0,
-        State::Open => 1,
-        State::HalfOpen => 2,
+        CircuitState::Closed => 0,
+        CircuitState::Open => 1,
+        CircuitState::HalfOpen => 2,
     });
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_config::HeaderEdits;
-use evenkeel_core::plan::{self, Act, Denied, Routed, Taken, Why};
+use evenkeel_core::plan::{self, Act, Denied, DenyReason, Routed, Taken};
 use evenkeel_core::route::stripped;
 use evenkeel_observe::{Ended, RequestRefusal};
 
@@ -90,16 +90,16 @@ fn deny<'x, 'c>(
     let Denied { why, route } = denied;
     log.route = route;
     let kind = match why {
-        Why::NoHost => RequestRefusal::Malformed,
-        Why::NoRoute => RequestRefusal::NoRoute,
-        Why::Overload => RequestRefusal::Overload,
-        Why::HeadTooLarge => RequestRefusal::HeadTooLarge,
-        Why::BodyTooLarge => RequestRefusal::BodyTooLarge,
-        Why::NoTunnel => RequestRefusal::Unsupported,
-        Why::NoPool => RequestRefusal::NoBackend,
+        DenyReason::NoHost => RequestRefusal::Malformed,
+        DenyReason::NoRoute => RequestRefusal::NoRoute,
+        DenyReason::Overload => RequestRefusal::Overload,
+        DenyReason::HeadTooLarge => RequestRefusal::HeadTooLarge,
+        DenyReason::BodyTooLarge => RequestRefusal::BodyTooLarge,
+        DenyReason::NoTunnel => RequestRefusal::Unsupported,
+        DenyReason::NoPool => RequestRefusal::NoBackend,
     };
     let refusal = Refusal::new(why.status(), kind, why.to_string());
-    let refusal = if why == Why::Overload { refusal.after(OVERLOAD_RETRY_AFTER) } else { refusal };
+    let refusal = if why == DenyReason::Overload { refusal.after(OVERLOAD_RETRY_AFTER) } else { refusal };
     refuse(setting, incoming, writer, log, &refusal, Ended::Refused)
 }
 

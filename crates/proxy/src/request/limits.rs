@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::http::write;
 use evenkeel_config::RedisAway;
-use evenkeel_core::limit::{self, Limiter, Mask, Verdict};
+use evenkeel_core::limit::{self, LimitVerdict, Limiter, Mask};
 use evenkeel_observe::{LimitOutcome, RequestRefusal};
 
 use super::admit::Refusal;
@@ -57,8 +57,8 @@ async fn ask_shared(
     position: usize,
     shared: Mask,
     request: &Request<'_>,
-    mut verdict: Verdict,
-) -> (Verdict, bool) {
+    mut verdict: LimitVerdict,
+) -> (LimitVerdict, bool) {
     let limits = view.snapshot.limits.of(position);
     let is_asked = view.ask_redis(position, shared, request, &mut verdict).await;
     let away = !is_asked && ask_here(view, position, shared, request, &mut verdict);
@@ -83,7 +83,7 @@ fn ask_here(
     position: usize,
     shared: Mask,
     request: &Request<'_>,
-    verdict: &mut Verdict,
+    verdict: &mut LimitVerdict,
 ) -> bool {
     let limits = view.snapshot.limits.of(position);
     let route = (position, view.snapshot.routes.route(position));
@@ -111,7 +111,7 @@ fn mask_of(limits: &[Arc<Limiter>], wanted: impl Fn(&Limiter) -> bool) -> Mask {
 }
 
 /// Counts what the limits did, and notes for the log what one of them would have done.
-fn tell(view: &View, position: usize, verdict: &Verdict, log: &mut RequestLog) {
+fn tell(view: &View, position: usize, verdict: &LimitVerdict, log: &mut RequestLog) {
     let limits = view.snapshot.limits.of(position);
     let route = (position, view.snapshot.routes.route(position));
     for (limit, (limiter, standing)) in limits.iter().zip(&verdict.standings).enumerate() {
@@ -131,7 +131,7 @@ fn tell(view: &View, position: usize, verdict: &Verdict, log: &mut RequestLog) {
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): of each limit what it allows, and the
 /// tokens that are left with the seconds until there is one more.
-fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &Verdict) {
+fn write_standings(out: &mut Vec<u8>, limits: &[Arc<Limiter>], verdict: &LimitVerdict) {
     let asked = limits.iter().zip(&verdict.standings);
     let shown = asked
         .filter_map(|(limiter, standing)| Some((limiter, standing.filter(|_| !limiter.config.dry_run)?)));

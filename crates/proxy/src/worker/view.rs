@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_config::{self as config, Priority};
-use evenkeel_core::limit::{Mask, Question, Verdict};
+use evenkeel_core::limit::{LimitVerdict, Mask, Question};
 use evenkeel_core::snapshot::{PoolHandle, Snapshot};
 use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
@@ -104,7 +104,7 @@ impl View {
         route: usize,
         mask: Mask,
         request: &Request<'_>,
-        verdict: &mut Verdict,
+        verdict: &mut LimitVerdict,
     ) -> bool {
         let Some(redis) = &self.redis else { return false };
         let (name, limits) = (&self.snapshot.routes.route(route).name, self.snapshot.limits.of(route));

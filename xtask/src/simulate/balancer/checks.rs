@@ -2,7 +2,7 @@
 
 use evenkeel_core::admission::{Driver, GiveUp, Step};
 use evenkeel_core::balance::Availability;
-use evenkeel_core::breaker::{State as Circuit, Want};
+use evenkeel_core::breaker::{CircuitState as Circuit, Want};
 use evenkeel_core::choose::Why;
 use evenkeel_core::health::State;
 use evenkeel_types::Time;

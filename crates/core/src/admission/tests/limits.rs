@@ -1,7 +1,7 @@
 //! Limits, circuit breakers and the queue.
 
 use super::*;
-use crate::breaker::{Full, State, Want};
+use crate::breaker::{CircuitState, Full, Want};
 use crate::choose::Why;
 
 const ONE_EACH: &str = "[{ address = 5001, max_connections = 1 }, { address = 5002, max_connections = 1 }]";
@@ -127,8 +127,7 @@ fn an_open_circuit_breaker_refuses_and_its_changes_are_told() {
         let (leg, _) = scene.sent(&mut request, 0);
         scene.head(&mut request, leg, 503, 1);
     }
-    let opened =
-        |it: &Notice| matches!(it, Notice::Circuit { server: None, change } if change.to == State::Open);
+    let opened = |it: &Notice| matches!(it, Notice::Circuit { server: None, change } if change.to == CircuitState::Open);
     assert!(scene.notices().iter().any(opened));
     let Step::Refuse(refusal) = scene.poll(&mut scene.request(), 1_001) else { panic!("it was not refused") };
     assert_eq!((refusal.retry_after().map(|it| it.as_secs()), scene.in_pool()), (Some(4), (0, 0, 0)));

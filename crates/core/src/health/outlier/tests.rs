@@ -84,7 +84,7 @@ fn it_takes_enough_requests_of_enough_servers() {
 #[test]
 fn a_window_moves_on_and_forgets() {
     let settings = settings(None, None);
-    let mut window = Window::default();
+    let mut window = LiveWindow::default();
     for second in 0..30 {
         window.observe(failing(second * 100, second * 10), &settings);
     }
@@ -99,7 +99,7 @@ fn a_short_window_is_looked_at_four_times_a_second() {
     let mut settings = settings(None, None);
     settings.window = Duration::from_secs(1);
     assert_eq!(tick(&settings), Duration::from_millis(250));
-    let mut window = Window::default();
+    let mut window = LiveWindow::default();
     (0..100).for_each(|tick| window.observe(failing(tick, 0), &settings));
     assert_eq!(window.figures().requests, 4);
 }
@@ -125,7 +125,7 @@ proptest! {
             prop_assert!(mine.requests >= settings.requests_min);
             let rest = figures.iter().filter(|other| other.requests >= settings.requests_min);
             let is_worse = |other: &Figures| match finding.cause {
-                Cause::Latency => mine.latency_ns() > other.latency_ns(),
+                EjectionCause::Latency => mine.latency_ns() > other.latency_ns(),
                 _ => mine.success_rate() < other.success_rate(),
             };
             prop_assert!(rest.filter(|other| is_worse(other)).count() > 0);

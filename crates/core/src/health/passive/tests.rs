@@ -6,7 +6,7 @@ use evenkeel_config::Outlier;
 use evenkeel_types::Time;
 use proptest::prelude::*;
 
-use super::{Cause, Failure, Hold, Passive, Verdict};
+use super::{EjectionCause, Failure, Hold, Passive, PassiveVerdict};
 
 fn settings(failures: u32) -> Outlier {
     let window = Duration::from_secs(30);
@@ -27,7 +27,7 @@ fn second(n: u64) -> Time {
 }
 
 fn is_ejected_by(passive: &mut Passive, at: u64) -> bool {
-    matches!(passive.failure(Failure::Connect, second(at), None), Verdict::Ejected(_))
+    matches!(passive.failure(Failure::Connect, second(at), None), PassiveVerdict::Ejected(_))
 }
 
 /// Seconds for which one failure at `at` ejects a server of `failures = 1`.
@@ -79,7 +79,7 @@ fn the_last_server_is_kept_and_that_is_said_once_a_spell() {
         let mut said = Vec::new();
         let hold = Some(Hold::LastUp);
         for at in (100..150).chain(300..320) {
-            if let Verdict::Kept { .. } = passive.failure(Failure::Status(503), second(at), hold) {
+            if let PassiveVerdict::Kept { .. } = passive.failure(Failure::Status(503), second(at), hold) {
                 said.push(at);
             }
         }
@@ -93,15 +93,16 @@ fn the_last_server_is_kept_and_that_is_said_once_a_spell() {
 #[test]
 fn a_server_that_stands_out_is_ejected_like_one_that_fails() {
     let mut passive = Passive::new(&settings(3));
-    let stand_out =
-        |passive: &mut Passive, at, hold| passive.outlier(Cause::Latency, "slow".into(), second(at), hold);
-    let kept = Verdict::Kept { reason: "slow".into(), hold: Hold::MaxEjected };
+    let stand_out = |passive: &mut Passive, at, hold| {
+        passive.outlier(EjectionCause::Latency, "slow".into(), second(at), hold)
+    };
+    let kept = PassiveVerdict::Kept { reason: "slow".into(), hold: Hold::MaxEjected };
     assert_eq!(stand_out(&mut passive, 1, Some(Hold::MaxEjected)), kept);
-    assert_eq!(stand_out(&mut passive, 2, Some(Hold::MaxEjected)), Verdict::Counted, "said twice");
+    assert_eq!(stand_out(&mut passive, 2, Some(Hold::MaxEjected)), PassiveVerdict::Counted, "said twice");
     assert_eq!(passive.cause(), None);
-    assert!(matches!(stand_out(&mut passive, 3, None), Verdict::Ejected(_)));
-    assert_eq!((passive.cause(), passive.reason()), (Some(Cause::Latency), "slow; out for 30s"));
-    assert_eq!(stand_out(&mut passive, 4, None), Verdict::Counted);
+    assert!(matches!(stand_out(&mut passive, 3, None), PassiveVerdict::Ejected(_)));
+    assert_eq!((passive.cause(), passive.reason()), (Some(EjectionCause::Latency), "slow; out for 30s"));
+    assert_eq!(stand_out(&mut passive, 4, None), PassiveVerdict::Counted);
 }
 
 proptest! {

@@ -7,9 +7,11 @@ use evenkeel_config::{Algorithm, Backend, Health, Outlier, Pool, PoolProtocol, P
 use evenkeel_types::{Address, BackendId, PoolName, Time};
 use proptest::prelude::*;
 
-use super::{Notice, Panic, PoolHealth};
+use super::{HealthNotice, Panic, PoolHealth};
 use crate::balance::Availability;
-use crate::health::{Administrative, Cause, Event, FULL, Failure, Figures, Hold, ProbeFailure, State};
+use crate::health::{
+    Administrative, EjectionCause, Event, FULL, Failure, Figures, Hold, ProbeFailure, State,
+};
 
 fn second(n: u64) -> Time {
     Time::from_millis(n * 1000)
@@ -77,8 +79,8 @@ fn states(pool: &PoolHealth) -> String {
     told.join(", ")
 }
 
-fn told(notices: &[Notice]) -> Vec<String> {
-    let words = |notice: &Notice| match &notice.event {
+fn told(notices: &[HealthNotice]) -> Vec<String> {
+    let words = |notice: &HealthNotice| match &notice.event {
         Event::Transition(change) => format!("{} {} -> {}", notice.server, change.from, change.to),
         Event::Kept { hold, .. } => format!("{} kept, {hold}", notice.server),
     };
@@ -195,11 +197,11 @@ fn a_server_that_does_worse_than_the_others_is_ejected_once_for_one_window() {
     let at: Vec<u64> = changes.iter().map(|(at, _)| *at).collect();
     // A tick of 3 s, and the first that spans 50 requests.
     assert_eq!(at, [9, 39]);
-    let notices: Vec<Notice> = changes.into_iter().map(|(_, notice)| notice).collect();
+    let notices: Vec<HealthNotice> = changes.into_iter().map(|(_, notice)| notice).collect();
     assert_eq!(told(&notices), ["b up -> ejected", "b ejected -> up"]);
     let Event::Transition(change) = &notices[0].event else { panic!("not kept") };
     assert_eq!(change.reason, "success rate 80 % where the others have 100 %, of 60 requests; out for 30s");
-    assert_eq!(health.server(&id("b")).unwrap().cause(), Some(Cause::SuccessRate));
+    assert_eq!(health.server(&id("b")).unwrap().cause(), Some(EjectionCause::SuccessRate));
 }
 
 #[test]
