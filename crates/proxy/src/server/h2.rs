@@ -30,7 +30,7 @@ const STREAMS_MAX: usize = 100;
 /// Connections to one server from one worker.
 const CONNECTIONS_MAX: usize = 64;
 /// Bytes of a response body that the server may send ahead, and that a slow client makes us keep.
-const WINDOW: u32 = 64 * 1024;
+const WINDOW: u32 = 256 * 1024;
 /// The same of all: a request that does not take its data leaves the others their share.
 const CONNECTION_WINDOW: u32 = WINDOW * STREAMS_MAX as u32;
 /// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
