@@ -18,7 +18,7 @@ fn cases() -> Vec<PathBuf> {
     paths
 }
 
-/// With `UPDATE_GOLDEN=1` the expectation is written instead, to be read by whoever commits it.
+/// With `UPDATE_GOLDEN=1` the expectation is written instead, to be read before it is committed.
 fn check(input: &Path, expected: &Path) {
     let name = input.file_name().unwrap().to_string_lossy();
     let seen = match parse(&name, &fs::read_to_string(input).unwrap()) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::counter::{Counter, SharedCounter};
 use crate::names::{LimitOutcome, MirrorOutcome};
 
-/// Outcomes that are told apart at most.
+/// The maximum of different outcomes.
 const OUTCOMES_MAX: usize = 4;
 const _: () = assert!(LimitOutcome::ALL.len() <= OUTCOMES_MAX && MirrorOutcome::ALL.len() <= OUTCOMES_MAX);
 

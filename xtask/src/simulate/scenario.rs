@@ -242,7 +242,7 @@ impl Scenario {
         let allowed = match algorithm {
             // Each of four workers begins its round somewhere else.
             "round-robin" => 0.01,
-            // It keeps away from whoever was slow of late.
+            // It keeps away from servers that were slow of late.
             "least-response-time" => 0.25,
             // 256 points a server.
             "consistent-hash" => 0.35,

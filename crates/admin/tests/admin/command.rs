@@ -1,4 +1,4 @@
-//! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: what is sent on, and what is told of it.
+//! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: which commands are sent, and what the client gets.
 
 use evenkeel_admin::{Request, serve};
 use evenkeel_core::health::Administrative;

@@ -176,7 +176,7 @@ fn a_destination_that_blocks_costs_lines_that_are_counted_and_never_time() {
     assert!(batches >= BATCHES_MAX as u64, "dropped after only {batches} batches");
     drop(worker);
 
-    // Once somebody reads, what waited comes out, and every line is either there or counted as dropped.
+    // Once the pipe is read, what waited comes out, and every line is either there or counted as dropped.
     let lines =
         std::thread::spawn(move || BufReader::new(reader).lines().map_while(Result::ok).count() as u64);
     log.finish();
@@ -327,7 +327,7 @@ fn a_line_that_was_cut_off_does_not_spoil_the_next() {
     let mut worker = log.worker();
     (0..3_000).for_each(|_| worker.record(&ordinary()));
     worker.flush();
-    // The writer gives up on a pipe that nobody reads, somewhere within a line.
+    // The writer gives up on a pipe that is not read, somewhere within a line.
     let settled = || registry.access_log_lines.value() + registry.access_log_dropped.value() == 3_000;
     eventually("all lines are written or given up", settled);
     let first = registry.access_log_lines.value();

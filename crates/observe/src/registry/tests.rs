@@ -103,8 +103,8 @@ fn the_status_page_gets_shares_errors_and_quantiles() {
     for _ in 0..600 {
         registry.series(key("r1", "q", "a")).shard(0).record(&figures(404, ms(1)));
     }
-    let nobody = SeriesKey { route: "r1".into(), pool: Some("p".into()), backend: None };
-    registry.series(nobody).shard(0).record(&figures(503, ms(1)));
+    let unanswered = SeriesKey { route: "r1".into(), pool: Some("p".into()), backend: None };
+    registry.series(unanswered).shard(0).record(&figures(503, ms(1)));
     registry.series(SeriesKey::unrouted()).shard(0).record(&figures(404, ms(1)));
 
     let backends = registry.by_backend();

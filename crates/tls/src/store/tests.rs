@@ -26,7 +26,7 @@ static KEYS: LazyLock<[Arc<CertifiedKey>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// A certificate that is told apart by `id`.
+/// A certificate with this `id`.
 fn certificate(id: usize, names: &[&str], is_rsa: bool) -> Arc<Certificate> {
     Arc::new(Certificate {
         files: CertificateFiles { cert: id.to_string().into(), key: "".into(), ocsp: None },

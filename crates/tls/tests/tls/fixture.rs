@@ -120,7 +120,7 @@ pub fn server(certificates: Vec<CertificateFiles>) -> ServerTls {
     ServerTls::load(&settings(certificates), BOTH).unwrap()
 }
 
-/// Refreshes as the control thread does, until something is told.
+/// Refreshes as the control thread does, until there is something to report.
 pub fn refreshed(mut refresh: impl FnMut() -> Vec<Change>) -> Vec<Change> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

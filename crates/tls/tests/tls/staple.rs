@@ -24,7 +24,7 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [head, content].concat()
 }
 
-/// A response (RFC 6960, 4.2.1) about one certificate, with a signature that nobody could verify.
+/// A response (RFC 6960, 4.2.1) about one certificate, with a signature that cannot be verified.
 fn response(serial: &[u8], status: &[u8], next_update: Option<&str>) -> Vec<u8> {
     let time = |text: &str| der(0x18, &[text.as_bytes()]);
     let algorithm = der(0x30, &[&der(0x06, &[&[0x2b, 0x0e, 0x03, 0x02, 0x1a]])]);
@@ -69,7 +69,7 @@ fn a_response_is_stapled_and_read_again() {
     assert_eq!(stapled(&server), second);
 }
 
-/// What is told of a response that is not sent.
+/// What is reported of a response that is not sent.
 fn not_stapled(files: &CertificateFiles, why: &'static str) -> Change {
     let path = files.ocsp.clone().unwrap();
     Change::NotStapled(TlsError::File { path, reason: Reason::BadOcsp(why) })
