@@ -58,6 +58,7 @@ mod balancing {
 mod health {
     mod active_http;
     mod active_tcp;
+    mod checks;
     mod outlier;
     mod outlier_causes;
     mod panic;

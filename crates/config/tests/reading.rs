@@ -88,15 +88,24 @@ fn the_defaults_of_pools_and_routes() {
 #[test]
 fn the_kind_of_a_health_check_follows_from_what_it_asks_for() {
     let health = |lines: &str| pool(&format!("health = {lines}")).health.unwrap();
-    let http = |path: &str, expect| Probe::Http { path: path.into(), host: None, expect };
+    let http =
+        |path: &str, expect| Probe::Http(HttpProbe { path: path.into(), expect, ..HttpProbe::default() });
     assert_eq!(health("{}").probe, Probe::Tcp);
     assert_eq!(health("{ kind = \"http\" }").probe, http("/", vec![(200, 399)]));
     assert_eq!(health("{ path = \"/up?x=1\" }").probe, http("/up?x=1", vec![(200, 399)]));
     let expect = health("{ expect = [200, \"3xx\", \"401-403\", \"404\"] }").probe;
     assert_eq!(expect, http("/", vec![(200, 200), (300, 399), (401, 403), (404, 404)]));
     assert_eq!(health("{ expect = 204 }").probe, http("/", vec![(204, 204)]));
-    let Probe::Http { host, .. } = health("{ host = \"a.example:81\" }").probe else { panic!("not http") };
-    assert_eq!(host.as_deref(), Some("a.example:81"));
+    let probe = |lines: &str| match health(lines).probe {
+        Probe::Http(probe) => probe,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(probe("{ host = \"a.example:81\" }").host.as_deref(), Some("a.example:81"));
+    assert_eq!(probe("{ method = \"HEAD\" }").method, "HEAD");
+    assert_eq!(probe("{ body = \"ready\" }").body.as_deref(), Some("ready"));
+    assert_eq!(probe("{ headers = { X-A = \"1\" } }").headers, [("x-a".to_owned(), "1".to_owned())]);
+    let tcp = health("{ port = 8081 }");
+    assert_eq!((tcp.probe, tcp.port), (Probe::Tcp, Some(8081)));
 }
 
 #[test]

@@ -190,6 +190,7 @@ impl Control {
             Err(ProbeFailure::Status(_) | ProbeFailure::NotServing | ProbeFailure::Grpc(_)) => {
                 ProbeResult::Status
             }
+            Err(ProbeFailure::Body { .. }) => ProbeResult::Body,
             Err(ProbeFailure::Malformed) => ProbeResult::Malformed,
             Err(ProbeFailure::Io(_) | ProbeFailure::Resolve(_)) => ProbeResult::Io,
         });

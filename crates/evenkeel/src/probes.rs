@@ -93,7 +93,9 @@ impl Probes {
         let (Some(at), Some(settings)) = (at, pool.health.clone()) else { return };
         let at = tokio::time::Instant::from_std(clock.instant(at));
         let (name, id, protocol) = (pool.name.clone(), backend.id.clone(), pool.protocol);
-        let (address, results, health) = (backend.address.clone(), self.results.clone(), settings.clone());
+        let own = backend.address.clone();
+        let address = settings.port.map_or_else(|| own.clone(), |port| own.with_port(port));
+        let (results, health) = (self.results.clone(), settings.clone());
         let tls = self.shared.credentials().pools.get(&name).cloned();
         let task = tokio::task::spawn_local(async move {
             tokio::time::sleep_until(at).await;

@@ -458,6 +458,8 @@ label! {
         Reset = "reset",
         /// A status that was not expected.
         Status = "status",
+        /// A body without the text that it must contain.
+        Body = "body",
         /// What is not a valid response.
         Malformed = "malformed",
         /// Any other failure to reach the server.

@@ -55,6 +55,19 @@ impl fmt::Display for AddressError {
 impl std::error::Error for AddressError {}
 
 impl Address {
+    /// The same host at another port; a unix socket, which has none, stays as it is.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        match self.clone() {
+            Self::Ip(mut ip) => {
+                ip.set_port(port);
+                Self::Ip(ip)
+            }
+            Self::Name(name, _) => Self::Name(name, port),
+            Self::Unix(path) => Self::Unix(path),
+        }
+    }
+
     /// Reads the address of a listener; a bare port means all addresses (`[::]`, which takes IPv4 as well).
     /// Port 0 lets the kernel choose a free one.
     pub fn listener(text: &str) -> Result<Self, AddressError> {

@@ -208,6 +208,10 @@ pub(crate) static STATUSES: Syntax = text(
 pub(crate) static PROBE_PATH: Syntax =
     text("a path and query", "As it is sent: `/health` or `/health?full=1`.", 1, 4_096, Some("^/[!-~]*$"))
         .read_by(form::probe_path);
+pub(crate) static PROBE_METHOD: Syntax =
+    text("a method", "In upper case, such as `HEAD`; any but `CONNECT`.", 1, 32, Some(TOKEN))
+        .read_by(forms::probe_method);
+pub(crate) static PROBE_BODY: Syntax = text("a text", "As it stands in the body, in UTF-8.", 1, 1_024, None);
 pub(crate) static PROBE_HOST: Syntax =
     text("a host, with or without a port", "As it stands in the `Host` field.", 1, 300, Some("^[!-~]+$"))
         .read_by(form::probe_host);

@@ -5,8 +5,11 @@ use std::time::Duration;
 use crate::declare::{Field, Rules, Setting, declared, keys, list, section, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
-use crate::keys::syntax::{GRPC_SERVICE, PROBE_HOST, PROBE_PATH, STATUSES};
+use crate::keys::syntax::{
+    GRPC_SERVICE, HEADER_NAME, HEADER_VALUE, PROBE_BODY, PROBE_HOST, PROBE_METHOD, PROBE_PATH, STATUSES,
+};
 use crate::keys::{DAY_MS, DURATION, Kind, Section, flat, key};
+use crate::read::fields::{Side, untouchable};
 use crate::read::text::{Read, Refused};
 use crate::read::{Table, Value, clip};
 use crate::show::{Lines, quote};
@@ -20,6 +23,9 @@ section! {
     pub struct Health "health of [pool.NAME]" {
         /// `kind` and what belongs to it.
         probe: Probe = flat(&PROBE),
+        /// The port that the checks of every server go to, for any `kind`. Requests still go to the server's own port. A
+        /// server on a unix socket is checked at its socket.
+        port: Option<u16> = key(Kind::Integer(1, 65_535), Means("the server's own"), "8081"),
         /// Between two checks of a server.
         interval: Duration = key(DURATION, Is("5s"), r#""5s""#),
         /// For one check. While it waits, no other check of the server begins.
@@ -52,15 +58,8 @@ impl Rules for Health {
 /// What a probe does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
-    /// `kind = "http"`, the default when `path` is given: GET.
-    Http {
-        /// Default `/`.
-        path: String,
-        /// Default the server's own host.
-        host: Option<String>,
-        /// Statuses that count as healthy, as inclusive ranges; `[200]`, `["2xx", "301-302"]`. Default 200 to 399.
-        expect: Vec<(u16, u16)>,
-    },
+    /// `kind = "http"`, the default when a key of it is given: a request.
+    Http(HttpProbe),
     /// `kind = "grpc"`: the health service (`grpc.health.v1`) says that the server serves.
     Grpc {
         /// Of which service it is asked; empty, the default, is the server as a whole. At most 127 bytes.
@@ -70,11 +69,41 @@ pub enum Probe {
     Tcp,
 }
 
+/// The request of a probe by HTTP, and which responses count as healthy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// Default GET; never CONNECT.
+    pub method: String,
+    /// Default `/`.
+    pub path: String,
+    /// Default the server's own host.
+    pub host: Option<String>,
+    /// Fields of the request, with names in lower case. They replace `accept` and `user-agent` of every probe.
+    pub headers: Vec<(String, String)>,
+    /// Statuses that count as healthy, as inclusive ranges; `[200]`, `["2xx", "301-302"]`. Default 200 to 399.
+    pub expect: Vec<(u16, u16)>,
+    /// A text that the first 64 KiB of the response body must contain. Never empty.
+    pub body: Option<String>,
+}
+
+impl Default for HttpProbe {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: "/".into(),
+            host: None,
+            headers: Vec::new(),
+            expect: vec![(200, 399)],
+            body: None,
+        }
+    }
+}
+
 words! {
     /// `kind` of `health`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum ProbeKind {
-        /// GET
+        /// A request
         Http = "http",
         /// A connection
         Tcp = "tcp",
@@ -85,23 +114,35 @@ words! {
 
 keys! {
     static PROBE "kind of health of [pool.NAME]" {
-        /// `http`: a GET is answered with an expected status. `tcp`: a connection is accepted. `grpc`: the health
+        /// `http`: a request is answered with an expected status. `tcp`: a connection is accepted. `grpc`: the health
         /// service (`grpc.health.v1`) says that the server serves; only with `protocol = "http2"`.
         kind = key(
             Kind::OneOf(ProbeKind::WORDS),
-            Means("`http` when `path`, `host` or `expect` is given, else `tcp`"),
+            Means("`http` when `method`, `path`, `host`, `headers`, `expect` or `body` is given, else `tcp`"),
             r#""http""#,
         ),
+        /// The method of the request, which has no body; any but `CONNECT`. Only with `http`.
+        method = key(Kind::Text(&PROBE_METHOD), Is("GET"), r#""HEAD""#),
         /// What is asked for. Only with `http`.
         path = key(Kind::Text(&PROBE_PATH), Is("/"), r#""/health""#),
         /// The `Host` field of the request. Only with `http`.
         host = key(Kind::Text(&PROBE_HOST), Means("the server's own"), r#""shop.example.com""#),
+        /// Header fields of the request; `accept` and `user-agent` replace those that a check has otherwise. Only with
+        /// `http`.
+        headers = key(
+            Kind::Map(&HEADER_NAME, &Kind::Text(&HEADER_VALUE), 64),
+            Means("nothing"),
+            r#"{ authorization = "Bearer probe" }"#,
+        ),
         /// Statuses that count as healthy. Only with `http`.
         expect = key(
             Kind::OneOrList(&Kind::Either(&Kind::Integer(100, 599), &Kind::Text(&STATUSES)), 64),
             Is("200-399"),
             r#"[200, "3xx"]"#,
         ),
+        /// A text that the response body must contain, upper and lower case as written. The first 64 KiB of the body are
+        /// searched. The status must be an expected one as well. Only with `http`.
+        body = key(Kind::Text(&PROBE_BODY), Means("the body is not read"), r#""ready""#),
         /// Of which service it is asked; empty is the server as a whole. Only with `grpc`.
         service = key(Kind::Text(&GRPC_SERVICE), Is(""), r#""shop.Cart""#),
     }
@@ -123,12 +164,12 @@ impl ProbeKind {
         match self {
             Self::Http => &["service"],
             Self::Grpc => &OF_HTTP,
-            Self::Tcp => &["path", "host", "expect", "service"],
+            Self::Tcp => &["method", "path", "host", "headers", "expect", "body", "service"],
         }
     }
 }
 
-const OF_HTTP: [&str; 3] = ["path", "host", "expect"];
+const OF_HTTP: [&str; 6] = ["method", "path", "host", "headers", "expect", "body"];
 
 impl Field for Probe {
     fn read(table: &Table<'_>, _: &'static str) -> Option<Self> {
@@ -144,17 +185,13 @@ impl Field for Probe {
         Some(match kind {
             ProbeKind::Tcp => Self::Tcp,
             ProbeKind::Grpc => Self::Grpc { service: Field::read(table, "service")? },
-            ProbeKind::Http => Self::Http {
-                path: Field::read(table, "path")?,
-                host: Field::read(table, "host")?,
-                expect: expect(table),
-            },
+            ProbeKind::Http => Self::Http(HttpProbe::read(table)?),
         })
     }
 
     fn show(&self, section: &'static Section, _: &'static str, out: &mut Lines) {
         let kind = match self {
-            Self::Http { .. } => ProbeKind::Http,
+            Self::Http(_) => ProbeKind::Http,
             Self::Grpc { .. } => ProbeKind::Grpc,
             Self::Tcp => ProbeKind::Tcp,
         };
@@ -162,14 +199,61 @@ impl Field for Probe {
         match self {
             Self::Tcp => {}
             Self::Grpc { service } => Field::show(service, section, "service", out),
-            Self::Http { path, host, expect } => {
-                Field::show(path, section, "path", out);
-                Field::show(host, section, "host", out);
-                let expect = expect.iter().map(|(first, last)| {
+            Self::Http(probe) => probe.show(section, out),
+        }
+    }
+}
+
+impl HttpProbe {
+    fn read(table: &Table<'_>) -> Option<Self> {
+        let probe = Self {
+            method: Field::read(table, "method")?,
+            path: Field::read(table, "path")?,
+            host: Field::read(table, "host")?,
+            headers: Field::read(table, "headers")?,
+            expect: expect(table),
+            body: Field::read(table, "body")?,
+        };
+        check_headers(table);
+        if let Some(span) = table.key_span("body").filter(|_| probe.method == "HEAD") {
+            table.reader.note(
+                Diagnostic::error("a response to `HEAD` has no body")
+                    .at(span)
+                    .with_expected("no check would ever pass")
+                    .with_help("leave `method` out to ask by `GET`"),
+            );
+        }
+        Some(probe)
+    }
+
+    fn show(&self, section: &'static Section, out: &mut Lines) {
+        let Self { method, path, host, headers, expect, body } = self;
+        Field::show(method, section, "method", out);
+        Field::show(path, section, "path", out);
+        Field::show(host, section, "host", out);
+        Field::show(headers, section, "headers", out);
+        let expect =
+            expect.iter().map(
+                |(first, last)| {
                     if first == last { first.to_string() } else { format!("\"{first}-{last}\"") }
-                });
-                out.line("expect", list(expect));
-            }
+                },
+            );
+        out.line("expect", list(expect));
+        Field::show(body, section, "body", out);
+    }
+}
+
+/// Notes fields that a check cannot have.
+fn check_headers(table: &Table<'_>) {
+    for (name, span) in table.parts("headers") {
+        let name = name.to_ascii_lowercase();
+        let reason = match name.as_str() {
+            "host" => Some("the key `host` sets it"),
+            name => untouchable(Side::Request, "set", name),
+        };
+        if let Some(reason) = reason {
+            let fault = Diagnostic::error(format!("`headers` of a check cannot set `{}`", clip(&name)));
+            table.reader.note(fault.at(span).with_expected(reason));
         }
     }
 }

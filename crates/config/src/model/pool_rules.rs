@@ -1,5 +1,7 @@
 //! What does not fit together within one `[pool.NAME]`, and what follows from several of its keys.
 
+use evenkeel_types::Address;
+
 use super::health::Probe;
 use super::outlier::Outlier;
 use super::pool::{Pool, PoolProtocol};
@@ -23,6 +25,14 @@ impl Pool {
                     .at(span)
                     .with_expected("only with `protocol = \"http2\"`")
                     .with_help("add `protocol = \"http2\"` to the pool"),
+            );
+        }
+        let at_socket = self.backends.iter().find(|backend| matches!(backend.address, Address::Unix(_)));
+        if let (Some(backend), Some(health)) = (at_socket, table.peek("health")) {
+            health.warn_of(
+                "port",
+                format!("`{}` has no port: it is checked at its socket", backend.address),
+                "has no effect for servers on unix sockets",
             );
         }
     }

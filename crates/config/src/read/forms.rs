@@ -109,6 +109,14 @@ pub(crate) fn subject_header(text: &str) -> Read<String> {
     }
 }
 
+/// The method of a check, which opens no tunnel.
+pub(crate) fn probe_method(text: &str) -> Read<String> {
+    if text.eq_ignore_ascii_case("CONNECT") {
+        return Err(Refused("a check cannot open a tunnel".into(), "write `GET`, or leave it out".into()));
+    }
+    text::method(text)
+}
+
 /// The host that a certificate is for.
 pub(crate) fn server_name(text: &str) -> Read<String> {
     match host(text)? {

@@ -23,6 +23,13 @@ pub enum ProbeFailure {
     Io(String),
     /// An answer whose status is not among `health.expect`.
     Status(u16),
+    /// A response whose body does not contain the text of `health.body`.
+    Body {
+        /// What was looked for.
+        text: String,
+        /// The bytes that were searched, if the body is longer.
+        searched: Option<usize>,
+    },
     /// An answer that is not HTTP, or not gRPC.
     Malformed,
     /// The health service of gRPC says that the server does not serve.
@@ -40,6 +47,10 @@ impl fmt::Display for ProbeFailure {
             Self::Resolve(error) => write!(f, "name not resolved: {error}"),
             Self::Io(error) => f.write_str(error),
             Self::Status(status) => write!(f, "status {status}"),
+            Self::Body { text, searched: None } => write!(f, "its body does not contain {text:?}"),
+            Self::Body { text, searched: Some(bytes) } => {
+                write!(f, "its body does not contain {text:?} in the first {} KiB", bytes / 1024)
+            }
             Self::Malformed => f.write_str("malformed answer"),
             Self::NotServing => f.write_str("not serving"),
             Self::Grpc(status) => write!(f, "gRPC status {status}"),

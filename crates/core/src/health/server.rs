@@ -103,7 +103,11 @@ impl ServerHealth {
     ) -> Option<Transition> {
         match (&mut self.active, health) {
             (Some(active), Some(new)) if active.settings() == new => {}
-            (Some(active), Some(new)) if active.settings().probe == new.probe => active.retune(new),
+            (Some(active), Some(new))
+                if active.settings().probe == new.probe && active.settings().port == new.port =>
+            {
+                active.retune(new);
+            }
             (active, new) => *active = new.map(|settings| Active::new(settings, now)),
         }
         if self.passive.as_ref().map(Passive::settings) != outlier {

@@ -2,13 +2,14 @@
 //! `core::health`.
 
 mod grpc;
+mod http;
 
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::{Keepalive, PoolProtocol, Probe};
+use evenkeel_config::{HttpProbe, Keepalive, PoolProtocol, Probe};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_net::Io;
 use evenkeel_tls::ClientTls;
@@ -46,7 +47,7 @@ struct Question<'q> {
     method: &'q str,
     path: &'q str,
     host: &'q str,
-    /// Field lines beyond those of every probe.
+    /// Field lines besides `host`.
     fields: &'q str,
     body: Vec<u8>,
 }
@@ -60,25 +61,33 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
         let io = connect(server).await.map_err(from_io)?;
         match probe {
             Probe::Tcp => Ok(()),
-            Probe::Http { path, host, expect } => {
+            Probe::Http(probe) => {
+                let HttpProbe { method, path, host, headers, expect, body } = probe;
                 let host = host.clone().unwrap_or_else(|| host_of(server.address));
-                let question = Question {
-                    method: "GET",
-                    path,
-                    host: &host,
-                    fields: "accept: */*\r\n",
-                    body: Vec::new(),
-                };
-                let status = ask(io, server, question, timeout, async |head, _, _| Ok(head.status)).await?;
-                let is_expected = expect.iter().any(|(from, to)| (*from..=*to).contains(&status));
-                if is_expected { Ok(()) } else { Err(ProbeFailure::Status(status)) }
+                let fields = http::fields(method, headers, server.protocol);
+                let question = Question { method, path, host: &host, fields: &fields, body: Vec::new() };
+                ask(io, server, question, timeout, async |head, _, answer| {
+                    if !expect.iter().any(|(from, to)| (*from..=*to).contains(&head.status)) {
+                        return Err(ProbeFailure::Status(head.status));
+                    }
+                    match body {
+                        Some(text) => http::look_for(text, answer).await,
+                        None => Ok(()),
+                    }
+                })
+                .await
             }
             Probe::Grpc { service } => {
                 let question = Question {
                     method: "POST",
                     path: grpc::HEALTH_CHECK,
                     host: &host_of(server.address),
-                    fields: "content-type: application/grpc\r\nte: trailers\r\n",
+                    fields: concat!(
+                        "user-agent: evenkeel-health/",
+                        env!("CARGO_PKG_VERSION"),
+                        "\r\n",
+                        "content-type: application/grpc\r\nte: trailers\r\n"
+                    ),
                     body: grpc::check_request(service),
                 };
                 // It speaks HTTP/2, whatever the pool does.
@@ -156,9 +165,7 @@ fn lines(
     length: usize,
     protocol: PoolProtocol,
 ) -> Vec<u8> {
-    let agent = concat!("evenkeel-health/", env!("CARGO_PKG_VERSION"));
-    let mut lines =
-        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {agent}\r\n{fields}").into_bytes();
+    let mut lines = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{fields}").into_bytes();
     if length > 0 && protocol == PoolProtocol::Http1 {
         write::content_length(&mut lines, length as u64);
     }

@@ -11,6 +11,7 @@ use crate::health::State;
 fn settings(fall: u32, rise: u32, start_period_s: u64) -> Health {
     Health {
         probe: Probe::Tcp,
+        port: None,
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         fall,
@@ -112,6 +113,11 @@ fn reasons_name_the_cause() {
     assert_eq!(down.reason, "2 checks in a row failed, the last: status 500");
     active.observe(Err(ProbeFailure::Resolve("no such name".into())), second(5));
     assert_eq!(active.reason(), "check failed: name not resolved: no such name");
+    let body = |searched| Err(ProbeFailure::Body { text: "ready".into(), searched });
+    active.observe(body(None), second(5));
+    assert_eq!(active.reason(), "check failed: its body does not contain \"ready\"");
+    active.observe(body(Some(65_536)), second(5));
+    assert_eq!(active.reason(), "check failed: its body does not contain \"ready\" in the first 64 KiB");
     assert_eq!(active.observe(Ok(()), second(6)).unwrap().reason, "check passed");
 }
 

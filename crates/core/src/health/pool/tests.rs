@@ -25,6 +25,7 @@ fn backend(id: &str, port: u16, weight: u32) -> Backend {
 fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
     let health = Health {
         probe: Probe::Tcp,
+        port: None,
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         fall: 2,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_config::{Health, Outlier, Probe};
+use evenkeel_config::{Health, HttpProbe, Outlier, Probe};
 use evenkeel_types::Time;
 
 use super::{Administrative, ServerHealth};
@@ -12,6 +12,7 @@ use crate::health::{Event, Failure, ProbeFailure, State, Transition};
 fn health() -> Health {
     Health {
         probe: Probe::Tcp,
+        port: None,
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         fall: 1,
@@ -107,7 +108,13 @@ fn new_numbers_keep_the_state_and_a_new_probe_starts_over() {
     let slower = Health { interval: Duration::from_secs(9), ..health() };
     assert_eq!(told(server.reconfigure(Some(&slower), Some(&outlier()), second(2))), "nothing");
     assert_eq!(server.state(), State::Down);
-    let probe = Probe::Http { path: "/ok".into(), host: None, expect: vec![(200, 200)] };
+    let elsewhere = Health { port: Some(8081), ..slower.clone() };
+    assert_eq!(
+        told(server.reconfigure(Some(&elsewhere), Some(&outlier()), second(3))),
+        "down -> starting: not checked yet"
+    );
+    server.probed(Err(ProbeFailure::Refused), second(3));
+    let probe = Probe::Http(HttpProbe { path: "/ok".into(), ..HttpProbe::default() });
     let other = Health { probe, ..slower };
     assert_eq!(
         told(server.reconfigure(Some(&other), Some(&outlier()), second(3))),
