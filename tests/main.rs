@@ -40,6 +40,7 @@ mod tls {
     mod misdirected;
     mod reload;
     mod scheme;
+    mod server_name;
     mod serving;
     mod upstream;
 }

@@ -344,11 +344,13 @@ fn tls_in_full_dotted_or_as_a_table() {
             .tls;
     let identity = CertificateFiles { cert: "b.pem".into(), key: "b.key".into(), ocsp: None };
     let expected = PoolTls {
-        server_name: Some("api.internal".into()),
+        server_name: Some(ServerIdentity::Fixed("api.internal".into())),
         trust: Trust::Ca("ca.pem".into()),
         identity: Some(identity),
     };
     assert_eq!(tls, Some(expected));
+    let of_host = pool("tls.server_name = \"{host}\"").tls.unwrap();
+    assert_eq!(of_host.server_name, Some(ServerIdentity::Host));
     assert_eq!(pool("tls.insecure_skip_verify = true").tls.unwrap().trust, Trust::Anything);
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use evenkeel_config::{
-    CertificateFiles, Config, FileFault, FileOwner, ListenerTls, Pool, PoolTls, Severity, Trust,
+    CertificateFiles, Config, FileFault, FileOwner, ListenerTls, Pool, PoolTls, ServerIdentity, Severity,
+    Trust,
 };
 
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -115,7 +116,8 @@ fn check_pool(findings: &mut Findings<'_>, pool: &Pool, tls: &PoolTls, now_s: i6
     for error in faulty.iter().chain(&unnameable) {
         findings.error(error, &[("ca", ca)]);
     }
-    if !ca.as_os_str().is_empty() {
+    // Which hosts requests will be for is not known here.
+    if !ca.as_os_str().is_empty() && tls.server_name != Some(ServerIdentity::Host) {
         check_listed(findings, pool, tls, ca, now_s);
     }
     if let Some(files) = &tls.identity {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use evenkeel_config::{Pool, PoolProtocol, PoolTls, Trust};
+use evenkeel_config::{Pool, PoolProtocol, PoolTls, ServerIdentity, Trust};
 use evenkeel_types::Address;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -19,6 +19,8 @@ use crate::{crypto, trust};
 
 /// Sessions that rustls keeps for each server.
 const SESSIONS_PER_SERVER: usize = 8;
+/// Sessions that rustls keeps at least for a pool whose requests' hosts are the names.
+const SESSIONS_OF_HOSTS: usize = 256;
 
 /// How one pool's servers are spoken with, shared by all workers: sessions begun by one are resumed by the others.
 #[derive(Debug)]
@@ -62,13 +64,41 @@ impl ClientTls {
         self.config.load_full()
     }
 
-    /// Who the server at `address` must be: `server_name`, or the host of the address, which is `localhost` for a unix
-    /// socket.
+    /// Who the server at `address` must be on a connection for `name`, which is from [`Self::name_of_host`].
+    ///
+    /// # Errors
+    /// No certificate can be for that host.
+    pub fn server_name_for(
+        &self,
+        address: &Address,
+        name: Option<&str>,
+    ) -> Result<ServerName<'static>, TlsError> {
+        name.map_or_else(|| self.server_name(address), named)
+    }
+
+    /// Who the server at `address` must be: a fixed `server_name`, or the host of the address, which is `localhost` for
+    /// a unix socket.
     ///
     /// # Errors
     /// No certificate can be for that host.
     pub fn server_name(&self, address: &Address) -> Result<ServerName<'static>, TlsError> {
         server_name(&self.settings, address)
+    }
+
+    /// True if the request's host is the name.
+    pub fn is_named_by_host(&self) -> bool {
+        self.settings.server_name == Some(ServerIdentity::Host)
+    }
+
+    /// The name that a connection for a request to `host` must be made for; `None` if requests to all hosts share
+    /// connections, or `host` can be in no certificate: then [`Self::server_name`] is the name. `host` is in lower case,
+    /// without a port; an IPv6 address may have brackets.
+    pub fn name_of_host<'h>(&self, host: &'h str) -> Option<&'h str> {
+        if !self.is_named_by_host() {
+            return None;
+        }
+        let bare = without_brackets(host);
+        ServerName::try_from(bare).is_ok().then_some(bare)
     }
 
     /// As [`crate::ServerTls::refresh`]: connections made from now on use what the files hold, and open ones stay as
@@ -88,9 +118,24 @@ impl ClientTls {
 
 /// As [`ClientTls::server_name`].
 pub(crate) fn server_name(settings: &PoolTls, address: &Address) -> Result<ServerName<'static>, TlsError> {
-    let host = settings.server_name.clone().unwrap_or_else(|| address.host());
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-    ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::ServerName(host))
+    let host = match &settings.server_name {
+        Some(ServerIdentity::Fixed(name)) => name.clone(),
+        Some(ServerIdentity::Host) | None => address.host(),
+    };
+    named(&host)
+}
+
+/// `host` as rustls takes it.
+///
+/// # Errors
+/// No certificate can be for it.
+fn named(host: &str) -> Result<ServerName<'static>, TlsError> {
+    let bare = without_brackets(host).to_owned();
+    ServerName::try_from(bare).map_err(|_| TlsError::ServerName(host.to_owned()))
+}
+
+fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 fn watched(settings: &PoolTls) -> Vec<PathBuf> {
@@ -128,6 +173,10 @@ fn config(settings: &PoolTls, protocol: PoolProtocol, servers: usize) -> Result<
         PoolProtocol::Http2 => "h2",
     };
     config.alpn_protocols = vec![alpn.into()];
-    config.resumption = Resumption::in_memory_sessions(servers.max(1) * SESSIONS_PER_SERVER);
+    let sessions = servers.max(1) * SESSIONS_PER_SERVER;
+    config.resumption = Resumption::in_memory_sessions(match settings.server_name {
+        Some(ServerIdentity::Host) => sessions.max(SESSIONS_OF_HOSTS),
+        _ => sessions,
+    });
     Ok(config.into())
 }

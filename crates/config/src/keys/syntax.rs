@@ -81,13 +81,12 @@ pub(crate) static FILE: Syntax = text(
 )
 .read_by(form::file);
 pub(crate) static SERVER_NAME: Syntax = text(
-    "a host",
-    "A name or an IP address, without a port.",
+    "a host or \"{host}\"",
+    "A name or an IP address, without a port; or `{host}`, the host of each request.",
     1,
     253,
-    Some("^[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$"),
-)
-.read_by(forms::server_name);
+    Some("^[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$|^\\{host\\}$"),
+);
 pub(crate) static ACCESS: Syntax = text(
     "\"off\", \"stdout\" or a path of a file",
     "`off`, `stdout`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",

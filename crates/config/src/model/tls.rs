@@ -7,7 +7,10 @@ use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
 use crate::keys::syntax::{FILE, SERVER_NAME, SUBJECT_HEADER};
 use crate::keys::{Kind, Section, flat, key};
+use crate::read::forms::{REQUEST_HOST, server_name};
+use crate::read::text::Read;
 use crate::read::{Table, Value};
+use crate::settings::{Text, text_settings};
 use crate::show::Lines;
 
 section! {
@@ -126,8 +129,16 @@ section! {
     /// TLS with servers. The files are read again when they change.
     #[derive(PartialEq, Eq)]
     pub struct PoolTls "tls of [pool.NAME]" {
-        /// The name that a server's certificate must be for, and that it is asked for (SNI).
-        server_name: Option<String> = key(
+        /// The name that a server's certificate must be for, and that it is asked for (SNI). `{host}` is the host of
+        /// each request as the client sent it, in lower case and without its port: for servers that choose a
+        /// certificate by the host, such as another Evenkeel, which answers 421 to a host that the certificate is not
+        /// for. Each host then has connections of its own. `keepalive` limits the idle connections of all hosts
+        /// together, and with HTTP/2 the hosts that have connections, of which there are at most 256; the one that has
+        /// not been used for longest makes room. If the host is an IP address, the certificate must be for that
+        /// address, and no SNI is sent. If the host is empty or no DNS name, the host of the server's address is used.
+        /// A health check uses its own `host`, or that of the server's address. A host that the server has no
+        /// certificate for counts as a failed connection: name the `host`s in the routes to such a pool.
+        server_name: Option<ServerIdentity> = key(
             Kind::Text(&SERVER_NAME),
             Means("the host of each server's address"),
             r#""api.internal""#,
@@ -172,6 +183,30 @@ keys! {
         cert = key(Kind::Text(&FILE), Means("none is shown"), r#""certs/balancer.pem""#),
         /// The private key of `cert`, in PEM, not encrypted.
         key = key(Kind::Text(&FILE), Means("-"), r#""certs/balancer.key""#),
+    }
+}
+
+/// `server_name` of a pool: whose certificate its servers must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerIdentity {
+    /// `"{host}"`: that of the request's host.
+    Host,
+    /// That of this host, in lower case.
+    Fixed(String),
+}
+
+text_settings!(ServerIdentity);
+
+impl Text for ServerIdentity {
+    fn form(text: &str) -> Read<Self> {
+        if text == REQUEST_HOST { Ok(Self::Host) } else { server_name(text).map(Self::Fixed) }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Host => REQUEST_HOST.into(),
+            Self::Fixed(name) => name.clone(),
+        }
     }
 }
 

@@ -117,8 +117,17 @@ pub(crate) fn probe_method(text: &str) -> Read<String> {
     text::method(text)
 }
 
+/// What stands for the host of each request.
+pub(crate) const REQUEST_HOST: &str = "{host}";
+
 /// The host that a certificate is for.
 pub(crate) fn server_name(text: &str) -> Read<String> {
+    if text.contains(['{', '}']) {
+        return Err(Refused(
+            format!("`{}` is neither a host nor `{REQUEST_HOST}`", clip(text)),
+            format!("write `{REQUEST_HOST}` alone for the host of each request, or a name without braces"),
+        ));
+    }
     match host(text)? {
         HostMatch::Exact(host) => Ok(host),
         HostMatch::Wildcard(_) => {

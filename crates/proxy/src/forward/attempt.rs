@@ -39,13 +39,13 @@ pub async fn attempt<'x, 'c>(
 ) -> Option<Outcome<'x, 'c>> {
     let target = of.target;
     let upstream = target.upstream(chosen.server);
-    let mut kept = upstream.kept(of.incoming.request.started);
+    let mut kept = upstream.kept(&of.incoming.request.host, of.incoming.request.started);
     let mut is_second = false;
     let failed = loop {
         let link = match kept.take() {
             Some(link) => link,
             None => {
-                let (link, took) = connect(target, upstream, client.timer).await;
+                let (link, took) = connect(target, upstream, &of.incoming.request.host, client.timer).await;
                 log.connect = Some(log.connect.unwrap_or_default() + took);
                 match link {
                     Ok(link) => link,
@@ -67,17 +67,18 @@ pub async fn attempt<'x, 'c>(
     None
 }
 
-/// Opens a connection to a server, and tells how long that took.
+/// Opens a connection to a server for a request to `host`, and tells how long that took.
 pub async fn connect(
     target: Target<'_>,
     upstream: &Upstream,
+    host: &str,
     timer: &mut Timer,
 ) -> (Result<Link, Failed>, Duration) {
     let (clock, at_most) = (target.worker.clock, target.deadline);
     let before = clock.now();
     let limit = Limit { since: Some(before), after: target.pool().timeout.connect, at_most };
     // In a box, because it is large and seldom needed.
-    let connecting = Box::pin(upstream.connect(before, target.view.response_heads));
+    let connecting = Box::pin(upstream.connect(host, before, target.view.response_heads));
     let connected = timer.within(limit, connecting).await;
     let now = clock.now();
     let error = match connected {

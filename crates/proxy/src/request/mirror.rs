@@ -104,6 +104,8 @@ struct Copy {
     /// The head as lines.
     head: Vec<u8>,
     body: Vec<u8>,
+    /// The request's host if the pool's TLS needs it, else empty.
+    host: String,
     /// `HEAD`, whose answer has no body.
     to_head: bool,
     is_repeatable: bool,
@@ -165,6 +167,7 @@ fn copy(
         route: position,
         pool: Rc::clone(&pool),
         chosen,
+        host: if upstream.is_named_by_host() { request.host.to_string() } else { String::new() },
         method: request.method.to_owned(),
         target: target.concat(),
         head,
@@ -185,7 +188,8 @@ impl Copy {
     /// Sends it, over a fresh connection if the server was closing the one that was kept.
     async fn run(self, mut permit: Permit) -> Result<(), ServerError> {
         let mut timer = Timer::new(self.worker.clock);
-        let mut kept = self.to().upstream(self.chosen.server).kept(self.worker.clock.now());
+        let upstream = self.to().upstream(self.chosen.server);
+        let mut kept = upstream.kept(&self.host, self.worker.clock.now());
         let outcome = loop {
             let link = match kept.take() {
                 Some(link) => link,
@@ -211,7 +215,7 @@ impl Copy {
     async fn open(&self, timer: &mut Timer) -> Result<Link, ServerError> {
         let (to, now) = (self.to(), self.worker.clock.now());
         let upstream = to.upstream(self.chosen.server);
-        let connecting = upstream.connect(now, self.view.response_heads);
+        let connecting = upstream.connect(&self.host, now, self.view.response_heads);
         match timer.within(to.pool().timeout.connect.into(), connecting).await {
             Ok(connected) => connected.map_err(ServerError::Connect),
             Err(_) => Err(ServerError::ConnectTimeout),

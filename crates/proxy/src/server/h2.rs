@@ -180,6 +180,16 @@ impl Connections {
         });
     }
 
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.open.borrow().is_empty()
+    }
+
+    /// True if no request is under way over any.
+    pub fn is_idle(&self) -> bool {
+        self.open.borrow().iter().all(|shared| shared.streams.get() == 0)
+    }
+
     /// Closes all, each as soon as its last request has ended.
     pub fn retire(&self) {
         self.open.borrow_mut().clear();

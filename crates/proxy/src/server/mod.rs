@@ -4,6 +4,7 @@ pub mod error;
 pub mod exchange;
 pub mod h1;
 pub mod h2;
+mod names;
 mod pool;
 pub mod probe;
 pub mod upload;

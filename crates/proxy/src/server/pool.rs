@@ -13,7 +13,8 @@ use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
 
-use super::h2::{Connections, Place};
+use super::h2::Place;
+use super::names::{Name, NamedConnections};
 use crate::http::head::HeadLimits;
 
 /// A server of a pool.
@@ -31,7 +32,7 @@ pub struct Upstream {
     /// Last in, first out: the busiest connections stay warm and the rest can age.
     idle: RefCell<Vec<Idle>>,
     /// Those that many requests share.
-    shared: Connections,
+    shared: NamedConnections,
     /// Requests in flight and latency, shared by all workers.
     pub load: Arc<Load>,
     counted: Counted,
@@ -49,6 +50,7 @@ pub struct Counted {
 #[derive(Debug)]
 struct Idle {
     io: Rc<Io>,
+    name: Name,
     /// Since when.
     since: Time,
     opened: Time,
@@ -60,6 +62,8 @@ struct Idle {
 pub struct Connection {
     /// Its bytes.
     pub io: Rc<Io>,
+    /// Whose certificate it was made for: requests for another name must not use it.
+    pub name: Name,
     /// When it was opened.
     pub opened: Time,
     /// Requests that it has served before. If there are any, the server may be closing it just now.
@@ -86,6 +90,11 @@ impl Link {
 }
 
 impl Counted {
+    /// Where `worker` counts in `metrics`.
+    pub fn new(metrics: Arc<BackendMetrics>, worker: usize) -> Self {
+        Self { metrics, worker }
+    }
+
     /// The figures.
     pub fn figures(&self) -> &BackendShard {
         self.metrics.shard(self.worker)
@@ -102,7 +111,7 @@ impl Upstream {
         counted: (usize, &Registry),
     ) -> Self {
         let (worker, registry) = counted;
-        let counted = Counted { metrics: registry.backend(&pool.name, &backend.id), worker };
+        let counted = Counted::new(registry.backend(&pool.name, &backend.id), worker);
         Self {
             id: backend.id.clone(),
             address: backend.address.clone(),
@@ -112,7 +121,7 @@ impl Upstream {
             keepalive: pool.keepalive,
             idle_max: pool.timeout.idle,
             idle: RefCell::default(),
-            shared: Connections::new(counted.clone()),
+            shared: NamedConnections::new(counted.clone()),
             load: Arc::clone(load),
             counted,
             retired: Cell::new(false),
@@ -140,11 +149,22 @@ impl Upstream {
         self.counted.figures()
     }
 
-    /// A connection that can carry a request, as far as can be known.
-    pub fn kept(&self, now: Time) -> Option<Link> {
+    /// True if the name that a server's certificate must be for depends on the request's host.
+    pub fn is_named_by_host(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_named_by_host())
+    }
+
+    /// The name that a connection for a request to `host` must have; `None` if it is the server's own.
+    fn name<'h>(&self, host: &'h str) -> Option<&'h str> {
+        self.tls.as_ref().and_then(|tls| tls.name_of_host(host))
+    }
+
+    /// A connection that can carry a request to `host`, as far as can be known.
+    pub fn kept(&self, host: &str, now: Time) -> Option<Link> {
+        let name = self.name(host);
         let link = match self.protocol {
-            PoolProtocol::Http1 => self.take_idle(now).map(Link::Http1),
-            PoolProtocol::Http2 => self.shared.place(now, self.keepalive).map(Link::Http2),
+            PoolProtocol::Http1 => self.take_idle(name, now).map(Link::Http1),
+            PoolProtocol::Http2 => self.shared.place(name, now, self.keepalive).map(Link::Http2),
         };
         if link.is_some() {
             self.figures().connections_reused.increment();
@@ -152,38 +172,42 @@ impl Upstream {
         link
     }
 
-    fn take_idle(&self, now: Time) -> Option<Connection> {
+    fn take_idle(&self, wanted: Option<&str>, now: Time) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { io, since, opened, served }) = idle.pop() {
+        while let Some(at) = idle.iter().rposition(|it| it.name.as_deref() == wanted) {
+            let Idle { io, name, since, opened, served } = idle.remove(at);
             self.figures().connections_idle.decrement();
             let is_young = self.keepalive.age.is_none_or(|age| now - opened < age);
             if is_young && now - since < self.idle_max && io.is_quiet() {
-                return Some(Connection { io, opened, served });
+                return Some(Connection { io, name, opened, served });
             }
         }
         None
     }
 
-    /// Opens a connection, or takes a place on one that another request opens at this moment.
+    /// Opens a connection for a request to `host`, or takes a place on one that another request opens at this moment.
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn connect(&self, now: Time, heads: HeadLimits) -> io::Result<Link> {
+    pub async fn connect(&self, host: &str, now: Time, heads: HeadLimits) -> io::Result<Link> {
+        let name = self.name(host);
         match self.protocol {
-            PoolProtocol::Http1 => self
-                .open()
-                .await
-                .map(|io| Link::Http1(Connection { io: Rc::new(io), opened: now, served: 0 })),
+            PoolProtocol::Http1 => {
+                let io = Rc::new(self.open(name).await?);
+                Ok(Link::Http1(Connection { io, name: name.map(Rc::from), opened: now, served: 0 }))
+            }
             PoolProtocol::Http2 => {
-                self.shared.open((now, self.keepalive), heads, self.open()).await.map(Link::Http2)
+                let connections = self.shared.of(name, self.keepalive);
+                let opening = connections.open((now, self.keepalive), heads, self.open(name));
+                opening.await.map(Link::Http2)
             }
         }
     }
 
-    async fn open(&self) -> io::Result<Io> {
+    async fn open(&self, name: Option<&str>) -> io::Result<Io> {
         let mut io = evenkeel_net::connect(&self.address).await?;
         if let Some(tls) = &self.tls {
-            let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+            let name = tls.server_name_for(&self.address, name).map_err(io::Error::other)?;
             io.connect_tls(tls.config(), name).await?;
         }
         self.figures().connections_opened.increment();
@@ -195,15 +219,23 @@ impl Upstream {
         self.tls.is_some()
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request. Where clients choose the names, the connection that has been idle for
+    /// longest makes room, so that names that nobody asks for again do not fill the pool.
     pub fn keep(&self, connection: Connection, now: Time) {
         let mut idle = self.idle.borrow_mut();
-        let Connection { io, opened, served } = connection;
+        let Connection { io, name, opened, served } = connection;
         let served = served.saturating_add(1);
         let may_serve = self.keepalive.requests.is_none_or(|max| served < max);
-        if may_serve && idle.len() < self.keepalive.idle && !self.retired.get() {
+        if !may_serve || self.retired.get() {
+            return;
+        }
+        if idle.len() >= self.keepalive.idle && !idle.is_empty() && self.is_named_by_host() {
+            self.figures().connections_idle.decrement();
+            idle.remove(0);
+        }
+        if idle.len() < self.keepalive.idle {
             self.figures().connections_idle.increment();
-            idle.push(Idle { io, since: now, opened, served });
+            idle.push(Idle { io, name, since: now, opened, served });
         }
     }
 

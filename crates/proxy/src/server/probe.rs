@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use evenkeel_config::{HttpProbe, Keepalive, PoolProtocol, Probe};
 use evenkeel_core::health::ProbeFailure;
+use evenkeel_core::route::parse_host;
 use evenkeel_net::Io;
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, Clock};
@@ -58,7 +59,7 @@ struct Question<'q> {
 /// Why the server does not count as healthy.
 pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Result<(), ProbeFailure> {
     let probing = async {
-        let io = connect(server).await.map_err(from_io)?;
+        let io = connect(server, probe).await.map_err(from_io)?;
         match probe {
             Probe::Tcp => Ok(()),
             Probe::Http(probe) => {
@@ -105,10 +106,18 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
     tokio::time::timeout(timeout, probing).await.unwrap_or(Err(ProbeFailure::Timeout))
 }
 
-async fn connect(server: Probed<'_>) -> io::Result<Io> {
+/// Where the request's host names the server, so does the `host` of a check; a check without one means the server's own.
+async fn connect(server: Probed<'_>, probe: &Probe) -> io::Result<Io> {
     let mut io = evenkeel_net::connect_from_reserve(server.address).await?;
     if let Some(tls) = server.tls {
-        let name = tls.server_name(server.address).map_err(io::Error::other)?;
+        let host = match probe {
+            Probe::Http { host: Some(host), .. } => {
+                parse_host(host).map_or_else(|_| "".into(), |(host, _)| host)
+            }
+            _ => "".into(),
+        };
+        let name = tls.server_name_for(server.address, tls.name_of_host(&host));
+        let name = name.map_err(io::Error::other)?;
         io.connect_tls(tls.config(), name).await?;
     }
     Ok(io)
@@ -134,7 +143,9 @@ async fn ask<T>(
     let passage = Passage { buffers: &buffers, ours, heads: LIMITS, stall: timeout.into() };
     let connections = Connections::uncounted();
     let link = match server.protocol {
-        PoolProtocol::Http1 => Link::Http1(Connection { io: Rc::new(io), opened: clock.now(), served: 0 }),
+        PoolProtocol::Http1 => {
+            Link::Http1(Connection { io: Rc::new(io), name: None, opened: clock.now(), served: 0 })
+        }
         PoolProtocol::Http2 => {
             let opened =
                 connections.open((clock.now(), Keepalive::default()), LIMITS, async { Ok(io) }).await;

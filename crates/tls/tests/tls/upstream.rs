@@ -55,6 +55,28 @@ fn a_server_must_be_who_its_address_or_its_server_name_says() {
 }
 
 #[test]
+fn the_requests_host_is_the_name_if_it_can_be_one() {
+    let folder = Folder::new();
+    let address = "10.0.0.1:443";
+    let fixed = client(&folder, address, "tls = { insecure_skip_verify = true }");
+    let by_host = client(&folder, address, "tls = { insecure_skip_verify = true, server_name = \"{host}\" }");
+    assert_eq!(fixed.name_of_host("api.internal"), None);
+    for (host, name, expected) in [
+        ("api.internal", Some("api.internal"), "api.internal"),
+        ("10.0.0.2", Some("10.0.0.2"), "10.0.0.2"),
+        ("[::1]", Some("::1"), "::1"),
+        ("", None, "10.0.0.1"),
+        ("a..b", None, "10.0.0.1"),
+        ("a!b", None, "10.0.0.1"),
+    ] {
+        assert_eq!(by_host.name_of_host(host), name, "{host}");
+        let address = Address::backend(address).unwrap();
+        let chosen = by_host.server_name_for(&address, by_host.name_of_host(host)).unwrap();
+        assert_eq!(chosen.to_str(), expected, "{host}");
+    }
+}
+
+#[test]
 fn a_self_signed_certificate_that_is_listed_itself_is_believed_for_its_names_and_dates() {
     let folder = Folder::new();
     for (name, file, is_valid) in [("api.internal", "now", true), ("api.internal", "old", false)] {
