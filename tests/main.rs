@@ -30,6 +30,7 @@ mod routing {
     mod location;
     mod precedence;
     mod rewrite;
+    mod slashes;
     mod split;
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use evenkeel_config::{Action, Respond, Route};
 
 use crate::overload::OverloadStep;
-use crate::route::{Facts, https_location, location};
+use crate::route::{Facts, PathRefused, forwarded, https_location, location, normalise};
 use crate::snapshot::Snapshot;
 
 /// What is decided upon beyond what a route looks at.
@@ -17,6 +17,8 @@ pub trait Planned: Facts {
     fn scheme(&self) -> &str;
     /// The host that the request is for, with the port if it named one.
     fn authority(&self) -> &str;
+    /// The path as it came, if it holds `//` or `%5C`, as [`RequestPath`](crate::route::RequestPath) has it.
+    fn unmerged(&self) -> Option<&str>;
     /// Bytes and fields of its head.
     fn head_size(&self) -> (usize, usize);
     /// True if a response with this status would be a tunnel in the client's eyes.
@@ -73,6 +75,8 @@ pub struct Denied {
 pub enum DenyReason {
     /// It names no host to be sent to over TLS.
     NoHost,
+    /// Its route does not take a path like that; or nothing would.
+    Path(PathRefused),
     /// No route takes it.
     NoRoute,
     /// The process is overloaded, and the route's priority is not high enough.
@@ -91,7 +95,7 @@ impl DenyReason {
     /// The status of the answer.
     pub fn status(self) -> u16 {
         match self {
-            Self::NoHost => 400,
+            Self::NoHost | Self::Path(_) => 400,
             Self::NoRoute => 404,
             Self::BodyTooLarge => 413,
             Self::HeadTooLarge => 431,
@@ -104,6 +108,7 @@ impl DenyReason {
 impl fmt::Display for DenyReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Path(refused) => return refused.fmt(f),
             Self::NoHost => "host is missing",
             Self::NoRoute => "no route for this request",
             Self::Overload => "the balancer is overloaded",
@@ -133,13 +138,21 @@ pub fn route<'s>(
         if host.is_empty() {
             return Err(Denied { why: DenyReason::NoHost, route: None });
         }
+        refuse_backslash(request)?;
         let to = https_location(config, authority, host, request.path(), request.query());
         return Ok(Routed::ToHttps(to));
     }
     let found = snapshot.routes.find(listener, request);
-    let position = found.ok_or(Denied { why: DenyReason::NoRoute, route: None })?;
+    let Some(position) = found else {
+        refuse_backslash(request)?;
+        return Err(Denied { why: DenyReason::NoRoute, route: None });
+    };
     let route = snapshot.routes.route(position);
     let denied = |why| Denied { why, route: Some(position) };
+    if request.unmerged().is_some() {
+        let path = forwarded(route, request.path(), request.unmerged());
+        path.map_err(|refused| denied(DenyReason::Path(refused)))?;
+    }
     if step.sheds(route.priority) {
         return Err(denied(DenyReason::Overload));
     }
@@ -153,6 +166,13 @@ pub fn route<'s>(
         return Err(denied(DenyReason::BodyTooLarge));
     }
     Ok(Routed::By(Taken { position, route, body_max }))
+}
+
+/// Refuses what only a route with `merge_slashes = false` takes, where there is no route.
+fn refuse_backslash(request: &impl Planned) -> Result<(), Denied> {
+    let is_refused = request.unmerged().is_some_and(|raw| normalise(raw).is_err());
+    let why = DenyReason::Path(PathRefused::Backslash);
+    if is_refused { Err(Denied { why, route: None }) } else { Ok(()) }
 }
 
 /// What the route does with a request that its rate limits let through; a random number decides between pools.

@@ -78,6 +78,9 @@ impl Planned for Asked {
     fn authority(&self) -> &str {
         self.host
     }
+    fn unmerged(&self) -> Option<&str> {
+        None
+    }
     fn head_size(&self) -> (usize, usize) {
         self.head
     }

@@ -85,6 +85,10 @@ section! {
             Means("the path stays"),
             r#"{ strip_prefix = "/api" }"#,
         ),
+        /// `false`: `//` and `%5C` in the path reach the server as they came, for image proxies and object stores. Routes
+        /// are matched as ever, with `//` merged. A path gets 400 if it holds `//` and `.` or `..` as well, or if it
+        /// matches `path`, or holds `strip_prefix`, only with `//` merged. By default `//` becomes `/`, and `%5C` gets 400.
+        merge_slashes: bool = key(Kind::Boolean, Is("true"), "false"),
         /// Changes to the request's header fields on their way to a server.
         request_headers: HeaderEdits = key(
             Kind::Section(HeaderEdits::SECTION),
@@ -176,7 +180,7 @@ impl Rules for Route {
         match key {
             "name" if is_derived(&self.name) => Shown::Comment(format!("name: {}", self.name)),
             // Beside an answer of our own they would have no effect, which is worth a warning.
-            "timeout" | "retry" | "hedge" | "deadline_header" | "mirror" | "request_id" => {
+            "merge_slashes" | "timeout" | "retry" | "hedge" | "deadline_header" | "mirror" | "request_id" => {
                 Shown::only_if(self.reaches_servers())
             }
             _ => Shown::Value,
@@ -198,6 +202,7 @@ impl Route {
         };
         for key in [
             "rewrite",
+            "merge_slashes",
             "request_headers",
             "timeout",
             "retry",

@@ -5,6 +5,7 @@ mod host;
 mod index;
 mod path;
 mod rewrite;
+mod slashes;
 mod split;
 mod trace;
 
@@ -20,8 +21,9 @@ use evenkeel_config::{Action, Config, HostMatch, PathMatch, Rewrite, Route};
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
-pub use path::{PathRefused, normalise};
+pub use path::{PathRefused, RequestPath, normalise};
 pub use rewrite::{https_location, location, rewrite, stripped};
+pub use slashes::forwarded;
 pub use split::{choose, is_sampled};
 pub use trace::{Considered, Trace, Verdict};
 
@@ -34,7 +36,7 @@ pub trait Facts {
     fn method(&self) -> &str;
     /// In lower case, without port or trailing dot, as [`parse_host`] returns it; `""` when absent.
     fn host(&self) -> &str;
-    /// In normal form, as [`normalise`] returns it.
+    /// In normal form, as [`RequestPath`] has it.
     fn path(&self) -> &str;
     /// Without the `?`, as sent.
     fn query(&self) -> Option<&str>;
@@ -147,7 +149,7 @@ impl RouteTable {
 }
 
 /// A route whose patterns are written as requests are: hosts as [`parse_host`] returns them, paths as
-/// [`normalise`] does. A pattern without such a form stays as it is and matches nothing.
+/// [`RequestPath`] has them. A pattern without such a form stays as it is and matches nothing.
 fn normal_form(route: &Route) -> Route {
     let mut route = route.clone();
     for host in &mut route.hosts {

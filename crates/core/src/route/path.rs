@@ -14,12 +14,14 @@ pub enum PathRefused {
     Encoding,
     /// `%00`
     Nul,
-    /// `\` or `%5C`, which some servers take for `/`.
+    /// `\`, or `%5C` where the route merges slashes: some servers take it for `/`.
     Backslash,
     /// `.` or `..` that servers read differently: followed by parameters (`..;x`) or beside an encoded slash.
     DotSegment,
     /// More `..` than segments before them.
     AboveRoot,
+    /// It matches a route that keeps `//` only when they are merged.
+    Slashes,
 }
 
 impl fmt::Display for PathRefused {
@@ -32,30 +34,75 @@ impl fmt::Display for PathRefused {
             Self::Backslash => f.write_str("the path holds a backslash"),
             Self::DotSegment => f.write_str("the path holds an ambiguous `.` or `..`"),
             Self::AboveRoot => f.write_str("the path climbs above the root"),
+            Self::Slashes => f.write_str("the path begins with a `//` that the route does not merge"),
         }
     }
 }
 
 impl std::error::Error for PathRefused {}
 
-/// Brings a request's path, without its query, to normal form (RFC 3986, 6.2.2): encoded unreserved characters are
-/// decoded, once; other encodings are upper-cased; then `//` is merged and dot segments are removed. An encoded
-/// slash stays encoded. `*` is returned as it is. Normal forms come out unchanged, most of them without a copy.
+/// A backslash as it stands in a normal form.
+pub(super) const BACKSLASH: &str = "%5C";
+
+/// A request's path, without its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestPath<'a> {
+    /// The normal form (RFC 3986, 6.2.2), in which routes are matched: encoded unreserved characters are decoded, once;
+    /// other encodings are upper-cased; then `//` is merged and dot segments are removed. An encoded slash or backslash
+    /// stays encoded. `*` stays as it is.
+    pub normal: Cow<'a, str>,
+    /// The path as it came, if it holds `//` or `%5C`: what becomes of those is up to the route.
+    pub unmerged: Option<&'a str>,
+}
+
+impl<'a> RequestPath<'a> {
+    /// Reads a path as it came. Normal forms come out unchanged, most of them without a copy.
+    ///
+    /// # Errors
+    /// No route takes the path.
+    pub fn of(raw: &'a str) -> Result<Self, PathRefused> {
+        let as_it_is = Self { normal: Cow::Borrowed(raw), unmerged: None };
+        if raw == "*" {
+            return Ok(as_it_is);
+        }
+        if !raw.starts_with('/') {
+            return Err(PathRefused::NotAbsolute);
+        }
+        if is_visible(raw.as_bytes()) && !may_have_dot_segments(raw.as_bytes()) {
+            return Ok(as_it_is);
+        }
+        let mut normal = decode_unreserved(raw)?;
+        let has_backslash = normal.contains(BACKSLASH);
+        if has_backslash || may_have_dot_segments(normal.as_bytes()) {
+            normal = remove_dot_segments(&normal)?;
+        }
+        let unmerged = (has_backslash || raw.contains("//")).then_some(raw);
+        Ok(Self { normal: if normal == raw { Cow::Borrowed(raw) } else { Cow::Owned(normal) }, unmerged })
+    }
+
+    /// Whether there is a `%5C` in it, which most routes refuse.
+    pub fn has_backslash(&self) -> bool {
+        self.unmerged.is_some() && self.normal.contains(BACKSLASH)
+    }
+}
+
+/// The normal form of a path for a route that merges slashes: what is matched is what is forwarded.
+///
+/// # Errors
+/// Such a route refuses the path.
 pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathRefused> {
-    if raw == "*" {
-        return Ok(Cow::Borrowed(raw));
+    let path = RequestPath::of(raw)?;
+    if path.has_backslash() { Err(PathRefused::Backslash) } else { Ok(path.normal) }
+}
+
+/// The normal form but for its `//`, which stay. Beside a dot segment they are refused, because servers disagree on
+/// whether `..` takes back an empty segment.
+pub(super) fn with_slashes(raw: &str) -> Result<String, PathRefused> {
+    let decoded = decode_unreserved(raw)?;
+    if decoded.split('/').any(|segment| matches!(segment, "." | "..") || is_ambiguous(segment)) {
+        return Err(PathRefused::DotSegment);
     }
-    if !raw.starts_with('/') {
-        return Err(PathRefused::NotAbsolute);
-    }
-    if is_visible(raw.as_bytes()) && !may_have_dot_segments(raw.as_bytes()) {
-        return Ok(Cow::Borrowed(raw));
-    }
-    let mut normal = decode_unreserved(raw)?;
-    if may_have_dot_segments(normal.as_bytes()) {
-        normal = remove_dot_segments(&normal)?;
-    }
-    Ok(if normal == raw { Cow::Borrowed(raw) } else { Cow::Owned(normal) })
+    Ok(decoded)
 }
 
 /// The normal form of a path written in the configuration, where what a URL must encode may stand as it is. Without
@@ -63,7 +110,7 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathRefused> {
 pub(super) fn of_pattern(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
     super::rewrite::push_visible(&mut encoded, path);
-    normalise(&encoded).map_or_else(|_| path.to_owned(), Cow::into_owned)
+    RequestPath::of(&encoded).map_or_else(|_| path.to_owned(), |path| path.normal.into_owned())
 }
 
 /// Whether there is nothing to decode and nothing to refuse. Looks at every byte, for which the compiler then uses
@@ -97,7 +144,6 @@ fn decode_unreserved(raw: &str) -> Result<String, PathRefused> {
         let (digits, rest) = piece.split_at_checked(2).ok_or(PathRefused::Encoding)?;
         match hex(digits).ok_or(PathRefused::Encoding)? {
             0 => return Err(PathRefused::Nul),
-            b'\\' => return Err(PathRefused::Backslash),
             plain if is_unreserved(plain) => out.push(char::from(plain)),
             _ => {
                 out.push('%');
@@ -134,10 +180,10 @@ fn remove_dot_segments(path: &str) -> Result<String, PathRefused> {
     Ok(out)
 }
 
-/// Whether a server that decodes `%2F`, or drops path parameters, would find a dot segment in this one.
+/// Whether a server that decodes `%2F` or `%5C`, or drops path parameters, would find a dot segment in this one.
 fn is_ambiguous(segment: &str) -> bool {
     segment.contains('.')
-        && segment.split("%2F").any(|part| {
+        && segment.split("%2F").flat_map(|part| part.split(BACKSLASH)).any(|part| {
             let name = part.split(';').next().unwrap_or_default();
             let name = name.split("%3B").next().unwrap_or_default();
             name == "." || name == ".."
@@ -157,4 +203,4 @@ fn hex(digits: &str) -> Option<u8> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests;
+pub(super) mod tests;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use evenkeel_config::{Config, PathMatch, Redirect, Rewrite, Route};
 use evenkeel_types::Address;
 
-/// The path that the server sees, for a `path` in normal form that `route` matched. `*` is never rewritten.
+/// The path that the server sees, for a `path` that `route` matched, as [`forwarded`](super::forwarded) returns it. `*` is never rewritten.
 pub fn rewrite<'a>(route: &'a Route, path: &'a str) -> Cow<'a, str> {
     let Some(rewrite) = &route.rewrite else { return Cow::Borrowed(path) };
     if !path.starts_with('/') {
@@ -107,7 +107,7 @@ pub(super) fn push_visible(out: &mut String, text: &str) {
 }
 
 /// What follows `prefix` in `path`, whole segments only: empty, or beginning with `/`.
-fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'))?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }

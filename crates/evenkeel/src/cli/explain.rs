@@ -238,7 +238,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
             split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
         answer["split"] = json!(shares.join(", "));
     }
-    let target = rewrite(route, &request.path);
+    let path = request.forwarded(route);
+    let target = rewrite(route, &path);
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
     answer["target"] = json!(format!("{target}{query}"));
     answer["retry"] = json!(retry::describe(&route.retry));

@@ -110,7 +110,8 @@ pub async fn start<'x, 'c>(
         let is_tunnel = request.upgrade.is_some() && request.version == Version::Http2;
         (body.framing(), body.is_done() || is_tunnel)
     };
-    let path = rewrite(route, &request.path);
+    let asked = request.forwarded(route);
+    let path = rewrite(route, &asked);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
     let (parts, edits) = ([&*path, mark, query], &route.request_headers);
     let deadline = route.deadline_header.as_ref().map(|header| DeadlineField {
@@ -121,7 +122,7 @@ pub async fn start<'x, 'c>(
     let changes = Changes {
         server_host: &upstream.host,
         target: parts,
-        prefix: stripped(route, &request.path),
+        prefix: stripped(route, &asked),
         via: target.pool().via,
         edits,
         body: framing,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use evenkeel_config::{Listener, Misdirected, Underscores};
-use evenkeel_core::route::{normalise, parse_host};
+use evenkeel_core::route::{RequestPath, parse_host};
 use evenkeel_net::Peer;
 use evenkeel_observe::RequestRefusal;
 use evenkeel_tls::Coverage;
@@ -150,8 +150,8 @@ pub fn admit<'a>(
         // The client reuses a connection that was made for another name (RFC 9110, 15.5.20).
         return Err(Refusal::new(421, RequestRefusal::Misdirected, "not what the certificate is for"));
     }
-    let path =
-        normalise(target.path).map_err(|e| Refusal::new(400, RequestRefusal::BadPath, e.to_string()))?;
+    let path = RequestPath::of(target.path)
+        .map_err(|e| Refusal::new(400, RequestRefusal::BadPath, e.to_string()))?;
     if target.query.is_some_and(|query| !query.bytes().all(|b| b.is_ascii_graphic())) {
         return Err(Refusal::new(400, RequestRefusal::BadPath, "query outside visible ASCII"));
     }
@@ -166,7 +166,8 @@ pub fn admit<'a>(
         scheme: if origin.secure.is_some() { "https" } else { "http" },
         authority,
         host,
-        path,
+        path: path.normal,
+        unmerged: path.unmerged,
         query: target.query,
         client: peer,
         peer_text: origin.peer_text,

@@ -62,7 +62,7 @@ pub async fn handle<'x, 'c>(
             log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
             match forward(target, incoming, client, log).await {
                 Outcome::Response(mut response) => {
-                    if let Some(prefix) = stripped(route, &request.path) {
+                    if let Some(prefix) = stripped(route, &request.forwarded(route)) {
                         restore_prefix(&mut response.head, prefix, request.authority);
                     }
                     response
@@ -91,6 +91,7 @@ fn deny<'x, 'c>(
     log.route = route;
     let kind = match why {
         DenyReason::NoHost => RequestRefusal::Malformed,
+        DenyReason::Path(_) => RequestRefusal::BadPath,
         DenyReason::NoRoute => RequestRefusal::NoRoute,
         DenyReason::Overload => RequestRefusal::Overload,
         DenyReason::HeadTooLarge => RequestRefusal::HeadTooLarge,

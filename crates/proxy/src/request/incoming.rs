@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::IpAddr;
 
+use evenkeel_config::Route;
 use evenkeel_core::choose::Keys;
 use evenkeel_core::plan::Planned;
-use evenkeel_core::route::Facts;
+use evenkeel_core::route::{Facts, forwarded};
 use evenkeel_core::sticky;
 use evenkeel_net::Peer;
 use evenkeel_types::Time;
@@ -35,8 +36,10 @@ pub struct Request<'a> {
     pub authority: &'a str,
     /// The same without the port, in lower case.
     pub host: Cow<'a, str>,
-    /// The path in normal form: what is matched is what is forwarded.
+    /// The path in normal form, in which routes are matched. [`forwarded`](Self::forwarded) is what servers see of it.
     pub path: Cow<'a, str>,
+    /// The path as it came, if it holds `//` or `%5C`.
+    pub unmerged: Option<&'a str>,
     /// Behind the `?`.
     pub query: Option<&'a str>,
     /// The client: the peer, or the client that trusted proxies name.
@@ -78,6 +81,7 @@ impl<'a> Request<'a> {
             authority: "",
             host: "".into(),
             path: "".into(),
+            unmerged: None,
             query: None,
             client: peer.ip(),
             peer_text,
@@ -119,6 +123,11 @@ impl<'a> Request<'a> {
         let mut found = self.fields.iter().filter(named);
         let only = found.next()?;
         found.next().is_none().then(|| only.value.of_bytes(self.bytes))
+    }
+
+    /// The path that the route forwards, which [`plan::route`](evenkeel_core::plan::route) has found acceptable.
+    pub fn forwarded(&self, route: &Route) -> Cow<'_, str> {
+        forwarded(route, &self.path, self.unmerged).unwrap_or(Cow::Borrowed(&self.path))
     }
 
     /// True for HEAD, whose response has no body.
@@ -163,6 +172,10 @@ impl Planned for Request<'_> {
 
     fn authority(&self) -> &str {
         self.authority
+    }
+
+    fn unmerged(&self) -> Option<&str> {
+        self.unmerged
     }
 
     fn head_size(&self) -> (usize, usize) {

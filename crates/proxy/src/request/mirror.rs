@@ -143,7 +143,8 @@ fn copy(
     }
     let (chosen, permit) = side.gate.admit_at_once(request, worker.clock.now())?;
     let upstream = to.upstream(chosen.server);
-    let path = rewrite(route, &request.path);
+    let asked = request.forwarded(route);
+    let path = rewrite(route, &asked);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
     let target = [&*path, mark, query];
     let framing = body.as_ref().map_or(Framing::Empty, |body| Framing::Length(body.len() as u64));
@@ -151,7 +152,7 @@ fn copy(
     let changes = Changes {
         server_host: &upstream.host,
         target,
-        prefix: stripped(route, &request.path),
+        prefix: stripped(route, &asked),
         via: to.pool().via,
         edits: &route.request_headers,
         body: framing,

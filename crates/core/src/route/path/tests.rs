@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use proptest::prelude::*;
 
-use super::{PathRefused, normalise, of_pattern};
+use super::{PathRefused, RequestPath, normalise, of_pattern};
 
 fn check(raw: &str, expected: Result<&str, PathRefused>) {
     assert_eq!(normalise(raw).as_deref().map_err(|refused| *refused), expected, "{raw}");
@@ -86,6 +86,20 @@ fn tricks_are_refused() {
 }
 
 #[test]
+fn what_a_route_may_keep_is_noted() {
+    for (raw, normal) in [("/a//b", "/a/b"), ("/a%5cb", "/a%5Cb"), ("/a%5Cb", "/a%5Cb"), ("//./a", "/a")] {
+        let path = RequestPath::of(raw).unwrap();
+        assert_eq!((path.normal.as_ref(), path.unmerged), (normal, Some(raw)), "{raw}");
+    }
+    for raw in ["/", "*", "/a/b", "/a/./b", "/%41", "/a%2F%2Fb", "/%255C"] {
+        assert_eq!(RequestPath::of(raw).unwrap().unmerged, None, "{raw}");
+    }
+    for raw in ["/a%5C..", "/..%5ca", "/a/.%5C", "/a%2F..%5Cb", "/a%5c%2e%2e;x"] {
+        assert_eq!(RequestPath::of(raw), Err(PathRefused::DotSegment), "{raw}");
+    }
+}
+
+#[test]
 fn patterns_may_be_written_as_people_write_them() {
     assert_eq!(of_pattern("/caf\u{e9}/a b"), "/caf%C3%A9/a%20b");
     assert_eq!(of_pattern("/%7euser/%2f"), "/~user/%2F");
@@ -94,7 +108,7 @@ fn patterns_may_be_written_as_people_write_them() {
 }
 
 /// Paths from the pieces that tricks are made of.
-fn tricky_path() -> impl Strategy<Value = String> {
+pub(in crate::route) fn tricky_path() -> impl Strategy<Value = String> {
     const PIECES: &[&str] = &[
         "/", "/", "//", ".", "..", ";", "%2e", "%2E", "%2f", "%2F", "%5c", "%3b", "%25", "%", "2", "e",
         "%41", "a", "B", "%c3%a9", "%00", "\\", "x=1", "*",
