@@ -111,11 +111,10 @@ async fn connect(server: Probed<'_>, probe: &Probe) -> io::Result<Io> {
     let mut io = evenkeel_net::connect_from_reserve(server.address).await?;
     if let Some(tls) = server.tls {
         let host = match probe {
-            Probe::Http { host: Some(host), .. } => {
-                parse_host(host).map_or_else(|_| "".into(), |(host, _)| host)
-            }
-            _ => "".into(),
+            Probe::Http(HttpProbe { host: Some(host), .. }) => parse_host(host).ok(),
+            _ => None,
         };
+        let host = host.map_or_else(|| "".into(), |(host, _)| host);
         let name = tls.server_name_for(server.address, tls.name_of_host(&host));
         let name = name.map_err(io::Error::other)?;
         io.connect_tls(tls.config(), name).await?;
