@@ -26,8 +26,8 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
-/// Accepts in the name of `listener` until `closing`, and then the connections that already wait: the kernel has told
-/// them that they are connected.
+/// Accepts in the name of `listener` until `closing`, and then the connections that already wait: the kernel has
+/// completed their handshakes, so their clients count on them.
 pub async fn accept(
     worker: Rc<Worker>,
     listener: Rc<RefCell<ListenerName>>,

@@ -51,7 +51,7 @@ pub struct Client {
     peer_text: String,
     /// The port that it came to; `None` over a unix socket.
     port: Option<u16>,
-    /// What servers are told of the client, once there was a request.
+    /// The lines about the client for servers, made for its first request.
     sender_lines: OnceCell<Box<[u8]>>,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,

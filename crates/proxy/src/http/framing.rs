@@ -19,7 +19,7 @@ pub enum Framing {
 /// Why the body of a message cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FramingError {
-    /// Its length cannot be told for certain.
+    /// Its length cannot be known for certain.
     Ambiguous(&'static str),
     /// It has a coding besides chunked, which says nothing against its length (RFC 9112, 6.1).
     Coded,

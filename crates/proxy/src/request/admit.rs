@@ -116,7 +116,7 @@ pub struct Origin<'a> {
     pub peer_text: &'a str,
     /// The port that the other end came to; `None` over a unix socket.
     pub port: Option<u16>,
-    /// What servers are told of it, by [`sender_lines`](crate::server::h1::sender_lines).
+    /// The lines about it for servers, by [`sender_lines`](crate::server::h1::sender_lines).
     pub sender_lines: &'a [u8],
     /// When the head was there.
     pub now: Time,

@@ -54,7 +54,7 @@ pub struct Request<'a> {
     pub trusted: bool,
     /// The port that the client came to; `None` over a unix socket.
     pub port: Option<u16>,
-    /// What servers are told of the sender, by [`sender_lines`](crate::server::h1::sender_lines).
+    /// The lines about the sender for servers, by [`sender_lines`](crate::server::h1::sender_lines).
     pub sender_lines: &'a [u8],
     /// True if fields with `_` in their names do not reach servers.
     pub drops_underscores: bool,

@@ -189,7 +189,7 @@ fn line(out: &mut Vec<u8>, name: &str, parts: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Who sent a request, as its server is told.
+/// The sender of a request, as the request to the server names it.
 struct Sender<'a> {
     addresses: &'a [&'a [u8]],
     scheme: &'a [u8],
@@ -208,7 +208,7 @@ impl Sender<'_> {
     }
 }
 
-/// What servers are told of the sender of each request over a connection, unless its peer is trusted to say more, or the
+/// The lines about the sender of each request over a connection, unless its peer is trusted to say more, or the
 /// route edits it.
 pub fn sender_lines(peer_text: &str, scheme: &str, port: Option<u16>) -> Vec<u8> {
     let (mut out, mut number) = (Vec::new(), itoa::Buffer::new());

@@ -1,4 +1,4 @@
-//! HTTP/2 connections to one server, told apart by the name that they were made for: one that was made for one name never
+//! HTTP/2 connections to one server, kept apart by the name that they were made for: one that was made for one name never
 //! carries a request for another.
 
 use std::cell::RefCell;

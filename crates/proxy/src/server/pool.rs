@@ -220,7 +220,7 @@ impl Upstream {
     }
 
     /// Keeps a connection for the next request. Where clients choose the names, the connection that has been idle for
-    /// longest makes room, so that names that nobody asks for again do not fill the pool.
+    /// longest makes room, so that names that no client asks for again do not fill the pool.
     pub fn keep(&self, connection: Connection, now: Time) {
         let mut idle = self.idle.borrow_mut();
         let Connection { io, name, opened, served } = connection;

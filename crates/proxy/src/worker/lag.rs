@@ -15,7 +15,7 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// The worst delay since this was asked last; a worker that is stuck at this moment has not told yet.
+    /// The worst delay since this was asked last; a worker that is stuck at this moment has not reported it yet.
     pub fn take(&self, now: Time) -> Duration {
         let since = match self.due.load(Relaxed) {
             0 => Duration::ZERO,

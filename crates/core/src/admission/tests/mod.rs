@@ -55,7 +55,7 @@ impl Keys for Asked {
     }
 }
 
-/// A driver that remembers what it was told.
+/// A driver that keeps the notices it gets.
 #[derive(Debug, Clone, Default)]
 struct Log(Rc<(Cell<Time>, RefCell<Vec<Notice>>)>);
 
