@@ -1,4 +1,4 @@
-//! Clients that leave at every point of an exchange, in every way: nothing is left of them, and nobody else notices.
+//! Clients that leave at every point of an exchange, in every way: nothing is left of them, and no other client notices.
 
 use std::thread;
 

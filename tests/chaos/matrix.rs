@@ -217,7 +217,7 @@ fn is_right(script: Script, ask: Ask, seen: &Seen) -> bool {
         // The answer is whole, so the connection was kept, and hangs under the next request.
         (Ask::Head, _, How::Reset | How::Hang) => error || *seen == whole,
         (Ask::Head, ..) => *seen == whole,
-        // Its end is the body's: nobody can tell that it should have been longer.
+        // Its end is the body's: no reader can tell that it should have been longer.
         (_, Point::EndlessBody, How::Close | How::HalfClose) => {
             *seen == Seen::Answer(200, BODY[..HALF].to_owned())
         }
@@ -234,7 +234,7 @@ fn is_right_of_http2((at, how): (Stage, Break), is_kept: bool, ask: Ask, seen: &
         _ if at <= Stage::Interim => error || is_kept && how != Break::Hang && *seen == whole,
         // The head was all of the answer; but the connection may be gone before that has been read.
         (Ask::Head, _) => *seen == whole || error,
-        // An end in good order, and nobody can tell that it came too soon.
+        // An end in good order, and no reader can tell that it came too soon.
         (_, Stage::OpenBody) if how == Break::End => *seen == Seen::Answer(200, BODY[..HALF].to_owned()),
         _ => error || matches!(seen, Seen::Cut(_)),
     }

@@ -47,7 +47,7 @@ fn all_mistakes_are_told_at_once_with_line_caret_and_suggestion() {
         assert!(text.contains(line), "{line} is missing in:\n{text}");
     }
     assert!(text.contains('^') || text.contains('─'), "no caret in:\n{text}");
-    assert!(!text.contains('\x1b'), "no colours when nobody sees them:\n{text}");
+    assert!(!text.contains('\x1b'), "no colours unless stderr is a terminal:\n{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use crate::support::message::Request;
-use crate::support::{Evenkeel, Origin, answer, eventually, ms, ok, pool};
+use crate::support::{Authority, Evenkeel, Folder, Origin, answer, eventually, ms, ok, pool};
 
 /// The timeout is long, so that a busy machine makes no check fail.
 const EVERY: &str = "interval = \"100ms\", timeout = \"5s\", fall = 1, rise = 1";
@@ -123,4 +123,39 @@ fn a_text_is_found_across_the_chunks_of_a_body() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n re\r\n1\r\na\r\n3\r\ndy \r\n0\r\n\r\n";
     let server = Origin::bytes(chunked).called("a");
     start(&server, &format!("body = \"ready\", {EVERY}")).wait_for_state("a", "up");
+}
+
+/// A server with TLS whose health is good only if a check is a `POST` with the right field.
+fn secure(folder: &Folder, authority: &Authority, body: &str) -> Evenkeel {
+    let entry = authority.issue(&["localhost"]).write(folder, body);
+    Evenkeel::start(&format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n[listener.web.tls]\ncertificates = [{entry}]\n\
+         [[route]]\nrespond = {{ status = 500 }}\n\
+         [[route]]\npath = \"/health\"\nmethod = \"POST\"\nheaders = {{ x-probe = \"1\" }}\n\
+         respond = {{ body = \"{body}\" }}\n"
+    ))
+}
+
+#[test]
+fn method_fields_and_body_are_those_of_a_check_over_tls_and_http2() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let ca = authority.write(&folder, "ca.pem");
+    let (ready, starting) = (secure(&folder, &authority, "ready"), secure(&folder, &authority, "starting"));
+    for protocol in ["http1", "http2"] {
+        for (server, port, state) in [
+            (&ready, "", "up"),
+            (&starting, "", "down"),
+            (&starting, &*format!("port = {}, ", ready.address().port()), "up"),
+        ] {
+            let balancer = Evenkeel::start(&format!(
+                "[pool.app]\nprotocol = \"{protocol}\"\n\
+                 backends = [{{ address = \"{}\", name = \"a\" }}]\n\
+                 tls = {{ ca = \"{ca}\", server_name = \"localhost\" }}\n\
+                 health = {{ path = \"/health\", host = \"localhost\", {port}method = \"POST\", headers = {{ x-probe = \"1\" }}, \
+                 body = \"ready\", {EVERY} }}\n",
+                server.address()
+            ));
+            balancer.wait_for_state("a", state);
+        }
+    }
 }

@@ -43,6 +43,8 @@ fn a_pool_says_which_statuses_are_failures_of_a_server() {
         (", on = [\"connect\", \"503\"]", 503, "ejected"),
         (", on = [\"503\"]", 502, "up"),
         (", on = [\"connect\", \"reset\", \"timeout\"]", 503, "up"),
+        (", on = [\"429\"]", 429, "ejected"),
+        (", on = [\"5xx\"]", 429, "up"),
         (", on = [\"5xx\"]", 404, "up"),
         ("", 500, "up"),
         ("", 502, "ejected"),

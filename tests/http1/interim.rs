@@ -49,7 +49,7 @@ fn several_interim_answers_in_one_packet_are_all_passed_on() {
 }
 
 #[test]
-fn a_101_that_nobody_asked_for_is_a_bad_answer() {
+fn an_unrequested_101_is_a_bad_answer() {
     let origin =
         Origin::bytes("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));

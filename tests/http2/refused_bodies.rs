@@ -9,7 +9,7 @@ const WINDOW: usize = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 #[test]
-fn bodies_that_nobody_wants_do_not_use_up_the_window_of_their_connection() {
+fn unwanted_bodies_do_not_use_up_the_window_of_their_connection() {
     let gate = Gate::default();
     let held = gate.clone();
     let origin = Origin::start(move |_, wire| {

@@ -133,7 +133,7 @@ fn a_dry_run_lets_everything_pass_and_says_so() {
 }
 
 #[test]
-fn a_reload_that_leaves_a_limit_alone_forgets_nobody() {
+fn a_reload_that_leaves_a_limit_alone_forgets_no_client() {
     let origin = Origin::named("a");
     let toml = limited(r#"{ rate = "1/h", burst = 2 }"#) + &pool(&[&origin], "");
     let evenkeel = Evenkeel::start(&toml);

@@ -108,7 +108,7 @@ fn a_limit_may_let_everything_pass_or_nothing_while_redis_is_away() {
 }
 
 #[test]
-fn nobody_waits_for_a_redis_that_hangs() {
+fn no_request_waits_for_a_redis_that_hangs() {
     let (redis, origin) = (Redis::start(), Origin::named("a"));
     let limit = r#"{ rate = "1/h", burst = 1000, shared = true }"#;
     let evenkeel = Evenkeel::start(&toml(&redis, "timeout = \"300ms\"", limit, &origin));

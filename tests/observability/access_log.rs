@@ -177,7 +177,7 @@ fn a_log_that_was_moved_away_is_opened_anew_on_demand() {
 }
 
 #[test]
-fn a_reader_of_the_log_that_sleeps_or_leaves_holds_up_nobody() {
+fn a_reader_of_the_log_that_sleeps_or_leaves_holds_up_no_request() {
     let origin = Origin::named("a");
     let (evenkeel, reader) = Evenkeel::start_unread(&pool(&[&origin], ""));
     let mut client = evenkeel.client();

@@ -1,6 +1,6 @@
 //! `merge_slashes = false`: a route whose server tells `//` from `/`, as image proxies and object stores do.
 
-use crate::support::{Evenkeel, Origin, ok, pool};
+use crate::support::{Evenkeel, Origin, eventually, ok, pool};
 
 fn start(origin: &Origin) -> Evenkeel {
     Evenkeel::start(&format!(
@@ -60,5 +60,25 @@ fn no_spelling_gets_around_the_route_of_another_path() {
         let is_safe = matches!(response.status, 400 | 403)
             || response.status == 200 && response.text().starts_with("/raw/");
         assert!(is_safe, "{target}: {} {}", response.status, response.text());
+    }
+}
+
+#[test]
+fn a_mirror_gets_the_slashes_that_the_server_gets() {
+    let (origin, shadow) = (Origin::named("a"), Origin::named("shadow"));
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n\
+         [[route]]\npath = \"/raw/*\"\npool = \"app\"\nmerge_slashes = false\nmirror = {{ pool = \"shadow\" }}\n\
+         [[route]]\npath = \"/*\"\npool = \"app\"\nmirror = {{ pool = \"shadow\" }}\n{}[pool.shadow]\nbackends = [\"{}\"]\n",
+        pool(&[&origin], ""),
+        shadow.address()
+    ));
+    let mut client = evenkeel.client();
+    for (count, (asked, seen)) in
+        [("/raw/a//b%5Cc", "/raw/a//b%5Cc"), ("/else//key", "/else/key")].into_iter().enumerate()
+    {
+        client.get(asked);
+        eventually("the copy came", || shadow.count() > count);
+        assert_eq!((origin.last().target(), shadow.last().target()), (seen, seen));
     }
 }

@@ -35,7 +35,7 @@ fn each_key_of_retry_is_read() {
          per_try_timeout = \"2s\", budget = \"100%\", backoff = \"10ms\", replay = \"1MiB\", header = true }",
     )
     .retry;
-    let on = RetryOn { timeout: true, statuses: vec![429, 503], ..RetryOn::default() };
+    let on = FailureOn { timeout: true, statuses: vec![429, 503], ..FailureOn::default() };
     let per_try_timeout = Some(Duration::from_secs(2));
     let (methods, backoff) = (vec!["POST".to_owned()], Duration::from_millis(10));
     let expected = Retry {

@@ -12,5 +12,5 @@ pub use connect::{connect, connect_from_reserve};
 pub use descriptors::is_exhausted;
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
-pub use tls::Handshake;
+pub use tls::{Handshake, is_refused_handshake};
 pub use wire::Wire;

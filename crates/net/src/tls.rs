@@ -240,6 +240,15 @@ impl fmt::Display for Refused {
     }
 }
 
+/// True if a handshake failed because one side refused the other's name or certificate: the peer sent an alert, or its
+/// certificate is not valid for the name.
+pub fn is_refused_handshake(error: &io::Error) -> bool {
+    let refused = error.get_ref().and_then(|error| error.downcast_ref::<Refused>());
+    refused.is_some_and(|Refused(error)| {
+        matches!(error, rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
+    })
+}
+
 impl std::error::Error for Refused {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_is_a_line_whoever_took_part() {
+    fn a_scenario_is_a_line_with_any_peers() {
         let all = |a, b, c| [(Proxy::Evenkeel, a), (Proxy::Nginx, b), (Proxy::Haproxy, c)];
         let results = Results {
             machine: Machine::read(&[]),

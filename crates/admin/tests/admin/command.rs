@@ -43,7 +43,7 @@ fn a_refused_reload_tells_why() {
 }
 
 #[test]
-fn a_command_that_nobody_carries_out_is_not_called_done() {
+fn a_command_that_is_not_carried_out_is_not_called_done() {
     assert_eq!(reload(drop).status, 503);
 }
 

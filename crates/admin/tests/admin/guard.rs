@@ -43,7 +43,7 @@ fn every_route_but_healthz_demands_the_token() {
 }
 
 #[test]
-fn an_empty_token_lets_nobody_in() {
+fn an_empty_token_admits_no_request() {
     let api = Api::with_token("");
     for field in ["authorization: Bearer ", "authorization: Bearer", "authorization:"] {
         let head = format!("GET /status HTTP/1.1\nhost: localhost\n{field}");

@@ -214,19 +214,12 @@ pub(crate) static PROBE_BODY: Syntax = text("a text", "As it stands in the body,
 pub(crate) static PROBE_HOST: Syntax =
     text("a host, with or without a port", "As it stands in the `Host` field.", 1, 300, Some("^[!-~]+$"))
         .read_by(form::probe_host);
-pub(crate) static RETRY_ON: Syntax = text(
-    "what is retried",
-    "`connect`, `reset`, `timeout`, or a status: `408`, `425`, `429`, `500` to `599`.",
-    3,
-    7,
-    Some("^(connect|reset|timeout|408|425|429|5[0-9][0-9])$"),
-);
 pub(crate) static FAILURE_ON: Syntax = text(
     "a failure of a server",
-    "`connect`, `reset`, `timeout`, `5xx`, or a status from `500` to `599`.",
+    "`connect`, `reset`, `timeout`, `5xx`, or a status: `408`, `425`, `429`, `500` to `599`.",
     3,
     7,
-    Some("^(connect|reset|timeout|5xx|5[0-9][0-9])$"),
+    Some("^(connect|reset|timeout|5xx|408|425|429|5[0-9][0-9])$"),
 );
 pub(crate) static HEDGE_AFTER: Syntax = text(
     "\"p95\" or a duration",

@@ -1,6 +1,6 @@
-//! `on` of `outlier` and of circuit breakers: which ends of a request are failures of its server.
+//! `on` of `retry`, `outlier` and circuit breakers: which ends of a request are failures of its server.
 
-use crate::declare::Field;
+use crate::declare::{Field, words};
 use crate::keys::Section;
 use crate::nearest::nearest;
 use crate::read::text::{Read, Refused};
@@ -8,9 +8,7 @@ use crate::read::{Table, clip};
 use crate::settings::{Text, text_settings};
 use crate::show::Lines;
 
-use super::retry::Cause;
-
-/// What counts if nothing else is said.
+/// What counts as a failure in `outlier` and in circuit breakers if nothing else is said.
 pub(super) const DEFAULT: &[&str] = &["connect", "reset", "timeout", "502", "503", "504"];
 
 /// Which ends of a request are failures of its server.
@@ -18,20 +16,54 @@ pub(super) const DEFAULT: &[&str] = &["connect", "reset", "timeout", "502", "503
 pub struct FailureOn {
     /// `connect`: the server could not be reached.
     pub connect: bool,
-    /// `reset`: the connection ended before the end of the answer, or the answer was malformed.
+    /// `reset`: the connection ended before the end of the answer, or the answer was malformed. Only requests of which no
+    /// byte of an answer had come are retried.
     pub reset: bool,
     /// `timeout`: no answer in time.
     pub timeout: bool,
     /// `5xx`: every status from 500 to 599.
     pub all_5xx: bool,
-    /// These statuses, in ascending order: 500 to 599.
+    /// These statuses, in ascending order: 408, 425, 429, 500 to 599.
     pub statuses: Vec<u16>,
 }
 
 impl FailureOn {
     /// True if an answer with this status is a failure of its server.
     pub fn holds_status(&self, status: u16) -> bool {
-        status >= 500 && (self.all_5xx && status <= 599 || self.statuses.binary_search(&status).is_ok())
+        status >= 400
+            && (self.all_5xx && matches!(status, 500..=599) || self.statuses.binary_search(&status).is_ok())
+    }
+
+    /// What counts, as the file says it.
+    pub fn words(&self) -> Vec<String> {
+        let Self { connect, reset, timeout, all_5xx, statuses } = self;
+        let words = [
+            (connect, On::Cause(Cause::Connect)),
+            (reset, On::Cause(Cause::Reset)),
+            (timeout, On::Cause(Cause::Timeout)),
+            (all_5xx, On::All),
+        ];
+        let words = words.into_iter().filter(|(is_on, _)| **is_on).map(|(_, on)| on.written());
+        words.chain(statuses.iter().map(u16::to_string)).collect()
+    }
+
+    /// True if anything beside `connect` is a failure.
+    pub fn holds_more_than_connect(&self) -> bool {
+        let Self { connect: _, reset, timeout, all_5xx, statuses } = self;
+        *reset || *timeout || *all_5xx || !statuses.is_empty()
+    }
+}
+
+words! {
+    /// What else than a status says that a server failed.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Cause {
+        /// The server could not be reached.
+        Connect = "connect",
+        /// The connection ended before the end of the answer.
+        Reset = "reset",
+        /// No head of an answer in time.
+        Timeout = "timeout",
     }
 }
 
@@ -50,11 +82,11 @@ impl Text for On {
             return Ok(Self::Cause(cause));
         }
         match text.parse::<u16>() {
-            Ok(status @ 500..=599) if text.len() == 3 => Ok(Self::Status(status)),
+            Ok(status @ (408 | 425 | 429 | 500..=599)) if text.len() == 3 => Ok(Self::Status(status)),
             _ if text == "5xx" => Ok(Self::All),
             Ok(status @ 100..=499) if text.len() == 3 => Err(Refused(
                 format!("an answer with {status} is no failure of its server"),
-                "only 500 to 599 can be, or all of them: \"5xx\"".into(),
+                "only 408, 425, 429 and 500 to 599 are, or all of \"5xx\"".into(),
             )),
             _ => Err(Refused(
                 format!("`{}` is no failure of a server", clip(text)),
@@ -94,11 +126,6 @@ impl Field for FailureOn {
     }
 
     fn show(&self, section: &'static Section, key: &'static str, out: &mut Lines) {
-        let Self { connect, reset, timeout, all_5xx, statuses } = self;
-        let causes = [(connect, Cause::Connect), (reset, Cause::Reset), (timeout, Cause::Timeout)];
-        let on = causes.into_iter().filter(|(is_on, _)| **is_on).map(|(_, cause)| On::Cause(cause));
-        let on = on.chain(all_5xx.then_some(On::All));
-        let on: Vec<On> = on.chain(statuses.iter().copied().map(On::Status)).collect();
-        on.show(section, key, out);
+        self.words().show(section, key, out);
     }
 }

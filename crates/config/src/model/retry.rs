@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use crate::declare::{Field, Rules, Setting, declared, section, words};
+use crate::declare::{Rules, Setting, declared, section};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Required};
-use crate::keys::syntax::{HEDGE_AFTER, METHOD, RETRY_ON};
-use crate::keys::{DAY_MS, Kind, Section, key};
-use crate::nearest::nearest;
+use crate::keys::syntax::{FAILURE_ON, HEDGE_AFTER, METHOD};
+use crate::keys::{DAY_MS, Kind, key};
 use crate::read::text::{Read, Refused};
 use crate::read::{Table, Value, clip};
 use crate::settings::{Text, text_settings};
-use crate::show::{Lines, quote};
+use crate::show::quote;
 use crate::value::{duration_ms, show_duration};
+
+use super::failure::FailureOn;
 
 /// `hedge.after` at most, in milliseconds.
 const AFTER_MS_MAX: u64 = 3_600_000;
@@ -28,10 +29,10 @@ section! {
         attempts: u32 = key(Kind::Integer(1, 10), Is("3"), "2"),
         /// What is retried. `connect`: the server could not be reached, or its TLS was refused; then the method, the
         /// body and the budget do not matter. `reset`: the connection ended before the first byte of an answer.
-        /// `timeout`: no head of an answer in time. A status: the last such answer is passed on when no other server is
+        /// `timeout`: no head of an answer in time. A status, or all of `5xx`: the last such answer is passed on when no other server is
         /// left to ask.
-        on: RetryOn = key(
-            Kind::OneOrList(&Kind::Text(&RETRY_ON), 64),
+        on: FailureOn = key(
+            Kind::OneOrList(&Kind::Text(&FAILURE_ON), 64),
             Are(&["connect", "reset"]),
             r#"["connect", "reset", "502", "503", "504"]"#,
         ),
@@ -72,9 +73,9 @@ impl Rules for Retry {
 }
 
 /// Notes what `on` leaves out although the default has it, and keys without effect at one attempt.
-fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &RetryOn) {
+fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &FailureOn) {
     let Some(span) = table.key_span("on") else { return };
-    let sent = on.reset || on.timeout || !on.statuses.is_empty();
+    let sent = on.holds_more_than_connect();
     let warn = |message: &str, expected: &str, help: &str| {
         let warning = Diagnostic::warning(message).at(span.clone());
         table.reader.note(warning.with_expected(expected).with_help(help));
@@ -95,94 +96,6 @@ fn note_what_is_not_retried(table: &Table<'_>, attempts: u32, on: &RetryOn) {
     }
 }
 
-/// `on` of `retry`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RetryOn {
-    /// `connect`: the server could not be reached.
-    pub connect: bool,
-    /// `reset`: the connection ended before the first byte of an answer.
-    pub reset: bool,
-    /// `timeout`: no head of an answer in time.
-    pub timeout: bool,
-    /// These statuses, in ascending order: 408, 425, 429, 500 to 599.
-    pub statuses: Vec<u16>,
-}
-
-words! {
-    /// What another server may make good, but for statuses.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Cause {
-        /// The server could not be reached.
-        Connect = "connect",
-        /// The connection ended before the first byte of an answer.
-        Reset = "reset",
-        /// No head of an answer in time.
-        Timeout = "timeout",
-    }
-}
-
-/// One thing that is retried.
-enum On {
-    Cause(Cause),
-    Status(u16),
-}
-
-text_settings!(On);
-
-impl Text for On {
-    fn form(text: &str) -> Read<Self> {
-        if let Some(cause) = Cause::from_word(text) {
-            return Ok(Self::Cause(cause));
-        }
-        match text.parse::<u16>() {
-            Ok(status @ (408 | 425 | 429 | 500..=599)) if text.len() == 3 => Ok(Self::Status(status)),
-            Ok(status @ 100..=499) if text.len() == 3 => Err(Refused(
-                format!("an answer with {status} is no failure of its server"),
-                "only 408, 425, 429 and 500 to 599 can be retried".into(),
-            )),
-            _ => Err(Refused(
-                format!("`{}` cannot be retried", clip(text)),
-                match nearest(text, Cause::WORDS.iter().copied()) {
-                    Some(meant) => format!("did you mean \"{meant}\"?"),
-                    None => "write \"connect\", \"reset\", \"timeout\" or a status such as \"503\"".into(),
-                },
-            )),
-        }
-    }
-
-    fn written(&self) -> String {
-        match self {
-            Self::Cause(cause) => cause.word().into(),
-            Self::Status(status) => status.to_string(),
-        }
-    }
-}
-
-impl Field for RetryOn {
-    fn read(table: &Table<'_>, key: &'static str) -> Option<Self> {
-        let mut on = Self::default();
-        for one in <Vec<On> as Field>::read(table, key)? {
-            match one {
-                On::Cause(Cause::Connect) => on.connect = true,
-                On::Cause(Cause::Reset) => on.reset = true,
-                On::Cause(Cause::Timeout) => on.timeout = true,
-                On::Status(status) => on.statuses.push(status),
-            }
-        }
-        on.statuses.sort_unstable();
-        on.statuses.dedup();
-        Some(on)
-    }
-
-    fn show(&self, section: &'static Section, key: &'static str, out: &mut Lines) {
-        let Self { connect, reset, timeout, statuses } = self;
-        let causes = [(connect, Cause::Connect), (reset, Cause::Reset), (timeout, Cause::Timeout)];
-        let on = causes.into_iter().filter(|(is_on, _)| **is_on).map(|(_, cause)| On::Cause(cause));
-        let on: Vec<On> = on.chain(statuses.iter().copied().map(On::Status)).collect();
-        on.show(section, key, out);
-    }
-}
-
 impl Default for Retry {
     /// What holds for a route without `retry`.
     fn default() -> Self {
@@ -193,7 +106,7 @@ impl Default for Retry {
 impl Retry {
     /// `retry = false`: no request goes to a second server.
     pub fn off() -> Self {
-        Self { attempts: 1, on: RetryOn::default(), budget: 0, replay: 0, ..Self::default() }
+        Self { attempts: 1, on: FailureOn::default(), budget: 0, replay: 0, ..Self::default() }
     }
 
     /// True if a request with this method may be sent to another server when its fate is unknown.
@@ -209,8 +122,7 @@ impl Retry {
 
     /// True if a server that was sent a request may have to be made good for: then its body must be kept.
     pub fn may_send_twice(&self) -> bool {
-        let RetryOn { reset, timeout, ref statuses, .. } = self.on;
-        self.attempts > 1 && self.budget > 0 && (reset || timeout || !statuses.is_empty())
+        self.attempts > 1 && self.budget > 0 && self.on.holds_more_than_connect()
     }
 }
 

@@ -136,8 +136,9 @@ section! {
         /// together, and with HTTP/2 the hosts that have connections, of which there are at most 256; the one that has
         /// not been used for longest makes room. If the host is an IP address, the certificate must be for that
         /// address, and no SNI is sent. If the host is empty or no DNS name, the host of the server's address is used.
-        /// A health check uses its own `host`, or that of the server's address. A host that the server has no
-        /// certificate for counts as a failed connection: name the `host`s in the routes to such a pool.
+        /// A health check uses its own `host`, or that of the server's address. A request for a host that the server has
+        /// no valid certificate for gets 502, which counts neither in passive checks nor in circuit breakers, because
+        /// clients choose the host; name the `host`s in the routes to such a pool.
         server_name: Option<ServerIdentity> = key(
             Kind::Text(&SERVER_NAME),
             Means("the host of each server's address"),

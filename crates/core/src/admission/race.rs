@@ -168,7 +168,7 @@ impl<D: Driver> Admission<D> {
             return FirstByte::Kept(None);
         };
         match status {
-            Some(status) if !race.legs.is_empty() && retry.on.statuses.binary_search(&status).is_ok() => {
+            Some(status) if !race.legs.is_empty() && retry.on.holds_status(status) => {
                 let kept = Spare { of, status, sent, at: now };
                 let dismissed = race.spare.replace(kept).map(|spare| self.dismiss(spare, now));
                 self.state = AdmissionState::Racing(race);

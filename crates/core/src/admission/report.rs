@@ -26,7 +26,7 @@ impl<D: Driver> Admission<D> {
             permit.answered(answer);
         }
         let policy = terms.retry;
-        if policy.on.statuses.binary_search(&answer.status).is_err() {
+        if !policy.on.holds_status(answer.status) {
             return AfterHead::PassOn;
         }
         let cause = Cause::Status(answer.status);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_begin_than_there_are_places_whoever_asks() {
+    fn no_more_requests_begin_than_there_are_permits() {
         let load = Load::default();
         let begun = std::thread::scope(|scope| {
             let ask = || (0..1000).filter(|_| load.try_begin(100)).count();

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_5_3_2_are_exact_and_nobody_comes_twice_running() {
+    fn weights_5_3_2_are_exact_and_no_server_comes_twice_running() {
         for seed in 0..10 {
             let got = picks(&mut Picker::new(seed), &pool(&RoundRobin, &[5, 3, 2]), 100);
             let count = |server| got.iter().filter(|&&s| s == server).count();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_use_up_nobodys_turn() {
+    fn retries_use_up_no_turn() {
         let members = pool(&RoundRobin, &[1, 1, 1]);
         let mut picker = Picker::new(2);
         let (mut first, mut again) = ([0; 3], [0; 3]);

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_want_the_place_keeps_its_own() {
+    fn a_request_that_refuses_a_permit_keeps_its_place_in_the_queue() {
         let mut queue = of(&["a", "b", "c"]);
         assert_eq!(queue.next(First, Time::ZERO, |name| *name != "a").map(|(_, name)| name), Some("b"));
         assert_eq!(queue.next(First, Time::ZERO, |name| *name == "x"), None);

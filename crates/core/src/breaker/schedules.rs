@@ -80,7 +80,7 @@ fn together(all: Vec<Box<dyn FnOnce() + Send>>) {
 }
 
 #[test]
-fn whoever_waits_for_a_place_in_the_pool_gets_one() {
+fn a_queued_request_gets_a_permit_of_the_pool() {
     on_all_schedules(|| {
         let pool = Arc::new(pool("breaker = { max_requests = 1, max_pending = 9 }\nqueue = {}"));
         let breaker = under(&pool, &[]);
@@ -101,7 +101,7 @@ fn whoever_waits_for_a_place_in_the_pool_gets_one() {
 }
 
 #[test]
-fn whoever_waits_for_a_place_at_a_server_gets_one() {
+fn a_queued_request_gets_a_permit_of_a_server() {
     on_all_schedules(|| {
         let loads = [(); 2].map(|()| Arc::new(Load::default()));
         let mut pool = pool("queue = {}");
@@ -122,7 +122,7 @@ fn whoever_waits_for_a_place_at_a_server_gets_one() {
 }
 
 #[test]
-fn a_limit_that_is_raised_meanwhile_leaves_nobody_waiting() {
+fn a_limit_that_is_raised_meanwhile_leaves_no_request_queued() {
     on_all_schedules(|| {
         let of = |max: u32| pool(&format!("breaker = {{ max_requests = {max} }}\nqueue = {{}}"));
         let (before, after) = (Arc::new(of(1)), of(3));
@@ -164,7 +164,7 @@ fn who_began_before_there_were_limits_gives_its_place_to_who_waits() {
 }
 
 #[test]
-fn nobody_waits_for_a_server_that_takes_no_requests_nor_misses_one_that_does_again() {
+fn no_request_waits_for_a_server_that_takes_none_nor_misses_one_that_does_again() {
     on_all_schedules(|| {
         let loads = [(); 2].map(|()| Arc::new(Load::default()));
         let mut pool = pool("queue = {}");

@@ -190,7 +190,7 @@ fn a_server_that_is_gone_is_only_for_those_who_know_no_other() {
 }
 
 #[test]
-fn a_server_that_takes_no_requests_gets_nobody_and_one_that_does_again_gets_who_waits() {
+fn a_server_that_takes_no_requests_gets_none_and_one_that_does_again_gets_the_queued_ones() {
     let loads = [(); 2].map(|()| Arc::new(Load::default()));
     let pool = pool("queue = { wait = \"1s\" }");
     let breaker = under(&pool, &loads);

@@ -20,7 +20,7 @@ pub enum Failure {
     Timeout,
     /// An answer that is not HTTP.
     BadAnswer,
-    /// An answer that says that the server failed: a 5xx.
+    /// An answer with a status that says that the server failed.
     Status(u16),
 }
 

@@ -202,7 +202,7 @@ fn redis_is_asked_under_names_that_tell_nothing_and_stay_the_same() {
 }
 
 #[test]
-fn a_reload_that_puts_limits_in_another_order_stops_nobody() {
+fn a_reload_that_puts_limits_in_another_order_stops_no_request() {
     let keyed = RandomState::new();
     let (host, route) = (r#"{ per = "host", rate = "1/s" }"#, r#"{ per = "route", rate = "1/s" }"#);
     let before = config(&format!("[{host}, {route}]"));

@@ -151,7 +151,7 @@ fn refusal_sent(policy: &Retry, attempt: &Attempt<'_>) -> Option<Final> {
         Cause::Connect => policy.on.connect,
         Cause::Reset | Cause::Begun => policy.on.reset,
         Cause::Timeout => policy.on.timeout,
-        Cause::Status(status) => policy.on.statuses.binary_search(&status).is_ok(),
+        Cause::Status(status) => policy.on.holds_status(status),
         Cause::Malformed => false,
     };
     match attempt {
@@ -188,10 +188,7 @@ pub fn describe(policy: &Retry) -> String {
     if *policy == Retry::off() {
         return "never".into();
     }
-    let on = [("connect", policy.on.connect), ("reset", policy.on.reset), ("timeout", policy.on.timeout)];
-    let words = on.iter().filter(|(_, is_on)| *is_on).map(|(word, _)| (*word).to_owned());
-    let on: Vec<String> = words.chain(policy.on.statuses.iter().map(u16::to_string)).collect();
-    let (servers, on) = (policy.attempts, on.join(", "));
+    let (servers, on) = (policy.attempts, policy.on.words().join(", "));
     format!(
         "sent to at most {servers} servers, on {on}; {} after it was sent; budget {}%",
         policy.methods.join(", "),

@@ -1,12 +1,13 @@
 //! What is retried and what is not, each reason against it, and that nothing with an effect is repeated.
 
-use evenkeel_config::RetryOn;
+use evenkeel_config::FailureOn;
 use proptest::prelude::*;
 
 use super::*;
 
 fn policy() -> Retry {
-    let on = RetryOn { connect: true, reset: true, timeout: true, statuses: vec![502, 503] };
+    let on =
+        FailureOn { connect: true, reset: true, timeout: true, all_5xx: false, statuses: vec![502, 503] };
     Retry { on, ..Retry::default() }
 }
 
@@ -59,7 +60,7 @@ fn each_reason_against_it_is_told() {
 fn a_server_that_was_not_reached_costs_neither_attempts_nor_budget() {
     let post = Attempt { cause: Cause::Connect, method: "POST", attempts: 10, ..FAILED };
     assert_eq!(retry(&policy(), &post, || panic!("no budget is asked for"), || 0), AT_ONCE);
-    let on = RetryOn { connect: false, ..policy().on };
+    let on = FailureOn { connect: false, ..policy().on };
     let never = Retry { on, ..policy() };
     assert_eq!(retry(&never, &post, || Ok(()), || 0), Decision::Final(Final::NotListed));
     check(&Attempt { no_server: Some(Final::Servers), ..post }, Decision::Final(Final::Servers));

@@ -62,7 +62,7 @@ fn when_every_server_fails_a_fifth_is_added_and_no_more() {
 }
 
 #[test]
-fn when_one_server_of_ten_fails_nobody_notices() {
+fn when_one_server_of_ten_fails_no_client_sees_it() {
     for seed in 0..10 {
         let Outcome { requests, failures, .. } = simulate(seed, 500, 20, (10, 1));
         assert_eq!(failures, 0, "seed {seed}: of {requests} requests");

@@ -83,7 +83,7 @@ pub async fn connect(
     let now = clock.now();
     let error = match connected {
         Ok(Ok(link)) => return (Ok(link), now - before),
-        Ok(Err(error)) => ServerError::Connect(error),
+        Ok(Err(error)) => error,
         Err(_) if target.is_over() => return (Err(Failed::new(ServerError::Deadline)), now - before),
         Err(_) => ServerError::ConnectTimeout,
     };

@@ -51,7 +51,7 @@ impl Target<'_> {
 
     /// Judges the server by the status that goes to the client.
     pub fn judge(&self, server: usize, status: u16, took: Option<Duration>, at: Time) {
-        if status >= 500 {
+        if status >= 500 || status >= 400 && self.counts(Failure::Status(status)) {
             self.report_status(server, status);
         } else if let (Algorithm::LeastResponseTime, Some(took)) = (&self.pool().algorithm, took) {
             // Good answers only: a server that fails fast is not a quick one.

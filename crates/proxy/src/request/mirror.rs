@@ -218,7 +218,7 @@ impl Copy {
         let upstream = to.upstream(self.chosen.server);
         let connecting = upstream.connect(&self.host, now, self.view.response_heads);
         match timer.within(to.pool().timeout.connect.into(), connecting).await {
-            Ok(connected) => connected.map_err(ServerError::Connect),
+            Ok(connected) => connected,
             Err(_) => Err(ServerError::ConnectTimeout),
         }
         .inspect_err(|_| upstream.figures().connect_failures.increment())

@@ -18,6 +18,8 @@ use crate::http::head::HeadError;
 pub enum ServerError {
     /// No connection could be opened.
     Connect(io::Error),
+    /// The TLS handshake failed for the host that the client named, where that host is the `server_name`.
+    NameRefused(io::Error),
     /// No connection was there in time.
     ConnectTimeout,
     /// The connection failed before the response head was complete.
@@ -62,6 +64,7 @@ impl ServerError {
     pub fn to_client(&self) -> Cow<'static, str> {
         match self {
             Self::Connect(e) if e.kind() != io::ErrorKind::ConnectionRefused => "cannot connect".into(),
+            Self::NameRefused(_) => "the server has no valid certificate for this host".into(),
             Self::Reset(_) => "connection to the server failed".into(),
             Self::Body(BodyError::Io(_)) => "response body: connection failed within the body".into(),
             other => other.to_string().into(),
@@ -73,7 +76,9 @@ impl ServerError {
     pub fn cause(&self, started: bool) -> Option<Cause> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
-            Self::Connect(_) | Self::ConnectTimeout | Self::Unprocessed => Cause::Connect,
+            Self::Connect(_) | Self::NameRefused(_) | Self::ConnectTimeout | Self::Unprocessed => {
+                Cause::Connect
+            }
             Self::Reset(_) | Self::Closed if !started => Cause::Reset,
             Self::Timeout => Cause::Timeout,
             Self::Status(status) => Cause::Status(*status),
@@ -105,6 +110,8 @@ impl ServerError {
             Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
                 return None;
             }
+            // Else clients could have servers ejected by naming hosts that these do not serve.
+            Self::NameRefused(_) => return None,
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
@@ -138,6 +145,7 @@ impl ServerError {
             Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
                 return None;
             }
+            Self::NameRefused(_) => return None,
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
@@ -165,6 +173,7 @@ impl fmt::Display for ServerError {
                 f.write_str("connection refused")
             }
             Self::Connect(e) => write!(f, "cannot connect: {e}"),
+            Self::NameRefused(e) => write!(f, "TLS handshake for the request's host failed: {e}"),
             Self::ConnectTimeout => f.write_str("connect timeout"),
             Self::Reset(e) => write!(f, "connection to the server failed: {e}"),
             Self::Closed => f.write_str("server closed the connection without an answer"),

@@ -13,6 +13,7 @@ use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
 
+use super::error::ServerError;
 use super::h2::Place;
 use super::names::{Name, NamedConnections};
 use crate::http::head::HeadLimits;
@@ -189,19 +190,23 @@ impl Upstream {
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn connect(&self, host: &str, now: Time, heads: HeadLimits) -> io::Result<Link> {
+    pub async fn connect(&self, host: &str, now: Time, heads: HeadLimits) -> Result<Link, ServerError> {
         let name = self.name(host);
-        match self.protocol {
-            PoolProtocol::Http1 => {
-                let io = Rc::new(self.open(name).await?);
-                Ok(Link::Http1(Connection { io, name: name.map(Rc::from), opened: now, served: 0 }))
-            }
+        let link = match self.protocol {
+            PoolProtocol::Http1 => self.open(name).await.map(|io| {
+                let (io, name) = (Rc::new(io), name.map(Rc::from));
+                Link::Http1(Connection { io, name, opened: now, served: 0 })
+            }),
             PoolProtocol::Http2 => {
                 let connections = self.shared.of(name, self.keepalive);
                 let opening = connections.open((now, self.keepalive), heads, self.open(name));
                 opening.await.map(Link::Http2)
             }
-        }
+        };
+        link.map_err(|error| match name {
+            Some(_) if evenkeel_net::is_refused_handshake(&error) => ServerError::NameRefused(error),
+            _ => ServerError::Connect(error),
+        })
     }
 
     async fn open(&self, name: Option<&str>) -> io::Result<Io> {

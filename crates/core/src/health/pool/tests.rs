@@ -80,7 +80,7 @@ fn states(pool: &PoolHealth) -> String {
     told.join(", ")
 }
 
-fn told(notices: &[HealthNotice]) -> Vec<String> {
+fn described(notices: &[HealthNotice]) -> Vec<String> {
     let words = |notice: &HealthNotice| match &notice.event {
         Event::Transition(change) => format!("{} {} -> {}", notice.server, change.from, change.to),
         Event::Kept { hold, .. } => format!("{} kept, {hold}", notice.server),
@@ -102,11 +102,11 @@ fn pass(pool: &mut PoolHealth, servers: &[&str], at: u64) {
 
 /// What becomes due by then.
 fn wait(pool: &mut PoolHealth, until: u64) -> Vec<String> {
-    told(&pool.poll(second(until), |_| Figures::default()))
+    described(&pool.poll(second(until), |_| Figures::default()))
 }
 
 fn fail(pool: &mut PoolHealth, server: &str, at: u64) -> Vec<String> {
-    told(&pool.failed(&id(server), Failure::Connect, second(at)))
+    described(&pool.failed(&id(server), Failure::Connect, second(at)))
 }
 
 #[test]
@@ -128,9 +128,15 @@ fn ejected_servers_are_used_when_none_is_left() {
     let mut health = PoolHealth::new(&Pool { panic: 0, ..pool(abc(), false) }, second(0));
     fail(&mut health, "a", 1);
     fail(&mut health, "a", 2);
-    assert_eq!(told(&health.administer(&id("b"), Administrative::Drain, second(3))), ["b up -> draining"]);
+    assert_eq!(
+        described(&health.administer(&id("b"), Administrative::Drain, second(3))),
+        ["b up -> draining"]
+    );
     assert_eq!((health.panic(), usable(&health)), (None, "c".into()));
-    assert_eq!(told(&health.administer(&id("c"), Administrative::Drain, second(4))), ["c up -> draining"]);
+    assert_eq!(
+        described(&health.administer(&id("c"), Administrative::Drain, second(4))),
+        ["c up -> draining"]
+    );
     assert_eq!(health.panic(), Some(Panic { since: second(4) }));
     assert_eq!((states(&health), usable(&health)), ("a ejected, b draining, c draining".into(), "a".into()));
     wait(&mut health, 32);
@@ -199,7 +205,7 @@ fn a_server_that_does_worse_than_the_others_is_ejected_once_for_one_window() {
     // A tick of 3 s, and the first that spans 50 requests.
     assert_eq!(at, [9, 39]);
     let notices: Vec<HealthNotice> = changes.into_iter().map(|(_, notice)| notice).collect();
-    assert_eq!(told(&notices), ["b up -> ejected", "b ejected -> up"]);
+    assert_eq!(described(&notices), ["b up -> ejected", "b ejected -> up"]);
     let Event::Transition(change) = &notices[0].event else { panic!("not kept") };
     assert_eq!(change.reason, "success rate 80 % where the others have 100 %, of 60 requests; out for 30s");
     assert_eq!(health.server(&id("b")).unwrap().cause(), Some(EjectionCause::SuccessRate));
@@ -240,7 +246,7 @@ fn servers_that_come_start_slowly_and_those_of_the_first_hour_do_not() {
 }
 
 #[test]
-fn a_step_that_nobody_polled_for_in_time_stays_due() {
+fn a_step_that_was_polled_late_stays_due() {
     let mut health = PoolHealth::new(&pool(abc()[..2].to_vec(), true), second(0));
     pass(&mut health, &["a", "b"], 1);
     health.administer(&id("b"), Administrative::Drain, second(2));
@@ -292,7 +298,7 @@ fn a_reload_keeps_what_is_known_of_servers_that_stay() {
     assert_eq!(health.server(&id("b")).unwrap().since(), second(3));
     // Another machine under the same id is a new server, and still drained when the id was.
     let moved = vec![backend("a", 1, 1), backend("b", 22, 1), backend("c", 33, 1)];
-    assert_eq!(told(&health.reconfigure(&pool(moved, true), second(6))), ["b down -> starting"]);
+    assert_eq!(described(&health.reconfigure(&pool(moved, true), second(6))), ["b down -> starting"]);
     assert_eq!(states(&health), "a up, b starting, c draining");
     assert!(health.server(&id("d")).is_none());
     assert!(health.probed(&id("d"), Ok(()), second(7)).is_empty(), "a late answer of one that left");

@@ -39,12 +39,12 @@ fn second(n: u64) -> Time {
     Time::from_millis(n * 1000)
 }
 
-fn told(change: Option<Transition>) -> String {
+fn described(change: Option<Transition>) -> String {
     change.map_or("nothing".into(), |change| format!("{} -> {}: {}", change.from, change.to, change.reason))
 }
 
 #[test]
-fn a_server_that_nobody_checks_is_up() {
+fn a_server_without_checks_is_up() {
     let server = ServerHealth::new(None, None, second(1));
     assert_eq!((server.state(), server.availability()), (State::Up, Availability::Up));
     assert_eq!((server.reason().as_str(), server.since()), ("not checked", second(1)));
@@ -55,12 +55,12 @@ fn a_server_that_nobody_checks_is_up() {
 fn a_checked_server_is_unproven_until_it_answers() {
     let mut server = ServerHealth::new(Some(&health()), None, second(1));
     assert_eq!((server.state().as_str(), server.availability()), ("starting", Availability::Unproven));
-    assert_eq!(told(server.probed(Ok(()), second(2))), "starting -> up: first check passed");
+    assert_eq!(described(server.probed(Ok(()), second(2))), "starting -> up: first check passed");
     assert_eq!((server.availability(), server.since()), (Availability::Up, second(2)));
-    assert_eq!(told(server.probed(Ok(()), second(3))), "nothing");
+    assert_eq!(described(server.probed(Ok(()), second(3))), "nothing");
     assert_eq!(server.since(), second(2));
     assert_eq!(
-        told(server.probed(Err(ProbeFailure::Status(500)), second(4))),
+        described(server.probed(Err(ProbeFailure::Status(500)), second(4))),
         "up -> down: check failed: status 500"
     );
     assert_eq!(server.availability(), Availability::Out);
@@ -73,23 +73,23 @@ fn the_operators_word_counts_first_then_active_then_passive_checks() {
     let Some(Event::Transition(ejected)) = server.failed(Failure::Reset, second(2), None) else {
         panic!("one failure is enough");
     };
-    assert_eq!(told(Some(ejected)), "up -> ejected: request failed: connection broken; out for 30s");
+    assert_eq!(described(Some(ejected)), "up -> ejected: request failed: connection broken; out for 30s");
     assert_eq!(
-        told(server.probed(Err(ProbeFailure::Timeout), second(3))),
+        described(server.probed(Err(ProbeFailure::Timeout), second(3))),
         "ejected -> down: check failed: no answer in time"
     );
     assert_eq!(
-        told(server.administer(Administrative::Drain, second(4))),
+        described(server.administer(Administrative::Drain, second(4))),
         "down -> draining: drained by the operator"
     );
-    assert_eq!(told(server.probed(Ok(()), second(5))), "nothing");
+    assert_eq!(described(server.probed(Ok(()), second(5))), "nothing");
     assert_eq!(
-        told(server.administer(Administrative::Ready, second(6))),
+        described(server.administer(Administrative::Ready, second(6))),
         "draining -> ejected: request failed: connection broken; out for 30s"
     );
     assert_eq!(server.due(), Some(second(32)));
-    assert_eq!(told(server.poll(second(31))), "nothing");
-    assert_eq!(told(server.poll(second(32))), "ejected -> up: ejection is over");
+    assert_eq!(described(server.poll(second(31))), "nothing");
+    assert_eq!(described(server.poll(second(32))), "ejected -> up: ejection is over");
     assert_eq!((server.reason().as_str(), server.since()), ("ejection is over", second(32)));
 }
 
@@ -98,7 +98,7 @@ fn failures_on_a_server_that_is_down_do_not_eject_it() {
     let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
     server.probed(Err(ProbeFailure::Refused), second(1));
     assert_eq!(server.failed(Failure::Connect, second(2), None), None);
-    assert_eq!(told(server.probed(Ok(()), second(3))), "down -> up: check passed");
+    assert_eq!(described(server.probed(Ok(()), second(3))), "down -> up: check passed");
 }
 
 #[test]
@@ -106,29 +106,29 @@ fn new_numbers_keep_the_state_and_a_new_probe_starts_over() {
     let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
     server.probed(Err(ProbeFailure::Refused), second(1));
     let slower = Health { interval: Duration::from_secs(9), ..health() };
-    assert_eq!(told(server.reconfigure(Some(&slower), Some(&outlier()), second(2))), "nothing");
+    assert_eq!(described(server.reconfigure(Some(&slower), Some(&outlier()), second(2))), "nothing");
     assert_eq!(server.state(), State::Down);
     let elsewhere = Health { port: Some(8081), ..slower.clone() };
     assert_eq!(
-        told(server.reconfigure(Some(&elsewhere), Some(&outlier()), second(3))),
+        described(server.reconfigure(Some(&elsewhere), Some(&outlier()), second(3))),
         "down -> starting: not checked yet"
     );
     server.probed(Err(ProbeFailure::Refused), second(3));
     let probe = Probe::Http(HttpProbe { path: "/ok".into(), ..HttpProbe::default() });
     let other = Health { probe, ..slower };
     assert_eq!(
-        told(server.reconfigure(Some(&other), Some(&outlier()), second(3))),
+        described(server.reconfigure(Some(&other), Some(&outlier()), second(3))),
         "down -> starting: not checked yet"
     );
-    assert_eq!(told(server.reconfigure(None, None, second(4))), "starting -> up: not checked");
+    assert_eq!(described(server.reconfigure(None, None, second(4))), "starting -> up: not checked");
 }
 
 #[test]
 fn an_unchanged_outlier_keeps_an_ejection_and_a_changed_one_ends_it() {
     let mut server = ServerHealth::new(None, Some(&outlier()), second(0));
     server.failed(Failure::Timeout, second(1), None);
-    assert_eq!(told(server.reconfigure(None, Some(&outlier()), second(2))), "nothing");
+    assert_eq!(described(server.reconfigure(None, Some(&outlier()), second(2))), "nothing");
     assert_eq!(server.state(), State::Ejected);
     let other = Outlier { failures: 9, ..outlier() };
-    assert_eq!(told(server.reconfigure(None, Some(&other), second(3))), "ejected -> up: not checked");
+    assert_eq!(described(server.reconfigure(None, Some(&other), second(3))), "ejected -> up: not checked");
 }

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn work_goes_to_whoever_waits() {
+    fn work_goes_to_an_idle_task() {
         let (tasks, seats) = (Tasks::default(), [(); 2].map(|()| Rc::new(Seat::default())));
         assert_eq!(tasks.give(1), Some(1), "no task waits");
         let (mut a, mut b) = (pin!(seats[0].next(&tasks)), pin!(seats[1].next(&tasks)));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_dismissed_ends_and_who_comes_later_only_after_the_close() {
+    fn a_dismissed_task_ends_and_a_later_one_ends_only_after_the_close() {
         let (tasks, seats) = (Tasks::default(), [(); 2].map(|()| Rc::new(Seat::default())));
         let (mut a, mut b) = (pin!(seats[0].next(&tasks)), pin!(seats[1].next(&tasks)));
         assert!(poll(a.as_mut()).is_pending());
