@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod balance;
 pub mod breaker;
+pub mod cache;
 pub mod choose;
 pub mod endpoints;
 pub mod health;

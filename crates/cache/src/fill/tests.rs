@@ -1,0 +1,1 @@
+//! Readers and the writer of a fetch, step by step.

@@ -1,0 +1,40 @@
+//! Frees what is purged or long dead, a few objects at a time, so that no request waits for it.
+
+use crate::figures::add;
+use crate::purge::Verdict;
+use crate::store::Store;
+use crate::sync::Arc;
+
+impl<M: Clone> Store<M> {
+    /// Looks at `count` places of the store, goes on where the last call ended, and frees what is purged or what `dead` says
+    /// is of no use any more. Returns whether a round through all objects has ended. Purges from before the round are then
+    /// forgotten.
+    pub fn sweep(&self, count: usize, mut dead: impl FnMut(&M) -> bool) -> bool {
+        let (objects, ended) = {
+            let mut order = self.order();
+            if order.cursor == 0 {
+                order.round = Some(self.purges.newest());
+            }
+            let (entries, next) = order.eviction.scan(order.cursor, count);
+            let objects: Vec<_> = entries.cloned().collect();
+            order.cursor = next;
+            (objects, order.round.filter(|_| next == 0))
+        };
+        let mut dropped = Vec::new();
+        let mut purged = 0;
+        for object in objects {
+            let gone = self.check(&object) == Verdict::Gone;
+            purged += u64::from(gone);
+            if gone || dead(object.head().meta()) {
+                dropped.push(Arc::clone(&object));
+            }
+        }
+        self.leave_table(&dropped);
+        self.leave_order(&dropped);
+        add(&self.counts.purged, purged);
+        if let Some(sequence) = ended {
+            self.purges.forget(sequence);
+        }
+        ended.is_some()
+    }
+}

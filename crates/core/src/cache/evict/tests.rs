@@ -1,0 +1,1 @@
+//! The policies against naive, exact models, and their bounds.

@@ -1,0 +1,3 @@
+//! What the cache decides, without IO and without a clock.
+
+pub mod evict;
