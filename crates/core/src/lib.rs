@@ -4,13 +4,16 @@
 pub mod admission;
 pub mod balance;
 pub mod breaker;
+pub mod cache;
 pub mod choose;
+pub mod conditional;
 pub mod endpoints;
 pub mod health;
 mod keys;
 pub mod limit;
 pub mod overload;
 pub mod plan;
+pub mod range;
 pub mod retry;
 pub mod route;
 pub mod snapshot;

@@ -194,10 +194,13 @@ impl Setting for StatusLifetimes {
                     out.insert(status, lifetime.duration()?);
                 }
                 _ => value.reader.note(
-                    Diagnostic::error(format!("no response with status `{}` is kept", crate::read::clip(name)))
-                        .at(span)
-                        .with_expected(format!("expected {}", CACHED_STATUS.name))
-                        .with_help(CACHED_STATUS.doc),
+                    Diagnostic::error(format!(
+                        "no response with status `{}` is kept",
+                        crate::read::clip(name)
+                    ))
+                    .at(span)
+                    .with_expected(format!("expected {}", CACHED_STATUS.name))
+                    .with_help(CACHED_STATUS.doc),
                 ),
             }
         }

@@ -188,9 +188,8 @@ impl Rules for Route {
         match key {
             "name" if is_derived(&self.name) => Shown::Comment(format!("name: {}", self.name)),
             // Beside an answer of our own they would have no effect, which is worth a warning.
-            "merge_slashes" | "timeout" | "retry" | "hedge" | "cache" | "deadline_header" | "mirror" | "request_id" => {
-                Shown::only_if(self.reaches_servers())
-            }
+            "merge_slashes" | "timeout" | "retry" | "hedge" | "cache" | "deadline_header" | "mirror"
+            | "request_id" => Shown::only_if(self.reaches_servers()),
             _ => Shown::Value,
         }
     }
