@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::slots::Slots;
-use super::{Mark, Resident};
+use super::{LOOKS_MAX, Mark, Resident};
 
 #[derive(Debug, Default)]
 pub struct Lfu {
@@ -40,18 +40,20 @@ impl Lfu {
     }
 
     pub fn choose<T: Resident>(&mut self, slots: &mut Slots<T>) -> Option<u32> {
+        let mut looks = 0;
         loop {
+            looks += 1;
             let Reverse(Known { rank, slot, .. }) = self.heap.pop()?;
             if !slots.keeps(slot) {
                 continue;
             }
             match slots.entry(slot).map_or(0, |entry| entry.mark().take_hits(Mark::LFU_HITS_MAX)) {
-                0 => {
+                // 4 billion ranks are as many renewals of the whole cache.
+                hits if hits > 0 && looks < LOOKS_MAX => self.push(slot, rank.saturating_add(hits)),
+                _ => {
                     self.level = rank;
                     return Some(slot);
                 }
-                // 4 billion ranks are as many renewals of the whole cache.
-                hits => self.push(slot, rank.saturating_add(hits)),
             }
         }
     }

@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::Resident;
 use super::slots::Slots;
+use super::{LOOKS_MAX, Resident};
 
 #[derive(Debug, Default)]
 pub struct Lru {
@@ -32,13 +32,15 @@ impl Lru {
     }
 
     pub fn choose<T: Resident>(&mut self, slots: &mut Slots<T>) -> Option<u32> {
+        let mut looks = 0;
         loop {
+            looks += 1;
             let Reverse(Known { stamp, slot, .. }) = self.heap.pop()?;
             if !slots.keeps(slot) {
                 continue;
             }
             match slots.entry(slot).map(|entry| entry.mark().stamp()) {
-                Some(newer) if newer > stamp => self.insert(slot, newer),
+                Some(newer) if newer > stamp && looks < LOOKS_MAX => self.insert(slot, newer),
                 _ => return Some(slot),
             }
         }

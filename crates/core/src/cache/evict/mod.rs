@@ -87,6 +87,10 @@ pub struct Eviction<T> {
     order: Order,
 }
 
+/// An eviction looks at so many entries at most, and then takes the next although it was used since: one after a time of
+/// hits alone would otherwise look at all, while stores wait.
+const LOOKS_MAX: usize = 1_000;
+
 #[derive(Debug)]
 enum Order {
     Lru(Lru),

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::ghosts::Ghosts;
 use super::slots::Slots;
-use super::{Mark, Resident};
+use super::{LOOKS_MAX, Mark, Resident};
 
 #[derive(Debug, Default)]
 pub struct S3Fifo {
@@ -63,52 +63,49 @@ impl S3Fifo {
     }
 
     pub fn choose<T: Resident>(&mut self, slots: &mut Slots<T>) -> Option<u32> {
+        let mut looks = 0;
         loop {
+            looks += 1;
             let small_is_full = self.small_bytes.saturating_mul(Self::SMALL_PART) >= slots.bytes();
-            let chosen = if !self.small.is_empty() && (small_is_full || self.main.is_empty()) {
-                self.step_small(slots)
-            } else if !self.main.is_empty() {
-                self.step_main(slots)
-            } else {
-                return None;
-            };
-            if chosen.is_some() {
-                return chosen;
+            let small = !self.small.is_empty() && (small_is_full || self.main.is_empty());
+            let slot = if small { self.small.pop_front() } else { self.main.pop_front() }?;
+            if !slots.keeps(slot) {
+                continue;
+            }
+            let stays = if small { self.leaves_small(slot, slots) } else { self.goes_round(slot, slots) };
+            if !stays || looks >= LOOKS_MAX {
+                // An entry that is taken although it was to stay is not in a queue twice, because it was put last there.
+                if stays {
+                    self.main.pop_back();
+                }
+                return Some(slot);
             }
         }
     }
 
-    /// One step at the end of the small queue; `None` if its last entry was gone or went on to the main queue.
-    fn from_small<T: Resident>(&mut self, slots: &mut Slots<T>) -> Option<u32> {
-        let slot = self.small.pop_front()?;
-        if !slots.keeps(slot) {
-            return None;
-        }
-        let entry = slots.entry(slot)?;
+    /// An entry at the end of the small queue goes to the main queue or leaves its fingerprint. Returns whether it stays.
+    fn leaves_small<T: Resident>(&mut self, slot: u32, slots: &Slots<T>) -> bool {
+        let Some(entry) = slots.entry(slot) else { return false };
         self.small_bytes -= entry.bytes();
-        if entry.mark().take_hits(Mark::S3_FIFO_HITS_MAX) >= Self::HITS_TO_STAY {
-            self.set_in_main(slot, true);
+        self.set_in_main(slot, true);
+        let stays = entry.mark().take_hits(Mark::S3_FIFO_HITS_MAX) >= Self::HITS_TO_STAY;
+        if stays {
             self.main.push_back(slot);
-            return None;
+        } else {
+            self.ghosts.add(entry.fingerprint(), slots.len().max(Self::GHOSTS_MIN));
         }
-        self.ghosts.add(entry.fingerprint(), slots.len().max(Self::GHOSTS_MIN));
-        Some(slot)
+        stays
     }
 
-    /// One step at the end of the main queue; `None` if its last entry was gone or goes round again.
-    fn from_main<T: Resident>(&mut self, slots: &mut Slots<T>) -> Option<u32> {
-        let slot = self.main.pop_front()?;
-        if !slots.keeps(slot) {
-            return None;
-        }
-        let mark = slots.entry(slot)?.mark();
+    /// An entry at the end of the main queue goes round again if it was used. Returns whether it does.
+    fn goes_round<T: Resident>(&mut self, slot: u32, slots: &Slots<T>) -> bool {
+        let Some(mark) = slots.entry(slot).map(Resident::mark) else { return false };
         let hits = mark.take_hits(Mark::S3_FIFO_HITS_MAX);
         if hits > 0 {
             mark.set_hits(hits - 1);
             self.main.push_back(slot);
-            return None;
         }
-        Some(slot)
+        hits > 0
     }
 
     pub fn compact<T: Resident>(&mut self, slots: &mut Slots<T>) {
