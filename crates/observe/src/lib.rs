@@ -20,7 +20,7 @@ mod series;
 mod summary;
 mod worker;
 
-pub use access::{AccessLog, Client, Ended, Record, Version, WorkerLog};
+pub use access::{AccessLog, CacheLog, Client, Ended, Record, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard, Tries};
 pub use cache::{CacheFigures, CacheSeries, CacheShard, CacheTotals, Fetching, PurgeCounts, StoreFigures};
 pub use certificate::Certificate;
