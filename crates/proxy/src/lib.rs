@@ -3,6 +3,7 @@
 
 mod accept;
 mod body;
+mod cache;
 mod client;
 mod filter;
 mod forward;
@@ -15,6 +16,7 @@ mod shared;
 mod stream;
 mod worker;
 
+pub use cache::Store as CacheStore;
 pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;

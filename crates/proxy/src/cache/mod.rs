@@ -9,11 +9,14 @@ mod fetch;
 mod kept;
 mod visit;
 
-pub use self::facts::{Meta, Store};
+pub use self::facts::Store;
+
+use std::rc::Rc;
 
 use evenkeel_config::Cache;
-use evenkeel_core::cache::{Bypass, CacheOutcome, CacheStatus, Forward, admit, invalidated};
-use evenkeel_core::cache::Scope;
+use evenkeel_core::cache::{Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, invalidated};
+
+use evenkeel_observe::CacheResult;
 
 use self::facts::RequestFields;
 use self::visit::Visit;
@@ -25,11 +28,13 @@ use crate::http::framing::Framing;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::request::setting::Setting;
+use crate::worker::pool_view::PoolView;
 
 /// Answers a request whose route has a cache.
 pub async fn answer<'x, 'c>(
     setting: Setting<'x>,
     (rules, position): (&'x Cache, usize),
+    pool: &'x Rc<PoolView>,
     target: Target<'x>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
@@ -37,11 +42,12 @@ pub async fn answer<'x, 'c>(
 ) -> Outcome<'x, 'c> {
     let request = incoming.request;
     let has_body = incoming.body.borrow().framing() != Framing::Empty;
-    let admitted = admit(rules, request.method, &RequestFields(request), (has_body, request.upgrade.is_some()));
+    let admitted =
+        admit(rules, request.method, &RequestFields(request), (has_body, request.upgrade.is_some()));
     match admitted {
         Ok(asked) => {
             let key = facts::key(rules, &target, request);
-            let visit = Visit { setting, position, target, incoming, asked, key };
+            let visit = Visit { setting, position, pool, target, incoming, asked, key };
             visit.answer(client, log).await
         }
         Err(why) => pass_by(setting, why, target, incoming, client, log).await,
@@ -58,6 +64,7 @@ async fn pass_by<'x, 'c>(
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     let request = incoming.request;
+    visit::say(log, CacheResult::Bypass, Some(why.word()), false);
     let mut outcome = forward(target, incoming, client, log).await;
     if let Outcome::Response(response) = &mut outcome {
         let asked = request.forwarded(target.route);
@@ -78,5 +85,5 @@ fn note(head: &mut crate::response::Head, why: Forward, detail: Option<&'static 
 }
 
 fn purge(setting: Setting<'_>, scope: Scope) {
-    setting.worker.shared.cache.purge(scope, false);
+    setting.worker.shared.cache.purge(&scope, Strength::Hard);
 }

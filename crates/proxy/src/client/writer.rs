@@ -114,6 +114,11 @@ impl<'c> ResponseWriter<'c> {
         write::field(&mut self.fields, name, value);
     }
 
+    /// Takes what [`add_field`](Self::add_field) has added.
+    pub fn take_fields(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.fields)
+    }
+
     /// The status of the final response; 0 while there is none.
     pub fn status(&self) -> u16 {
         self.status
