@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::body::PrivatePiece;
 use super::facts::{self, Lines, Meta, Object, RequestFields};
 use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
-use crate::client::writer::{ResponseWriter, ToClient, Way};
+use crate::client::writer::{Interim, ResponseWriter, ToClient, Way};
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
@@ -101,11 +101,15 @@ pub struct PrivateAnswer {
 }
 
 impl Fetch {
-    /// Begins it; what it comes to arrives at the receiver, if that is still there.
-    pub fn start(self, request: &Request<'_>) -> oneshot::Receiver<Fetched> {
+    /// Begins it; what it comes to arrives at the receiver, if that is still there, and interim responses before it.
+    pub fn start(
+        self,
+        request: &Request<'_>,
+        interims: Option<mpsc::UnboundedSender<Interim>>,
+    ) -> oneshot::Receiver<Fetched> {
         let (to, fetched) = oneshot::channel();
         let detached = self.detached(request);
-        tokio::task::spawn_local(Box::pin(self.run(detached, to)));
+        tokio::task::spawn_local(Box::pin(self.run(detached, interims, to)));
         fetched
     }
 
@@ -118,7 +122,12 @@ impl Fetch {
         Detached::of(request, is_condition, &added)
     }
 
-    async fn run(self, detached: Detached, to: oneshot::Sender<Fetched>) {
+    async fn run(
+        self,
+        detached: Detached,
+        interims: Option<mpsc::UnboundedSender<Interim>>,
+        to: oneshot::Sender<Fetched>,
+    ) {
         let (worker, view, pool) = (Rc::clone(&self.worker), Rc::clone(&self.view), Rc::clone(&self.pool));
         let request = detached.request();
         let route = view.snapshot.routes.route(self.route);
@@ -127,8 +136,8 @@ impl Fetch {
         let source = Source::Bytes(FromBytes::new(Vec::new()));
         let body = RefCell::new(Body::new(source, Framing::Empty, worker.clock, limits));
         let incoming = Incoming { request: &request, body: &body };
-        // Of HTTP/1.0: interim responses have nobody to go to.
-        let mut writer = ResponseWriter::new(&worker, Way::Nowhere, Duration::MAX, Version::Http10, false);
+        let way = Way::Fetch(interims);
+        let mut writer = ResponseWriter::new(&worker, way, Duration::MAX, Version::Http11, false);
         let mut timer = Timer::new(worker.clock);
         let mut client = ToClient { writer: &mut writer, timer: &mut timer };
         let mut log = RequestLog::default();

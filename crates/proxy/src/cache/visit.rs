@@ -1,8 +1,10 @@
 //! One request's visit to the cache: look, judge, wait or fetch, until there is an answer.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use evenkeel_cache::{Found, Hit, Joined, Leader, Reader, Revalidation, Why as Alone};
 use evenkeel_core::cache::{
@@ -10,13 +12,14 @@ use evenkeel_core::cache::{
     Wall, after_failure, judge,
 };
 use evenkeel_observe::{CacheResult, Ended};
+use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
 use super::facts::{self, KeptHead, Meta, Object};
-use super::fetch::{Fetch, FetchedAnswer, PrivateAnswer};
+use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
-use crate::client::writer::ToClient;
+use crate::client::writer::{Interim, ToClient};
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
@@ -27,6 +30,7 @@ use crate::request::setting::Setting;
 use crate::response::{Body, Response};
 use crate::stream::Stream;
 use crate::worker::pool_view::PoolView;
+use crate::worker::timer::WriteError;
 
 /// How often a request looks anew because what it found was purged, or was another variant.
 const ROUNDS_MAX: usize = 4;
@@ -115,7 +119,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             Verdict::Stale(StaleUse::WhileRevalidate) => {
                 if let Revalidation::Leader(leader) = store.revalidate(&object) {
                     // It comes to its end without this request.
-                    drop(self.begin(leader, purged));
+                    drop(self.begin(leader, purged, None));
                 }
                 Step::Done(self.hit(object, Some(StaleUse::WhileRevalidate), log))
             }
@@ -146,7 +150,8 @@ impl<'x, 'c> Visit<'x, 'c> {
         &self,
         leader: Leader<Meta>,
         purged: Option<Wall>,
-    ) -> tokio::sync::oneshot::Receiver<super::fetch::Fetched> {
+        interims: Option<mpsc::UnboundedSender<Interim>>,
+    ) -> oneshot::Receiver<Fetched> {
         let Setting { worker, view, .. } = self.setting;
         let fetch = Fetch {
             worker: Rc::clone(worker),
@@ -157,7 +162,33 @@ impl<'x, 'c> Visit<'x, 'c> {
             leader,
             asked: (self.asked.directives, purged),
         };
-        fetch.start(self.incoming.request)
+        fetch.start(self.incoming.request, interims)
+    }
+
+    /// Begins a fetch, and waits for what it comes to; interim responses are passed on. `None` if it came to nothing.
+    ///
+    /// # Errors
+    /// The client has left.
+    async fn fetched(
+        &self,
+        leader: Leader<Meta>,
+        purged: Option<Wall>,
+        client: &mut ToClient<'_, 'c>,
+    ) -> Result<Option<Fetched>, WriteError> {
+        let (interims, mut coming) = mpsc::unbounded_channel();
+        let mut fetched = self.begin(leader, purged, Some(interims));
+        loop {
+            let next = poll_fn(|cx| match coming.poll_recv(cx) {
+                Poll::Ready(Some(interim)) => Poll::Ready(Err(interim)),
+                _ => Pin::new(&mut fetched).poll(cx).map(Ok),
+            });
+            match client.writer.unless_gone(next).await? {
+                Ok(fetched) => return Ok(fetched.ok()),
+                Err(Interim { status, lines }) => {
+                    client.writer.interim(status, |out| out.extend_from_slice(&lines)).await?;
+                }
+            }
+        }
     }
 
     /// Asks a server, for this request and for all that wait for the same.
@@ -169,11 +200,12 @@ impl<'x, 'c> Visit<'x, 'c> {
         client: &mut ToClient<'_, 'c>,
         log: &mut RequestLog,
     ) -> Step<'x, 'c> {
-        let fetched = self.begin(leader, stale.as_ref().and_then(|(_, purged)| *purged));
-        let Ok(fetched) = client.writer.unless_gone(fetched).await else {
-            return Step::Done(Outcome::gone());
+        let purged = stale.as_ref().and_then(|(_, purged)| *purged);
+        let fetched = match self.fetched(leader, purged, client).await {
+            Err(_) => return Step::Done(Outcome::gone()),
+            Ok(None) => return Step::Alone(why, None),
+            Ok(Some(fetched)) => fetched,
         };
-        let Ok(fetched) = fetched else { return Step::Alone(why, None) };
         log.adopt(fetched.log);
         let forwarded = |status, stored| CacheOutcome::Forwarded { why, status, stored, collapsed: false };
         match (fetched.answer, stale) {
