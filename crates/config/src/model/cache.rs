@@ -75,7 +75,7 @@ section! {
 
 impl Rules for Cache {
     fn finish(&mut self, table: &Table<'_>) {
-        if let Some(span) = table.value_span("methods").filter(|_| !self.answers(CacheMethod::Get)) {
+        if let Some(span) = table.value_span("methods").filter(|_| self.methods == [CacheMethod::Head]) {
             table.reader.note(
                 Diagnostic::error("a cache without `GET` has nothing to answer with")
                     .at(span)

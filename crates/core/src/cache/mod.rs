@@ -23,6 +23,8 @@ mod vary;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod rig;
 
 pub use admit::{Asked, Bypass, admit};
 pub use dates::{Wall, http_date};
@@ -36,5 +38,5 @@ pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};
 pub use storable::{Exchange, Flags, Keep, NotStored, Stored, storable};
 pub use tags::{TAG_BYTES_MAX, TAGS_MAX, TagId, Tags};
-pub use update::{AfterHead, Line, after_head, merge, select as select_validated, validators};
+pub use update::{AfterHead, Line, after_head, entity_tags, merge, select as select_validated, validators};
 pub use vary::{Variant, Vary, VaryFault, select};
