@@ -283,3 +283,10 @@ impl<M: Clone> Store<M> {
         if object.is_stale() { Verdict::Stale } else { Verdict::Kept }
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
+#[cfg(test)]
+mod tests;
+#[cfg(all(test, not(feature = "shuttle")))]
+mod threads;
