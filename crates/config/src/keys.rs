@@ -94,6 +94,8 @@ pub(crate) enum Kind {
     TrueOrFalse(&'static str, &'static str),
     /// At most so many, at least one.
     List(&'static Kind, usize),
+    /// At most so many, maybe none.
+    ListOrNone(&'static Kind, usize),
     /// One value, or a list of at most so many.
     OneOrList(&'static Kind, usize),
     /// A table with keys of the user's own choice, at most so many.
@@ -205,7 +207,10 @@ impl Kind {
     pub(crate) fn section(&self) -> Option<&'static Section> {
         match self {
             Self::Section(section) | Self::Named(section, _) | Self::Tables(section, _) => Some(section),
-            Self::List(inner, _) | Self::OneOrList(inner, _) | Self::Map(_, inner, _) => inner.section(),
+            Self::List(inner, _)
+            | Self::ListOrNone(inner, _)
+            | Self::OneOrList(inner, _)
+            | Self::Map(_, inner, _) => inner.section(),
             Self::Either(one, other) => one.section().or_else(|| other.section()),
             _ => None,
         }
@@ -223,7 +228,7 @@ impl Kind {
     /// The kind of one entry of a list.
     pub(crate) fn one(&'static self) -> &'static Kind {
         match self {
-            Self::List(inner, _) | Self::OneOrList(inner, _) => inner,
+            Self::List(inner, _) | Self::ListOrNone(inner, _) | Self::OneOrList(inner, _) => inner,
             other => other,
         }
     }
@@ -232,7 +237,9 @@ impl Kind {
     pub(crate) fn is_quoted(&self) -> bool {
         match self {
             Self::Integer(..) | Self::Number(_) | Self::Decimal(..) | Self::Boolean => false,
-            Self::List(inner, _) | Self::OneOrList(inner, _) => inner.is_quoted(),
+            Self::List(inner, _) | Self::ListOrNone(inner, _) | Self::OneOrList(inner, _) => {
+                inner.is_quoted()
+            }
             _ => true,
         }
     }
@@ -266,7 +273,9 @@ impl Kind {
             Self::Text(syntax) | Self::Address(syntax, _) | Self::AddressOrOff(syntax, _) => {
                 syntax.name.into()
             }
-            Self::List(inner, max) => format!("a list of at most {max}, each {}", inner.expected()),
+            Self::List(inner, max) | Self::ListOrNone(inner, max) => {
+                format!("a list of at most {max}, each {}", inner.expected())
+            }
             Self::OneOrList(inner, _) => format!("{}, or a list of such", inner.expected()),
             Self::Map(name, inner, _) => {
                 format!("a table whose keys are {}s, each with {}", name.plain(), inner.expected())

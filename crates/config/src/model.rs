@@ -3,6 +3,7 @@
 //! Each file declares a part of it, keys and all: see [`crate::declare`].
 
 mod action;
+mod cache;
 mod edits;
 mod failure;
 mod health;
@@ -21,6 +22,7 @@ mod sticky;
 mod tls;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
+pub use cache::*;
 pub use edits::HeaderEdits;
 pub use failure::FailureOn;
 pub use health::*;

@@ -104,6 +104,9 @@ fn kind(kind: &'static Kind) -> Value {
             json!({ "anyOf": [text(syntax), integer(0, 65_535)] })
         }
         Kind::List(inner, max) => list(inner, *max),
+        Kind::ListOrNone(inner, max) => {
+            json!({ "type": "array", "maxItems": max, "items": self::kind(inner) })
+        }
         Kind::OneOrList(inner, max) => json!({ "anyOf": [self::kind(inner), list(inner, *max)] }),
         Kind::Map(name, inner, max) => keyed(name.pattern.unwrap_or("."), &self::kind(inner), *max),
         Kind::Either(one, other) => json!({ "anyOf": [self::kind(one), self::kind(other)] }),

@@ -12,6 +12,7 @@ mod response;
 mod serve;
 mod server;
 mod shared;
+mod stream;
 mod worker;
 
 pub use http::version::Version;

@@ -197,6 +197,13 @@ pub(crate) static GRPC_SERVICE: Syntax = text(
     Some("^[A-Za-z0-9_.]*$"),
 )
 .read_by(form::grpc_service);
+pub(crate) static CACHED_STATUS: Syntax = text(
+    "a status",
+    "`200` to `599`, without `206` and `304`, which are parts of other responses.",
+    3,
+    3,
+    Some("^[2-5][0-9][0-9]$"),
+);
 pub(crate) static STATUSES: Syntax = text(
     "a range of statuses",
     "`2xx`, or `200-299`.",

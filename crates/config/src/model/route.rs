@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::action::Action;
 use super::action::Rewrite;
 use super::action::{ACTIONS, REWRITE};
+use super::cache::Cache;
 use super::edits::HeaderEdits;
 use super::limit::{Mirror, RateLimit, RouteLimits};
 use super::matching::PathMatch;
@@ -124,6 +125,13 @@ section! {
             Means("one server at a time"),
             r#"{ after = "p95", max = 1 }"#,
         ),
+        /// Keeps responses and answers later requests with them; `true`: by the responses' own `Cache-Control` and nothing
+        /// else.
+        cache: Option<Cache> = key(
+            Kind::Either(&Kind::Boolean, &Kind::Section(Cache::SECTION)),
+            Means("nothing is kept"),
+            r#"{ ttl = "10m", key = { query = ["page"] }, stale_if_error = "1h" }"#,
+        ),
         /// The deadline header: the field in which servers read how much time is left of `timeout.request`.
         /// `grpc-timeout` is in the format of gRPC, any other in whole milliseconds. A client that sends it shortens the time of its request.
         deadline_header: Option<DeadlineHeader> = key(
@@ -180,9 +188,8 @@ impl Rules for Route {
         match key {
             "name" if is_derived(&self.name) => Shown::Comment(format!("name: {}", self.name)),
             // Beside an answer of our own they would have no effect, which is worth a warning.
-            "merge_slashes" | "timeout" | "retry" | "hedge" | "deadline_header" | "mirror" | "request_id" => {
-                Shown::only_if(self.reaches_servers())
-            }
+            "merge_slashes" | "timeout" | "retry" | "hedge" | "cache" | "deadline_header" | "mirror"
+            | "request_id" => Shown::only_if(self.reaches_servers()),
             _ => Shown::Value,
         }
     }
@@ -207,6 +214,7 @@ impl Route {
             "timeout",
             "retry",
             "hedge",
+            "cache",
             "deadline_header",
             "mirror",
             "request_id",

@@ -16,7 +16,7 @@ impl<'a> Value<'a> {
     /// The values of a list, or the one value where a list may be left out.
     pub(crate) fn items(&self) -> Vec<Value<'a>> {
         let (inner, max, one) = match self.kind {
-            Kind::List(inner, max) => (*inner, *max, false),
+            Kind::List(inner, max) | Kind::ListOrNone(inner, max) => (*inner, *max, false),
             Kind::OneOrList(inner, max) => (*inner, *max, true),
             _ => return self.undeclared().unwrap_or_default(),
         };
@@ -31,6 +31,9 @@ impl<'a> Value<'a> {
             part: true,
         };
         match self.value {
+            DeValue::Array(list) if list.is_empty() && matches!(self.kind, Kind::ListOrNone(..)) => {
+                Some(Vec::new())
+            }
             DeValue::Array(list) if list.is_empty() => {
                 self.refuse(format!("`{}` is empty", self.key), "leave the key out, or name at least one")
             }

@@ -1,3 +1,40 @@
-//! What the cache decides, without IO and without a clock.
+//! The policy of the cache: what may be kept, for whom, for how long, and what a kept response is to a request (RFC 9111, 5861,
+//! 9211, 9213). Knows no clock and no store: times are arguments.
+//!
+//! In the order of a request: [`admit`], [`key`], [`select`], [`PurgeRules::verdict`], [`judge`], then
+//! [`evaluate`](crate::conditional::evaluate) and [`ranges`](crate::range::ranges). In the order of an answer: [`storable`],
+//! and [`merge`] for a 304.
 
+mod admit;
+mod dates;
+mod dictionary;
+mod directives;
 pub mod evict;
+mod fields;
+mod invalidate;
+mod judge;
+mod key;
+mod purge;
+mod status;
+mod storable;
+mod tags;
+mod update;
+mod vary;
+
+#[cfg(test)]
+mod model;
+
+pub use admit::{Asked, Bypass, admit};
+pub use dates::{Wall, http_date};
+pub use directives::{DELTA_MAX, RequestDirectives, ResponseDirectives};
+pub(crate) use fields::members;
+pub use fields::{Fields, NotKept};
+pub use invalidate::{invalidated, parse_prefix, parse_url};
+pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
+pub use key::{HostId, Key, Target, UrlId, key};
+pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
+pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};
+pub use storable::{Exchange, Flags, Keep, NotStored, Stored, storable};
+pub use tags::{TAG_BYTES_MAX, TAGS_MAX, TagId, Tags};
+pub use update::{AfterHead, Line, after_head, merge, select as select_validated, validators};
+pub use vary::{Variant, Vary, VaryFault, select};

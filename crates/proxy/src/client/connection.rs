@@ -28,6 +28,7 @@ use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::server::h1::sender_lines;
+use crate::stream::StreamError;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::timer::{Limit, Timer, WriteError};
@@ -289,7 +290,9 @@ async fn respond<'x, 'c>(
 ) -> Ended {
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {
-        let (refusal, ended) = refusal_of(error, log);
+        let (refusal, ended) = match error {
+            StreamError::Server(error) => refusal_of(error, log),
+        };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
         sent = writer.send(response).await;
     }

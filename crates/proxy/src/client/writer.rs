@@ -74,6 +74,9 @@ pub enum Way {
     Http1(Rc<Io>),
     /// A stream among others.
     Http2(ToHttp2),
+    /// Nowhere: a fetch for the cache has no client. What handles a request may wait for its client to leave, and finds that it
+    /// never does; nothing is sent.
+    Nowhere,
 }
 
 impl<'c> ResponseWriter<'c> {
@@ -131,7 +134,7 @@ impl<'c> ResponseWriter<'c> {
         match &mut self.way {
             // Only a reset tells a client that takes the close for the end.
             Way::Http1(io) if self.until_close => io.reset_on_close(),
-            Way::Http1(_) => {}
+            Way::Http1(_) | Way::Nowhere => {}
             Way::Http2(stream) => stream.reset(Reason::INTERNAL_ERROR),
         }
     }
@@ -141,13 +144,14 @@ impl<'c> ResponseWriter<'c> {
         match &mut self.way {
             Way::Http1(io) => io.reset_on_close(),
             Way::Http2(stream) => stream.reset(Reason::CANCEL),
+            Way::Nowhere => {}
         }
     }
 
     /// Ends the stream of a request that breaks the protocol; false if it came over a connection of its own.
     pub fn refuse_stream(&mut self) -> bool {
         match &mut self.way {
-            Way::Http1(_) => false,
+            Way::Http1(_) | Way::Nowhere => false,
             Way::Http2(stream) => {
                 stream.reset(Reason::PROTOCOL_ERROR);
                 true
@@ -159,7 +163,7 @@ impl<'c> ResponseWriter<'c> {
     pub fn io(&self) -> Option<&Rc<Io>> {
         match &self.way {
             Way::Http1(io) => Some(io),
-            Way::Http2(_) => None,
+            Way::Http2(_) | Way::Nowhere => None,
         }
     }
 
@@ -198,6 +202,7 @@ impl<'c> ResponseWriter<'c> {
                     poll_ended(io, &mut self.wait.timer, self.worker.clock, &mut look_again, cx)
                 }
                 Way::Http2(stream) => stream.poll_failed(cx),
+                Way::Nowhere => Poll::Pending,
             };
             gone.map(|()| Err(WriteError::Failed))
         })
@@ -218,6 +223,9 @@ impl<'c> ResponseWriter<'c> {
         }
         if let Some(owes) = self.owes_continue.filter(|_| status == 100) {
             owes.set(false);
+        }
+        if matches!(self.way, Way::Nowhere) {
+            return Ok(());
         }
         self.need_buffer();
         if let Way::Http2(stream) = &mut self.way {
@@ -278,6 +286,7 @@ impl<'c> ResponseWriter<'c> {
         let sent = match &mut self.way {
             Way::Http1(io) => self.wait.write_all(progress, io, &mut [IoSlice::new(&out)]).await,
             Way::Http2(stream) => stream.flush(&mut out, &mut self.wait, progress).await,
+            Way::Nowhere => Ok(()),
         };
         // What waits now, for a server that takes its time, holds no buffer.
         self.worker.buffers.give(out);

@@ -1,0 +1,200 @@
+//! The key of a response: everything that may make two responses differ, so that two requests never share one by accident.
+
+use evenkeel_config::CacheKey;
+use percent_encoding::percent_decode;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::fields::Fields;
+
+/// What a request is for, as it goes to a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// `http` or `https`, as the client came.
+    pub scheme: &'a str,
+    /// Host and port as the client named them; upper and lower case are the same.
+    pub authority: &'a str,
+    /// The path that the server sees.
+    pub path: &'a str,
+    /// The path that the client asked for, in normal form: by it the response is purged.
+    pub asked: &'a str,
+    /// What stands behind the `?`, if there is one.
+    pub query: Option<&'a str>,
+    /// The route, by a name or number that outlives reloads.
+    pub route: &'a str,
+    /// The pool, and what else chose it.
+    pub pool: &'a str,
+}
+
+/// A key and its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Which shard and slot; equal keys have equal hashes.
+    pub hash: u128,
+    /// All of it, to be compared at every hit.
+    pub bytes: Box<[u8]>,
+    /// By which purges of its URL find the response.
+    pub url: UrlId,
+    /// By which purges of its host find it.
+    pub host: HostId,
+}
+
+/// A URL, as a hash, without scheme and port: two URLs of one hash are purged together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UrlId(pub u128);
+
+/// A host, as a hash, without its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u128);
+
+impl UrlId {
+    /// Of a response whose key holds the whole query.
+    pub fn whole(authority: &str, path: &str, query: Option<&str>) -> Self {
+        let host = host_of(authority);
+        let query = query.map(str::as_bytes);
+        Self(hash(b'u', &[&host, path.as_bytes(), &[u8::from(query.is_some())], query.unwrap_or_default()]))
+    }
+
+    /// Of a response whose key holds a part of the query: a purge of any URL with this path finds it.
+    pub fn bare(authority: &str, path: &str) -> Self {
+        Self(hash(b'b', &[&host_of(authority), path.as_bytes()]))
+    }
+}
+
+impl HostId {
+    /// Of a host with or without a port.
+    pub fn of(authority: &str) -> Self {
+        Self(hash(b'h', &[&host_of(authority)]))
+    }
+}
+
+/// In lower case, without its port.
+pub(crate) fn host_of(authority: &str) -> Vec<u8> {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.to_ascii_lowercase().into_bytes()
+}
+
+/// A hash of all parts: none can be moved from one to the next.
+pub(crate) fn hash(kind: u8, parts: &[&[u8]]) -> u128 {
+    let mut out = Encoder::new(kind);
+    parts.iter().for_each(|part| out.part(part));
+    xxh3_128(&out.0)
+}
+
+/// Makes the key. It is injective: two requests that differ in anything that counts never have equal keys.
+///
+/// A query in which some servers see other parameters than we do counts as a whole, even if `rules` select some of it.
+pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+    let Target { scheme, authority, path, asked, query, route, pool } = *target;
+    let mut out = Encoder::new(b'k');
+    for part in [scheme, &authority.to_ascii_lowercase(), path, route, pool] {
+        out.part(part.as_bytes());
+    }
+    // Two paths that a rewrite makes one are two responses: a purge of one must find its own.
+    out.optional((asked != path).then_some(asked.as_bytes()));
+    let selected = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
+    let url = match selected {
+        None => {
+            out.optional(query.map(str::as_bytes));
+            UrlId::whole(authority, asked, query)
+        }
+        Some(names) => {
+            out.byte(2);
+            names.0.iter().for_each(|name| out.list(parameter(query.unwrap_or_default(), name)));
+            UrlId::bare(authority, asked)
+        }
+    };
+    for name in &rules.headers.0 {
+        out.list(request.values(name).map(Some));
+    }
+    for name in &rules.cookies.0 {
+        out.list(cookie(request, name).map(Some));
+    }
+    Key { hash: xxh3_128(&out.0), bytes: out.0.into(), url, host: HostId::of(authority) }
+}
+
+/// True if servers disagree on where its parameters end, or what they are called.
+fn is_ambiguous(query: &str) -> bool {
+    query.contains(';')
+}
+
+/// The values of a parameter as they came; `None` is one without a `=`.
+fn parameter<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Option<&'a [u8]>> {
+    query.split('&').filter_map(move |pair| {
+        let (raw, value) = match pair.split_once('=') {
+            Some((raw, value)) => (raw, Some(value.as_bytes())),
+            None => (pair, None),
+        };
+        (raw == name || is_called(raw, name)).then_some(value)
+    })
+}
+
+/// True if some server may call the parameter so: a `+` in it stands for itself or for a space.
+fn is_called(raw: &str, name: &str) -> bool {
+    let decoded = || percent_decode(raw.as_bytes());
+    let spaced = raw.replace('+', " ");
+    decoded().eq(name.bytes()) || percent_decode(spaced.as_bytes()).eq(name.bytes())
+}
+
+/// The values of a cookie (RFC 6265, 4.2).
+fn cookie<'a>(request: &'a (impl Fields + ?Sized), name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = request.values("cookie").flat_map(|line| line.split(|&byte| byte == b';'));
+    pairs.filter_map(move |pair| {
+        let at = pair.iter().position(|&byte| byte == b'=')?;
+        (pair[..at].trim_ascii() == name.as_bytes()).then(|| pair[at + 1..].trim_ascii())
+    })
+}
+
+/// Writes parts one behind another, each with its length in front.
+pub(crate) struct Encoder(pub(crate) Vec<u8>);
+
+impl Encoder {
+    pub(crate) fn new(kind: u8) -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        bytes.push(kind);
+        Self(bytes)
+    }
+
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
+    /// A length of up to 127 takes one byte.
+    pub(crate) fn length(&mut self, mut length: usize) {
+        while length >= 128 {
+            self.0.push((length & 127) as u8 | 128);
+            length >>= 7;
+        }
+        self.0.push(length as u8);
+    }
+
+    pub(crate) fn part(&mut self, part: &[u8]) {
+        self.length(part.len());
+        self.0.extend_from_slice(part);
+    }
+
+    pub(crate) fn optional(&mut self, part: Option<&[u8]>) {
+        match part {
+            None => self.byte(0),
+            Some(part) => {
+                self.byte(1);
+                self.part(part);
+            }
+        }
+    }
+
+    /// A list of any length, with a byte at its end.
+    fn list<'a>(&mut self, parts: impl Iterator<Item = Option<&'a [u8]>>) {
+        for part in parts {
+            self.byte(1);
+            self.optional(part);
+        }
+        self.byte(0);
+    }
+}
+
+#[cfg(test)]
+#[path = "key_tests.rs"]
+mod tests;
