@@ -1,17 +1,21 @@
 //! All of a stored response but its body: the key, what purges and variants go by, the response head, and the judgement
 //! that the policy made of it.
 
+use evenkeel_core::cache::{HostId, TagId, UrlId};
+
 use crate::sync::Arc;
 
 /// What a response is stored with.
 #[derive(Debug, Clone, Copy)]
 pub struct NewHead<'a, M> {
-    /// The URL that a purge names it by, in normal form.
-    pub url: &'a str,
-    /// The host that a purge names it by, in lower case.
-    pub host: &'a str,
-    /// Its tags, separated by spaces.
-    pub tags: &'a str,
+    /// The URL that a purge names it by.
+    pub url: UrlId,
+    /// The host that a purge names it by.
+    pub host: HostId,
+    /// The path that the client asked for, in normal form: a purge names the beginning of it.
+    pub path: &'a str,
+    /// Its tags.
+    pub tags: &'a [TagId],
     /// What of the request's fields selects this variant; two with the same bytes replace each other.
     pub vary: &'a [u8],
     /// Status and fields, in the form in which the data path wants them back.
@@ -24,11 +28,12 @@ pub struct NewHead<'a, M> {
 #[derive(Debug, Clone)]
 pub struct Head<M> {
     texts: Arc<[u8]>,
+    tags: Arc<[TagId]>,
+    url: UrlId,
+    host: HostId,
     key: u16,
     vary: u16,
-    tags: u16,
-    url: Part,
-    host: Part,
+    path: Part,
     /// Where the response head begins.
     response: u32,
     sequence: u64,
@@ -53,24 +58,21 @@ impl Part {
 impl<M> Head<M> {
     /// `None` if a text is longer than 64 KiB, which no request is that gets this far.
     pub(crate) fn new(key: &[u8], sequence: u64, new: NewHead<'_, M>) -> Option<Self> {
-        let mut texts = Vec::with_capacity(
-            key.len() + new.vary.len() + new.tags.len() + new.url.len() + new.host.len() + new.response.len(),
-        );
+        let mut texts = Vec::with_capacity(key.len() + new.vary.len() + new.path.len() + new.response.len());
         texts.extend_from_slice(key);
         texts.extend_from_slice(new.vary);
-        texts.extend_from_slice(new.tags.as_bytes());
-        // A key usually holds the URL, and a URL the host.
-        let url = part(&mut texts, key.len(), new.url)?;
-        let host = part(&mut texts, key.len(), new.host)?;
+        // A key usually holds the path.
+        let path = part(&mut texts, key.len(), new.path)?;
         let response = u32::try_from(texts.len()).ok()?;
         texts.extend_from_slice(new.response);
         Some(Self {
             texts: texts.into(),
+            tags: new.tags.into(),
+            url: new.url,
+            host: new.host,
             key: u16::try_from(key.len()).ok()?,
             vary: u16::try_from(new.vary.len()).ok()?,
-            tags: u16::try_from(new.tags.len()).ok()?,
-            url,
-            host,
+            path,
             response,
             sequence,
             meta: new.meta,
@@ -89,20 +91,23 @@ impl<M> Head<M> {
     }
 
     /// Its tags.
-    pub fn tags(&self) -> impl Iterator<Item = &str> {
-        let from = usize::from(self.key) + usize::from(self.vary);
-        let text = std::str::from_utf8(&self.texts[from..from + usize::from(self.tags)]).unwrap_or_default();
-        text.split(' ').filter(|tag| !tag.is_empty())
+    pub fn tags(&self) -> &[TagId] {
+        &self.tags
     }
 
     /// The URL that a purge names it by.
-    pub fn url(&self) -> &str {
-        self.url.of(&self.texts)
+    pub fn url(&self) -> UrlId {
+        self.url
     }
 
     /// The host that a purge names it by.
-    pub fn host(&self) -> &str {
-        self.host.of(&self.texts)
+    pub fn host(&self) -> HostId {
+        self.host
+    }
+
+    /// The path that the client asked for.
+    pub fn path(&self) -> &str {
+        self.path.of(&self.texts)
     }
 
     /// Status and fields, as they were given.
@@ -122,7 +127,7 @@ impl<M> Head<M> {
 
     /// What the texts occupy, in bytes.
     pub(crate) fn texts_bytes(&self) -> usize {
-        self.texts.len()
+        self.texts.len() + size_of_val(&*self.tags)
     }
 }
 

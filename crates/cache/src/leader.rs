@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use evenkeel_core::cache::PurgeVerdict;
 use evenkeel_types::Time;
 
 use crate::fill::{Fill, Phase};
 use crate::head::{Head, NewHead};
 use crate::key::Id;
 use crate::object::Object;
-use crate::purge::Verdict;
 use crate::reader::{Reader, Why};
 use crate::store::Store;
 use crate::sync::Arc;
@@ -81,12 +81,12 @@ impl<M: Clone> Leader<M> {
         let verdict = self.store.purges.judge_new(&head);
         let object = Arc::new(old.under(head, checked));
         match verdict {
-            Verdict::Gone => {
+            PurgeVerdict::Gone => {
                 self.store.shard(self.id).remove_fill(self.id, &self.fill);
             }
-            Verdict::Stale | Verdict::Kept => {
-                if verdict == Verdict::Stale {
-                    object.set_stale();
+            PurgeVerdict::Stale(_) | PurgeVerdict::Live => {
+                if let PurgeVerdict::Stale(since) = verdict {
+                    object.set_purged(since);
                 }
                 self.store.insert(self.id, &object, &self.fill, now);
             }

@@ -21,7 +21,6 @@ pub use figures::Figures;
 pub use head::{Head, NewHead};
 pub use leader::{Leader, Refused};
 pub use object::Object;
-pub use purge::Scope;
 pub use reader::{Joined, Piece, Reader, Why};
 pub use store::{Found, Hit, Limits, Revalidation, Store};
 pub use writer::{Abandoned, Writer};

@@ -1,6 +1,7 @@
 //! A stored response: its head, its whole body, and what eviction and purges note at it.
 
 use bytes::Bytes;
+use evenkeel_core::cache::Wall;
 use evenkeel_core::cache::evict::{Mark, Resident};
 
 use crate::chunks::Chunks;
@@ -19,6 +20,8 @@ pub struct Object<M> {
     /// The number of the newest purge that it was held against.
     checked: AtomicU64,
     flags: AtomicU8,
+    /// Since when it is stale because it was purged softly, in milliseconds since the Unix epoch; 0 if it was not.
+    purged: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -51,8 +54,6 @@ impl Body {
 
 /// It has left the order of eviction.
 const GONE: u8 = 1;
-/// It was purged softly.
-const STALE: u8 = 2;
 
 impl<M> Object<M> {
     /// What an object occupies beside itself: the counts of its `Arc`, its place in the table and in the order of
@@ -78,6 +79,7 @@ impl<M> Object<M> {
             fingerprint,
             checked: AtomicU64::new(checked),
             flags: AtomicU8::new(0),
+            purged: AtomicU64::new(0),
         }
     }
 
@@ -133,13 +135,13 @@ impl<M> Object<M> {
         self.checked.fetch_max(sequence, Ordering::AcqRel);
     }
 
-    /// Whether it was purged softly.
-    pub(crate) fn is_stale(&self) -> bool {
-        self.flags.load(Ordering::Acquire) & STALE != 0
+    /// Since when it is stale because it was purged softly.
+    pub(crate) fn purged(&self) -> Option<Wall> {
+        Some(self.purged.load(Ordering::Acquire)).filter(|since| *since > 0).map(Wall::from_millis)
     }
 
-    pub(crate) fn set_stale(&self) {
-        self.flags.fetch_or(STALE, Ordering::AcqRel);
+    pub(crate) fn set_purged(&self, since: Wall) {
+        self.purged.store(since.as_millis().max(1), Ordering::Release);
     }
 
     /// Whether it has left the order of eviction. Written under the lock of that order.

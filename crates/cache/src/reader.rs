@@ -2,12 +2,14 @@
 
 use std::task::{Context, Poll};
 
+use evenkeel_core::cache::PurgeVerdict;
+
 pub use crate::fill::{Piece, Why};
 
 use crate::fill::{Fill, Phase};
 use crate::head::Head;
 use crate::object::Object;
-use crate::purge::{Purges, Verdict};
+use crate::purge::Purges;
 use crate::sync::Arc;
 
 /// Reads a fetch from its beginning. Dropping it leaves the others alone.
@@ -55,7 +57,7 @@ impl<M> Reader<M> {
 
     /// Whether no purge came between the fetch and this request.
     fn is_current(&self, head: &Head<M>) -> bool {
-        self.joined <= head.sequence() || self.purges.judge_new(head) == Verdict::Kept
+        self.joined <= head.sequence() || self.purges.judge_new(head) == PurgeVerdict::Live
     }
 
     /// The next piece of the body; before the head, waits for both.

@@ -1,6 +1,7 @@
 //! The objects in memory, which all workers share: finding them, storing them within a number of bytes, purging them.
 
 use evenkeel_core::cache::evict::{Eviction, Mark, Policy, Resident as _};
+use evenkeel_core::cache::{PurgeVerdict, Scope, Strength, Wall};
 use evenkeel_types::Time;
 
 use crate::figures::{Counts, Figures, add};
@@ -9,7 +10,7 @@ use crate::head::Head;
 use crate::key::{Id, random_seed};
 use crate::leader::Leader;
 use crate::object::Object;
-use crate::purge::{Purges, Scope, Verdict};
+use crate::purge::Purges;
 use crate::reader::Reader;
 use crate::shard::Shard;
 use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -42,8 +43,8 @@ pub enum Found<M: Clone> {
 pub struct Hit<M> {
     /// The response.
     pub object: Arc<Object<M>>,
-    /// Whether it was purged softly: it is stale, however fresh it looks.
-    pub purged: bool,
+    /// Since when it is stale because it was purged softly, however fresh it looks.
+    pub purged: Option<Wall>,
 }
 
 /// Who revalidates an object.
@@ -123,9 +124,9 @@ impl<M: Clone> Store<M> {
         let mut purged = Vec::new();
         for object in shard.objects(id) {
             match self.check(object) {
-                Verdict::Gone => purged.push(Arc::clone(object)),
-                verdict if select(object.head()) => {
-                    let hit = Hit { object: Arc::clone(object), purged: verdict == Verdict::Stale };
+                PurgeVerdict::Gone => purged.push(Arc::clone(object)),
+                _ if select(object.head()) => {
+                    let hit = Hit { object: Arc::clone(object), purged: object.purged() };
                     drop(shard);
                     hit.object.mark().hit(self.policy(), Mark::tick(now));
                     self.forget(&purged);
@@ -173,7 +174,7 @@ impl<M: Clone> Store<M> {
 
     /// Whether no purge came after the request for a response left.
     fn is_current(&self, head: &Head<M>) -> bool {
-        head.sequence() == self.purges.newest() || self.purges.judge_new(head) == Verdict::Kept
+        head.sequence() == self.purges.newest() || self.purges.judge_new(head) == PurgeVerdict::Live
     }
 
     /// Revalidates an object, unless another request does.
@@ -204,8 +205,8 @@ impl<M: Clone> Store<M> {
 
     /// Purges. Hard: what it is about is not used any more. Soft: only after it was revalidated. Returns at once; what is
     /// purged is freed when it is found and by [`Store::sweep`].
-    pub fn purge(&self, scope: Scope, soft: bool) -> u64 {
-        self.purges.add(scope, soft)
+    pub fn purge(&self, scope: &Scope, strength: Strength) -> u64 {
+        self.purges.add(scope, strength)
     }
 
     /// The store at this moment.
@@ -270,17 +271,17 @@ impl<M: Clone> Store<M> {
     }
 
     /// Holds an object against the purges that came since the last time.
-    pub(crate) fn check(&self, object: &Object<M>) -> Verdict {
+    pub(crate) fn check(&self, object: &Object<M>) -> PurgeVerdict {
         let newest = self.purges.newest();
         if object.checked() < newest {
             match self.purges.judge(object.head()) {
-                Verdict::Gone => return Verdict::Gone,
-                Verdict::Stale => object.set_stale(),
-                Verdict::Kept => {}
+                PurgeVerdict::Gone => return PurgeVerdict::Gone,
+                PurgeVerdict::Stale(since) => object.set_purged(since),
+                PurgeVerdict::Live => {}
             }
             object.set_checked(newest);
         }
-        if object.is_stale() { Verdict::Stale } else { Verdict::Kept }
+        object.purged().map_or(PurgeVerdict::Live, PurgeVerdict::Stale)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Frees what is purged or long dead, a few objects at a time, so that no request waits for it.
 
+use evenkeel_core::cache::PurgeVerdict;
+
 use crate::figures::add;
-use crate::purge::Verdict;
 use crate::store::Store;
 use crate::sync::Arc;
 
@@ -23,7 +24,7 @@ impl<M: Clone> Store<M> {
         let mut dropped = Vec::new();
         let mut purged = 0;
         for object in objects {
-            let gone = self.check(&object) == Verdict::Gone;
+            let gone = self.check(&object) == PurgeVerdict::Gone;
             purged += u64::from(gone);
             if gone || dead(object.head().meta()) {
                 dropped.push(Arc::clone(&object));

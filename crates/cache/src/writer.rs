@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel_core::cache::PurgeVerdict;
 use evenkeel_types::Time;
 
 use crate::chunks::Chunks;
@@ -11,7 +12,6 @@ use crate::fill::{Fill, Phase, Progress};
 use crate::head::Head;
 use crate::key::Id;
 use crate::object::Object;
-use crate::purge::Verdict;
 use crate::store::Store;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -96,13 +96,13 @@ impl<M: Clone> Writer<M> {
         let pieces = self.fill.body()?;
         let checked = self.store.purges.newest();
         let verdict = self.store.purges.judge_new(&self.head);
-        if verdict == Verdict::Gone {
+        if verdict == PurgeVerdict::Gone {
             return None;
         }
         let head = Head::clone(&self.head);
         let object = Arc::new(Object::new(head, pieces, trailers, self.id.fingerprint(), checked));
-        if verdict == Verdict::Stale {
-            object.set_stale();
+        if let PurgeVerdict::Stale(since) = verdict {
+            object.set_purged(since);
         }
         self.store.insert(self.id, &object, &self.fill, now).then_some(object)
     }

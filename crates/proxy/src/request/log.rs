@@ -180,5 +180,6 @@ fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &R
         referer: request.values(Known::Referer).next(),
         ended,
         reason: reason.as_deref(),
+        cache: None,
     });
 }
