@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Wake, Waker};
 
+use evenkeel_core::cache::{HostId, UrlId};
+
 use super::*;
 use crate::head::NewHead;
 
@@ -28,7 +30,8 @@ fn alarm() -> (std::sync::Arc<Alarm>, Waker) {
 }
 
 fn head() -> Arc<Head<()>> {
-    let new = NewHead { url: "", host: "", tags: "", vary: b"", response: b"200", meta: () };
+    let (url, host) = (UrlId(1), HostId(2));
+    let new = NewHead { url, host, path: "", tags: &[], vary: b"", response: b"200", meta: () };
     Arc::new(Head::new(b"k", 0, new).unwrap())
 }
 

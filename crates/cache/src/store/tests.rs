@@ -1,9 +1,11 @@
 //! What requests find in the store, in the order in which they come.
 
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel_core::cache::{HostId, TagId, UrlId};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,9 +25,18 @@ fn sized(capacity: u64, policy: Policy) -> Stored {
     Store::new(Limits { capacity, policy })
 }
 
-fn new<'a>(vary: &'a str) -> NewHead<'a, u32> {
-    let (url, host) = ("http://a.test/p/x", "a.test");
-    NewHead { url, host, tags: "red blue", vary: vary.as_bytes(), response: b"200 OK", meta: 7 }
+fn tags(tags: &str) -> Vec<TagId> {
+    tags.split(' ').map(|tag| TagId::of(tag.as_bytes())).collect()
+}
+
+fn new(vary: &str) -> NewHead<'_, u32> {
+    static TAGS: LazyLock<Vec<TagId>> = LazyLock::new(|| tags("red blue"));
+    at("a.test", "/p/x", &TAGS, vary)
+}
+
+fn at<'a>(authority: &str, path: &'a str, tags: &'a [TagId], vary: &'a str) -> NewHead<'a, u32> {
+    let (url, host) = (UrlId::whole(authority, path, None), HostId::of(authority));
+    NewHead { url, host, path, tags, vary: vary.as_bytes(), response: b"200 OK", meta: 7 }
 }
 
 fn find(store: &Stored, key: &str) -> Found<u32> {
@@ -93,9 +104,10 @@ fn what_was_fetched_is_found_with_all_that_it_came_with() {
     writer.finish(Bytes::from_static(b"x: y"), NOW).unwrap();
     let hit = object(&store, "http://a.test/p/x");
     let head = hit.object.head();
-    assert_eq!((head.url(), head.host(), head.vary()), ("http://a.test/p/x", "a.test", &b"de"[..]));
+    let expected = (UrlId::whole("a.test", "/p/x", None), HostId::of("a.test"), "/p/x", &b"de"[..]);
+    assert_eq!((head.url(), head.host(), head.path(), head.vary()), expected);
     assert_eq!((head.response(), *head.meta(), head.key()), (&b"200 OK"[..], 7, &b"http://a.test/p/x"[..]));
-    assert_eq!(head.tags().collect::<Vec<_>>(), ["red", "blue"]);
+    assert_eq!(head.tags().collect::<Vec<_>>(), tags("red blue"));
     assert_eq!((hit.object.body_len(), hit.object.trailers()), (6, &b"x: y"[..]));
     assert_eq!(hit.object.chunk_at(0).unwrap(), "onetwo", "small pieces became one");
     assert_eq!(hit.object.chunk_at(4).unwrap(), "wo");
@@ -301,37 +313,40 @@ fn a_body_that_breaks_off_is_not_stored() {
 fn what_a_purge_is_about_is_gone_and_nothing_else() {
     let rest = |scope: Scope| {
         let store = store();
-        for (path, tags) in [("a", "red"), ("b", "blue"), ("b/c", "red blue")] {
-            let url = format!("http://a.test/{path}");
-            assert!(put(&store, &url, NewHead { url: &url, tags, ..new("") }, b"x"));
+        let pages = [
+            ("a.test", "/a", "red"),
+            ("a.test", "/b", "blue"),
+            ("a.test", "/b/c", "red blue"),
+            ("b.test", "/a", "x"),
+        ];
+        for (host, path, of) in pages {
+            assert!(put(&store, &format!("{host}{path}"), at(host, path, &tags(of), ""), b"x"));
         }
-        let other = NewHead { url: "http://b.test/a", host: "b.test", ..new("") };
-        assert!(put(&store, "http://b.test/a", other, b"x"));
-        store.purge(scope, false);
-        let keys = ["http://a.test/a", "http://a.test/b", "http://a.test/b/c", "http://b.test/a"];
-        let there = keys.map(|key| is_there(&store, key));
+        store.purge(&scope, Strength::Hard);
+        let there = pages.map(|(host, path, _)| is_there(&store, &format!("{host}{path}")));
         assert_eq!(store.figures().objects, there.iter().filter(|&&there| there).count() as u64);
         there
     };
-    assert_eq!(rest(Scope::Url("http://a.test/b".into())), [true, false, true, true]);
-    assert_eq!(rest(Scope::Prefix("http://a.test/b".into())), [true, false, false, true]);
-    assert_eq!(rest(Scope::Host("a.test".into())), [false, false, false, true]);
-    assert_eq!(rest(Scope::Tag("red".into())), [false, true, false, false]);
+    assert_eq!(rest(Scope::url("a.test", "/b", None)), [true, false, true, true]);
+    assert_eq!(rest(Scope::prefix("a.test", "/b")), [true, false, false, true]);
+    assert_eq!(rest(Scope::host("a.test").unwrap()), [false, false, false, true]);
+    assert_eq!(rest(Scope::tag("red")), [false, true, false, true]);
     assert_eq!(rest(Scope::All), [false; 4]);
-    assert_eq!(rest(Scope::Tag("green".into())), [true; 4]);
+    assert_eq!(rest(Scope::tag("green")), [true; 4]);
 }
 
 #[test]
 fn a_soft_purge_makes_stale_until_it_is_revalidated() {
     let store = store();
     assert!(put(&store, "k", new(""), b"x"));
-    assert!(!object(&store, "k").purged);
-    store.purge(Scope::Tag("red".into()), true);
-    assert!(object(&store, "k").purged && object(&store, "k").purged);
+    assert_eq!(object(&store, "k").purged, None);
+    let since = Wall::from_secs(1_000);
+    store.purge(&Scope::tag("red"), Strength::Soft(since));
+    assert_eq!((object(&store, "k").purged, object(&store, "k").purged), (Some(since), Some(since)));
     let Revalidation::Leader(leader) = store.revalidate(&object(&store, "k").object) else { panic!() };
     leader.freshen(new(""), NOW).unwrap();
-    assert!(!object(&store, "k").purged);
-    store.purge(Scope::All, false);
+    assert_eq!(object(&store, "k").purged, None);
+    store.purge(&Scope::All, Strength::Hard);
     assert!(!is_there(&store, "k"));
 }
 
@@ -340,7 +355,7 @@ fn what_left_for_the_server_before_a_purge_is_purged() {
     let store = store();
     let mut writer = leader(&store, "k").publish(new(""), 1_000).unwrap();
     let mut before = follower(&store, "k");
-    store.purge(Scope::Tag("blue".into()), false);
+    store.purge(&Scope::tag("blue"), Strength::Hard);
     let after = leader(&store, "k");
     writer.push(Bytes::from_static(b"old"), NOW).unwrap();
     assert!(writer.finish(Bytes::new(), NOW).is_none(), "it is not stored");
@@ -355,7 +370,7 @@ fn what_left_for_the_server_before_a_purge_is_purged() {
 fn a_request_after_a_purge_does_not_get_what_was_fetched_before_it() {
     let store = store();
     let leader = leader(&store, "k");
-    store.purge(Scope::Host("a.test".into()), false);
+    store.purge(&Scope::host("a.test").unwrap(), Strength::Hard);
     let mut after = follower(&store, "k");
     let _writer = leader.publish(new(""), 1_000).unwrap();
     assert!(matches!(head_of(&mut after), Poll::Ready(Joined::Again)));
@@ -366,22 +381,22 @@ fn a_request_after_a_purge_does_not_get_what_was_fetched_before_it() {
 fn the_sweeper_frees_what_is_purged_or_dead_and_forgets_old_purges() {
     let store = store();
     for n in 0..100 {
-        let (url, tags) = (format!("http://a.test/{n}"), if n % 2 == 0 { "even" } else { "odd" });
-        assert!(put(&store, &url, NewHead { url: &url, tags, meta: n, ..new("") }, b"x"));
+        let of = tags(if n % 2 == 0 { "even" } else { "odd" });
+        assert!(put(&store, &n.to_string(), NewHead { tags: &of, meta: n, ..new("") }, b"x"));
     }
     let before = leader(&store, "asked before the purge");
-    store.purge(Scope::Tag("even".into()), false);
+    store.purge(&Scope::tag("even"), Strength::Hard);
     let mut calls = 1;
     while !store.sweep(7, |&meta| meta < 10) {
         calls += 1;
     }
     assert_eq!((calls, store.figures().objects, store.figures().purged), (15, 45, 50));
     // The purge is forgotten by now, and what it was about does not come in behind its back.
-    let mut writer = before.publish(NewHead { tags: "even", ..new("") }, 1_000).unwrap();
+    let mut writer = before.publish(NewHead { tags: &tags("even"), ..new("") }, 1_000).unwrap();
     writer.push(Bytes::from_static(b"x"), NOW).unwrap();
     assert!(writer.finish(Bytes::new(), NOW).is_none());
-    store.purge(Scope::Tag("nothing".into()), false);
-    assert!(is_there(&store, "http://a.test/51"), "what was stored before is held against new purges alone");
+    store.purge(&Scope::tag("nothing"), Strength::Hard);
+    assert!(is_there(&store, "51"), "what was stored before is held against new purges alone");
 }
 
 #[test]
@@ -403,7 +418,7 @@ fn texts_that_are_too_long_are_refused_and_release_all() {
     let long = "x".repeat(70_000);
     let leader = leader(&store, "k");
     let mut waiting = follower(&store, "k");
-    assert_eq!(leader.publish(NewHead { tags: &long, ..new("") }, 1).unwrap_err(), Refused::TooLong);
+    assert_eq!(leader.publish(NewHead { path: &long, ..new("") }, 1).unwrap_err(), Refused::TooLong);
     assert_eq!(why(&mut waiting), Some(Why::Failed));
 }
 
@@ -466,7 +481,7 @@ proptest! {
             match step {
                 Step::Ask(key, length) => match find(&store, &format!("k{key}")) {
                     Found::Object(hit) => {
-                        prop_assert_eq!(live.get(&key), Some(&(*hit.object.head().meta(), hit.purged)));
+                        prop_assert_eq!(live.get(&key), Some(&(*hit.object.head().meta(), hit.purged.is_some())));
                         let body = (0..).map_while({
                             let mut at = 0;
                             move |_: u8| hit.object.chunk_at(at).inspect(|chunk| at += chunk.len() as u64)
@@ -475,8 +490,8 @@ proptest! {
                     }
                     Found::Nothing(leader) => {
                         version += 1;
-                        let tags = format!("t{}", key % 6);
-                        let head = NewHead { tags: &tags, meta: version, ..new("") };
+                        let of = tags(&format!("t{}", key % 6));
+                        let head = NewHead { tags: &of, meta: version, ..new("") };
                         let mut writer = leader.publish(head, u64::MAX).unwrap();
                         for _ in 0..3 {
                             // A body that passes by without readers is abandoned.
@@ -491,7 +506,8 @@ proptest! {
                     Found::Filling(_) => prop_assert!(false, "nothing is being fetched"),
                 },
                 Step::Purge(tag, soft) => {
-                    store.purge(Scope::Tag(format!("t{tag}")), soft);
+                    let strength = if soft { Strength::Soft(Wall::from_secs(1)) } else { Strength::Hard };
+                    store.purge(&Scope::tag(&format!("t{tag}")), strength);
                     if soft {
                         live.iter_mut().filter(|(key, _)| *key % 6 == tag).for_each(|(_, live)| live.1 = true);
                     } else {

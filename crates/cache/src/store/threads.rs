@@ -7,6 +7,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel_core::cache::{HostId, TagId, UrlId};
 
 use super::*;
 use crate::head::NewHead;
@@ -33,8 +34,9 @@ fn block<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     }
 }
 
-fn new<'a>(tags: &'a str) -> NewHead<'a, ()> {
-    NewHead { url: "http://a.test/", host: "a.test", tags, vary: b"", response: b"200", meta: () }
+fn new(tags: &[TagId]) -> NewHead<'_, ()> {
+    let (url, host) = (UrlId::whole("a.test", "/", None), HostId::of("a.test"));
+    NewHead { url, host, path: "/", tags, vary: b"", response: b"200", meta: () }
 }
 
 /// The body of a key: as long as no other's, and of one byte.
@@ -42,7 +44,7 @@ fn body(key: u8) -> Vec<u8> {
     vec![key; 50_000 + usize::from(key) * 1_001]
 }
 
-fn write(leader: Leader<()>, key: u8, tags: &str) {
+fn write(leader: Leader<()>, key: u8, tags: &[TagId]) {
     let Ok(mut writer) = leader.publish(new(tags), u64::MAX) else { return };
     for piece in body(key).chunks(10_000) {
         if block(|cx| writer.poll_ready(cx)).is_err() {
@@ -79,7 +81,7 @@ fn a_hundred_threads_on_a_cold_key_make_one_fetch() {
                 match store.lookup(b"k", NOW, |_| true) {
                     Found::Nothing(leader) => {
                         fetches.fetch_add(1, Ordering::SeqCst);
-                        write(leader, 9, "");
+                        write(leader, 9, &[]);
                     }
                     Found::Filling(reader) => assert_eq!(read(reader), Some(body(9))),
                     Found::Object(hit) => assert_eq!(hit.object.body_len(), body(9).len() as u64),
@@ -118,8 +120,13 @@ fn step(store: &Arc<Store<()>>, rng: &mut fastrand::Rng) {
     let key = rng.u8(..40).min(rng.u8(..100));
     match rng.u32(..100) {
         0 => store.invalidate(&[key]),
-        1 => drop(store.purge(Scope::Tag(format!("t{}", key % 5)), rng.bool())),
-        2..5 => drop(store.sweep(20, |()| false)),
+        1 => {
+            let strength = if rng.bool() { Strength::Hard } else { Strength::Soft(Wall::from_secs(1)) };
+            store.purge(&Scope::Tag(TagId::of(&[key % 5])), strength);
+        }
+        2..5 => {
+            store.sweep(20, |()| false);
+        }
         5 => {
             let policy = Policy::ALL[rng.usize(..4)];
             store.set_limits(Limits { capacity: rng.u64(1_000_000..2_000_000), policy });
@@ -131,7 +138,7 @@ fn step(store: &Arc<Store<()>>, rng: &mut fastrand::Rng) {
                 if let Revalidation::Leader(leader) = store.revalidate(&hit.object)
                     && rng.bool()
                 {
-                    drop(leader.freshen(new(""), NOW));
+                    drop(leader.freshen(new(&[]), NOW));
                 }
             }
             Found::Filling(mut reader) if rng.u32(..4) == 0 => {
@@ -141,7 +148,7 @@ fn step(store: &Arc<Store<()>>, rng: &mut fastrand::Rng) {
             Found::Nothing(leader) | Found::Marked(leader) => match rng.u32(..10) {
                 0 => leader.fail(),
                 1 => leader.private(NOW, Duration::from_secs(u64::from(rng.bool()))),
-                _ => write(leader, key, &format!("t{}", key % 5)),
+                _ => write(leader, key, &[TagId::of(&[key % 5])]),
             },
         },
     }
