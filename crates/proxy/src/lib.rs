@@ -21,5 +21,5 @@ pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;
 pub use server::probe::{Probed, probe};
-pub use shared::{Credentials, Event, Shared, Start};
+pub use shared::{Credentials, Event, Shared, Start, store_limits};
 pub use worker::run::{WorkerHandle, spawn};
