@@ -24,6 +24,8 @@ mod vary;
 mod model;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod scenarios;
 
 pub use admit::{Asked, Bypass, admit};
 pub use dates::{Wall, http_date};
