@@ -2,7 +2,7 @@
 
 use evenkeel_config::CacheKey;
 use percent_encoding::percent_decode;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use super::fields::Fields;
 
@@ -32,10 +32,6 @@ pub struct Key {
     pub hash: u128,
     /// All of it, to be compared at every hit.
     pub bytes: Box<[u8]>,
-    /// By which purges of its URL find the response.
-    pub url: UrlId,
-    /// By which purges of its host find it.
-    pub host: HostId,
 }
 
 /// A URL, as a hash, without scheme and port: two URLs of one hash are purged together.
@@ -83,36 +79,66 @@ pub(crate) fn hash(kind: u8, parts: &[&[u8]]) -> u128 {
     xxh3_128(&out.0)
 }
 
-/// Makes the key. It is injective: two requests that differ in anything that counts never have equal keys.
+/// Makes the key; `seed` is the process's own, so that no client can choose requests whose hashes collide.
+pub fn key(seed: u64, rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+    let mut bytes = Vec::new();
+    let hash = write_key(seed, rules, target, request, &mut bytes);
+    Key { hash, bytes: bytes.into() }
+}
+
+/// Writes the key in place of what is in `out`, and returns its hash: for lookups, which keep no key. It is injective: two
+/// requests that differ in anything that counts never have equal keys.
 ///
 /// A query in which some servers see other parameters than we do counts as a whole, even if `rules` select some of it.
-pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+pub fn write_key(
+    seed: u64,
+    rules: &CacheKey,
+    target: &Target<'_>,
+    request: &(impl Fields + ?Sized),
+    out: &mut Vec<u8>,
+) -> u128 {
     let Target { scheme, authority, path, asked, query, route, pool } = *target;
-    let mut out = Encoder::new(b'k');
-    for part in [scheme, &authority.to_ascii_lowercase(), path, route, pool] {
-        out.part(part.as_bytes());
+    let mut encoder = Encoder(std::mem::take(out));
+    encoder.0.clear();
+    encoder.part(authority.as_bytes());
+    // Not the length in front of it.
+    let start = encoder.0.len() - authority.len();
+    encoder.0[start..].make_ascii_lowercase();
+    for part in [scheme, path, route, pool] {
+        encoder.part(part.as_bytes());
     }
     // Two paths that a rewrite makes one are two responses: a purge of one must find its own.
-    out.optional((asked != path).then_some(asked.as_bytes()));
-    let selected = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
-    let url = match selected {
-        None => {
-            out.optional(query.map(str::as_bytes));
-            UrlId::whole(authority, asked, query)
-        }
+    encoder.optional((asked != path).then_some(asked.as_bytes()));
+    match selected(rules, query) {
+        None => encoder.optional(query.map(str::as_bytes)),
         Some(names) => {
-            out.byte(2);
-            names.0.iter().for_each(|name| out.list(parameter(query.unwrap_or_default(), name)));
-            UrlId::bare(authority, asked)
+            encoder.byte(2);
+            names.iter().for_each(|name| encoder.list(parameter(query.unwrap_or_default(), name)));
         }
-    };
+    }
     for name in &rules.headers.0 {
-        out.list(request.values(name).map(Some));
+        encoder.list(request.values(name).map(Some));
     }
     for name in &rules.cookies.0 {
-        out.list(cookie(request, name).map(Some));
+        encoder.list(cookie(request, name).map(Some));
     }
-    Key { hash: xxh3_128(&out.0), bytes: out.0.into(), url, host: HostId::of(authority) }
+    *out = encoder.0;
+    xxh3_128_with_seed(out, seed)
+}
+
+/// By which purges of URLs the response is found: what a store notes when it keeps one.
+pub fn url_id(rules: &CacheKey, target: &Target<'_>) -> UrlId {
+    let Target { authority, asked, query, .. } = *target;
+    match selected(rules, query) {
+        None => UrlId::whole(authority, asked, query),
+        Some(_) => UrlId::bare(authority, asked),
+    }
+}
+
+/// The parameters that count, if not the whole query does.
+fn selected<'a>(rules: &'a CacheKey, query: Option<&str>) -> Option<&'a [String]> {
+    let names = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
+    names.map(|names| &*names.0)
 }
 
 /// True if servers disagree on where its parameters end, or what they are called.

@@ -34,7 +34,7 @@ pub(crate) use fields::members;
 pub use fields::{Fields, NotKept};
 pub use invalidate::{invalidated, parse_prefix, parse_url};
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
-pub use key::{HostId, Key, Target, UrlId, key};
+pub use key::{HostId, Key, Target, UrlId, key, url_id, write_key};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};
 pub use storable::{Exchange, Flags, Keep, NotStored, Stored, storable};

@@ -118,7 +118,7 @@ impl Rig {
             Ok(asked) => asked,
             Err(_) => return self.pass(ask, server),
         };
-        let key = self.key(ask);
+        let key = key(0, &self.rules.key, &target(ask), &ask.head);
         let mut objects = self.objects.remove(&key.bytes).unwrap_or_default();
         objects.retain(|object| self.verdict(object) != PurgeVerdict::Gone);
         self.objects.insert(key.bytes.clone(), objects);
@@ -153,19 +153,6 @@ impl Rig {
             Verdict::OnlyIfCached => own(504),
             Verdict::Revalidate(_) => self.fetch(ask, &asked, &key, Some((at, moment)), server),
         }
-    }
-
-    fn key(&self, ask: &Ask) -> Key {
-        let target = Target {
-            scheme: "http",
-            authority: HOST,
-            path: &ask.path,
-            asked: &ask.path,
-            query: ask.query.as_deref(),
-            route: "r",
-            pool: "p",
-        };
-        key(&self.rules.key, &target, &ask.head)
     }
 
     /// Past the cache.
@@ -335,8 +322,8 @@ impl Rig {
             variant,
             received: self.now,
             sequence,
-            url: key.url,
-            host: key.host,
+            url: url_id(&self.rules.key, &target(ask)),
+            host: HostId::of(HOST),
             path: ask.path.clone(),
             tags: keep.tags,
         });
@@ -389,6 +376,18 @@ struct Kept {
 fn objects_at(objects: &HashMap<Box<[u8]>, Vec<Object>>, key: &Key, at: usize) -> Kept {
     let Object { status, head, body, stored, received, .. } = &objects[&key.bytes][at];
     Kept { status: *status, head: head.clone(), body: body.clone(), stored: *stored, received: *received }
+}
+
+fn target(ask: &Ask) -> Target<'_> {
+    Target {
+        scheme: "http",
+        authority: HOST,
+        path: &ask.path,
+        asked: &ask.path,
+        query: ask.query.as_deref(),
+        route: "r",
+        pool: "p",
+    }
 }
 
 fn own(status: u16) -> Answer {
