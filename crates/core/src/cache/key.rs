@@ -2,7 +2,7 @@
 
 use evenkeel_config::CacheKey;
 use percent_encoding::percent_decode;
-use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::fields::Fields;
 
@@ -25,13 +25,17 @@ pub struct Target<'a> {
     pub pool: &'a str,
 }
 
-/// A key and its hash.
+/// A key, and by what a response that is kept under it is purged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Which shard and slot; equal keys have equal hashes.
+    /// A hash without a seed: a store has one of its own.
     pub hash: u128,
     /// All of it, to be compared at every hit.
     pub bytes: Box<[u8]>,
+    /// By which purges of its URL find the response.
+    pub url: UrlId,
+    /// By which purges of its host find it.
+    pub host: HostId,
 }
 
 /// A URL, as a hash, without scheme and port: two URLs of one hash are purged together.
@@ -79,24 +83,19 @@ pub(crate) fn hash(kind: u8, parts: &[&[u8]]) -> u128 {
     xxh3_128(&out.0)
 }
 
-/// Makes the key; `seed` is the process's own, so that no client can choose requests whose hashes collide.
-pub fn key(seed: u64, rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+/// Makes the key, and notes by what a response under it is purged.
+pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
     let mut bytes = Vec::new();
-    let hash = write_key(seed, rules, target, request, &mut bytes);
-    Key { hash, bytes: bytes.into() }
+    write_key(rules, target, request, &mut bytes);
+    let (url, host) = (url_id(rules, target), HostId::of(target.authority));
+    Key { hash: xxh3_128(&bytes), bytes: bytes.into(), url, host }
 }
 
-/// Writes the key in place of what is in `out`, and returns its hash: for lookups, which keep no key. It is injective: two
-/// requests that differ in anything that counts never have equal keys.
+/// Writes the key in place of what is in `out`: for lookups, which keep no key and so need no room of their own. It is
+/// injective: two requests that differ in anything that counts never have equal keys.
 ///
 /// A query in which some servers see other parameters than we do counts as a whole, even if `rules` select some of it.
-pub fn write_key(
-    seed: u64,
-    rules: &CacheKey,
-    target: &Target<'_>,
-    request: &(impl Fields + ?Sized),
-    out: &mut Vec<u8>,
-) -> u128 {
+pub fn write_key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized), out: &mut Vec<u8>) {
     let Target { scheme, authority, path, asked, query, route, pool } = *target;
     let mut encoder = Encoder(std::mem::take(out));
     encoder.0.clear();
@@ -123,7 +122,6 @@ pub fn write_key(
         encoder.list(cookie(request, name).map(Some));
     }
     *out = encoder.0;
-    xxh3_128_with_seed(out, seed)
 }
 
 /// By which purges of URLs the response is found: what a store notes when it keeps one.
@@ -136,7 +134,7 @@ pub fn url_id(rules: &CacheKey, target: &Target<'_>) -> UrlId {
 }
 
 /// The parameters that count, if not the whole query does.
-fn selected<'a>(rules: &'a CacheKey, query: Option<&str>) -> Option<&'a [String]> {
+pub(crate) fn selected<'a>(rules: &'a CacheKey, query: Option<&str>) -> Option<&'a [String]> {
     let names = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
     names.map(|names| &*names.0)
 }

@@ -30,7 +30,8 @@ mod scenarios;
 pub use admit::{Asked, Bypass, admit};
 pub use dates::{Wall, http_date};
 pub use directives::{DELTA_MAX, RequestDirectives, ResponseDirectives};
-pub(crate) use fields::members;
+#[cfg(test)]
+use fields::members;
 pub use fields::{Fields, NotKept};
 pub use invalidate::{invalidated, parse_prefix, parse_url};
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};

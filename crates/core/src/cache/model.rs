@@ -185,17 +185,17 @@ impl Reference {
         }
         let fresh = entry.is_fresh(rules, now);
         let immutable = fresh && said.has("immutable");
-        let demanded = request.no_cache || request.max_age.is_some_and(|max| entry.age(now) >= max);
+        let too_old = request.max_age.is_some_and(|max| entry.age(now) >= max);
+        let demanded = request.no_cache || too_old && !immutable;
         let left = entry.lifetime(rules).unwrap_or(0).saturating_sub(entry.age(now));
         let enough = request.min_fresh.is_none_or(|min| left >= min);
-        if fresh && enough && (!demanded || immutable) {
+        if fresh && enough && !demanded {
             return Some(From::Fresh);
         }
         let staleness = entry.staleness(rules, now);
         let may_be_stale = !entry.must_revalidate();
         let unbound = request.max_age.is_none() && request.min_fresh.is_none() && !request.no_cache;
         let max_stale = request.max_stale.is_some_and(|max| staleness < max);
-        let demanded = demanded && !immutable;
         if !fresh && !demanded && may_be_stale && max_stale && said.s_maxage.is_none() && entry.soft.is_none()
         {
             return Some(From::Stale(StaleUse::MaxStale));

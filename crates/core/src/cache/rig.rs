@@ -118,7 +118,7 @@ impl Rig {
             Ok(asked) => asked,
             Err(_) => return self.pass(ask, server),
         };
-        let key = key(0, &self.rules.key, &target(ask), &ask.head);
+        let key = key(&self.rules.key, &target(ask), &ask.head);
         let mut objects = self.objects.remove(&key.bytes).unwrap_or_default();
         objects.retain(|object| self.verdict(object) != PurgeVerdict::Gone);
         self.objects.insert(key.bytes.clone(), objects);
@@ -322,8 +322,8 @@ impl Rig {
             variant,
             received: self.now,
             sequence,
-            url: url_id(&self.rules.key, &target(ask)),
-            host: HostId::of(HOST),
+            url: key.url,
+            host: key.host,
             path: ask.path.clone(),
             tags: keep.tags,
         });
