@@ -19,6 +19,7 @@ mod retry;
 mod route;
 mod route_rules;
 mod sticky;
+mod store;
 mod tls;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
@@ -38,6 +39,7 @@ pub use retry::*;
 pub(crate) use route::is_derived;
 pub use route::{RequestId, Route, RouteTimeout};
 pub use sticky::Sticky;
+pub use store::{CacheStore, Eviction};
 pub use tls::*;
 
 use crate::declare::{Declared, Rules, declared, section};
@@ -57,6 +59,8 @@ section! {
         log: Log = key(Kind::Section(Log::SECTION), Means("the defaults"), ""),
         /// Process-wide limits.
         limits: Limits = key(Kind::Section(Limits::SECTION), Means("the defaults"), ""),
+        /// Where responses are kept.
+        cache: CacheStore = key(Kind::Section(CacheStore::SECTION), Means("the defaults"), ""),
         /// The shared rate-limit Redis.
         redis: Option<Redis> = key(Kind::Section(Redis::SECTION), Means("-"), ""),
         /// When the process runs short.

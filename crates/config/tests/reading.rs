@@ -45,10 +45,22 @@ fn the_defaults_of_the_process() {
     let limits = config.limits;
     assert_eq!((limits.connections, limits.request_head, limits.headers), (100_000, 32 << 10, 100));
     assert_eq!((limits.uri, limits.request_body, limits.body_rate), (16 << 10, None, 240));
+    assert_eq!((config.cache.memory, config.cache.eviction), (256 << 20, Eviction::S3Fifo));
+    assert!(config.cache.purge_from.is_empty());
     let timeout = &config.listeners[0].timeout;
     assert_eq!((timeout.head, timeout.body), (seconds(10), seconds(30)));
     assert_eq!((timeout.idle, timeout.write), (seconds(75), seconds(30)));
     assert!(config.listeners[0].trusted_proxies.is_empty());
+}
+
+#[test]
+fn the_cache_in_full() {
+    let text =
+        "[cache]\nmemory = \"1GiB\"\neviction = \"lfu\"\npurge_from = [\"127.0.0.0/8\", \"2001:db8::7\"]\n";
+    let cache = read(&format!("{text}{LISTENER}{POOL}")).cache;
+    assert_eq!((cache.memory, cache.eviction), (1 << 30, Eviction::Lfu));
+    let from: Vec<String> = cache.purge_from.iter().map(ToString::to_string).collect();
+    assert_eq!(from, ["127.0.0.0/8", "2001:db8::7/128"]);
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn record() -> Record<'static> {
         referer: Some(b"https://shop.example.com/products"),
         ended: Ended::Complete,
         reason: None,
+        cache: None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod access;
 mod backend;
+mod cache;
 mod certificate;
 mod counter;
 mod histogram;
@@ -19,15 +20,16 @@ mod series;
 mod summary;
 mod worker;
 
-pub use access::{AccessLog, Client, Ended, Record, Version, WorkerLog};
+pub use access::{AccessLog, CacheLog, Client, Ended, Record, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard, Tries};
+pub use cache::{CacheFigures, CacheSeries, CacheShard, CacheTotals, Fetching, PurgeCounts, StoreFigures};
 pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
-    BackendFailure, BreakerRefusal, ConnectionRefusal, HandshakeResult, HedgeOutcome, LimitOutcome,
-    MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, QueueRefusal, ReloadResult,
-    RequestRefusal, RetryCause, RetryOutcome,
+    BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
+    LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, PurgeMode, PurgeScope,
+    QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
 };
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;

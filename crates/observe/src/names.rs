@@ -1,5 +1,11 @@
 //! Every metric's name, type, labels and help text in one table, and the closed sets of values that labels take.
 
+mod cache;
+mod servers;
+
+pub use cache::{CacheResult, PurgeMode, PurgeScope};
+pub use servers::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
+
 /// What kind of number a metric is, as Prometheus understands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -122,6 +128,32 @@ metrics! {
         "Requests that a rate limit of a route did not simply let through, by outcome.";
     MIRRORED: Counter "evenkeel_mirrored_total" [route outcome]
         "Copies of a route's requests for the pool of its mirror, by outcome.";
+    CACHE_REQUESTS: Counter "evenkeel_cache_requests_total" [route result]
+        "Requests of routes with a cache, by what the cache did for them.";
+    CACHE_COALESCED: Counter "evenkeel_cache_coalesced_total" [route]
+        "Requests answered with what another request was fetching, so that the servers were asked once.";
+    CACHE_SERVED_BYTES: Counter "evenkeel_cache_served_bytes_total" [route]
+        "Bytes of response bodies sent from the cache, which no server had to send again.";
+    CACHE_STORED: Counter "evenkeel_cache_stored_total" [route]
+        "Responses stored.";
+    CACHE_FETCHES: Gauge "evenkeel_cache_fetches" [route]
+        "Fetches in progress, each for one request or many.";
+    CACHE_AGE: Histogram "evenkeel_cache_age_seconds" [route]
+        "Seconds since the servers had last made or confirmed a response that was sent from the cache.";
+    CACHE_MEMORY: Gauge "evenkeel_cache_memory_bytes" []
+        "Memory that stored responses occupy, content and overhead, in bytes.";
+    CACHE_FETCHING: Gauge "evenkeel_cache_fetching_bytes" []
+        "Memory that fetches in progress occupy, in bytes.";
+    CACHE_MEMORY_LIMIT: Gauge "evenkeel_cache_memory_limit_bytes" []
+        "Memory that stored responses and fetches in progress may occupy together, in bytes: `cache.memory`.";
+    CACHE_OBJECTS: Gauge "evenkeel_cache_objects" []
+        "Stored responses.";
+    CACHE_EVICTIONS: Counter "evenkeel_cache_evictions_total" [policy]
+        "Stored responses that made room for others, by the policy of eviction then in force.";
+    CACHE_PURGES: Counter "evenkeel_cache_purges_total" [scope mode]
+        "Purges, by what they were about and whether they were hard or soft.";
+    CACHE_PURGED: Counter "evenkeel_cache_purged_objects_total" []
+        "Stored responses that purges removed. They are removed after the purge, when they are found or swept.";
     REDIS_UP: Gauge "evenkeel_redis_up" []
         "1 when the shared rate-limit Redis answers, else 0; absent without `[redis]`.";
     REDIS_ERRORS: Counter "evenkeel_redis_errors_total" []
@@ -396,74 +428,6 @@ label! {
         Timeout = "timeout",
         /// Its client left.
         Gone = "gone",
-    }
-}
-
-label! {
-    /// How a server failed a try.
-    BackendFailure {
-        /// It refused the connection.
-        Refused = "refused",
-        /// It did not accept the connection in time.
-        ConnectTimeout = "connect_timeout",
-        /// No way to it: no route, no such host, no such socket.
-        Unreachable = "unreachable",
-        /// It reset the connection.
-        Reset = "reset",
-        /// It closed the connection before the end of a response head.
-        Closed = "closed",
-        /// No response head, or no more of the body, in time.
-        Timeout = "timeout",
-        /// It sent what is not a valid response.
-        Malformed = "malformed",
-        /// Its response ended before its announced length.
-        Truncated = "truncated",
-        /// It answered with a status that counts as a failure.
-        Status = "status",
-    }
-}
-
-label! {
-    /// What of live traffic spoke against a server.
-    OutlierCause {
-        /// Failures within `outlier.window`.
-        Failures = "failures",
-        /// Its success rate beside those of the others.
-        SuccessRate = "success_rate",
-        /// Its average latency beside the median.
-        Latency = "latency",
-    }
-}
-
-label! {
-    /// What came of a server that live traffic spoke against.
-    OutlierOutcome {
-        /// It was ejected.
-        Ejected = "ejected",
-        /// It was kept because no other is up or `outlier.max_ejected` is reached. Counted once for a spell.
-        Kept = "kept",
-    }
-}
-
-label! {
-    /// How an active health check ended.
-    ProbeResult {
-        /// As expected.
-        Success = "success",
-        /// The connection was refused.
-        Refused = "refused",
-        /// No answer in time.
-        Timeout = "timeout",
-        /// The connection was reset or closed.
-        Reset = "reset",
-        /// A status that was not expected.
-        Status = "status",
-        /// A body without the text that it must contain.
-        Body = "body",
-        /// What is not a valid response.
-        Malformed = "malformed",
-        /// Any other failure to reach the server.
-        Io = "io",
     }
 }
 

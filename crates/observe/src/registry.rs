@@ -1,11 +1,13 @@
 //! Where every figure can be found: a worker asks once for those that it writes, a reader takes all of them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use evenkeel_types::{BackendId, PoolName, RouteName};
 
 use crate::backend::BackendMetrics;
+use crate::cache::{CacheSeries, CacheTotals, PurgeCounts, StoreFigures};
 use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::names::ReloadResult;
@@ -25,6 +27,8 @@ pub struct Registry {
     pub config_generation: Gauge,
     /// What is known of the Redis of `[redis]`.
     pub redis: RedisFigures,
+    /// Purges of the cache.
+    pub purges: PurgeCounts,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
@@ -33,6 +37,8 @@ pub struct Registry {
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
     mirrors: Mutex<BTreeMap<RouteName, Arc<MirrorCounts>>>,
+    caches: Mutex<BTreeMap<RouteName, Arc<CacheSeries>>>,
+    store: OnceLock<StoreSource>,
     /// The step of overload by memory, descriptors and delay.
     pub overload: [Gauge; 3],
 }
@@ -49,6 +55,7 @@ impl Registry {
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
             redis: RedisFigures::default(),
+            purges: PurgeCounts::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
@@ -57,6 +64,8 @@ impl Registry {
             pools: Mutex::default(),
             limits: Mutex::default(),
             mirrors: Mutex::default(),
+            caches: Mutex::default(),
+            store: OnceLock::new(),
             overload: Default::default(),
         })
     }
@@ -123,10 +132,40 @@ impl Registry {
         Arc::clone(lock(&self.mirrors).entry(route.clone()).or_insert_with(new))
     }
 
-    /// Forgets rate limits and mirrors of routes that are not to be kept, after a reload.
+    /// The figures of one route's cache, made when first asked for. Takes a lock: keep the answer.
+    pub fn cache(&self, route: &RouteName) -> Arc<CacheSeries> {
+        let new = || Arc::new(CacheSeries::new(self.workers.len()));
+        Arc::clone(lock(&self.caches).entry(route.clone()).or_insert_with(new))
+    }
+
+    /// The figures of each route's cache.
+    pub fn caches(&self) -> Vec<(RouteName, CacheTotals)> {
+        lock(&self.caches).iter().map(|(route, series)| (route.clone(), series.totals())).collect()
+    }
+
+    /// The figures of the caches of all routes together.
+    pub fn cache_totals(&self) -> CacheTotals {
+        let mut all = CacheTotals::default();
+        self.caches().iter().for_each(|(_, totals)| all.add(totals));
+        all
+    }
+
+    /// Asks `figures` for those of the store from now on, each time that somebody reads them. The first caller decides.
+    pub fn watch_store(&self, figures: impl Fn() -> StoreFigures + Send + Sync + 'static) {
+        // A second store would be another process.
+        let _ = self.store.set(StoreSource(Box::new(figures)));
+    }
+
+    /// The store now; `None` if there is none.
+    pub fn store_figures(&self) -> Option<StoreFigures> {
+        self.store.get().map(|source| (source.0)())
+    }
+
+    /// Forgets rate limits, mirrors and caches of routes that are not to be kept, after a reload.
     pub fn retain_routes(&self, keep: impl Fn(&RouteName) -> bool) {
         lock(&self.limits).retain(|(route, _), _| keep(route));
         lock(&self.mirrors).retain(|route, _| keep(route));
+        lock(&self.caches).retain(|route, _| keep(route));
     }
 
     /// Replaces what is known of the certificates in use; of several for one listener and file the first counts.
@@ -173,6 +212,15 @@ impl Registry {
 
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {
         lock(&self.backends).iter().map(|(key, backend)| (key.clone(), Arc::clone(backend))).collect()
+    }
+}
+
+/// Where the figures of the store come from: the crate that holds it stands above this one.
+struct StoreSource(Box<dyn Fn() -> StoreFigures + Send + Sync>);
+
+impl fmt::Debug for StoreSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreSource")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
+mod cache;
 mod limits;
 mod page;
 mod retries;
@@ -30,6 +31,7 @@ impl Registry {
         retries::render(&mut page, self);
         outcomes(&mut page, self);
         limits::render(&mut page, self);
+        cache::render(&mut page, self);
         certificates(&mut page, self);
         control(&mut page, self);
         process(&mut page, &Process::read());

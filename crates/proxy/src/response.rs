@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use evenkeel_observe::Ended;
 
-use crate::forward::body::ServerBody;
 use crate::forward::driver::Permit;
 use crate::http::framing::Framing;
 use crate::http::write;
 use crate::server::Connection;
+use crate::stream::Stream;
 
 /// The field that says how many servers were sent the request.
 pub const ATTEMPTS: &str = "x-evenkeel-attempts";
@@ -36,8 +36,8 @@ pub enum Body<'x, 'c> {
     Empty,
     /// These bytes.
     Bytes(Cow<'x, [u8]>),
-    /// What a server sends.
-    Server(Box<ServerBody<'x, 'c>>),
+    /// What comes piece by piece.
+    Stream(Box<Stream<'x, 'c>>),
     /// Another protocol, both ways.
     Tunnel(Box<Tunnel>),
 }

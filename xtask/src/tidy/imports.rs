@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &["types"]),
     ("core", &["types", "config"]),
     ("observe", &["types", "config"]),
+    ("cache", &["types", "core"]),
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
     ("proxy", &["types", "config", "core", "net", "tls", "observe"]),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::record::FIELD_BYTES_MAX;
 use super::tests::ordinary;
 use super::*;
+use crate::names::CacheResult;
 
 fn json_line(record: &Record<'_>) -> String {
     let mut out = Vec::new();
@@ -38,6 +39,23 @@ fn an_ordinary_json_line() {
         "\n"
     );
     assert_eq!(json_line(&ordinary()), expected);
+}
+
+#[test]
+fn what_the_cache_did_stands_last_where_it_was_asked() {
+    let plain = json_line(&ordinary());
+    let with = |cache| json_line(&Record { cache: Some(cache), ..ordinary() });
+    let before = plain.strip_suffix("}\n").unwrap();
+    let hit = CacheLog { result: CacheResult::Hit, reason: None };
+    assert_eq!(with(hit), format!("{before},\"cache\":\"hit\"}}\n"));
+    let bypass = CacheLog { result: CacheResult::Bypass, reason: Some("method \"POST\"") };
+    let expected = format!("{before},\"cache\":\"bypass\",\"cache_reason\":\"method \\\"POST\\\"\"}}\n");
+    assert_eq!(with(bypass), expected);
+    assert_eq!(
+        combined_line(&Record { cache: Some(bypass), ..ordinary() }),
+        combined_line(&ordinary()),
+        "the combined format has no place for it"
+    );
 }
 
 #[test]
@@ -95,6 +113,7 @@ fn no_line_exceeds_its_bound_whatever_comes_from_outside() {
             user_agent: some,
             referer: some,
             reason: Some(text),
+            cache: Some(CacheLog { result: CacheResult::Bypass, reason: Some(text) }),
             ..ordinary()
         };
         let (json, combined) = (json_line(&record), combined_line(&record));

@@ -1,10 +1,11 @@
-//! One JSON object (RFC 8259) a line: always the same keys in the same order, `null` for what is not known.
+//! One JSON object (RFC 8259) a line: always the same keys in the same order, `null` for what is not known. The keys of the
+//! cache alone are left out where it was not asked.
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::record::{Client, FIELD_BYTES_MAX, Record};
+use super::record::{CacheLog, Client, FIELD_BYTES_MAX, Record};
 use super::stamp::{Stamp, digits};
 
 /// Appends the line of one request.
@@ -57,7 +58,20 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     out.extend_from_slice(record.ended.as_str().as_bytes());
     out.extend_from_slice(b"\",\"reason\":");
     optional(out, record.reason.map(str::as_bytes));
+    if let Some(log) = record.cache {
+        cache(out, log);
+    }
     out.extend_from_slice(b"}\n");
+}
+
+/// What the cache did. Requests that no cache was asked about have no such keys.
+fn cache(out: &mut Vec<u8>, log: CacheLog<'_>) {
+    out.extend_from_slice(b",\"cache\":");
+    token(out, log.result.as_str());
+    if let Some(reason) = log.reason {
+        out.extend_from_slice(b",\"cache_reason\":");
+        string(out, reason.as_bytes());
+    }
 }
 
 fn client(out: &mut Vec<u8>, client: Client<'_>) {

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use evenkeel_config::{AccessLog as Destination, Log, LogFormat};
 
-pub use record::{Client, Ended, Record, Version};
+pub use record::{CacheLog, Client, Ended, Record, Version};
 pub(crate) use stamp::rfc3339;
 
 use crate::registry::Registry;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::names::label;
+use crate::names::{CacheResult, label};
 
 /// Bytes of one field of a line, escapes included; a longer one is cut and ends in `...`.
 pub(super) const FIELD_BYTES_MAX: usize = 2_560;
@@ -56,6 +56,17 @@ pub struct Record<'a> {
     /// How the exchange ended.
     pub ended: Ended,
     /// Why the balancer answered with an error, or why more than one server was sent the request, in a few words.
+    pub reason: Option<&'a str>,
+    /// What the cache did; `None` where the route has none.
+    pub cache: Option<CacheLog<'a>>,
+}
+
+/// What the cache did for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheLog<'a> {
+    /// What it came to.
+    pub result: CacheResult,
+    /// Why it was not simply a hit, in a few words.
     pub reason: Option<&'a str>,
 }
 

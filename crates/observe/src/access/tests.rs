@@ -38,6 +38,7 @@ pub(super) fn ordinary() -> Record<'static> {
         referer: None,
         ended: Ended::Complete,
         reason: None,
+        cache: None,
     }
 }
 

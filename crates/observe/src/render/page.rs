@@ -1,6 +1,7 @@
 //! The text exposition format itself: families, samples and labels, line by line.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
 
 use crate::histogram::HistogramSnapshot;
 use crate::names::Metric;
@@ -53,13 +54,25 @@ impl Page {
 
     /// All samples of a histogram.
     pub(super) fn histogram(&mut self, metric: &Metric, values: &[&str], figures: &HistogramSnapshot) {
+        let seconds = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
+        let buckets = figures.buckets().map(|(bound, inside)| (seconds(bound), inside));
+        self.buckets(metric, values, buckets, figures.sum().as_secs_f64());
+    }
+
+    /// The same of a histogram with bounds of its own, the last of which is infinity; each bucket has what lies in it alone.
+    pub(super) fn buckets(
+        &mut self,
+        metric: &Metric,
+        values: &[&str],
+        buckets: impl Iterator<Item = (f64, u64)>,
+        sum: f64,
+    ) {
         let mut cumulative = 0;
-        for (bound, inside) in figures.buckets() {
+        for (bound, inside) in buckets {
             cumulative += inside;
-            let bound = bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
             self.line(metric, "_bucket", values, Some(bound), cumulative);
         }
-        self.line(metric, "_sum", values, None, figures.sum().as_secs_f64());
+        self.line(metric, "_sum", values, None, sum);
         self.line(metric, "_count", values, None, cumulative);
     }
 

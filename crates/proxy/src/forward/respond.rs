@@ -24,6 +24,7 @@ use crate::response::{Body, Head, Response, Tunnel};
 use crate::server::Link;
 use crate::server::error::ServerError;
 use crate::server::exchange::RoundTrip;
+use crate::stream::Stream;
 use crate::worker::timer::WriteError;
 
 /// An answer whose final head is there.
@@ -94,7 +95,7 @@ pub fn respond<'x, 'c>(
     let framing = answer.body.framing();
     let (server, _permit) = (chosen.server, admission.take_permit());
     let body = ServerBody { target, server, answer, sending, _permit, counts_attempts };
-    let body = Body::Server(Box::new(body));
+    let body = Body::Stream(Box::new(Stream::Server(body)));
     Ok(Response { head: copied, body, framing, ended: Ended::Complete, closes: false })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod answer;
+pub mod detached;
 pub mod handle;
 pub mod incoming;
 pub mod limits;

@@ -9,12 +9,11 @@ use evenkeel_observe::Ended;
 
 use super::{Progress, ResponseWriter, Way};
 use crate::body::Advance;
-use crate::forward::body::ServerBody;
 use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::http::write;
 use crate::response::{ATTEMPTS, Body, Head, Response, Tunnel};
-use crate::server::error::ServerError;
+use crate::stream::{Stream, StreamError};
 use crate::worker::buffers::{MEDIUM, ReadSize};
 use crate::worker::timer::WriteError;
 
@@ -27,16 +26,16 @@ pub enum Sent {
     Tunnel(Box<Tunnel>),
     /// The client is gone, or has taken too little of it.
     Gone(WriteError),
-    /// The server failed within it before any of it was sent: another response can take its place.
-    Unsent(ServerError),
-    /// The server failed within it: the client must see that it is cut.
-    Cut(Ended, ServerError),
+    /// Its source failed within it before any of it was sent: another response can take its place.
+    Unsent(StreamError),
+    /// Its source failed within it: the client must see that it is cut.
+    Cut(Ended, StreamError),
 }
 
 /// By whose doing a response broke off.
 enum Broken {
     Client(WriteError),
-    Server(ServerError),
+    Source(StreamError),
 }
 
 impl From<WriteError> for Broken {
@@ -54,7 +53,7 @@ impl<'c> ResponseWriter<'c> {
         let sent = match body {
             Body::Empty => self.finish(b"").await,
             Body::Bytes(bytes) => self.bytes_of(&bytes).await,
-            Body::Server(body) => return self.server_body(body, ended).await,
+            Body::Stream(body) => return self.stream(body, ended).await,
             Body::Tunnel(tunnel) => return self.tunnel(tunnel).await,
         };
         match sent {
@@ -68,8 +67,8 @@ impl<'c> ResponseWriter<'c> {
         self.finish(b"").await
     }
 
-    /// Sends what a server sends, and the rest of the request beside it.
-    async fn server_body(&mut self, mut body: Box<ServerBody<'_, 'c>>, ended: Ended) -> Sent {
+    /// Sends a body as it comes, and the rest of the request beside it.
+    async fn stream(&mut self, mut body: Box<Stream<'_, 'c>>, ended: Ended) -> Sent {
         let mut sending = body.take_sending();
         let relayed = {
             let relaying = pin!(self.relay(&mut body));
@@ -81,29 +80,29 @@ impl<'c> ResponseWriter<'c> {
                 Sent::Whole(ended)
             }
             Err(Broken::Client(gone)) => Sent::Gone(gone),
-            Err(Broken::Server(error)) if !self.on_the_wire => {
+            Err(Broken::Source(error)) if !self.on_the_wire => {
                 self.reset();
                 Sent::Unsent(error)
             }
-            Err(Broken::Server(error)) => Sent::Cut(body.broke_off(&error), error),
+            Err(Broken::Source(error)) => Sent::Cut(body.broke_off(&error), error),
         }
     }
 
     /// The body, piece by piece.
-    async fn relay(&mut self, body: &mut ServerBody<'_, '_>) -> Result<(), Broken> {
+    async fn relay(&mut self, body: &mut Stream<'_, '_>) -> Result<(), Broken> {
         loop {
-            match body.advance().map_err(Broken::Server)? {
+            match body.advance().map_err(Broken::Source)? {
                 Advance::Piece => self.data(body.piece()).await?,
                 Advance::End => break,
                 Advance::MustRead => {
                     // What is there goes out before we wait for more.
                     self.flush().await?;
                     let size = self.read_size();
-                    self.unless_gone(body.read(size)).await?.map_err(Broken::Server)?;
+                    self.unless_gone(body.read(size)).await?.map_err(Broken::Source)?;
                 }
             }
         }
-        let trailers = body.trailers().map_err(Broken::Server)?;
+        let trailers = body.trailers().map_err(Broken::Source)?;
         Ok(self.finish(&trailers).await?)
     }
 
@@ -111,7 +110,7 @@ impl<'c> ResponseWriter<'c> {
     fn read_size(&self) -> ReadSize {
         let size = self.worker.unsent.read_size();
         match &self.way {
-            Way::Http1(_) => size,
+            Way::Http1(_) | Way::Fetch(_) => size,
             Way::Http2(stream) => size.min(stream.unsent.read_size()),
         }
     }
@@ -145,7 +144,9 @@ impl<'c> ResponseWriter<'c> {
         self.status = head.status;
         debug_assert!(self.out.is_empty(), "interim responses have gone out");
         match self.way {
-            Way::Http1(_) => self.worker.buffers.give(std::mem::replace(&mut self.out, head.into_bytes())),
+            Way::Http1(_) | Way::Fetch(_) => {
+                self.worker.buffers.give(std::mem::replace(&mut self.out, head.into_bytes()));
+            }
             Way::Http2(_) => {
                 self.need_buffer();
                 self.out.extend_from_slice(head.lines());
@@ -250,6 +251,7 @@ impl<'c> ResponseWriter<'c> {
                 }
                 failed => failed,
             },
+            Way::Fetch(_) => Ok(()),
         };
         self.out = out;
         self.out.clear();

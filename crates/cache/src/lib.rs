@@ -1,0 +1,26 @@
+//! Where the cache keeps what it keeps: objects in memory that all workers share, and fetches in progress that many
+//! requests read from. It decides nothing about HTTP: whoever asks it brings the judgement.
+
+mod chunks;
+mod figures;
+mod fill;
+mod head;
+mod key;
+mod leader;
+mod object;
+mod purge;
+mod reader;
+mod room;
+mod shard;
+mod store;
+mod sweep;
+mod sync;
+mod writer;
+
+pub use figures::Figures;
+pub use head::{Head, NewHead};
+pub use leader::{Leader, Refused};
+pub use object::Object;
+pub use reader::{Joined, Piece, Reader, Why};
+pub use store::{Found, Hit, Limits, Revalidation, Store};
+pub use writer::{Abandoned, Writer};

@@ -1,0 +1,176 @@
+//! A stored response: its head, its whole body, and what eviction and purges note at it.
+
+use bytes::Bytes;
+use evenkeel_core::cache::Wall;
+use evenkeel_core::cache::evict::{Mark, Resident};
+
+use crate::chunks::Chunks;
+use crate::head::Head;
+use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// A stored response. It does not change; a newer one replaces it, and it lives on while it is being sent.
+#[derive(Debug)]
+pub struct Object<M> {
+    head: Head<M>,
+    mark: Mark,
+    /// Its place in the order of eviction.
+    slot: AtomicU32,
+    fingerprint: u32,
+    /// The number of the newest purge that it was held against.
+    checked: AtomicU64,
+    flags: AtomicU8,
+    /// Since when it is stale because it was purged softly, in seconds since the Unix epoch; 0 if it was not.
+    purged: AtomicU32,
+    /// A body that does not lie behind the texts of the head.
+    long: Option<Box<Pieces>>,
+}
+
+/// The pieces of a long body.
+#[derive(Debug, Clone)]
+struct Pieces {
+    list: Box<[Bytes]>,
+    /// The offset after each piece.
+    ends: Box<[u64]>,
+    trailers: Bytes,
+}
+
+/// It has left the order of eviction.
+const GONE: u8 = 1;
+
+impl<M: Clone> Object<M> {
+    /// A shorter body lies behind the texts of the head: it is copied once more, and takes no memory of its own.
+    const SHORT_MAX: usize = 64 << 10;
+
+    pub(crate) fn new(
+        head: &Head<M>,
+        pieces: Vec<Bytes>,
+        trailers: Bytes,
+        fingerprint: u32,
+        checked: u64,
+    ) -> Self {
+        let short = pieces.len() <= 1 && trailers.is_empty();
+        let only = pieces.first().map_or(&[][..], |piece| piece);
+        if short && only.len() <= Self::SHORT_MAX {
+            return Self::of(head.with_body(only), None, fingerprint, checked);
+        }
+        let ends = pieces.iter().scan(0, |end, piece| {
+            *end += piece.len() as u64;
+            Some(*end)
+        });
+        let pieces = Pieces { ends: ends.collect(), list: pieces.into(), trailers };
+        Self::of(head.clone(), Some(Box::new(pieces)), fingerprint, checked)
+    }
+
+    fn of(head: Head<M>, long: Option<Box<Pieces>>, fingerprint: u32, checked: u64) -> Self {
+        Self {
+            head,
+            mark: Mark::default(),
+            slot: AtomicU32::new(u32::MAX),
+            fingerprint,
+            checked: AtomicU64::new(checked),
+            flags: AtomicU8::new(0),
+            purged: AtomicU32::new(0),
+            long,
+        }
+    }
+
+    /// The same body under another head.
+    pub(crate) fn under(&self, head: &Head<M>, checked: u64) -> Self {
+        let head = if self.long.is_some() { head.clone() } else { head.with_body(&self.head.body(0)) };
+        Self::of(head, self.long.clone(), self.fingerprint, checked)
+    }
+}
+
+impl<M> Object<M> {
+    /// What an object occupies beside itself: the counts of its two `Arc`s, its place in the table and in the order of
+    /// eviction, a fingerprint after its eviction, and what the allocator rounds up. A test measures the sum.
+    const OVERHEAD: usize = 120;
+
+    /// All but the body.
+    pub fn head(&self) -> &Head<M> {
+        &self.head
+    }
+
+    /// The length of the body, in bytes.
+    pub fn body_len(&self) -> u64 {
+        match &self.long {
+            None => self.head.body_len() as u64,
+            Some(pieces) => pieces.ends.last().copied().unwrap_or_default(),
+        }
+    }
+
+    /// The body from `offset` on, as far as it lies in one piece; `None` at the end and beyond it. Nothing is copied.
+    pub fn chunk_at(&self, offset: u64) -> Option<Bytes> {
+        if offset >= self.body_len() {
+            return None;
+        }
+        let Some(pieces) = &self.long else {
+            return Some(self.head.body(usize::try_from(offset).ok()?));
+        };
+        let index = pieces.ends.partition_point(|&end| end <= offset);
+        let piece = pieces.list.get(index)?;
+        let begin = pieces.ends[index] - piece.len() as u64;
+        Some(piece.slice(usize::try_from(offset - begin).ok()?..))
+    }
+
+    /// The trailer section as it was given, empty if there was none.
+    pub fn trailers(&self) -> &[u8] {
+        self.long.as_ref().map_or(&[], |pieces| &pieces.trailers)
+    }
+
+    /// The number of the newest purge that it was held against.
+    pub(crate) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_checked(&self, sequence: u64) {
+        // Of two that check at the same time, the one with the older rules must not have the last word.
+        self.checked.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Since when it is stale because it was purged softly.
+    pub(crate) fn purged(&self) -> Option<Wall> {
+        let since = self.purged.load(Ordering::Acquire);
+        (since > 0).then(|| Wall::from_secs(since.into()))
+    }
+
+    pub(crate) fn set_purged(&self, since: Wall) {
+        // Until 2106.
+        let since = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
+        self.purged.store(since.max(1), Ordering::Release);
+    }
+
+    /// Whether it has left the order of eviction. Written under the lock of that order.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & GONE != 0
+    }
+
+    pub(crate) fn set_gone(&self) {
+        self.flags.fetch_or(GONE, Ordering::AcqRel);
+    }
+
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_slot(&self, slot: u32) {
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+}
+
+impl<M> Resident for Object<M> {
+    fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    fn bytes(&self) -> u64 {
+        let long = self.long.as_ref().map_or(0, |pieces| {
+            self.body_len() + pieces.list.len() as u64 * Chunks::OVERHEAD + pieces.trailers.len() as u64
+        });
+        (size_of::<Self>() + Self::OVERHEAD + self.head.block_bytes()) as u64 + long
+    }
+
+    fn fingerprint(&self) -> u32 {
+        self.fingerprint
+    }
+}

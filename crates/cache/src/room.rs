@@ -1,0 +1,147 @@
+//! Room within the number of bytes that the store may hold: what comes in, what is evicted for it, what leaves.
+
+use evenkeel_core::cache::evict::{Mark, Resident as _};
+use evenkeel_types::Time;
+
+use crate::figures::add;
+use crate::fill::Fill;
+use crate::key::Id;
+use crate::object::Object;
+use crate::store::{Order, Store};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+
+/// How an attempt to make room went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// There is room.
+    Fits,
+    /// Many objects were evicted, and others want their turn at the order before this goes on.
+    Unfinished,
+    /// There is nothing left to evict.
+    Full,
+}
+
+// The order is locked before a part of the table, if one is locked while the other is. Nothing that was evicted is
+// dropped under a lock.
+impl<M: Clone> Store<M> {
+    /// How many objects are evicted before others get their turn at the order.
+    const BATCH: usize = 256;
+
+    /// Counts memory for a piece of a body that arrives. Returns whether there was room.
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        loop {
+            let mut order = self.order();
+            if self.filling.load(Ordering::Acquire) + bytes > self.capacity() / Self::FILLING_PART {
+                return false;
+            }
+            let (room, victims) = self.evict(&mut order, bytes);
+            if room == Room::Fits {
+                self.filling.fetch_add(bytes, Ordering::AcqRel);
+            }
+            drop(order);
+            self.leave_table(&victims);
+            match room {
+                Room::Fits => return true,
+                Room::Full => return false,
+                Room::Unfinished => {}
+            }
+        }
+    }
+
+    /// Stores what a fetch has brought, unless what is stored for its key was invalidated meanwhile. Returns whether it
+    /// did.
+    pub(crate) fn insert(&self, id: Id, object: &Arc<Object<M>>, fill: &Arc<Fill<M>>, now: Time) -> bool {
+        fill.uncount();
+        let fits = self.enter_order(object, now);
+        let mut shard = self.shard(id);
+        let wanted = shard.remove_fill(id, fill);
+        // What was evicted before it could be found must not be found: no order would evict it again.
+        if !fits || !wanted || object.is_gone() {
+            drop(shard);
+            self.leave_order(std::slice::from_ref(object));
+            return false;
+        }
+        let replaced = shard.add_object(id, object);
+        drop(shard);
+        self.leave_order(&replaced);
+        !replaced.iter().any(|other| Arc::ptr_eq(other, object))
+    }
+
+    fn enter_order(&self, object: &Arc<Object<M>>, now: Time) -> bool {
+        loop {
+            let mut order = self.order();
+            let (room, victims) = self.evict(&mut order, object.bytes());
+            if room == Room::Fits {
+                let slot = order.eviction.insert(Arc::clone(object), Mark::tick(now));
+                object.set_slot(slot);
+            }
+            drop(order);
+            self.leave_table(&victims);
+            match room {
+                Room::Fits => return true,
+                Room::Full => {
+                    object.set_gone();
+                    return false;
+                }
+                Room::Unfinished => {}
+            }
+        }
+    }
+
+    /// Evicts what has no room any more.
+    pub(crate) fn shrink(&self) {
+        loop {
+            let (room, victims) = self.evict(&mut self.order(), 0);
+            self.leave_table(&victims);
+            if room != Room::Unfinished {
+                return;
+            }
+        }
+    }
+
+    /// Evicts until `bytes` more have room. What it returns is still to be taken out of the table.
+    fn evict(&self, order: &mut Order<M>, bytes: u64) -> (Room, Vec<Arc<Object<M>>>) {
+        let mut victims = Vec::new();
+        let capacity = self.capacity();
+        while order.eviction.bytes() + self.filling.load(Ordering::Acquire) + bytes > capacity {
+            if victims.len() == Self::BATCH {
+                return (Room::Unfinished, victims);
+            }
+            let Some(victim) = order.eviction.evict() else { return (Room::Full, victims) };
+            victim.set_gone();
+            add(&self.counts.evictions[order.eviction.policy().index()], 1);
+            victims.push(victim);
+        }
+        (Room::Fits, victims)
+    }
+
+    /// Takes objects out of the table that have left the order.
+    pub(crate) fn leave_table(&self, objects: &[Arc<Object<M>>]) {
+        for object in objects {
+            let id = self.id(object.head().key());
+            self.shard(id).remove_object(id, object);
+        }
+    }
+
+    /// Takes objects out of the order that have left the table, or never came into it.
+    pub(crate) fn leave_order(&self, objects: &[Arc<Object<M>>]) {
+        if objects.is_empty() {
+            return;
+        }
+        let mut order = self.order();
+        for object in objects.iter().filter(|object| !object.is_gone()) {
+            object.set_gone();
+            order.eviction.remove(object.slot());
+        }
+    }
+
+    /// Removes purged objects.
+    pub(crate) fn forget(&self, purged: &[Arc<Object<M>>]) {
+        if !purged.is_empty() {
+            self.leave_table(purged);
+            self.leave_order(purged);
+            add(&self.counts.purged, purged.len() as u64);
+        }
+    }
+}

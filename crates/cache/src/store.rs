@@ -1,0 +1,293 @@
+//! The objects in memory, which all workers share: finding them, storing them within a number of bytes, purging them.
+
+use evenkeel_core::cache::evict::{Eviction, Mark, Policy, Resident as _};
+use evenkeel_core::cache::{PurgeVerdict, Scope, Strength, Wall};
+use evenkeel_types::Time;
+
+use crate::figures::{Counts, Figures, add};
+use crate::fill::{Fill, Phase};
+use crate::head::Head;
+use crate::key::{Id, random_seed};
+use crate::leader::Leader;
+use crate::object::Object;
+use crate::purge::Purges;
+use crate::reader::Reader;
+use crate::shard::Shard;
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
+
+/// How much the store may hold, and what makes room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most that objects and fetches in progress occupy together, content and overhead, in bytes.
+    pub capacity: u64,
+    /// Which object makes room.
+    pub policy: Policy,
+}
+
+/// What there is for a request.
+#[derive(Debug)]
+pub enum Found<M: Clone> {
+    /// A stored response. Whether it is fresh is for the policy to say.
+    Object(Hit<M>),
+    /// Another request fetches it: this one may read along.
+    Filling(Reader<M>),
+    /// What this key stands for could not be shared a moment ago: fetch without others waiting for it.
+    Marked(Leader<M>),
+    /// Nothing: fetch, while others may wait for it.
+    Nothing(Leader<M>),
+}
+
+/// A stored response that was found.
+#[derive(Debug)]
+pub struct Hit<M> {
+    /// The response.
+    pub object: Arc<Object<M>>,
+    /// Since when it is stale because it was purged softly, however fresh it looks.
+    pub purged: Option<Wall>,
+}
+
+/// Who revalidates an object.
+#[derive(Debug)]
+pub enum Revalidation<M: Clone> {
+    /// This request does: ask the server.
+    Leader(Leader<M>),
+    /// Another request does: use the stale object if that is allowed, or wait.
+    Running(Reader<M>),
+}
+
+/// Objects in memory. Shared by all workers.
+#[derive(Debug)]
+pub struct Store<M> {
+    shards: Box<[Padded<M>]>,
+    seed: u64,
+    order: Mutex<Order<M>>,
+    /// The policy of `order`, by [`Policy::index`], for hits.
+    policy: AtomicU8,
+    capacity: AtomicU64,
+    pub(crate) filling: Arc<AtomicU64>,
+    pub(crate) purges: Arc<Purges>,
+    pub(crate) counts: Counts,
+}
+
+/// Alone on its cache lines, of which processors fetch two at a time.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded<M>(Mutex<Shard<M>>);
+
+/// The order of eviction, and how far the sweeper is in it.
+#[derive(Debug)]
+pub(crate) struct Order<M> {
+    pub eviction: Eviction<Arc<Object<M>>>,
+    /// Where the sweeper goes on.
+    pub cursor: usize,
+    /// The number of the newest purge when the sweeper began this round; `None` before it.
+    pub round: Option<u64>,
+}
+
+impl<M: Clone> Store<M> {
+    /// A power of two, several times the number of workers that one expects.
+    const SHARDS: usize = 64;
+    /// The part of the capacity that fetches in progress may occupy, and that one object may.
+    pub(crate) const FILLING_PART: u64 = 2;
+
+    /// An empty store.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        let shards = (0..Self::SHARDS).map(|_| Padded(Mutex::new(Shard::default()))).collect();
+        let order = Order { eviction: Eviction::new(limits.policy), cursor: 0, round: None };
+        Arc::new(Self {
+            shards,
+            seed: random_seed(),
+            order: Mutex::new(order),
+            policy: AtomicU8::new(limits.policy.index() as u8),
+            capacity: AtomicU64::new(limits.capacity),
+            filling: Arc::default(),
+            purges: Arc::default(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// What there is for a key. `select` says of a stored response whether it is the variant that answers the request
+    /// (`Vary`); it is asked under a lock and must not take long.
+    pub fn lookup(
+        self: &Arc<Self>,
+        key: &[u8],
+        now: Time,
+        mut select: impl FnMut(&Head<M>) -> bool,
+    ) -> Found<M> {
+        let id = self.id(key);
+        let mut shard = self.shard(id);
+        if shard.is_taken(id, key) {
+            drop(shard);
+            return Found::Marked(Leader::new(self, self.fill(key, None), id, false));
+        }
+        let mut purged = Vec::new();
+        for object in shard.objects(id) {
+            match self.check(object) {
+                PurgeVerdict::Gone => purged.push(Arc::clone(object)),
+                _ if select(object.head()) => {
+                    let hit = Hit { object: Arc::clone(object), purged: object.purged() };
+                    drop(shard);
+                    hit.object.mark().hit(self.policy(), Mark::tick(now));
+                    self.forget(&purged);
+                    return Found::Object(hit);
+                }
+                _ => {}
+            }
+        }
+        let found = self.follow_or_lead(&mut shard, id, key, now, select);
+        drop(shard);
+        self.forget(&purged);
+        found
+    }
+
+    /// Joins a fetch, or begins one.
+    fn follow_or_lead(
+        self: &Arc<Self>,
+        shard: &mut Shard<M>,
+        id: Id,
+        key: &[u8],
+        now: Time,
+        mut select: impl FnMut(&Head<M>) -> bool,
+    ) -> Found<M> {
+        if shard.is_marked(id, now) {
+            return Found::Marked(Leader::new(self, self.fill(key, None), id, false));
+        }
+        for fill in shard.fills(id) {
+            let fits = match fill.phase() {
+                Phase::Asked => fill.of().is_none_or(|object| select(object.head())),
+                Phase::Open(head) => select(&head) && self.is_current(&head),
+                _ => false,
+            };
+            if let Some(reader) = fits.then(|| Reader::join(fill, &self.purges)).flatten() {
+                add(&self.counts.coalesced, 1);
+                return Found::Filling(reader);
+            }
+        }
+        let fill = self.fill(key, None);
+        if shard.add_fill(id, &fill) {
+            Found::Nothing(Leader::new(self, fill, id, true))
+        } else {
+            Found::Marked(Leader::new(self, fill, id, false))
+        }
+    }
+
+    /// Whether no purge came after the request for a response left.
+    fn is_current(&self, head: &Head<M>) -> bool {
+        head.sequence() == self.purges.newest() || self.purges.judge_new(head) == PurgeVerdict::Live
+    }
+
+    /// Revalidates an object, unless another request does.
+    pub fn revalidate(self: &Arc<Self>, object: &Arc<Object<M>>) -> Revalidation<M> {
+        let key = object.head().key();
+        let id = self.id(key);
+        let mut shard = self.shard(id);
+        for fill in shard.fills(id) {
+            let same = fill.of().is_some_and(|of| Arc::ptr_eq(of, object));
+            if let Some(reader) = same.then(|| Reader::join(fill, &self.purges)).flatten() {
+                add(&self.counts.coalesced, 1);
+                return Revalidation::Running(reader);
+            }
+        }
+        let fill = self.fill(key, Some(object));
+        let listed = shard.add_fill(id, &fill);
+        drop(shard);
+        Revalidation::Leader(Leader::new(self, fill, id, listed))
+    }
+
+    /// Removes what is stored for a key, all variants, and what is being fetched for it. For requests that change what the
+    /// key stands for (RFC 9111, 4.4).
+    pub fn invalidate(&self, key: &[u8]) {
+        let id = self.id(key);
+        let objects = self.shard(id).remove_key(id, key);
+        self.leave_order(&objects);
+    }
+
+    /// Purges. Hard: what it is about is not used any more. Soft: only after it was revalidated. Returns at once; what is
+    /// purged is freed when it is found and by [`Store::sweep`].
+    pub fn purge(&self, scope: &Scope, strength: Strength) -> u64 {
+        self.purges.add(scope, strength)
+    }
+
+    /// The store at this moment.
+    pub fn figures(&self) -> Figures {
+        let order = lock(&self.order);
+        Figures {
+            objects: order.eviction.len() as u64,
+            bytes: order.eviction.bytes(),
+            filling: self.filling.load(Ordering::Acquire),
+            capacity: self.capacity(),
+            evictions: self.counts.evictions.each_ref().map(|count| count.load(Ordering::Relaxed)),
+            coalesced: self.counts.coalesced.load(Ordering::Relaxed),
+            purged: self.counts.purged.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The largest body that is stored, in bytes.
+    pub fn largest(&self) -> u64 {
+        self.capacity() / Self::FILLING_PART
+    }
+
+    /// Changes the limits while it is in use. Objects that have no room any more are evicted, some at a time.
+    pub fn set_limits(&self, limits: Limits) {
+        self.capacity.store(limits.capacity, Ordering::Release);
+        let mut order = lock(&self.order);
+        if order.eviction.policy() != limits.policy {
+            let objects = order.eviction.drain();
+            order.eviction = Eviction::new(limits.policy);
+            (order.cursor, order.round) = (0, None);
+            self.policy.store(limits.policy.index() as u8, Ordering::Release);
+            for object in objects {
+                let slot = order.eviction.insert(Arc::clone(&object), 0);
+                object.set_slot(slot);
+            }
+        }
+        drop(order);
+        self.shrink();
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::ALL[usize::from(self.policy.load(Ordering::Relaxed)) % Policy::ALL.len()]
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn order(&self) -> MutexGuard<'_, Order<M>> {
+        lock(&self.order)
+    }
+
+    pub(crate) fn shard(&self, id: Id) -> MutexGuard<'_, Shard<M>> {
+        lock(&self.shards[id.shard(Self::SHARDS)].0)
+    }
+
+    pub(crate) fn id(&self, key: &[u8]) -> Id {
+        Id::of(key, self.seed)
+    }
+
+    fn fill(&self, key: &[u8], of: Option<&Arc<Object<M>>>) -> Arc<Fill<M>> {
+        Arc::new(Fill::new(key, self.purges.newest(), of.cloned(), Arc::clone(&self.filling)))
+    }
+
+    /// Holds an object against the purges that came since the last time.
+    pub(crate) fn check(&self, object: &Object<M>) -> PurgeVerdict {
+        let newest = self.purges.newest();
+        if object.checked() < newest {
+            match self.purges.judge(object.head()) {
+                PurgeVerdict::Gone => return PurgeVerdict::Gone,
+                PurgeVerdict::Stale(since) => object.set_purged(since),
+                PurgeVerdict::Live => {}
+            }
+            object.set_checked(newest);
+        }
+        object.purged().map_or(PurgeVerdict::Live, PurgeVerdict::Stale)
+    }
+}
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
+#[cfg(test)]
+mod tests;
+#[cfg(all(test, not(feature = "shuttle")))]
+mod threads;

@@ -1,0 +1,209 @@
+//! Which stored object makes room for another: four policies over entries weighed in bytes.
+//!
+//! A hit only marks the object ([`Mark`]) and touches nothing that is shared. The order of eviction is touched by stores
+//! and evictions alone, which look at the marks of the objects that they meet.
+
+mod fifo;
+mod ghosts;
+mod lfu;
+mod lru;
+mod mark;
+mod s3_fifo;
+mod slots;
+
+use std::sync::Arc;
+
+pub use mark::Mark;
+
+use fifo::Fifo;
+use lfu::Lfu;
+use lru::Lru;
+use s3_fifo::S3Fifo;
+use slots::Slots;
+
+/// By what the object that makes room is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Policy {
+    /// The one that was used longest ago.
+    Lru,
+    /// The one that was used least, with ageing.
+    Lfu,
+    /// The one that was stored longest ago.
+    Fifo,
+    /// The one that was stored longest ago and was not used again (S3-FIFO).
+    S3Fifo,
+}
+
+impl Policy {
+    /// All of them, in the order of [`Policy::index`].
+    pub const ALL: [Self; 4] = [Self::Lru, Self::Lfu, Self::Fifo, Self::S3Fifo];
+
+    /// Its name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::Lfu => "lfu",
+            Self::Fifo => "fifo",
+            Self::S3Fifo => "s3-fifo",
+        }
+    }
+
+    /// Its place in [`Policy::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What an entry of the order tells about itself. Neither its size nor its fingerprint changes while it is in the order.
+pub trait Resident {
+    /// What hits have marked.
+    fn mark(&self) -> &Mark;
+
+    /// What it occupies, content and overhead, in bytes.
+    fn bytes(&self) -> u64;
+
+    /// A part of the hash of its key, by which it is recognized when it comes back.
+    fn fingerprint(&self) -> u32;
+}
+
+impl<T: Resident> Resident for Arc<T> {
+    fn mark(&self) -> &Mark {
+        (**self).mark()
+    }
+
+    fn bytes(&self) -> u64 {
+        (**self).bytes()
+    }
+
+    fn fingerprint(&self) -> u32 {
+        (**self).fingerprint()
+    }
+}
+
+/// The order in which objects are evicted. It knows no maximum: the store evicts before it inserts.
+#[derive(Debug)]
+pub struct Eviction<T> {
+    slots: Slots<T>,
+    order: Order,
+}
+
+/// An eviction looks at so many entries at most, and then takes the next although it was used since: one after a time of
+/// hits alone would otherwise look at all, while stores wait.
+const LOOKS_MAX: usize = 1_000;
+
+#[derive(Debug)]
+enum Order {
+    Lru(Lru),
+    Lfu(Lfu),
+    Fifo(Fifo),
+    S3Fifo(S3Fifo),
+}
+
+impl<T: Resident> Eviction<T> {
+    /// An empty order.
+    pub fn new(policy: Policy) -> Self {
+        let order = match policy {
+            Policy::Lru => Order::Lru(Lru::default()),
+            Policy::Lfu => Order::Lfu(Lfu::default()),
+            Policy::Fifo => Order::Fifo(Fifo::default()),
+            Policy::S3Fifo => Order::S3Fifo(S3Fifo::default()),
+        };
+        Self { slots: Slots::default(), order }
+    }
+
+    /// By what it chooses.
+    pub fn policy(&self) -> Policy {
+        match self.order {
+            Order::Lru(_) => Policy::Lru,
+            Order::Lfu(_) => Policy::Lfu,
+            Order::Fifo(_) => Policy::Fifo,
+            Order::S3Fifo(_) => Policy::S3Fifo,
+        }
+    }
+
+    /// The sum of the sizes of all entries, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.slots.bytes()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many entries have left without trace but for a fingerprint.
+    pub fn ghosts(&self) -> usize {
+        match &self.order {
+            Order::S3Fifo(order) => order.ghosts(),
+            Order::Lru(_) | Order::Lfu(_) | Order::Fifo(_) => 0,
+        }
+    }
+
+    /// Adds an entry. `tick` is the time as [`Mark::hit`] counts it. The number that it returns stands for the entry until
+    /// that is removed or evicted.
+    pub fn insert(&mut self, entry: T, tick: u32) -> u32 {
+        entry.mark().reset();
+        let (bytes, fingerprint) = (entry.bytes(), entry.fingerprint());
+        let slot = self.slots.insert(entry);
+        match &mut self.order {
+            Order::Lru(order) => order.insert(slot, tick),
+            Order::Lfu(order) => order.insert(slot),
+            Order::Fifo(order) => order.insert(slot),
+            Order::S3Fifo(order) => order.insert(slot, bytes, fingerprint),
+        }
+        slot
+    }
+
+    /// Takes an entry out that is not to be evicted but gone. A number that stands for no entry takes none out.
+    pub fn remove(&mut self, slot: u32) -> Option<T> {
+        let entry = self.slots.kill(slot)?;
+        if let Order::S3Fifo(order) = &mut self.order {
+            order.removed(slot, entry.bytes());
+        }
+        if self.slots.mostly_dead() {
+            self.compact();
+        }
+        Some(entry)
+    }
+
+    /// Chooses an entry and takes it out; `None` if there is none.
+    pub fn evict(&mut self) -> Option<T> {
+        let slot = match &mut self.order {
+            Order::Lru(order) => order.choose(&mut self.slots),
+            Order::Lfu(order) => order.choose(&mut self.slots),
+            Order::Fifo(order) => order.choose(&mut self.slots),
+            Order::S3Fifo(order) => order.choose(&mut self.slots),
+        }?;
+        self.slots.take(slot)
+    }
+
+    /// The entries among `count` places from the place `from` on, in no order that means something, and where to look on;
+    /// that is 0 after the last place. For walks over all entries in small steps, between which entries come and go.
+    pub fn scan(&self, from: usize, count: usize) -> (impl Iterator<Item = &T>, usize) {
+        self.slots.scan(from, count)
+    }
+
+    /// Takes all entries out.
+    pub fn drain(&mut self) -> Vec<T> {
+        let policy = self.policy();
+        std::mem::replace(self, Self::new(policy)).slots.into_entries()
+    }
+
+    /// Forgets the places in the queues of entries that were taken out.
+    fn compact(&mut self) {
+        match &mut self.order {
+            Order::Lru(order) => order.compact(&mut self.slots),
+            Order::Lfu(order) => order.compact(&mut self.slots),
+            Order::Fifo(order) => order.compact(&mut self.slots),
+            Order::S3Fifo(order) => order.compact(&mut self.slots),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

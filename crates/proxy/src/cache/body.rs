@@ -1,0 +1,181 @@
+//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory, or on its way
+//! there.
+
+use std::future::poll_fn;
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use evenkeel_cache::{Piece, Reader};
+use tokio::sync::mpsc;
+
+use super::facts::{Meta, Object};
+use crate::body::Advance;
+
+/// Where the bytes are.
+#[derive(Debug)]
+pub enum Origin {
+    /// In memory, whole.
+    Kept(Arc<Object>),
+    /// On their way into memory.
+    Filling(Reader<Meta>),
+    /// On their way to this client alone.
+    Private(mpsc::Receiver<PrivatePiece>),
+}
+
+/// A step of a body that one client alone gets.
+#[derive(Debug)]
+pub enum PrivatePiece {
+    /// The next bytes.
+    Chunk(Bytes),
+    /// It is complete; the trailer section, empty if there was none.
+    End(Bytes),
+}
+
+/// What is sent, in order.
+#[derive(Debug)]
+pub enum Segment {
+    /// Text of our own: the head of a part.
+    Text(Bytes),
+    /// This much of the body. Over a body that is on its way, they follow one another.
+    Body(Range<u64>),
+}
+
+/// A body that is sent from memory.
+#[derive(Debug)]
+pub struct CachedBody {
+    origin: Origin,
+    /// What is sent, the next one last.
+    segments: Vec<Segment>,
+    /// How much of the body was taken from its origin.
+    offset: u64,
+    piece: Bytes,
+    trailers: Bytes,
+    /// What was read and is not sent yet.
+    read: Option<Piece>,
+}
+
+/// The fetch that a body comes from has broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokeOff;
+
+impl CachedBody {
+    /// All of it.
+    pub fn whole(origin: Origin) -> Self {
+        Self::of(origin, vec![Segment::Body(0..u64::MAX)])
+    }
+
+    /// These parts of it.
+    pub fn of(origin: Origin, mut segments: Vec<Segment>) -> Self {
+        segments.reverse();
+        Self { origin, segments, offset: 0, piece: Bytes::new(), trailers: Bytes::new(), read: None }
+    }
+
+    /// Goes to the next piece, if it is there.
+    ///
+    /// # Errors
+    /// The fetch that it comes from has broken off.
+    pub fn advance(&mut self) -> Result<Advance, BrokeOff> {
+        loop {
+            match self.segments.last_mut() {
+                None => return Ok(Advance::End),
+                Some(Segment::Text(text)) => {
+                    self.piece = std::mem::take(text);
+                    self.segments.pop();
+                    return Ok(Advance::Piece);
+                }
+                Some(Segment::Body(range)) if range.is_empty() => {
+                    self.segments.pop();
+                }
+                Some(Segment::Body(range)) => {
+                    let wanted = range.clone();
+                    match self.poll_from(wanted.start, &mut Context::from_waker(Waker::noop())) {
+                        Poll::Pending => return Ok(Advance::MustRead),
+                        Poll::Ready(Piece::Failed) => return Err(BrokeOff),
+                        Poll::Ready(Piece::End(trailers)) if wanted.end == u64::MAX => {
+                            self.trailers = trailers;
+                            self.segments.pop();
+                        }
+                        // Shorter than its head said.
+                        Poll::Ready(Piece::End(_)) => return Err(BrokeOff),
+                        Poll::Ready(Piece::Chunk(mut bytes)) => {
+                            let left = usize::try_from(wanted.end - wanted.start).unwrap_or(usize::MAX);
+                            if bytes.len() > left {
+                                self.read = Some(Piece::Chunk(bytes.split_off(left)));
+                            }
+                            if let Some(Segment::Body(range)) = self.segments.last_mut() {
+                                range.start += bytes.len() as u64;
+                            }
+                            self.offset += bytes.len() as u64;
+                            self.piece = bytes;
+                            return Ok(Advance::Piece);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The piece that [`advance`](Self::advance) came to.
+    pub fn piece(&self) -> &[u8] {
+        &self.piece
+    }
+
+    /// The trailer section with its empty line; empty if there is none.
+    pub fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
+    /// Waits until there is more.
+    pub async fn read(&mut self) {
+        self.piece = Bytes::new();
+        let Some(Segment::Body(range)) = self.segments.last() else { return };
+        let from = range.start;
+        let piece = poll_fn(|cx| self.poll_from(from, cx)).await;
+        self.read = Some(piece);
+    }
+
+    /// The bytes from `start` on, which is not before what was taken of a body on its way.
+    fn poll_from(&mut self, start: u64, cx: &mut Context<'_>) -> Poll<Piece> {
+        if let Origin::Kept(object) = &self.origin {
+            self.offset = start;
+            return Poll::Ready(match object.chunk_at(start) {
+                Some(bytes) => Piece::Chunk(bytes),
+                None => Piece::End(Bytes::copy_from_slice(object.trailers())),
+            });
+        }
+        loop {
+            let piece = match self.read.take() {
+                Some(piece) => piece,
+                None => match &mut self.origin {
+                    Origin::Kept(_) => return Poll::Ready(Piece::Failed),
+                    Origin::Filling(reader) => {
+                        if self.offset < start {
+                            reader.skip(start - self.offset);
+                            self.offset = start;
+                        }
+                        std::task::ready!(reader.poll_next(cx))
+                    }
+                    Origin::Private(pieces) => match std::task::ready!(pieces.poll_recv(cx)) {
+                        Some(PrivatePiece::Chunk(bytes)) => Piece::Chunk(bytes),
+                        Some(PrivatePiece::End(trailers)) => Piece::End(trailers),
+                        None => Piece::Failed,
+                    },
+                },
+            };
+            // What lies before the part that is wanted.
+            match piece {
+                Piece::Chunk(mut bytes) if self.offset < start => {
+                    let before = usize::try_from(start - self.offset).unwrap_or(usize::MAX).min(bytes.len());
+                    self.offset += before as u64;
+                    let rest = bytes.split_off(before);
+                    if !rest.is_empty() {
+                        return Poll::Ready(Piece::Chunk(rest));
+                    }
+                }
+                piece => return Poll::Ready(piece),
+            }
+        }
+    }
+}
