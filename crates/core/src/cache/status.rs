@@ -1,6 +1,6 @@
 //! The `Cache-Status` of an answer (RFC 9211).
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::fields::Fields;
 
@@ -73,21 +73,9 @@ impl Forward {
     }
 }
 
-impl CacheStatus {
+impl fmt::Display for CacheStatus {
     /// Our member of the list.
-    pub fn member(&self) -> String {
-        let mut out = String::with_capacity(64);
-        self.write(&mut out);
-        out
-    }
-
-    /// Writes it.
-    pub fn write(&self, out: &mut impl Write) {
-        // What is written to is memory, which takes all.
-        let _ = self.try_write(out);
-    }
-
-    fn try_write(&self, out: &mut impl Write) -> std::fmt::Result {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(CACHE_NAME)?;
         match self.outcome {
             CacheOutcome::Hit => out.write_str("; hit")?,
@@ -107,12 +95,14 @@ impl CacheStatus {
         if let Some(ttl) = self.ttl {
             write!(out, "; ttl={ttl}")?;
         }
-        if let Some(detail) = self.detail {
-            write!(out, "; detail={detail}")?;
+        match self.detail {
+            Some(detail) => write!(out, "; detail={detail}"),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
 
+impl CacheStatus {
     /// The whole field: what caches nearer to the server said, and our member behind it.
     pub fn field(&self, answer: &(impl Fields + ?Sized)) -> String {
         let mut out = String::new();
@@ -120,7 +110,8 @@ impl CacheStatus {
             out.push_str(line);
             out.push_str(", ");
         }
-        out.push_str(&self.member());
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{self}");
         out
     }
 }
@@ -132,12 +123,12 @@ mod tests {
     #[test]
     fn members_are_written_as_rfc_9211_has_them() {
         let hit = CacheStatus { outcome: CacheOutcome::Hit, ttl: Some(30), detail: None };
-        assert_eq!(hit.member(), "Evenkeel; hit; ttl=30");
+        assert_eq!(hit.to_string(), "Evenkeel; hit; ttl=30");
         let outcome =
             CacheOutcome::Forwarded { why: Forward::Stale, status: Some(304), stored: true, collapsed: true };
         let stale = CacheStatus { outcome, ttl: Some(-5), detail: Some("no-cache") };
         assert_eq!(
-            stale.member(),
+            stale.to_string(),
             "Evenkeel; fwd=stale; fwd-status=304; stored; collapsed; ttl=-5; detail=no-cache"
         );
         let upstream = [("cache-status", "Origin; hit"), ("Cache-Status", "Mid; fwd=miss")];

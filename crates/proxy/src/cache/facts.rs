@@ -78,9 +78,9 @@ impl Fields for Head {
     }
 }
 
-/// The key of what answers `request`.
-pub fn key_bytes(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> Vec<u8> {
-    with_target(target, request, |of| cache::key_bytes(&rules.key, of, &RequestFields(request)))
+/// Writes the key of what answers `request` to `out`.
+pub fn write_key(rules: &Cache, target: &Target<'_>, request: &Request<'_>, out: &mut Vec<u8>) {
+    with_target(target, request, |of| cache::write_key(&rules.key, of, &RequestFields(request), out));
 }
 
 /// The same, and what purges find the response by.

@@ -1,5 +1,7 @@
 //! A kept response becomes the answer to one request: its head, and as much of its body as the request asks for.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use evenkeel_core::cache::{CacheStatus, Fields, Wall};
 use evenkeel_core::conditional::{Evaluator, Outcome, Representation, evaluate, range_applies};
@@ -144,18 +146,10 @@ impl Kept<'_> {
 
 /// Adds `Cache-Status` (RFC 9211).
 pub fn write_status(head: &mut Head, status: &CacheStatus) {
-    /// Takes text as bytes.
-    struct Text<'a>(&'a mut Vec<u8>);
-    impl std::fmt::Write for Text<'_> {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            self.0.extend_from_slice(text.as_bytes());
-            Ok(())
-        }
-    }
     let out = head.out();
     out.extend_from_slice(b"cache-status: ");
-    status.write(&mut Text(out));
-    out.extend_from_slice(b"\r\n");
+    // Memory takes all that is written to it.
+    let _ = write!(out, "{status}\r\n");
 }
 
 fn response<'x, 'c>(head: Head, framing: Framing, body: CachedBody) -> Response<'x, 'c> {

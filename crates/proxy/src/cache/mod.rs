@@ -57,9 +57,12 @@ pub async fn answer<'x, 'c>(
     };
     match admitted {
         Ok(asked) => {
-            let key = facts::key_bytes(rules, &target, request);
+            let mut key = setting.worker.buffers.small();
+            facts::write_key(rules, &target, request, &mut key);
             let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
-            visit.answer(client, log).await
+            let outcome = visit.answer(client, log).await;
+            setting.worker.buffers.give(visit.key);
+            outcome
         }
         Err(why) => pass_by(setting, why, target, incoming, client, log).await,
     }
