@@ -46,6 +46,11 @@ mod tls {
     mod upstream;
 }
 
+mod cache {
+    mod figures;
+    mod purging;
+}
+
 mod balancing {
     mod backup;
     mod drain;

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::fields::Fields;
+use crate::route::parse_host;
 
 /// What a request is for, as it goes to a server.
 #[derive(Debug, Clone, Copy)]
@@ -67,13 +68,12 @@ impl HostId {
     }
 }
 
-/// In lower case, without its port.
+/// In the form that routes are matched in, without its port. One that no request can be for stays as it is.
 pub(crate) fn host_of(authority: &str) -> Vec<u8> {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    host.to_ascii_lowercase().into_bytes()
+    match parse_host(authority) {
+        Ok((host, _)) => host.into_owned().into_bytes(),
+        Err(_) => authority.to_ascii_lowercase().into_bytes(),
+    }
 }
 
 /// A hash of all parts: none can be moved from one to the next.
