@@ -3,6 +3,7 @@
 
 mod accept;
 mod body;
+mod cache;
 mod client;
 mod filter;
 mod forward;
@@ -15,9 +16,10 @@ mod shared;
 mod stream;
 mod worker;
 
+pub use cache::{RequestFields, Store as CacheStore};
 pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;
 pub use server::probe::{Probed, probe};
-pub use shared::{Credentials, Event, Shared, Start};
+pub use shared::{Credentials, Event, Shared, Start, store_limits};
 pub use worker::run::{WorkerHandle, spawn};

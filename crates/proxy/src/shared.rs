@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
+use evenkeel_cache::Limits;
+use evenkeel_config::{self as config, Eviction};
+use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::health::Failure;
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::snapshot::Snapshot;
@@ -18,6 +21,7 @@ use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
 
 use tokio::sync::mpsc;
 
+use crate::cache::Store as CacheStore;
 use crate::client::count::Clients;
 use crate::worker::lag::Lag;
 
@@ -62,6 +66,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// The process's clock.
     pub clock: Clock,
+    /// What the caches of all routes keep.
+    pub cache: Arc<CacheStore>,
     /// Client connections of each worker.
     pub(crate) open: Box<[CachePadded<AtomicUsize>]>,
     /// Tasks that accept, of all workers: as long as there is one, connections may be handed over.
@@ -114,10 +120,11 @@ impl Shared {
             .unzip();
         let shared = Self {
             generation: CachePadded::new(AtomicU64::new(snapshot.generation)),
-            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             credentials: ArcSwap::from_pointee(credentials),
             registry,
             clock,
+            cache: CacheStore::new(store_limits(&snapshot.config.cache)),
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             open: (0..workers).map(|_| CachePadded::default()).collect(),
             accepting: CachePadded::default(),
             clients: Arc::default(),
@@ -239,4 +246,15 @@ impl Shared {
     pub(crate) fn order(&self, worker: usize, order: Order) -> Option<Order> {
         self.orders[worker].send(order).err().map(|refused| refused.0)
     }
+}
+
+/// What the store may hold, as the configuration says.
+pub fn store_limits(config: &config::CacheStore) -> Limits {
+    let policy = match config.eviction {
+        Eviction::S3Fifo => Policy::S3Fifo,
+        Eviction::Lru => Policy::Lru,
+        Eviction::Lfu => Policy::Lfu,
+        Eviction::Fifo => Policy::Fifo,
+    };
+    Limits { capacity: config.memory, policy }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use evenkeel_observe::Ended;
 
 use crate::body::Advance;
+use crate::cache::body::{BrokeOff, CachedBody};
 use crate::forward::body::ServerBody;
 use crate::server::error::ServerError;
 use crate::server::upload::Sending;
@@ -12,9 +13,12 @@ use crate::worker::buffers::ReadSize;
 
 /// A body that is sent piece by piece.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is always in a box, and most are a server's")]
 pub enum Stream<'x, 'c> {
     /// What a server sends.
     Server(ServerBody<'x, 'c>),
+    /// What the cache has, or is being fetched for it.
+    Cached(CachedBody),
 }
 
 /// Why a body ends before its end.
@@ -22,6 +26,8 @@ pub enum Stream<'x, 'c> {
 pub enum StreamError {
     /// The server failed.
     Server(ServerError),
+    /// The fetch that it came from broke off.
+    Fetch,
 }
 
 impl<'x, 'c> Stream<'x, 'c> {
@@ -30,6 +36,7 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn take_sending(&mut self) -> Sending<'x, 'c> {
         match self {
             Self::Server(body) => body.take_sending(),
+            Self::Cached(_) => Sending::Done(Ok(())),
         }
     }
 
@@ -40,6 +47,7 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn advance(&mut self) -> Result<Advance, StreamError> {
         match self {
             Self::Server(body) => body.advance().map_err(StreamError::Server),
+            Self::Cached(body) => body.advance().map_err(|BrokeOff| StreamError::Fetch),
         }
     }
 
@@ -47,6 +55,7 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn piece(&self) -> &[u8] {
         match self {
             Self::Server(body) => body.piece(),
+            Self::Cached(body) => body.piece(),
         }
     }
 
@@ -57,6 +66,10 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub async fn read(&mut self, size: ReadSize) -> Result<(), StreamError> {
         match self {
             Self::Server(body) => body.read(size).await.map_err(StreamError::Server),
+            Self::Cached(body) => {
+                body.read().await;
+                Ok(())
+            }
         }
     }
 
@@ -67,6 +80,7 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn trailers(&self) -> Result<Vec<u8>, StreamError> {
         match self {
             Self::Server(body) => body.trailers().map_err(StreamError::Server),
+            Self::Cached(body) => Ok(body.trailers().to_vec()),
         }
     }
 
@@ -74,6 +88,7 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn finish(self, sending: &Sending<'_, '_>) {
         match self {
             Self::Server(body) => body.finish(sending),
+            Self::Cached(_) => {}
         }
     }
 
@@ -81,6 +96,7 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn broke_off(&self, error: &StreamError) -> Ended {
         match (self, error) {
             (Self::Server(body), StreamError::Server(error)) => body.broke_off(error),
+            _ => Ended::BackendAborted,
         }
     }
 }
@@ -89,6 +105,7 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
+            Self::Fetch => f.write_str("the response that was being fetched for the cache broke off"),
         }
     }
 }

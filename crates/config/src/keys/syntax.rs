@@ -198,7 +198,7 @@ pub(crate) static GRPC_SERVICE: Syntax = text(
 )
 .read_by(form::grpc_service);
 pub(crate) static CACHED_STATUS: Syntax = text(
-    "a status",
+    "a status code",
     "`200` to `599`, without `206` and `304`, which are parts of other responses.",
     3,
     3,

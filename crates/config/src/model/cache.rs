@@ -75,7 +75,7 @@ section! {
 
 impl Rules for Cache {
     fn finish(&mut self, table: &Table<'_>) {
-        if let Some(span) = table.value_span("methods").filter(|_| !self.answers(CacheMethod::Get)) {
+        if let Some(span) = table.value_span("methods").filter(|_| self.methods == [CacheMethod::Head]) {
             table.reader.note(
                 Diagnostic::error("a cache without `GET` has nothing to answer with")
                     .at(span)
@@ -170,6 +170,11 @@ impl StatusLifetimes {
     /// How long a response with this status is fresh, if that is said.
     pub fn of(&self, status: u16) -> Option<Duration> {
         self.0.get(&status).copied()
+    }
+
+    /// Each status of which something is said, and for how long a response with it is fresh.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, Duration)> {
+        self.0.iter().map(|(status, lifetime)| (*status, *lifetime))
     }
 
     /// True if nothing is said of any status.

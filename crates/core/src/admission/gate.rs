@@ -84,6 +84,13 @@ impl<D: Driver> Gate<D> {
         self.pool().guard.as_ref()?.breaker.trip.description(now)
     }
 
+    /// True if the pool's circuit breaker refuses requests now.
+    pub fn is_circuit_open(&self, now: Time) -> bool {
+        let settings = self.config().breaker.as_ref().and_then(|breaker| breaker.trip.as_ref());
+        let guard = self.pool().guard.as_ref();
+        guard.zip(settings).is_some_and(|(guard, settings)| guard.breaker.trip.refuses(settings, now))
+    }
+
     /// Gives a request that does not wait a server and a permit for it; `None` if it cannot have one now. For copies of
     /// requests: nothing is counted of a refusal.
     pub fn admit_at_once(self: &Rc<Self>, request: &impl Keys, now: Time) -> Option<(Chosen, Permit<D>)> {

@@ -56,10 +56,66 @@ impl From<SystemTime> for Wall {
     }
 }
 
-/// Reads an HTTP date in any of its three forms; `None` if it is malformed or lies before 1970.
+/// Reads an HTTP date in any of its three forms, in any case; `None` if it is malformed or lies before 1970. The weekday must
+/// be one, and is not held against the date.
 pub fn http_date(text: &[u8]) -> Option<Wall> {
-    let text = std::str::from_utf8(text).ok()?;
-    httpdate::parse_http_date(text).ok().map(Wall::from)
+    let (weekday, rest) = text.split_at_checked(3)?;
+    index_of(weekday, b"montuewedthufrisatsun")?;
+    let (day, month, year, time) = match rest {
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        [b',', b' ', d1, d2, b' ', month @ .., b' ', b'G' | b'g', b'M' | b'm', b'T' | b't']
+            if rest.len() == 26 =>
+        {
+            let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', time @ ..] = month else { return None };
+            (number(&[*d1, *d2])?, [*m1, *m2, *m3], number(&[*y1, *y2, *y3, *y4])?, time)
+        }
+        // Sun Nov  6 08:49:37 1994
+        [b' ', m1, m2, m3, b' ', d1, d2, b' ', middle @ .., b' ', y1, y2, y3, y4] if rest.len() == 21 => {
+            let d1 = if *d1 == b' ' { b'0' } else { *d1 };
+            (number(&[d1, *d2])?, [*m1, *m2, *m3], number(&[*y1, *y2, *y3, *y4])?, middle)
+        }
+        // Sunday, 06-Nov-94 08:49:37 GMT
+        _ => {
+            let (name, rest) = rest.split_at_checked(rest.iter().position(|&byte| byte == b',')?)?;
+            let is_name = [&b"day"[..], b"sday", b"nesday", b"rsday", b"urday"];
+            is_name.iter().find(|other| name.eq_ignore_ascii_case(other))?;
+            let [b',', b' ', d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', time @ .., b' ', z1, z2, z3] =
+                rest
+            else {
+                return None;
+            };
+            [*z1, *z2, *z3].eq_ignore_ascii_case(b"gmt").then_some(())?;
+            let year = number(&[*y1, *y2])?;
+            (number(&[*d1, *d2])?, [*m1, *m2, *m3], year + if year < 70 { 2_000 } else { 1_900 }, time)
+        }
+    };
+    let &[h1, h2, b':', n1, n2, b':', s1, s2] = time else { return None };
+    let (hour, minute, second) = (number(&[h1, h2])?, number(&[n1, n2])?, number(&[s1, s2])?);
+    let month = index_of(&month, b"janfebmaraprmayjunjulaugsepoctnovdec")?;
+    // A leap second is the next one.
+    (hour < 24 && minute < 60 && second <= 60).then_some(())?;
+    Some(Wall::from_secs(days(year, month, day)? * 86_400 + hour * 3_600 + minute * 60 + second))
+}
+
+/// Which of the names of three letters it is.
+fn index_of(name: &[u8], names: &[u8]) -> Option<usize> {
+    names.chunks(3).position(|other| other.eq_ignore_ascii_case(name))
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let are_digits = digits.iter().all(u8::is_ascii_digit);
+    are_digits.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+/// Days from the epoch to a date of the Gregorian calendar; `month` counts from 0.
+fn days(year: u64, month: usize, day: u64) -> Option<u64> {
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let leaps = |year: u64| year / 4 - year / 100 + year / 400;
+    let lengths = [31, if is_leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    (year >= 1970 && (1..=*lengths.get(month)?).contains(&day)).then_some(())?;
+    let before: u64 = lengths.iter().take(month).sum();
+    Some((year - 1970) * 365 + leaps(year - 1) - leaps(1969) + before + day - 1)
 }
 
 #[cfg(test)]
@@ -83,10 +139,50 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_none() {
-        for text in
-            ["0", "", "-1", "now", "Thu, 18 Aug 2050 02:01:18 UTC", "Thu, 18 Aug 50 02:01:18 GMT", "\u{fc}"]
-        {
+        for text in [
+            "0",
+            "",
+            "-1",
+            "now",
+            "Thu, 18 Aug 2050 02:01:18 UTC",
+            "Thu, 18 Aug 50 02:01:18 GMT",
+            "Thu 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18  Aug  2050 02:01:18 GMT",
+            "Thu, 18-Aug-2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02.01.18 GMT",
+            "Thu, 18 Aug 2050 2:01:18 GMT",
+            "\u{fc}",
+        ] {
             assert_eq!(http_date(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_date_that_is_written_is_read() {
+        let mut rng = fastrand::Rng::with_seed(9);
+        for _ in 0..20_000 {
+            let at = Wall::from_secs(rng.u64(0..253_402_300_800));
+            let text = at.http_date();
+            assert_eq!(http_date(text.as_bytes()), Some(at), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let mut rng = fastrand::Rng::with_seed(10);
+        let seeds: [&[u8]; 3] = [
+            b"Sun, 06 Nov 1994 08:49:37 GMT",
+            b"Sunday, 06-Nov-94 08:49:37 GMT",
+            b"Sun Nov  6 08:49:37 1994",
+        ];
+        for _ in 0..50_000 {
+            let mut text = seeds[rng.usize(..3)].to_vec();
+            for _ in 0..rng.usize(..3) {
+                let at = rng.usize(..text.len());
+                text[at] = rng.u8(..);
+            }
+            text.truncate(rng.usize(..=text.len()));
+            http_date(&text);
         }
     }
 }

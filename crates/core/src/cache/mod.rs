@@ -10,10 +10,12 @@ mod dates;
 mod dictionary;
 mod directives;
 pub mod evict;
+mod explain;
 mod fields;
 mod invalidate;
 mod judge;
 mod key;
+mod named;
 mod purge;
 mod status;
 mod storable;
@@ -23,18 +25,22 @@ mod vary;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod rig;
 
 pub use admit::{Asked, Bypass, admit};
 pub use dates::{Wall, http_date};
 pub use directives::{DELTA_MAX, RequestDirectives, ResponseDirectives};
+pub use explain::{describe, describe_key};
 pub(crate) use fields::members;
 pub use fields::{Fields, NotKept};
 pub use invalidate::{invalidated, parse_prefix, parse_url};
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
 pub use key::{HostId, Key, Target, UrlId, key};
+pub use named::{NameFault, Named};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};
 pub use storable::{Exchange, Flags, Keep, NotStored, Stored, storable};
 pub use tags::{TAG_BYTES_MAX, TAGS_MAX, TagId, Tags};
-pub use update::{AfterHead, Line, after_head, merge, select as select_validated, validators};
+pub use update::{AfterHead, Line, after_head, entity_tags, merge, select as select_validated, validators};
 pub use vary::{Variant, Vary, VaryFault, select};

@@ -309,17 +309,12 @@ fn stored<Q: ?Sized, A: Fields + ?Sized>(
     let apparent = answer.first("date").and_then(http_date).map_or(0, |date| received.millis_since(date));
     let apparent = if apparent <= SKEW_MS { 0 } else { apparent };
     let delay = received.millis_since(sent);
-    let (age, is_known) = match age(answer) {
-        Ok(age) => (age * 1_000, true),
-        Err(Malformed) => (0, false),
-    };
-    let initial = apparent.max(age + delay);
+    let initial = apparent.max(age(answer) * 1_000 + delay);
     let lifetime = match lifetime {
         // What the route says counts from now on.
         Lifetime::ByRoute(seconds) => {
             seconds.saturating_add(u32::try_from(initial.div_ceil(1_000)).unwrap_or(DELTA_MAX))
         }
-        Lifetime::Own(_) if !is_known => 0,
         Lifetime::Own(seconds) => seconds,
     };
     let window = |own: Option<u32>, route: Option<Duration>| match own {
@@ -340,18 +335,10 @@ fn stored<Q: ?Sized, A: Fields + ?Sized>(
     }
 }
 
-/// `Age` has a value that says nothing.
-struct Malformed;
-
-/// The age in seconds that a response came with. What is malformed, or there more than once, may hide any age: the response
-/// counts as stale then.
-fn age(answer: &(impl Fields + ?Sized)) -> Result<u64, Malformed> {
-    let mut lines = answer.values("age");
-    match (lines.next(), lines.next()) {
-        (None, _) => Ok(0),
-        (Some(line), None) => seconds(line).map(u64::from).ok_or(Malformed),
-        (Some(_), Some(_)) => Err(Malformed),
-    }
+/// The age in seconds that a response came with: the first member counts, and one that is malformed does not (RFC 9111, 5.1).
+fn age(answer: &(impl Fields + ?Sized)) -> u64 {
+    let member = answer.first("age").and_then(|line| members(line).next());
+    member.and_then(seconds).map_or(0, u64::from)
 }
 
 fn content_length(answer: &(impl Fields + ?Sized)) -> Option<u64> {

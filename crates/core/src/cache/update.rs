@@ -21,7 +21,7 @@ pub fn merge<'a>(old: &[Line<'a>], new: &[Line<'a>], without: &NotKept) -> Vec<L
     };
     let stays = |name: &[u8]| {
         let is_dated = is(name, b"date") || is(name, b"age");
-        !is_dated && !(replaces(name) && new.iter().any(|(other, _)| is(name, other)))
+        !(is_dated || replaces(name) && new.iter().any(|(other, _)| is(name, other)))
     };
     let kept = old.iter().filter(|(name, _)| stays(name));
     let fresh = new.iter().filter(|(name, _)| replaces(name));
@@ -29,13 +29,32 @@ pub fn merge<'a>(old: &[Line<'a>], new: &[Line<'a>], without: &NotKept) -> Vec<L
 }
 
 /// The validators that a conditional request for a kept response carries, as field name and value.
-pub fn validators<'a>(stored: &'a (impl Fields + ?Sized)) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+pub fn validators(stored: &(impl Fields + ?Sized)) -> impl Iterator<Item = (&'static str, &[u8])> {
     let etag = stored.first("etag").map(|tag| ("if-none-match", tag));
     let modified = stored.first("last-modified").map(|date| ("if-modified-since", date));
     etag.into_iter().chain(modified)
 }
 
-/// Which of the kept responses whose validators were sent a 304 speaks of: its position. One that was the only one is meant,
+/// Entity tags of kept responses that one request carries at most.
+const TAGS_SENT_MAX: usize = 8;
+
+/// The `If-None-Match` of a request that selects none of the kept responses of its key, by `Vary`: the server may say that one
+/// of them would answer it as well (RFC 9111, 4.3.1). `stored`: newest first. `None` if none has an entity tag.
+pub fn entity_tags<'a, F>(stored: impl Iterator<Item = &'a F>) -> Option<Vec<u8>>
+where
+    F: Fields + ?Sized + 'a,
+{
+    let tags = stored.filter_map(|stored| stored.first("etag")).filter(|tag| EntityTag::parse(tag).is_some());
+    let mut sent: Vec<&[u8]> = Vec::new();
+    for tag in tags {
+        if !sent.contains(&tag) && sent.len() < TAGS_SENT_MAX {
+            sent.push(tag);
+        }
+    }
+    (!sent.is_empty()).then(|| sent.join(&b", "[..]))
+}
+
+/// Which of the kept responses whose validators were sent a 304 speaks of: its position. If only one was sent, it is meant,
 /// whatever validators the 304 has: the server was asked about no other. `None`: of none of them, and the request must be
 /// sent again without conditions.
 pub fn select<'a, F>(

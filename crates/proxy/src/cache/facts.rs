@@ -14,6 +14,8 @@ pub struct Meta {
     pub stored: Stored,
     /// Its status.
     pub status: u16,
+    /// The length of its body, if its head says so.
+    pub length: Option<u64>,
 }
 
 /// The store that all workers share.
@@ -50,6 +52,11 @@ impl<'a> Lines<'a> {
             let colon = memchr::memchr(b':', line)?;
             Some((&line[..colon], line[colon + 1..].trim_ascii(), line))
         })
+    }
+
+    /// Name and value of each.
+    pub fn pairs(self) -> Vec<(&'a [u8], &'a [u8])> {
+        self.iter().map(|(name, value, _)| (name, value)).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_cache::{Leader, NewHead, Reader, Writer};
 use evenkeel_core::cache::{
-    AfterFailure, Exchange, Failure, Fields, Keep, Moment, NotKept, NotStored, RequestDirectives, Wall,
+    AfterFailure, Exchange, Failure, Fields, Keep, Key, Moment, NotKept, NotStored, RequestDirectives, Wall,
     after_failure, merge, storable, validators,
 };
 use evenkeel_observe::Ended;
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::body::PrivatePiece;
 use super::facts::{self, Lines, Meta, Object, RequestFields};
 use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
-use crate::client::writer::{ResponseWriter, ToClient, Way};
+use crate::client::writer::{Interim, ResponseWriter, ToClient, Way};
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
@@ -56,6 +56,8 @@ pub struct Fetch {
     pub route: usize,
     /// The pool.
     pub pool: Rc<PoolView>,
+    /// The key of what is fetched.
+    pub key: Key,
     /// The duty to fetch.
     pub leader: Leader<Meta>,
     /// What the request that began it accepts, and when its object was purged softly.
@@ -99,11 +101,15 @@ pub struct PrivateAnswer {
 }
 
 impl Fetch {
-    /// Begins it; what it comes to arrives at the receiver, if that is still there.
-    pub fn start(self, request: &Request<'_>) -> oneshot::Receiver<Fetched> {
+    /// Begins it; what it comes to arrives at the receiver, if that is still there, and interim responses before it.
+    pub fn start(
+        self,
+        request: &Request<'_>,
+        interims: Option<mpsc::UnboundedSender<Interim>>,
+    ) -> oneshot::Receiver<Fetched> {
         let (to, fetched) = oneshot::channel();
         let detached = self.detached(request);
-        tokio::task::spawn_local(Box::pin(self.run(detached, to)));
+        tokio::task::spawn_local(Box::pin(self.run(detached, interims, to)));
         fetched
     }
 
@@ -116,7 +122,12 @@ impl Fetch {
         Detached::of(request, is_condition, &added)
     }
 
-    async fn run(self, detached: Detached, to: oneshot::Sender<Fetched>) {
+    async fn run(
+        self,
+        detached: Detached,
+        interims: Option<mpsc::UnboundedSender<Interim>>,
+        to: oneshot::Sender<Fetched>,
+    ) {
         let (worker, view, pool) = (Rc::clone(&self.worker), Rc::clone(&self.view), Rc::clone(&self.pool));
         let request = detached.request();
         let route = view.snapshot.routes.route(self.route);
@@ -125,8 +136,8 @@ impl Fetch {
         let source = Source::Bytes(FromBytes::new(Vec::new()));
         let body = RefCell::new(Body::new(source, Framing::Empty, worker.clock, limits));
         let incoming = Incoming { request: &request, body: &body };
-        // Of HTTP/1.0: interim responses have nobody to go to.
-        let mut writer = ResponseWriter::new(&worker, Way::Nowhere, Duration::MAX, Version::Http10, false);
+        let way = Way::Fetch(interims);
+        let mut writer = ResponseWriter::new(&worker, way, Duration::MAX, Version::Http11, false);
         let mut timer = Timer::new(worker.clock);
         let mut client = ToClient { writer: &mut writer, timer: &mut timer };
         let mut log = RequestLog::default();
@@ -189,23 +200,34 @@ impl Fetch {
         let kept = storable(rules, &exchange);
         let longest = rules.max_object;
         match kept {
-            Ok(keep) if !is_longer(of.response.framing, longest) => self.share(of, &keep, longest, log, to).await,
+            Ok(keep) if !is_longer(of.response.framing, longest) => {
+                self.share(of, &keep, longest, log, to).await
+            }
             Ok(_) => self.pass_on(of, NotStored::TooLarge, log, to).await,
             Err(why) => self.pass_on(of, why, log, to).await,
         }
     }
 
     /// What is kept is still good: its body gets a new head.
-    fn freshen(self, of: Answered<'_, '_, '_>, received: Wall, log: RequestLog, to: oneshot::Sender<Fetched>) {
+    fn freshen(
+        self,
+        of: Answered<'_, '_, '_>,
+        received: Wall,
+        log: RequestLog,
+        to: oneshot::Sender<Fetched>,
+    ) {
         let (Some(object), Some(rules)) = (self.leader.revalidates().cloned(), self.rules()) else { return };
         let old = object.head();
-        let pairs = |lines: Lines<'_>| lines.iter().map(|(name, value, _)| (name, value)).collect::<Vec<_>>();
-        let (kept, new) = (Lines(old.response()), Lines(of.response.head.lines()));
-        let (kept, new) = (pairs(kept), pairs(new));
+        let (kept, new) = (Lines(old.response()).pairs(), Lines(of.response.head.lines()).pairs());
         let merged = merge(&kept, &new, &NotKept::default());
         let request = RequestFields(of.request);
-        let exchange =
-            Exchange { request: &request, status: old.meta().status, answer: &merged, sent: of.sent, received };
+        let exchange = Exchange {
+            request: &request,
+            status: old.meta().status,
+            answer: &merged,
+            sent: of.sent,
+            received,
+        };
         let Ok(keep) = storable(rules, &exchange) else {
             // It may not be kept any more, and the client has none of it yet: the next request fetches it whole.
             return self.leader.fail();
@@ -216,20 +238,19 @@ impl Fetch {
         }
         add_date(&mut lines, received);
         let vary = facts::variant(&keep.vary, of.request);
-        let meta = Meta { stored: keep.stored, status: old.meta().status };
+        let meta = Meta { stored: keep.stored, ..*old.meta() };
         let head = NewHead {
             url: old.url(),
             host: old.host(),
-            tags: &tags(&merged[..]),
+            path: old.path(),
+            tags: &keep.tags.0,
             vary: &vary,
             response: &lines,
             meta,
         };
-        let answer = match self.leader.freshen(head, self.worker.clock.now()) {
-            Ok(object) => FetchedAnswer::Fresh(object),
-            Err(_) => return,
-        };
-        let _ = to.send(Fetched { answer, log });
+        if let Ok(object) = self.leader.freshen(head, self.worker.clock.now()) {
+            let _ = to.send(Fetched { answer: FetchedAnswer::Fresh(object), log });
+        }
     }
 
     /// The answer is kept, and shared with all that wait while it arrives.
@@ -252,21 +273,20 @@ impl Fetch {
         }
         add_date(&mut lines, received);
         let vary = facts::variant(&keep.vary, request);
-        let url = facts::url(request, &request.forwarded(route), route);
-        let head = NewHead {
-            url: &url,
-            host: &request.host,
-            tags: &tags(&response.head),
-            vary: &vary,
-            response: &lines,
-            meta: Meta { stored: keep.stored, status: response.head.status },
-        };
         let length = match response.framing {
             Framing::Length(length) => Some(length),
             Framing::Empty => Some(0),
-            _ => None,
+            Framing::Chunked | Framing::UntilClose => None,
         };
-        let _ = length;
+        let head = NewHead {
+            url: self.key.url,
+            host: self.key.host,
+            path: &request.forwarded(route),
+            tags: &keep.tags.0,
+            vary: &vary,
+            response: &lines,
+            meta: Meta { stored: keep.stored, status: response.head.status, length },
+        };
         let reader = self.leader.reader();
         let Ok(writer) = self.leader.publish(head, longest) else { return };
         if let Some(reader) = reader {
@@ -296,10 +316,11 @@ impl Fetch {
             let _ = pieces.send(PrivatePiece::End(Bytes::new())).await;
             return;
         };
-        let mut sending = stream.take_sending();
-        let relayed = sending.until(Box::pin(relay_to(&mut stream, &pieces))).await;
-        match relayed {
-            Some(Ok(())) => stream.finish(&sending),
+        match Box::pin(relay_to(&mut stream, &pieces)).await {
+            Some(Ok(())) => {
+                let sending = stream.take_sending();
+                stream.finish(&sending);
+            }
             Some(Err(error)) => drop(stream.broke_off(&error)),
             // The client has left.
             None => {}
@@ -331,7 +352,7 @@ async fn relay_to(
             Ok(Advance::End) => break,
             Ok(Advance::MustRead) => {
                 let read = tokio::select! {
-                    read = stream.read(ReadSize::default()) => read,
+                    read = stream.read(ReadSize::Large) => read,
                     () = to.closed() => return None,
                 };
                 if let Err(error) = read {
@@ -386,7 +407,7 @@ async fn fill_from(
                 }
             }
             Advance::End => break,
-            Advance::MustRead => stream.read(ReadSize::default()).await?,
+            Advance::MustRead => stream.read(ReadSize::Large).await?,
         }
     }
     Ok(Some(stream.trailers()?.into()))
@@ -394,15 +415,6 @@ async fn fill_from(
 
 fn is_longer(framing: Framing, max: u64) -> bool {
     matches!(framing, Framing::Length(length) if length > max)
-}
-
-/// The tags of an answer, separated by spaces.
-fn tags(answer: &(impl Fields + ?Sized)) -> String {
-    let values = answer.values("cache-tag").chain(answer.values("surrogate-key"));
-    let words = values.flat_map(|value| value.split(|byte| matches!(byte, b',' | b' ' | b'\t')));
-    let words: Vec<&str> =
-        words.filter_map(|word| std::str::from_utf8(word).ok()).filter(|word| !word.is_empty()).collect();
-    words.join(" ")
 }
 
 fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

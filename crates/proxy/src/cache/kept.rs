@@ -35,7 +35,8 @@ impl Kept<'_> {
         let status = self.head.meta().status;
         let asked = RequestFields(request);
         // Most requests have no conditions, and then the dates need not be read.
-        let has_conditions = asked.has("if-none-match") || asked.has("if-modified-since") || asked.has("range");
+        let has_conditions =
+            asked.has("if-none-match") || asked.has("if-modified-since") || asked.has("range");
         if !has_conditions {
             return self.whole(worker);
         }

@@ -1,31 +1,36 @@
 //! One request's visit to the cache: look, judge, wait or fetch, until there is an answer.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use evenkeel_cache::{Found, Hit, Joined, Leader, Reader, Revalidation, Why as Alone};
 use evenkeel_core::cache::{
-    self, AfterFailure, Asked, CacheOutcome, CacheStatus, Failure, Forward, Key, Moment, StaleUse, Verdict, Wall,
-    after_failure, judge,
+    self, AfterFailure, Asked, CacheOutcome, CacheStatus, Failure, Forward, Key, Moment, StaleUse, Verdict,
+    Wall, after_failure, judge,
 };
-use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_observe::{CacheResult, Ended};
+use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
-use super::facts::{self, KeptHead, Lines, Meta, Object};
-use super::fetch::{Fetch, FetchedAnswer, PrivateAnswer};
+use super::facts::{self, KeptHead, Meta, Object};
+use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
-use crate::client::writer::ToClient;
+use crate::client::writer::{Interim, ToClient};
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
-use crate::request::log::RequestLog;
+use crate::request::log::{Cached, RequestLog};
 use crate::request::setting::Setting;
 use crate::response::{Body, Response};
 use crate::stream::Stream;
+use crate::worker::pool_view::PoolView;
+use crate::worker::timer::WriteError;
 
 /// How often a request looks anew because what it found was purged, or was another variant.
 const ROUNDS_MAX: usize = 4;
@@ -36,6 +41,8 @@ pub struct Visit<'x, 'c> {
     pub setting: Setting<'x>,
     /// The route's position.
     pub position: usize,
+    /// The pool.
+    pub pool: &'x Rc<PoolView>,
     /// Where it goes if the cache does not answer.
     pub target: Target<'x>,
     /// The request.
@@ -82,8 +89,8 @@ impl<'x, 'c> Visit<'x, 'c> {
         let store = &worker.shared.cache;
         match store.lookup(&self.key.bytes, worker.clock.now(), |head| self.selects(head)) {
             Found::Object(hit) => self.found(hit, client, log).await,
-            _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached()),
-            Found::Filling(reader) => self.follow(reader, None, client).await,
+            _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
+            Found::Filling(reader) => self.follow(reader, None, client, log).await,
             Found::Marked(leader) => {
                 drop(leader);
                 Step::Alone(Forward::UriMiss, Some("not-shared"))
@@ -106,27 +113,27 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Step<'x, 'c> {
         let (store, now) = (&self.setting.worker.shared.cache, self.now());
         let Hit { object, purged } = hit;
-        let purged = purged.then_some(now);
         let moment = Moment { now, purged, origin_down: self.is_origin_down() };
         match judge(&object.head().meta().stored, &self.asked.directives, &moment) {
-            Verdict::Fresh => Step::Done(self.hit(object, None)),
+            Verdict::Fresh => Step::Done(self.hit(object, None, log)),
             Verdict::Stale(StaleUse::WhileRevalidate) => {
                 if let Revalidation::Leader(leader) = store.revalidate(&object) {
                     // It comes to its end without this request.
-                    drop(self.begin(leader, purged));
+                    drop(self.begin(leader, purged, None));
                 }
-                Step::Done(self.hit(object, Some(StaleUse::WhileRevalidate.word())))
+                Step::Done(self.hit(object, Some(StaleUse::WhileRevalidate), log))
             }
-            Verdict::Stale(why) => Step::Done(self.hit(object, Some(why.word()))),
-            Verdict::OnlyIfCached => Step::Done(only_if_cached()),
+            Verdict::Stale(why) => Step::Done(self.hit(object, Some(why), log)),
+            Verdict::OnlyIfCached => Step::Done(only_if_cached(log)),
             Verdict::Revalidate(why) => {
-                let forward =
-                    if why == cache::Why::Request { Forward::Request } else { Forward::Stale };
+                let forward = if why == cache::Why::Request { Forward::Request } else { Forward::Stale };
                 match store.revalidate(&object) {
                     Revalidation::Leader(leader) => {
                         self.fetch(leader, Some((object, purged)), forward, client, log).await
                     }
-                    Revalidation::Running(reader) => self.follow(reader, Some((object, purged)), client).await,
+                    Revalidation::Running(reader) => {
+                        self.follow(reader, Some((object, purged)), client, log).await
+                    }
                 }
             }
         }
@@ -135,25 +142,53 @@ impl<'x, 'c> Visit<'x, 'c> {
     /// True if no server would take a request now.
     fn is_origin_down(&self) -> bool {
         let gate = &self.target.side().gate;
-        self.target.state().members.usable_count() == 0 || gate.is_circuit_open(self.setting.worker.clock.now())
+        self.target.state().members.usable_count() == 0
+            || gate.is_circuit_open(self.setting.worker.clock.now())
     }
 
     fn begin(
         &self,
         leader: Leader<Meta>,
         purged: Option<Wall>,
-    ) -> tokio::sync::oneshot::Receiver<super::fetch::Fetched> {
-        let Setting { worker, view, pool, .. } = self.setting;
-        let pool = pool.get().map_or_else(|| Rc::clone(&view.pool_now(0)), Rc::clone);
+        interims: Option<mpsc::UnboundedSender<Interim>>,
+    ) -> oneshot::Receiver<Fetched> {
+        let Setting { worker, view, .. } = self.setting;
         let fetch = Fetch {
             worker: Rc::clone(worker),
             view: Rc::clone(view),
             route: self.position,
-            pool,
+            pool: Rc::clone(self.pool),
+            key: self.key.clone(),
             leader,
             asked: (self.asked.directives, purged),
         };
-        fetch.start(self.incoming.request)
+        fetch.start(self.incoming.request, interims)
+    }
+
+    /// Begins a fetch, and waits for what it comes to; interim responses are passed on. `None` if it came to nothing.
+    ///
+    /// # Errors
+    /// The client has left.
+    async fn fetched(
+        &self,
+        leader: Leader<Meta>,
+        purged: Option<Wall>,
+        client: &mut ToClient<'_, 'c>,
+    ) -> Result<Option<Fetched>, WriteError> {
+        let (interims, mut coming) = mpsc::unbounded_channel();
+        let mut fetched = self.begin(leader, purged, Some(interims));
+        loop {
+            let next = poll_fn(|cx| match coming.poll_recv(cx) {
+                Poll::Ready(Some(interim)) => Poll::Ready(Err(interim)),
+                _ => Pin::new(&mut fetched).poll(cx).map(Ok),
+            });
+            match client.writer.unless_gone(next).await? {
+                Ok(fetched) => return Ok(fetched.ok()),
+                Err(Interim { status, lines }) => {
+                    client.writer.interim(status, |out| out.extend_from_slice(&lines)).await?;
+                }
+            }
+        }
     }
 
     /// Asks a server, for this request and for all that wait for the same.
@@ -165,35 +200,40 @@ impl<'x, 'c> Visit<'x, 'c> {
         client: &mut ToClient<'_, 'c>,
         log: &mut RequestLog,
     ) -> Step<'x, 'c> {
-        let fetched = self.begin(leader, stale.as_ref().and_then(|(_, purged)| *purged));
-        let Ok(fetched) = client.writer.unless_gone(fetched).await else {
-            return Step::Done(Outcome::gone());
+        let purged = stale.as_ref().and_then(|(_, purged)| *purged);
+        let fetched = match self.fetched(leader, purged, client).await {
+            Err(_) => return Step::Done(Outcome::gone()),
+            Ok(None) => return Step::Alone(why, None),
+            Ok(Some(fetched)) => fetched,
         };
-        let Ok(fetched) = fetched else { return Step::Alone(why, None) };
         log.adopt(fetched.log);
         let forwarded = |status, stored| CacheOutcome::Forwarded { why, status, stored, collapsed: false };
         match (fetched.answer, stale) {
-            (FetchedAnswer::Shared(mut reader), _) => {
-                match poll_fn(|cx| reader.poll_head(cx)).await {
-                    Joined::Head(head) => Step::Done(self.shared(&head, reader, forwarded(None, true))),
-                    _ => Step::Again,
-                }
+            (FetchedAnswer::Shared(mut reader), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
+                Joined::Head(head) => Step::Done(self.shared(&head, reader, forwarded(None, true), log)),
+                _ => Step::Again,
+            },
+            (FetchedAnswer::Fresh(object), _) => {
+                Step::Done(self.kept(object, forwarded(Some(304), true), None, log))
             }
-            (FetchedAnswer::Fresh(object), _) => Step::Done(self.kept(object, forwarded(Some(304), true), None)),
             (FetchedAnswer::Stale, Some((object, _))) => {
-                Step::Done(self.kept(object, forwarded(None, false), Some(StaleUse::IfError.word())))
+                Step::Done(self.kept(object, forwarded(None, false), Some(StaleUse::IfError), log))
             }
             (FetchedAnswer::Stale, None) => Step::Alone(why, None),
             (FetchedAnswer::Private(answer), _) => {
                 let PrivateAnswer { mut head, fields, framing, body, why: not_stored } = answer;
                 note(&mut head, why, Some(not_stored.word()));
+                say(log, result_of(why), Some(not_stored.word()), false);
                 client.writer.add_fields(fields);
                 let body = Stream::Cached(CachedBody::whole(Origin::Private(body)));
                 let body = Body::Stream(Box::new(body));
                 let (ended, closes) = (Ended::Complete, false);
                 Step::Done(Outcome::Response(Response { head, body, framing, ended, closes }))
             }
-            (FetchedAnswer::Refused(refusal, ended), _) => Step::Done(Outcome::Refused(refusal, ended)),
+            (FetchedAnswer::Refused(refusal, ended), _) => {
+                say(log, result_of(why), Some("no-response"), false);
+                Step::Done(Outcome::Refused(refusal, ended))
+            }
         }
     }
 
@@ -203,6 +243,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         mut reader: Reader<Meta>,
         stale: Option<(Arc<Object>, Option<Wall>)>,
         client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
     ) -> Step<'x, 'c> {
         let waiting = poll_fn(|cx| reader.poll_head(cx));
         let Ok(joined) = client.writer.unless_gone(waiting).await else {
@@ -211,13 +252,14 @@ impl<'x, 'c> Visit<'x, 'c> {
         let why = if stale.is_some() { Forward::Stale } else { Forward::UriMiss };
         let outcome = CacheOutcome::Forwarded { why, status: None, stored: true, collapsed: true };
         match joined {
-            Joined::Head(head) if self.selects(&head) => Step::Done(self.shared(&head, reader, outcome)),
+            Joined::Head(head) if self.selects(&head) => Step::Done(self.shared(&head, reader, outcome, log)),
             Joined::Head(_) | Joined::Again => Step::Again,
-            Joined::Object(object) => Step::Done(self.kept(object, outcome, None)),
+            Joined::Object(object) => Step::Done(self.kept(object, outcome, None, log)),
             Joined::Alone(Alone::Failed) => match stale {
                 Some((object, purged)) if self.may_use(&object, purged) => {
-                    let outcome = CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: true };
-                    Step::Done(self.kept(object, outcome, Some(StaleUse::IfError.word())))
+                    let outcome =
+                        CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: true };
+                    Step::Done(self.kept(object, outcome, Some(StaleUse::IfError), log))
                 }
                 _ => Step::Alone(why, None),
             },
@@ -240,6 +282,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         client: &mut ToClient<'_, 'c>,
         log: &mut RequestLog,
     ) -> Outcome<'x, 'c> {
+        say(log, result_of(why), detail, false);
         let mut outcome = forward(self.target, self.incoming, client, log).await;
         if let Outcome::Response(response) = &mut outcome {
             note(&mut response.head, why, detail);
@@ -247,21 +290,45 @@ impl<'x, 'c> Visit<'x, 'c> {
         outcome
     }
 
-    fn hit(&self, object: Arc<Object>, detail: Option<&'static str>) -> Outcome<'x, 'c> {
-        self.kept(object, CacheOutcome::Hit, detail)
+    fn hit(&self, object: Arc<Object>, stale: Option<StaleUse>, log: &mut RequestLog) -> Outcome<'x, 'c> {
+        self.kept(object, CacheOutcome::Hit, stale, log)
     }
 
-    fn kept(&self, object: Arc<Object>, outcome: CacheOutcome, detail: Option<&'static str>) -> Outcome<'x, 'c> {
-        let now = self.now();
-        let status = CacheStatus { outcome, ttl: Some(object.head().meta().stored.ttl(now)), detail };
-        let length = Some(object.body_len());
-        let kept = Kept { head: &object.head().clone(), origin: Origin::Kept(object), length, now, status };
+    /// A kept response answers.
+    fn kept(
+        &self,
+        object: Arc<Object>,
+        outcome: CacheOutcome,
+        stale: Option<StaleUse>,
+        log: &mut RequestLog,
+    ) -> Outcome<'x, 'c> {
+        let (now, detail) = (self.now(), stale.map(StaleUse::word));
+        let stored = object.head().meta().stored;
+        let (result, coalesced) = match (outcome, stale) {
+            (_, Some(StaleUse::WhileRevalidate)) => (CacheResult::Updating, false),
+            (_, Some(StaleUse::IfError)) => (CacheResult::Stale, false),
+            (CacheOutcome::Hit, _) => (CacheResult::Hit, false),
+            (CacheOutcome::Forwarded { collapsed, .. }, _) => (CacheResult::Revalidated, collapsed),
+        };
+        log.cache = Some(Cached { result, reason: detail, coalesced, age_s: stored.age(now) });
+        let status = CacheStatus { outcome, ttl: Some(stored.ttl(now)), detail };
+        let (length, head) = (Some(object.body_len()), Arc::clone(&object));
+        let kept = Kept { head: head.head(), origin: Origin::Kept(object), length, now, status };
         Outcome::Response(kept.respond(self.setting.worker, self.incoming.request))
     }
 
     /// The answer is read while it arrives.
-    fn shared(&self, head: &KeptHead, reader: Reader<Meta>, outcome: CacheOutcome) -> Outcome<'x, 'c> {
+    fn shared(
+        &self,
+        head: &KeptHead,
+        reader: Reader<Meta>,
+        outcome: CacheOutcome,
+        log: &mut RequestLog,
+    ) -> Outcome<'x, 'c> {
         let now = self.now();
+        if let CacheOutcome::Forwarded { why, collapsed, .. } = outcome {
+            say(log, result_of(why), None, collapsed);
+        }
         let status = CacheStatus { outcome, ttl: Some(head.meta().stored.ttl(now)), detail: None };
         let length = head.meta().length;
         let kept = Kept { head, origin: Origin::Filling(reader), length, now, status };
@@ -269,8 +336,23 @@ impl<'x, 'c> Visit<'x, 'c> {
     }
 }
 
+/// Notes what the cache did for a request whose response does not come from it.
+pub fn say(log: &mut RequestLog, result: CacheResult, reason: Option<&'static str>, coalesced: bool) {
+    log.cache = Some(Cached { result, reason, coalesced, age_s: 0 });
+}
+
+/// What it is called that a request went to a server.
+fn result_of(why: Forward) -> CacheResult {
+    match why {
+        Forward::Stale | Forward::Request => CacheResult::Expired,
+        Forward::Bypass | Forward::Method => CacheResult::Bypass,
+        Forward::UriMiss | Forward::VaryMiss | Forward::Miss | Forward::Partial => CacheResult::Miss,
+    }
+}
+
 /// The client wants no server to be asked (RFC 9111, 5.2.1.7).
-fn only_if_cached<'x, 'c>() -> Outcome<'x, 'c> {
+fn only_if_cached<'x, 'c>(log: &mut RequestLog) -> Outcome<'x, 'c> {
+    say(log, CacheResult::Miss, Some("only-if-cached"), false);
     let refusal = Refusal { status: 504, kind: None, why: "not in the cache".into(), retry_after: None };
     Outcome::Refused(refusal, Ended::Refused)
 }

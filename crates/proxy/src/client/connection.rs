@@ -27,6 +27,7 @@ use crate::request::log::{Finished, RequestLog, record};
 use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
+use crate::server::error::ServerError;
 use crate::server::h1::sender_lines;
 use crate::stream::StreamError;
 use crate::worker::Worker;
@@ -292,6 +293,7 @@ async fn respond<'x, 'c>(
     if let Sent::Unsent(error) = &sent {
         let (refusal, ended) = match error {
             StreamError::Server(error) => refusal_of(error, log),
+            StreamError::Fetch => refusal_of(&ServerError::Closed, log),
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
         sent = writer.send(response).await;

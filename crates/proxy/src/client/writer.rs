@@ -16,6 +16,7 @@ use std::time::Duration;
 use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
 use h2::Reason;
+use tokio::sync::mpsc;
 
 pub use self::http2::ToHttp2;
 pub use self::send::Sent;
@@ -74,9 +75,18 @@ pub enum Way {
     Http1(Rc<Io>),
     /// A stream among others.
     Http2(ToHttp2),
-    /// Nowhere: a fetch for the cache has no client. What handles a request may wait for its client to leave, and finds that it
-    /// never does; nothing is sent.
-    Nowhere,
+    /// To a fetch for the cache, which has no client of its own: what handles a request may wait for its client to leave, and
+    /// finds that it never does. Interim responses go to the request that began the fetch.
+    Fetch(Option<mpsc::UnboundedSender<Interim>>),
+}
+
+/// An interim response on its way from a fetch to the request that began it.
+#[derive(Debug)]
+pub struct Interim {
+    /// Its status.
+    pub status: u16,
+    /// Its field lines.
+    pub lines: Vec<u8>,
 }
 
 impl<'c> ResponseWriter<'c> {
@@ -114,6 +124,11 @@ impl<'c> ResponseWriter<'c> {
         write::field(&mut self.fields, name, value);
     }
 
+    /// Takes what [`add_field`](Self::add_field) has added.
+    pub fn take_fields(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.fields)
+    }
+
     /// The status of the final response; 0 while there is none.
     pub fn status(&self) -> u16 {
         self.status
@@ -134,7 +149,7 @@ impl<'c> ResponseWriter<'c> {
         match &mut self.way {
             // Only a reset tells a client that takes the close for the end.
             Way::Http1(io) if self.until_close => io.reset_on_close(),
-            Way::Http1(_) | Way::Nowhere => {}
+            Way::Http1(_) | Way::Fetch(_) => {}
             Way::Http2(stream) => stream.reset(Reason::INTERNAL_ERROR),
         }
     }
@@ -144,14 +159,14 @@ impl<'c> ResponseWriter<'c> {
         match &mut self.way {
             Way::Http1(io) => io.reset_on_close(),
             Way::Http2(stream) => stream.reset(Reason::CANCEL),
-            Way::Nowhere => {}
+            Way::Fetch(_) => {}
         }
     }
 
     /// Ends the stream of a request that breaks the protocol; false if it came over a connection of its own.
     pub fn refuse_stream(&mut self) -> bool {
         match &mut self.way {
-            Way::Http1(_) | Way::Nowhere => false,
+            Way::Http1(_) | Way::Fetch(_) => false,
             Way::Http2(stream) => {
                 stream.reset(Reason::PROTOCOL_ERROR);
                 true
@@ -163,7 +178,7 @@ impl<'c> ResponseWriter<'c> {
     pub fn io(&self) -> Option<&Rc<Io>> {
         match &self.way {
             Way::Http1(io) => Some(io),
-            Way::Http2(_) | Way::Nowhere => None,
+            Way::Http2(_) | Way::Fetch(_) => None,
         }
     }
 
@@ -202,7 +217,7 @@ impl<'c> ResponseWriter<'c> {
                     poll_ended(io, &mut self.wait.timer, self.worker.clock, &mut look_again, cx)
                 }
                 Way::Http2(stream) => stream.poll_failed(cx),
-                Way::Nowhere => Poll::Pending,
+                Way::Fetch(_) => Poll::Pending,
             };
             gone.map(|()| Err(WriteError::Failed))
         })
@@ -224,7 +239,10 @@ impl<'c> ResponseWriter<'c> {
         if let Some(owes) = self.owes_continue.filter(|_| status == 100) {
             owes.set(false);
         }
-        if matches!(self.way, Way::Nowhere) {
+        if let Way::Fetch(to) = &self.way {
+            let mut lines = Vec::new();
+            fields(&mut lines);
+            to.iter().for_each(|to| drop(to.send(Interim { status, lines: std::mem::take(&mut lines) })));
             return Ok(());
         }
         self.need_buffer();
@@ -286,7 +304,7 @@ impl<'c> ResponseWriter<'c> {
         let sent = match &mut self.way {
             Way::Http1(io) => self.wait.write_all(progress, io, &mut [IoSlice::new(&out)]).await,
             Way::Http2(stream) => stream.flush(&mut out, &mut self.wait, progress).await,
-            Way::Nowhere => Ok(()),
+            Way::Fetch(_) => Ok(()),
         };
         // What waits now, for a server that takes its time, holds no buffer.
         self.worker.buffers.give(out);

@@ -38,11 +38,7 @@ pub struct Detached {
 impl Detached {
     /// A copy of `request`, without its body, without the fields whose names `is_left_out` holds for, and with `added`
     /// ones.
-    pub fn of(
-        request: &Request<'_>,
-        is_left_out: impl Fn(&[u8]) -> bool,
-        added: &[(&str, &[u8])],
-    ) -> Self {
+    pub fn of(request: &Request<'_>, is_left_out: impl Fn(&[u8]) -> bool, added: &[(&str, &[u8])]) -> Self {
         let mut detached = Self {
             head: Vec::with_capacity(request.bytes.len()),
             fields: Vec::with_capacity(request.fields.len() + added.len()),

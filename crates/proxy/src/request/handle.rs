@@ -7,6 +7,7 @@ use evenkeel_core::plan::{self, Act, Denied, DenyReason, Routed, Taken};
 use evenkeel_core::route::stripped;
 use evenkeel_observe::{Ended, RequestRefusal};
 
+use crate::cache;
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
 use crate::filter::fields;
 use crate::filter::location::restore_prefix;
@@ -60,7 +61,14 @@ pub async fn handle<'x, 'c>(
             let pool = setting.pool.get_or_init(|| view.pool_now(pool));
             let target = Target::new(worker, view, route, pool, request);
             log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
-            match forward(target, incoming, client, log).await {
+            let outcome = match &route.cache {
+                None => forward(target, incoming, client, log).await,
+                Some(rules) => {
+                    let route = (rules, position);
+                    Box::pin(cache::answer(setting, route, pool, target, incoming, client, log)).await
+                }
+            };
+            match outcome {
                 Outcome::Response(mut response) => {
                     if let Some(prefix) = stripped(route, &request.forwarded(route)) {
                         restore_prefix(&mut response.head, prefix, request.authority);

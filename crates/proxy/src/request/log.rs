@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use evenkeel_net::Peer;
-use evenkeel_observe::{Client, Ended, Record, RequestFigures, Version as LoggedVersion};
+use evenkeel_observe::{
+    CacheFigures, CacheLog, CacheResult, Client, Ended, Record, RequestFigures, Version as LoggedVersion,
+};
 use evenkeel_types::Time;
 
 use crate::client::writer::ResponseWriter;
@@ -41,8 +43,23 @@ pub struct RequestLog {
     pub detail: Option<String>,
     /// What became of a try that failed or was slow, if another server could have made it good.
     pub retry: Option<String>,
+    /// What the cache did; `None` where the route has none.
+    pub cache: Option<Cached>,
     /// When the first of several servers was asked that had the request at once.
     pub hedged: Option<Time>,
+}
+
+/// What the cache did for a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Cached {
+    /// What it came to.
+    pub result: CacheResult,
+    /// Why it was not simply a hit, in a word.
+    pub reason: Option<&'static str>,
+    /// Whether the request was sent what another one was fetching.
+    pub coalesced: bool,
+    /// The age of what was sent from the cache, in seconds.
+    pub age_s: u64,
 }
 
 impl RequestLog {
@@ -64,6 +81,12 @@ impl RequestLog {
     /// A tunnel has ended, in which so many bytes went up and down.
     pub fn tunnelled(&mut self, up: u64, down: u64) {
         self.tunnel = Some((up, down));
+    }
+
+    /// Takes over what was noted of a fetch that this request began.
+    pub fn adopt(&mut self, fetch: Self) {
+        let (route, is_copied, cache) = (self.route, self.is_copied, self.cache.take());
+        *self = Self { route, is_copied, cache, ..fetch };
     }
 
     /// What became of a try, beside what is noted of it.
@@ -135,6 +158,12 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
         worker.metrics.client_aborts.increment();
     }
+    if let (Some(cached), Some(route)) = (&log.cache, log.route) {
+        let route = (route, view.snapshot.routes.route(route));
+        let Cached { result, coalesced, age_s, .. } = *cached;
+        let figures = CacheFigures { result, coalesced, bytes: writer.bytes(), age_s };
+        view.tally.cached(route).shard(worker.index).record(&figures);
+    }
     if worker.logs() {
         write_line(worker, view, finished, &RequestFigures { total, ..figures });
     }
@@ -180,6 +209,6 @@ fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &R
         referer: request.values(Known::Referer).next(),
         ended,
         reason: reason.as_deref(),
-        cache: None,
+        cache: log.cache.map(|cached| CacheLog { result: cached.result, reason: cached.reason }),
     });
 }

@@ -1,11 +1,11 @@
-//! Where one worker counts what rate limits and mirrors do: looked up once, and then kept with the view.
+//! Where one worker counts what rate limits, mirrors and caches do: looked up once, and then kept with the view.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use evenkeel_config::Route;
-use evenkeel_observe::{LimitCounts, LimitOutcome, MirrorCounts, MirrorOutcome, Registry};
+use evenkeel_observe::{CacheSeries, LimitCounts, LimitOutcome, MirrorCounts, MirrorOutcome, Registry};
 
 /// The counters of one worker's view.
 #[derive(Debug)]
@@ -16,13 +16,15 @@ pub struct Tally {
     limits: RefCell<HashMap<(usize, usize), Arc<LimitCounts>>>,
     /// By the position of the route.
     mirrors: RefCell<HashMap<usize, Arc<MirrorCounts>>>,
+    /// By the position of the route.
+    caches: RefCell<HashMap<usize, Arc<CacheSeries>>>,
 }
 
 impl Tally {
     /// Nothing looked up yet.
     pub fn new(registry: &Arc<Registry>, worker: usize) -> Self {
-        let (limits, mirrors) = (RefCell::default(), RefCell::default());
-        Self { registry: Arc::clone(registry), worker, limits, mirrors }
+        let (limits, mirrors, caches) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { registry: Arc::clone(registry), worker, limits, mirrors, caches }
     }
 
     /// Counts what a route's limit at a position did.
@@ -35,6 +37,12 @@ impl Tally {
     /// Counts a copy of a route's request.
     pub fn mirrored(&self, route: (usize, &Route), outcome: MirrorOutcome) {
         self.mirror_counts(route).count(self.worker, outcome);
+    }
+
+    /// Where a route's cache is counted.
+    pub fn cached(&self, (position, route): (usize, &Route)) -> Arc<CacheSeries> {
+        let mut caches = self.caches.borrow_mut();
+        Arc::clone(caches.entry(position).or_insert_with(|| self.registry.cache(&route.name)))
     }
 
     /// Where copies of a route's requests are counted.

@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use evenkeel_core::cache::Wall;
 use evenkeel_observe::{Record, WorkerLog, WorkerMetrics};
 use evenkeel_types::{Clock, Time};
 use slab::Slab;
@@ -192,6 +193,11 @@ impl Worker {
     /// Nanoseconds since the Unix epoch.
     pub fn unix_ns(&self, time: Time) -> u64 {
         self.unix_base_ns.get() + time.as_nanos()
+    }
+
+    /// The time for the cache, which must mean the same after a restart.
+    pub fn wall(&self, time: Time) -> Wall {
+        Wall::from_millis(self.unix_ns(time) / 1_000_000)
     }
 
     /// True if there is an access log.

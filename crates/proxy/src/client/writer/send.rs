@@ -110,7 +110,7 @@ impl<'c> ResponseWriter<'c> {
     fn read_size(&self) -> ReadSize {
         let size = self.worker.unsent.read_size();
         match &self.way {
-            Way::Http1(_) | Way::Nowhere => size,
+            Way::Http1(_) | Way::Fetch(_) => size,
             Way::Http2(stream) => size.min(stream.unsent.read_size()),
         }
     }
@@ -144,7 +144,7 @@ impl<'c> ResponseWriter<'c> {
         self.status = head.status;
         debug_assert!(self.out.is_empty(), "interim responses have gone out");
         match self.way {
-            Way::Http1(_) | Way::Nowhere => {
+            Way::Http1(_) | Way::Fetch(_) => {
                 self.worker.buffers.give(std::mem::replace(&mut self.out, head.into_bytes()));
             }
             Way::Http2(_) => {
@@ -251,7 +251,7 @@ impl<'c> ResponseWriter<'c> {
                 }
                 failed => failed,
             },
-            Way::Nowhere => Ok(()),
+            Way::Fetch(_) => Ok(()),
         };
         self.out = out;
         self.out.clear();
