@@ -21,6 +21,21 @@ pub struct Figures {
     pub coalesced: u64,
     /// Objects that purges removed since the start. They are removed when they are found, so this lags behind.
     pub purged: u64,
+    /// The disk behind the memory, if there is one.
+    pub disk: Option<DiskFigures>,
+}
+
+/// The disk cache at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DiskFigures {
+    /// Files.
+    pub objects: u64,
+    /// What they occupy, in bytes.
+    pub bytes: u64,
+    /// The most that they may occupy, in bytes.
+    pub capacity: u64,
+    /// Objects and purges that could not be written since the start.
+    pub failures: u64,
 }
 
 /// What only grows.

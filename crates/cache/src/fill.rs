@@ -31,6 +31,8 @@ struct State<M> {
     counted: u64,
     /// It is longer than what may be stored: pieces are dropped when all readers have taken them.
     passing: bool,
+    /// While the body passes, the writer is at most so many bytes ahead of the slowest reader.
+    window: u64,
     readers: Vec<Option<Place>>,
     writer: Option<Waker>,
     trailers: Bytes,
@@ -51,6 +53,8 @@ pub(crate) enum Phase<M> {
     Whole(Arc<Head<M>>),
     /// It broke off after the head.
     Broken,
+    /// What was on the disk is in memory now, or is not there: its readers have to look again.
+    Again,
 }
 
 impl<M> Clone for Phase<M> {
@@ -62,6 +66,7 @@ impl<M> Clone for Phase<M> {
             Self::Open(head) => Self::Open(Arc::clone(head)),
             Self::Whole(head) => Self::Whole(Arc::clone(head)),
             Self::Broken => Self::Broken,
+            Self::Again => Self::Again,
         }
     }
 }
@@ -103,7 +108,7 @@ pub(crate) enum Progress {
 }
 
 impl<M> Fill<M> {
-    /// While a body passes, its writer is at most so many bytes ahead of the slowest reader.
+    /// The window of a body that comes from a server.
     pub const WINDOW: u64 = 1 << 20;
 
     pub fn new(key: &[u8], sequence: u64, of: Option<Arc<Object<M>>>, filling: Arc<AtomicU64>) -> Self {
@@ -112,6 +117,7 @@ impl<M> Fill<M> {
             chunks: Chunks::default(),
             counted: 0,
             passing: false,
+            window: Self::WINDOW,
             readers: Vec::new(),
             writer: None,
             trailers: Bytes::new(),
@@ -175,7 +181,9 @@ impl<M> Fill<M> {
                 state.wait(reader, cx);
                 return Poll::Pending;
             }
-            Phase::Alone(_) | Phase::Instead(_) | Phase::Broken => return Poll::Ready(Piece::Failed),
+            Phase::Alone(_) | Phase::Instead(_) | Phase::Broken | Phase::Again => {
+                return Poll::Ready(Piece::Failed);
+            }
         }
         if let Some(bytes) = state.chunks.at(position) {
             let waker = state.advance(reader, bytes.len() as u64, &self.filling);
@@ -227,9 +235,9 @@ impl<M> Fill<M> {
     }
 
     /// From now on, the body passes by and is not kept.
-    pub fn pass(&self) {
+    pub fn pass(&self, window: u64) {
         let mut state = lock(&self.state);
-        state.passing = true;
+        (state.passing, state.window) = (true, window);
         let waker = state.moved(&self.filling);
         drop(state);
         wake(waker);
@@ -239,7 +247,7 @@ impl<M> Fill<M> {
     pub fn poll_ready(&self, cx: &Context<'_>) -> Poll<Progress> {
         let mut state = lock(&self.state);
         match state.slowest() {
-            Some(slowest) if state.passing && state.chunks.end() > slowest + Self::WINDOW => {
+            Some(slowest) if state.passing && state.chunks.end() > slowest.saturating_add(state.window) => {
                 state.writer = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -312,7 +320,7 @@ impl<M> State<M> {
         let slowest = self.slowest().unwrap_or(u64::MAX);
         self.chunks.drop_before(slowest);
         self.recount(filling);
-        if self.chunks.end() <= slowest.saturating_add(Fill::<M>::WINDOW) { self.writer.take() } else { None }
+        if self.chunks.end() <= slowest.saturating_add(self.window) { self.writer.take() } else { None }
     }
 
     /// Gives back what was counted for pieces that are gone.

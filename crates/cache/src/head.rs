@@ -49,6 +49,8 @@ struct Part {
     len: u16,
 }
 
+/// How many numbers describe where what lies in the texts.
+pub(crate) const LENGTHS: usize = 6;
 /// The size of a hash, in bytes.
 const ID: usize = 16;
 /// Where the tags begin.
@@ -148,6 +150,39 @@ impl<M> Head<M> {
     /// The body that lies behind the texts, without its first `skip` bytes. Nothing is copied.
     pub(crate) fn body(&self, skip: usize) -> Bytes {
         Bytes::from_owner(Tail { block: Arc::clone(&self.block), at: self.end as usize + skip })
+    }
+}
+
+impl<M> Head<M> {
+    /// All texts, without the body behind them.
+    pub(crate) fn texts(&self) -> &[u8] {
+        &self.block[..self.end as usize]
+    }
+
+    /// Where what lies in the texts.
+    pub(crate) fn lengths(&self) -> [u32; LENGTHS] {
+        let Part { at, len } = self.path;
+        [self.tags.into(), self.key.into(), self.vary.into(), at.into(), len.into(), self.response]
+    }
+
+    /// Puts together what was taken apart; `None` if the parts do not fit.
+    pub(crate) fn from_parts(texts: &[u8], lengths: [u32; LENGTHS], sequence: u64, meta: M) -> Option<Self> {
+        let [tags, key, vary, at, len, response] = lengths;
+        let short = |length: u32| u16::try_from(length).ok();
+        let end = u32::try_from(texts.len()).ok()?;
+        let texts_min = TAGS as u64 + u64::from(tags) * ID as u64 + u64::from(key) + u64::from(vary);
+        (texts_min <= u64::from(response) && response <= end).then_some(())?;
+        Some(Self {
+            block: texts.into(),
+            tags: short(tags)?,
+            key: short(key)?,
+            vary: short(vary)?,
+            path: Part { at: short(at)?, len: short(len)? },
+            response,
+            end,
+            sequence,
+            meta,
+        })
     }
 }
 

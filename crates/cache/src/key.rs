@@ -17,6 +17,24 @@ impl Id {
         Self { high: (hash >> 64) as u64, low: hash as u64 }
     }
 
+    /// Of a key with a variant.
+    pub fn of_variant(key: &[u8], vary: &[u8], seed: u64) -> Self {
+        // One that belongs to two pairs would cost a hit, because what is found is compared.
+        Self::of(&[key, b"\0", vary].concat(), seed)
+    }
+
+    /// As the name of a file.
+    pub fn hex(self) -> String {
+        format!("{:016x}{:016x}", self.high, self.low)
+    }
+
+    /// Reads what [`Id::hex`] has written.
+    pub fn of_hex(text: &str) -> Option<Self> {
+        let (high, low) = text.split_at_checked(16).filter(|(_, low)| low.len() == 16)?;
+        let read = |text| u64::from_str_radix(text, 16).ok();
+        Some(Self { high: read(high)?, low: read(low)? })
+    }
+
     /// A number below `count`, which is a power of two. Made of bits of which the table makes no use.
     pub fn shard(self, count: usize) -> usize {
         self.high as usize & (count - 1)

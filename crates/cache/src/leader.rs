@@ -16,7 +16,7 @@ use crate::writer::Writer;
 
 /// The duty to fetch. Dropping it releases the requests that wait: they go on alone.
 #[derive(Debug)]
-pub struct Leader<M: Clone> {
+pub struct Leader<M: Clone + Send + Sync + 'static> {
     store: Arc<Store<M>>,
     fill: Arc<Fill<M>>,
     id: Id,
@@ -35,7 +35,7 @@ pub enum Refused {
     NothingToFreshen,
 }
 
-impl<M: Clone> Leader<M> {
+impl<M: Clone + Send + Sync + 'static> Leader<M> {
     pub(crate) fn new(store: &Arc<Store<M>>, fill: Arc<Fill<M>>, id: Id, listed: bool) -> Self {
         Self { store: Arc::clone(store), fill, id, listed, settled: false }
     }
@@ -88,7 +88,9 @@ impl<M: Clone> Leader<M> {
                 if let PurgeVerdict::Stale(since) = verdict {
                     object.set_purged(since);
                 }
-                self.store.insert(self.id, &object, &self.fill, now);
+                if self.store.insert(self.id, &object, &self.fill, now) {
+                    self.store.save(self.id, &object, now);
+                }
             }
         }
         self.fill.set_phase(Phase::Instead(Arc::clone(&object)));
@@ -118,7 +120,7 @@ impl<M: Clone> Leader<M> {
     }
 }
 
-impl<M: Clone> Drop for Leader<M> {
+impl<M: Clone + Send + Sync + 'static> Drop for Leader<M> {
     fn drop(&mut self) {
         if !self.settled {
             self.release(Why::Failed, None);

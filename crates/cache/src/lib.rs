@@ -2,6 +2,7 @@
 //! requests read from. It decides nothing about HTTP: whoever asks it brings the judgement.
 
 mod chunks;
+mod disk;
 mod figures;
 mod fill;
 mod head;
@@ -17,7 +18,8 @@ mod sweep;
 mod sync;
 mod writer;
 
-pub use figures::Figures;
+pub use disk::{Codec, DiskLimits};
+pub use figures::{DiskFigures, Figures};
 pub use head::{Head, NewHead};
 pub use leader::{Leader, Refused};
 pub use object::Object;

@@ -5,7 +5,10 @@ use evenkeel_core::cache::Wall;
 use evenkeel_core::cache::evict::{Mark, Resident};
 
 use crate::chunks::Chunks;
+use crate::disk::format::Prefix;
+use crate::disk::index::Entry;
 use crate::head::Head;
+use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// A stored response. It does not change; a newer one replaces it, and it lives on while it is being sent.
@@ -22,16 +25,29 @@ pub struct Object<M> {
     /// Since when it is stale because it was purged softly, in seconds since the Unix epoch; 0 if it was not.
     purged: AtomicU32,
     /// A body that does not lie behind the texts of the head.
-    long: Option<Box<Pieces>>,
+    long: Option<Box<Long>>,
 }
 
-/// The pieces of a long body.
+/// A body that does not lie behind the texts of the head.
 #[derive(Debug, Clone)]
-struct Pieces {
-    list: Box<[Bytes]>,
-    /// The offset after each piece.
-    ends: Box<[u64]>,
-    trailers: Bytes,
+enum Long {
+    /// In memory.
+    Pieces {
+        list: Box<[Bytes]>,
+        /// The offset after each piece.
+        ends: Box<[u64]>,
+        trailers: Bytes,
+    },
+    /// On the disk.
+    File(OnDisk),
+}
+
+/// Where on the disk a body is.
+#[derive(Debug, Clone)]
+pub(crate) struct OnDisk {
+    pub entry: Arc<Entry>,
+    pub prefix: Prefix,
+    pub trailers: Bytes,
 }
 
 /// It has left the order of eviction.
@@ -57,11 +73,16 @@ impl<M: Clone> Object<M> {
             *end += piece.len() as u64;
             Some(*end)
         });
-        let pieces = Pieces { ends: ends.collect(), list: pieces.into(), trailers };
+        let pieces = Long::Pieces { ends: ends.collect(), list: pieces.into(), trailers };
         Self::of(head.clone(), Some(Box::new(pieces)), fingerprint, checked)
     }
 
-    fn of(head: Head<M>, long: Option<Box<Pieces>>, fingerprint: u32, checked: u64) -> Self {
+    /// One whose body stays on the disk.
+    pub(crate) fn on_disk(head: &Head<M>, file: OnDisk, fingerprint: u32, checked: u64) -> Self {
+        Self::of(head.clone(), Some(Box::new(Long::File(file))), fingerprint, checked)
+    }
+
+    fn of(head: Head<M>, long: Option<Box<Long>>, fingerprint: u32, checked: u64) -> Self {
         Self {
             head,
             mark: Mark::default(),
@@ -93,29 +114,50 @@ impl<M> Object<M> {
 
     /// The length of the body, in bytes.
     pub fn body_len(&self) -> u64 {
-        match &self.long {
+        match self.long.as_deref() {
             None => self.head.body_len() as u64,
-            Some(pieces) => pieces.ends.last().copied().unwrap_or_default(),
+            Some(Long::Pieces { ends, .. }) => ends.last().copied().unwrap_or_default(),
+            Some(Long::File(file)) => file.prefix.body_len,
         }
     }
 
-    /// The body from `offset` on, as far as it lies in one piece; `None` at the end and beyond it. Nothing is copied.
+    /// The body from `offset` on, as far as it lies in one piece; `None` at the end and beyond it, and if the body is on the
+    /// disk. Nothing is copied.
     pub fn chunk_at(&self, offset: u64) -> Option<Bytes> {
         if offset >= self.body_len() {
             return None;
         }
-        let Some(pieces) = &self.long else {
-            return Some(self.head.body(usize::try_from(offset).ok()?));
-        };
-        let index = pieces.ends.partition_point(|&end| end <= offset);
-        let piece = pieces.list.get(index)?;
-        let begin = pieces.ends[index] - piece.len() as u64;
-        Some(piece.slice(usize::try_from(offset - begin).ok()?..))
+        match self.long.as_deref() {
+            None => Some(self.head.body(usize::try_from(offset).ok()?)),
+            Some(Long::Pieces { list, ends, .. }) => {
+                let index = ends.partition_point(|&end| end <= offset);
+                let piece = list.get(index)?;
+                let begin = ends[index] - piece.len() as u64;
+                Some(piece.slice(usize::try_from(offset - begin).ok()?..))
+            }
+            Some(Long::File(_)) => None,
+        }
     }
 
     /// The trailer section as it was given, empty if there was none.
     pub fn trailers(&self) -> &[u8] {
-        self.long.as_ref().map_or(&[], |pieces| &pieces.trailers)
+        match self.long.as_deref() {
+            None => &[],
+            Some(Long::Pieces { trailers, .. } | Long::File(OnDisk { trailers, .. })) => trailers,
+        }
+    }
+
+    /// Whether the body is on the disk and must be read by `Store::read`.
+    pub fn is_on_disk(&self) -> bool {
+        self.file().is_some()
+    }
+
+    /// Where on the disk the body is.
+    pub(crate) fn file(&self) -> Option<&OnDisk> {
+        match self.long.as_deref() {
+            Some(Long::File(file)) => Some(file),
+            _ => None,
+        }
     }
 
     /// The number of the newest purge that it was held against.
@@ -164,9 +206,13 @@ impl<M> Resident for Object<M> {
     }
 
     fn bytes(&self) -> u64 {
-        let long = self.long.as_ref().map_or(0, |pieces| {
-            self.body_len() + pieces.list.len() as u64 * Chunks::OVERHEAD + pieces.trailers.len() as u64
-        });
+        let long = match self.long.as_deref() {
+            None => 0,
+            Some(Long::Pieces { list, trailers, .. }) => {
+                self.body_len() + list.len() as u64 * Chunks::OVERHEAD + trailers.len() as u64
+            }
+            Some(Long::File(file)) => (size_of::<Long>() + size_of::<Entry>() + file.trailers.len()) as u64,
+        };
         (size_of::<Self>() + Self::OVERHEAD + self.head.block_bytes()) as u64 + long
     }
 

@@ -39,6 +39,13 @@ impl Purges {
         sequence
     }
 
+    /// Adds a purge that an earlier process has written down.
+    pub fn restore(&self, sequence: u64, scope: &Scope, strength: Strength) {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        rules.rules.add(sequence, scope, strength);
+        self.newest.fetch_max(sequence, Ordering::AcqRel);
+    }
+
     /// What the purges make of an object.
     pub fn judge<M>(&self, head: &Head<M>) -> PurgeVerdict {
         verdict(&self.rules.read().unwrap_or_else(PoisonError::into_inner).rules, head)

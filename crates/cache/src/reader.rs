@@ -31,7 +31,7 @@ pub enum Joined<M> {
     Object(Arc<Object<M>>),
     /// The request has to fetch for itself, without waiting for others.
     Alone(Why),
-    /// What the request waited for was purged before the request came: it has to look again.
+    /// The request has to look again: what it waited for was purged before the request came, or has come from the disk.
     Again,
 }
 
@@ -51,7 +51,7 @@ impl<M> Reader<M> {
             Phase::Instead(object) => Joined::Object(object),
             Phase::Alone(why) => Joined::Alone(why),
             Phase::Asked | Phase::Broken => Joined::Alone(Why::Failed),
-            Phase::Open(_) | Phase::Whole(_) => Joined::Again,
+            Phase::Open(_) | Phase::Whole(_) | Phase::Again => Joined::Again,
         })
     }
 

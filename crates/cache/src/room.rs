@@ -24,7 +24,7 @@ enum Room {
 
 // The order is locked before a part of the table, if one is locked while the other is. Nothing that was evicted is
 // dropped under a lock.
-impl<M: Clone> Store<M> {
+impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// How many objects are evicted before others get their turn at the order.
     const BATCH: usize = 256;
 
@@ -66,6 +66,42 @@ impl<M: Clone> Store<M> {
         drop(shard);
         self.leave_order(&replaced);
         !replaced.iter().any(|other| Arc::ptr_eq(other, object))
+    }
+
+    /// Stores what was loaded from the disk. Returns whether all of it is in memory, or was invalidated meanwhile.
+    pub(crate) fn insert_loaded(
+        &self,
+        id: Id,
+        objects: &[Arc<Object<M>>],
+        fill: &Arc<Fill<M>>,
+        now: Time,
+    ) -> bool {
+        objects.iter().for_each(|object| {
+            self.enter_order(object, now);
+        });
+        let mut shard = self.shard(id);
+        let wanted = shard.remove_fill(id, fill);
+        let mut left = Vec::new();
+        for object in objects {
+            if wanted && !object.is_gone() {
+                left.extend(shard.add_object(id, object));
+            } else {
+                left.push(Arc::clone(object));
+            }
+        }
+        drop(shard);
+        // What had no room would be loaded again and again.
+        let is_in = !wanted || !objects.iter().any(|object| object.is_gone());
+        self.leave_order(&left);
+        is_in
+    }
+
+    /// Forgets an object whose file is damaged.
+    pub(crate) fn drop_damaged(self: &Arc<Self>, object: &Arc<Object<M>>) {
+        let objects = std::slice::from_ref(object);
+        self.leave_table(objects);
+        self.leave_order(objects);
+        self.unsave(self.id(object.head().key()), Some(object.head()));
     }
 
     fn enter_order(&self, object: &Arc<Object<M>>, now: Time) -> bool {
@@ -137,10 +173,13 @@ impl<M: Clone> Store<M> {
     }
 
     /// Removes purged objects.
-    pub(crate) fn forget(&self, purged: &[Arc<Object<M>>]) {
+    pub(crate) fn forget(self: &Arc<Self>, purged: &[Arc<Object<M>>]) {
         if !purged.is_empty() {
             self.leave_table(purged);
             self.leave_order(purged);
+            for object in purged {
+                self.unsave(self.id(object.head().key()), Some(object.head()));
+            }
             add(&self.counts.purged, purged.len() as u64);
         }
     }

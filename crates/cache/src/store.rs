@@ -1,9 +1,12 @@
 //! The objects in memory, which all workers share: finding them, storing them within a number of bytes, purging them.
 
+use std::sync::OnceLock;
+
 use evenkeel_core::cache::evict::{Eviction, Mark, Policy, Resident as _};
 use evenkeel_core::cache::{PurgeVerdict, Scope, Strength, Wall};
 use evenkeel_types::Time;
 
+use crate::disk::Disk;
 use crate::figures::{Counts, Figures, add};
 use crate::fill::{Fill, Phase};
 use crate::head::Head;
@@ -13,7 +16,7 @@ use crate::object::Object;
 use crate::purge::Purges;
 use crate::reader::Reader;
 use crate::shard::Shard;
-use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 
 /// How much the store may hold, and what makes room.
@@ -27,7 +30,7 @@ pub struct Limits {
 
 /// What there is for a request.
 #[derive(Debug)]
-pub enum Found<M: Clone> {
+pub enum Found<M: Clone + Send + Sync + 'static> {
     /// A stored response. Whether it is fresh is for the policy to say.
     Object(Hit<M>),
     /// Another request fetches it: this one may read along.
@@ -49,7 +52,7 @@ pub struct Hit<M> {
 
 /// Who revalidates an object.
 #[derive(Debug)]
-pub enum Revalidation<M: Clone> {
+pub enum Revalidation<M: Clone + Send + Sync + 'static> {
     /// This request does: ask the server.
     Leader(Leader<M>),
     /// Another request does: use the stale object if that is allowed, or wait.
@@ -68,6 +71,8 @@ pub struct Store<M> {
     pub(crate) filling: Arc<AtomicU64>,
     pub(crate) purges: Arc<Purges>,
     pub(crate) counts: Counts,
+    disk: OnceLock<Disk<M>>,
+    is_walked: AtomicBool,
 }
 
 /// Alone on its cache lines, of which processors fetch two at a time.
@@ -85,7 +90,7 @@ pub(crate) struct Order<M> {
     pub round: Option<u64>,
 }
 
-impl<M: Clone> Store<M> {
+impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// A power of two, several times the number of workers that one expects.
     const SHARDS: usize = 64;
     /// The part of the capacity that fetches in progress may occupy, and that one object may.
@@ -93,17 +98,23 @@ impl<M: Clone> Store<M> {
 
     /// An empty store.
     pub fn new(limits: Limits) -> Arc<Self> {
+        Self::with_seed(limits, random_seed())
+    }
+
+    pub(crate) fn with_seed(limits: Limits, seed: u64) -> Arc<Self> {
         let shards = (0..Self::SHARDS).map(|_| Padded(Mutex::new(Shard::default()))).collect();
         let order = Order { eviction: Eviction::new(limits.policy), cursor: 0, round: None };
         Arc::new(Self {
             shards,
-            seed: random_seed(),
+            seed,
             order: Mutex::new(order),
             policy: AtomicU8::new(limits.policy.index() as u8),
             capacity: AtomicU64::new(limits.capacity),
             filling: Arc::default(),
             purges: Arc::default(),
             counts: Counts::default(),
+            disk: OnceLock::new(),
+            is_walked: AtomicBool::new(false),
         })
     }
 
@@ -165,13 +176,16 @@ impl<M: Clone> Store<M> {
             }
         }
         let fill = self.fill(key, None);
-        if shard.add_fill(id, &fill) {
-            Found::Nothing(Leader::new(self, fill, id, true))
-        } else {
-            Found::Marked(Leader::new(self, fill, id, false))
+        if !shard.add_fill(id, &fill) {
+            return Found::Marked(Leader::new(self, fill, id, false));
         }
+        if let Some(reader) = Reader::join(&fill, &self.purges)
+            && self.load(&fill, id, shard.objects(id), now)
+        {
+            return Found::Filling(reader);
+        }
+        Found::Nothing(Leader::new(self, fill, id, true))
     }
-
     /// Whether no purge came after the request for a response left.
     fn is_current(&self, head: &Head<M>) -> bool {
         head.sequence() == self.purges.newest() || self.purges.judge_new(head) == PurgeVerdict::Live
@@ -197,16 +211,17 @@ impl<M: Clone> Store<M> {
 
     /// Removes what is stored for a key, all variants, and what is being fetched for it. For requests that change what the
     /// key stands for (RFC 9111, 4.4).
-    pub fn invalidate(&self, key: &[u8]) {
+    pub fn invalidate(self: &Arc<Self>, key: &[u8]) {
         let id = self.id(key);
         let objects = self.shard(id).remove_key(id, key);
+        self.unsave(id, None);
         self.leave_order(&objects);
     }
 
     /// Purges. Hard: what it is about is not used any more. Soft: only after it was revalidated. Returns at once; what is
     /// purged is freed when it is found and by [`Store::sweep`].
-    pub fn purge(&self, scope: &Scope, strength: Strength) -> u64 {
-        self.purges.add(scope, strength)
+    pub fn purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
+        self.log_purge(scope, strength)
     }
 
     /// The store at this moment.
@@ -220,6 +235,7 @@ impl<M: Clone> Store<M> {
             evictions: self.counts.evictions.each_ref().map(|count| count.load(Ordering::Relaxed)),
             coalesced: self.counts.coalesced.load(Ordering::Relaxed),
             purged: self.counts.purged.load(Ordering::Relaxed),
+            disk: self.disk().map(Disk::figures),
         }
     }
 
@@ -229,7 +245,7 @@ impl<M: Clone> Store<M> {
     }
 
     /// Changes the limits while it is in use. Objects that have no room any more are evicted, some at a time.
-    pub fn set_limits(&self, limits: Limits) {
+    pub fn set_limits(self: &Arc<Self>, limits: Limits) {
         self.capacity.store(limits.capacity, Ordering::Release);
         let mut order = lock(&self.order);
         if order.eviction.policy() != limits.policy {
@@ -244,10 +260,38 @@ impl<M: Clone> Store<M> {
         }
         drop(order);
         self.shrink();
+        self.set_disk_limits(limits.policy, None);
     }
 
     fn policy(&self) -> Policy {
         Policy::ALL[usize::from(self.policy.load(Ordering::Relaxed)) % Policy::ALL.len()]
+    }
+
+    /// Changes how much the disk may hold, in bytes. What has no room any more is removed.
+    pub fn set_disk_size(self: &Arc<Self>, size: u64) {
+        self.set_disk_limits(self.policy(), Some(size));
+    }
+
+    /// Whether all that was on the disk at the start has been found again.
+    pub fn is_walked(&self) -> bool {
+        self.is_walked.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_walked(&self) {
+        self.is_walked.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn disk(&self) -> Option<&Disk<M>> {
+        self.disk.get()
+    }
+
+    pub(crate) fn set_disk(&self, disk: Disk<M>) {
+        // A store has one from its beginning, or none.
+        let _ = self.disk.set(disk);
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(crate) fn capacity(&self) -> u64 {

@@ -6,11 +6,11 @@ use crate::figures::add;
 use crate::store::Store;
 use crate::sync::Arc;
 
-impl<M: Clone> Store<M> {
+impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// Looks at `count` places of the store, goes on where the last call ended, and frees what is purged or what `dead` says
     /// is of no use any more. Returns whether a round through all objects has ended. Purges from before the round are then
     /// forgotten.
-    pub fn sweep(&self, count: usize, mut dead: impl FnMut(&M) -> bool) -> bool {
+    pub fn sweep(self: &Arc<Self>, count: usize, mut dead: impl FnMut(&M) -> bool) -> bool {
         let (objects, ended) = {
             let mut order = self.order();
             if order.cursor == 0 {
@@ -33,7 +33,11 @@ impl<M: Clone> Store<M> {
         self.leave_table(&dropped);
         self.leave_order(&dropped);
         add(&self.counts.purged, purged);
-        if let Some(sequence) = ended {
+        for object in &dropped {
+            self.unsave(self.id(object.head().key()), Some(object.head()));
+        }
+        // What is on the disk has not been held against them.
+        if let (Some(sequence), None) = (ended, self.disk()) {
             self.purges.forget(sequence);
         }
         ended.is_some()

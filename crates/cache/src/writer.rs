@@ -18,7 +18,7 @@ use crate::sync::atomic::Ordering;
 
 /// Writes the body of a fetch. Dropping it before the end lets all readers know that the body broke off.
 #[derive(Debug)]
-pub struct Writer<M: Clone> {
+pub struct Writer<M: Clone + Send + Sync + 'static> {
     store: Arc<Store<M>>,
     fill: Arc<Fill<M>>,
     id: Id,
@@ -33,7 +33,7 @@ pub struct Writer<M: Clone> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abandoned;
 
-impl<M: Clone> Writer<M> {
+impl<M: Clone + Send + Sync + 'static> Writer<M> {
     /// For how long requests for a key do not wait for each other when its body was too long to be stored.
     const MARKED_FOR: Duration = Duration::from_secs(30);
 
@@ -78,7 +78,7 @@ impl<M: Clone> Writer<M> {
         shard.remove_fill(self.id, &self.fill);
         shard.mark(self.id, now, Self::MARKED_FOR);
         drop(shard);
-        self.fill.pass();
+        self.fill.pass(Fill::<M>::WINDOW);
     }
 
     /// The body is complete. Returns the object if it was stored.
@@ -104,7 +104,11 @@ impl<M: Clone> Writer<M> {
         if let PurgeVerdict::Stale(since) = verdict {
             object.set_purged(since);
         }
-        self.store.insert(self.id, &object, &self.fill, now).then_some(object)
+        let stored = self.store.insert(self.id, &object, &self.fill, now);
+        if stored {
+            self.store.save(self.id, &object, now);
+        }
+        stored.then_some(object)
     }
 
     /// The body broke off. The same as dropping it.
@@ -113,7 +117,7 @@ impl<M: Clone> Writer<M> {
     }
 }
 
-impl<M: Clone> Drop for Writer<M> {
+impl<M: Clone + Send + Sync + 'static> Drop for Writer<M> {
     fn drop(&mut self) {
         if !self.ended {
             self.store.shard(self.id).remove_fill(self.id, &self.fill);

@@ -130,7 +130,7 @@ fn the_writer_of_a_body_that_passes_waits_for_its_slowest_reader() {
     let (fast, slow) = (fill.join().unwrap(), fill.join().unwrap());
     let (alarm, waker) = alarm();
     let cx = Context::from_waker(&waker);
-    fill.pass();
+    fill.pass(Fill::<()>::WINDOW);
     assert_eq!(fill.join(), None, "what is dropped cannot be read from its beginning");
     for _ in 0..33 {
         assert_eq!(fill.poll_ready(&cx), Poll::Ready(Progress::Going));

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::Resident;
+use super::resident::Resident;
 use super::slots::Slots;
 
 #[derive(Debug, Default)]

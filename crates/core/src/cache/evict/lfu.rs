@@ -9,8 +9,9 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::mark::Mark;
+use super::resident::{LOOKS_MAX, Resident};
 use super::slots::Slots;
-use super::{LOOKS_MAX, Mark, Resident};
 
 #[derive(Debug, Default)]
 pub struct Lfu {

@@ -7,8 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::resident::{LOOKS_MAX, Resident};
 use super::slots::Slots;
-use super::{LOOKS_MAX, Resident};
 
 #[derive(Debug, Default)]
 pub struct Lru {

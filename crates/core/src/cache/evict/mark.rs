@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use evenkeel_types::Time;
 
-use super::Policy;
+use super::policy::Policy;
 
 /// Lets the order of eviction know that an object was used. Hits write it, stores and evictions read it, and none of them
 /// waits for another. Its meaning follows from the policy: a stamp, or the number of hits since the last look.

@@ -8,12 +8,14 @@ mod ghosts;
 mod lfu;
 mod lru;
 mod mark;
+mod policy;
+mod resident;
 mod s3_fifo;
 mod slots;
 
-use std::sync::Arc;
-
 pub use mark::Mark;
+pub use policy::Policy;
+pub use resident::Resident;
 
 use fifo::Fifo;
 use lfu::Lfu;
@@ -21,75 +23,12 @@ use lru::Lru;
 use s3_fifo::S3Fifo;
 use slots::Slots;
 
-/// By what the object that makes room is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Policy {
-    /// The one that was used longest ago.
-    Lru,
-    /// The one that was used least, with ageing.
-    Lfu,
-    /// The one that was stored longest ago.
-    Fifo,
-    /// The one that was stored longest ago and was not used again (S3-FIFO).
-    S3Fifo,
-}
-
-impl Policy {
-    /// All of them, in the order of [`Policy::index`].
-    pub const ALL: [Self; 4] = [Self::Lru, Self::Lfu, Self::Fifo, Self::S3Fifo];
-
-    /// Its name in the configuration.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Lru => "lru",
-            Self::Lfu => "lfu",
-            Self::Fifo => "fifo",
-            Self::S3Fifo => "s3-fifo",
-        }
-    }
-
-    /// Its place in [`Policy::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-}
-
-/// What an entry of the order tells about itself. Neither its size nor its fingerprint changes while it is in the order.
-pub trait Resident {
-    /// What hits have marked.
-    fn mark(&self) -> &Mark;
-
-    /// What it occupies, content and overhead, in bytes.
-    fn bytes(&self) -> u64;
-
-    /// A part of the hash of its key, by which it is recognized when it comes back.
-    fn fingerprint(&self) -> u32;
-}
-
-impl<T: Resident> Resident for Arc<T> {
-    fn mark(&self) -> &Mark {
-        (**self).mark()
-    }
-
-    fn bytes(&self) -> u64 {
-        (**self).bytes()
-    }
-
-    fn fingerprint(&self) -> u32 {
-        (**self).fingerprint()
-    }
-}
-
 /// The order in which objects are evicted. It knows no maximum: the store evicts before it inserts.
 #[derive(Debug)]
 pub struct Eviction<T> {
     slots: Slots<T>,
     order: Order,
 }
-
-/// An eviction looks at so many entries at most, and then takes the next although it was used since: one after a time of
-/// hits alone would otherwise look at all, while stores wait.
-const LOOKS_MAX: usize = 1_000;
 
 #[derive(Debug)]
 enum Order {

@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 
 use super::ghosts::Ghosts;
+use super::mark::Mark;
+use super::resident::{LOOKS_MAX, Resident};
 use super::slots::Slots;
-use super::{LOOKS_MAX, Mark, Resident};
 
 #[derive(Debug, Default)]
 pub struct S3Fifo {

@@ -1,6 +1,6 @@
 //! The entries of an order, each under a number that queues refer to.
 
-use super::Resident;
+use super::resident::Resident;
 
 /// Entries and their places. The place of an entry that was taken out stays occupied until no queue refers to it any more.
 #[derive(Debug)]

@@ -1,0 +1,241 @@
+//! Which files there are: in memory, bounded in bytes, and never trusted, because a file may be gone or damaged.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::path::{Path, PathBuf};
+
+use evenkeel_core::cache::evict::{Eviction, Mark, Policy, Resident};
+use evenkeel_types::Time;
+
+use crate::key::{Id, Passed};
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicU32, Ordering};
+
+/// A file of the disk cache.
+#[derive(Debug)]
+pub struct Entry {
+    /// The hash of the key.
+    pub id: Id,
+    /// The hash of key and variant.
+    pub variant: Id,
+    /// When it was written.
+    pub stamp: u64,
+    /// What it occupies, in bytes.
+    pub bytes: u64,
+    slot: AtomicU32,
+    mark: Mark,
+}
+
+impl Entry {
+    /// File systems give out space in such pieces.
+    const BLOCK: u64 = 4_096;
+    /// What a file occupies beside its content: its inode and its place in the directory.
+    const OVERHEAD: u64 = 512;
+
+    /// A file of this length.
+    pub fn new(id: Id, variant: Id, stamp: u64, len: u64) -> Self {
+        let bytes = len.next_multiple_of(Self::BLOCK) + Self::OVERHEAD;
+        Self { id, variant, stamp, bytes, slot: AtomicU32::new(u32::MAX), mark: Mark::default() }
+    }
+
+    /// Where the file is, below the directory of the cache. A name is never used twice, so that a file that is removed
+    /// late is not a newer one.
+    pub fn path(&self, root: &Path) -> PathBuf {
+        let name = format!("{}-{}-{:016x}", self.id.hex(), self.variant.hex(), self.stamp);
+        root.join(&name[..2]).join(name)
+    }
+
+    /// Reads the name of a file of this length; `None` if it is not one of ours.
+    pub fn of_name(name: &str, len: u64) -> Option<Self> {
+        let mut parts = name.split('-');
+        let id = Id::of_hex(parts.next()?)?;
+        let variant = Id::of_hex(parts.next()?)?;
+        let stamp = parts.next().filter(|stamp| stamp.len() == 16)?;
+        let stamp = u64::from_str_radix(stamp, 16).ok()?;
+        parts.next().is_none().then(|| Self::new(id, variant, stamp, len))
+    }
+}
+
+impl Resident for Entry {
+    fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn fingerprint(&self) -> u32 {
+        self.variant.fingerprint()
+    }
+}
+
+/// All files.
+#[derive(Debug)]
+pub struct Index {
+    files: HashMap<Id, Vec<Arc<Entry>>, BuildHasherDefault<Passed>>,
+    order: Eviction<Arc<Entry>>,
+    /// Variants that wait to be written, with the hash of their key and the stamp of their file.
+    pending: HashMap<Id, (Id, u64), BuildHasherDefault<Passed>>,
+    /// What files take that are being written.
+    writing: u64,
+    /// The most that all files may take, in bytes.
+    pub capacity: u64,
+}
+
+impl Index {
+    /// Variants of one key.
+    const VARIANTS_MAX: usize = 32;
+
+    pub fn new(policy: Policy, capacity: u64) -> Self {
+        Self {
+            files: HashMap::default(),
+            pending: HashMap::default(),
+            order: Eviction::new(policy),
+            writing: 0,
+            capacity,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.order.bytes()
+    }
+
+    /// The files of a key, and notes that they are used.
+    pub fn find(&self, id: Id, now: Time) -> &[Arc<Entry>] {
+        let found: &[_] = self.files.get(&id).map_or(&[], |entries| entries);
+        found.iter().for_each(|entry| entry.mark.hit(self.order.policy(), Mark::tick(now)));
+        found
+    }
+
+    /// Notes that a variant is to be written. What is written of it is of use until its key is forgotten.
+    pub fn expect(&mut self, id: Id, variant: Id, stamp: u64) {
+        self.pending.insert(variant, (id, stamp));
+    }
+
+    /// Notes that a variant is not written after all.
+    pub fn give_up(&mut self, variant: Id, stamp: u64) {
+        if self.pending.get(&variant).is_some_and(|&(_, other)| other == stamp) {
+            self.pending.remove(&variant);
+        }
+    }
+
+    /// Adds a file that was written, unless its key was forgotten or written anew meanwhile. Returns the files that are to
+    /// be removed.
+    pub fn add_written(&mut self, entry: &Arc<Entry>, now: Time) -> Vec<Arc<Entry>> {
+        let is_wanted = self.pending.get(&entry.variant).is_some_and(|&(_, stamp)| stamp == entry.stamp);
+        if !is_wanted {
+            return vec![Arc::clone(entry)];
+        }
+        self.pending.remove(&entry.variant);
+        self.add(entry, now)
+    }
+
+    /// Whether a file is still there.
+    pub fn holds(&self, entry: &Arc<Entry>) -> bool {
+        self.files.get(&entry.id).is_some_and(|entries| entries.iter().any(|other| Arc::ptr_eq(other, entry)))
+    }
+
+    /// Stops counting a file that was written, or was not.
+    pub fn release(&mut self, bytes: u64) {
+        self.writing -= bytes;
+    }
+
+    /// Makes room for a file that is about to be written, and counts it. Returns the files that are to be removed for it;
+    /// `None` if it has no room.
+    pub fn reserve(&mut self, bytes: u64) -> Option<Vec<Arc<Entry>>> {
+        if self.writing + bytes > self.capacity {
+            return None;
+        }
+        self.writing += bytes;
+        Some(self.shrink())
+    }
+
+    /// Evicts what is beyond the capacity. Returns the files that are to be removed.
+    pub fn shrink(&mut self) -> Vec<Arc<Entry>> {
+        let mut victims = Vec::new();
+        while self.order.bytes() + self.writing > self.capacity
+            && let Some(victim) = self.order.evict()
+        {
+            self.unlist(&victim);
+            victims.push(victim);
+        }
+        victims
+    }
+
+    /// Adds a file that is whole. Returns the older ones that it replaces; itself if there is a newer one.
+    pub fn add(&mut self, entry: &Arc<Entry>, now: Time) -> Vec<Arc<Entry>> {
+        let others = self.files.entry(entry.id).or_default();
+        let same = |other: &Arc<Entry>| other.variant == entry.variant;
+        if others.iter().any(|other| same(other) && other.stamp > entry.stamp) {
+            return vec![Arc::clone(entry)];
+        }
+        let mut replaced: Vec<_> = others.extract_if(.., |other| same(other)).collect();
+        others.insert(0, Arc::clone(entry));
+        replaced.extend(others.drain(Self::VARIANTS_MAX.min(others.len())..));
+        replaced.iter().for_each(|other| drop(self.order.remove(other.slot.load(Ordering::Relaxed))));
+        entry.slot.store(self.order.insert(Arc::clone(entry), Mark::tick(now)), Ordering::Relaxed);
+        replaced
+    }
+
+    /// Forgets a file. Returns whether it was there.
+    pub fn remove(&mut self, entry: &Arc<Entry>) -> bool {
+        let there = self.unlist(entry);
+        if there {
+            self.order.remove(entry.slot.load(Ordering::Relaxed));
+        }
+        there
+    }
+
+    /// Forgets the files of a key, or one variant of it.
+    pub fn remove_key(&mut self, id: Id, variant: Option<Id>) -> Vec<Arc<Entry>> {
+        match variant {
+            Some(variant) => {
+                self.pending.remove(&variant);
+            }
+            None => self.pending.retain(|_, (other, _)| *other != id),
+        }
+        let wanted = |entry: &&Arc<Entry>| variant.is_none_or(|variant| entry.variant == variant);
+        let entries: Vec<_> = self.files.get(&id).into_iter().flatten().filter(wanted).cloned().collect();
+        entries.iter().for_each(|entry| {
+            self.remove(entry);
+        });
+        entries
+    }
+
+    /// Forgets all files.
+    pub fn clear(&mut self) -> Vec<Arc<Entry>> {
+        self.files.clear();
+        self.pending.clear();
+        self.order.drain()
+    }
+
+    /// Changes what makes room, and how much of it there is. Returns the files that are to be removed.
+    pub fn set_limits(&mut self, policy: Policy, capacity: u64) -> Vec<Arc<Entry>> {
+        self.capacity = capacity;
+        if self.order.policy() != policy {
+            let entries = self.order.drain();
+            self.order = Eviction::new(policy);
+            for entry in entries {
+                let slot = self.order.insert(Arc::clone(&entry), 0);
+                entry.slot.store(slot, Ordering::Relaxed);
+            }
+        }
+        self.shrink()
+    }
+
+    fn unlist(&mut self, entry: &Arc<Entry>) -> bool {
+        let Some(entries) = self.files.get_mut(&entry.id) else { return false };
+        let before = entries.len();
+        entries.retain(|other| !Arc::ptr_eq(other, entry));
+        let there = entries.len() < before;
+        if entries.is_empty() {
+            self.files.remove(&entry.id);
+        }
+        there
+    }
+}

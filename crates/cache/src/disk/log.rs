@@ -1,0 +1,172 @@
+//! The purges, written down, so that nothing that was purged comes back after a restart.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use evenkeel_core::cache::{HostId, Scope, Strength, TagId, UrlId, Wall};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A file to which purges are appended.
+#[derive(Debug)]
+pub struct PurgeLog(File);
+
+/// A purge and its number.
+pub type Record = (u64, Scope, Strength);
+
+impl PurgeLog {
+    /// The name of the file.
+    const NAME: &str = "purges";
+
+    /// Opens the log below `root`. Returns what it holds; `None` if it is damaged.
+    ///
+    /// # Errors
+    /// It cannot be opened or read.
+    pub fn open(root: &Path) -> io::Result<(Self, Option<Vec<Record>>)> {
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(root.join(Self::NAME))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok((Self(file), read_all(&bytes)))
+    }
+
+    /// Appends a purge.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn append(&mut self, record: &Record) -> io::Result<()> {
+        let mut payload = Vec::new();
+        encode(record, &mut payload);
+        let mut out = (payload.len() as u32).to_le_bytes().to_vec();
+        out.extend(&payload);
+        out.extend(xxh3_64(&payload).to_le_bytes());
+        self.0.write_all(&out)
+    }
+
+    /// Forgets all purges but this one.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn restart(&mut self, record: &Record) -> io::Result<()> {
+        self.0.set_len(0)?;
+        self.append(record)
+    }
+
+    /// A handle by which what was appended is brought to the disk, so that it survives a loss of power.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn handle(&self) -> io::Result<File> {
+        self.0.try_clone()
+    }
+}
+
+fn read_all(mut bytes: &[u8]) -> Option<Vec<Record>> {
+    let mut records = Vec::new();
+    while !bytes.is_empty() {
+        let len = u32::from_le_bytes(take(&mut bytes)?) as usize;
+        let (payload, rest) = bytes.split_at_checked(len)?;
+        bytes = rest;
+        let sum: [u8; 8] = take(&mut bytes)?;
+        (xxh3_64(payload).to_le_bytes() == sum).then_some(())?;
+        records.push(decode(payload)?);
+    }
+    Some(records)
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_at_checked(N)?;
+    *bytes = rest;
+    taken.try_into().ok()
+}
+
+/// Sequence; the soft moment in milliseconds, or the largest number; what it is about.
+fn encode((sequence, scope, strength): &Record, out: &mut Vec<u8>) {
+    out.extend(sequence.to_le_bytes());
+    let soft = match strength {
+        Strength::Hard => u64::MAX,
+        Strength::Soft(at) => at.as_millis(),
+    };
+    out.extend(soft.to_le_bytes());
+    match scope {
+        Scope::All => out.push(0),
+        Scope::Url { whole, bare } => {
+            out.push(1);
+            out.extend(whole.0.to_le_bytes());
+            out.extend(bare.0.to_le_bytes());
+        }
+        Scope::Host(host) => {
+            out.push(2);
+            out.extend(host.0.to_le_bytes());
+        }
+        Scope::Tag(tag) => {
+            out.push(3);
+            out.extend(tag.0.to_le_bytes());
+        }
+        Scope::Prefix { host, path } => {
+            out.push(4);
+            out.extend(host.0.to_le_bytes());
+            out.extend(path.as_bytes());
+        }
+    }
+}
+
+fn decode(mut bytes: &[u8]) -> Option<Record> {
+    let bytes = &mut bytes;
+    let sequence = u64::from_le_bytes(take(bytes)?);
+    let strength = match u64::from_le_bytes(take(bytes)?) {
+        u64::MAX => Strength::Hard,
+        soft => Strength::Soft(Wall::from_millis(soft)),
+    };
+    let [kind] = take(bytes)?;
+    let mut id = || take(bytes).map(u128::from_le_bytes);
+    let scope = match kind {
+        0 => Scope::All,
+        1 => Scope::Url { whole: UrlId(id()?), bare: UrlId(id()?) },
+        2 => Scope::Host(HostId(id()?)),
+        3 => Scope::Tag(TagId(id()?)),
+        4 => {
+            let host = HostId(id()?);
+            let path = std::str::from_utf8(std::mem::take(bytes)).ok()?;
+            Scope::Prefix { host, path: path.into() }
+        }
+        _ => return None,
+    };
+    bytes.is_empty().then_some((sequence, scope, strength))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_damage_is_seen() {
+        let scopes = [
+            Scope::All,
+            Scope::url("a.test", "/x", Some("y")),
+            Scope::host("a.test").unwrap(),
+            Scope::tag("red"),
+            Scope::prefix("a.test", "/p/"),
+        ];
+        let root = std::env::temp_dir().join(format!("evenkeel-purge-log-{}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        let records: Vec<Record> = (1..)
+            .zip(scopes)
+            .map(|(n, scope)| {
+                (n, scope, if n % 2 == 0 { Strength::Hard } else { Strength::Soft(Wall::from_secs(n)) })
+            })
+            .collect();
+        let (mut log, none) = PurgeLog::open(&root).unwrap();
+        assert_eq!(none, Some(Vec::new()));
+        records.iter().for_each(|record| log.append(record).unwrap());
+        assert_eq!(PurgeLog::open(&root).unwrap().1, Some(records.clone()));
+        let whole = std::fs::read(root.join("purges")).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 4;
+            assert_ne!(read_all(&damaged), Some(records.clone()), "byte {at}");
+        }
+        log.restart(&records[0]).unwrap();
+        assert_eq!(PurgeLog::open(&root).unwrap().1, Some(records[..1].to_vec()));
+        std::fs::remove_dir_all(root).unwrap();
+    }
+}

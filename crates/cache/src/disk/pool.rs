@@ -1,0 +1,137 @@
+//! The threads that read and write files, so that no worker waits for a disk.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::sync::Arc;
+
+/// Threads and what they are to do. They end when the pool is dropped, after what they are at.
+#[derive(Debug)]
+pub struct Pool<J>(Arc<Shared<J>>);
+
+#[derive(Debug)]
+struct Shared<J> {
+    queues: Mutex<Queues<J>>,
+    more: Condvar,
+}
+
+#[derive(Debug)]
+struct Queues<J> {
+    /// Requests wait for these.
+    reads: VecDeque<J>,
+    /// Objects to be written, each with its size.
+    writes: VecDeque<(u64, J)>,
+    writes_bytes: u64,
+    /// Files to be removed. As many as there are files at most.
+    removals: VecDeque<J>,
+    is_closed: bool,
+}
+
+impl<J: Send + 'static> Pool<J> {
+    /// Reads that may wait. One more finds nothing on the disk.
+    const READS_MAX: usize = 1_024;
+    /// Bytes that may wait to be written. Another object is not stored on the disk.
+    const WRITES_BYTES_MAX: u64 = 64 << 20;
+    /// Disks do a few things at once, and the page cache needs no more.
+    const THREADS: usize = 4;
+
+    /// Starts the threads, which do the jobs as `carry_out` says.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(carry_out: fn(J)) -> std::io::Result<Self> {
+        let queues = Queues {
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+            writes_bytes: 0,
+            removals: VecDeque::new(),
+            is_closed: false,
+        };
+        let shared = Arc::new(Shared { queues: Mutex::new(queues), more: Condvar::new() });
+        for n in 0..Self::THREADS {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(format!("cache-disk-{n}"))
+                .spawn(move || shared.work(carry_out))?;
+        }
+        Ok(Self(shared))
+    }
+
+    /// Gives out a read; false if too many wait.
+    pub fn read(&self, job: J) -> bool {
+        self.add(|queues| {
+            let room = queues.reads.len() < Self::READS_MAX;
+            if room {
+                queues.reads.push_back(job);
+            }
+            room
+        })
+    }
+
+    /// Gives out a read that goes on with what was begun.
+    pub fn resume(&self, job: J) {
+        self.add(|queues| {
+            queues.reads.push_back(job);
+            true
+        });
+    }
+
+    /// Gives out a write of so many bytes; false if too many wait.
+    pub fn write(&self, bytes: u64, job: J) -> bool {
+        self.add(|queues| {
+            let room = queues.writes_bytes + bytes <= Self::WRITES_BYTES_MAX;
+            if room {
+                queues.writes_bytes += bytes;
+                queues.writes.push_back((bytes, job));
+            }
+            room
+        })
+    }
+
+    /// Gives out the removal of files.
+    pub fn remove(&self, job: J) {
+        self.add(|queues| {
+            queues.removals.push_back(job);
+            true
+        });
+    }
+
+    fn add(&self, to: impl FnOnce(&mut Queues<J>) -> bool) -> bool {
+        let added = to(&mut self.0.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        if added {
+            self.0.more.notify_one();
+        }
+        added
+    }
+}
+
+impl<J> Drop for Pool<J> {
+    fn drop(&mut self) {
+        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
+        self.0.more.notify_all();
+    }
+}
+
+impl<J> Shared<J> {
+    fn work(&self, carry_out: fn(J)) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let (bytes, job) = if let Some(job) = queues.reads.pop_front() {
+                (0, job)
+            } else if let Some(job) = queues.removals.pop_front() {
+                (0, job)
+            } else if let Some((bytes, job)) = queues.writes.pop_front() {
+                (bytes, job)
+            } else if queues.is_closed {
+                return;
+            } else {
+                queues = self.more.wait(queues).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(queues);
+            carry_out(job);
+            queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            queues.writes_bytes -= bytes;
+        }
+    }
+}

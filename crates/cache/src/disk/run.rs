@@ -1,0 +1,198 @@
+//! What the disk threads do: load objects, save them, remove files.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use evenkeel_core::cache::PurgeVerdict;
+use evenkeel_types::Time;
+
+use super::format::{self, Decoded, PREFIX, Prefix};
+use super::index::Entry;
+use super::{Disk, Job, Task};
+use crate::fill::{Fill, Phase};
+use crate::key::Id;
+use crate::object::{Object, OnDisk};
+use crate::reader::Why;
+use crate::store::Store;
+use crate::sync::{Arc, lock};
+
+/// A longer body stays on the disk, and is read when it is sent.
+const LOADED_MAX: u64 = 256 << 10;
+/// The most that is read at once in the hope that it is the whole head.
+const FIRST_READ: usize = 8 << 10;
+
+/// Does a job.
+pub fn carry_out<M: Clone + Send + Sync + 'static>(job: Job<M>) {
+    let Job { store, task } = job;
+    let Some(disk) = store.disk() else { return };
+    match task {
+        Task::Load { fill, id, entries, now } => load(&store, disk, &fill, id, &entries, now),
+        Task::Save { object, id, variant, stamp, now } => {
+            save(&store, disk, &object, (id, variant, stamp), now);
+        }
+        Task::Stream(stream) => stream.run(&store),
+        Task::Remove(entries) => {
+            // A file that is not there is what is wanted.
+            entries.iter().for_each(|entry| drop(fs::remove_file(entry.path(&disk.root))));
+        }
+        Task::Sync(file) => {
+            if let Err(error) = file.sync_data() {
+                disk.failed(&error);
+            }
+        }
+    }
+}
+
+fn load<M: Clone + Send + Sync + 'static>(
+    store: &Arc<Store<M>>,
+    disk: &Disk<M>,
+    fill: &Arc<Fill<M>>,
+    id: Id,
+    entries: &[Arc<Entry>],
+    now: Time,
+) {
+    let mut objects = Vec::new();
+    for entry in entries {
+        let object = read(disk, entry).ok().flatten().filter(|object| {
+            // The rules that an object is held against must be as many as when it was written.
+            let is_known = object.head().sequence() <= store.purges.newest();
+            is_known && object.head().key() == fill.key() && store.variant_id(object.head()) == entry.variant
+        });
+        match object {
+            Some(object) if store.check(&object) != PurgeVerdict::Gone => objects.push(Arc::new(object)),
+            _ => {
+                lock(&disk.index).remove(entry);
+                // Below here and elsewhere: a file that is not there is what is wanted.
+                drop(fs::remove_file(entry.path(&disk.root)));
+            }
+        }
+    }
+    let is_in = store.insert_loaded(id, &objects, fill, now);
+    fill.set_phase(if is_in { Phase::Again } else { Phase::Alone(Why::Failed) });
+}
+
+/// Reads an object; `None` if the file is damaged.
+fn read<M: Clone>(disk: &Disk<M>, entry: &Arc<Entry>) -> io::Result<Option<Object<M>>> {
+    let file = File::open(entry.path(&disk.root))?;
+    let Some((prefix, decoded)) = read_head(disk, &file)? else { return Ok(None) };
+    let Decoded { head, trailers, stamp } = decoded;
+    if prefix.file_len() != Some(file.metadata()?.len()) || stamp != entry.stamp {
+        return Ok(None);
+    }
+    let fingerprint = entry.id.fingerprint();
+    if prefix.body_len > LOADED_MAX {
+        let file = OnDisk { entry: Arc::clone(entry), prefix, trailers };
+        return Ok(Some(Object::on_disk(&head, file, fingerprint, 0)));
+    }
+    let mut pieces = Vec::new();
+    for index in 0..prefix.body_len.div_ceil(format::PIECE as u64) {
+        let Some(piece) = read_piece(&file, prefix, index)? else { return Ok(None) };
+        pieces.push(piece);
+    }
+    Ok(Some(Object::new(&head, pieces, trailers, fingerprint, 0)))
+}
+
+fn read_head<M>(disk: &Disk<M>, file: &File) -> io::Result<Option<(Prefix, Decoded<M>)>> {
+    let mut bytes = vec![0; FIRST_READ];
+    let mut len = 0;
+    // Reads less at the end of a file.
+    while len < bytes.len() {
+        match file.read_at(&mut bytes[len..], len as u64)? {
+            0 => break,
+            n => len += n,
+        }
+    }
+    let Some(prefix) = bytes.get(..len.min(PREFIX)).and_then(Prefix::read) else { return Ok(None) };
+    bytes.resize(prefix.head_len, 0);
+    if prefix.head_len > len {
+        file.read_exact_at(&mut bytes[len..], len as u64)?;
+    }
+    Ok(format::decode_head(&bytes, &disk.codec).map(|decoded| (prefix, decoded)))
+}
+
+/// Reads a piece of a body; `None` if it is damaged.
+pub fn read_piece(file: &File, prefix: Prefix, index: u64) -> io::Result<Option<Bytes>> {
+    let (offset, len) = prefix.piece(index);
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, offset)?;
+    if format::checked(&bytes).is_none() {
+        return Ok(None);
+    }
+    bytes.truncate(len - format::SUM);
+    Ok(Some(bytes.into()))
+}
+
+fn save<M: Clone + Send + Sync + 'static>(
+    store: &Arc<Store<M>>,
+    disk: &Disk<M>,
+    object: &Arc<Object<M>>,
+    (id, variant, stamp): (Id, Id, u64),
+    now: Time,
+) {
+    let head = format::encode_head(object.head(), object.trailers(), object.body_len(), stamp, &disk.codec);
+    let len = head.as_deref().and_then(Prefix::read).and_then(Prefix::file_len);
+    let reserved = head.zip(len).and_then(|(head, len)| {
+        let entry = Arc::new(Entry::new(id, variant, stamp, len));
+        let victims = lock(&disk.index).reserve(entry.bytes)?;
+        Some((head, entry, victims))
+    });
+    let Some((head, entry, victims)) = reserved else {
+        lock(&disk.index).give_up(variant, stamp);
+        return;
+    };
+    disk.remove_files(store, victims);
+    let written = write(disk, object, head, &entry);
+    let left = {
+        let mut index = lock(&disk.index);
+        index.release(entry.bytes);
+        let mut left = if written.is_ok() {
+            index.add_written(&entry, now)
+        } else {
+            index.give_up(variant, stamp);
+            Vec::new()
+        };
+        left.extend(index.shrink());
+        left
+    };
+    disk.remove_files(store, left);
+    if let Err(error) = written {
+        disk.failed(&error);
+    }
+}
+
+/// Writes a file under another name, and gives it its own when it is whole.
+fn write<M>(disk: &Disk<M>, object: &Object<M>, head: Vec<u8>, entry: &Entry) -> io::Result<()> {
+    let unfinished = disk.root.join("tmp").join(format!("{:016x}", entry.stamp));
+    let written = write_all(&unfinished, object, head).and_then(|()| {
+        let path = entry.path(&disk.root);
+        fs::rename(&unfinished, &path).or_else(|_| {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::rename(&unfinished, &path)
+        })
+    });
+    if written.is_err() {
+        drop(fs::remove_file(&unfinished));
+    }
+    written
+}
+
+fn write_all<M>(path: &std::path::Path, object: &Object<M>, head: Vec<u8>) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let mut out = head;
+    let (mut piece, mut offset) = (Vec::with_capacity(format::PIECE), 0);
+    // The pieces in memory are of any size, those of the file are not.
+    while let Some(bytes) = object.chunk_at(offset) {
+        let taken = bytes.len().min(format::PIECE - piece.len());
+        piece.extend_from_slice(&bytes[..taken]);
+        offset += taken as u64;
+        if piece.len() == format::PIECE || offset == object.body_len() {
+            format::encode_piece(&piece, &mut out);
+            file.write_all(&out)?;
+            out.clear();
+            piece.clear();
+        }
+    }
+    file.write_all(&out)
+}

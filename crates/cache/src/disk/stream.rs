@@ -1,0 +1,136 @@
+//! A body that is sent from the disk, piece by piece, as fast as its reader takes it.
+
+use std::fs::File;
+use std::task::{Context, Poll, Wake, Waker};
+
+use super::format::{PIECE, Prefix};
+use super::run::read_piece;
+use super::{Job, Task};
+use crate::chunks::Chunks;
+use crate::fill::{Fill, Phase, Progress};
+use crate::head::Head;
+use crate::object::Object;
+use crate::reader::Reader;
+use crate::store::Store;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, Mutex, lock};
+
+/// A reader is at most so many bytes behind.
+const WINDOW: u64 = 2 * PIECE as u64;
+
+/// A body on its way.
+#[derive(Debug)]
+pub(crate) struct Stream<M> {
+    fill: Arc<Fill<M>>,
+    object: Arc<Object<M>>,
+    file: Option<File>,
+    prefix: Prefix,
+    next: u64,
+}
+
+impl<M: Clone + Send + Sync + 'static> Store<M> {
+    /// Reads the body of an object that is on the disk, from an offset on. The reader's head is there at once. `None` if the
+    /// body is in memory, if its file has made room for others, or if too many wait for the disk: then fetch it, alone.
+    pub fn read(self: &Arc<Self>, object: &Arc<Object<M>>, offset: u64) -> Option<Reader<M>> {
+        let (disk, on_disk) = (self.disk()?, object.file()?);
+        if !lock(&disk.index).holds(&on_disk.entry) {
+            self.drop_damaged(object);
+            return None;
+        }
+        let head: Head<M> = object.head().clone();
+        let fill = Fill::new(head.key(), head.sequence(), None, Arc::clone(&self.filling));
+        let fill = Arc::new(fill);
+        fill.set_phase(Phase::Open(Arc::new(head)));
+        let mut reader = Reader::join(&fill, &self.purges)?;
+        fill.pass(WINDOW);
+        let next = offset / PIECE as u64;
+        reader.skip(offset % PIECE as u64);
+        let prefix = on_disk.prefix;
+        let stream = Stream { fill, object: Arc::clone(object), file: None, prefix, next };
+        disk.give(self, Task::Stream(Box::new(stream))).then_some(reader)
+    }
+}
+
+/// A stream that waits for its reader.
+struct Parked<M> {
+    store: Arc<Store<M>>,
+    state: Mutex<State<M>>,
+}
+
+enum State<M> {
+    /// It has not been put here yet.
+    Running,
+    /// Its reader has moved on before it was put here.
+    Woken,
+    Waiting(Box<Stream<M>>),
+}
+
+impl<M: Clone + Send + Sync + 'static> Wake for Parked<M> {
+    fn wake(self: std::sync::Arc<Self>) {
+        let mut state = lock(&self.state);
+        let before = std::mem::replace(&mut *state, State::Woken);
+        drop(state);
+        if let (State::Waiting(stream), Some(disk)) = (before, self.store.disk()) {
+            disk.pool.resume(Job { store: Arc::clone(&self.store), task: Task::Stream(stream) });
+        }
+    }
+}
+
+impl<M: Clone + Send + Sync + 'static> Stream<M> {
+    /// Reads on until the reader is far enough behind, has left, or has everything.
+    pub fn run(mut self: Box<Self>, store: &Arc<Store<M>>) {
+        loop {
+            let state = Mutex::new(State::Running);
+            let parked = Arc::new(Parked { store: Arc::clone(store), state });
+            let waker = Waker::from(Arc::clone(&parked));
+            match self.fill.poll_ready(&Context::from_waker(&waker)) {
+                Poll::Ready(Progress::Abandoned) => return,
+                Poll::Ready(Progress::Going) => {
+                    if !self.step(store) {
+                        return;
+                    }
+                }
+                Poll::Pending => {
+                    let mut state = lock(&parked.state);
+                    if matches!(*state, State::Running) {
+                        *state = State::Waiting(self);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a piece. Returns whether there are more.
+    fn step(&mut self, store: &Arc<Store<M>>) -> bool {
+        if self.next * PIECE as u64 >= self.prefix.body_len {
+            let trailers = bytes::Bytes::copy_from_slice(self.object.trailers());
+            self.fill.complete(Arc::new(self.object.head().clone()), trailers);
+            return false;
+        }
+        let piece = self.piece(store);
+        let Some(piece) = piece.ok().flatten() else {
+            // What has been sent cannot be taken back: the reader breaks off.
+            store.drop_damaged(&self.object);
+            self.fill.set_phase(Phase::Broken);
+            return false;
+        };
+        self.next += 1;
+        let counted = piece.len() as u64 + Chunks::OVERHEAD;
+        store.filling.fetch_add(counted, Ordering::AcqRel);
+        self.fill.push(piece, counted) == Progress::Going
+    }
+
+    fn piece(&mut self, store: &Arc<Store<M>>) -> std::io::Result<Option<bytes::Bytes>> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let (Some(disk), Some(on_disk)) = (store.disk(), self.object.file()) else { return Ok(None) };
+                File::open(on_disk.entry.path(&disk.root))?
+            }
+        };
+        let piece = read_piece(&file, self.prefix, self.next);
+        self.file = Some(file);
+        piece
+    }
+}
