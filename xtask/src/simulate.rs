@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::bail;
 
 mod balancer;
+mod cache;
 mod chance;
 mod outcome;
 mod page;
@@ -37,18 +38,18 @@ pub struct Options {
     /// Fewer storms.
     #[arg(long)]
     quick: bool,
-    /// Fail when the table in docs/choosing-an-algorithm.md is another.
+    /// Fail when the tables in docs/choosing-an-algorithm.md and docs/caching.md are others.
     #[arg(long, conflicts_with = "seed")]
     check: bool,
-    /// Put the table into docs/choosing-an-algorithm.md.
+    /// Put the tables into docs/choosing-an-algorithm.md and docs/caching.md.
     #[arg(long, conflicts_with_all = ["seed", "check"])]
     write: bool,
 }
 
-/// Runs storms, then the scenarios of the table.
+/// Runs storms, then the scenarios of the tables.
 ///
 /// # Errors
-/// Something happened that must not, which names the seed that repeats it; or the table is stale.
+/// Something happened that must not, which names the seed that repeats it; or a table is stale.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     if let Some(seed) = options.seed {
         return weather(seed);
@@ -66,13 +67,17 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         }
         Ok(outcome)
     })?;
-    println!("{table}");
+    let cache = cache::tables(page::SEED);
+    println!("{table}{cache}");
     eprintln!("simulated in {:.1} s", began.elapsed().as_secs_f64());
-    match (options.write, options.check) {
-        (true, _) => page::write(root, &table),
-        (_, true) => page::check(root, &table),
-        _ => Ok(()),
+    for (page, table) in [(page::ALGORITHMS_PAGE, &table), (page::CACHE_PAGE, &cache)] {
+        if options.write {
+            page::write(root, page, table)?;
+        } else if options.check {
+            page::check(root, page, table)?;
+        }
     }
+    Ok(())
 }
 
 /// Runs the storm of a seed.

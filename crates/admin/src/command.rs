@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, Path, Request as HttpRequest, State};
+use axum::extract::{Path, Request as HttpRequest, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use evenkeel_core::health::Administrative;
-use evenkeel_core::snapshot::{Command, CommandError};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_types::{BackendId, PoolName};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,12 +16,11 @@ use serde_json::Number;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::body;
 use crate::context::{Context, Request};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, bad_request};
 use crate::status::{self, Server};
 
-/// For a request's body to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// For a command to be carried out.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 /// The largest weight, as in the configuration.
@@ -50,7 +47,7 @@ pub(crate) async fn server(
 ) -> Result<Json<Server>, Refusal> {
     let Path((pool, id)) = path.map_err(|fault| bad_request(fault.body_text()))?;
     let (pool, id) = (PoolName::from(pool), BackendId::from(id));
-    let change = Change::read(request).await?;
+    let change = Change::parse(&body::read(request).await?)?;
     let command = Command::Server {
         pool: pool.clone(),
         id: id.clone(),
@@ -89,9 +86,8 @@ impl From<Wanted> for Administrative {
     }
 }
 
-/// A key that is present has a value: `null` is not a way to leave it out.
 fn wanted<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Wanted>, D::Error> {
-    Wanted::deserialize(value).map(Some)
+    body::present(value)
 }
 
 fn weight<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> {
@@ -105,24 +101,8 @@ fn weight<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>, D::Error> 
 }
 
 impl Change {
-    async fn read(request: HttpRequest) -> Result<Self, Refusal> {
-        if !is_json(request.headers()) {
-            let why = "the body must be JSON and say so: `Content-Type: application/json`";
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
-        }
-        let body = timeout(BODY_TIME_MAX, Bytes::from_request(request, &()))
-            .await
-            .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"))?
-            .map_err(|fault| Refusal::new(fault.status(), fault.body_text()))?;
-        Self::parse(&body)
-    }
-
     fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        // Serde would take a list for the values of the fields in their order.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(bad_request("the body must be a JSON object, as in {\"state\": \"drain\"}"));
-        }
-        let change: Self = serde_json::from_slice(body).map_err(|fault| bad_request(fault.to_string()))?;
+        let change: Self = body::parse(body, "{\"state\": \"drain\"}")?;
         if change == (Self { state: None, weight: None }) {
             return Err(bad_request("say `state`, `weight` or both"));
         }
@@ -130,20 +110,8 @@ impl Change {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
-        return false;
-    };
-    let essence = value.split_once(';').map_or(value, |(essence, _)| essence);
-    essence.trim().eq_ignore_ascii_case("application/json")
-}
-
-fn bad_request(why: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, why)
-}
-
 /// Sends a command and waits for its outcome.
-async fn carry_out(context: &Context, command: Command) -> Result<(), Refusal> {
+pub(crate) async fn carry_out(context: &Context, command: Command) -> Result<CommandDone, Refusal> {
     let gone = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the process is leaving");
     let (answer, outcome) = oneshot::channel();
     let ask = async {

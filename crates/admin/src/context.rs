@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use evenkeel_core::snapshot::{Command, CommandError, Snapshot};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
@@ -36,5 +36,5 @@ pub struct Request {
     /// What is asked for.
     pub command: Command,
     /// The outcome, sent after [`Context::snapshot`] shows the change. The client may have left by then.
-    pub answer: oneshot::Sender<Result<(), CommandError>>,
+    pub answer: oneshot::Sender<Result<CommandDone, CommandError>>,
 }

@@ -20,6 +20,11 @@ impl Refusal {
     }
 }
 
+/// A refusal of a request that is wrong in itself.
+pub(crate) fn bad_request(why: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, why)
+}
+
 #[derive(Serialize)]
 struct Body {
     error: String,

@@ -14,6 +14,7 @@ use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
 
+use crate::cache::Cache;
 use crate::context::Context;
 
 /// The whole of it.
@@ -32,6 +33,7 @@ pub(crate) struct Status {
     /// Every request since the process started, those that reached no pool included.
     totals: Totals,
     overload: Overload,
+    cache: Cache,
 }
 
 /// How far the process withdraws, by each cause: 0 is not at all.
@@ -173,6 +175,7 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
             descriptors: registry.overload[1].value(),
             delay: registry.overload[2].value(),
         },
+        cache: Cache::of(registry),
         totals: Totals { requests: total.requests, errors: total.errors, latency_ms: Latency::from(&total) },
     })
 }

@@ -343,7 +343,5 @@ fn wake(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
 
-#[cfg(all(test, feature = "shuttle"))]
-mod schedules;
 #[cfg(test)]
 mod tests;

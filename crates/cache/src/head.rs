@@ -1,6 +1,7 @@
 //! All of a stored response but its body: the key, what purges and variants go by, the response head, and the judgement
 //! that the policy made of it.
 
+use bytes::Bytes;
 use evenkeel_core::cache::{HostId, TagId, UrlId};
 
 use crate::sync::Arc;
@@ -24,18 +25,19 @@ pub struct NewHead<'a, M> {
     pub meta: M,
 }
 
-/// A stored response without its body. Its texts lie in one piece of memory.
+/// A stored response without its body. Its texts lie in one piece of memory, behind which a small body may lie.
 #[derive(Debug, Clone)]
 pub struct Head<M> {
-    texts: Arc<[u8]>,
-    tags: Arc<[TagId]>,
-    url: UrlId,
-    host: HostId,
+    /// URL, host and tags as hashes; key, variant, path, response head; a body.
+    block: Arc<[u8]>,
+    tags: u16,
     key: u16,
     vary: u16,
     path: Part,
     /// Where the response head begins.
     response: u32,
+    /// Where it ends.
+    end: u32,
     sequence: u64,
     meta: M,
 }
@@ -47,72 +49,80 @@ struct Part {
     len: u16,
 }
 
-impl Part {
-    fn of(self, texts: &[u8]) -> &str {
-        let (at, len) = (usize::from(self.at), usize::from(self.len));
-        // It was a `str` when it was copied.
-        texts.get(at..at + len).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
-    }
-}
+/// The size of a hash, in bytes.
+const ID: usize = 16;
+/// Where the tags begin.
+const TAGS: usize = 2 * ID;
 
 impl<M> Head<M> {
     /// `None` if a text is longer than 64 KiB, which no request is that gets this far.
     pub(crate) fn new(key: &[u8], sequence: u64, new: NewHead<'_, M>) -> Option<Self> {
-        let mut texts = Vec::with_capacity(key.len() + new.vary.len() + new.path.len() + new.response.len());
-        texts.extend_from_slice(key);
-        texts.extend_from_slice(new.vary);
-        // A key usually holds the path.
-        let path = part(&mut texts, key.len(), new.path)?;
-        let response = u32::try_from(texts.len()).ok()?;
-        texts.extend_from_slice(new.response);
+        let texts = key.len() + new.vary.len() + new.path.len() + new.response.len();
+        let mut block = Vec::with_capacity(TAGS + new.tags.len() * ID + texts);
+        let tags = new.tags.iter().map(|tag| tag.0);
+        [new.url.0, new.host.0].into_iter().chain(tags).for_each(|id| block.extend(id.to_le_bytes()));
+        block.extend_from_slice(key);
+        block.extend_from_slice(new.vary);
+        let path = part(&mut block, key.len() + new.vary.len(), new.path)?;
+        let response = u32::try_from(block.len()).ok()?;
+        block.extend_from_slice(new.response);
         Some(Self {
-            texts: texts.into(),
-            tags: new.tags.into(),
-            url: new.url,
-            host: new.host,
+            tags: u16::try_from(new.tags.len()).ok()?,
             key: u16::try_from(key.len()).ok()?,
             vary: u16::try_from(new.vary.len()).ok()?,
             path,
             response,
+            end: u32::try_from(block.len()).ok()?,
+            block: block.into(),
             sequence,
             meta: new.meta,
         })
     }
 
+    fn id(&self, at: usize) -> u128 {
+        let bytes = self.block.get(at..at + ID).and_then(|bytes| bytes.try_into().ok());
+        u128::from_le_bytes(bytes.unwrap_or_default())
+    }
+
+    fn key_at(&self) -> usize {
+        TAGS + usize::from(self.tags) * ID
+    }
+
     /// The key that it is found by.
     pub fn key(&self) -> &[u8] {
-        &self.texts[..usize::from(self.key)]
+        &self.block[self.key_at()..][..usize::from(self.key)]
     }
 
     /// What of the request's fields selects this variant.
     pub fn vary(&self) -> &[u8] {
-        let from = usize::from(self.key);
-        &self.texts[from..from + usize::from(self.vary)]
+        &self.block[self.key_at() + usize::from(self.key)..][..usize::from(self.vary)]
     }
 
     /// Its tags.
-    pub fn tags(&self) -> &[TagId] {
-        &self.tags
+    pub fn tags(&self) -> impl Iterator<Item = TagId> {
+        (0..usize::from(self.tags)).map(|n| TagId(self.id(TAGS + n * ID)))
     }
 
     /// The URL that a purge names it by.
     pub fn url(&self) -> UrlId {
-        self.url
+        UrlId(self.id(0))
     }
 
     /// The host that a purge names it by.
     pub fn host(&self) -> HostId {
-        self.host
+        HostId(self.id(ID))
     }
 
     /// The path that the client asked for.
     pub fn path(&self) -> &str {
-        self.path.of(&self.texts)
+        let (at, len) = (self.key_at() + usize::from(self.path.at), usize::from(self.path.len));
+        // It was a `str` when it was copied.
+        self.block.get(at..at + len).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
     }
 
     /// Status and fields, as they were given.
     pub fn response(&self) -> &[u8] {
-        &self.texts[self.response as usize..]
+        &self.block[self.response as usize..self.end as usize]
     }
 
     /// What the policy judges it by.
@@ -125,22 +135,52 @@ impl<M> Head<M> {
         self.sequence
     }
 
-    /// What the texts occupy, in bytes.
-    pub(crate) fn texts_bytes(&self) -> usize {
-        self.texts.len() + size_of_val(&*self.tags)
+    /// What the texts and a body behind them occupy, in bytes.
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.block.len()
+    }
+
+    /// The length of the body that lies behind the texts.
+    pub(crate) fn body_len(&self) -> usize {
+        self.block.len() - self.end as usize
+    }
+
+    /// The body that lies behind the texts, without its first `skip` bytes. Nothing is copied.
+    pub(crate) fn body(&self, skip: usize) -> Bytes {
+        Bytes::from_owner(Tail { block: Arc::clone(&self.block), at: self.end as usize + skip })
     }
 }
 
-/// Where `text` lies in the first `key` bytes of `texts`; appended to them if it does not.
-fn part(texts: &mut Vec<u8>, key: usize, text: &str) -> Option<Part> {
+impl<M: Clone> Head<M> {
+    /// The same with a body behind it.
+    pub(crate) fn with_body(&self, body: &[u8]) -> Self {
+        let texts = &self.block[..self.end as usize];
+        Self { block: [texts, body].concat().into(), ..self.clone() }
+    }
+}
+
+/// The end of a block, as a body that is sent.
+struct Tail {
+    block: Arc<[u8]>,
+    at: usize,
+}
+
+impl AsRef<[u8]> for Tail {
+    fn as_ref(&self) -> &[u8] {
+        self.block.get(self.at..).unwrap_or_default()
+    }
+}
+
+/// Where `text` lies among the last `among` bytes of `block`, which usually hold it; appended to them if they do not.
+fn part(block: &mut Vec<u8>, among: usize, text: &str) -> Option<Part> {
+    let begin = block.len() - among;
     let len = u16::try_from(text.len()).ok()?;
     if text.is_empty() {
         return Some(Part { at: 0, len: 0 });
     }
-    let found = texts[..key].windows(text.len()).position(|window| window == text.as_bytes());
-    let at = found.unwrap_or(texts.len());
+    let found = block[begin..].windows(text.len()).position(|window| window == text.as_bytes());
     if found.is_none() {
-        texts.extend_from_slice(text.as_bytes());
+        block.extend_from_slice(text.as_bytes());
     }
-    Some(Part { at: u16::try_from(at).ok()?, len })
+    Some(Part { at: u16::try_from(found.unwrap_or(among)).ok()?, len })
 }

@@ -79,7 +79,7 @@ impl<M: Clone> Leader<M> {
         let head = Head::new(self.fill.key(), self.fill.sequence(), head).ok_or(Refused::TooLong)?;
         let checked = self.store.purges.newest();
         let verdict = self.store.purges.judge_new(&head);
-        let object = Arc::new(old.under(head, checked));
+        let object = Arc::new(old.under(&head, checked));
         match verdict {
             PurgeVerdict::Gone => {
                 self.store.shard(self.id).remove_fill(self.id, &self.fill);

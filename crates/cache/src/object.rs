@@ -12,7 +12,6 @@ use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Object<M> {
     head: Head<M>,
-    body: Body,
     mark: Mark,
     /// Its place in the order of eviction.
     slot: AtomicU32,
@@ -20,17 +19,13 @@ pub struct Object<M> {
     /// The number of the newest purge that it was held against.
     checked: AtomicU64,
     flags: AtomicU8,
-    /// Since when it is stale because it was purged softly, in milliseconds since the Unix epoch; 0 if it was not.
-    purged: AtomicU64,
+    /// Since when it is stale because it was purged softly, in seconds since the Unix epoch; 0 if it was not.
+    purged: AtomicU32,
+    /// A body that does not lie behind the texts of the head.
+    long: Option<Box<Pieces>>,
 }
 
-#[derive(Debug, Clone)]
-enum Body {
-    Empty,
-    One(Bytes),
-    Many(Box<Pieces>),
-}
-
+/// The pieces of a long body.
 #[derive(Debug, Clone)]
 struct Pieces {
     list: Box<[Bytes]>,
@@ -39,54 +34,57 @@ struct Pieces {
     trailers: Bytes,
 }
 
-impl Body {
-    fn new(mut pieces: Vec<Bytes>, trailers: Bytes) -> Self {
-        if pieces.len() <= 1 && trailers.is_empty() {
-            return pieces.pop().map_or(Self::Empty, Self::One);
-        }
-        let ends = pieces.iter().scan(0, |end, piece| {
-            *end += piece.len() as u64;
-            Some(*end)
-        });
-        Self::Many(Box::new(Pieces { ends: ends.collect(), list: pieces.into(), trailers }))
-    }
-}
-
 /// It has left the order of eviction.
 const GONE: u8 = 1;
 
-impl<M> Object<M> {
-    /// What an object occupies beside itself: the counts of its `Arc`, its place in the table and in the order of
-    /// eviction, a fingerprint after its eviction, and what the allocator rounds up. A test measures the sum.
-    const OVERHEAD: usize = 120;
+impl<M: Clone> Object<M> {
+    /// A shorter body lies behind the texts of the head: it is copied once more, and takes no memory of its own.
+    const SHORT_MAX: usize = 64 << 10;
 
     pub(crate) fn new(
-        head: Head<M>,
+        head: &Head<M>,
         pieces: Vec<Bytes>,
         trailers: Bytes,
         fingerprint: u32,
         checked: u64,
     ) -> Self {
-        Self::with_body(head, Body::new(pieces, trailers), fingerprint, checked)
+        let short = pieces.len() <= 1 && trailers.is_empty();
+        let only = pieces.first().map_or(&[][..], |piece| piece);
+        if short && only.len() <= Self::SHORT_MAX {
+            return Self::of(head.with_body(only), None, fingerprint, checked);
+        }
+        let ends = pieces.iter().scan(0, |end, piece| {
+            *end += piece.len() as u64;
+            Some(*end)
+        });
+        let pieces = Pieces { ends: ends.collect(), list: pieces.into(), trailers };
+        Self::of(head.clone(), Some(Box::new(pieces)), fingerprint, checked)
     }
 
-    fn with_body(head: Head<M>, body: Body, fingerprint: u32, checked: u64) -> Self {
+    fn of(head: Head<M>, long: Option<Box<Pieces>>, fingerprint: u32, checked: u64) -> Self {
         Self {
             head,
-            body,
             mark: Mark::default(),
             slot: AtomicU32::new(u32::MAX),
             fingerprint,
             checked: AtomicU64::new(checked),
             flags: AtomicU8::new(0),
-            purged: AtomicU64::new(0),
+            purged: AtomicU32::new(0),
+            long,
         }
     }
 
     /// The same body under another head.
-    pub(crate) fn under(&self, head: Head<M>, checked: u64) -> Self {
-        Self::with_body(head, self.body.clone(), self.fingerprint, checked)
+    pub(crate) fn under(&self, head: &Head<M>, checked: u64) -> Self {
+        let head = if self.long.is_some() { head.clone() } else { head.with_body(&self.head.body(0)) };
+        Self::of(head, self.long.clone(), self.fingerprint, checked)
     }
+}
+
+impl<M> Object<M> {
+    /// What an object occupies beside itself: the counts of its two `Arc`s, its place in the table and in the order of
+    /// eviction, a fingerprint after its eviction, and what the allocator rounds up. A test measures the sum.
+    const OVERHEAD: usize = 120;
 
     /// All but the body.
     pub fn head(&self) -> &Head<M> {
@@ -95,34 +93,29 @@ impl<M> Object<M> {
 
     /// The length of the body, in bytes.
     pub fn body_len(&self) -> u64 {
-        match &self.body {
-            Body::Empty => 0,
-            Body::One(bytes) => bytes.len() as u64,
-            Body::Many(pieces) => pieces.ends.last().copied().unwrap_or_default(),
+        match &self.long {
+            None => self.head.body_len() as u64,
+            Some(pieces) => pieces.ends.last().copied().unwrap_or_default(),
         }
     }
 
     /// The body from `offset` on, as far as it lies in one piece; `None` at the end and beyond it. Nothing is copied.
     pub fn chunk_at(&self, offset: u64) -> Option<Bytes> {
-        let (piece, begin) = match &self.body {
-            Body::Empty => return None,
-            Body::One(bytes) => (bytes, 0),
-            Body::Many(pieces) => {
-                let index = pieces.ends.partition_point(|&end| end <= offset);
-                let piece = pieces.list.get(index)?;
-                (piece, pieces.ends[index] - piece.len() as u64)
-            }
+        if offset >= self.body_len() {
+            return None;
+        }
+        let Some(pieces) = &self.long else {
+            return Some(self.head.body(usize::try_from(offset).ok()?));
         };
-        let skip = usize::try_from(offset - begin).ok().filter(|&skip| skip < piece.len())?;
-        Some(piece.slice(skip..))
+        let index = pieces.ends.partition_point(|&end| end <= offset);
+        let piece = pieces.list.get(index)?;
+        let begin = pieces.ends[index] - piece.len() as u64;
+        Some(piece.slice(usize::try_from(offset - begin).ok()?..))
     }
 
     /// The trailer section as it was given, empty if there was none.
     pub fn trailers(&self) -> &[u8] {
-        match &self.body {
-            Body::Many(pieces) => &pieces.trailers,
-            Body::Empty | Body::One(_) => &[],
-        }
+        self.long.as_ref().map_or(&[], |pieces| &pieces.trailers)
     }
 
     /// The number of the newest purge that it was held against.
@@ -137,11 +130,14 @@ impl<M> Object<M> {
 
     /// Since when it is stale because it was purged softly.
     pub(crate) fn purged(&self) -> Option<Wall> {
-        Some(self.purged.load(Ordering::Acquire)).filter(|since| *since > 0).map(Wall::from_millis)
+        let since = self.purged.load(Ordering::Acquire);
+        (since > 0).then(|| Wall::from_secs(since.into()))
     }
 
     pub(crate) fn set_purged(&self, since: Wall) {
-        self.purged.store(since.as_millis().max(1), Ordering::Release);
+        // Until 2106.
+        let since = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
+        self.purged.store(since.max(1), Ordering::Release);
     }
 
     /// Whether it has left the order of eviction. Written under the lock of that order.
@@ -168,14 +164,10 @@ impl<M> Resident for Object<M> {
     }
 
     fn bytes(&self) -> u64 {
-        let body = match &self.body {
-            Body::Empty => 0,
-            Body::One(bytes) => bytes.len() as u64,
-            Body::Many(pieces) => {
-                self.body_len() + pieces.list.len() as u64 * Chunks::OVERHEAD + pieces.trailers.len() as u64
-            }
-        };
-        (size_of::<Self>() + Self::OVERHEAD + self.head.texts_bytes()) as u64 + body
+        let long = self.long.as_ref().map_or(0, |pieces| {
+            self.body_len() + pieces.list.len() as u64 * Chunks::OVERHEAD + pieces.trailers.len() as u64
+        });
+        (size_of::<Self>() + Self::OVERHEAD + self.head.block_bytes()) as u64 + long
     }
 
     fn fingerprint(&self) -> u32 {

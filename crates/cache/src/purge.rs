@@ -41,14 +41,14 @@ impl Purges {
 
     /// What the purges make of an object.
     pub fn judge<M>(&self, head: &Head<M>) -> PurgeVerdict {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).rules.verdict(&purgeable(head))
+        verdict(&self.rules.read().unwrap_or_else(PoisonError::into_inner).rules, head)
     }
 
     /// What the purges make of a response that is about to be stored or joined. One from before the purges that were
     /// forgotten counts as purged, because it was not there when objects were held against them.
     pub fn judge_new<M>(&self, head: &Head<M>) -> PurgeVerdict {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        if rules.floor > head.sequence() { PurgeVerdict::Gone } else { rules.rules.verdict(&purgeable(head)) }
+        if rules.floor > head.sequence() { PurgeVerdict::Gone } else { verdict(&rules.rules, head) }
     }
 
     /// Forgets the purges up to `sequence`, which all objects were held against.
@@ -59,12 +59,13 @@ impl Purges {
     }
 }
 
-fn purgeable<M>(head: &Head<M>) -> Purgeable<'_> {
-    Purgeable {
+fn verdict<M>(rules: &PurgeRules, head: &Head<M>) -> PurgeVerdict {
+    let tags: Vec<_> = head.tags().collect();
+    rules.verdict(&Purgeable {
         sequence: head.sequence(),
         url: head.url(),
         host: head.host(),
         path: head.path(),
-        tags: head.tags(),
-    }
+        tags: &tags,
+    })
 }

@@ -1,7 +1,6 @@
 //! One part of the table: which objects and which fetches there are for a key.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as MapEntry;
 use std::hash::BuildHasherDefault;
 use std::time::Duration;
 
@@ -12,20 +11,19 @@ use crate::key::{Id, Passed};
 use crate::object::Object;
 use crate::sync::Arc;
 
-/// What a part of the table holds.
+/// What a part of the table holds. A key is in one of the two tables, nearly always in the first.
 #[derive(Debug)]
 pub(crate) struct Shard<M> {
-    table: HashMap<Id, Slot<M>, BuildHasherDefault<Passed>>,
+    /// Keys for which there is one object and nothing else.
+    single: Table<Arc<Object<M>>>,
+    /// Keys for which there is more.
+    several: Table<Entry<M>>,
     markers: Box<[Marker]>,
 }
 
-/// What there is for one key. Nearly always one object.
-#[derive(Debug)]
-enum Slot<M> {
-    One(Arc<Object<M>>),
-    Many(Box<Entry<M>>),
-}
+type Table<V> = HashMap<Id, V, BuildHasherDefault<Passed>>;
 
+/// What there is for one key.
 #[derive(Debug)]
 struct Entry<M> {
     key: Box<[u8]>,
@@ -42,45 +40,10 @@ struct Marker {
     until: Time,
 }
 
-impl<M> Slot<M> {
-    fn key(&self) -> &[u8] {
-        match self {
-            Self::One(object) => object.head().key(),
-            Self::Many(entry) => &entry.key,
-        }
-    }
-
-    fn objects(&self) -> &[Arc<Object<M>>] {
-        match self {
-            Self::One(object) => std::slice::from_ref(object),
-            Self::Many(entry) => &entry.objects,
-        }
-    }
-
-    fn fills(&self) -> &[Arc<Fill<M>>] {
-        match self {
-            Self::One(_) => &[],
-            Self::Many(entry) => &entry.fills,
-        }
-    }
-
-    /// Makes room for several.
-    fn entry(&mut self) -> &mut Entry<M> {
-        if let Self::One(object) = self {
-            let key = object.head().key().into();
-            let entry = Entry { key, objects: vec![Arc::clone(object)], fills: Vec::new() };
-            *self = Self::Many(Box::new(entry));
-        }
-        match self {
-            Self::Many(entry) => entry,
-            Self::One(_) => unreachable!("it has just become several"),
-        }
-    }
-}
-
 impl<M> Default for Shard<M> {
     fn default() -> Self {
-        Self { table: HashMap::default(), markers: vec![Marker::default(); Self::MARKERS].into() }
+        let markers = vec![Marker::default(); Self::MARKERS].into();
+        Self { single: HashMap::default(), several: HashMap::default(), markers }
     }
 }
 
@@ -94,38 +57,47 @@ impl<M> Shard<M> {
 
     /// Whether another key has taken the place: both cannot be stored.
     pub fn is_taken(&self, id: Id, key: &[u8]) -> bool {
-        self.table.get(&id).is_some_and(|slot| slot.key() != key)
+        let single = self.single.get(&id).map(|object| object.head().key());
+        let several = || self.several.get(&id).map(|entry| &*entry.key);
+        single.or_else(several).is_some_and(|other| other != key)
     }
 
     /// The objects of a key, the newest first.
     pub fn objects(&self, id: Id) -> &[Arc<Object<M>>] {
-        self.table.get(&id).map_or(&[], Slot::objects)
+        match self.single.get(&id) {
+            Some(object) => std::slice::from_ref(object),
+            None => self.several.get(&id).map_or(&[], |entry| &entry.objects),
+        }
     }
 
     /// The fetches for a key.
     pub fn fills(&self, id: Id) -> &[Arc<Fill<M>>] {
-        self.table.get(&id).map_or(&[], Slot::fills)
+        self.several.get(&id).map_or(&[], |entry| &entry.fills)
+    }
+
+    /// The entry of a key, to which more will be added.
+    fn entry(&mut self, id: Id, key: &[u8]) -> &mut Entry<M> {
+        let single = self.single.remove(&id);
+        self.several.entry(id).or_insert_with(|| Entry {
+            key: single.as_ref().map_or(key, |object| object.head().key()).into(),
+            objects: single.into_iter().collect(),
+            fills: Vec::new(),
+        })
     }
 
     /// Adds a fetch. Returns whether there was room.
     pub fn add_fill(&mut self, id: Id, fill: &Arc<Fill<M>>) -> bool {
-        let entry = match self.table.entry(id) {
-            MapEntry::Occupied(slot) => slot.into_mut().entry(),
-            MapEntry::Vacant(vacant) => {
-                let entry = Entry { key: fill.key().into(), objects: Vec::new(), fills: Vec::new() };
-                vacant.insert(Slot::Many(Box::new(entry))).entry()
-            }
-        };
-        let room = entry.key[..] == *fill.key() && entry.fills.len() < Self::FILLS_MAX;
+        let taken = self.is_taken(id, fill.key());
+        let room = !taken && self.fills(id).len() < Self::FILLS_MAX;
         if room {
-            entry.fills.push(Arc::clone(fill));
+            self.entry(id, fill.key()).fills.push(Arc::clone(fill));
         }
         room
     }
 
     /// Takes a fetch away that has ended or may not be shared. Returns whether it was there.
     pub fn remove_fill(&mut self, id: Id, fill: &Arc<Fill<M>>) -> bool {
-        let Some(Slot::Many(entry)) = self.table.get_mut(&id) else { return false };
+        let Some(entry) = self.several.get_mut(&id) else { return false };
         let before = entry.fills.len();
         entry.fills.retain(|other| !Arc::ptr_eq(other, fill));
         let was_there = entry.fills.len() < before;
@@ -136,22 +108,17 @@ impl<M> Shard<M> {
     /// Adds an object. Returns those that it replaces, or itself if it is not wanted: because its key is taken, or because
     /// the object that it would replace was fetched after a later purge.
     pub fn add_object(&mut self, id: Id, object: &Arc<Object<M>>) -> Vec<Arc<Object<M>>> {
-        let slot = match self.table.entry(id) {
-            MapEntry::Vacant(vacant) => {
-                vacant.insert(Slot::One(Arc::clone(object)));
-                return Vec::new();
-            }
-            MapEntry::Occupied(slot) => slot.into_mut(),
-        };
-        if slot.key() != object.head().key() {
+        let head = object.head();
+        let same = |other: &Arc<Object<M>>| other.head().vary() == head.vary();
+        let is_newer = |other: &Arc<Object<M>>| same(other) && other.head().sequence() > head.sequence();
+        if self.is_taken(id, head.key()) || self.objects(id).iter().any(is_newer) {
             return vec![Arc::clone(object)];
         }
-        let entry = slot.entry();
-        let same = |other: &Arc<Object<M>>| other.head().vary() == object.head().vary();
-        if entry.objects.iter().any(|other| same(other) && other.head().sequence() > object.head().sequence())
-        {
-            return vec![Arc::clone(object)];
+        if self.objects(id).is_empty() && self.fills(id).is_empty() {
+            self.single.insert(id, Arc::clone(object));
+            return Vec::new();
         }
+        let entry = self.entry(id, head.key());
         let mut replaced: Vec<_> = entry.objects.extract_if(.., |other| same(other)).collect();
         entry.objects.insert(0, Arc::clone(object));
         replaced.extend(entry.objects.drain(Self::VARIANTS_MAX.min(entry.objects.len())..));
@@ -161,15 +128,11 @@ impl<M> Shard<M> {
 
     /// Takes an object away, if it is there.
     pub fn remove_object(&mut self, id: Id, object: &Arc<Object<M>>) {
-        let Some(slot) = self.table.get_mut(&id) else { return };
-        if !slot.objects().iter().any(|other| Arc::ptr_eq(other, object)) {
-            return;
-        }
-        if let Slot::Many(entry) = slot {
+        if self.single.get(&id).is_some_and(|other| Arc::ptr_eq(other, object)) {
+            self.single.remove(&id);
+        } else if let Some(entry) = self.several.get_mut(&id) {
             entry.objects.retain(|other| !Arc::ptr_eq(other, object));
             self.tidy(id);
-        } else {
-            self.table.remove(&id);
         }
     }
 
@@ -178,29 +141,17 @@ impl<M> Shard<M> {
         if self.is_taken(id, key) {
             return Vec::new();
         }
-        match self.table.remove(&id) {
-            Some(Slot::One(object)) => vec![object],
-            Some(Slot::Many(entry)) => entry.objects,
-            None => Vec::new(),
-        }
+        let several = self.several.remove(&id).into_iter().flat_map(|entry| entry.objects);
+        self.single.remove(&id).into_iter().chain(several).collect()
     }
 
     /// Brings what there is for a key into the form that takes least memory.
     fn tidy(&mut self, id: Id) {
-        let Some(Slot::Many(entry)) = self.table.get_mut(&id) else { return };
-        if !entry.fills.is_empty() {
-            return;
-        }
-        match entry.objects.len() {
-            0 => {
-                self.table.remove(&id);
-            }
-            1 => {
-                if let Some(object) = entry.objects.pop() {
-                    self.table.insert(id, Slot::One(object));
-                }
-            }
-            _ => {}
+        let Some(entry) = self.several.get_mut(&id) else { return };
+        if entry.fills.is_empty() && entry.objects.len() <= 1 {
+            let object = entry.objects.pop();
+            self.several.remove(&id);
+            self.single.extend(object.map(|object| (id, object)));
         }
     }
 

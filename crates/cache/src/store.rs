@@ -284,3 +284,10 @@ impl<M: Clone> Store<M> {
         object.purged().map_or(PurgeVerdict::Live, PurgeVerdict::Stale)
     }
 }
+
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
+#[cfg(test)]
+mod tests;
+#[cfg(all(test, not(feature = "shuttle")))]
+mod threads;

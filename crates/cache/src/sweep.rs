@@ -38,4 +38,14 @@ impl<M: Clone> Store<M> {
         }
         ended.is_some()
     }
+
+    /// The number of the newest purge; 0 before the first.
+    pub fn newest_purge(&self) -> u64 {
+        self.purges.newest()
+    }
+
+    /// True if nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.order().eviction.len() == 0
+    }
 }

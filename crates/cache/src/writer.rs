@@ -99,8 +99,8 @@ impl<M: Clone> Writer<M> {
         if verdict == PurgeVerdict::Gone {
             return None;
         }
-        let head = Head::clone(&self.head);
-        let object = Arc::new(Object::new(head, pieces, trailers, self.id.fingerprint(), checked));
+        let object = Object::new(&self.head, pieces, trailers, self.id.fingerprint(), checked);
+        let object = Arc::new(object);
         if let PurgeVerdict::Stale(since) = verdict {
             object.set_purged(since);
         }

@@ -13,6 +13,7 @@ use evenkeel_types::{BackendId, PoolName, Time};
 
 use crate::balance::Members;
 use crate::breaker::{Breaker, Trip};
+use crate::cache::Scope;
 use crate::health::{Administrative, State};
 use crate::limit::Limits;
 use crate::retry::Retries;
@@ -206,6 +207,13 @@ pub enum Command {
         /// The server. Its id must not be that of another server of the pool.
         server: Backend,
     },
+    /// Purges cached responses.
+    Purge {
+        /// Which: all that any of these speaks of.
+        scopes: Vec<Scope>,
+        /// They become stale, and are not removed.
+        soft: bool,
+    },
     /// Takes a server out of a pool, as a reload does that no longer names it: it finishes the requests that it has. It
     /// stays out, also over reloads, until it is added again or the configuration has not named it for once.
     RemoveServer {
@@ -214,6 +222,15 @@ pub enum Command {
         /// The server.
         id: BackendId,
     },
+}
+
+/// What a command came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandDone {
+    /// It was carried out.
+    Done,
+    /// The purge with this number: it grows from purge to purge, and begins anew with the process.
+    Purged(u64),
 }
 
 /// Why a command was not carried out.

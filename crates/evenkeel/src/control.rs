@@ -8,12 +8,13 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::ProbeFailure;
-use evenkeel_core::snapshot::{Command, CommandError};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cache;
 use crate::credentials;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
@@ -83,11 +84,14 @@ impl Control {
         self.shared.clock.now()
     }
 
-    /// Carries out a command about one server of one pool.
-    fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<(), CommandError> {
+    /// Carries out a command about one server of one pool, or about the cache.
+    fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<CommandDone, CommandError> {
         let now = self.now();
         let pool = match command {
-            Command::Reload => return Ok(()),
+            Command::Reload => return Ok(CommandDone::Done),
+            Command::Purge { scopes, soft } => {
+                return Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)));
+            }
             Command::Server { pool, id, administrative, weight } => {
                 self.servers.administer(&pool, &id, administrative, weight, now)?;
                 pool
@@ -102,7 +106,7 @@ impl Control {
             }
         };
         probes.plan(&self.servers, self.servers.pool(&pool));
-        Ok(())
+        Ok(CommandDone::Done)
     }
 
     /// What a reload starts from.
@@ -137,6 +141,7 @@ impl Control {
     fn put_in_force(&mut self, prepared: Prepared) {
         let Prepared { derived, credentials, added, sockets } = prepared;
         warn_of_unchangeable(self.servers.config(), &derived.config);
+        cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use evenkeel_config::Config;
 use evenkeel_core::limit::Limits;
-use evenkeel_core::snapshot::CommandError;
+use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, Socket};
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
@@ -58,7 +58,7 @@ pub struct Prepared {
 }
 
 /// Where the outcome of a command is sent.
-type Answer = oneshot::Sender<Result<(), CommandError>>;
+type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 
 /// The reload under way and those that wait for it: one runs at a time.
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Reloads {
     pub fn answer(&mut self, outcome: &Result<(), CommandError>, in_force: impl FnOnce() -> InForce) {
         for answer in self.asked.drain(..) {
             // The client may have gone.
-            let _ = answer.send(outcome.clone());
+            let _ = answer.send(outcome.clone().map(|()| CommandDone::Done));
         }
         if !self.next.is_empty() {
             self.asked = std::mem::take(&mut self.next);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use evenkeel_admin::{Context, Request};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
-use evenkeel_core::snapshot::{Command, CommandError, Snapshot};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_proxy::{Shared, WorkerHandle};
@@ -19,6 +19,7 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cache;
 use crate::control::Control;
 use crate::credentials;
 use crate::overload;
@@ -101,6 +102,7 @@ impl System {
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
         let handles =
             handles.collect::<Result<Vec<_>, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
+        cache::show_figures(&shared);
         for (bound, sockets) in bound.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
             shared.listen(&bound.listener, &bound.bound, sockets);
@@ -162,7 +164,10 @@ impl System {
     ///
     /// # Errors
     /// It was refused, and nothing has changed.
-    pub fn command(&self, command: Command) -> impl Future<Output = Result<(), CommandError>> + use<> {
+    pub fn command(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<CommandDone, CommandError>> + use<> {
         let commands = self.commands.clone();
         async move {
             let gone = || CommandError::Refused("the control thread is gone".into());
@@ -297,6 +302,7 @@ fn run_control(
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
+        tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
         control.run(events, commands, stop).await;
     });
     // A file or a name server that does not answer does not hold up the end of the process.

@@ -1,7 +1,8 @@
 //! Where every figure can be found: a worker asks once for those that it writes, a reader takes all of them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use evenkeel_types::{BackendId, PoolName, RouteName};
 
@@ -37,7 +38,7 @@ pub struct Registry {
     limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
     mirrors: Mutex<BTreeMap<RouteName, Arc<MirrorCounts>>>,
     caches: Mutex<BTreeMap<RouteName, Arc<CacheSeries>>>,
-    store: Mutex<Option<StoreFigures>>,
+    store: OnceLock<StoreSource>,
     /// The step of overload by memory, descriptors and delay.
     pub overload: [Gauge; 3],
 }
@@ -64,7 +65,7 @@ impl Registry {
             limits: Mutex::default(),
             mirrors: Mutex::default(),
             caches: Mutex::default(),
-            store: Mutex::default(),
+            store: OnceLock::new(),
             overload: Default::default(),
         })
     }
@@ -149,14 +150,15 @@ impl Registry {
         all
     }
 
-    /// Replaces what is known of the store.
-    pub fn set_store_figures(&self, figures: StoreFigures) {
-        *lock(&self.store) = Some(figures);
+    /// Asks `figures` for those of the store from now on, each time that somebody reads them. The first caller decides.
+    pub fn watch_store(&self, figures: impl Fn() -> StoreFigures + Send + Sync + 'static) {
+        // A second store would be another process.
+        let _ = self.store.set(StoreSource(Box::new(figures)));
     }
 
-    /// What was last known of the store.
+    /// The store now; `None` if there is none.
     pub fn store_figures(&self) -> Option<StoreFigures> {
-        lock(&self.store).clone()
+        self.store.get().map(|source| (source.0)())
     }
 
     /// Forgets rate limits, mirrors and caches of routes that are not to be kept, after a reload.
@@ -210,6 +212,15 @@ impl Registry {
 
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {
         lock(&self.backends).iter().map(|(key, backend)| (key.clone(), Arc::clone(backend))).collect()
+    }
+}
+
+/// Where the figures of the store come from: the crate that holds it stands above this one.
+struct StoreSource(Box<dyn Fn() -> StoreFigures + Send + Sync>);
+
+impl fmt::Debug for StoreSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreSource")
     }
 }
 

@@ -16,10 +16,10 @@ mod shared;
 mod stream;
 mod worker;
 
-pub use cache::Store as CacheStore;
+pub use cache::{RequestFields, Store as CacheStore};
 pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;
 pub use server::probe::{Probed, probe};
-pub use shared::{Credentials, Event, Shared, Start};
+pub use shared::{Credentials, Event, Shared, Start, store_limits};
 pub use worker::run::{WorkerHandle, spawn};

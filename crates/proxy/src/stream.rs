@@ -13,6 +13,7 @@ use crate::worker::buffers::ReadSize;
 
 /// A body that is sent piece by piece.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is always in a box, and most are a server's")]
 pub enum Stream<'x, 'c> {
     /// What a server sends.
     Server(ServerBody<'x, 'c>),

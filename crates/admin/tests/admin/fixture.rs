@@ -15,7 +15,7 @@ use evenkeel_admin::{Context, Listener, Request, serve};
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::health::{Administrative, State};
 use evenkeel_core::route::RouteTable;
-use evenkeel_core::snapshot::{Command, CommandError, Pool, PoolHandle, ServerState, Snapshot};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Pool, PoolHandle, ServerState, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, Time};
 use serde_json::Value;
@@ -131,9 +131,18 @@ impl Api {
 
     /// A `PUT` of JSON.
     pub fn put(&self, path: &str, body: &str) -> Answer {
+        self.json("PUT", path, body)
+    }
+
+    /// A `POST` of JSON.
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.json("POST", path, body)
+    }
+
+    fn json(&self, method: &str, path: &str, body: &str) -> Answer {
         let length = body.len();
         let head = "host: localhost\ncontent-type: application/json";
-        self.ask(&format!("PUT {path} HTTP/1.1\n{head}\ncontent-length: {length}"), body)
+        self.ask(&format!("{method} {path} HTTP/1.1\n{head}\ncontent-length: {length}"), body)
     }
 }
 
@@ -216,7 +225,10 @@ fn snapshot() -> Snapshot {
 }
 
 /// Does what a control side does with a command.
-fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<(), CommandError> {
+fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<CommandDone, CommandError> {
+    if let Command::Purge { .. } = command {
+        return Ok(CommandDone::Purged(17));
+    }
     let mut next = Snapshot::clone(&present.load());
     next.generation += 1;
     if let Command::Server { pool, id, administrative, weight } = command {
@@ -241,7 +253,7 @@ fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<(), CommandErro
         next.pools[at].publish(Arc::clone(&state.config), pool);
     }
     present.store(Arc::new(next));
-    Ok(())
+    Ok(CommandDone::Done)
 }
 
 /// What came back.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use evenkeel_admin::serve;
 use tokio::sync::oneshot;
 
+use evenkeel_core::snapshot::CommandDone;
+
 use crate::fixture::{Answer, Api, DEADLINE, context, read_to_end, run, tcp};
 
 const PUT: &str =
@@ -181,7 +183,7 @@ fn a_connection_in_the_middle_of_a_request_is_not_dropped() {
             stream
         })
         .collect();
-    request.answer.send(Ok(())).unwrap();
+    request.answer.send(Ok(CommandDone::Done)).unwrap();
     assert_eq!(Answer::parse(&read_to_end(&mut busy)).status, 200);
     drop((others, stop));
     server.join().unwrap();
@@ -207,7 +209,7 @@ fn leaving_ends_idle_connections_and_lets_requests_finish() {
     let request = holding.recv_timeout(DEADLINE).unwrap();
     drop(stop);
     assert_eq!(read_to_end(&mut idle), "", "an idle connection just ends");
-    request.answer.send(Ok(())).unwrap();
+    request.answer.send(Ok(CommandDone::Done)).unwrap();
     let answer = Answer::parse(&read_to_end(&mut busy));
     assert_eq!(answer.status, 200);
     server.join().unwrap();

@@ -1,6 +1,7 @@
 //! The API as its users meet it: over real sockets, on a snapshot made by hand, with a control side that obeys.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod cache;
 mod command;
 mod fixture;
 mod guard;

@@ -172,6 +172,11 @@ impl StatusLifetimes {
         self.0.get(&status).copied()
     }
 
+    /// Each status of which something is said, and for how long a response with it is fresh.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, Duration)> {
+        self.0.iter().map(|(status, lifetime)| (*status, *lifetime))
+    }
+
     /// True if nothing is said of any status.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -63,7 +63,9 @@ pub fn http_date(text: &[u8]) -> Option<Wall> {
     index_of(weekday, b"montuewedthufrisatsun")?;
     let (day, month, year, time) = match rest {
         // Sun, 06 Nov 1994 08:49:37 GMT
-        [b',', b' ', d1, d2, b' ', month @ .., b' ', b'G' | b'g', b'M' | b'm', b'T' | b't'] if rest.len() == 26 => {
+        [b',', b' ', d1, d2, b' ', month @ .., b' ', b'G' | b'g', b'M' | b'm', b'T' | b't']
+            if rest.len() == 26 =>
+        {
             let [m1, m2, m3, b' ', y1, y2, y3, y4, b' ', time @ ..] = month else { return None };
             (number(&[*d1, *d2])?, [*m1, *m2, *m3], number(&[*y1, *y2, *y3, *y4])?, time)
         }
@@ -77,7 +79,8 @@ pub fn http_date(text: &[u8]) -> Option<Wall> {
             let (name, rest) = rest.split_at_checked(rest.iter().position(|&byte| byte == b',')?)?;
             let is_name = [&b"day"[..], b"sday", b"nesday", b"rsday", b"urday"];
             is_name.iter().find(|other| name.eq_ignore_ascii_case(other))?;
-            let [b',', b' ', d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', time @ .., b' ', z1, z2, z3] = rest
+            let [b',', b' ', d1, d2, b'-', m1, m2, m3, b'-', y1, y2, b' ', time @ .., b' ', z1, z2, z3] =
+                rest
             else {
                 return None;
             };
@@ -106,7 +109,8 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// Days from the epoch to a date of the Gregorian calendar; `month` counts from 0.
 fn days(year: u64, month: usize, day: u64) -> Option<u64> {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let leaps = |year: u64| year / 4 - year / 100 + year / 400;
     let lengths = [31, if is_leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     (year >= 1970 && (1..=*lengths.get(month)?).contains(&day)).then_some(())?;
@@ -135,11 +139,20 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_none() {
-        for text in
-            ["0", "", "-1", "now", "Thu, 18 Aug 2050 02:01:18 UTC", "Thu, 18 Aug 50 02:01:18 GMT",
-            "Thu 18 Aug 2050 02:01:18 GMT", "Thu, 18  Aug  2050 02:01:18 GMT", "Thu, 18-Aug-2050 02:01:18 GMT",
-            "Thu, 18 Aug 2050 02.01.18 GMT", "Thu, 18 Aug 2050 2:01:18 GMT", "\u{fc}"]
-        {
+        for text in [
+            "0",
+            "",
+            "-1",
+            "now",
+            "Thu, 18 Aug 2050 02:01:18 UTC",
+            "Thu, 18 Aug 50 02:01:18 GMT",
+            "Thu 18 Aug 2050 02:01:18 GMT",
+            "Thu, 18  Aug  2050 02:01:18 GMT",
+            "Thu, 18-Aug-2050 02:01:18 GMT",
+            "Thu, 18 Aug 2050 02.01.18 GMT",
+            "Thu, 18 Aug 2050 2:01:18 GMT",
+            "\u{fc}",
+        ] {
             assert_eq!(http_date(text.as_bytes()), None, "{text}");
         }
     }
@@ -157,8 +170,11 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic() {
         let mut rng = fastrand::Rng::with_seed(10);
-        let seeds: [&[u8]; 3] =
-            [b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sunday, 06-Nov-94 08:49:37 GMT", b"Sun Nov  6 08:49:37 1994"];
+        let seeds: [&[u8]; 3] = [
+            b"Sun, 06 Nov 1994 08:49:37 GMT",
+            b"Sunday, 06-Nov-94 08:49:37 GMT",
+            b"Sun Nov  6 08:49:37 1994",
+        ];
         for _ in 0..50_000 {
             let mut text = seeds[rng.usize(..3)].to_vec();
             for _ in 0..rng.usize(..3) {

@@ -121,7 +121,7 @@ fn is_ambiguous(query: &str) -> bool {
 }
 
 /// The values of a parameter as they came; `None` is one without a `=`.
-fn parameter<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Option<&'a [u8]>> {
+pub(crate) fn parameter<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Option<&'a [u8]>> {
     query.split('&').filter_map(move |pair| {
         let (raw, value) = match pair.split_once('=') {
             Some((raw, value)) => (raw, Some(value.as_bytes())),
@@ -139,7 +139,10 @@ fn is_called(raw: &str, name: &str) -> bool {
 }
 
 /// The values of a cookie (RFC 6265, 4.2).
-fn cookie<'a>(request: &'a (impl Fields + ?Sized), name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn cookie<'a>(
+    request: &'a (impl Fields + ?Sized),
+    name: &'a str,
+) -> impl Iterator<Item = &'a [u8]> {
     let pairs = request.values("cookie").flat_map(|line| line.split(|&byte| byte == b';'));
     pairs.filter_map(move |pair| {
         let at = pair.iter().position(|&byte| byte == b'=')?;

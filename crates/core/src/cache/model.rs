@@ -348,8 +348,7 @@ impl Reference {
         }
         let fresh = entry.is_fresh(rules, now);
         let immutable = fresh && said.has("immutable");
-        let demanded =
-            request.no_cache || request.max_age.is_some_and(|max| entry.age(now) >= max);
+        let demanded = request.no_cache || request.max_age.is_some_and(|max| entry.age(now) >= max);
         let left = entry.lifetime(rules).unwrap_or(0).saturating_sub(entry.age(now));
         let enough = request.min_fresh.is_none_or(|min| left >= min);
         if fresh && enough && (!demanded || immutable) {
@@ -360,12 +359,7 @@ impl Reference {
         let unbound = request.max_age.is_none() && request.min_fresh.is_none() && !request.no_cache;
         let max_stale = request.max_stale.is_some_and(|max| staleness < max);
         let demanded = demanded && !immutable;
-        if !fresh
-            && !demanded
-            && may_be_stale
-            && max_stale
-            && said.s_maxage.is_none()
-            && entry.soft.is_none()
+        if !fresh && !demanded && may_be_stale && max_stale && said.s_maxage.is_none() && entry.soft.is_none()
         {
             return Some(From::Stale(StaleUse::MaxStale));
         }
@@ -440,7 +434,9 @@ impl Reference {
         match soft {
             None => self.entries.retain(|entry| !matches(entry)),
             Some(at) => {
-                self.entries.iter_mut().filter(|entry| matches(entry)).for_each(|entry| entry.soft = Some(at));
+                // It stays stale since the first time.
+                let purged = self.entries.iter_mut().filter(|entry| matches(entry));
+                purged.for_each(|entry| entry.soft = entry.soft.or(Some(at)));
             }
         }
     }
@@ -535,6 +531,9 @@ fn live(seed: u64) -> [u32; 5] {
             reference.entries,
             reference.rules
         );
+        let mut kept: Vec<&str> = reference.entries.iter().map(|entry| &*entry.body).collect();
+        kept.sort_unstable();
+        assert_eq!(rig.kept(), kept, "seed {seed}, step {step}: {request:?}\nserver: {plan:?}");
         seen[match from {
             From::Server => 0,
             From::Fresh => 1,
@@ -549,11 +548,11 @@ fn live(seed: u64) -> [u32; 5] {
 #[test]
 fn the_policy_answers_as_the_reference_does() {
     let mut seen = [0; 5];
-    for seed in 0..1_000 {
+    for seed in 0..400 {
         for (sum, count) in seen.iter_mut().zip(live(seed)) {
             *sum += count;
         }
     }
     // A test in which a kind of answer is rare would say little of it.
-    assert!(seen.iter().all(|count| *count > 3_000), "{seen:?}");
+    assert!(seen.iter().all(|count| *count > 1_200), "{seen:?}");
 }

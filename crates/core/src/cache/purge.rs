@@ -97,30 +97,46 @@ pub enum PurgeVerdict {
     Gone,
 }
 
-/// The newest rules of one scope, by sequence number; 0 is none.
-#[derive(Debug, Clone, Copy, Default)]
-struct Newest {
+/// Soft rules of one scope that are remembered one by one.
+const SOFT_MAX: usize = 16;
+
+/// The rules of one scope, by sequence number; 0 is none.
+#[derive(Debug, Clone, Default)]
+struct Rules {
     hard: u64,
-    soft: u64,
-    soft_at: Wall,
+    /// With the moment of each, the oldest first: a response is stale from the first one that is younger than it.
+    soft: Vec<(u64, Wall)>,
 }
 
-impl Newest {
+impl Rules {
     fn add(&mut self, sequence: u64, strength: Strength) {
         match strength {
             Strength::Hard => self.hard = self.hard.max(sequence),
-            Strength::Soft(at) if sequence >= self.soft => (self.soft, self.soft_at) = (sequence, at),
-            Strength::Soft(_) => {}
+            Strength::Soft(at) => {
+                let place = self.soft.partition_point(|(other, _)| *other <= sequence);
+                self.soft.insert(place, (sequence, at));
+            }
+        }
+        if self.soft.len() > SOFT_MAX {
+            // What the second speaks of counts as stale since the first, which is longer.
+            let (_, oldest) = self.soft.remove(0);
+            self.soft[0].1 = oldest.min(self.soft[0].1);
         }
     }
 
     fn merge(&mut self, other: Self) {
         self.add(other.hard, Strength::Hard);
-        self.add(other.soft, Strength::Soft(other.soft_at));
+        other.soft.into_iter().for_each(|(sequence, at)| self.add(sequence, Strength::Soft(at)));
     }
 
     fn newest(&self) -> u64 {
-        self.hard.max(self.soft)
+        self.soft.last().map_or(self.hard, |(sequence, _)| self.hard.max(*sequence))
+    }
+
+    /// Since when a response is stale by these rules.
+    fn stale_since(&self, sequence: u64) -> Option<Wall> {
+        let younger = self.soft.iter().filter(|(other, _)| *other > sequence);
+        younger.map(|(_, at)| *at).min()
     }
 }
 
@@ -128,13 +144,13 @@ impl Newest {
 #[derive(Debug, Default)]
 pub struct PurgeRules {
     newest: u64,
-    all: Newest,
-    exact: foldhash::HashMap<u128, Newest>,
+    all: Rules,
+    exact: foldhash::HashMap<u128, Rules>,
     /// Of the exact rules, the oldest first; a rule that was renewed stands here more than once.
     order: VecDeque<(u64, u128)>,
     /// Empty until it is needed.
-    coarse: Vec<Newest>,
-    prefixes: Vec<(HostId, Box<str>, Newest)>,
+    coarse: Vec<Rules>,
+    prefixes: Vec<(HostId, Box<str>, Rules)>,
 }
 
 impl PurgeRules {
@@ -186,9 +202,9 @@ impl PurgeRules {
         }
     }
 
-    fn slot(&mut self, id: u128) -> &mut Newest {
+    fn slot(&mut self, id: u128) -> &mut Rules {
         if self.coarse.is_empty() {
-            self.coarse = vec![Newest::default(); SLOTS];
+            self.coarse = vec![Rules::default(); SLOTS];
         }
         &mut self.coarse[slot(id)]
     }
@@ -197,7 +213,7 @@ impl PurgeRules {
         match self.prefixes.iter_mut().find(|(other, prefix, _)| *other == host && **prefix == *path) {
             Some((_, _, rule)) => rule.add(sequence, strength),
             None => {
-                let mut rule = Newest::default();
+                let mut rule = Rules::default();
                 rule.add(sequence, strength);
                 self.prefixes.push((host, path.into(), rule));
             }
@@ -215,11 +231,9 @@ impl PurgeRules {
     pub fn verdict(&self, of: &Purgeable<'_>) -> PurgeVerdict {
         let mut since: Option<Wall> = None;
         let mut is_gone = false;
-        let mut hold = |rule: &Newest| {
+        let mut hold = |rule: &Rules| {
             is_gone |= rule.hard > of.sequence;
-            if rule.soft > of.sequence {
-                since = Some(since.map_or(rule.soft_at, |since| since.min(rule.soft_at)));
-            }
+            since = [since, rule.stale_since(of.sequence)].into_iter().flatten().min();
         };
         hold(&self.all);
         let ids = [of.url.0, of.host.0].into_iter().chain(of.tags.iter().map(|tag| tag.0));

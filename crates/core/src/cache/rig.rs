@@ -94,26 +94,35 @@ impl Rig {
         self.purges.add(self.sequence, scope, strength);
     }
 
+    /// The bodies of all that is kept, sorted.
+    pub(super) fn kept(&self) -> Vec<&str> {
+        let objects = self.objects.values().flatten();
+        let live = objects.filter(|object| self.verdict(object) != PurgeVerdict::Gone);
+        let mut out: Vec<&str> = live.map(|object| &*object.body).collect();
+        out.sort_unstable();
+        out
+    }
+
+    fn verdict(&self, object: &Object) -> PurgeVerdict {
+        self.purges.verdict(&Purgeable {
+            sequence: object.sequence,
+            url: object.url,
+            host: object.host,
+            path: &object.path,
+            tags: &object.tags.0,
+        })
+    }
+
     pub(super) fn ask(&mut self, ask: &Ask, server: &mut dyn FnMut(&Ask) -> Reply) -> Answer {
         let asked = match admit(&self.rules, ask.method, &ask.head, (ask.body, false)) {
             Ok(asked) => asked,
             Err(_) => return self.pass(ask, server),
         };
         let key = self.key(ask);
-        let (url, host) = (key.url, key.host);
-        debug_assert!(url.0 != host.0);
-        let objects = self.objects.entry(key.bytes.clone()).or_default();
-        let purges = &self.purges;
-        let verdict = |object: &Object| {
-            purges.verdict(&Purgeable {
-                sequence: object.sequence,
-                url: object.url,
-                host: object.host,
-                path: &object.path,
-                tags: &object.tags.0,
-            })
-        };
-        objects.retain(|object| verdict(object) != PurgeVerdict::Gone);
+        let mut objects = self.objects.remove(&key.bytes).unwrap_or_default();
+        objects.retain(|object| self.verdict(object) != PurgeVerdict::Gone);
+        self.objects.insert(key.bytes.clone(), objects);
+        let objects = &self.objects[&key.bytes];
         let candidates = objects.iter().map(|object| {
             let date = object.head.first("date").and_then(http_date).unwrap_or(object.received);
             (&object.vary, &object.variant, date)
@@ -124,7 +133,7 @@ impl Rig {
             }
             return self.fetch(ask, &asked, &key, None, server);
         };
-        let purged = match verdict(&objects[at]) {
+        let purged = match self.verdict(&objects[at]) {
             PurgeVerdict::Stale(since) => Some(since),
             _ => None,
         };
@@ -164,9 +173,7 @@ impl Rig {
         match server(ask) {
             Reply::Failed(_) => own(502),
             Reply::Answer { status, head, body } => {
-                for scope in
-                    invalidated(ask.method, status, (HOST, &ask.path, ask.query.as_deref()), &head)
-                {
+                for scope in invalidated(ask.method, status, (HOST, &ask.path, ask.query.as_deref()), &head) {
                     self.purge(&scope, Strength::Hard);
                 }
                 Answer { status, head, body, from: From::Server }
@@ -203,7 +210,8 @@ impl Rig {
             }
             (Reply::Answer { status, head, body }, stale) => {
                 if let Some((at, moment)) = stale
-                    && let Some(answer) = self.stand_in(ask, asked, key, (at, moment, Failure::Status(status)))
+                    && let Some(answer) =
+                        self.stand_in(ask, asked, key, (at, moment, Failure::Status(status)))
                 {
                     return answer;
                 }
@@ -248,24 +256,25 @@ impl Rig {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let merged: Head =
             merge(&old, &fresh, &without).iter().map(|(name, value)| (text(name), text(value))).collect();
-        let exchange = Exchange {
-            request: &ask.head,
-            status: object.status,
-            answer: &merged,
-            sent,
-            received: self.now,
-        };
+        let exchange =
+            Exchange { request: &ask.head, status: object.status, answer: &merged, sent, received: self.now };
         let keep = storable(&self.rules, &exchange);
         object.head = merged;
         object.received = self.now;
         object.sequence = sequence;
         let Ok(keep) = keep else {
-            return Answer { status: object.status, head: object.head, body: object.body, from: From::Revalidated };
+            return Answer {
+                status: object.status,
+                head: object.head,
+                body: object.body,
+                from: From::Revalidated,
+            };
         };
         object.head.retain(|(name, _)| !keep.without.holds(name.as_bytes()));
         object.stored = keep.stored;
         object.variant = keep.vary.variant(&ask.head);
         (object.vary, object.tags) = (keep.vary, keep.tags);
+        objects.retain(|other| (&other.vary, &other.variant) != (&object.vary, &object.variant));
         objects.push(object);
         let at = objects.len() - 1;
         self.answer(ask, asked, &objects_at(&self.objects, key, at), From::Revalidated)
@@ -321,7 +330,8 @@ impl Rig {
         head.push(("age".into(), kept.stored.age(self.now).to_string()));
         let representation = Representation::of(&kept.head, kept.received);
         let answer = |status: u16, head: Head, body: &str| Answer { status, head, body: body.into(), from };
-        if evaluate(&ask.head, Evaluator::Cache, (true, kept.status), &representation) == Outcome::NotModified {
+        if evaluate(&ask.head, Evaluator::Cache, (true, kept.status), &representation) == Outcome::NotModified
+        {
             return answer(304, head, "");
         }
         let complete = kept.body.len() as u64;

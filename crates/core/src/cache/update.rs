@@ -21,7 +21,7 @@ pub fn merge<'a>(old: &[Line<'a>], new: &[Line<'a>], without: &NotKept) -> Vec<L
     };
     let stays = |name: &[u8]| {
         let is_dated = is(name, b"date") || is(name, b"age");
-        !is_dated && !(replaces(name) && new.iter().any(|(other, _)| is(name, other)))
+        !(is_dated || replaces(name) && new.iter().any(|(other, _)| is(name, other)))
     };
     let kept = old.iter().filter(|(name, _)| stays(name));
     let fresh = new.iter().filter(|(name, _)| replaces(name));
@@ -29,7 +29,7 @@ pub fn merge<'a>(old: &[Line<'a>], new: &[Line<'a>], without: &NotKept) -> Vec<L
 }
 
 /// The validators that a conditional request for a kept response carries, as field name and value.
-pub fn validators<'a>(stored: &'a (impl Fields + ?Sized)) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+pub fn validators(stored: &(impl Fields + ?Sized)) -> impl Iterator<Item = (&'static str, &[u8])> {
     let etag = stored.first("etag").map(|tag| ("if-none-match", tag));
     let modified = stored.first("last-modified").map(|date| ("if-modified-since", date));
     etag.into_iter().chain(modified)

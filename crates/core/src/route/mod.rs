@@ -21,6 +21,7 @@ use evenkeel_config::{Action, Config, HostMatch, PathMatch, Rewrite, Route};
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
+pub(crate) use path::with_slashes;
 pub use path::{PathRefused, RequestPath, normalise};
 pub use rewrite::{https_location, location, rewrite, stripped};
 pub use slashes::forwarded;

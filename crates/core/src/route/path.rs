@@ -97,7 +97,7 @@ pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathRefused> {
 
 /// The normal form but for its `//`, which stay. Beside a dot segment they are refused, because servers disagree on
 /// whether `..` takes back an empty segment.
-pub(super) fn with_slashes(raw: &str) -> Result<String, PathRefused> {
+pub(crate) fn with_slashes(raw: &str) -> Result<String, PathRefused> {
     let decoded = decode_unreserved(raw)?;
     if decoded.split('/').any(|segment| matches!(segment, "." | "..") || is_ambiguous(segment)) {
         return Err(PathRefused::DotSegment);

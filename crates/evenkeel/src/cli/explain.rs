@@ -5,20 +5,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Config, Listener, Priority, Route};
+use evenkeel_config::{Action, Cache, Config, Listener, Pool, Priority, Route};
 use evenkeel_core::balance::Picker;
-use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::plan::{self, Act, Denied, Routed};
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
 use evenkeel_core::snapshot::Snapshot;
+use evenkeel_core::{breaker, cache};
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, Secure, admit};
+use evenkeel_proxy::{Origin, Request, RequestFields, Secure, admit};
 use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
@@ -246,6 +246,9 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
     if let Some(hedge) = &route.hedge {
         answer["hedge"] = json!(retry::describe_hedge(hedge));
     }
+    if let Some(rules) = &route.cache {
+        cached(answer, rules, (&target, &path), (route, config), request);
+    }
     if let Some(breaker) = breaker::describe(config) {
         answer["breaker"] = json!(breaker);
     }
@@ -265,12 +268,54 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
     }
 }
 
+/// Whether the cache may answer, for how long, and under which key.
+fn cached(
+    answer: &mut Value,
+    rules: &Cache,
+    (path, asked): (&str, &str),
+    (route, pool): (&Route, &Pool),
+    request: &Request<'_>,
+) {
+    let fields = RequestFields(request);
+    let is_upgrade = request.upgrade.is_some();
+    answer["cache"] = json!(cache::describe(rules, request.method, &fields, (false, is_upgrade)));
+    let target = cache::Target {
+        scheme: request.scheme,
+        authority: request.authority,
+        path,
+        asked,
+        query: request.query,
+        route: route.name.as_str(),
+        pool: pool.name.as_str(),
+    };
+    answer["cache_key"] = json!(cache::describe_key(rules, &target, &fields));
+}
+
 /// The answer for people, in the order in which a request would meet it.
 fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
-        "listener", "path", "route", "priority", "sizes", "limits", "deadline", "mirror", "split", "pool",
-        "server", "address", "target", "status", "location", "reason", "retry", "hedge", "breaker",
+        "listener",
+        "path",
+        "route",
+        "priority",
+        "sizes",
+        "limits",
+        "deadline",
+        "mirror",
+        "split",
+        "pool",
+        "cache",
+        "cache_key",
+        "server",
+        "address",
+        "target",
+        "status",
+        "location",
+        "reason",
+        "retry",
+        "hedge",
+        "breaker",
     ];
     for key in keys {
         match &answer[key] {

@@ -1,10 +1,12 @@
 //! The command line: one file a command. Data goes to stdout, messages to stderr.
 
+mod ask;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
 mod output;
+mod purge;
 mod run;
 mod schema;
 mod show;
@@ -32,6 +34,8 @@ enum Command {
     Show(show::Show),
     /// Say where a request would go, and why
     Explain(explain::Explain),
+    /// Have a running process forget what it has cached
+    Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
     /// See it work: three sample servers, the balancer, live traffic and a table of what happens
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),

@@ -42,7 +42,7 @@ fn routes(page: &mut Page, registry: &Registry) {
     }
 }
 
-/// What the store says of itself: nothing before the first answer of it.
+/// What the store says of itself: nothing if there is none.
 fn store(page: &mut Page, registry: &Registry) {
     let store = registry.store_figures();
     let mut known = |metric: &Metric, figure: Option<u64>| {
@@ -135,7 +135,7 @@ mod tests {
     fn the_store_shows_what_it_says_of_itself() {
         let registry = Registry::new(1);
         assert_eq!(parse(&registry.render()).value("evenkeel_cache_objects", &[]), None);
-        registry.set_store_figures(StoreFigures {
+        registry.watch_store(|| StoreFigures {
             objects: 3,
             bytes: 1_000,
             fetching: 20,

@@ -118,7 +118,7 @@ impl Fetch {
         let is_condition =
             |name: &[u8]| CONDITIONS.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()));
         let kept = self.leader.revalidates().map(|object| Lines(object.head().response()));
-        let added: Vec<_> = kept.iter().flat_map(|lines| validators(lines)).collect();
+        let added: Vec<_> = kept.iter().flat_map(validators).collect();
         Detached::of(request, is_condition, &added)
     }
 

@@ -9,25 +9,26 @@ mod fetch;
 mod kept;
 mod visit;
 
-pub use self::facts::Store;
+pub use self::facts::{RequestFields, Store};
 
 use std::rc::Rc;
 
 use evenkeel_config::Cache;
 use evenkeel_core::cache::{Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, invalidated};
 
-use evenkeel_observe::CacheResult;
+use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
-use self::facts::RequestFields;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::http::framing::Framing;
+use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::request::setting::Setting;
+use crate::response::{Head, Response};
 use crate::worker::pool_view::PoolView;
 
 /// Answers a request whose route has a cache.
@@ -41,6 +42,9 @@ pub async fn answer<'x, 'c>(
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     let request = incoming.request;
+    if request.method == PURGE && !setting.view.snapshot.config.cache.purge_from.is_empty() {
+        return purge_by_method(setting, target, incoming, log);
+    }
     let has_body = incoming.body.borrow().framing() != Framing::Empty;
     let admitted =
         admit(rules, request.method, &RequestFields(request), (has_body, request.upgrade.is_some()));
@@ -52,6 +56,34 @@ pub async fn answer<'x, 'c>(
         }
         Err(why) => pass_by(setting, why, target, incoming, client, log).await,
     }
+}
+
+/// The method that purges the URL that it names, for those in `cache.purge_from`.
+const PURGE: &str = "PURGE";
+
+/// A client purges what is kept for a URL.
+fn purge_by_method<'x, 'c>(
+    setting: Setting<'x>,
+    target: Target<'x>,
+    incoming: Incoming<'x, 'c>,
+    log: &mut RequestLog,
+) -> Outcome<'x, 'c> {
+    let (worker, request) = (setting.worker, incoming.request);
+    visit::say(log, CacheResult::Bypass, Some("purge"), false);
+    let client = request.client.to_canonical();
+    if !setting.view.snapshot.config.cache.purge_from.iter().any(|net| net.contains(&client)) {
+        let why = "this client may not purge";
+        return Outcome::Refused(
+            Refusal { status: 403, kind: None, why: why.into(), retry_after: None },
+            Ended::Refused,
+        );
+    }
+    let path = request.forwarded(target.route);
+    worker.shared.registry.purges.count(PurgeScope::Url, PurgeMode::Hard);
+    purge(setting, Scope::url(request.authority, &path, request.query));
+    let mut head = Head::new(200, b"OK", worker.buffers.medium());
+    head.field("content-type", b"text/plain; charset=utf-8");
+    Outcome::Response(Response::of_bytes(head, &b"purged\n"[..]))
 }
 
 /// The cache is not asked. What the request changes at the server is not kept any longer (RFC 9111, 4.4).
@@ -79,7 +111,7 @@ async fn pass_by<'x, 'c>(
 }
 
 /// Says in the response why the cache did not answer.
-fn note(head: &mut crate::response::Head, why: Forward, detail: Option<&'static str>) {
+fn note(head: &mut Head, why: Forward, detail: Option<&'static str>) {
     let outcome = CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: false };
     head.field("cache-status", CacheStatus { outcome, ttl: None, detail }.member().as_bytes());
 }

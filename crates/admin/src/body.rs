@@ -1,0 +1,54 @@
+//! Bodies of requests: JSON objects, read whole within a time, in which no key stands that means nothing.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
+
+use crate::refusal::{Refusal, bad_request};
+
+/// How long a request's body may take to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Reads a body that says that it is JSON.
+pub(crate) async fn read(request: Request) -> Result<Bytes, Refusal> {
+    if !is_json(request.headers()) {
+        let why = "the body must be JSON and say so: `Content-Type: application/json`";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    timeout(BODY_TIME_MAX, Bytes::from_request(request, &()))
+        .await
+        .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"))?
+        .map_err(|fault| Refusal::new(fault.status(), fault.body_text()))
+}
+
+/// Reads an object of it; `example` is one, for those who write something else.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Refusal> {
+    // Serde would take a list for the values of the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(bad_request(format!("the body must be a JSON object, as in {example}")));
+    }
+    serde_json::from_slice(body).map_err(|fault| bad_request(fault.to_string()))
+}
+
+/// A key that is present has a value: `null` is not a way to leave it out.
+pub(crate) fn present<'de, T, D>(value: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(value).map(Some)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
+        return false;
+    };
+    let essence = value.split_once(';').map_or(value, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,99 @@
+//! `GET /cache`, and `cache` in `GET /status`: how much the cache holds, and how often it answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use evenkeel_observe::{CacheResult, CacheTotals, Registry};
+use serde::Serialize;
+
+use crate::context::Context;
+
+/// The cache at this moment.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cache {
+    /// What stored responses occupy, content and overhead, in bytes.
+    memory_bytes: u64,
+    /// The most that they and fetches in progress may occupy, in bytes.
+    memory_limit_bytes: u64,
+    /// What fetches in progress occupy, in bytes.
+    fetching_bytes: u64,
+    /// Stored responses.
+    objects: u64,
+    /// Responses that made room for others.
+    evictions: u64,
+    /// Responses that purges removed.
+    purged_objects: u64,
+    /// All routes together.
+    #[serde(flatten)]
+    all: Counts,
+    /// Each route whose cache was asked.
+    routes: Vec<Route>,
+}
+
+#[derive(Debug, Serialize)]
+struct Route {
+    name: String,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+/// What requests came to since the process started.
+#[derive(Debug, Serialize)]
+struct Counts {
+    /// Of the requests that may be answered from the cache, the share whose body came from it, from 0 to 1. None before the
+    /// first.
+    hit_ratio: Option<f64>,
+    /// By result.
+    requests: BTreeMap<&'static str, u64>,
+    /// Requests that were sent what another request was fetching.
+    coalesced: u64,
+    /// Bytes of bodies sent from the cache.
+    served_bytes: u64,
+    /// Responses stored.
+    stored: u64,
+    /// Fetches in progress.
+    fetches: i64,
+}
+
+impl From<&CacheTotals> for Counts {
+    fn from(totals: &CacheTotals) -> Self {
+        let count = |result: &CacheResult| (result.as_str(), totals.requests(*result));
+        Self {
+            hit_ratio: totals.hit_ratio().map(|ratio| (ratio * 1e4).round() / 1e4),
+            requests: CacheResult::ALL.iter().map(count).collect(),
+            coalesced: totals.coalesced,
+            served_bytes: totals.bytes,
+            stored: totals.stored,
+            fetches: totals.fetches,
+        }
+    }
+}
+
+impl Cache {
+    /// The cache as the registry knows it.
+    pub(crate) fn of(registry: &Registry) -> Self {
+        let store = registry.store_figures().unwrap_or_default();
+        let (mut all, mut routes) = (CacheTotals::default(), Vec::new());
+        for (route, totals) in registry.caches() {
+            all.add(&totals);
+            routes.push(Route { name: route.to_string(), counts: Counts::from(&totals) });
+        }
+        Self {
+            memory_bytes: store.bytes,
+            memory_limit_bytes: store.limit,
+            fetching_bytes: store.fetching,
+            objects: store.objects,
+            evictions: store.evictions.iter().map(|(_, count)| count).sum(),
+            purged_objects: store.purged,
+            all: Counts::from(&all),
+            routes,
+        }
+    }
+}
+
+/// The cache alone.
+pub(crate) async fn cache(State(context): State<Arc<Context>>) -> Json<Cache> {
+    Json(Cache::of(&context.registry))
+}

@@ -1,0 +1,84 @@
+//! `POST /cache/purge`: what to purge is read, named in normal form, and sent to the control thread as a command.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use evenkeel_core::cache::Named;
+use evenkeel_core::snapshot::{Command, CommandDone};
+use evenkeel_observe::{PurgeMode, PurgeScope};
+use serde::{Deserialize, Serialize};
+
+use crate::body;
+use crate::command::carry_out;
+use crate::context::Context;
+use crate::refusal::{Refusal, bad_request};
+
+/// What a purge answers.
+#[derive(Debug, Serialize)]
+pub(crate) struct Purged {
+    /// `url`, `prefix`, `host`, `tag` or `all`.
+    scope: &'static str,
+    /// What of these, in normal form.
+    purged: String,
+    /// `hard` or `soft`.
+    mode: &'static str,
+    /// It grows from purge to purge, and begins anew with the process.
+    sequence: u64,
+}
+
+/// Purges, and answers what.
+pub(crate) async fn purge(
+    State(context): State<Arc<Context>>,
+    request: Request,
+) -> Result<Json<Purged>, Refusal> {
+    let wanted: Wanted =
+        body::parse(&body::read(request).await?, "{\"url\": \"https://shop.example.com/a\"}")?;
+    let (scope, Named { shown, scopes }) = wanted.named()?;
+    let soft = wanted.soft.unwrap_or(false);
+    let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
+    let sequence = match carry_out(&context, Command::Purge { scopes, soft }).await? {
+        CommandDone::Purged(sequence) => sequence,
+        CommandDone::Done => 0,
+    };
+    context.registry.purges.count(scope, mode);
+    Ok(Json(Purged { scope: scope.as_str(), purged: shown, mode: mode.as_str(), sequence }))
+}
+
+/// What to purge: one of these, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default, deserialize_with = "body::present")]
+    url: Option<String>,
+    #[serde(default, deserialize_with = "body::present")]
+    prefix: Option<String>,
+    #[serde(default, deserialize_with = "body::present")]
+    host: Option<String>,
+    #[serde(default, deserialize_with = "body::present")]
+    tag: Option<String>,
+    #[serde(default, deserialize_with = "body::present")]
+    all: Option<bool>,
+    #[serde(default, deserialize_with = "body::present")]
+    soft: Option<bool>,
+}
+
+impl Wanted {
+    fn named(&self) -> Result<(PurgeScope, Named), Refusal> {
+        let Self { url, prefix, host, tag, all, soft: _ } = self;
+        let (scope, named) = match (url, prefix, host, tag, all) {
+            (Some(url), None, None, None, None) => (PurgeScope::Url, Named::url(url)),
+            (None, Some(prefix), None, None, None) => (PurgeScope::Prefix, Named::prefix(prefix)),
+            (None, None, Some(host), None, None) => (PurgeScope::Host, Named::host(host)),
+            (None, None, None, Some(tag), None) => (PurgeScope::Tag, Named::tag(tag)),
+            (None, None, None, None, Some(true)) => (PurgeScope::All, Ok(Named::all())),
+            (None, None, None, None, Some(false)) => {
+                return Err(bad_request(
+                    "`\"all\": false` purges nothing: leave it out and say what to purge",
+                ));
+            }
+            _ => return Err(bad_request("say one of `url`, `prefix`, `host`, `tag` and `all`")),
+        };
+        Ok((scope, named.map_err(|fault| bad_request(fault.to_string()))?))
+    }
+}

@@ -1,0 +1,257 @@
+//! The arguments by which commands find a running process, and one request to its admin API.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use evenkeel_config::Config;
+use evenkeel_types::Address;
+use serde_json::Value;
+
+use super::source::CONFIG_DEFAULT;
+use crate::secret::token;
+
+/// Where the admin API is when nothing else is said.
+const ADMIN_DEFAULT: &str = "127.0.0.1:9900";
+/// How long a connection may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the process may be silent. It gives a command 30 s.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// Which process is asked.
+#[derive(Debug, Args)]
+pub(super) struct Running {
+    /// Its admin API: PORT, HOST:PORT, [v6]:PORT or unix:/path [default: as in the configuration file, else 127.0.0.1:9900]
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// The configuration file that it runs with, which says where its admin API is and what its token is [default:
+    /// evenkeel.toml, if there is one]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A file that holds the token of its admin API
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// The admin API of a running process.
+#[derive(Debug)]
+pub(super) struct Admin {
+    address: Address,
+    token: Option<Token>,
+}
+
+#[derive(Debug)]
+struct Token {
+    text: String,
+    file: PathBuf,
+}
+
+/// Why there is no answer, or not the one that was asked for.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// Where the process is, or its token, cannot be known.
+    Unknown(String),
+    /// No process takes connections there.
+    NotRunning(Address, io::Error),
+    /// The connection broke off, or the process was silent for too long.
+    Silent(Address, io::Error),
+    /// What answers is no admin API of an Evenkeel.
+    Stranger(Address),
+    /// 401, and no token was sent.
+    NoToken(Address),
+    /// 401, and the token of this file was sent.
+    WrongToken(Address, PathBuf),
+    /// It refuses, and says why.
+    Refused(String),
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(why) => f.write_str(why),
+            Self::NotRunning(address, error) => write!(
+                f,
+                "no process takes connections at {address} ({error}): start Evenkeel, or name its admin API with `--admin ADDRESS`"
+            ),
+            Self::Silent(address, error) => write!(f, "the admin API at {address} does not answer: {error}"),
+            Self::Stranger(address) => {
+                write!(
+                    f,
+                    "what answers at {address} is not the admin API of an Evenkeel: name it with `--admin ADDRESS`"
+                )
+            }
+            Self::NoToken(address) => write!(
+                f,
+                "the admin API at {address} demands its token: name the file that holds it with `--token-file FILE`"
+            ),
+            Self::WrongToken(address, file) => {
+                write!(f, "the admin API at {address} refuses the token of {}", file.display())
+            }
+            Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Running {
+    /// Finds it by these arguments.
+    pub(super) fn find(&self) -> Result<Admin, Unanswered> {
+        let config = self.config()?;
+        let address = match (&self.admin, &config) {
+            (Some(text), _) => Address::backend(text)
+                .map_err(|error| Unanswered::Unknown(format!("`--admin {text}`: {error}")))?,
+            (None, Some((file, config))) => configured(file, config)?,
+            (None, None) => Address::backend(ADMIN_DEFAULT).expect("an address"),
+        };
+        let file = config.as_ref().and_then(|(_, config)| config.admin.token_file.clone());
+        let token = match self.token_file.clone().or(file) {
+            None => None,
+            Some(file) => Some(Token { text: token(&file).map_err(Unanswered::Unknown)?, file }),
+        };
+        Ok(Admin { address, token })
+    }
+
+    /// The configuration file, if one is named, or is needed and there.
+    fn config(&self) -> Result<Option<(PathBuf, Config)>, Unanswered> {
+        let file = match &self.config {
+            Some(file) => file.clone(),
+            None if self.admin.is_none() && Path::new(CONFIG_DEFAULT).exists() => CONFIG_DEFAULT.into(),
+            None => return Ok(None),
+        };
+        match evenkeel_config::load(&file) {
+            Ok(parsed) => Ok(Some((file, parsed.config))),
+            Err(faults) => Err(Unanswered::Unknown(format!(
+                "{} does not say where the process is, because it is wrong: name its admin API with `--admin ADDRESS`\n{}",
+                file.display(),
+                faults.render(false).trim_end()
+            ))),
+        }
+    }
+}
+
+/// The address at which the admin API of this configuration is reached from this machine.
+fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
+    let file = file.display();
+    let unknown = |why: &str| Unanswered::Unknown(format!("{file} {why}: name it with `--admin ADDRESS`"));
+    match &config.admin.bind {
+        None => {
+            Err(Unanswered::Unknown(format!("{file} turns the admin API off: `bind = \"off\"` in `[admin]`")))
+        }
+        Some(Address::Ip(address)) if address.port() == 0 => {
+            Err(unknown("leaves the port of the admin API to the system"))
+        }
+        Some(Address::Ip(address)) if address.ip().is_unspecified() => {
+            let loopback = match address.ip() {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            };
+            Ok(Address::Ip(SocketAddr::new(loopback, address.port())))
+        }
+        Some(address) => Ok(address.clone()),
+    }
+}
+
+impl Admin {
+    /// Posts an object and returns the one that the process answers.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
+        let (status, body) = self.exchange("POST", path, &body.to_string())?;
+        let answer: Result<Value, _> = serde_json::from_slice(&body);
+        match (status, answer) {
+            (200..=299, Ok(answer)) => Ok(answer),
+            (401, _) => Err(match &self.token {
+                None => Unanswered::NoToken(self.address.clone()),
+                Some(token) => Unanswered::WrongToken(self.address.clone(), token.file.clone()),
+            }),
+            (_, Ok(answer)) => match answer["error"].as_str() {
+                Some(why) => Err(Unanswered::Refused(why.into())),
+                None => Err(Unanswered::Stranger(self.address.clone())),
+            },
+            (_, Err(_)) => Err(Unanswered::Stranger(self.address.clone())),
+        }
+    }
+
+    /// One request on a connection of its own.
+    fn exchange(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<u8>), Unanswered> {
+        let (stream, host) =
+            self.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
+        let authorization = match &self.token {
+            Some(token) => format!("authorization: Bearer {}\r\n", token.text),
+            None => String::new(),
+        };
+        // HTTP/1.0: the body of the answer comes in one piece and ends with the connection.
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}content-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = match stream {
+            Stream::Tcp(stream) => round_trip(stream, &request),
+            Stream::Unix(stream) => round_trip(stream, &request),
+        };
+        let answer = answer.map_err(|error| Unanswered::Silent(self.address.clone(), error))?;
+        parse(&answer).ok_or_else(|| Unanswered::Stranger(self.address.clone()))
+    }
+
+    /// A connection, and what the field `Host` says: an address, because the API answers to no other name.
+    fn connect(&self) -> io::Result<(Stream, String)> {
+        match &self.address {
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+                stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+                Ok((Stream::Unix(stream), "localhost".into()))
+            }
+            Address::Ip(address) => tcp(*address),
+            Address::Name(name, port) => {
+                let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                for address in (name.as_str(), *port).to_socket_addrs()? {
+                    match tcp(address) {
+                        Ok(connected) => return Ok(connected),
+                        Err(fault) => error = fault,
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Sends a request and reads all that comes back.
+fn round_trip(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+    let sent = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+    // A process that refuses early has answered, though it may not have read all.
+    if answer.is_empty() {
+        sent.and(read)?;
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has closed the connection"));
+    }
+    Ok(answer)
+}
+
+fn tcp(address: SocketAddr) -> io::Result<(Stream, String)> {
+    let stream = TcpStream::connect_timeout(&address, CONNECT_TIME_MAX)?;
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+    // The zone of a link-local address is no part of a host.
+    let host = Address::Ip(address).host();
+    Ok((Stream::Tcp(stream), format!("{host}:{}", address.port())))
+}
+
+/// The status of a whole response, and its body.
+fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let line = std::str::from_utf8(answer[..end].split(|byte| *byte == b'\r').next()?).ok()?;
+    let status = line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer[end + 4..].to_vec()))
+}
