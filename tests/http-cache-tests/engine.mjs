@@ -17,11 +17,17 @@ export function editPackage (directory) {
 
 export function editEngine (directory) {
   const change = (file, before, after) => edit(directory, file, before, after)
+  sameFieldsInAllRequests(change)
   anyStatus(change)
   interimResponsesAtTheClient(change)
   interimResponsesAtTheServer(change)
   slowResponses(change)
   fieldsOfA304(directory)
+}
+
+// `Pragma: foo` and `Cache-Control: nothing-to-see-here` go with requests that have fields of their own, too.
+function sameFieldsInAllRequests (change) {
+  change('client/fetching.mjs', 'init.headers = reqConfig.request_headers', 'init.headers.push(...reqConfig.request_headers)')
 }
 
 // `expected_status: null`: any will do.
