@@ -4,6 +4,7 @@
 mod chunks;
 mod figures;
 mod fill;
+mod flights;
 mod head;
 mod key;
 mod leader;

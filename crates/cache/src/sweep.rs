@@ -8,8 +8,8 @@ use crate::sync::Arc;
 
 impl<M: Clone> Store<M> {
     /// Looks at `count` places of the store, goes on where the last call ended, and frees what is purged or what `dead` says
-    /// is of no use any more. Returns whether a round through all objects has ended. Purges from before the round are then
-    /// forgotten.
+    /// is of no use any more. Returns whether a round through all objects has ended. Purges from before the round, and
+    /// from before all fetches under way, are then forgotten.
     pub fn sweep(&self, count: usize, mut dead: impl FnMut(&M) -> bool) -> bool {
         let (objects, ended) = {
             let mut order = self.order();
@@ -34,7 +34,8 @@ impl<M: Clone> Store<M> {
         self.leave_order(&dropped);
         add(&self.counts.purged, purged);
         if let Some(sequence) = ended {
-            self.purges.forget(sequence);
+            // What is under way has still to be held against those that came after its request left.
+            self.purges.forget(self.flights.oldest(sequence));
         }
         ended.is_some()
     }

@@ -13,6 +13,8 @@ use crate::head::NewHead;
 use crate::leader::Refused;
 use crate::reader::{Joined, Piece, Why};
 
+mod under_way;
+
 type Stored = Arc<Store<u32>>;
 
 const NOW: Time = Time::from_millis(1_000);
@@ -391,7 +393,7 @@ fn the_sweeper_frees_what_is_purged_or_dead_and_forgets_old_purges() {
         calls += 1;
     }
     assert_eq!((calls, store.figures().objects, store.figures().purged), (15, 45, 50));
-    // The purge is forgotten by now, and what it was about does not come in behind its back.
+    // What the purge was about does not come in behind its back.
     let mut writer = before.publish(NewHead { tags: &tags("even"), ..new("") }, 1_000).unwrap();
     writer.push(Bytes::from_static(b"x"), NOW).unwrap();
     assert!(writer.finish(Bytes::new(), NOW).is_none());
