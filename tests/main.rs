@@ -34,6 +34,10 @@ mod routing {
     mod split;
 }
 
+mod cache {
+    mod head;
+}
+
 mod tls {
     mod check;
     mod clients;

@@ -113,7 +113,8 @@ impl Fetch {
         fetched
     }
 
-    /// The request for the whole response, or whether what is kept is still good.
+    /// The request for the whole response, or whether what is kept is still good. Also for a HEAD, whose response could answer
+    /// no GET.
     fn detached(&self, request: &Request<'_>) -> Detached {
         let is_condition =
             |name: &[u8]| CONDITIONS.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()));

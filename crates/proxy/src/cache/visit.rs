@@ -225,8 +225,12 @@ impl<'x, 'c> Visit<'x, 'c> {
                 note(&mut head, why, Some(not_stored.word()));
                 say(log, result_of(why), Some(not_stored.word()), false);
                 client.writer.add_fields(fields);
-                let body = Stream::Cached(CachedBody::whole(Origin::Private(body)));
-                let body = Body::Stream(Box::new(body));
+                let body = if self.incoming.request.is_head() {
+                    // It was fetched by GET.
+                    Body::Empty
+                } else {
+                    Body::Stream(Box::new(Stream::Cached(CachedBody::whole(Origin::Private(body)))))
+                };
                 let (ended, closes) = (Ended::Complete, false);
                 Step::Done(Outcome::Response(Response { head, body, framing, ended, closes }))
             }
