@@ -36,6 +36,7 @@ mod routing {
 
 mod cache {
     mod head;
+    mod not_kept;
 }
 
 mod tls {

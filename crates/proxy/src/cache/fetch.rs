@@ -74,8 +74,9 @@ pub struct Fetched {
 
 /// What a fetch came to.
 pub enum FetchedAnswer {
-    /// The answer is shared: it is read as others read it. Tells that it will be kept.
-    Shared(Reader<Meta>),
+    /// The answer is shared: it is read as others read it. Tells that it will be kept. Lines of it that are not kept, as a
+    /// cookie's, are for this client alone.
+    Shared(Reader<Meta>, Vec<u8>),
     /// The kept object is as good as new.
     Fresh(Arc<Object>),
     /// A stale object stands for the answer, or for its absence.
@@ -267,10 +268,10 @@ impl Fetch {
         let route = self.view.snapshot.routes.route(self.route);
         let received = self.worker.wall(self.worker.clock.now());
         let mut lines = Vec::with_capacity(response.head.lines().len() + 40);
+        let mut own = Vec::new();
         for (name, _, line) in Lines(response.head.lines()).iter() {
-            if !keep.without.holds(name) {
-                lines.extend_from_slice(line);
-            }
+            let to = if keep.without.holds(name) { &mut own } else { &mut lines };
+            to.extend_from_slice(line);
         }
         add_date(&mut lines, received);
         let vary = facts::variant(&keep.vary, request);
@@ -291,7 +292,7 @@ impl Fetch {
         let reader = self.leader.reader();
         let Ok(writer) = self.leader.publish(head, longest) else { return };
         if let Some(reader) = reader {
-            let _ = to.send(Fetched { answer: FetchedAnswer::Shared(reader), log });
+            let _ = to.send(Fetched { answer: FetchedAnswer::Shared(reader, own), log });
         }
         fill(&self.worker, response, writer).await;
     }

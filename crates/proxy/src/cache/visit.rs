@@ -209,8 +209,11 @@ impl<'x, 'c> Visit<'x, 'c> {
         log.adopt(fetched.log);
         let forwarded = |status, stored| CacheOutcome::Forwarded { why, status, stored, collapsed: false };
         match (fetched.answer, stale) {
-            (FetchedAnswer::Shared(mut reader), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
-                Joined::Head(head) => Step::Done(self.shared(&head, reader, forwarded(None, true), log)),
+            (FetchedAnswer::Shared(mut reader, own), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
+                Joined::Head(head) => {
+                    client.writer.add_fields(own);
+                    Step::Done(self.shared(&head, reader, forwarded(None, true), log))
+                }
                 _ => Step::Again,
             },
             (FetchedAnswer::Fresh(object), _) => {
