@@ -4,8 +4,9 @@ use crate::support::{Evenkeel, Origin, answer, eventually, pool};
 
 #[track_caller]
 fn check(rules: &str, directives: &str) {
-    let fields =
-        format!("cache-control: max-age=600{directives}\r\nset-cookie: a=b\r\nset-cookie: c=d\r\nx-other: 1\r\n");
+    let fields = format!(
+        "cache-control: max-age=600{directives}\r\nset-cookie: a=b\r\nset-cookie: c=d\r\nx-other: 1\r\n"
+    );
     let origin = Origin::answering(move |_| answer(200, &fields, "hello"));
     let servers = pool(&[&origin], "");
     let config = format!("[[route]]\npath = \"/*\"\npool = \"app\"\ncache = {rules}\n{servers}");
