@@ -1,6 +1,6 @@
 //! The key of a response: everything that may make two responses differ, so that two requests never share one by accident.
 
-use evenkeel_config::CacheKey;
+use evenkeel_config::{CacheKey, Names};
 use percent_encoding::percent_decode;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -25,11 +25,9 @@ pub struct Target<'a> {
     pub pool: &'a str,
 }
 
-/// A key and its hash.
+/// A key, and what purges find the response by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Which shard and slot; equal keys have equal hashes.
-    pub hash: u128,
     /// All of it, to be compared at every hit.
     pub bytes: Box<[u8]>,
     /// By which purges of its URL find the response.
@@ -83,36 +81,50 @@ pub(crate) fn hash(kind: u8, parts: &[&[u8]]) -> u128 {
     xxh3_128(&out.0)
 }
 
+/// Makes the key, and what purges find the response by.
+pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+    let Target { authority, asked, query, .. } = *target;
+    let url = match selected(rules, query) {
+        None => UrlId::whole(authority, asked, query),
+        Some(_) => UrlId::bare(authority, asked),
+    };
+    Key { bytes: key_bytes(rules, target, request).into(), url, host: HostId::of(authority) }
+}
+
 /// Makes the key. It is injective: two requests that differ in anything that counts never have equal keys.
 ///
 /// A query in which some servers see other parameters than we do counts as a whole, even if `rules` select some of it.
-pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+pub fn key_bytes(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Vec<u8> {
     let Target { scheme, authority, path, asked, query, route, pool } = *target;
     let mut out = Encoder::new(b'k');
-    for part in [scheme, &authority.to_ascii_lowercase(), path, route, pool] {
+    out.part(scheme.as_bytes());
+    out.part(authority.as_bytes());
+    let start = out.0.len() - authority.len();
+    out.0[start..].make_ascii_lowercase();
+    for part in [path, route, pool] {
         out.part(part.as_bytes());
     }
     // Two paths that a rewrite makes one are two responses: a purge of one must find its own.
     out.optional((asked != path).then_some(asked.as_bytes()));
-    let selected = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
-    let url = match selected {
-        None => {
-            out.optional(query.map(str::as_bytes));
-            UrlId::whole(authority, asked, query)
-        }
+    match selected(rules, query) {
+        None => out.optional(query.map(str::as_bytes)),
         Some(names) => {
             out.byte(2);
             names.0.iter().for_each(|name| out.list(parameter(query.unwrap_or_default(), name)));
-            UrlId::bare(authority, asked)
         }
-    };
+    }
     for name in &rules.headers.0 {
         out.list(request.values(name).map(Some));
     }
     for name in &rules.cookies.0 {
         out.list(cookie(request, name).map(Some));
     }
-    Key { hash: xxh3_128(&out.0), bytes: out.0.into(), url, host: HostId::of(authority) }
+    out.0
+}
+
+/// The parameters that count; `None` if the whole query does.
+fn selected<'r>(rules: &'r CacheKey, query: Option<&str>) -> Option<&'r Names> {
+    rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous))
 }
 
 /// True if servers disagree on where its parameters end, or what they are called.

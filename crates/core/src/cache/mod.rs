@@ -28,7 +28,7 @@ mod model;
 #[cfg(test)]
 mod rig;
 
-pub use admit::{Asked, Bypass, admit};
+pub use admit::{Asked, Bypass, SPEAKS_TO_CACHES, admit, admit_plain};
 pub use dates::{Wall, http_date};
 pub use directives::{DELTA_MAX, RequestDirectives, ResponseDirectives};
 pub use explain::{describe, describe_key};
@@ -36,7 +36,7 @@ pub(crate) use fields::members;
 pub use fields::{Fields, NotKept};
 pub use invalidate::{invalidated, parse_prefix, parse_url};
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
-pub use key::{HostId, Key, Target, UrlId, key};
+pub use key::{HostId, Key, Target, UrlId, key, key_bytes};
 pub use named::{NameFault, Named};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};

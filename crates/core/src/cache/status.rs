@@ -77,30 +77,40 @@ impl CacheStatus {
     /// Our member of the list.
     pub fn member(&self) -> String {
         let mut out = String::with_capacity(64);
-        out.push_str(CACHE_NAME);
-        // Writing to a String cannot fail.
+        self.write(&mut out);
+        out
+    }
+
+    /// Writes it.
+    pub fn write(&self, out: &mut impl Write) {
+        // What is written to is memory, which takes all.
+        let _ = self.try_write(out);
+    }
+
+    fn try_write(&self, out: &mut impl Write) -> std::fmt::Result {
+        out.write_str(CACHE_NAME)?;
         match self.outcome {
-            CacheOutcome::Hit => out.push_str("; hit"),
+            CacheOutcome::Hit => out.write_str("; hit")?,
             CacheOutcome::Forwarded { why, status, stored, collapsed } => {
-                let _ = write!(out, "; fwd={}", why.word());
+                write!(out, "; fwd={}", why.word())?;
                 if let Some(status) = status {
-                    let _ = write!(out, "; fwd-status={status}");
+                    write!(out, "; fwd-status={status}")?;
                 }
                 if stored {
-                    out.push_str("; stored");
+                    out.write_str("; stored")?;
                 }
                 if collapsed {
-                    out.push_str("; collapsed");
+                    out.write_str("; collapsed")?;
                 }
             }
         }
         if let Some(ttl) = self.ttl {
-            let _ = write!(out, "; ttl={ttl}");
+            write!(out, "; ttl={ttl}")?;
         }
         if let Some(detail) = self.detail {
-            let _ = write!(out, "; detail={detail}");
+            write!(out, "; detail={detail}")?;
         }
-        out
+        Ok(())
     }
 
     /// The whole field: what caches nearer to the server said, and our member behind it.

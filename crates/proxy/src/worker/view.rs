@@ -159,11 +159,10 @@ impl View {
         };
         let record = |series: &Series| series.shard(self.worker).record(figures);
         match (route, pool, server) {
-            (Some(route), Some(pool), Some(server)) => {
-                pool.with_series(server, route, || make(Some(&pool.upstreams[server].id)), record);
+            (Some(route), Some(pool), server) => {
+                let id = server.map(|server| &pool.upstreams[server].id);
+                pool.with_series(server, route, || make(id), record);
             }
-            // Rare enough to be looked up by name each time.
-            (Some(_), Some(_), None) => record(&make(None)),
             (route, ..) => {
                 let mut unserved = self.unserved.borrow_mut();
                 let slot = &mut unserved[route.unwrap_or(self.snapshot.routes.len())];
