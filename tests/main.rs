@@ -34,6 +34,13 @@ mod routing {
     mod split;
 }
 
+mod cache {
+    mod figures;
+    mod head;
+    mod not_kept;
+    mod purging;
+}
+
 mod tls {
     mod check;
     mod clients;
@@ -44,11 +51,6 @@ mod tls {
     mod server_name;
     mod serving;
     mod upstream;
-}
-
-mod cache {
-    mod figures;
-    mod purging;
 }
 
 mod balancing {

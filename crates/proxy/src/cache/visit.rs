@@ -212,8 +212,11 @@ impl<'x, 'c> Visit<'x, 'c> {
         log.adopt(fetched.log);
         let forwarded = |status, stored| CacheOutcome::Forwarded { why, status, stored, collapsed: false };
         match (fetched.answer, stale) {
-            (FetchedAnswer::Shared(mut reader), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
-                Joined::Head(head) => Step::Done(self.shared(&head, reader, forwarded(None, true), log)),
+            (FetchedAnswer::Shared(mut reader, own), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
+                Joined::Head(head) => {
+                    client.writer.add_fields(own);
+                    Step::Done(self.shared(&head, reader, forwarded(None, true), log))
+                }
                 _ => Step::Again,
             },
             (FetchedAnswer::Fresh(object), _) => {
@@ -228,8 +231,12 @@ impl<'x, 'c> Visit<'x, 'c> {
                 note(&mut head, why, Some(not_stored.word()));
                 say(log, result_of(why), Some(not_stored.word()), false);
                 client.writer.add_fields(fields);
-                let body = Stream::Cached(CachedBody::whole(Origin::Private(body)));
-                let body = Body::Stream(Box::new(body));
+                let body = if self.incoming.request.is_head() {
+                    // It was fetched by GET.
+                    Body::Empty
+                } else {
+                    Body::Stream(Box::new(Stream::Cached(CachedBody::whole(Origin::Private(body)))))
+                };
                 let (ended, closes) = (Ended::Complete, false);
                 Step::Done(Outcome::Response(Response { head, body, framing, ended, closes }))
             }
