@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod cache;
 pub mod choose;
 pub mod conditional;
+pub mod compress;
 pub mod encoding;
 pub mod endpoints;
 pub mod health;
