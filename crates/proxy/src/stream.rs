@@ -22,7 +22,7 @@ pub enum Stream<'x, 'c> {
     /// What the cache has, or is being fetched for it.
     Cached(CachedBody),
     /// Another one, compressed on its way.
-    Compressed(Box<Compressed<'x, 'c>>),
+    Compressed(Compressed<'x, 'c>),
 }
 
 /// Why a body ends before its end.

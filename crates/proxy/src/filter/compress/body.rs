@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use evenkeel_config::Encoding;
 use evenkeel_observe::Ended;
 
-use super::encoder::{EncoderFailed, Operation, Progress};
+use super::encoder::Operation;
 use super::pool::Lease;
 use crate::body::Advance;
 use crate::server::upload::Sending;
@@ -33,7 +32,6 @@ pub struct Compressed<'x, 'c> {
     source: Source<'x, 'c>,
     lease: Lease<'x>,
     worker: &'x Worker,
-    encoding: Encoding,
     /// What the encoder has let go of.
     out: Vec<u8>,
     state: State,
@@ -66,7 +64,7 @@ enum State {
 
 impl<'x, 'c> Compressed<'x, 'c> {
     /// The body that `source` becomes.
-    pub fn new(source: Source<'x, 'c>, lease: Lease<'x>, encoding: Encoding, worker: &'x Worker) -> Self {
+    pub fn new(source: Source<'x, 'c>, lease: Lease<'x>, worker: &'x Worker) -> Self {
         let state = match &source {
             Source::Stream(_) => State::Next,
             Source::Bytes(_) => State::Piece,
@@ -75,7 +73,6 @@ impl<'x, 'c> Compressed<'x, 'c> {
             source,
             lease,
             worker,
-            encoding,
             out: Vec::new(),
             state,
             at: 0,
@@ -139,7 +136,8 @@ impl<'x, 'c> Compressed<'x, 'c> {
         let left = &piece[self.at..];
         let input = &left[..left.len().min(TURN - self.turn)];
         let is_last = input.len() == left.len();
-        let progress = encode(&mut self.lease, self.encoding, input, Operation::Go, &mut self.out)?;
+        let progress =
+            self.lease.encode(input, Operation::Go, &mut self.out).map_err(StreamError::Encoder)?;
         self.at += progress.taken;
         self.turn += progress.taken;
         self.bytes_in += progress.taken as u64;
@@ -151,7 +149,7 @@ impl<'x, 'c> Compressed<'x, 'c> {
     }
 
     fn let_go(&mut self, operation: Operation, then: State) -> Result<(), StreamError> {
-        if encode(&mut self.lease, self.encoding, b"", operation, &mut self.out)?.is_done {
+        if self.lease.encode(b"", operation, &mut self.out).map_err(StreamError::Encoder)?.is_done {
             (self.holds_back, self.state) = (false, then);
         }
         Ok(())
@@ -228,24 +226,9 @@ impl<'x, 'c> Compressed<'x, 'c> {
     }
 }
 
-fn encode(
-    lease: &mut Lease<'_>,
-    encoding: Encoding,
-    input: &[u8],
-    operation: Operation,
-    out: &mut Vec<u8>,
-) -> Result<Progress, StreamError> {
-    let Some(encoder) = lease.encoder() else { return Err(StreamError::Encoder(EncoderFailed(encoding))) };
-    let result = encoder.encode(input, operation, out);
-    if result.is_err() {
-        lease.discard();
-    }
-    result.map_err(StreamError::Encoder)
-}
-
 impl Drop for Compressed<'_, '_> {
     fn drop(&mut self) {
-        self.worker.metrics.compressed(self.encoding, self.bytes_in, self.bytes_out);
+        self.worker.metrics.compressed(self.lease.encoding(), self.bytes_in, self.bytes_out);
         self.worker.buffers.give(std::mem::take(&mut self.out));
     }
 }

@@ -9,12 +9,13 @@ use flate2::{Compress, Compression, FlushCompress};
 use zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 
-/// Bytes of the window of zstd and brotli as a power of two: 512 KiB. Clients must take 8 MiB (RFC 9659); this is for our
-/// own memory.
-const WINDOW_LOG: u8 = 19;
+/// Bytes of zstd's window as a power of two: 512 KiB. Clients must take 8 MiB (RFC 9659); this is for our own memory.
+const ZSTD_WINDOW_LOG: u32 = 19;
 /// Entries of zstd's tables as a power of two.
 const ZSTD_TABLE_LOG: u32 = 16;
-/// The smallest window of brotli that is worth it.
+/// The same of brotli: 256 KiB, because it keeps four times as much beside it, and a larger one saves 0.1 % of a page.
+const BR_WINDOW_LOG: u8 = 18;
+/// And for short responses at least.
 const BR_WINDOW_LOG_MIN: u8 = 14;
 /// Brotli takes tables of 4 MiB when it expects a megabyte; so it is not told of more than this.
 const BR_HINT_MAX: u64 = 512 * 1024;
@@ -156,8 +157,8 @@ fn gzipped(gzip: &mut Compress, input: &[u8], operation: Operation, out: &mut Ve
 
 fn brotli(level: u32, length: Option<u64>) -> Option<BrotliEncoder> {
     // No larger than what is to come.
-    let needed = length.map_or(u32::from(WINDOW_LOG), |length| u64::BITS - length.leading_zeros());
-    let window = u8::try_from(needed).unwrap_or(WINDOW_LOG).clamp(BR_WINDOW_LOG_MIN, WINDOW_LOG);
+    let needed = length.map_or(u32::from(BR_WINDOW_LOG), |length| u64::BITS - length.leading_zeros());
+    let window = u8::try_from(needed).unwrap_or(BR_WINDOW_LOG).clamp(BR_WINDOW_LOG_MIN, BR_WINDOW_LOG);
     let hint = length.unwrap_or(0).min(BR_HINT_MAX);
     BrotliEncoderOptions::new()
         .quality(Quality::new(u8::try_from(level).ok()?).ok()?)
@@ -190,7 +191,7 @@ fn brotlied(
 fn set_up(zstd: &mut CCtx<'static>, level: u32) -> Result<(), zstd_safe::ErrorCode> {
     zstd.reset(ResetDirective::SessionOnly)?;
     zstd.set_parameter(CParameter::CompressionLevel(i32::try_from(level).unwrap_or(1)))?;
-    zstd.set_parameter(CParameter::WindowLog(u32::from(WINDOW_LOG)))?;
+    zstd.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG))?;
     zstd.set_parameter(CParameter::HashLog(ZSTD_TABLE_LOG))?;
     zstd.set_parameter(CParameter::ChainLog(ZSTD_TABLE_LOG))?;
     // No word of the length: the encoder fails when a server does not keep it.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use evenkeel_config::Encoding;
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, EncoderFailed, Operation, Progress};
 
 /// Bytes that the encoders in use by one worker may take. A response that finds no room goes out as it is.
 const MEMORY_MAX: usize = 64 * 1024 * 1024;
@@ -23,19 +23,23 @@ pub struct Encoders {
 /// An encoder that one response uses. It goes back when this is dropped.
 #[derive(Debug)]
 pub struct Lease<'w> {
+    encoding: Encoding,
     encoder: Option<Encoder>,
     of: &'w Encoders,
     bytes: usize,
 }
 
-/// Bytes that an encoder takes, at the most.
+/// Bytes that an encoder takes at the most, as measured with text of a megabyte and more.
 pub const fn memory(encoding: Encoding, level: u32) -> usize {
     const KIB: usize = 1024;
     match encoding {
         Encoding::Gzip => 384 * KIB,
-        Encoding::Br if level <= 4 => 2_048 * KIB,
-        Encoding::Br => 4_096 * KIB,
-        Encoding::Zstd => 1_536 * KIB,
+        Encoding::Br => match level {
+            0..=3 => 1_408 * KIB,
+            4 => 3_328 * KIB,
+            _ => 5_184 * KIB,
+        },
+        Encoding::Zstd => 1_856 * KIB,
     }
 }
 
@@ -53,7 +57,7 @@ impl Encoders {
             None => Encoder::new(encoding, level, length)?,
         };
         self.used.set(self.used.get() + bytes);
-        Some(Lease { encoder: Some(encoder), of: self, bytes })
+        Some(Lease { encoding, encoder: Some(encoder), of: self, bytes })
     }
 
     /// Where encoders are kept; those of brotli cannot be used twice.
@@ -67,14 +71,41 @@ impl Encoders {
 }
 
 impl Lease<'_> {
-    /// The encoder; `None` once it has failed.
-    pub fn encoder(&mut self) -> Option<&mut Encoder> {
-        self.encoder.as_mut()
+    /// What the encoder makes.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
-    /// Throws away an encoder that has failed.
-    pub fn discard(&mut self) {
-        self.encoder = None;
+    /// As [`Encoder::encode`].
+    ///
+    /// # Errors
+    /// It has failed, and is thrown away.
+    pub fn encode(
+        &mut self,
+        input: &[u8],
+        operation: Operation,
+        out: &mut Vec<u8>,
+    ) -> Result<Progress, EncoderFailed> {
+        self.used(|encoder| encoder.encode(input, operation, out))
+    }
+
+    /// As [`Encoder::whole`].
+    ///
+    /// # Errors
+    /// It has failed, and is thrown away.
+    pub fn whole(&mut self, input: &[u8]) -> Result<Option<Vec<u8>>, EncoderFailed> {
+        self.used(|encoder| encoder.whole(input))
+    }
+
+    fn used<T>(
+        &mut self,
+        with: impl FnOnce(&mut Encoder) -> Result<T, EncoderFailed>,
+    ) -> Result<T, EncoderFailed> {
+        let result = self.encoder.as_mut().map_or(Err(EncoderFailed(self.encoding)), with);
+        if result.is_err() {
+            self.encoder = None;
+        }
+        result
     }
 }
 
@@ -115,8 +146,9 @@ mod tests {
         assert_eq!(leases.len(), 10);
         drop(leases);
         assert_eq!(encoders.gzip.borrow().len(), KEPT_MAX);
-        let mut failed = encoders.lease(Encoding::Gzip, 4, None);
-        failed.as_mut().unwrap().discard();
+        let mut failed = encoders.lease(Encoding::Gzip, 4, None).unwrap();
+        failed.used(|_| Err::<(), _>(EncoderFailed(Encoding::Gzip))).unwrap_err();
+        assert!(failed.whole(b"x").is_err(), "it is not used again");
         drop(failed);
         assert_eq!(encoders.gzip.borrow().len(), KEPT_MAX - 1);
     }
