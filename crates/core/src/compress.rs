@@ -1,6 +1,7 @@
 //! Whether a response goes out compressed, with what, and how hard the worker tries. Facts in, a decision and its reason out.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use evenkeel_config::{Compress, Encoding};
@@ -14,8 +15,9 @@ const LATE: Duration = Duration::from_millis(20);
 const VERY_LATE: Duration = Duration::from_millis(50);
 /// And this late, none: responses go out as they are.
 const TOO_LATE: Duration = Duration::from_millis(150);
-/// Brotli goes no higher: beyond it an encoder takes 8 MiB and more.
-const BR_LEVEL_MAX: u32 = 6;
+/// Brotli goes no lower, because below it each piece is compressed by itself, however small; and no higher, because beyond
+/// it an encoder takes 8 MiB and more.
+const BR_LEVELS: RangeInclusive<u32> = 2..=6;
 
 /// What a response says of itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,7 +119,7 @@ pub fn level(settings: &Compress, encoding: Encoding, late: Duration, step: Over
     } else {
         settings.level
     };
-    Some(if encoding == Encoding::Br { level.min(BR_LEVEL_MAX) } else { level })
+    Some(if encoding == Encoding::Br { level.clamp(*BR_LEVELS.start(), *BR_LEVELS.end()) } else { level })
 }
 
 /// How late a worker counts as, after it was `late` in this look and counted as `before` until then: one good look does not
@@ -190,7 +192,7 @@ mod tests {
             [9, 9, 5, 5, 1, 1, 0]
         );
         let br = |ms| level(&settings, Encoding::Br, Duration::from_millis(ms), OverloadStep::None);
-        assert_eq!([br(0), br(20), br(50), br(150)], [Some(6), Some(5), Some(1), None]);
+        assert_eq!([br(0), br(20), br(50), br(150)], [Some(6), Some(5), Some(2), None]);
         let lowest = Compress { level: 1, ..Compress::default() };
         assert_eq!(level(&lowest, Encoding::Zstd, LATE, OverloadStep::None), Some(1));
     }

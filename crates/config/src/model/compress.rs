@@ -56,7 +56,7 @@ section! {
         ),
         /// A response that is known to be smaller stays as it is.
         min_size: u64 = key(Kind::Size(0, 1 << 30), Is("1KiB"), r#""256B""#),
-        /// From quick to small, by each encoding's own scale; `br` goes no higher than 6. A worker that is late takes lower
+        /// From quick to small, by each encoding's own scale; `br` has 2 to 6. A worker that is late takes lower
         /// levels, or sends responses as they are.
         level: u32 = key(Kind::Integer(1, 9), Is("4"), "6"),
     }
