@@ -91,6 +91,27 @@ fn beyond_the_memory_of_the_encoders_responses_go_out_as_they_are() {
 }
 
 #[test]
+fn explain_says_whether_and_with_what_as_far_as_it_is_known() {
+    let folder = crate::support::Folder::new();
+    let file = folder.write(
+        "a.toml",
+        "[listener.web]\nbind = 8080\n[pool.app]\nbackends = [5001]\n\
+         [[route]]\npath = \"/*\"\npool = \"app\"\ncompress = [\"br\", \"gzip\"]\n\
+         [[route]]\npath = \"/small\"\nrespond = { body = \"x\" }\ncompress = true\n",
+    );
+    for (path, accepts, expected) in [
+        ("/", "gzip, br", "br, level 4, if the response has"),
+        ("/", "zstd", "no: the client prefers none of br, gzip"),
+        ("/small", "gzip", "no: it is smaller than `min_size`"),
+    ] {
+        let (url, field) = (format!("http://test{path}"), format!("accept-encoding: {accepts}"));
+        let outcome = cli(&["explain", "-c", &file, "GET", &url, "-H", &field]);
+        let line = outcome.stdout.lines().find(|line| line.starts_with("compress")).unwrap_or_default();
+        assert!(line.contains(expected), "{path} {accepts}: {}", outcome.stdout);
+    }
+}
+
+#[test]
 fn a_wrong_encoding_is_refused_with_its_place() {
     let folder = crate::support::Folder::new();
     let file = folder.write(

@@ -122,6 +122,28 @@ pub fn level(settings: &Compress, encoding: Encoding, late: Duration, step: Over
     Some(if encoding == Encoding::Br { level.clamp(*BR_LEVELS.start(), *BR_LEVELS.end()) } else { level })
 }
 
+/// Whether and with what a response goes out compressed, in words; `facts` are known of a fixed response alone.
+pub fn describe(settings: &Compress, accepted: &Accepted, facts: Option<&Facts<'_>>) -> String {
+    let unfit = facts.and_then(|facts| fits(settings, facts).err());
+    if let Some(why) = unfit {
+        return format!("no: {why}");
+    }
+    let Some(encoding) = choose(settings, accepted) else {
+        let offered: Vec<&str> = settings.encodings.iter().map(Encoding::word).collect();
+        return format!("no: the client prefers none of {}", offered.join(", "));
+    };
+    let level = level(settings, encoding, Duration::ZERO, OverloadStep::None).unwrap_or_default();
+    let chosen = format!("{}, level {level}", encoding.word());
+    if facts.is_some() {
+        return chosen;
+    }
+    let size = settings.min_size;
+    format!(
+        "{chosen}, if the response has a Content-Type among `types`, {size} bytes or more, no Content-Encoding and no \
+         Cache-Control: no-transform"
+    )
+}
+
 /// How late a worker counts as, after it was `late` in this look and counted as `before` until then: one good look does not
 /// undo a bad one, eight do.
 pub fn lateness(before: Duration, late: Duration) -> Duration {
@@ -204,6 +226,18 @@ mod tests {
         assert_eq!(of(OverloadStep::Close), Some(1));
         assert_eq!(of(OverloadStep::ShedLow), None);
         assert_eq!(of(OverloadStep::Refuse), None);
+    }
+
+    #[test]
+    fn what_is_known_beforehand_is_said() {
+        let (settings, gzip) = (Compress::default(), Accepted::of([&b"gzip"[..]]));
+        let described = |accepted: &Accepted, facts| describe(&settings, accepted, facts);
+        assert_eq!(described(&gzip, Some(&HTML)), "gzip, level 4");
+        assert!(described(&gzip, None).starts_with("gzip, level 4, if "));
+        let picture = Facts { content_type: Some(b"image/png"), ..HTML };
+        assert_eq!(described(&gzip, Some(&picture)), "no: its Content-Type is not among `types`");
+        let nothing = "no: the client prefers none of zstd, br, gzip";
+        assert_eq!(described(&Accepted::default(), None), nothing);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use evenkeel_observe::CompressSkipped;
 
 use self::body::{Compressed, Source};
 use self::pool::Lease;
-use crate::http::field::{has_token, list};
+use crate::http::field::{Field, has_token, list};
 use crate::http::framing::{self, Framing};
 use crate::request::incoming::Request;
 use crate::response::{Body, Head, Response};
@@ -40,7 +40,7 @@ pub fn compress<'x, 'c>(
         return response;
     }
     add_vary(head);
-    let accepted = accepted(request);
+    let accepted = request.accepted();
     let Some(encoding) = decide::choose(settings, &accepted) else { return response };
     if request.is_head() && matches!(response.body, Body::Stream(_)) {
         // What it would be for a GET, as far as that is known before it is made.
@@ -73,20 +73,6 @@ fn facts(head: &Head, framing: Framing, to_head: bool) -> Facts<'_> {
         no_transform: head.values("cache-control").any(|value| has_token(value, "no-transform")),
         length,
     }
-}
-
-/// What the client accepts; nothing if it wants no part of what is done on the way (RFC 9111, 5.2.1.6).
-fn accepted(request: &Request<'_>) -> Accepted {
-    if values(request, "cache-control").any(|value| has_token(value, "no-transform")) {
-        return Accepted::default();
-    }
-    Accepted::of(values(request, "accept-encoding"))
-}
-
-fn values<'r>(request: &'r Request<'_>, name: &'static str) -> impl Iterator<Item = &'r [u8]> {
-    let named =
-        |f: &&crate::http::field::Field| f.name.of_bytes(request.bytes).eq_ignore_ascii_case(name.as_bytes());
-    request.fields.iter().filter(named).map(|f| f.value.of_bytes(request.bytes))
 }
 
 /// An encoder, unless the worker has no time or no room for it.
@@ -170,7 +156,9 @@ fn weak(tag: &[u8]) -> Vec<u8> {
 fn weaken_as_asked(head: &mut Head, request: &Request<'_>) {
     let Some(tag) = head.value("etag").filter(|tag| !tag.starts_with(b"W/")) else { return };
     let weak = weak(tag);
-    let has = |asked: &[u8]| values(request, "if-none-match").flat_map(list).any(|tag| tag == asked);
+    let named = |f: &&Field| f.name.of_bytes(request.bytes).eq_ignore_ascii_case(b"if-none-match");
+    let asked = || request.fields.iter().filter(named).flat_map(|f| list(f.value.of_bytes(request.bytes)));
+    let has = |tag: &[u8]| asked().any(|asked| asked == tag);
     if has(&weak) && !has(tag) {
         head.remove(|name| name.eq_ignore_ascii_case(b"etag"));
         head.field("etag", &weak);
