@@ -11,9 +11,6 @@ use crate::http::write;
 use crate::server::Connection;
 use crate::stream::Stream;
 
-/// The field that says how many servers were sent the request.
-pub const ATTEMPTS: &str = "x-evenkeel-attempts";
-
 /// A final response.
 #[derive(Debug)]
 pub struct Response<'x, 'c> {
