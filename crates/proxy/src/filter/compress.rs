@@ -11,7 +11,7 @@ use evenkeel_observe::CompressSkipped;
 
 use self::body::{Compressed, Source};
 use self::pool::Lease;
-use crate::http::field::{Field, has_token, list};
+use crate::http::field::{Field, has_token, is_digest, list};
 use crate::http::framing::{self, Framing};
 use crate::request::incoming::Request;
 use crate::response::{Body, Head, Response};
@@ -130,16 +130,8 @@ fn mark(head: &mut Head, encoding: Encoding) {
     let strong = head.value("etag").filter(|tag| !tag.starts_with(b"W/")).map(<[u8]>::to_vec);
     head.remove(|name| {
         let is = |gone: &str| name.eq_ignore_ascii_case(gone.as_bytes());
-        const GONE: [&str; 7] = [
-            "content-length",
-            "content-encoding",
-            "accept-ranges",
-            "content-md5",
-            "digest",
-            "content-digest",
-            "repr-digest",
-        ];
-        GONE.iter().any(|gone| is(gone)) || strong.is_some() && is("etag")
+        const GONE: [&str; 3] = ["content-length", "content-encoding", "accept-ranges"];
+        GONE.iter().any(|gone| is(gone)) || is_digest(name) || strong.is_some() && is("etag")
     });
     head.field("content-encoding", encoding.word().as_bytes());
     if let Some(tag) = strong {

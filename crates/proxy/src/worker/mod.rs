@@ -176,6 +176,11 @@ impl Worker {
         self.lateness.set(lateness(self.lateness.get(), late));
     }
 
+    /// It does not look any more how late it is.
+    pub fn is_on_time(&self) {
+        self.lateness.set(Duration::ZERO);
+    }
+
     /// True when no connection is left, and none can come: each is counted before it is handed over.
     pub fn is_empty(&self) -> bool {
         self.shared.accepting.load(Acquire) == 0 && self.shared.open[self.index].load(Acquire) == 0

@@ -164,6 +164,8 @@ async fn watch_lag(worker: Rc<Worker>) {
             let late = worker.clock.now().since(due);
             lag.looked(late);
             worker.was_late(late);
+        } else {
+            worker.is_on_time();
         }
     }
 }

@@ -9,6 +9,7 @@ use evenkeel_observe::Ended;
 use super::encoder::Operation;
 use super::pool::Lease;
 use crate::body::Advance;
+use crate::http::field::is_digest;
 use crate::server::upload::Sending;
 use crate::stream::{Stream, StreamError};
 use crate::worker::Worker;
@@ -198,15 +199,22 @@ impl<'x, 'c> Compressed<'x, 'c> {
         }
     }
 
-    /// The trailer section of the source, at its end.
+    /// The trailer section of the source, at its end, without what tells of the bytes as they came.
     ///
     /// # Errors
     /// It is malformed.
     pub fn trailers(&self) -> Result<Vec<u8>, StreamError> {
-        match &self.source {
-            Source::Stream(stream) => stream.trailers(),
-            Source::Bytes(_) => Ok(Vec::new()),
-        }
+        let Source::Stream(stream) = &self.source else { return Ok(Vec::new()) };
+        let section = stream.trailers()?;
+        let name = |line: &[u8]| memchr::memchr(b':', line).unwrap_or(0);
+        let stays = |line: &&[u8]| {
+            let name = &line[..name(line)];
+            !is_digest(name) && !name.eq_ignore_ascii_case(b"etag")
+        };
+        let kept: Vec<u8> =
+            section.split_inclusive(|b| *b == b'\n').filter(stays).flatten().copied().collect();
+        // The empty line alone is no section.
+        Ok(if kept == b"\r\n" { Vec::new() } else { kept })
     }
 
     /// All of it has been sent on, and of the request this much to the server.
