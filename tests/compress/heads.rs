@@ -210,3 +210,31 @@ fn our_own_errors_go_out_as_they_are() {
     let response = evenkeel.client().get_with("/", GZIP);
     assert_eq!(response.header("content-encoding"), None);
 }
+
+#[test]
+fn a_cached_response_goes_out_as_each_client_takes_it() {
+    let fields = "content-type: text/html\r\ncache-control: max-age=600\r\netag: \"v1\"\r\n";
+    let origin = Origin::bytes(answer(200, fields, &text(3_000)));
+    let route = "[[route]]\npath = \"/*\"\npool = \"app\"\ncompress = true\ncache = true\n";
+    let evenkeel = Evenkeel::start(&(route.to_owned() + &pool(&[&origin], "")));
+    let mut client = evenkeel.client();
+    for encoding in [None, Some("gzip"), Some("br"), None, Some("zstd")] {
+        let accepts = encoding.map(|encoding| format!("accept-encoding: {encoding}\r\n")).unwrap_or_default();
+        let response = client.get_with("/", &accepts);
+        assert_eq!(
+            (response.header("content-encoding"), response.header("vary")),
+            (encoding, Some("accept-encoding"))
+        );
+        let bytes =
+            encoding.map_or(response.body.bytes.clone(), |encoding| decoded(encoding, &response.body.bytes));
+        assert!(bytes == text(3_000).as_bytes(), "{encoding:?}");
+    }
+    let again = client.get_with("/", &format!("{GZIP}if-none-match: W/\"v1\"\r\n"));
+    assert_eq!((again.status, again.header("etag")), (304, Some("W/\"v1\"")));
+    let part = client.get_with("/", &format!("{GZIP}range: bytes=0-9\r\n"));
+    assert_eq!(
+        (part.status, part.header("content-encoding"), part.text()),
+        (206, None, text(3_000)[..10].to_owned())
+    );
+    assert_eq!(origin.count(), 1, "the cache asked once");
+}
