@@ -219,6 +219,14 @@ mod timeouts {
     mod slow_readers;
 }
 
+mod compress {
+    mod decode;
+    mod encodings;
+    mod heads;
+    mod settings;
+    mod streams;
+}
+
 mod bodies {
     mod back_pressure;
     mod large;

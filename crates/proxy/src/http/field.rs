@@ -222,6 +222,12 @@ pub fn is_of_tokens(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// True for fields that tell of a body's very bytes, so that they are wrong once it is coded (RFC 9530, 3; RFC 3230).
+pub fn is_digest(name: &[u8]) -> bool {
+    const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+    DIGESTS.iter().any(|digest| name.eq_ignore_ascii_case(digest.as_bytes()))
+}
+
 /// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.
 pub fn list(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
