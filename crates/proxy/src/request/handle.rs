@@ -71,6 +71,9 @@ pub async fn handle<'x, 'c>(
             };
             match outcome {
                 Outcome::Response(mut response) => {
+                    if view.caches && !matches!(request.method, "GET" | "HEAD") {
+                        cache::invalidate(setting, route, request, &response.head);
+                    }
                     if let Some(prefix) = stripped(route, &request.forwarded(route)) {
                         restore_prefix(&mut response.head, prefix, request.authority);
                     }
