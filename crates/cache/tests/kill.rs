@@ -1,6 +1,8 @@
 //! A process that is killed in the middle of writes, a hundred times: the cache opens, and serves no body that is wrong or cut,
 //! and nothing that was purged.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs::{self, OpenOptions};
@@ -51,7 +53,13 @@ fn stores_until_it_is_killed() {
             store.purge(&Scope::Tag(tag(key)), Strength::Hard);
             writeln!(purged, "{} {version}", key % TAGS).unwrap();
         } else {
-            put(&store, &format!("/{key}"), version, &[tag(key)], &content(&key.to_string(), version, len(key)));
+            put(
+                &store,
+                &format!("/{key}"),
+                version,
+                &[tag(key)],
+                &content(&key.to_string(), version, len(key)),
+            );
         }
     }
 }
@@ -61,7 +69,11 @@ fn purged(dir: &Path, tag: u64) -> Version {
     let text = fs::read_to_string(purges(dir)).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let lines = whole.lines().filter_map(|line| line.split_once(' '));
-    lines.filter(|(of, _)| *of == tag.to_string()).filter_map(|(_, version)| version.parse().ok()).max().unwrap_or(0)
+    lines
+        .filter(|(of, _)| *of == tag.to_string())
+        .filter_map(|(_, version)| version.parse().ok())
+        .max()
+        .unwrap_or(0)
 }
 
 #[test]
