@@ -34,6 +34,13 @@ mod routing {
     mod split;
 }
 
+mod cache {
+    mod figures;
+    mod head;
+    mod not_kept;
+    mod purging;
+}
+
 mod tls {
     mod check;
     mod clients;
@@ -210,6 +217,14 @@ mod timeouts {
     mod request;
     mod server;
     mod slow_readers;
+}
+
+mod compress {
+    mod decode;
+    mod encodings;
+    mod heads;
+    mod settings;
+    mod streams;
 }
 
 mod bodies {

@@ -12,9 +12,13 @@ fn s21_a_foreign_host_is_refused_against_dns_rebinding() {
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     let port = evenkeel.admin_address().port();
-    for (method, path) in
-        [("GET", "/status"), ("GET", "/metrics"), ("POST", "/reload"), ("PUT", "/pools/app/servers/a")]
-    {
+    for (method, path) in [
+        ("GET", "/status"),
+        ("GET", "/metrics"),
+        ("POST", "/reload"),
+        ("POST", "/cache/purge"),
+        ("PUT", "/pools/app/servers/a"),
+    ] {
         for host in
             ["evil.test".to_owned(), format!("evil.test:{port}"), format!("127.0.0.1.evil.test:{port}")]
         {
@@ -37,9 +41,13 @@ fn s21_a_token_is_demanded_where_one_is_configured() {
         &format!("[admin]\nbind = \"127.0.0.1:0\"\ntoken_file = \"{token}\"\n{}", pool(&[&origin], "")),
     );
     let host = format!("host: {}\r\n", evenkeel.admin_address());
-    for (method, path) in
-        [("GET", "/status"), ("GET", "/metrics"), ("POST", "/reload"), ("PUT", "/pools/app/servers/a")]
-    {
+    for (method, path) in [
+        ("GET", "/status"),
+        ("GET", "/metrics"),
+        ("POST", "/reload"),
+        ("POST", "/cache/purge"),
+        ("PUT", "/pools/app/servers/a"),
+    ] {
         for wrong in [
             "",
             "Bearer wrong",

@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod cache_tests;
 mod failures;
 mod fuzz;
 mod handshakes;
@@ -43,6 +44,8 @@ enum Task {
     Vtc(vtc::Options),
     /// Run independent clients, servers and scanners against the debug build.
     Peers(peers::Options),
+    /// Run http-cache-tests through a route with a cache, and compare the results with those kept in the repository.
+    CacheTests(cache_tests::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Instructions(options) => instructions::run(repository(), &options),
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
+        Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::chunks::Chunks;
+use crate::flights::Flight;
 use crate::head::Head;
 use crate::object::Object;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub(crate) struct Fill<M> {
 #[derive(Debug)]
 struct State<M> {
     phase: Phase<M>,
+    /// Until it is known what becomes of the response.
+    flight: Option<Flight>,
     chunks: Chunks,
     /// What of `filling` is this fill's.
     counted: u64,
@@ -111,9 +114,11 @@ impl<M> Fill<M> {
     /// The window of a body that comes from a server.
     pub const WINDOW: u64 = 1 << 20;
 
-    pub fn new(key: &[u8], sequence: u64, of: Option<Arc<Object<M>>>, filling: Arc<AtomicU64>) -> Self {
+    pub fn new(key: &[u8], flight: Flight, of: Option<Arc<Object<M>>>, filling: Arc<AtomicU64>) -> Self {
+        let sequence = flight.sequence();
         let state = State {
             phase: Phase::Asked,
+            flight: Some(flight),
             chunks: Chunks::default(),
             counted: 0,
             passing: false,
@@ -213,9 +218,12 @@ impl<M> Fill<M> {
             state.chunks.clear();
             state.recount(&self.filling);
         }
+        let is_under_way = matches!(phase, Phase::Asked | Phase::Open(_));
+        let over = state.flight.take_if(|_| !is_under_way);
         state.phase = phase;
         let wakers = state.take_wakers();
         drop(state);
+        drop(over);
         wake(wakers);
     }
 

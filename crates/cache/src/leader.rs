@@ -40,9 +40,10 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
         Self { store: Arc::clone(store), fill, id, listed, settled: false }
     }
 
-    /// A reader for the client whose request this is. To be taken before the head is published.
+    /// A reader for the client whose request this is. To be taken before the head is published. No purge takes the response
+    /// from it, because its request came before.
     pub fn reader(&self) -> Option<Reader<M>> {
-        Reader::join(&self.fill, &self.store.purges)
+        Reader::of_leader(&self.fill, &self.store.purges)
     }
 
     /// The object that the request revalidates.

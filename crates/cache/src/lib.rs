@@ -5,6 +5,7 @@ mod chunks;
 mod disk;
 mod figures;
 mod fill;
+mod flights;
 mod head;
 mod key;
 mod leader;

@@ -43,6 +43,12 @@ impl<M> Reader<M> {
         Some(Self { fill: Arc::clone(fill), place, purges: Arc::clone(purges), joined })
     }
 
+    /// Joins a fetch for the request that it was begun for; `None` if it is too late.
+    pub(crate) fn of_leader(fill: &Arc<Fill<M>>, purges: &Arc<Purges>) -> Option<Self> {
+        let place = fill.join()?;
+        Some(Self { fill: Arc::clone(fill), place, purges: Arc::clone(purges), joined: fill.sequence() })
+    }
+
     /// Waits for the head. The request has still to judge whether it is an answer to it (`Vary`), and if it is not, to look
     /// again.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Joined<M>> {

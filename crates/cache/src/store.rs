@@ -9,6 +9,7 @@ use evenkeel_types::Time;
 use crate::disk::Disk;
 use crate::figures::{Counts, Figures, add};
 use crate::fill::{Fill, Phase};
+use crate::flights::Flights;
 use crate::head::Head;
 use crate::key::{Id, random_seed};
 use crate::leader::Leader;
@@ -70,6 +71,7 @@ pub struct Store<M> {
     capacity: AtomicU64,
     pub(crate) filling: Arc<AtomicU64>,
     pub(crate) purges: Arc<Purges>,
+    pub(crate) flights: Arc<Flights>,
     pub(crate) counts: Counts,
     disk: OnceLock<Disk<M>>,
     is_walked: AtomicBool,
@@ -112,6 +114,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             capacity: AtomicU64::new(limits.capacity),
             filling: Arc::default(),
             purges: Arc::default(),
+            flights: Arc::default(),
             counts: Counts::default(),
             disk: OnceLock::new(),
             is_walked: AtomicBool::new(false),
@@ -311,7 +314,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     }
 
     fn fill(&self, key: &[u8], of: Option<&Arc<Object<M>>>) -> Arc<Fill<M>> {
-        Arc::new(Fill::new(key, self.purges.newest(), of.cloned(), Arc::clone(&self.filling)))
+        let flight = self.flights.begin(|| self.purges.newest());
+        Arc::new(Fill::new(key, flight, of.cloned(), Arc::clone(&self.filling)))
     }
 
     /// Holds an object against the purges that came since the last time.

@@ -8,8 +8,8 @@ use crate::sync::Arc;
 
 impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// Looks at `count` places of the store, goes on where the last call ended, and frees what is purged or what `dead` says
-    /// is of no use any more. Returns whether a round through all objects has ended. Purges from before the round are then
-    /// forgotten.
+    /// is of no use any more. Returns whether a round through all objects has ended. Purges from before the round, and
+    /// from before all fetches under way, are then forgotten.
     pub fn sweep(self: &Arc<Self>, count: usize, mut dead: impl FnMut(&M) -> bool) -> bool {
         let (objects, ended) = {
             let mut order = self.order();
@@ -36,9 +36,10 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         for object in &dropped {
             self.unsave(self.id(object.head().key()), Some(object.head()));
         }
-        // What is on the disk has not been held against them.
+        // What is on the disk has not been held against them. What is under way has still to be held against those that
+        // came after its request left.
         if let (Some(sequence), None) = (ended, self.disk()) {
-            self.purges.forget(sequence);
+            self.purges.forget(self.flights.oldest(sequence));
         }
         ended.is_some()
     }

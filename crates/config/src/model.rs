@@ -4,6 +4,7 @@
 
 mod action;
 mod cache;
+mod compress;
 mod edits;
 mod failure;
 mod health;
@@ -24,6 +25,7 @@ mod tls;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
 pub use cache::*;
+pub use compress::*;
 pub use edits::HeaderEdits;
 pub use failure::FailureOn;
 pub use health::*;

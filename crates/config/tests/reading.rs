@@ -431,3 +431,27 @@ fn outliers_are_read_with_and_without_a_fraction() {
     assert_eq!((slow("\"off\""), slow("\"1m\"")), (None, Some(seconds(60))));
     assert_eq!(pool("outlier = {}\npanic = \"0%\"").panic, 0);
 }
+
+#[test]
+fn compress_is_true_or_encodings_or_a_table() {
+    let read = |value: &str| {
+        let text = format!(
+            "[listener.web]\nbind = 80\n[[route]]\npath = \"/*\"\ncompress = {value}\nrespond = {{ body = \"x\" }}\n"
+        );
+        let shown = parse("a.toml", &text).unwrap().config;
+        let shown = shown.to_toml();
+        let again = parse("a.toml", &shown).unwrap().config;
+        assert_eq!(again.to_toml(), shown, "what is shown is read as the same");
+        again.routes[0].compress.clone()
+    };
+    let defaults = Compress::default();
+    assert_eq!(read("false"), None);
+    assert_eq!(read("true"), Some(defaults.clone()));
+    assert_eq!(read("{}"), Some(defaults.clone()));
+    let only = |encodings: &[Encoding]| Compress { encodings: encodings.to_vec(), ..defaults.clone() };
+    assert_eq!(read("\"gzip\""), Some(only(&[Encoding::Gzip])));
+    assert_eq!(read("[\"br\", \"zstd\"]"), Some(only(&[Encoding::Br, Encoding::Zstd])));
+    let table = read("{ types = \"text/html\", min_size = \"2KiB\", level = 9 }").unwrap();
+    assert_eq!((table.min_size, table.level, table.types.len()), (2_048, 9, 1));
+    assert!(table.types[0].holds("text/html") && !table.types[0].holds("text/css"));
+}

@@ -1,6 +1,6 @@
 //! Conditional requests: what a client's conditions make of an answer (RFC 9110, 13.2.2). For the cache and for files.
 
-use crate::cache::{Fields, Wall, http_date, members};
+use crate::cache::{Fields, Wall, http_date};
 
 /// What is known of the representation that a request selects.
 #[derive(Debug, Clone, Copy, Default)]
@@ -183,11 +183,6 @@ fn single_date(request: &(impl Fields + ?Sized), name: &str) -> Option<Wall> {
         (Some(text), None) => http_date(text),
         _ => None,
     }
-}
-
-/// The members of a list field, for those that read other lists of a head.
-pub fn list(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    members(line)
 }
 
 #[cfg(test)]

@@ -37,4 +37,4 @@ pub use registry::Registry;
 pub use retries::RetryMetrics;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use summary::Summary;
-pub use worker::WorkerMetrics;
+pub use worker::{CompressSkipped, WorkerMetrics};

@@ -96,6 +96,14 @@ metrics! {
         "Requests that the balancer itself answered with an error instead of forwarding them, by reason.";
     CLIENT_ABORTS: Counter "evenkeel_client_aborts_total" []
         "Requests whose client left before the response was complete.";
+    COMPRESSED: Counter "evenkeel_compressed_responses_total" [encoding]
+        "Responses compressed on their way to clients, by encoding.";
+    COMPRESS_IN: Counter "evenkeel_compress_in_bytes_total" [encoding]
+        "Bytes of response bodies before they were compressed, by encoding.";
+    COMPRESS_OUT: Counter "evenkeel_compress_out_bytes_total" [encoding]
+        "Bytes of response bodies after they were compressed, by encoding.";
+    COMPRESS_SKIPPED: Counter "evenkeel_compress_skipped_total" [reason]
+        "Responses sent as they were although their clients accept them compressed, by reason.";
     TUNNELS: Gauge "evenkeel_tunnels" []
         "Upgraded connections (WebSocket) open.";
 

@@ -8,6 +8,8 @@ mod retries;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use evenkeel_config::Encoding;
+
 use self::page::Page;
 use crate::backend::{BackendMetrics, BackendShard};
 use crate::histogram::HistogramSnapshot;
@@ -18,7 +20,7 @@ use crate::names::{
 use crate::process::Process;
 use crate::registry::{BackendKey, Registry};
 use crate::series::SeriesTotals;
-use crate::worker::WorkerMetrics;
+use crate::worker::{CompressSkipped, WorkerMetrics};
 
 impl Registry {
     /// Everything in the Prometheus text format 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`), with the
@@ -101,7 +103,27 @@ fn workers(page: &mut Page, registry: &Registry) {
         page.sample(&names::REQUESTS_REFUSED, &[reason.as_str()], refused);
     }
     page.single(&names::CLIENT_ABORTS, counted(|worker| worker.client_aborts.value()));
+    compression(page, registry);
     page.single(&names::TUNNELS, gauged(|worker| worker.tunnels.value()));
+}
+
+fn compression(page: &mut Page, registry: &Registry) {
+    let workers = registry.workers();
+    let mut counter = |metric: &Metric, figure: fn((u64, u64, u64)) -> u64| {
+        page.family(metric);
+        for encoding in Encoding::ALL {
+            let sum: u64 = workers.iter().map(|worker| figure(worker.compressed_in(encoding))).sum();
+            page.sample(metric, &[encoding.word()], sum);
+        }
+    };
+    counter(&names::COMPRESSED, |(responses, _, _)| responses);
+    counter(&names::COMPRESS_IN, |(_, bytes_in, _)| bytes_in);
+    counter(&names::COMPRESS_OUT, |(_, _, bytes_out)| bytes_out);
+    page.family(&names::COMPRESS_SKIPPED);
+    for &reason in CompressSkipped::ALL {
+        let skipped: u64 = workers.iter().map(|worker| worker.compressions_skipped(reason)).sum();
+        page.sample(&names::COMPRESS_SKIPPED, &[reason.as_str()], skipped);
+    }
 }
 
 fn backends(page: &mut Page, registry: &Registry) {

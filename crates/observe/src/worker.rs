@@ -1,8 +1,20 @@
 //! What one worker counts that belongs to no route or server: connections, refusals and its own time.
 
+use evenkeel_config::Encoding;
+
 use crate::counter::{Counter, WorkerGauge};
 use crate::histogram::Histogram;
-use crate::names::{ConnectionRefusal, HandshakeResult, Protocol, RequestRefusal};
+use crate::names::{ConnectionRefusal, HandshakeResult, Protocol, RequestRefusal, label};
+
+label! {
+    /// Why a response goes out as it is although its client accepts it compressed.
+    CompressSkipped {
+        /// The worker is late, or the process overloaded.
+        Late = "late",
+        /// The encoders of the worker take all the memory that they may.
+        Memory = "memory",
+    }
+}
 
 /// The figures of one worker: only that worker's thread may write.
 // Aligned to two cache lines (CPUs fetch them in pairs), so that workers never write to each other's.
@@ -24,6 +36,16 @@ pub struct WorkerMetrics {
     handshakes: [Counter; HandshakeResult::ALL.len()],
     connections_refused: [Counter; ConnectionRefusal::ALL.len()],
     requests_refused: [Counter; RequestRefusal::ALL.len()],
+    compressed: [Compressed; Encoding::ALL.len()],
+    compress_skipped: [Counter; CompressSkipped::ALL.len()],
+}
+
+/// What was compressed in one encoding.
+#[derive(Debug, Default)]
+struct Compressed {
+    responses: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
 }
 
 impl WorkerMetrics {
@@ -45,6 +67,30 @@ impl WorkerMetrics {
     /// Counts a request that was answered with an error instead of being forwarded.
     pub fn request_refused(&self, reason: RequestRefusal) {
         self.requests_refused[reason as usize].increment();
+    }
+
+    /// Counts a response that was compressed: bytes of its body before and after.
+    pub fn compressed(&self, encoding: Encoding, bytes_in: u64, bytes_out: u64) {
+        let of = &self.compressed[encoding as usize];
+        of.responses.increment();
+        of.bytes_in.add(bytes_in);
+        of.bytes_out.add(bytes_out);
+    }
+
+    /// Counts a response that went out as it was although its client accepts it compressed.
+    pub fn compress_skipped(&self, reason: CompressSkipped) {
+        self.compress_skipped[reason as usize].increment();
+    }
+
+    /// Responses compressed in `encoding`, and bytes of their bodies before and after.
+    pub fn compressed_in(&self, encoding: Encoding) -> (u64, u64, u64) {
+        let of = &self.compressed[encoding as usize];
+        (of.responses.value(), of.bytes_in.value(), of.bytes_out.value())
+    }
+
+    /// Responses that went out as they were for `reason`.
+    pub fn compressions_skipped(&self, reason: CompressSkipped) -> u64 {
+        self.compress_skipped[reason as usize].value()
     }
 
     /// Client connections that speak `protocol`.

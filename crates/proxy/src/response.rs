@@ -11,9 +11,6 @@ use crate::http::write;
 use crate::server::Connection;
 use crate::stream::Stream;
 
-/// The field that says how many servers were sent the request.
-pub const ATTEMPTS: &str = "x-evenkeel-attempts";
-
 /// A final response.
 #[derive(Debug)]
 pub struct Response<'x, 'c> {
@@ -99,10 +96,12 @@ impl Head {
 
     /// The value of the first field of that name, in any case.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        self.lines().split(|b| *b == b'\n').find_map(|line| {
-            let (named, value) = line.split_at(memchr::memchr(b':', line)?);
-            named.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
-        })
+        self.lines().split(|b| *b == b'\n').find_map(|line| valued(line, name))
+    }
+
+    /// The values of the fields of that name, in any case, one for each line.
+    pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        self.lines().split(|b| *b == b'\n').filter_map(move |line| valued(line, name))
     }
 
     /// Removes the fields whose names `is_gone` holds for.
@@ -125,6 +124,12 @@ impl Head {
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
+}
+
+/// The value of a field line, if it has this name.
+fn valued<'h>(line: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    let (named, value) = line.split_at(memchr::memchr(b':', line)?);
+    named.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
 }
 
 impl<'x> Response<'x, '_> {

@@ -6,6 +6,8 @@ use evenkeel_observe::Ended;
 
 use crate::body::Advance;
 use crate::cache::body::{BrokeOff, CachedBody};
+use crate::filter::compress::body::Compressed;
+use crate::filter::compress::encoder::EncoderFailed;
 use crate::forward::body::ServerBody;
 use crate::server::error::ServerError;
 use crate::server::upload::Sending;
@@ -19,6 +21,8 @@ pub enum Stream<'x, 'c> {
     Server(ServerBody<'x, 'c>),
     /// What the cache has, or is being fetched for it.
     Cached(CachedBody),
+    /// Another one, compressed on its way.
+    Compressed(Compressed<'x, 'c>),
 }
 
 /// Why a body ends before its end.
@@ -28,6 +32,8 @@ pub enum StreamError {
     Server(ServerError),
     /// The fetch that it came from broke off.
     Fetch,
+    /// Compressing it failed.
+    Encoder(EncoderFailed),
 }
 
 impl<'x, 'c> Stream<'x, 'c> {
@@ -37,6 +43,7 @@ impl<'x, 'c> Stream<'x, 'c> {
         match self {
             Self::Server(body) => body.take_sending(),
             Self::Cached(_) => Sending::Done(Ok(())),
+            Self::Compressed(body) => body.take_sending(),
         }
     }
 
@@ -48,6 +55,7 @@ impl<'x, 'c> Stream<'x, 'c> {
         match self {
             Self::Server(body) => body.advance().map_err(StreamError::Server),
             Self::Cached(body) => body.advance().map_err(|BrokeOff| StreamError::Fetch),
+            Self::Compressed(body) => body.advance(),
         }
     }
 
@@ -56,6 +64,7 @@ impl<'x, 'c> Stream<'x, 'c> {
         match self {
             Self::Server(body) => body.piece(),
             Self::Cached(body) => body.piece(),
+            Self::Compressed(body) => body.piece(),
         }
     }
 
@@ -70,6 +79,7 @@ impl<'x, 'c> Stream<'x, 'c> {
                 body.read().await;
                 Ok(())
             }
+            Self::Compressed(body) => body.read(size).await,
         }
     }
 
@@ -81,6 +91,7 @@ impl<'x, 'c> Stream<'x, 'c> {
         match self {
             Self::Server(body) => body.trailers().map_err(StreamError::Server),
             Self::Cached(body) => Ok(body.trailers().to_vec()),
+            Self::Compressed(body) => body.trailers(),
         }
     }
 
@@ -89,6 +100,7 @@ impl<'x, 'c> Stream<'x, 'c> {
         match self {
             Self::Server(body) => body.finish(sending),
             Self::Cached(_) => {}
+            Self::Compressed(body) => body.finish(sending),
         }
     }
 
@@ -96,6 +108,9 @@ impl<'x, 'c> Stream<'x, 'c> {
     pub fn broke_off(&self, error: &StreamError) -> Ended {
         match (self, error) {
             (Self::Server(body), StreamError::Server(error)) => body.broke_off(error),
+            (Self::Compressed(body), error) => body.broke_off(error),
+            // The fault is ours; the log says so.
+            (_, StreamError::Encoder(_)) => Ended::Refused,
             _ => Ended::BackendAborted,
         }
     }
@@ -106,6 +121,7 @@ impl fmt::Display for StreamError {
         match self {
             Self::Server(error) => error.fmt(f),
             Self::Fetch => f.write_str("the response that was being fetched for the cache broke off"),
+            Self::Encoder(error) => error.fmt(f),
         }
     }
 }

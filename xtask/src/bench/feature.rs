@@ -23,6 +23,9 @@ pub const GUARDED: Feature = Feature {
            breaker = { max_requests = 10_000, failures = \"50%\" }",
 };
 
+/// Every answer comes from the cache, also those of the peers.
+pub const CACHED: Feature = Feature { name: "`cache`", route: "cache = { ttl = \"10m\" }", pool: "" };
+
 /// Those whose cost is shown, in the order of the rows.
 pub const EACH: [Feature; 9] = [
     Feature {
@@ -57,6 +60,11 @@ pub const EACH: [Feature; 9] = [
 ];
 
 impl Feature {
+    /// True if answers come from the cache.
+    pub fn caches(&self) -> bool {
+        self.route.starts_with("cache")
+    }
+
     /// The route to the pool `app`, and what that pool has beside its servers. `backends` are those of a mirror.
     pub fn lines(&self, backends: &str) -> String {
         let Self { route, pool, .. } = self;

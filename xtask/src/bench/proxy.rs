@@ -172,6 +172,15 @@ fn nginx(setting: &Setting, access_log: &Path) -> String {
             (" ssl http2", lines)
         }
     };
+    let (zone, cached) = if setting.feature.caches() {
+        let zone = format!(
+            "\n  proxy_cache_path {}/nginx-cache keys_zone=app:32m max_size=256m inactive=1h;",
+            setting.dir.display()
+        );
+        (zone, "\n    proxy_cache app;\n    proxy_cache_valid 200 10m;\n    open_file_cache max=1000;")
+    } else {
+        (String::new(), "")
+    };
     // Under another program, one process does the work of master and worker: that is the one to look at.
     let master = if setting.runner.is_empty() { "on" } else { "off" };
     // Limits on requests per connection would only hold it back, and so would its default way with large
@@ -184,7 +193,7 @@ pid {dir}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections {connections}; }}
 http {{
-  access_log {log} combined buffer=64k;
+  access_log {log} combined buffer=64k;{zone}
   client_body_temp_path {dir};
   keepalive_requests 1000000000;
   tcp_nodelay on;
@@ -194,7 +203,7 @@ http {{
   }}
   server {{
     listen {address} backlog=4096{flags};{certificate}
-    proxy_http_version 1.1;
+    proxy_http_version 1.1;{cached}
     proxy_set_header Connection "";
     proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $remote_addr;
@@ -226,6 +235,14 @@ fn haproxy(setting: &Setting) -> String {
             format!(" ssl crt {} alpn h2,http/1.1", setting.certificate.cert.display())
         }
     };
+    let (cache, cached) = if setting.feature.caches() {
+        let uses = "  http-request cache-use app\n  http-response set-header cache-control max-age=600\n  \
+                    http-response cache-store app\n";
+        let store = "\ncache app\n  total-max-size 256\n  max-object-size 2000000\n  max-age 600\n";
+        (store, uses)
+    } else {
+        ("", "")
+    };
     // Splicing takes a quarter off the CPU time of large answers.
     let servers: String = (1..)
         .zip(setting.origins)
@@ -253,7 +270,7 @@ frontend web
 
 backend app
   balance roundrobin
-{servers}",
+{cached}{servers}{cache}",
         workers = setting.workers,
         connections = setting.connections_max,
         address = setting.address,

@@ -25,6 +25,8 @@ pub enum Load {
     H1Post,
     /// The same as `h1` with retries, a circuit breaker, outlier ejection and a rate limit, evenkeel alone.
     H1Guarded,
+    /// The same as `h1`, answered from the cache.
+    H1Hit,
     /// HTTP/2 in clear, 16 connections of 32 streams.
     H2,
 }
@@ -41,6 +43,7 @@ impl Load {
             Self::H1 => "HTTP/1.1, 64 connections",
             Self::H1Post => "HTTP/1.1, 64 connections, POST with a body of 128 bytes",
             Self::H1Guarded => "HTTP/1.1, 64 connections; retries, breaker, outliers and a rate limit",
+            Self::H1Hit => "HTTP/1.1, 64 connections, answered from the cache",
             Self::H2 => "HTTP/2 in clear, 16 connections of 32 streams",
         }
     }
@@ -48,7 +51,7 @@ impl Load {
     /// What clients speak.
     pub fn wire(self) -> Wire {
         match self {
-            Self::H1 | Self::H1Post | Self::H1Guarded => Wire::Http1,
+            Self::H1 | Self::H1Post | Self::H1Guarded | Self::H1Hit => Wire::Http1,
             Self::H2 => Wire::Http2,
         }
     }
@@ -57,6 +60,7 @@ impl Load {
     pub fn feature(self) -> Feature {
         match self {
             Self::H1Guarded => feature::GUARDED,
+            Self::H1Hit => feature::CACHED,
             Self::H1 | Self::H1Post | Self::H2 => feature::NONE,
         }
     }

@@ -38,7 +38,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             return None;
         }
         let head: Head<M> = object.head().clone();
-        let fill = Fill::new(head.key(), head.sequence(), None, Arc::clone(&self.filling));
+        let flight = self.flights.begin(|| head.sequence());
+        let fill = Fill::new(head.key(), flight, None, Arc::clone(&self.filling));
         let fill = Arc::new(fill);
         fill.set_phase(Phase::Open(Arc::new(head)));
         let mut reader = Reader::join(&fill, &self.purges)?;

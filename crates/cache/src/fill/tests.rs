@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use evenkeel_core::cache::{HostId, UrlId};
 
 use super::*;
+use crate::flights::Flights;
 use crate::head::NewHead;
 
 /// Counts how often it is woken.
@@ -37,7 +38,7 @@ fn head() -> Arc<Head<()>> {
 
 fn fill() -> (Arc<Fill<()>>, Arc<AtomicU64>) {
     let filling = Arc::new(AtomicU64::new(0));
-    (Arc::new(Fill::new(b"k", 0, None, Arc::clone(&filling))), filling)
+    (Arc::new(Fill::new(b"k", Arc::new(Flights::default()).begin(|| 0), None, Arc::clone(&filling))), filling)
 }
 
 fn open() -> (Arc<Fill<()>>, Arc<AtomicU64>) {

@@ -228,6 +228,13 @@ pub(crate) static FAILURE_ON: Syntax = text(
     7,
     Some("^(connect|reset|timeout|5xx|408|425|429|5[0-9][0-9])$"),
 );
+pub(crate) static MEDIA_RANGE: Syntax = text(
+    "a media type",
+    "`application/json`, `text/*`, or `application/*+xml`; without parameters.",
+    3,
+    128,
+    Some("^(\\*/\\*|[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]*\\*?[A-Za-z0-9!#$&^_.+-]*)$"),
+);
 pub(crate) static HEDGE_AFTER: Syntax = text(
     "\"p95\" or a duration",
     "`p95`, or a duration from 1ms to 1h.",

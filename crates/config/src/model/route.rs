@@ -10,6 +10,7 @@ use super::action::Action;
 use super::action::Rewrite;
 use super::action::{ACTIONS, REWRITE};
 use super::cache::Cache;
+use super::compress::{Compress, SHORT};
 use super::edits::HeaderEdits;
 use super::limit::{Mirror, RateLimit, RouteLimits};
 use super::matching::PathMatch;
@@ -151,6 +152,12 @@ section! {
             Means("those of `[limits]`"),
             r#"{ request_head = "8KiB", request_body = "1GiB" }"#,
         ),
+        /// Compresses responses: `true`, or what a client may get; `false`: none.
+        compress: Option<Compress> = key(
+            Kind::Either(&SHORT, &Kind::Section(Compress::SECTION)),
+            Means("responses go out as they come"),
+            r#"["zstd", "br", "gzip"]"#,
+        ),
         /// Sends copies of requests to another pool as well.
         mirror: Option<Mirror> = key(
             Kind::Section(Mirror::SECTION),
@@ -190,6 +197,7 @@ impl Rules for Route {
             // Beside an answer of our own they would have no effect, which is worth a warning.
             "merge_slashes" | "timeout" | "retry" | "hedge" | "cache" | "deadline_header" | "mirror"
             | "request_id" => Shown::only_if(self.reaches_servers()),
+            "compress" => Shown::only_if(!matches!(self.action, Action::Redirect(_))),
             _ => Shown::Value,
         }
     }
@@ -202,6 +210,10 @@ impl Route {
 
     /// A redirect and an answer of our own reach no server.
     fn note_what_needs_a_pool(&self, table: &Table<'_>) {
+        if matches!(self.action, Action::Redirect(_)) {
+            let message = "`compress` has no effect beside `redirect`, whose responses are small";
+            table.warn_of("compress", message, "has no effect");
+        }
         let own = match self.action {
             Action::Redirect(_) => "redirect",
             Action::Respond(_) => "respond",

@@ -195,6 +195,16 @@ impl<'a> Value<'a> {
         matches!(self.value, DeValue::String(_))
     }
 
+    /// True when the value is `true` or `false`.
+    pub(crate) fn is_boolean(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
+    }
+
+    /// True when the value is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
     /// The form that stands for a table, if the value has that one.
     pub(crate) fn short(&self) -> Option<Value<'a>> {
         match self.kind {

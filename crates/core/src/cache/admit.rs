@@ -70,14 +70,7 @@ pub fn admit(
     request: &(impl Fields + ?Sized),
     (body, upgrade): (bool, bool),
 ) -> Result<Asked, Bypass> {
-    let method =
-        CacheMethod::from_word(method).filter(|method| rules.answers(*method)).ok_or(Bypass::Method)?;
-    if body {
-        return Err(Bypass::Body);
-    }
-    if upgrade {
-        return Err(Bypass::Upgrade);
-    }
+    let Asked { method, .. } = admit_plain(rules, method, (body, upgrade))?;
     let directives = RequestDirectives::of(request);
     if directives.no_store {
         return Err(Bypass::NoStore);
@@ -98,6 +91,32 @@ pub fn admit(
     };
     Ok(Asked { method, directives, range })
 }
+
+/// The same for a request that has none of the fields [`SPEAKS_TO_CACHES`].
+///
+/// # Errors
+/// Why the request goes past the cache.
+pub fn admit_plain(rules: &Cache, method: &str, (body, upgrade): (bool, bool)) -> Result<Asked, Bypass> {
+    let method =
+        CacheMethod::from_word(method).filter(|method| rules.answers(*method)).ok_or(Bypass::Method)?;
+    match (body, upgrade) {
+        (true, _) => Err(Bypass::Body),
+        (_, true) => Err(Bypass::Upgrade),
+        _ => Ok(Asked { method, directives: RequestDirectives::default(), range: false }),
+    }
+}
+
+/// The fields of a request that tell a cache what to do: all that [`admit`] and conditions look at.
+pub const SPEAKS_TO_CACHES: [&str; 8] = [
+    "cache-control",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "pragma",
+    "range",
+];
 
 #[cfg(test)]
 mod tests {

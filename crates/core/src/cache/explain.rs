@@ -6,7 +6,7 @@ use evenkeel_config::{Cache, StatusLifetimes};
 
 use super::admit::admit;
 use super::fields::Fields;
-use super::key::{Target, cookie, parameter};
+use super::key::{Target, cookie, parameter, selected};
 
 /// Whether the cache may answer a request with this method, and for how long it keeps the response. `body` and `upgrade` are
 /// as for [`admit`].
@@ -47,16 +47,15 @@ fn lifetime(rules: &Cache) -> String {
 pub fn describe_key(rules: &Cache, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> String {
     let Target { scheme, authority, path, asked, query, route, pool } = *target;
     let mut out = format!("{scheme}://{}{path}", authority.to_ascii_lowercase());
-    let query = query.unwrap_or_default();
-    match &rules.key.query {
-        None if query.is_empty() => {}
-        None => {
+    match (selected(&rules.key, query), query) {
+        (None, None) => {}
+        (None, Some(query)) => {
             // Writing to a String cannot fail.
             let _ = write!(out, "?{query}");
         }
-        Some(names) => {
-            for name in &names.0 {
-                for value in parameter(query, name) {
+        (Some(names), query) => {
+            for name in names {
+                for value in parameter(query.unwrap_or_default(), name) {
                     let value = String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
                     let _ = write!(out, ", parameter {name}={value}");
                 }

@@ -1,4 +1,4 @@
-//! What a successful unsafe request invalidates (RFC 9111, 4.4), and the URLs that purges name.
+//! What a successful unsafe request invalidates (RFC 9111, 4.4).
 
 use super::fields::Fields;
 use super::key::host_of;
@@ -67,34 +67,6 @@ fn split_scheme(reference: &str) -> Option<&str> {
         let start = reference.get(..scheme.len())?;
         start.eq_ignore_ascii_case(scheme).then(|| &reference[scheme.len()..])
     })
-}
-
-/// Reads a URL that a purge names: `https://host/path?query`, with or without its scheme and port, which do not matter.
-/// `None` if it has no host, or no path that a request can have.
-pub fn parse_url(text: &str) -> Option<Scope> {
-    let (host, path, query) = parts(text)?;
-    Some(Scope::url(host, &path, query))
-}
-
-/// Reads the beginning of URLs, `https://host/path`; a query is cut off, so that more is purged.
-pub fn parse_prefix(text: &str) -> Option<Scope> {
-    let (host, path, _) = parts(text)?;
-    Some(Scope::prefix(host, &path))
-}
-
-fn parts(text: &str) -> Option<(&str, String, Option<&str>)> {
-    let rest = split_scheme(text).unwrap_or(text);
-    let rest = rest.split('#').next()?;
-    let (host, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (rest, None),
-    };
-    if host.is_empty() || host.contains(char::is_whitespace) {
-        return None;
-    }
-    let path = if path.is_empty() { "/" } else { path };
-    Some((host, normalise(path).ok()?.as_ref().to_owned(), query))
 }
 
 #[cfg(test)]

@@ -135,9 +135,11 @@ fn judge_alone(stored: &Stored, asked: &RequestDirectives, moment: &Moment) -> V
         return Verdict::Revalidate(Why::NoCache);
     }
     let fresh = stored.is_fresh(now) && moment.purged.is_none();
-    let reload = fresh && stored.flags.has(Flags::IMMUTABLE);
+    // A reload asks for `max-age=0`, and need not be asked of the server while the response cannot have changed. One that is
+    // forced asks for `no-cache`.
+    let unchanged = fresh && stored.flags.has(Flags::IMMUTABLE);
     let too_old = asked.max_age.is_some_and(|max| stored.age_millis(now) >= u64::from(max) * 1_000);
-    let refused = if (asked.no_cache || too_old) && !reload {
+    let refused = if asked.no_cache || too_old && !unchanged {
         Some(Why::Request)
     } else if fresh {
         let left = stored.expires().millis_since(now);

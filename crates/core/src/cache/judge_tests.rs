@@ -81,8 +81,10 @@ fn clients_can_ask_for_less_and_for_more() {
 #[test]
 fn a_reload_of_what_never_changes_is_answered() {
     let of = stored(60, 0, 0, Flags::IMMUTABLE);
-    let reload = RequestDirectives { max_age: Some(0), no_cache: true, ..ANY };
+    let reload = RequestDirectives { max_age: Some(0), ..ANY };
     assert_eq!(judge(&of, &reload, &at(59)), Verdict::Fresh);
+    let forced = RequestDirectives { no_cache: true, ..ANY };
+    assert_eq!(judge(&of, &forced, &at(59)), Verdict::Revalidate(Why::Request));
     assert_eq!(judge(&of, &reload, &at(60)), Verdict::Revalidate(Why::Request));
 }
 

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::fields::Fields;
+use crate::route::parse_host;
 
 /// What a request is for, as it goes to a server.
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +26,10 @@ pub struct Target<'a> {
     pub pool: &'a str,
 }
 
-/// A key and its hash.
+/// A key, and by what a response that is kept under it is purged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Which shard and slot; equal keys have equal hashes.
+    /// A hash without a seed: a store has one of its own.
     pub hash: u128,
     /// All of it, to be compared at every hit.
     pub bytes: Box<[u8]>,
@@ -67,13 +68,12 @@ impl HostId {
     }
 }
 
-/// In lower case, without its port.
+/// In the form that routes are matched in, without its port. One that no request can be for stays as it is.
 pub(crate) fn host_of(authority: &str) -> Vec<u8> {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    host.to_ascii_lowercase().into_bytes()
+    match parse_host(authority) {
+        Ok((host, _)) => host.into_owned().into_bytes(),
+        Err(_) => authority.to_ascii_lowercase().into_bytes(),
+    }
 }
 
 /// A hash of all parts: none can be moved from one to the next.
@@ -83,36 +83,60 @@ pub(crate) fn hash(kind: u8, parts: &[&[u8]]) -> u128 {
     xxh3_128(&out.0)
 }
 
-/// Makes the key. It is injective: two requests that differ in anything that counts never have equal keys.
+/// Makes the key, and notes by what a response under it is purged.
+pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+    let mut bytes = Vec::new();
+    write_key(rules, target, request, &mut bytes);
+    let (url, host) = (url_id(rules, target), HostId::of(target.authority));
+    Key { hash: xxh3_128(&bytes), bytes: bytes.into(), url, host }
+}
+
+/// Writes the key in place of what is in `out`: for lookups, which keep no key and so need no room of their own. It is
+/// injective: two requests that differ in anything that counts never have equal keys.
 ///
 /// A query in which some servers see other parameters than we do counts as a whole, even if `rules` select some of it.
-pub fn key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized)) -> Key {
+pub fn write_key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields + ?Sized), out: &mut Vec<u8>) {
     let Target { scheme, authority, path, asked, query, route, pool } = *target;
-    let mut out = Encoder::new(b'k');
-    for part in [scheme, &authority.to_ascii_lowercase(), path, route, pool] {
-        out.part(part.as_bytes());
+    let mut encoder = Encoder(std::mem::take(out));
+    encoder.0.clear();
+    encoder.part(authority.as_bytes());
+    // Not the length in front of it.
+    let start = encoder.0.len() - authority.len();
+    encoder.0[start..].make_ascii_lowercase();
+    for part in [scheme, path, route, pool] {
+        encoder.part(part.as_bytes());
     }
     // Two paths that a rewrite makes one are two responses: a purge of one must find its own.
-    out.optional((asked != path).then_some(asked.as_bytes()));
-    let selected = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
-    let url = match selected {
-        None => {
-            out.optional(query.map(str::as_bytes));
-            UrlId::whole(authority, asked, query)
-        }
+    encoder.optional((asked != path).then_some(asked.as_bytes()));
+    match selected(rules, query) {
+        None => encoder.optional(query.map(str::as_bytes)),
         Some(names) => {
-            out.byte(2);
-            names.0.iter().for_each(|name| out.list(parameter(query.unwrap_or_default(), name)));
-            UrlId::bare(authority, asked)
+            encoder.byte(2);
+            names.iter().for_each(|name| encoder.list(parameter(query.unwrap_or_default(), name)));
         }
-    };
+    }
     for name in &rules.headers.0 {
-        out.list(request.values(name).map(Some));
+        encoder.list(request.values(name).map(Some));
     }
     for name in &rules.cookies.0 {
-        out.list(cookie(request, name).map(Some));
+        encoder.list(cookie(request, name).map(Some));
     }
-    Key { hash: xxh3_128(&out.0), bytes: out.0.into(), url, host: HostId::of(authority) }
+    *out = encoder.0;
+}
+
+/// By which purges of URLs the response is found: what a store notes when it keeps one.
+pub fn url_id(rules: &CacheKey, target: &Target<'_>) -> UrlId {
+    let Target { authority, asked, query, .. } = *target;
+    match selected(rules, query) {
+        None => UrlId::whole(authority, asked, query),
+        Some(_) => UrlId::bare(authority, asked),
+    }
+}
+
+/// The parameters that count, if not the whole query does.
+pub(crate) fn selected<'a>(rules: &'a CacheKey, query: Option<&str>) -> Option<&'a [String]> {
+    let names = rules.query.as_ref().filter(|_| !query.is_some_and(is_ambiguous));
+    names.map(|names| &*names.0)
 }
 
 /// True if servers disagree on where its parameters end, or what they are called.

@@ -27,16 +27,19 @@ mod vary;
 mod model;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod scenarios;
 
-pub use admit::{Asked, Bypass, admit};
+pub use admit::{Asked, Bypass, SPEAKS_TO_CACHES, admit, admit_plain};
 pub use dates::{Wall, http_date};
 pub use directives::{DELTA_MAX, RequestDirectives, ResponseDirectives};
 pub use explain::{describe, describe_key};
-pub(crate) use fields::members;
+#[cfg(test)]
+use fields::members;
 pub use fields::{Fields, NotKept};
-pub use invalidate::{invalidated, parse_prefix, parse_url};
+pub use invalidate::invalidated;
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
-pub use key::{HostId, Key, Target, UrlId, key};
+pub use key::{HostId, Key, Target, UrlId, key, url_id, write_key};
 pub use named::{NameFault, Named};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};

@@ -2,181 +2,18 @@
 //! steps, purges and faults, in virtual time. The reference reads no header fields and keeps no key: it knows what the server
 //! meant, and walks over everything it has.
 
+mod said;
+
 use std::time::Duration;
 
 use evenkeel_config::Cache;
 
-use super::rig::{Answer, Ask, From, Head, Reply, Rig};
+use said::{Directives, PATHS, Request, Said};
+
+use super::rig::{Answer, Ask, From, Reply, Rig};
 use super::*;
 
 type Rng = fastrand::Rng;
-
-/// What a server says of its answer.
-#[derive(Debug, Clone, Default)]
-struct Said {
-    directives: Option<Directives>,
-    expires: Option<i64>,
-    date: Option<i64>,
-    modified: Option<u64>,
-    age: Option<u64>,
-    vary: Option<bool>,
-    etag: Option<u32>,
-    cookie: bool,
-    tag: Option<u8>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Directives {
-    words: Vec<&'static str>,
-    max_age: Option<u64>,
-    s_maxage: Option<u64>,
-    swr: Option<u64>,
-    sie: Option<u64>,
-}
-
-impl Directives {
-    fn random(rng: &mut Rng) -> Self {
-        let words = [
-            "no-store",
-            "private",
-            "no-cache",
-            "must-revalidate",
-            "proxy-revalidate",
-            "public",
-            "immutable",
-            "must-understand",
-        ];
-        let words = words.into_iter().filter(|_| rng.u8(..12) == 0).collect();
-        let mut seconds = |chance: u8| (rng.u8(..chance) == 0).then(|| [0, 5, 20, 60][rng.usize(..4)]);
-        Self { words, max_age: seconds(2), s_maxage: seconds(6), swr: seconds(4), sie: seconds(4) }
-    }
-
-    fn has(&self, word: &str) -> bool {
-        self.words.contains(&word)
-    }
-
-    fn text(&self) -> String {
-        let mut out: Vec<String> = self.words.iter().map(ToString::to_string).collect();
-        let numbers = [
-            ("max-age", self.max_age),
-            ("s-maxage", self.s_maxage),
-            ("stale-while-revalidate", self.swr),
-            ("stale-if-error", self.sie),
-        ];
-        out.extend(numbers.iter().filter_map(|(name, value)| Some(format!("{name}={}", (*value)?))));
-        out.join(", ")
-    }
-}
-
-impl Said {
-    fn random(rng: &mut Rng) -> Self {
-        let some = |rng: &mut Rng, chance: u8| rng.u8(..chance) == 0;
-        Self {
-            directives: (!some(rng, 6)).then(|| Directives::random(rng)),
-            expires: some(rng, 5).then(|| [-10, 0, 15, 40][rng.usize(..4)]),
-            date: some(rng, 2).then(|| [0, 0, -5, -30, 7][rng.usize(..5)]),
-            modified: some(rng, 4).then(|| [0, 100, 1_000][rng.usize(..3)]),
-            age: some(rng, 8).then(|| [0, 3, 30][rng.usize(..3)]),
-            vary: some(rng, 3).then(|| rng.bool()),
-            etag: None,
-            cookie: some(rng, 12),
-            tag: some(rng, 3).then(|| rng.u8(..3)),
-        }
-    }
-
-    fn head(&self, now: u64) -> Head {
-        let date = |offset: i64| Wall::from_secs(now.saturating_add_signed(offset)).http_date();
-        let mut out = Head::new();
-        let mut add = |name: &str, value: Option<String>| {
-            out.extend(value.map(|value| (name.to_owned(), value)));
-        };
-        add("Cache-Control", self.directives.as_ref().map(Directives::text));
-        add("Expires", self.expires.map(date));
-        add("Date", self.date.map(date));
-        add("Last-Modified", self.modified.map(|ago| Wall::from_secs(now - ago).http_date()));
-        add("Age", self.age.map(|age| age.to_string()));
-        add("Vary", self.vary.map(|foo| if foo { "Foo" } else { "Bar" }.to_owned()));
-        add("ETag", self.etag.map(|etag| format!("\"{etag}\"")));
-        add("Set-Cookie", self.cookie.then(|| "a=b".to_owned()));
-        add("Cache-Tag", self.tag.map(|tag| format!("t{tag}")));
-        out
-    }
-
-    /// What holds after a 304 that says `new`.
-    fn freshened(&self, new: &Self, then: u64, now: u64) -> Self {
-        // The reference keeps dates as they are seen from `then`.
-        let shift = (now - then) as i64;
-        Self {
-            directives: new.directives.clone().or_else(|| self.directives.clone()),
-            expires: new.expires.or(self.expires.map(|at| at - shift)),
-            date: new.date,
-            modified: new.modified.or(self.modified.map(|ago| ago + now - then)),
-            age: new.age,
-            vary: new.vary.or(self.vary),
-            etag: self.etag,
-            cookie: new.cookie,
-            tag: new.tag.or(self.tag),
-        }
-    }
-}
-
-/// What a client asks.
-#[derive(Debug, Clone, Default)]
-struct Request {
-    post: bool,
-    path: &'static str,
-    foo: Option<&'static str>,
-    authorization: bool,
-    no_store: bool,
-    no_cache: bool,
-    only_if_cached: bool,
-    max_age: Option<u64>,
-    min_fresh: Option<u64>,
-    max_stale: Option<u64>,
-}
-
-const PATHS: [&str; 4] = ["/a", "/a/b", "/c", "/c/d"];
-
-impl Request {
-    fn random(rng: &mut Rng) -> Self {
-        let seconds = |rng: &mut Rng| (rng.u8(..12) == 0).then(|| [0, 5, 20][rng.usize(..3)]);
-        Self {
-            post: rng.u8(..25) == 0,
-            path: PATHS[rng.usize(..PATHS.len())],
-            foo: [None, Some("1"), Some("2")][rng.usize(..3)],
-            authorization: rng.u8(..12) == 0,
-            no_store: rng.u8(..40) == 0,
-            no_cache: rng.u8(..20) == 0,
-            only_if_cached: rng.u8(..20) == 0,
-            max_age: seconds(rng),
-            min_fresh: seconds(rng),
-            max_stale: seconds(rng),
-        }
-    }
-
-    fn ask(&self) -> Ask {
-        let mut directives: Vec<String> = Vec::new();
-        let words = [
-            ("no-store", self.no_store),
-            ("no-cache", self.no_cache),
-            ("only-if-cached", self.only_if_cached),
-        ];
-        directives.extend(words.iter().filter(|(_, is_set)| *is_set).map(|(word, _)| (*word).to_owned()));
-        let numbers =
-            [("max-age", self.max_age), ("min-fresh", self.min_fresh), ("max-stale", self.max_stale)];
-        directives.extend(numbers.iter().filter_map(|(name, value)| Some(format!("{name}={}", (*value)?))));
-        let mut head = Head::new();
-        if !directives.is_empty() {
-            head.push(("cache-control".into(), directives.join(",")));
-        }
-        head.extend(self.foo.map(|foo| ("foo".to_owned(), foo.to_owned())));
-        if self.authorization {
-            head.push(("authorization".into(), "Basic eA==".into()));
-        }
-        let method = if self.post { "POST" } else { "GET" };
-        Ask { method, path: self.path.into(), query: None, head, body: self.post }
-    }
-}
 
 /// An answer that the reference has kept.
 #[derive(Debug, Clone)]
@@ -348,17 +185,17 @@ impl Reference {
         }
         let fresh = entry.is_fresh(rules, now);
         let immutable = fresh && said.has("immutable");
-        let demanded = request.no_cache || request.max_age.is_some_and(|max| entry.age(now) >= max);
+        let too_old = request.max_age.is_some_and(|max| entry.age(now) >= max);
+        let demanded = request.no_cache || too_old && !immutable;
         let left = entry.lifetime(rules).unwrap_or(0).saturating_sub(entry.age(now));
         let enough = request.min_fresh.is_none_or(|min| left >= min);
-        if fresh && enough && (!demanded || immutable) {
+        if fresh && enough && !demanded {
             return Some(From::Fresh);
         }
         let staleness = entry.staleness(rules, now);
         let may_be_stale = !entry.must_revalidate();
         let unbound = request.max_age.is_none() && request.min_fresh.is_none() && !request.no_cache;
         let max_stale = request.max_stale.is_some_and(|max| staleness < max);
-        let demanded = demanded && !immutable;
         if !fresh && !demanded && may_be_stale && max_stale && said.s_maxage.is_none() && entry.soft.is_none()
         {
             return Some(From::Stale(StaleUse::MaxStale));
@@ -377,9 +214,21 @@ impl Reference {
     fn fetch(&mut self, request: &Request, now: u64, at: Option<usize>, plan: &Plan) -> Got {
         let old = at.map(|at| self.entries[at].clone());
         let is_error = plan.fails || [500, 502, 503, 504].contains(&plan.status);
-        let validates = old.as_ref().is_some_and(|old| old.said.etag.is_some() && old.said.etag == plan.etag);
-        if !plan.fails && validates {
-            return self.freshen(request, now, at.expect("there is an old one"), plan);
+        let is_same = |entry: &Entry| entry.said.etag.is_some() && entry.said.etag == plan.etag;
+        if !plan.fails
+            && let Some(at) = at.filter(|at| is_same(&self.entries[*at]))
+        {
+            let old = self.entries.remove(at);
+            return self.freshen(request, now, old, plan);
+        }
+        // The server may say that what is kept for another request answers this one as well.
+        let others = self.entries.iter().rev();
+        let other = others.filter(|entry| entry.path == request.path).find(|entry| is_same(entry)).cloned();
+        if !plan.fails
+            && at.is_none()
+            && let Some(other) = other
+        {
+            return self.freshen(request, now, other, plan);
         }
         if is_error && let Some(old) = old.filter(|old| self.stands_in(old, now)) {
             return (From::Stale(StaleUse::IfError), old.body.clone(), Some(old.age(now)));
@@ -404,8 +253,7 @@ impl Reference {
         got
     }
 
-    fn freshen(&mut self, request: &Request, now: u64, at: usize, plan: &Plan) -> Got {
-        let old = self.entries.remove(at);
+    fn freshen(&mut self, request: &Request, now: u64, old: Entry, plan: &Plan) -> Got {
         let entry = Entry {
             foo: request.foo,
             said: old.said.freshened(&plan.said, old.received, now),
@@ -507,18 +355,15 @@ fn live(seed: u64) -> [u32; 5] {
             etag: (!etags[at].is_multiple_of(3)).then_some(etags[at] * 4 + at as u32),
             body: format!("body {body}"),
         };
+        let said = Said { etag: plan.etag, ..plan.said.clone() };
         let mut server = |forwarded: &Ask| {
             let tag = plan.etag.map(|etag| format!("\"{etag}\""));
-            let asked = forwarded.head.first("if-none-match");
-            match (&tag, asked) {
+            match (&tag, forwarded.head.first("if-none-match")) {
                 _ if plan.fails => Reply::Failed(Failure::Broken),
-                (Some(tag), Some(asked)) if asked == tag.as_bytes() => {
-                    Reply::Answer { status: 304, head: plan.said.head(now), body: String::new() }
+                (Some(tag), Some(asked)) if members(asked).any(|asked| asked == tag.as_bytes()) => {
+                    Reply::Answer { status: 304, head: said.head(now), body: String::new() }
                 }
-                _ => {
-                    let said = Said { etag: plan.etag, ..plan.said.clone() };
-                    Reply::Answer { status: plan.status, head: said.head(now), body: plan.body.clone() }
-                }
+                _ => Reply::Answer { status: plan.status, head: said.head(now), body: plan.body.clone() },
             }
         };
         let expected = reference.ask(&request, now, rig.origin_down, &plan);

@@ -235,6 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_the_same_however_a_request_writes_it() {
+        for (authority, url) in [
+            ("Shop.example.com.:8080", "https://shop.example.com/a"),
+            ("[::0:1]:80", "http://[::1]/a"),
+            ("[::1]", "http://[0::1]:80/a"),
+            ("127.0.0.1:8080", "http://127.0.0.1/a"),
+        ] {
+            assert_eq!(Named::url(url).unwrap().scopes, [Scope::url(authority, "/a", None)], "{authority}");
+            assert_eq!(Named::prefix(url).unwrap().scopes, [Scope::prefix(authority, "/a")], "{authority}");
+            let host = url.split('/').nth(2).unwrap();
+            assert_eq!(Named::host(host).unwrap().scopes, [Scope::host(authority).unwrap()], "{authority}");
+        }
+    }
+
+    #[test]
     fn a_path_with_two_slashes_is_purged_as_either_kind_of_route_reads_it() {
         let named = Named::url("https://img.example.com/resize/https://a/b").unwrap();
         let expected = ["/resize/https:/a/b", "/resize/https://a/b"];

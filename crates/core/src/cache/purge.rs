@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 
 use super::dates::Wall;
-use super::key::{HostId, UrlId, host_of};
+use super::key::{HostId, UrlId};
 use super::tags::TagId;
+use crate::route::parse_host;
 
 /// Rules for URLs, hosts and tags that are remembered one by one; older ones move to the coarse table.
 const RULES_MAX: usize = 1 << 16;
@@ -52,7 +53,7 @@ impl Scope {
 
     /// All of a host, with or without a port; `None` if that is no host.
     pub fn host(authority: &str) -> Option<Self> {
-        let is_host = !host_of(authority).is_empty() && !authority.contains(['/', ' ', '?', '#']);
+        let is_host = parse_host(authority).is_ok_and(|(host, _)| !host.is_empty());
         is_host.then(|| Self::Host(HostId::of(authority)))
     }
 

@@ -56,7 +56,7 @@ pub(super) enum From {
     Own,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Object {
     status: u16,
     head: Head,
@@ -118,7 +118,7 @@ impl Rig {
             Ok(asked) => asked,
             Err(_) => return self.pass(ask, server),
         };
-        let key = self.key(ask);
+        let key = key(&self.rules.key, &target(ask), &ask.head);
         let mut objects = self.objects.remove(&key.bytes).unwrap_or_default();
         objects.retain(|object| self.verdict(object) != PurgeVerdict::Gone);
         self.objects.insert(key.bytes.clone(), objects);
@@ -155,19 +155,6 @@ impl Rig {
         }
     }
 
-    fn key(&self, ask: &Ask) -> Key {
-        let target = Target {
-            scheme: "http",
-            authority: HOST,
-            path: &ask.path,
-            asked: &ask.path,
-            query: ask.query.as_deref(),
-            route: "r",
-            pool: "p",
-        };
-        key(&self.rules.key, &target, &ask.head)
-    }
-
     /// Past the cache.
     fn pass(&mut self, ask: &Ask, server: &mut dyn FnMut(&Ask) -> Reply) -> Answer {
         match server(ask) {
@@ -199,6 +186,11 @@ impl Rig {
             }
             forwarded.head.retain(|(name, _)| !name.eq_ignore_ascii_case("range"));
         }
+        // What is kept for other requests may answer this one as well.
+        let others = self.others(key, stale.is_some());
+        if let Some(tags) = entity_tags(others.iter().map(|at| &self.objects[&key.bytes][*at].head)) {
+            forwarded.head.push(("if-none-match".into(), String::from_utf8_lossy(&tags).into_owned()));
+        }
         let (sent, sequence) = (self.now, self.sequence);
         match (server(&forwarded), stale) {
             (Reply::Failed(failure), Some((at, moment))) => {
@@ -206,7 +198,18 @@ impl Rig {
             }
             (Reply::Failed(_), None) => own(502),
             (Reply::Answer { status: 304, head, .. }, Some((at, _))) => {
-                self.freshen(ask, asked, key, (at, sent, sequence), &head)
+                let object = self.objects.get_mut(&key.bytes).expect("it is there").remove(at);
+                self.freshen(ask, asked, key, (object, sent, sequence), &head)
+            }
+            (Reply::Answer { status: 304, head, .. }, None) if !others.is_empty() => {
+                let objects = &self.objects[&key.bytes];
+                match select_validated(others.iter().map(|at| &objects[*at].head), &head) {
+                    Some(at) => {
+                        let object = objects[others[at]].clone();
+                        self.freshen(ask, asked, key, (object, sent, sequence), &head)
+                    }
+                    None => own(502),
+                }
             }
             (Reply::Answer { status, head, body }, stale) => {
                 if let Some((at, moment)) = stale
@@ -218,6 +221,16 @@ impl Rig {
                 self.keep(ask, asked, key, (sent, sequence), (status, head, body))
             }
         }
+    }
+
+    /// Those of the key whose entity tags are sent if none is selected, the newest first.
+    fn others(&self, key: &Key, is_selected: bool) -> Vec<usize> {
+        let objects = if is_selected { &[] } else { &*self.objects[&key.bytes] };
+        let has_tag = |at: &usize| {
+            let tag = objects[*at].head.first("etag").and_then(crate::conditional::EntityTag::parse);
+            tag.is_some() && !objects[*at].vary.tells_users_apart()
+        };
+        (0..objects.len()).rev().filter(has_tag).collect()
     }
 
     fn stand_in(
@@ -239,11 +252,10 @@ impl Rig {
         ask: &Ask,
         asked: &Asked,
         key: &Key,
-        (at, sent, sequence): (usize, Wall, u64),
+        (mut object, sent, sequence): (Object, Wall, u64),
         new: &Head,
     ) -> Answer {
         let objects = self.objects.entry(key.bytes.clone()).or_default();
-        let mut object = objects.swap_remove(at);
         let without = NotKept::default();
         let lines = |head: &Head| -> Vec<(Vec<u8>, Vec<u8>)> {
             head.iter().map(|(name, value)| (name.clone().into(), value.clone().into())).collect()
@@ -364,6 +376,18 @@ struct Kept {
 fn objects_at(objects: &HashMap<Box<[u8]>, Vec<Object>>, key: &Key, at: usize) -> Kept {
     let Object { status, head, body, stored, received, .. } = &objects[&key.bytes][at];
     Kept { status: *status, head: head.clone(), body: body.clone(), stored: *stored, received: *received }
+}
+
+fn target(ask: &Ask) -> Target<'_> {
+    Target {
+        scheme: "http",
+        authority: HOST,
+        path: &ask.path,
+        asked: &ask.path,
+        query: ask.query.as_deref(),
+        route: "r",
+        pool: "p",
+    }
 }
 
 fn own(status: u16) -> Answer {

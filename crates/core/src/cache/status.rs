@@ -1,6 +1,6 @@
 //! The `Cache-Status` of an answer (RFC 9211).
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::fields::Fields;
 
@@ -73,36 +73,36 @@ impl Forward {
     }
 }
 
-impl CacheStatus {
+impl fmt::Display for CacheStatus {
     /// Our member of the list.
-    pub fn member(&self) -> String {
-        let mut out = String::with_capacity(64);
-        out.push_str(CACHE_NAME);
-        // Writing to a String cannot fail.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(CACHE_NAME)?;
         match self.outcome {
-            CacheOutcome::Hit => out.push_str("; hit"),
+            CacheOutcome::Hit => out.write_str("; hit")?,
             CacheOutcome::Forwarded { why, status, stored, collapsed } => {
-                let _ = write!(out, "; fwd={}", why.word());
+                write!(out, "; fwd={}", why.word())?;
                 if let Some(status) = status {
-                    let _ = write!(out, "; fwd-status={status}");
+                    write!(out, "; fwd-status={status}")?;
                 }
                 if stored {
-                    out.push_str("; stored");
+                    out.write_str("; stored")?;
                 }
                 if collapsed {
-                    out.push_str("; collapsed");
+                    out.write_str("; collapsed")?;
                 }
             }
         }
         if let Some(ttl) = self.ttl {
-            let _ = write!(out, "; ttl={ttl}");
+            write!(out, "; ttl={ttl}")?;
         }
-        if let Some(detail) = self.detail {
-            let _ = write!(out, "; detail={detail}");
+        match self.detail {
+            Some(detail) => write!(out, "; detail={detail}"),
+            None => Ok(()),
         }
-        out
     }
+}
 
+impl CacheStatus {
     /// The whole field: what caches nearer to the server said, and our member behind it.
     pub fn field(&self, answer: &(impl Fields + ?Sized)) -> String {
         let mut out = String::new();
@@ -110,7 +110,8 @@ impl CacheStatus {
             out.push_str(line);
             out.push_str(", ");
         }
-        out.push_str(&self.member());
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{self}");
         out
     }
 }
@@ -122,12 +123,12 @@ mod tests {
     #[test]
     fn members_are_written_as_rfc_9211_has_them() {
         let hit = CacheStatus { outcome: CacheOutcome::Hit, ttl: Some(30), detail: None };
-        assert_eq!(hit.member(), "Evenkeel; hit; ttl=30");
+        assert_eq!(hit.to_string(), "Evenkeel; hit; ttl=30");
         let outcome =
             CacheOutcome::Forwarded { why: Forward::Stale, status: Some(304), stored: true, collapsed: true };
         let stale = CacheStatus { outcome, ttl: Some(-5), detail: Some("no-cache") };
         assert_eq!(
-            stale.member(),
+            stale.to_string(),
             "Evenkeel; fwd=stale; fwd-status=304; stored; collapsed; ttl=-5; detail=no-cache"
         );
         let upstream = [("cache-status", "Origin; hit"), ("Cache-Status", "Mid; fwd=miss")];

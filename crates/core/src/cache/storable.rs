@@ -56,7 +56,7 @@ impl Flags {
     pub const MUST_REVALIDATE: Self = Self(2);
     /// A client's `max-stale` does not hold, because of `s-maxage`.
     pub const SHARED_LIFETIME: Self = Self(4);
-    /// A client's reload is answered with it while it is fresh (RFC 8246).
+    /// A client's reload, but not a forced one, is answered with it while it is fresh (RFC 8246).
     pub const IMMUTABLE: Self = Self(8);
 
     /// True if all of `other` are set.

@@ -21,7 +21,8 @@ pub fn merge<'a>(old: &[Line<'a>], new: &[Line<'a>], without: &NotKept) -> Vec<L
     };
     let stays = |name: &[u8]| {
         let is_dated = is(name, b"date") || is(name, b"age");
-        !(is_dated || replaces(name) && new.iter().any(|(other, _)| is(name, other)))
+        let is_renewed = || replaces(name) && new.iter().any(|(other, _)| is(name, other));
+        !is_dated && !is_renewed()
     };
     let kept = old.iter().filter(|(name, _)| stays(name));
     let fresh = new.iter().filter(|(name, _)| replaces(name));
@@ -39,7 +40,8 @@ pub fn validators(stored: &(impl Fields + ?Sized)) -> impl Iterator<Item = (&'st
 const TAGS_SENT_MAX: usize = 8;
 
 /// The `If-None-Match` of a request that selects none of the kept responses of its key, by `Vary`: the server may say that one
-/// of them would answer it as well (RFC 9111, 4.3.1). `stored`: newest first. `None` if none has an entity tag.
+/// of them would answer it as well (RFC 9111, 4.3.1). `stored`: newest first, without those whose `Vary` tells users apart.
+/// `None` if none has an entity tag.
 pub fn entity_tags<'a, F>(stored: impl Iterator<Item = &'a F>) -> Option<Vec<u8>>
 where
     F: Fields + ?Sized + 'a,

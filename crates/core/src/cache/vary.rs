@@ -77,6 +77,12 @@ impl Vary {
         self.0.is_empty()
     }
 
+    /// True if the response was chosen by who the user is. Its entity tag is then sent for no other user, because a server that
+    /// makes one tag for all would have one user get the content of another.
+    pub fn tells_users_apart(&self) -> bool {
+        self.0.split(',').any(|name| matches!(name, "cookie" | "authorization"))
+    }
+
     /// What the request says in these fields. Two requests with equal variants select the same responses.
     pub fn variant(&self, request: &(impl Fields + ?Sized)) -> Variant {
         if self.is_empty() {

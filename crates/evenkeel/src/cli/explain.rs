@@ -8,6 +8,7 @@ use clap::Args;
 use evenkeel_config::{Action, Cache, Config, Listener, Pool, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::choose::choose;
+use evenkeel_core::compress;
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::plan::{self, Act, Denied, Routed};
 use evenkeel_core::retry;
@@ -173,11 +174,23 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: O
     answer["route"] = json!(taken.route.name.as_str());
     protection(&mut answer, taken.route);
     match plan::act(snapshot, &taken, request, || fastrand::u64(..)) {
-        Ok(Act::Respond(respond)) => answer["status"] = json!(respond.status),
+        Ok(Act::Respond(respond)) => {
+            answer["status"] = json!(respond.status);
+            let facts = compress::Facts {
+                status: respond.status,
+                content_type: Some(respond.content_type.as_bytes()),
+                length: Some(respond.body.len() as u64),
+                ..compress::Facts::default()
+            };
+            compressed(&mut answer, taken.route, request, Some(&facts));
+        }
         Ok(Act::Redirect { status, location }) => {
             (answer["status"], answer["location"]) = (json!(status), json!(location));
         }
-        Ok(Act::Forward(pool)) => forwarded(&mut answer, snapshot, pool, taken.route, request),
+        Ok(Act::Forward(pool)) => {
+            forwarded(&mut answer, snapshot, pool, taken.route, request);
+            compressed(&mut answer, taken.route, request, None);
+        }
         Err(denied) => return deny(answer, snapshot, denied),
     }
     answer
@@ -206,6 +219,12 @@ fn protection(answer: &mut Value, route: &Route) {
     ];
     for (key, value) in rows.into_iter().filter_map(|(key, value)| Some((key, value?))) {
         answer[key] = json!(value);
+    }
+}
+
+fn compressed(answer: &mut Value, route: &Route, request: &Request<'_>, facts: Option<&compress::Facts<'_>>) {
+    if let Some(settings) = &route.compress {
+        answer["compress"] = json!(compress::describe(settings, &request.accepted(), facts));
     }
 }
 
@@ -316,6 +335,7 @@ fn text(answer: &Value) -> String {
         "retry",
         "hedge",
         "breaker",
+        "compress",
     ];
     for key in keys {
         match &answer[key] {

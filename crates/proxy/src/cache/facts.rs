@@ -1,5 +1,6 @@
 //! What the cache's policy reads: the fields of a request, and of the head of a response.
 
+use evenkeel_config::Cache;
 use evenkeel_core::cache::{self, Fields, Key, Stored, Vary};
 use evenkeel_core::route::rewrite;
 
@@ -77,11 +78,24 @@ impl Fields for Head {
     }
 }
 
-/// The key of what answers `request`.
-pub fn key(rules: &evenkeel_config::Cache, target: &Target<'_>, request: &Request<'_>) -> Key {
+/// Writes the key of what answers `request` to `out`.
+pub fn write_key(rules: &Cache, target: &Target<'_>, request: &Request<'_>, out: &mut Vec<u8>) {
+    with_target(target, request, |of| cache::write_key(&rules.key, of, &RequestFields(request), out));
+}
+
+/// The same, and what purges find the response by.
+pub fn key(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> Key {
+    with_target(target, request, |of| cache::key(&rules.key, of, &RequestFields(request)))
+}
+
+fn with_target<T>(
+    target: &Target<'_>,
+    request: &Request<'_>,
+    make: impl FnOnce(&cache::Target<'_>) -> T,
+) -> T {
     let (route, asked) = (target.route, request.forwarded(target.route));
     let path = rewrite(route, &asked);
-    let of = cache::Target {
+    make(&cache::Target {
         scheme: request.scheme,
         authority: request.authority,
         path: &path,
@@ -89,8 +103,7 @@ pub fn key(rules: &evenkeel_config::Cache, target: &Target<'_>, request: &Reques
         query: request.query,
         route: route.name.as_str(),
         pool: target.pool().name.as_str(),
-    };
-    cache::key(&rules.key, &of, &RequestFields(request))
+    })
 }
 
 /// What selects a variant: the names of `Vary`, and what the request says in these fields.

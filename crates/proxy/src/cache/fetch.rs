@@ -74,8 +74,9 @@ pub struct Fetched {
 
 /// What a fetch came to.
 pub enum FetchedAnswer {
-    /// The answer is shared: it is read as others read it. Tells that it will be kept.
-    Shared(Reader<Meta>),
+    /// The answer is shared: it is read as others read it. Tells that it will be kept. Lines of it that are not kept, as a
+    /// cookie's, are for this client alone.
+    Shared(Reader<Meta>, Vec<u8>),
     /// The kept object is as good as new.
     Fresh(Arc<Object>),
     /// A stale object stands for the answer, or for its absence.
@@ -113,7 +114,8 @@ impl Fetch {
         fetched
     }
 
-    /// The request for the whole response, or whether what is kept is still good.
+    /// The request for the whole response, or whether what is kept is still good. Also for a HEAD, whose response could answer
+    /// no GET.
     fn detached(&self, request: &Request<'_>) -> Detached {
         let is_condition =
             |name: &[u8]| CONDITIONS.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes()));
@@ -266,10 +268,10 @@ impl Fetch {
         let route = self.view.snapshot.routes.route(self.route);
         let received = self.worker.wall(self.worker.clock.now());
         let mut lines = Vec::with_capacity(response.head.lines().len() + 40);
+        let mut own = Vec::new();
         for (name, _, line) in Lines(response.head.lines()).iter() {
-            if !keep.without.holds(name) {
-                lines.extend_from_slice(line);
-            }
+            let to = if keep.without.holds(name) { &mut own } else { &mut lines };
+            to.extend_from_slice(line);
         }
         add_date(&mut lines, received);
         let vary = facts::variant(&keep.vary, request);
@@ -290,7 +292,7 @@ impl Fetch {
         let reader = self.leader.reader();
         let Ok(writer) = self.leader.publish(head, longest) else { return };
         if let Some(reader) = reader {
-            let _ = to.send(Fetched { answer: FetchedAnswer::Shared(reader), log });
+            let _ = to.send(Fetched { answer: FetchedAnswer::Shared(reader, own), log });
         }
         fill(&self.worker, response, writer).await;
     }

@@ -1,5 +1,7 @@
 //! A kept response becomes the answer to one request: its head, and as much of its body as the request asks for.
 
+use std::io::Write;
+
 use bytes::Bytes;
 use evenkeel_core::cache::{CacheStatus, Fields, Wall};
 use evenkeel_core::conditional::{Evaluator, Outcome, Representation, evaluate, range_applies};
@@ -8,6 +10,7 @@ use evenkeel_observe::Ended;
 
 use super::body::{CachedBody, Origin, Segment};
 use super::facts::{KeptHead, Lines, RequestFields};
+use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::incoming::Request;
 use crate::response::{Body, Head, Response, reason};
@@ -35,9 +38,7 @@ impl Kept<'_> {
         let status = self.head.meta().status;
         let asked = RequestFields(request);
         // Most requests have no conditions, and then the dates need not be read.
-        let has_conditions =
-            asked.has("if-none-match") || asked.has("if-modified-since") || asked.has("range");
-        if !has_conditions {
+        if !request.known.holds(Known::SpeaksToCaches) {
             return self.whole(worker);
         }
         let of = Representation::of(&lines, self.now);
@@ -58,21 +59,20 @@ impl Kept<'_> {
     }
 
     /// The head, without the lines that `is_gone` holds for.
-    fn head(&self, worker: &Worker, status: u16, is_gone: impl Fn(&[u8]) -> bool) -> Head {
+    fn head(&self, worker: &Worker, status: u16, is_gone: Option<&dyn Fn(&[u8]) -> bool>) -> Head {
         let mut head = Head::new(status, reason(status).as_bytes(), worker.buffers.medium());
         let lines = self.head.response();
-        if Lines(lines).iter().any(|(name, ..)| is_gone(name)) {
-            for (name, _, line) in Lines(lines).iter() {
-                if !is_gone(name) {
+        match is_gone {
+            None => head.out().extend_from_slice(lines),
+            Some(is_gone) => {
+                for (_, _, line) in Lines(lines).iter().filter(|(name, ..)| !is_gone(name)) {
                     head.out().extend_from_slice(line);
                 }
             }
-        } else {
-            head.out().extend_from_slice(lines);
         }
         let age = self.head.meta().stored.age(self.now);
         head.field("age", itoa::Buffer::new().format(age).as_bytes());
-        head.field("cache-status", self.status.member().as_bytes());
+        write_status(&mut head, &self.status);
         // It was kept with one.
         head.has_date = true;
         head
@@ -80,7 +80,7 @@ impl Kept<'_> {
 
     fn whole<'x, 'c>(self, worker: &Worker) -> Response<'x, 'c> {
         let status = self.head.meta().status;
-        let head = self.head(worker, status, |_| false);
+        let head = self.head(worker, status, None);
         let framing = match self.length {
             _ if matches!(status, 204 | 304) => Framing::Empty,
             Some(length) => Framing::Length(length),
@@ -92,24 +92,30 @@ impl Kept<'_> {
     /// 304, with the fields that RFC 9110 (15.4.5) wants, and those that do not describe the body.
     fn not_modified<'x, 'c>(self, worker: &Worker) -> Response<'x, 'c> {
         let has_tag = Lines(self.head.response()).has("etag");
-        let head = self.head(worker, 304, |name| {
-            let name = name.to_ascii_lowercase();
-            let describes_body = name.starts_with(b"content-") && name != b"content-location";
-            describes_body || has_tag && name == b"last-modified"
-        });
+        let head = self.head(
+            worker,
+            304,
+            Some(&|name: &[u8]| {
+                let name = name.to_ascii_lowercase();
+                let describes_body = name.starts_with(b"content-") && name != b"content-location";
+                describes_body || has_tag && name == b"last-modified"
+            }),
+        );
         Response { head, body: Body::Empty, framing: Framing::Empty, ended: Ended::Complete, closes: false }
     }
 
     fn unsatisfiable<'x, 'c>(self, worker: &Worker, length: u64) -> Response<'x, 'c> {
-        let mut head = self.head(worker, 416, |name| {
-            name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
-        });
+        let mut head = self.head(
+            worker,
+            416,
+            Some(&|name: &[u8]| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))),
+        );
         head.field("content-range", unsatisfied(length).as_bytes());
         Response::of_bytes(head, &b""[..])
     }
 
     fn part<'x, 'c>(self, worker: &Worker, part: range::Bytes, length: u64) -> Response<'x, 'c> {
-        let mut head = self.head(worker, 206, |_| false);
+        let mut head = self.head(worker, 206, None);
         head.field("content-range", part.content_range(length).as_bytes());
         let body = CachedBody::of(self.origin, vec![Segment::Body(part.start..part.end)]);
         response(head, Framing::Length(part.length()), body)
@@ -125,7 +131,8 @@ impl Kept<'_> {
         let content_type = lines.first("content-type").and_then(|value| std::str::from_utf8(value).ok());
         let mut id = [0; 32];
         let framed = multipart(parts, length, worker.request_id(&mut id), content_type);
-        let mut head = self.head(worker, 206, |name| name.eq_ignore_ascii_case(b"content-type"));
+        let mut head =
+            self.head(worker, 206, Some(&|name: &[u8]| name.eq_ignore_ascii_case(b"content-type")));
         head.field("content-type", framed.content_type.as_bytes());
         let mut segments = Vec::with_capacity(2 * framed.parts.len() + 1);
         for (text, part) in framed.parts {
@@ -135,6 +142,14 @@ impl Kept<'_> {
         segments.push(Segment::Text(Bytes::from(framed.end)));
         response(head, Framing::Length(framed.length), CachedBody::of(self.origin, segments))
     }
+}
+
+/// Adds `Cache-Status` (RFC 9211).
+pub fn write_status(head: &mut Head, status: &CacheStatus) {
+    let out = head.out();
+    out.extend_from_slice(b"cache-status: ");
+    // Memory takes all that is written to it.
+    let _ = write!(out, "{status}\r\n");
 }
 
 fn response<'x, 'c>(head: Head, framing: Framing, body: CachedBody) -> Response<'x, 'c> {

@@ -14,7 +14,9 @@ pub use self::facts::{RequestFields, Store};
 use std::rc::Rc;
 
 use evenkeel_config::Cache;
-use evenkeel_core::cache::{Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, invalidated};
+use evenkeel_core::cache::{
+    Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, admit_plain, invalidated,
+};
 
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
@@ -23,6 +25,7 @@ use crate::client::writer::ToClient;
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
+use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
@@ -46,13 +49,20 @@ pub async fn answer<'x, 'c>(
         return purge_by_method(setting, target, incoming, log);
     }
     let has_body = incoming.body.borrow().framing() != Framing::Empty;
-    let admitted =
-        admit(rules, request.method, &RequestFields(request), (has_body, request.upgrade.is_some()));
+    let content = (has_body, request.upgrade.is_some());
+    let admitted = if request.known.holds(Known::SpeaksToCaches) {
+        admit(rules, request.method, &RequestFields(request), content)
+    } else {
+        admit_plain(rules, request.method, content)
+    };
     match admitted {
         Ok(asked) => {
-            let key = facts::key(rules, &target, request);
-            let visit = Visit { setting, position, pool, target, incoming, asked, key };
-            visit.answer(client, log).await
+            let mut key = setting.worker.buffers.small();
+            facts::write_key(rules, &target, request, &mut key);
+            let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
+            let outcome = visit.answer(client, log).await;
+            setting.worker.buffers.give(visit.key);
+            outcome
         }
         Err(why) => pass_by(setting, why, target, incoming, client, log).await,
     }
@@ -113,7 +123,7 @@ async fn pass_by<'x, 'c>(
 /// Says in the response why the cache did not answer.
 fn note(head: &mut Head, why: Forward, detail: Option<&'static str>) {
     let outcome = CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: false };
-    head.field("cache-status", CacheStatus { outcome, ttl: None, detail }.member().as_bytes());
+    kept::write_status(head, &CacheStatus { outcome, ttl: None, detail });
 }
 
 fn purge(setting: Setting<'_>, scope: Scope) {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use evenkeel_cache::{Found, Hit, Joined, Leader, Reader, Revalidation, Why as Alone};
+use evenkeel_config::Cache;
 use evenkeel_core::cache::{
-    self, AfterFailure, Asked, CacheOutcome, CacheStatus, Failure, Forward, Key, Moment, StaleUse, Verdict,
-    Wall, after_failure, judge,
+    self, AfterFailure, Asked, CacheOutcome, CacheStatus, Failure, Forward, Moment, StaleUse, Verdict, Wall,
+    after_failure, judge,
 };
 use evenkeel_observe::{CacheResult, Ended};
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +40,8 @@ const ROUNDS_MAX: usize = 4;
 pub struct Visit<'x, 'c> {
     /// What it meets.
     pub setting: Setting<'x>,
+    /// The route's `cache`.
+    pub rules: &'x Cache,
     /// The route's position.
     pub position: usize,
     /// The pool.
@@ -50,7 +53,7 @@ pub struct Visit<'x, 'c> {
     /// What it accepts.
     pub asked: Asked,
     /// The key of what answers it.
-    pub key: Key,
+    pub key: Vec<u8>,
 }
 
 /// What one look came to.
@@ -87,7 +90,7 @@ impl<'x, 'c> Visit<'x, 'c> {
     async fn look(&self, client: &mut ToClient<'_, 'c>, log: &mut RequestLog) -> Step<'x, 'c> {
         let worker = self.setting.worker;
         let store = &worker.shared.cache;
-        match store.lookup(&self.key.bytes, worker.clock.now(), |head| self.selects(head)) {
+        match store.lookup(&self.key, worker.clock.now(), |head| self.selects(head)) {
             Found::Object(hit) => self.found(hit, client, log).await,
             _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
             Found::Filling(reader) => self.follow(reader, None, client, log).await,
@@ -158,7 +161,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             view: Rc::clone(view),
             route: self.position,
             pool: Rc::clone(self.pool),
-            key: self.key.clone(),
+            key: facts::key(self.rules, &self.target, self.incoming.request),
             leader,
             asked: (self.asked.directives, purged),
         };
@@ -209,8 +212,11 @@ impl<'x, 'c> Visit<'x, 'c> {
         log.adopt(fetched.log);
         let forwarded = |status, stored| CacheOutcome::Forwarded { why, status, stored, collapsed: false };
         match (fetched.answer, stale) {
-            (FetchedAnswer::Shared(mut reader), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
-                Joined::Head(head) => Step::Done(self.shared(&head, reader, forwarded(None, true), log)),
+            (FetchedAnswer::Shared(mut reader, own), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
+                Joined::Head(head) => {
+                    client.writer.add_fields(own);
+                    Step::Done(self.shared(&head, reader, forwarded(None, true), log))
+                }
                 _ => Step::Again,
             },
             (FetchedAnswer::Fresh(object), _) => {
@@ -225,8 +231,12 @@ impl<'x, 'c> Visit<'x, 'c> {
                 note(&mut head, why, Some(not_stored.word()));
                 say(log, result_of(why), Some(not_stored.word()), false);
                 client.writer.add_fields(fields);
-                let body = Stream::Cached(CachedBody::whole(Origin::Private(body)));
-                let body = Body::Stream(Box::new(body));
+                let body = if self.incoming.request.is_head() {
+                    // It was fetched by GET.
+                    Body::Empty
+                } else {
+                    Body::Stream(Box::new(Stream::Cached(CachedBody::whole(Origin::Private(body)))))
+                };
                 let (ended, closes) = (Ended::Complete, false);
                 Step::Done(Outcome::Response(Response { head, body, framing, ended, closes }))
             }

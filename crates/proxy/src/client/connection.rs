@@ -294,6 +294,12 @@ async fn respond<'x, 'c>(
         let (refusal, ended) = match error {
             StreamError::Server(error) => refusal_of(error, log),
             StreamError::Fetch => refusal_of(&ServerError::Closed, log),
+            StreamError::Encoder(error) => {
+                log.detail = Some(error.to_string());
+                let refusal =
+                    Refusal { status: 500, kind: None, why: "compression failed".into(), retry_after: None };
+                (refusal, Ended::Refused)
+            }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
         sent = writer.send(response).await;

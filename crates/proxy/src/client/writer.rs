@@ -116,7 +116,13 @@ impl<'c> ResponseWriter<'c> {
 
     /// Adds lines, each with its CRLF, to the head of the final response, whatever that is.
     pub fn add_fields(&mut self, lines: Vec<u8>) {
-        self.worker.buffers.give(std::mem::replace(&mut self.fields, lines));
+        let spare = if self.fields.is_empty() {
+            std::mem::replace(&mut self.fields, lines)
+        } else {
+            self.fields.extend_from_slice(&lines);
+            lines
+        };
+        self.worker.buffers.give(spare);
     }
 
     /// Adds a field to the head of the final response.

@@ -7,11 +7,13 @@ use super::driver::Permit;
 use super::target::Target;
 use crate::body::{Advance, BodyError};
 use crate::http::{trailers, write};
-use crate::response::ATTEMPTS;
 use crate::server::error::ServerError;
 use crate::server::exchange::AnswerBody;
 use crate::server::upload::Sending;
 use crate::worker::buffers::ReadSize;
+
+/// The field that says how many servers were sent the request.
+pub const ATTEMPTS: &str = "x-evenkeel-attempts";
 
 /// The body of a server's response.
 #[derive(Debug)]

@@ -71,6 +71,8 @@ pub enum Known {
     Referer,
     /// `Set-Cookie`
     SetCookie,
+    /// One that tells a cache what to do: `Cache-Control`, `Pragma`, `Range`, or a condition.
+    SpeaksToCaches,
     /// `TE`
     Te,
     /// `Transfer-Encoding`
@@ -100,10 +102,14 @@ impl Known {
             2 => (Self::Te, b"te"),
             4 if name[0] | 0x20 == b'd' => (Self::Date, b"date"),
             4 => (Self::Host, b"host"),
+            5 => (Self::SpeaksToCaches, b"range"),
             6 if name[0] | 0x20 == b'c' => (Self::Cookie, b"cookie"),
+            6 if name[0] | 0x20 == b'p' => (Self::SpeaksToCaches, b"pragma"),
             6 => (Self::Expect, b"expect"),
             7 if name[0] | 0x20 == b'u' => (Self::Upgrade, b"upgrade"),
             7 => (Self::Referer, b"referer"),
+            8 if name[3] | 0x20 == b'm' => (Self::SpeaksToCaches, b"if-match"),
+            8 => (Self::SpeaksToCaches, b"if-range"),
             9 => (Self::Forwarded, b"forwarded"),
             10 => match name[0] | 0x20 {
                 b'c' => (Self::Connection, b"connection"),
@@ -112,15 +118,19 @@ impl Known {
                 _ => (Self::UserAgent, b"user-agent"),
             },
             12 => (Self::XRequestId, b"x-request-id"),
+            13 if name[0] | 0x20 == b'c' => (Self::SpeaksToCaches, b"cache-control"),
+            13 => (Self::SpeaksToCaches, b"if-none-match"),
             14 if name[0] | 0x20 == b'h' => (Self::Http2Settings, b"http2-settings"),
             14 => (Self::ContentLength, b"content-length"),
             15 => (Self::XForwardedFor, b"x-forwarded-for"),
             16 if name[0] | 0x20 == b'p' => (Self::ProxyConnection, b"proxy-connection"),
             16 if name[12] | 0x20 == b'p' => (Self::XForwardedPort, b"x-forwarded-port"),
             16 => (Self::XForwardedHost, b"x-forwarded-host"),
+            17 if name[0] | 0x20 == b'i' => (Self::SpeaksToCaches, b"if-modified-since"),
             17 if name[0] | 0x20 == b't' => (Self::TransferEncoding, b"transfer-encoding"),
             17 => (Self::XForwardedProto, b"x-forwarded-proto"),
             18 => (Self::XForwardedPrefix, b"x-forwarded-prefix"),
+            19 => (Self::SpeaksToCaches, b"if-unmodified-since"),
             _ => return Self::Other,
         };
         // Over HTTP/2, and from most servers, names come in lower case.
@@ -210,6 +220,12 @@ pub fn is_token(text: &[u8]) -> bool {
 /// True for a character of tokens.
 pub fn is_of_tokens(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// True for fields that tell of a body's very bytes, so that they are wrong once it is coded (RFC 9530, 3; RFC 3230).
+pub fn is_digest(name: &[u8]) -> bool {
+    const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+    DIGESTS.iter().any(|digest| name.eq_ignore_ascii_case(digest.as_bytes()))
 }
 
 /// The members of a comma-separated list field (RFC 9110, 5.6.1), empty ones left out.

@@ -15,7 +15,7 @@ pub struct Detached {
     head: Vec<u8>,
     fields: Vec<Field>,
     known: KnownSet,
-    method: String,
+    method: &'static str,
     version: Version,
     scheme: &'static str,
     authority: String,
@@ -36,14 +36,14 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// A copy of `request`, without its body, without the fields whose names `is_left_out` holds for, and with `added`
-    /// ones.
+    /// A GET for what `request` asks for, which may be a HEAD: without its body, without the fields whose names `is_left_out`
+    /// holds for, and with `added` ones.
     pub fn of(request: &Request<'_>, is_left_out: impl Fn(&[u8]) -> bool, added: &[(&str, &[u8])]) -> Self {
         let mut detached = Self {
             head: Vec::with_capacity(request.bytes.len()),
             fields: Vec::with_capacity(request.fields.len() + added.len()),
             known: KnownSet::default(),
-            method: request.method.to_owned(),
+            method: "GET",
             version: request.version,
             scheme: request.scheme,
             authority: request.authority.to_owned(),
@@ -93,7 +93,7 @@ impl Detached {
             bytes: &self.head,
             fields: &self.fields,
             known: self.known,
-            method: &self.method,
+            method: self.method,
             version: self.version,
             scheme: self.scheme,
             authority: &self.authority,

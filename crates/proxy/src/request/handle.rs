@@ -9,6 +9,7 @@ use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::cache;
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
+use crate::filter::compress::compress;
 use crate::filter::fields;
 use crate::filter::location::restore_prefix;
 use crate::forward::forward;
@@ -83,7 +84,11 @@ pub async fn handle<'x, 'c>(
         }
         Err(denied) => return Ok(deny(setting, incoming, client.writer, log, denied)),
     };
-    Ok(fields::finish(response, worker, request, &route.response_headers, request.started))
+    let response = fields::finish(response, worker, request, &route.response_headers, request.started);
+    Ok(match &route.compress {
+        None => response,
+        Some(settings) => compress(response, worker, request, settings),
+    })
 }
 
 /// The error of a client whose request the plan lets go no further.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use evenkeel_config::Route;
 use evenkeel_core::choose::Keys;
+use evenkeel_core::encoding::Accepted;
 use evenkeel_core::plan::Planned;
 use evenkeel_core::route::{Facts, forwarded};
 use evenkeel_core::sticky;
@@ -13,7 +14,7 @@ use evenkeel_net::Peer;
 use evenkeel_types::Time;
 
 use crate::body::Body;
-use crate::http::field::{Field, Known, KnownSet, Span};
+use crate::http::field::{Field, Known, KnownSet, Span, has_token};
 use crate::http::head::RequestHead;
 use crate::http::version::Version;
 
@@ -123,6 +124,19 @@ impl<'a> Request<'a> {
         let mut found = self.fields.iter().filter(named);
         let only = found.next()?;
         found.next().is_none().then(|| only.value.of_bytes(self.bytes))
+    }
+
+    /// The content codings that the client accepts; none if it wants the response as it is (RFC 9111, 5.2.1.6).
+    pub fn accepted(&self) -> Accepted {
+        let named = |name: &'static str| {
+            let is_named =
+                move |f: &&Field| f.name.of_bytes(self.bytes).eq_ignore_ascii_case(name.as_bytes());
+            self.fields.iter().filter(is_named).map(|f| f.value.of_bytes(self.bytes))
+        };
+        if named("cache-control").any(|value| has_token(value, "no-transform")) {
+            return Accepted::default();
+        }
+        Accepted::of(named("accept-encoding"))
     }
 
     /// The path that the route forwards, which [`plan::route`](evenkeel_core::plan::route) has found acceptable.

@@ -18,6 +18,7 @@ use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use evenkeel_core::cache::Wall;
+use evenkeel_core::compress::lateness;
 use evenkeel_observe::{Record, WorkerLog, WorkerMetrics};
 use evenkeel_types::{Clock, Time};
 use slab::Slab;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use self::buffers::Buffers;
 use self::unsent::Unsent;
 use self::view::View;
+use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
 use crate::server::exchange::Surroundings;
@@ -60,6 +62,10 @@ pub struct Worker {
     pub buffers: Buffers,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
     pub unsent: Unsent,
+    /// What compresses its responses.
+    pub encoders: Encoders,
+    /// How late it counts as.
+    lateness: Cell<Duration>,
     view: RefCell<Rc<View>>,
     log: RefCell<WorkerLog>,
     logs: Cell<bool>,
@@ -85,6 +91,8 @@ impl Worker {
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
+            encoders: Encoders::default(),
+            lateness: Cell::default(),
             view: RefCell::new(Rc::new(View::new(&shared, None, index))),
             log: RefCell::new(log),
             logs: Cell::new(logs),
@@ -155,6 +163,22 @@ impl Worker {
     /// Has every connection look again at whether it may stay. Those that are busy are woken for nothing.
     pub fn wake_all(&self) {
         self.connections.borrow().iter().for_each(|(_, waker)| waker.wake_by_ref());
+    }
+
+    /// How late it counts as: what [`was_late`](Self::was_late) was told, and what it forgets of that with time. Zero while
+    /// it does not look.
+    pub fn lateness(&self) -> Duration {
+        self.lateness.get()
+    }
+
+    /// It has come this much later to something than it should.
+    pub fn was_late(&self, late: Duration) {
+        self.lateness.set(lateness(self.lateness.get(), late));
+    }
+
+    /// It does not look any more how late it is.
+    pub fn is_on_time(&self) {
+        self.lateness.set(Duration::ZERO);
     }
 
     /// True when no connection is left, and none can come: each is counted before it is handed over.

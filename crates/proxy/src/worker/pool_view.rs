@@ -29,6 +29,8 @@ pub struct PoolView {
     pub copies: Rc<Cell<usize>>,
     /// Where requests to each of them are counted.
     series: Rc<[Rc<SeriesByRoute>]>,
+    /// Where requests are counted that reached none of them: those that the cache answered, or that were refused.
+    unserved: Rc<SeriesByRoute>,
 }
 
 /// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
@@ -75,6 +77,7 @@ impl PoolSlot {
             upstreams: upstreams(&state, tls, place, old),
             // They are kept by the route's position, which means something only while the routes stay the same.
             series: state.config.backends.iter().map(|_| Rc::default()).collect(),
+            unserved: Rc::default(),
             state,
         };
         Self {
@@ -108,7 +111,8 @@ impl PoolSlot {
         };
         let (local, driver) = (Rc::clone(old.gate.local()), old.gate.driver().clone());
         let gate = Gate::new(Arc::clone(&state), local, old.gate.is_measured(), driver);
-        let view = PoolView { gate: Rc::new(gate), copies: Rc::clone(&old.copies), upstreams, series, state };
+        let (copies, unserved) = (Rc::clone(&old.copies), Rc::clone(&old.unserved));
+        let view = PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, state };
         let view = Rc::new(view);
         if !has_same_servers {
             old.retire_all_but(&view);
@@ -129,15 +133,16 @@ impl PoolView {
         &self.state.servers
     }
 
-    /// The series of requests of the route at this position to a server; `make` looks it up the first time.
+    /// The series of requests of the route at this position to a server, or to none; `make` looks it up the first time.
     pub fn with_series(
         &self,
-        server: usize,
+        server: Option<usize>,
         route: usize,
         make: impl FnOnce() -> Arc<Series>,
         record: impl FnOnce(&Series),
     ) {
-        let mut series = self.series[server].borrow_mut();
+        let series = server.map_or(&self.unserved, |server| &self.series[server]);
+        let mut series = series.borrow_mut();
         if series.len() <= route {
             series.resize(route + 1, None);
         }

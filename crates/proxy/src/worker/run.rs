@@ -153,13 +153,19 @@ async fn flush_log(worker: Rc<Worker>) {
 async fn watch_lag(worker: Rc<Worker>) {
     let lag = &worker.shared.lag[worker.index];
     loop {
-        let counts = worker.view().snapshot.config.overload.delay.is_some();
+        let view = worker.view();
+        let counts = view.compresses || view.snapshot.config.overload.delay.is_some();
+        drop(view);
         let tick = if counts { LAG_TICK } else { LAG_TICK_IDLE };
         let due = worker.clock.now() + tick;
         lag.expect(counts.then_some(due));
         tokio::time::sleep(tick).await;
         if counts {
-            lag.looked(worker.clock.now().since(due));
+            let late = worker.clock.now().since(due);
+            lag.looked(late);
+            worker.was_late(late);
+        } else {
+            worker.is_on_time();
         }
     }
 }

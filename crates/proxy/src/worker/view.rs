@@ -33,6 +33,8 @@ pub struct View {
     pub tls: Vec<Option<Arc<ServerTls>>>,
     /// Which listeners lead to a route of high priority, in the order of the configuration.
     pub leads_to_high: Vec<bool>,
+    /// True if any route compresses: then the worker looks how late it is.
+    pub compresses: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
@@ -72,6 +74,7 @@ impl View {
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
+            compresses: config.routes.iter().any(|route| route.compress.is_some()),
             tally: Tally::new(registry, worker),
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
@@ -159,11 +162,10 @@ impl View {
         };
         let record = |series: &Series| series.shard(self.worker).record(figures);
         match (route, pool, server) {
-            (Some(route), Some(pool), Some(server)) => {
-                pool.with_series(server, route, || make(Some(&pool.upstreams[server].id)), record);
+            (Some(route), Some(pool), server) => {
+                let id = server.map(|server| &pool.upstreams[server].id);
+                pool.with_series(server, route, || make(id), record);
             }
-            // Rare enough to be looked up by name each time.
-            (Some(_), Some(_), None) => record(&make(None)),
             (route, ..) => {
                 let mut unserved = self.unserved.borrow_mut();
                 let slot = &mut unserved[route.unwrap_or(self.snapshot.routes.len())];

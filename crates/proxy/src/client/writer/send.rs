@@ -9,10 +9,11 @@ use evenkeel_observe::Ended;
 
 use super::{Progress, ResponseWriter, Way};
 use crate::body::Advance;
+use crate::forward::body::ATTEMPTS;
 use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::http::write;
-use crate::response::{ATTEMPTS, Body, Head, Response, Tunnel};
+use crate::response::{Body, Head, Response, Tunnel};
 use crate::stream::{Stream, StreamError};
 use crate::worker::buffers::{MEDIUM, ReadSize};
 use crate::worker::timer::WriteError;
