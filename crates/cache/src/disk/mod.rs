@@ -153,10 +153,11 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         disk.remove_files(self, entries);
     }
 
-    /// Adds a purge and writes it down before it takes effect.
+    /// Adds a purge and writes it down before it takes effect. One more than the log has room for purges everything.
     pub(crate) fn log_purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
         let Some(disk) = self.disk() else { return self.purges.add(scope, strength) };
         let mut log = lock(&disk.log);
+        let (scope, strength) = if log.is_full() { (&Scope::All, Strength::Hard) } else { (scope, strength) };
         let record: Record = (self.purges.newest() + 1, scope.clone(), strength);
         let is_all = (scope, strength) == (&Scope::All, Strength::Hard);
         let written = if is_all { log.restart(&record) } else { log.append(&record) };
