@@ -51,7 +51,13 @@ fn stores_until_it_is_killed() {
             store.purge(&Scope::Tag(tag(key)), Strength::Hard);
             writeln!(purged, "{} {version}", key % TAGS).unwrap();
         } else {
-            put(&store, &format!("/{key}"), version, &[tag(key)], &content(&key.to_string(), version, len(key)));
+            put(
+                &store,
+                &format!("/{key}"),
+                version,
+                &[tag(key)],
+                &content(&key.to_string(), version, len(key)),
+            );
         }
     }
 }
@@ -61,7 +67,11 @@ fn purged(dir: &Path, tag: u64) -> Version {
     let text = fs::read_to_string(purges(dir)).unwrap_or_default();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let lines = whole.lines().filter_map(|line| line.split_once(' '));
-    lines.filter(|(of, _)| *of == tag.to_string()).filter_map(|(_, version)| version.parse().ok()).max().unwrap_or(0)
+    lines
+        .filter(|(of, _)| *of == tag.to_string())
+        .filter_map(|(_, version)| version.parse().ok())
+        .max()
+        .unwrap_or(0)
 }
 
 #[test]

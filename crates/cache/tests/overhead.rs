@@ -1,5 +1,7 @@
 //! What an object occupies beside its content, measured as what the process grows by, with 100,000 of them.
 
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use evenkeel_cache::{Found, Limits, NewHead, Store};
 use evenkeel_core::cache::evict::Policy;

@@ -21,7 +21,7 @@ use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
 
 use tokio::sync::mpsc;
 
-use crate::cache::Store as CacheStore;
+use crate::cache::store::Store as CacheStore;
 use crate::client::count::Clients;
 use crate::worker::lag::Lag;
 

@@ -15,7 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cache", &["types", "core"]),
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
-    ("proxy", &["types", "config", "core", "net", "tls", "observe"]),
+    ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),
     ("admin", &["types", "config", "core", "observe"]),
     ("load", &[]),
     ("demo", &["types", "config", "core", "observe", "load"]),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use evenkeel_cache::{Piece, Reader};
 use tokio::sync::mpsc;
 
-use super::facts::{Meta, Object};
+use super::store::{Meta, Object};
 use crate::body::Advance;
 
 /// Where the bytes are.

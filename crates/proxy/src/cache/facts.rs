@@ -1,30 +1,13 @@
 //! What the cache's policy reads: the fields of a request, and of the head of a response.
 
 use evenkeel_config::Cache;
-use evenkeel_core::cache::{self, Fields, Key, Stored, Vary};
+use evenkeel_core::cache::{self, Fields, Key, Vary};
 use evenkeel_core::route::rewrite;
 
+use super::store::KeptHead;
 use crate::forward::target::Target;
 use crate::request::incoming::Request;
 use crate::response::Head;
-
-/// What the policy says of a kept response, beside its texts.
-#[derive(Debug, Clone, Copy)]
-pub struct Meta {
-    /// For how long it is of use.
-    pub stored: Stored,
-    /// Its status.
-    pub status: u16,
-    /// The length of its body, if its head says so.
-    pub length: Option<u64>,
-}
-
-/// The store that all workers share.
-pub type Store = evenkeel_cache::Store<Meta>;
-/// A kept response.
-pub type Object = evenkeel_cache::Object<Meta>;
-/// All of a kept response but its body.
-pub type KeptHead = evenkeel_cache::Head<Meta>;
 
 /// The fields of a request.
 #[derive(Debug, Clone, Copy)]

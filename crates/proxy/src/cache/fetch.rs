@@ -16,7 +16,8 @@ use evenkeel_observe::Ended;
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::PrivatePiece;
-use super::facts::{self, Lines, Meta, Object, RequestFields};
+use super::facts::{self, Lines, RequestFields};
+use super::store::{Meta, Object};
 use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
 use crate::client::writer::{Interim, ResponseWriter, ToClient, Way};
 use crate::forward::forward;

@@ -9,13 +9,17 @@ use evenkeel_core::range::{self, Ranges, multipart, ranges, unsatisfied};
 use evenkeel_observe::Ended;
 
 use super::body::{CachedBody, Origin, Segment};
-use super::facts::{KeptHead, Lines, RequestFields};
+use super::facts::{Lines, RequestFields};
+use super::store::KeptHead;
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::incoming::Request;
 use crate::response::{Body, Head, Response, reason};
 use crate::stream::Stream;
 use crate::worker::Worker;
+
+/// Holds for the names of fields that are left out.
+type IsGone<'a> = &'a dyn Fn(&[u8]) -> bool;
 
 /// A kept response that answers a request.
 pub struct Kept<'a> {
@@ -59,7 +63,7 @@ impl Kept<'_> {
     }
 
     /// The head, without the lines that `is_gone` holds for.
-    fn head(&self, worker: &Worker, status: u16, is_gone: Option<&dyn Fn(&[u8]) -> bool>) -> Head {
+    fn head(&self, worker: &Worker, status: u16, is_gone: Option<IsGone<'_>>) -> Head {
         let mut head = Head::new(status, reason(status).as_bytes(), worker.buffers.medium());
         let lines = self.head.response();
         match is_gone {

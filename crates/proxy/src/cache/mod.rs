@@ -7,9 +7,10 @@ pub mod body;
 mod facts;
 mod fetch;
 mod kept;
+pub mod store;
 mod visit;
 
-pub use self::facts::{RequestFields, Store};
+pub use self::facts::RequestFields;
 
 use std::rc::Rc;
 

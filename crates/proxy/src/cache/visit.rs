@@ -16,10 +16,11 @@ use evenkeel_observe::{CacheResult, Ended};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
-use super::facts::{self, KeptHead, Meta, Object};
+use super::facts;
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
+use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
