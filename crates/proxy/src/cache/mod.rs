@@ -21,6 +21,7 @@ use evenkeel_core::cache::{
 
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
+use self::facts::Beside;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
 use crate::forward::forward;
@@ -29,7 +30,7 @@ use crate::forward::target::Target;
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::admit::Refusal;
-use crate::request::incoming::Incoming;
+use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
 use crate::request::setting::Setting;
 use crate::response::{Head, Response};
@@ -56,10 +57,14 @@ pub async fn answer<'x, 'c>(
     } else {
         admit_plain(rules, request.method, content)
     };
+    let beside = facts::beside(request);
     match admitted {
+        Ok(_) if beside == Beside::Method => {
+            pass_by(setting, Bypass::OtherMethod, target, incoming, client, log).await
+        }
         Ok(asked) => {
             let mut key = setting.worker.buffers.small();
-            facts::write_key(rules, &target, request, &mut key);
+            facts::write_key(rules, &target, request, &beside, &mut key);
             let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
             let outcome = visit.answer(client, log).await;
             setting.worker.buffers.give(visit.key);
@@ -110,15 +115,20 @@ async fn pass_by<'x, 'c>(
     visit::say(log, CacheResult::Bypass, Some(why.word()), false);
     let mut outcome = forward(target, incoming, client, log).await;
     if let Outcome::Response(response) = &mut outcome {
-        let asked = request.forwarded(target.route);
-        let of = (request.authority, &*asked, request.query);
-        for scope in invalidated(request.method, response.head.status, of, &response.head) {
-            purge(setting, scope);
-        }
+        changed(setting, target, request, &response.head);
         let forward = if why == Bypass::Method { Forward::Method } else { Forward::Bypass };
         note(&mut response.head, forward, Some(why.word()));
     }
     outcome
+}
+
+/// A server has answered a request past the cache: what the request has changed is not kept any longer.
+pub fn changed(setting: Setting<'_>, target: Target<'_>, request: &Request<'_>, head: &Head) {
+    let asked = request.forwarded(target.route);
+    let of = (request.authority, &*asked, request.query);
+    for scope in invalidated(request.method, head.status, of, head) {
+        purge(setting, scope);
+    }
 }
 
 /// Says in the response why the cache did not answer.
