@@ -1,5 +1,8 @@
 //! Purges: what is purged is fetched anew, all else stays, whichever way the purge was asked for.
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::support::{Evenkeel, Folder, Origin, answer, cli, eventually, pool};
 
 /// An origin whose responses are fresh for long and have tags, and a cache before it.
@@ -108,6 +111,12 @@ fn a_purge_finds_the_process_and_its_token_by_the_file_it_runs_with() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let answer: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((&answer["scope"], &answer["sequence"]), (&"all".into(), &1.into()));
+    let beside = Command::new(env!("CARGO_BIN_EXE_evenkeel"))
+        .args(["purge", "--all"])
+        .current_dir(Path::new(&file).parent().unwrap())
+        .output()
+        .unwrap();
+    assert!(beside.status.success(), "evenkeel.toml is found where it stands: {beside:?}");
     let admin = format!("unix:{socket}");
     assert_eq!(purge(&["--admin", &admin, "--token-file", &token]).code, Some(0));
     let refused = purge(&["--admin", &admin]);

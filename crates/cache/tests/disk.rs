@@ -1,5 +1,7 @@
 //! The disk behind the memory: what it finds again, what it must not find again, and what damage does.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;
@@ -151,7 +153,7 @@ fn whatever_is_damaged_is_never_served() {
         let store = open(&dir.0, 64 * MIB, 64 * MIB);
         let sizes = [0, 100, 70_000, 400_000];
         for len in sizes {
-            put(&store, &format!("/{len}"), round, &[], &content("x", round, len));
+            assert!(put(&store, &format!("/{len}"), round, &[], &content("x", round, len)));
         }
         wait(|| on_disk(&store) == 4 && dir.files().len() == 4);
         drop(store);
@@ -174,6 +176,7 @@ fn whatever_is_damaged_is_never_served() {
         let store = open(&dir.0, 64 * MIB, 64 * MIB);
         let whole = sizes.iter().filter(|len| {
             let Some(object) = find(&store, &format!("/{len}")) else { return false };
+            assert_eq!(*object.head().meta(), round, "{len}");
             let read = body(&store, &object, 0);
             assert!(read.is_none() || read == Some(content("x", round, **len)), "round {round}: {len}");
             read.is_some()

@@ -1,6 +1,8 @@
 //! A process that is killed in the middle of writes, a hundred times: the cache opens, and serves no body that is wrong or cut,
 //! and nothing that was purged.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs::{self, OpenOptions};

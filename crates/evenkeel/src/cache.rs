@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use evenkeel_config::Config;
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::cache::{Scope, Strength, Wall};
-use evenkeel_observe::StoreFigures;
+use evenkeel_observe::{DiskFigures, StoreFigures};
 use evenkeel_proxy::{Shared, store_limits};
 
 /// Stored responses that the sweeper looks at before it pauses: some 50 us of the control thread.
@@ -33,6 +33,12 @@ pub fn show_figures(shared: &Shared) {
             limit: figures.capacity,
             evictions: Policy::ALL.iter().map(|policy| policy.name()).zip(figures.evictions).collect(),
             purged: figures.purged,
+            disk: figures.disk.map(|disk| DiskFigures {
+                objects: disk.objects,
+                bytes: disk.bytes,
+                limit: disk.capacity,
+                failures: disk.failures,
+            }),
         }
     });
 }

@@ -189,6 +189,21 @@ pub struct StoreFigures {
     pub evictions: Vec<(&'static str, u64)>,
     /// Responses that purges removed.
     pub purged: u64,
+    /// The disk behind the memory, if there is one.
+    pub disk: Option<DiskFigures>,
+}
+
+/// The disk cache at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskFigures {
+    /// Stored responses.
+    pub objects: u64,
+    /// What they occupy, in bytes.
+    pub bytes: u64,
+    /// The most that they may occupy, in bytes.
+    pub limit: u64,
+    /// Responses and purges that could not be written since the start.
+    pub failures: u64,
 }
 
 /// Purges by scope and mode. Written by any thread.

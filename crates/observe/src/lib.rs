@@ -22,7 +22,9 @@ mod worker;
 
 pub use access::{AccessLog, CacheLog, Client, Ended, Record, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard, Tries};
-pub use cache::{CacheFigures, CacheSeries, CacheShard, CacheTotals, Fetching, PurgeCounts, StoreFigures};
+pub use cache::{
+    CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,
+};
 pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use histogram::{Histogram, HistogramSnapshot};

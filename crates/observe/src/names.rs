@@ -156,6 +156,14 @@ metrics! {
         "Memory that stored responses and fetches in progress may occupy together, in bytes: `cache.memory`.";
     CACHE_OBJECTS: Gauge "evenkeel_cache_objects" []
         "Stored responses.";
+    CACHE_DISK: Gauge "evenkeel_cache_disk_bytes" []
+        "Bytes that stored responses occupy on disk; absent without a disk cache, as the next three.";
+    CACHE_DISK_LIMIT: Gauge "evenkeel_cache_disk_limit_bytes" []
+        "Bytes that stored responses may occupy on disk.";
+    CACHE_DISK_OBJECTS: Gauge "evenkeel_cache_disk_objects" []
+        "Responses stored on disk.";
+    CACHE_DISK_FAILURES: Counter "evenkeel_cache_disk_failures_total" []
+        "Responses and purges that could not be written to disk.";
     CACHE_EVICTIONS: Counter "evenkeel_cache_evictions_total" [policy]
         "Stored responses that made room for others, by the policy of eviction then in force.";
     CACHE_PURGES: Counter "evenkeel_cache_purges_total" [scope mode]

@@ -2,7 +2,7 @@
 
 use evenkeel_core::cache::{Named, Scope};
 use evenkeel_core::snapshot::Command;
-use evenkeel_observe::{CacheFigures, CacheResult, StoreFigures};
+use evenkeel_observe::{CacheFigures, CacheResult, DiskFigures, StoreFigures};
 use serde_json::json;
 
 use crate::fixture::Api;
@@ -129,9 +129,12 @@ fn the_cache_shows_its_size_and_how_often_it_answered() {
         limit: 1 << 20,
         evictions: vec![("lru", 2), ("s3-fifo", 3)],
         purged: 4,
+        disk: Some(DiskFigures { objects: 9, bytes: 9_000, limit: 1 << 30, failures: 1 }),
     });
     let cache = api.get("/cache").json();
     assert_eq!(cache["memory_bytes"], 700);
+    let disk = json!({ "bytes": 9_000, "limit_bytes": 1 << 30, "objects": 9, "failures": 1 });
+    assert_eq!((&cache["disk"], empty.get("disk")), (&disk, None));
     assert_eq!(cache["memory_limit_bytes"], 1 << 20);
     assert_eq!(
         (&cache["objects"], &cache["evictions"], &cache["purged_objects"]),

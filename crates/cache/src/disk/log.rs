@@ -9,7 +9,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// A file to which purges are appended.
 #[derive(Debug)]
-pub struct PurgeLog(File);
+pub struct PurgeLog {
+    file: File,
+    /// Its length, in bytes.
+    len: u64,
+}
 
 /// A purge and its number.
 pub type Record = (u64, Scope, Strength);
@@ -17,6 +21,8 @@ pub type Record = (u64, Scope, Strength);
 impl PurgeLog {
     /// The name of the file.
     const NAME: &str = "purges";
+    /// A longer log is not begun: some 500,000 purges, which a start reads in a moment.
+    const LEN_MAX: u64 = 32 << 20;
 
     /// Opens the log below `root`. Returns what it holds; `None` if it is damaged.
     ///
@@ -26,7 +32,7 @@ impl PurgeLog {
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(root.join(Self::NAME))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok((Self(file), read_all(&bytes)))
+        Ok((Self { file, len: bytes.len() as u64 }, read_all(&bytes)))
     }
 
     /// Appends a purge.
@@ -39,7 +45,13 @@ impl PurgeLog {
         let mut out = (payload.len() as u32).to_le_bytes().to_vec();
         out.extend(&payload);
         out.extend(xxh3_64(&payload).to_le_bytes());
-        self.0.write_all(&out)
+        self.len += out.len() as u64;
+        self.file.write_all(&out)
+    }
+
+    /// Whether it is so long that only a purge of everything makes it shorter.
+    pub fn is_full(&self) -> bool {
+        self.len >= Self::LEN_MAX
     }
 
     /// Forgets all purges but this one.
@@ -47,7 +59,8 @@ impl PurgeLog {
     /// # Errors
     /// It cannot be written.
     pub fn restart(&mut self, record: &Record) -> io::Result<()> {
-        self.0.set_len(0)?;
+        self.file.set_len(0)?;
+        self.len = 0;
         self.append(record)
     }
 
@@ -56,7 +69,7 @@ impl PurgeLog {
     /// # Errors
     /// There are no descriptors left.
     pub fn handle(&self) -> io::Result<File> {
-        self.0.try_clone()
+        self.file.try_clone()
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use evenkeel_types::Time;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::area::{Disk, DiskLimits};
+use super::format::Codec;
 use super::index::{Entry, Index};
 use super::log::PurgeLog;
 use super::pool::Pool;
-use super::{Codec, Disk, DiskLimits};
 use crate::key::random_seed;
 use crate::store::{Limits, Store};
 use crate::sync::atomic::{AtomicBool, AtomicU64};
@@ -58,7 +59,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let disk = Disk {
             root: root.clone(),
             index: Mutex::new(Index::new(limits.policy, disk.size)),
-            pool: Pool::start(super::run::carry_out)?,
+            pool: Pool::start()?,
             codec,
             log: Mutex::new(log),
             stamp: AtomicU64::new(u64::try_from(nanos).unwrap_or(u64::MAX)),
@@ -100,7 +101,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let mut left = if is_known { Vec::new() } else { index.add(&entry, Time::ZERO) };
         left.extend(index.shrink());
         drop(index);
-        disk.remove_files(self, left);
+        disk.remove_files(left);
     }
 }
 
@@ -125,7 +126,7 @@ fn files(directory: &Path) -> impl Iterator<Item = (Option<Entry>, PathBuf)> {
 /// Removes all that a disk cache has made in a directory, and nothing else.
 fn empty(root: &Path) -> io::Result<()> {
     directories(root).iter().try_for_each(|directory| remove_dir(directory))?;
-    for file in [seed_path(root), root.join("purges")] {
+    for file in [Disk::<()>::seed_path(root), root.join("purges")] {
         match fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -141,13 +142,8 @@ fn remove_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Where the seed of all hashes is.
-pub fn seed_path(root: &Path) -> PathBuf {
-    root.join("seed")
-}
-
 fn read_seed(root: &Path) -> Option<u64> {
-    let bytes: [u8; 16] = fs::read(seed_path(root)).ok()?.try_into().ok()?;
+    let bytes: [u8; 16] = fs::read(Disk::<()>::seed_path(root)).ok()?.try_into().ok()?;
     let (seed, sum) = bytes.split_at(8);
     (xxh3_64(seed).to_le_bytes() == sum).then(|| seed.try_into().map(u64::from_le_bytes).unwrap_or_default())
 }
@@ -155,6 +151,6 @@ fn read_seed(root: &Path) -> Option<u64> {
 fn write_seed(root: &Path) -> io::Result<u64> {
     let seed = random_seed();
     let bytes = seed.to_le_bytes();
-    fs::write(seed_path(root), [bytes, xxh3_64(&bytes).to_le_bytes()].concat())?;
+    fs::write(Disk::<()>::seed_path(root), [bytes, xxh3_64(&bytes).to_le_bytes()].concat())?;
     Ok(seed)
 }

@@ -5,29 +5,35 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::sync::Arc;
 
-/// Threads and what they are to do. They end when the pool is dropped, after what they are at.
-#[derive(Debug)]
-pub struct Pool<J>(Arc<Shared<J>>);
+/// What a disk thread does. It knows the store, which knows the pool: that is why it is of no closed type.
+pub type Job = Box<dyn FnOnce() + Send>;
 
-#[derive(Debug)]
-struct Shared<J> {
-    queues: Mutex<Queues<J>>,
+/// Threads and what they are to do. They end when the pool is dropped, after what they are at.
+pub struct Pool(Arc<Shared>);
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pool")
+    }
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
     more: Condvar,
 }
 
-#[derive(Debug)]
-struct Queues<J> {
+struct Queues {
     /// Requests wait for these.
-    reads: VecDeque<J>,
+    reads: VecDeque<Job>,
     /// Objects to be written, each with its size.
-    writes: VecDeque<(u64, J)>,
+    writes: VecDeque<(u64, Job)>,
     writes_bytes: u64,
     /// Files to be removed. As many as there are files at most.
-    removals: VecDeque<J>,
+    removals: VecDeque<Job>,
     is_closed: bool,
 }
 
-impl<J: Send + 'static> Pool<J> {
+impl Pool {
     /// Reads that may wait. One more finds nothing on the disk.
     const READS_MAX: usize = 1_024;
     /// Bytes that may wait to be written. Another object is not stored on the disk.
@@ -35,11 +41,11 @@ impl<J: Send + 'static> Pool<J> {
     /// Disks do a few things at once, and the page cache needs no more.
     const THREADS: usize = 4;
 
-    /// Starts the threads, which do the jobs as `carry_out` says.
+    /// Starts the threads.
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(carry_out: fn(J)) -> std::io::Result<Self> {
+    pub fn start() -> std::io::Result<Self> {
         let queues = Queues {
             reads: VecDeque::new(),
             writes: VecDeque::new(),
@@ -50,15 +56,13 @@ impl<J: Send + 'static> Pool<J> {
         let shared = Arc::new(Shared { queues: Mutex::new(queues), more: Condvar::new() });
         for n in 0..Self::THREADS {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new()
-                .name(format!("cache-disk-{n}"))
-                .spawn(move || shared.work(carry_out))?;
+            std::thread::Builder::new().name(format!("cache-disk-{n}")).spawn(move || shared.work())?;
         }
         Ok(Self(shared))
     }
 
     /// Gives out a read; false if too many wait.
-    pub fn read(&self, job: J) -> bool {
+    pub fn read(&self, job: Job) -> bool {
         self.add(|queues| {
             let room = queues.reads.len() < Self::READS_MAX;
             if room {
@@ -69,7 +73,7 @@ impl<J: Send + 'static> Pool<J> {
     }
 
     /// Gives out a read that goes on with what was begun.
-    pub fn resume(&self, job: J) {
+    pub fn resume(&self, job: Job) {
         self.add(|queues| {
             queues.reads.push_back(job);
             true
@@ -77,7 +81,7 @@ impl<J: Send + 'static> Pool<J> {
     }
 
     /// Gives out a write of so many bytes; false if too many wait.
-    pub fn write(&self, bytes: u64, job: J) -> bool {
+    pub fn write(&self, bytes: u64, job: Job) -> bool {
         self.add(|queues| {
             let room = queues.writes_bytes + bytes <= Self::WRITES_BYTES_MAX;
             if room {
@@ -89,14 +93,14 @@ impl<J: Send + 'static> Pool<J> {
     }
 
     /// Gives out the removal of files.
-    pub fn remove(&self, job: J) {
+    pub fn remove(&self, job: Job) {
         self.add(|queues| {
             queues.removals.push_back(job);
             true
         });
     }
 
-    fn add(&self, to: impl FnOnce(&mut Queues<J>) -> bool) -> bool {
+    fn add(&self, to: impl FnOnce(&mut Queues) -> bool) -> bool {
         let added = to(&mut self.0.queues.lock().unwrap_or_else(PoisonError::into_inner));
         if added {
             self.0.more.notify_one();
@@ -105,15 +109,15 @@ impl<J: Send + 'static> Pool<J> {
     }
 }
 
-impl<J> Drop for Pool<J> {
+impl Drop for Pool {
     fn drop(&mut self) {
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).is_closed = true;
         self.0.more.notify_all();
     }
 }
 
-impl<J> Shared<J> {
-    fn work(&self, carry_out: fn(J)) {
+impl Shared {
+    fn work(&self) {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let (bytes, job) = if let Some(job) = queues.reads.pop_front() {
@@ -129,7 +133,7 @@ impl<J> Shared<J> {
                 continue;
             };
             drop(queues);
-            carry_out(job);
+            job();
             queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             queues.writes_bytes -= bytes;
         }

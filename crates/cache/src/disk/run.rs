@@ -8,9 +8,9 @@ use bytes::Bytes;
 use evenkeel_core::cache::PurgeVerdict;
 use evenkeel_types::Time;
 
+use super::area::Disk;
 use super::format::{self, Decoded, PREFIX, Prefix};
 use super::index::Entry;
-use super::{Disk, Job, Task};
 use crate::fill::{Fill, Phase};
 use crate::key::Id;
 use crate::object::{Object, OnDisk};
@@ -23,36 +23,15 @@ const LOADED_MAX: u64 = 256 << 10;
 /// The most that is read at once in the hope that it is the whole head.
 const FIRST_READ: usize = 8 << 10;
 
-/// Does a job.
-pub fn carry_out<M: Clone + Send + Sync + 'static>(job: Job<M>) {
-    let Job { store, task } = job;
-    let Some(disk) = store.disk() else { return };
-    match task {
-        Task::Load { fill, id, entries, now } => load(&store, disk, &fill, id, &entries, now),
-        Task::Save { object, id, variant, stamp, now } => {
-            save(&store, disk, &object, (id, variant, stamp), now);
-        }
-        Task::Stream(stream) => stream.run(&store),
-        Task::Remove(entries) => {
-            // A file that is not there is what is wanted.
-            entries.iter().for_each(|entry| drop(fs::remove_file(entry.path(&disk.root))));
-        }
-        Task::Sync(file) => {
-            if let Err(error) = file.sync_data() {
-                disk.failed(&error);
-            }
-        }
-    }
-}
-
-fn load<M: Clone + Send + Sync + 'static>(
+/// Brings what there is for a key into memory.
+pub fn load<M: Clone + Send + Sync + 'static>(
     store: &Arc<Store<M>>,
-    disk: &Disk<M>,
     fill: &Arc<Fill<M>>,
     id: Id,
     entries: &[Arc<Entry>],
     now: Time,
 ) {
+    let Some(disk) = store.disk() else { return };
     let mut objects = Vec::new();
     for entry in entries {
         let object = read(disk, entry).ok().flatten().filter(|object| {
@@ -124,13 +103,14 @@ pub fn read_piece(file: &File, prefix: Prefix, index: u64) -> io::Result<Option<
     Ok(Some(bytes.into()))
 }
 
-fn save<M: Clone + Send + Sync + 'static>(
+/// Writes an object.
+pub fn save<M: Clone + Send + Sync + 'static>(
     store: &Arc<Store<M>>,
-    disk: &Disk<M>,
     object: &Arc<Object<M>>,
     (id, variant, stamp): (Id, Id, u64),
     now: Time,
 ) {
+    let Some(disk) = store.disk() else { return };
     let head = format::encode_head(object.head(), object.trailers(), object.body_len(), stamp, &disk.codec);
     let len = head.as_deref().and_then(Prefix::read).and_then(Prefix::file_len);
     let reserved = head.zip(len).and_then(|(head, len)| {
@@ -142,7 +122,7 @@ fn save<M: Clone + Send + Sync + 'static>(
         lock(&disk.index).give_up(variant, stamp);
         return;
     };
-    disk.remove_files(store, victims);
+    disk.remove_files(victims);
     let written = write(disk, object, head, &entry);
     let left = {
         let mut index = lock(&disk.index);
@@ -156,7 +136,7 @@ fn save<M: Clone + Send + Sync + 'static>(
         left.extend(index.shrink());
         left
     };
-    disk.remove_files(store, left);
+    disk.remove_files(left);
     if let Err(error) = written {
         disk.failed(&error);
     }

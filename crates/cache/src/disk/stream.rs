@@ -5,7 +5,6 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::format::{PIECE, Prefix};
 use super::run::read_piece;
-use super::{Job, Task};
 use crate::chunks::Chunks;
 use crate::fill::{Fill, Phase, Progress};
 use crate::head::Head;
@@ -48,7 +47,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         reader.skip(offset % PIECE as u64);
         let prefix = on_disk.prefix;
         let stream = Stream { fill, object: Arc::clone(object), file: None, prefix, next };
-        disk.give(self, Task::Stream(Box::new(stream))).then_some(reader)
+        let (store, stream) = (Arc::clone(self), Box::new(stream));
+        disk.pool.read(Box::new(move || stream.run(&store))).then_some(reader)
     }
 }
 
@@ -72,7 +72,8 @@ impl<M: Clone + Send + Sync + 'static> Wake for Parked<M> {
         let before = std::mem::replace(&mut *state, State::Woken);
         drop(state);
         if let (State::Waiting(stream), Some(disk)) = (before, self.store.disk()) {
-            disk.pool.resume(Job { store: Arc::clone(&self.store), task: Task::Stream(stream) });
+            let store = Arc::clone(&self.store);
+            disk.pool.resume(Box::new(move || stream.run(&store)));
         }
     }
 }

@@ -67,7 +67,7 @@ fn chunk(bytes: impl Into<Bytes>) -> Poll<Piece> {
 fn readers_are_woken_by_the_head_by_each_piece_and_by_the_end() {
     let (fill, _) = fill();
     let (alarm, waker) = alarm();
-    let mut cx = Context::from_waker(&waker);
+    let cx = Context::from_waker(&waker);
     let reader = fill.join().unwrap();
     assert!(fill.poll_phase(reader, &cx).is_pending());
     fill.set_phase(Phase::Open(head()));
@@ -78,7 +78,7 @@ fn readers_are_woken_by_the_head_by_each_piece_and_by_the_end() {
     assert_eq!(alarm.rung(), 1, "once until it looks again");
     assert_eq!(fill.poll_next(reader, &cx), chunk("one"));
     assert_eq!(fill.poll_next(reader, &cx), chunk("two"));
-    assert!(fill.poll_next(reader, &mut cx).is_pending());
+    assert!(fill.poll_next(reader, &cx).is_pending());
     fill.complete(head(), Bytes::from_static(b"x: y"), None);
     assert_eq!(alarm.rung(), 1);
     assert_eq!(fill.poll_next(reader, &cx), Poll::Ready(Piece::End(Bytes::from_static(b"x: y"))));

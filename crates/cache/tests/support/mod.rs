@@ -1,6 +1,6 @@
 //! A store with a disk, and requests for what is in it.
 
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
@@ -97,9 +97,13 @@ pub fn block<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
 
 /// Stores a body under a key. Returns whether it is in memory.
 pub fn put(store: &Stored, key: &str, version: Version, tags: &[TagId], body: &[u8]) -> bool {
-    let (Found::Nothing(leader) | Found::Marked(leader)) = store.lookup(key.as_bytes(), NOW, |_| false)
-    else {
-        return false;
+    let leader = loop {
+        match store.lookup(key.as_bytes(), NOW, |_| false) {
+            Found::Nothing(leader) | Found::Marked(leader) => break leader,
+            // An older version comes from the disk.
+            Found::Filling(mut reader) => drop(block(|cx| reader.poll_head(cx))),
+            Found::Object(_) => return false,
+        }
     };
     let (url, host) = (UrlId::whole("a.test", key, None), HostId::of("a.test"));
     let head = NewHead { url, host, path: key, tags, vary: b"", response: b"200 OK", meta: version };

@@ -33,6 +33,8 @@ pub enum NameFault {
     Query(String, u8),
     /// A prefix with a query.
     PrefixWithQuery(String),
+    /// A path that ends in `*`, as those of routes do.
+    Wildcard(String),
     /// A host with something behind it.
     NotOnlyHost(String),
     /// A tag that no response can have.
@@ -54,6 +56,13 @@ impl fmt::Display for NameFault {
                 write!(
                     f,
                     "`{url}` has a query, and a prefix ends within the path: leave out what follows the `?`"
+                )
+            }
+            Self::Wildcard(url) => {
+                let prefix = url.trim_end_matches('*');
+                write!(
+                    f,
+                    "`{url}`: `*` stands for itself here; what begins alike is purged by the prefix `{prefix}`"
                 )
             }
             Self::NotOnlyHost(name) => {
@@ -168,6 +177,10 @@ fn parts(url: &str) -> Result<Parts<'_>, NameFault> {
         Some((path, query)) => (path, Some(query)),
         None => (rest, None),
     };
+    // Where such a path is meant as it is, it has a prefix all the same.
+    if path.ends_with('*') {
+        return Err(NameFault::Wildcard(url.into()));
+    }
     let path = if path.is_empty() { "/" } else { path };
     let read = RequestPath::of(path).map_err(|fault| NameFault::Path(url.into(), fault))?;
     let unmerged = if path.contains("//") { with_slashes(path).ok() } else { None };
@@ -216,6 +229,14 @@ mod tests {
             ),
         );
         check(Named::host("https://a"), Err("`https://a` is not a host name, as in `shop.example.com`"));
+        check(
+            Named::url("https://a/img/*"),
+            Err(
+                "`https://a/img/*`: `*` stands for itself here; what begins alike is purged by the prefix `https://a/img/`",
+            ),
+        );
+        assert_eq!(Named::prefix("https://a/*"), Err(NameFault::Wildcard("https://a/*".into())));
+        check(Named::url("https://a/b*c"), Ok("a/b*c"));
         check(Named::host(""), Err("`` is not a host name, as in `shop.example.com`"));
         check(Named::host("a b"), Err("`a b`: the host holds the byte 0x20"));
         check(Named::tag(""), Err("the tag is empty"));

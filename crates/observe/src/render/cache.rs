@@ -55,6 +55,11 @@ fn store(page: &mut Page, registry: &Registry) {
     known(&names::CACHE_MEMORY_LIMIT, store.map(|store| store.limit));
     known(&names::CACHE_OBJECTS, store.map(|store| store.objects));
     known(&names::CACHE_PURGED, store.map(|store| store.purged));
+    let disk = store.and_then(|store| store.disk);
+    known(&names::CACHE_DISK, disk.map(|disk| disk.bytes));
+    known(&names::CACHE_DISK_LIMIT, disk.map(|disk| disk.limit));
+    known(&names::CACHE_DISK_OBJECTS, disk.map(|disk| disk.objects));
+    known(&names::CACHE_DISK_FAILURES, disk.map(|disk| disk.failures));
     page.family(&names::CACHE_EVICTIONS);
     for (policy, count) in store.iter().flat_map(|store| &store.evictions) {
         page.begun(&names::CACHE_EVICTIONS, &[policy], *count);
@@ -66,7 +71,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cache::{CacheFigures, Fetching, StoreFigures};
+    use crate::cache::{CacheFigures, DiskFigures, Fetching, StoreFigures};
     use crate::render::parse::{Page as Parsed, parse};
 
     fn figures(result: CacheResult, bytes: u64, age_s: u64) -> CacheFigures {
@@ -142,6 +147,7 @@ mod tests {
             limit: 1 << 20,
             evictions: vec![("s3-fifo", 7), ("lru", 0)],
             purged: 5,
+            disk: Some(DiskFigures { objects: 9, bytes: 9_000, limit: 1 << 30, failures: 1 }),
         });
         registry.purges.count(PurgeScope::Tag, PurgeMode::Soft);
         let page = parse(&registry.render());
@@ -151,6 +157,10 @@ mod tests {
             ("evenkeel_cache_fetching_bytes", &[], Some(20.0)),
             ("evenkeel_cache_memory_limit_bytes", &[], Some(1_048_576.0)),
             ("evenkeel_cache_purged_objects_total", &[], Some(5.0)),
+            ("evenkeel_cache_disk_objects", &[], Some(9.0)),
+            ("evenkeel_cache_disk_bytes", &[], Some(9_000.0)),
+            ("evenkeel_cache_disk_limit_bytes", &[], Some(1_073_741_824.0)),
+            ("evenkeel_cache_disk_failures_total", &[], Some(1.0)),
             ("evenkeel_cache_evictions_total", &[("policy", "s3-fifo")], Some(7.0)),
             ("evenkeel_cache_evictions_total", &[("policy", "lru")], None),
             ("evenkeel_cache_purges_total", &[("scope", "tag"), ("mode", "soft")], Some(1.0)),

@@ -14,7 +14,7 @@ pub use self::facts::RequestFields;
 
 use std::rc::Rc;
 
-use evenkeel_config::Cache;
+use evenkeel_config::{Cache, Route};
 use evenkeel_core::cache::{
     Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, admit_plain, invalidated,
 };
@@ -60,7 +60,7 @@ pub async fn answer<'x, 'c>(
     let beside = facts::beside(request);
     match admitted {
         Ok(_) if beside == Beside::Method => {
-            pass_by(setting, Bypass::OtherMethod, target, incoming, client, log).await
+            pass_by(Bypass::OtherMethod, target, incoming, client, log).await
         }
         Ok(asked) => {
             let mut key = setting.worker.buffers.small();
@@ -70,7 +70,7 @@ pub async fn answer<'x, 'c>(
             setting.worker.buffers.give(visit.key);
             outcome
         }
-        Err(why) => pass_by(setting, why, target, incoming, client, log).await,
+        Err(why) => pass_by(why, target, incoming, client, log).await,
     }
 }
 
@@ -102,33 +102,31 @@ fn purge_by_method<'x, 'c>(
     Outcome::Response(Response::of_bytes(head, &b"purged\n"[..]))
 }
 
-/// The cache is not asked. What the request changes at the server is not kept any longer (RFC 9111, 4.4).
+/// What a request has changed at a server is not kept any longer (RFC 9111, 4.4), whichever route it took.
+#[cold]
+pub fn invalidate(setting: Setting<'_>, route: &Route, request: &Request<'_>, head: &Head) {
+    let asked = request.forwarded(route);
+    let of = (request.authority, &*asked, request.query);
+    for scope in invalidated(request.method, head.status, of, head) {
+        purge(setting, scope);
+    }
+}
+
+/// The cache is not asked.
 async fn pass_by<'x, 'c>(
-    setting: Setting<'x>,
     why: Bypass,
     target: Target<'x>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
-    let request = incoming.request;
     visit::say(log, CacheResult::Bypass, Some(why.word()), false);
     let mut outcome = forward(target, incoming, client, log).await;
     if let Outcome::Response(response) = &mut outcome {
-        changed(setting, target, request, &response.head);
         let forward = if why == Bypass::Method { Forward::Method } else { Forward::Bypass };
         note(&mut response.head, forward, Some(why.word()));
     }
     outcome
-}
-
-/// A server has answered a request past the cache: what the request has changed is not kept any longer.
-pub fn changed(setting: Setting<'_>, target: Target<'_>, request: &Request<'_>, head: &Head) {
-    let asked = request.forwarded(target.route);
-    let of = (request.authority, &*asked, request.query);
-    for scope in invalidated(request.method, head.status, of, head) {
-        purge(setting, scope);
-    }
 }
 
 /// Says in the response why the cache did not answer.

@@ -63,17 +63,7 @@ pub async fn handle<'x, 'c>(
             let target = Target::new(worker, view, route, pool, request);
             log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
             let outcome = match &route.cache {
-                None => {
-                    let outcome = forward(target, incoming, client, log).await;
-                    // Another route may keep what this request has changed.
-                    if let Outcome::Response(response) = &outcome
-                        && !matches!(request.method, "GET" | "HEAD")
-                        && snapshot.config.routes.iter().any(|route| route.cache.is_some())
-                    {
-                        cache::changed(setting, target, request, &response.head);
-                    }
-                    outcome
-                }
+                None => forward(target, incoming, client, log).await,
                 Some(rules) => {
                     let route = (rules, position);
                     Box::pin(cache::answer(setting, route, pool, target, incoming, client, log)).await
@@ -81,6 +71,9 @@ pub async fn handle<'x, 'c>(
             };
             match outcome {
                 Outcome::Response(mut response) => {
+                    if view.caches && !matches!(request.method, "GET" | "HEAD") {
+                        cache::invalidate(setting, route, request, &response.head);
+                    }
                     if let Some(prefix) = stripped(route, &request.forwarded(route)) {
                         restore_prefix(&mut response.head, prefix, request.authority);
                     }

@@ -35,6 +35,8 @@ pub struct View {
     pub leads_to_high: Vec<bool>,
     /// True if any route compresses: then the worker looks how late it is.
     pub compresses: bool,
+    /// True if a route has a cache.
+    pub caches: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
@@ -74,6 +76,7 @@ impl View {
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
+            caches: config.routes.iter().any(|route| route.cache.is_some()),
             compresses: config.routes.iter().any(|route| route.compress.is_some()),
             tally: Tally::new(registry, worker),
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
