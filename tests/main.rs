@@ -35,10 +35,27 @@ mod routing {
 }
 
 mod cache {
+    mod concurrent;
+    mod conditional;
+    mod cut;
     mod figures;
     mod head;
+    mod hits;
+    mod http2;
+    mod invalidation;
+    mod key;
+    mod leaving;
+    mod limits;
     mod not_kept;
     mod purging;
+    mod ranges;
+    mod reasons;
+    mod reload;
+    mod requests;
+    mod revalidation;
+    mod stale;
+    mod storm;
+    mod vary;
 }
 
 mod tls {
@@ -180,6 +197,10 @@ mod attacks {
     mod s15_forged;
     mod s15_forged_trailers;
     mod s15_forged_variants;
+    mod s16_cache_headers;
+    mod s16_cache_paths;
+    mod s16_cache_responses;
+    mod s16_cache_users;
     mod s21_admin;
     mod s21_admin_variants;
     mod s22_bombs;

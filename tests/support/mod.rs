@@ -1,5 +1,6 @@
 //! The harness: the real binary, scriptable servers behind it, and a strict raw client in front of it.
 
+pub mod cache;
 pub mod chaos;
 pub mod client;
 pub mod evenkeel;

@@ -11,7 +11,7 @@ pub struct Figures {
     pub objects: u64,
     /// What they occupy, content and overhead, in bytes.
     pub bytes: u64,
-    /// What fetches in progress occupy, in bytes.
+    /// What fetches in progress occupy, and objects that have left the store and are still being sent, in bytes.
     pub filling: u64,
     /// The most that both may occupy, in bytes.
     pub capacity: u64,

@@ -39,6 +39,7 @@ struct State<M> {
     readers: Vec<Option<Place>>,
     writer: Option<Waker>,
     trailers: Bytes,
+    stored: Option<Arc<Object<M>>>,
 }
 
 /// How far it has come.
@@ -126,6 +127,7 @@ impl<M> Fill<M> {
             readers: Vec::new(),
             writer: None,
             trailers: Bytes::new(),
+            stored: None,
         };
         Self { key: key.into(), sequence, of, state: Mutex::new(state), filling }
     }
@@ -200,6 +202,10 @@ impl<M> Fill<M> {
             return Poll::Ready(Piece::End(state.trailers.clone()));
         }
         state.wait(reader, cx);
+        // It may go on for this reader, although another one is slow.
+        let writer = state.writer.take();
+        drop(state);
+        wake(writer);
         Poll::Pending
     }
 
@@ -251,16 +257,19 @@ impl<M> Fill<M> {
         wake(waker);
     }
 
-    /// Waits until the slowest reader is near enough.
-    pub fn poll_ready(&self, cx: &Context<'_>) -> Poll<Progress> {
+    /// Waits until the slowest reader is near enough, or another one has nothing to read and `has_room` for more.
+    pub fn poll_ready(&self, cx: &Context<'_>, has_room: impl FnOnce() -> bool) -> Poll<Progress> {
         let mut state = lock(&self.state);
-        match state.slowest() {
-            Some(slowest) if state.passing && state.chunks.end() > slowest.saturating_add(state.window) => {
-                state.writer = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            _ => Poll::Ready(state.progress()),
+        let end = state.chunks.end();
+        let is_ahead = state.slowest().is_some_and(|slowest| end > slowest.saturating_add(state.window));
+        if !state.passing || !is_ahead {
+            return Poll::Ready(state.progress());
         }
+        if state.is_awaited() && has_room() {
+            return Poll::Ready(state.progress());
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// How much of the body has come, in bytes.
@@ -274,15 +283,25 @@ impl<M> Fill<M> {
         (!state.passing).then(|| state.chunks.finish())
     }
 
-    /// Stops counting the memory of the body, because an object counts it from now on.
-    pub fn uncount(&self) {
+    /// Stops counting the memory of the body, because an object counts it from now on. Returns what it was.
+    pub fn uncount(&self) -> u64 {
         let counted = std::mem::take(&mut lock(&self.state).counted);
         self.filling.fetch_sub(counted, Ordering::AcqRel);
+        counted
     }
 
-    /// The whole body is there.
-    pub fn complete(&self, head: Arc<Head<M>>, trailers: Bytes) {
-        lock(&self.state).trailers = trailers;
+    /// Counts it again, because the object was not stored.
+    pub fn recount(&self, counted: u64) {
+        lock(&self.state).counted += counted;
+        self.filling.fetch_add(counted, Ordering::AcqRel);
+    }
+
+    /// The whole body is there. `stored`: the object that has the same memory; it counts as held while the fetch is read.
+    pub fn complete(&self, head: Arc<Head<M>>, trailers: Bytes, stored: Option<Arc<Object<M>>>) {
+        let mut state = lock(&self.state);
+        state.trailers = trailers;
+        state.stored = stored;
+        drop(state);
         self.set_phase(Phase::Whole(head));
     }
 }
@@ -328,7 +347,8 @@ impl<M> State<M> {
         let slowest = self.slowest().unwrap_or(u64::MAX);
         self.chunks.drop_before(slowest);
         self.recount(filling);
-        if self.chunks.end() <= slowest.saturating_add(self.window) { self.writer.take() } else { None }
+        let is_near = self.chunks.end() <= slowest.saturating_add(self.window);
+        if is_near || self.is_awaited() { self.writer.take() } else { None }
     }
 
     /// Gives back what was counted for pieces that are gone.
@@ -338,6 +358,11 @@ impl<M> State<M> {
             filling.fetch_sub(self.counted - memory, Ordering::AcqRel);
             self.counted = memory;
         }
+    }
+
+    /// True if a reader has taken all that there is.
+    fn is_awaited(&self) -> bool {
+        self.readers.iter().flatten().any(|place| place.position >= self.chunks.end())
     }
 
     fn slowest(&self) -> Option<u64> {

@@ -89,6 +89,9 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
                 if let PurgeVerdict::Stale(since) = verdict {
                     object.set_purged(since);
                 }
+                if !self.listed {
+                    self.store.shard(self.id).add_fill(self.id, &self.fill);
+                }
                 if self.store.insert(self.id, &object, &self.fill, now) {
                     self.store.save(self.id, &object, now);
                 }
@@ -97,6 +100,18 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
         self.fill.set_phase(Phase::Instead(Arc::clone(&object)));
         self.settled = true;
         Ok(object)
+    }
+
+    /// The object that the request revalidates is not what the server has any more: it is not used again.
+    pub fn supersede(&self) {
+        if let Some(object) = self.fill.of() {
+            self.store.drop_object(object);
+        }
+    }
+
+    /// True if something is stored for the key that does not answer the request (`Vary`).
+    pub fn has_other_variants(&self) -> bool {
+        !self.store.shard(self.id).objects(self.id).is_empty()
     }
 
     /// The response may not be shared: those who wait go on alone, and for some time others do not wait at all.

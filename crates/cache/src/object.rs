@@ -112,6 +112,11 @@ impl<M> Object<M> {
         &self.head
     }
 
+    /// True if the body shares the memory of the pieces that it arrived in. A shorter one was copied.
+    pub(crate) fn is_long(&self) -> bool {
+        self.long.is_some()
+    }
+
     /// The length of the body, in bytes.
     pub fn body_len(&self) -> u64 {
         match self.long.as_deref() {

@@ -32,7 +32,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     pub(crate) fn reserve(&self, bytes: u64) -> bool {
         loop {
             let mut order = self.order();
-            if self.filling.load(Ordering::Acquire) + bytes > self.capacity() / Self::FILLING_PART {
+            if self.in_transit() + bytes > self.capacity() / Self::FILLING_PART {
                 return false;
             }
             let (room, victims) = self.evict(&mut order, bytes);
@@ -52,7 +52,16 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// Stores what a fetch has brought, unless what is stored for its key was invalidated meanwhile. Returns whether it
     /// did.
     pub(crate) fn insert(&self, id: Id, object: &Arc<Object<M>>, fill: &Arc<Fill<M>>, now: Time) -> bool {
-        fill.uncount();
+        // A short body was copied, and those that read the fetch still have its pieces.
+        let counted = if object.is_long() { fill.uncount() } else { 0 };
+        let stored = self.insert_uncounted(id, object, fill, now);
+        if !stored {
+            fill.recount(counted);
+        }
+        stored
+    }
+
+    fn insert_uncounted(&self, id: Id, object: &Arc<Object<M>>, fill: &Arc<Fill<M>>, now: Time) -> bool {
         let fits = self.enter_order(object, now);
         let mut shard = self.shard(id);
         let wanted = shard.remove_fill(id, fill);
@@ -96,8 +105,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         is_in
     }
 
-    /// Forgets an object whose file is damaged.
-    pub(crate) fn drop_damaged(self: &Arc<Self>, object: &Arc<Object<M>>) {
+    /// Forgets an object, and its file.
+    pub(crate) fn drop_object(self: &Arc<Self>, object: &Arc<Object<M>>) {
         let objects = std::slice::from_ref(object);
         self.leave_table(objects);
         self.leave_order(objects);
@@ -140,7 +149,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     fn evict(&self, order: &mut Order<M>, bytes: u64) -> (Room, Vec<Arc<Object<M>>>) {
         let mut victims = Vec::new();
         let capacity = self.capacity();
-        while order.eviction.bytes() + self.filling.load(Ordering::Acquire) + bytes > capacity {
+        let in_transit = self.in_transit();
+        while order.eviction.bytes() + in_transit + bytes > capacity {
             if victims.len() == Self::BATCH {
                 return (Room::Unfinished, victims);
             }
@@ -152,12 +162,18 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         (Room::Fits, victims)
     }
 
+    /// What occupies memory and is not stored: fetches in progress, and what left the store while it is being sent, in bytes.
+    pub(crate) fn in_transit(&self) -> u64 {
+        self.filling.load(Ordering::Acquire) + self.pinned.bytes()
+    }
+
     /// Takes objects out of the table that have left the order.
     pub(crate) fn leave_table(&self, objects: &[Arc<Object<M>>]) {
         for object in objects {
             let id = self.id(object.head().key());
             self.shard(id).remove_object(id, object);
         }
+        self.pinned.add(objects.iter().filter(|object| object.is_gone()));
     }
 
     /// Takes objects out of the order that have left the table, or never came into it.
@@ -166,10 +182,14 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             return;
         }
         let mut order = self.order();
+        let mut left = Vec::with_capacity(objects.len());
         for object in objects.iter().filter(|object| !object.is_gone()) {
             object.set_gone();
             order.eviction.remove(object.slot());
+            left.push(object);
         }
+        drop(order);
+        self.pinned.add(left.into_iter());
     }
 
     /// Removes purged objects.

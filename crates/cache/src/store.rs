@@ -14,6 +14,7 @@ use crate::head::Head;
 use crate::key::{Id, random_seed};
 use crate::leader::Leader;
 use crate::object::Object;
+use crate::pinned::Pinned;
 use crate::purge::Purges;
 use crate::reader::Reader;
 use crate::shard::Shard;
@@ -70,6 +71,7 @@ pub struct Store<M> {
     policy: AtomicU8,
     capacity: AtomicU64,
     pub(crate) filling: Arc<AtomicU64>,
+    pub(crate) pinned: Pinned<M>,
     pub(crate) purges: Arc<Purges>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) counts: Counts,
@@ -113,6 +115,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             policy: AtomicU8::new(limits.policy.index() as u8),
             capacity: AtomicU64::new(limits.capacity),
             filling: Arc::default(),
+            pinned: Pinned::default(),
             purges: Arc::default(),
             flights: Arc::default(),
             counts: Counts::default(),
@@ -194,6 +197,12 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         head.sequence() == self.purges.newest() || self.purges.judge_new(head) == PurgeVerdict::Live
     }
 
+    /// Revalidates an object for one request alone: others neither wait for it nor does it wait for them.
+    pub fn revalidate_alone(self: &Arc<Self>, object: &Arc<Object<M>>) -> Leader<M> {
+        let key = object.head().key();
+        Leader::new(self, self.fill(key, Some(object)), self.id(key), false)
+    }
+
     /// Revalidates an object, unless another request does.
     pub fn revalidate(self: &Arc<Self>, object: &Arc<Object<M>>) -> Revalidation<M> {
         let key = object.head().key();
@@ -210,6 +219,12 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let listed = shard.add_fill(id, &fill);
         drop(shard);
         Revalidation::Leader(Leader::new(self, fill, id, listed))
+    }
+
+    /// What a key stands for can be shared, contrary to what was found a moment ago: the next request fetches for all.
+    pub fn unmark(&self, key: &[u8]) {
+        let id = self.id(key);
+        self.shard(id).unmark(id);
     }
 
     /// Removes what is stored for a key, all variants, and what is being fetched for it. For requests that change what the
@@ -233,7 +248,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         Figures {
             objects: order.eviction.len() as u64,
             bytes: order.eviction.bytes(),
-            filling: self.filling.load(Ordering::Acquire),
+            filling: self.filling.load(Ordering::Acquire) + self.pinned.bytes(),
             capacity: self.capacity(),
             evictions: self.counts.evictions.each_ref().map(|count| count.load(Ordering::Relaxed)),
             coalesced: self.counts.coalesced.load(Ordering::Relaxed),

@@ -34,6 +34,8 @@ pub struct Writer<M: Clone + Send + Sync + 'static> {
 pub struct Abandoned;
 
 impl<M: Clone + Send + Sync + 'static> Writer<M> {
+    /// The part of the capacity that fetches may take for readers that are slower than others.
+    const AHEAD_PART: u64 = 4;
     /// For how long requests for a key do not wait for each other when its body was too long to be stored.
     const MARKED_FOR: Duration = Duration::from_secs(30);
 
@@ -48,9 +50,10 @@ impl<M: Clone + Send + Sync + 'static> Writer<M> {
     }
 
     /// Waits until the next piece may be pushed. Only a body that is too long to be stored ever waits, for its slowest
-    /// reader.
+    /// reader, unless others want more and there is memory for what that one has not read.
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Abandoned>> {
-        self.fill.poll_ready(cx).map(going)
+        let Self { store, fill, .. } = self;
+        fill.poll_ready(cx, || store.in_transit() <= store.capacity() / Self::AHEAD_PART).map(going)
     }
 
     /// Appends a piece, which must not be a part of a larger buffer: it would keep that in memory.
@@ -88,7 +91,7 @@ impl<M: Clone + Send + Sync + 'static> Writer<M> {
         if stored.is_none() {
             self.store.shard(self.id).remove_fill(self.id, &self.fill);
         }
-        self.fill.complete(Arc::clone(&self.head), trailers);
+        self.fill.complete(Arc::clone(&self.head), trailers, stored.clone());
         stored
     }
 

@@ -33,7 +33,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     pub fn read(self: &Arc<Self>, object: &Arc<Object<M>>, offset: u64) -> Option<Reader<M>> {
         let (disk, on_disk) = (self.disk()?, object.file()?);
         if !lock(&disk.index).holds(&on_disk.entry) {
-            self.drop_damaged(object);
+            self.drop_object(object);
             return None;
         }
         let head: Head<M> = object.head().clone();
@@ -85,7 +85,7 @@ impl<M: Clone + Send + Sync + 'static> Stream<M> {
             let state = Mutex::new(State::Running);
             let parked = Arc::new(Parked { store: Arc::clone(store), state });
             let waker = Waker::from(Arc::clone(&parked));
-            match self.fill.poll_ready(&Context::from_waker(&waker)) {
+            match self.fill.poll_ready(&Context::from_waker(&waker), || false) {
                 Poll::Ready(Progress::Abandoned) => return,
                 Poll::Ready(Progress::Going) => {
                     if !self.step(store) {
@@ -107,13 +107,13 @@ impl<M: Clone + Send + Sync + 'static> Stream<M> {
     fn step(&mut self, store: &Arc<Store<M>>) -> bool {
         if self.next * PIECE as u64 >= self.prefix.body_len {
             let trailers = bytes::Bytes::copy_from_slice(self.object.trailers());
-            self.fill.complete(Arc::new(self.object.head().clone()), trailers);
+            self.fill.complete(Arc::new(self.object.head().clone()), trailers, None);
             return false;
         }
         let piece = self.piece(store);
         let Some(piece) = piece.ok().flatten() else {
             // What has been sent cannot be taken back: the reader breaks off.
-            store.drop_damaged(&self.object);
+            store.drop_object(&self.object);
             self.fill.set_phase(Phase::Broken);
             return false;
         };

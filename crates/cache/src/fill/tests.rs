@@ -79,7 +79,7 @@ fn readers_are_woken_by_the_head_by_each_piece_and_by_the_end() {
     assert_eq!(fill.poll_next(reader, &cx), chunk("one"));
     assert_eq!(fill.poll_next(reader, &cx), chunk("two"));
     assert!(fill.poll_next(reader, &cx).is_pending());
-    fill.complete(head(), Bytes::from_static(b"x: y"));
+    fill.complete(head(), Bytes::from_static(b"x: y"), None);
     assert_eq!(alarm.rung(), 1);
     assert_eq!(fill.poll_next(reader, &cx), Poll::Ready(Piece::End(Bytes::from_static(b"x: y"))));
 }
@@ -134,24 +134,24 @@ fn the_writer_of_a_body_that_passes_waits_for_its_slowest_reader() {
     fill.pass(Fill::<()>::WINDOW);
     assert_eq!(fill.join(), None, "what is dropped cannot be read from its beginning");
     for _ in 0..33 {
-        assert_eq!(fill.poll_ready(&cx), Poll::Ready(Progress::Going));
+        assert_eq!(fill.poll_ready(&cx, || false), Poll::Ready(Progress::Going));
         push(&fill, vec![0; 32 << 10]);
     }
-    assert!(fill.poll_ready(&cx).is_pending());
+    assert!(fill.poll_ready(&cx, || false).is_pending());
     (0..33).for_each(|_| assert!(next(&fill, fast).is_ready()));
     assert_eq!(alarm.rung(), 0);
     assert!(filling.load(Ordering::SeqCst) > 1 << 20, "all is still there for the slow one");
     assert!(next(&fill, slow).is_ready());
     assert_eq!(alarm.rung(), 1);
-    assert_eq!(fill.poll_ready(&cx), Poll::Ready(Progress::Going));
+    assert_eq!(fill.poll_ready(&cx, || false), Poll::Ready(Progress::Going));
     assert!(filling.load(Ordering::SeqCst) < (1 << 20) + 33 * Chunks::OVERHEAD, "what both have is dropped");
     push(&fill, vec![0; 1]);
-    assert!(fill.poll_ready(&cx).is_pending());
+    assert!(fill.poll_ready(&cx, || false).is_pending());
     fill.leave(slow);
     assert_eq!(alarm.rung(), 1, "a reader that leaves holds nobody back");
     assert_eq!(filling.load(Ordering::SeqCst), 1 + Chunks::OVERHEAD);
     fill.leave(fast);
-    assert_eq!(fill.poll_ready(&cx), Poll::Ready(Progress::Abandoned));
+    assert_eq!(fill.poll_ready(&cx, || false), Poll::Ready(Progress::Abandoned));
     assert_eq!(push(&fill, "more"), Progress::Abandoned);
     assert_eq!(filling.load(Ordering::SeqCst), 0);
 }
@@ -161,7 +161,7 @@ fn a_body_that_may_be_stored_goes_on_without_readers() {
     let (fill, _) = open();
     fill.leave(fill.join().unwrap());
     assert_eq!(push(&fill, "one"), Progress::Going);
-    assert_eq!(fill.poll_ready(&Context::from_waker(Waker::noop())), Poll::Ready(Progress::Going));
+    assert_eq!(fill.poll_ready(&Context::from_waker(Waker::noop()), || false), Poll::Ready(Progress::Going));
 }
 
 #[test]
@@ -177,4 +177,23 @@ fn a_body_that_breaks_off_is_whole_for_no_reader() {
     assert_eq!(next(&fill, reader), Poll::Ready(Piece::Failed));
     assert_eq!(filling.load(Ordering::SeqCst), 0);
     assert_eq!(fill.join(), None);
+}
+
+#[test]
+fn a_slow_reader_holds_no_other_back_while_there_is_room() {
+    let (fill, _) = open();
+    let (fast, slow) = (fill.join().unwrap(), fill.join().unwrap());
+    let (alarm, waker) = alarm();
+    let cx = Context::from_waker(&waker);
+    fill.pass(Fill::<()>::WINDOW);
+    (0..33).for_each(|_| assert_eq!(push(&fill, vec![0; 32 << 10]), Progress::Going));
+    assert!(fill.poll_ready(&cx, || true).is_pending(), "none wants more");
+    (0..33).for_each(|_| assert!(next(&fill, fast).is_ready()));
+    assert!(next(&fill, fast).is_pending());
+    assert_eq!(alarm.rung(), 1, "the writer looks again");
+    assert!(fill.poll_ready(&cx, || false).is_pending(), "there is no room");
+    assert_eq!(fill.poll_ready(&cx, || true), Poll::Ready(Progress::Going));
+    push(&fill, "more");
+    assert_eq!(next(&fill, fast), chunk("more"));
+    assert!(next(&fill, slow).is_ready());
 }

@@ -18,6 +18,8 @@ pub enum Bypass {
     NoStore,
     /// `Range` has a unit other than `bytes`, or stands there more than once.
     RangeUnit,
+    /// It says in a field of its own that it is of another method.
+    OtherMethod,
     /// `If-Match` or `If-Unmodified-Since`, which a server alone can judge (RFC 9111, 4.3.2).
     Precondition,
 }
@@ -31,6 +33,7 @@ impl Bypass {
             Self::Upgrade => "upgrade",
             Self::NoStore => "request-no-store",
             Self::RangeUnit => "range-unit",
+            Self::OtherMethod => "other-method",
             Self::Precondition => "precondition",
         }
     }
@@ -43,6 +46,9 @@ impl Bypass {
             Self::Upgrade => "the request asks for another protocol",
             Self::NoStore => "the request says `Cache-Control: no-store`",
             Self::RangeUnit => "the request's `Range` has a unit other than `bytes`, or stands there twice",
+            Self::OtherMethod => {
+                "the request says in a field such as `X-HTTP-Method-Override` that it is of another method"
+            }
             Self::Precondition => "only a server can judge `If-Match` and `If-Unmodified-Since`",
         }
     }

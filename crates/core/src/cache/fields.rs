@@ -76,7 +76,7 @@ fn quote_end(line: &[u8], start: usize) -> Option<usize> {
 
 /// Fields that concern one connection or one client, and so are not kept (RFC 9111, 3.1; RFC 9110, 7.6.1); and `Age`,
 /// which is computed anew.
-const NEVER_KEPT: [&str; 11] = [
+const NEVER_KEPT: [&str; 12] = [
     "age",
     "connection",
     "keep-alive",
@@ -88,6 +88,7 @@ const NEVER_KEPT: [&str; 11] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-request-id",
 ];
 
 /// The fields of one response that are not kept with it.
@@ -102,6 +103,13 @@ impl NotKept {
     /// `cookies`, `Set-Cookie` is excluded as well.
     pub(crate) fn new(listed: Vec<Box<[u8]>>, cookies: bool) -> Self {
         Self { listed, cookies }
+    }
+
+    /// True if the field with this name, in any case, is not kept because it is for the client alone whose request it answers.
+    pub fn is_of_one_request(&self, name: &[u8]) -> bool {
+        name.eq_ignore_ascii_case(b"x-request-id")
+            || self.cookies && name.eq_ignore_ascii_case(b"set-cookie")
+            || self.listed.iter().any(|listed| name.eq_ignore_ascii_case(listed))
     }
 
     /// True if the field with this name, in any case, is not kept.

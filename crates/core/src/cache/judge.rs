@@ -102,6 +102,12 @@ impl Stored {
         (signed(self.expires()) - signed(now)).div_euclid(1_000)
     }
 
+    /// True if one answer of a server is for other requests as well, which came while the server was asked. One that is to be
+    /// revalidated at every use is not: what the server says to one request may depend on who asks.
+    pub fn is_for_others(&self) -> bool {
+        !self.flags.has(Flags::NO_CACHE) && (self.lifetime > 0 || self.stale_while_revalidate > 0)
+    }
+
     /// When it became or becomes stale.
     fn stale_from(&self, purged: Option<Wall>) -> Wall {
         purged.map_or(self.expires(), |purged| purged.min(self.expires()))
@@ -167,8 +173,15 @@ fn judge_alone(stored: &Stored, asked: &RequestDirectives, moment: &Moment) -> V
 }
 
 fn is_within_max_stale(stored: &Stored, asked: &RequestDirectives, moment: &Moment) -> bool {
-    let may = !stored.flags.has(Flags::SHARED_LIFETIME) && moment.purged.is_none();
-    may && asked.max_stale.is_some_and(|seconds| stored.is_within(seconds, moment))
+    moment.purged.is_none()
+        && is_for_clients_to_extend(stored)
+        && asked.max_stale.is_some_and(|seconds| stored.is_within(seconds, moment))
+}
+
+/// True if a client may say that it accepts the response stale. Not one that was never fresh: the server wants to be asked
+/// each time, and may have made it for one user.
+fn is_for_clients_to_extend(stored: &Stored) -> bool {
+    !stored.flags.has(Flags::SHARED_LIFETIME) && stored.lifetime > 0
 }
 
 /// How a request to a server ended without an answer that is of use.
@@ -224,7 +237,7 @@ pub fn after_failure(
 fn may_use_after_failure(stored: &Stored, asked: &RequestDirectives, moment: &Moment) -> bool {
     // What the client says can only shorten what the response or the route allows, or allow it where these say nothing.
     let seconds = match (stored.stale_if_error, asked.stale_if_error) {
-        (0, Some(seconds)) if !stored.flags.has(Flags::SHARED_LIFETIME) && moment.purged.is_none() => seconds,
+        (0, Some(seconds)) if is_for_clients_to_extend(stored) && moment.purged.is_none() => seconds,
         (window, Some(seconds)) => window.min(seconds),
         (window, None) => window,
     };

@@ -139,6 +139,14 @@ pub(crate) fn selected<'a>(rules: &'a CacheKey, query: Option<&str>) -> Option<&
     names.map(|names| &*names.0)
 }
 
+/// Adds a further part to a key. The result is equal to no key without one, because none of a key's own parts begins so.
+pub fn add_to_key(key: &mut Vec<u8>, part: &[u8]) {
+    let mut encoder = Encoder(std::mem::take(key));
+    encoder.byte(3);
+    encoder.part(part);
+    *key = encoder.0;
+}
+
 /// True if servers disagree on where its parameters end, or what they are called.
 fn is_ambiguous(query: &str) -> bool {
     query.contains(';')

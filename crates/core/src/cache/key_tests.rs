@@ -28,6 +28,18 @@ fn of(rules: &CacheKey, query: Option<&str>, head: &[(&str, &str)]) -> Box<[u8]>
 }
 
 #[test]
+fn a_further_part_makes_another_key() {
+    let base = key(&rules(None, &["x-one"], &["two"]), &TARGET, &Head::new()).bytes.into_vec();
+    let mut keys = vec![base.clone()];
+    for part in [&b""[..], b"a", b"b", b"\0"] {
+        let mut other = base.clone();
+        add_to_key(&mut other, part);
+        assert!(!keys.contains(&other), "{part:?}");
+        keys.push(other);
+    }
+}
+
+#[test]
 fn each_part_of_the_target_counts() {
     let all = rules(None, &[], &[]);
     let base = key(&all, &TARGET, &Head::new());

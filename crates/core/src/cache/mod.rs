@@ -39,7 +39,7 @@ use fields::members;
 pub use fields::{Fields, NotKept};
 pub use invalidate::invalidated;
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
-pub use key::{HostId, Key, Target, UrlId, key, url_id, write_key};
+pub use key::{HostId, Key, Target, UrlId, add_to_key, key, url_id, write_key};
 pub use named::{NameFault, Named};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};

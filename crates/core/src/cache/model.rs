@@ -195,7 +195,8 @@ impl Reference {
         let staleness = entry.staleness(rules, now);
         let may_be_stale = !entry.must_revalidate();
         let unbound = request.max_age.is_none() && request.min_fresh.is_none() && !request.no_cache;
-        let max_stale = request.max_stale.is_some_and(|max| staleness < max);
+        let ever_fresh = entry.lifetime(rules).unwrap_or(0) > 0;
+        let max_stale = ever_fresh && request.max_stale.is_some_and(|max| staleness < max);
         if !fresh && !demanded && may_be_stale && max_stale && said.s_maxage.is_none() && entry.soft.is_none()
         {
             return Some(From::Stale(StaleUse::MaxStale));

@@ -114,6 +114,8 @@ pub enum NotStored {
     SetCookie,
     /// It says `Vary: *`.
     VaryStar,
+    /// `Vary` names a field that the proxy sets for each client.
+    VaryClient,
     /// `Vary` has too many or too long names.
     VaryTooLong,
     /// It has too many or too long tags.
@@ -138,6 +140,7 @@ impl NotStored {
             Self::Authorization => "authorization",
             Self::SetCookie => "set-cookie",
             Self::VaryStar => "vary-star",
+            Self::VaryClient => "vary-client",
             Self::VaryTooLong => "vary-too-long",
             Self::TooManyTags => "too-many-tags",
             Self::TooLarge => "too-large",
@@ -159,6 +162,9 @@ impl NotStored {
             }
             Self::SetCookie => "the response has `Set-Cookie`, and the route does not say `ignore_cookies`",
             Self::VaryStar => "the response says `Vary: *`",
+            Self::VaryClient => {
+                "the response's `Vary` names a field that is set for each client, as `X-Forwarded-For`"
+            }
             Self::VaryTooLong => "the response's `Vary` is too long",
             Self::TooManyTags => "the response has too many or too long tags",
             Self::TooLarge => "the response is larger than the route's `cache.max_object`",

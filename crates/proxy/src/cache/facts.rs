@@ -1,28 +1,131 @@
 //! What the cache's policy reads: the fields of a request, and of the head of a response.
 
 use evenkeel_config::Cache;
-use evenkeel_core::cache::{self, Fields, Key, Vary};
+use evenkeel_core::cache::{self, Fields, HostId, UrlId, Vary};
 use evenkeel_core::route::rewrite;
 
 use super::store::KeptHead;
 use crate::forward::target::Target;
+use crate::http::field::{Field, Known, same_variable};
+use crate::http::write::Nominated;
 use crate::request::incoming::Request;
 use crate::response::Head;
 
-/// The fields of a request.
+/// The fields of a request, as far as they reach the server: what `Connection` takes off selects nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFields<'r, 'a>(pub &'r Request<'a>);
 
 impl Fields for RequestFields<'_, '_> {
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let Self(request) = self;
-        let named = |name: &'a str| {
-            move |field: &&crate::http::field::Field| {
-                field.name.of_bytes(request.bytes).eq_ignore_ascii_case(name.as_bytes())
-            }
-        };
-        request.fields.iter().filter(named(name)).map(|field| field.value.of_bytes(request.bytes))
+        let is_named =
+            move |field: &&Field| field.name.of_bytes(request.bytes).eq_ignore_ascii_case(name.as_bytes());
+        let is_ours =
+            request.reserved.iter().any(|reserved| same_variable(name.as_bytes(), reserved.as_bytes()));
+        // A client's certificate says who it is, as `Authorization` does.
+        let subject = request.subject.filter(|(header, _)| {
+            name == "authorization" || same_variable(name.as_bytes(), header.as_bytes())
+        });
+        request
+            .fields
+            .iter()
+            .filter(is_named)
+            .filter(move |field| !is_ours && !is_nominated(request, field))
+            .map(|field| field.value.of_bytes(request.bytes))
+            .chain(subject.map(|(_, subject)| subject.as_bytes()))
     }
+}
+
+/// True if `Connection` names the field, which so goes no further.
+fn is_nominated(request: &Request<'_>, field: &Field) -> bool {
+    let Request { bytes, fields, known, .. } = *request;
+    known.holds(Known::Connection) && Nominated::of(bytes, fields).holds(bytes, fields, field)
+}
+
+/// Fields that the proxy itself sets to something of the client: a response that varies by one of them is for that client
+/// alone.
+pub const OF_THE_CLIENT: [&str; 2] = ["x-forwarded-for", "x-request-id"];
+
+/// Fields by which a request says once more which URL it is for. Some servers believe them.
+const SAID_AGAIN: [&str; 12] = [
+    "front-end-https",
+    "x-forwarded-path",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    "x-host",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-url-scheme",
+];
+/// Fields by which a request says that it is of another method.
+const METHODS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// What a request says to servers beside what it is found by.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// Nothing of what responses are known to depend on.
+    Nothing,
+    /// This, which so belongs to its key.
+    Key(Vec<u8>),
+    /// That it is of another method.
+    Method,
+}
+
+/// What the response may depend on beside the URL: where a trusted peer says that the client came to, the port that it came
+/// to, and fields that say the URL once more.
+pub fn beside(request: &Request<'_>) -> Beside {
+    let mut out = Vec::new();
+    let mut add = |name: &[u8], value: &[u8]| {
+        for part in [name, value] {
+            out.extend_from_slice(&(part.len() as u32).to_be_bytes());
+            out.extend_from_slice(part);
+        }
+    };
+    for field in request.fields {
+        let (name, value) = (field.name.of_bytes(request.bytes), field.value.of_bytes(request.bytes));
+        let is_said_again = match field.known {
+            Known::XForwardedHost | Known::XForwardedPort | Known::XForwardedPrefix => request.trusted,
+            Known::XForwardedProto => {
+                request.trusted && !value.eq_ignore_ascii_case(request.scheme.as_bytes())
+            }
+            Known::Forwarded => {
+                if request.trusted {
+                    said_by_forwarded(value).for_each(|part| add(b"forwarded", part));
+                }
+                false
+            }
+            Known::Other if matches!(name.first(), Some(b'x' | b'X' | b'f' | b'F')) => {
+                let is = |other: &str| same_variable(name, other.as_bytes());
+                if METHODS.iter().any(|other| is(other)) && !is_nominated(request, field) {
+                    return Beside::Method;
+                }
+                SAID_AGAIN.iter().any(|other| is(other)) && !is_nominated(request, field)
+            }
+            _ => false,
+        };
+        if is_said_again {
+            add(&name.to_ascii_lowercase(), value);
+        }
+    }
+    // The authority is in the key, and nearly always says the port if it is not the usual one.
+    let usual = if request.scheme == "https" { 443 } else { 80 };
+    let said = || request.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    if let Some(port) = request.port.filter(|port| *port != usual && said() != Some(*port)) {
+        add(b"port", &port.to_be_bytes());
+    }
+    if out.is_empty() { Beside::Nothing } else { Beside::Key(out) }
+}
+
+/// The parts of a `Forwarded` that say where the client came to, and not from where (RFC 7239).
+fn said_by_forwarded(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| matches!(byte, b',' | b';')).map(<[u8]>::trim_ascii).filter(|part| {
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        !name.eq_ignore_ascii_case(b"for") && !name.eq_ignore_ascii_case(b"by")
+    })
 }
 
 /// Field lines, each with its CRLF.
@@ -61,14 +164,23 @@ impl Fields for Head {
     }
 }
 
-/// Writes the key of what answers `request` to `out`.
-pub fn write_key(rules: &Cache, target: &Target<'_>, request: &Request<'_>, out: &mut Vec<u8>) {
+/// Writes the key of what answers `request` to `out`. The request says `beside` beside what it is found by.
+pub fn write_key(
+    rules: &Cache,
+    target: &Target<'_>,
+    request: &Request<'_>,
+    beside: &Beside,
+    out: &mut Vec<u8>,
+) {
     with_target(target, request, |of| cache::write_key(&rules.key, of, &RequestFields(request), out));
+    if let Beside::Key(part) = beside {
+        cache::add_to_key(out, part);
+    }
 }
 
-/// The same, and what purges find the response by.
-pub fn key(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> Key {
-    with_target(target, request, |of| cache::key(&rules.key, of, &RequestFields(request)))
+/// What purges find the response by.
+pub fn purged_by(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> (UrlId, HostId) {
+    with_target(target, request, |of| (cache::url_id(&rules.key, of), HostId::of(of.authority)))
 }
 
 fn with_target<T>(

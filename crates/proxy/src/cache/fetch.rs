@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use evenkeel_cache::{Leader, NewHead, Reader, Writer};
 use evenkeel_core::cache::{
-    AfterFailure, Exchange, Failure, Fields, Keep, Key, Moment, NotKept, NotStored, RequestDirectives, Wall,
-    after_failure, merge, storable, validators,
+    AfterFailure, Exchange, Failure, Fields, HostId, Keep, Moment, NotKept, NotStored, RequestDirectives,
+    UrlId, Wall, after_failure, merge, storable, validators,
 };
 use evenkeel_observe::Ended;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +23,7 @@ use crate::client::writer::{Interim, ResponseWriter, ToClient, Way};
 use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
+use crate::http::field::same_variable;
 use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::request::admit::Refusal;
@@ -57,8 +58,8 @@ pub struct Fetch {
     pub route: usize,
     /// The pool.
     pub pool: Rc<PoolView>,
-    /// The key of what is fetched.
-    pub key: Key,
+    /// By which purges of URLs and hosts what is fetched is found.
+    pub purged_by: (UrlId, HostId),
     /// The duty to fetch.
     pub leader: Leader<Meta>,
     /// What the request that began it accepts, and when its object was purged softly.
@@ -200,7 +201,10 @@ impl Fetch {
         let Some(rules) = self.rules() else { return };
         let (answer, request) = (&of.response.head, RequestFields(of.request));
         let exchange = Exchange { request: &request, status, answer, sent: of.sent, received };
-        let kept = storable(rules, &exchange);
+        let kept = storable(rules, &exchange).and_then(|keep| match varies_by_client(&keep, of.request) {
+            true => Err(NotStored::VaryClient),
+            false => Ok(keep),
+        });
         let longest = rules.max_object;
         match kept {
             Ok(keep) if !is_longer(of.response.framing, longest) => {
@@ -231,9 +235,13 @@ impl Fetch {
             sent: of.sent,
             received,
         };
-        let Ok(keep) = storable(rules, &exchange) else {
-            // It may not be kept any more, and the client has none of it yet: the next request fetches it whole.
-            return self.leader.fail();
+        let keep = match storable(rules, &exchange) {
+            Ok(keep) => keep,
+            // The client has none of it yet: it fetches it whole.
+            Err(why) => {
+                self.supersede(304, why);
+                return self.leader.fail();
+            }
         };
         let mut lines = Vec::with_capacity(old.response().len());
         for (name, value) in merged.iter().filter(|(name, _)| !keep.without.holds(name)) {
@@ -271,8 +279,11 @@ impl Fetch {
         let mut lines = Vec::with_capacity(response.head.lines().len() + 40);
         let mut own = Vec::new();
         for (name, _, line) in Lines(response.head.lines()).iter() {
-            let to = if keep.without.holds(name) { &mut own } else { &mut lines };
-            to.extend_from_slice(line);
+            if !keep.without.holds(name) && !name.eq_ignore_ascii_case(b"content-length") {
+                lines.extend_from_slice(line);
+            } else if keep.without.is_of_one_request(name) {
+                own.extend_from_slice(line);
+            }
         }
         add_date(&mut lines, received);
         let vary = facts::variant(&keep.vary, request);
@@ -282,8 +293,8 @@ impl Fetch {
             Framing::Chunked | Framing::UntilClose => None,
         };
         let head = NewHead {
-            url: self.key.url,
-            host: self.key.host,
+            url: self.purged_by.0,
+            host: self.purged_by.1,
             path: &request.forwarded(route),
             tags: &keep.tags.0,
             vary: &vary,
@@ -298,6 +309,19 @@ impl Fetch {
         fill(&self.worker, response, writer).await;
     }
 
+    /// The server has answered with something that is not kept, for this reason. What it was to take the place of is not used
+    /// again, unless the server only failed, or the answer is one to this client, who made a fresh response be asked about.
+    fn supersede(&self, status: u16, why: NotStored) {
+        let Some(object) = self.leader.revalidates() else { return };
+        let Meta { stored, status: kept, .. } = *object.head().meta();
+        let is_for_client = matches!(why, NotStored::Authorization | NotStored::SetCookie);
+        let now = self.worker.wall(self.worker.clock.now());
+        let is_usable = stored.is_fresh(now) && is_for_client && (status == 304 || status == kept);
+        if status < 500 && !is_usable {
+            self.leader.supersede();
+        }
+    }
+
     /// The answer is for one client alone.
     async fn pass_on(
         self,
@@ -309,6 +333,7 @@ impl Fetch {
         let Answered { response, fields, .. } = of;
         let Response { head, body, framing, .. } = response;
         let marked_for = if head.status >= 400 { ERROR_FOR } else { PRIVATE_FOR };
+        self.supersede(head.status, why);
         self.leader.private(self.worker.clock.now(), marked_for);
         let (pieces, receiver) = mpsc::channel(PRIVATE_PIECES);
         let answer = PrivateAnswer { head, fields, framing, body: receiver, why };
@@ -414,6 +439,16 @@ async fn fill_from(
         }
     }
     Ok(Some(stream.trailers()?.into()))
+}
+
+/// True if the response depends on who the client is.
+fn varies_by_client(keep: &Keep, request: &Request<'_>) -> bool {
+    let mut names = keep.vary.names().split(',');
+    names.any(|name| {
+        let is_subject =
+            request.reserved.iter().any(|reserved| same_variable(name.as_bytes(), reserved.as_bytes()));
+        is_subject || facts::OF_THE_CLIENT.contains(&name)
+    })
 }
 
 fn is_longer(framing: Framing, max: u64) -> bool {

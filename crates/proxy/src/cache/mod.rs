@@ -21,6 +21,7 @@ use evenkeel_core::cache::{
 
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
+use self::facts::Beside;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
 use crate::forward::forward;
@@ -56,10 +57,14 @@ pub async fn answer<'x, 'c>(
     } else {
         admit_plain(rules, request.method, content)
     };
+    let beside = facts::beside(request);
     match admitted {
+        Ok(_) if beside == Beside::Method => {
+            pass_by(Bypass::OtherMethod, target, incoming, client, log).await
+        }
         Ok(asked) => {
             let mut key = setting.worker.buffers.small();
-            facts::write_key(rules, &target, request, &mut key);
+            facts::write_key(rules, &target, request, &beside, &mut key);
             let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
             let outcome = visit.answer(client, log).await;
             setting.worker.buffers.give(visit.key);

@@ -4,19 +4,19 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use evenkeel_cache::{Found, Hit, Joined, Leader, Reader, Revalidation, Why as Alone};
 use evenkeel_config::Cache;
 use evenkeel_core::cache::{
-    self, AfterFailure, Asked, CacheOutcome, CacheStatus, Failure, Forward, Moment, StaleUse, Verdict, Wall,
-    after_failure, judge,
+    self, AfterFailure, Asked, CacheOutcome, CacheStatus, Exchange, Failure, Fields, Forward, Moment,
+    RequestDirectives, StaleUse, Verdict, Wall, after_failure, judge, storable,
 };
 use evenkeel_observe::{CacheResult, Ended};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
-use super::facts;
+use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
@@ -29,13 +29,15 @@ use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::{Cached, RequestLog};
 use crate::request::setting::Setting;
-use crate::response::{Body, Response};
+use crate::response::{Body, Head, Response};
 use crate::stream::Stream;
 use crate::worker::pool_view::PoolView;
 use crate::worker::timer::WriteError;
 
 /// How often a request looks anew because what it found was purged, or was another variant.
 const ROUNDS_MAX: usize = 4;
+/// Why a request went to a server by itself: the answer to another one could not be shared.
+const NOT_SHARED: &str = "not-shared";
 
 /// A request that the cache may answer.
 pub struct Visit<'x, 'c> {
@@ -97,14 +99,18 @@ impl<'x, 'c> Visit<'x, 'c> {
             Found::Filling(reader) => self.follow(reader, None, client, log).await,
             Found::Marked(leader) => {
                 drop(leader);
-                Step::Alone(Forward::UriMiss, Some("not-shared"))
+                Step::Alone(Forward::UriMiss, Some(NOT_SHARED))
             }
             // A HEAD brings nothing that could be kept.
             Found::Nothing(leader) if self.incoming.request.is_head() => {
                 drop(leader);
                 Step::Alone(Forward::UriMiss, None)
             }
-            Found::Nothing(leader) => self.fetch(leader, None, Forward::UriMiss, client, log).await,
+            Found::Nothing(leader) => {
+                let others = leader.has_other_variants();
+                let why = if others { Forward::VaryMiss } else { Forward::UriMiss };
+                self.fetch(leader, None, why, client, log).await
+            }
         }
     }
 
@@ -131,6 +137,10 @@ impl<'x, 'c> Visit<'x, 'c> {
             Verdict::OnlyIfCached => Step::Done(only_if_cached(log)),
             Verdict::Revalidate(why) => {
                 let forward = if why == cache::Why::Request { Forward::Request } else { Forward::Stale };
+                if !object.head().meta().stored.is_for_others() {
+                    let leader = store.revalidate_alone(&object);
+                    return self.fetch(leader, Some((object, purged)), forward, client, log).await;
+                }
                 match store.revalidate(&object) {
                     Revalidation::Leader(leader) => {
                         self.fetch(leader, Some((object, purged)), forward, client, log).await
@@ -162,7 +172,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             view: Rc::clone(view),
             route: self.position,
             pool: Rc::clone(self.pool),
-            key: facts::key(self.rules, &self.target, self.incoming.request),
+            purged_by: facts::purged_by(self.rules, &self.target, self.incoming.request),
             leader,
             asked: (self.asked.directives, purged),
         };
@@ -215,10 +225,17 @@ impl<'x, 'c> Visit<'x, 'c> {
         match (fetched.answer, stale) {
             (FetchedAnswer::Shared(mut reader, own), _) => match poll_fn(|cx| reader.poll_head(cx)).await {
                 Joined::Head(head) => {
+                    let has_id = Lines(&own).has("x-request-id");
                     client.writer.add_fields(own);
-                    Step::Done(self.shared(&head, reader, forwarded(None, true), log))
+                    let mut outcome = self.shared(&head, reader, forwarded(None, true), log);
+                    if let Outcome::Response(response) = &mut outcome {
+                        response.head.has_request_id = has_id;
+                    }
+                    Step::Done(outcome)
                 }
-                _ => Step::Again,
+                Joined::Again => Step::Again,
+                // It broke off before this request saw its head.
+                Joined::Object(_) | Joined::Alone(_) => Step::Alone(why, None),
             },
             (FetchedAnswer::Fresh(object), _) => {
                 Step::Done(self.kept(object, forwarded(Some(304), true), None, log))
@@ -256,6 +273,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         client: &mut ToClient<'_, 'c>,
         log: &mut RequestLog,
     ) -> Step<'x, 'c> {
+        let is_open = reader.poll_head(&mut Context::from_waker(Waker::noop())).is_ready();
         let waiting = poll_fn(|cx| reader.poll_head(cx));
         let Ok(joined) = client.writer.unless_gone(waiting).await else {
             return Step::Done(Outcome::gone());
@@ -263,9 +281,15 @@ impl<'x, 'c> Visit<'x, 'c> {
         let why = if stale.is_some() { Forward::Stale } else { Forward::UriMiss };
         let outcome = CacheOutcome::Forwarded { why, status: None, stored: true, collapsed: true };
         match joined {
-            Joined::Head(head) if self.selects(&head) => Step::Done(self.shared(&head, reader, outcome, log)),
+            Joined::Head(head) if self.selects(&head) && self.is_shared(head.meta(), is_open) => {
+                Step::Done(self.shared(&head, reader, outcome, log))
+            }
+            Joined::Head(head) if self.selects(&head) => Step::Alone(why, Some(NOT_SHARED)),
             Joined::Head(_) | Joined::Again => Step::Again,
-            Joined::Object(object) => Step::Done(self.kept(object, outcome, None, log)),
+            Joined::Object(object) if self.is_shared(object.head().meta(), is_open) => {
+                Step::Done(self.kept(object, outcome, None, log))
+            }
+            Joined::Object(_) => Step::Alone(why, Some(NOT_SHARED)),
             Joined::Alone(Alone::Failed) => match stale {
                 Some((object, purged)) if self.may_use(&object, purged) => {
                     let outcome =
@@ -274,8 +298,17 @@ impl<'x, 'c> Visit<'x, 'c> {
                 }
                 _ => Step::Alone(why, None),
             },
-            Joined::Alone(Alone::Private) => Step::Alone(why, Some("not-shared")),
+            Joined::Alone(Alone::Private) => Step::Alone(why, Some(NOT_SHARED)),
         }
+    }
+
+    /// True if what another request has fetched answers this one as well: only what would do so if it came out of the cache.
+    /// `is_older`: its head was there before this request, which may want something newer.
+    fn is_shared(&self, meta: &Meta, is_older: bool) -> bool {
+        let asked = if is_older { self.asked.directives } else { RequestDirectives::default() };
+        let moment = Moment { now: self.now(), ..Moment::default() };
+        let verdict = judge(&meta.stored, &asked, &moment);
+        meta.stored.is_for_others() && matches!(verdict, Verdict::Fresh | Verdict::Stale(_))
     }
 
     /// True if a stale response stands in for the answer that another request did not get.
@@ -294,11 +327,23 @@ impl<'x, 'c> Visit<'x, 'c> {
         log: &mut RequestLog,
     ) -> Outcome<'x, 'c> {
         say(log, result_of(why), detail, false);
+        let sent = self.now();
         let mut outcome = forward(self.target, self.incoming, client, log).await;
         if let Outcome::Response(response) = &mut outcome {
+            if detail == Some(NOT_SHARED) && self.is_storable(&response.head, sent) {
+                self.setting.worker.shared.cache.unmark(&self.key);
+            }
             note(&mut response.head, why, detail);
         }
         outcome
+    }
+
+    /// True if the response might have been kept. Then the one that could not was an exception, as one that begins a session.
+    fn is_storable(&self, head: &Head, sent: Wall) -> bool {
+        let request = RequestFields(self.incoming.request);
+        let (status, answer, received) = (head.status, head, self.now());
+        let exchange = Exchange { request: &request, status, answer, sent, received };
+        storable(self.rules, &exchange).is_ok_and(|keep| keep.stored.is_for_others())
     }
 
     fn hit(&self, object: Arc<Object>, stale: Option<StaleUse>, log: &mut RequestLog) -> Outcome<'x, 'c> {
