@@ -41,6 +41,11 @@ mod cache {
     mod purging;
 }
 
+mod files {
+    mod serving;
+    pub mod site;
+}
+
 mod tls {
     mod check;
     mod clients;
