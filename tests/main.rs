@@ -42,6 +42,13 @@ mod cache {
 }
 
 mod files {
+    mod changes;
+    mod clients;
+    mod conditions;
+    mod fallback;
+    mod listing;
+    mod precompressed;
+    mod ranges;
     mod serving;
     pub mod site;
 }
@@ -175,6 +182,7 @@ mod attacks {
     mod s10_slow_variants;
     mod s11_oversized;
     mod s11_oversized_variants;
+    mod s12_files;
     mod s12_path_variants;
     mod s12_paths;
     mod s13_host;

@@ -56,6 +56,31 @@ fn files_of_every_size_come_whole_over_tls() {
 }
 
 #[test]
+fn files_come_whole_from_the_disk() {
+    const SIZE: usize = 3_000_000;
+    let (folder, authority, content) = (Folder::new(), Authority::new(), pattern(SIZE));
+    let certificate = authority.issue(&["test"]).write(&folder, "test");
+    let listeners = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\nhttp = [\"1.1\", \"2\"]\n\
+         [listener.secure]\nbind = [\"127.0.0.1:0\"]\ntls.certificates = [{certificate}]\n"
+    );
+    let site = Site::with(&listeners, &[("a.bin", &content)], "");
+    let secure = TlsClient::new(&authority).connect(site.evenkeel.listener("secure"), "test");
+    let (mut clear, mut secure) = (site.evenkeel.client(), secure.unwrap());
+    for _ in 0..3 {
+        site.forget("a.bin");
+        assert!(clear.get("/a.bin").body.bytes == content, "HTTP/1.1 in clear");
+        site.forget("a.bin");
+        assert!(secure.get("/a.bin").body.bytes == content, "TLS");
+        site.forget("a.bin");
+        assert!(body_over_http2(site.evenkeel.client(), "/a.bin") == content, "HTTP/2");
+        site.forget("a.bin");
+        let part = clear.get_with("/a.bin", "range: bytes=1000000-1000009\r\n");
+        assert_eq!(part.body.bytes, content[1_000_000..1_000_010]);
+    }
+}
+
+#[test]
 fn head_says_what_get_would() {
     let site = Site::new(&[("small.txt", b"hello"), ("large.bin", &pattern(300_000))], "");
     let mut client = site.evenkeel.client();

@@ -9,6 +9,7 @@ use crate::support::{Client, Evenkeel, Folder, Response};
 
 /// A balancer that serves a directory at every path.
 pub struct Site {
+    /// The balancer.
     pub evenkeel: Evenkeel,
     root: PathBuf,
 }
@@ -48,6 +49,13 @@ impl Site {
         self.root.join(name)
     }
 
+    /// Has the kernel forget a file, so that it must come from the disk.
+    pub fn forget(&self, name: &str) {
+        let file = fs::File::open(self.path(name)).unwrap();
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+
     /// One GET over a connection of its own.
     pub fn get(&self, target: &str) -> Response {
         self.evenkeel.get(target)
@@ -56,11 +64,6 @@ impl Site {
     /// One GET with more fields, each with its CRLF.
     pub fn get_with(&self, target: &str, fields: &str) -> Response {
         self.evenkeel.client().get_with(target, fields)
-    }
-
-    /// One request with any method.
-    pub fn ask(&self, method: &str, target: &str) -> Response {
-        self.evenkeel.ask(format!("{method} {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
     }
 }
 
