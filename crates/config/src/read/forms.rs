@@ -32,7 +32,7 @@ pub(crate) fn path_below(path: &str) -> Read<String> {
         ));
     };
     if rest.split('/').any(|segment| matches!(segment, "" | "." | "..")) || rest.contains('\0') {
-        let help = "write the names of folders and of the file, with one `/` between them";
+        let help = "write the names of directories and of the file, with one `/` between them";
         return Err(Refused(format!("`{}` is not a path of a file below the root", clip(path)), help.into()));
     }
     Ok(path.into())
