@@ -32,40 +32,76 @@ fn site(keys: &str) -> Site {
     site
 }
 
-/// Ways to say `..`, and to put something in front of and behind it.
+/// Ways to say `..`, and what looks like it.
+const UPS: &[&str] = &[
+    "..",
+    "%2e%2e",
+    "%2E%2E",
+    ".%2e",
+    "%2e.",
+    "..%00",
+    "..%0a",
+    "%252e%252e",
+    "%c0%ae%c0%ae",
+    "%e0%80%ae%e0%80%ae",
+    "%f0%80%80%ae%f0%80%80%ae",
+    "..;",
+    "..;x=1",
+    "..%3b",
+    "..%20",
+    "..%09",
+    "%uff0e%uff0e",
+    "\u{ff0e}\u{ff0e}",
+    "....",
+    "...",
+    ".",
+    "%2e",
+    "..%5c",
+    "..\\",
+    "..%255c",
+];
+
+/// Ways to say `/`, and what looks like it.
+const SLASHES: &[&str] =
+    &["/", "//", "%2f", "%2F", "%5c", "\\", "%252f", "%c0%af", "%e0%80%af", "/./", "%00/", "/%00"];
+
+/// What needs no `..`.
+const OTHERS: &[&str] = &[
+    "//etc/passwd",
+    "///etc/passwd",
+    "/%2fetc/passwd",
+    "/%2Fetc%2Fpasswd",
+    "/etc/passwd",
+    "/proc/self/environ",
+    "/proc/self/root/etc/passwd",
+    "/dev/fd/0",
+    "/a.txt/../../secret.txt",
+    "/a.txt%00.html",
+    "/a.txt%00",
+    "/%00",
+    "/a.txt/",
+    "/a.txt/.",
+    "/a.txt//",
+    "/a.txt::$DATA",
+    "/C:/Windows/win.ini",
+    "/~root",
+    "/file:///etc/passwd",
+    "/.env",
+    "/%2eenv",
+    "/.git/config",
+    "/deep/.htpasswd",
+    "/deep/%2ehtpasswd",
+    "/.well-known/../.env",
+    "/.well-known/%2e%2e/.env",
+    "/.well-known/..%2f.env",
+    "*",
+];
+
+/// Everything that is tried.
 fn corpus() -> Vec<String> {
-    let ups = [
-        "..",
-        "%2e%2e",
-        "%2E%2E",
-        ".%2e",
-        "%2e.",
-        "..%00",
-        "..%0a",
-        "%252e%252e",
-        "%c0%ae%c0%ae",
-        "%e0%80%ae%e0%80%ae",
-        "%f0%80%80%ae%f0%80%80%ae",
-        "..;",
-        "..;x=1",
-        "..%3b",
-        "..%20",
-        "..%09",
-        "%uff0e%uff0e",
-        "\u{ff0e}\u{ff0e}",
-        "....",
-        "...",
-        ".",
-        "%2e",
-        "..%5c",
-        "..\\",
-        "..%255c",
-    ];
-    let slashes =
-        ["/", "//", "%2f", "%2F", "%5c", "\\", "%252f", "%c0%af", "%e0%80%af", "/./", "%00/", "/%00"];
-    let mut paths = Vec::new();
-    for up in ups {
-        for slash in slashes {
+    let mut paths: Vec<String> = OTHERS.iter().map(|path| (*path).to_owned()).collect();
+    for up in UPS {
+        for slash in SLASHES {
             for times in [1, 2, 8] {
                 let climb = format!("{up}{slash}").repeat(times);
                 paths.push(format!("/{climb}secret.txt"));
@@ -73,38 +109,6 @@ fn corpus() -> Vec<String> {
             }
             paths.push(format!("/{}etc/passwd", format!("{up}{slash}").repeat(12)));
         }
-    }
-    for path in [
-        "//etc/passwd",
-        "///etc/passwd",
-        "/%2fetc/passwd",
-        "/%2Fetc%2Fpasswd",
-        "/etc/passwd",
-        "/proc/self/environ",
-        "/proc/self/root/etc/passwd",
-        "/dev/fd/0",
-        "/a.txt/../../secret.txt",
-        "/a.txt%00.html",
-        "/a.txt%00",
-        "/%00",
-        "/a.txt/",
-        "/a.txt/.",
-        "/a.txt//",
-        "/a.txt::$DATA",
-        "/C:/Windows/win.ini",
-        "/~root",
-        "/file:///etc/passwd",
-        "/.env",
-        "/%2eenv",
-        "/.git/config",
-        "/deep/.htpasswd",
-        "/deep/%2ehtpasswd",
-        "/.well-known/../.env",
-        "/.well-known/%2e%2e/.env",
-        "/.well-known/..%2f.env",
-        "*",
-    ] {
-        paths.push(path.to_owned());
     }
     paths.push(format!("/{}", "a".repeat(300)));
     paths.push(format!("/{}a.txt", "deep/".repeat(800)));

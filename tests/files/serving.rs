@@ -208,6 +208,10 @@ fn requests_of_files_are_logged_and_counted() {
     assert_eq!((record["route"].as_str(), record["ended"].as_str()), (Some("site"), Some("complete")));
     let record = site.evenkeel.record(|record| record["target"] == "/none");
     assert_eq!(record["reason"], "there is no such file");
+    eventually("the file is kept open, and what is known of it in memory", || {
+        let bytes = site.evenkeel.metric("evenkeel_files_cached_bytes", &[]);
+        site.evenkeel.metric("evenkeel_files_open", &[]) == 1.0 && (1.0..10_000.0).contains(&bytes)
+    });
     eventually("both are counted", || {
         site.evenkeel.metric("evenkeel_requests_total", &["route=\"site\""]) == 2.0
     });

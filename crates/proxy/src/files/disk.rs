@@ -28,9 +28,7 @@ impl From<Errno> for DiskError {
     fn from(errno: Errno) -> Self {
         match errno {
             // The last two: it leads out of the root, or over a link of /proc.
-            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::INVAL | Errno::XDEV | Errno::LOOP => {
-                Self::Missing
-            }
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::XDEV | Errno::LOOP => Self::Missing,
             Errno::ACCESS | Errno::PERM => Self::Forbidden,
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => Self::Exhausted,
             errno => Self::Failed(errno),

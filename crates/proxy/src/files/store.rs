@@ -252,8 +252,7 @@ impl FileStore {
     }
 
     /// Bytes in memory, and files that are open.
-    #[cfg(test)]
-    fn size(&self) -> (usize, usize) {
+    pub fn size(&self) -> (usize, usize) {
         let entries = self.entries.borrow();
         (entries.bytes, entries.descriptors)
     }

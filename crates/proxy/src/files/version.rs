@@ -71,9 +71,9 @@ impl Version {
             (&file).take(MEMORY_MAX + 1).read_to_end(&mut bytes)?;
             let after = identity(&file)?;
             if after == before && bytes.len() as u64 == before.size || tries == TRIES {
-                // A file that changes all the time is sent as it was read.
-                let read = after.of_size(bytes.len() as u64);
-                bytes.shrink_to_fit();
+                // A file that grows all the time is sent as long as it was; one that is written over, as it was read.
+                bytes.truncate(before.size as usize);
+                let read = before.of_size(bytes.len() as u64);
                 return Ok(Arc::new(Self::new(read, Content::Memory(bytes.into()), (name, coding))));
             }
             tries += 1;

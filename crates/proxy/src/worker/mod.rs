@@ -136,6 +136,9 @@ impl Worker {
     pub fn keep_house(&self) {
         self.unix_base_ns.set(unix_base_ns(self.clock));
         let (now, view) = (self.clock.now(), self.view());
+        let (bytes, open) = self.files.size();
+        self.metrics.files_cached.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.files_open.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
         // A server that has left a pool which no request uses is let go of here.
         for pool in view.pools_now() {
