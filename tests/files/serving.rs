@@ -81,6 +81,51 @@ fn files_come_whole_from_the_disk() {
 }
 
 #[test]
+fn files_in_a_file_system_in_memory_come_whole() {
+    let content = pattern(3_000_000);
+    let root = format!("/dev/shm/evenkeel-files-{}", std::process::id());
+    std::fs::create_dir_all(&root).unwrap();
+    std::fs::write(format!("{root}/a.bin"), &content).unwrap();
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\nhttp = [\"1.1\", \"2\"]\n[[route]]\nfiles = \"{root}\"\n"
+    ));
+    let got = evenkeel.get("/a.bin").body.bytes;
+    let over_http2 = body_over_http2(evenkeel.client(), "/a.bin");
+    std::fs::remove_dir_all(&root).unwrap();
+    assert!(got == content, "{} bytes", got.len());
+    assert!(over_http2 == content, "{} bytes", over_http2.len());
+}
+
+#[test]
+fn requests_that_come_at_once_are_answered_in_turn() {
+    let (small, large) = (pattern(3_000), pattern(2_500_000));
+    let site = Site::new(&[("small", &small), ("large", &large)], "");
+    let mut client = site.evenkeel.client();
+    let get = |name: &str| format!("GET /{name} HTTP/1.1\r\nhost: test\r\n\r\n");
+    let names = ["small", "large", "none", "large", "small"];
+    client.send(names.map(get).concat());
+    for name in names {
+        let response = client.answer("GET");
+        match name {
+            "none" => assert_eq!(response.status, 404),
+            "small" => assert!(response.body.bytes == small),
+            _ => assert!(response.body.bytes == large),
+        }
+    }
+}
+
+#[test]
+fn clients_of_http10_get_files_as_well() {
+    let large = pattern(500_000);
+    let site = Site::new(&[("large", &large)], "");
+    let mut client = site.evenkeel.client();
+    let response = client.ask("GET /large HTTP/1.0\r\nhost: test\r\n\r\n");
+    assert_eq!((response.status, response.header("content-length")), (200, Some("500000")));
+    assert!(response.body.bytes == large);
+    client.assert_closed();
+}
+
+#[test]
 fn head_says_what_get_would() {
     let site = Site::new(&[("small.txt", b"hello"), ("large.bin", &pattern(300_000))], "");
     let mut client = site.evenkeel.client();

@@ -2,15 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
+use super::disk::Waits;
 use super::pool::NoOutcome;
+use super::version::OpenFile;
 use crate::body::Advance;
 use crate::worker::Worker;
 use crate::worker::buffers::{LARGE, MEDIUM, ReadSize, SMALL};
@@ -19,6 +22,11 @@ use crate::worker::buffers::{LARGE, MEDIUM, ReadSize, SMALL};
 const STRETCH: u64 = 1024 * 1024;
 /// Between two places at which the kernel is asked whether a file lies in its memory. It reads ahead by as much and more.
 const STRIDE: u64 = 256 * 1024;
+
+/// So much is read from the disk before the kernel is to send it.
+const LOAD: u64 = 512 * 1024;
+/// Bytes of a page, the smallest piece that the kernel reads.
+const PAGE: usize = 4096;
 
 /// A part of a body.
 #[derive(Debug, Clone)]
@@ -54,7 +62,7 @@ impl fmt::Display for FileError {
 #[derive(Debug)]
 pub struct FileBody {
     worker: Rc<Worker>,
-    file: Arc<File>,
+    open: Arc<OpenFile>,
     parts: VecDeque<Part>,
     /// Initialised as a whole; the piece is in front.
     buffer: Vec<u8>,
@@ -65,23 +73,20 @@ pub struct FileBody {
     size: ReadSize,
     /// Sent since others had their turn.
     stretch: u64,
-    /// The file system says whether it would block.
-    tells: bool,
 }
 
 impl FileBody {
     /// These parts of a file, one after the other.
-    pub fn new(worker: &Rc<Worker>, file: &Arc<File>, parts: impl Into<VecDeque<Part>>) -> Self {
+    pub fn new(worker: &Rc<Worker>, open: &Arc<OpenFile>, parts: impl Into<VecDeque<Part>>) -> Self {
         Self {
             worker: Rc::clone(worker),
-            file: Arc::clone(file),
+            open: Arc::clone(open),
             parts: parts.into(),
             buffer: Vec::new(),
             piece: 0,
             is_read: false,
             size: worker.unsent.read_size(),
             stretch: 0,
-            tells: true,
         }
     }
 
@@ -133,13 +138,12 @@ impl FileBody {
     }
 
     fn read_at_once(&mut self, from: u64, room: usize) -> Result<usize, Errno> {
-        if !self.tells {
-            return Err(Errno::AGAIN);
-        }
-        let mut slices = [IoSliceMut::new(&mut self.buffer[..room])];
-        let read = preadv2(&self.file, &mut slices, from, ReadWriteFlags::NOWAIT);
-        self.tells &= read != Err(Errno::OPNOTSUPP);
-        read
+        let flags = match self.open.waits {
+            Waits::Told => ReadWriteFlags::NOWAIT,
+            Waits::Never => ReadWriteFlags::empty(),
+            Waits::Untold => return Err(Errno::AGAIN),
+        };
+        preadv2(&self.open.file, &mut [IoSliceMut::new(&mut self.buffer[..room])], from, flags)
     }
 
     /// Has room for a piece of at most `left` bytes.
@@ -181,9 +185,9 @@ impl FileBody {
         let Some(Part::File(from, end)) = self.parts.front() else { return Ok(()) };
         let (from, left) = (*from, *end - *from);
         let room = self.make_room(size, left);
-        let (file, mut buffer) = (Arc::clone(&self.file), std::mem::take(&mut self.buffer));
+        let (open, mut buffer) = (Arc::clone(&self.open), std::mem::take(&mut self.buffer));
         let reading = self.worker.files.disk.run(move || {
-            let read = pread(&file, &mut buffer[..room], from);
+            let read = pread(&open.file, &mut buffer[..room], from);
             (read, buffer)
         });
         let (read, buffer) = reading.await.map_err(FileError::Disk)?;
@@ -207,7 +211,7 @@ impl FileBody {
 
     /// The file.
     pub fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.open.file.as_fd()
     }
 
     /// So many bytes of the part have been sent.
@@ -225,10 +229,16 @@ impl FileBody {
     pub fn ready(&mut self) -> u64 {
         let Some(Part::File(from, end)) = self.parts.front() else { return 0 };
         let (from, end) = (*from, (*end).min(*from + STRETCH));
+        match self.open.waits {
+            Waits::Told => {}
+            Waits::Never => return end - from,
+            Waits::Untold => return 0,
+        }
         let places = (from..end).step_by(STRIDE as usize).chain([end - 1]);
         let lies_in_memory = |at: u64| {
             let mut byte = [0];
-            let read = preadv2(&self.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+            let read =
+                preadv2(&self.open.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
             // What is wrong with it shows when it is sent.
             !matches!(read, Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR))
         };
@@ -246,18 +256,14 @@ impl FileBody {
     /// The disk took too long, or has too much to do.
     pub async fn load(&mut self) -> Result<u64, FileError> {
         let Some(Part::File(from, end)) = self.parts.front() else { return Ok(0) };
-        let (from, end) = (*from, (*end).min(*from + STRIDE));
-        let file = Arc::clone(&self.file);
+        let (from, end) = (*from, (*end).min(*from + LOAD));
+        let open = Arc::clone(&self.open);
         let loading = self.worker.files.disk.run(move || {
-            let mut scratch = vec![0; LARGE];
-            let mut at = from;
-            while at < end {
-                let room = usize::try_from(end - at).unwrap_or(LARGE).min(LARGE);
-                match pread(&file, &mut scratch[..room], at) {
-                    // What is wrong with it shows when it is sent.
-                    Ok(0) | Err(_) => return,
-                    Ok(read) => at += read as u64,
-                }
+            // All of it is asked for at once, and then each page is waited for. What is wrong with it shows when it is sent.
+            let _ = fadvise(&open.file, from, NonZeroU64::new(end - from), Advice::WillNeed);
+            let pages = (from..end).step_by(PAGE).chain([end - 1]);
+            for at in pages {
+                let _ = pread(&open.file, &mut [0][..], at);
             }
         });
         loading.await.map_err(FileError::Disk)?;

@@ -1,12 +1,14 @@
 //! Opening files below a root without ever leaving it. Every function here may block, and runs on a thread where it may.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, readlinkat};
-use rustix::io::Errno;
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlinkat,
+};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// A rename elsewhere may disturb the kernel while it follows a path; so often it is asked again.
 const TRIES: usize = 4;
@@ -72,6 +74,34 @@ impl Identity {
     /// The same with another size.
     pub fn of_size(self, size: u64) -> Self {
         Self { size, ..self }
+    }
+}
+
+/// What the file system says of whether a read would wait for a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// It says so, for each read.
+    Told,
+    /// It never would: its files lie in memory.
+    Never,
+    /// It does not say: overlayfs, for example, as containers have it.
+    Untold,
+}
+
+impl Waits {
+    /// What holds of an open file.
+    pub fn of(file: &File) -> Self {
+        /// tmpfs and ramfs (`linux/magic.h`).
+        const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
+        let kind = fstatfs(file).map(|fs| fs.f_type as u32);
+        if kind.is_ok_and(|kind| IN_MEMORY.contains(&kind)) {
+            return Self::Never;
+        }
+        let mut byte = [0];
+        match preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Self::Untold,
+            _ => Self::Told,
+        }
     }
 }
 

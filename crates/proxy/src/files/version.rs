@@ -9,7 +9,7 @@ use bytes::Bytes;
 use evenkeel_config::Encoding;
 use evenkeel_core::files::content_type;
 
-use super::disk::{DiskError, Identity, Place, Root, identity};
+use super::disk::{DiskError, Identity, Place, Root, Waits, identity};
 use crate::http::write;
 
 /// Files up to this size are kept in memory.
@@ -44,7 +44,16 @@ pub enum Content {
     /// All of them.
     Memory(Bytes),
     /// In the file, which is open.
-    Open(Arc<File>),
+    Open(Arc<OpenFile>),
+}
+
+/// A file that is open.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// The file.
+    pub file: File,
+    /// Whether it says that a read would wait.
+    pub waits: Waits,
 }
 
 impl Version {
@@ -65,7 +74,8 @@ impl Version {
         loop {
             let (file, before) = root.open_file(path)?;
             if before.size > MEMORY_MAX {
-                return Ok(Arc::new(Self::new(before, Content::Open(Arc::new(file)), (name, coding))));
+                let open = OpenFile { waits: Waits::of(&file), file };
+                return Ok(Arc::new(Self::new(before, Content::Open(Arc::new(open)), (name, coding))));
             }
             let mut bytes = Vec::with_capacity(before.size as usize + 1);
             (&file).take(MEMORY_MAX + 1).read_to_end(&mut bytes)?;
