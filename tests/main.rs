@@ -44,6 +44,7 @@ mod cache {
 mod files {
     mod changes;
     mod clients;
+    mod compressed;
     mod conditions;
     mod fallback;
     mod listing;
@@ -233,7 +234,7 @@ mod timeouts {
 }
 
 mod compress {
-    mod decode;
+    pub mod decode;
     mod encodings;
     mod heads;
     mod settings;

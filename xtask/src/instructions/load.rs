@@ -79,7 +79,7 @@ impl Load {
         match self {
             Self::H1Guarded => proxy == Proxy::Evenkeel,
             Self::H1File => proxy != Proxy::Haproxy,
-            Self::H1 | Self::H1Post | Self::H2 => true,
+            Self::H1 | Self::H1Post | Self::H1Hit | Self::H2 => true,
         }
     }
 

@@ -192,7 +192,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: O
             forwarded(&mut answer, snapshot, pool, taken.route, request);
             compressed(&mut answer, taken.route, request, None);
         }
-        Ok(Act::Files { files, path }) => file(&mut answer, files, &path, request),
+        Ok(Act::Files { files, path }) => file(&mut answer, files, &path, taken.route, request),
         Err(denied) => return deny(answer, snapshot, denied),
     }
     answer
@@ -313,7 +313,7 @@ fn cached(
 }
 
 /// Which file the request is for. What is on the disk is not looked at: it may be another machine's.
-fn file(answer: &mut Value, files: &Files, path: &str, request: &Request<'_>) {
+fn file(answer: &mut Value, files: &Files, path: &str, route: &Route, request: &Request<'_>) {
     answer["files"] = json!(files.root.display().to_string());
     match FileMethod::of(request.method) {
         FileMethod::Read => {}
@@ -338,6 +338,14 @@ fn file(answer: &mut Value, files: &Files, path: &str, request: &Request<'_>) {
     answer["file"] = json!(files.root.join(&below).display().to_string());
     answer["type"] = json!(content_type(&below));
     answer["control"] = json!(cache_control(files, &below));
+    let content_type = content_type(&below);
+    let facts = compress::Facts {
+        status: 200,
+        content_type: Some(content_type.as_bytes()),
+        no_transform: cache_control(files, &below).is_some_and(|value| value.contains("no-transform")),
+        ..compress::Facts::default()
+    };
+    compressed(answer, route, request, Some(&facts));
     answer["fallback"] = json!(files.fallback);
 }
 
