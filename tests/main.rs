@@ -58,6 +58,19 @@ mod cache {
     mod vary;
 }
 
+mod files {
+    mod changes;
+    mod clients;
+    mod compressed;
+    mod conditions;
+    mod fallback;
+    mod listing;
+    mod precompressed;
+    mod ranges;
+    mod serving;
+    pub mod site;
+}
+
 mod tls {
     mod check;
     mod clients;
@@ -187,6 +200,7 @@ mod attacks {
     mod s10_slow_variants;
     mod s11_oversized;
     mod s11_oversized_variants;
+    mod s12_files;
     mod s12_path_variants;
     mod s12_paths;
     mod s13_host;
@@ -241,7 +255,7 @@ mod timeouts {
 }
 
 mod compress {
-    mod decode;
+    pub mod decode;
     mod encodings;
     mod heads;
     mod settings;

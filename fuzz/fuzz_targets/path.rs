@@ -1,6 +1,8 @@
-//! A path either is refused, or has one normal form, which says what a plain reading of RFC 3986 says.
+//! A path either is refused, or has one normal form, which says what a plain reading of RFC 3986 says; and the file that it names is
+//! below the root.
 #![no_main]
 
+use evenkeel_core::files::FilePath;
 use evenkeel_core::route::normalise;
 use libfuzzer_sys::fuzz_target;
 
@@ -16,6 +18,15 @@ fuzz_target!(|raw: &str| {
     assert!(!normal.to_ascii_lowercase().contains("%5c") && !normal.contains("%00"));
     assert_eq!(normalise(&normal).as_deref(), Ok(&*normal), "the normal form has another one");
     assert_eq!(segments(&normal), resolved(raw), "another resource");
+    if let Ok(file) = FilePath::of(&normal) {
+        let names: Vec<Vec<u8>> =
+            file.path.split('/').filter(|name| !name.is_empty()).map(|name| name.as_bytes().to_vec()).collect();
+        assert_eq!(names, segments(&normal), "another file");
+        assert!(!file.path.starts_with('/') && !file.path.contains(['\0', '\\']));
+        assert!(names.iter().all(|name| name != b"." && name != b".."));
+        let hides = names.iter().any(|name| name.starts_with(b"."));
+        assert!(!hides || file.path.starts_with(".well-known"), "a hidden file");
+    }
     let ends = |path: &str| {
         path.ends_with('/') || matches!(decoded(path.rsplit('/').next()).as_slice(), b"." | b"..")
     };

@@ -113,6 +113,37 @@ fn every_example_passes() {
 }
 
 #[test]
+fn directories_of_files_are_looked_at() {
+    let folder = Folder::new();
+    folder.write("plain", "no directory");
+    fs::create_dir(folder.path("site")).unwrap();
+    for (files, expected) in [
+        ("\"site\"", None),
+        ("{ root = \"site\" }", None),
+        ("\"plain\"", Some("plain is no directory")),
+        ("{ root = \"none\" }", Some("none: No such file or directory")),
+    ] {
+        let text = format!("[listener.web]\nbind = 80\n[[route]]\nfiles = {files}\n");
+        let file = folder.write("evenkeel.toml", &text);
+        let outcome = cli(&["check", "-c", &file]);
+        assert_eq!(outcome.code, Some(i32::from(expected.is_some())), "{files}: {}", outcome.stderr);
+        if let Some(expected) = expected {
+            assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+            assert!(
+                outcome.stderr.contains("evenkeel.toml:4:"),
+                "shown where it is named: {}",
+                outcome.stderr
+            );
+        }
+    }
+    let outcome = cli(&["run", "--listen", "127.0.0.1:0", "--files", &folder.path("plain")]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("plain is no directory"), "{}", outcome.stderr);
+    let outcome = cli(&["run", "--files", ".", "--backend", "5001"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+}
+
+#[test]
 fn certificates_and_keys_are_read() {
     let folder = Folder::new();
     for name in ["shop.pem", "blog.key", "ca.pem"] {

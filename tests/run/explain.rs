@@ -32,6 +32,11 @@ name = \"moved\"
 path = \"/old\"
 redirect = \"https://new.test/\"
 
+[[route]]
+name = \"assets\"
+path = \"/assets/*\"
+files = { root = \"/srv/none\", fallback = \"/index.html\", cache_control = { \"*.js\" = \"no-cache\" } }
+
 [pool.api]
 backends = [{ address = \"10.0.0.1:80\", name = \"api-one\" }]
 
@@ -47,6 +52,26 @@ fn explain(arguments: &[&str]) -> (Option<i32>, String) {
     let outcome = cli(&all);
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
     (outcome.code, outcome.stdout)
+}
+
+#[test]
+fn it_names_the_file() {
+    let cases: [(&[&str], &[&str]); 4] = [
+        (
+            &["GET", "http://any.test/assets/a/app.js"],
+            &["files     /srv/none", "file      /srv/none/a/app.js", "text/javascript", "control   no-cache"],
+        ),
+        (&["HEAD", "http://any.test/assets/"], &["/srv/none/index.html", "fallback  /index.html"]),
+        (&["POST", "http://any.test/assets/app.js"], &["405", "a file can only be read"]),
+        (&["GET", "http://any.test/assets/.env"], &["names that begin with a dot", "/srv/none/index.html"]),
+    ];
+    for (arguments, expected) in cases {
+        let (code, text) = explain(arguments);
+        assert_eq!(code, Some(0), "{text}");
+        for part in expected {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+    }
 }
 
 #[test]

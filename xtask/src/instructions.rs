@@ -76,6 +76,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let programs = Programs::prepare(root, &proxies, std::env::current_exe()?)?;
     let rig = Rig::start(&programs, 1)?;
     fs::write(rig.dir().join(load::BODY_FILE), [b'x'; load::BODY])?;
+    fs::write(rig.dir().join(load::FILE_NAME), [b'x'; load::FILE])?;
     let mut rows = Vec::new();
     for load in loads {
         for proxy in proxies.iter().copied().filter(|proxy| load.is_for(*proxy)) {

@@ -180,7 +180,8 @@ fn routes_can_match(config: &Config, links: &Links, reader: &Reader) {
 }
 
 fn something_answers(config: &Config, reader: &Reader) {
-    let own_answer = |route: &Route| matches!(route.action, Action::Redirect(_) | Action::Respond(_));
+    let own_answer =
+        |route: &Route| matches!(route.action, Action::Redirect(_) | Action::Respond(_) | Action::Files(_));
     let redirects = config.listeners.iter().any(|listener| listener.redirect_to_https);
     if config.pools.is_empty() && !redirects && !config.routes.iter().any(own_answer) {
         reader.note(Diagnostic::error("there is no pool, and no route that answers by itself").with_help(

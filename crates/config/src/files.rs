@@ -9,9 +9,9 @@ use crate::{Parsed, read::FileLink};
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFault {
-    /// Whose `tls` names it.
+    /// Whose settings name it.
     pub owner: FileOwner,
-    /// The key that names it: `cert`, `key`, `ocsp`, `ca` or `client_ca`.
+    /// The key that names it: `cert`, `key`, `ocsp`, `ca`, `client_ca`, or the `root` of `files`.
     pub key: &'static str,
     /// The path as the [`Config`](crate::Config) has it.
     pub path: PathBuf,

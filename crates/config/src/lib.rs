@@ -28,7 +28,7 @@ pub use owner::FileOwner;
 pub use read::host::HostMatch;
 pub use reference::reference;
 pub use schema::schema;
-pub use simple::simple;
+pub use simple::{simple, simple_files};
 pub use value::Rate;
 
 use declare::Declared;

@@ -11,7 +11,7 @@ pub enum FileOwner {
     Listener(ListenerName),
     /// `[pool.NAME]`
     Pool(PoolName),
-    /// `[server]`, `[admin]` or `[redis]`
+    /// `[server]`, `[admin]`, `[redis]` or a `[[route]]`
     Process,
 }
 

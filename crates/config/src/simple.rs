@@ -1,10 +1,13 @@
-//! The configuration that a command line needs when there is no file: one listener, one pool.
+//! The configuration that a command line needs when there is no file: one listener, and one pool or one directory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use evenkeel_types::{Address, AddressError};
 
 use crate::check;
 use crate::diagnostic::{Diagnostic, Diagnostics, Span};
-use crate::model::{Backend, Config, Health, Listener, Pool, Probe};
+use crate::model::{Action, Backend, Config, Files, Health, Listener, Pool, Probe, Route};
 use crate::read::Links;
 
 /// What the diagnostics call the place of the faults.
@@ -39,6 +42,25 @@ pub fn simple(listen: &[String], backends: &[String]) -> Result<Config, Diagnost
     let mut links = Links::of(&config);
     links.binds.iter_mut().zip(binds).for_each(|(bind, place)| bind.1 = place);
     links.pools.iter_mut().for_each(|pool| pool.servers.clone_from(&places));
+    check::built(&config, COMMAND_LINE, &arguments.text, links)?;
+    Ok(config)
+}
+
+/// One listener `web` on all of `listen`, and one route that serves the files below `root`, which is absolute.
+///
+/// # Errors
+/// Addresses that are none, or that stand twice; all of them at once.
+pub fn simple_files(listen: &[String], root: PathBuf) -> Result<Config, Diagnostics> {
+    let mut arguments = Arguments::default();
+    let listen = arguments.addresses("--listen", listen, Address::listener);
+    if !arguments.faults.is_empty() {
+        return Err(Diagnostics::new(COMMAND_LINE, &arguments.text, arguments.faults));
+    }
+    let (bind, binds): (Vec<Address>, Vec<Span>) = listen.into_iter().unzip();
+    let route = Route::new(Action::Files(Arc::new(Files::new(root))));
+    let config = Config::new(vec![Listener::new("web", bind)], vec![route], Vec::new());
+    let mut links = Links::of(&config);
+    links.binds.iter_mut().zip(binds).for_each(|(bind, place)| bind.1 = place);
     check::built(&config, COMMAND_LINE, &arguments.text, links)?;
     Ok(config)
 }

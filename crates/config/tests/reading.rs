@@ -249,6 +249,18 @@ fn what_a_route_does() {
     assert_eq!((respond.status, respond.content_type.as_str()), (200, "text/plain; charset=utf-8"));
     let Action::Split(shares) = action("split = [{ pool = \"app\", weight = 95 }]") else { panic!() };
     assert_eq!(shares, [("app".into(), 95)]);
+    let Action::Files(files) = action("files = \"/srv\"") else { panic!() };
+    assert_eq!(*files, Files::new("/srv".into()));
+    assert_eq!(
+        (files.index.as_slice(), files.precompressed, files.listing),
+        (&["index.html".into()][..], false, false)
+    );
+    let text = "files = { root = \"/srv\", index = \"a\", fallback = \"/b/c\", listing = true, \
+                cache_control = { \"z\" = \"1\", \"*\" = \"2\", \"a\" = \"3\" } }";
+    let Action::Files(files) = action(text) else { panic!() };
+    assert_eq!((files.index.as_slice(), files.fallback.as_deref()), (&["a".into()][..], Some("/b/c")));
+    let patterns: Vec<&str> = files.cache_control.iter().map(|(pattern, _)| pattern.as_str()).collect();
+    assert_eq!(patterns, ["z", "*", "a"], "in the order of the file");
     let rewrite = |lines: &str| route(lines).rewrite.unwrap();
     assert_eq!(rewrite("rewrite = { path = \"/new/*\" }"), Rewrite::ReplacePrefix("/new".into()));
     assert_eq!(rewrite("path = \"/x\"\nrewrite = { path = \"/new\" }"), Rewrite::ReplacePath("/new".into()));

@@ -10,6 +10,7 @@ pub mod compress;
 pub mod conditional;
 pub mod encoding;
 pub mod endpoints;
+pub mod files;
 pub mod health;
 mod keys;
 pub mod limit;

@@ -3,10 +3,13 @@
 //!
 //! First [`route`], then the route's rate limits, then [`act`]. Behind that, `admission` decides about the pool's servers.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use evenkeel_config::{Action, Respond, Route};
+use evenkeel_config::{Action, Files, Respond, Route};
 
+use crate::files::below_root;
 use crate::overload::OverloadStep;
 use crate::route::{Facts, PathRefused, forwarded, https_location, location, normalise};
 use crate::snapshot::Snapshot;
@@ -56,6 +59,13 @@ pub enum Act<'s> {
         status: u16,
         /// Where to.
         location: String,
+    },
+    /// A file of a directory.
+    Files {
+        /// The directory.
+        files: &'s Arc<Files>,
+        /// What of the path names the file, as [`below_root`] returns it.
+        path: Cow<'s, str>,
     },
     /// A pool gets it, at this position.
     Forward(usize),
@@ -182,7 +192,7 @@ fn refuse_backslash(request: &impl Planned) -> Result<(), Denied> {
 pub fn act<'s>(
     snapshot: &'s Snapshot,
     taken: &Taken<'s>,
-    request: &impl Planned,
+    request: &'s impl Planned,
     random: impl FnOnce() -> u64,
 ) -> Result<Act<'s>, Denied> {
     let denied = |why| Denied { why, route: Some(taken.position) };
@@ -191,6 +201,8 @@ pub fn act<'s>(
             Err(denied(DenyReason::NoTunnel))
         }
         Action::Respond(respond) => Ok(Act::Respond(respond)),
+        Action::Files(_) if request.takes_for_tunnel(200) => Err(denied(DenyReason::NoTunnel)),
+        Action::Files(files) => Ok(Act::Files { files, path: below_root(taken.route, request.path()) }),
         Action::Redirect(redirect) => {
             let (scheme, authority) = (request.scheme(), request.authority());
             let location = location(redirect, scheme, authority, request.path(), request.query());

@@ -37,6 +37,10 @@ priority = "low"
 path = "/old"
 redirect = { to = "{scheme}://{host}/new", status = 301 }
 
+[[route]]
+path = "/files/*"
+files = "/srv"
+
 [pool.app]
 backends = [5001]
 "#;
@@ -114,6 +118,7 @@ fn decided(listener: usize, asked: &Asked, body: Option<u64>, step: OverloadStep
         Err(denied) => format!("{} {:?}", denied.why.status(), denied.why),
         Ok(Act::Respond(respond)) => format!("respond {}", respond.status),
         Ok(Act::Redirect { status, location }) => format!("{status} {location}"),
+        Ok(Act::Files { files, path }) => format!("{}{path}", files.root.display()),
         Ok(Act::Forward(pool)) => format!("pool {pool}, body {:?}", taken.body_max),
     }
 }
@@ -124,6 +129,8 @@ fn each_decision_has_its_outcome() {
     assert_eq!(plain(&SMALL), "respond 200");
     assert_eq!(plain(&Asked { path: "/low", ..SMALL }), "pool 0, body Some(1000)");
     assert_eq!(plain(&Asked { path: "/old", ..SMALL }), "301 http://x/new");
+    assert_eq!(plain(&Asked { path: "/files/a", ..SMALL }), "/srv/a");
+    assert_eq!(plain(&Asked { path: "/files/a", is_tunnel: true, ..SMALL }), "501 NoTunnel");
     assert_eq!(plain(&Asked { path: "/none", ..SMALL }), "404 NoRoute");
     assert_eq!(plain(&Asked { is_tunnel: true, ..SMALL }), "501 NoTunnel");
     assert_eq!(plain(&Asked { head: (1025, 1), ..SMALL }), "431 HeadTooLarge");

@@ -147,7 +147,7 @@ impl Snapshot {
             .map(|route| match &route.action {
                 Action::Pool(name) => find(name).into_iter().collect(),
                 Action::Split(split) => split.iter().filter_map(|(name, _)| find(name)).collect(),
-                Action::Redirect(_) | Action::Respond(_) => Box::default(),
+                Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => Box::default(),
             })
             .collect();
         let mirror = |(i, route): (usize, &Route)| Some((i, find(&route.mirror.as_ref()?.pool)?));

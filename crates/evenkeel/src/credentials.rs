@@ -12,7 +12,7 @@ use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
 use evenkeel_types::{ListenerName, Time};
 
-use crate::secret;
+use crate::{roots, secret};
 
 /// Between two looks at the files.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// Between two warnings that a certificate runs out.
 const WARN_EVERY: Duration = Duration::from_secs(86_400);
 
-/// Reads a configuration file, and the certificates, keys and secrets that it names.
+/// Reads a configuration file, and looks at the certificates, keys, secrets and directories that it names.
 ///
 /// # Errors
 /// All that is wrong with any of them.
@@ -28,6 +28,7 @@ pub fn load_config(path: &Path) -> Result<Parsed, Diagnostics> {
     evenkeel_config::load(path).and_then(|parsed| {
         let mut faults = evenkeel_tls::check(&parsed.config);
         faults.extend(secret::check(&parsed.config));
+        faults.extend(roots::check(&parsed.config));
         parsed.with_file_faults(&faults)
     })
 }

@@ -7,6 +7,7 @@ mod credentials;
 mod overload;
 mod probes;
 mod reload;
+mod roots;
 mod secret;
 mod servers;
 mod wire;

@@ -11,6 +11,11 @@ const PROCESS: u64 = 64;
 /// Of all, one in so many is left by clients to the connections that their requests need.
 const SERVERS_SHARE: u64 = 8;
 
+/// Of all, one in so many may be a file that is kept open.
+const FILES_SHARE: u64 = 32;
+/// More files are not kept open, however many descriptors there are.
+const FILES_MAX: usize = 4_096;
+
 /// From which number on a descriptor is kept from clients, and from which from everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reserve {
@@ -47,6 +52,23 @@ pub(crate) fn for_server(socket: BorrowedFd<'_>) -> io::Result<()> {
     below(&socket, RESERVE.servers_below)
 }
 
+/// The same for a file that a response sends.
+///
+/// # Errors
+/// `EMFILE`, as if there were none left.
+pub fn for_file(file: BorrowedFd<'_>) -> io::Result<()> {
+    below(&file, RESERVE.servers_below)
+}
+
+/// How many files may be kept open for requests to come, of all workers together.
+pub fn files_max() -> usize {
+    files_of(getrlimit(Resource::Nofile).current)
+}
+
+fn files_of(limit: Option<u64>) -> usize {
+    limit.map_or(FILES_MAX, |limit| usize::try_from(limit / FILES_SHARE).unwrap_or(FILES_MAX).min(FILES_MAX))
+}
+
 fn below(socket: &impl AsFd, limit: RawFd) -> io::Result<()> {
     if socket.as_fd().as_raw_fd() < limit { Ok(()) } else { Err(rustix::io::Errno::MFILE.into()) }
 }
@@ -76,6 +98,14 @@ mod tests {
         }
         assert_eq!(Reserve::of(Some(1024)), Reserve { clients_below: 832, servers_below: 960 });
         assert_eq!(Reserve::of(None).clients_below, RawFd::MAX);
+    }
+
+    #[test]
+    fn files_that_are_kept_open_are_few() {
+        assert_eq!(files_of(Some(1024)), 32);
+        assert_eq!(files_of(Some(10)), 0);
+        assert_eq!(files_of(Some(u64::MAX)), FILES_MAX);
+        assert_eq!(files_of(None), FILES_MAX);
     }
 
     #[test]

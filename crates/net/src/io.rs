@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -217,6 +218,25 @@ impl Io {
             None => self.stream.try_write(slices),
             Some(tls) => tls.try_write(&self.stream, slices),
         }
+    }
+
+    /// The same with one slice, which more follows at once: both may share a packet. Only in clear.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        debug_assert!(self.tls.is_none(), "TLS has records of its own");
+        self.stream.try_write_more(bytes)
+    }
+
+    /// Writes up to `count` bytes of a file from `offset` on, which is moved behind what the kernel took, without a copy;
+    /// `WouldBlock` when that is nothing. 0 is the end of the file. Only in clear. Blocks while the bytes come from a disk.
+    ///
+    /// # Errors
+    /// The connection is dead, or the file cannot be read.
+    pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize> {
+        debug_assert!(self.tls.is_none(), "the kernel would send it in clear");
+        self.stream.try_send_file(file, offset, count)
     }
 
     /// Sends what has stayed behind; `WouldBlock` while some of it still does.

@@ -9,7 +9,7 @@ mod tls;
 mod wire;
 
 pub use connect::{connect, connect_from_reserve};
-pub use descriptors::is_exhausted;
+pub use descriptors::{files_max, for_file, is_exhausted};
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
 pub use tls::{Handshake, is_refused_handshake};

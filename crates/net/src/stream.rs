@@ -72,6 +72,27 @@ impl Stream {
         }
     }
 
+    /// Writes what the kernel takes, and says that more follows at once, so that both may share a packet.
+    pub(crate) fn try_write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, bytes.len(), |fd| {
+            Ok(rustix::net::send(fd, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)?)
+        })
+    }
+
+    /// Writes of a file what the kernel takes, without a copy, and moves `offset` behind it. 0 is the end of the file.
+    pub(crate) fn try_send_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        // The kernel may move fewer bytes than there is room for, such as at the end of a file that has shrunk: only
+        // `WouldBlock` says that the socket is full.
+        stream!(self, s => s.try_io(Interest::WRITABLE, || {
+            Ok(rustix::fs::sendfile(s.as_fd(), file, Some(offset), count)?)
+        }))
+    }
+
     /// One system call, which moves at most `room` bytes. Without the C library, whose wrappers check whether the
     /// thread is being cancelled, and without a second look at whether the stream is ready.
     fn try_io(

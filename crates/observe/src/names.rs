@@ -106,6 +106,10 @@ metrics! {
         "Responses sent as they were although their clients accept them compressed, by reason.";
     TUNNELS: Gauge "evenkeel_tunnels" []
         "Upgraded connections (WebSocket) open.";
+    FILES_CACHED: Gauge "evenkeel_files_cached_bytes" []
+        "Bytes of memory that static files take which were asked for before.";
+    FILES_OPEN: Gauge "evenkeel_files_open" []
+        "Static files that are kept open for requests to come.";
 
     BACKEND_UP: Gauge "evenkeel_backend_up" [pool backend]
         "1 when the server takes new requests, else 0.";

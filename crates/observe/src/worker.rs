@@ -31,6 +31,10 @@ pub struct WorkerMetrics {
     pub client_aborts: Counter,
     /// Upgraded connections open.
     pub tunnels: WorkerGauge,
+    /// Bytes of static files in memory, as of the last second.
+    pub files_cached: WorkerGauge,
+    /// Static files that are kept open, as of the last second.
+    pub files_open: WorkerGauge,
     pub(crate) overhead: Histogram,
     connections_by_protocol: [Counter; Protocol::ALL.len()],
     handshakes: [Counter; HandshakeResult::ALL.len()],

@@ -5,6 +5,7 @@ mod accept;
 mod body;
 mod cache;
 mod client;
+mod files;
 mod filter;
 mod forward;
 pub mod http;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use evenkeel_observe::Ended;
 
 use crate::forward::driver::Permit;
@@ -33,6 +34,8 @@ pub enum Body<'x, 'c> {
     Empty,
     /// These bytes.
     Bytes(Cow<'x, [u8]>),
+    /// These bytes, which others have as well.
+    Shared(Bytes),
     /// What comes piece by piece.
     Stream(Box<Stream<'x, 'c>>),
     /// Another protocol, both ways.

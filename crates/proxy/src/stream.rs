@@ -6,6 +6,7 @@ use evenkeel_observe::Ended;
 
 use crate::body::Advance;
 use crate::cache::body::{BrokeOff, CachedBody};
+use crate::files::body::{FileBody, FileError};
 use crate::filter::compress::body::Compressed;
 use crate::filter::compress::encoder::EncoderFailed;
 use crate::forward::body::ServerBody;
@@ -23,6 +24,8 @@ pub enum Stream<'x, 'c> {
     Cached(CachedBody),
     /// Another one, compressed on its way.
     Compressed(Compressed<'x, 'c>),
+    /// A file.
+    File(FileBody),
 }
 
 /// Why a body ends before its end.
@@ -34,6 +37,8 @@ pub enum StreamError {
     Fetch,
     /// Compressing it failed.
     Encoder(EncoderFailed),
+    /// The file failed.
+    File(FileError),
 }
 
 impl<'x, 'c> Stream<'x, 'c> {
@@ -44,10 +49,18 @@ impl<'x, 'c> Stream<'x, 'c> {
             Self::Server(body) => body.take_sending(),
             Self::Cached(_) => Sending::Done(Ok(())),
             Self::Compressed(body) => body.take_sending(),
+            Self::File(_) => Sending::Done(Ok(())),
         }
     }
 
-    /// Goes to the next piece, if it has been read already.
+    /// Sets how much of a file is read at a time, by what `size` tells. Others are told when they are to be read.
+    pub fn read_in(&mut self, size: impl FnOnce() -> ReadSize) {
+        if let Self::File(body) = self {
+            body.read_in(size());
+        }
+    }
+
+    /// Goes to the next piece, if it can be had at once.
     ///
     /// # Errors
     /// The body ends here, before its end.
@@ -56,6 +69,7 @@ impl<'x, 'c> Stream<'x, 'c> {
             Self::Server(body) => body.advance().map_err(StreamError::Server),
             Self::Cached(body) => body.advance().map_err(|BrokeOff| StreamError::Fetch),
             Self::Compressed(body) => body.advance(),
+            Self::File(body) => body.advance().map_err(StreamError::File),
         }
     }
 
@@ -65,6 +79,7 @@ impl<'x, 'c> Stream<'x, 'c> {
             Self::Server(body) => body.piece(),
             Self::Cached(body) => body.piece(),
             Self::Compressed(body) => body.piece(),
+            Self::File(body) => body.piece(),
         }
     }
 
@@ -80,6 +95,7 @@ impl<'x, 'c> Stream<'x, 'c> {
                 Ok(())
             }
             Self::Compressed(body) => body.read(size).await,
+            Self::File(body) => body.read(size).await.map_err(StreamError::File),
         }
     }
 
@@ -92,6 +108,7 @@ impl<'x, 'c> Stream<'x, 'c> {
             Self::Server(body) => body.trailers().map_err(StreamError::Server),
             Self::Cached(body) => Ok(body.trailers().to_vec()),
             Self::Compressed(body) => body.trailers(),
+            Self::File(_) => Ok(Vec::new()),
         }
     }
 
@@ -101,6 +118,7 @@ impl<'x, 'c> Stream<'x, 'c> {
             Self::Server(body) => body.finish(sending),
             Self::Cached(_) => {}
             Self::Compressed(body) => body.finish(sending),
+            Self::File(_) => {}
         }
     }
 
@@ -111,6 +129,7 @@ impl<'x, 'c> Stream<'x, 'c> {
             (Self::Compressed(body), error) => body.broke_off(error),
             // The fault is ours; the log says so.
             (_, StreamError::Encoder(_)) => Ended::Refused,
+            (Self::File(_), _) | (_, StreamError::File(_)) => Ended::FileAborted,
             _ => Ended::BackendAborted,
         }
     }
@@ -122,6 +141,7 @@ impl fmt::Display for StreamError {
             Self::Server(error) => error.fmt(f),
             Self::Fetch => f.write_str("the response that was being fetched for the cache broke off"),
             Self::Encoder(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
         }
     }
 }

@@ -14,6 +14,12 @@ pub struct Feature {
 /// The defaults: retries when a connection fails, and nothing else.
 pub const NONE: Feature = Feature { name: "", route: "", pool: "" };
 
+/// Beside the pool, the files of the rig's directory below [`FILES_PATH`].
+pub const FILES: Feature = Feature { name: "files", route: "", pool: "" };
+
+/// Where files are served.
+pub const FILES_PATH: &str = "/files/";
+
 /// All that the first four of [`EACH`] do.
 pub const GUARDED: Feature = Feature {
     name: "all four",

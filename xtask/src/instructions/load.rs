@@ -16,7 +16,12 @@ pub const BODY: usize = 128;
 /// The file that holds such a body, in the rig's directory.
 pub const BODY_FILE: &str = "body";
 
-/// A kind of load. All have 128-byte answers.
+/// Bytes of the file that is asked for.
+pub const FILE: usize = 1024;
+/// The file, in the rig's directory.
+pub const FILE_NAME: &str = "file";
+
+/// A kind of load. All but that of a file have 128-byte answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Load {
     /// HTTP/1.1, 64 keep-alive connections.
@@ -27,6 +32,8 @@ pub enum Load {
     H1Guarded,
     /// The same as `h1`, answered from the cache.
     H1Hit,
+    /// The same as `h1` with a file of 1 KiB; not HAProxy, which has no files.
+    H1File,
     /// HTTP/2 in clear, 16 connections of 32 streams.
     H2,
 }
@@ -44,6 +51,7 @@ impl Load {
             Self::H1Post => "HTTP/1.1, 64 connections, POST with a body of 128 bytes",
             Self::H1Guarded => "HTTP/1.1, 64 connections; retries, breaker, outliers and a rate limit",
             Self::H1Hit => "HTTP/1.1, 64 connections, answered from the cache",
+            Self::H1File => "HTTP/1.1, 64 connections, a file of 1 KiB",
             Self::H2 => "HTTP/2 in clear, 16 connections of 32 streams",
         }
     }
@@ -51,7 +59,7 @@ impl Load {
     /// What clients speak.
     pub fn wire(self) -> Wire {
         match self {
-            Self::H1 | Self::H1Post | Self::H1Guarded | Self::H1Hit => Wire::Http1,
+            Self::H1 | Self::H1Post | Self::H1Guarded | Self::H1Hit | Self::H1File => Wire::Http1,
             Self::H2 => Wire::Http2,
         }
     }
@@ -61,13 +69,18 @@ impl Load {
         match self {
             Self::H1Guarded => feature::GUARDED,
             Self::H1Hit => feature::CACHED,
+            Self::H1File => feature::FILES,
             Self::H1 | Self::H1Post | Self::H2 => feature::NONE,
         }
     }
 
     /// True of the proxies that know what the load is about.
     pub fn is_for(self, proxy: Proxy) -> bool {
-        self != Self::H1Guarded || proxy == Proxy::Evenkeel
+        match self {
+            Self::H1Guarded => proxy == Proxy::Evenkeel,
+            Self::H1File => proxy != Proxy::Haproxy,
+            Self::H1 | Self::H1Post | Self::H1Hit | Self::H2 => true,
+        }
     }
 
     /// The command that sends `requests` to `address`; the body is in `dir`.
@@ -81,7 +94,9 @@ impl Load {
         if self == Self::H1Post {
             command.arg("--data").arg(dir.join(BODY_FILE));
         }
-        command.arg(format!("http://{address}/"));
+        let path =
+            if self == Self::H1File { format!("{}{FILE_NAME}", feature::FILES_PATH) } else { "/".into() };
+        command.arg(format!("http://{address}{path}"));
         command
     }
 

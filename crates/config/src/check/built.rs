@@ -51,7 +51,7 @@ impl Links {
             let pools = match &route.action {
                 Action::Pool(pool) => vec![pool],
                 Action::Split(shares) => shares.iter().map(|(pool, _)| pool).collect(),
-                Action::Redirect(_) | Action::Respond(_) => Vec::new(),
+                Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => Vec::new(),
             };
             let pools = pools.into_iter().chain(route.mirror.as_ref().map(|mirror| &mirror.pool));
             links.pool_uses.extend(pools.map(|pool| (pool.to_string(), NOWHERE)));

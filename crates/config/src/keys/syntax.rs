@@ -80,6 +80,32 @@ pub(crate) static FILE: Syntax = text(
     Some("^[^\\u0000]+$"),
 )
 .read_by(form::file);
+pub(crate) static FOLDER: Syntax = text(
+    "a path of a directory",
+    "Absolute, or relative to the folder of the configuration file.",
+    1,
+    4_096,
+    Some("^[^\\u0000]+$"),
+)
+.read_by(form::file);
+pub(crate) static FILE_NAME: Syntax =
+    text("a file name", "Without `/`.", 1, 255, Some("^[^/\\u0000]+$")).read_by(forms::file_name);
+pub(crate) static PATH_BELOW: Syntax = text(
+    "a path below the root",
+    "Begins with `/`, as in `/index.html`; nothing in it is percent-encoded.",
+    2,
+    4_096,
+    Some("^/[^\\u0000]+$"),
+)
+.read_by(forms::path_below);
+pub(crate) static FILE_PATTERN: Syntax = text(
+    "a pattern of file names",
+    "`*.html`, or with a `/` in front a pattern of paths below the root: `/assets/*`.",
+    1,
+    255,
+    Some("^(/.*|[^/]+)$"),
+)
+.read_by(forms::file_pattern);
 pub(crate) static SERVER_NAME: Syntax = text(
     "a host or \"{host}\"",
     "A name or an IP address, without a port; or `{host}`, the host of each request.",

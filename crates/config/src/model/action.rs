@@ -1,14 +1,16 @@
-//! What a route does with a request: `pool`, `split`, `redirect`, `respond`; and `rewrite`.
+//! What a route does with a request: `pool`, `split`, `redirect`, `respond`, `files`; and `rewrite`.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use evenkeel_types::PoolName;
 
+use super::files::Files;
 use super::matching::{PathMatch, path_match, show_path};
 use crate::declare::{Declared, Field, Rules, Setting, default_of, keys, section};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
-use crate::keys::syntax::{BODY, HEADER_VALUE, LOCATION, PATH, POOL_NAME, STRIPPED};
+use crate::keys::syntax::{BODY, FOLDER, HEADER_VALUE, LOCATION, PATH, POOL_NAME, STRIPPED};
 use crate::keys::{Group, Kind, Section, key};
 use crate::read::{Table, Value};
 use crate::show::{Lines, quote};
@@ -24,6 +26,8 @@ pub enum Action {
     Redirect(Redirect),
     /// `respond`
     Respond(Respond),
+    /// `files`
+    Files(Arc<Files>),
 }
 
 keys! {
@@ -44,8 +48,14 @@ keys! {
         ),
         /// Answer at once.
         respond = key(Kind::Section(Respond::SECTION), Means("-"), r#"{ status = 200, body = "ok\n" }"#),
+        /// Serve the files of a directory; a text alone is its `root`.
+        files = key(
+            Kind::Either(&Kind::Text(&FOLDER), &Kind::Section(Files::SECTION)),
+            Means("-"),
+            r#"{ root = "/srv/app", fallback = "/index.html" }"#,
+        ),
     }
-    groups &[Group::ExactlyOne(&["pool", "split", "redirect", "respond"])]
+    groups &[Group::ExactlyOne(&["pool", "split", "redirect", "respond", "files"])]
 }
 
 impl Field for Action {
@@ -56,8 +66,13 @@ impl Field for Action {
             Some(Self::Split(split(&value)))
         } else if let Some(value) = table.value("redirect") {
             Setting::read(&value).map(Self::Redirect)
+        } else if let Some(value) = table.value("respond") {
+            Setting::read(&value).map(Self::Respond)
         } else {
-            table.value("respond").and_then(|value| Setting::read(&value)).map(Self::Respond)
+            table
+                .value("files")
+                .and_then(|value| Setting::read(&value))
+                .map(|files| Self::Files(Arc::new(files)))
         };
         // A route without an action is a fault that was noted: this stands for it, and is never used.
         Some(read.unwrap_or(Self::Split(Vec::new())))
@@ -73,6 +88,7 @@ impl Field for Action {
             }
             Self::Redirect(redirect) => Field::show(redirect, section, "redirect", out),
             Self::Respond(respond) => Field::show(respond, section, "respond", out),
+            Self::Files(files) => Field::show(&**files, section, "files", out),
         }
     }
 }

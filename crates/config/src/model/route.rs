@@ -33,7 +33,7 @@ const DERIVED_NAME_MAX: usize = 120;
 section! {
     /// Which request goes where. The most specific route wins, whatever the order in the file. All of the
     /// conditions that a route names must hold. What is done with the request is said by `pool`, `split`,
-    /// `redirect` or `respond`.
+    /// `redirect`, `respond` or `files`.
     pub struct Route "[[route]]" {
         /// What logs and metrics call it.
         name: RouteName = key(
@@ -208,7 +208,7 @@ impl Route {
         matches!(self.action, Action::Pool(_) | Action::Split(_))
     }
 
-    /// A redirect and an answer of our own reach no server.
+    /// A redirect, an answer of our own and files reach no server.
     fn note_what_needs_a_pool(&self, table: &Table<'_>) {
         if matches!(self.action, Action::Redirect(_)) {
             let message = "`compress` has no effect beside `redirect`, whose responses are small";
@@ -217,6 +217,7 @@ impl Route {
         let own = match self.action {
             Action::Redirect(_) => "redirect",
             Action::Respond(_) => "respond",
+            Action::Files(_) => "files",
             Action::Pool(_) | Action::Split(_) => return,
         };
         for key in [
@@ -231,6 +232,9 @@ impl Route {
             "mirror",
             "request_id",
         ] {
+            if key == "rewrite" && own == "files" {
+                continue;
+            }
             let message = format!("`{key}` has no effect beside `{own}`, which reaches no server");
             table.warn_of(key, message, "has no effect");
         }

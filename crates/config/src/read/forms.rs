@@ -15,6 +15,38 @@ pub(crate) fn stripped(prefix: &str) -> Read<String> {
     Ok(prefix.into())
 }
 
+/// One segment of a path.
+pub(crate) fn file_name(name: &str) -> Read<String> {
+    if name.contains(['/', '\0']) || matches!(name, "." | "..") {
+        return Err(Refused(format!("`{}` is not a file name", clip(name)), "write it without `/`".into()));
+    }
+    Ok(name.into())
+}
+
+/// A file below a root, as it is named there.
+pub(crate) fn path_below(path: &str) -> Read<String> {
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err(Refused(
+            "a path below the root begins with `/`".into(),
+            format!("write `/{}`", clip(path)),
+        ));
+    };
+    if rest.split('/').any(|segment| matches!(segment, "" | "." | "..")) || rest.contains('\0') {
+        let help = "write the names of directories and of the file, with one `/` between them";
+        return Err(Refused(format!("`{}` is not a path of a file below the root", clip(path)), help.into()));
+    }
+    Ok(path.into())
+}
+
+/// A pattern of file names, or of paths.
+pub(crate) fn file_pattern(pattern: &str) -> Read<String> {
+    if pattern.contains('/') && !pattern.starts_with('/') {
+        let help = format!("write `/{}` for a path below the root, or a name alone", clip(pattern));
+        return Err(Refused("a pattern of names holds no `/`".into(), help));
+    }
+    Ok(pattern.into())
+}
+
 /// What a location may be made of.
 const PLACEHOLDERS: [&str; 4] = ["{scheme}", "{host}", "{path}", "{query}"];
 

@@ -239,13 +239,18 @@ impl<'a> Value<'a> {
 
     /// The path of a file, relative to the folder of the configuration file unless it is absolute.
     pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.file_of(self.key)
+    }
+
+    /// The same, where the value stands for a table whose `key` it is.
+    pub(crate) fn file_of(&self, key: &'static str) -> Option<PathBuf> {
         let path = self.reader.folder.join(self.formed()?);
         let owner = match self.home {
             Home::Process => FileOwner::Process,
             Home::Listener(name) => FileOwner::Listener(name.into()),
             Home::Pool(name) => FileOwner::Pool(name.into()),
         };
-        let link = FileLink { owner, key: self.key, path: path.clone(), at: self.span.clone() };
+        let link = FileLink { owner, key, path: path.clone(), at: self.span.clone() };
         self.reader.links().files.push(link);
         Some(path)
     }

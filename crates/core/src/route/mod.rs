@@ -23,6 +23,7 @@ use evenkeel_types::{ListenerName, RouteName};
 pub use host::{HostRefused, parse_host};
 pub(crate) use path::with_slashes;
 pub use path::{PathRefused, RequestPath, normalise};
+pub(crate) use rewrite::below;
 pub use rewrite::{https_location, location, rewrite, stripped};
 pub use slashes::forwarded;
 pub use split::{choose, is_sampled};

@@ -107,7 +107,7 @@ pub(super) fn push_visible(out: &mut String, text: &str) {
 }
 
 /// What follows `prefix` in `path`, whole segments only: empty, or beginning with `/`.
-pub(super) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+pub(crate) fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(prefix.trim_end_matches('/'))?;
     (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }

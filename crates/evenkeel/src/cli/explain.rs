@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Cache, Config, Listener, Pool, Priority, Route};
+use evenkeel_config::{Action, Cache, Config, Files, Listener, Pool, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::compress;
+use evenkeel_core::files::{FileMethod, FilePath, cache_control, content_type};
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::plan::{self, Act, Denied, Routed};
 use evenkeel_core::retry;
@@ -191,6 +192,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: O
             forwarded(&mut answer, snapshot, pool, taken.route, request);
             compressed(&mut answer, taken.route, request, None);
         }
+        Ok(Act::Files { files, path }) => file(&mut answer, files, &path, taken.route, request),
         Err(denied) => return deny(answer, snapshot, denied),
     }
     answer
@@ -310,6 +312,43 @@ fn cached(
     answer["cache_key"] = json!(cache::describe_key(rules, &target, &fields));
 }
 
+/// Which file the request is for. What is on the disk is not looked at: it may be another machine's.
+fn file(answer: &mut Value, files: &Files, path: &str, route: &Route, request: &Request<'_>) {
+    answer["files"] = json!(files.root.display().to_string());
+    match FileMethod::of(request.method) {
+        FileMethod::Read => {}
+        FileMethod::Options => return answer["status"] = json!(204),
+        FileMethod::NotAllowed => {
+            (answer["status"], answer["reason"]) = (json!(405), json!("a file can only be read"));
+            return;
+        }
+    }
+    let below = match FilePath::of(path) {
+        Ok(FilePath { path, is_directory: false }) => path.into_owned(),
+        Ok(FilePath { path, is_directory: true }) => {
+            let index = files.index.first().map_or("", String::as_str);
+            if path.is_empty() { index.to_owned() } else { format!("{path}/{index}") }
+        }
+        Err(why) => {
+            answer["reason"] = json!(why.to_string());
+            let Some(fallback) = &files.fallback else { return answer["status"] = json!(404) };
+            fallback.trim_start_matches('/').to_owned()
+        }
+    };
+    answer["file"] = json!(files.root.join(&below).display().to_string());
+    answer["type"] = json!(content_type(&below));
+    answer["control"] = json!(cache_control(files, &below));
+    let content_type = content_type(&below);
+    let facts = compress::Facts {
+        status: 200,
+        content_type: Some(content_type.as_bytes()),
+        no_transform: cache_control(files, &below).is_some_and(|value| value.contains("no-transform")),
+        ..compress::Facts::default()
+    };
+    compressed(answer, route, request, Some(&facts));
+    answer["fallback"] = json!(files.fallback);
+}
+
 /// The answer for people, in the order in which a request would meet it.
 fn text(answer: &Value) -> String {
     let mut text = String::new();
@@ -322,6 +361,11 @@ fn text(answer: &Value) -> String {
         "limits",
         "deadline",
         "mirror",
+        "files",
+        "file",
+        "type",
+        "control",
+        "fallback",
         "split",
         "pool",
         "cache",

@@ -26,7 +26,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Balance: with a configuration file, or with --listen and --backend and no file at all
+    /// Balance: with a configuration file, or with --listen and --backend or --files and no file at all
     Run(run::Run),
     /// Say what is wrong with a configuration file
     Check(check::Check),

@@ -12,30 +12,37 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::output::{DONE, WRONG, complain, fail};
 use super::source::CONFIG_DEFAULT;
 use crate::credentials::load_config;
+use crate::roots::wrong_with;
 use crate::wire::System;
 
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The configuration file; without --backend, evenkeel.toml
-    #[arg(short, long = "config", value_name = "FILE", conflicts_with_all = ["listen", "backend"])]
+    /// The configuration file; without --backend and --files, evenkeel.toml
+    #[arg(short, long = "config", value_name = "FILE", conflicts_with_all = ["listen", "backend", "files"])]
     config: Option<PathBuf>,
     /// Where to listen: PORT, :PORT, HOST:PORT, [v6]:PORT or unix:/path; may be repeated
-    #[arg(short, long, value_name = "ADDRESS", requires = "backend", default_value = "8080")]
+    #[arg(short, long, value_name = "ADDRESS", requires = "what", default_value = "8080")]
     listen: Vec<String>,
     /// A server to send requests to, in the same forms; may be repeated
-    #[arg(short, long, value_name = "ADDRESS")]
+    #[arg(short, long, value_name = "ADDRESS", group = "what")]
     backend: Vec<String>,
+    /// A directory to serve
+    #[arg(long, value_name = "DIR", group = "what", conflicts_with = "backend")]
+    files: Option<PathBuf>,
 }
 
 pub fn run(mut args: Run) -> ExitCode {
     start_log();
-    if args.config.is_none() && args.backend.is_empty() {
+    if args.config.is_none() && args.backend.is_empty() && args.files.is_none() {
         if !Path::new(CONFIG_DEFAULT).exists() {
             return fail(&format!(
-                "there is no {CONFIG_DEFAULT} here: name a file with `--config FILE`, or servers with `--backend ADDRESS`"
+                "there is no {CONFIG_DEFAULT} here: name a file with `--config FILE`, servers with `--backend ADDRESS`, or a directory with `--files DIR`"
             ));
         }
         args.config = Some(CONFIG_DEFAULT.into());
+    }
+    if let Some(wrong) = args.files.as_deref().and_then(wrong_with) {
+        return fail(&format!("--files: {wrong}"));
     }
     let config = match args.load() {
         Ok(config) => config,
@@ -62,12 +69,17 @@ pub fn run(mut args: Run) -> ExitCode {
 
 impl Run {
     fn load(&self) -> Result<Config, ExitCode> {
-        let parsed = match &self.config {
-            Some(path) => load_config(path).map(|parsed| {
+        let parsed = match (&self.config, &self.files) {
+            (None, Some(root)) => {
+                // The working directory may be gone; then the path is used as it is.
+                let root = std::path::absolute(root).unwrap_or_else(|_| root.clone());
+                evenkeel_config::simple_files(&self.listen, root)
+            }
+            (Some(path), _) => load_config(path).map(|parsed| {
                 complain(&parsed.warnings);
                 parsed.config
             }),
-            None => evenkeel_config::simple(&self.listen, &self.backend),
+            (None, None) => evenkeel_config::simple(&self.listen, &self.backend),
         };
         parsed.map_err(|diagnostics| {
             complain(&diagnostics);

@@ -120,6 +120,8 @@ label! {
         ClientTimeout = "client_timeout",
         /// The server broke off its response.
         BackendAborted = "backend_aborted",
+        /// The file could not be read to its end.
+        FileAborted = "file_aborted",
         /// The server sent nothing for too long.
         BackendTimeout = "backend_timeout",
         /// The route's `timeout.request` passed.

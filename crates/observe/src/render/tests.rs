@@ -112,6 +112,8 @@ fn workers_are_added_up() {
         worker.requests_in_flight.increment();
         worker.client_aborts.increment();
         worker.tunnels.set(2);
+        worker.files_cached.set(1_000);
+        worker.files_open.set(7);
         worker.connection_refused(ConnectionRefusal::Limit);
         worker.connection_speaks(Protocol::Http2);
         worker.handshake(HandshakeResult::Resumed);
@@ -124,6 +126,8 @@ fn workers_are_added_up() {
         ("evenkeel_requests_in_flight", &[], 3.0),
         ("evenkeel_client_aborts_total", &[], 3.0),
         ("evenkeel_tunnels", &[], 6.0),
+        ("evenkeel_files_cached_bytes", &[], 3_000.0),
+        ("evenkeel_files_open", &[], 21.0),
         ("evenkeel_connections_refused_total", &[("reason", "limit")], 3.0),
         ("evenkeel_connections_refused_total", &[("reason", "accept")], 0.0),
         ("evenkeel_connections_total", &[("protocol", "http2")], 3.0),

@@ -300,6 +300,11 @@ async fn respond<'x, 'c>(
                     Refusal { status: 500, kind: None, why: "compression failed".into(), retry_after: None };
                 (refusal, Ended::Refused)
             }
+            StreamError::File(error) => {
+                log.detail = Some(error.to_string());
+                let why = "the file cannot be read".into();
+                (Refusal { status: 500, kind: None, why, retry_after: None }, Ended::Refused)
+            }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
         sent = writer.send(response).await;

@@ -323,6 +323,7 @@ async fn after(body: &mut Body<'_>, writer: &ResponseWriter<'_>, ended: Ended) -
         Ended::Complete
             | Ended::Refused
             | Ended::BackendAborted
+            | Ended::FileAborted
             | Ended::BackendTimeout
             | Ended::RequestTimeout
     ) && writer.status() != 0;

@@ -1,6 +1,7 @@
 //! The way back to a client: interim responses while its request is handled, and then the response. Nothing else writes to
 //! a client.
 
+mod file;
 mod http2;
 mod send;
 mod wait;

@@ -99,6 +99,10 @@ fn encode<'x, 'c>(
     mut lease: Lease<'x>,
 ) -> Response<'x, 'c> {
     let encoding = lease.encoding();
+    if let Body::Shared(bytes) = response.body {
+        // What others have as well is small.
+        response.body = Body::Bytes(bytes.to_vec().into());
+    }
     let source = match response.body {
         Body::Bytes(bytes) if bytes.len() <= WHOLE_MAX => {
             match lease.whole(&bytes) {
@@ -115,7 +119,7 @@ fn encode<'x, 'c>(
         }
         Body::Bytes(bytes) => Source::Bytes(bytes),
         Body::Stream(stream) => Source::Stream(stream),
-        body @ (Body::Empty | Body::Tunnel(_)) => return Response { body, ..response },
+        body @ (Body::Empty | Body::Shared(_) | Body::Tunnel(_)) => return Response { body, ..response },
     };
     mark(&mut response.head, encoding);
     let compressed = Compressed::new(source, lease, worker);

@@ -9,6 +9,7 @@ use evenkeel_observe::{Ended, RequestRefusal};
 
 use crate::cache;
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
+use crate::files;
 use crate::filter::compress::compress;
 use crate::filter::fields;
 use crate::filter::location::restore_prefix;
@@ -58,6 +59,11 @@ pub async fn handle<'x, 'c>(
     let response = match plan::act(snapshot, &taken, request, || worker.random()) {
         Ok(Act::Respond(respond)) => answer::respond(worker, respond),
         Ok(Act::Redirect { status, location }) => answer::redirect(worker, status, &location),
+        Ok(Act::Files { files, path }) => match files::at_once(worker, request, (files, &path), log) {
+            Some(response) => response,
+            // In a box, because it is seldom and large.
+            None => Box::pin(files::find(worker, incoming, (files, path), client.writer, log)).await?,
+        },
         Ok(Act::Forward(pool)) => {
             let pool = setting.pool.get_or_init(|| view.pool_now(pool));
             let target = Target::new(worker, view, route, pool, request);

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use self::buffers::Buffers;
 use self::unsent::Unsent;
 use self::view::View;
+use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
@@ -60,6 +61,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Buffers that wait for use.
     pub buffers: Buffers,
+    /// Static files that it keeps.
+    pub files: FileStore,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
     pub unsent: Unsent,
     /// What compresses its responses.
@@ -90,6 +93,7 @@ impl Worker {
             clock: shared.clock,
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
+            files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
             lateness: Cell::default(),
@@ -132,6 +136,9 @@ impl Worker {
     pub fn keep_house(&self) {
         self.unix_base_ns.set(unix_base_ns(self.clock));
         let (now, view) = (self.clock.now(), self.view());
+        let (bytes, open) = self.files.size();
+        self.metrics.files_cached.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.files_open.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
         // A server that has left a pool which no request uses is let go of here.
         for pool in view.pools_now() {

@@ -50,7 +50,11 @@ pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<Wo
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(run(start, shared, log)),
+            Ok(runtime) => {
+                runtime.block_on(run(start, shared, log));
+                // A call that still waits for a disk does not keep the process from leaving.
+                runtime.shutdown_background();
+            }
             Err(error) => tracing::error!(%error, "a worker cannot start"),
         }
     })?;

@@ -34,8 +34,10 @@ pub enum Sent {
 }
 
 /// By whose doing a response broke off.
-enum Broken {
+pub(super) enum Broken {
+    /// The client's.
     Client(WriteError),
+    /// The body's.
     Source(StreamError),
 }
 
@@ -54,6 +56,9 @@ impl<'c> ResponseWriter<'c> {
         let sent = match body {
             Body::Empty => self.finish(b"").await,
             Body::Bytes(bytes) => self.bytes_of(&bytes).await,
+            Body::Shared(bytes) => self.bytes_of(&bytes).await,
+            // What is not sent need not be read.
+            Body::Stream(body) if self.to_head && matches!(*body, Stream::File(_)) => self.finish(b"").await,
             Body::Stream(body) => return self.stream(body, ended).await,
             Body::Tunnel(tunnel) => return self.tunnel(tunnel).await,
         };
@@ -91,7 +96,12 @@ impl<'c> ResponseWriter<'c> {
 
     /// The body, piece by piece.
     async fn relay(&mut self, body: &mut Stream<'_, '_>) -> Result<(), Broken> {
+        if let Stream::File(file) = body {
+            // In a box, because other bodies are the rule.
+            Box::pin(self.send_file(file)).await?;
+        }
         loop {
+            body.read_in(|| self.read_size());
             match body.advance().map_err(Broken::Source)? {
                 Advance::Piece => self.data(body.piece()).await?,
                 Advance::End => break,
@@ -213,7 +223,7 @@ impl<'c> ResponseWriter<'c> {
     }
 
     /// Sends a piece of the body. Small ones wait for [`flush`](Self::flush).
-    async fn data(&mut self, piece: &[u8]) -> Result<(), WriteError> {
+    pub(super) async fn data(&mut self, piece: &[u8]) -> Result<(), WriteError> {
         if self.to_head || piece.is_empty() {
             return Ok(());
         }
