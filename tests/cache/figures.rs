@@ -44,6 +44,9 @@ fn hits_and_misses_show_by_route_and_in_the_log() {
     eventually("all are counted", || count("hit") == 3.0);
     assert_eq!(count("miss"), 1.0);
     assert_eq!(evenkeel.metric("evenkeel_cache_served_bytes_total", &["route=\"shop\""]), 15.0);
+    let of_route = |name: &str| evenkeel.metric(name, &["route=\"shop\""]);
+    eventually("it was stored", || of_route("evenkeel_cache_stored_total") == 1.0);
+    eventually("no fetch is under way", || of_route("evenkeel_cache_fetches") == 0.0);
     assert_eq!(evenkeel.metric("evenkeel_cache_age_seconds_count", &["route=\"shop\""]), 3.0);
     let cache = evenkeel.status()["cache"].clone();
     assert_eq!((&cache["hit_ratio"], &cache["routes"][0]["name"]), (&0.75.into(), &"shop".into()), "{cache}");

@@ -12,7 +12,7 @@ use evenkeel_core::cache::{
     AfterFailure, Exchange, Failure, Fields, HostId, Keep, Moment, NotKept, NotStored, RequestDirectives,
     UrlId, Wall, after_failure, merge, storable, validators,
 };
-use evenkeel_observe::Ended;
+use evenkeel_observe::{Ended, Fetching};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::PrivatePiece;
@@ -135,6 +135,7 @@ impl Fetch {
         let (worker, view, pool) = (Rc::clone(&self.worker), Rc::clone(&self.view), Rc::clone(&self.pool));
         let request = detached.request();
         let route = view.snapshot.routes.route(self.route);
+        let _counted = Fetching::begin(&view.tally.cached((self.route, route)), worker.index);
         let target = Target::new(&worker, &view, route, &pool, &request);
         let limits = BodyLimits { stall: Duration::MAX, at_most: None, rate_min: 0, bytes_max: None };
         let source = Source::Bytes(FromBytes::new(Vec::new()));
@@ -306,7 +307,9 @@ impl Fetch {
         if let Some(reader) = reader {
             let _ = to.send(Fetched { answer: FetchedAnswer::Shared(reader, own), log });
         }
-        fill(&self.worker, response, writer).await;
+        if fill(&self.worker, response, writer).await {
+            self.view.tally.cached((self.route, route)).shard(self.worker.index).stored();
+        }
     }
 
     /// The server has answered with something that is not kept, for this reason. What it was to take the place of is not used
@@ -398,22 +401,22 @@ async fn relay_to(
     }
 }
 
-/// Reads a response to its end into the store.
-async fn fill(worker: &Worker, response: Response<'_, '_>, mut writer: Writer<Meta>) {
+/// Reads a response to its end into the store. True if it is kept.
+async fn fill(worker: &Worker, response: Response<'_, '_>, mut writer: Writer<Meta>) -> bool {
     let response::Body::Stream(mut stream) = response.body else {
-        writer.finish(Bytes::new(), worker.clock.now());
-        return;
+        return writer.finish(Bytes::new(), worker.clock.now()).is_some();
     };
     let sending = stream.take_sending();
     match Box::pin(fill_from(worker, &mut stream, &mut writer)).await {
         Ok(Some(trailers)) => {
             stream.finish(&sending);
-            writer.finish(trailers, worker.clock.now());
+            writer.finish(trailers, worker.clock.now()).is_some()
         }
-        Ok(None) => {}
+        Ok(None) => false,
         Err(error) => {
             stream.broke_off(&error);
             writer.fail();
+            false
         }
     }
 }
