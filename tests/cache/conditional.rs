@@ -81,9 +81,7 @@ fn a_condition_is_judged_before_the_body_has_come() {
     let gate = Gate::default();
     let theirs = gate.clone();
     let origin = Origin::start(move |_, wire| {
-        wire.send(
-            "HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\netag: \"one\"\r\ncontent-length: 10\r\n\r\nhello"
-        );
+        wire.send("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\netag: \"one\"\r\ncontent-length: 10\r\n\r\nhello");
         theirs.wait();
         wire.send("world");
     });
