@@ -19,8 +19,12 @@ fuzz_target!(|raw: &str| {
     assert_eq!(normalise(&normal).as_deref(), Ok(&*normal), "the normal form has another one");
     assert_eq!(segments(&normal), resolved(raw), "another resource");
     if let Ok(file) = FilePath::of(&normal) {
-        let names: Vec<Vec<u8>> =
-            file.path.split('/').filter(|name| !name.is_empty()).map(|name| name.as_bytes().to_vec()).collect();
+        let names: Vec<Vec<u8>> = file
+            .path
+            .split('/')
+            .filter(|name| !name.is_empty())
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
         assert_eq!(names, segments(&normal), "another file");
         assert!(!file.path.starts_with('/') && !file.path.contains(['\0', '\\']));
         assert!(names.iter().all(|name| name != b"." && name != b".."));

@@ -37,7 +37,7 @@ pub enum Body<'x, 'c> {
     /// These bytes, which others have as well.
     Shared(Bytes),
     /// What comes piece by piece.
-    Stream(Box<Stream<'x, 'c>>),
+    Stream(Stream<'x, 'c>),
     /// Another protocol, both ways.
     Tunnel(Box<Tunnel>),
 }

@@ -14,18 +14,17 @@ use crate::server::error::ServerError;
 use crate::server::upload::Sending;
 use crate::worker::buffers::ReadSize;
 
-/// A body that is sent piece by piece.
+/// A body that is sent piece by piece. Each kind in a box of its own: all are large, and are moved from hand to hand.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is always in a box, and most are a server's")]
 pub enum Stream<'x, 'c> {
     /// What a server sends.
-    Server(ServerBody<'x, 'c>),
+    Server(Box<ServerBody<'x, 'c>>),
     /// What the cache has, or is being fetched for it.
-    Cached(CachedBody),
+    Cached(Box<CachedBody>),
     /// Another one, compressed on its way.
-    Compressed(Compressed<'x, 'c>),
+    Compressed(Box<Compressed<'x, 'c>>),
     /// A file.
-    File(FileBody),
+    File(Box<FileBody>),
 }
 
 /// Why a body ends before its end.

@@ -157,6 +157,6 @@ pub fn write_status(head: &mut Head, status: &CacheStatus) {
 }
 
 fn response<'x, 'c>(head: Head, framing: Framing, body: CachedBody) -> Response<'x, 'c> {
-    let body = Body::Stream(Box::new(Stream::Cached(body)));
+    let body = Body::Stream(Stream::Cached(Box::new(body)));
     Response { head, body, framing, ended: Ended::Complete, closes: false }
 }

@@ -253,7 +253,7 @@ impl<'x, 'c> Visit<'x, 'c> {
                     // It was fetched by GET.
                     Body::Empty
                 } else {
-                    Body::Stream(Box::new(Stream::Cached(CachedBody::whole(Origin::Private(body)))))
+                    Body::Stream(Stream::Cached(Box::new(CachedBody::whole(Origin::Private(body)))))
                 };
                 let (ended, closes) = (Ended::Complete, false);
                 Step::Done(Outcome::Response(Response { head, body, framing, ended, closes }))

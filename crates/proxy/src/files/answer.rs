@@ -243,7 +243,7 @@ impl Sheet<'_> {
     fn stream<'x, 'c>(&self, parts: impl IntoIterator<Item = Part>) -> Body<'x, 'c> {
         let Content::Open(file) = &self.version.content else { return Body::Empty };
         let parts: VecDeque<Part> = parts.into_iter().collect();
-        Body::Stream(Box::new(Stream::File(FileBody::new(self.worker, file, parts))))
+        Body::Stream(Stream::File(Box::new(FileBody::new(self.worker, file, parts))))
     }
 }
 

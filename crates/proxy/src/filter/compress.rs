@@ -123,7 +123,7 @@ fn encode<'x, 'c>(
     };
     mark(&mut response.head, encoding);
     let compressed = Compressed::new(source, lease, worker);
-    response.body = Body::Stream(Box::new(Stream::Compressed(compressed)));
+    response.body = Body::Stream(Stream::Compressed(Box::new(compressed)));
     response.framing = Framing::Chunked;
     response
 }

@@ -95,7 +95,7 @@ pub fn respond<'x, 'c>(
     let framing = answer.body.framing();
     let (server, _permit) = (chosen.server, admission.take_permit());
     let body = ServerBody { target, server, answer, sending, _permit, counts_attempts };
-    let body = Body::Stream(Box::new(Stream::Server(body)));
+    let body = Body::Stream(Stream::Server(Box::new(body)));
     Ok(Response { head: copied, body, framing, ended: Ended::Complete, closes: false })
 }
 

@@ -58,7 +58,7 @@ impl<'c> ResponseWriter<'c> {
             Body::Bytes(bytes) => self.bytes_of(&bytes).await,
             Body::Shared(bytes) => self.bytes_of(&bytes).await,
             // What is not sent need not be read.
-            Body::Stream(body) if self.to_head && matches!(*body, Stream::File(_)) => self.finish(b"").await,
+            Body::Stream(body) if self.to_head && matches!(body, Stream::File(_)) => self.finish(b"").await,
             Body::Stream(body) => return self.stream(body, ended).await,
             Body::Tunnel(tunnel) => return self.tunnel(tunnel).await,
         };
@@ -74,7 +74,7 @@ impl<'c> ResponseWriter<'c> {
     }
 
     /// Sends a body as it comes, and the rest of the request beside it.
-    async fn stream(&mut self, mut body: Box<Stream<'_, 'c>>, ended: Ended) -> Sent {
+    async fn stream(&mut self, mut body: Stream<'_, 'c>, ended: Ended) -> Sent {
         let mut sending = body.take_sending();
         let relayed = {
             let relaying = pin!(self.relay(&mut body));

@@ -22,7 +22,7 @@ const TURN: usize = 64 * 1024;
 #[derive(Debug)]
 pub enum Source<'x, 'c> {
     /// They come piece by piece.
-    Stream(Box<Stream<'x, 'c>>),
+    Stream(Stream<'x, 'c>),
     /// They are there.
     Bytes(Cow<'x, [u8]>),
 }
