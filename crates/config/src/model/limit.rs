@@ -64,6 +64,10 @@ section! {
 
 impl Rules for RateLimit {
     fn finish(&mut self, table: &Table<'_>) {
+        if let Some(value) = table.value("name") {
+            // Notes what cannot be a name.
+            let _ = value.name();
+        }
         let twice = self.per.iter().enumerate().find(|(at, key)| self.per[..*at].contains(key));
         if let Some((_, key)) = twice {
             table.warn_of("per", format!("`{key}` is listed twice in `per`"), "once is enough");
