@@ -80,7 +80,9 @@ pub async fn handle<'x, 'c>(
                     if view.caches && !matches!(request.method, "GET" | "HEAD") {
                         cache::invalidate(setting, route, request, &response.head);
                     }
-                    if let Some(prefix) = stripped(route, &request.forwarded(route)) {
+                    if route.rewrite.is_some()
+                        && let Some(prefix) = stripped(route, &request.forwarded(route))
+                    {
                         restore_prefix(&mut response.head, prefix, request.authority);
                     }
                     response
