@@ -130,8 +130,8 @@ fn no_path_leads_out_of_the_directory() {
                 "{path}: {}",
                 response.status
             );
-            let told = ["site", "/work", "target"].iter().any(|part| text.contains(part));
-            assert!(!told, "{path} tells where the directory is: {text}");
+            let shows = ["site", "/work", "target"].iter().any(|part| text.contains(part));
+            assert!(!shows, "{path} tells where the directory is: {text}");
         }
         assert_eq!(site.get("/a.txt").text(), "inside");
         assert_eq!(site.get("/deep/er/../../a.txt").text(), "inside", "removed before it is looked up");

@@ -217,8 +217,8 @@ fn s16_a_certificate_tells_users_apart_as_authorization_does() {
                 let text = client.ask("GET / HTTP/1.1\r\nhost: app.test\r\nx-user: CN=alice\r\n\r\n").text();
                 assert!(text.contains(&format!("CN={name}")), "{vary:?}: {name} sees {text}");
             }
-            let mut nobody = anybody.connect(evenkeel.address(), "app.test").unwrap();
-            let text = nobody.ask("GET / HTTP/1.1\r\nhost: app.test\r\nx-user: CN=alice\r\n\r\n").text();
+            let mut uncertified = anybody.connect(evenkeel.address(), "app.test").unwrap();
+            let text = uncertified.ask("GET / HTTP/1.1\r\nhost: app.test\r\nx-user: CN=alice\r\n\r\n").text();
             assert_eq!(text, "none", "{vary:?}");
         }
     }

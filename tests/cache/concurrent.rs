@@ -30,6 +30,18 @@ fn both_versions(origin: &Origin) -> String {
     )
 }
 
+/// A server whose answer may be kept. It sends the head and half of the body once the first gate is open, and the rest once
+/// the second is.
+fn gated(head: &Gate, rest: &Gate) -> Origin {
+    let (head, rest) = (head.clone(), rest.clone());
+    Origin::start(move |_, wire| {
+        head.wait();
+        wire.send("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 10\r\n\r\nhello");
+        rest.wait();
+        wire.send("world");
+    })
+}
+
 #[test]
 fn a_hundred_clients_on_a_cold_key_are_one_request() {
     let gate = Gate::default();
@@ -85,13 +97,7 @@ fn clients_of_both_versions_share_one_request() {
 #[test]
 fn the_body_streams_to_all_as_it_arrives() {
     let (first, second) = (Gate::default(), Gate::default());
-    let (one, two) = (first.clone(), second.clone());
-    let origin = Origin::start(move |_, wire| {
-        one.wait();
-        wire.send("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 10\r\n\r\nhello");
-        two.wait();
-        wire.send("world");
-    });
+    let origin = gated(&first, &second);
     let evenkeel = start(&origin, "true");
     let mut clients = crowd(&evenkeel, 20, GET);
     wait_for_requests(&evenkeel, 20);
@@ -152,13 +158,7 @@ fn a_slow_reader_of_what_is_too_long_to_be_kept_does_not_hold_the_others_back() 
 #[test]
 fn the_others_get_all_when_the_client_that_began_leaves() {
     let (head, rest) = (Gate::default(), Gate::default());
-    let (one, two) = (head.clone(), rest.clone());
-    let origin = Origin::start(move |_, wire| {
-        one.wait();
-        wire.send("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\ncontent-length: 10\r\n\r\nhello");
-        two.wait();
-        wire.send("world");
-    });
+    let origin = gated(&head, &rest);
     let evenkeel = start(&origin, "true");
     // The one that began leaves before the head.
     let leader = crowd(&evenkeel, 1, GET);

@@ -51,7 +51,7 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
         self.fill.of()
     }
 
-    /// The response may be stored: whoever waits reads along from now on. `body_max`: a longer body is not stored, in bytes.
+    /// The response may be stored: requests that wait read along from now on. `body_max`: a longer body is not stored, in bytes.
     ///
     /// # Errors
     /// It cannot be stored; those who waited go on alone.

@@ -1,5 +1,5 @@
 //! Where the cache keeps what it keeps: objects in memory that all workers share, and fetches in progress that many
-//! requests read from. It decides nothing about HTTP: whoever asks it brings the judgement.
+//! requests read from. It decides nothing about HTTP: the caller brings the judgement.
 
 mod chunks;
 mod disk;

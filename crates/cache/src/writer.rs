@@ -59,7 +59,7 @@ impl<M: Clone + Send + Sync + 'static> Writer<M> {
     /// Appends a piece, which must not be a part of a larger buffer: it would keep that in memory.
     ///
     /// # Errors
-    /// Nobody needs it any more.
+    /// No request needs it any more.
     pub fn push(&mut self, bytes: Bytes, now: Time) -> Result<(), Abandoned> {
         let counted = bytes.len() as u64 + Chunks::OVERHEAD;
         if !self.passing {

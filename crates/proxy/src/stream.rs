@@ -52,7 +52,7 @@ impl<'x, 'c> Stream<'x, 'c> {
         }
     }
 
-    /// Sets how much of a file is read at a time, by what `size` tells. Others are told when they are to be read.
+    /// Sets how much of a file is read at a time, by what `size` tells. Others learn it when they are read.
     pub fn read_in(&mut self, size: impl FnOnce() -> ReadSize) {
         if let Self::File(body) = self {
             body.read_in(size());

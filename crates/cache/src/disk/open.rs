@@ -41,7 +41,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let (mut log, mut records) = PurgeLog::open(root)?;
         let mut seed = read_seed(root);
         if seed.is_none() || records.is_none() {
-            // What was purged cannot be told from what was not, or nothing would be found.
+            // Which responses were purged is not known, or none could be found.
             empty(root)?;
             log = PurgeLog::open(root)?.0;
             (seed, records) = (None, Some(Vec::new()));

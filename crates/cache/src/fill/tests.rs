@@ -149,7 +149,7 @@ fn the_writer_of_a_body_that_passes_waits_for_its_slowest_reader() {
     push(&fill, vec![0; 1]);
     assert!(fill.poll_ready(&cx, || false).is_pending());
     fill.leave(slow);
-    assert_eq!(alarm.rung(), 1, "a reader that leaves holds nobody back");
+    assert_eq!(alarm.rung(), 1, "a reader that leaves holds no other one back");
     assert_eq!(filling.load(Ordering::SeqCst), 1 + Chunks::OVERHEAD);
     fill.leave(fast);
     assert_eq!(fill.poll_ready(&cx, || false), Poll::Ready(Progress::Abandoned));

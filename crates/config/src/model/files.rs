@@ -23,7 +23,7 @@ section! {
             r#"["index.html", "index.htm"]"#,
         ),
         /// What is served, with status 200, for a path at which there is no file: the page of an application that reads the path
-        /// itself. Browsers are told `no-cache` unless `cache_control` says something else of it.
+        /// itself. It goes out with `Cache-Control: no-cache` unless `cache_control` says something else of it.
         fallback: Option<String> = key(Kind::Text(&PATH_BELOW), Means("404"), r#""/index.html""#),
         /// Serve `app.js.zst`, `app.js.br` or `app.js.gz` for `app.js` to a client that accepts that coding.
         precompressed: bool = key(Kind::Boolean, Is("false"), "true"),

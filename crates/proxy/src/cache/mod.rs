@@ -18,7 +18,6 @@ use evenkeel_config::{Cache, Route};
 use evenkeel_core::cache::{
     Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, admit_plain, invalidated,
 };
-
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
 use self::facts::Beside;

@@ -123,8 +123,16 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Step<'x, 'c> {
         let (store, now) = (&self.setting.worker.shared.cache, self.now());
         let Hit { object, purged } = hit;
-        let moment = Moment { now, purged, origin_down: self.is_origin_down() };
-        match judge(&object.head().meta().stored, &self.asked.directives, &moment) {
+        let (stored, asked) = (object.head().meta().stored, &self.asked.directives);
+        let moment = Moment { now, purged, origin_down: false };
+        let verdict = match judge(&stored, asked, &moment) {
+            // Asked for only where a server would be asked, because it is of all workers.
+            Verdict::Revalidate(_) | Verdict::OnlyIfCached if self.is_origin_down() => {
+                judge(&stored, asked, &Moment { origin_down: true, ..moment })
+            }
+            verdict => verdict,
+        };
+        match verdict {
             Verdict::Fresh => Step::Done(self.hit(object, None, log)),
             Verdict::Stale(StaleUse::WhileRevalidate) => {
                 if let Revalidation::Leader(leader) = store.revalidate(&object) {

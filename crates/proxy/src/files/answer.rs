@@ -25,7 +25,7 @@ use crate::response::{Body, Head, Response, reason};
 use crate::stream::Stream;
 use crate::worker::Worker;
 
-/// What browsers are told of a page that stands for many paths, unless the route says something else.
+/// `Cache-Control` of a page that stands for many paths, unless the route says something else.
 const FALLBACK_CACHE_CONTROL: &str = "no-cache";
 
 /// Which fields of a request say something about the file that it asks for, found in one pass.

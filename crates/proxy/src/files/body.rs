@@ -139,7 +139,7 @@ impl FileBody {
 
     fn read_at_once(&mut self, from: u64, room: usize) -> Result<usize, Errno> {
         let flags = match self.open.waits {
-            Waits::Told => ReadWriteFlags::NOWAIT,
+            Waits::Reported => ReadWriteFlags::NOWAIT,
             Waits::Never => ReadWriteFlags::empty(),
             Waits::Untold => return Err(Errno::AGAIN),
         };
@@ -230,7 +230,7 @@ impl FileBody {
         let Some(Part::File(from, end)) = self.parts.front() else { return 0 };
         let (from, end) = (*from, (*end).min(*from + STRETCH));
         match self.open.waits {
-            Waits::Told => {}
+            Waits::Reported => {}
             Waits::Never => return end - from,
             Waits::Untold => return 0,
         }

@@ -81,7 +81,7 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
     /// It says so, for each read.
-    Told,
+    Reported,
     /// It never would: its files lie in memory.
     Never,
     /// It does not say: overlayfs, for example, as containers have it.
@@ -100,7 +100,7 @@ impl Waits {
         let mut byte = [0];
         match preadv2(file, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Self::Untold,
-            _ => Self::Told,
+            _ => Self::Reported,
         }
     }
 }

@@ -17,7 +17,7 @@ const ZSTD_TABLE_LOG: u32 = 16;
 const BR_WINDOW_LOG: u8 = 18;
 /// And for short responses at least.
 const BR_WINDOW_LOG_MIN: u8 = 14;
-/// Brotli takes tables of 4 MiB when it expects a megabyte; so it is not told of more than this.
+/// Brotli takes tables of 4 MiB when it expects a megabyte; so it learns of no more than this.
 const BR_HINT_MAX: u64 = 512 * 1024;
 
 /// What an encoder is to do with what it has.
