@@ -38,6 +38,16 @@ mod cache {
     mod concurrent;
     mod conditional;
     mod cut;
+    mod disk {
+        mod damage;
+        mod full;
+        mod kills;
+        mod purging;
+        mod ranges;
+        mod restart;
+        mod size;
+        mod unusable;
+    }
     mod figures;
     mod head;
     mod hits;

@@ -19,6 +19,8 @@ pub(crate) struct Fill<M> {
     sequence: u64,
     /// The object that it revalidates.
     of: Option<Arc<Object<M>>>,
+    /// Whether it asks the disk, and no server.
+    loads: bool,
     state: Mutex<State<M>>,
     /// What all fills of the store occupy, in bytes.
     filling: Arc<AtomicU64>,
@@ -129,7 +131,17 @@ impl<M> Fill<M> {
             trailers: Bytes::new(),
             stored: None,
         };
-        Self { key: key.into(), sequence, of, state: Mutex::new(state), filling }
+        Self { key: key.into(), sequence, of, loads: false, state: Mutex::new(state), filling }
+    }
+
+    /// The same, but it asks the disk.
+    pub fn for_load(mut self) -> Self {
+        self.loads = true;
+        self
+    }
+
+    pub fn loads(&self) -> bool {
+        self.loads
     }
 
     pub fn key(&self) -> &[u8] {

@@ -20,7 +20,7 @@ mod sweep;
 mod sync;
 mod writer;
 
-pub use disk::{Codec, DiskLimits};
+pub use disk::{Codec, DiskLimits, OpenError};
 pub use figures::{DiskFigures, Figures};
 pub use head::{Head, NewHead};
 pub use leader::{Leader, Refused};

@@ -1,6 +1,7 @@
 //! Which files there are: in memory, bounded in bytes, and never trusted, because a file may be gone or damaged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,12 @@ use evenkeel_types::Time;
 
 use crate::key::{Id, Passed};
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// A longer body stays on the disk, and is read when it is sent.
+pub const LOADED_MAX: u64 = 256 << 10;
+/// What the name of a head ends in that is newer than that in the file beside it.
+pub const HEAD: &str = "head";
 
 /// A file of the disk cache.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub struct Entry {
     pub bytes: u64,
     slot: AtomicU32,
     mark: Mark,
+    /// Whether a newer head lies beside it.
+    has_head: AtomicBool,
 }
 
 impl Entry {
@@ -31,11 +39,38 @@ impl Entry {
     const BLOCK: u64 = 4_096;
     /// What a file occupies beside its content: its inode and its place in the directory.
     const OVERHEAD: u64 = 512;
+    /// The longest head that is written beside a file, in bytes. Room for it is counted where there may be one.
+    pub const HEAD_MAX: u64 = 8 << 10;
 
     /// A file of this length.
     pub fn new(id: Id, variant: Id, stamp: u64, len: u64) -> Self {
-        let bytes = len.next_multiple_of(Self::BLOCK) + Self::OVERHEAD;
-        Self { id, variant, stamp, bytes, slot: AtomicU32::new(u32::MAX), mark: Mark::default() }
+        let head = if len > LOADED_MAX { Self::HEAD_MAX + Self::OVERHEAD } else { 0 };
+        let bytes = len.next_multiple_of(Self::BLOCK) + Self::OVERHEAD + head;
+        let (slot, mark, has_head) = (AtomicU32::new(u32::MAX), Mark::default(), AtomicBool::new(false));
+        Self { id, variant, stamp, bytes, slot, mark, has_head }
+    }
+
+    /// Whether a newer head lies beside the file.
+    pub fn has_head(&self) -> bool {
+        self.has_head.load(Ordering::Acquire)
+    }
+
+    /// Notes that a newer head lies beside the file.
+    pub fn set_head(&self) {
+        self.has_head.store(true, Ordering::Release);
+    }
+
+    /// Removes the file. One that is not there is what is wanted.
+    pub fn remove_file(&self, root: &Path) {
+        drop(fs::remove_file(self.path(root)));
+        if self.has_head() {
+            drop(fs::remove_file(self.head_path(root)));
+        }
+    }
+
+    /// Where a newer head of the file is.
+    pub fn head_path(&self, root: &Path) -> PathBuf {
+        self.path(root).with_extension(HEAD)
     }
 
     /// Where the file is, below the directory of the cache. A name is never used twice, so that a file that is removed
@@ -79,22 +114,70 @@ pub struct Index {
     pending: HashMap<Id, (Id, u64), BuildHasherDefault<Passed>>,
     /// What files take that are being written.
     writing: u64,
-    /// The most that all files may take, in bytes.
-    pub capacity: u64,
+    /// While what an earlier process has left is being found.
+    forgotten: Option<Forgotten>,
+    /// The most that the directory may take, in bytes.
+    pub size: u64,
+}
+
+/// What must not be found of what an earlier process has left.
+#[derive(Debug, Default)]
+struct Forgotten {
+    all: bool,
+    /// By key and by variant.
+    some: HashSet<Id, BuildHasherDefault<Passed>>,
 }
 
 impl Index {
     /// Variants of one key.
     const VARIANTS_MAX: usize = 32;
 
-    pub fn new(policy: Policy, capacity: u64) -> Self {
+    /// The most of the size that is kept for directories and the log of purges, in bytes.
+    const REST_MAX: u64 = 40 << 20;
+
+    pub fn new(policy: Policy, size: u64) -> Self {
         Self {
             files: HashMap::default(),
             pending: HashMap::default(),
             order: Eviction::new(policy),
             writing: 0,
-            capacity,
+            forgotten: Some(Forgotten::default()),
+            size,
         }
+    }
+
+    /// The most that all files may take, in bytes.
+    fn capacity(&self) -> u64 {
+        self.size - (self.size / 8).min(Self::REST_MAX)
+    }
+
+    /// All that an earlier process has left is found.
+    pub fn set_walked(&mut self) {
+        self.forgotten = None;
+    }
+
+    /// Adds a file that an earlier process has left, unless it is known or must not be found. Returns the files that are to be
+    /// removed.
+    pub fn add_found(&mut self, entry: &Arc<Entry>) -> Vec<Arc<Entry>> {
+        let is_forgotten = |known: &Forgotten| {
+            known.all || known.some.contains(&entry.id) || known.some.contains(&entry.variant)
+        };
+        let is_being_added = self.pending.get(&entry.variant).is_some_and(|(_, stamp)| *stamp == entry.stamp);
+        if is_being_added || self.of_stamp(entry.id, entry.variant, entry.stamp).is_some() {
+            return Vec::new();
+        }
+        if self.forgotten.as_ref().is_some_and(is_forgotten) {
+            return vec![Arc::clone(entry)];
+        }
+        let mut left = self.add(entry, Time::ZERO);
+        left.extend(self.shrink());
+        left
+    }
+
+    /// The file of a variant that was written at this time.
+    pub fn of_stamp(&self, id: Id, variant: Id, stamp: u64) -> Option<Arc<Entry>> {
+        let mut entries = self.files.get(&id)?.iter();
+        entries.find(|entry| entry.variant == variant && entry.stamp == stamp).cloned()
     }
 
     pub fn len(&self) -> usize {
@@ -148,7 +231,7 @@ impl Index {
     /// Makes room for a file that is about to be written, and counts it. Returns the files that are to be removed for it;
     /// `None` if it has no room.
     pub fn reserve(&mut self, bytes: u64) -> Option<Vec<Arc<Entry>>> {
-        if self.writing + bytes > self.capacity {
+        if self.writing + bytes > self.capacity() {
             return None;
         }
         self.writing += bytes;
@@ -158,7 +241,7 @@ impl Index {
     /// Evicts what is beyond the capacity. Returns the files that are to be removed.
     pub fn shrink(&mut self) -> Vec<Arc<Entry>> {
         let mut victims = Vec::new();
-        while self.order.bytes() + self.writing > self.capacity
+        while self.order.bytes() + self.writing > self.capacity()
             && let Some(victim) = self.order.evict()
         {
             self.unlist(&victim);
@@ -193,6 +276,9 @@ impl Index {
 
     /// Forgets the files of a key, or one variant of it.
     pub fn remove_key(&mut self, id: Id, variant: Option<Id>) -> Vec<Arc<Entry>> {
+        if let Some(forgotten) = &mut self.forgotten {
+            forgotten.some.insert(variant.unwrap_or(id));
+        }
         match variant {
             Some(variant) => {
                 self.pending.remove(&variant);
@@ -211,12 +297,13 @@ impl Index {
     pub fn clear(&mut self) -> Vec<Arc<Entry>> {
         self.files.clear();
         self.pending.clear();
+        self.forgotten.iter_mut().for_each(|forgotten| forgotten.all = true);
         self.order.drain()
     }
 
     /// Changes what makes room, and how much of it there is. Returns the files that are to be removed.
-    pub fn set_limits(&mut self, policy: Policy, capacity: u64) -> Vec<Arc<Entry>> {
-        self.capacity = capacity;
+    pub fn set_limits(&mut self, policy: Policy, size: u64) -> Vec<Arc<Entry>> {
+        self.size = size;
         if self.order.policy() != policy {
             let entries = self.order.drain();
             self.order = Eviction::new(policy);

@@ -5,6 +5,7 @@
 
 mod area;
 mod behind;
+mod fault;
 pub mod format;
 pub mod index;
 mod log;
@@ -14,4 +15,5 @@ mod run;
 mod stream;
 
 pub use area::{Disk, DiskLimits};
+pub use fault::OpenError;
 pub use format::Codec;

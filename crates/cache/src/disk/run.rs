@@ -10,16 +10,16 @@ use evenkeel_types::Time;
 
 use super::area::Disk;
 use super::format::{self, Decoded, PREFIX, Prefix};
-use super::index::Entry;
+use super::index::{Entry, LOADED_MAX};
+use crate::figures::add;
 use crate::fill::{Fill, Phase};
+use crate::head::Head;
 use crate::key::Id;
 use crate::object::{Object, OnDisk};
 use crate::reader::Why;
 use crate::store::Store;
 use crate::sync::{Arc, lock};
 
-/// A longer body stays on the disk, and is read when it is sent.
-const LOADED_MAX: u64 = 256 << 10;
 /// The most that is read at once in the hope that it is the whole head.
 const FIRST_READ: usize = 8 << 10;
 
@@ -43,11 +43,11 @@ pub fn load<M: Clone + Send + Sync + 'static>(
             Some(object) if store.check(&object) != PurgeVerdict::Gone => objects.push(Arc::new(object)),
             _ => {
                 lock(&disk.index).remove(entry);
-                // Below here and elsewhere: a file that is not there is what is wanted.
-                drop(fs::remove_file(entry.path(&disk.root)));
+                entry.remove_file(&disk.root);
             }
         }
     }
+    add(&disk.read, objects.len() as u64);
     let is_in = store.insert_loaded(id, &objects, fill, now);
     fill.set_phase(if is_in { Phase::Again } else { Phase::Alone(Why::Failed) });
 }
@@ -60,6 +60,8 @@ fn read<M: Clone>(disk: &Disk<M>, entry: &Arc<Entry>) -> io::Result<Option<Objec
     if prefix.file_len() != Some(file.metadata()?.len()) || stamp != entry.stamp {
         return Ok(None);
     }
+    let newer = if entry.has_head() { read_newer_head(disk, entry, prefix, &head) } else { None };
+    let (head, trailers) = newer.unwrap_or((head, trailers));
     let fingerprint = entry.id.fingerprint();
     if prefix.body_len > LOADED_MAX {
         let file = OnDisk { entry: Arc::clone(entry), prefix, trailers };
@@ -89,6 +91,19 @@ fn read_head<M>(disk: &Disk<M>, file: &File) -> io::Result<Option<(Prefix, Decod
         file.read_exact_at(&mut bytes[len..], len as u64)?;
     }
     Ok(format::decode_head(&bytes, &disk.codec).map(|decoded| (prefix, decoded)))
+}
+
+/// Reads the head beside a file; `None` if it is damaged or of another one.
+fn read_newer_head<M>(
+    disk: &Disk<M>,
+    entry: &Entry,
+    of: Prefix,
+    older: &Head<M>,
+) -> Option<(Head<M>, Bytes)> {
+    let file = File::open(entry.head_path(&disk.root)).ok()?;
+    let (prefix, Decoded { head, trailers, stamp }) = read_head(disk, &file).ok()??;
+    let is_of = (stamp, prefix.body_len) == (entry.stamp, of.body_len);
+    (is_of && (head.key(), head.vary()) == (older.key(), older.vary())).then_some((head, trailers))
 }
 
 /// Reads a piece of a body; `None` if it is damaged.
@@ -122,7 +137,7 @@ pub fn save<M: Clone + Send + Sync + 'static>(
         lock(&disk.index).give_up(variant, stamp);
         return;
     };
-    disk.remove_files(victims);
+    disk.remove_files_now(&victims);
     let written = write(disk, object, head, &entry);
     let left = {
         let mut index = lock(&disk.index);
@@ -136,15 +151,40 @@ pub fn save<M: Clone + Send + Sync + 'static>(
         left.extend(index.shrink());
         left
     };
-    disk.remove_files(left);
-    if let Err(error) = written {
-        disk.failed(&error);
+    disk.remove_files_now(&left);
+    match written {
+        Ok(()) => disk.succeeded(),
+        Err(error) => disk.failed("a response", &error),
+    }
+}
+
+/// Writes a newer head beside a file.
+pub fn save_head<M: Clone + Send + Sync + 'static>(
+    store: &Arc<Store<M>>,
+    entry: &Arc<Entry>,
+    head: &[u8],
+    stamp: u64,
+) {
+    let Some(disk) = store.disk() else { return };
+    let (unfinished, path) = (disk.unfinished(stamp), entry.head_path(&disk.root));
+    // Before it is there, so that no removal of the file forgets it.
+    entry.set_head();
+    let written = fs::write(&unfinished, head).and_then(|()| fs::rename(&unfinished, &path));
+    if written.is_err() {
+        drop(fs::remove_file(&unfinished));
+    }
+    if !lock(&disk.index).holds(entry) {
+        drop(fs::remove_file(&path));
+    }
+    match written {
+        Ok(()) => disk.succeeded(),
+        Err(error) => disk.failed("a response", &error),
     }
 }
 
 /// Writes a file under another name, and gives it its own when it is whole.
 fn write<M>(disk: &Disk<M>, object: &Object<M>, head: Vec<u8>, entry: &Entry) -> io::Result<()> {
-    let unfinished = disk.root.join("tmp").join(format!("{:016x}", entry.stamp));
+    let unfinished = disk.unfinished(entry.stamp);
     let written = write_all(&unfinished, object, head).and_then(|()| {
         let path = entry.path(&disk.root);
         fs::rename(&unfinished, &path).or_else(|_| {

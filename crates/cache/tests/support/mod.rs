@@ -101,7 +101,7 @@ pub fn put(store: &Stored, key: &str, version: Version, tags: &[TagId], body: &[
         match store.lookup(key.as_bytes(), NOW, |_| false) {
             Found::Nothing(leader) | Found::Marked(leader) => break leader,
             // An older version comes from the disk.
-            Found::Filling(mut reader) => drop(block(|cx| reader.poll_head(cx))),
+            Found::Filling(mut reader) | Found::Loading(mut reader) => drop(block(|cx| reader.poll_head(cx))),
             Found::Object(_) => return false,
         }
     };
@@ -122,7 +122,8 @@ pub fn find(store: &Stored, key: &str) -> Option<Arc<Object<Version>>> {
         match store.lookup(key.as_bytes(), NOW, |_| true) {
             Found::Object(hit) => return Some(hit.object),
             Found::Nothing(_) | Found::Marked(_) => return None,
-            Found::Filling(mut reader) => match block(|cx| reader.poll_head(cx)) {
+            Found::Filling(mut reader) | Found::Loading(mut reader) => match block(|cx| reader.poll_head(cx))
+            {
                 Joined::Again => {}
                 Joined::Object(object) => return Some(object),
                 Joined::Head(_) | Joined::Alone(_) => return None,

@@ -1,5 +1,5 @@
-//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory, or on its way
-//! there.
+//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory or on the disk, or
+//! on its way there.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use evenkeel_cache::{Piece, Reader};
 use tokio::sync::mpsc;
 
+use super::disk::{DISK_MAX, DiskBody};
 use super::store::{Meta, Object};
 use crate::body::Advance;
 
@@ -18,6 +19,8 @@ use crate::body::Advance;
 pub enum Origin {
     /// In memory, whole.
     Kept(Arc<Object>),
+    /// On the disk.
+    Disk(DiskBody),
     /// On their way into memory.
     Filling(Reader<Meta>),
     /// On their way to this client alone.
@@ -132,8 +135,29 @@ impl CachedBody {
         self.piece = Bytes::new();
         let Some(Segment::Body(range)) = self.segments.last() else { return };
         let from = range.start;
-        let piece = poll_fn(|cx| self.poll_from(from, cx)).await;
+        self.read_from(from).await;
+    }
+
+    async fn read_from(&mut self, from: u64) {
+        let is_on_disk = matches!(self.origin, Origin::Disk(_));
+        let reading = poll_fn(|cx| self.poll_from(from, cx));
+        let piece = if is_on_disk {
+            tokio::time::timeout(DISK_MAX, reading).await.unwrap_or(Piece::Failed)
+        } else {
+            reading.await
+        };
         self.read = Some(piece);
+    }
+
+    /// Reads the first piece that is needed. Returns whether it is there; nothing has been sent then.
+    pub async fn begin(&mut self) -> bool {
+        let first = self.segments.iter().rev().find_map(|segment| match segment {
+            Segment::Body(range) => Some(range.start),
+            Segment::Text(_) => None,
+        });
+        let Some(first) = first else { return true };
+        self.read_from(first).await;
+        self.read != Some(Piece::Failed)
     }
 
     /// The bytes from `start` on, which is not before what was taken of a body on its way.
@@ -145,11 +169,18 @@ impl CachedBody {
                 None => Piece::End(Bytes::copy_from_slice(object.trailers())),
             });
         }
+        if start < self.offset && matches!(self.origin, Origin::Disk(_)) {
+            self.read = None;
+        }
         loop {
             let piece = match self.read.take() {
                 Some(piece) => piece,
                 None => match &mut self.origin {
                     Origin::Kept(_) => return Poll::Ready(Piece::Failed),
+                    Origin::Disk(body) => {
+                        self.offset = start;
+                        std::task::ready!(body.poll_from(start, cx))
+                    }
                     Origin::Filling(reader) => {
                         if self.offset < start {
                             reader.skip(start - self.offset);
