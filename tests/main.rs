@@ -42,6 +42,7 @@ mod cache {
         mod damage;
         mod full;
         mod kills;
+        mod large;
         mod purging;
         mod ranges;
         mod restart;

@@ -39,6 +39,8 @@ struct State<M> {
     /// While the body passes, the writer is at most so many bytes ahead of the slowest reader.
     window: u64,
     readers: Vec<Option<Place>>,
+    /// Which of them is the disk.
+    spool: Option<usize>,
     writer: Option<Waker>,
     trailers: Bytes,
     stored: Option<Arc<Object<M>>>,
@@ -127,6 +129,7 @@ impl<M> Fill<M> {
             passing: false,
             window: Self::WINDOW,
             readers: Vec::new(),
+            spool: None,
             writer: None,
             trailers: Bytes::new(),
             stored: None,
@@ -176,6 +179,28 @@ impl<M> Fill<M> {
         let waker = state.moved(&self.filling);
         drop(state);
         wake(waker);
+    }
+
+    /// Notes that a reader is the disk.
+    pub fn set_spool(&self, reader: usize) {
+        lock(&self.state).spool = Some(reader);
+    }
+
+    /// Sends the disk away: it has nothing more to read. If only `slow`: unless others are slower. Returns whether it
+    /// is gone.
+    pub fn drop_spool(&self, slow: bool) -> bool {
+        let mut state = lock(&self.state);
+        let Some(spool) = state.spool else { return true };
+        let position = state.readers[spool].as_ref().map(|place| place.position);
+        if slow && position.is_some() && position != state.slowest() {
+            return false;
+        }
+        state.spool = None;
+        let waiting = state.readers[spool].take().and_then(|place| place.waker);
+        let writer = state.moved(&self.filling);
+        drop(state);
+        wake(waiting.into_iter().chain(writer));
+        true
     }
 
     /// Waits until it is known what becomes of the fetch.

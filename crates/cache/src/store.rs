@@ -102,6 +102,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     const SHARDS: usize = 64;
     /// The part of the capacity that fetches in progress may occupy, and that one object may.
     pub(crate) const FILLING_PART: u64 = 2;
+    /// The part that one object may occupy with a disk, which has room for longer ones.
+    const PART_WITH_DISK: u64 = 8;
 
     /// An empty store.
     pub fn new(limits: Limits) -> Arc<Self> {
@@ -261,9 +263,11 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         }
     }
 
-    /// The largest body that is stored, in bytes.
+    /// The largest body that is stored in memory when it is fetched, in bytes. A longer one goes to the disk, if there is one.
     pub fn largest(&self) -> u64 {
-        self.capacity() / Self::FILLING_PART
+        let is_open = |disk: &Disk<M>| !disk.is_closed.load(Ordering::Relaxed);
+        let part = if self.disk().is_some_and(is_open) { Self::PART_WITH_DISK } else { Self::FILLING_PART };
+        self.capacity() / part
     }
 
     /// Changes the limits while it is in use. Objects that have no room any more are evicted, some at a time.

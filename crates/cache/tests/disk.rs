@@ -8,7 +8,7 @@ use std::fs;
 
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::cache::{Scope, Strength, TagId};
-use support::{Dir, Stored, body, content, find, open, put, wait};
+use support::{Dir, NOW, Stored, body, content, find, open, publish, put, wait};
 
 const MIB: u64 = 1 << 20;
 const SIZES: [usize; 7] = [0, 1, 65_536, 65_537, 262_144, 262_145, 1_500_000];
@@ -216,4 +216,54 @@ fn a_body_whose_file_made_room_for_others_is_not_there() {
     // What has left the store counts for as long as it is held.
     drop((reader, object));
     wait(|| store.figures().filling == 0);
+}
+
+#[test]
+fn a_body_that_memory_has_no_room_for_goes_to_the_disk_alone() {
+    let dir = Dir::new("spooled");
+    let store = open(&dir.0, MIB, 64 * MIB);
+    for (version, len) in [200_000, 65_536 * 10, 3_000_001].into_iter().enumerate() {
+        let whole = content("x", version as u64, len);
+        assert!(!put(&store, "/x", version as u64, &[], &whole), "it is not in memory");
+        wait(|| find(&store, "/x").is_some_and(|object| *object.head().meta() == version as u64));
+        let object = find(&store, "/x").unwrap();
+        assert_eq!((object.body_len(), object.is_on_disk()), (len as u64, len > 262_144));
+        for offset in [0, len / 2, len - 1] {
+            assert!(body(&store, &object, offset as u64).unwrap() == whole[offset..], "{len} from {offset}");
+        }
+        assert_eq!((on_disk(&store), dir.files().len()), (1, 1));
+    }
+    drop(store);
+    let store = open(&dir.0, MIB, 64 * MIB);
+    let object = find(&store, "/x").unwrap();
+    assert!(body(&store, &object, 0).unwrap() == content("x", 2, 3_000_001));
+}
+
+#[test]
+fn a_body_that_is_too_long_breaks_off_or_was_purged_is_not_kept_on_the_disk() {
+    let dir = Dir::new("not-spooled");
+    let store = open(&dir.0, MIB, 16 * MIB);
+    // Longer than a half of the disk.
+    assert!(!put(&store, "/long", 1, &[], &content("x", 1, 9_000_000)));
+    let mut writer = publish(&store, "/cut", u64::MAX);
+    (0..20).for_each(|_| writer.push(vec![7; 100_000].into(), NOW).unwrap());
+    writer.fail();
+    let mut writer = publish(&store, "/max", 1_000_000);
+    let pushed = (0..20).take_while(|_| writer.push(vec![7; 100_000].into(), NOW).is_ok()).count();
+    assert!((10..20).contains(&pushed), "{pushed}: no request reads it, and it is too long");
+    drop(writer);
+    let mut writer = publish(&store, "/purged", u64::MAX);
+    (0..20).for_each(|_| writer.push(vec![7; 100_000].into(), NOW).unwrap());
+    store.purge(&Scope::All, Strength::Hard);
+    assert!(writer.finish(bytes::Bytes::new(), NOW).is_none());
+    store.settle(std::time::Duration::from_secs(10));
+    wait(|| fs::read_dir(dir.0.join("tmp")).unwrap().count() == 0);
+    for key in ["/long", "/cut", "/max", "/purged"] {
+        assert!(find(&store, key).is_none(), "{key}");
+    }
+    wait(|| store.figures().filling == 0);
+    assert_eq!((on_disk(&store), dir.files().len()), (0, 0));
+    // The room was given back.
+    assert!(!put(&store, "/fits", 1, &[], &content("x", 1, 6_000_000)));
+    wait(|| on_disk(&store) == 1);
 }

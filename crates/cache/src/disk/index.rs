@@ -134,6 +134,8 @@ impl Index {
 
     /// The most of the size that is kept for directories and the log of purges, in bytes.
     const REST_MAX: u64 = 40 << 20;
+    /// The part of the rest that one file may take.
+    const FILE_PART: u64 = 2;
 
     pub fn new(policy: Policy, size: u64) -> Self {
         Self {
@@ -200,6 +202,15 @@ impl Index {
         self.pending.insert(variant, (id, stamp));
     }
 
+    /// The same, unless it is to be written already. Returns whether it is not.
+    pub fn expect_first(&mut self, id: Id, variant: Id, stamp: u64) -> bool {
+        let is_first = !self.pending.contains_key(&variant);
+        if is_first {
+            self.expect(id, variant, stamp);
+        }
+        is_first
+    }
+
     /// Notes that a variant is not written after all.
     pub fn give_up(&mut self, variant: Id, stamp: u64) {
         if self.pending.get(&variant).is_some_and(|&(_, other)| other == stamp) {
@@ -236,6 +247,13 @@ impl Index {
         }
         self.writing += bytes;
         Some(self.shrink())
+    }
+
+    /// Makes room for more of a file whose length is not known, and counts it. Returns the files that are to be removed for it;
+    /// `None` if it has no room, or takes too large a part of it.
+    pub fn reserve_more(&mut self, reserved: u64, bytes: u64) -> Option<Vec<Arc<Entry>>> {
+        let fits = reserved + bytes <= self.capacity() / Self::FILE_PART;
+        fits.then(|| self.reserve(bytes)).flatten()
     }
 
     /// Evicts what is beyond the capacity. Returns the files that are to be removed.

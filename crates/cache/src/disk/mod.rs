@@ -10,8 +10,10 @@ pub mod format;
 pub mod index;
 mod log;
 mod open;
+mod parked;
 mod pool;
 mod run;
+mod spool;
 mod stream;
 
 pub use area::{Disk, DiskLimits};

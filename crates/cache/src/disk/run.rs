@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use bytes::Bytes;
 use evenkeel_core::cache::PurgeVerdict;
@@ -185,20 +186,23 @@ pub fn save_head<M: Clone + Send + Sync + 'static>(
 /// Writes a file under another name, and gives it its own when it is whole.
 fn write<M>(disk: &Disk<M>, object: &Object<M>, head: Vec<u8>, entry: &Entry) -> io::Result<()> {
     let unfinished = disk.unfinished(entry.stamp);
-    let written = write_all(&unfinished, object, head).and_then(|()| {
-        let path = entry.path(&disk.root);
-        fs::rename(&unfinished, &path).or_else(|_| {
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::rename(&unfinished, &path)
-        })
-    });
+    let written =
+        write_all(&unfinished, object, head).and_then(|()| rename(&unfinished, &entry.path(&disk.root)));
     if written.is_err() {
         drop(fs::remove_file(&unfinished));
     }
     written
 }
 
-fn write_all<M>(path: &std::path::Path, object: &Object<M>, head: Vec<u8>) -> io::Result<()> {
+/// Gives a file that is whole its own name.
+pub fn rename(unfinished: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(unfinished, path).or_else(|_| {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::rename(unfinished, path)
+    })
+}
+
+fn write_all<M>(path: &Path, object: &Object<M>, head: Vec<u8>) -> io::Result<()> {
     let mut file = File::create(path)?;
     let mut out = head;
     let (mut piece, mut offset) = (Vec::with_capacity(format::PIECE), 0);

@@ -11,7 +11,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel_cache::{Codec, DiskLimits, Found, Joined, Limits, NewHead, Object, Piece, Reader, Store};
+use evenkeel_cache::{
+    Codec, DiskLimits, Found, Joined, Limits, NewHead, Object, Piece, Reader, Store, Writer,
+};
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::cache::{HostId, TagId, UrlId};
 use evenkeel_types::Time;
@@ -114,6 +116,17 @@ pub fn put(store: &Stored, key: &str, version: Version, tags: &[TagId], body: &[
         }
     }
     writer.finish(Bytes::new(), NOW).is_some()
+}
+
+/// Begins to store a body under a key that is not there.
+pub fn publish(store: &Stored, key: &str, max: u64) -> Writer<Version> {
+    let (Found::Nothing(leader) | Found::Marked(leader)) = store.lookup(key.as_bytes(), NOW, |_| false)
+    else {
+        panic!("{key} is there")
+    };
+    let (url, host) = (UrlId::whole("a.test", key, None), HostId::of("a.test"));
+    let head = NewHead { url, host, path: key, tags: &[], vary: b"", response: b"200 OK", meta: 0 };
+    leader.publish(head, max).unwrap()
 }
 
 /// What is stored under a key, in memory or on the disk.

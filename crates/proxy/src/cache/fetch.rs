@@ -2,12 +2,13 @@
 //! all that wait for it.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_cache::{Leader, NewHead, Reader, Writer};
+use evenkeel_cache::{Abandoned, Leader, NewHead, Reader, Writer};
 use evenkeel_core::cache::{
     AfterFailure, Exchange, Failure, Fields, HostId, Keep, Moment, NotKept, NotStored, RequestDirectives,
     UrlId, Wall, after_failure, merge, storable, validators,
@@ -16,6 +17,7 @@ use evenkeel_observe::{Ended, Fetching};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::PrivatePiece;
+use super::disk::DISK_MAX;
 use super::facts::{self, Lines, RequestFields};
 use super::store::{Meta, Object};
 use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
@@ -410,7 +412,8 @@ async fn fill(worker: &Worker, response: Response<'_, '_>, mut writer: Writer<Me
     match Box::pin(fill_from(worker, &mut stream, &mut writer)).await {
         Ok(Some(trailers)) => {
             stream.finish(&sending);
-            writer.finish(trailers, worker.clock.now()).is_some()
+            let is_spooling = writer.is_spooling();
+            writer.finish(trailers, worker.clock.now()).is_some() || is_spooling
         }
         Ok(None) => false,
         Err(error) => {
@@ -431,9 +434,7 @@ async fn fill_from(
         match stream.advance()? {
             Advance::Piece => {
                 let piece = Bytes::copy_from_slice(stream.piece());
-                if writer.push(piece, worker.clock.now()).is_err()
-                    || std::future::poll_fn(|cx| writer.poll_ready(cx)).await.is_err()
-                {
+                if writer.push(piece, worker.clock.now()).is_err() || ready(writer).await.is_err() {
                     return Ok(None);
                 }
             }
@@ -442,6 +443,18 @@ async fn fill_from(
         }
     }
     Ok(Some(stream.trailers()?.into()))
+}
+
+/// Waits until the next piece may be pushed. A disk that takes too long is left behind.
+async fn ready(writer: &mut Writer<Meta>) -> Result<(), Abandoned> {
+    while writer.is_spooling() {
+        let waiting = poll_fn(|cx| writer.poll_ready(cx));
+        match tokio::time::timeout(DISK_MAX, waiting).await {
+            Ok(ready) => return ready,
+            Err(_) => writer.leave_slow_disk(),
+        }
+    }
+    poll_fn(|cx| writer.poll_ready(cx)).await
 }
 
 /// True if the response depends on who the client is.
