@@ -99,10 +99,12 @@ pub fn kill(mut evenkeel: Evenkeel) {
 /// A body of this length, which differs from that of any other target or version at any place.
 pub fn content(target: &str, version: usize, len: usize) -> String {
     let mut text = format!("{target} {version} {len};");
+    text.reserve(len + 2_000);
+    let filler = format!(" {target} {version}").repeat(1 + 900 / (target.len() + 2));
     let mut line = 0;
     while text.len() < len {
         line += 1;
-        let _ = writeln!(text, "{target} {version} {line}");
+        let _ = writeln!(text, "{line}{filler}");
     }
     text.truncate(len);
     text

@@ -115,11 +115,13 @@ struct DiskHealth {
     failures: u64,
     /// When it failed last.
     failing: Option<Instant>,
+    is_closed: bool,
 }
 
 impl DiskHealth {
     /// Says when the disk begins to fail, and when it is well again; not each time.
-    fn report(&mut self, store: &CacheStore) {
+    fn report(&mut self, store: &Arc<CacheStore>) {
+        self.report_purges(store);
         let Some(failures) = store.disk_failures() else { return };
         if failures > self.failures {
             self.failures = failures;
@@ -135,6 +137,20 @@ impl DiskHealth {
             self.failing = None;
             tracing::info!("the disk cache writes again");
         }
+    }
+
+    /// A disk on which a purge could not be written down is emptied, and used again when it can be.
+    fn report_purges(&mut self, store: &Arc<CacheStore>) {
+        match (self.is_closed, store.is_disk_closed()) {
+            (false, true) => tracing::error!(
+                "the disk cache is being emptied: {}, so that what was purged would come back after a restart",
+                store.disk_fault().unwrap_or_default()
+            ),
+            (true, false) => tracing::info!("the disk cache is empty and in use again"),
+            _ => {}
+        }
+        self.is_closed = store.is_disk_closed();
+        store.reopen_disk();
     }
 }
 

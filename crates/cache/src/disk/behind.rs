@@ -1,13 +1,11 @@
 //! What the store asks of its disk, if it has one.
 
 use evenkeel_core::cache::evict::Policy;
-use evenkeel_core::cache::{Scope, Strength};
 use evenkeel_types::Time;
 
 use super::area::Disk;
 use super::format;
 use super::index::Entry;
-use super::log::Record;
 use super::run;
 use crate::head::Head;
 use crate::key::Id;
@@ -96,45 +94,6 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let Some(disk) = self.disk() else { return };
         let variant = variant.map(|head| self.variant_id(head));
         let entries = lock(&disk.index).remove_key(id, variant);
-        disk.remove_files(entries);
-    }
-
-    /// Adds a purge and writes it down before it takes effect. One more than the log has room for purges everything.
-    pub(crate) fn log_purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
-        let Some(disk) = self.disk() else { return self.purges.add(scope, strength) };
-        let mut log = lock(&disk.log);
-        let (scope, strength) = if log.is_full() { (&Scope::All, Strength::Hard) } else { (scope, strength) };
-        let record: Record = (self.purges.newest() + 1, scope.clone(), strength);
-        let is_all = (scope, strength) == (&Scope::All, Strength::Hard);
-        let written = if is_all { log.restart(&record) } else { log.append(&record) };
-        let handle = written.and_then(|()| log.handle());
-        let sequence = self.purges.add(scope, strength);
-        drop(log);
-        match handle {
-            Ok(handle) => {
-                let store = Arc::clone(self);
-                disk.pool.remove(Box::new(move || {
-                    if let (Err(error), Some(disk)) = (handle.sync_data(), store.disk()) {
-                        disk.failed("a purge", &error);
-                    }
-                }));
-            }
-            Err(error) => self.close_disk(disk, &error),
-        }
-        if is_all {
-            let entries = lock(&disk.index).clear();
-            disk.remove_files(entries);
-        }
-        sequence
-    }
-
-    /// A purge could not be written down: nothing of the disk may be found after a restart.
-    fn close_disk(self: &Arc<Self>, disk: &Disk<M>, why: &std::io::Error) {
-        disk.is_closed.store(true, Ordering::Release);
-        disk.failed("a purge", why);
-        // Without its seed, files are not found any more.
-        let _ = std::fs::remove_file(Disk::<M>::seed_path(&disk.root));
-        let entries = lock(&disk.index).clear();
         disk.remove_files(entries);
     }
 

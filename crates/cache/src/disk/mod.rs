@@ -12,7 +12,10 @@ mod log;
 mod open;
 mod parked;
 mod pool;
+mod purges;
 mod run;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
 mod spool;
 mod stream;
 

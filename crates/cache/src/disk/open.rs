@@ -156,7 +156,7 @@ fn read_rest(root: &Path, size: u64) -> io::Result<(PurgeLog, Vec<Record>, u64)>
     }
     // Which responses were purged is not known, or none could be found.
     empty(root)?;
-    Ok((PurgeLog::open(root, size)?.0, Vec::new(), write_seed(root)?))
+    Ok((PurgeLog::open(root, size)?.0, Vec::new(), write_seed(root, random_seed())?))
 }
 
 fn directories(root: &Path) -> Vec<PathBuf> {
@@ -179,7 +179,7 @@ fn files(directory: &Path) -> impl Iterator<Item = (Option<Entry>, PathBuf)> {
 
 /// Removes all that a disk cache has made in a directory, and nothing else.
 fn empty(root: &Path) -> io::Result<()> {
-    directories(root).iter().try_for_each(|directory| remove_dir(directory))?;
+    remove_objects(root)?;
     for file in [Disk::<()>::seed_path(root), root.join("purges")] {
         match fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -187,6 +187,11 @@ fn empty(root: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes the files of all responses.
+pub fn remove_objects(root: &Path) -> io::Result<()> {
+    directories(root).iter().try_for_each(|directory| remove_dir(directory))
 }
 
 fn remove_dir(path: &Path) -> io::Result<()> {
@@ -202,8 +207,8 @@ fn read_seed(root: &Path) -> Option<u64> {
     (xxh3_64(seed).to_le_bytes() == sum).then(|| seed.try_into().map(u64::from_le_bytes).unwrap_or_default())
 }
 
-fn write_seed(root: &Path) -> io::Result<u64> {
-    let seed = random_seed();
+/// Writes the seed down, and returns it.
+pub fn write_seed(root: &Path, seed: u64) -> io::Result<u64> {
     let bytes = seed.to_le_bytes();
     fs::write(Disk::<()>::seed_path(root), [bytes, xxh3_64(&bytes).to_le_bytes()].concat())?;
     Ok(seed)

@@ -19,6 +19,7 @@ use crate::key::Id;
 use crate::object::{Object, OnDisk};
 use crate::reader::Why;
 use crate::store::Store;
+use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
 
 /// The most that is read at once in the hope that it is the whole head.
@@ -70,7 +71,7 @@ fn read<M: Clone>(disk: &Disk<M>, entry: &Arc<Entry>) -> io::Result<Option<Objec
     }
     let mut pieces = Vec::new();
     for index in 0..prefix.body_len.div_ceil(format::PIECE as u64) {
-        let Some(piece) = read_piece(&file, prefix, index)? else { return Ok(None) };
+        let Some(piece) = read_piece(&file, prefix, entry.stamp, index)? else { return Ok(None) };
         pieces.push(piece);
     }
     Ok(Some(Object::new(&head, pieces, trailers, fingerprint, 0)))
@@ -108,11 +109,11 @@ fn read_newer_head<M>(
 }
 
 /// Reads a piece of a body; `None` if it is damaged.
-pub fn read_piece(file: &File, prefix: Prefix, index: u64) -> io::Result<Option<Bytes>> {
+pub fn read_piece(file: &File, prefix: Prefix, stamp: u64, index: u64) -> io::Result<Option<Bytes>> {
     let (offset, len) = prefix.piece(index);
     let mut bytes = vec![0; len];
     file.read_exact_at(&mut bytes, offset)?;
-    if format::checked(&bytes).is_none() {
+    if format::checked_piece(&bytes, (stamp, index)).is_none() {
         return Ok(None);
     }
     bytes.truncate(len - format::SUM);
@@ -128,6 +129,7 @@ pub fn save<M: Clone + Send + Sync + 'static>(
 ) {
     let Some(disk) = store.disk() else { return };
     let head = format::encode_head(object.head(), object.trailers(), object.body_len(), stamp, &disk.codec);
+    let head = head.filter(|_| !disk.is_closed.load(Ordering::Acquire));
     let len = head.as_deref().and_then(Prefix::read).and_then(Prefix::file_len);
     let reserved = head.zip(len).and_then(|(head, len)| {
         let entry = Arc::new(Entry::new(id, variant, stamp, len));
@@ -186,8 +188,8 @@ pub fn save_head<M: Clone + Send + Sync + 'static>(
 /// Writes a file under another name, and gives it its own when it is whole.
 fn write<M>(disk: &Disk<M>, object: &Object<M>, head: Vec<u8>, entry: &Entry) -> io::Result<()> {
     let unfinished = disk.unfinished(entry.stamp);
-    let written =
-        write_all(&unfinished, object, head).and_then(|()| rename(&unfinished, &entry.path(&disk.root)));
+    let written = write_all(&unfinished, object, head, entry.stamp)
+        .and_then(|()| rename(&unfinished, &entry.path(&disk.root)));
     if written.is_err() {
         drop(fs::remove_file(&unfinished));
     }
@@ -202,17 +204,18 @@ pub fn rename(unfinished: &Path, path: &Path) -> io::Result<()> {
     })
 }
 
-fn write_all<M>(path: &Path, object: &Object<M>, head: Vec<u8>) -> io::Result<()> {
+fn write_all<M>(path: &Path, object: &Object<M>, head: Vec<u8>, stamp: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
     let mut out = head;
-    let (mut piece, mut offset) = (Vec::with_capacity(format::PIECE), 0);
+    let (mut piece, mut offset, mut index) = (Vec::with_capacity(format::PIECE), 0, 0);
     // The pieces in memory are of any size, those of the file are not.
     while let Some(bytes) = object.chunk_at(offset) {
         let taken = bytes.len().min(format::PIECE - piece.len());
         piece.extend_from_slice(&bytes[..taken]);
         offset += taken as u64;
         if piece.len() == format::PIECE || offset == object.body_len() {
-            format::encode_piece(&piece, &mut out);
+            format::encode_piece(&piece, (stamp, index), &mut out);
+            index += 1;
             file.write_all(&out)?;
             out.clear();
             piece.clear();

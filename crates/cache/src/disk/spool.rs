@@ -138,6 +138,7 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
 
     /// Writes what there is of a piece.
     fn write_piece(&mut self, disk: &Disk<M>) -> Result<(), Unkept> {
+        let index = self.len / PIECE as u64;
         self.len += self.piece.len() as u64;
         // The checksums come to a 8,192th.
         if self.len + self.len / 4_096 + self.head_len > self.reserved {
@@ -148,7 +149,7 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
             disk.remove_files_now(&victims);
         }
         let mut out = Vec::with_capacity(PIECE + format::SUM);
-        format::encode_piece(&self.piece, &mut out);
+        format::encode_piece(&self.piece, (self.stamp, index), &mut out);
         self.piece.clear();
         self.file.as_mut().ok_or(Unkept::Unwanted)?.write_all(&out)?;
         Ok(())

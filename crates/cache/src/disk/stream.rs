@@ -94,14 +94,13 @@ impl<M: Clone + Send + Sync + 'static> Stream<M> {
     }
 
     fn piece(&mut self, store: &Arc<Store<M>>) -> std::io::Result<Option<bytes::Bytes>> {
+        let (Some(disk), Some(on_disk)) = (store.disk(), self.object.file()) else { return Ok(None) };
+        let entry = &on_disk.entry;
         let file = match self.file.take() {
             Some(file) => file,
-            None => {
-                let (Some(disk), Some(on_disk)) = (store.disk(), self.object.file()) else { return Ok(None) };
-                File::open(on_disk.entry.path(&disk.root))?
-            }
+            None => File::open(entry.path(&disk.root))?,
         };
-        let piece = read_piece(&file, self.prefix, self.next);
+        let piece = read_piece(&file, self.prefix, entry.stamp, self.next);
         self.file = Some(file);
         piece
     }

@@ -1,0 +1,87 @@
+//! Purges of a store with a disk: written down before they take effect, and what happens when that fails.
+
+use std::io;
+
+use evenkeel_core::cache::{Scope, Strength};
+
+use super::area::Disk;
+use super::log::Record;
+use super::open::{remove_objects, write_seed};
+use crate::store::Store;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Arc, lock};
+
+impl<M: Clone + Send + Sync + 'static> Store<M> {
+    /// Adds a purge and writes it down before it takes effect. One more than the log has room for purges everything.
+    pub(crate) fn log_purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
+        let Some(disk) = self.disk() else { return self.purges.add(scope, strength) };
+        let mut log = lock(&disk.log);
+        if disk.is_closed.load(Ordering::Acquire) {
+            return self.purges.add(scope, strength);
+        }
+        let (scope, strength) = if log.is_full() { (&Scope::All, Strength::Hard) } else { (scope, strength) };
+        let record: Record = (self.purges.newest() + 1, scope.clone(), strength);
+        let is_all = (scope, strength) == (&Scope::All, Strength::Hard);
+        let written = if is_all { log.restart(&record) } else { log.append(&record) };
+        let handle = written.and_then(|()| log.handle());
+        let sequence = self.purges.add(scope, strength);
+        match handle {
+            Ok(handle) => {
+                let store = Arc::clone(self);
+                disk.pool.remove(Box::new(move || {
+                    if let (Err(error), Some(disk)) = (handle.sync_data(), store.disk()) {
+                        disk.failed("a purge", &error);
+                    }
+                }));
+            }
+            Err(error) => disk.close(&error),
+        }
+        drop(log);
+        if is_all {
+            let entries = lock(&disk.index).clear();
+            disk.remove_files(entries);
+        }
+        sequence
+    }
+
+    /// Whether the disk is empty and unused because a purge could not be written down.
+    pub fn is_disk_closed(&self) -> bool {
+        self.disk().is_some_and(|disk| disk.is_closed.load(Ordering::Acquire))
+    }
+
+    /// Uses the disk again, if it was closed and nothing is on it any more that a purge was about.
+    pub fn reopen_disk(self: &Arc<Self>) {
+        let Some(disk) = self.disk().filter(|_| self.is_disk_closed()) else { return };
+        let store = Arc::clone(self);
+        disk.pool.remove(Box::new(move || {
+            // If it fails, the disk stays closed: the caller tries again.
+            let _ = store.reopen();
+        }));
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let Some(disk) = self.disk() else { return Ok(()) };
+        let mut log = lock(&disk.log);
+        if !disk.is_closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        remove_objects(&disk.root)?;
+        // What is still being written comes from before this purge.
+        log.restart(&(self.purges.newest(), Scope::All, Strength::Hard))?;
+        write_seed(&disk.root, self.seed())?;
+        disk.is_closed.store(false, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl<M> Disk<M> {
+    /// A purge could not be written down: nothing of the disk may be found after a restart.
+    fn close(&self, why: &io::Error) {
+        self.is_closed.store(true, Ordering::Release);
+        self.failed("a purge", why);
+        // Without its seed, files are not found any more.
+        drop(std::fs::remove_file(Self::seed_path(&self.root)));
+        let entries = lock(&self.index).clear();
+        self.remove_files(entries);
+    }
+}
