@@ -57,6 +57,7 @@ mod cache {
     mod key;
     mod leaving;
     mod limits;
+    mod long;
     mod not_kept;
     mod purging;
     mod ranges;
