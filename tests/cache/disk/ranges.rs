@@ -78,7 +78,7 @@ fn a_head_and_a_304_read_no_body() {
     let head = evenkeel.ask("HEAD / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
     assert_eq!((head.status, head.header("content-length")), (200, Some(LEN.to_string().as_str())));
     let unchanged = evenkeel.client().get_with("/", "if-none-match: \"one\"\r\n");
-    assert_eq!((unchanged.status, is_hit(&unchanged)), (304, true));
+    assert_eq!((unchanged.status, is_hit(&unchanged)), (304, true), "{head:?} {unchanged:?}");
     assert!(part(&evenkeel, "0-99").text() == content("/", 0, LEN)[..100], "what lies behind it is not read");
     assert_eq!(origin.count(), 1);
 }

@@ -1,11 +1,13 @@
 //! What the store asks of its disk, if it has one.
 
 use evenkeel_core::cache::evict::Policy;
+use evenkeel_core::cache::{PurgeVerdict, UrlId};
 use evenkeel_types::Time;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::area::Disk;
 use super::format;
-use super::index::Entry;
+use super::index::{Entry, Name};
 use super::run;
 use crate::head::Head;
 use crate::key::Id;
@@ -58,16 +60,21 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         }
         let variant = self.variant_id(object.head());
         let stamp = disk.stamp.fetch_add(1, Ordering::AcqRel) + 1;
+        let name = Name { id, variant, url: self.url_hash(object.head().url()), stamp };
         let older = {
             let mut index = lock(&disk.index);
             let older = index.remove_key(id, Some(variant));
-            index.expect(id, variant, stamp);
+            index.expect(name);
             older
         };
         disk.remove_files(older);
+        // A purge that came before did not find it among what is to be written.
+        if self.check(object) != PurgeVerdict::Live {
+            return lock(&disk.index).give_up(variant, stamp);
+        }
         let bytes = object.body_len() + object.head().block_bytes() as u64;
         let (store, object) = (Arc::clone(self), Arc::clone(object));
-        let save = Box::new(move || run::save(&store, &object, (id, variant, stamp), now));
+        let save = Box::new(move || run::save(&store, &object, name, now));
         if !disk.pool.write(bytes, save) {
             lock(&disk.index).give_up(variant, stamp);
             disk.failed("a response", &"too many wait to be written");
@@ -106,6 +113,11 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             index.set_limits(policy, size)
         };
         disk.remove_files(entries);
+    }
+
+    /// A URL, as far as the index tells it apart from others.
+    pub(crate) fn url_hash(&self, url: UrlId) -> u64 {
+        xxh3_64_with_seed(&url.0.to_le_bytes(), self.seed())
     }
 
     pub(crate) fn variant_id(&self, head: &Head<M>) -> Id {

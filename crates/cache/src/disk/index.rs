@@ -17,6 +17,19 @@ pub const LOADED_MAX: u64 = 256 << 10;
 /// What the name of a head ends in that is newer than that in the file beside it.
 pub const HEAD: &str = "head";
 
+/// What the name of a file says.
+#[derive(Debug, Clone, Copy)]
+pub struct Name {
+    /// The hash of the key.
+    pub id: Id,
+    /// The hash of key and variant.
+    pub variant: Id,
+    /// The hash of the URL that purges name.
+    pub url: u64,
+    /// When it was written.
+    pub stamp: u64,
+}
+
 /// A file of the disk cache.
 #[derive(Debug)]
 pub struct Entry {
@@ -24,6 +37,8 @@ pub struct Entry {
     pub id: Id,
     /// The hash of key and variant.
     pub variant: Id,
+    /// The hash of the URL that purges name.
+    pub url: u64,
     /// When it was written.
     pub stamp: u64,
     /// What it occupies, in bytes.
@@ -43,11 +58,11 @@ impl Entry {
     pub const HEAD_MAX: u64 = 8 << 10;
 
     /// A file of this length.
-    pub fn new(id: Id, variant: Id, stamp: u64, len: u64) -> Self {
+    pub fn new(Name { id, variant, url, stamp }: Name, len: u64) -> Self {
         let head = if len > LOADED_MAX { Self::HEAD_MAX + Self::OVERHEAD } else { 0 };
         let bytes = len.next_multiple_of(Self::BLOCK) + Self::OVERHEAD + head;
         let (slot, mark, has_head) = (AtomicU32::new(u32::MAX), Mark::default(), AtomicBool::new(false));
-        Self { id, variant, stamp, bytes, slot, mark, has_head }
+        Self { id, variant, url, stamp, bytes, slot, mark, has_head }
     }
 
     /// Whether a newer head lies beside the file.
@@ -76,7 +91,8 @@ impl Entry {
     /// Where the file is, below the directory of the cache. A name is never used twice, so that a file that is removed
     /// late is not a newer one.
     pub fn path(&self, root: &Path) -> PathBuf {
-        let name = format!("{}-{}-{:016x}", self.id.hex(), self.variant.hex(), self.stamp);
+        let Self { id, variant, url, stamp, .. } = self;
+        let name = format!("{}-{}-{url:016x}-{stamp:016x}", id.hex(), variant.hex());
         root.join(&name[..2]).join(name)
     }
 
@@ -85,9 +101,9 @@ impl Entry {
         let mut parts = name.split('-');
         let id = Id::of_hex(parts.next()?)?;
         let variant = Id::of_hex(parts.next()?)?;
-        let stamp = parts.next().filter(|stamp| stamp.len() == 16)?;
-        let stamp = u64::from_str_radix(stamp, 16).ok()?;
-        parts.next().is_none().then(|| Self::new(id, variant, stamp, len))
+        let mut number = || u64::from_str_radix(parts.next().filter(|text| text.len() == 16)?, 16).ok();
+        let (url, stamp) = (number()?, number()?);
+        parts.next().is_none().then(|| Self::new(Name { id, variant, url, stamp }, len))
     }
 }
 
@@ -109,9 +125,11 @@ impl Resident for Entry {
 #[derive(Debug)]
 pub struct Index {
     files: HashMap<Id, Vec<Arc<Entry>>, BuildHasherDefault<Passed>>,
+    /// Their keys by URL.
+    urls: HashMap<u64, Vec<Id>, BuildHasherDefault<Passed>>,
     order: Eviction<Arc<Entry>>,
-    /// Variants that wait to be written, with the hash of their key and the stamp of their file.
-    pending: HashMap<Id, (Id, u64), BuildHasherDefault<Passed>>,
+    /// Variants that wait to be written.
+    pending: HashMap<Id, Name, BuildHasherDefault<Passed>>,
     /// What files take that are being written.
     writing: u64,
     /// While what an earlier process has left is being found.
@@ -140,6 +158,7 @@ impl Index {
     pub fn new(policy: Policy, size: u64) -> Self {
         Self {
             files: HashMap::default(),
+            urls: HashMap::default(),
             pending: HashMap::default(),
             order: Eviction::new(policy),
             writing: 0,
@@ -153,6 +172,11 @@ impl Index {
         self.size - (self.size / 8).min(Self::REST_MAX)
     }
 
+    /// Whether what an earlier process has left is still being found.
+    pub fn is_walking(&self) -> bool {
+        self.forgotten.is_some()
+    }
+
     /// All that an earlier process has left is found.
     pub fn set_walked(&mut self) {
         self.forgotten = None;
@@ -164,7 +188,7 @@ impl Index {
         let is_forgotten = |known: &Forgotten| {
             known.all || known.some.contains(&entry.id) || known.some.contains(&entry.variant)
         };
-        let is_being_added = self.pending.get(&entry.variant).is_some_and(|(_, stamp)| *stamp == entry.stamp);
+        let is_being_added = self.pending.get(&entry.variant).is_some_and(|name| name.stamp == entry.stamp);
         if is_being_added || self.of_stamp(entry.id, entry.variant, entry.stamp).is_some() {
             return Vec::new();
         }
@@ -198,22 +222,22 @@ impl Index {
     }
 
     /// Notes that a variant is to be written. What is written of it is of use until its key is forgotten.
-    pub fn expect(&mut self, id: Id, variant: Id, stamp: u64) {
-        self.pending.insert(variant, (id, stamp));
+    pub fn expect(&mut self, name: Name) {
+        self.pending.insert(name.variant, name);
     }
 
     /// The same, unless it is to be written already. Returns whether it is not.
-    pub fn expect_first(&mut self, id: Id, variant: Id, stamp: u64) -> bool {
-        let is_first = !self.pending.contains_key(&variant);
+    pub fn expect_first(&mut self, name: Name) -> bool {
+        let is_first = !self.pending.contains_key(&name.variant);
         if is_first {
-            self.expect(id, variant, stamp);
+            self.expect(name);
         }
         is_first
     }
 
     /// Notes that a variant is not written after all.
     pub fn give_up(&mut self, variant: Id, stamp: u64) {
-        if self.pending.get(&variant).is_some_and(|&(_, other)| other == stamp) {
+        if self.pending.get(&variant).is_some_and(|name| name.stamp == stamp) {
             self.pending.remove(&variant);
         }
     }
@@ -221,7 +245,7 @@ impl Index {
     /// Adds a file that was written, unless its key was forgotten or written anew meanwhile. Returns the files that are to
     /// be removed.
     pub fn add_written(&mut self, entry: &Arc<Entry>, now: Time) -> Vec<Arc<Entry>> {
-        let is_wanted = self.pending.get(&entry.variant).is_some_and(|&(_, stamp)| stamp == entry.stamp);
+        let is_wanted = self.pending.get(&entry.variant).is_some_and(|name| name.stamp == entry.stamp);
         if !is_wanted {
             return vec![Arc::clone(entry)];
         }
@@ -278,7 +302,11 @@ impl Index {
         let mut replaced: Vec<_> = others.extract_if(.., |other| same(other)).collect();
         others.insert(0, Arc::clone(entry));
         replaced.extend(others.drain(Self::VARIANTS_MAX.min(others.len())..));
-        replaced.iter().for_each(|other| drop(self.order.remove(other.slot.load(Ordering::Relaxed))));
+        self.urls.entry(entry.url).or_default().push(entry.id);
+        replaced.iter().for_each(|other| {
+            self.order.remove(other.slot.load(Ordering::Relaxed));
+            self.forget_url(other);
+        });
         entry.slot.store(self.order.insert(Arc::clone(entry), Mark::tick(now)), Ordering::Relaxed);
         replaced
     }
@@ -301,7 +329,7 @@ impl Index {
             Some(variant) => {
                 self.pending.remove(&variant);
             }
-            None => self.pending.retain(|_, (other, _)| *other != id),
+            None => self.pending.retain(|_, name| name.id != id),
         }
         let wanted = |entry: &&Arc<Entry>| variant.is_none_or(|variant| entry.variant == variant);
         let entries: Vec<_> = self.files.get(&id).into_iter().flatten().filter(wanted).cloned().collect();
@@ -311,9 +339,36 @@ impl Index {
         entries
     }
 
+    /// Whether a file of this URL may be there, or may come to be there.
+    pub fn may_have_url(&self, url: u64) -> bool {
+        let is_pending = || self.pending.values().any(|name| name.url == url);
+        self.forgotten.is_some() || self.urls.contains_key(&url) || is_pending()
+    }
+
+    /// Forgets the files of a URL, and those that are still being written.
+    pub fn remove_url(&mut self, url: u64) -> Vec<Arc<Entry>> {
+        self.pending.retain(|_, name| name.url != url);
+        let ids = self.urls.get(&url).cloned().unwrap_or_default();
+        let files = ids.iter().filter_map(|id| self.files.get(id)).flatten();
+        let entries: Vec<_> = files.filter(|entry| entry.url == url).cloned().collect();
+        // One that is listed twice is removed once.
+        entries.into_iter().filter(|entry| self.remove(entry)).collect()
+    }
+
+    fn forget_url(&mut self, entry: &Entry) {
+        let Some(ids) = self.urls.get_mut(&entry.url) else { return };
+        if let Some(at) = ids.iter().position(|id| *id == entry.id) {
+            ids.swap_remove(at);
+        }
+        if ids.is_empty() {
+            self.urls.remove(&entry.url);
+        }
+    }
+
     /// Forgets all files.
     pub fn clear(&mut self) -> Vec<Arc<Entry>> {
         self.files.clear();
+        self.urls.clear();
         self.pending.clear();
         self.forgotten.iter_mut().for_each(|forgotten| forgotten.all = true);
         self.order.drain()
@@ -340,6 +395,9 @@ impl Index {
         let there = entries.len() < before;
         if entries.is_empty() {
             self.files.remove(&entry.id);
+        }
+        if there {
+            self.forget_url(entry);
         }
         there
     }

@@ -48,8 +48,12 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         for (sequence, scope, strength) in records {
             store.purges.restore(sequence, &scope, strength);
         }
+        // The numbers of purges go on where those of earlier processes ended, although not each of them was written down:
+        // fewer than a million come in a second. If the clock went back, what is newer than it is not found.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        store.purges.begin(u64::try_from(since.as_micros()).unwrap_or_default());
         // Larger than any that was given out before, unless the clock went back: then an older file is taken for newer.
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let nanos = since.as_nanos();
         let disk = Disk {
             root: root.clone(),
             index: Mutex::new(Index::new(limits.policy, disk.size)),

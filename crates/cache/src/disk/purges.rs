@@ -5,7 +5,7 @@ use std::io;
 use evenkeel_core::cache::{Scope, Strength};
 
 use super::area::Disk;
-use super::log::Record;
+use super::log::{PurgeLog, Record};
 use super::open::{remove_objects, write_seed};
 use crate::store::Store;
 use crate::sync::atomic::Ordering;
@@ -13,19 +13,47 @@ use crate::sync::{Arc, lock};
 
 impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// Adds a purge and writes it down before it takes effect. One more than the log has room for purges everything.
+    ///
+    /// A purge of a URL of which nothing is on the disk is not written down: they are many, because each `POST` is one.
     pub(crate) fn log_purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
         let Some(disk) = self.disk() else { return self.purges.add(scope, strength) };
         let mut log = lock(&disk.log);
         if disk.is_closed.load(Ordering::Acquire) {
             return self.purges.add(scope, strength);
         }
+        // The rule is there before the disk is looked at: what comes to the disk later is held against it.
+        if let Scope::Url { whole, bare } = scope {
+            let urls = [self.url_hash(*whole), self.url_hash(*bare)];
+            let is_hard = strength == Strength::Hard;
+            let sequence = self.purges.add(scope, strength);
+            let mut index = lock(&disk.index);
+            if !urls.iter().any(|url| index.may_have_url(*url)) {
+                return sequence;
+            }
+            if is_hard && !index.is_walking() && !log.is_full() {
+                let entries: Vec<_> = urls.iter().flat_map(|url| index.remove_url(*url)).collect();
+                drop(index);
+                self.write_down(disk, &mut log, (sequence, scope.clone(), strength));
+                disk.remove_files(entries);
+                return sequence;
+            }
+        }
         let (scope, strength) = if log.is_full() { (&Scope::All, Strength::Hard) } else { (scope, strength) };
         let record: Record = (self.purges.newest() + 1, scope.clone(), strength);
-        let is_all = (scope, strength) == (&Scope::All, Strength::Hard);
+        self.write_down(disk, &mut log, record);
+        let sequence = self.purges.add_for(scope, strength, true);
+        drop(log);
+        if (scope, strength) == (&Scope::All, Strength::Hard) {
+            let entries = lock(&disk.index).clear();
+            disk.remove_files(entries);
+        }
+        sequence
+    }
+
+    fn write_down(self: &Arc<Self>, disk: &Disk<M>, log: &mut PurgeLog, record: Record) {
+        let is_all = (&record.1, record.2) == (&Scope::All, Strength::Hard);
         let written = if is_all { log.restart(&record) } else { log.append(&record) };
-        let handle = written.and_then(|()| log.handle());
-        let sequence = self.purges.add(scope, strength);
-        match handle {
+        match written.and_then(|()| log.handle()) {
             Ok(handle) => {
                 let store = Arc::clone(self);
                 disk.pool.remove(Box::new(move || {
@@ -36,12 +64,6 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             }
             Err(error) => disk.close(&error),
         }
-        drop(log);
-        if is_all {
-            let entries = lock(&disk.index).clear();
-            disk.remove_files(entries);
-        }
-        sequence
     }
 
     /// Whether the disk is empty and unused because a purge could not be written down.

@@ -11,7 +11,7 @@ use evenkeel_types::Time;
 
 use super::area::Disk;
 use super::format::{self, Decoded, PREFIX, Prefix};
-use super::index::{Entry, LOADED_MAX};
+use super::index::{Entry, LOADED_MAX, Name};
 use crate::figures::add;
 use crate::fill::{Fill, Phase};
 use crate::head::Head;
@@ -42,7 +42,7 @@ pub fn load<M: Clone + Send + Sync + 'static>(
             is_known && object.head().key() == fill.key() && store.variant_id(object.head()) == entry.variant
         });
         match object {
-            Some(object) if store.check(&object) != PurgeVerdict::Gone => objects.push(Arc::new(object)),
+            Some(object) if hold_loaded(store, &object) => objects.push(Arc::new(object)),
             _ => {
                 lock(&disk.index).remove(entry);
                 entry.remove_file(&disk.root);
@@ -52,6 +52,18 @@ pub fn load<M: Clone + Send + Sync + 'static>(
     add(&disk.read, objects.len() as u64);
     let is_in = store.insert_loaded(id, &objects, fill, now);
     fill.set_phase(if is_in { Phase::Again } else { Phase::Alone(Why::Failed) });
+}
+
+/// Holds an object against all purges. Returns whether it may be used.
+fn hold_loaded<M: Clone + Send + Sync + 'static>(store: &Store<M>, object: &Object<M>) -> bool {
+    let newest = store.purges.newest();
+    match store.purges.judge_loaded(object.head()) {
+        PurgeVerdict::Gone => return false,
+        PurgeVerdict::Stale(since) => object.set_purged(since),
+        PurgeVerdict::Live => {}
+    }
+    object.set_checked(newest);
+    true
 }
 
 /// Reads an object; `None` if the file is damaged.
@@ -124,15 +136,16 @@ pub fn read_piece(file: &File, prefix: Prefix, stamp: u64, index: u64) -> io::Re
 pub fn save<M: Clone + Send + Sync + 'static>(
     store: &Arc<Store<M>>,
     object: &Arc<Object<M>>,
-    (id, variant, stamp): (Id, Id, u64),
+    name: Name,
     now: Time,
 ) {
     let Some(disk) = store.disk() else { return };
+    let Name { variant, stamp, .. } = name;
     let head = format::encode_head(object.head(), object.trailers(), object.body_len(), stamp, &disk.codec);
     let head = head.filter(|_| !disk.is_closed.load(Ordering::Acquire));
     let len = head.as_deref().and_then(Prefix::read).and_then(Prefix::file_len);
     let reserved = head.zip(len).and_then(|(head, len)| {
-        let entry = Arc::new(Entry::new(id, variant, stamp, len));
+        let entry = Arc::new(Entry::new(name, len));
         let victims = lock(&disk.index).reserve(entry.bytes)?;
         Some((head, entry, victims))
     });

@@ -11,7 +11,7 @@ use evenkeel_types::Time;
 
 use super::area::Disk;
 use super::format::{self, PIECE};
-use super::index::Entry;
+use super::index::{Entry, Name};
 use super::parked::Parked;
 use super::run::rename;
 use crate::fill::Fill;
@@ -31,9 +31,7 @@ const STEP: u64 = 1 << 20;
 pub(crate) struct Spool<M> {
     reader: Reader<M>,
     head: Arc<Head<M>>,
-    id: Id,
-    variant: Id,
-    stamp: u64,
+    name: Name,
     now: Time,
     file: Option<File>,
     /// The length of all that comes before the body.
@@ -72,10 +70,11 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let Some(disk) = self.disk().filter(|disk| !disk.is_closed.load(Ordering::Acquire)) else {
             return false;
         };
-        let variant = self.variant_id(head);
+        let (variant, url) = (self.variant_id(head), self.url_hash(head.url()));
         let stamp = disk.stamp.fetch_add(1, Ordering::AcqRel) + 1;
         // The first of several that fetch the same for longer than others wait for it is the first to have it whole.
-        if !lock(&disk.index).expect_first(id, variant, stamp) {
+        let name = Name { id, variant, url, stamp };
+        if !lock(&disk.index).expect_first(name) {
             return false;
         }
         let Some(reader) = Reader::spool(fill, &self.purges) else {
@@ -84,8 +83,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         };
         let (head, file, piece) = (Arc::clone(head), None, Vec::with_capacity(PIECE));
         let (head_len, len, reserved) = (0, 0, 0);
-        let spool =
-            Box::new(Spool { reader, head, id, variant, stamp, now, file, head_len, len, piece, reserved });
+        let spool = Box::new(Spool { reader, head, name, now, file, head_len, len, piece, reserved });
         let store = Arc::clone(self);
         disk.pool.resume(Box::new(move || spool.run(&store)));
         true
@@ -118,7 +116,7 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
 
     fn append(&mut self, disk: &Disk<M>, bytes: &Bytes) -> Result<(), Unkept> {
         if self.file.is_none() {
-            let mut file = File::create_new(disk.unfinished(self.stamp))?;
+            let mut file = File::create_new(disk.unfinished(self.name.stamp))?;
             let head = self.encoded(disk).ok_or(Unkept::Unwanted)?;
             self.head_len = head.len() as u64;
             file.write_all(&head)?;
@@ -149,14 +147,14 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
             disk.remove_files_now(&victims);
         }
         let mut out = Vec::with_capacity(PIECE + format::SUM);
-        format::encode_piece(&self.piece, (self.stamp, index), &mut out);
+        format::encode_piece(&self.piece, (self.name.stamp, index), &mut out);
         self.piece.clear();
         self.file.as_mut().ok_or(Unkept::Unwanted)?.write_all(&out)?;
         Ok(())
     }
 
     fn encoded(&self, disk: &Disk<M>) -> Option<Vec<u8>> {
-        format::encode_head(&self.head, &[], self.len, self.stamp, &disk.codec)
+        format::encode_head(&self.head, &[], self.len, self.name.stamp, &disk.codec)
     }
 
     /// The body is whole: it is found from now on.
@@ -174,7 +172,7 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
         };
         disk.remove_files_now(&left);
         disk.succeeded();
-        store.leave_to_disk(self.id, &self.head);
+        store.leave_to_disk(self.name.id, &self.head);
     }
 
     /// Writes what is missing, and gives the file its name.
@@ -185,7 +183,7 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
         trailers: &Bytes,
     ) -> Result<Arc<Entry>, Unkept> {
         // Their length would have had to be known at the beginning.
-        let is_wanted = trailers.is_empty() && store.purges.judge_new(&self.head) != PurgeVerdict::Gone;
+        let is_wanted = trailers.is_empty() && store.purges.judge_new(&self.head) == PurgeVerdict::Live;
         if !is_wanted {
             return Err(Unkept::Unwanted);
         }
@@ -195,16 +193,16 @@ impl<M: Clone + Send + Sync + 'static> Spool<M> {
         let head = self.encoded(disk).filter(|head| head.len() as u64 == self.head_len);
         let (head, file) = head.zip(self.file.take()).ok_or(Unkept::Unwanted)?;
         file.write_all_at(&head, 0)?;
-        let entry = Entry::new(self.id, self.variant, self.stamp, file.metadata()?.len());
-        rename(&disk.unfinished(self.stamp), &entry.path(&disk.root))?;
+        let entry = Entry::new(self.name, file.metadata()?.len());
+        rename(&disk.unfinished(self.name.stamp), &entry.path(&disk.root))?;
         Ok(Arc::new(entry))
     }
 
     fn give_up(self, disk: &Disk<M>, why: &Unkept) {
-        drop(std::fs::remove_file(disk.unfinished(self.stamp)));
+        drop(std::fs::remove_file(disk.unfinished(self.name.stamp)));
         let mut index = lock(&disk.index);
         index.release(self.reserved);
-        index.give_up(self.variant, self.stamp);
+        index.give_up(self.name.variant, self.name.stamp);
         drop(index);
         if let Unkept::Failed(error) = why {
             disk.failed("a response", error);

@@ -38,7 +38,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             return None;
         }
         let head: Head<M> = object.head().clone();
-        let flight = self.flights.begin(|| head.sequence());
+        let flight = self.flights.begin(|| self.purges.newest());
         let fill = Fill::new(head.key(), flight, None, Arc::clone(&self.filling));
         let fill = Arc::new(fill);
         fill.set_phase(Phase::Open(Arc::new(head)));

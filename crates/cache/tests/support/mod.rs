@@ -146,6 +146,12 @@ pub fn find(store: &Stored, key: &str) -> Option<Arc<Object<Version>>> {
     panic!("{key}: looks again without an end");
 }
 
+/// What the store has for a key, once it is in memory.
+pub fn look(store: &Stored, key: &str) -> Found<Version> {
+    drop(find(store, key));
+    store.lookup(key.as_bytes(), NOW, |_| true)
+}
+
 /// The body of an object from an offset on; `None` if it broke off.
 pub fn body(store: &Stored, object: &Arc<Object<Version>>, offset: u64) -> Option<Vec<u8>> {
     if object.is_on_disk() {
