@@ -47,6 +47,8 @@ mod cache {
     mod leaving;
     mod limits;
     mod not_kept;
+    mod parent;
+    mod parent_loops;
     mod purging;
     mod ranges;
     mod reasons;

@@ -178,6 +178,17 @@ pub fn write_key(
     }
 }
 
+/// The hash by which the parent is chosen that has what answers `request`: other nodes choose the same.
+pub fn shared_hash(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> u64 {
+    let buffers = &target.worker.buffers;
+    let mut room = buffers.small();
+    let hash = with_target(target, request, |of| {
+        cache::shared_hash(&rules.key, of, &RequestFields(request), &mut room)
+    });
+    buffers.give(room);
+    hash
+}
+
 /// What purges find the response by.
 pub fn purged_by(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> (UrlId, HostId) {
     with_target(target, request, |of| (cache::url_id(&rules.key, of), HostId::of(of.authority)))

@@ -7,6 +7,7 @@ pub mod body;
 mod facts;
 mod fetch;
 mod kept;
+mod parent;
 pub mod store;
 mod visit;
 
@@ -46,6 +47,10 @@ pub async fn answer<'x, 'c>(
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     let request = incoming.request;
+    if let Some(refusal) = parent::loops(&target, request) {
+        visit::say(log, CacheResult::Bypass, Some("loop"), false);
+        return Outcome::Refused(refusal, Ended::Refused);
+    }
     if request.method == PURGE && !setting.view.snapshot.config.cache.purge_from.is_empty() {
         return purge_by_method(setting, target, incoming, log);
     }
@@ -64,7 +69,8 @@ pub async fn answer<'x, 'c>(
         Ok(asked) => {
             let mut key = setting.worker.buffers.small();
             facts::write_key(rules, &target, request, &beside, &mut key);
-            let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
+            let parents = parent::parents_of(setting, position);
+            let visit = Visit { setting, rules, position, pool, parents, target, incoming, asked, key };
             let outcome = visit.answer(client, log).await;
             setting.worker.buffers.give(visit.key);
             outcome

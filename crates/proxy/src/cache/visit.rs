@@ -20,9 +20,9 @@ use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
+use super::parent::{forward_up, is_down};
 use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::request::admit::Refusal;
@@ -49,7 +49,9 @@ pub struct Visit<'x, 'c> {
     pub position: usize,
     /// The pool.
     pub pool: &'x Rc<PoolView>,
-    /// Where it goes if the cache does not answer.
+    /// The cache nodes that are asked first.
+    pub parents: Option<&'x Rc<PoolView>>,
+    /// Where it goes if neither the cache nor these answer.
     pub target: Target<'x>,
     /// The request.
     pub incoming: Incoming<'x, 'c>,
@@ -163,9 +165,8 @@ impl<'x, 'c> Visit<'x, 'c> {
 
     /// True if no server would take a request now.
     fn is_origin_down(&self) -> bool {
-        let gate = &self.target.side().gate;
-        self.target.state().members.usable_count() == 0
-            || gate.is_circuit_open(self.setting.worker.clock.now())
+        let parents = self.parents.map(|parents| Target { pool: parents, ..self.target });
+        parents.is_none_or(|parents| is_down(&parents)) && is_down(&self.target)
     }
 
     fn begin(
@@ -180,6 +181,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             view: Rc::clone(view),
             route: self.position,
             pool: Rc::clone(self.pool),
+            parents: self.parents.map(Rc::clone),
             purged_by: facts::purged_by(self.rules, &self.target, self.incoming.request),
             leader,
             asked: (self.asked.directives, purged),
@@ -336,7 +338,8 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Outcome<'x, 'c> {
         say(log, result_of(why), detail, false);
         let sent = self.now();
-        let mut outcome = forward(self.target, self.incoming, client, log).await;
+        let route = (self.rules, self.position);
+        let mut outcome = forward_up(route, self.parents, self.target, self.incoming, client, log).await;
         if let Outcome::Response(response) = &mut outcome {
             if detail == Some(NOT_SHARED) && self.is_storable(&response.head, sent) {
                 self.setting.worker.shared.cache.unmark(&self.key);
