@@ -42,6 +42,7 @@ mod cache {
     mod head;
     mod hits;
     mod http2;
+    mod http2_servers;
     mod invalidation;
     mod key;
     mod leaving;
@@ -57,6 +58,7 @@ mod cache {
     mod revalidation;
     mod stale;
     mod storm;
+    mod tls;
     mod vary;
 }
 
