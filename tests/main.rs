@@ -38,6 +38,7 @@ mod cache {
     mod concurrent;
     mod conditional;
     mod cut;
+    mod explain;
     mod figures;
     mod head;
     mod hits;

@@ -11,7 +11,7 @@ mod parent;
 pub mod store;
 mod visit;
 
-pub use self::facts::RequestFields;
+pub use self::facts::{Beside, RequestFields, beside};
 
 use std::rc::Rc;
 
@@ -21,7 +21,6 @@ use evenkeel_core::cache::{
 };
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
-use self::facts::Beside;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
 use crate::forward::forward;

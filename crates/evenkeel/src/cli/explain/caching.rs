@@ -2,10 +2,10 @@
 //! is asked.
 
 use evenkeel_config::{Cache, Pool, Route};
-use evenkeel_core::cache;
+use evenkeel_core::cache::{self, Bypass};
 use evenkeel_core::choose::choose_owner;
 use evenkeel_core::snapshot::PoolState;
-use evenkeel_proxy::{Request, RequestFields};
+use evenkeel_proxy::{Beside, Request, RequestFields, beside};
 use serde_json::{Value, json};
 
 /// Says it in `answer`.
@@ -18,8 +18,13 @@ pub(super) fn cached(
 ) {
     let fields = RequestFields(request);
     let content = (false, request.upgrade.is_some());
-    let said = cache::describe(rules, request.method, &fields, content);
-    answer["cache"] = json!(said);
+    let beside = beside(request);
+    let is_admitted = cache::admit(rules, request.method, &fields, content).is_ok();
+    let is_asked = is_admitted && beside != Beside::Method;
+    answer["cache"] = json!(match beside {
+        Beside::Method if is_admitted => format!("not asked: {}", Bypass::OtherMethod.sentence()),
+        _ => cache::describe(rules, request.method, &fields, content),
+    });
     let target = cache::Target {
         scheme: request.scheme,
         authority: request.authority,
@@ -29,9 +34,13 @@ pub(super) fn cached(
         route: route.name.as_str(),
         pool: pool.name.as_str(),
     };
-    answer["cache_key"] = json!(cache::describe_key(rules, &target, &fields));
+    let mut key = cache::describe_key(rules, &target, &fields);
+    for (name, value) in beside.in_words() {
+        key.push_str(&format!(", {name} {value}"));
+    }
+    answer["cache_key"] = json!(key);
     let Some(parents) = parents else { return };
-    if cache::admit(rules, request.method, &fields, content).is_err() {
+    if !is_asked {
         let own = &pool.name;
         answer["parent"] = json!(format!("not asked: the cache is not, so the request goes to pool {own}"));
         return;
