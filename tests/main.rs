@@ -39,6 +39,7 @@ mod cache {
     mod conditional;
     mod cut;
     mod explain;
+    mod failing;
     mod figures;
     mod head;
     mod hits;

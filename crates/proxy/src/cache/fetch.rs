@@ -165,12 +165,18 @@ impl Fetch {
                     503 => Failure::Unreachable,
                     _ => Failure::Broken,
                 };
+                let status = refusal.status;
                 let answer = if self.may_use_stale(failure) {
                     FetchedAnswer::Stale
                 } else {
                     FetchedAnswer::Refused(refusal, ended)
                 };
-                self.leader.fail();
+                self.leader.pause(worker.clock.now());
+                if is_unreachable(ended, &log) {
+                    self.leader.unreachable(status)
+                } else {
+                    self.leader.fail()
+                }
                 let _ = to.send(Fetched { answer, log });
             }
             Outcome::Gone(ended) => {
@@ -198,6 +204,9 @@ impl Fetch {
         let received = self.worker.wall(self.worker.clock.now());
         if status == 304 && self.leader.revalidates().is_some() {
             return self.freshen(of, received, log, to);
+        }
+        if status >= 500 {
+            self.leader.pause(self.worker.clock.now());
         }
         if self.may_use_stale(Failure::Status(status)) {
             self.leader.fail();
@@ -362,6 +371,12 @@ impl Fetch {
             None => {}
         }
     }
+}
+
+/// True if no connection to a server could be opened, at any try: then nothing in the request is the cause, and the requests that
+/// wait for it would come to the same. A request that was sent may have failed because of what it says.
+fn is_unreachable(ended: Ended, log: &RequestLog) -> bool {
+    log.sent.is_none() && matches!(ended, Ended::BackendAborted | Ended::BackendTimeout)
 }
 
 /// A request that was answered.

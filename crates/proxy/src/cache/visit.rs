@@ -137,7 +137,10 @@ impl<'x, 'c> Visit<'x, 'c> {
         match verdict {
             Verdict::Fresh => Step::Done(self.hit(object, None, log)),
             Verdict::Stale(StaleUse::WhileRevalidate) => {
-                if let Revalidation::Leader(leader) = store.revalidate(&object) {
+                // Servers that have just failed are not asked again at each request.
+                if !store.is_paused(&object, self.setting.worker.clock.now())
+                    && let Revalidation::Leader(leader) = store.revalidate(&object)
+                {
                     // It comes to its end without this request.
                     drop(self.begin(leader, purged, None));
                 }
@@ -300,12 +303,13 @@ impl<'x, 'c> Visit<'x, 'c> {
                 Step::Done(self.kept(object, outcome, None, log))
             }
             Joined::Object(_) => Step::Alone(why, Some(NOT_SHARED)),
-            Joined::Alone(Alone::Failed) => match stale {
-                Some((object, purged)) if self.may_use(&object, purged) => {
+            Joined::Alone(alone @ (Alone::Failed | Alone::Unreachable(_))) => match (stale, alone) {
+                (Some((object, purged)), _) if self.may_use(&object, purged) => {
                     let outcome =
                         CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: true };
                     Step::Done(self.kept(object, outcome, Some(StaleUse::IfError), log))
                 }
+                (_, Alone::Unreachable(status)) => Step::Done(unreachable(status, why, log)),
                 _ => Step::Alone(why, None),
             },
             Joined::Alone(Alone::Private) => Step::Alone(why, Some(NOT_SHARED)),
@@ -415,6 +419,18 @@ fn result_of(why: Forward) -> CacheResult {
         Forward::Bypass | Forward::Method => CacheResult::Bypass,
         Forward::UriMiss | Forward::VaryMiss | Forward::Miss | Forward::Partial => CacheResult::Miss,
     }
+}
+
+/// Another request has found that no server can be reached: this one need not try.
+#[cold]
+fn unreachable<'x, 'c>(status: u16, why: Forward, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    say(log, result_of(why), Some("no-response"), true);
+    let (why, ended) = match status {
+        504 => ("no connection to a server in time", Ended::BackendTimeout),
+        _ => ("cannot connect to a server", Ended::BackendAborted),
+    };
+    log.detail = Some(format!("{why}, as another request for the same has found"));
+    Outcome::Refused(Refusal { status, kind: None, why: why.into(), retry_after: None }, ended)
 }
 
 /// The client wants no server to be asked (RFC 9111, 5.2.1.7).
