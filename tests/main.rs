@@ -49,6 +49,7 @@ mod cache {
     mod key;
     mod leaving;
     mod limits;
+    mod long;
     mod not_kept;
     mod parent;
     mod parent_loops;

@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 use super::store::{Meta, Object};
 use crate::body::Advance;
 
+/// Pieces that are sent in one call at most: some 2 MiB.
+const PIECES_MAX: usize = 16;
+
 /// Where the bytes are.
 #[derive(Debug)]
 pub enum Origin {
@@ -120,6 +123,34 @@ impl CachedBody {
     /// The piece that [`advance`](Self::advance) came to.
     pub fn piece(&self) -> &[u8] {
         &self.piece
+    }
+
+    /// True if it lies in memory in more than one piece.
+    pub fn is_long(&self) -> bool {
+        matches!(&self.origin, Origin::Kept(object) if object.is_in_pieces())
+    }
+
+    /// The next pieces of a part, as far as they lie in memory: at most [`PIECES_MAX`]. None of a text of our own.
+    pub fn next_pieces(&self) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        let (Origin::Kept(object), Some(Segment::Body(range))) = (&self.origin, self.segments.last()) else {
+            return pieces;
+        };
+        let mut offset = range.start;
+        while pieces.len() < PIECES_MAX && offset < range.end {
+            let Some(mut piece) = object.chunk_at(offset) else { break };
+            piece.truncate(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
+            offset += piece.len() as u64;
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    /// Goes on behind so many bytes of [`next_pieces`](Self::next_pieces).
+    pub fn skip(&mut self, bytes: u64) {
+        if let Some(Segment::Body(range)) = self.segments.last_mut() {
+            range.start += bytes;
+        }
     }
 
     /// The trailer section with its empty line; empty if there is none.
