@@ -176,6 +176,29 @@ fn parents_that_are_known_to_be_down_are_not_waited_for() {
 }
 
 #[test]
+fn a_parent_that_hangs_is_given_up_for_the_pool() {
+    let origin = Origin::answering(|_| fresh("", "page"));
+    let hung = Origin::start(|_, wire| {
+        wire.hold();
+    });
+    let text = format!(
+        "{}[pool.parents]\nbackends = [\"{}\"]\ntimeout = {{ response = \"300ms\" }}\n",
+        config(&[&origin], "{ parent = \"parents\" }"),
+        hung.address()
+    );
+    let edge = Evenkeel::start(&text);
+    for response in answers(crowd(&edge, 10, "GET / HTTP/1.1\r\nhost: test\r\n\r\n")) {
+        assert_eq!((response.status, response.text().as_str()), (200, "page"));
+    }
+    assert_eq!(
+        (hung.count(), origin.count()),
+        (1, 1),
+        "one fetch for all, at the parent and then at the origin"
+    );
+    assert!(is_hit(&edge.get("/")));
+}
+
+#[test]
 fn an_open_circuit_breaker_of_the_parents_leaves_the_pool() {
     let origin = Origin::answering(|_| fresh("", "page"));
     let sick = Origin::answering(|_| answer(503, "", "sick"));

@@ -68,8 +68,7 @@ pub async fn answer<'x, 'c>(
         Ok(asked) => {
             let mut key = setting.worker.buffers.small();
             facts::write_key(rules, &target, request, &beside, &mut key);
-            let parents = parent::parents_of(setting, position);
-            let visit = Visit { setting, rules, position, pool, parents, target, incoming, asked, key };
+            let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
             let outcome = visit.answer(client, log).await;
             setting.worker.buffers.give(visit.key);
             outcome

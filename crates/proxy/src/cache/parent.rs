@@ -19,7 +19,8 @@ use crate::request::setting::Setting;
 use crate::worker::pool_view::PoolView;
 
 /// The parents of a route, as this worker sees them when a request comes to them.
-pub fn parents_of<'x>(setting: Setting<'x>, position: usize) -> Option<&'x Rc<PoolView>> {
+pub fn parents_of<'x>(setting: Setting<'x>, (rules, position): (&Cache, usize)) -> Option<&'x Rc<PoolView>> {
+    rules.parent.as_ref()?;
     let pool = setting.view.snapshot.parent_of(position)?;
     Some(setting.parents.get_or_init(|| setting.view.pool_now(pool)))
 }

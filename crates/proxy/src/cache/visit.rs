@@ -20,7 +20,7 @@ use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
-use super::parent::{forward_up, is_down};
+use super::parent::{forward_up, is_down, parents_of};
 use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
 use crate::forward::outcome::Outcome;
@@ -49,9 +49,7 @@ pub struct Visit<'x, 'c> {
     pub position: usize,
     /// The pool.
     pub pool: &'x Rc<PoolView>,
-    /// The cache nodes that are asked first.
-    pub parents: Option<&'x Rc<PoolView>>,
-    /// Where it goes if neither the cache nor these answer.
+    /// Where it goes if neither the cache nor a parent answers.
     pub target: Target<'x>,
     /// The request.
     pub incoming: Incoming<'x, 'c>,
@@ -166,9 +164,14 @@ impl<'x, 'c> Visit<'x, 'c> {
         }
     }
 
+    /// The cache nodes that are asked first, looked up when they are needed: hits do not need them.
+    fn parents(&self) -> Option<&'x Rc<PoolView>> {
+        parents_of(self.setting, (self.rules, self.position))
+    }
+
     /// True if no server would take a request now.
     fn is_origin_down(&self) -> bool {
-        let parents = self.parents.map(|parents| Target { pool: parents, ..self.target });
+        let parents = self.parents().map(|parents| Target { pool: parents, ..self.target });
         parents.is_none_or(|parents| is_down(&parents)) && is_down(&self.target)
     }
 
@@ -184,7 +187,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             view: Rc::clone(view),
             route: self.position,
             pool: Rc::clone(self.pool),
-            parents: self.parents.map(Rc::clone),
+            parents: self.parents().map(Rc::clone),
             purged_by: facts::purged_by(self.rules, &self.target, self.incoming.request),
             leader,
             asked: (self.asked.directives, purged),
@@ -343,7 +346,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         say(log, result_of(why), detail, false);
         let sent = self.now();
         let route = (self.rules, self.position);
-        let mut outcome = forward_up(route, self.parents, self.target, self.incoming, client, log).await;
+        let mut outcome = forward_up(route, self.parents(), self.target, self.incoming, client, log).await;
         if let Outcome::Response(response) = &mut outcome {
             if detail == Some(NOT_SHARED) && self.is_storable(&response.head, sent) {
                 self.setting.worker.shared.cache.unmark(&self.key);
