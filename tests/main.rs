@@ -38,16 +38,21 @@ mod cache {
     mod concurrent;
     mod conditional;
     mod cut;
+    mod explain;
+    mod failing;
     mod figures;
     mod head;
     mod hits;
     mod http2;
+    mod http2_servers;
     mod invalidation;
     mod key;
     mod leaving;
     mod limits;
     mod long;
     mod not_kept;
+    mod parent;
+    mod parent_loops;
     mod purging;
     mod ranges;
     mod reasons;
@@ -56,6 +61,7 @@ mod cache {
     mod revalidation;
     mod stale;
     mod storm;
+    mod tls;
     mod vary;
 }
 

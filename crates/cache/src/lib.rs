@@ -10,6 +10,7 @@ mod head;
 mod key;
 mod leader;
 mod object;
+mod pauses;
 mod pinned;
 mod purge;
 mod reader;

@@ -150,6 +150,8 @@ metrics! {
         "Responses stored.";
     CACHE_FETCHES: Gauge "evenkeel_cache_fetches" [route]
         "Fetches in progress, each for one request or many.";
+    CACHE_PAST_PARENTS: Counter "evenkeel_cache_past_parents_total" [route]
+        "Requests to the route's own pool because no cache node of `parent` had answered.";
     CACHE_AGE: Histogram "evenkeel_cache_age_seconds" [route]
         "Seconds since the servers had last made or confirmed a response that was sent from the cache.";
     CACHE_MEMORY: Gauge "evenkeel_cache_memory_bytes" []
@@ -336,6 +338,8 @@ label! {
         NoPlace = "no_place",
         /// 503: the process is overloaded, and the route is not of high priority.
         Overload = "overload",
+        /// 508: it has passed through this cache node before, or through too many.
+        Loop = "loop",
     }
 }
 

@@ -184,7 +184,7 @@ fn hedged(snapshot: &Snapshot) -> HashSet<usize> {
         route.hedge.as_ref().is_some_and(|hedge| hedge.after == config::HedgeAfter::P95)
     };
     let routes = snapshot.routes.routes().iter().enumerate().filter(|(_, route)| by_p95(route));
-    routes.flat_map(|(i, _)| snapshot.targets(i)).copied().collect()
+    routes.flat_map(|(i, _)| snapshot.targets(i).iter().copied().chain(snapshot.parent_of(i))).collect()
 }
 
 /// Names of fields that clients may not set.
