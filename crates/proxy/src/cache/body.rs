@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use evenkeel_cache::{Piece, Reader};
+use evenkeel_cache::{Coded, Piece, Reader};
+use evenkeel_core::encoding::Encoding;
 use tokio::sync::mpsc;
 
 use super::store::{Meta, Object};
@@ -18,10 +19,34 @@ use crate::body::Advance;
 pub enum Origin {
     /// In memory, whole.
     Kept(Arc<Object>),
+    /// In memory, whole and compressed.
+    Coded {
+        /// The compressed body.
+        coded: Arc<Coded>,
+        /// What it belongs to: while this is held, the store counts the memory of both.
+        _object: Arc<Object>,
+    },
     /// On their way into memory.
     Filling(Reader<Meta>),
     /// On their way to this client alone.
     Private(mpsc::Receiver<PrivatePiece>),
+}
+
+impl Origin {
+    /// The bytes from `start` on, if all of them are in memory.
+    fn in_memory(&self, start: u64) -> Option<Piece> {
+        match self {
+            Self::Kept(object) => Some(match object.chunk_at(start) {
+                Some(bytes) => Piece::Chunk(bytes),
+                None => Piece::End(Bytes::copy_from_slice(object.trailers())),
+            }),
+            // Only a body without trailers is kept compressed.
+            Self::Coded { coded, .. } => {
+                Some(coded.chunk_at(start).map_or(Piece::End(Bytes::new()), Piece::Chunk))
+            }
+            Self::Filling(_) | Self::Private(_) => None,
+        }
+    }
 }
 
 /// A step of a body that one client alone gets.
@@ -70,6 +95,24 @@ impl CachedBody {
     pub fn of(origin: Origin, mut segments: Vec<Segment>) -> Self {
         segments.reverse();
         Self { origin, segments, offset: 0, piece: Bytes::new(), trailers: Bytes::new(), read: None }
+    }
+
+    /// What it is all of, if that is kept in memory as it came.
+    pub fn kept(&self) -> Option<&Arc<Object>> {
+        match (&self.origin, &self.segments[..]) {
+            (Origin::Kept(object), [Segment::Body(range)]) if *range == (0..u64::MAX) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Sends the compressed form of what is kept instead, if there is one in this coding of this level or a higher one.
+    /// Returns the lengths of the body and of that form, in bytes.
+    pub fn take_coded(&mut self, encoding: Encoding, level_min: u32) -> Option<(u64, u64)> {
+        let object = self.kept()?;
+        let coded = object.coded(encoding).filter(|coded| coded.level() >= level_min)?;
+        let lengths = (object.body_len(), coded.body_len());
+        self.origin = Origin::Coded { coded, _object: Arc::clone(object) };
+        Some(lengths)
     }
 
     /// Goes to the next piece, if it is there.
@@ -138,18 +181,15 @@ impl CachedBody {
 
     /// The bytes from `start` on, which is not before what was taken of a body on its way.
     fn poll_from(&mut self, start: u64, cx: &mut Context<'_>) -> Poll<Piece> {
-        if let Origin::Kept(object) = &self.origin {
+        if let Some(piece) = self.origin.in_memory(start) {
             self.offset = start;
-            return Poll::Ready(match object.chunk_at(start) {
-                Some(bytes) => Piece::Chunk(bytes),
-                None => Piece::End(Bytes::copy_from_slice(object.trailers())),
-            });
+            return Poll::Ready(piece);
         }
         loop {
             let piece = match self.read.take() {
                 Some(piece) => piece,
                 None => match &mut self.origin {
-                    Origin::Kept(_) => return Poll::Ready(Piece::Failed),
+                    Origin::Kept(_) | Origin::Coded { .. } => return Poll::Ready(Piece::Failed),
                     Origin::Filling(reader) => {
                         if self.offset < start {
                             reader.skip(start - self.offset);
