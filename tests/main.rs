@@ -46,6 +46,7 @@ mod cache {
     mod key;
     mod leaving;
     mod limits;
+    mod long;
     mod not_kept;
     mod purging;
     mod ranges;

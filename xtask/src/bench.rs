@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what evenkeel costs per request, beside nginx and HAProxy, round by round on the same machine.
+//! `cargo xtask bench`: what evenkeel costs per request, beside nginx, HAProxy and Varnish, round by round on the same
+//! machine.
 
 use std::path::{Path, PathBuf};
 
@@ -57,12 +58,13 @@ pub struct Options {
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let (rounds, seconds) =
         if options.quick { (2, 1) } else { (usize::from(options.rounds), options.seconds) };
-    let proxies = chosen(&options.only);
+    let mut proxies = chosen(&options.only);
     let mut scenarios = chosen(&options.scenarios);
     if !proxies.contains(&Proxy::Evenkeel) {
         scenarios.retain(|scenario| !scenario.is_ours_alone());
         ensure!(!scenarios.is_empty(), "these scenarios are for evenkeel alone");
     }
+    proxies.retain(|proxy| scenarios.iter().any(|scenario| scenario.compares(*proxy)));
     let out = match &options.out {
         Some(dir) => dir.clone(),
         None if options.quick => rig::target_directory(root)?.join("bench"),

@@ -65,7 +65,8 @@ impl Row {
 /// # Errors
 /// A program is missing, does not compile or does not answer every request, or a bound is exceeded.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
-    let (proxies, loads) = (chosen(&options.only), chosen(&options.loads));
+    let (mut proxies, loads) = (chosen(&options.only), chosen(&options.loads));
+    proxies.retain(|proxy| loads.iter().any(|load| load.is_for(*proxy)));
     for (bound, load) in bounds(options) {
         let counted = proxies.contains(&Proxy::Evenkeel) && loads.contains(&load);
         ensure!(bound.is_none() || counted, "a bound is given for what is not counted: {}", load.name());

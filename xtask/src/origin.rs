@@ -1,5 +1,6 @@
 //! A server to measure proxies with: so cheap that it is never the bottleneck, always on keep-alive connections.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,12 +8,18 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Bytes of every answer but that to [`LARGE_PATH`].
+/// Bytes of the answer to any other target than those below.
 const SMALL_BODY: usize = 128;
+/// Bytes of the answers to [`MEDIUM_PATH`] and [`TEXT_PATH`].
+const MEDIUM_BODY: usize = 64 << 10;
 /// Bytes of the answer to [`LARGE_PATH`].
 const LARGE_BODY: usize = 1 << 20;
 /// The target of the large answer.
 pub const LARGE_PATH: &str = "/large";
+/// The target of the answer of 64 KiB.
+pub const MEDIUM_PATH: &str = "/medium";
+/// The target of an answer that is worth compressing: 64 KiB of JSON, as an API has it.
+pub const TEXT_PATH: &str = "/text";
 /// Bytes of a request's head; a longer one ends the connection.
 const HEAD_MAX: usize = 32 * 1024;
 
@@ -49,7 +56,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
 /// Answers every request that `listener` brings, each after `delay`.
 async fn serve(listener: TcpListener, delay: Duration) {
-    let answers = Answers { small: answer(SMALL_BODY), large: answer(LARGE_BODY), delay };
+    let filler = |bytes| answer("text/plain", &vec![b'x'; bytes]);
+    let answers = Answers {
+        small: filler(SMALL_BODY),
+        medium: filler(MEDIUM_BODY),
+        large: filler(LARGE_BODY),
+        text: answer("application/json", &records(MEDIUM_BODY)),
+        delay,
+    };
     let answers: &'static Answers = Box::leak(Box::new(answers));
     loop {
         // Out of descriptors, most likely: the next connection to end makes room.
@@ -64,15 +78,40 @@ async fn serve(listener: TcpListener, delay: Duration) {
 
 struct Answers {
     small: Vec<u8>,
+    medium: Vec<u8>,
     large: Vec<u8>,
+    text: Vec<u8>,
     delay: Duration,
 }
 
-fn answer(body: usize) -> Vec<u8> {
-    let mut bytes =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {body}\r\n\r\n").into_bytes();
-    bytes.resize(bytes.len() + body, b'x');
-    bytes
+impl Answers {
+    fn to(&self, target: &[u8]) -> &[u8] {
+        let long = [(MEDIUM_PATH, &self.medium), (LARGE_PATH, &self.large), (TEXT_PATH, &self.text)];
+        long.iter().find(|(path, _)| path.as_bytes() == target).map_or(&self.small, |(_, answer)| answer)
+    }
+}
+
+fn answer(kind: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// JSON of exactly so many `bytes`, the same every time: records whose names repeat and whose values do not.
+fn records(bytes: usize) -> Vec<u8> {
+    const WORDS: [&str; 8] = ["harbour", "sail", "keel", "anchor", "tide", "compass", "mast", "rudder"];
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut text = String::from("[");
+    while text.len() < bytes {
+        let [id, word, other, price] = [1 << 32, 8, 8, 100_000].map(|below| rng.u64(..below));
+        let (name, tag) = (WORDS[word as usize], WORDS[other as usize]);
+        let _ = writeln!(
+            text,
+            r#"{{"id":{id},"name":"{name} {id:x}","tags":["{tag}","{name}"],"price":{price},"stock":true}},"#
+        );
+    }
+    text.truncate(bytes - 1);
+    text.push(']');
+    text.into_bytes()
 }
 
 /// Answers the requests of one connection. A body needs a `Content-Length` and has to fit in with its head.
@@ -88,11 +127,10 @@ async fn requests(mut stream: TcpStream, answers: &Answers) -> std::io::Result<(
         held += read;
         let mut start = 0;
         while let Some(length) = request_length(&buffer[start..held]) {
-            let large = target(&buffer[start..]) == LARGE_PATH.as_bytes();
             if !answers.delay.is_zero() {
                 tokio::time::sleep(answers.delay).await;
             }
-            stream.write_all(if large { &answers.large } else { &answers.small }).await?;
+            stream.write_all(answers.to(target(&buffer[start..]))).await?;
             start += length;
         }
         buffer.copy_within(start..held, 0);
@@ -147,7 +185,7 @@ mod tests {
 
     #[test]
     fn pipelined_requests_are_answered_on_one_connection() {
-        let small = answer(SMALL_BODY).len();
+        let small = answer("text/plain", &[b'x'; SMALL_BODY]).len();
         let (text, _) = exchange(Duration::ZERO, &b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3), 3 * small);
         assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 3);
         assert_eq!(text.matches("content-length: 128\r\n").count(), 3);
@@ -155,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_body_belongs_to_its_request() {
-        let small = answer(SMALL_BODY).len();
+        let small = answer("text/plain", &[b'x'; SMALL_BODY]).len();
         let request =
             b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 20\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n".repeat(2);
         let (text, _) = exchange(Duration::ZERO, &request, 2 * small);
@@ -166,14 +204,22 @@ mod tests {
 
     #[test]
     fn the_large_answer_is_a_mebibyte() {
-        let large = answer(LARGE_BODY).len();
+        let large = answer("text/plain", &vec![b'x'; LARGE_BODY]).len();
         let (text, _) = exchange(Duration::ZERO, b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n", large);
         assert!(text.contains("content-length: 1048576\r\n"));
     }
 
     #[test]
+    fn the_text_has_its_length_and_is_no_filler() {
+        let text = records(MEDIUM_BODY);
+        assert_eq!(text.len(), MEDIUM_BODY);
+        assert_eq!(text, records(MEDIUM_BODY));
+        assert!(text.starts_with(b"[{\"id\":") && text.ends_with(b"]"));
+    }
+
+    #[test]
     fn an_answer_can_be_held_back() {
-        let small = answer(SMALL_BODY).len();
+        let small = answer("text/plain", &[b'x'; SMALL_BODY]).len();
         let (_, took) = exchange(Duration::from_millis(30), b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", small);
         assert!(took >= Duration::from_millis(30), "{took:?}");
     }

@@ -34,6 +34,11 @@ impl Coded {
         self.pieces.len()
     }
 
+    /// True if it lies in memory in several pieces.
+    pub fn is_in_pieces(&self) -> bool {
+        self.pieces.are_several()
+    }
+
     /// The compressed body from `offset` on, as far as it lies in one piece; `None` at the end. Nothing is copied.
     pub fn chunk_at(&self, offset: u64) -> Option<Bytes> {
         self.pieces.chunk_at(offset)

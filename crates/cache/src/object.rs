@@ -141,6 +141,11 @@ impl<M> Object<M> {
         }
     }
 
+    /// True if the body lies in memory in pieces, rather than in one with the head.
+    pub fn is_in_pieces(&self) -> bool {
+        matches!(self.long.as_deref(), Some(Long::Memory { .. }))
+    }
+
     /// The trailer section as it was given, empty if there was none.
     pub fn trailers(&self) -> &[u8] {
         match self.long.as_deref() {

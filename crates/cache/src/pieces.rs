@@ -26,6 +26,11 @@ impl Pieces {
         self.ends.last().copied().unwrap_or_default()
     }
 
+    /// True if there are several.
+    pub fn are_several(&self) -> bool {
+        self.list.len() > 1
+    }
+
     /// The body from `offset` on, as far as it lies in one piece; `None` at the end and beyond it. Nothing is copied.
     pub fn chunk_at(&self, offset: u64) -> Option<Bytes> {
         let index = self.ends.partition_point(|&end| end <= offset);

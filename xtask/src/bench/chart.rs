@@ -20,7 +20,7 @@ const TOP: f64 = 64.0;
 const STYLE: &str = "\
 text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}\
 .head{font-weight:600;font-size:15px}.title{font-weight:600}.small{font-size:12px;fill:#59636e}\
-.evenkeel{fill:#2f81f7}.nginx{fill:#2da44e}.haproxy{fill:#d4842a}.kernel{opacity:.55}\
+.evenkeel{fill:#2f81f7}.nginx{fill:#2da44e}.haproxy{fill:#d4842a}.varnish{fill:#8957e5}.kernel{opacity:.55}\
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}}";
 
 /// One panel for each scenario with CPU times, each to its own scale; `None` when there is none.
@@ -67,7 +67,7 @@ fn bar(body: &mut String, row: &Row, longest: f64, y: f64) {
     let Some(total) = row.median(Metric::CpuUs) else { return };
     let user = row.median(Metric::CpuUserUs).unwrap_or_default();
     let scale = BAR_MAX / longest;
-    let class = row.proxy.program();
+    let class = row.proxy.name();
     let name = if row.proxy == Proxy::Evenkeel && row.name != class {
         row.name.trim_start_matches("evenkeel, ").to_owned()
     } else {

@@ -39,6 +39,17 @@ pub const COMPRESSED: Feature = Feature {
     pool: "",
 };
 
+/// The level of compression, ours and that of the peers.
+pub const COMPRESSION_LEVEL: u32 = 4;
+
+/// Every answer is compressed with gzip.
+pub const GZIP: Feature =
+    Feature { name: "gzip", route: "compress = { encodings = [\"gzip\"], level = 4 }", pool: "" };
+
+/// Every answer is compressed with Brotli.
+pub const BROTLI: Feature =
+    Feature { name: "br", route: "compress = { encodings = [\"br\"], level = 4 }", pool: "" };
+
 /// Those whose cost is shown, in the order of the rows.
 pub const EACH: [Feature; 9] = [
     Feature {
@@ -78,6 +89,11 @@ impl Feature {
         self.route.starts_with("cache")
     }
 
+    /// The encoding that answers are compressed with, if they are.
+    pub fn compression(&self) -> Option<&'static str> {
+        [GZIP, BROTLI].contains(self).then_some(self.name)
+    }
+
     /// The route to the pool `app`, and what that pool has beside its servers. `backends` are those of a mirror.
     pub fn lines(&self, backends: &str) -> String {
         let Self { route, pool, .. } = self;
@@ -94,6 +110,12 @@ impl Feature {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_level_of_compression_is_that_of_the_peers() {
+        let level = format!("level = {COMPRESSION_LEVEL} ");
+        assert!([GZIP, BROTLI].iter().all(|feature| feature.route.contains(&level)));
+    }
 
     #[test]
     fn all_four_are_the_four() {

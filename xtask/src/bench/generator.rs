@@ -31,6 +31,8 @@ pub enum Load {
         path: &'static str,
         /// How many at a time.
         connections: u16,
+        /// The encoding of the answer that the client accepts.
+        encoding: Option<&'static str>,
     },
     /// Requests for `/` on streams of HTTP/2.
     Streams {
@@ -103,10 +105,13 @@ impl Load {
         let base = format!("{scheme}://{host}:{}", address.port());
         let [threads, seconds] = [threads.to_string(), seconds.to_string()];
         match self {
-            Self::KeepAlive { path, connections } => {
+            Self::KeepAlive { path, connections, encoding } => {
                 let mut command = Command::new(&generators.wrk);
                 command.args(["--threads", &threads, "--connections", &connections.to_string()]);
                 command.args(["--duration", &seconds, "--script"]).arg(dir.join("done.lua"));
+                if let Some(encoding) = encoding {
+                    command.args(["--header", &format!("accept-encoding: {encoding}")]);
+                }
                 command.arg(base + path).env("OPENSSL_CONF", dir.join("openssl.cnf"));
                 command
             }

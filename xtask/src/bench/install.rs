@@ -11,10 +11,16 @@ use anyhow::{Context, bail, ensure};
 /// invoke-rc.d(8) asks it whether a package may start its services; 101 is no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Finds `program`, in the directories of a system administrator too.
+/// The module that gives nginx Brotli.
+pub const NGINX_BROTLI: &str = "ngx_http_brotli_filter_module.so";
+/// Where the distribution keeps nginx's modules.
+const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
+
+/// Finds `program`, in the directories of a system administrator and of nginx's modules too.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let places = std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin", NGINX_MODULES].map(PathBuf::from));
     places.map(|place| place.join(program)).find(|file| file.is_file())
 }
 
@@ -40,7 +46,8 @@ pub fn missing(programs: &[&str]) -> anyhow::Result<()> {
 fn package(program: &str) -> &str {
     match program {
         "h2load" => "nghttp2-client",
-        "varnishtest" => "varnish",
+        "varnishtest" | "varnishd" => "varnish",
+        NGINX_BROTLI => "libnginx-mod-http-brotli-filter",
         same => same,
     }
 }

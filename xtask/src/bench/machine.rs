@@ -60,6 +60,7 @@ fn version(program: &Path) -> String {
     let flag = match program.file_name().and_then(|name| name.to_str()) {
         Some("evenkeel" | "h2load") => "--version",
         Some("openssl") => "version",
+        Some("varnishd") => "-V",
         _ => "-v",
     };
     first_line(Command::new(program).arg(flag))

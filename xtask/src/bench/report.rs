@@ -48,7 +48,7 @@ pub fn write(dir: &Path, name: &str, results: &Results) -> anyhow::Result<String
 
 fn markdown(results: &Results, image: Option<&str>) -> String {
     let machine = &results.machine;
-    let mut page = String::from("# Comparison with nginx and HAProxy\n\n");
+    let mut page = String::from("# Comparison with nginx, HAProxy and Varnish\n\n");
     let _ = writeln!(
         page,
         "{date}, {cpu}, {cores} cores, {kernel}; load average before the run {load}. Medians of {rounds} rounds of \

@@ -41,6 +41,25 @@ pub enum Scenario {
     /// HTTP/2 over TLS, 16 connections of 32 streams.
     #[value(name = "h2-16x32")]
     H2Tls,
+    /// 64 connections, answers of 128 bytes out of the cache.
+    #[value(name = "hit-128")]
+    HitSmall,
+    /// 16 connections, answers of 64 KiB out of the cache.
+    #[value(name = "hit-64k")]
+    HitMedium,
+    /// 16 connections, answers of 1 MiB out of the cache.
+    #[value(name = "hit-1m")]
+    HitLarge,
+    /// 64 connections, a file of 1 KiB.
+    #[value(name = "file-1k")]
+    FileSmall,
+    /// 16 connections, a file of 1 MiB.
+    #[value(name = "file-1m")]
+    FileLarge,
+    /// 16 connections, 64 KiB of JSON that the proxy compresses with gzip.
+    Gzip,
+    /// The same with Brotli.
+    Brotli,
     /// Memory of idle keep-alive connections.
     Idle,
     /// Memory of idle keep-alive connections over TLS.
@@ -61,7 +80,24 @@ impl Scenario {
 
     /// True when it compares evenkeel with itself.
     pub fn is_ours_alone(self) -> bool {
-        matches!(self, Self::Workers | Self::Features)
+        self.peers().is_empty()
+    }
+
+    /// The peers that can do what it is about.
+    pub fn peers(self) -> &'static [Proxy] {
+        match self {
+            Self::Workers | Self::Features => &[],
+            Self::HitSmall | Self::HitMedium | Self::HitLarge => {
+                &[Proxy::Nginx, Proxy::Haproxy, Proxy::Varnish]
+            }
+            Self::FileSmall | Self::FileLarge | Self::Gzip | Self::Brotli => &[Proxy::Nginx],
+            _ => &[Proxy::Nginx, Proxy::Haproxy],
+        }
+    }
+
+    /// True if `proxy` takes part.
+    pub fn compares(self, proxy: Proxy) -> bool {
+        proxy == Proxy::Evenkeel || self.peers().contains(&proxy)
     }
 
     /// Its heading.
@@ -80,6 +116,13 @@ impl Scenario {
             Self::TlsHandshakePq => "HTTPS, a full handshake per request, post-quantum key exchange",
             Self::H2Clear => "HTTP/2 in clear, 16 connections of 32 streams",
             Self::H2Tls => "HTTP/2 over TLS, 16 connections of 32 streams",
+            Self::HitSmall => "From the cache, 64 connections, 128-byte answers",
+            Self::HitMedium => "From the cache, 16 connections, 64 KiB answers",
+            Self::HitLarge => "From the cache, 16 connections, 1 MiB answers",
+            Self::FileSmall => "A file of 1 KiB, 64 connections",
+            Self::FileLarge => "A file of 1 MiB, 16 connections",
+            Self::Gzip => "64 KiB of JSON compressed with gzip, 16 connections",
+            Self::Brotli => "64 KiB of JSON compressed with Brotli, 16 connections",
             Self::Idle => "Idle keep-alive connections",
             Self::IdleTls => "Idle keep-alive connections over TLS",
             Self::IdleH2 => "Idle HTTP/2 connections over TLS",
@@ -177,7 +220,7 @@ pub struct Row {
 impl Row {
     /// A row without rounds yet.
     pub fn new(proxy: Proxy) -> Self {
-        Self { name: proxy.program().into(), proxy, rounds: Vec::new() }
+        Self { name: proxy.name().into(), proxy, rounds: Vec::new() }
     }
 
     /// All rounds' values of `metric`.

@@ -19,7 +19,7 @@ use super::machine;
 use super::process::{Layout, Process};
 use super::procfs::CpuTime;
 use super::proxy::{Proxy, Running, Setting, free_address};
-use super::results::{Metric, Sample};
+use super::results::{Metric, Sample, Scenario};
 
 /// The profile that evenkeel is built with: that of the packages, with the slowest optimisations.
 pub const PROFILE: &str = "dist";
@@ -44,8 +44,8 @@ impl Programs {
     /// # Errors
     /// A package cannot be installed or evenkeel does not compile.
     pub fn prepare(root: &Path, proxies: &[Proxy], xtask: PathBuf) -> anyhow::Result<Self> {
-        let peers = proxies.iter().filter(|p| **p != Proxy::Evenkeel).map(|p| p.program());
-        install::missing(&peers.chain(["wrk", "h2load", "openssl"]).collect::<Vec<_>>())?;
+        let peers = proxies.iter().filter(|p| **p != Proxy::Evenkeel).flat_map(|p| p.needs());
+        install::missing(&peers.copied().chain(["wrk", "h2load", "openssl"]).collect::<Vec<_>>())?;
         let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
         let program = |proxy: Proxy| match proxy {
             // Built apart from xtask: together, cargo would give each the other's features.
@@ -119,9 +119,10 @@ impl<'a> Rig<'a> {
         (self.open_files.saturating_sub(500) / 2).min(8192)
     }
 
-    /// The proxies that take part.
-    pub fn proxies(&self) -> Vec<Proxy> {
-        self.programs.proxies.iter().map(|(proxy, _)| *proxy).collect()
+    /// The proxies that take part in `scenario`.
+    pub fn proxies(&self, scenario: Scenario) -> Vec<Proxy> {
+        let all = self.programs.proxies.iter().map(|(proxy, _)| *proxy);
+        all.filter(|proxy| scenario.compares(*proxy)).collect()
     }
 
     /// Starts `proxy` with `workers` before the origin servers, for clients that speak `wire`.
@@ -159,7 +160,7 @@ impl<'a> Rig<'a> {
         feature: Feature,
     ) -> anyhow::Result<Running> {
         let program = self.programs.proxies.iter().find(|(p, _)| *p == proxy);
-        let (_, program) = program.with_context(|| format!("{} takes no part", proxy.program()))?;
+        let (_, program) = program.with_context(|| format!("{} takes no part", proxy.name()))?;
         let setting = Setting {
             address: free_address()?,
             wire,
@@ -222,7 +223,7 @@ impl<'a> Rig<'a> {
         let used = CpuTime::of_tree(proxy.process.id())? - before;
         proxy.empty_log()?;
         // An error costs next to nothing, so a proxy full of them would look fast.
-        let name = proxy.proxy.program();
+        let name = proxy.proxy.name();
         ensure!(
             load.requests > 100 * load.errors,
             "{name}: {} errors in {} requests",

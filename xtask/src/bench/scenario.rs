@@ -1,5 +1,6 @@
 //! How each scenario is measured: rounds in which every proxy has its turn, in an order that rotates.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,11 +12,11 @@ use super::procfs;
 use super::proxy::{Proxy, Running};
 use super::results::{Metric, Row, Sample, Scenario};
 use super::rig::Rig;
-use crate::origin::LARGE_PATH;
+use crate::origin::{LARGE_PATH, MEDIUM_PATH, TEXT_PATH};
 use crate::tls::KeyExchange;
 
 /// Of the scenarios that do not vary it.
-const KEEP_ALIVE: Load = Load::KeepAlive { path: "/", connections: 64 };
+const KEEP_ALIVE: Load = keep_alive("/", 64);
 const STREAMS: Load = Load::Streams { connections: 16, streams: 32 };
 const HANDSHAKES: Load = handshakes(KeyExchange::X25519);
 /// Rounds of one second, for each round of another scenario, in which features are measured: one costs less than what the
@@ -27,8 +28,10 @@ const IDLE_CONNECTIONS: u64 = 5000;
 const IDLE_SETTLES: Duration = Duration::from_secs(2);
 /// Rounds of the idle scenario, each of which starts the proxy anew: memory varies little.
 const IDLE_ROUNDS_MAX: usize = 3;
+/// Files that are served, in the rig's directory, and their lengths in bytes.
+const FILES: [(&str, usize); 2] = [("1k", 1 << 10), ("1m", 1 << 20)];
 
-/// Measures `scenario`; its rows and notes.
+/// Measures `scenario` on `rig`; its rows and notes.
 ///
 /// # Errors
 /// A program that does not start, dies or answers nothing.
@@ -38,26 +41,39 @@ pub fn measure(
     rounds: usize,
     seconds: u64,
 ) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
-    let keep_alive = |path, connections| Load::KeepAlive { path, connections };
+    let run = Run { rig, scenario, rounds, seconds };
     let rows = match scenario {
-        Scenario::H1Few => load(rig, Wire::Http1, keep_alive("/", 8), rounds, seconds),
-        Scenario::H1Some => load(rig, Wire::Http1, KEEP_ALIVE, rounds, seconds),
-        Scenario::H1Many => load(rig, Wire::Http1, keep_alive("/", 512), rounds, seconds),
-        Scenario::H1Guarded => guarded(rig, rounds, seconds),
-        Scenario::Features => features(rig, rounds),
-        Scenario::Large => load(rig, Wire::Http1, keep_alive(LARGE_PATH, 16), rounds, seconds),
-        Scenario::Tls => load(rig, Wire::Http1Tls, KEEP_ALIVE, rounds, seconds),
-        Scenario::TlsHandshake => load(rig, Wire::Http1Tls, HANDSHAKES, rounds, seconds),
-        Scenario::TlsHandshakePq => return post_quantum(rig, rounds, seconds),
-        Scenario::H2Clear => load(rig, Wire::Http2, STREAMS, rounds, seconds),
-        Scenario::H2Tls => load(rig, Wire::Http2Tls, STREAMS, rounds, seconds),
-        Scenario::Idle => idle(rig, Wire::Http1, rounds),
-        Scenario::IdleTls => idle(rig, Wire::Http1Tls, rounds),
-        Scenario::IdleH2 => idle(rig, Wire::Http2Tls, rounds),
-        Scenario::Overhead => overhead(rig, rounds, seconds),
-        Scenario::Workers => return workers(rig, rounds, seconds),
+        Scenario::H1Few => run.load(Wire::Http1, keep_alive("/", 8)),
+        Scenario::H1Some => run.load(Wire::Http1, KEEP_ALIVE),
+        Scenario::H1Many => run.load(Wire::Http1, keep_alive("/", 512)),
+        // The peers as they are, against all that keeps evenkeel up when things fail.
+        Scenario::H1Guarded => run.load_with(feature::GUARDED, KEEP_ALIVE),
+        Scenario::Features => run.features(),
+        Scenario::Large => run.load(Wire::Http1, keep_alive(LARGE_PATH, 16)),
+        Scenario::Tls => run.load(Wire::Http1Tls, KEEP_ALIVE),
+        Scenario::TlsHandshake => run.load(Wire::Http1Tls, HANDSHAKES),
+        Scenario::TlsHandshakePq => return run.post_quantum(),
+        Scenario::H2Clear => run.load(Wire::Http2, STREAMS),
+        Scenario::H2Tls => run.load(Wire::Http2Tls, STREAMS),
+        Scenario::HitSmall => run.load_with(feature::CACHED, KEEP_ALIVE),
+        Scenario::HitMedium => run.load_with(feature::CACHED, keep_alive(MEDIUM_PATH, 16)),
+        Scenario::HitLarge => run.load_with(feature::CACHED, keep_alive(LARGE_PATH, 16)),
+        Scenario::FileSmall => run.files(keep_alive("/files/1k", 64)),
+        Scenario::FileLarge => run.files(keep_alive("/files/1m", 16)),
+        Scenario::Gzip => run.compressed(feature::GZIP),
+        Scenario::Brotli => run.compressed(feature::BROTLI),
+        Scenario::Idle => run.idle(Wire::Http1),
+        Scenario::IdleTls => run.idle(Wire::Http1Tls),
+        Scenario::IdleH2 => run.idle(Wire::Http2Tls),
+        Scenario::Overhead => run.overhead(),
+        Scenario::Workers => return run.workers(),
     };
     Ok((rows?, Vec::new()))
+}
+
+/// Requests for `path` on connections that stay open.
+const fn keep_alive(path: &'static str, connections: u16) -> Load {
+    Load::KeepAlive { path, connections, encoding: None }
 }
 
 /// Full handshakes, as many at a time as there are connections elsewhere.
@@ -65,148 +81,172 @@ const fn handshakes(key_exchange: KeyExchange) -> Load {
     Load::Handshakes { connections: 64, key_exchange }
 }
 
-fn load(rig: &Rig, wire: Wire, load: Load, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
-    measured(rig, &start_all(rig, wire)?, load, rounds, seconds)
-}
-
-/// The peers as they are, against all that keeps evenkeel up when things fail.
-fn guarded(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
-    let start = |proxy| rig.run_with(proxy, Wire::Http1, 1, feature::GUARDED);
-    let running = rig.proxies().into_iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
-    measured(rig, &running, KEEP_ALIVE, rounds, seconds)
-}
-
-/// Each feature against none, in the same round, by what they take in user space: that is where they work, and the
-/// kernel's share varies by more than they cost.
-fn features(rig: &Rig, rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let all: Vec<Feature> = [feature::NONE].into_iter().chain(feature::EACH).collect();
-    let start = |feature: &Feature| rig.run_with(Proxy::Evenkeel, Wire::Http1, 1, *feature);
-    let running = all.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut rows = measured(rig, &running, KEEP_ALIVE, FEATURE_ROUNDS * rounds, 1)?;
-    let plain = rows[0].values(Metric::CpuUserUs);
-    for (row, feature) in rows.iter_mut().zip(&all).skip(1) {
-        row.name = format!("evenkeel, {}", feature.name);
-        for (sample, plain) in row.rounds.iter_mut().zip(&plain) {
-            let more = sample[&Metric::CpuUserUs] - plain;
-            sample.insert(Metric::MoreUs, more);
-        }
-    }
-    Ok(rows)
-}
-
-/// Measures those of `running`, once each is warm.
-fn measured(
-    rig: &Rig,
-    running: &[Running],
-    load: Load,
+/// A scenario that is measured.
+struct Run<'r> {
+    rig: &'r Rig<'r>,
+    scenario: Scenario,
     rounds: usize,
     seconds: u64,
-) -> anyhow::Result<Vec<Row>> {
-    for proxy in running {
-        rig.load(proxy, load, 1)?;
+}
+
+impl Run<'_> {
+    fn load(&self, wire: Wire, load: Load) -> anyhow::Result<Vec<Row>> {
+        self.measured(&self.start_all(wire, feature::NONE)?, load)
     }
-    let proxies: Vec<Proxy> = running.iter().map(|running| running.proxy).collect();
-    in_turn(&proxies, rounds, |which| rig.round(&running[which], load, seconds))
-}
 
-/// Handshakes with the hybrid key exchange, of those proxies that know it.
-fn post_quantum(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
-    let exchange = KeyExchange::X25519MlKem768;
-    let (able, unable): (Vec<_>, Vec<_>) =
-        start_all(rig, Wire::Http1Tls)?.into_iter().partition(|proxy| proxy.knows(exchange));
-    let rows = measured(rig, &able, handshakes(exchange), rounds, seconds)?;
-    let names: Vec<&str> = unable.iter().map(|running| running.proxy.program()).collect();
-    let note = format!("The TLS library here of these has no X25519MLKEM768: {}.", names.join(", "));
-    Ok((rows, if names.is_empty() { Vec::new() } else { vec![note] }))
-}
-
-fn idle(rig: &Rig, wire: Wire, rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let proxies = rig.proxies();
-    let warm_up = if wire.http2() { STREAMS } else { KEEP_ALIVE };
-    in_turn(&proxies, rounds.min(IDLE_ROUNDS_MAX), |which| {
-        let running = rig.run(proxies[which], wire, 1)?;
-        // Whatever is allocated once, or for each request in flight, shall not count for the idle ones.
-        rig.load(&running, warm_up, 1)?;
-        let count = IDLE_CONNECTIONS.min(rig.connections_max() - 100);
-        let before = procfs::pss_bytes(running.process.id())?;
-        let mut connections = (0..count)
-            .map(|_| {
-                let mut connection = Connection::open(running.address, wire, KeyExchange::X25519)?;
-                connection.ask()?;
-                Ok(connection)
-            })
-            .collect::<std::io::Result<Vec<_>>>()
-            .context("cannot open the idle connections")?;
-        // A connection is idle when its last request is some time ago.
-        std::thread::sleep(IDLE_SETTLES);
-        let after = procfs::pss_bytes(running.process.id())?;
-        let gone = connections.iter_mut().filter_map(|connection| connection.ask().err()).count();
-        let bytes = (after as f64 - before as f64) / connections.len() as f64;
-        Ok(Sample::from([(Metric::IdleBytes, bytes), (Metric::Errors, gone as f64)]))
-    })
-}
-
-fn overhead(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<Vec<Row>> {
-    let mut loaded = Vec::new();
-    for proxy in start_all(rig, Wire::Http1)? {
-        rig.load(&proxy, KEEP_ALIVE, 1)?;
-        let most = rig.load(&proxy, KEEP_ALIVE, seconds.min(2))?;
-        loaded.push(((most.per_second(most.requests) / 2.0).max(1.0) as u32, proxy));
+    fn load_with(&self, feature: Feature, load: Load) -> anyhow::Result<Vec<Row>> {
+        self.measured(&self.start_all(Wire::Http1, feature)?, load)
     }
-    in_turn(&rig.proxies(), rounds, |which| {
-        let (rate, proxy) = &loaded[which];
-        let direct = rig.steady(rig.origins[0], *rate, seconds)?;
-        let through = rig.steady(proxy.address, *rate, seconds)?;
-        proxy.empty_log()?;
-        let added = |with: u64, without: u64| with as f64 - without as f64;
-        Ok(Sample::from([
-            (Metric::Rate, f64::from(*rate)),
-            (Metric::AddedP50Us, added(through.p50_us, direct.p50_us)),
-            (Metric::AddedP95Us, added(through.p95_us, direct.p95_us)),
-            (Metric::AddedP99Us, added(through.p99_us, direct.p99_us)),
-            (Metric::DirectP99Us, direct.p99_us as f64),
-            (Metric::Errors, (direct.failed + through.failed) as f64),
-        ]))
-    })
-}
 
-fn workers(rig: &Rig, rounds: usize, seconds: u64) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
-    let mut rows = [1, 2]
-        .map(|workers| Row { name: format!("evenkeel, workers = {workers}"), ..Row::new(Proxy::Evenkeel) });
-    let started = [rig.run(Proxy::Evenkeel, Wire::Http1, 1)?, rig.run(Proxy::Evenkeel, Wire::Http1, 2)?];
-    for proxy in &started {
-        rig.load(proxy, KEEP_ALIVE, 1)?;
+    fn files(&self, load: Load) -> anyhow::Result<Vec<Row>> {
+        for (name, length) in FILES {
+            fs::write(self.rig.dir().join(name), vec![b'x'; length])?;
+        }
+        self.load_with(feature::FILES, load)
     }
-    for round in 0..rounds {
-        let mut samples = [Sample::new(), Sample::new()];
-        let mut evenness = 0.0;
-        for turn in 0..2 {
-            let which = (round + turn) % 2;
-            let before = procfs::threads_us(started[which].process.id())?;
-            samples[which] = rig.round(&started[which], KEEP_ALIVE, seconds)?;
-            let after = procfs::threads_us(started[which].process.id())?;
-            if which == 1 {
-                let used = after.iter().map(|(id, us)| us - before.get(id).unwrap_or(&0.0));
-                evenness = balance(&used.collect::<Vec<_>>());
+
+    /// Answers that are compressed with what `feature` switches on.
+    fn compressed(&self, feature: Feature) -> anyhow::Result<Vec<Row>> {
+        let encoding = feature.compression();
+        self.load_with(feature, Load::KeepAlive { path: TEXT_PATH, connections: 16, encoding })
+    }
+
+    /// Each feature against none, in the same round, by what they take in user space: that is where they work, and the
+    /// kernel's share varies by more than they cost.
+    fn features(&self) -> anyhow::Result<Vec<Row>> {
+        let all: Vec<Feature> = [feature::NONE].into_iter().chain(feature::EACH).collect();
+        let start = |feature: &Feature| self.rig.run_with(Proxy::Evenkeel, Wire::Http1, 1, *feature);
+        let running = all.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
+        let short = Run { rounds: FEATURE_ROUNDS * self.rounds, seconds: 1, ..*self };
+        let mut rows = short.measured(&running, KEEP_ALIVE)?;
+        let plain = rows[0].values(Metric::CpuUserUs);
+        for (row, feature) in rows.iter_mut().zip(&all).skip(1) {
+            row.name = format!("evenkeel, {}", feature.name);
+            for (sample, plain) in row.rounds.iter_mut().zip(&plain) {
+                let more = sample[&Metric::CpuUserUs] - plain;
+                sample.insert(Metric::MoreUs, more);
             }
         }
-        let ratio = |metric| samples[1][&metric] / samples[0][&metric];
-        let speed_up =
-            if rig.pinned() { ratio(Metric::Throughput) } else { projected(ratio(Metric::CpuUs), evenness) };
-        samples[1].insert(Metric::SpeedUp, speed_up);
-        for (row, sample) in rows.iter_mut().zip(samples) {
-            row.rounds.push(sample);
-        }
+        Ok(rows)
     }
-    let note = "There are too few cores for two workers beside the load generator, so proxy and load share all of \
-                them, and `times one worker` is projected, not a ratio of throughput: twice, times the CPU time per \
-                request of one worker over that of two, times how evenly the two were loaded; at most 2.";
-    Ok((rows.into(), if rig.pinned() { Vec::new() } else { vec![note.into()] }))
-}
 
-/// Starts every proxy with one worker; a proxy without load costs nothing.
-fn start_all(rig: &Rig, wire: Wire) -> anyhow::Result<Vec<Running>> {
-    rig.proxies().into_iter().map(|proxy| rig.run(proxy, wire, 1)).collect()
+    /// Measures those of `running`, once each is warm.
+    fn measured(&self, running: &[Running], load: Load) -> anyhow::Result<Vec<Row>> {
+        for proxy in running {
+            self.rig.load(proxy, load, 1)?;
+        }
+        let proxies: Vec<Proxy> = running.iter().map(|running| running.proxy).collect();
+        in_turn(&proxies, self.rounds, |which| self.rig.round(&running[which], load, self.seconds))
+    }
+
+    /// Handshakes with the hybrid key exchange, of those proxies that know it.
+    fn post_quantum(&self) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
+        let exchange = KeyExchange::X25519MlKem768;
+        let all = self.start_all(Wire::Http1Tls, feature::NONE)?;
+        let (able, unable): (Vec<_>, Vec<_>) = all.into_iter().partition(|proxy| proxy.knows(exchange));
+        let rows = self.measured(&able, handshakes(exchange))?;
+        let names: Vec<&str> = unable.iter().map(|running| running.proxy.name()).collect();
+        let note = format!("The TLS library here of these has no X25519MLKEM768: {}.", names.join(", "));
+        Ok((rows, if names.is_empty() { Vec::new() } else { vec![note] }))
+    }
+
+    fn idle(&self, wire: Wire) -> anyhow::Result<Vec<Row>> {
+        let Self { rig, scenario, rounds, .. } = *self;
+        let proxies = rig.proxies(scenario);
+        let warm_up = if wire.http2() { STREAMS } else { KEEP_ALIVE };
+        in_turn(&proxies, rounds.min(IDLE_ROUNDS_MAX), |which| {
+            let running = rig.run(proxies[which], wire, 1)?;
+            // Whatever is allocated once, or for each request in flight, shall not count for the idle ones.
+            rig.load(&running, warm_up, 1)?;
+            let count = IDLE_CONNECTIONS.min(rig.connections_max() - 100);
+            let before = procfs::pss_bytes(running.process.id())?;
+            let mut connections = (0..count)
+                .map(|_| {
+                    let mut connection = Connection::open(running.address, wire, KeyExchange::X25519)?;
+                    connection.ask()?;
+                    Ok(connection)
+                })
+                .collect::<std::io::Result<Vec<_>>>()
+                .context("cannot open the idle connections")?;
+            // A connection is idle when its last request is some time ago.
+            std::thread::sleep(IDLE_SETTLES);
+            let after = procfs::pss_bytes(running.process.id())?;
+            let gone = connections.iter_mut().filter_map(|connection| connection.ask().err()).count();
+            let bytes = (after as f64 - before as f64) / connections.len() as f64;
+            Ok(Sample::from([(Metric::IdleBytes, bytes), (Metric::Errors, gone as f64)]))
+        })
+    }
+
+    fn overhead(&self) -> anyhow::Result<Vec<Row>> {
+        let Self { rig, scenario, rounds, seconds } = *self;
+        let mut loaded = Vec::new();
+        for proxy in self.start_all(Wire::Http1, feature::NONE)? {
+            rig.load(&proxy, KEEP_ALIVE, 1)?;
+            let most = rig.load(&proxy, KEEP_ALIVE, seconds.min(2))?;
+            loaded.push(((most.per_second(most.requests) / 2.0).max(1.0) as u32, proxy));
+        }
+        in_turn(&rig.proxies(scenario), rounds, |which| {
+            let (rate, proxy) = &loaded[which];
+            let direct = rig.steady(rig.origins[0], *rate, seconds)?;
+            let through = rig.steady(proxy.address, *rate, seconds)?;
+            proxy.empty_log()?;
+            let added = |with: u64, without: u64| with as f64 - without as f64;
+            Ok(Sample::from([
+                (Metric::Rate, f64::from(*rate)),
+                (Metric::AddedP50Us, added(through.p50_us, direct.p50_us)),
+                (Metric::AddedP95Us, added(through.p95_us, direct.p95_us)),
+                (Metric::AddedP99Us, added(through.p99_us, direct.p99_us)),
+                (Metric::DirectP99Us, direct.p99_us as f64),
+                (Metric::Errors, (direct.failed + through.failed) as f64),
+            ]))
+        })
+    }
+
+    fn workers(&self) -> anyhow::Result<(Vec<Row>, Vec<String>)> {
+        let Self { rig, rounds, seconds, .. } = *self;
+        let mut rows = [1, 2].map(|workers| Row {
+            name: format!("evenkeel, workers = {workers}"),
+            ..Row::new(Proxy::Evenkeel)
+        });
+        let started = [rig.run(Proxy::Evenkeel, Wire::Http1, 1)?, rig.run(Proxy::Evenkeel, Wire::Http1, 2)?];
+        for proxy in &started {
+            rig.load(proxy, KEEP_ALIVE, 1)?;
+        }
+        for round in 0..rounds {
+            let mut samples = [Sample::new(), Sample::new()];
+            let mut evenness = 0.0;
+            for turn in 0..2 {
+                let which = (round + turn) % 2;
+                let before = procfs::threads_us(started[which].process.id())?;
+                samples[which] = rig.round(&started[which], KEEP_ALIVE, seconds)?;
+                let after = procfs::threads_us(started[which].process.id())?;
+                if which == 1 {
+                    let used = after.iter().map(|(id, us)| us - before.get(id).unwrap_or(&0.0));
+                    evenness = balance(&used.collect::<Vec<_>>());
+                }
+            }
+            let ratio = |metric| samples[1][&metric] / samples[0][&metric];
+            let speed_up = if rig.pinned() {
+                ratio(Metric::Throughput)
+            } else {
+                projected(ratio(Metric::CpuUs), evenness)
+            };
+            samples[1].insert(Metric::SpeedUp, speed_up);
+            for (row, sample) in rows.iter_mut().zip(samples) {
+                row.rounds.push(sample);
+            }
+        }
+        let note = "There are too few cores for two workers beside the load generator, so proxy and load share all of \
+                    them, and `times one worker` is projected, not a ratio of throughput: twice, times the CPU time per \
+                    request of one worker over that of two, times how evenly the two were loaded; at most 2.";
+        Ok((rows.into(), if rig.pinned() { Vec::new() } else { vec![note.into()] }))
+    }
+
+    /// Starts every proxy with one worker and `feature`; a proxy without load costs nothing.
+    fn start_all(&self, wire: Wire, feature: Feature) -> anyhow::Result<Vec<Running>> {
+        let proxies = self.rig.proxies(self.scenario).into_iter();
+        proxies.map(|proxy| self.rig.run_with(proxy, wire, 1, feature)).collect()
+    }
 }
 
 /// Measures each of `proxies`, by its index, once per round; who is first rotates, so that drift hits all alike.
@@ -219,8 +259,8 @@ fn in_turn(
     for round in 0..rounds {
         for turn in 0..proxies.len() {
             let which = (round + turn) % proxies.len();
-            let sample = measure(which)
-                .with_context(|| format!("{}, round {}", proxies[which].program(), round + 1))?;
+            let sample =
+                measure(which).with_context(|| format!("{}, round {}", proxies[which].name(), round + 1))?;
             rows[which].rounds.push(sample);
         }
     }

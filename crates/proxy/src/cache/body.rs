@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 use super::store::{Meta, Object};
 use crate::body::Advance;
 
+/// Pieces that are sent in one call at most: some 2 MiB.
+const PIECES_MAX: usize = 16;
+
 /// Where the bytes are.
 #[derive(Debug)]
 pub enum Origin {
@@ -33,19 +36,25 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The bytes from `start` on, if all of them are in memory.
-    fn in_memory(&self, start: u64) -> Option<Piece> {
+    /// The bytes from `start` on, as far as they lie in memory in one piece; none of a body on its way.
+    fn chunk_at(&self, start: u64) -> Option<Bytes> {
         match self {
-            Self::Kept(object) => Some(match object.chunk_at(start) {
-                Some(bytes) => Piece::Chunk(bytes),
-                None => Piece::End(Bytes::copy_from_slice(object.trailers())),
-            }),
-            // Only a body without trailers is kept compressed.
-            Self::Coded { coded, .. } => {
-                Some(coded.chunk_at(start).map_or(Piece::End(Bytes::new()), Piece::Chunk))
-            }
+            Self::Kept(object) => object.chunk_at(start),
+            Self::Coded { coded, .. } => coded.chunk_at(start),
             Self::Filling(_) | Self::Private(_) => None,
         }
+    }
+
+    /// The bytes from `start` on, or the end, if all of it is in memory.
+    fn in_memory(&self, start: u64) -> Option<Piece> {
+        let trailers = match self {
+            Self::Kept(object) => object.trailers(),
+            // Only a body without trailers is kept compressed.
+            Self::Coded { .. } => &[],
+            Self::Filling(_) | Self::Private(_) => return None,
+        };
+        let end = || Piece::End(Bytes::copy_from_slice(trailers));
+        Some(self.chunk_at(start).map_or_else(end, Piece::Chunk))
     }
 }
 
@@ -163,6 +172,36 @@ impl CachedBody {
     /// The piece that [`advance`](Self::advance) came to.
     pub fn piece(&self) -> &[u8] {
         &self.piece
+    }
+
+    /// True if it lies in memory in more than one piece.
+    pub fn is_long(&self) -> bool {
+        match &self.origin {
+            Origin::Kept(object) => object.is_in_pieces(),
+            Origin::Coded { coded, .. } => coded.is_in_pieces(),
+            Origin::Filling(_) | Origin::Private(_) => false,
+        }
+    }
+
+    /// The next pieces of a part, as far as they lie in memory: at most [`PIECES_MAX`]. None of a text of our own.
+    pub fn next_pieces(&self) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        let Some(Segment::Body(range)) = self.segments.last() else { return pieces };
+        let mut offset = range.start;
+        while pieces.len() < PIECES_MAX && offset < range.end {
+            let Some(mut piece) = self.origin.chunk_at(offset) else { break };
+            piece.truncate(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
+            offset += piece.len() as u64;
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    /// Goes on behind so many bytes of [`next_pieces`](Self::next_pieces).
+    pub fn skip(&mut self, bytes: u64) {
+        if let Some(Segment::Body(range)) = self.segments.last_mut() {
+            range.start += bytes;
+        }
     }
 
     /// The trailer section with its empty line; empty if there is none.

@@ -3,6 +3,7 @@
 
 mod file;
 mod http2;
+mod kept;
 mod send;
 mod wait;
 

@@ -37,7 +37,7 @@ fn results() -> Results {
 fn the_page_holds_budget_medians_and_ranges() {
     let page = markdown(&results(), Some("all.svg"));
     for line in [
-        "| HTTP/1.1, 64 connections, 128-byte answers | at most 0.80 x the CPU time of the better peer | 0.75 (see the note below) | pass |",
+        "| HTTP/1.1, 64 connections, 128-byte answers | at most 0.80 x the CPU time of the best peer | 0.75 (see the note below) | pass |",
         "| proxy | CPU us/request | user | requests/s |",
         "| evenkeel | 7.10 (7.00 to 7.20) | 1.77 | 123,456 |",
         "| nginx | 9.50 (9.00 to 10.00) | 2.38 | 123,456 |",

@@ -96,9 +96,11 @@ impl<'c> ResponseWriter<'c> {
 
     /// The body, piece by piece.
     async fn relay(&mut self, body: &mut Stream<'_, '_>) -> Result<(), Broken> {
-        if let Stream::File(file) = body {
-            // In a box, because other bodies are the rule.
-            Box::pin(self.send_file(file)).await?;
+        // In boxes, because other bodies are the rule.
+        match body {
+            Stream::File(file) => Box::pin(self.send_file(file)).await?,
+            Stream::Cached(kept) if kept.is_long() => Box::pin(self.send_kept(kept)).await?,
+            _ => {}
         }
         loop {
             body.read_in(|| self.read_size());

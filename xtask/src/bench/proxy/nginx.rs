@@ -1,0 +1,122 @@
+//! nginx: connections without limit, large answers not buffered, files by sendfile.
+
+use std::path::Path;
+
+use super::Setting;
+use crate::bench::certificate::Certificate;
+use crate::bench::connection::Wire;
+use crate::bench::feature::{COMPRESSION_LEVEL, FILES, FILES_PATH};
+use crate::bench::install;
+use crate::origin::{LARGE_PATH, MEDIUM_PATH};
+
+/// Its configuration file.
+pub fn file(setting: &Setting, access_log: &Path) -> String {
+    let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
+    let (flags, certificate) = transport(setting);
+    let (zone, cached) = cache(setting);
+    // Under another program, one process does the work of master and worker: that is the one to look at.
+    let master = if setting.runner.is_empty() { "on" } else { "off" };
+    // Its own best way with files: a cache of open ones, asked as seldom as ours, and sendfile.
+    let files = match setting.feature == FILES {
+        true => format!(
+            "location {FILES_PATH} {{ alias {}/; sendfile on; tcp_nopush on; open_file_cache max=1000; open_file_cache_valid 1s; }}",
+            setting.dir.display()
+        ),
+        false => String::new(),
+    };
+    let (module, compressed) = match setting.feature.compression() {
+        Some(encoding) => compression(encoding),
+        None => (String::new(), String::new()),
+    };
+    let long = long(setting);
+    // Limits on requests per connection would only hold it back.
+    format!(
+        r#"{module}daemon off;
+master_process {master};
+worker_processes {workers};
+pid {dir}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections {connections}; }}
+http {{
+  access_log {log} combined buffer=64k;{zone}
+  client_body_temp_path {dir};
+  keepalive_requests 1000000000;
+  tcp_nodelay on;
+  upstream app {{
+{servers}    keepalive 512;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen {address} backlog=4096{flags};{certificate}
+    proxy_http_version 1.1;{cached}{compressed}
+    proxy_set_header Connection "";
+    proxy_set_header Host $host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    location / {{ proxy_pass http://app; }}
+    {files}
+    {long}
+  }}
+}}
+"#,
+        workers = setting.workers,
+        dir = setting.dir.display(),
+        connections = 2 * setting.connections_max,
+        log = access_log.display(),
+        address = setting.address,
+    )
+}
+
+/// Flags of the listener, and the certificate.
+fn transport(setting: &Setting) -> (&'static str, String) {
+    match setting.wire {
+        Wire::Http1 => ("", String::new()),
+        Wire::Http2 => (" http2", String::new()),
+        Wire::Http1Tls | Wire::Http2Tls => {
+            let Certificate { cert, key } = setting.certificate;
+            let [cert, key] = [cert.display(), key.display()];
+            let lines = format!(
+                "\n    ssl_certificate {cert};\n    ssl_certificate_key {key};\n    ssl_protocols TLSv1.2 TLSv1.3;"
+            );
+            (" ssl http2", lines)
+        }
+    }
+}
+
+/// Its best way with long answers. Buffered by 4 KiB, as it does otherwise, they take it half as much CPU time again. Those
+/// in its cache go out by sendfile, which makes short ones slower.
+fn long(setting: &Setting) -> String {
+    let settings = if setting.feature.caches() {
+        "sendfile on;"
+    } else {
+        "proxy_buffering off; proxy_buffer_size 64k; proxy_buffers 8 64k; proxy_busy_buffers_size 128k;"
+    };
+    let location = |path| format!("location = {path} {{ proxy_pass http://app; {settings} }}");
+    [MEDIUM_PATH, LARGE_PATH].map(location).join("\n    ")
+}
+
+/// The zone of the cache, and its use: files that stay open.
+fn cache(setting: &Setting) -> (String, &'static str) {
+    if !setting.feature.caches() {
+        return (String::new(), "");
+    }
+    let zone = format!(
+        "\n  proxy_cache_path {}/nginx-cache keys_zone=app:32m max_size=256m inactive=1h;",
+        setting.dir.display()
+    );
+    (zone, "\n    proxy_cache app; proxy_cache_valid 200 10m; open_file_cache max=1000;")
+}
+
+/// The module that it takes, and the settings: the same level as ours.
+fn compression(encoding: &str) -> (String, String) {
+    let name = if encoding == "br" { "brotli" } else { encoding };
+    let module = match install::find(install::NGINX_BROTLI) {
+        Some(file) if encoding == "br" => format!("load_module {};\n", file.display()),
+        _ => String::new(),
+    };
+    let proxied = if encoding == "gzip" { " gzip_proxied any;" } else { "" };
+    let settings = format!(
+        "\n    {name} on; {name}_comp_level {COMPRESSION_LEVEL}; {name}_types *;{proxied}\n    \
+         proxy_buffers 8 64k; proxy_buffer_size 64k; proxy_busy_buffers_size 128k;"
+    );
+    (module, settings)
+}
