@@ -265,6 +265,7 @@ mod compress {
     pub mod decode;
     mod encodings;
     mod heads;
+    mod kept;
     mod settings;
     mod streams;
 }

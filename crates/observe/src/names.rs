@@ -102,6 +102,10 @@ metrics! {
         "Bytes of response bodies before they were compressed, by encoding.";
     COMPRESS_OUT: Counter "evenkeel_compress_out_bytes_total" [encoding]
         "Bytes of response bodies after they were compressed, by encoding.";
+    COMPRESS_REUSED: Counter "evenkeel_compress_reused_total" [encoding]
+        "Responses sent compressed without compressing them, because their compressed bodies were in memory, by encoding.";
+    COMPRESS_REUSED_SAVED: Counter "evenkeel_compress_reused_saved_bytes_total" [encoding]
+        "Bytes by which such responses were shorter than the bodies that they were made of, by encoding.";
     COMPRESS_SKIPPED: Counter "evenkeel_compress_skipped_total" [reason]
         "Responses sent as they were although their clients accept them compressed, by reason.";
     TUNNELS: Gauge "evenkeel_tunnels" []
