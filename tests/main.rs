@@ -49,16 +49,21 @@ mod cache {
         mod size;
         mod unusable;
     }
+    mod explain;
+    mod failing;
     mod figures;
     mod head;
     mod hits;
     mod http2;
+    mod http2_servers;
     mod invalidation;
     mod key;
     mod leaving;
     mod limits;
     mod long;
     mod not_kept;
+    mod parent;
+    mod parent_loops;
     mod purging;
     mod ranges;
     mod reasons;
@@ -67,6 +72,7 @@ mod cache {
     mod revalidation;
     mod stale;
     mod storm;
+    mod tls;
     mod vary;
 }
 
@@ -270,6 +276,7 @@ mod compress {
     pub mod decode;
     mod encodings;
     mod heads;
+    mod kept;
     mod settings;
     mod streams;
 }

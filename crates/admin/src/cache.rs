@@ -78,6 +78,8 @@ struct Counts {
     served_bytes: u64,
     /// Responses stored.
     stored: u64,
+    /// Requests to the route's own pool because no cache node of `parent` had answered.
+    past_parents: u64,
     /// Fetches in progress.
     fetches: i64,
 }
@@ -91,6 +93,7 @@ impl From<&CacheTotals> for Counts {
             coalesced: totals.coalesced,
             served_bytes: totals.bytes,
             stored: totals.stored,
+            past_parents: totals.past_parents,
             fetches: totals.fetches,
         }
     }

@@ -79,13 +79,15 @@ impl<M> Clone for Phase<M> {
     }
 }
 
-/// Why a request that waited for another's fetch has to fetch for itself.
+/// Why a request that waited for another's fetch gets nothing of it, and nearly always has to fetch for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// The response may not be shared.
     Private,
     /// There was no response, or the one who fetched has given up.
     Failed,
+    /// No server could be reached, so that the request need not try either: the status of the error for its client.
+    Unreachable(u16),
 }
 
 /// A reader and how far it is.

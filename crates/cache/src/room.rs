@@ -14,7 +14,7 @@ use crate::sync::atomic::Ordering;
 
 /// How an attempt to make room went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+pub(crate) enum Room {
     /// There is room.
     Fits,
     /// Many objects were evicted, and others want their turn at the order before this goes on.
@@ -161,7 +161,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     }
 
     /// Evicts until `bytes` more have room. What it returns is still to be taken out of the table.
-    fn evict(&self, order: &mut Order<M>, bytes: u64) -> (Room, Vec<Arc<Object<M>>>) {
+    pub(crate) fn evict(&self, order: &mut Order<M>, bytes: u64) -> (Room, Vec<Arc<Object<M>>>) {
         let mut victims = Vec::new();
         let capacity = self.capacity();
         let in_transit = self.in_transit();
@@ -199,8 +199,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let mut order = self.order();
         let mut left = Vec::with_capacity(objects.len());
         for object in objects.iter().filter(|object| !object.is_gone()) {
-            object.set_gone();
             order.eviction.remove(object.slot());
+            object.set_gone();
             left.push(object);
         }
         drop(order);

@@ -227,6 +227,12 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         Revalidation::Leader(Leader::new(self, fill, id, listed))
     }
 
+    /// True while no background fetch is to be begun for an object, because others have failed.
+    pub fn is_paused(&self, object: &Object<M>, now: Time) -> bool {
+        let id = self.id(object.head().key());
+        self.shard(id).pauses.lasts(id, now)
+    }
+
     /// What a key stands for can be shared, contrary to what was found a moment ago: the next request fetches for all.
     pub fn unmark(&self, key: &[u8]) {
         let id = self.id(key);

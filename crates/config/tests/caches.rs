@@ -8,7 +8,7 @@ use evenkeel_config::*;
 
 fn config(lines: &str) -> Config {
     let text = format!(
-        "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"app\"\n{lines}\n[pool.app]\nbackends = [3000]\n"
+        "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"app\"\n{lines}\n[pool.app]\nbackends = [3000]\n[pool.parents]\nbackends = [3001]\n"
     );
     parse("test.toml", &text).unwrap_or_else(|faults| panic!("{faults}")).config
 }
@@ -36,7 +36,7 @@ fn each_key_of_cache_is_read() {
         "cache = { ttl = \"10m\", statuses = { 200 = \"5m\", \"404\" = \"10s\", 500 = \"0s\" }, \
          key = { query = [\"sort\", \"page\", \"page\"], headers = [\"Accept-Language\"], cookies = [] }, \
          stale_while_revalidate = \"1m\", stale_if_error = \"1h\", max_object = \"1KiB\", ignore_cookies = true, \
-         methods = \"GET\" }",
+         parent = \"parents\", methods = \"GET\" }",
     );
     let names = |names: &[&str]| Names(names.iter().map(|name| (*name).to_owned()).collect());
     let expected = Cache {
@@ -51,6 +51,7 @@ fn each_key_of_cache_is_read() {
         stale_if_error: Some(seconds(3_600)),
         max_object: 1_024,
         ignore_cookies: true,
+        parent: Some("parents".into()),
         methods: vec![CacheMethod::Get],
     };
     assert_eq!(seen, Some(expected));

@@ -17,8 +17,8 @@ mod shared;
 mod stream;
 mod worker;
 
-pub use cache::RequestFields;
 pub use cache::store::Store as CacheStore;
+pub use cache::{Beside, RequestFields, beside};
 pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;

@@ -1,6 +1,7 @@
 //! What the workers and the control side have in common, and what they say to each other.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,6 +69,9 @@ pub struct Shared {
     pub clock: Clock,
     /// What the caches of all routes keep.
     pub cache: Arc<CacheStore>,
+    /// What this process is called among cache nodes, in `CDN-Loop`: chosen at its start, so that no other node has the same, and
+    /// no client can guess it.
+    pub node: Box<str>,
     /// Client connections of each worker.
     pub(crate) open: Box<[CachePadded<AtomicUsize>]>,
     /// Tasks that accept, of all workers: as long as there is one, connections may be handed over.
@@ -125,6 +129,7 @@ impl Shared {
             registry,
             clock,
             cache,
+            node: format!("evenkeel-{:016x}", RandomState::new().hash_one(())).into(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             open: (0..workers).map(|_| CachePadded::default()).collect(),
             accepting: CachePadded::default(),

@@ -33,6 +33,7 @@ fn routes(page: &mut Page, registry: &Registry) {
     counter(&names::CACHE_COALESCED, |totals| totals.coalesced);
     counter(&names::CACHE_SERVED_BYTES, |totals| totals.bytes);
     counter(&names::CACHE_STORED, |totals| totals.stored);
+    counter(&names::CACHE_PAST_PARENTS, |totals| totals.past_parents);
     page.family(&names::CACHE_FETCHES);
     all.iter()
         .for_each(|(route, totals)| page.sample(&names::CACHE_FETCHES, &[route.as_str()], totals.fetches));

@@ -1,11 +1,12 @@
-//! The body of a kept response that is read from the disk, from wherever a range begins.
+//! What goes to the disk and comes from there: the body of a kept response, from wherever a range begins.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use evenkeel_cache::{Piece, Reader};
+use evenkeel_cache::{Abandoned, Piece, Reader, Writer};
 
 use super::store::{Meta, Object, Store};
 
@@ -43,4 +44,16 @@ impl DiskBody {
         }
         Poll::Ready(piece)
     }
+}
+
+/// Waits until the next piece may be pushed. A disk that takes too long is left behind.
+pub async fn ready(writer: &mut Writer<Meta>) -> Result<(), Abandoned> {
+    while writer.is_spooling() {
+        let waiting = poll_fn(|cx| writer.poll_ready(cx));
+        match tokio::time::timeout(DISK_MAX, waiting).await {
+            Ok(ready) => return ready,
+            Err(_) => writer.leave_slow_disk(),
+        }
+    }
+    poll_fn(|cx| writer.poll_ready(cx)).await
 }

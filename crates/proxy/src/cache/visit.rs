@@ -21,9 +21,9 @@ use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
+use super::parent::{forward_up, is_down, parents_of};
 use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::request::admit::Refusal;
@@ -50,7 +50,7 @@ pub struct Visit<'x, 'c> {
     pub position: usize,
     /// The pool.
     pub pool: &'x Rc<PoolView>,
-    /// Where it goes if the cache does not answer.
+    /// Where it goes if neither the cache nor a parent answers.
     pub target: Target<'x>,
     /// The request.
     pub incoming: Incoming<'x, 'c>,
@@ -177,7 +177,10 @@ impl<'x, 'c> Visit<'x, 'c> {
         match verdict {
             Verdict::Fresh => self.hit(object, None, log),
             Verdict::Stale(StaleUse::WhileRevalidate) => {
-                if let Revalidation::Leader(leader) = store.revalidate(&object) {
+                // Servers that have just failed are not asked again at each request.
+                if !store.is_paused(&object, self.setting.worker.clock.now())
+                    && let Revalidation::Leader(leader) = store.revalidate(&object)
+                {
                     // It comes to its end without this request.
                     drop(self.begin(leader, purged, None));
                 }
@@ -203,11 +206,15 @@ impl<'x, 'c> Visit<'x, 'c> {
         }
     }
 
+    /// The cache nodes that are asked first, looked up when they are needed: hits do not need them.
+    fn parents(&self) -> Option<&'x Rc<PoolView>> {
+        parents_of(self.setting, (self.rules, self.position))
+    }
+
     /// True if no server would take a request now.
     fn is_origin_down(&self) -> bool {
-        let gate = &self.target.side().gate;
-        self.target.state().members.usable_count() == 0
-            || gate.is_circuit_open(self.setting.worker.clock.now())
+        let parents = self.parents().map(|parents| Target { pool: parents, ..self.target });
+        parents.is_none_or(|parents| is_down(&parents)) && is_down(&self.target)
     }
 
     fn begin(
@@ -222,6 +229,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             view: Rc::clone(view),
             route: self.position,
             pool: Rc::clone(self.pool),
+            parents: self.parents().map(Rc::clone),
             purged_by: facts::purged_by(self.rules, &self.target, self.incoming.request),
             leader,
             asked: (self.asked.directives, purged),
@@ -338,12 +346,13 @@ impl<'x, 'c> Visit<'x, 'c> {
                 self.kept(object, outcome, None, log)
             }
             Joined::Object(_) => Step::Alone(why, Some(NOT_SHARED)),
-            Joined::Alone(Alone::Failed) => match stale {
-                Some((object, purged)) if self.may_use(&object, purged) => {
+            Joined::Alone(alone @ (Alone::Failed | Alone::Unreachable(_))) => match (stale, alone) {
+                (Some((object, purged)), _) if self.may_use(&object, purged) => {
                     let outcome =
                         CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: true };
                     self.kept(object, outcome, Some(StaleUse::IfError), log)
                 }
+                (_, Alone::Unreachable(status)) => Step::Done(unreachable(status, why, log)),
                 _ => Step::Alone(why, None),
             },
             Joined::Alone(Alone::Private) => Step::Alone(why, Some(NOT_SHARED)),
@@ -376,7 +385,8 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Outcome<'x, 'c> {
         say(log, result_of(why), detail, false);
         let sent = self.now();
-        let mut outcome = forward(self.target, self.incoming, client, log).await;
+        let route = (self.rules, self.position);
+        let mut outcome = forward_up(route, self.parents(), self.target, self.incoming, client, log).await;
         if let Outcome::Response(response) = &mut outcome {
             if detail == Some(NOT_SHARED) && self.is_storable(&response.head, sent) {
                 self.setting.worker.shared.cache.unmark(&self.key);
@@ -464,6 +474,18 @@ fn result_of(why: Forward) -> CacheResult {
         Forward::Bypass | Forward::Method => CacheResult::Bypass,
         Forward::UriMiss | Forward::VaryMiss | Forward::Miss | Forward::Partial => CacheResult::Miss,
     }
+}
+
+/// Another request has found that no server can be reached: this one need not try.
+#[cold]
+fn unreachable<'x, 'c>(status: u16, why: Forward, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    say(log, result_of(why), Some("no-response"), true);
+    let (why, ended) = match status {
+        504 => ("no connection to a server in time", Ended::BackendTimeout),
+        _ => ("cannot connect to a server", Ended::BackendAborted),
+    };
+    log.detail = Some(format!("{why}, as another request for the same has found"));
+    Outcome::Refused(Refusal { status, kind: None, why: why.into(), retry_after: None }, ended)
 }
 
 /// The client wants no server to be asked (RFC 9111, 5.2.1.7).
