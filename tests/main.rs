@@ -284,6 +284,12 @@ mod observability {
     mod status;
 }
 
+mod l4 {
+    mod choosing;
+    mod endings;
+    pub mod server;
+}
+
 mod leaving {
     mod graceful;
     mod signals;

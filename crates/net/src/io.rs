@@ -166,6 +166,31 @@ impl Io {
         }
     }
 
+    /// Looks at the first bytes that have come, as far as the capacity of `buf` goes, and leaves them to be read, until
+    /// they are `enough`; false if the peer has ended its side before. Only before TLS begins.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+        mut enough: impl FnMut(&[u8]) -> bool,
+    ) -> Poll<io::Result<bool>> {
+        debug_assert!(self.tls.is_none(), "a session has taken what came");
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            let before = buf.len();
+            match self.stream.try_peek(buf, &mut enough) {
+                Ok(()) => return Poll::Ready(Ok(true)),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                // An end makes it readable for ever.
+                Err(_) if buf.len() <= before && self.stream.has_ended() => return Poll::Ready(Ok(false)),
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Ready when there is something to read (or the end, or an error), as far as the last poll of the kernel
     /// told; makes no system call and needs no buffer.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -59,6 +59,20 @@ impl Stream {
         Ok(())
     }
 
+    /// Looks at what has come, as far as the capacity of `buf` goes, and leaves it to be read. `WouldBlock` unless that
+    /// `is_enough`: then more wakes the task that waits for it.
+    pub(crate) fn try_peek(
+        &self,
+        buf: &mut Vec<u8>,
+        is_enough: impl FnOnce(&[u8]) -> bool,
+    ) -> io::Result<()> {
+        stream!(self, s => s.try_io(Interest::READABLE, || {
+            buf.clear();
+            rustix::net::recv(s, rustix::buffer::spare_capacity(buf), RecvFlags::PEEK)?;
+            if is_enough(buf) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        }))
+    }
+
     /// Writes what the kernel takes.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
-use evenkeel_observe::{Record, WorkerLog, WorkerMetrics};
+use evenkeel_observe::{Record, StreamRecord, WorkerLog, WorkerMetrics};
 use evenkeel_types::{Clock, Time};
 use slab::Slab;
 use tokio::sync::Notify;
@@ -238,9 +238,19 @@ impl Worker {
 
     /// Writes a line to the access log, some time soon.
     pub fn log(&self, record: &Record<'_>) {
+        self.log_by(|log| log.record(record));
+    }
+
+    /// The same of a connection that was relayed.
+    pub fn log_stream(&self, record: &StreamRecord<'_>) {
+        self.log_by(|log| log.record_stream(record));
+    }
+
+    #[inline]
+    fn log_by(&self, write: impl FnOnce(&mut WorkerLog)) {
         let mut log = self.log.borrow_mut();
         let was_pending = log.pending();
-        log.record(record);
+        write(&mut log);
         if !was_pending {
             self.log_pending.notify_one();
         }
