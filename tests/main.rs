@@ -287,7 +287,10 @@ mod observability {
 mod l4 {
     mod choosing;
     mod endings;
+    mod explain;
+    mod large;
     pub mod server;
+    mod tls;
 }
 
 mod leaving {

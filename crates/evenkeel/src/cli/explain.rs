@@ -25,6 +25,7 @@ use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
+use super::explain_tcp::{self, Connection};
 use super::output::{fail, print};
 use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
@@ -33,9 +34,9 @@ use crate::servers::{Derived, ServerRegistry};
 pub struct Explain {
     #[command(flatten)]
     source: Source,
-    /// The method, as in GET
+    /// The method, as in GET; tcp for a connection
     method: String,
-    /// The URL, as in https://shop.example.com/api/cart
+    /// The URL, as in https://shop.example.com/api/cart; with tcp the address, as in 127.0.0.1:5432
     url: String,
     /// A header of the request, as in 'x-canary: 1'; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
@@ -43,6 +44,9 @@ pub struct Explain {
     /// The client's address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
+    /// With tcp: the server name that the client asks for in its TLS hello
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
     /// The listener that the request comes by; the first one if left out
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -67,8 +71,13 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     // Nothing is known here of which servers are up: all of them count as such.
     config.pools.iter_mut().for_each(|pool| pool.health = None);
     let is_https = args.url.starts_with("https://");
+    let is_tcp = args.method == "tcp";
     let listener = match &args.listener {
-        None => config.listeners.iter().position(|l| l.tls.is_some() == is_https).unwrap_or(0),
+        None if is_tcp => explain_tcp::listener(&config, &args.url)?,
+        None => {
+            let fits = |l: &Listener| !l.is_tcp() && l.tls.is_some() == is_https;
+            config.listeners.iter().position(fits).unwrap_or(0)
+        }
         Some(name) => config
             .listeners
             .iter()
@@ -78,6 +87,14 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     let limits = HeadLimits::of_requests(&config.limits);
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
     let snapshot = Arc::new(servers.snapshot());
+    if is_tcp {
+        let connection = Connection { client: args.client, sni: args.sni.as_deref() };
+        return explain_tcp::answer(&snapshot, listener, &connection);
+    }
+    if snapshot.config.listeners[listener].is_tcp() {
+        let name = &snapshot.config.listeners[listener].name;
+        return Err(format!("listener {name} takes connections: write `explain tcp ADDRESS`"));
+    }
 
     let head = head(args)?;
     let mut fields = Vec::new();
@@ -233,7 +250,7 @@ fn compressed(answer: &mut Value, route: &Route, request: &Request<'_>, facts: O
 /// Routes that are shown: the winner, and those that come nearest to it.
 const CONSIDERED_MAX: usize = 20;
 
-fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
+pub(super) fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
     let verdict = |verdict| match verdict {
         Verdict::Won => "won",
         Verdict::LessSpecific => "less specific",
@@ -252,13 +269,8 @@ fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
 fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route, request: &Request<'_>) {
     let state = snapshot.pools[pool].state();
     let config = &state.config;
-    answer["pool"] = json!(config.name.as_str());
-    if let Action::Split(split) = &route.action {
-        let total: u32 = split.iter().map(|(_, weight)| weight).sum();
-        let shares =
-            split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
-        answer["split"] = json!(shares.join(", "));
-    }
+    pool_facts(answer, config);
+    split_shares(answer, route);
     let path = request.forwarded(route);
     let target = rewrite(route, &path);
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -269,9 +281,6 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
     }
     if let Some(rules) = &route.cache {
         cached(answer, rules, (&target, &path), (route, config), request);
-    }
-    if let Some(breaker) = breaker::describe(config) {
-        answer["breaker"] = json!(breaker);
     }
     let mut picker = Picker::new(fastrand::u64(..));
     let chosen = choose(&state.servers, config, &mut picker, request, &[], Time::ZERO);
@@ -286,6 +295,24 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
             answer["status"] = json!(503);
             answer["reason"] = json!(format!("no server of pool {} takes requests", config.name));
         }
+    }
+}
+
+/// The pool, and what limits it.
+pub(super) fn pool_facts(answer: &mut Value, pool: &Pool) {
+    answer["pool"] = json!(pool.name.as_str());
+    if let Some(breaker) = breaker::describe(pool) {
+        answer["breaker"] = json!(breaker);
+    }
+}
+
+/// Which share each pool of a `split` gets.
+pub(super) fn split_shares(answer: &mut Value, route: &Route) {
+    if let Action::Split(split) = &route.action {
+        let total: u32 = split.iter().map(|(_, weight)| weight).sum();
+        let shares =
+            split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
+        answer["split"] = json!(shares.join(", "));
     }
 }
 
@@ -354,8 +381,10 @@ fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
         "listener",
+        "sni",
         "path",
         "route",
+        "tls",
         "priority",
         "sizes",
         "limits",
