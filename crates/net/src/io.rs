@@ -16,6 +16,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::io::ReadBuf;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::pipe::Pipe;
 use crate::stream::Stream;
 use crate::tls::{Handshake, Session};
 
@@ -262,6 +263,31 @@ impl Io {
     pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize> {
         debug_assert!(self.tls.is_none(), "the kernel would send it in clear");
         self.stream.try_send_file(file, offset, count)
+    }
+
+    /// True if bytes can go through a [`Pipe`] between this connection and one like it: TCP in clear.
+    pub fn splices(&self) -> bool {
+        self.tls.is_none() && matches!(self.stream, Stream::Tcp(_))
+    }
+
+    /// Takes what has come into an empty pipe, without a copy; 0 is the end. `WouldBlock` if nothing has come. Only if it
+    /// [`splices`](Self::splices).
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_fill(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        debug_assert!(self.splices(), "the bytes are not those of the socket");
+        self.stream.try_fill(pipe)
+    }
+
+    /// Writes what the kernel takes of the bytes in a pipe, which must not be empty; `WouldBlock` when that is nothing. Only
+    /// if it [`splices`](Self::splices).
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_drain(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        debug_assert!(self.splices(), "the kernel would send it in clear");
+        self.stream.try_drain(pipe)
     }
 
     /// Sends what has stayed behind; `WouldBlock` while some of it still does.

@@ -1,6 +1,8 @@
 //! Bytes both ways between two connections, until both sides have ended, one fails, or nothing moves any more: for tcp
 //! listeners, and for the tunnels of upgraded connections.
 //!
+//! A direction that carries much at a time goes through a pipe of the kernel's, without a copy, for as long as that lasts.
+//!
 //! One future for both directions, and one system call to read and one to write for each message: what is read is written
 //! at once, and a buffer is held only for what a slow reader has not taken. An end is passed on as an end, and a failure as
 //! a reset, so that neither is taken for the other.
@@ -11,12 +13,16 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use evenkeel_net::Io;
+use evenkeel_net::{Io, Pipe};
 use evenkeel_observe::{StreamEnded, StreamShard};
 use evenkeel_types::Time;
 
 use crate::worker::Worker;
+use crate::worker::buffers::MEDIUM;
 use crate::worker::timer::Timer;
+
+/// Reads in a row that filled their buffer before a direction goes through a pipe: what comes is more than a message.
+const FULL_READS: u8 = 8;
 
 /// Bytes that were passed on: from the client, and to it.
 pub type Moved = (Cell<u64>, Cell<u64>);
@@ -53,7 +59,7 @@ pub async fn relay(
     let mut timer = Timer::new(worker.clock);
     let mut last_moved = worker.clock.now();
     let mut first_end = None;
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         let before = (up.moved, down.moved);
         for is_up in [true, false] {
             let (half, from, to) =
@@ -86,7 +92,10 @@ pub async fn relay(
         ready!(timer.poll_until(cx, stalled.map_or(idle, |at| at.min(idle))));
         Poll::Ready(timed_out((&up, &down), limits, stalled.is_some_and(|at| at < idle)))
     })
-    .await
+    .await;
+    up.give_pipe(worker);
+    down.give_pipe(worker);
+    ended
 }
 
 /// One direction.
@@ -97,6 +106,10 @@ struct Direction {
     sent: usize,
     /// Bytes that were written.
     moved: u64,
+    /// Reads in a row that have filled the buffer.
+    full_reads: u8,
+    /// What the bytes go through while there are many.
+    pipe: Option<Pipe>,
     /// Since when the reader takes nothing.
     blocked: Option<Time>,
     has_ended: bool,
@@ -124,6 +137,9 @@ impl Direction {
                 worker.buffers.give(std::mem::take(&mut self.buf));
                 self.sent = 0;
             }
+            if self.pipe.is_some() && ready!(self.poll_pipe(worker, from, to, cx))? {
+                return Poll::Ready(Ok(()));
+            }
             let read = ready!(worker.buffers.poll_medium(from, cx, &mut self.buf)).map_err(Fault::Read)?;
             if read == 0 {
                 worker.buffers.give(std::mem::take(&mut self.buf));
@@ -131,7 +147,60 @@ impl Direction {
                 let _ = to.shutdown();
                 return Poll::Ready(Ok(()));
             }
+            self.full_reads = if read == MEDIUM { self.full_reads.saturating_add(1) } else { 0 };
+            if self.full_reads >= FULL_READS && from.splices() && to.splices() {
+                self.full_reads = 0;
+                self.pipe = worker.pipes.take();
+            }
         }
+    }
+
+    /// Passes on what there is through the pipe, until nothing comes for the moment, and then gives the pipe back. True once
+    /// the end was passed on.
+    fn poll_pipe(
+        &mut self,
+        worker: &Worker,
+        from: &Io,
+        to: &Io,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, Fault>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(false)) };
+        loop {
+            while pipe.held() > 0 {
+                match to.try_drain(pipe) {
+                    Ok(0) => return Poll::Ready(Err(Fault::Write(io::ErrorKind::WriteZero.into()))),
+                    Ok(moved) => {
+                        self.moved += moved as u64;
+                        self.blocked = None;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.blocked.get_or_insert_with(|| worker.clock.now());
+                        ready!(to.poll_writable(cx)).map_err(Fault::Write)?;
+                    }
+                    Err(error) => return Poll::Ready(Err(Fault::Write(error))),
+                }
+            }
+            ready!(from.poll_readable(cx)).map_err(Fault::Read)?;
+            match from.try_fill(pipe) {
+                Ok(0) => {
+                    let _ = to.shutdown();
+                    self.give_pipe(worker);
+                    return Poll::Ready(Ok(true));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.give_pipe(worker);
+                    // It has carried much before: the next read that fills a buffer shows that it goes on.
+                    self.full_reads = FULL_READS - 1;
+                    return Poll::Ready(Ok(false));
+                }
+                Err(error) => return Poll::Ready(Err(Fault::Read(error))),
+            }
+        }
+    }
+
+    fn give_pipe(&mut self, worker: &Worker) {
+        self.pipe.take().into_iter().for_each(|pipe| worker.pipes.give(pipe));
     }
 
     /// Writes all that was read.

@@ -4,6 +4,7 @@
 pub mod buffers;
 pub mod closing;
 pub mod lag;
+pub mod pipes;
 pub mod pool_view;
 pub mod run;
 pub mod timer;
@@ -25,6 +26,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use self::buffers::Buffers;
+use self::pipes::Pipes;
 use self::unsent::Unsent;
 use self::view::View;
 use crate::files::store::FileStore;
@@ -61,6 +63,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Buffers that wait for use.
     pub buffers: Buffers,
+    /// Pipes that wait for use.
+    pub pipes: Pipes,
     /// Static files that it keeps.
     pub files: FileStore,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
@@ -93,6 +97,7 @@ impl Worker {
             clock: shared.clock,
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
+            pipes: Pipes::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
