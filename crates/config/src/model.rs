@@ -46,7 +46,7 @@ pub use route::{RequestId, Route, RouteTimeout};
 pub(crate) use route::{STREAM_ROUTE, is_derived};
 pub use sni::Passthrough;
 pub use sticky::Sticky;
-pub use store::{CacheStore, Eviction};
+pub use store::{CacheStore, DiskStore, Eviction};
 pub use tls::*;
 
 use crate::declare::{Declared, Rules, declared, section};

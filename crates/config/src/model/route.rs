@@ -208,6 +208,7 @@ impl Rules for Route {
                 .keys()
                 .filter_map(|key| Some((key.name, table.key_span(key.name)?)))
                 .collect(),
+            parent: table.peek("cache").and_then(|cache| cache.value_span("parent")),
         });
     }
 

@@ -1,31 +1,35 @@
 //! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
 
+mod caching;
+mod tcp;
+
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Cache, Config, Files, Listener, Pool, Priority, Route};
+use evenkeel_config::{Action, Config, Files, Listener, Pool, Priority, Route};
 use evenkeel_core::balance::Picker;
+use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::compress;
 use evenkeel_core::files::{FileMethod, FilePath, cache_control, content_type};
 use evenkeel_core::overload::OverloadStep;
-use evenkeel_core::plan::{self, Act, Denied, Routed};
+use evenkeel_core::plan::{self, Act, Denied, Routed, Taken};
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
 use evenkeel_core::snapshot::Snapshot;
-use evenkeel_core::{breaker, cache};
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, RequestFields, Secure, admit};
+use evenkeel_proxy::{Origin, Request, Secure, admit};
 use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
-use super::explain_tcp::{self, Connection};
+use self::caching::cached;
+use self::tcp::Connection;
 use super::output::{fail, print};
 use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
@@ -73,7 +77,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     let is_https = args.url.starts_with("https://");
     let is_tcp = args.method == "tcp";
     let listener = match &args.listener {
-        None if is_tcp => explain_tcp::listener(&config, &args.url)?,
+        None if is_tcp => tcp::listener(&config, &args.url)?,
         None => {
             let fits = |l: &Listener| !l.is_tcp() && l.tls.is_some() == is_https;
             config.listeners.iter().position(fits).unwrap_or(0)
@@ -89,7 +93,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     let snapshot = Arc::new(servers.snapshot());
     if is_tcp {
         let connection = Connection { client: args.client, sni: args.sni.as_deref() };
-        return explain_tcp::answer(&snapshot, listener, &connection);
+        return tcp::answer(&snapshot, listener, &connection);
     }
     if snapshot.config.listeners[listener].is_tcp() {
         let name = &snapshot.config.listeners[listener].name;
@@ -206,7 +210,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: O
             (answer["status"], answer["location"]) = (json!(status), json!(location));
         }
         Ok(Act::Forward(pool)) => {
-            forwarded(&mut answer, snapshot, pool, taken.route, request);
+            forwarded(&mut answer, snapshot, pool, &taken, request);
             compressed(&mut answer, taken.route, request, None);
         }
         Ok(Act::Files { files, path }) => file(&mut answer, files, &path, taken.route, request),
@@ -250,7 +254,7 @@ fn compressed(answer: &mut Value, route: &Route, request: &Request<'_>, facts: O
 /// Routes that are shown: the winner, and those that come nearest to it.
 const CONSIDERED_MAX: usize = 20;
 
-pub(super) fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
+fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
     let verdict = |verdict| match verdict {
         Verdict::Won => "won",
         Verdict::LessSpecific => "less specific",
@@ -266,7 +270,8 @@ pub(super) fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
     trace.considered.iter().take(CONSIDERED_MAX).map(row).collect()
 }
 
-fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route, request: &Request<'_>) {
+fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken<'_>, request: &Request<'_>) {
+    let Taken { position, route, .. } = *taken;
     let state = snapshot.pools[pool].state();
     let config = &state.config;
     pool_facts(answer, config);
@@ -280,7 +285,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
         answer["hedge"] = json!(retry::describe_hedge(hedge));
     }
     if let Some(rules) = &route.cache {
-        cached(answer, rules, (&target, &path), (route, config), request);
+        let parents = snapshot.parent_of(position).map(|parents| snapshot.pools[parents].state());
+        cached(answer, rules, (&target, &path), (route, config, parents.as_deref()), request);
     }
     let mut picker = Picker::new(fastrand::u64(..));
     let chosen = choose(&state.servers, config, &mut picker, request, &[], Time::ZERO);
@@ -299,7 +305,7 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
 }
 
 /// The pool, and what limits it.
-pub(super) fn pool_facts(answer: &mut Value, pool: &Pool) {
+fn pool_facts(answer: &mut Value, pool: &Pool) {
     answer["pool"] = json!(pool.name.as_str());
     if let Some(breaker) = breaker::describe(pool) {
         answer["breaker"] = json!(breaker);
@@ -307,36 +313,13 @@ pub(super) fn pool_facts(answer: &mut Value, pool: &Pool) {
 }
 
 /// Which share each pool of a `split` gets.
-pub(super) fn split_shares(answer: &mut Value, route: &Route) {
+fn split_shares(answer: &mut Value, route: &Route) {
     if let Action::Split(split) = &route.action {
         let total: u32 = split.iter().map(|(_, weight)| weight).sum();
         let shares =
             split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
         answer["split"] = json!(shares.join(", "));
     }
-}
-
-/// Whether the cache may answer, for how long, and under which key.
-fn cached(
-    answer: &mut Value,
-    rules: &Cache,
-    (path, asked): (&str, &str),
-    (route, pool): (&Route, &Pool),
-    request: &Request<'_>,
-) {
-    let fields = RequestFields(request);
-    let is_upgrade = request.upgrade.is_some();
-    answer["cache"] = json!(cache::describe(rules, request.method, &fields, (false, is_upgrade)));
-    let target = cache::Target {
-        scheme: request.scheme,
-        authority: request.authority,
-        path,
-        asked,
-        query: request.query,
-        route: route.name.as_str(),
-        pool: pool.name.as_str(),
-    };
-    answer["cache_key"] = json!(cache::describe_key(rules, &target, &fields));
 }
 
 /// Which file the request is for. What is on the disk is not looked at: it may be another machine's.
@@ -399,6 +382,7 @@ fn text(answer: &Value) -> String {
         "pool",
         "cache",
         "cache_key",
+        "parent",
         "server",
         "address",
         "target",

@@ -5,7 +5,6 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
-mod explain_tcp;
 mod output;
 mod purge;
 mod run;

@@ -40,7 +40,9 @@ pub async fn connect(
     let pool = view.pool_now(stream.plan.pool);
     let facts = StreamFacts { client: stream.client, sni: None };
     let route: &Route = view.snapshot.routes.route(stream.plan.route);
-    let terms = Terms { request: &facts, retry: &route.retry, hedge: None, is_short: false, deadline: None };
+    let retry = &route.retry;
+    let terms =
+        Terms { request: &facts, owner_of: None, retry, hedge: None, is_short: false, deadline: None };
     let mut admission = Admission::new(&pool.gate, &terms, worker.clock.now());
     let mut timer = Timer::new(worker.clock);
     let mut last = None;

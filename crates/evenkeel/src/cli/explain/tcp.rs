@@ -12,7 +12,7 @@ use evenkeel_core::snapshot::Snapshot;
 use evenkeel_types::{Address, Time};
 use serde_json::{Value, json};
 
-use super::explain::{considered, pool_facts, split_shares};
+use super::{considered, pool_facts, split_shares};
 
 /// The connection that is asked about.
 pub struct Connection<'a> {
