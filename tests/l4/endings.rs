@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use super::server::{Server, config, connect, end, exchange, is_reset, line, reset, rest};
 use crate::support::{DEADLINE, Evenkeel, Gate, eventually, ms};
 
@@ -121,6 +123,36 @@ fn a_connection_in_which_nothing_moves_is_closed() {
     let record = evenkeel.record(|record| record["ended"] == "idle_timeout");
     assert_eq!(record["reason"], "nothing moved for 500ms");
     eventually("the server's connection is closed", || server.open() == 0);
+}
+
+#[test]
+fn a_process_that_leaves_cuts_what_is_open_after_its_grace_and_logs_it() {
+    let server = Server::echo("a");
+    let toml = config("", &[&server], "");
+    let mut evenkeel = Evenkeel::start(&format!("[server]\nworkers = 1\ngrace = \"300ms\"\n{toml}"));
+    let client = connect(&evenkeel);
+    assert_eq!(line(&client), "a");
+    assert_eq!(exchange(&client, b"hello"), b"hello");
+    evenkeel.signal(Signal::TERM);
+    assert!(evenkeel.wait_exit().success());
+    let record = evenkeel.record(|record| record["ended"] == "cut");
+    assert_eq!((&record["bytes_in"], &record["backend"]), (&5.into(), &"a".into()));
+}
+
+#[test]
+fn status_counts_connections_by_listener_and_server() {
+    let server = Server::echo("a");
+    let evenkeel = Evenkeel::start(&config("", &[&server], ""));
+    let (open, ended) = (connect(&evenkeel), connect(&evenkeel));
+    for client in [&open, &ended] {
+        assert_eq!(line(client), "a");
+        assert_eq!(exchange(client, b"hello"), b"hello");
+    }
+    drop(ended);
+    evenkeel.record(|_| true);
+    let expected = serde_json::json!({ "open": 1, "ended": 1, "received_bytes": 10, "sent_bytes": 14 });
+    assert_eq!(evenkeel.server("app", "a")["streams"], expected);
+    assert_eq!(evenkeel.status()["listeners"][0]["streams"], expected);
 }
 
 #[test]

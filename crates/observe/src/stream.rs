@@ -33,6 +33,8 @@ label! {
         Refused = "refused",
         /// No server could be connected to.
         ConnectFailed = "connect_failed",
+        /// The process left while it was open, after `server.grace`.
+        Cut = "cut",
     }
 }
 

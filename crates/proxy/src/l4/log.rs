@@ -13,8 +13,10 @@ use super::relay::Moved;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 
-/// What is known of a connection so far.
+/// What is known of a connection so far. One that is dropped unfinished was cut, because the process leaves.
 pub struct StreamLog {
+    worker: Rc<Worker>,
+    is_finished: bool,
     listener: ListenerName,
     peer: Peer,
     started: Time,
@@ -38,8 +40,10 @@ pub struct StreamLog {
 
 impl StreamLog {
     /// A connection that was just accepted.
-    pub fn new(worker: &Worker, listener: &ListenerName, peer: Peer) -> Self {
+    pub fn new(worker: &Rc<Worker>, listener: &ListenerName, peer: Peer) -> Self {
         Self {
+            worker: Rc::clone(worker),
+            is_finished: false,
             listener: listener.clone(),
             peer,
             started: worker.clock.now(),
@@ -55,7 +59,8 @@ impl StreamLog {
     }
 
     /// It is relayed to its server from now on; where that is counted.
-    pub fn opened(&mut self, worker: &Worker) -> Option<Arc<StreamSeries>> {
+    pub fn opened(&mut self) -> Option<Arc<StreamSeries>> {
+        let worker = &self.worker;
         let (pool, server) = (self.pool.as_ref()?, self.server?);
         let key = || StreamKey {
             listener: self.listener.clone(),
@@ -69,7 +74,18 @@ impl StreamLog {
     }
 
     /// It has ended.
-    pub fn finish(self, worker: &Worker, ended: StreamEnded, reason: Option<String>) {
+    pub fn finish(mut self, ended: StreamEnded, reason: Option<String>) {
+        self.record(ended, reason.as_deref());
+    }
+
+    /// It is no stream, and is recorded elsewhere.
+    pub fn dismiss(mut self) {
+        self.is_finished = true;
+    }
+
+    fn record(&mut self, ended: StreamEnded, reason: Option<&str>) {
+        self.is_finished = true;
+        let worker = &self.worker;
         let total = worker.clock.now() - self.started;
         let pool = self.pool.as_ref().map(|pool| pool.config());
         match &self.series {
@@ -105,7 +121,15 @@ impl StreamLog {
             bytes_in: self.moved.0.get(),
             bytes_out: self.moved.1.get(),
             ended,
-            reason: reason.as_deref(),
+            reason,
         });
+    }
+}
+
+impl Drop for StreamLog {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.record(StreamEnded::Cut, None);
+        }
     }
 }

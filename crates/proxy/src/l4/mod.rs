@@ -60,9 +60,12 @@ pub async fn receive(
         // A client of HTTP that does not begin, or no TLS that makes sense: what terminates TLS deals with it.
         match read {
             Ok(name) => log.sni = name,
-            Err(_) if !listener_config.is_tcp() => return Fate::Http,
+            Err(_) if !listener_config.is_tcp() => {
+                log.dismiss();
+                return Fate::Http;
+            }
             Err((ended, why)) => {
-                log.finish(worker, ended, Some(why));
+                log.finish(ended, Some(why));
                 return Fate::Over;
             }
         }
@@ -74,7 +77,10 @@ pub async fn receive(
     } else {
         match plan_passthrough(&view.snapshot, position, &facts, step) {
             Some(planned) => planned,
-            None => return Fate::Http,
+            None => {
+                log.dismiss();
+                return Fate::Http;
+            }
         }
     };
     let route_name = |route: usize| routes.route(route).name.clone();
@@ -87,7 +93,7 @@ pub async fn receive(
         }
         Err(StreamDenied { why, route }) => {
             log.route = route.map(route_name);
-            log.finish(worker, StreamEnded::Refused, Some(why.to_string()));
+            log.finish(StreamEnded::Refused, Some(why.to_string()));
             Fate::Over
         }
     }
@@ -101,7 +107,7 @@ pub async fn serve(worker: Rc<Worker>, mut stream: Box<Stream>, view: Rc<View>, 
     if let Some(tls) = &stream.tls
         && let Err(why) = Box::pin(terminate(&worker, tls, &mut io, timeout.head, &mut stream.log)).await
     {
-        return stream.log.finish(&worker, StreamEnded::HelloFailed, Some(why));
+        return stream.log.finish(StreamEnded::HelloFailed, Some(why));
     }
     let connected = Box::pin(connect(&worker, &view, &mut stream, &io)).await;
     // A connection may last for days: it does not hold what was in force when it began.
@@ -112,16 +118,16 @@ pub async fn serve(worker: Rc<Worker>, mut stream: Box<Stream>, view: Rc<View>, 
         Err((ended, why)) => {
             // The client sees at once that nothing has become of what it sent.
             io.reset_on_close();
-            return log.finish(&worker, ended, Some(why));
+            return log.finish(ended, Some(why));
         }
     };
-    let series = log.opened(&worker);
+    let series = log.opened();
     let counted = series.as_deref().map(|series| series.shard(worker.index));
     let ended = relay(&worker, (&io, &server), &[], limits, (&log.moved, counted)).await;
     // The server's limit of connections holds until the server has seen the end of this one.
     drop((io, server));
     drop(permit);
-    log.finish(&worker, ended.how, ended.why);
+    log.finish(ended.how, ended.why);
 }
 
 /// Shakes hands with the client.
