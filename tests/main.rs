@@ -108,6 +108,16 @@ mod health {
     mod transitions;
 }
 
+mod databases {
+    mod postgres_failover;
+    mod postgres_lag;
+    mod postgres_refusals;
+    mod postgres_roles;
+    mod redis_roles;
+    mod sessions;
+    pub mod setting;
+}
+
 mod failures {
     mod deadlines;
     mod hedging;

@@ -126,6 +126,15 @@ pub(crate) struct Server {
     share: f64,
     latency_ms: Latency,
     connections_idle: i64,
+    /// The role that the last check of a database has found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    /// The timeline of PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<u32>,
+    /// By how much a replica lagged at its last check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_bytes: Option<u64>,
     /// The state of its circuit breaker, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<&'static str>,
@@ -204,6 +213,8 @@ impl At<'_> {
         let state = &pool.states[self.server];
         let key = (config.name.clone(), id.clone());
         let summary = figures.get(&key);
+        let metrics = registry.backend(&key.0, &key.1);
+        let database = metrics.database();
         Server {
             id: id.to_string(),
             address: address.to_string(),
@@ -218,7 +229,10 @@ impl At<'_> {
             errors: summary.map_or(0, |summary| summary.errors),
             share: summary.map_or(0.0, |summary| summary.share),
             latency_ms: summary.map(Latency::from).unwrap_or_default(),
-            connections_idle: registry.backend(&key.0, &key.1).connections_idle(),
+            connections_idle: metrics.connections_idle(),
+            role: database.map(|database| database.role),
+            timeline: database.and_then(|database| database.timeline),
+            lag_bytes: database.and_then(|database| database.lag),
             breaker: pool
                 .guard
                 .as_ref()

@@ -126,6 +126,8 @@ pub struct ServerState {
     pub since: Time,
     /// Its weight, which the operator may have changed. While it starts slowly it counts with less.
     pub weight: u32,
+    /// The term in its role that connections which are opened to it now belong to.
+    pub term: u64,
 }
 
 impl Snapshot {

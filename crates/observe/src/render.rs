@@ -197,6 +197,19 @@ fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
         let weight = backend.weight_milli.value() as f64 / 1e3;
         page.sample(&names::BACKEND_WEIGHT, &[pool.as_str(), id.as_str()], weight);
     }
+    databases(page, all);
+}
+
+fn databases(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
+    let found = || all.iter().filter_map(|((pool, id), backend)| Some((pool, id, backend.database()?)));
+    page.family(&names::BACKEND_ROLE);
+    for (pool, id, database) in found() {
+        page.sample(&names::BACKEND_ROLE, &[pool.as_str(), id.as_str(), database.role], 1);
+    }
+    page.family(&names::BACKEND_LAG);
+    for (pool, id, lag) in found().filter_map(|(pool, id, database)| Some((pool, id, database.lag?))) {
+        page.sample(&names::BACKEND_LAG, &[pool.as_str(), id.as_str()], lag);
+    }
 }
 
 fn outcomes(page: &mut Page, registry: &Registry) {

@@ -206,6 +206,7 @@ fn snapshot() -> Snapshot {
             reason: "GET /health answered 200".into(),
             since: Time::ZERO,
             weight: backend.weight,
+            term: 0,
         };
         let servers = pool.backends.iter().map(|backend| (server(backend), Availability::Up)).collect();
         let servers = Pool {

@@ -79,6 +79,7 @@ impl PoolServers {
         self.endpoints.reconfigure(pool);
         let notices = self.adopt(pool, secret, now);
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
+        self.begin_terms();
         notices
     }
 
@@ -128,8 +129,17 @@ impl PoolServers {
         self.publish();
     }
 
+    /// Sessions of terms that have ended end after that: a client that comes back at once is to find the state that follows.
     fn publish(&self) {
         self.handle.publish(Arc::clone(&self.config), self.view());
+        self.begin_terms();
+    }
+
+    /// Ends the sessions on servers that have lost their roles.
+    fn begin_terms(&self) {
+        for (at, term) in self.health.terms().enumerate() {
+            self.members.server(at).load.terms().begin(term);
+        }
     }
 
     /// Has the servers that the pool now has. What is known of those that stay is kept.
@@ -206,11 +216,13 @@ impl PoolServers {
 
     /// What the workers are to see.
     fn view(&self) -> Pool {
-        let states = self.health.servers().enumerate().map(|(i, (_, health))| ServerState {
+        let servers = self.health.servers().zip(self.health.terms()).enumerate();
+        let states = servers.map(|(i, ((_, health), term))| ServerState {
             state: health.state(),
             reason: health.reason().to_owned(),
             since: health.since(),
             weight: self.members.server(i).weight,
+            term,
         });
         Pool {
             members: Arc::clone(&self.members),

@@ -103,7 +103,8 @@ impl PoolSlot {
     #[cold]
     fn renew(&self, old: &PoolView) -> Rc<PoolView> {
         let state = self.handle.state();
-        let has_same_servers = Arc::ptr_eq(&old.state.config, &state.config);
+        let has_same_servers =
+            Arc::ptr_eq(&old.state.config, &state.config) && has_same_terms(&old.state, &state);
         let (upstreams, series) = if has_same_servers {
             (Rc::clone(&old.upstreams), Rc::clone(&old.series))
         } else {
@@ -174,16 +175,25 @@ fn upstreams(
     let known: HashMap<&BackendId, &Rc<Upstream>> =
         old.iter().flat_map(|old| old.upstreams.iter()).map(|upstream| (&upstream.id, upstream)).collect();
     let server = |(at, backend): (usize, &config::Backend)| {
-        let load = &state.servers.members.server(at).load;
+        let server = (&state.servers.members.server(at).load, term(state, at));
         match known.get(&backend.id) {
-            Some(same) if same.serves(backend, &state.config, load, tls) => Rc::clone(same),
+            Some(same) if same.serves(backend, &state.config, server, tls) => Rc::clone(same),
             _ => {
                 let counted = (place.worker, &*place.registry);
-                Rc::new(Upstream::new(backend, &state.config, load, tls, counted))
+                Rc::new(Upstream::new(backend, &state.config, server, tls, counted))
             }
         }
     };
     state.config.backends.iter().enumerate().map(server).collect()
+}
+
+/// The term that connections to a server belong to which are opened now.
+fn term(state: &PoolState, server: usize) -> u64 {
+    state.servers.states.get(server).map_or(0, |server| server.term)
+}
+
+fn has_same_terms(old: &PoolState, new: &PoolState) -> bool {
+    (0..new.config.backends.len()).all(|server| term(old, server) == term(new, server))
 }
 
 #[cfg(test)]
