@@ -38,16 +38,32 @@ mod cache {
     mod concurrent;
     mod conditional;
     mod cut;
+    mod disk {
+        mod damage;
+        mod full;
+        mod kills;
+        mod large;
+        mod purging;
+        mod ranges;
+        mod restart;
+        mod size;
+        mod unusable;
+    }
+    mod explain;
+    mod failing;
     mod figures;
     mod head;
     mod hits;
     mod http2;
+    mod http2_servers;
     mod invalidation;
     mod key;
     mod leaving;
     mod limits;
     mod long;
     mod not_kept;
+    mod parent;
+    mod parent_loops;
     mod purging;
     mod ranges;
     mod reasons;
@@ -56,6 +72,7 @@ mod cache {
     mod revalidation;
     mod stale;
     mod storm;
+    mod tls;
     mod vary;
 }
 
@@ -269,6 +286,7 @@ mod compress {
     pub mod decode;
     mod encodings;
     mod heads;
+    mod kept;
     mod settings;
     mod streams;
 }

@@ -26,10 +26,10 @@ pub fn stale(directives: &str, etag: &str, body: &str) -> String {
     answer(200, &fields, body)
 }
 
-/// What our cache says of a response.
+/// What our cache says of a response, behind what caches before it say.
 #[track_caller]
 pub fn said(response: &Response) -> String {
-    response.header("cache-status").unwrap_or("nothing").to_owned()
+    response.headers("cache-status").last().copied().unwrap_or("nothing").to_owned()
 }
 
 /// True if the response came out of the cache without a request to a server.

@@ -55,11 +55,7 @@ async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Refu
         return unavailable("the process is leaving".into());
     }
     let snapshot = context.snapshot.load();
-    let pools = snapshot.config.pools.iter().zip(&snapshot.pools);
-    let without: Vec<_> = pools
-        .filter(|(_, pool)| pool.state().servers.members.usable_count() == 0)
-        .map(|(config, _)| config.name.as_str())
-        .collect();
+    let without: Vec<_> = snapshot.unusable().map(|name| name.as_str()).collect();
     match without.as_slice() {
         [] => Ok("ok\n"),
         [pool] => unavailable(format!("the pool {pool} has no usable server")),

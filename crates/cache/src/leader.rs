@@ -58,6 +58,7 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
     pub fn publish(mut self, head: NewHead<'_, M>, body_max: u64) -> Result<Writer<M>, Refused> {
         let head = Head::new(self.fill.key(), self.fill.sequence(), head).ok_or(Refused::TooLong)?;
         let mut shard = self.store.shard(self.id);
+        shard.pauses.succeeded(self.id);
         if !self.listed {
             shard.unmark(self.id);
             shard.add_fill(self.id, &self.fill);
@@ -66,8 +67,7 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
         let head = Arc::new(head);
         self.fill.set_phase(Phase::Open(Arc::clone(&head)));
         self.settled = true;
-        let max = body_max.min(self.store.largest());
-        Ok(Writer::new(Arc::clone(&self.store), Arc::clone(&self.fill), self.id, head, max))
+        Ok(Writer::new(Arc::clone(&self.store), Arc::clone(&self.fill), self.id, head, body_max))
     }
 
     /// The server says that the object is still good (304): its body gets this head. Returns the object that is stored in
@@ -78,6 +78,7 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
     pub fn freshen(mut self, head: NewHead<'_, M>, now: Time) -> Result<Arc<Object<M>>, Refused> {
         let old = self.fill.of().cloned().ok_or(Refused::NothingToFreshen)?;
         let head = Head::new(self.fill.key(), self.fill.sequence(), head).ok_or(Refused::TooLong)?;
+        self.store.shard(self.id).pauses.succeeded(self.id);
         let checked = self.store.purges.newest();
         let verdict = self.store.purges.judge_new(&head);
         let object = Arc::new(old.under(&head, checked));
@@ -122,6 +123,19 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
     /// There is no response: those who wait go on alone. The same as dropping it.
     pub fn fail(mut self) {
         self.release(Why::Failed, None);
+    }
+
+    /// No server could be reached, and none would be for those who wait: they get an error with this status.
+    pub fn unreachable(mut self, status: u16) {
+        self.release(Why::Unreachable(status), None);
+    }
+
+    /// The servers have failed to revalidate the object: for a while, no other background fetch is begun for it. Longer each time,
+    /// up to 30 s.
+    pub fn pause(&self, now: Time) {
+        if self.fill.of().is_some() {
+            self.store.shard(self.id).pauses.failed(self.id, now);
+        }
     }
 
     fn release(&mut self, why: Why, mark: Option<(Time, Duration)>) {

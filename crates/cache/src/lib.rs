@@ -2,6 +2,7 @@
 //! requests read from. It decides nothing about HTTP: the caller brings the judgement.
 
 mod chunks;
+mod coded;
 mod disk;
 mod figures;
 mod fill;
@@ -10,9 +11,12 @@ mod head;
 mod key;
 mod leader;
 mod object;
+mod pauses;
+mod pieces;
 mod pinned;
 mod purge;
 mod reader;
+mod recorder;
 mod room;
 mod shard;
 mod store;
@@ -20,11 +24,13 @@ mod sweep;
 mod sync;
 mod writer;
 
-pub use disk::{Codec, DiskLimits};
+pub use coded::Coded;
+pub use disk::{Codec, DiskLimits, OpenError};
 pub use figures::{DiskFigures, Figures};
 pub use head::{Head, NewHead};
 pub use leader::{Leader, Refused};
 pub use object::Object;
 pub use reader::{Joined, Piece, Reader, Why};
+pub use recorder::Recorder;
 pub use store::{Found, Hit, Limits, Revalidation, Store};
 pub use writer::{Abandoned, Writer};

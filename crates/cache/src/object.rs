@@ -1,43 +1,43 @@
-//! A stored response: its head, its whole body, and what eviction and purges note at it.
+//! A stored response: its head, its whole body as it came and compressed, and what eviction and purges note at it.
 
 use bytes::Bytes;
 use evenkeel_core::cache::Wall;
 use evenkeel_core::cache::evict::{Mark, Resident};
+use evenkeel_core::encoding::Encoding;
+use once_cell::race::OnceBox;
 
-use crate::chunks::Chunks;
+use crate::coded::{Coded, CodedBodies};
 use crate::disk::format::Prefix;
 use crate::disk::index::Entry;
 use crate::head::Head;
+use crate::pieces::Pieces;
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A stored response. It does not change; a newer one replaces it, and it lives on while it is being sent.
+/// A stored response. It does not change, but for compressed forms of its body; a newer one replaces it, and it lives on
+/// while it is being sent.
 #[derive(Debug)]
 pub struct Object<M> {
     head: Head<M>,
     mark: Mark,
-    /// Its place in the order of eviction.
+    /// Its place in the order of eviction, [`OUTSIDE`] before it has one, [`GONE`] afterwards.
     slot: AtomicU32,
     fingerprint: u32,
     /// The number of the newest purge that it was held against.
     checked: AtomicU64,
-    flags: AtomicU8,
     /// Since when it is stale because it was purged softly, in seconds since the Unix epoch; 0 if it was not.
     purged: AtomicU32,
     /// A body that does not lie behind the texts of the head.
     long: Option<Box<Long>>,
+    /// What was made of the body for clients that accept it compressed.
+    coded: OnceBox<CodedBodies>,
 }
 
 /// A body that does not lie behind the texts of the head.
 #[derive(Debug, Clone)]
 enum Long {
     /// In memory.
-    Pieces {
-        list: Box<[Bytes]>,
-        /// The offset after each piece.
-        ends: Box<[u64]>,
-        trailers: Bytes,
-    },
+    Memory { pieces: Pieces, trailers: Bytes },
     /// On the disk.
     File(OnDisk),
 }
@@ -50,8 +50,10 @@ pub(crate) struct OnDisk {
     pub trailers: Bytes,
 }
 
+/// It is not in the order of eviction yet.
+const OUTSIDE: u32 = u32::MAX;
 /// It has left the order of eviction.
-const GONE: u8 = 1;
+const GONE: u32 = u32::MAX - 1;
 
 impl<M: Clone> Object<M> {
     /// A shorter body lies behind the texts of the head: it is copied once more, and takes no memory of its own.
@@ -69,12 +71,8 @@ impl<M: Clone> Object<M> {
         if short && only.len() <= Self::SHORT_MAX {
             return Self::of(head.with_body(only), None, fingerprint, checked);
         }
-        let ends = pieces.iter().scan(0, |end, piece| {
-            *end += piece.len() as u64;
-            Some(*end)
-        });
-        let pieces = Long::Pieces { ends: ends.collect(), list: pieces.into(), trailers };
-        Self::of(head.clone(), Some(Box::new(pieces)), fingerprint, checked)
+        let long = Long::Memory { pieces: Pieces::new(pieces), trailers };
+        Self::of(head.clone(), Some(Box::new(long)), fingerprint, checked)
     }
 
     /// One whose body stays on the disk.
@@ -86,19 +84,23 @@ impl<M: Clone> Object<M> {
         Self {
             head,
             mark: Mark::default(),
-            slot: AtomicU32::new(u32::MAX),
+            slot: AtomicU32::new(OUTSIDE),
             fingerprint,
             checked: AtomicU64::new(checked),
-            flags: AtomicU8::new(0),
             purged: AtomicU32::new(0),
             long,
+            coded: OnceBox::new(),
         }
     }
 
-    /// The same body under another head.
+    /// The same body under another head, with what was made of it.
     pub(crate) fn under(&self, head: &Head<M>, checked: u64) -> Self {
         let head = if self.long.is_some() { head.clone() } else { head.with_body(&self.head.body(0)) };
-        Self::of(head, self.long.clone(), self.fingerprint, checked)
+        let mut object = Self::of(head, self.long.clone(), self.fingerprint, checked);
+        if let Some(bodies) = self.coded.get() {
+            object.coded = OnceBox::with_value(Box::new(bodies.shared()));
+        }
+        object
     }
 }
 
@@ -121,7 +123,7 @@ impl<M> Object<M> {
     pub fn body_len(&self) -> u64 {
         match self.long.as_deref() {
             None => self.head.body_len() as u64,
-            Some(Long::Pieces { ends, .. }) => ends.last().copied().unwrap_or_default(),
+            Some(Long::Memory { pieces, .. }) => pieces.len(),
             Some(Long::File(file)) => file.prefix.body_len,
         }
     }
@@ -134,26 +136,21 @@ impl<M> Object<M> {
         }
         match self.long.as_deref() {
             None => Some(self.head.body(usize::try_from(offset).ok()?)),
-            Some(Long::Pieces { list, ends, .. }) => {
-                let index = ends.partition_point(|&end| end <= offset);
-                let piece = list.get(index)?;
-                let begin = ends[index] - piece.len() as u64;
-                Some(piece.slice(usize::try_from(offset - begin).ok()?..))
-            }
+            Some(Long::Memory { pieces, .. }) => pieces.chunk_at(offset),
             Some(Long::File(_)) => None,
         }
     }
 
     /// True if the body lies in memory in pieces, rather than in one with the head.
     pub fn is_in_pieces(&self) -> bool {
-        matches!(self.long.as_deref(), Some(Long::Pieces { .. }))
+        matches!(self.long.as_deref(), Some(Long::Memory { .. }))
     }
 
     /// The trailer section as it was given, empty if there was none.
     pub fn trailers(&self) -> &[u8] {
         match self.long.as_deref() {
             None => &[],
-            Some(Long::Pieces { trailers, .. } | Long::File(OnDisk { trailers, .. })) => trailers,
+            Some(Long::Memory { trailers, .. } | Long::File(OnDisk { trailers, .. })) => trailers,
         }
     }
 
@@ -168,6 +165,20 @@ impl<M> Object<M> {
             Some(Long::File(file)) => Some(file),
             _ => None,
         }
+    }
+
+    /// The body in this coding, if it was compressed before and that was kept.
+    pub fn coded(&self, encoding: Encoding) -> Option<Arc<Coded>> {
+        self.coded.get()?.of(encoding)
+    }
+
+    pub(crate) fn coded_bodies(&self) -> &CodedBodies {
+        self.coded.get_or_init(Box::default)
+    }
+
+    /// What compressed forms of the body occupy, in bytes.
+    pub(crate) fn coded_memory(&self) -> u64 {
+        self.coded.get().map_or(0, CodedBodies::memory)
     }
 
     /// The number of the newest purge that it was held against.
@@ -194,19 +205,24 @@ impl<M> Object<M> {
 
     /// Whether it has left the order of eviction. Written under the lock of that order.
     pub(crate) fn is_gone(&self) -> bool {
-        self.flags.load(Ordering::Acquire) & GONE != 0
+        self.slot() == GONE
     }
 
     pub(crate) fn set_gone(&self) {
-        self.flags.fetch_or(GONE, Ordering::AcqRel);
+        self.set_slot(GONE);
+    }
+
+    /// Whether it has a place in the order of eviction. To be asked under the lock of that order.
+    pub(crate) fn is_in_order(&self) -> bool {
+        !matches!(self.slot(), OUTSIDE | GONE)
     }
 
     pub(crate) fn slot(&self) -> u32 {
-        self.slot.load(Ordering::Relaxed)
+        self.slot.load(Ordering::Acquire)
     }
 
     pub(crate) fn set_slot(&self, slot: u32) {
-        self.slot.store(slot, Ordering::Relaxed);
+        self.slot.store(slot, Ordering::Release);
     }
 }
 
@@ -218,12 +234,10 @@ impl<M> Resident for Object<M> {
     fn bytes(&self) -> u64 {
         let long = match self.long.as_deref() {
             None => 0,
-            Some(Long::Pieces { list, trailers, .. }) => {
-                self.body_len() + list.len() as u64 * Chunks::OVERHEAD + trailers.len() as u64
-            }
+            Some(Long::Memory { pieces, trailers }) => pieces.memory() + trailers.len() as u64,
             Some(Long::File(file)) => (size_of::<Long>() + size_of::<Entry>() + file.trailers.len()) as u64,
         };
-        (size_of::<Self>() + Self::OVERHEAD + self.head.block_bytes()) as u64 + long
+        (size_of::<Self>() + Self::OVERHEAD + self.head.block_bytes()) as u64 + long + self.coded_memory()
     }
 
     fn fingerprint(&self) -> u32 {

@@ -5,6 +5,7 @@ use evenkeel_types::Time;
 
 use crate::figures::add;
 use crate::fill::Fill;
+use crate::head::Head;
 use crate::key::Id;
 use crate::object::Object;
 use crate::store::{Order, Store};
@@ -13,7 +14,7 @@ use crate::sync::atomic::Ordering;
 
 /// How an attempt to make room went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+pub(crate) enum Room {
     /// There is room.
     Fits,
     /// Many objects were evicted, and others want their turn at the order before this goes on.
@@ -105,6 +106,20 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         is_in
     }
 
+    /// What is stored of a variant in memory makes way for what the disk has of it.
+    pub(crate) fn leave_to_disk(&self, id: Id, head: &Head<M>) {
+        let mut shard = self.shard(id);
+        shard.unmark(id);
+        let is_older = |object: &&Arc<Object<M>>| {
+            let other = object.head();
+            (other.key(), other.vary()) == (head.key(), head.vary()) && other.sequence() <= head.sequence()
+        };
+        let older: Vec<_> = shard.objects(id).iter().filter(is_older).cloned().collect();
+        older.iter().for_each(|object| shard.remove_object(id, object));
+        drop(shard);
+        self.leave_order(&older);
+    }
+
     /// Forgets an object, and its file.
     pub(crate) fn drop_object(self: &Arc<Self>, object: &Arc<Object<M>>) {
         let objects = std::slice::from_ref(object);
@@ -146,7 +161,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     }
 
     /// Evicts until `bytes` more have room. What it returns is still to be taken out of the table.
-    fn evict(&self, order: &mut Order<M>, bytes: u64) -> (Room, Vec<Arc<Object<M>>>) {
+    pub(crate) fn evict(&self, order: &mut Order<M>, bytes: u64) -> (Room, Vec<Arc<Object<M>>>) {
         let mut victims = Vec::new();
         let capacity = self.capacity();
         let in_transit = self.in_transit();
@@ -184,8 +199,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let mut order = self.order();
         let mut left = Vec::with_capacity(objects.len());
         for object in objects.iter().filter(|object| !object.is_gone()) {
-            object.set_gone();
             order.eviction.remove(object.slot());
+            object.set_gone();
             left.push(object);
         }
         drop(order);

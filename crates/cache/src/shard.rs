@@ -9,6 +9,7 @@ use evenkeel_types::Time;
 use crate::fill::Fill;
 use crate::key::{Id, Passed};
 use crate::object::Object;
+use crate::pauses::Pauses;
 use crate::sync::Arc;
 
 /// What a part of the table holds. A key is in one of the two tables, nearly always in the first.
@@ -19,6 +20,8 @@ pub(crate) struct Shard<M> {
     /// Keys for which there is more.
     several: Table<Entry<M>>,
     markers: Box<[Marker]>,
+    /// Keys whose background fetches have failed.
+    pub pauses: Pauses,
 }
 
 type Table<V> = HashMap<Id, V, BuildHasherDefault<Passed>>;
@@ -43,7 +46,7 @@ struct Marker {
 impl<M> Default for Shard<M> {
     fn default() -> Self {
         let markers = vec![Marker::default(); Self::MARKERS].into();
-        Self { single: HashMap::default(), several: HashMap::default(), markers }
+        Self { single: HashMap::default(), several: HashMap::default(), markers, pauses: Pauses::default() }
     }
 }
 

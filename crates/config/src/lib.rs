@@ -29,7 +29,7 @@ pub use read::host::HostMatch;
 pub use reference::reference;
 pub use schema::schema;
 pub use simple::{simple, simple_files};
-pub use value::Rate;
+pub use value::{Rate, show_duration};
 
 use declare::Declared;
 

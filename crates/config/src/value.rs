@@ -59,7 +59,7 @@ pub(crate) fn duration_ms(text: &str) -> Option<u64> {
 }
 
 /// Writes a duration such that [`duration_ms`] reads the same back; what is below a millisecond is cut off.
-pub(crate) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     show_ms(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 

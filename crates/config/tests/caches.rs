@@ -8,7 +8,7 @@ use evenkeel_config::*;
 
 fn config(lines: &str) -> Config {
     let text = format!(
-        "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"app\"\n{lines}\n[pool.app]\nbackends = [3000]\n"
+        "[listener.web]\nbind = \":80\"\n[[route]]\npool = \"app\"\n{lines}\n[pool.app]\nbackends = [3000]\n[pool.parents]\nbackends = [3001]\n"
     );
     parse("test.toml", &text).unwrap_or_else(|faults| panic!("{faults}")).config
 }
@@ -36,7 +36,7 @@ fn each_key_of_cache_is_read() {
         "cache = { ttl = \"10m\", statuses = { 200 = \"5m\", \"404\" = \"10s\", 500 = \"0s\" }, \
          key = { query = [\"sort\", \"page\", \"page\"], headers = [\"Accept-Language\"], cookies = [] }, \
          stale_while_revalidate = \"1m\", stale_if_error = \"1h\", max_object = \"1KiB\", ignore_cookies = true, \
-         methods = \"GET\" }",
+         parent = \"parents\", methods = \"GET\" }",
     );
     let names = |names: &[&str]| Names(names.iter().map(|name| (*name).to_owned()).collect());
     let expected = Cache {
@@ -51,6 +51,7 @@ fn each_key_of_cache_is_read() {
         stale_if_error: Some(seconds(3_600)),
         max_object: 1_024,
         ignore_cookies: true,
+        parent: Some("parents".into()),
         methods: vec![CacheMethod::Get],
     };
     assert_eq!(seen, Some(expected));
@@ -78,4 +79,28 @@ fn what_is_shown_is_read_back() {
         assert_eq!(again.routes[0].cache, config.routes[0].cache, "{lines}\n{shown}");
         assert_eq!(again.to_toml(), shown);
     }
+}
+
+#[test]
+fn the_disk_is_below_the_folder_of_the_file_and_has_no_defaults() {
+    let text = |cache: &str| {
+        format!("{cache}\n[listener.web]\nbind = \":80\"\npool = \"app\"\n[pool.app]\nbackends = [3000]\n")
+    };
+    let read = |cache: &str| parse("test.toml", &text(cache));
+    assert_eq!(read("").unwrap().config.cache.disk, None);
+    let disk = DiskStore { path: "/var/cache".into(), size: 1 << 30 };
+    let config = read("[cache]\ndisk = { path = \"/var/cache\", size = \"1GiB\" }").unwrap().config;
+    assert_eq!(config.cache.disk, Some(disk));
+    let shown = config.to_toml();
+    assert_eq!(parse("shown.toml", &shown).unwrap().config.cache, config.cache, "{shown}");
+    for part in ["path = \"/var/cache\"", "size = \"1GiB\"", "path = \"\", size = \"1GiB\""] {
+        assert!(read(&format!("[cache]\ndisk = {{ {part} }}")).is_err(), "{part}");
+    }
+    let folder = std::env::temp_dir().join(format!("evenkeel-disk-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("evenkeel.toml");
+    std::fs::write(&file, text("[cache]\ndisk = { path = \"store\", size = \"1GiB\" }")).unwrap();
+    let disk = load(&file).unwrap().config.cache.disk.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(disk.path, folder.join("store"));
 }

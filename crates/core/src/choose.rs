@@ -46,6 +46,52 @@ impl fmt::Display for Why {
     }
 }
 
+/// By what a request gets its server.
+#[derive(Debug)]
+pub struct By<'a, K> {
+    /// The request: by the pool's `sticky` and algorithm.
+    pub request: &'a K,
+    /// A key whose owner gets it instead, whatever the pool says, as [`Members::owner`](crate::balance::Members::owner) finds it.
+    pub owner_of: Option<u64>,
+}
+
+// Derived, they would ask as much of `K`.
+impl<K> Clone for By<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for By<'_, K> {}
+
+impl<'a, K> By<'a, K> {
+    /// By the request.
+    pub fn request(request: &'a K) -> Self {
+        Self { request, owner_of: None }
+    }
+}
+
+/// The same as [`choose`], or the owner of a key.
+pub fn choose_by<K: Keys>(
+    pool: &Pool,
+    config: &PoolConfig,
+    picker: &mut Picker,
+    by: By<'_, K>,
+    tried: &[usize],
+    now: Time,
+) -> Option<Chosen> {
+    match by.owner_of {
+        None => choose(pool, config, picker, by.request, tried, now),
+        Some(key) => choose_owner(pool, key, tried),
+    }
+}
+
+/// The owner of a key that is not among `tried`: servers in the key's own order, each key on one of them.
+pub fn choose_owner(pool: &Pool, key: u64, tried: &[usize]) -> Option<Chosen> {
+    let choice = pool.members.owner(key, tried)?;
+    Some(Chosen { server: choice.server, why: Why::Algorithm(choice.reason), issue_cookie: false })
+}
+
 /// Chooses a server that is not among `tried`; `None` when there is none left.
 pub fn choose(
     pool: &Pool,
@@ -87,8 +133,10 @@ pub fn choose(
 }
 
 /// The choice for a queued request that took the first server with room, which is `server`.
-pub fn waited(pool: &Pool, config: &PoolConfig, request: &impl Keys, server: usize) -> Chosen {
+pub fn waited<K: Keys>(pool: &Pool, config: &PoolConfig, by: By<'_, K>, server: usize) -> Chosen {
+    let request = by.request;
     let issue_cookie = match &config.sticky {
+        _ if by.owner_of.is_some() => false,
         Some(Sticky::Cookie { .. }) => true,
         Some(sticky) => {
             if let (Some(sessions), Some(key)) = (&pool.affinity, affinity_key(sticky, request)) {

@@ -1,6 +1,6 @@
 //! Which content coding a client gets: what its `Accept-Encoding` allows, and in which order (RFC 9110, 12.5.3).
 
-use evenkeel_config::Encoding;
+pub use evenkeel_config::Encoding;
 
 /// Weights are in thousandths: this is `q=1`.
 const FULL: u16 = 1_000;

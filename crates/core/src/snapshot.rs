@@ -35,6 +35,8 @@ pub struct Snapshot {
     targets: Arc<[Box<[usize]>]>,
     /// The pools that get copies of requests, by route; positions in `pools`.
     mirrors: Arc<HashMap<usize, usize>>,
+    /// The pools of cache nodes that routes ask first, by route; positions in `pools`.
+    parents: Arc<HashMap<usize, usize>>,
     /// The rate limits of its routes.
     pub limits: Arc<Limits>,
 }
@@ -154,7 +156,9 @@ impl Snapshot {
             .collect();
         let mirror = |(i, route): (usize, &Route)| Some((i, find(&route.mirror.as_ref()?.pool)?));
         let mirrors = Arc::new(routes.routes().iter().enumerate().filter_map(mirror).collect());
-        Self { generation, config, routes, pools, targets, mirrors, limits: Arc::default() }
+        let parent = |(i, route): (usize, &Route)| Some((i, find(route.cache.as_ref()?.parent.as_ref()?)?));
+        let parents = Arc::new(routes.routes().iter().enumerate().filter_map(parent).collect());
+        Self { generation, config, routes, pools, targets, mirrors, parents, limits: Arc::default() }
     }
 
     /// The same with these limits; without them nothing is limited.
@@ -180,9 +184,20 @@ impl Snapshot {
         self.mirrors.get(&route).copied()
     }
 
-    /// True when every pool has a server that takes requests.
-    pub fn is_ready(&self) -> bool {
-        self.pools.iter().all(|pool| pool.state.load().servers.members.usable_count() > 0)
+    /// The pool of cache nodes that gets what a route's cache does not have.
+    pub fn parent_of(&self, route: usize) -> Option<usize> {
+        self.parents.get(&route).copied()
+    }
+
+    /// The pools without a server that takes requests, but for those that routes only ask first and can do without.
+    pub fn unusable(&self) -> impl Iterator<Item = &PoolName> {
+        let is_needed = |pool: usize| {
+            !self.parents.values().any(|parent| *parent == pool)
+                || self.targets.iter().any(|targets| targets.contains(&pool))
+        };
+        let is_usable = |pool: &PoolHandle| pool.state.load().servers.members.usable_count() > 0;
+        let pools = self.config.pools.iter().zip(&self.pools).enumerate();
+        pools.filter(move |(i, (_, pool))| !is_usable(pool) && is_needed(*i)).map(|(_, (pool, _))| &pool.name)
     }
 }
 

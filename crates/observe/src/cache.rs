@@ -56,6 +56,7 @@ impl CacheSeries {
             totals.coalesced += shard.coalesced.value();
             totals.bytes += shard.bytes.value();
             totals.stored += shard.stored.value();
+            totals.past_parents += shard.past_parents.value();
             totals.fetches += shard.fetches.value();
         }
         totals
@@ -73,6 +74,7 @@ pub struct CacheShard {
     age_sum_s: Counter,
     coalesced: Counter,
     stored: Counter,
+    past_parents: Counter,
     fetches: WorkerGauge,
 }
 
@@ -94,6 +96,11 @@ impl CacheShard {
     /// Counts a response that was stored.
     pub fn stored(&self) {
         self.stored.increment();
+    }
+
+    /// Counts a request to the route's own pool because no cache node of `parent` has answered.
+    pub fn went_past_parents(&self) {
+        self.past_parents.increment();
     }
 }
 
@@ -131,6 +138,8 @@ pub struct CacheTotals {
     pub bytes: u64,
     /// Responses stored.
     pub stored: u64,
+    /// Requests to the route's own pool because no cache node of `parent` had answered.
+    pub past_parents: u64,
     /// Fetches in progress.
     pub fetches: i64,
 }
@@ -159,6 +168,7 @@ impl CacheTotals {
         self.coalesced += other.coalesced;
         self.bytes += other.bytes;
         self.stored += other.stored;
+        self.past_parents += other.past_parents;
         self.fetches += other.fetches;
     }
 
@@ -202,6 +212,10 @@ pub struct DiskFigures {
     pub bytes: u64,
     /// The most that they may occupy, in bytes.
     pub limit: u64,
+    /// Responses written since the start.
+    pub written: u64,
+    /// Responses read since the start.
+    pub read: u64,
     /// Responses and purges that could not be written since the start.
     pub failures: u64,
 }

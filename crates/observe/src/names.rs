@@ -102,6 +102,10 @@ metrics! {
         "Bytes of response bodies before they were compressed, by encoding.";
     COMPRESS_OUT: Counter "evenkeel_compress_out_bytes_total" [encoding]
         "Bytes of response bodies after they were compressed, by encoding.";
+    COMPRESS_REUSED: Counter "evenkeel_compress_reused_total" [encoding]
+        "Responses sent compressed without compressing them, because their compressed bodies were in memory, by encoding.";
+    COMPRESS_REUSED_SAVED: Counter "evenkeel_compress_reused_saved_bytes_total" [encoding]
+        "Bytes by which such responses were shorter than the bodies that they were made of, by encoding.";
     COMPRESS_SKIPPED: Counter "evenkeel_compress_skipped_total" [reason]
         "Responses sent as they were although their clients accept them compressed, by reason.";
     TUNNELS: Gauge "evenkeel_tunnels" []
@@ -154,6 +158,8 @@ metrics! {
         "Responses stored.";
     CACHE_FETCHES: Gauge "evenkeel_cache_fetches" [route]
         "Fetches in progress, each for one request or many.";
+    CACHE_PAST_PARENTS: Counter "evenkeel_cache_past_parents_total" [route]
+        "Requests to the route's own pool because no cache node of `parent` had answered.";
     CACHE_AGE: Histogram "evenkeel_cache_age_seconds" [route]
         "Seconds since the servers had last made or confirmed a response that was sent from the cache.";
     CACHE_MEMORY: Gauge "evenkeel_cache_memory_bytes" []
@@ -165,11 +171,15 @@ metrics! {
     CACHE_OBJECTS: Gauge "evenkeel_cache_objects" []
         "Stored responses.";
     CACHE_DISK: Gauge "evenkeel_cache_disk_bytes" []
-        "Bytes that stored responses occupy on disk; absent without a disk cache, as the next three.";
+        "Bytes that stored responses occupy on disk; absent without a disk cache, as the next five.";
     CACHE_DISK_LIMIT: Gauge "evenkeel_cache_disk_limit_bytes" []
         "Bytes that stored responses may occupy on disk.";
     CACHE_DISK_OBJECTS: Gauge "evenkeel_cache_disk_objects" []
         "Responses stored on disk.";
+    CACHE_DISK_WRITTEN: Counter "evenkeel_cache_disk_written_total" []
+        "Responses written to disk.";
+    CACHE_DISK_READ: Counter "evenkeel_cache_disk_read_total" []
+        "Responses read from disk: into memory, or, where the body is longer than 256 KiB, its head alone.";
     CACHE_DISK_FAILURES: Counter "evenkeel_cache_disk_failures_total" []
         "Responses and purges that could not be written to disk.";
     CACHE_EVICTIONS: Counter "evenkeel_cache_evictions_total" [policy]
@@ -340,6 +350,8 @@ label! {
         NoPlace = "no_place",
         /// 503: the process is overloaded, and the route is not of high priority.
         Overload = "overload",
+        /// 508: it has passed through this cache node before, or through too many.
+        Loop = "loop",
     }
 }
 

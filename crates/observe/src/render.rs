@@ -111,16 +111,18 @@ fn workers(page: &mut Page, registry: &Registry) {
 
 fn compression(page: &mut Page, registry: &Registry) {
     let workers = registry.workers();
-    let mut counter = |metric: &Metric, figure: fn((u64, u64, u64)) -> u64| {
+    let mut counter = |metric: &Metric, figure: fn(&WorkerMetrics, Encoding) -> u64| {
         page.family(metric);
         for encoding in Encoding::ALL {
-            let sum: u64 = workers.iter().map(|worker| figure(worker.compressed_in(encoding))).sum();
+            let sum: u64 = workers.iter().map(|worker| figure(worker, encoding)).sum();
             page.sample(metric, &[encoding.word()], sum);
         }
     };
-    counter(&names::COMPRESSED, |(responses, _, _)| responses);
-    counter(&names::COMPRESS_IN, |(_, bytes_in, _)| bytes_in);
-    counter(&names::COMPRESS_OUT, |(_, _, bytes_out)| bytes_out);
+    counter(&names::COMPRESSED, |worker, encoding| worker.compressed_in(encoding).0);
+    counter(&names::COMPRESS_IN, |worker, encoding| worker.compressed_in(encoding).1);
+    counter(&names::COMPRESS_OUT, |worker, encoding| worker.compressed_in(encoding).2);
+    counter(&names::COMPRESS_REUSED, |worker, encoding| worker.compressions_reused(encoding).0);
+    counter(&names::COMPRESS_REUSED_SAVED, |worker, encoding| worker.compressions_reused(encoding).1);
     page.family(&names::COMPRESS_SKIPPED);
     for &reason in CompressSkipped::ALL {
         let skipped: u64 = workers.iter().map(|worker| worker.compressions_skipped(reason)).sum();

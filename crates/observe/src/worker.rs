@@ -42,6 +42,7 @@ pub struct WorkerMetrics {
     requests_refused: [Counter; RequestRefusal::ALL.len()],
     compressed: [Compressed; Encoding::ALL.len()],
     compress_skipped: [Counter; CompressSkipped::ALL.len()],
+    compress_reused: [Reused; Encoding::ALL.len()],
 }
 
 /// What was compressed in one encoding.
@@ -50,6 +51,13 @@ struct Compressed {
     responses: Counter,
     bytes_in: Counter,
     bytes_out: Counter,
+}
+
+/// What was sent in one encoding without being compressed for it.
+#[derive(Debug, Default)]
+struct Reused {
+    responses: Counter,
+    saved: Counter,
 }
 
 impl WorkerMetrics {
@@ -81,6 +89,13 @@ impl WorkerMetrics {
         of.bytes_out.add(bytes_out);
     }
 
+    /// Counts a response whose compressed body was there already: bytes of its body before and after.
+    pub fn compress_reused(&self, encoding: Encoding, bytes_in: u64, bytes_out: u64) {
+        let of = &self.compress_reused[encoding as usize];
+        of.responses.increment();
+        of.saved.add(bytes_in.saturating_sub(bytes_out));
+    }
+
     /// Counts a response that went out as it was although its client accepts it compressed.
     pub fn compress_skipped(&self, reason: CompressSkipped) {
         self.compress_skipped[reason as usize].increment();
@@ -90,6 +105,12 @@ impl WorkerMetrics {
     pub fn compressed_in(&self, encoding: Encoding) -> (u64, u64, u64) {
         let of = &self.compressed[encoding as usize];
         (of.responses.value(), of.bytes_in.value(), of.bytes_out.value())
+    }
+
+    /// Responses in `encoding` whose compressed bodies were there already, and the bytes that they saved.
+    pub fn compressions_reused(&self, encoding: Encoding) -> (u64, u64) {
+        let of = &self.compress_reused[encoding as usize];
+        (of.responses.value(), of.saved.value())
     }
 
     /// Responses that went out as they were for `reason`.

@@ -102,12 +102,21 @@ impl Head {
 
     /// The value of the first field of that name, in any case.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        self.lines().split(|b| *b == b'\n').find_map(|line| valued(line, name))
+        self.each_line().find_map(|line| valued(line, name))
     }
 
     /// The values of the fields of that name, in any case, one for each line.
     pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        self.lines().split(|b| *b == b'\n').filter_map(move |line| valued(line, name))
+        self.each_line().filter_map(move |line| valued(line, name))
+    }
+
+    fn each_line(&self) -> impl Iterator<Item = &[u8]> {
+        let mut left = self.lines();
+        std::iter::from_fn(move || {
+            let (line, rest) = left.split_at(memchr::memchr(b'\n', left)? + 1);
+            left = rest;
+            Some(line)
+        })
     }
 
     /// Removes the fields whose names `is_gone` holds for.
@@ -134,8 +143,9 @@ impl Head {
 
 /// The value of a field line, if it has this name.
 fn valued<'h>(line: &'h [u8], name: &str) -> Option<&'h [u8]> {
-    let (named, value) = line.split_at(memchr::memchr(b':', line)?);
-    named.eq_ignore_ascii_case(name.as_bytes()).then(|| value[1..].trim_ascii())
+    let (named, value) = line.split_at_checked(name.len())?;
+    let value = value.strip_prefix(b":")?;
+    named.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
 }
 
 impl<'x> Response<'x, '_> {
@@ -160,6 +170,16 @@ pub fn reason(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name_in_any_case() {
+        let mut head = Head::new(200, b"OK", Vec::new());
+        for (name, value) in [("Vary", "a"), ("vary-x", "b"), ("ary", "c"), ("vARY", " d:e ")] {
+            head.field(name, value.as_bytes());
+        }
+        assert_eq!(head.values("vary").collect::<Vec<_>>(), [&b"a"[..], b"d:e"]);
+        assert_eq!((head.value("vary"), head.value("var")), (Some(&b"a"[..]), None));
+    }
 
     #[test]
     fn fields_are_removed_by_name_and_the_rest_keeps_its_order() {

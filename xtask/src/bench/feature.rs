@@ -32,6 +32,13 @@ pub const GUARDED: Feature = Feature {
 /// Every answer comes from the cache, also those of the peers.
 pub const CACHED: Feature = Feature { name: "`cache`", route: "cache = { ttl = \"10m\" }", pool: "" };
 
+/// Every answer comes from the cache, compressed for clients that take gzip.
+pub const COMPRESSED: Feature = Feature {
+    name: "`cache` and `compress`",
+    route: "cache = { ttl = \"10m\" }\ncompress = { encodings = [\"gzip\"], min_size = \"0B\" }",
+    pool: "",
+};
+
 /// The level of compression, ours and that of the peers.
 pub const COMPRESSION_LEVEL: u32 = 4;
 

@@ -32,6 +32,8 @@ pub enum Load {
     H1Guarded,
     /// The same as `h1`, answered from the cache.
     H1Hit,
+    /// The same as `h1-hit` with `compress`, by clients that take gzip; evenkeel alone.
+    H1HitGzip,
     /// The same as `h1` with a file of 1 KiB; not HAProxy, which has no files.
     H1File,
     /// HTTP/2 in clear, 16 connections of 32 streams.
@@ -51,6 +53,7 @@ impl Load {
             Self::H1Post => "HTTP/1.1, 64 connections, POST with a body of 128 bytes",
             Self::H1Guarded => "HTTP/1.1, 64 connections; retries, breaker, outliers and a rate limit",
             Self::H1Hit => "HTTP/1.1, 64 connections, answered from the cache",
+            Self::H1HitGzip => "HTTP/1.1, 64 connections, answered from the cache with gzip",
             Self::H1File => "HTTP/1.1, 64 connections, a file of 1 KiB",
             Self::H2 => "HTTP/2 in clear, 16 connections of 32 streams",
         }
@@ -59,8 +62,8 @@ impl Load {
     /// What clients speak.
     pub fn wire(self) -> Wire {
         match self {
-            Self::H1 | Self::H1Post | Self::H1Guarded | Self::H1Hit | Self::H1File => Wire::Http1,
             Self::H2 => Wire::Http2,
+            _ => Wire::Http1,
         }
     }
 
@@ -69,6 +72,7 @@ impl Load {
         match self {
             Self::H1Guarded => feature::GUARDED,
             Self::H1Hit => feature::CACHED,
+            Self::H1HitGzip => feature::COMPRESSED,
             Self::H1File => feature::FILES,
             Self::H1 | Self::H1Post | Self::H2 => feature::NONE,
         }
@@ -80,7 +84,7 @@ impl Load {
         let is_counted = proxy != Proxy::Varnish;
         is_counted
             && match self {
-                Self::H1Guarded => proxy == Proxy::Evenkeel,
+                Self::H1Guarded | Self::H1HitGzip => proxy == Proxy::Evenkeel,
                 Self::H1File => proxy != Proxy::Haproxy,
                 Self::H1 | Self::H1Post | Self::H1Hit | Self::H2 => true,
             }
@@ -96,6 +100,9 @@ impl Load {
         };
         if self == Self::H1Post {
             command.arg("--data").arg(dir.join(BODY_FILE));
+        }
+        if self == Self::H1HitGzip {
+            command.args(["--header", "accept-encoding: gzip"]);
         }
         let path =
             if self == Self::H1File { format!("{}{FILE_NAME}", feature::FILES_PATH) } else { "/".into() };

@@ -12,6 +12,7 @@ use crate::head::NewHead;
 use crate::leader::Refused;
 use crate::reader::{Joined, Piece, Why};
 
+mod coded;
 mod purges;
 
 type Stored = Arc<Store<u32>>;

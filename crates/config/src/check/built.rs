@@ -46,14 +46,16 @@ impl Links {
             links.pools.push(PoolLink { at: NOWHERE, backends: NOWHERE, servers });
         }
         for route in &config.routes {
-            links.routes.push(RouteLink { at: NOWHERE, name: None, deadline_header: None });
+            links.routes.push(RouteLink { at: NOWHERE, name: None, deadline_header: None, parent: None });
             links.listener_uses.extend(route.listeners.iter().map(|name| (name.to_string(), NOWHERE)));
             let pools = match &route.action {
                 Action::Pool(pool) => vec![pool],
                 Action::Split(shares) => shares.iter().map(|(pool, _)| pool).collect(),
                 Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => Vec::new(),
             };
-            let pools = pools.into_iter().chain(route.mirror.as_ref().map(|mirror| &mirror.pool));
+            let parent = route.cache.as_ref().and_then(|cache| cache.parent.as_ref());
+            let others = route.mirror.as_ref().map(|mirror| &mirror.pool).into_iter().chain(parent);
+            let pools = pools.into_iter().chain(others);
             links.pool_uses.extend(pools.map(|pool| (pool.to_string(), NOWHERE)));
             let shared = route.rate_limits.iter().filter(|limit| limit.shared);
             links.shared_limits.extend(shared.map(|_| NOWHERE));

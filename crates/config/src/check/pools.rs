@@ -6,12 +6,13 @@ use evenkeel_types::BackendId;
 
 use super::unknown;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Backend, Config, Pool};
+use crate::model::{Action, Backend, Config, Pool};
 use crate::read::{Links, PoolLink, Reader, clip};
 
 /// Notes whatever does not fit together.
 pub(super) fn check(config: &Config, links: &Links, reader: &Reader) {
     exist(config, links, reader);
+    parents_are_others(config, links, reader);
     for (pool, link) in config.pools.iter().zip(&links.pools) {
         servers_differ(pool, link, reader);
         servers_take_requests(pool, link, reader);
@@ -23,6 +24,27 @@ fn exist(config: &Config, links: &Links, reader: &Reader) {
     let known: HashSet<&str> = names().collect();
     for (name, span) in links.pool_uses.iter().filter(|(name, _)| !known.contains(name.as_str())) {
         unknown("pool", name, span, names(), reader);
+    }
+}
+
+/// A parent that is the route's own pool would be asked twice, and be no other tier.
+fn parents_are_others(config: &Config, links: &Links, reader: &Reader) {
+    for (route, link) in config.routes.iter().zip(&links.routes) {
+        let Some(parent) = route.cache.as_ref().and_then(|cache| cache.parent.as_ref()) else { continue };
+        let is_own = match &route.action {
+            Action::Pool(pool) => pool == parent,
+            Action::Split(shares) => shares.iter().any(|(pool, _)| pool == parent),
+            Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => false,
+        };
+        if is_own {
+            let name = clip(parent.as_str());
+            reader.note(
+                Diagnostic::error(format!("`{name}` is the route's own pool, and cannot be its `parent`"))
+                    .at(link.parent.clone().unwrap_or_else(|| link.at.clone()))
+                    .with_expected("expected a pool of cache nodes")
+                    .with_help("leave `parent` out to ask the route's own pool"),
+            );
+        }
     }
 }
 

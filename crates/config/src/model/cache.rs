@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use evenkeel_types::PoolName;
+
 use crate::declare::{Rules, Setting, declared, list, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Means};
-use crate::keys::syntax::{CACHED_STATUS, COOKIE_NAME, HEADER_NAME, QUERY_NAME};
+use crate::keys::syntax::{CACHED_STATUS, COOKIE_NAME, HEADER_NAME, POOL_NAME, QUERY_NAME};
 use crate::keys::{DAY_MS, Kind, key};
 use crate::read::{Table, Value};
 use crate::value::show_duration;
@@ -63,6 +65,14 @@ section! {
         /// `true`: a response with `Set-Cookie` is kept without it, and all clients but the first get it without the
         /// cookie. By default it is not kept.
         ignore_cookies: bool = key(Kind::Boolean, Is("false"), "true"),
+        /// A pool of further cache nodes, to which goes what this one does not have: each key to one of them, by consistent
+        /// hash, whatever the pool's `algorithm`. When none of them answers, the request goes to the route's own pool, as do
+        /// requests that no cache may answer.
+        parent: Option<PoolName> = key(
+            Kind::Text(&POOL_NAME),
+            Means("the route's own pool is asked"),
+            r#""parents""#,
+        ),
         /// Whose requests are answered from the cache. `GET` must be among them: what is kept for `HEAD` is a response to
         /// `GET`.
         methods: Vec<CacheMethod> = key(

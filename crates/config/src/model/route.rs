@@ -188,6 +188,7 @@ impl Rules for Route {
             at: table.at.clone(),
             name: table.value_span("name"),
             deadline_header: table.key_span("deadline_header"),
+            parent: table.peek("cache").and_then(|cache| cache.value_span("parent")),
         });
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn untouchable(side: Side, verb: &str, name: &str) -> Option<&'static
         return Some("it belongs to the connection and to framing");
     }
     match (side, name) {
+        (Side::Request, "cdn-loop") => Some("no node may take it off or change it (RFC 8586, 2)"),
         (Side::Response, "host") => Some("`host` is a field of requests"),
         (Side::Request, "host") if verb != "set" => Some("a request has exactly one `host`; it can be `set`"),
         (Side::Request, "expect") => Some("it belongs to how the body is sent"),

@@ -85,6 +85,8 @@ pub(crate) struct RouteLink {
     pub(crate) at: Span,
     pub(crate) name: Option<Span>,
     pub(crate) deadline_header: Option<Span>,
+    /// `parent` of its `cache`.
+    pub(crate) parent: Option<Span>,
 }
 
 impl Reader {

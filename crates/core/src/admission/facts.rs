@@ -7,7 +7,7 @@ use evenkeel_config::{Hedge, Retry};
 use evenkeel_types::Time;
 
 use crate::breaker::{self, Full};
-use crate::choose::Chosen;
+use crate::choose::{By, Chosen};
 use crate::health::Failure;
 use crate::retry::{Cause, Final};
 
@@ -19,6 +19,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Terms<'a, K> {
     /// What the choice of a server may depend on.
     pub request: &'a K,
+    /// A key whose owner gets the request, whatever the pool's algorithm.
+    pub owner_of: Option<u64>,
     /// The route's `retry`.
     pub retry: &'a Retry,
     /// The route's `hedge`.
@@ -27,6 +29,13 @@ pub struct Terms<'a, K> {
     pub is_short: bool,
     /// When the request must be over.
     pub deadline: Option<Time>,
+}
+
+impl<'a, K> Terms<'a, K> {
+    /// By what the request gets its servers.
+    pub fn by(&self) -> By<'a, K> {
+        By { request: self.request, owner_of: self.owner_of }
+    }
 }
 
 /// One try of a request at one server. A request never asks the same server in two legs.

@@ -7,7 +7,7 @@ use evenkeel_types::Time;
 use super::gate::Driver;
 use super::permit::Permit;
 use crate::breaker::Passed;
-use crate::choose::{Chosen, Keys, Why, choose};
+use crate::choose::{By, Chosen, Keys, Why, choose_by};
 use crate::snapshot::Pool;
 
 /// What a request finds at once.
@@ -30,18 +30,18 @@ pub(super) enum Found {
 impl<D: Driver> Permit<D> {
     /// Chooses a server of `pool` that is not among `tried` and has room, and has it count this permit. `has_queue` says that
     /// the request may wait: then one that belongs to a server which is full does not move to another.
-    pub(super) fn find(
+    pub(super) fn find<K: Keys>(
         &mut self,
         pool: &Pool,
-        request: &impl Keys,
+        by: By<'_, K>,
         tried: &[usize],
         has_queue: bool,
         now: Time,
     ) -> Found {
         if pool.guard.is_some() {
-            return self.find_with_room(pool, request, tried, has_queue, now);
+            return self.find_with_room(pool, by, tried, has_queue, now);
         }
-        match self.gate().choose(request, tried, now) {
+        match self.gate().choose(by, tried, now) {
             Some(chosen) => {
                 *self = Self::unlimited(self.gate(), chosen.server);
                 Found::Server(chosen)
@@ -50,10 +50,10 @@ impl<D: Driver> Permit<D> {
         }
     }
 
-    fn find_with_room(
+    fn find_with_room<K: Keys>(
         &mut self,
         pool: &Pool,
-        request: &impl Keys,
+        by: By<'_, K>,
         tried: &[usize],
         has_queue: bool,
         now: Time,
@@ -63,7 +63,7 @@ impl<D: Driver> Permit<D> {
         let (mut passed, mut own) = (Passed::new(tried), None);
         while passed.goes_on(pool, config, now) {
             let picker = &mut gate.local().picker.borrow_mut();
-            let Some(chosen) = choose(pool, config, picker, request, passed.skip(), now) else { break };
+            let Some(chosen) = choose_by(pool, config, picker, by, passed.skip(), now) else { break };
             let max = config.backends[chosen.server].max_connections.unwrap_or(u32::MAX);
             if !gate.load(chosen.server).try_begin(max) {
                 let is_worth_waiting = passed.full(pool, config, chosen.server, now) && has_queue;

@@ -12,7 +12,7 @@ use super::notice::Notice;
 use super::permit::Permit;
 use crate::balance::{Load, Picker};
 use crate::breaker::Breaker;
-use crate::choose::{Chosen, Keys, choose};
+use crate::choose::{By, Chosen, Keys, choose_by};
 use crate::retry::LocalBudget;
 use crate::snapshot::{Guard, Pool, PoolState};
 
@@ -97,7 +97,7 @@ impl<D: Driver> Gate<D> {
         let mut permit = Permit::new(self, now);
         permit.ask_pool(now).ok()?;
         permit.enter_pool().ok()?;
-        match permit.find(self.pool(), request, &[], false, now) {
+        match permit.find(self.pool(), By::request(request), &[], false, now) {
             Found::Server(chosen) => Some((chosen, permit)),
             _ => None,
         }
@@ -105,8 +105,8 @@ impl<D: Driver> Gate<D> {
 
     /// The server that a request goes to in a pool without limits; `None` if there is none left.
     #[inline]
-    pub(super) fn choose(&self, request: &impl Keys, tried: &[usize], now: Time) -> Option<Chosen> {
-        choose(self.pool(), self.config(), &mut self.local.picker.borrow_mut(), request, tried, now)
+    pub(super) fn choose<K: Keys>(&self, by: By<'_, K>, tried: &[usize], now: Time) -> Option<Chosen> {
+        choose_by(self.pool(), self.config(), &mut self.local.picker.borrow_mut(), by, tried, now)
     }
 
     pub(super) fn guard(&self) -> Option<&Guard> {

@@ -216,7 +216,7 @@ impl<D: Driver> Admission<D> {
     fn chosen_by_waiting<K: Keys>(&self, server: usize, own: Option<usize>, terms: &Terms<'_, K>) -> Chosen {
         match own {
             Some(own) if own == server => Chosen { server, why: Why::Sticky, issue_cookie: false },
-            _ => waited(self.gate.pool(), self.gate.config(), terms.request, server),
+            _ => waited(self.gate.pool(), self.gate.config(), terms.by(), server),
         }
     }
 }

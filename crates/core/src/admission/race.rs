@@ -133,7 +133,7 @@ impl<D: Driver> Admission<D> {
         }
         let gate = Rc::clone(&self.gate);
         let mut permit = Permit::new(&gate, now);
-        let Found::Server(chosen) = permit.find(gate.pool(), terms.request, self.tried(), false, now) else {
+        let Found::Server(chosen) = permit.find(gate.pool(), terms.by(), self.tried(), false, now) else {
             return Err(Final::Servers);
         };
         self.permit.iter_mut().for_each(Permit::begin_try);

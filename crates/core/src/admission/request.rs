@@ -178,7 +178,7 @@ impl<D: Driver> Admission<D> {
         if self.gate.guard().is_some() {
             return self.look(terms, now, cx);
         }
-        match self.gate.choose(terms.request, self.tried(), now) {
+        match self.gate.choose(terms.by(), self.tried(), now) {
             Some(chosen) => {
                 self.permit = Some(Permit::unlimited(&self.gate, chosen.server));
                 self.send(chosen, terms, now)
@@ -227,7 +227,7 @@ impl<D: Driver> Admission<D> {
         let newest = self.queued_since.map(|_| gate.pool_now());
         let pool = newest.as_deref().unwrap_or_else(|| gate.pool());
         let tried = &self.tried[..self.count];
-        match permit.find(pool, terms.request, tried, has_queue, now) {
+        match permit.find(pool, terms.by(), tried, has_queue, now) {
             Found::Full { own, not } if has_queue => {
                 self.queue_for_server(own, not, now).map(|()| Look::Queued)
             }

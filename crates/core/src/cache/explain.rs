@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use evenkeel_config::{Cache, StatusLifetimes};
+use evenkeel_config::{Cache, StatusLifetimes, show_duration};
 
 use super::admit::admit;
 use super::fields::Fields;
@@ -26,19 +26,19 @@ fn lifetime(rules: &Cache) -> String {
     let mut words: Vec<String> = rules
         .statuses
         .iter()
-        .map(|(status, lifetime)| format!("for {lifetime:?} with status {status}"))
+        .map(|(status, lifetime)| format!("for {} with status {status}", show_duration(lifetime)))
         .collect();
     if let Some(ttl) = rules.ttl {
-        words.push(format!("for {ttl:?} with any other status of success"));
+        words.push(format!("for {} with any other status of success", show_duration(ttl)));
     }
     if rules.statuses == StatusLifetimes::default() && rules.ttl.is_none() {
         words.push("for as long as it says itself".into());
     }
     if let Some(window) = rules.stale_while_revalidate {
-        words.push(format!("used for {window:?} more while a fresh one is fetched"));
+        words.push(format!("used for {} more while a fresh one is fetched", show_duration(window)));
     }
     if let Some(window) = rules.stale_if_error {
-        words.push(format!("used for {window:?} more if the servers fail"));
+        words.push(format!("used for {} more if the servers fail", show_duration(window)));
     }
     words.join(", ")
 }
@@ -123,8 +123,8 @@ mod tests {
             said(&Cache::default(), "GET"),
             "may answer; a response is fresh for as long as it says itself"
         );
-        let rules = Cache { ttl: Some(Duration::from_secs(5)), ..Cache::default() };
-        assert!(said(&rules, "GET").ends_with("fresh for 5s with any other status of success"));
+        let rules = Cache { ttl: Some(Duration::from_secs(600)), ..Cache::default() };
+        assert!(said(&rules, "GET").ends_with("fresh for 10m with any other status of success"));
         assert_eq!(said(&rules, "POST"), "not asked: the method is not among `cache.methods` of the route");
     }
 }

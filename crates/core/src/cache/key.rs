@@ -5,6 +5,7 @@ use percent_encoding::percent_decode;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::fields::Fields;
+use crate::balance;
 use crate::route::parse_host;
 
 /// What a request is for, as it goes to a server.
@@ -122,6 +123,18 @@ pub fn write_key(rules: &CacheKey, target: &Target<'_>, request: &(impl Fields +
         encoder.list(cookie(request, name).map(Some));
     }
     *out = encoder.0;
+}
+
+/// A hash of the key that all nodes agree on whose routes have equal rules: their cache nodes are chosen by it. The names of route
+/// and pool are not in it, because each node has its own. `room` is for the key, and its content is replaced.
+pub fn shared_hash(
+    rules: &CacheKey,
+    target: &Target<'_>,
+    request: &(impl Fields + ?Sized),
+    room: &mut Vec<u8>,
+) -> u64 {
+    write_key(rules, &Target { route: "", pool: "", ..*target }, request, room);
+    balance::hash(room)
 }
 
 /// By which purges of URLs the response is found: what a store notes when it keeps one.

@@ -6,6 +6,7 @@
 //! and [`merge`] for a 304.
 
 mod admit;
+mod cdn_loop;
 mod dates;
 mod dictionary;
 mod directives;
@@ -31,6 +32,7 @@ mod rig;
 mod scenarios;
 
 pub use admit::{Asked, Bypass, SPEAKS_TO_CACHES, admit, admit_plain};
+pub use cdn_loop::{CdnLoop, HOPS_MAX, cdn_loop};
 pub use dates::{Wall, http_date};
 pub use directives::{DELTA_MAX, RequestDirectives, ResponseDirectives};
 pub use explain::{describe, describe_key};
@@ -39,7 +41,7 @@ use fields::members;
 pub use fields::{Fields, NotKept};
 pub use invalidate::invalidated;
 pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_failure, judge};
-pub use key::{HostId, Key, Target, UrlId, add_to_key, key, url_id, write_key};
+pub use key::{HostId, Key, Target, UrlId, add_to_key, key, shared_hash, url_id, write_key};
 pub use named::{NameFault, Named};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
 pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};

@@ -1,30 +1,33 @@
 //! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
 
+mod caching;
+
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Cache, Config, Files, Listener, Pool, Priority, Route};
+use evenkeel_config::{Action, Config, Files, Listener, Priority, Route};
 use evenkeel_core::balance::Picker;
+use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::compress;
 use evenkeel_core::files::{FileMethod, FilePath, cache_control, content_type};
 use evenkeel_core::overload::OverloadStep;
-use evenkeel_core::plan::{self, Act, Denied, Routed};
+use evenkeel_core::plan::{self, Act, Denied, Routed, Taken};
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
 use evenkeel_core::snapshot::Snapshot;
-use evenkeel_core::{breaker, cache};
 use evenkeel_net::Peer;
 use evenkeel_observe::Registry;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, RequestFields, Secure, admit};
+use evenkeel_proxy::{Origin, Request, Secure, admit};
 use evenkeel_tls::{Coverage, ServerTls};
 use evenkeel_types::Time;
 use serde_json::{Value, json};
 
+use self::caching::cached;
 use super::output::{fail, print};
 use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
@@ -189,7 +192,7 @@ fn answer(snapshot: &Snapshot, listener: usize, request: &Request<'_>, length: O
             (answer["status"], answer["location"]) = (json!(status), json!(location));
         }
         Ok(Act::Forward(pool)) => {
-            forwarded(&mut answer, snapshot, pool, taken.route, request);
+            forwarded(&mut answer, snapshot, pool, &taken, request);
             compressed(&mut answer, taken.route, request, None);
         }
         Ok(Act::Files { files, path }) => file(&mut answer, files, &path, taken.route, request),
@@ -249,7 +252,8 @@ fn considered(snapshot: &Snapshot, trace: &Trace) -> Vec<Value> {
     trace.considered.iter().take(CONSIDERED_MAX).map(row).collect()
 }
 
-fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route, request: &Request<'_>) {
+fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken<'_>, request: &Request<'_>) {
+    let Taken { position, route, .. } = *taken;
     let state = snapshot.pools[pool].state();
     let config = &state.config;
     answer["pool"] = json!(config.name.as_str());
@@ -268,7 +272,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
         answer["hedge"] = json!(retry::describe_hedge(hedge));
     }
     if let Some(rules) = &route.cache {
-        cached(answer, rules, (&target, &path), (route, config), request);
+        let parents = snapshot.parent_of(position).map(|parents| snapshot.pools[parents].state());
+        cached(answer, rules, (&target, &path), (route, config, parents.as_deref()), request);
     }
     if let Some(breaker) = breaker::describe(config) {
         answer["breaker"] = json!(breaker);
@@ -287,29 +292,6 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, route: &Route
             answer["reason"] = json!(format!("no server of pool {} takes requests", config.name));
         }
     }
-}
-
-/// Whether the cache may answer, for how long, and under which key.
-fn cached(
-    answer: &mut Value,
-    rules: &Cache,
-    (path, asked): (&str, &str),
-    (route, pool): (&Route, &Pool),
-    request: &Request<'_>,
-) {
-    let fields = RequestFields(request);
-    let is_upgrade = request.upgrade.is_some();
-    answer["cache"] = json!(cache::describe(rules, request.method, &fields, (false, is_upgrade)));
-    let target = cache::Target {
-        scheme: request.scheme,
-        authority: request.authority,
-        path,
-        asked,
-        query: request.query,
-        route: route.name.as_str(),
-        pool: pool.name.as_str(),
-    };
-    answer["cache_key"] = json!(cache::describe_key(rules, &target, &fields));
 }
 
 /// Which file the request is for. What is on the disk is not looked at: it may be another machine's.
@@ -370,6 +352,7 @@ fn text(answer: &Value) -> String {
         "pool",
         "cache",
         "cache_key",
+        "parent",
         "server",
         "address",
         "target",

@@ -1,5 +1,5 @@
-//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory, or on its way
-//! there.
+//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory or on the disk, or
+//! on its way there.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use evenkeel_cache::{Piece, Reader};
+use evenkeel_cache::{Coded, Piece, Reader};
+use evenkeel_core::encoding::Encoding;
 use tokio::sync::mpsc;
 
+use super::disk::{DISK_MAX, DiskBody};
 use super::store::{Meta, Object};
 use crate::body::Advance;
 
@@ -21,10 +23,42 @@ const PIECES_MAX: usize = 16;
 pub enum Origin {
     /// In memory, whole.
     Kept(Arc<Object>),
+    /// On the disk.
+    Disk(DiskBody),
+    /// In memory, whole and compressed.
+    Coded {
+        /// The compressed body.
+        coded: Arc<Coded>,
+        /// What it belongs to: while this is held, the store counts the memory of both.
+        _object: Arc<Object>,
+    },
     /// On their way into memory.
     Filling(Reader<Meta>),
     /// On their way to this client alone.
     Private(mpsc::Receiver<PrivatePiece>),
+}
+
+impl Origin {
+    /// The bytes from `start` on, as far as they lie in memory in one piece; none of a body on its way.
+    fn chunk_at(&self, start: u64) -> Option<Bytes> {
+        match self {
+            Self::Kept(object) => object.chunk_at(start),
+            Self::Coded { coded, .. } => coded.chunk_at(start),
+            Self::Disk(_) | Self::Filling(_) | Self::Private(_) => None,
+        }
+    }
+
+    /// The bytes from `start` on, or the end, if all of it is in memory.
+    fn in_memory(&self, start: u64) -> Option<Piece> {
+        let trailers = match self {
+            Self::Kept(object) => object.trailers(),
+            // Only a body without trailers is kept compressed.
+            Self::Coded { .. } => &[],
+            Self::Disk(_) | Self::Filling(_) | Self::Private(_) => return None,
+        };
+        let end = || Piece::End(Bytes::copy_from_slice(trailers));
+        Some(self.chunk_at(start).map_or_else(end, Piece::Chunk))
+    }
 }
 
 /// A step of a body that one client alone gets.
@@ -73,6 +107,24 @@ impl CachedBody {
     pub fn of(origin: Origin, mut segments: Vec<Segment>) -> Self {
         segments.reverse();
         Self { origin, segments, offset: 0, piece: Bytes::new(), trailers: Bytes::new(), read: None }
+    }
+
+    /// What it is all of, if that is kept in memory as it came.
+    pub fn kept(&self) -> Option<&Arc<Object>> {
+        match (&self.origin, &self.segments[..]) {
+            (Origin::Kept(object), [Segment::Body(range)]) if *range == (0..u64::MAX) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Sends the compressed form of what is kept instead, if there is one in this coding of this level or a higher one.
+    /// Returns the lengths of the body and of that form, in bytes.
+    pub fn take_coded(&mut self, encoding: Encoding, level_min: u32) -> Option<(u64, u64)> {
+        let object = self.kept()?;
+        let coded = object.coded(encoding).filter(|coded| coded.level() >= level_min)?;
+        let lengths = (object.body_len(), coded.body_len());
+        self.origin = Origin::Coded { coded, _object: Arc::clone(object) };
+        Some(lengths)
     }
 
     /// Goes to the next piece, if it is there.
@@ -127,18 +179,20 @@ impl CachedBody {
 
     /// True if it lies in memory in more than one piece.
     pub fn is_long(&self) -> bool {
-        matches!(&self.origin, Origin::Kept(object) if object.is_in_pieces())
+        match &self.origin {
+            Origin::Kept(object) => object.is_in_pieces(),
+            Origin::Coded { coded, .. } => coded.is_in_pieces(),
+            Origin::Disk(_) | Origin::Filling(_) | Origin::Private(_) => false,
+        }
     }
 
     /// The next pieces of a part, as far as they lie in memory: at most [`PIECES_MAX`]. None of a text of our own.
     pub fn next_pieces(&self) -> Vec<Bytes> {
         let mut pieces = Vec::new();
-        let (Origin::Kept(object), Some(Segment::Body(range))) = (&self.origin, self.segments.last()) else {
-            return pieces;
-        };
+        let Some(Segment::Body(range)) = self.segments.last() else { return pieces };
         let mut offset = range.start;
         while pieces.len() < PIECES_MAX && offset < range.end {
-            let Some(mut piece) = object.chunk_at(offset) else { break };
+            let Some(mut piece) = self.origin.chunk_at(offset) else { break };
             piece.truncate(usize::try_from(range.end - offset).unwrap_or(usize::MAX));
             offset += piece.len() as u64;
             pieces.push(piece);
@@ -163,24 +217,49 @@ impl CachedBody {
         self.piece = Bytes::new();
         let Some(Segment::Body(range)) = self.segments.last() else { return };
         let from = range.start;
-        let piece = poll_fn(|cx| self.poll_from(from, cx)).await;
+        self.read_from(from).await;
+    }
+
+    async fn read_from(&mut self, from: u64) {
+        let is_on_disk = matches!(self.origin, Origin::Disk(_));
+        let reading = poll_fn(|cx| self.poll_from(from, cx));
+        let piece = if is_on_disk {
+            tokio::time::timeout(DISK_MAX, reading).await.unwrap_or(Piece::Failed)
+        } else {
+            reading.await
+        };
         self.read = Some(piece);
+    }
+
+    /// Reads the first piece that is needed. Returns whether it is there; nothing has been sent then.
+    pub async fn begin(&mut self) -> bool {
+        let first = self.segments.iter().rev().find_map(|segment| match segment {
+            Segment::Body(range) => Some(range.start),
+            Segment::Text(_) => None,
+        });
+        let Some(first) = first else { return true };
+        self.read_from(first).await;
+        self.read != Some(Piece::Failed)
     }
 
     /// The bytes from `start` on, which is not before what was taken of a body on its way.
     fn poll_from(&mut self, start: u64, cx: &mut Context<'_>) -> Poll<Piece> {
-        if let Origin::Kept(object) = &self.origin {
+        if let Some(piece) = self.origin.in_memory(start) {
             self.offset = start;
-            return Poll::Ready(match object.chunk_at(start) {
-                Some(bytes) => Piece::Chunk(bytes),
-                None => Piece::End(Bytes::copy_from_slice(object.trailers())),
-            });
+            return Poll::Ready(piece);
+        }
+        if start < self.offset && matches!(self.origin, Origin::Disk(_)) {
+            self.read = None;
         }
         loop {
             let piece = match self.read.take() {
                 Some(piece) => piece,
                 None => match &mut self.origin {
-                    Origin::Kept(_) => return Poll::Ready(Piece::Failed),
+                    Origin::Kept(_) | Origin::Coded { .. } => return Poll::Ready(Piece::Failed),
+                    Origin::Disk(body) => {
+                        self.offset = start;
+                        std::task::ready!(body.poll_from(start, cx))
+                    }
                     Origin::Filling(reader) => {
                         if self.offset < start {
                             reader.skip(start - self.offset);

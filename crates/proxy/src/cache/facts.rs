@@ -75,6 +75,29 @@ pub enum Beside {
     Method,
 }
 
+impl Beside {
+    /// Each part that belongs to the key as it is called and what it says, for people.
+    pub fn in_words(&self) -> Vec<(String, String)> {
+        let Self::Key(parts) = self else { return Vec::new() };
+        let (mut rest, mut out) = (&parts[..], Vec::new());
+        let mut next = || {
+            let (length, behind) = rest.split_first_chunk::<4>()?;
+            let (part, behind) = behind.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rest = behind;
+            Some(part)
+        };
+        while let (Some(name), Some(value)) = (next(), next()) {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let value = match (name, value) {
+                (b"port", &[high, low]) => u16::from_be_bytes([high, low]).to_string(),
+                _ => text(value),
+            };
+            out.push((text(name), value));
+        }
+        out
+    }
+}
+
 /// What the response may depend on beside the URL: where a trusted peer says that the client came to, the port that it came
 /// to, and fields that say the URL once more.
 pub fn beside(request: &Request<'_>) -> Beside {
@@ -176,6 +199,17 @@ pub fn write_key(
     if let Beside::Key(part) = beside {
         cache::add_to_key(out, part);
     }
+}
+
+/// The hash by which the parent is chosen that has what answers `request`: other nodes choose the same.
+pub fn shared_hash(rules: &Cache, target: &Target<'_>, request: &Request<'_>) -> u64 {
+    let buffers = &target.worker.buffers;
+    let mut room = buffers.small();
+    let hash = with_target(target, request, |of| {
+        cache::shared_hash(&rules.key, of, &RequestFields(request), &mut room)
+    });
+    buffers.give(room);
+    hash
 }
 
 /// What purges find the response by.

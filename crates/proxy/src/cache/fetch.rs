@@ -16,11 +16,12 @@ use evenkeel_observe::{Ended, Fetching};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::PrivatePiece;
+use super::disk::ready;
 use super::facts::{self, Lines, RequestFields};
+use super::parent::forward_up;
 use super::store::{Meta, Object};
 use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
 use crate::client::writer::{Interim, ResponseWriter, ToClient, Way};
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::http::field::same_variable;
@@ -58,6 +59,8 @@ pub struct Fetch {
     pub route: usize,
     /// The pool.
     pub pool: Rc<PoolView>,
+    /// The cache nodes that are asked first.
+    pub parents: Option<Rc<PoolView>>,
     /// By which purges of URLs and hosts what is fetched is found.
     pub purged_by: (UrlId, HostId),
     /// The duty to fetch.
@@ -133,6 +136,7 @@ impl Fetch {
         to: oneshot::Sender<Fetched>,
     ) {
         let (worker, view, pool) = (Rc::clone(&self.worker), Rc::clone(&self.view), Rc::clone(&self.pool));
+        let parents = self.parents.clone();
         let request = detached.request();
         let route = view.snapshot.routes.route(self.route);
         let _counted = Fetching::begin(&view.tally.cached((self.route, route)), worker.index);
@@ -147,7 +151,9 @@ impl Fetch {
         let mut client = ToClient { writer: &mut writer, timer: &mut timer };
         let mut log = RequestLog::default();
         let sent = worker.wall(worker.clock.now());
-        let outcome = forward(target, incoming, &mut client, &mut log).await;
+        let Some(rules) = &route.cache else { return };
+        let of = (rules, self.route);
+        let outcome = forward_up(of, parents.as_ref(), target, incoming, &mut client, &mut log).await;
         let fields = writer.take_fields();
         match outcome {
             Outcome::Response(response) => {
@@ -160,12 +166,18 @@ impl Fetch {
                     503 => Failure::Unreachable,
                     _ => Failure::Broken,
                 };
+                let status = refusal.status;
                 let answer = if self.may_use_stale(failure) {
                     FetchedAnswer::Stale
                 } else {
                     FetchedAnswer::Refused(refusal, ended)
                 };
-                self.leader.fail();
+                self.leader.pause(worker.clock.now());
+                if is_unreachable(ended, &log) {
+                    self.leader.unreachable(status)
+                } else {
+                    self.leader.fail()
+                }
                 let _ = to.send(Fetched { answer, log });
             }
             Outcome::Gone(ended) => {
@@ -193,6 +205,9 @@ impl Fetch {
         let received = self.worker.wall(self.worker.clock.now());
         if status == 304 && self.leader.revalidates().is_some() {
             return self.freshen(of, received, log, to);
+        }
+        if status >= 500 {
+            self.leader.pause(self.worker.clock.now());
         }
         if self.may_use_stale(Failure::Status(status)) {
             self.leader.fail();
@@ -359,6 +374,12 @@ impl Fetch {
     }
 }
 
+/// True if no connection to a server could be opened, at any try: then nothing in the request is the cause, and the requests that
+/// wait for it would come to the same. A request that was sent may have failed because of what it says.
+fn is_unreachable(ended: Ended, log: &RequestLog) -> bool {
+    log.sent.is_none() && matches!(ended, Ended::BackendAborted | Ended::BackendTimeout)
+}
+
 /// A request that was answered.
 struct Answered<'r, 'x, 'c> {
     request: &'r Request<'r>,
@@ -410,7 +431,8 @@ async fn fill(worker: &Worker, response: Response<'_, '_>, mut writer: Writer<Me
     match Box::pin(fill_from(worker, &mut stream, &mut writer)).await {
         Ok(Some(trailers)) => {
             stream.finish(&sending);
-            writer.finish(trailers, worker.clock.now()).is_some()
+            let is_spooling = writer.is_spooling();
+            writer.finish(trailers, worker.clock.now()).is_some() || is_spooling
         }
         Ok(None) => false,
         Err(error) => {
@@ -431,9 +453,7 @@ async fn fill_from(
         match stream.advance()? {
             Advance::Piece => {
                 let piece = Bytes::copy_from_slice(stream.piece());
-                if writer.push(piece, worker.clock.now()).is_err()
-                    || std::future::poll_fn(|cx| writer.poll_ready(cx)).await.is_err()
-                {
+                if writer.push(piece, worker.clock.now()).is_err() || ready(writer).await.is_err() {
                     return Ok(None);
                 }
             }

@@ -4,13 +4,15 @@
 //! `evenkeel_cache`'s affair.
 
 pub mod body;
+mod disk;
 mod facts;
 mod fetch;
 mod kept;
+mod parent;
 pub mod store;
 mod visit;
 
-pub use self::facts::RequestFields;
+pub use self::facts::{Beside, RequestFields, beside};
 
 use std::rc::Rc;
 
@@ -20,7 +22,6 @@ use evenkeel_core::cache::{
 };
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
-use self::facts::Beside;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
 use crate::forward::forward;
@@ -46,6 +47,10 @@ pub async fn answer<'x, 'c>(
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     let request = incoming.request;
+    if let Some(refusal) = parent::loops(&target, request) {
+        visit::say(log, CacheResult::Bypass, Some("loop"), false);
+        return Outcome::Refused(refusal, Ended::Refused);
+    }
     if request.method == PURGE && !setting.view.snapshot.config.cache.purge_from.is_empty() {
         return purge_by_method(setting, target, incoming, log);
     }

@@ -16,13 +16,14 @@ use evenkeel_observe::{CacheResult, Ended};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
+use super::disk::{DISK_MAX, DiskBody};
 use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
+use super::parent::{forward_up, is_down, parents_of};
 use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
 use crate::request::admit::Refusal;
@@ -49,7 +50,7 @@ pub struct Visit<'x, 'c> {
     pub position: usize,
     /// The pool.
     pub pool: &'x Rc<PoolView>,
-    /// Where it goes if the cache does not answer.
+    /// Where it goes if neither the cache nor a parent answers.
     pub target: Target<'x>,
     /// The request.
     pub incoming: Incoming<'x, 'c>,
@@ -62,6 +63,8 @@ pub struct Visit<'x, 'c> {
 /// What one look came to.
 enum Step<'x, 'c> {
     Done(Outcome<'x, 'c>),
+    /// This response, if its body can be read from the disk.
+    OnDisk(Response<'x, 'c>),
     /// It has to look again.
     Again,
     /// It goes to a server by itself, for this reason.
@@ -74,6 +77,11 @@ impl<'x, 'c> Visit<'x, 'c> {
         for _ in 0..ROUNDS_MAX {
             match self.look(client, log).await {
                 Step::Done(outcome) => return outcome,
+                Step::OnDisk(mut response) => match self.begin_body(&mut response, client).await {
+                    Err(_) => return Outcome::gone(),
+                    Ok(true) => return Outcome::Response(response),
+                    Ok(false) => {}
+                },
                 Step::Alone(why, detail) => return self.alone(why, detail, client, log).await,
                 Step::Again => {}
             }
@@ -95,6 +103,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         let store = &worker.shared.cache;
         match store.lookup(&self.key, worker.clock.now(), |head| self.selects(head)) {
             Found::Object(hit) => self.found(hit, client, log).await,
+            Found::Loading(reader) => self.load(reader, client, log).await,
             _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
             Found::Filling(reader) => self.follow(reader, None, client, log).await,
             Found::Marked(leader) => {
@@ -111,6 +120,39 @@ impl<'x, 'c> Visit<'x, 'c> {
                 let why = if others { Forward::VaryMiss } else { Forward::UriMiss };
                 self.fetch(leader, None, why, client, log).await
             }
+        }
+    }
+
+    /// The disk may have a response for it.
+    async fn load(
+        &self,
+        mut reader: Reader<Meta>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> Step<'x, 'c> {
+        let loaded = tokio::time::timeout(DISK_MAX, poll_fn(|cx| reader.poll_head(cx)));
+        match client.writer.unless_gone(loaded).await {
+            Err(_) => Step::Done(Outcome::gone()),
+            Ok(Ok(Joined::Again)) => Step::Again,
+            Ok(_) if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
+            // Memory has no room for it, or the disk does not answer.
+            Ok(_) => Step::Alone(Forward::UriMiss, None),
+        }
+    }
+
+    /// Has the beginning of a body read from the disk before its length is promised. False if that failed: then the
+    /// response is not kept any more.
+    ///
+    /// # Errors
+    /// The client has left.
+    async fn begin_body(
+        &self,
+        response: &mut Response<'x, 'c>,
+        client: &mut ToClient<'_, 'c>,
+    ) -> Result<bool, WriteError> {
+        match &mut response.body {
+            Body::Stream(Stream::Cached(body)) => client.writer.unless_gone(body.begin()).await,
+            _ => Ok(true),
         }
     }
 
@@ -133,15 +175,18 @@ impl<'x, 'c> Visit<'x, 'c> {
             verdict => verdict,
         };
         match verdict {
-            Verdict::Fresh => Step::Done(self.hit(object, None, log)),
+            Verdict::Fresh => self.hit(object, None, log),
             Verdict::Stale(StaleUse::WhileRevalidate) => {
-                if let Revalidation::Leader(leader) = store.revalidate(&object) {
+                // Servers that have just failed are not asked again at each request.
+                if !store.is_paused(&object, self.setting.worker.clock.now())
+                    && let Revalidation::Leader(leader) = store.revalidate(&object)
+                {
                     // It comes to its end without this request.
                     drop(self.begin(leader, purged, None));
                 }
-                Step::Done(self.hit(object, Some(StaleUse::WhileRevalidate), log))
+                self.hit(object, Some(StaleUse::WhileRevalidate), log)
             }
-            Verdict::Stale(why) => Step::Done(self.hit(object, Some(why), log)),
+            Verdict::Stale(why) => self.hit(object, Some(why), log),
             Verdict::OnlyIfCached => Step::Done(only_if_cached(log)),
             Verdict::Revalidate(why) => {
                 let forward = if why == cache::Why::Request { Forward::Request } else { Forward::Stale };
@@ -161,11 +206,15 @@ impl<'x, 'c> Visit<'x, 'c> {
         }
     }
 
+    /// The cache nodes that are asked first, looked up when they are needed: hits do not need them.
+    fn parents(&self) -> Option<&'x Rc<PoolView>> {
+        parents_of(self.setting, (self.rules, self.position))
+    }
+
     /// True if no server would take a request now.
     fn is_origin_down(&self) -> bool {
-        let gate = &self.target.side().gate;
-        self.target.state().members.usable_count() == 0
-            || gate.is_circuit_open(self.setting.worker.clock.now())
+        let parents = self.parents().map(|parents| Target { pool: parents, ..self.target });
+        parents.is_none_or(|parents| is_down(&parents)) && is_down(&self.target)
     }
 
     fn begin(
@@ -180,6 +229,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             view: Rc::clone(view),
             route: self.position,
             pool: Rc::clone(self.pool),
+            parents: self.parents().map(Rc::clone),
             purged_by: facts::purged_by(self.rules, &self.target, self.incoming.request),
             leader,
             asked: (self.asked.directives, purged),
@@ -245,11 +295,9 @@ impl<'x, 'c> Visit<'x, 'c> {
                 // It broke off before this request saw its head.
                 Joined::Object(_) | Joined::Alone(_) => Step::Alone(why, None),
             },
-            (FetchedAnswer::Fresh(object), _) => {
-                Step::Done(self.kept(object, forwarded(Some(304), true), None, log))
-            }
+            (FetchedAnswer::Fresh(object), _) => self.kept(object, forwarded(Some(304), true), None, log),
             (FetchedAnswer::Stale, Some((object, _))) => {
-                Step::Done(self.kept(object, forwarded(None, false), Some(StaleUse::IfError), log))
+                self.kept(object, forwarded(None, false), Some(StaleUse::IfError), log)
             }
             (FetchedAnswer::Stale, None) => Step::Alone(why, None),
             (FetchedAnswer::Private(answer), _) => {
@@ -295,15 +343,16 @@ impl<'x, 'c> Visit<'x, 'c> {
             Joined::Head(head) if self.selects(&head) => Step::Alone(why, Some(NOT_SHARED)),
             Joined::Head(_) | Joined::Again => Step::Again,
             Joined::Object(object) if self.is_shared(object.head().meta(), is_open) => {
-                Step::Done(self.kept(object, outcome, None, log))
+                self.kept(object, outcome, None, log)
             }
             Joined::Object(_) => Step::Alone(why, Some(NOT_SHARED)),
-            Joined::Alone(Alone::Failed) => match stale {
-                Some((object, purged)) if self.may_use(&object, purged) => {
+            Joined::Alone(alone @ (Alone::Failed | Alone::Unreachable(_))) => match (stale, alone) {
+                (Some((object, purged)), _) if self.may_use(&object, purged) => {
                     let outcome =
                         CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: true };
-                    Step::Done(self.kept(object, outcome, Some(StaleUse::IfError), log))
+                    self.kept(object, outcome, Some(StaleUse::IfError), log)
                 }
+                (_, Alone::Unreachable(status)) => Step::Done(unreachable(status, why, log)),
                 _ => Step::Alone(why, None),
             },
             Joined::Alone(Alone::Private) => Step::Alone(why, Some(NOT_SHARED)),
@@ -336,7 +385,8 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Outcome<'x, 'c> {
         say(log, result_of(why), detail, false);
         let sent = self.now();
-        let mut outcome = forward(self.target, self.incoming, client, log).await;
+        let route = (self.rules, self.position);
+        let mut outcome = forward_up(route, self.parents(), self.target, self.incoming, client, log).await;
         if let Outcome::Response(response) = &mut outcome {
             if detail == Some(NOT_SHARED) && self.is_storable(&response.head, sent) {
                 self.setting.worker.shared.cache.unmark(&self.key);
@@ -354,7 +404,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         storable(self.rules, &exchange).is_ok_and(|keep| keep.stored.is_for_others())
     }
 
-    fn hit(&self, object: Arc<Object>, stale: Option<StaleUse>, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    fn hit(&self, object: Arc<Object>, stale: Option<StaleUse>, log: &mut RequestLog) -> Step<'x, 'c> {
         self.kept(object, CacheOutcome::Hit, stale, log)
     }
 
@@ -365,7 +415,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         outcome: CacheOutcome,
         stale: Option<StaleUse>,
         log: &mut RequestLog,
-    ) -> Outcome<'x, 'c> {
+    ) -> Step<'x, 'c> {
         let (now, detail) = (self.now(), stale.map(StaleUse::word));
         let stored = object.head().meta().stored;
         let (result, coalesced) = match (outcome, stale) {
@@ -377,8 +427,20 @@ impl<'x, 'c> Visit<'x, 'c> {
         log.cache = Some(Cached { result, reason: detail, coalesced, age_s: stored.age(now) });
         let status = CacheStatus { outcome, ttl: Some(stored.ttl(now)), detail };
         let (length, head) = (Some(object.body_len()), Arc::clone(&object));
-        let kept = Kept { head: head.head(), origin: Origin::Kept(object), length, now, status };
-        Outcome::Response(kept.respond(self.setting.worker, self.incoming.request))
+        let (worker, request) = (self.setting.worker, self.incoming.request);
+        let is_on_disk = object.is_on_disk();
+        let origin = if is_on_disk {
+            Origin::Disk(DiskBody::new(Arc::clone(&worker.shared.cache), object))
+        } else {
+            Origin::Kept(object)
+        };
+        let response = Kept { head: head.head(), origin, length, now, status }.respond(worker, request);
+        // The answer to a HEAD has no body that would be read.
+        if is_on_disk && !request.is_head() {
+            Step::OnDisk(response)
+        } else {
+            Step::Done(Outcome::Response(response))
+        }
     }
 
     /// The answer is read while it arrives.
@@ -412,6 +474,18 @@ fn result_of(why: Forward) -> CacheResult {
         Forward::Bypass | Forward::Method => CacheResult::Bypass,
         Forward::UriMiss | Forward::VaryMiss | Forward::Miss | Forward::Partial => CacheResult::Miss,
     }
+}
+
+/// Another request has found that no server can be reached: this one need not try.
+#[cold]
+fn unreachable<'x, 'c>(status: u16, why: Forward, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    say(log, result_of(why), Some("no-response"), true);
+    let (why, ended) = match status {
+        504 => ("no connection to a server in time", Ended::BackendTimeout),
+        _ => ("cannot connect to a server", Ended::BackendAborted),
+    };
+    log.detail = Some(format!("{why}, as another request for the same has found"));
+    Outcome::Refused(Refusal { status, kind: None, why: why.into(), retry_after: None }, ended)
 }
 
 /// The client wants no server to be asked (RFC 9111, 5.2.1.7).

@@ -175,8 +175,8 @@ impl Client {
         if !self.known_host.borrow().as_ref().is_some_and(|known| known.is_of(request)) {
             *self.known_host.borrow_mut() = Some(Rc::new(KnownHost::of(request)));
         }
-        let pool = OnceCell::new();
-        let setting = Setting { worker, view, listener: position, pool: &pool };
+        let (pool, parents) = (OnceCell::new(), OnceCell::new());
+        let setting = Setting { worker, view, listener: position, pool: &pool, parents: &parents };
         let incoming = Incoming { request, body };
         let mut log = RequestLog::default();
         worker.metrics.requests_in_flight.increment();
@@ -208,7 +208,7 @@ impl Client {
             target,
             request,
             writer: client.writer,
-            pool: pool.get().map(|pool| &**pool),
+            pool: if log.at_parents { &parents } else { &pool }.get().map(|pool| &**pool),
             bytes_in: body.borrow().bytes(),
             log: &log,
             ended,

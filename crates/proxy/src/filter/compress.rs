@@ -2,15 +2,18 @@
 
 pub mod body;
 pub mod encoder;
+pub mod fixed;
 pub mod pool;
+pub mod reuse;
 
 use evenkeel_config::{Compress, Encoding};
 use evenkeel_core::compress::{self as decide, Facts};
-use evenkeel_core::encoding::Accepted;
 use evenkeel_observe::CompressSkipped;
 
 use self::body::{Compressed, Source};
+use self::fixed::FixedBodies;
 use self::pool::Lease;
+use self::reuse::Original;
 use crate::http::field::{Field, has_token, is_digest, list};
 use crate::http::framing::{self, Framing};
 use crate::request::incoming::Request;
@@ -21,12 +24,13 @@ use crate::worker::Worker;
 /// Bytes that are there are compressed at once up to this many, so that their length is known; more go out as a stream.
 const WHOLE_MAX: usize = 64 * 1024;
 
-/// The response of a route that compresses.
+/// The response of a route that compresses. `fixed`: it is the fixed response of the route at this position.
 pub fn compress<'x, 'c>(
     mut response: Response<'x, 'c>,
     worker: &'x Worker,
     request: &Request<'_>,
     settings: &Compress,
+    fixed: Option<(&'x FixedBodies, usize)>,
 ) -> Response<'x, 'c> {
     let head = &mut response.head;
     if head.status == 304 {
@@ -42,13 +46,23 @@ pub fn compress<'x, 'c>(
     add_vary(head);
     let accepted = request.accepted();
     let Some(encoding) = decide::choose(settings, &accepted) else { return response };
-    if request.is_head() && matches!(response.body, Body::Stream(_)) {
-        // What it would be for a GET, as far as that is known before it is made.
+    let original = Original::of(&response.body, fixed);
+    let level = decide::level(settings, encoding, worker.lateness(), worker.shared.step());
+    if let Some((before, after)) = original.take(&mut response.body, encoding, level) {
+        worker.metrics.compress_reused(encoding, before, after);
         mark(head, encoding);
+        response.framing = Framing::Length(after);
         return response;
     }
-    match lease(worker, settings, encoding, &accepted, response.framing) {
-        Ok(lease) => encode(response, worker, lease),
+    if request.is_head() && matches!(response.body, Body::Stream(_)) {
+        // What it would be for a GET, as far as that is known before it is made: not its length.
+        mark(head, encoding);
+        response.framing = Framing::Empty;
+        return response;
+    }
+    let takes_gzip = settings.encodings.contains(&Encoding::Gzip) && accepted.takes(Encoding::Gzip);
+    match lease(worker, encoding, level, takes_gzip, response.framing) {
+        Ok((lease, level)) => encode(response, worker, lease, level, &original),
         Err(why) => {
             worker.metrics.compress_skipped(why);
             response
@@ -75,54 +89,59 @@ fn facts(head: &Head, framing: Framing, to_head: bool) -> Facts<'_> {
     }
 }
 
-/// An encoder, unless the worker has no time or no room for it.
-fn lease<'x>(
-    worker: &'x Worker,
-    settings: &Compress,
+/// An encoder and its level, unless the worker has no time or no room for it.
+fn lease(
+    worker: &Worker,
     encoding: Encoding,
-    accepted: &Accepted,
+    level: Option<u32>,
+    takes_gzip: bool,
     framing: Framing,
-) -> Result<Lease<'x>, CompressSkipped> {
-    let level = decide::level(settings, encoding, worker.lateness(), worker.shared.step());
+) -> Result<(Lease<'_>, u32), CompressSkipped> {
     let length = if let Framing::Length(length) = framing { Some(length) } else { None };
     let level = level.ok_or(CompressSkipped::Late)?;
     let lease = worker.encoders.lease(encoding, level, length);
     // It takes a fifth of the memory of the next.
-    let takes_gzip = settings.encodings.contains(&Encoding::Gzip) && accepted.takes(Encoding::Gzip);
     let gzip = || takes_gzip.then(|| worker.encoders.lease(Encoding::Gzip, level, length)).flatten();
-    lease.or_else(gzip).ok_or(CompressSkipped::Memory)
+    let lease = lease.or_else(gzip).ok_or(CompressSkipped::Memory)?;
+    Ok((lease, level))
 }
 
+/// Compresses a response, and keeps the compressed body for later copies of `original`.
 fn encode<'x, 'c>(
     mut response: Response<'x, 'c>,
     worker: &'x Worker,
     mut lease: Lease<'x>,
+    level: u32,
+    original: &Original<'x>,
 ) -> Response<'x, 'c> {
     let encoding = lease.encoding();
-    if let Body::Shared(bytes) = response.body {
-        // What others have as well is small.
-        response.body = Body::Bytes(bytes.to_vec().into());
+    if let Some(bytes) = original.short(WHOLE_MAX) {
+        response.body = Body::Shared(bytes);
+    }
+    let bytes = match &response.body {
+        Body::Bytes(bytes) => Some(&bytes[..]),
+        Body::Shared(bytes) => Some(&bytes[..]),
+        _ => None,
+    };
+    if let Some(bytes) = bytes.filter(|bytes| bytes.len() <= WHOLE_MAX) {
+        // If it would not become smaller, it goes out as it is.
+        if let Ok(Some(out)) = lease.whole(bytes) {
+            worker.metrics.compressed(encoding, bytes.len() as u64, out.len() as u64);
+            mark(&mut response.head, encoding);
+            response.framing = Framing::Length(out.len() as u64);
+            response.body = original.keep(worker, encoding, level, out);
+        }
+        return response;
     }
     let source = match response.body {
-        Body::Bytes(bytes) if bytes.len() <= WHOLE_MAX => {
-            match lease.whole(&bytes) {
-                Ok(Some(out)) => {
-                    worker.metrics.compressed(encoding, bytes.len() as u64, out.len() as u64);
-                    mark(&mut response.head, encoding);
-                    response.framing = Framing::Length(out.len() as u64);
-                    response.body = Body::Bytes(out.into());
-                }
-                // It would not become smaller.
-                Ok(None) | Err(_) => response.body = Body::Bytes(bytes),
-            }
-            return response;
-        }
         Body::Bytes(bytes) => Source::Bytes(bytes),
+        Body::Shared(bytes) => Source::Bytes(bytes.to_vec().into()),
         Body::Stream(stream) => Source::Stream(stream),
-        body @ (Body::Empty | Body::Shared(_) | Body::Tunnel(_)) => return Response { body, ..response },
+        body @ (Body::Empty | Body::Tunnel(_)) => return Response { body, ..response },
     };
     mark(&mut response.head, encoding);
-    let compressed = Compressed::new(source, lease, worker);
+    let recorder = original.recorder(worker, encoding, level);
+    let compressed = Compressed::new(source, lease, worker, recorder);
     response.body = Body::Stream(Stream::Compressed(Box::new(compressed)));
     response.framing = Framing::Chunked;
     response

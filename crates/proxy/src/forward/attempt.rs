@@ -127,6 +127,7 @@ pub async fn start<'x, 'c>(
         edits,
         body: framing,
         deadline,
+        node: target.node(),
     };
     h1::write_request(&mut lines, request, &changes);
     let head = OutgoingHead { lines, method: request.method, target: parts, is_secure: upstream.is_secure() };

@@ -29,6 +29,8 @@ pub struct Target<'v> {
     pub pool: &'v PoolView,
     /// When the response must be complete, if the route or the client says so.
     pub deadline: Option<Time>,
+    /// A key whose owner gets the request, whatever the pool's algorithm: among cache nodes.
+    pub owner_of: Option<u64>,
 }
 
 impl<'v> Target<'v> {
@@ -42,7 +44,8 @@ impl<'v> Target<'v> {
     ) -> Self {
         let (limit, header) = (route.timeout.request, route.deadline_header.as_ref());
         let said = header.and_then(|header| request.only(header.name()));
-        Self { worker, view, route, pool, deadline: deadline(request.started, limit, header, said) }
+        let deadline = deadline(request.started, limit, header, said);
+        Self { worker, view, route, pool, deadline, owner_of: None }
     }
 
     /// The pool's configuration.
@@ -76,6 +79,11 @@ impl<'v> Target<'v> {
         Limit { at_most: self.deadline, ..self.pool().timeout.response.into() }
     }
 
+    /// What this node is called, on routes with a cache: requests say that they have passed through it (RFC 8586).
+    pub fn node(&self) -> Option<&'v str> {
+        self.route.cache.as_ref().map(|_| &*self.worker.shared.node)
+    }
+
     /// True when the time for the whole exchange is up.
     pub fn is_over(&self) -> bool {
         self.deadline.is_some_and(|deadline| self.worker.clock.now() >= deadline)
@@ -93,6 +101,6 @@ impl<'v> Target<'v> {
         'v: 'r,
     {
         let (retry, hedge) = (&self.route.retry, self.route.hedge.as_ref());
-        Terms { request, retry, hedge, is_short, deadline: self.deadline }
+        Terms { request, owner_of: self.owner_of, retry, hedge, is_short, deadline: self.deadline }
     }
 }

@@ -45,6 +45,8 @@ impl From<Span> for Range<usize> {
 pub enum Known {
     /// None of those below.
     Other,
+    /// `CDN-Loop` (RFC 8586)
+    CdnLoop,
     /// `Connection`
     Connection,
     /// `Content-Length`
@@ -108,6 +110,7 @@ impl Known {
             6 => (Self::Expect, b"expect"),
             7 if name[0] | 0x20 == b'u' => (Self::Upgrade, b"upgrade"),
             7 => (Self::Referer, b"referer"),
+            8 if name[0] | 0x20 == b'c' => (Self::CdnLoop, b"cdn-loop"),
             8 if name[3] | 0x20 == b'm' => (Self::SpeaksToCaches, b"if-match"),
             8 => (Self::SpeaksToCaches, b"if-range"),
             9 => (Self::Forwarded, b"forwarded"),
@@ -248,6 +251,8 @@ mod tests {
             ("TE", Known::Te),
             ("hOsT", Known::Host),
             ("Cookie", Known::Cookie),
+            ("CDN-Loop", Known::CdnLoop),
+            ("CDN_Loop", Known::Other),
             ("Date", Known::Date),
             ("Expect", Known::Expect),
             ("Upgrade", Known::Upgrade),

@@ -7,6 +7,9 @@ use crate::http::field::{Field, Known, KnownSet, Span};
 use crate::http::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
 use crate::http::version::Version;
 
+/// Most heads have no more fields. Counting them costs more than the memory of those that a head does not have.
+const FIELDS: usize = 12;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Writes a request's head to `out` as lines, and lists its fields: first `host`, made of `:authority`.
@@ -114,7 +117,7 @@ pub fn of_trailers(trailers: &HeaderMap) -> Vec<u8> {
 /// A line is none that HTTP could have.
 pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
     const MALFORMED: HeadError = HeadError::Malformed("invalid field");
-    let mut fields = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', section).count());
+    let mut fields = HeaderMap::with_capacity(FIELDS);
     let mut rest = section;
     while let Some(end) = memchr::memchr(b'\r', rest) {
         let (line, after) = rest.split_at(end);
@@ -128,10 +131,11 @@ pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
             continue;
         }
         let name = match (known, &line[..colon]) {
-            // These are in every response, and costly to look up.
+            // These are in nearly every response, and costly to look up.
             (Known::ContentLength, _) => header::CONTENT_LENGTH,
             (Known::Date, _) => header::DATE,
             (Known::XRequestId, b"x-request-id") => X_REQUEST_ID,
+            (_, b"content-type" | b"Content-Type") => header::CONTENT_TYPE,
             (_, name) => HeaderName::from_bytes(name).map_err(|_| MALFORMED)?,
         };
         let mut value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| MALFORMED)?;

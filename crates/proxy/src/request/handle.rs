@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_config::HeaderEdits;
+use evenkeel_config::{Action, HeaderEdits};
 use evenkeel_core::plan::{self, Act, Denied, DenyReason, Routed, Taken};
 use evenkeel_core::route::stripped;
 use evenkeel_observe::{Ended, RequestRefusal};
@@ -98,7 +98,11 @@ pub async fn handle<'x, 'c>(
     let response = fields::finish(response, worker, request, &route.response_headers, request.started);
     Ok(match &route.compress {
         None => response,
-        Some(settings) => compress(response, worker, request, settings),
+        Some(settings) => {
+            let is_fixed = matches!(route.action, Action::Respond(_));
+            let fixed = is_fixed.then_some((&view.fixed_bodies, position));
+            compress(response, worker, request, settings, fixed)
+        }
     })
 }
 

@@ -24,6 +24,8 @@ pub struct RequestLog {
     pub route: Option<usize>,
     /// The position in the pool of the server that was tried last.
     pub server: Option<usize>,
+    /// That pool is the one of the cache nodes that are asked first.
+    pub at_parents: bool,
     /// How many were tried.
     pub tries: u32,
     /// Time spent connecting.

@@ -136,7 +136,7 @@ fn copy(
     body: Option<Vec<u8>>,
 ) -> Option<(Copy, Permit)> {
     let pool = view.pool_now(view.snapshot.mirror_of(position)?);
-    let to = Target { worker, view, route, pool: &pool, deadline: None };
+    let to = Target { worker, view, route, pool: &pool, deadline: None, owner_of: None };
     let side = to.side();
     if side.copies.get() >= COPIES_MAX {
         return None;
@@ -157,6 +157,7 @@ fn copy(
         edits: &route.request_headers,
         body: framing,
         deadline: None,
+        node: to.node(),
     };
     h1::write_request(&mut head, request, &changes);
     head.truncate(head.len() - 2);
@@ -183,7 +184,8 @@ fn copy(
 impl Copy {
     fn to(&self) -> Target<'_> {
         let route = self.view.snapshot.routes.route(self.route);
-        Target { worker: &self.worker, view: &self.view, route, pool: &self.pool, deadline: None }
+        let (worker, view, pool) = (&*self.worker, &*self.view, &*self.pool);
+        Target { worker, view, route, pool, deadline: None, owner_of: None }
     }
 
     /// Sends it, over a fresh connection if the server was closing the one that was kept.

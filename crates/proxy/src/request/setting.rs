@@ -18,4 +18,6 @@ pub struct Setting<'x> {
     pub listener: usize,
     /// The pool that the request goes to, from its choice to the log line.
     pub pool: &'x OnceCell<Rc<PoolView>>,
+    /// The cache nodes that are asked first, from when they are to the log line.
+    pub parents: &'x OnceCell<Rc<PoolView>>,
 }

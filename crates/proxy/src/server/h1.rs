@@ -64,6 +64,8 @@ pub struct Changes<'a> {
     pub body: Framing,
     /// The deadline header.
     pub deadline: Option<DeadlineField<'a>>,
+    /// What this node is called, where the request is to say that it has passed through it (RFC 8586).
+    pub node: Option<&'a str>,
 }
 
 /// Writes a request's head: hop-by-hop fields left out, ours added, edits applied.
@@ -124,7 +126,8 @@ fn write_fields(
         Known::LookAlike => false,
         Known::Forwarded if !trusted => false,
         known if known.is_forwarding() || known.is_hop_by_hop() => false,
-        _ if nominated.holds(bytes, fields, field) => false,
+        // Nothing may take it off (RFC 8586, 2), because then a loop would not be found.
+        known if known != Known::CdnLoop && nominated.holds(bytes, fields, field) => false,
         _ => !ours.holds(field.name.of_bytes(bytes)),
     });
 }
@@ -179,6 +182,9 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
     };
     if changes.via {
         ours("via: ", &[version]);
+    }
+    if let Some(node) = changes.node {
+        ours("cdn-loop: ", &[node.as_bytes()]);
     }
 }
 

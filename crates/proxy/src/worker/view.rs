@@ -13,6 +13,7 @@ use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
+use crate::filter::compress::fixed::FixedBodies;
 use crate::http::head::HeadLimits;
 use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
@@ -35,6 +36,8 @@ pub struct View {
     pub leads_to_high: Vec<bool>,
     /// True if any route compresses: then the worker looks how late it is.
     pub compresses: bool,
+    /// Fixed responses, compressed.
+    pub fixed_bodies: FixedBodies,
     /// True if a route has a cache.
     pub caches: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
@@ -78,6 +81,7 @@ impl View {
             leads_to_high: leads_to_high(config),
             caches: config.routes.iter().any(|route| route.cache.is_some()),
             compresses: config.routes.iter().any(|route| route.compress.is_some()),
+            fixed_bodies: FixedBodies::default(),
             tally: Tally::new(registry, worker),
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
@@ -184,7 +188,7 @@ fn hedged(snapshot: &Snapshot) -> HashSet<usize> {
         route.hedge.as_ref().is_some_and(|hedge| hedge.after == config::HedgeAfter::P95)
     };
     let routes = snapshot.routes.routes().iter().enumerate().filter(|(_, route)| by_p95(route));
-    routes.flat_map(|(i, _)| snapshot.targets(i)).copied().collect()
+    routes.flat_map(|(i, _)| snapshot.targets(i).iter().copied().chain(snapshot.parent_of(i))).collect()
 }
 
 /// Names of fields that clients may not set.

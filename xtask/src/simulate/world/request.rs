@@ -63,7 +63,14 @@ impl Request {
 /// What stays the same about a request.
 pub(super) fn terms<'a>(setup: &'a Setup, request: &'a Asked) -> Terms<'a, Asked> {
     let route = setup.route();
-    Terms { request, retry: &route.retry, hedge: route.hedge.as_ref(), is_short: true, deadline: None }
+    Terms {
+        request,
+        owner_of: None,
+        retry: &route.retry,
+        hedge: route.hedge.as_ref(),
+        is_short: true,
+        deadline: None,
+    }
 }
 
 impl World<'_> {

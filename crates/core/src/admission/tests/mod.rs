@@ -113,7 +113,7 @@ impl Scene {
     fn terms(&self) -> Terms<'_, Asked> {
         let route = &self.config.routes[0];
         let (retry, hedge) = (&route.retry, route.hedge.as_ref());
-        Terms { request: &self.asked, retry, hedge, is_short: true, deadline: self.deadline }
+        Terms { request: &self.asked, owner_of: None, retry, hedge, is_short: true, deadline: self.deadline }
     }
 
     fn request(&self) -> Request {

@@ -98,6 +98,14 @@ impl<T: Resident> Eviction<T> {
         slot
     }
 
+    /// The size of an entry has changed from `before` to `after`, in bytes.
+    pub fn resized(&mut self, slot: u32, before: u64, after: u64) {
+        self.slots.resized(before, after);
+        if let Order::S3Fifo(order) = &mut self.order {
+            order.resized(slot, before, after);
+        }
+    }
+
     /// Takes an entry out that is not to be evicted but gone. A number that stands for no entry takes none out.
     pub fn remove(&mut self, slot: u32) -> Option<T> {
         let entry = self.slots.kill(slot)?;

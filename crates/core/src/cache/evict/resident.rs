@@ -8,7 +8,8 @@ use super::mark::Mark;
 /// hits alone would otherwise look at all, while stores wait.
 pub const LOOKS_MAX: usize = 1_000;
 
-/// What an entry of the order tells about itself. Neither its size nor its fingerprint changes while it is in the order.
+/// What an entry of the order tells about itself. Its fingerprint does not change while it is in the order, and its size
+/// only together with [`Eviction::resized`](super::Eviction::resized).
 pub trait Resident {
     /// What hits have marked.
     fn mark(&self) -> &Mark;

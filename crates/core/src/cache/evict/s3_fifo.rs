@@ -57,6 +57,12 @@ impl S3Fifo {
         self.in_main[slot] = main;
     }
 
+    pub fn resized(&mut self, slot: u32, before: u64, after: u64) {
+        if !self.in_main[slot as usize] {
+            self.small_bytes = self.small_bytes - before + after;
+        }
+    }
+
     pub fn removed(&mut self, slot: u32, bytes: u64) {
         if !self.in_main[slot as usize] {
             self.small_bytes -= bytes;

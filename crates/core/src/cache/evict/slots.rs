@@ -42,6 +42,11 @@ impl<T: Resident> Slots<T> {
         slot
     }
 
+    /// The size of an entry has changed.
+    pub fn resized(&mut self, before: u64, after: u64) {
+        self.bytes = self.bytes - before + after;
+    }
+
     pub fn entry(&self, slot: u32) -> Option<&T> {
         self.entries[slot as usize].as_ref()
     }

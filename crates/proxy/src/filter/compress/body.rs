@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
+use evenkeel_cache::Recorder;
 use evenkeel_observe::Ended;
 
 use super::encoder::Operation;
 use super::pool::Lease;
 use crate::body::Advance;
+use crate::cache::store::Meta;
 use crate::http::field::is_digest;
 use crate::server::upload::Sending;
 use crate::stream::{Stream, StreamError};
@@ -33,6 +35,8 @@ pub struct Compressed<'x, 'c> {
     source: Source<'x, 'c>,
     lease: Lease<'x>,
     worker: &'x Worker,
+    /// Keeps what it becomes for later requests.
+    recorder: Option<Recorder<Meta>>,
     /// What the encoder has let go of.
     out: Vec<u8>,
     state: State,
@@ -64,8 +68,13 @@ enum State {
 }
 
 impl<'x, 'c> Compressed<'x, 'c> {
-    /// The body that `source` becomes.
-    pub fn new(source: Source<'x, 'c>, lease: Lease<'x>, worker: &'x Worker) -> Self {
+    /// The body that `source` becomes, recorded as it is sent if there is a recorder.
+    pub fn new(
+        source: Source<'x, 'c>,
+        lease: Lease<'x>,
+        worker: &'x Worker,
+        recorder: Option<Recorder<Meta>>,
+    ) -> Self {
         let state = match &source {
             Source::Stream(_) => State::Next,
             Source::Bytes(_) => State::Piece,
@@ -74,6 +83,7 @@ impl<'x, 'c> Compressed<'x, 'c> {
             source,
             lease,
             worker,
+            recorder,
             out: Vec::new(),
             state,
             at: 0,
@@ -120,10 +130,16 @@ impl<'x, 'c> Compressed<'x, 'c> {
                 State::Finish => self.let_go(Operation::Finish, State::Done)?,
                 // What is there goes out meanwhile.
                 State::Pause => return Ok(Advance::MustRead),
-                State::Done => return Ok(Advance::End),
+                State::Done => {
+                    self.recorder.take().map(Recorder::finish);
+                    return Ok(Advance::End);
+                }
             }
             if !self.out.is_empty() {
                 self.bytes_out += self.out.len() as u64;
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.push(&self.out);
+                }
                 return Ok(Advance::Piece);
             }
         }

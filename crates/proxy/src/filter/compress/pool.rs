@@ -20,13 +20,16 @@ pub struct Encoders {
     used: Cell<usize>,
 }
 
-/// An encoder that one response uses. It goes back when this is dropped.
+/// An encoder that one response uses. It goes back when this is dropped, if the response was ended.
 #[derive(Debug)]
 pub struct Lease<'w> {
     encoding: Encoding,
     encoder: Option<Encoder>,
     of: &'w Encoders,
     bytes: usize,
+    /// It has begun a response and has not ended it. Then it is not used again: `deflateReset` of zlib-rs does not forget
+    /// that a block of level 1 is open, and what is compressed next cannot be read.
+    is_midway: bool,
 }
 
 /// Bytes that an encoder takes at the most, as measured with text of a megabyte and more.
@@ -57,7 +60,7 @@ impl Encoders {
             None => Encoder::new(encoding, level, length)?,
         };
         self.used.set(self.used.get() + bytes);
-        Some(Lease { encoding, encoder: Some(encoder), of: self, bytes })
+        Some(Lease { encoding, encoder: Some(encoder), of: self, bytes, is_midway: false })
     }
 
     /// Where encoders are kept; those of brotli cannot be used twice.
@@ -86,7 +89,9 @@ impl Lease<'_> {
         operation: Operation,
         out: &mut Vec<u8>,
     ) -> Result<Progress, EncoderFailed> {
-        self.used(|encoder| encoder.encode(input, operation, out))
+        let progress = self.used(|encoder| encoder.encode(input, operation, out))?;
+        self.is_midway = operation != Operation::Finish || !progress.is_done;
+        Ok(progress)
     }
 
     /// As [`Encoder::whole`].
@@ -94,7 +99,9 @@ impl Lease<'_> {
     /// # Errors
     /// It has failed, and is thrown away.
     pub fn whole(&mut self, input: &[u8]) -> Result<Option<Vec<u8>>, EncoderFailed> {
-        self.used(|encoder| encoder.whole(input))
+        let whole = self.used(|encoder| encoder.whole(input))?;
+        self.is_midway = whole.is_none();
+        Ok(whole)
     }
 
     fn used<T>(
@@ -112,7 +119,7 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.of.used.set(self.of.used.get() - self.bytes);
-        let Some(encoder) = self.encoder.take() else { return };
+        let Some(encoder) = self.encoder.take().filter(|_| !self.is_midway) else { return };
         if let Some(kept) = self.of.kept(encoder.encoding()) {
             let mut kept = kept.borrow_mut();
             if kept.len() < KEPT_MAX {
@@ -124,6 +131,8 @@ impl Drop for Lease<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]
@@ -138,6 +147,23 @@ mod tests {
         assert!(lease().is_some());
         drop(leases);
         assert_eq!(encoders.used.get(), 0);
+    }
+
+    #[test]
+    fn what_a_client_has_left_in_the_middle_spoils_no_other_response() {
+        let text: Vec<u8> =
+            (0..50_000_u64).flat_map(|i| format!("{} ", i * i % 9_973).into_bytes()).collect();
+        let encoders = Encoders::default();
+        for level in 1..=9 {
+            let mut left = encoders.lease(Encoding::Gzip, level, None).unwrap();
+            let mut out = Vec::with_capacity(16 << 10);
+            left.encode(&text, Operation::Go, &mut out).unwrap();
+            drop(left);
+            let whole = encoders.lease(Encoding::Gzip, level, None).unwrap().whole(&text).unwrap().unwrap();
+            let mut decoded = Vec::new();
+            flate2::read::GzDecoder::new(&whole[..]).read_to_end(&mut decoded).unwrap();
+            assert!(decoded == text, "level {level}");
+        }
     }
 
     #[test]
