@@ -140,6 +140,7 @@ mod failures {
     mod hedging;
     mod hedging_answers;
     mod retries;
+    mod waiting;
 }
 
 mod breaker {

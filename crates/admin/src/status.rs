@@ -88,6 +88,9 @@ struct Pool {
     /// Only of a pool with limits or circuit breakers.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<Breaker>,
+    /// Requests that wait because no server may be used. Only of a pool with `wait_for_server`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for_server: Option<usize>,
     servers: Vec<Server>,
 }
 
@@ -253,6 +256,7 @@ fn pool(state: &PoolState, summary: Option<&Summary>, servers: Vec<Server>) -> P
         share: summary.map_or(0.0, |summary| summary.share),
         latency_ms: summary.map(Latency::from).unwrap_or_default(),
         breaker: pool.guard.as_ref().map(|guard| breaker(config, guard)),
+        waiting_for_server: config.wait_for_server.map(|_| pool.arrivals.waiting()),
         servers,
     }
 }

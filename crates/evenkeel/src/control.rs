@@ -151,6 +151,7 @@ impl Control {
         self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
         self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.servers.wake_waiting();
         for (bound, sockets) in added.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
             self.shared.listen(&bound.listener, &bound.bound, sockets);

@@ -120,6 +120,11 @@ impl ServerRegistry {
             .with_limits(Arc::clone(&self.limits))
     }
 
+    /// Has requests that wait for a server look again, after the workers have got another snapshot.
+    pub fn wake_waiting(&self) {
+        self.pools.values().for_each(PoolServers::wake_waiting);
+    }
+
     /// Takes in the result of a probe.
     pub fn probed(
         &mut self,

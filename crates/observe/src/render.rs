@@ -175,6 +175,10 @@ fn backends(page: &mut Page, registry: &Registry) {
     for (pool, figures) in registry.all_pools() {
         page.sample(&names::POOL_PANIC, &[pool.as_str()], figures.panic.value());
     }
+    page.family(&names::POOL_WAITING);
+    for (pool, figures) in registry.all_pools() {
+        page.sample(&names::POOL_WAITING, &[pool.as_str()], figures.waiting_for_server.value());
+    }
     page.family(&names::PROBES);
     for ([pool, id], backend) in labelled() {
         for &result in ProbeResult::ALL {

@@ -124,7 +124,17 @@ impl Balancer {
         }
         let affinity =
             matches!(config.sticky, Some(Sticky::Header(_))).then(|| Arc::new(Sessions::new(100_000)));
-        let pool = snapshot::Pool { members, states, panic: None, cookie: None, affinity, retries, guard };
+        let pool = snapshot::Pool {
+            members,
+            states,
+            panic: None,
+            cookie: None,
+            affinity,
+            retries,
+            guard,
+            arrivals: Arc::default(),
+            edition: 0,
+        };
         let count = config.backends.len();
         let mut balancer = Self {
             pool,

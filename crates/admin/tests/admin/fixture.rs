@@ -214,6 +214,8 @@ fn snapshot() -> Snapshot {
             states: pool.backends.iter().map(state).collect(),
             cookie: None,
             panic: None,
+            arrivals: Arc::default(),
+            edition: 0,
             affinity: None,
             retries: Arc::default(),
             guard: None,

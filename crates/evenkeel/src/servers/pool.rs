@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
+use evenkeel_core::admission::Arrivals;
 use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
 use evenkeel_core::endpoints::{EndpointError, Endpoints};
@@ -35,6 +36,9 @@ pub struct PoolServers {
     cookie: Option<Arc<Cookie>>,
     members: Arc<Members>,
     retries: Arc<Retries>,
+    arrivals: Arc<Arrivals>,
+    /// Grows with each state that the workers see.
+    edition: u64,
     /// Where the workers find all this.
     handle: Arc<PoolHandle>,
 }
@@ -57,6 +61,8 @@ impl PoolServers {
             cookie: None,
             members,
             retries: Arc::default(),
+            arrivals: Arc::default(),
+            edition: 0,
         };
         servers.rebuild(secret, now);
         servers.publish();
@@ -78,6 +84,7 @@ impl PoolServers {
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
         let notices = self.adopt(pool, secret, now);
+        self.edition += 1;
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
         self.begin_terms();
         notices
@@ -130,9 +137,16 @@ impl PoolServers {
     }
 
     /// Sessions of terms that have ended end after that: a client that comes back at once is to find the state that follows.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.edition += 1;
         self.handle.publish(Arc::clone(&self.config), self.view());
         self.begin_terms();
+        self.wake_waiting();
+    }
+
+    /// Requests that wait for a server look again, if one may be used. The workers must see the present state by then.
+    pub fn wake_waiting(&self) {
+        self.arrivals.publish(self.edition, self.members.usable_count() > 0);
     }
 
     /// Ends the sessions on servers that have lost their roles.
@@ -232,6 +246,8 @@ impl PoolServers {
             affinity: self.affinity.clone().filter(|_| learns(&self.config)),
             retries: Arc::clone(&self.retries),
             guard: self.guard(),
+            arrivals: Arc::clone(&self.arrivals),
+            edition: self.edition,
         }
     }
 }
@@ -247,6 +263,8 @@ fn nothing(members: &Arc<Members>) -> Pool {
         members: Arc::clone(members),
         states: Arc::default(),
         panic: None,
+        arrivals: Arc::default(),
+        edition: 0,
         cookie: None,
         affinity: None,
         retries: Arc::default(),

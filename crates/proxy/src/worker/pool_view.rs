@@ -1,7 +1,7 @@
 //! One worker's view of one pool: its state at one moment, beside what belongs to this worker alone. It is renewed when the
 //! pool's state changes, and costs then what this pool costs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use evenkeel_types::{BackendId, Clock};
 
 use crate::forward::driver::{Gate, PoolDriver};
 use crate::server::Upstream;
+use crate::worker::Worker;
+use crate::worker::view::View;
 
 /// One worker's side of a pool, from the moment when a request chose the pool to the end of that request.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct PoolView {
     series: Rc<[Rc<SeriesByRoute>]>,
     /// Where requests are counted that reached none of them: those that the cache answered, or that were refused.
     unserved: Rc<SeriesByRoute>,
+    /// A newer view, with which requests go on that began with this one and have waited for a server.
+    newer: OnceCell<Rc<PoolView>>,
 }
 
 /// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
@@ -78,6 +82,7 @@ impl PoolSlot {
             // They are kept by the route's position, which means something only while the routes stay the same.
             series: state.config.backends.iter().map(|_| Rc::default()).collect(),
             unserved: Rc::default(),
+            newer: OnceCell::new(),
             state,
         };
         Self {
@@ -93,6 +98,12 @@ impl PoolSlot {
     pub fn now(&self) -> Rc<PoolView> {
         let now = Rc::clone(&self.now.borrow());
         if now.state.version == self.handle.version() { now } else { self.renew(&now) }
+    }
+
+    /// The pool as it is now, in a view of its own; `old` is its view under a configuration before.
+    pub fn apart(&self, old: &PoolView) -> Rc<PoolView> {
+        let is_measured = old.gate.is_measured();
+        Self::new(&self.handle, self.tls.as_ref(), &self.place, is_measured, Some(old)).now()
     }
 
     /// The pool as this worker saw it last.
@@ -113,7 +124,8 @@ impl PoolSlot {
         let (local, driver) = (Rc::clone(old.gate.local()), old.gate.driver().clone());
         let gate = Gate::new(Arc::clone(&state), local, old.gate.is_measured(), driver);
         let (copies, unserved) = (Rc::clone(&old.copies), Rc::clone(&old.unserved));
-        let view = PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, state };
+        let newer = OnceCell::new();
+        let view = PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, newer, state };
         let view = Rc::new(view);
         if !has_same_servers {
             old.retire_all_but(&view);
@@ -124,6 +136,24 @@ impl PoolSlot {
 }
 
 impl PoolView {
+    /// The view with which a request goes on that began with this one and has waited for a server: a newer one, if there is
+    /// one. `None` if the configuration does not have the pool any more.
+    pub fn newer(&self, view: &View, worker: &Worker) -> Option<&PoolView> {
+        if let Some(newer) = self.newer.get() {
+            return Some(newer);
+        }
+        let newest = view.pool_again(self, worker)?;
+        if newest.servers().edition == self.servers().edition {
+            return Some(self);
+        }
+        Some(self.newer.get_or_init(|| newest))
+    }
+
+    /// The view that a request has gone on with which has called [`newer`](Self::newer) so often.
+    pub fn after(&self, renewals: u32) -> &Self {
+        (0..renewals).fold(self, |view, _| view.newer.get().map_or(view, |newer| newer))
+    }
+
     /// The pool's configuration.
     pub fn config(&self) -> &config::Pool {
         &self.state.config
@@ -185,6 +215,16 @@ fn upstreams(
         }
     };
     state.config.backends.iter().enumerate().map(server).collect()
+}
+
+impl Drop for PoolView {
+    /// One view after another: a long row of them must not use up the stack.
+    fn drop(&mut self) {
+        let mut newer = self.newer.take();
+        while let Some(view) = newer {
+            newer = Rc::into_inner(view).and_then(|mut view| view.newer.take());
+        }
+    }
 }
 
 /// The term that connections to a server belong to which are opened now.

@@ -42,6 +42,7 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         via: true,
         sticky: None,
         health: is_checked.then_some(health),
+        wait_for_server: None,
         outlier: Some(Outlier {
             failures: 2,
             on: evenkeel_config::FailureOn::default(),
