@@ -127,6 +127,7 @@ mod health {
 
 mod databases {
     mod postgres_failover;
+    mod postgres_gap;
     mod postgres_lag;
     mod postgres_refusals;
     mod postgres_roles;

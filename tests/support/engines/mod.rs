@@ -9,4 +9,5 @@ mod process;
 mod redis;
 
 pub use postgres::{Cluster, Node};
+pub use process::time_of_day;
 pub use redis::RedisNode;

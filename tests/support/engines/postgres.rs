@@ -19,6 +19,7 @@ max_connections = 40
 wal_keep_size = 64MB
 wal_retrieve_retry_interval = 100ms
 autovacuum = off
+log_timezone = 'UTC'
 ";
 
 /// Who may do what: `probe` needs its password, `old` one of MD5, and the superuser none.
@@ -139,6 +140,14 @@ impl Node {
     /// Makes a replica the primary; returns when it takes writes.
     pub fn promote(&self) {
         self.query("SELECT pg_promote(true, 30)");
+    }
+
+    /// The time of day, in seconds of UTC, at which it last began to take queries as what it is now, as its log says.
+    pub fn ready_at(&self) -> f64 {
+        let log = fs::read_to_string(self.home.path().join("log")).unwrap();
+        let ready = |line: &&str| line.contains("is ready to accept connections");
+        let line = log.lines().rfind(ready).expect("it has started");
+        super::process::time_of_day(line.split(' ').nth(1).unwrap()).unwrap()
     }
 
     /// Follows another server from now on. It must be a replica.

@@ -148,3 +148,9 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         sleep(Duration::from_millis(10));
     }
 }
+
+/// Seconds since midnight of a time such as `13:01:02.345`.
+pub fn time_of_day(text: &str) -> Option<f64> {
+    let mut parts = text.split(':').map(|part| part.parse::<f64>().ok());
+    Some(parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??)
+}
