@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use evenkeel_cache::{Coded, Piece, Reader};
 use evenkeel_core::encoding::Encoding;
+use evenkeel_net::MemoryFile;
 use tokio::sync::mpsc;
 
 use super::disk::{DISK_MAX, DiskBody};
@@ -186,6 +187,17 @@ impl CachedBody {
         }
     }
 
+    /// A file in memory, and what of it comes next; `None` if the body is not in one, or a text of our own comes next.
+    pub fn next_of_file(&self) -> Option<(Arc<MemoryFile>, Range<u64>)> {
+        let (file, length) = match &self.origin {
+            Origin::Kept(object) => (object.memory_file()?, object.body_len()),
+            Origin::Coded { coded, .. } => (coded.memory_file()?, coded.body_len()),
+            Origin::Disk(_) | Origin::Filling(_) | Origin::Private(_) => return None,
+        };
+        let Some(Segment::Body(range)) = self.segments.last() else { return None };
+        Some((Arc::clone(file), range.start..range.end.min(length)))
+    }
+
     /// The next pieces of a part, as far as they lie in memory: at most [`PIECES_MAX`]. None of a text of our own.
     pub fn next_pieces(&self) -> Vec<Bytes> {
         let mut pieces = Vec::new();
@@ -200,7 +212,7 @@ impl CachedBody {
         pieces
     }
 
-    /// Goes on behind so many bytes of [`next_pieces`](Self::next_pieces).
+    /// Goes on behind so many bytes of [`next_pieces`](Self::next_pieces) or [`next_of_file`](Self::next_of_file).
     pub fn skip(&mut self, bytes: u64) {
         if let Some(Segment::Body(range)) = self.segments.last_mut() {
             range.start += bytes;
