@@ -125,11 +125,23 @@ mod health {
     mod transitions;
 }
 
+mod databases {
+    mod postgres_failover;
+    mod postgres_gap;
+    mod postgres_lag;
+    mod postgres_refusals;
+    mod postgres_roles;
+    mod redis_roles;
+    mod sessions;
+    pub mod setting;
+}
+
 mod failures {
     mod deadlines;
     mod hedging;
     mod hedging_answers;
     mod retries;
+    mod waiting;
 }
 
 mod breaker {

@@ -19,7 +19,11 @@ fn take_in_servers(context: &Context) {
     let snapshot = context.snapshot.load();
     for state in snapshot.pools.iter().map(|pool| pool.state()) {
         let (config, pool) = (&state.config, &state.servers);
-        context.registry.pool(&config.name).panic.set(i64::from(pool.panic.is_some()));
+        let figures = context.registry.pool(&config.name);
+        figures.panic.set(i64::from(pool.panic.is_some()));
+        if config.wait_for_server.is_some() {
+            figures.waiting_for_server.set(i64::try_from(pool.arrivals.waiting()).unwrap_or(i64::MAX));
+        }
         for position in 0..pool.members.len() {
             let server = pool.members.server(position);
             let figures = context.registry.backend(&config.name, &server.id);

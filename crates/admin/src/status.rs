@@ -92,6 +92,9 @@ struct Pool {
     /// Only of a pool with limits or circuit breakers.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<Breaker>,
+    /// Requests that wait because no server may be used. Only of a pool with `wait_for_server`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for_server: Option<usize>,
     servers: Vec<Server>,
 }
 
@@ -133,6 +136,15 @@ pub(crate) struct Server {
     /// Only of one that connections were relayed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     streams: Option<Streams>,
+    /// The role that the last check of a database has found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    /// The timeline of PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<u32>,
+    /// By how much a replica lagged at its last check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_bytes: Option<u64>,
     /// The state of its circuit breaker, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<&'static str>,
@@ -211,6 +223,8 @@ impl At<'_> {
         let state = &pool.states[self.server];
         let key = (config.name.clone(), id.clone());
         let summary = figures.get(&key);
+        let metrics = registry.backend(&key.0, &key.1);
+        let database = metrics.database();
         Server {
             id: id.to_string(),
             address: address.to_string(),
@@ -225,10 +239,13 @@ impl At<'_> {
             errors: summary.map_or(0, |summary| summary.errors),
             share: summary.map_or(0.0, |summary| summary.share),
             latency_ms: summary.map(Latency::from).unwrap_or_default(),
-            connections_idle: registry.backend(&key.0, &key.1).connections_idle(),
+            connections_idle: metrics.connections_idle(),
             streams: streams(registry, |of| {
                 (of.pool.as_ref(), of.backend.as_ref()) == (Some(&key.0), Some(&key.1))
             }),
+            role: database.map(|database| database.role),
+            timeline: database.and_then(|database| database.timeline),
+            lag_bytes: database.and_then(|database| database.lag),
             breaker: pool
                 .guard
                 .as_ref()
@@ -249,6 +266,7 @@ fn pool(state: &PoolState, summary: Option<&Summary>, servers: Vec<Server>) -> P
         share: summary.map_or(0.0, |summary| summary.share),
         latency_ms: summary.map(Latency::from).unwrap_or_default(),
         breaker: pool.guard.as_ref().map(|guard| breaker(config, guard)),
+        waiting_for_server: config.wait_for_server.map(|_| pool.arrivals.waiting()),
         servers,
     }
 }

@@ -5,6 +5,7 @@
 mod action;
 mod cache;
 mod compress;
+mod database;
 mod edits;
 mod failure;
 mod files;
@@ -29,6 +30,7 @@ mod tls;
 pub use action::{Action, Redirect, Respond, Rewrite};
 pub use cache::*;
 pub use compress::*;
+pub use database::{DatabaseRole, PostgresProbe, RedisProbe, RoleRule, WhenAllLag};
 pub use edits::HeaderEdits;
 pub use failure::FailureOn;
 pub use files::Files;

@@ -69,6 +69,8 @@ fn pool(config: &Config) -> Pool {
         states: Arc::new([]),
         cookie: Some(Arc::new(crate::sticky::Cookie::new(b"secret", &pool.name, &ids))),
         panic: None,
+        arrivals: Arc::default(),
+        edition: 0,
         affinity: Some(Arc::new(Sessions::new(100))),
         retries: Arc::default(),
         guard: None,

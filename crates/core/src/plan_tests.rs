@@ -98,8 +98,17 @@ fn snapshot() -> Snapshot {
     let pools = config.pools.iter().map(|pool| {
         let members = Arc::new(Members::new(&pool.algorithm, Vec::new()));
         let (states, retries) = (Arc::new([]), Arc::default());
-        let servers =
-            Pool { members, states, panic: None, cookie: None, affinity: None, retries, guard: None };
+        let servers = Pool {
+            members,
+            states,
+            panic: None,
+            cookie: None,
+            affinity: None,
+            retries,
+            guard: None,
+            arrivals: Arc::default(),
+            edition: 0,
+        };
         Arc::new(PoolHandle::new(Arc::new(pool.clone()), servers))
     });
     let (pools, routes) = (pools.collect(), Arc::new(RouteTable::new(&config)));

@@ -11,6 +11,7 @@ use crossbeam_utils::CachePadded;
 use evenkeel_config::{self as config, Action, Backend, Config, Route};
 use evenkeel_types::{BackendId, PoolName, Time};
 
+use crate::admission::Arrivals;
 use crate::balance::Members;
 use crate::breaker::{Breaker, Trip};
 use crate::cache::Scope;
@@ -106,6 +107,10 @@ pub struct Pool {
     pub retries: Arc<Retries>,
     /// For a pool with limits or circuit breakers.
     pub guard: Option<Guard>,
+    /// The requests that wait for a server of the pool.
+    pub arrivals: Arc<Arrivals>,
+    /// Which state of the servers this is; grows over the life of the pool.
+    pub edition: u64,
 }
 
 /// What keeps a pool from being given more than it can do.
@@ -128,6 +133,8 @@ pub struct ServerState {
     pub since: Time,
     /// Its weight, which the operator may have changed. While it starts slowly it counts with less.
     pub weight: u32,
+    /// The term in its role that connections which are opened to it now belong to.
+    pub term: u64,
 }
 
 impl Snapshot {

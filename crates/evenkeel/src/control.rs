@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
-use evenkeel_core::health::ProbeFailure;
+use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared};
@@ -53,10 +53,14 @@ impl Control {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
-                Some(Probed { pool, id, result }) = results.recv() => {
+                Some(Probed { pool, id, result, session }) = results.recv() => {
                     self.count_probe(&pool, &id, &result);
+                    let was_searching = self.servers.is_searching(&pool, self.now());
                     self.servers.probed(&pool, &id, result, self.now());
-                    probes.plan_next(&self.servers, &pool, &id);
+                    probes.plan_next(&self.servers, &pool, &id, session);
+                    if !was_searching && self.servers.is_searching(&pool, self.now()) {
+                        probes.hurry(&pool);
+                    }
                 }
                 Some(Event::Failure { pool, id, failure }) = events.recv() => {
                     self.servers.failed(&pool, &id, failure, self.now());
@@ -147,6 +151,7 @@ impl Control {
         self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
         self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.servers.wake_waiting();
         for (bound, sockets) in added.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
             self.shared.listen(&bound.listener, &bound.bound, sockets);
@@ -186,9 +191,9 @@ impl Control {
         });
     }
 
-    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<(), ProbeFailure>) {
+    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<Finding, ProbeFailure>) {
         self.registry.backend(pool, id).probed(match result {
-            Ok(()) => ProbeResult::Success,
+            Ok(_) => ProbeResult::Success,
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,
             Err(ProbeFailure::Reset) => ProbeResult::Reset,
@@ -196,6 +201,7 @@ impl Control {
                 ProbeResult::Status
             }
             Err(ProbeFailure::Body { .. }) => ProbeResult::Body,
+            Err(ProbeFailure::Database(_)) => ProbeResult::Refusal,
             Err(ProbeFailure::Malformed) => ProbeResult::Malformed,
             Err(ProbeFailure::Io(_) | ProbeFailure::Resolve(_)) => ProbeResult::Io,
         });

@@ -63,6 +63,13 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
         let password = secret::secret_text(path).map_err(|why| format!("redis.password_file: {why}"))?;
         credentials.redis_password = Some(password);
     }
+    for pool in &config.pools {
+        let Some(path) = secret::of_check(pool) else { continue };
+        let password = secret::secret_bytes(path);
+        let password =
+            password.map_err(|why| format!("pool `{}`: health.password_file: {why}", pool.name))?;
+        credentials.checks.insert(pool.name.clone(), password.into());
+    }
     Ok(credentials)
 }
 

@@ -1,13 +1,16 @@
 //! Planning probes: one at a time for each server whose pool is checked, for as long as the pool has the server.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_config::{Backend, Health, Pool};
-use evenkeel_core::health::ProbeFailure;
+use evenkeel_config::{Backend, Health, Pool, PoolProtocol, Probe};
+use evenkeel_core::health::{Finding, ProbeFailure};
+use evenkeel_databases::{Server, Session};
 use evenkeel_proxy::{Shared, probe};
-use evenkeel_types::{BackendId, PoolName};
-use tokio::sync::mpsc;
+use evenkeel_tls::ClientTls;
+use evenkeel_types::{Address, BackendId, PoolName};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use crate::servers::ServerRegistry;
@@ -22,7 +25,9 @@ pub struct Probed {
     /// The server.
     pub id: BackendId,
     /// What came of it.
-    pub result: Result<(), ProbeFailure>,
+    pub result: Result<Finding, ProbeFailure>,
+    /// The connection that the next check of a database uses.
+    pub session: Option<Session>,
 }
 
 /// The probes under way or planned, one for each server.
@@ -37,6 +42,8 @@ pub struct Probes {
 struct Planned {
     backend: Backend,
     settings: Health,
+    /// Has it begin at once.
+    hurry: Rc<Notify>,
     task: AbortHandle,
 }
 
@@ -70,45 +77,107 @@ impl Probes {
             for backend in &pool.backends {
                 match before.remove(&backend.id).filter(|planned| is_same(planned, backend)) {
                     Some(same) => drop(self.of(&pool.name).insert(backend.id.clone(), same)),
-                    None => self.plan_one(servers, pool, backend),
+                    None => self.plan_one(servers, pool, backend, None),
                 }
             }
         }
     }
 
-    /// Plans the next probe of a server.
-    pub fn plan_next(&mut self, servers: &ServerRegistry, pool: &PoolName, id: &BackendId) {
+    /// Has all probes of a pool that are planned begin at once.
+    pub fn hurry(&self, pool: &PoolName) {
+        self.planned
+            .get(pool)
+            .into_iter()
+            .flat_map(HashMap::values)
+            .for_each(|planned| planned.hurry.notify_one());
+    }
+
+    /// Plans the next probe of a server, over the connection that the last one has left.
+    pub fn plan_next(
+        &mut self,
+        servers: &ServerRegistry,
+        pool: &PoolName,
+        id: &BackendId,
+        session: Option<Session>,
+    ) {
         // Its last one has ended.
         self.planned.get_mut(pool).and_then(|planned| planned.remove(id));
         if let Some(pool) = servers.pool(pool)
             && let Some(backend) = pool.backends.iter().find(|backend| backend.id == *id)
         {
-            self.plan_one(servers, pool, backend);
+            self.plan_one(servers, pool, backend, session);
         }
     }
 
-    fn plan_one(&mut self, servers: &ServerRegistry, pool: &Pool, backend: &Backend) {
+    fn plan_one(
+        &mut self,
+        servers: &ServerRegistry,
+        pool: &Pool,
+        backend: &Backend,
+        session: Option<Session>,
+    ) {
         let clock = self.shared.clock;
         let at = servers.next_probe(&pool.name, &backend.id, clock.now(), &mut self.rng);
         let (Some(at), Some(settings)) = (at, pool.health.clone()) else { return };
         let at = tokio::time::Instant::from_std(clock.instant(at));
-        let (name, id, protocol) = (pool.name.clone(), backend.id.clone(), pool.protocol);
+        let (name, id) = (pool.name.clone(), backend.id.clone());
         let own = backend.address.clone();
-        let address = settings.port.map_or_else(|| own.clone(), |port| own.with_port(port));
-        let (results, health) = (self.results.clone(), settings.clone());
-        let tls = self.shared.credentials().pools.get(&name).cloned();
+        let credentials = self.shared.credentials();
+        let question = Question {
+            address: settings.port.map_or_else(|| own.clone(), |port| own.with_port(port)),
+            protocol: pool.protocol,
+            tls: credentials.pools.get(&name).cloned(),
+            password: credentials.checks.get(&name).cloned(),
+            settings: settings.clone(),
+        };
+        let (results, hurry) = (self.results.clone(), Rc::new(Notify::new()));
+        let hurried = Rc::clone(&hurry);
         let task = tokio::task::spawn_local(async move {
-            tokio::time::sleep_until(at).await;
-            let server = evenkeel_proxy::Probed { address: &address, protocol, tls: tls.as_deref() };
-            let result = probe(server, &health.probe, health.timeout).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => {}
+                () = hurried.notified() => {}
+                () = stirs(session.as_ref()) => {}
+            }
+            let (result, session) = question.ask(session).await;
             // The control loop is gone when the process leaves.
-            let _ = results.send(Probed { pool: name, id, result }).await;
+            let _ = results.send(Probed { pool: name, id, result, session }).await;
         });
-        let planned = Planned { backend: backend.clone(), settings, task: task.abort_handle() };
+        let planned = Planned { backend: backend.clone(), settings, hurry, task: task.abort_handle() };
         self.of(&pool.name).insert(backend.id.clone(), planned);
     }
 
     fn of(&mut self, pool: &PoolName) -> &mut HashMap<BackendId, Planned> {
         self.planned.entry(pool.clone()).or_default()
+    }
+}
+
+/// What a probe asks, of whom, and who it says that it is.
+struct Question {
+    address: Address,
+    protocol: PoolProtocol,
+    tls: Option<Arc<ClientTls>>,
+    password: Option<Arc<[u8]>>,
+    settings: Health,
+}
+
+impl Question {
+    async fn ask(&self, session: Option<Session>) -> (Result<Finding, ProbeFailure>, Option<Session>) {
+        let Self { address, protocol, tls, password, settings: Health { probe: asked, timeout, .. } } = self;
+        let tls = tls.as_deref();
+        if let Probe::Http(_) | Probe::Grpc { .. } | Probe::Tcp = asked {
+            let server = evenkeel_proxy::Probed { address, protocol: *protocol, tls };
+            return (probe(server, asked, *timeout).await.map(|()| Finding::Well), None);
+        }
+        let server = Server { address, tls, password: password.as_deref() };
+        let (claim, session) = evenkeel_databases::check(session, server, asked, *timeout).await;
+        (claim.map(Finding::Database), session)
+    }
+}
+
+/// Ready when the server has closed the connection that the next check was to use.
+async fn stirs(session: Option<&Session>) {
+    match session {
+        Some(session) => session.stirs().await,
+        None => std::future::pending().await,
     }
 }

@@ -1,8 +1,9 @@
-//! Files that hold one secret each: `server.secret_file`, `admin.token_file` and `redis.password_file`.
+//! Files that hold one secret each: `server.secret_file`, `admin.token_file`, `redis.password_file`, and `password_file` of
+//! `health`.
 
 use std::path::Path;
 
-use evenkeel_config::{Config, FileFault, FileOwner, Severity};
+use evenkeel_config::{Config, FileFault, FileOwner, Pool, Severity};
 
 /// Characters of a bearer token at least, so that it cannot be guessed: 16 random ones of base64 are 96 bits.
 const TOKEN_MIN: usize = 16;
@@ -47,6 +48,11 @@ pub fn token(path: &Path) -> Result<String, String> {
     Ok(token)
 }
 
+/// The file that holds the password of a pool's checks, if they sign in with one.
+pub fn of_check(pool: &Pool) -> Option<&Path> {
+    pool.health.as_ref()?.probe.password_file()
+}
+
 /// What is wrong with the secrets that a configuration names.
 pub fn check(config: &Config) -> Vec<FileFault> {
     let text = |path: &Path| secret_text(path).err();
@@ -58,10 +64,15 @@ pub fn check(config: &Config) -> Vec<FileFault> {
         ("token_file", config.admin.token_file.as_deref().map(|path| (path, token(path)))),
         ("password_file", redis.map(|path| (path, text(path)))),
     ];
-    let faults = named.into_iter().filter_map(|(key, file)| {
+    let of_process = named.into_iter().map(|(key, file)| (FileOwner::Process, key, file));
+    let of_pools = config.pools.iter().map(|pool| {
+        let file = of_check(pool).map(|path| (path, bytes(path)));
+        (FileOwner::Pool(pool.name.clone()), "password_file", file)
+    });
+    let faults = of_process.chain(of_pools).filter_map(|(owner, key, file)| {
         let (path, message) = file.and_then(|(path, fault)| Some((path, fault?)))?;
         Some(FileFault {
-            owner: FileOwner::Process,
+            owner,
             key,
             path: path.to_owned(),
             severity: Severity::Error,

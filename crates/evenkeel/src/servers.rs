@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use evenkeel_config::{Backend, Config, Pool as PoolConfig};
 use evenkeel_core::endpoints::EndpointError;
-use evenkeel_core::health::{Administrative, Failure, HealthNotice, ProbeFailure};
+use evenkeel_core::health::{Administrative, Failure, Finding, HealthNotice, ProbeFailure};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Snapshot};
-use evenkeel_observe::Registry;
+use evenkeel_observe::{Database, Registry};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
 use crate::secret::secret_bytes;
@@ -122,9 +122,31 @@ impl ServerRegistry {
             .with_limits(Arc::clone(&self.limits))
     }
 
+    /// Has requests that wait for a server look again, after the workers have got another snapshot.
+    pub fn wake_waiting(&self) {
+        self.pools.values().for_each(PoolServers::wake_waiting);
+    }
+
     /// Takes in the result of a probe.
-    pub fn probed(&mut self, pool: &PoolName, id: &BackendId, result: Result<(), ProbeFailure>, now: Time) {
+    pub fn probed(
+        &mut self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: Result<Finding, ProbeFailure>,
+        now: Time,
+    ) {
         self.change(pool, now, |servers| servers.health.probed(id, result, now));
+        let found = self.pools.get(pool).and_then(|servers| servers.health.role(id));
+        self.metrics.backend(pool, id).set_database(found.map(|found| Database {
+            role: found.role.word(),
+            timeline: found.timeline,
+            lag: found.lag,
+        }));
+    }
+
+    /// True while the servers of a pool are checked more often, because none of them has the role that is demanded.
+    pub fn is_searching(&self, pool: &PoolName, now: Time) -> bool {
+        self.pools.get(pool).is_some_and(|servers| servers.health.is_searching(now))
     }
 
     /// Takes in a failure of live traffic.
@@ -156,7 +178,7 @@ impl ServerRegistry {
         now: Time,
         rng: &mut fastrand::Rng,
     ) -> Option<Time> {
-        self.pools.get(pool)?.health.server(id)?.next_probe(now, rng)
+        self.pools.get(pool)?.health.next_probe(id, now, rng)
     }
 
     /// Does what the operator wants of a server.

@@ -20,10 +20,22 @@ pub struct BackendMetrics {
     pub weight_milli: Gauge,
     /// Its circuit breaker: 0 closed, 1 open, 2 half open.
     pub breaker_state: Gauge,
+    database: Mutex<Option<Database>>,
     probes: [SharedCounter; ProbeResult::ALL.len()],
     outliers: [[SharedCounter; OutlierOutcome::ALL.len()]; OutlierCause::ALL.len()],
     transitions: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     shards: Box<[BackendShard]>,
+}
+
+/// What a check of a database has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Database {
+    /// `primary` or `replica`.
+    pub role: &'static str,
+    /// Of PostgreSQL.
+    pub timeline: Option<u32>,
+    /// Bytes by which a replica lagged.
+    pub lag: Option<u64>,
 }
 
 impl BackendMetrics {
@@ -33,6 +45,7 @@ impl BackendMetrics {
             in_flight: Gauge::default(),
             weight_milli: Gauge::default(),
             breaker_state: Gauge::default(),
+            database: Mutex::default(),
             probes: Default::default(),
             outliers: Default::default(),
             transitions: Mutex::default(),
@@ -52,6 +65,16 @@ impl BackendMetrics {
     /// Counts an active health check.
     pub fn probed(&self, result: ProbeResult) {
         self.probes[result as usize].increment();
+    }
+
+    /// Notes what a check of a database has found.
+    pub fn set_database(&self, found: Option<Database>) {
+        *self.database.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// What the last check of a database has found; `None` of a server that is none.
+    pub fn database(&self) -> Option<Database> {
+        *self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a change of state, in the words that health has for states.

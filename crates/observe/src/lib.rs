@@ -22,7 +22,7 @@ mod summary;
 mod worker;
 
 pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, Version, WorkerLog};
-pub use backend::{BackendMetrics, BackendShard, Tries};
+pub use backend::{BackendMetrics, BackendShard, Database, Tries};
 pub use cache::{
     CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,
 };

@@ -146,6 +146,12 @@ metrics! {
         "Times that the server's live traffic reached the threshold for an ejection, by cause and by whether it was ejected.";
     BACKEND_WEIGHT: Gauge "evenkeel_backend_weight" [pool backend]
         "The server's weight as it counts now, less than the configured one while it starts slowly.";
+    BACKEND_ROLE: Gauge "evenkeel_backend_role" [pool backend role]
+        "1 for the role that the last check of a database has found.";
+    BACKEND_LAG: Gauge "evenkeel_backend_lag_bytes" [pool backend]
+        "Bytes of the write-ahead log by which a replica lagged at its last check.";
+    POOL_WAITING: Gauge "evenkeel_pool_waiting_for_server" [pool]
+        "Requests that wait because no server of the pool may be used.";
     POOL_PANIC: Gauge "evenkeel_pool_panic" [pool]
         "1 while ejected servers are used as well because too few others are left, else 0.";
     PROBES: Counter "evenkeel_probes_total" [pool backend result]

@@ -18,6 +18,8 @@ pub struct PoolMetrics {
     pub breaker_state: Gauge,
     /// Requests in the queue.
     pub queue_length: Gauge,
+    /// Requests that wait for a server which may be used.
+    pub waiting_for_server: Gauge,
     /// The limit that follows latency; 0 without one.
     pub concurrency_limit: Gauge,
     /// Requests that left the queue with a permit.

@@ -177,6 +177,10 @@ fn backends(page: &mut Page, registry: &Registry) {
     for (pool, figures) in registry.all_pools() {
         page.sample(&names::POOL_PANIC, &[pool.as_str()], figures.panic.value());
     }
+    page.family(&names::POOL_WAITING);
+    for (pool, figures) in registry.all_pools() {
+        page.sample(&names::POOL_WAITING, &[pool.as_str()], figures.waiting_for_server.value());
+    }
     page.family(&names::PROBES);
     for ([pool, id], backend) in labelled() {
         for &result in ProbeResult::ALL {
@@ -200,6 +204,19 @@ fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
     for ((pool, id), backend) in all {
         let weight = backend.weight_milli.value() as f64 / 1e3;
         page.sample(&names::BACKEND_WEIGHT, &[pool.as_str(), id.as_str()], weight);
+    }
+    databases(page, all);
+}
+
+fn databases(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
+    let found = || all.iter().filter_map(|((pool, id), backend)| Some((pool, id, backend.database()?)));
+    page.family(&names::BACKEND_ROLE);
+    for (pool, id, database) in found() {
+        page.sample(&names::BACKEND_ROLE, &[pool.as_str(), id.as_str(), database.role], 1);
+    }
+    page.family(&names::BACKEND_LAG);
+    for (pool, id, lag) in found().filter_map(|(pool, id, database)| Some((pool, id, database.lag?))) {
+        page.sample(&names::BACKEND_LAG, &[pool.as_str(), id.as_str()], lag);
     }
 }
 

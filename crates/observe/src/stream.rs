@@ -25,6 +25,8 @@ label! {
         ClientStalled = "client_stalled",
         /// The server took nothing for `timeout.write`.
         ServerStalled = "server_stalled",
+        /// The server lost the role that the pool's check demands; both sides were reset.
+        RoleLost = "role_lost",
         /// The client left before there was a server.
         ClientLeft = "client_left",
         /// The client's TLS hello or handshake was not there in time, or was refused.

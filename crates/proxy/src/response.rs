@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use evenkeel_core::health::TermWatch;
 use evenkeel_observe::Ended;
 
 use crate::forward::driver::Permit;
@@ -53,6 +54,8 @@ pub struct Tunnel {
     pub protocol: Vec<u8>,
     /// How long nothing may move through it.
     pub idle: Duration,
+    /// Ends it when the server loses its role.
+    pub term: TermWatch,
     /// What the request holds of the pool and the server; given back when this is dropped.
     pub _permit: Option<Permit>,
 }

@@ -52,6 +52,8 @@ pub struct Credentials {
     pub pools: HashMap<PoolName, Arc<ClientTls>>,
     /// For the Redis of `[redis]`.
     pub redis_password: Option<String>,
+    /// For the checks of each pool that sign in.
+    pub checks: HashMap<PoolName, Arc<[u8]>>,
 }
 
 /// What the workers and the control side have in common.

@@ -12,7 +12,7 @@ use evenkeel_core::admission::{Admission, Driver, Gate, HedgeNotice, Local, Noti
 use evenkeel_core::balance::{Availability, Members, Server};
 use evenkeel_core::breaker::CircuitState as Circuit;
 use evenkeel_core::health::{
-    Administrative, Event, Failure, Figures, HealthNotice, PoolHealth, ProbeFailure, State,
+    Administrative, Event, Failure, Figures, Finding, HealthNotice, PoolHealth, ProbeFailure, State,
 };
 use evenkeel_core::retry::{Cause, Decision};
 use evenkeel_core::snapshot::{self, Guard, PoolState};
@@ -124,7 +124,17 @@ impl Balancer {
         }
         let affinity =
             matches!(config.sticky, Some(Sticky::Header(_))).then(|| Arc::new(Sessions::new(100_000)));
-        let pool = snapshot::Pool { members, states, panic: None, cookie: None, affinity, retries, guard };
+        let pool = snapshot::Pool {
+            members,
+            states,
+            panic: None,
+            cookie: None,
+            affinity,
+            retries,
+            guard,
+            arrivals: Arc::default(),
+            edition: 0,
+        };
         let count = config.backends.len();
         let mut balancer = Self {
             pool,
@@ -266,12 +276,14 @@ impl Balancer {
 
     /// A probe has ended.
     pub fn probed(&mut self, server: usize, result: Result<(), ProbeFailure>, now: Time) {
-        self.change(now, |health, pool| health.probed(&pool.backends[server].id, result, now));
+        self.change(now, |health, pool| {
+            health.probed(&pool.backends[server].id, result.map(|()| Finding::Well), now)
+        });
     }
 
     /// When the server is to be probed next, the last probe having begun now.
     pub fn next_probe(&mut self, server: usize, now: Time) -> Option<Time> {
-        self.health.server(&self.config.pools[0].backends[server].id)?.next_probe(now, &mut self.rng)
+        self.health.next_probe(&self.config.pools[0].backends[server].id, now, &mut self.rng)
     }
 
     /// What the operator wants of a server.

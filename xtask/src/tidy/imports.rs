@@ -15,6 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cache", &["types", "core", "net"]),
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
+    ("databases", &["types", "config", "core", "net", "tls"]),
     ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),
     ("admin", &["types", "config", "core", "observe"]),
     ("load", &[]),

@@ -206,6 +206,7 @@ fn snapshot() -> Snapshot {
             reason: "GET /health answered 200".into(),
             since: Time::ZERO,
             weight: backend.weight,
+            term: 0,
         };
         let servers = pool.backends.iter().map(|backend| (server(backend), Availability::Up)).collect();
         let servers = Pool {
@@ -213,6 +214,8 @@ fn snapshot() -> Snapshot {
             states: pool.backends.iter().map(state).collect(),
             cookie: None,
             panic: None,
+            arrivals: Arc::default(),
+            edition: 0,
             affinity: None,
             retries: Arc::default(),
             guard: None,

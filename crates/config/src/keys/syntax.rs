@@ -230,6 +230,14 @@ pub(crate) static GRPC_SERVICE: Syntax = text(
     Some("^[A-Za-z0-9_.]*$"),
 )
 .read_by(form::grpc_service);
+pub(crate) static DATABASE_NAME: Syntax = text(
+    "a name in a database",
+    "1 to 63 bytes, without control characters.",
+    1,
+    63,
+    Some("^[^\\u0000-\\u001f\\u007f]+$"),
+)
+.read_by(form::database_name);
 pub(crate) static CACHED_STATUS: Syntax = text(
     "a status code",
     "`200` to `599`, without `206` and `304`, which are parts of other responses.",

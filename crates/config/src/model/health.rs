@@ -1,12 +1,15 @@
 //! `health` of a pool: active checks, what one does and how often.
 
+use std::path::Path;
 use std::time::Duration;
 
+use super::database::{DatabaseRole, OF_DATABASES, PostgresProbe, RedisProbe, RoleRule, WhenAllLag};
 use crate::declare::{Field, Rules, Setting, declared, keys, list, section, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
 use crate::keys::syntax::{
-    GRPC_SERVICE, HEADER_NAME, HEADER_VALUE, PROBE_BODY, PROBE_HOST, PROBE_METHOD, PROBE_PATH, STATUSES,
+    DATABASE_NAME, FILE, GRPC_SERVICE, HEADER_NAME, HEADER_VALUE, PROBE_BODY, PROBE_HOST, PROBE_METHOD,
+    PROBE_PATH, STATUSES,
 };
 use crate::keys::{DAY_MS, DURATION, Kind, Section, flat, key};
 use crate::read::fields::{Side, untouchable};
@@ -67,6 +70,31 @@ pub enum Probe {
     },
     /// `kind = "tcp"`: a connection is accepted.
     Tcp,
+    /// `kind = "postgres"`: signs in, and asks for the server's role.
+    Postgres(PostgresProbe),
+    /// `kind = "redis"`: signs in, and asks for the server's role.
+    Redis(RedisProbe),
+}
+
+impl Probe {
+    /// Which servers may be used by their roles; `None` for a check that knows no roles, or takes any.
+    pub fn role_rule(&self) -> Option<&RoleRule> {
+        let rule = match self {
+            Self::Postgres(probe) => &probe.rule,
+            Self::Redis(probe) => &probe.rule,
+            Self::Http(_) | Self::Grpc { .. } | Self::Tcp => return None,
+        };
+        rule.role.is_some().then_some(rule)
+    }
+
+    /// The file that holds the password of a check.
+    pub fn password_file(&self) -> Option<&Path> {
+        match self {
+            Self::Postgres(probe) => probe.password_file.as_deref(),
+            Self::Redis(probe) => probe.password_file.as_deref(),
+            Self::Http(_) | Self::Grpc { .. } | Self::Tcp => None,
+        }
+    }
 }
 
 /// The request of a probe by HTTP, and which responses count as healthy.
@@ -109,13 +137,18 @@ words! {
         Tcp = "tcp",
         /// The health service of gRPC
         Grpc = "grpc",
+        /// PostgreSQL says what it is
+        Postgres = "postgres",
+        /// Redis says what it is
+        Redis = "redis",
     }
 }
 
 keys! {
     static PROBE "kind of health of [pool.NAME]" {
         /// `http`: a request is answered with an expected status. `tcp`: a connection is accepted. `grpc`: the health
-        /// service (`grpc.health.v1`) says that the server serves; only with `protocol = "http2"`.
+        /// service (`grpc.health.v1`) says that the server serves; only with `protocol = "http2"`. `postgres` and
+        /// `redis`: the database answers, and has the `role`.
         kind = key(
             Kind::OneOf(ProbeKind::WORDS),
             Means("`http` when `method`, `path`, `host`, `headers`, `expect` or `body` is given, else `tcp`"),
@@ -145,6 +178,34 @@ keys! {
         body = key(Kind::Text(&PROBE_BODY), Means("the body is not read"), r#""ready""#),
         /// Of which service it is asked; empty is the server as a whole. Only with `grpc`.
         service = key(Kind::Text(&GRPC_SERVICE), Is(""), r#""shop.Cart""#),
+        /// The role that a server must have to be used. A change of role counts at the first check that sees it, whatever
+        /// `fall` and `rise` say. While no server has the role, all are checked up to ten times as often, but no more
+        /// than every 20 ms, for a minute. Only with `postgres` and `redis`.
+        role = key(Kind::OneOf(DatabaseRole::WORDS), Means("any"), r#""primary""#),
+        /// By which name the check signs in. Only with `postgres` and `redis`.
+        user = key(
+            Kind::Text(&DATABASE_NAME),
+            Means("`evenkeel` with `postgres`, the default user with `redis`"),
+            r#""probe""#,
+        ),
+        /// A file that holds the password. A reload reads it again. Only with `postgres` and `redis`.
+        password_file = key(Kind::Text(&FILE), Means("no password"), r#""secrets/pg""#),
+        /// The database that the check signs in to. Only with `postgres`.
+        database = key(Kind::Text(&DATABASE_NAME), Is("postgres"), r#""postgres""#),
+        /// By how many bytes of the write-ahead log a replica may lag behind the primary. Only with `postgres` and
+        /// `role = "replica"`.
+        lag_max = key(
+            Kind::Size(0, 1 << 40),
+            Means("replicas are used however much they lag"),
+            r#""1MiB""#,
+        ),
+        /// What is used when every replica lags by more than `lag_max`. `least`: the one that lags least. `primary`: the
+        /// primary, also when no replica is left. `refuse`: none.
+        when_all_lag = key(
+            Kind::OneOf(WhenAllLag::WORDS),
+            Is(WhenAllLag::Least.word()),
+            r#""least""#,
+        ),
     }
 }
 
@@ -159,13 +220,11 @@ impl ProbeKind {
         }
     }
 
-    /// Keys that the other kinds have.
-    fn misplaced(self) -> &'static [&'static str] {
-        match self {
-            Self::Http => &["service"],
-            Self::Grpc => &OF_HTTP,
-            Self::Tcp => &["method", "path", "host", "headers", "expect", "body", "service"],
-        }
+    /// Keys that only other kinds have, each with those.
+    fn misplaced(self) -> impl Iterator<Item = (&'static str, &'static [Self])> {
+        let of_http = OF_HTTP.iter().map(|key| (*key, &[Self::Http][..]));
+        let all = of_http.chain([("service", &[Self::Grpc][..])]).chain(OF_DATABASES);
+        all.filter(move |(_, kinds)| !kinds.contains(&self))
     }
 }
 
@@ -174,18 +233,22 @@ const OF_HTTP: [&str; 6] = ["method", "path", "host", "headers", "expect", "body
 impl Field for Probe {
     fn read(table: &Table<'_>, _: &'static str) -> Option<Self> {
         let Some(kind) = ProbeKind::of(table) else { return Some(Self::Tcp) };
-        for (key, span) in kind.misplaced().iter().filter_map(|key| Some((key, table.key_span(key)?))) {
-            let owner = if *key == "service" { ProbeKind::Grpc } else { ProbeKind::Http };
+        for (key, owners) in kind.misplaced() {
+            let Some(span) = table.key_span(key) else { continue };
+            let owners: Vec<_> =
+                owners.iter().map(|owner| format!("`kind = \"{}\"`", owner.word())).collect();
             table.reader.note(
                 Diagnostic::error(format!("a check by `{}` has no `{key}`", kind.word()))
                     .at(span)
-                    .with_expected(format!("only with `kind = \"{}\"`", owner.word())),
+                    .with_expected(format!("only with {}", owners.join(" or "))),
             );
         }
         Some(match kind {
             ProbeKind::Tcp => Self::Tcp,
             ProbeKind::Grpc => Self::Grpc { service: Field::read(table, "service")? },
             ProbeKind::Http => Self::Http(HttpProbe::read(table)?),
+            ProbeKind::Postgres => Self::Postgres(PostgresProbe::read(table)?),
+            ProbeKind::Redis => Self::Redis(RedisProbe::read(table)?),
         })
     }
 
@@ -194,12 +257,16 @@ impl Field for Probe {
             Self::Http(_) => ProbeKind::Http,
             Self::Grpc { .. } => ProbeKind::Grpc,
             Self::Tcp => ProbeKind::Tcp,
+            Self::Postgres(_) => ProbeKind::Postgres,
+            Self::Redis(_) => ProbeKind::Redis,
         };
         out.line("kind", quote(kind.word()));
         match self {
             Self::Tcp => {}
             Self::Grpc { service } => Field::show(service, section, "service", out),
             Self::Http(probe) => probe.show(section, out),
+            Self::Postgres(probe) => probe.show(section, out),
+            Self::Redis(probe) => probe.show(section, out),
         }
     }
 }

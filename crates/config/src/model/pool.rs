@@ -6,7 +6,7 @@ use evenkeel_types::{Address, BackendId, PoolName};
 
 use super::health::Health;
 use super::outlier::Outlier;
-use super::protect::{Breaker, Concurrency, Queue, Trip};
+use super::protect::{Breaker, Concurrency, Queue, Trip, WaitForServer};
 use super::sticky::{STICKY, Sticky};
 use super::tls::PoolTls;
 use crate::declare::{
@@ -97,6 +97,13 @@ section! {
             Kind::Section(Queue::SECTION),
             Means("503 at once when a limit is reached"),
             r#"{ wait = "1s" }"#,
+        ),
+        /// How long a request waits while the pool has no server that may be used; a duration alone is `at_most`. A
+        /// request that gets no server in time is answered with 503 and `Retry-After`.
+        wait_for_server: Option<WaitForServer> = key(
+            Kind::Either(&DURATION, &Kind::Section(WaitForServer::SECTION)),
+            Means("503 at once"),
+            r#""3s""#,
         ),
         /// A limit on requests in flight that follows their latency.
         concurrency: Option<Concurrency> = key(

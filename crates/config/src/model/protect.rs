@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::failure::{self, FailureOn};
-use crate::declare::{Rules, Shown, section, word_settings, words};
+use crate::declare::{Rules, Shown, default_of, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Means};
 use crate::keys::syntax::FAILURE_ON;
 use crate::keys::{DURATION, Kind, flat, key};
-use crate::read::Table;
+use crate::read::{Table, Value};
+use crate::show::quote;
+use crate::value::show_duration;
 
 section! {
     /// Limits for the pool as a whole, over all workers, and a circuit breaker: while too many requests fail, or
@@ -118,6 +120,28 @@ impl Trip {
         for key in ["window", "requests_min", "open_for", "trials"] {
             only_with(key, Self::is_given(table), "`failures` or `slow`");
         }
+    }
+}
+
+section! {
+    /// How requests wait while no server of the pool may be used: all are down, starting, drained or of another role. The
+    /// request that waits takes no permit meanwhile, and its body is not read.
+    #[derive(Copy, PartialEq, Eq)]
+    pub struct WaitForServer "wait_for_server of [pool.NAME]" {
+        /// How long a request waits. It also waits for no longer than its own time allows.
+        at_most: Duration = key(DURATION, Is("3s"), r#""3s""#),
+        /// Requests that wait at a time. Beyond, a request is answered with 503 at once.
+        requests: u32 = key(Kind::Integer(1, 100_000), Is("1000"), "1000"),
+    }
+}
+
+impl Rules for WaitForServer {
+    fn short(value: &Value<'_>) -> Option<Self> {
+        Some(Self { at_most: value.duration()?, requests: default_of::<Self, _>("requests") })
+    }
+
+    fn shown_short(&self) -> Option<String> {
+        (self.requests == default_of::<Self, u32>("requests")).then(|| quote(&show_duration(self.at_most)))
     }
 }
 

@@ -196,6 +196,14 @@ pub(crate) fn grpc_service(text: &str) -> Read<String> {
     )
 }
 
+/// What a database calls a role or itself: PostgreSQL cuts longer names (`NAMEDATALEN`).
+pub(crate) fn database_name(text: &str) -> Read<String> {
+    if text.len() <= 63 && !text.bytes().any(|b| b.is_ascii_control()) {
+        return Ok(text.into());
+    }
+    refused("a name in a database has at most 63 bytes, and no control characters", "write its name as it is")
+}
+
 /// A text without a form of its own.
 pub(crate) fn any(text: &str) -> Read<String> {
     Ok(text.into())

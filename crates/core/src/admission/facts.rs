@@ -75,11 +75,14 @@ pub enum Step {
         /// Whether other servers have the request at the same time.
         role: Role,
     },
-    /// It waits in the queue for a permit, until then at most.
+    /// It waits, until then at most: in the queue for a permit, or for a server that may be used.
     Wait {
         /// When to poll again if nothing wakes it before.
         until: Time,
     },
+    /// It has waited for a server, and one may be used. The driver calls [`renew`](super::Admission::renew) with a gate to the
+    /// pool as it is now, and polls again.
+    Renew,
     /// It pauses before a retry.
     Pause {
         /// When to poll again.
@@ -124,13 +127,22 @@ pub enum Refusal {
     PoolOpen(breaker::Refused),
     /// The circuit breakers of all servers are open.
     ServersOpen,
+    /// No server could be used for as long as requests may wait.
+    NoServer {
+        /// How long that is.
+        wait: Duration,
+    },
+    /// No server may be used, and as many requests wait for one as may.
+    TooManyWait,
 }
 
 impl Refusal {
     /// When the client may come again; `None` if that depends on the client.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Full(_) | Self::ServersOpen => Some(RETRY_AFTER),
+            Self::Full(_) | Self::ServersOpen | Self::NoServer { .. } | Self::TooManyWait => {
+                Some(RETRY_AFTER)
+            }
             // A client that comes again before the queue has had its time would only make it longer.
             Self::QueueFull { wait, .. } | Self::QueueTimeout { wait, .. } => Some(*wait),
             Self::PoolOpen(open) => Some(open.after),
@@ -148,6 +160,8 @@ impl fmt::Display for Refusal {
             Self::Deadline => f.write_str("request timeout"),
             Self::PoolOpen(open) => open.fmt(f),
             Self::ServersOpen => f.write_str("the circuit breakers of all servers are open"),
+            Self::NoServer { wait } => write!(f, "no healthy server within {wait:?}"),
+            Self::TooManyWait => f.write_str("no healthy server, and too many requests wait for one"),
         }
     }
 }

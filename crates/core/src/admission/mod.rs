@@ -12,6 +12,7 @@
 //!     match admission.poll(&terms, now, cx) {
 //!         Step::Send { leg, chosen, .. } => send the request to that server
 //!         Step::Wait { until }           => poll again when woken, or at that time; the request is in the queue
+//!         Step::Renew                    => a server may be used again: `renew` with a gate to the pool as it is now
 //!         Step::Pause { until }          => poll again at that time; a retry follows
 //!         Step::Asking { until }         => wait for the servers that were asked; poll again at that time
 //!         Step::NotHedged(why)           => log it, and poll again
@@ -27,6 +28,7 @@
 //!
 //! A copy for a mirror never waits and has one try: [`Gate::admit_at_once`] gives it a server and a [`Permit`], or nothing.
 
+mod arrivals;
 mod facts;
 mod find;
 mod gate;
@@ -36,7 +38,9 @@ mod queue;
 mod race;
 mod report;
 mod request;
+mod wait;
 
+pub use arrivals::Arrivals;
 pub use facts::{
     AfterFailure, AfterHead, Answer, Dismissed, FailedTry, FirstByte, GiveUp, Leg, Refusal, Role, Step,
     Terms, Winner,
@@ -45,6 +49,7 @@ pub use gate::{Driver, Gate, Local};
 pub use notice::{HedgeNotice, Notice, QueueNotice, QueueRefusal, RefusedBy};
 pub use permit::Permit;
 pub use request::Admission;
+pub use wait::describe_wait;
 
 #[cfg(test)]
 mod tests;

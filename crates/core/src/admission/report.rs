@@ -124,7 +124,10 @@ impl<D: Driver> Admission<D> {
             answered: has_begun,
             attempts: self.sent,
             retries: self.retries,
-            no_server: self.no_server(),
+            no_server: match self.no_server() {
+                Some(Final::Servers) if cause == Cause::Connect && self.outwaits_refusals(now) => None,
+                none => none,
+            },
             now,
             deadline: terms.deadline,
         };

@@ -5,6 +5,7 @@ use std::task::Context;
 
 use evenkeel_types::Time;
 
+use super::arrivals::Arrival;
 use super::facts::{GiveUp, Leg, Refusal, Role, Step, Terms};
 use super::find::Found;
 use super::gate::{Driver, Gate};
@@ -39,6 +40,8 @@ pub struct Admission<D: Driver> {
     pub(super) deferred: Option<Leg>,
     /// Since when the request waits for this try.
     pub(super) queued_since: Option<Time>,
+    /// Since when the request waits for a server that may be used, all tries together.
+    pub(super) waiting_since: Option<Time>,
     /// When the first of several servers was asked, if a hedge has won.
     pub(super) hedged: Option<Time>,
 }
@@ -50,6 +53,8 @@ pub(super) enum AdmissionState<D: Driver> {
     Ready,
     /// It waits in the queue.
     Queued(Box<Queued<D>>),
+    /// It waits for a server that may be used.
+    Waiting(Box<Arrival>),
     /// It pauses before a retry.
     Paused(Time),
     /// One server has it.
@@ -86,6 +91,7 @@ impl<D: Driver> Admission<D> {
             retries: 0,
             deferred: None,
             queued_since: None,
+            waiting_since: None,
             hedged: None,
         }
     }
@@ -107,6 +113,7 @@ impl<D: Driver> Admission<D> {
                 Some(step) => step,
                 None => self.look(terms, now, cx),
             },
+            AdmissionState::Waiting(arrival) => self.poll_arrival(arrival, terms, now, cx),
             AdmissionState::Paused(until) if now < until => {
                 self.state = AdmissionState::Paused(until);
                 Step::Pause { until }
@@ -183,7 +190,7 @@ impl<D: Driver> Admission<D> {
                 self.permit = Some(Permit::unlimited(&self.gate, chosen.server));
                 self.send(chosen, terms, now)
             }
-            None => self.give_up(GiveUp::NoServer),
+            None => self.without_server(terms, now, cx),
         }
     }
 
@@ -193,7 +200,7 @@ impl<D: Driver> Admission<D> {
             if matches!(self.state, AdmissionState::Ready) {
                 match self.look_once(terms, now) {
                     Ok(Look::Server(chosen)) => return self.send(chosen, terms, now),
-                    Ok(Look::NoServer) => return self.give_up(GiveUp::NoServer),
+                    Ok(Look::NoServer) => return self.without_server(terms, now, cx),
                     Ok(Look::Queued) => {}
                     Err(refusal) => return self.refuse(refusal, now),
                 }
@@ -267,6 +274,10 @@ impl<D: Driver> Admission<D> {
         self.tried[self.count] = server;
         self.count += 1;
         Some(leg)
+    }
+
+    pub(super) fn forget_tried(&mut self) {
+        self.count = 0;
     }
 
     fn may_go_on(&self) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use evenkeel_types::Time;
 
 use crate::breaker::Breaker;
+use crate::health::Terms;
 use crate::sync::AtomicU32;
 
 /// The time constant of the latency average: after it, an old sample counts 37 %.
@@ -26,6 +27,7 @@ pub struct Load {
     latency: AtomicU64,
     /// What hands out its places, since its pool has had limits.
     breaker: OnceLock<Arc<Breaker>>,
+    terms: Arc<Terms>,
 }
 
 impl Load {
@@ -63,6 +65,11 @@ impl Load {
     /// What identifies the server for as long as it is known.
     pub(crate) fn key(&self) -> usize {
         std::ptr::from_ref(self).addr()
+    }
+
+    /// The terms of the server, by which connections to it learn that it has lost its role.
+    pub fn terms(&self) -> &Arc<Terms> {
+        &self.terms
     }
 
     /// Requests in flight, over all workers.

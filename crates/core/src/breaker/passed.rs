@@ -131,7 +131,20 @@ mod tests {
         taken.for_each(|at| members.server(at).load.begin());
         let guard = Some(Guard { breaker: Arc::default(), servers: Arc::new([]) });
         let (states, retries) = (Arc::new([]), Arc::default());
-        (Pool { members, states, panic: None, cookie: None, affinity: None, retries, guard }, config)
+        (
+            Pool {
+                members,
+                states,
+                panic: None,
+                cookie: None,
+                affinity: None,
+                retries,
+                guard,
+                arrivals: Arc::default(),
+                edition: 0,
+            },
+            config,
+        )
     }
 
     /// Which server the data path would find, and after how many choices.

@@ -8,6 +8,11 @@ use evenkeel_types::Time;
 
 use super::{State, Transition};
 
+/// A pool that looks for a server with a role is checked so many times as often as `interval` says...
+const SEARCH_FACTOR: u32 = 10;
+/// ...but no more often than this: what an answer within one data centre takes, many times over.
+const SEARCH_EVERY: Duration = Duration::from_millis(20);
+
 /// Why a probe failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeFailure {
@@ -36,6 +41,8 @@ pub enum ProbeFailure {
     NotServing,
     /// The health service of gRPC failed with this status.
     Grpc(String),
+    /// The database refused the check, for this reason; it never holds the password.
+    Database(String),
 }
 
 impl fmt::Display for ProbeFailure {
@@ -54,6 +61,7 @@ impl fmt::Display for ProbeFailure {
             Self::Malformed => f.write_str("malformed answer"),
             Self::NotServing => f.write_str("not serving"),
             Self::Grpc(status) => write!(f, "gRPC status {status}"),
+            Self::Database(reason) => f.write_str(reason),
         }
     }
 }
@@ -125,11 +133,20 @@ impl Active {
     /// When to probe next, the last probe having begun at `began`: `interval` later, give or take a tenth, so that
     /// many balancers and servers do not fall into step. The first probe, and the first after new settings, is due
     /// within 5 ms of the time given.
-    pub fn next_probe(&self, began: Time, rng: &mut fastrand::Rng) -> Time {
+    /// While the pool `is_searching` for a server with a role, it comes earlier.
+    pub fn next_probe(&self, began: Time, is_searching: bool, rng: &mut fastrand::Rng) -> Time {
         if !self.probed {
             return began + Self::FIRST_WITHIN.mul_f64(rng.f64());
         }
-        began + self.settings.interval.mul_f64(0.9 + 0.2 * rng.f64())
+        let interval = self.settings.interval;
+        let interval =
+            if is_searching { interval.min(SEARCH_EVERY.max(interval / SEARCH_FACTOR)) } else { interval };
+        began + interval.mul_f64(0.9 + 0.2 * rng.f64())
+    }
+
+    /// True if it is up and its last probe failed.
+    pub fn is_in_doubt(&self) -> bool {
+        self.state == State::Up && self.streak > 0
     }
 
     /// [`State::Starting`], [`State::Up`] or [`State::Down`].

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use evenkeel_config::{Backend, Outlier, Pool};
+use evenkeel_config::{Backend, Outlier, Pool, RoleRule};
 use evenkeel_types::{BackendId, Time};
 
 use super::outlier::{Figures, LiveWindow, judge, tick};
 use super::panic::{Census, Group};
+use super::role::Finding;
+use super::roles::{Roles, Standing};
 use super::slow_start::{FULL, Ramp};
 use super::{Administrative, Event, Failure, Hold, ProbeFailure, ServerHealth, State, Transition};
 use crate::balance::Availability;
@@ -34,12 +36,14 @@ pub struct Panic {
 /// others.
 #[derive(Debug, Clone)]
 pub struct PoolHealth {
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     rules: Rules,
+    /// For a pool that demands a role.
+    pub(super) roles: Option<Roles>,
     panic: Option<Panic>,
     /// When servers are compared next.
     compare_at: Option<Time>,
-    version: u64,
+    pub(super) version: u64,
 }
 
 /// What the configuration says of all servers alike.
@@ -51,9 +55,10 @@ struct Rules {
 }
 
 #[derive(Debug, Clone)]
-struct Member {
-    backend: Backend,
-    health: ServerHealth,
+pub(super) struct Member {
+    pub(super) backend: Backend,
+    pub(super) health: ServerHealth,
+    pub(super) standing: Standing,
     window: LiveWindow,
     /// While it starts slowly.
     ramp: Option<Ramp>,
@@ -69,7 +74,9 @@ impl PoolHealth {
     /// The health of a pool that appears now. Its servers start together, and so not slowly.
     pub fn new(pool: &Pool, now: Time) -> Self {
         let members = pool.backends.iter().map(|backend| Member::new(backend, pool, now)).collect();
-        let mut health = Self { members, rules: Rules::of(pool), panic: None, compare_at: None, version: 0 };
+        let (rules, roles) = (Rules::of(pool), Roles::new(role_rule(pool)));
+        let mut health = Self { members, rules, roles, panic: None, compare_at: None, version: 0 };
+        health.judge_roles(now);
         health.plan_comparison(now);
         health
     }
@@ -90,8 +97,13 @@ impl PoolHealth {
                 continue;
             };
             let change = if member.backend.address == backend.address {
-                member.health.reconfigure(pool.health.as_ref(), pool.outlier.as_ref(), now)
+                let change = member.health.reconfigure(pool.health.as_ref(), pool.outlier.as_ref(), now);
+                if member.health.state() == State::Starting {
+                    member.standing.claim = None;
+                }
+                change
             } else {
+                member.standing.claim = None;
                 member.is_newcomer = true;
                 member.window.clear();
                 member.ramp = None;
@@ -102,6 +114,8 @@ impl PoolHealth {
             self.members.push(member);
         }
         self.plan_comparison(now);
+        self.reconfigure_roles(role_rule(pool));
+        notices.extend(self.follow_roles(now));
         self.settle(&notices, now);
         self.version += 1;
         notices
@@ -111,10 +125,31 @@ impl PoolHealth {
     pub fn probed(
         &mut self,
         server: &BackendId,
-        result: Result<(), ProbeFailure>,
+        result: Result<Finding, ProbeFailure>,
         now: Time,
     ) -> Vec<HealthNotice> {
-        self.change(server, now, |health| health.probed(result, now).map(Event::Transition))
+        let result = result.map(|finding| match finding {
+            Finding::Well => {}
+            Finding::Database(claim) => self.note_claim(server, claim),
+        });
+        if self.roles.is_none() {
+            return self.change(server, now, |health| health.probed(result, now).map(Event::Transition));
+        }
+        if let Some(member) = self.members.iter_mut().find(|member| member.backend.id == *server) {
+            member.health.observe(result, now);
+        }
+        let notices = self.follow_roles(now);
+        self.settle(&notices, now);
+        notices
+    }
+
+    /// Decides anew about roles, and reports what follows for each server.
+    fn follow_roles(&mut self, now: Time) -> Vec<HealthNotice> {
+        self.judge_roles(now);
+        let changed = |member: &mut Member| member.health.settle(now).map(|change| member.notice(change));
+        let notices = self.members.iter_mut().filter_map(changed).collect();
+        self.note_search(now);
+        notices
     }
 
     /// Takes in a failure of live traffic. One of a server that has left the pool is ignored.
@@ -196,6 +231,9 @@ impl PoolHealth {
             && let Some(event) = change(&mut member.health)
         {
             notices.push(HealthNotice { server: server.clone(), event });
+            if self.roles.is_some() {
+                notices.extend(self.follow_roles(now));
+            }
             self.settle(&notices, now);
         }
         notices
@@ -268,12 +306,17 @@ impl PoolHealth {
             let Census { primaries, backups } = &mut census;
             let Group { whole, up, ejected } = if member.backend.backup { backups } else { primaries };
             let state = member.health.state();
-            *whole += usize::from(state != State::Draining);
+            *whole += usize::from(!matches!(state, State::Draining | State::Unfit));
             *up += usize::from(state == State::Up);
             *ejected += usize::from(state == State::Ejected);
         }
         census
     }
+}
+
+/// Which servers of a pool may be used by their roles.
+fn role_rule(pool: &Pool) -> Option<&RoleRule> {
+    pool.health.as_ref()?.probe.role_rule()
 }
 
 impl Rules {
@@ -288,6 +331,7 @@ impl Member {
         Self {
             backend: backend.clone(),
             health,
+            standing: Standing::default(),
             window: LiveWindow::default(),
             ramp: None,
             part: FULL,
@@ -296,7 +340,7 @@ impl Member {
         }
     }
 
-    fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         self.backend.weight > 0 && self.health.availability() == Availability::Up
     }
 
@@ -309,7 +353,8 @@ impl Member {
             State::Down | State::Draining => true,
             State::Ejected => !was_used,
             State::Starting => self.is_newcomer,
-            State::Up => false,
+            // It has only changed its role, or caught up.
+            State::Up | State::Unfit => false,
         };
         if change.to == State::Up {
             self.is_newcomer = false;

@@ -4,6 +4,7 @@ use evenkeel_config::{Health, Outlier};
 use evenkeel_types::Time;
 
 use super::passive::PassiveVerdict;
+use super::role::{Unfit, Verdict};
 use super::{Active, EjectionCause, Event, Failure, Hold, Passive, ProbeFailure, State, Transition};
 use crate::balance::Availability;
 
@@ -17,12 +18,14 @@ pub enum Administrative {
 }
 
 /// One server's state, and why it is in it. When several things speak against a server the operator's word counts
-/// first, then active checks, then passive ones.
+/// first, then active checks, then its role, then passive checks.
 #[derive(Debug, Clone)]
 pub struct ServerHealth {
     administrative: Administrative,
     active: Option<Active>,
     passive: Option<Passive>,
+    /// Whether it has the role that the pool demands, and why, if the pool demands one.
+    role: Option<(Verdict, String)>,
     /// The state last reported.
     state: State,
     since: Time,
@@ -40,6 +43,7 @@ impl ServerHealth {
             administrative: Administrative::Ready,
             active,
             passive,
+            role: role(health),
             state,
             since: now,
             passive_decided: false,
@@ -48,14 +52,35 @@ impl ServerHealth {
 
     /// Takes in the result of a probe. Without active checks it is ignored.
     pub fn probed(&mut self, result: Result<(), ProbeFailure>, now: Time) -> Option<Transition> {
-        self.active.as_mut()?.observe(result, now);
+        self.observe(result, now);
         self.settle(now)
+    }
+
+    /// The same without a report; [`settle`](Self::settle) follows.
+    pub(super) fn observe(&mut self, result: Result<(), ProbeFailure>, now: Time) {
+        self.active.iter_mut().for_each(|active| drop(active.observe(result.clone(), now)));
+    }
+
+    /// Takes in whether it has the role that the pool demands, and why; [`settle`](Self::settle) follows. What was known before is
+    /// returned.
+    pub(super) fn judge(&mut self, role: Option<(Verdict, String)>) -> Option<Verdict> {
+        std::mem::replace(&mut self.role, role).map(|(before, _)| before)
+    }
+
+    /// True if its active checks pass.
+    pub(super) fn passes_checks(&self) -> bool {
+        self.active.as_ref().is_none_or(|active| active.state() == State::Up)
+    }
+
+    /// True if its last active check failed.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.active.as_ref().is_some_and(Active::is_in_doubt)
     }
 
     /// Takes in a failure of live traffic; `hold` says what rules out an ejection. On a server that is down or drained
     /// already it counts for nothing.
     pub fn failed(&mut self, failure: Failure, now: Time, hold: Option<Hold>) -> Option<Event> {
-        if matches!(self.state, State::Down | State::Draining) {
+        if matches!(self.state, State::Down | State::Draining | State::Unfit) {
             return None;
         }
         let verdict = self.passive.as_mut()?.failure(failure, now, hold);
@@ -108,7 +133,10 @@ impl ServerHealth {
             {
                 active.retune(new);
             }
-            (active, new) => *active = new.map(|settings| Active::new(settings, now)),
+            (active, new) => {
+                *active = new.map(|settings| Active::new(settings, now));
+                self.role = role(new);
+            }
         }
         if self.passive.as_ref().map(Passive::settings) != outlier {
             self.passive = outlier.map(Passive::new);
@@ -124,6 +152,7 @@ impl ServerHealth {
         now: Time,
     ) -> Option<Transition> {
         self.active = health.map(|settings| Active::new(settings, now));
+        self.role = role(health);
         self.passive = outlier.map(Passive::new);
         self.settle(now)
     }
@@ -132,8 +161,10 @@ impl ServerHealth {
     pub fn availability(&self) -> Availability {
         match self.state {
             State::Up => Availability::Up,
+            // Its role is not known yet: it may be a replica that takes no writes.
+            State::Starting if self.role.is_some() => Availability::Out,
             State::Starting => Availability::Unproven,
-            State::Down | State::Ejected | State::Draining => Availability::Out,
+            State::Down | State::Unfit | State::Ejected | State::Draining => Availability::Out,
         }
     }
 
@@ -145,14 +176,16 @@ impl ServerHealth {
     /// Why it is in this state.
     pub fn reason(&self) -> String {
         let active = || self.active.as_ref().map(Active::reason);
+        let role = || self.role.as_ref().map(|(_, reason)| reason.as_str());
         let passive = || self.passive.as_ref().map(Passive::reason).filter(|reason| !reason.is_empty());
         let reason = match self.state {
             State::Draining => Some("drained by the operator"),
             State::Ejected => passive(),
             State::Starting | State::Down => active(),
+            State::Unfit => role(),
             // What was heard last is why it is up again.
             State::Up if self.passive_decided => passive(),
-            State::Up => active(),
+            State::Up => role().or_else(active),
         };
         reason.unwrap_or("not checked").to_owned()
     }
@@ -178,12 +211,17 @@ impl ServerHealth {
     }
 
     /// When to probe next, as [`Active::next_probe`]; `None` without active checks.
-    pub fn next_probe(&self, began: Time, rng: &mut fastrand::Rng) -> Option<Time> {
-        Some(self.active.as_ref()?.next_probe(began, rng))
+    pub(super) fn next_probe(
+        &self,
+        began: Time,
+        is_searching: bool,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Time> {
+        Some(self.active.as_ref()?.next_probe(began, is_searching, rng))
     }
 
     /// Reports the state that its parts now add up to, if it is a new one.
-    fn settle(&mut self, now: Time) -> Option<Transition> {
+    pub(super) fn settle(&mut self, now: Time) -> Option<Transition> {
         let to = self.sum();
         if to == self.state {
             return None;
@@ -197,13 +235,21 @@ impl ServerHealth {
     fn sum(&self) -> State {
         let active = self.active.as_ref().map_or(State::Up, Active::state);
         let ejected = self.passive.as_ref().is_some_and(Passive::is_ejected);
+        let is_unfit = self.role.as_ref().is_some_and(|(role, _)| !role.is_fit());
         match (self.administrative, active) {
             (Administrative::Drain, _) => State::Draining,
             (Administrative::Ready, State::Down) => State::Down,
+            (Administrative::Ready, State::Up) if is_unfit => State::Unfit,
             (Administrative::Ready, _) if ejected => State::Ejected,
             (Administrative::Ready, state) => state,
         }
     }
+}
+
+/// What is known at first of the role of a server that is checked like this.
+fn role(health: Option<&Health>) -> Option<(Verdict, String)> {
+    health?.probe.role_rule()?;
+    Some((Verdict::Unfit(Unfit::Unknown), "role not known yet".into()))
 }
 
 #[cfg(test)]

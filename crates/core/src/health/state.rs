@@ -15,6 +15,8 @@ pub enum State {
     Starting,
     /// Its active checks fail.
     Down,
+    /// Its active checks pass, but it does not have the role that the pool demands, or lags too far behind.
+    Unfit,
     /// Out for a while because live traffic failed on it.
     Ejected,
     /// Out by the operator's word; what it has begun it may finish.
@@ -22,12 +24,13 @@ pub enum State {
 }
 
 impl State {
-    /// `up`, `starting`, `down`, `ejected` or `draining`.
+    /// `up`, `starting`, `down`, `unfit`, `ejected` or `draining`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Starting => "starting",
             Self::Down => "down",
+            Self::Unfit => "unfit",
             Self::Ejected => "ejected",
             Self::Draining => "draining",
         }

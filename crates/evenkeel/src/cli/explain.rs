@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use evenkeel_config::{Action, Config, Files, Listener, Pool, Priority, Route};
+use evenkeel_core::admission::describe_wait;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
@@ -288,6 +289,14 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken
         let parents = snapshot.parent_of(position).map(|parents| snapshot.pools[parents].state());
         cached(answer, rules, (&target, &path), (route, config, parents.as_deref()), request);
     }
+    if let Some(waits) = describe_wait(config) {
+        answer["waits"] = json!(waits);
+    }
+    if let Some(role) = config.health.as_ref().and_then(|health| health.probe.role_rule()?.role) {
+        // Which server has it only a check can tell.
+        answer["reason"] = json!(format!("the server of pool {} that is {}", config.name, role.word()));
+        return;
+    }
     let mut picker = Picker::new(fastrand::u64(..));
     let chosen = choose(&state.servers, config, &mut picker, request, &[], Time::ZERO);
     match chosen {
@@ -392,6 +401,7 @@ fn text(answer: &Value) -> String {
         "retry",
         "hedge",
         "breaker",
+        "waits",
         "compress",
     ];
     for key in keys {

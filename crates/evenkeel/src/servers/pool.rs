@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
+use evenkeel_core::admission::Arrivals;
 use evenkeel_core::balance::{Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
 use evenkeel_core::endpoints::{EndpointError, Endpoints};
@@ -35,6 +36,9 @@ pub struct PoolServers {
     cookie: Option<Arc<Cookie>>,
     members: Arc<Members>,
     retries: Arc<Retries>,
+    arrivals: Arc<Arrivals>,
+    /// Grows with each state that the workers see.
+    edition: u64,
     /// Where the workers find all this.
     handle: Arc<PoolHandle>,
 }
@@ -57,6 +61,8 @@ impl PoolServers {
             cookie: None,
             members,
             retries: Arc::default(),
+            arrivals: Arc::default(),
+            edition: 0,
         };
         servers.rebuild(secret, now);
         servers.publish();
@@ -78,7 +84,9 @@ impl PoolServers {
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
         let notices = self.adopt(pool, secret, now);
+        self.edition += 1;
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
+        self.begin_terms();
         notices
     }
 
@@ -128,8 +136,24 @@ impl PoolServers {
         self.publish();
     }
 
-    fn publish(&self) {
+    /// Sessions of terms that have ended end after that: a client that comes back at once is to find the state that follows.
+    fn publish(&mut self) {
+        self.edition += 1;
         self.handle.publish(Arc::clone(&self.config), self.view());
+        self.begin_terms();
+        self.wake_waiting();
+    }
+
+    /// Requests that wait for a server look again, if one may be used. The workers must see the present state by then.
+    pub fn wake_waiting(&self) {
+        self.arrivals.publish(self.edition, self.members.usable_count() > 0);
+    }
+
+    /// Ends the sessions on servers that have lost their roles.
+    fn begin_terms(&self) {
+        for (at, term) in self.health.terms().enumerate() {
+            self.members.server(at).load.terms().begin(term);
+        }
     }
 
     /// Has the servers that the pool now has. What is known of those that stay is kept.
@@ -206,11 +230,13 @@ impl PoolServers {
 
     /// What the workers are to see.
     fn view(&self) -> Pool {
-        let states = self.health.servers().enumerate().map(|(i, (_, health))| ServerState {
+        let servers = self.health.servers().zip(self.health.terms()).enumerate();
+        let states = servers.map(|(i, ((_, health), term))| ServerState {
             state: health.state(),
             reason: health.reason().to_owned(),
             since: health.since(),
             weight: self.members.server(i).weight,
+            term,
         });
         Pool {
             members: Arc::clone(&self.members),
@@ -220,6 +246,8 @@ impl PoolServers {
             affinity: self.affinity.clone().filter(|_| learns(&self.config)),
             retries: Arc::clone(&self.retries),
             guard: self.guard(),
+            arrivals: Arc::clone(&self.arrivals),
+            edition: self.edition,
         }
     }
 }
@@ -235,6 +263,8 @@ fn nothing(members: &Arc<Members>) -> Pool {
         members: Arc::clone(members),
         states: Arc::default(),
         panic: None,
+        arrivals: Arc::default(),
+        edition: 0,
         cookie: None,
         affinity: None,
         retries: Arc::default(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use evenkeel_config::{Backend, Config};
-use evenkeel_core::health::{Administrative, ProbeFailure, State};
+use evenkeel_core::health::{Administrative, Finding, ProbeFailure, State};
 use evenkeel_core::snapshot::{CommandError, PoolState, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::Time;
@@ -48,7 +48,7 @@ fn names(state: &PoolState) -> Vec<String> {
     names
 }
 
-fn found(result: Result<(), ProbeFailure>, registry: &mut ServerRegistry, id: &str) {
+fn found(result: Result<Finding, ProbeFailure>, registry: &mut ServerRegistry, id: &str) {
     registry.probed(&"app".into(), &id.into(), result, NOW);
 }
 
@@ -57,7 +57,7 @@ fn a_change_of_health_is_seen_in_its_pool_and_nowhere_else() {
     let (mut registry, snapshot) = registry(&format!("{CHECKED}{OTHER}"));
     let (app, other) = (&snapshot.pools[0], &snapshot.pools[1]);
     let before = (app.version(), other.version());
-    found(Ok(()), &mut registry, "a");
+    found(Ok(Finding::Well), &mut registry, "a");
     found(Err(ProbeFailure::Refused), &mut registry, "b");
     let state = app.state();
     assert_eq!(seen(&state), [("a".into(), State::Up), ("b".into(), State::Down)]);
@@ -65,7 +65,7 @@ fn a_change_of_health_is_seen_in_its_pool_and_nowhere_else() {
     assert_eq!(state.version, app.version());
     assert_eq!(other.version(), before.1, "and only there");
     let version = app.version();
-    found(Ok(()), &mut registry, "a");
+    found(Ok(Finding::Well), &mut registry, "a");
     assert_eq!(app.version(), version, "nothing has changed");
 }
 
@@ -85,7 +85,7 @@ fn what_the_operator_says_is_seen_at_once() {
 fn servers_come_and_go_by_command() {
     let (mut registry, snapshot) = registry(&format!("{CHECKED}{OTHER}"));
     let (app, pool) = (&snapshot.pools[0], "app".into());
-    found(Ok(()), &mut registry, "a");
+    found(Ok(Finding::Well), &mut registry, "a");
     let load = Arc::clone(&app.state().servers.members.server(0).load);
     let other = snapshot.pools[1].version();
 
@@ -99,7 +99,7 @@ fn servers_come_and_go_by_command() {
         registry.next_probe(&pool, &"c".into(), NOW, &mut rng).is_some(),
         "it is checked like the others"
     );
-    found(Ok(()), &mut registry, "c");
+    found(Ok(Finding::Well), &mut registry, "c");
     assert_eq!(seen(&app.state())[2], ("c".into(), State::Up));
 
     registry.remove(&pool, &"a".into(), NOW).unwrap();
@@ -136,7 +136,7 @@ fn the_last_server_may_go_and_another_one_come() {
     assert!(names(&app.state()).is_empty());
     assert_eq!(app.state().servers.members.usable_count(), 0);
     registry.add(&pool, server("c", 9), NOW).unwrap();
-    found(Ok(()), &mut registry, "c");
+    found(Ok(Finding::Well), &mut registry, "c");
     assert_eq!(app.state().servers.members.usable_count(), 1);
 }
 
@@ -146,7 +146,7 @@ fn a_reload_keeps_what_commands_and_probes_said() {
     let pool = "app".into();
     registry.add(&pool, server("c", 9), NOW).unwrap();
     registry.remove(&pool, &"b".into(), NOW).unwrap();
-    found(Ok(()), &mut registry, "c");
+    found(Ok(Finding::Well), &mut registry, "c");
     let old = before.pools[0].state();
 
     registry.reconfigure(Derived::of(config(&format!("{CHECKED}{OTHER}")), None).unwrap(), NOW);

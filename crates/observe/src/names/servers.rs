@@ -67,5 +67,7 @@ label! {
         Malformed = "malformed",
         /// Any other failure to reach the server.
         Io = "io",
+        /// A database refused the check.
+        Refusal = "refusal",
     }
 }

@@ -44,7 +44,7 @@ pub async fn forward_up<'x, 'c>(
         Outcome::Refused(refusal, _) if !target.is_over() => refusal,
         outcome => return outcome,
     };
-    log.at_parents = false;
+    (log.at_parents, log.renewals) = (false, 0);
     log.server = None;
     let (worker, view) = (target.worker, target.view);
     view.tally.cached((position, target.route)).shard(worker.index).went_past_parents();

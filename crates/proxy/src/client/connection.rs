@@ -213,7 +213,7 @@ impl Client {
             target,
             request,
             writer: client.writer,
-            pool: if log.at_parents { &parents } else { &pool }.get().map(|pool| &**pool),
+            pool: if log.at_parents { &parents } else { &pool }.get().map(|pool| pool.after(log.renewals)),
             bytes_in: body.borrow().bytes(),
             log: &log,
             ended,

@@ -63,6 +63,7 @@ pub async fn forward<'x, 'c>(
                 }
                 None => Some(of.gone()),
             },
+            Step::Renew => renew(&mut of, log),
             Step::Pause { until } => Box::pin(pause(&mut of, until, client)).await,
             Step::Refuse(refusal) => Some(refuse(&of, refusal, log)),
             Step::GiveUp(why) => Some(give_up(&mut of, why, client, log)),
@@ -74,6 +75,21 @@ pub async fn forward<'x, 'c>(
         }
         step = poll(&mut of, target.worker.clock.now()).await;
     }
+}
+
+/// Goes on with the pool as it is now; `Some` if the configuration does not have it any more.
+#[cold]
+fn renew<'x, 'c>(of: &mut Forwarding<'x, 'c>, log: &mut RequestLog) -> Option<Outcome<'x, 'c>> {
+    let Target { worker, view, pool, .. } = of.target;
+    let Some(newer) = pool.newer(view, worker) else {
+        let refusal = Refusal::new(503, RequestRefusal::NoBackend, "no healthy server");
+        return Some(Outcome::Refused(refusal, Ended::Refused));
+    };
+    log.renewals += u32::from(!std::ptr::eq(newer, pool));
+    of.target.pool = newer;
+    log.server = None;
+    of.admission.renew(&newer.gate);
+    None
 }
 
 /// Limits the request's body, and keeps of it what a retry would need. True if two servers may have the request at once.
@@ -137,7 +153,9 @@ fn refuse<'x, 'c>(
     refused: admission::Refusal,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
-    use admission::Refusal::{Deadline, Full, PoolOpen, QueueFull, QueueTimeout, ServersOpen};
+    use admission::Refusal::{
+        Deadline, Full, NoServer, PoolOpen, QueueFull, QueueTimeout, ServersOpen, TooManyWait,
+    };
     let why = refused.to_string();
     let kind = match refused {
         Deadline => {
@@ -146,6 +164,10 @@ fn refuse<'x, 'c>(
         }
         PoolOpen(_) | ServersOpen => RequestRefusal::BreakerOpen,
         Full(_) | QueueFull { .. } | QueueTimeout { .. } => RequestRefusal::NoPlace,
+        NoServer { .. } | TooManyWait => {
+            log.detail = Some(format!("pool {}: {why}", of.target.pool().name));
+            RequestRefusal::NoBackend
+        }
     };
     let worker = of.target.worker;
     // For the log alone: the client need not know.

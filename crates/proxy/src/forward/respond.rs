@@ -198,7 +198,8 @@ fn switch<'x, 'c>(
     };
     let idle = target.route.timeout.idle;
     let _permit = admission.take_permit();
-    let tunnel = Tunnel { connection, early, protocol: agreed, idle, _permit };
+    let term = target.upstream(chosen.server).watch_term();
+    let tunnel = Tunnel { connection, early, protocol: agreed, idle, term, _permit };
     let body = Body::Tunnel(Box::new(tunnel));
     Ok(Response { head: copied, body, framing: Framing::Empty, ended: Ended::Tunnel, closes: true })
 }

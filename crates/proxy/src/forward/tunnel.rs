@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use evenkeel_core::health::TermWatch;
 use evenkeel_net::Io;
 use evenkeel_types::Time;
 
@@ -23,36 +24,44 @@ use crate::worker::timer::Timer;
 /// Runs a tunnel between a client and a server until both sides have ended, one fails, or nothing moves for too long.
 pub async fn run(
     worker: &Worker,
-    tunnel: Box<Tunnel>,
+    mut tunnel: Box<Tunnel>,
     body: &RefCell<Body<'_>>,
     writer: &mut ResponseWriter<'_>,
     log: &mut RequestLog,
 ) {
-    let server = &*tunnel.connection.io;
+    let Tunnel { connection, term, idle, .. } = &mut *tunnel;
+    let server = &*connection.io;
     let Some(client) = writer.io().map(Rc::clone) else {
         // A stream (RFC 8441), whose bytes body and writer count themselves.
         let moved = Cell::new(worker.clock.now());
         body.borrow_mut().lift_limits();
         let up = upload(worker, body, server, &moved);
         let down = download(worker, server, writer, &moved);
-        both(worker, up, down, &moved, tunnel.idle).await;
-        return log.tunnelled(0, 0);
+        both(worker, (up, down), &moved, *idle, term).await;
+        return end(log, term, 0, 0);
     };
     let early = body.borrow().surplus().concat();
-    let (limits, bytes) = (Limits { idle: tunnel.idle, write: None }, Moved::default());
+    let (limits, bytes) = (Limits { idle: *idle, write: None }, Moved::default());
     worker.metrics.tunnels.increment();
-    relay(worker, (&client, server), &early, limits, (&bytes, None)).await;
+    relay(worker, (&client, server), &early, limits, (&bytes, None), term).await;
     worker.metrics.tunnels.decrement();
-    log.tunnelled(bytes.0.get(), bytes.1.get());
+    end(log, term, bytes.0.get(), bytes.1.get());
 }
 
-/// Runs both halves of a stream until both have ended, one fails, or nothing has moved for `idle`.
+fn end(log: &mut RequestLog, term: &TermWatch, up: u64, down: u64) {
+    log.tunnelled(up, down);
+    if term.has_ended() {
+        log.reason = Some("the server has lost its role".into());
+    }
+}
+
+/// Runs both halves of a stream until both have ended, one fails, nothing has moved for `idle`, or the server loses its role.
 async fn both<H: Future<Output = io::Result<()>>, O: Future<Output = io::Result<()>>>(
     worker: &Worker,
-    up: H,
-    down: O,
+    (up, down): (H, O),
     moved: &Cell<Time>,
     idle: Duration,
+    term: &mut TermWatch,
 ) {
     worker.metrics.tunnels.increment();
     let (mut up, mut down) = (pin!(up), pin!(down));
@@ -67,6 +76,9 @@ async fn both<H: Future<Output = io::Result<()>>, O: Future<Output = io::Result<
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => {}
             }
+        }
+        if term.poll_ended(cx).is_ready() {
+            return Poll::Ready(());
         }
         if done == [true; 2] { Poll::Ready(()) } else { timer.poll_until(cx, moved.get() + idle) }
     })

@@ -2,11 +2,13 @@
 //! sent to any.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_config::{Algorithm, Route};
 use evenkeel_core::admission::{self, Answer, Leg, Step, Terms};
+use evenkeel_core::health::TermWatch;
 use evenkeel_core::l4::StreamFacts;
 use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, StreamEnded};
@@ -21,8 +23,8 @@ use crate::worker::pool_view::PoolView;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
-/// A connection to a server, and what it holds of the pool as long as it lives.
-type Connected = (Io, Option<Permit>);
+/// A connection to a server, what it holds of the pool as long as it lives, and the term of the server in its role.
+type Connected = (Io, Option<Permit>, TermWatch);
 
 /// Why there is none: how the client's connection ends, and the reason for the log.
 type Unconnected = (StreamEnded, String);
@@ -37,7 +39,7 @@ pub async fn connect(
     stream: &mut Stream,
     client: &Io,
 ) -> Result<Connected, Unconnected> {
-    let pool = view.pool_now(stream.plan.pool);
+    let mut pool = view.pool_now(stream.plan.pool);
     let facts = StreamFacts { client: stream.client, sni: None };
     let route: &Route = view.snapshot.routes.route(stream.plan.route);
     let retry = &route.retry;
@@ -61,7 +63,8 @@ pub async fn connect(
                 match trial.opened {
                     Ok(server) => {
                         settle(&mut admission, (leg, chosen.server), &trial.answer, &terms, &pool);
-                        return Ok((server, admission.take_permit()));
+                        let term = pool.upstreams[chosen.server].watch_term();
+                        return Ok((server, admission.take_permit(), term));
                     }
                     Err(error) => {
                         report(worker, &pool, chosen.server, &error);
@@ -70,6 +73,14 @@ pub async fn connect(
                         last = Some(error);
                     }
                 }
+            }
+            Some(Step::Renew) => {
+                let Some(newer) = view.pool_again(&pool, worker) else {
+                    return Err(given_up(worker, &pool, last.as_ref()));
+                };
+                admission.renew(&newer.gate);
+                pool = newer;
+                (stream.log.pool, stream.log.server) = (Some(Rc::clone(&pool)), None);
             }
             Some(Step::Pause { until }) => poll_fn(|cx| timer.poll_until(cx, until)).await,
             Some(Step::Refuse(refusal)) => {

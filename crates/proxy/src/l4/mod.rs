@@ -113,7 +113,7 @@ pub async fn serve(worker: Rc<Worker>, mut stream: Box<Stream>, view: Rc<View>, 
     // A connection may last for days: it does not hold what was in force when it began.
     drop(view);
     let Stream { mut log, .. } = *stream;
-    let (server, permit) = match connected {
+    let (server, permit, mut term) = match connected {
         Ok(connected) => connected,
         Err((ended, why)) => {
             // The client sees at once that nothing has become of what it sent.
@@ -123,7 +123,7 @@ pub async fn serve(worker: Rc<Worker>, mut stream: Box<Stream>, view: Rc<View>, 
     };
     let series = log.opened();
     let counted = series.as_deref().map(|series| series.shard(worker.index));
-    let ended = relay(&worker, (&io, &server), &[], limits, (&log.moved, counted)).await;
+    let ended = relay(&worker, (&io, &server), &[], limits, (&log.moved, counted), &mut term).await;
     // The server's limit of connections holds until the server has seen the end of this one.
     drop((io, server));
     drop(permit);

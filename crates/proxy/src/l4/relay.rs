@@ -13,6 +13,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use evenkeel_core::health::TermWatch;
 use evenkeel_net::{Io, Pipe};
 use evenkeel_observe::{StreamEnded, StreamShard};
 use evenkeel_types::Time;
@@ -46,13 +47,14 @@ pub struct RelayEnd {
 }
 
 /// Relays until there is nothing more to relay. `early` is what the client has sent before. Bytes are counted in `moved` as
-/// they are passed on.
+/// they are passed on. When `term` ends, so does the relay, at once.
 pub async fn relay(
     worker: &Worker,
     (client, server): (&Io, &Io),
     early: &[u8],
     limits: Limits,
     (moved, shard): (&Moved, Option<&StreamShard>),
+    term: &mut TermWatch,
 ) -> RelayEnd {
     let (mut up, mut down) = (Direction::default(), Direction::default());
     up.buf.extend_from_slice(early);
@@ -60,6 +62,9 @@ pub async fn relay(
     let mut last_moved = worker.clock.now();
     let mut first_end = None;
     let ended = poll_fn(|cx| {
+        if term.poll_ended(cx).is_ready() {
+            return Poll::Ready(role_lost(client, server));
+        }
         let before = (up.moved, down.moved);
         for is_up in [true, false] {
             let (half, from, to) =
@@ -273,6 +278,14 @@ fn count(
         shard.received.add(up.moved - before.0);
         shard.sent.add(down.moved - before.1);
     }
+}
+
+/// Both sides get a reset: what was under way is not whole.
+#[cold]
+fn role_lost(client: &Io, server: &Io) -> RelayEnd {
+    client.reset_on_close();
+    server.reset_on_close();
+    RelayEnd { how: StreamEnded::RoleLost, why: Some("the server has lost its role".into()) }
 }
 
 #[cold]

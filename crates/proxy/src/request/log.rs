@@ -26,6 +26,8 @@ pub struct RequestLog {
     pub server: Option<usize>,
     /// That pool is the one of the cache nodes that are asked first.
     pub at_parents: bool,
+    /// How often the request went on with a newer view of its pool, because it had waited for a server.
+    pub renewals: u32,
     /// How many were tried.
     pub tries: u32,
     /// Time spent connecting.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
+use evenkeel_core::health::TermWatch;
 use evenkeel_net::Io;
 use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
 use evenkeel_tls::ClientTls;
@@ -36,6 +37,8 @@ pub struct Upstream {
     shared: NamedConnections,
     /// Requests in flight and latency, shared by all workers.
     pub load: Arc<Load>,
+    /// The term of the server in its role that its connections belong to.
+    term: u64,
     counted: Counted,
     /// True once no configuration has it any more: what comes back is closed.
     retired: Cell<bool>,
@@ -107,11 +110,11 @@ impl Upstream {
     pub fn new(
         backend: &config::Backend,
         pool: &config::Pool,
-        load: &Arc<Load>,
+        server: (&Arc<Load>, u64),
         tls: Option<&Arc<ClientTls>>,
         counted: (usize, &Registry),
     ) -> Self {
-        let (worker, registry) = counted;
+        let ((load, term), (worker, registry)) = (server, counted);
         let counted = Counted::new(registry.backend(&pool.name, &backend.id), worker);
         Self {
             id: backend.id.clone(),
@@ -124,17 +127,18 @@ impl Upstream {
             idle: RefCell::default(),
             shared: NamedConnections::new(counted.clone()),
             load: Arc::clone(load),
+            term,
             counted,
             retired: Cell::new(false),
         }
     }
 
-    /// True if this is still what a new configuration describes, connections and all.
+    /// True if this is still what a new configuration describes, connections and all, and the server has not lost its role.
     pub fn serves(
         &self,
         backend: &config::Backend,
         pool: &config::Pool,
-        load: &Arc<Load>,
+        (load, term): (&Arc<Load>, u64),
         tls: Option<&Arc<ClientTls>>,
     ) -> bool {
         self.address == backend.address
@@ -143,6 +147,12 @@ impl Upstream {
             && self.keepalive == pool.keepalive
             && self.idle_max == pool.timeout.idle
             && Arc::ptr_eq(&self.load, load)
+            && self.term == term
+    }
+
+    /// Tells a connection to it when the server loses its role.
+    pub fn watch_term(&self) -> TermWatch {
+        self.load.terms().watch(self.term)
     }
 
     /// What this worker counts of it.

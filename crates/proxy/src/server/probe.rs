@@ -78,6 +78,8 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
                 })
                 .await
             }
+            // The crate `databases` has those.
+            Probe::Postgres(_) | Probe::Redis(_) => Err(ProbeFailure::Malformed),
             Probe::Grpc { service } => {
                 let question = Question {
                     method: "POST",

@@ -1,7 +1,7 @@
 //! One worker's view of one pool: its state at one moment, beside what belongs to this worker alone. It is renewed when the
 //! pool's state changes, and costs then what this pool costs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use evenkeel_types::{BackendId, Clock, ListenerName};
 
 use crate::forward::driver::{Gate, PoolDriver};
 use crate::server::Upstream;
+use crate::worker::Worker;
+use crate::worker::view::View;
 
 /// One worker's side of a pool, from the moment when a request chose the pool to the end of that request.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct PoolView {
     unserved: Rc<SeriesByRoute>,
     /// Where connections to each of them are counted that are relayed.
     streams: Rc<[StreamsByListener]>,
+    /// A newer view, with which requests go on that began with this one and have waited for a server.
+    newer: OnceCell<Rc<PoolView>>,
 }
 
 /// Where connections to one server are counted, by listener: few lead to one pool.
@@ -84,6 +88,7 @@ impl PoolSlot {
             series: state.config.backends.iter().map(|_| Rc::default()).collect(),
             unserved: Rc::default(),
             streams: state.config.backends.iter().map(|_| RefCell::default()).collect(),
+            newer: OnceCell::new(),
             state,
         };
         Self {
@@ -101,6 +106,12 @@ impl PoolSlot {
         if now.state.version == self.handle.version() { now } else { self.renew(&now) }
     }
 
+    /// The pool as it is now, in a view of its own; `old` is its view under a configuration before.
+    pub fn apart(&self, old: &PoolView) -> Rc<PoolView> {
+        let is_measured = old.gate.is_measured();
+        Self::new(&self.handle, self.tls.as_ref(), &self.place, is_measured, Some(old)).now()
+    }
+
     /// The pool as this worker saw it last.
     pub fn last(&self) -> Rc<PoolView> {
         Rc::clone(&self.now.borrow())
@@ -109,7 +120,8 @@ impl PoolSlot {
     #[cold]
     fn renew(&self, old: &PoolView) -> Rc<PoolView> {
         let state = self.handle.state();
-        let has_same_servers = Arc::ptr_eq(&old.state.config, &state.config);
+        let has_same_servers =
+            Arc::ptr_eq(&old.state.config, &state.config) && has_same_terms(&old.state, &state);
         let (upstreams, series) = if has_same_servers {
             (Rc::clone(&old.upstreams), Rc::clone(&old.series))
         } else {
@@ -122,7 +134,9 @@ impl PoolSlot {
             true => Rc::clone(&old.streams),
             false => state.config.backends.iter().map(|_| RefCell::default()).collect(),
         };
-        let view = PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, streams, state };
+        let newer = OnceCell::new();
+        let view =
+            PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, streams, newer, state };
         let view = Rc::new(view);
         if !has_same_servers {
             old.retire_all_but(&view);
@@ -133,6 +147,24 @@ impl PoolSlot {
 }
 
 impl PoolView {
+    /// The view with which a request goes on that began with this one and has waited for a server: a newer one, if there is
+    /// one. `None` if the configuration does not have the pool any more.
+    pub fn newer(&self, view: &View, worker: &Worker) -> Option<&PoolView> {
+        if let Some(newer) = self.newer.get() {
+            return Some(newer);
+        }
+        let newest = view.pool_again(self, worker)?;
+        if newest.servers().edition == self.servers().edition {
+            return Some(self);
+        }
+        Some(self.newer.get_or_init(|| newest))
+    }
+
+    /// The view that a request has gone on with which has called [`newer`](Self::newer) so often.
+    pub fn after(&self, renewals: u32) -> &Self {
+        (0..renewals).fold(self, |view, _| view.newer.get().map_or(view, |newer| newer))
+    }
+
     /// The pool's configuration.
     pub fn config(&self) -> &config::Pool {
         &self.state.config
@@ -200,16 +232,35 @@ fn upstreams(
     let known: HashMap<&BackendId, &Rc<Upstream>> =
         old.iter().flat_map(|old| old.upstreams.iter()).map(|upstream| (&upstream.id, upstream)).collect();
     let server = |(at, backend): (usize, &config::Backend)| {
-        let load = &state.servers.members.server(at).load;
+        let server = (&state.servers.members.server(at).load, term(state, at));
         match known.get(&backend.id) {
-            Some(same) if same.serves(backend, &state.config, load, tls) => Rc::clone(same),
+            Some(same) if same.serves(backend, &state.config, server, tls) => Rc::clone(same),
             _ => {
                 let counted = (place.worker, &*place.registry);
-                Rc::new(Upstream::new(backend, &state.config, load, tls, counted))
+                Rc::new(Upstream::new(backend, &state.config, server, tls, counted))
             }
         }
     };
     state.config.backends.iter().enumerate().map(server).collect()
+}
+
+impl Drop for PoolView {
+    /// One view after another: a long row of them must not use up the stack.
+    fn drop(&mut self) {
+        let mut newer = self.newer.take();
+        while let Some(view) = newer {
+            newer = Rc::into_inner(view).and_then(|mut view| view.newer.take());
+        }
+    }
+}
+
+/// The term that connections to a server belong to which are opened now.
+fn term(state: &PoolState, server: usize) -> u64 {
+    state.servers.states.get(server).map_or(0, |server| server.term)
+}
+
+fn has_same_terms(old: &PoolState, new: &PoolState) -> bool {
+    (0..new.config.backends.len()).all(|server| term(old, server) == term(new, server))
 }
 
 #[cfg(test)]

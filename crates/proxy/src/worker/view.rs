@@ -21,6 +21,7 @@ use crate::request::tally::Tally;
 use crate::server::Upstream;
 use crate::server::h1;
 use crate::shared::Shared;
+use crate::worker::Worker;
 use crate::worker::pool_view::{Place, PoolSlot, PoolView};
 
 /// What a request needs to know, from its admission to its record.
@@ -130,6 +131,19 @@ impl View {
     #[inline]
     pub fn pool_now(&self, pool: usize) -> Rc<PoolView> {
         self.pools[pool].now()
+    }
+
+    /// A pool of this view as it is now, for a request that has waited. After a reload that is the pool of the same name, seen apart
+    /// from other requests: series are kept by the positions of routes, which are others now.
+    pub fn pool_again(&self, pool: &PoolView, worker: &Worker) -> Option<Rc<PoolView>> {
+        let name = &pool.config().name;
+        let find = |view: &Self| view.snapshot.config.pools.iter().position(|pool| pool.name == *name);
+        let present = worker.view();
+        if present.snapshot.generation == self.snapshot.generation {
+            return find(self).map(|position| self.pool_now(position));
+        }
+        let position = find(&present)?;
+        Some(present.pools[position].apart(pool))
     }
 
     /// All pools as they are now.

@@ -84,6 +84,7 @@ impl World<'_> {
             match step {
                 Step::Send { leg, chosen, role } => self.offer(nth, leg, chosen.server, role),
                 Step::NotHedged(_) => {}
+                Step::Renew => unreachable!("no pool of a simulation has `wait_for_server`"),
                 Step::Wait { until } | Step::Pause { until } => return self.set_timer(nth, until),
                 Step::Asking { until } => return until.map_or(0, |until| self.set_timer(nth, until)),
                 Step::Refuse(_) => return self.end(nth, End::Refused),

@@ -21,6 +21,7 @@ mod hedges;
 mod limits;
 mod properties;
 mod retries;
+mod waiting;
 
 /// A request without a body, which belongs to the server of this user.
 struct Asked(&'static str, [u8; 1]);
@@ -102,7 +103,17 @@ impl Scene {
         }
         let affinity = of.sticky.as_ref().map(|_| Arc::new(crate::sticky::Sessions::new(100)));
         let (states, retries) = (Arc::new([]), Arc::default());
-        let pool = Pool { members, states, panic: None, cookie: None, affinity, retries, guard };
+        let pool = Pool {
+            members,
+            states,
+            panic: None,
+            cookie: None,
+            affinity,
+            retries,
+            guard,
+            arrivals: Arc::default(),
+            edition: 1,
+        };
         let log = Log::default();
         let local = Rc::new(Local::new(1));
         let state = PoolState { version: 1, config: Arc::new(of.clone()), servers: pool };

@@ -33,6 +33,7 @@ fn drive(scene: &Scene, it: &mut Driven, ms: u64) {
                 assert!(until.is_none_or(|until| until > scene.log.now()));
                 return;
             }
+            Step::Renew => panic!("nothing waits for a server here"),
             Step::Refuse(_) | Step::GiveUp(_) => {
                 assert!(it.legs.is_empty());
                 it.is_over = true;

@@ -125,15 +125,16 @@ fn reasons_name_the_cause() {
 fn probes_are_spread_by_a_tenth_and_the_first_comes_at_once() {
     let mut rng = fastrand::Rng::with_seed(1);
     let mut active = Active::new(&settings(3, 1, 0), second(7));
-    let first = active.next_probe(second(7), &mut rng);
+    let first = active.next_probe(second(7), false, &mut rng);
     assert!(first.since(second(7)) <= Duration::from_millis(5));
     active.observe(Ok(()), second(8));
-    let waits: Vec<f64> =
-        (0..1000).map(|_| active.next_probe(second(8), &mut rng).since(second(8)).as_secs_f64()).collect();
+    let waits: Vec<f64> = (0..1000)
+        .map(|_| active.next_probe(second(8), false, &mut rng).since(second(8)).as_secs_f64())
+        .collect();
     assert!(waits.iter().all(|wait| (4.5..=5.5).contains(wait)));
     let spread = |wanted: fn(f64) -> bool| waits.iter().filter(|wait| wanted(**wait)).count();
     assert!(spread(|wait| wait < 4.75) > 150 && spread(|wait| wait > 5.25) > 150, "hardly any jitter");
     active.retune(&settings(1, 1, 0));
-    assert!(active.next_probe(second(9), &mut rng).since(second(9)) <= Duration::from_millis(5));
+    assert!(active.next_probe(second(9), false, &mut rng).since(second(9)) <= Duration::from_millis(5));
     assert_eq!(active.state(), State::Up);
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{HealthNotice, Panic, PoolHealth};
 use crate::balance::Availability;
 use crate::health::{
-    Administrative, EjectionCause, Event, FULL, Failure, Figures, Hold, ProbeFailure, State,
+    Administrative, EjectionCause, Event, FULL, Failure, Figures, Finding, Hold, ProbeFailure, State,
 };
 
 fn second(n: u64) -> Time {
@@ -42,6 +42,7 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         via: true,
         sticky: None,
         health: is_checked.then_some(health),
+        wait_for_server: None,
         outlier: Some(Outlier {
             failures: 2,
             on: evenkeel_config::FailureOn::default(),
@@ -96,7 +97,7 @@ fn usable(pool: &PoolHealth) -> String {
 
 fn pass(pool: &mut PoolHealth, servers: &[&str], at: u64) {
     for server in servers {
-        pool.probed(&id(server), Ok(()), second(at));
+        pool.probed(&id(server), Ok(Finding::Well), second(at));
     }
 }
 
@@ -159,7 +160,7 @@ fn a_pool_panics_when_ejections_leave_less_than_its_threshold() {
     assert_eq!(health.panic(), Some(Panic { since: second(4) }));
     assert_eq!(usable(&health), "a b d", "one that its checks found down stays out");
     let version = health.version();
-    health.probed(&id("c"), Ok(()), second(5));
+    health.probed(&id("c"), Ok(Finding::Well), second(5));
     assert_eq!((health.panic(), usable(&health)), (None, "c d".into()));
     assert!(health.version() > version);
 }
@@ -221,7 +222,7 @@ fn servers_that_come_start_slowly_and_those_of_the_first_hour_do_not() {
     let more = || vec![backend("a", 1, 1), backend("b", 2, 1), backend("c", 3, 1), backend("d", 4, 1)];
     health.reconfigure(&pool(more(), true), second(10));
     assert_eq!(parts(&health), [FULL; 4]);
-    health.probed(&id("d"), Ok(()), second(10));
+    health.probed(&id("d"), Ok(Finding::Well), second(10));
     assert_eq!(parts(&health), [FULL, FULL, FULL, 3]);
     // Another comes back from an ejection, which ends at 42 s.
     fail(&mut health, "a", 12);
@@ -301,7 +302,10 @@ fn a_reload_keeps_what_is_known_of_servers_that_stay() {
     assert_eq!(described(&health.reconfigure(&pool(moved, true), second(6))), ["b down -> starting"]);
     assert_eq!(states(&health), "a up, b starting, c draining");
     assert!(health.server(&id("d")).is_none());
-    assert!(health.probed(&id("d"), Ok(()), second(7)).is_empty(), "a late answer of one that left");
+    assert!(
+        health.probed(&id("d"), Ok(Finding::Well), second(7)).is_empty(),
+        "a late answer of one that left"
+    );
     // A drain is not undone by leaving checks out.
     health.reconfigure(&pool(abc(), false), second(8));
     assert_eq!(states(&health), "a up, b up, c draining");
@@ -348,7 +352,7 @@ proptest! {
             let at = second(now);
             let notices = match step {
                 Step::Probe(server, is_ok) => {
-                    health.probed(&id(names[server]), is_ok.then_some(()).ok_or(ProbeFailure::Refused), at)
+                    health.probed(&id(names[server]), is_ok.then_some(Finding::Well).ok_or(ProbeFailure::Refused), at)
                 }
                 Step::Fail(server) => health.failed(&id(names[server]), Failure::BadAnswer, at),
                 Step::Drain(server, is_drained) => {

@@ -48,7 +48,7 @@ fn a_server_without_checks_is_up() {
     let server = ServerHealth::new(None, None, second(1));
     assert_eq!((server.state(), server.availability()), (State::Up, Availability::Up));
     assert_eq!((server.reason().as_str(), server.since()), ("not checked", second(1)));
-    assert_eq!(server.next_probe(second(1), &mut fastrand::Rng::with_seed(1)), None);
+    assert_eq!(server.next_probe(second(1), false, &mut fastrand::Rng::with_seed(1)), None);
 }
 
 #[test]

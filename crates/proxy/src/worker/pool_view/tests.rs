@@ -47,6 +47,8 @@ fn servers(backends: &[Backend], out: &[usize], loads: Option<&Pool>) -> Pool {
         members: Arc::new(Members::new(&evenkeel_config::Algorithm::RoundRobin, list)),
         states: Arc::default(),
         panic: None,
+        arrivals: Arc::default(),
+        edition: 0,
         cookie: None,
         affinity: None,
         retries: Arc::default(),

@@ -1,0 +1,69 @@
+//! A primary that dies, one that hangs, and one that wakes up when another has taken its place.
+
+use super::setting::{before, reason, wait_for_reason, wait_for_states};
+use crate::support::engines::Cluster;
+
+#[test]
+fn after_a_crash_the_promoted_replica_is_the_primary() {
+    let mut cluster = Cluster::start(2);
+    let evenkeel = before(&cluster, "");
+    wait_for_states(&evenkeel, "db-primary", "a up, b unfit, c unfit");
+    cluster.nodes[0].kill();
+    wait_for_states(&evenkeel, "db-primary", "a down, b unfit, c unfit");
+    assert!(reason(&evenkeel, "db-primary", "a").contains("connection refused"));
+    cluster.nodes[1].promote();
+    wait_for_states(&evenkeel, "db-primary", "a down, b up, c unfit");
+    // It comes back as it was before.
+    cluster.nodes[0].start();
+    wait_for_states(&evenkeel, "db-primary", "a unfit, b up, c unfit");
+    assert!(reason(&evenkeel, "db-primary", "a").contains("b has replaced it"));
+}
+
+#[test]
+fn a_primary_that_hangs_is_down_and_when_it_wakes_up_it_stays_out() {
+    let mut cluster = Cluster::start(1);
+    let evenkeel = before(&cluster, "");
+    wait_for_states(&evenkeel, "db-primary", "a up, b unfit");
+    cluster.nodes[0].freeze();
+    wait_for_states(&evenkeel, "db-primary", "a down, b unfit");
+    assert!(reason(&evenkeel, "db-primary", "a").contains("no answer in time"));
+    cluster.nodes[1].promote();
+    wait_for_states(&evenkeel, "db-primary", "a down, b up");
+    cluster.nodes[0].thaw();
+    wait_for_states(&evenkeel, "db-primary", "a unfit, b up");
+    assert_eq!(
+        cluster.nodes[0].query("SELECT pg_is_in_recovery()"),
+        "f",
+        "it takes writes, and must get none"
+    );
+    wait_for_reason(&evenkeel, "db-primary", "a", "it says primary, timeline 1, but b has replaced it");
+    // Not even while its successor is down.
+    cluster.nodes[1].kill();
+    wait_for_states(&evenkeel, "db-primary", "a unfit, b down");
+    assert_eq!(evenkeel.get("/").status, 503);
+}
+
+#[test]
+fn a_primary_that_takes_no_new_connections_is_down_though_its_old_ones_answer() {
+    let cluster = Cluster::start(0);
+    let evenkeel = before(&cluster, "");
+    wait_for_states(&evenkeel, "db-primary", "a up");
+    cluster.nodes[0].freeze_postmaster();
+    wait_for_states(&evenkeel, "db-primary", "a down");
+    cluster.nodes[0].thaw();
+    wait_for_states(&evenkeel, "db-primary", "a up");
+}
+
+#[test]
+fn a_server_that_starts_says_so() {
+    let mut cluster = Cluster::start(0);
+    let evenkeel = before(&cluster, "");
+    wait_for_states(&evenkeel, "db-primary", "a up");
+    // A crash with much to recover is hard to time; a standby that waits for its first connection to a primary is not.
+    let node = &mut cluster.nodes[0];
+    node.shut_down();
+    wait_for_states(&evenkeel, "db-primary", "a down");
+    node.hold_in_recovery();
+    node.start_only();
+    wait_for_reason(&evenkeel, "db-primary", "a", "not ready:");
+}
