@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod chaos;
 pub mod client;
+pub mod dns;
 pub mod evenkeel;
 pub mod h2;
 pub mod log;
@@ -19,6 +20,7 @@ pub mod wire;
 mod tests;
 
 pub use client::Client;
+pub use dns::{Dns, Neighbours};
 pub use evenkeel::{Evenkeel, Folder, cli, pool};
 pub use message::{Fault, Framing, Response};
 pub use origin::{Origin, answer, chunked, ok};

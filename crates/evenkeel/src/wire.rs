@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use evenkeel_admin::{Context, Request};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
+use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
@@ -110,6 +111,7 @@ impl System {
         let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect::<Vec<_>>();
         let listening = Arc::new(ArcSwap::from_pointee(listening));
         let leaving = Arc::new(AtomicBool::new(false));
+        let discoveries = Arc::<DiscoveryStates>::default();
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
         let control = Control {
             servers,
@@ -118,6 +120,7 @@ impl System {
             source,
             bound,
             listening: Arc::clone(&listening),
+            discoveries: Arc::clone(&discoveries),
             workers,
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
@@ -130,6 +133,7 @@ impl System {
                 commands: commands.clone(),
                 listening: Arc::clone(&listening),
                 leaving: Arc::clone(&leaving),
+                discoveries,
                 token,
                 bound: address,
             };

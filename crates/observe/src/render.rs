@@ -1,6 +1,7 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
 mod cache;
+mod discovery;
 mod limits;
 mod page;
 mod retries;
@@ -30,6 +31,7 @@ impl Registry {
         requests(&mut page, self);
         workers(&mut page, self);
         backends(&mut page, self);
+        discovery::render(&mut page, self);
         retries::render(&mut page, self);
         outcomes(&mut page, self);
         limits::render(&mut page, self);

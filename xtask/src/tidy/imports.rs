@@ -13,6 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("core", &["types", "config"]),
     ("observe", &["types", "config"]),
     ("cache", &["types", "core"]),
+    ("discover", &["types", "config"]),
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
     ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),

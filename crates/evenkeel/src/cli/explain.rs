@@ -1,6 +1,7 @@
 //! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
 
 mod caching;
+mod discovering;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ use evenkeel_types::Time;
 use serde_json::{Value, json};
 
 use self::caching::cached;
+use self::discovering::{Findings, discover};
 use super::output::{fail, print};
 use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
@@ -49,6 +51,9 @@ pub struct Explain {
     /// The listener that the request comes by; the first one if left out
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
+    /// Ask the name servers for the servers that pools discover by name
+    #[arg(long)]
+    resolve: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -80,6 +85,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     };
     let limits = HeadLimits::of_requests(&config.limits);
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
+    let findings = discover(&mut servers, args.resolve)?;
     let snapshot = Arc::new(servers.snapshot());
 
     let head = head(args)?;
@@ -105,7 +111,9 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     match admit(head.as_bytes(), &parsed, &fields, origin) {
         Ok((request, framing)) => {
             let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-            Ok(answer(&snapshot, listener, &request, length))
+            let mut answer = answer(&snapshot, listener, &request, length);
+            discovered(&mut answer, &findings);
+            Ok(answer)
         }
         Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
     }
@@ -294,6 +302,16 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken
     }
 }
 
+/// How the pool discovers servers, if it does. Where it was not asked, that none is known here means nothing.
+fn discovered(answer: &mut Value, findings: &Findings) {
+    let Some(finding) = answer["pool"].as_str().and_then(|pool| findings.get(&pool.into())) else { return };
+    answer["discovery"] = json!(finding.text);
+    if !finding.is_asked && answer["server"].is_null() {
+        answer["status"] = Value::Null;
+        answer["reason"] = json!("the servers are discovered when the balancer runs, and not known here");
+    }
+}
+
 /// Which file the request is for. What is on the disk is not looked at: it may be another machine's.
 fn file(answer: &mut Value, files: &Files, path: &str, route: &Route, request: &Request<'_>) {
     answer["files"] = json!(files.root.display().to_string());
@@ -350,6 +368,7 @@ fn text(answer: &Value) -> String {
         "fallback",
         "split",
         "pool",
+        "discovery",
         "cache",
         "cache_key",
         "parent",
