@@ -76,16 +76,17 @@ impl Control {
             announce(&pool, &source, notice, servers.len());
         }
         let error = error.map(|text| text.lines().next().unwrap_or_default().to_owned());
-        if outcome.is_asked {
-            self.registry.discovery(&pool).asked(error.is_none(), servers.len());
-        }
-        let has_changed = outcome.has_changed;
-        let found = has_changed.then(|| servers.to_vec());
+        let (is_success, known) = (error.is_none(), servers.len());
+        let found = outcome.has_changed.then(|| servers.to_vec());
         let state = DiscoveryState { source: source.clone(), asked, next, succeeded, error, servers };
         self.discoveries.set(&pool, state);
         if let Some(found) = found {
             self.servers.discovered(&pool, &source, found, self.shared.clock.now());
             probes.plan(&self.servers, self.servers.pool(&pool));
+        }
+        // Afterwards: what the figures count can then be seen.
+        if outcome.is_asked {
+            self.registry.discovery(&pool).asked(is_success, known);
         }
     }
 
