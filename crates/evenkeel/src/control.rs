@@ -7,7 +7,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
-use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
@@ -36,8 +35,6 @@ pub struct Control {
     pub bound: Vec<Bound>,
     /// The same, for others to read.
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
-    /// What is known of how pools discover servers, for others to read.
-    pub discoveries: Arc<DiscoveryStates>,
     /// How many workers there are.
     pub workers: usize,
 }

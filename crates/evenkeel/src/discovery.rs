@@ -79,7 +79,7 @@ impl Control {
         let (is_success, known) = (error.is_none(), servers.len());
         let found = outcome.has_changed.then(|| servers.to_vec());
         let state = DiscoveryState { source: source.clone(), asked, next, succeeded, error, servers };
-        self.discoveries.set(&pool, state);
+        self.servers.discoveries.set(&pool, state);
         if let Some(found) = found {
             self.servers.discovered(&pool, &source, found, self.shared.clock.now());
             probes.plan(&self.servers, self.servers.pool(&pool));
@@ -96,7 +96,7 @@ impl Control {
         let discovers = |pool: &PoolName| {
             config.pools.iter().any(|config| config.name == *pool && config.discover.is_some())
         };
-        self.discoveries.retain(discovers);
+        self.servers.discoveries.retain(discovers);
         self.registry.retain_discoveries(discovers);
     }
 }

@@ -9,6 +9,7 @@ use std::hash::RandomState;
 use std::sync::Arc;
 
 use evenkeel_config::{Backend, Config, Discover, Pool as PoolConfig};
+use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::endpoints::EndpointError;
 use evenkeel_core::health::{Administrative, Failure, HealthNotice, ProbeFailure};
 use evenkeel_core::limit::Limits;
@@ -26,6 +27,8 @@ const SECRET_DEFAULT: &[u8] = b"evenkeel";
 
 /// All servers of all pools.
 pub struct ServerRegistry {
+    /// What is known of how pools discover servers, for others to read.
+    pub discoveries: Arc<DiscoveryStates>,
     config: Arc<Config>,
     routes: Arc<RouteTable>,
     secret: Vec<u8>,
@@ -65,7 +68,8 @@ impl ServerRegistry {
     pub fn new(derived: Derived, metrics: Arc<Registry>, now: Time) -> Self {
         let Derived { config, routes, limits, secret } = derived;
         let pools = HashMap::new();
-        let mut servers = Self { config, routes, secret, pools, limits, generation: 0, metrics };
+        let discoveries = Arc::default();
+        let mut servers = Self { discoveries, config, routes, secret, pools, limits, generation: 0, metrics };
         servers.adopt(now);
         servers
     }

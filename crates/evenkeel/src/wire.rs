@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use evenkeel_admin::{Context, Request};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
-use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
@@ -113,7 +112,6 @@ impl System {
         let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect::<Vec<_>>();
         let listening = Arc::new(ArcSwap::from_pointee(listening));
         let leaving = Arc::new(AtomicBool::new(false));
-        let discoveries = Arc::<DiscoveryStates>::default();
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
         let control = Control {
             servers,
@@ -122,7 +120,6 @@ impl System {
             source,
             bound,
             listening: Arc::clone(&listening),
-            discoveries: Arc::clone(&discoveries),
             workers,
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
@@ -135,7 +132,7 @@ impl System {
                 commands: commands.clone(),
                 listening: Arc::clone(&listening),
                 leaving: Arc::clone(&leaving),
-                discoveries,
+                discoveries: Arc::clone(&control.servers.discoveries),
                 token,
                 bound: address,
             };
