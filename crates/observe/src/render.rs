@@ -5,6 +5,7 @@ mod discovery;
 mod limits;
 mod page;
 mod retries;
+mod streams;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,6 +31,7 @@ impl Registry {
         let mut page = Page::new();
         requests(&mut page, self);
         workers(&mut page, self);
+        streams::render(&mut page, self);
         backends(&mut page, self);
         discovery::render(&mut page, self);
         retries::render(&mut page, self);
