@@ -22,6 +22,16 @@ mod config {
     mod warnings;
 }
 
+mod discovery {
+    mod answers;
+    mod explain;
+    mod failing;
+    mod files;
+    mod names;
+    mod reload;
+    mod services;
+}
+
 mod routing {
     mod actions;
     mod conditions;

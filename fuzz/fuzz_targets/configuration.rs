@@ -4,6 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
+    if let Err(faults) = evenkeel_config::parse_servers("servers.toml", text) {
+        assert!(!faults.to_string().is_empty());
+    }
     let parsed = match evenkeel_config::parse("fuzz.toml", text) {
         Ok(parsed) => parsed,
         Err(faults) => {

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod chaos;
 pub mod client;
 pub mod disk;
+pub mod dns;
 pub mod engines;
 pub mod evenkeel;
 pub mod h2;
@@ -21,6 +22,7 @@ pub mod wire;
 mod tests;
 
 pub use client::Client;
+pub use dns::{Dns, Neighbours};
 pub use evenkeel::{Evenkeel, Folder, cli, pool};
 pub use message::{Fault, Framing, Response};
 pub use origin::{Origin, answer, chunked, ok};

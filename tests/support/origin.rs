@@ -93,6 +93,23 @@ impl Origin {
         origin
     }
 
+    /// As [`Origin::named`], at this address.
+    pub fn named_at(name: &str, address: SocketAddr) -> Self {
+        let text = ok(name);
+        let handler = move |_: &Request, wire: &mut Wire| {
+            wire.send(&text);
+        };
+        Self::build_at(Port::at(address), handler, true).called(name)
+    }
+
+    /// As [`Origin::start`], at this address.
+    pub fn start_at(
+        address: SocketAddr,
+        handler: impl Fn(&Request, &mut Wire) + Send + Sync + 'static,
+    ) -> Self {
+        Self::build_at(Port::at(address), handler, true)
+    }
+
     /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
@@ -144,7 +161,14 @@ impl Origin {
     }
 
     fn build(handler: impl Fn(&Request, &mut Wire) + Send + Sync + 'static, whole: bool) -> Self {
-        let port = Port::reserve();
+        Self::build_at(Port::reserve(), handler, whole)
+    }
+
+    fn build_at(
+        port: Port,
+        handler: impl Fn(&Request, &mut Wire) + Send + Sync + 'static,
+        whole: bool,
+    ) -> Self {
         let shared = Shared {
             handler: Box::new(handler),
             whole,

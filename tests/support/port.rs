@@ -27,6 +27,11 @@ impl Port {
         Self { _reservation: socket, address: SocketAddr::from((Ipv4Addr::LOCALHOST, number)) }
     }
 
+    /// This address, which is free.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { _reservation: bound(address), address }
+    }
+
     /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -62,7 +67,7 @@ pub struct Hang {
 }
 
 fn bound(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     // Two sockets may share a port with SO_REUSEADDR as long as only one of them listens.
     socket.set_reuse_address(true).unwrap();
     socket.bind(&address.into()).unwrap();

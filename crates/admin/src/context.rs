@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
+use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, ListenerName};
@@ -24,6 +25,8 @@ pub struct Context {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// True once the process has begun to leave.
     pub leaving: Arc<AtomicBool>,
+    /// How pools discover their servers.
+    pub discoveries: Arc<DiscoveryStates>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
     pub token: Option<String>,
     /// The address that the API itself is bound to.

@@ -21,6 +21,7 @@ mod cache;
 mod command;
 mod connections;
 mod context;
+mod discovery;
 mod guard;
 mod metrics;
 mod purge;

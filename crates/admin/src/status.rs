@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use axum::Json;
 use axum::extract::State;
 use evenkeel_config::Backend;
+use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_core::snapshot::{Guard, PoolHandle, PoolState};
 use evenkeel_observe::names::{self, Metric};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::context::Context;
+use crate::discovery::{self, Discovery};
 use crate::streams::{Streams, streams};
 
 /// The whole of it.
@@ -95,6 +97,9 @@ struct Pool {
     /// Requests that wait because no server may be used. Only of a pool with `wait_for_server`.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for_server: Option<usize>,
+    /// Only of a pool that discovers servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discovery: Option<Discovery>,
     servers: Vec<Server>,
 }
 
@@ -117,6 +122,8 @@ struct Breaker {
 pub(crate) struct Server {
     id: String,
     address: String,
+    /// Where it comes from: `configuration`, `command`, `dns`, `srv` or `file`.
+    origin: &'static str,
     state: &'static str,
     reason: String,
     /// For how long it has been in this state.
@@ -169,14 +176,16 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
     let snapshot = context.snapshot.load();
     let (now, registry) = (context.clock.now(), &*context.registry);
     let (by_pool, by_server) = (registry.by_pool(), registry.by_backend());
-    let show = |handle: &Arc<PoolHandle>| {
-        let state = handle.state();
-        let servers = (0..state.config.backends.len())
-            .map(|server| At { pool: &state, server }.show(registry, &by_server, now))
-            .collect();
-        pool(&state, by_pool.get(&state.config.name), servers)
+    let show = |(configured, handle): (&evenkeel_config::Pool, &Arc<PoolHandle>)| {
+        let (state, known) = (handle.state(), context.discoveries.of(&configured.name));
+        let found = known.as_deref();
+        let at = |server| At { pool: &state, configured, found, server };
+        let servers =
+            (0..state.config.backends.len()).map(|i| at(i).show(registry, &by_server, now)).collect();
+        let discovery = Discovery::of(configured, found, now);
+        pool(&state, by_pool.get(&state.config.name), discovery, servers)
     };
-    let pools = snapshot.pools.iter().map(show).collect();
+    let pools = snapshot.config.pools.iter().zip(&snapshot.pools).map(show).collect();
     let total = registry.summary();
     let page = registry.render();
     Json(Status {
@@ -204,7 +213,9 @@ pub(crate) fn server(context: &Context, pool: &PoolName, id: &BackendId) -> Opti
     let snapshot = context.snapshot.load();
     let position = snapshot.config.pools.iter().position(|config| config.name == *pool)?;
     let state = snapshot.pools[position].state();
-    let at = At { pool: &state, server: state.servers.members.position(id)? };
+    let (configured, known) = (&snapshot.config.pools[position], context.discoveries.of(pool));
+    let server = state.servers.members.position(id)?;
+    let at = At { pool: &state, configured, found: known.as_deref(), server };
     Some(at.show(&context.registry, &context.registry.by_backend(), context.clock.now()))
 }
 
@@ -213,13 +224,15 @@ type ByServer = BTreeMap<(PoolName, BackendId), Summary>;
 /// The place of a server in its pool.
 struct At<'a> {
     pool: &'a PoolState,
+    configured: &'a evenkeel_config::Pool,
+    found: Option<&'a DiscoveryState>,
     server: usize,
 }
 
 impl At<'_> {
     fn show(&self, registry: &Registry, figures: &ByServer, now: Time) -> Server {
         let (config, pool) = (&self.pool.config, &self.pool.servers);
-        let Backend { id, address, backup, .. } = &config.backends[self.server];
+        let backend @ Backend { id, address, backup, .. } = &config.backends[self.server];
         let state = &pool.states[self.server];
         let key = (config.name.clone(), id.clone());
         let summary = figures.get(&key);
@@ -228,6 +241,7 @@ impl At<'_> {
         Server {
             id: id.to_string(),
             address: address.to_string(),
+            origin: discovery::origin(backend, self.configured, self.found),
             state: state.state.as_str(),
             reason: state.reason.clone(),
             since_seconds: seconds(now.since(state.since)),
@@ -254,7 +268,12 @@ impl At<'_> {
     }
 }
 
-fn pool(state: &PoolState, summary: Option<&Summary>, servers: Vec<Server>) -> Pool {
+fn pool(
+    state: &PoolState,
+    summary: Option<&Summary>,
+    discovery: Option<Discovery>,
+    servers: Vec<Server>,
+) -> Pool {
     let (config, pool) = (&state.config, &state.servers);
     Pool {
         name: config.name.to_string(),
@@ -267,6 +286,7 @@ fn pool(state: &PoolState, summary: Option<&Summary>, servers: Vec<Server>) -> P
         latency_ms: summary.map(Latency::from).unwrap_or_default(),
         breaker: pool.guard.as_ref().map(|guard| breaker(config, guard)),
         waiting_for_server: config.wait_for_server.map(|_| pool.arrivals.waiting()),
+        discovery,
         servers,
     }
 }
@@ -329,7 +349,7 @@ impl From<&Summary> for Latency {
     }
 }
 
-fn seconds(time: Duration) -> f64 {
+pub(crate) fn seconds(time: Duration) -> f64 {
     rounded(time.as_secs_f64())
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Section {
 
 /// Keys of which some number must be there.
 pub(crate) enum Group {
+    AnyOf(&'static [&'static str]),
     ExactlyOne(&'static [&'static str]),
     AtMostOne(&'static [&'static str]),
 }

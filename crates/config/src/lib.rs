@@ -83,6 +83,39 @@ fn parse_in(folder: PathBuf, file_name: &str, text: &str) -> Result<Parsed, Diag
 /// # Errors
 /// As [`parse`]; also when the file cannot be read, is above 64 MiB, or is not UTF-8.
 pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
+    let text = text_of(path)?;
+    // Absolute, so that what `show` prints holds wherever it is put.
+    let folder = std::path::absolute(path).ok().and_then(|path| Some(path.parent()?.to_owned()));
+    parse_in(folder.unwrap_or_default(), &path.display().to_string(), &text)
+}
+
+/// Reads the text of a file of servers, which has `backends` as a pool has them; `file_name` is what the diagnostics call it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_servers(file_name: &str, text: &str) -> Result<Vec<Backend>, Diagnostics> {
+    let entries = toml::de::DeTable::parse(text)
+        .map_err(|fault| Diagnostics::new(file_name, text, vec![no_toml::diagnostic(text, &fault)]))?;
+    let reader = read::Reader::new(PathBuf::new(), ServerList::SECTION);
+    let table = read::Table::new(&reader, ServerList::SECTION, entries.get_ref(), read::Home::Process, 0..0);
+    let list = ServerList::read_table(&table);
+    let faults = Diagnostics::new(file_name, text, reader.into_faults());
+    match list {
+        Some(list) if !faults.has_errors() => Ok(list.backends),
+        _ => Err(faults),
+    }
+}
+
+/// Reads a file of servers.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_servers(path: &Path) -> Result<Vec<Backend>, Diagnostics> {
+    parse_servers(&path.display().to_string(), &text_of(path)?)
+}
+
+/// The text of a file.
+fn text_of(path: &Path) -> Result<String, Diagnostics> {
     let name = path.display().to_string();
     let refuse = |message: String, help: &str| {
         let fault = Diagnostic::error(message);
@@ -95,12 +128,9 @@ pub fn load(path: &Path) -> Result<Parsed, Diagnostics> {
     if bytes.len() > FILE_MAX {
         return Err(refuse(format!("{name} is above {}", value::show_size(FILE_MAX as u64)), ""));
     }
-    let text = String::from_utf8(bytes).map_err(|fault| {
+    String::from_utf8(bytes).map_err(|fault| {
         let good = &fault.as_bytes()[..fault.utf8_error().valid_up_to()];
         let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
         refuse(format!("{name} is not UTF-8: see line {line}"), "save it as UTF-8")
-    })?;
-    // Absolute, so that what `show` prints holds wherever it is put.
-    let folder = std::path::absolute(path).ok().and_then(|path| Some(path.parent()?.to_owned()));
-    parse_in(folder.unwrap_or_default(), &name, &text)
+    })
 }

@@ -6,6 +6,7 @@ mod action;
 mod cache;
 mod compress;
 mod database;
+mod discover;
 mod edits;
 mod failure;
 mod files;
@@ -31,6 +32,8 @@ pub use action::{Action, Redirect, Respond, Rewrite};
 pub use cache::*;
 pub use compress::*;
 pub use database::{DatabaseRole, PostgresProbe, RedisProbe, RoleRule, WhenAllLag};
+pub(crate) use discover::ServerList;
+pub use discover::{Discover, NameServer, Resolver};
 pub use edits::HeaderEdits;
 pub use failure::FailureOn;
 pub use files::Files;
@@ -41,6 +44,7 @@ pub use matching::PathMatch;
 pub(crate) use matching::show_path;
 pub use outlier::*;
 pub use pool::*;
+pub(crate) use pool_rules::servers_differ;
 pub use process::*;
 pub use protect::*;
 pub use retry::*;
@@ -72,6 +76,8 @@ section! {
         cache: CacheStore = key(Kind::Section(CacheStore::SECTION), Means("the defaults"), ""),
         /// The shared rate-limit Redis.
         redis: Option<Redis> = key(Kind::Section(Redis::SECTION), Means("-"), ""),
+        /// How names of servers are resolved.
+        resolver: Resolver = key(Kind::Section(Resolver::SECTION), Means("the defaults"), ""),
         /// When the process runs short.
         overload: Overload = key(Kind::Section(Overload::SECTION), Means("the defaults"), ""),
         /// Where clients connect.

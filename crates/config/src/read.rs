@@ -1,5 +1,6 @@
 //! Walks over what the file says and makes a [`Config`] of it, noting every fault instead of stopping at the first.
 
+pub(crate) mod discovered;
 pub(crate) mod fields;
 pub(crate) mod forms;
 pub(crate) mod host;

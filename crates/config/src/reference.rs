@@ -27,6 +27,7 @@ fn section(out: &mut String, section: &'static Section) {
     let _ = write!(out, "\n### `{}`\n\n{}\n\n", section.title, section.doc);
     for group in section.groups() {
         let (number, keys) = match group {
+            Group::AnyOf(keys) => ("At least", keys),
             Group::ExactlyOne(keys) => ("Exactly", keys),
             Group::AtMostOne(keys) => ("At most", keys),
         };

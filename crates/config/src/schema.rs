@@ -50,6 +50,7 @@ fn section(section: &'static Section) -> Value {
 fn group(group: &Group) -> Value {
     let one_each = |keys: &[&str]| keys.iter().map(|key| json!({ "required": [key] })).collect::<Vec<_>>();
     match group {
+        Group::AnyOf(keys) => json!({ "anyOf": one_each(keys) }),
         Group::ExactlyOne(keys) => json!({ "oneOf": one_each(keys) }),
         Group::AtMostOne(keys) => {
             let mut choices = one_each(keys);

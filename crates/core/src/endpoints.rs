@@ -1,20 +1,23 @@
-//! Which servers a pool has: those of its configuration, changed by commands.
+//! Which servers a pool has: those of its configuration and those that were discovered, changed by commands.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use evenkeel_config::{Backend, Pool};
-use evenkeel_types::BackendId;
+use evenkeel_types::{Address, BackendId};
 
 /// Servers that commands have added to one pool at most.
 pub const ADDED_MAX: usize = 10_000;
 
-/// What commands have changed about the servers that the configuration of a pool names.
+/// What a pool has beside the servers that its configuration names: those that were discovered, and what commands have
+/// changed.
 #[derive(Debug, Clone, Default)]
 pub struct Endpoints {
     /// In the order in which they came; none has the id of a configured one that is not among `removed`.
     added: Vec<Backend>,
-    /// Configured ones that are out.
+    /// As the last good answer had them; those that the pool has anyway are passed over.
+    discovered: Vec<Backend>,
+    /// Configured and discovered ones that are out.
     removed: HashSet<BackendId>,
 }
 
@@ -40,14 +43,45 @@ impl fmt::Display for EndpointError {
 }
 
 impl Endpoints {
-    /// The servers that a pool has, where `configured` are those that its configuration names: first those, then the added
-    /// ones in the order in which they came.
+    /// The servers that a pool has, where `configured` are those that its configuration names: first those, then the
+    /// discovered ones, then the added ones in the order in which they came.
     pub fn of(&self, configured: &Pool) -> Vec<Backend> {
         let named = configured.backends.iter().filter(|backend| !self.removed.contains(&backend.id));
-        named.chain(&self.added).cloned().collect()
+        named.chain(self.seen(configured)).chain(&self.added).cloned().collect()
     }
 
-    /// Adds a server. One that the configuration names in the same words just comes back.
+    /// The discovered servers that the pool would not have otherwise: neither the configuration nor a command names their
+    /// id or their address, and no command has removed them.
+    fn seen<'e>(&'e self, configured: &'e Pool) -> impl Iterator<Item = &'e Backend> {
+        let others = || configured.backends.iter().chain(&self.added);
+        // Nothing is compared where nothing was discovered.
+        let (ids, addresses): (HashSet<&BackendId>, HashSet<&Address>) = if self.discovered.is_empty() {
+            Default::default()
+        } else {
+            (others().map(|it| &it.id).collect(), others().map(|it| &it.address).collect())
+        };
+        self.discovered.iter().filter(move |server| {
+            !self.removed.contains(&server.id)
+                && !ids.contains(&server.id)
+                && !addresses.contains(&server.address)
+        })
+    }
+
+    /// Takes in what was discovered: from now on these servers, and no others that were discovered before. One that a
+    /// command has removed stays out for as long as it is among them.
+    pub fn discover(&mut self, configured: &Pool, servers: Vec<Backend>) {
+        self.discovered = servers;
+        self.forget_removed(configured);
+    }
+
+    /// Forgets the removal of servers that nothing names any more.
+    fn forget_removed(&mut self, configured: &Pool) {
+        let named: HashSet<&BackendId> =
+            configured.backends.iter().chain(&self.discovered).map(|backend| &backend.id).collect();
+        self.removed.retain(|id| named.contains(id));
+    }
+
+    /// Adds a server. One that the configuration names in the same words, or that was discovered, just comes back.
     ///
     /// # Errors
     /// Its id is taken, or there are too many.
@@ -55,7 +89,7 @@ impl Endpoints {
         if self.has(configured, &server.id) {
             return Err(EndpointError::Exists(server.id));
         }
-        if configured.backends.contains(&server) {
+        if configured.backends.contains(&server) || self.discovered.contains(&server) {
             self.removed.remove(&server.id);
             return Ok(());
         }
@@ -66,7 +100,7 @@ impl Endpoints {
         Ok(())
     }
 
-    /// Removes a server, whether the configuration or a command has put it there.
+    /// Removes a server, whether the configuration, a discovery or a command has put it there.
     ///
     /// # Errors
     /// The pool does not have it.
@@ -75,23 +109,28 @@ impl Endpoints {
             return Err(EndpointError::Unknown(id.clone()));
         }
         self.added.retain(|server| server.id != *id);
-        if configured.backends.iter().any(|backend| backend.id == *id) {
+        if configured.backends.iter().chain(&self.discovered).any(|backend| backend.id == *id) {
             self.removed.insert(id.clone());
         }
         Ok(())
     }
 
     /// Takes in another configuration. What was added stays, unless the configuration names it by now; what was removed
-    /// stays out for as long as the configuration names it.
+    /// stays out for as long as the configuration names it. What was discovered stays for as long as the pool discovers
+    /// servers: another source has it replaced with its first good answer.
     pub fn reconfigure(&mut self, configured: &Pool) {
         let named: HashSet<&BackendId> = configured.backends.iter().map(|backend| &backend.id).collect();
         // One that took the id of a removed one stays in its place.
         self.added.retain(|server| !named.contains(&server.id) || self.removed.contains(&server.id));
-        self.removed.retain(|id| named.contains(id));
+        if configured.discover.is_none() {
+            self.discovered.clear();
+        }
+        self.forget_removed(configured);
     }
 
     fn has(&self, configured: &Pool, id: &BackendId) -> bool {
         self.added.iter().any(|server| server.id == *id)
+            || self.seen(configured).any(|server| server.id == *id)
             || (!self.removed.contains(id) && configured.backends.iter().any(|backend| backend.id == *id))
     }
 }
@@ -159,5 +198,69 @@ mod tests {
         assert_eq!(ids(&endpoints, &named), ["b", "c"], "the configuration has taken over c");
         endpoints.reconfigure(&before);
         assert_eq!(ids(&endpoints, &before), ["a", "b"], "a was gone in between");
+    }
+
+    fn discovering(backends: &str) -> Pool {
+        let keys = if backends.is_empty() { String::new() } else { format!("backends = [{backends}]\n") };
+        let text = format!(
+            "[listener.web]\nbind = [8080]\npool = \"app\"\n[pool.app]\n{keys}discover = {{ dns = \"a.b:1\" }}"
+        );
+        evenkeel_config::parse("test.toml", &text).unwrap().config.pools.remove(0)
+    }
+
+    fn found(ports: &[u16]) -> Vec<Backend> {
+        ports.iter().map(|port| server(&format!("\"127.0.0.1:{port}\""))).collect()
+    }
+
+    #[test]
+    fn discovered_servers_replace_one_another_and_no_others() {
+        let (configured, mut endpoints) = (discovering(A), Endpoints::default());
+        endpoints.add(&configured, server(B)).unwrap();
+        endpoints.discover(&configured, found(&[7, 8]));
+        assert_eq!(ids(&endpoints, &configured), ["a", "127.0.0.1:7", "127.0.0.1:8", "b"]);
+        endpoints.discover(&configured, found(&[8, 9]));
+        assert_eq!(ids(&endpoints, &configured), ["a", "127.0.0.1:8", "127.0.0.1:9", "b"]);
+    }
+
+    #[test]
+    fn a_server_that_is_named_and_discovered_is_one() {
+        let (configured, mut endpoints) = (discovering(A), Endpoints::default());
+        endpoints.discover(&configured, found(&[1, 2, 3]));
+        assert_eq!(ids(&endpoints, &configured), ["a", "127.0.0.1:2", "127.0.0.1:3"], "a is at port 1");
+        endpoints.add(&configured, server(B)).unwrap();
+        assert_eq!(ids(&endpoints, &configured), ["a", "127.0.0.1:3", "b"], "b is at port 2");
+        endpoints.remove(&configured, &"a".into()).unwrap();
+        assert_eq!(ids(&endpoints, &configured), ["127.0.0.1:3", "b"], "a is out, however it is called");
+    }
+
+    #[test]
+    fn a_discovered_server_can_be_removed_and_comes_back_when_it_was_away() {
+        let (configured, mut endpoints) = (discovering(""), Endpoints::default());
+        endpoints.discover(&configured, found(&[7, 8]));
+        endpoints.remove(&configured, &"127.0.0.1:7".into()).unwrap();
+        endpoints.discover(&configured, found(&[7, 8, 9]));
+        assert_eq!(ids(&endpoints, &configured), ["127.0.0.1:8", "127.0.0.1:9"]);
+        let again = endpoints.remove(&configured, &"127.0.0.1:7".into());
+        assert_eq!(again, Err(EndpointError::Unknown("127.0.0.1:7".into())));
+        endpoints.discover(&configured, found(&[8]));
+        endpoints.discover(&configured, found(&[7, 8]));
+        assert_eq!(ids(&endpoints, &configured), ["127.0.0.1:7", "127.0.0.1:8"]);
+        endpoints.remove(&configured, &"127.0.0.1:7".into()).unwrap();
+        endpoints.add(&configured, found(&[7]).remove(0)).unwrap();
+        assert_eq!(ids(&endpoints, &configured), ["127.0.0.1:7", "127.0.0.1:8"]);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_was_discovered_while_servers_are_discovered() {
+        let (configured, mut endpoints) = (discovering(A), Endpoints::default());
+        endpoints.discover(&configured, found(&[7]));
+        let other = discovering(B);
+        endpoints.reconfigure(&other);
+        assert_eq!(ids(&endpoints, &other), ["b", "127.0.0.1:7"]);
+        let none = pool(B);
+        endpoints.reconfigure(&none);
+        assert_eq!(ids(&endpoints, &none), ["b"]);
+        endpoints.reconfigure(&other);
+        assert_eq!(ids(&endpoints, &other), ["b"], "it was not kept for later");
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::cache;
 use crate::credentials;
+use crate::discovery::Discoveries;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
@@ -49,6 +50,8 @@ impl Control {
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
         probes.plan(&self.servers, self.servers.pools());
+        let (mut discoveries, mut reports) = Discoveries::new(self.servers.config(), self.shared.clock);
+        discoveries.plan(self.servers.config());
         loop {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
@@ -65,6 +68,7 @@ impl Control {
                 Some(Event::Failure { pool, id, failure }) = events.recv() => {
                     self.servers.failed(&pool, &id, failure, self.now());
                 }
+                Some(report) = reports.recv() => self.discovered(report, &mut probes),
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
                 Some(Request { command, answer }) = commands.recv() => {
@@ -78,6 +82,8 @@ impl Control {
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared);
                     probes.plan_anew(&self.servers);
+                    discoveries.plan(self.servers.config());
+                    self.forget_discoveries();
                     reloads.answer(&done, || self.in_force());
                 }
             }

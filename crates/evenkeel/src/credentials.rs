@@ -12,7 +12,7 @@ use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
 use evenkeel_types::{ListenerName, Time};
 
-use crate::{roots, secret};
+use crate::{roots, secret, server_files};
 
 /// Between two looks at the files.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
@@ -29,6 +29,7 @@ pub fn load_config(path: &Path) -> Result<Parsed, Diagnostics> {
         let mut faults = evenkeel_tls::check(&parsed.config);
         faults.extend(secret::check(&parsed.config));
         faults.extend(roots::check(&parsed.config));
+        faults.extend(server_files::check(&parsed.config));
         parsed.with_file_faults(&faults)
     })
 }

@@ -4,11 +4,13 @@ mod cache;
 mod cli;
 mod control;
 mod credentials;
+mod discovery;
 mod overload;
 mod probes;
 mod reload;
 mod roots;
 mod secret;
+mod server_files;
 mod servers;
 mod wire;
 

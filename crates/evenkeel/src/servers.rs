@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
 use std::sync::Arc;
 
-use evenkeel_config::{Backend, Config, Pool as PoolConfig};
+use evenkeel_config::{Backend, Config, Discover, Pool as PoolConfig};
+use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::endpoints::EndpointError;
 use evenkeel_core::health::{Administrative, Failure, Finding, HealthNotice, ProbeFailure};
 use evenkeel_core::limit::Limits;
@@ -18,7 +19,7 @@ use evenkeel_observe::{Database, Registry};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
 use crate::secret::secret_bytes;
-use crate::servers::announce::{announce, announce_panic};
+use crate::servers::announce::{announce, announce_discovered, announce_panic};
 use crate::servers::pool::PoolServers;
 
 /// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
@@ -26,6 +27,8 @@ const SECRET_DEFAULT: &[u8] = b"evenkeel";
 
 /// All servers of all pools.
 pub struct ServerRegistry {
+    /// What is known of how pools discover servers, for others to read.
+    pub discoveries: Arc<DiscoveryStates>,
     config: Arc<Config>,
     routes: Arc<RouteTable>,
     secret: Vec<u8>,
@@ -65,7 +68,8 @@ impl ServerRegistry {
     pub fn new(derived: Derived, metrics: Arc<Registry>, now: Time) -> Self {
         let Derived { config, routes, limits, secret } = derived;
         let pools = HashMap::new();
-        let mut servers = Self { config, routes, secret, pools, limits, generation: 0, metrics };
+        let discoveries = Arc::default();
+        let mut servers = Self { discoveries, config, routes, secret, pools, limits, generation: 0, metrics };
         servers.adopt(now);
         servers
     }
@@ -235,6 +239,27 @@ impl ServerRegistry {
         self.metrics.retain_backends(|of, server| of != pool || server != id);
         tracing::info!(%pool, server = %id, "server removed");
         Ok(())
+    }
+
+    /// Takes in what was discovered for a pool: these servers, and no others that were discovered before. Requests at servers
+    /// that are gone go on. True if the pool discovers servers by `source`.
+    pub fn discovered(&mut self, pool: &PoolName, source: &Discover, found: Vec<Backend>, now: Time) -> bool {
+        let before = match self.pool(pool) {
+            Some(config) if config.discover.as_ref() == Some(source) => Arc::clone(config),
+            _ => return false,
+        };
+        let change = |servers: &mut PoolServers, configured: &PoolConfig, secret: &[u8]| {
+            Ok(servers.discovered(configured, found, secret, now))
+        };
+        if self.change_servers(pool, change).is_err() {
+            return false;
+        }
+        if let Some(after) = self.pool(pool) {
+            announce_discovered(pool, &before.backends, &after.backends);
+            let now_there: HashSet<&BackendId> = after.backends.iter().map(|backend| &backend.id).collect();
+            self.metrics.retain_backends(|of, server| of != pool || now_there.contains(server));
+        }
+        true
     }
 
     /// Changes which servers a pool has, and logs what follows from that for the others.

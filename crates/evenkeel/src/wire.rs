@@ -132,6 +132,7 @@ impl System {
                 commands: commands.clone(),
                 listening: Arc::clone(&listening),
                 leaving: Arc::clone(&leaving),
+                discoveries: Arc::clone(&control.servers.discoveries),
                 token,
                 bound: address,
             };

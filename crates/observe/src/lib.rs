@@ -8,6 +8,7 @@ mod backend;
 mod cache;
 mod certificate;
 mod counter;
+mod discovery;
 mod histogram;
 pub mod names;
 mod outcomes;
@@ -28,6 +29,7 @@ pub use cache::{
 };
 pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
+pub use discovery::DiscoveryFigures;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,

@@ -154,6 +154,14 @@ metrics! {
         "Requests that wait because no server of the pool may be used.";
     POOL_PANIC: Gauge "evenkeel_pool_panic" [pool]
         "1 while ejected servers are used as well because too few others are left, else 0.";
+    DISCOVERY_UP: Gauge "evenkeel_discovery_up" [pool]
+        "1 when all questions for the pool's discovered servers were answered the last time, else 0.";
+    DISCOVERY_SERVERS: Gauge "evenkeel_discovery_servers" [pool]
+        "Servers in the last good answer for the pool's discovered servers.";
+    DISCOVERY_FAILURES: Counter "evenkeel_discovery_failures_total" [pool]
+        "Times that questions for the pool's discovered servers were not answered, or not in full.";
+    DISCOVERY_SUCCEEDED: Gauge "evenkeel_discovery_last_success_timestamp_seconds" [pool]
+        "When the questions for the pool's discovered servers were all answered for the last time, in seconds since the Unix epoch; 0 if never.";
     PROBES: Counter "evenkeel_probes_total" [pool backend result]
         "Active health checks of the server, by result.";
 

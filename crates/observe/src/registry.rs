@@ -10,6 +10,7 @@ use crate::backend::BackendMetrics;
 use crate::cache::{CacheSeries, CacheTotals, PurgeCounts, StoreFigures};
 use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
+use crate::discovery::DiscoveryFigures;
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
@@ -37,6 +38,7 @@ pub struct Registry {
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
+    discoveries: Mutex<BTreeMap<PoolName, Arc<DiscoveryFigures>>>,
     limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
     mirrors: Mutex<BTreeMap<RouteName, Arc<MirrorCounts>>>,
     caches: Mutex<BTreeMap<RouteName, Arc<CacheSeries>>>,
@@ -65,6 +67,7 @@ impl Registry {
             streams: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
+            discoveries: Mutex::default(),
             limits: Mutex::default(),
             mirrors: Mutex::default(),
             caches: Mutex::default(),
@@ -118,6 +121,16 @@ impl Registry {
     /// The figures of one pool, made when first asked for. Takes a lock: keep the answer.
     pub fn pool(&self, pool: &PoolName) -> Arc<PoolMetrics> {
         Arc::clone(lock(&self.pools).entry(pool.clone()).or_default())
+    }
+
+    /// The figures of one pool that discovers servers, made when first asked for.
+    pub fn discovery(&self, pool: &PoolName) -> Arc<DiscoveryFigures> {
+        Arc::clone(lock(&self.discoveries).entry(pool.clone()).or_default())
+    }
+
+    /// Forgets pools that no longer discover servers.
+    pub fn retain_discoveries(&self, keep: impl Fn(&PoolName) -> bool) {
+        lock(&self.discoveries).retain(|pool, _| keep(pool));
     }
 
     /// Forgets the pools that are not to be kept, after a reload.
@@ -224,6 +237,10 @@ impl Registry {
 
     pub(crate) fn all_pools(&self) -> Vec<(PoolName, Arc<PoolMetrics>)> {
         lock(&self.pools).iter().map(|(pool, figures)| (pool.clone(), Arc::clone(figures))).collect()
+    }
+
+    pub(crate) fn all_discoveries(&self) -> Vec<(PoolName, Arc<DiscoveryFigures>)> {
+        lock(&self.discoveries).iter().map(|(pool, figures)| (pool.clone(), Arc::clone(figures))).collect()
     }
 
     pub(crate) fn all_limits(&self) -> Vec<(LimitKey, Arc<LimitCounts>)> {

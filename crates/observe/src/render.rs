@@ -1,6 +1,7 @@
 //! Figures as Prometheus reads them: the text exposition format 0.0.4.
 
 mod cache;
+mod discovery;
 mod limits;
 mod page;
 mod retries;
@@ -32,6 +33,7 @@ impl Registry {
         workers(&mut page, self);
         streams::render(&mut page, self);
         backends(&mut page, self);
+        discovery::render(&mut page, self);
         retries::render(&mut page, self);
         outcomes(&mut page, self);
         limits::render(&mut page, self);

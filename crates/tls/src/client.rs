@@ -22,6 +22,9 @@ const SESSIONS_PER_SERVER: usize = 8;
 /// Sessions that rustls keeps at least for a pool whose requests' hosts are the names.
 const SESSIONS_OF_HOSTS: usize = 256;
 
+/// Servers for which sessions are kept where it is not known how many there will be.
+const DISCOVERED_EXPECTED: usize = 256;
+
 /// How one pool's servers are spoken with, shared by all workers: sessions begun by one are resumed by the others.
 #[derive(Debug)]
 pub struct ClientTls {
@@ -52,7 +55,7 @@ impl ClientTls {
             );
         }
         let watch = Mutex::new(Watch::new(watched(&settings)));
-        let servers = pool.backends.len();
+        let servers = pool.backends.len() + pool.discover.as_ref().map_or(0, |_| DISCOVERED_EXPECTED);
         let config = config(&settings, pool.protocol, servers)?;
         let streams = ArcSwap::new(without_alpn(&config));
         let config = ArcSwap::new(config);

@@ -13,6 +13,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("core", &["types", "config"]),
     ("observe", &["types", "config"]),
     ("cache", &["types", "core", "net"]),
+    ("discover", &["types", "config"]),
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
     ("databases", &["types", "config", "core", "net", "tls"]),

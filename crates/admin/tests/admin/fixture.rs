@@ -174,6 +174,7 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         commands,
         listening: Arc::new(ArcSwap::from_pointee(listening.into())),
         leaving: Arc::default(),
+        discoveries: Arc::default(),
         token,
         bound,
     };

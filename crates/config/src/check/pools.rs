@@ -1,12 +1,10 @@
 //! Pools: those that are named exist and are used, and their servers differ.
 
-use std::collections::{HashMap, HashSet};
-
-use evenkeel_types::BackendId;
+use std::collections::HashSet;
 
 use super::unknown;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Action, Backend, Config, Pool};
+use crate::model::{Action, Config, Pool, servers_differ};
 use crate::read::{Links, PoolLink, Reader, clip};
 
 /// Notes whatever does not fit together.
@@ -14,7 +12,8 @@ pub(super) fn check(config: &Config, links: &Links, reader: &Reader) {
     exist(config, links, reader);
     parents_are_others(config, links, reader);
     for (pool, link) in config.pools.iter().zip(&links.pools) {
-        servers_differ(pool, link, reader);
+        let of = format!("pool `{}`", clip(pool.name.as_str()));
+        servers_differ(&of, &pool.backends, &link.servers, reader);
         servers_take_requests(pool, link, reader);
     }
 }
@@ -48,27 +47,11 @@ fn parents_are_others(config: &Config, links: &Links, reader: &Reader) {
     }
 }
 
-fn servers_differ(pool: &Pool, link: &PoolLink, reader: &Reader) {
-    let mut first: HashMap<&BackendId, &Backend> = HashMap::new();
-    for (backend, span) in pool.backends.iter().zip(&link.servers) {
-        let Some(other) = first.insert(&backend.id, backend) else { continue };
-        let help = if other.address == backend.address {
-            "raise its `weight` to send it more; to have it twice, give each a `name`"
-        } else {
-            "give each a `name` of its own"
-        };
-        let name = clip(pool.name.as_str());
-        reader.note(
-            Diagnostic::error(format!("two servers of pool `{name}` are called `{}`", backend.id))
-                .at(span.clone())
-                .with_expected("expected a server that is not yet in the list")
-                .with_help(help),
-        );
-    }
-}
-
 fn servers_take_requests(pool: &Pool, link: &PoolLink, reader: &Reader) {
-    if pool.backends.is_empty() || pool.backends.iter().any(|backend| !backend.backup && backend.weight > 0) {
+    if pool.backends.is_empty()
+        || pool.discover.is_some()
+        || pool.backends.iter().any(|backend| !backend.backup && backend.weight > 0)
+    {
         return;
     }
     reader.note(

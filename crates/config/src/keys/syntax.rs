@@ -1,7 +1,7 @@
 //! The texts that a value may be: what each is called, how long it may get, and the pattern that the schema shows.
 
-use crate::read::forms;
 use crate::read::text::{self as form, Read};
+use crate::read::{discovered, forms};
 
 /// A kind of text.
 pub(crate) struct Syntax {
@@ -64,6 +64,28 @@ pub(crate) static BACKEND_ADDRESS: Syntax = text(
     1,
     300,
     None,
+);
+pub(crate) static DISCOVER_DNS: Syntax = text(
+    "a name and a port",
+    "`HOST:PORT`; a dot at the end of HOST says that no search domain is to be added.",
+    3,
+    260,
+    Some("^[A-Za-z0-9._-]+:[0-9]{1,5}$"),
+);
+pub(crate) static DISCOVER_SRV: Syntax = text(
+    "the name of a service",
+    "As DNS has it: `_http._tcp.api.internal`; without a port.",
+    1,
+    254,
+    Some("^[A-Za-z0-9._-]+$"),
+)
+.read_by(discovered::srv);
+pub(crate) static NAME_SERVER: Syntax = text(
+    "the address of a name server",
+    "`IP`, `IP:PORT` or `[v6]:PORT`; the port is 53 where it is left out.",
+    2,
+    64,
+    Some("^[0-9A-Fa-f:.\\[\\]]+$"),
 );
 pub(crate) static ADMIN_ADDRESS: Syntax = text(
     "an address or \"off\"",

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use evenkeel_types::{Address, BackendId, PoolName};
 
+use super::discover::{DISCOVER, Discover};
 use super::health::Health;
 use super::outlier::Outlier;
 use super::protect::{Breaker, Concurrency, Queue, Trip, WaitForServer};
 use super::sticky::{STICKY, Sticky};
 use super::tls::PoolTls;
 use crate::declare::{
-    Field, Rules, Setting, Shown, declared, default_of, keys, section, word_settings, words,
+    Declared, Field, Rules, Setting, Shown, declared, default_of, keys, section, word_settings, words,
 };
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
 use crate::keys::syntax::{BACKEND_ADDRESS, HASH_KEY, NAME};
-use crate::keys::{DAY_MS, DURATION, Kind, Section, flat, key};
+use crate::keys::{DAY_MS, DURATION, Group, Kind, Section, flat, key};
 use crate::read::text::{Read, Refused, cookie_name, header_name};
 use crate::read::{PoolLink, Table, Value, clip};
 use crate::settings::{Text, text_settings};
@@ -26,14 +27,19 @@ section! {
     pub struct Pool(PoolName) "[pool.NAME]" {
         /// How a server is chosen.
         algorithm: Algorithm = flat(&ALGORITHM),
-        /// The servers. At least one that is no backup has a weight above zero.
+        /// The servers. At least one that is no backup has a weight above zero, unless `discover` finds others.
         backends: Vec<Backend> = key(
-            Kind::List(
-                &Kind::Either(&Kind::Address(&BACKEND_ADDRESS, Address::backend), &Kind::Section(Backend::SECTION)),
-                10_000,
-            ),
-            Required,
+            BACKENDS,
+            Means("those of `discover` alone"),
             r#"["10.0.0.1:3000", { address = "10.0.0.2:3000", weight = 3 }]"#,
+        ),
+        /// Where further servers come from: DNS or a file. A server that appears is probed before it gets requests, if the
+        /// pool has a `health`; one that is gone finishes the requests that it has. One that `backends` names as well is
+        /// what `backends` says.
+        discover: Option<Discover> = key(
+            Kind::Section(&DISCOVER),
+            Means("no other servers than `backends`"),
+            r#"{ dns = "api.internal:8080" }"#,
         ),
         /// What the servers speak: `http1` is HTTP/1.1. `http2` without `tls` is HTTP/2 with prior knowledge.
         protocol: PoolProtocol = key(
@@ -118,12 +124,19 @@ section! {
             r#"{ connect = "1s", response = "30s" }"#,
         ),
     }
+    groups &[Group::AnyOf(&["backends", "discover"])]
 }
+
+/// The servers of a pool, and of a file of servers.
+pub(super) const BACKENDS: Kind = Kind::List(
+    &Kind::Either(&Kind::Address(&BACKEND_ADDRESS, Address::backend), &Kind::Section(Backend::SECTION)),
+    10_000,
+);
 
 impl Pool {
     /// A pool of these servers; everything else is at its default, as for a table of the file with `backends` alone.
     pub fn new(name: impl Into<PoolName>, backends: Vec<Backend>) -> Self {
-        let defaults: Self = declared().expect("every key but `backends` has a default");
+        let defaults: Self = declared().expect("every key has a default");
         Self { name: name.into(), backends, ..defaults }
     }
 }
@@ -133,6 +146,7 @@ impl Rules for Pool {
         self.check_health(table);
         self.check_outlier(table);
         self.check_limits(table);
+        self.check_discovery(table);
         let servers = std::mem::take(&mut table.reader.links().servers);
         table.reader.links().pools.push(PoolLink {
             at: table.at.clone(),

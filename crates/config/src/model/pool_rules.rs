@@ -1,12 +1,16 @@
 //! What does not fit together within one `[pool.NAME]`, and what follows from several of its keys.
 
-use evenkeel_types::Address;
+use std::collections::HashMap;
 
+use evenkeel_types::{Address, BackendId};
+
+use super::discover::Discover;
 use super::health::Probe;
 use super::outlier::Outlier;
-use super::pool::{Pool, PoolProtocol};
-use crate::diagnostic::Diagnostic;
-use crate::read::Table;
+use super::pool::{Backend, Pool, PoolProtocol};
+use super::tls::Trust;
+use crate::diagnostic::{Diagnostic, Span};
+use crate::read::{Reader, Table};
 
 /// Requests that may be queued, without a `breaker` that says otherwise.
 const PENDING_MAX: usize = 100;
@@ -48,7 +52,7 @@ impl Pool {
                     .with_help("add `outlier = {}`, or leave `panic` out"),
             );
         }
-        let compares = self.outlier.as_ref().is_some_and(Outlier::compares);
+        let compares = self.outlier.as_ref().is_some_and(Outlier::compares) && self.discover.is_none();
         let compared = self.backends.iter().filter(|backend| backend.weight > 0).count();
         if let Some(span) =
             table.key_span("outlier").filter(|_| compares && (1..COMPARED_MIN).contains(&compared))
@@ -85,8 +89,11 @@ impl Pool {
         let limits = self.breaker.as_ref().is_some_and(|it| it.max_connections.or(it.max_requests).is_some());
         // A server without a limit always has room.
         let servers_fill = self.backends.iter().all(|backend| backend.max_connections.is_some());
-        if let Some(span) =
-            table.key_span("queue").filter(|_| !limits && !servers_fill && self.concurrency.is_none())
+        // A file may give each of its servers a limit.
+        let may_fill = matches!(self.discover, Some(Discover::File(_)));
+        if let Some(span) = table
+            .key_span("queue")
+            .filter(|_| !limits && !servers_fill && self.concurrency.is_none() && !may_fill)
         {
             table.reader.note(
                 Diagnostic::warning("no request ever waits in this `queue`: no limit can be reached")
@@ -118,5 +125,48 @@ impl Pool {
                     .with_help("add `queue = { wait = \"1s\" }` to the pool"),
             );
         }
+    }
+}
+
+impl Pool {
+    /// Notes certificates that servers found by name will hardly have: those of their addresses.
+    pub(super) fn check_discovery(&self, table: &Table<'_>) {
+        let name = match &self.discover {
+            Some(Discover::Dns { name, .. } | Discover::Srv(name)) => {
+                // A service belongs to the domain behind its labels (RFC 2782).
+                let labels = name.trim_end_matches('.').split('.').skip_while(|label| label.starts_with('_'));
+                labels.collect::<Vec<_>>().join(".")
+            }
+            Some(Discover::File(_)) | None => return,
+        };
+        let Some(tls) = self.tls.as_ref().filter(|tls| tls.server_name.is_none()) else { return };
+        if tls.trust == Trust::Anything {
+            return;
+        }
+        table.warn_with_help(
+            "tls",
+            "servers that DNS finds are known by their IP addresses, for which their certificates must be",
+            "has no `server_name`",
+            &format!("add the name that the certificates are for, as in `server_name = \"{name}\"`"),
+        );
+    }
+}
+
+/// Notes servers that have the same id; `of` is what they are servers of, and `spans` where each stands.
+pub(crate) fn servers_differ(of: &str, backends: &[Backend], spans: &[Span], reader: &Reader) {
+    let mut first: HashMap<&BackendId, &Backend> = HashMap::new();
+    for (backend, span) in backends.iter().zip(spans) {
+        let Some(other) = first.insert(&backend.id, backend) else { continue };
+        let help = if other.address == backend.address {
+            "raise its `weight` to send it more; to have it twice, give each a `name`"
+        } else {
+            "give each a `name` of its own"
+        };
+        reader.note(
+            Diagnostic::error(format!("two servers of {of} are called `{}`", backend.id))
+                .at(span.clone())
+                .with_expected("expected a server that is not yet in the list")
+                .with_help(help),
+        );
     }
 }

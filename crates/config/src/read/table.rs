@@ -125,6 +125,14 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The same with a word on what to do.
+    pub(crate) fn warn_with_help(&self, key: &'static str, message: &str, expected: &str, help: &str) {
+        if let Some(span) = self.key_span(key) {
+            let fault = Diagnostic::warning(message).at(span);
+            self.reader.note(fault.with_expected(expected).with_help(help));
+        }
+    }
+
     fn refuse_key(&self, key: &Spanned<toml::de::DeString<'a>>) {
         let name = key.get_ref();
         let fault =
@@ -158,6 +166,7 @@ impl<'a> Table<'a> {
 
     fn check_group(&self, group: &Group) {
         let (keys, at_least) = match group {
+            Group::AnyOf(keys) => return self.check_presence(keys),
             Group::ExactlyOne(keys) => (*keys, 1),
             Group::AtMostOne(keys) => (*keys, 0),
         };
@@ -181,6 +190,21 @@ impl<'a> Table<'a> {
                     .with_help(format!("keep one of `{list}`")),
             );
         }
+    }
+
+    /// Notes that none of these keys is there; the first of them is shown as an example.
+    fn check_presence(&self, keys: &'static [&'static str]) {
+        if keys.iter().any(|key| self.has(key)) {
+            return;
+        }
+        let list = keys.join("` nor `");
+        let first = self.section.key(keys[0]);
+        self.reader.note(
+            Diagnostic::error(format!("{} has neither `{list}`", self.title()))
+                .at(self.at.clone())
+                .with_expected(format!("at least one of `{}` is required here", keys.join("`, `")))
+                .with_help(format!("write `{} = {}`", first.name, first.example)),
+        );
     }
 
     fn is_root(&self) -> bool {

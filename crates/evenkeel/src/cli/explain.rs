@@ -1,6 +1,7 @@
 //! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
 
 mod caching;
+mod discovering;
 mod tcp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,7 @@ use evenkeel_types::Time;
 use serde_json::{Value, json};
 
 use self::caching::cached;
+use self::discovering::{Findings, discover};
 use self::tcp::Connection;
 use super::output::{fail, print};
 use super::source::Source;
@@ -55,6 +57,9 @@ pub struct Explain {
     /// The listener that the request comes by; the first one if left out
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
+    /// Ask the name servers for the servers that pools discover by name
+    #[arg(long)]
+    resolve: bool,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -91,10 +96,13 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     };
     let limits = HeadLimits::of_requests(&config.limits);
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
+    let findings = discover(&mut servers, args.resolve)?;
     let snapshot = Arc::new(servers.snapshot());
     if is_tcp {
         let connection = Connection { client: args.client, sni: args.sni.as_deref() };
-        return tcp::answer(&snapshot, listener, &connection);
+        let mut answer = tcp::answer(&snapshot, listener, &connection)?;
+        discovered(&mut answer, &findings);
+        return Ok(answer);
     }
     if snapshot.config.listeners[listener].is_tcp() {
         let name = &snapshot.config.listeners[listener].name;
@@ -124,7 +132,9 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     match admit(head.as_bytes(), &parsed, &fields, origin) {
         Ok((request, framing)) => {
             let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-            Ok(answer(&snapshot, listener, &request, length))
+            let mut answer = answer(&snapshot, listener, &request, length);
+            discovered(&mut answer, &findings);
+            Ok(answer)
         }
         Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
     }
@@ -313,6 +323,16 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken
     }
 }
 
+/// How the pool discovers servers, if it does. Where it was not asked, that none is known here means nothing.
+fn discovered(answer: &mut Value, findings: &Findings) {
+    let Some(finding) = answer["pool"].as_str().and_then(|pool| findings.get(&pool.into())) else { return };
+    answer["discovery"] = json!(finding.text);
+    if !finding.is_asked && answer["server"].is_null() {
+        answer["status"] = Value::Null;
+        answer["reason"] = json!("the servers are discovered when the balancer runs, and not known here");
+    }
+}
+
 /// The pool, and what limits it.
 fn pool_facts(answer: &mut Value, pool: &Pool) {
     answer["pool"] = json!(pool.name.as_str());
@@ -389,6 +409,7 @@ fn text(answer: &Value) -> String {
         "fallback",
         "split",
         "pool",
+        "discovery",
         "cache",
         "cache_key",
         "parent",

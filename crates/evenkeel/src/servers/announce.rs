@@ -1,8 +1,14 @@
 //! What is said of servers: each change of state is logged and counted once, and what they did is read for comparison.
 
+use std::collections::HashMap;
+
+use evenkeel_config::Backend;
 use evenkeel_core::health::{EjectionCause, Event, Figures, HealthNotice, Panic, PoolHealth, State};
 use evenkeel_observe::{OutlierCause, OutlierOutcome, Registry, Tries};
-use evenkeel_types::PoolName;
+use evenkeel_types::{BackendId, PoolName};
+
+/// Servers of one answer that are logged one by one; how many more there are is one line.
+const LOGGED_MAX: usize = 20;
 
 /// Logs and counts changes of state; each comes here once.
 pub fn announce(metrics: &Registry, pool: &PoolName, health: &PoolHealth, notices: &[HealthNotice]) {
@@ -36,6 +42,34 @@ pub fn announce_panic(pool: &PoolName, before: Option<Panic>, after: Option<Pani
         }
         (Some(_), None) => tracing::info!(%pool, "panic is over: enough servers are left"),
         _ => {}
+    }
+}
+
+/// Logs which servers a discovery has brought and which ones it no longer names.
+pub fn announce_discovered(pool: &PoolName, before: &[Backend], after: &[Backend]) {
+    let by_id = |backends: &'_ [Backend]| -> HashMap<BackendId, Backend> {
+        backends.iter().map(|backend| (backend.id.clone(), backend.clone())).collect()
+    };
+    let (old, new) = (by_id(before), by_id(after));
+    let come = after.iter().filter(|backend| !old.contains_key(&backend.id));
+    let gone = before.iter().filter(|backend| !new.contains_key(&backend.id));
+    let changed = after.iter().filter(|it| old.get(&it.id).is_some_and(|before| before != *it));
+    log_each(pool, "server discovered", come);
+    log_each(pool, "server changed by discovery", changed);
+    log_each(pool, "server no longer discovered; it finishes the requests that it has", gone);
+}
+
+fn log_each<'b>(pool: &PoolName, what: &str, servers: impl Iterator<Item = &'b Backend>) {
+    let mut others = 0;
+    for (at, Backend { id, address, weight, backup, .. }) in servers.enumerate() {
+        if at < LOGGED_MAX {
+            tracing::info!(%pool, server = %id, %address, weight, backup, "{what}");
+        } else {
+            others += 1;
+        }
+    }
+    if others > 0 {
+        tracing::info!(%pool, others, "{what}: and so many others");
     }
 }
 

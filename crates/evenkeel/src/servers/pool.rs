@@ -124,6 +124,21 @@ impl PoolServers {
         Ok(notices)
     }
 
+    /// Has these discovered servers from now on, and no others; the workers see it at once, and finish what is in flight
+    /// at those that are gone.
+    pub fn discovered(
+        &mut self,
+        configured: &PoolConfig,
+        found: Vec<Backend>,
+        secret: &[u8],
+        now: Time,
+    ) -> Vec<HealthNotice> {
+        self.endpoints.discover(configured, found);
+        let notices = self.adopt(configured, secret, now);
+        self.publish();
+        notices
+    }
+
     /// Sets a server's weight in place of the configured one.
     pub fn weigh(&mut self, id: &BackendId, weight: u32, now: Time) {
         self.weights.insert(id.clone(), weight);

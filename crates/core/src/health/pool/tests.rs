@@ -36,6 +36,7 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         name: PoolName::from("api"),
         algorithm: Algorithm::RoundRobin,
         backends,
+        discover: None,
         protocol: PoolProtocol::Http1,
         tls: None,
         keepalive: evenkeel_config::Keepalive::default(),
