@@ -190,6 +190,24 @@ impl Io {
         self.stream.poll_readable(cx).map(drop)
     }
 
+    /// Looks at what has come, as far as `bytes` has room, and leaves it to be read. 0 is the end. Only in clear.
+    pub(crate) fn poll_peek(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            match self.stream.try_peek(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked),
+            }
+        }
+    }
+
+    /// Reads bytes that a look has shown, and no more.
+    pub(crate) fn take_peeked(&self, bytes: &mut [u8]) -> io::Result<()> {
+        let wanted = bytes.len();
+        let read = if wanted > 0 { self.stream.try_read_into(bytes)? } else { 0 };
+        if read == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
     /// True when the peer has ended its side, or the connection has failed. Asks the kernel.
     pub fn has_ended(&self) -> bool {
         self.stream.has_ended()

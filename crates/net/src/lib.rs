@@ -4,6 +4,7 @@ mod connect;
 mod descriptors;
 mod io;
 mod listen;
+pub mod proxy_protocol;
 mod stream;
 mod tls;
 mod wire;
