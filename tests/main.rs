@@ -22,6 +22,10 @@ mod config {
     mod warnings;
 }
 
+mod proxy_protocol {
+    mod listener;
+}
+
 mod routing {
     mod actions;
     mod conditions;
@@ -222,6 +226,7 @@ mod attacks {
     mod s16_cache_paths;
     mod s16_cache_responses;
     mod s16_cache_users;
+    mod s17_proxy_protocol;
     mod s21_admin;
     mod s21_admin_variants;
     mod s22_bombs;

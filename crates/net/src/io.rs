@@ -90,10 +90,10 @@ impl Io {
         session.shake_hands(&self.stream).await
     }
 
-    /// The port of this end; `None` over a unix socket.
-    pub fn local_port(&self) -> Option<u16> {
+    /// The address of this end; `None` over a unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.local_addr().ok().map(|address| address.port()),
+            Stream::Tcp(stream) => stream.local_addr().ok(),
             Stream::Unix(_) => None,
         }
     }

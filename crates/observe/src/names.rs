@@ -90,6 +90,8 @@ metrics! {
         "Client connections by protocol, counted once the protocol is known.";
     TLS_HANDSHAKES: Counter "evenkeel_tls_handshakes_total" [result]
         "TLS handshakes with clients, by result.";
+    PROXY_HEADERS: Counter "evenkeel_proxy_headers_total" [result]
+        "Client connections that had to begin with a PROXY header, by what came.";
     REQUESTS_IN_FLIGHT: Gauge "evenkeel_requests_in_flight" []
         "Requests begun and not yet finished.";
     REQUESTS_REFUSED: Counter "evenkeel_requests_refused_total" [reason]
@@ -300,6 +302,24 @@ label! {
         Resumed = "resumed",
         /// It was refused by either side, broke off, or took too long.
         Failed = "failed",
+    }
+}
+
+label! {
+    /// What came on a connection that had to begin with a PROXY header.
+    ProxyHeaderResult {
+        /// A header that names a client.
+        Client = "client",
+        /// A header that names none: the connection is the sender's own, such as a health check.
+        Local = "local",
+        /// Something else, such as a request.
+        Missing = "missing",
+        /// A header that breaks the rules of the protocol.
+        Malformed = "malformed",
+        /// The end of the connection, or a failure.
+        Closed = "closed",
+        /// No whole header within `timeout.head`.
+        Timeout = "timeout",
     }
 }
 

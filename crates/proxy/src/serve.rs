@@ -11,6 +11,7 @@ use evenkeel_types::ListenerName;
 
 use crate::client::connection::Client;
 use crate::client::{h1, h2};
+use crate::proxied;
 use crate::request::admit::Secure;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
@@ -20,10 +21,17 @@ use crate::worker::timer::Timer;
 pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer: Peer) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _open = worker.connection_opened(waker);
-    let mut client = Client::new(worker, listener, peer, io.local_port());
+    let mut client = Client::new(worker, listener, peer, io.local_address());
     let Some((view, position)) = client.view() else { return };
+    if let Peer::Ip(address) = peer
+        && view.listener(position).expects_proxy_header(address.ip())
+    {
+        let came = Box::pin(proxied::arrive(&client.worker, view.listener(position), &io, peer)).await;
+        let Some((peer, destination)) = came else { return };
+        client.speaks_for(peer, destination);
+    }
     let clients = &client.worker.shared.clients;
-    let Ok(_place) = clients.enter(view.listener(position), peer) else {
+    let Ok(_place) = clients.enter(view.listener(position), client.peer()) else {
         return client.worker.metrics.connection_refused(ConnectionRefusal::Client);
     };
     if let Some(tls) = &view.tls[position] {

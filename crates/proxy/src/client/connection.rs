@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -51,8 +52,8 @@ pub struct Client {
     position: Cell<(u64, Option<usize>)>,
     peer: Peer,
     peer_text: String,
-    /// The port that it came to; `None` over a unix socket.
-    port: Option<u16>,
+    /// The address that it came to; `None` over a unix socket.
+    destination: Option<SocketAddr>,
     /// The lines about the client for servers, made for its first request.
     sender_lines: OnceCell<Box<[u8]>>,
     /// What the handshake came to; `None` in clear.
@@ -75,11 +76,13 @@ pub struct Refused<'a> {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer, port: Option<u16>) -> Self {
-        let peer_text = match peer {
-            Peer::Ip(address) => address.ip().to_string(),
-            Peer::Unix => String::new(),
-        };
+    pub fn new(
+        worker: Rc<Worker>,
+        listener: ListenerName,
+        peer: Peer,
+        destination: Option<SocketAddr>,
+    ) -> Self {
+        let peer_text = text_of(peer);
         let position = Cell::new((u64::MAX, None));
         let (sender_lines, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
         Self {
@@ -88,12 +91,26 @@ impl Client {
             position,
             peer,
             peer_text,
-            port,
+            destination,
             sender_lines,
             secure: None,
             pace,
             known_host,
         }
+    }
+
+    /// The other end, or whom it speaks for by a PROXY header.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Believes a PROXY header. Before the first request.
+    pub fn speaks_for(&mut self, peer: Peer, destination: Option<SocketAddr>) {
+        (self.peer, self.peer_text, self.destination) = (peer, text_of(peer), destination);
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.destination.map(|address| address.port())
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -152,10 +169,10 @@ impl Client {
             secure: self.secure.as_deref(),
             peer: self.peer,
             peer_text: &self.peer_text,
-            port: self.port,
+            port: self.port(),
             sender_lines: self
                 .sender_lines
-                .get_or_init(|| sender_lines(&self.peer_text, self.scheme(), self.port).into_boxed_slice()),
+                .get_or_init(|| sender_lines(&self.peer_text, self.scheme(), self.port()).into_boxed_slice()),
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,
@@ -278,6 +295,13 @@ impl Client {
         };
         record(worker, view, &finished);
         ended
+    }
+}
+
+fn text_of(peer: Peer) -> String {
+    match peer {
+        Peer::Ip(address) => address.ip().to_string(),
+        Peer::Unix => String::new(),
     }
 }
 
