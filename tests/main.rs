@@ -24,6 +24,8 @@ mod config {
 
 mod proxy_protocol {
     mod listener;
+    mod pool;
+    pub mod receiver;
 }
 
 mod routing {

@@ -93,13 +93,16 @@ impl Probes {
         let (Some(at), Some(settings)) = (at, pool.health.clone()) else { return };
         let at = tokio::time::Instant::from_std(clock.instant(at));
         let (name, id, protocol) = (pool.name.clone(), backend.id.clone(), pool.protocol);
+        // What listens on a port of its own for checks does not stand behind the proxy.
+        let proxy_protocol = pool.proxy_protocol.filter(|_| settings.port.is_none());
         let own = backend.address.clone();
         let address = settings.port.map_or_else(|| own.clone(), |port| own.with_port(port));
         let (results, health) = (self.results.clone(), settings.clone());
         let tls = self.shared.credentials().pools.get(&name).cloned();
         let task = tokio::task::spawn_local(async move {
             tokio::time::sleep_until(at).await;
-            let server = evenkeel_proxy::Probed { address: &address, protocol, tls: tls.as_deref() };
+            let tls = tls.as_deref();
+            let server = evenkeel_proxy::Probed { address: &address, protocol, tls, proxy_protocol };
             let result = probe(server, &health.probe, health.timeout).await;
             // The control loop is gone when the process leaves.
             let _ = results.send(Probed { pool: name, id, result }).await;

@@ -191,10 +191,10 @@ impl Io {
     }
 
     /// Looks at what has come, as far as `bytes` has room, and leaves it to be read. 0 is the end. Only in clear.
-    pub(crate) fn poll_peek(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_look(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.stream.poll_readable(cx))?;
-            match self.stream.try_peek(bytes) {
+            match self.stream.try_look(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 peeked => return Poll::Ready(peeked),
             }

@@ -46,7 +46,7 @@ impl Stream {
     }
 
     /// What has come, as far as `bytes` has room, which stays to be read. 0 is the end.
-    pub(crate) fn try_peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn try_look(&self, bytes: &mut [u8]) -> io::Result<usize> {
         // There is still something to read afterwards, however little it was.
         self.try_io(Interest::READABLE, 0, |fd| Ok(rustix::net::recv(fd, bytes, RecvFlags::PEEK)?.0))
     }

@@ -23,6 +23,7 @@ pub use cache::{Beside, RequestFields, beside};
 pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;
+pub use server::Sender;
 pub use server::probe::{Probed, probe};
 pub use shared::{Credentials, Event, Shared, Start, store_limits};
 pub use worker::run::{WorkerHandle, spawn};

@@ -1,11 +1,12 @@
-//! Connections that begin with a PROXY header: whom they speak for.
+//! Connections that begin with a PROXY header: whom they speak for; and what the headers to servers say.
 
 use std::net::SocketAddr;
 
 use evenkeel_config::Listener;
-use evenkeel_net::proxy_protocol::{Carried, HeaderError, ReceiveError};
-use evenkeel_net::{Io, Peer};
+use evenkeel_net::proxy_protocol::{Carried, HeaderError, ReceiveError, Tls, Tlvs};
+use evenkeel_net::{Handshake, Io, Peer};
 use evenkeel_observe::ProxyHeaderResult;
+use evenkeel_tls::ClientIdentity;
 
 use crate::worker::Worker;
 use crate::worker::timer::{Elapsed, Timer};
@@ -43,6 +44,24 @@ pub async fn arrive(
         tracing::warn!(listener = %listener.name, peer = %peer.ip(), %why, next, "closed a connection from a peer in accept_proxy_protocol");
     }
     None
+}
+
+/// What servers are sent of a TLS session with a client.
+pub fn session(handshake: &Handshake, identity: Option<&ClientIdentity>) -> Tlvs {
+    let value = |text: &str| Box::from(text.as_bytes());
+    // The registry of IANA has no number in its names of the suites of TLS 1.3.
+    let cipher = handshake.cipher.map(|name| name.replacen("TLS13_", "TLS_", 1));
+    Tlvs {
+        alpn: handshake.alpn.as_deref().map(Box::from),
+        authority: handshake.server_name.as_deref().map(value),
+        unique_id: None,
+        tls: Some(Tls {
+            version: handshake.version.map(value),
+            cipher: cipher.as_deref().map(value),
+            is_verified: handshake.peer_certificate.is_some(),
+            common_name: identity.and_then(|identity| identity.common_name.as_deref()).map(value),
+        }),
+    }
 }
 
 fn result_of(error: &ReceiveError) -> ProxyHeaderResult {

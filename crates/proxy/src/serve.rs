@@ -68,10 +68,13 @@ async fn secure(client: &mut Client, io: &mut Io, tls: &ServerTls) -> Option<Pro
     };
     let result = if handshake.is_resumed { HandshakeResult::Resumed } else { HandshakeResult::Full };
     client.worker.metrics.handshake(result);
-    let certificate = handshake.peer_certificate.as_slice();
+    let identity = ClientIdentity::of(Some(handshake.peer_certificate.as_slice()));
+    if client.view().is_some_and(|(view, _)| view.sends_tlvs) {
+        client.session = Some(Rc::new(proxied::session(&handshake, identity.as_ref())));
+    }
     client.secure = Some(Box::new(Secure {
         coverage: handshake.server_name.as_deref().map(|name| tls.coverage(Some(name))),
-        subject: ClientIdentity::of(Some(certificate)).map(|identity| identity.subject),
+        subject: identity.map(|identity| identity.subject),
     }));
     Some(if handshake.alpn.as_deref() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 })
 }

@@ -41,6 +41,14 @@ section! {
             Is(PoolProtocol::Http1.word()),
             r#""http2""#,
         ),
+        /// Sends a PROXY header at the start of each connection to a server, before TLS, which names the client. `v2` adds its
+        /// TLS session and the request's id. Each connection then belongs to one connection of a client. Only with
+        /// `protocol = "http1"`.
+        proxy_protocol: Option<ProxyProtocol> = key(
+            Kind::OneOf(ProxyProtocol::WORDS),
+            Means("none is sent"),
+            r#""v2""#,
+        ),
         /// Speaks TLS with the servers; `true` is all defaults.
         tls: Option<PoolTls> = key(
             Kind::Either(&Kind::Boolean, &Kind::Section(PoolTls::SECTION)),
@@ -126,6 +134,7 @@ impl Rules for Pool {
         self.check_health(table);
         self.check_outlier(table);
         self.check_limits(table);
+        self.check_proxy_protocol(table);
         let servers = std::mem::take(&mut table.reader.links().servers);
         table.reader.links().pools.push(PoolLink {
             at: table.at.clone(),
@@ -154,7 +163,18 @@ words! {
     }
 }
 
-word_settings!(PoolProtocol);
+words! {
+    /// Which PROXY header servers get.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ProxyProtocol {
+        /// Version 1: a line of text.
+        V1 = "v1",
+        /// Version 2: binary, with TLVs.
+        V2 = "v2",
+    }
+}
+
+word_settings!(PoolProtocol, ProxyProtocol);
 
 words! {
     /// How a pool chooses a server.

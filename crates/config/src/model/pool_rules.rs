@@ -66,6 +66,21 @@ impl Pool {
 }
 
 impl Pool {
+    /// Each connection of HTTP/2 carries requests of many clients, and a header names one.
+    pub(super) fn check_proxy_protocol(&self, table: &Table<'_>) {
+        if let Some(span) = table.key_span("proxy_protocol").filter(|_| self.protocol == PoolProtocol::Http2)
+        {
+            table.reader.note(
+                Diagnostic::error("requests of many clients share the connections of HTTP/2")
+                    .at(span)
+                    .with_expected("only with `protocol = \"http1\"`")
+                    .with_help("leave `proxy_protocol` out: servers get `X-Forwarded-For` with each request"),
+            );
+        }
+    }
+}
+
+impl Pool {
     /// Requests that may wait in its queue.
     pub fn pending_max(&self) -> usize {
         self.breaker.as_ref().map_or(PENDING_MAX, |breaker| breaker.max_pending as usize)

@@ -42,7 +42,7 @@ impl Io {
         let mut bytes = vec![0; HEADER_MAX];
         loop {
             // Looks before it takes, because only the bytes tell where the header ends.
-            let come = poll_fn(|cx| self.poll_peek(cx, &mut bytes)).await.map_err(ReceiveError::Io)?;
+            let come = poll_fn(|cx| self.poll_look(cx, &mut bytes)).await.map_err(ReceiveError::Io)?;
             if come == 0 {
                 return Err(if reader.is_empty() { ReceiveError::Closed } else { ReceiveError::Cut });
             }

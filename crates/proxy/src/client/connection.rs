@@ -9,6 +9,7 @@ use std::time::Duration;
 use evenkeel_config::{HeaderEdits, Listener, PoolProtocol};
 use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_core::overload::OverloadStep;
+use evenkeel_net::proxy_protocol::Tlvs;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::{ListenerName, Time};
@@ -28,6 +29,7 @@ use crate::request::log::{Finished, RequestLog, record};
 use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
+use crate::server::Sender;
 use crate::server::error::ServerError;
 use crate::server::h1::sender_lines;
 use crate::stream::StreamError;
@@ -54,10 +56,12 @@ pub struct Client {
     peer_text: String,
     /// The address that it came to; `None` over a unix socket.
     destination: Option<SocketAddr>,
-    /// The lines about the client for servers, made for its first request.
-    sender_lines: OnceCell<Box<[u8]>>,
+    /// The client as servers learn of it, made for its first request.
+    sender: OnceCell<Rc<Sender>>,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,
+    /// The same for servers, if some of them are sent it.
+    pub session: Option<Rc<Tlvs>>,
     /// How many requests it may send, where that is limited.
     pace: Cell<Tat>,
     /// The host of the last request.
@@ -84,7 +88,7 @@ impl Client {
     ) -> Self {
         let peer_text = text_of(peer);
         let position = Cell::new((u64::MAX, None));
-        let (sender_lines, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
+        let (sender, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
         Self {
             worker,
             listener,
@@ -92,8 +96,9 @@ impl Client {
             peer,
             peer_text,
             destination,
-            sender_lines,
+            sender,
             secure: None,
+            session: None,
             pace,
             known_host,
         }
@@ -107,6 +112,11 @@ impl Client {
     /// Believes a PROXY header. Before the first request.
     pub fn speaks_for(&mut self, peer: Peer, destination: Option<SocketAddr>) {
         (self.peer, self.peer_text, self.destination) = (peer, text_of(peer), destination);
+    }
+
+    fn sender(&self) -> Sender {
+        let lines = sender_lines(&self.peer_text, self.scheme(), self.port());
+        Sender::new(lines, self.peer, self.destination, self.session.clone())
     }
 
     fn port(&self) -> Option<u16> {
@@ -170,9 +180,7 @@ impl Client {
             peer: self.peer,
             peer_text: &self.peer_text,
             port: self.port(),
-            sender_lines: self
-                .sender_lines
-                .get_or_init(|| sender_lines(&self.peer_text, self.scheme(), self.port()).into_boxed_slice()),
+            sender: Some(self.sender.get_or_init(|| Rc::new(self.sender()))),
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,

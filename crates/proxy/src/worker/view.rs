@@ -40,6 +40,8 @@ pub struct View {
     pub fixed_bodies: FixedBodies,
     /// True if a route has a cache.
     pub caches: bool,
+    /// True if servers of a pool are sent what the TLS handshakes of clients came to.
+    pub sends_tlvs: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
@@ -80,6 +82,10 @@ impl View {
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
             caches: config.routes.iter().any(|route| route.cache.is_some()),
+            sends_tlvs: config
+                .pools
+                .iter()
+                .any(|pool| pool.proxy_protocol == Some(config::ProxyProtocol::V2)),
             compresses: config.routes.iter().any(|route| route.compress.is_some()),
             fixed_bodies: FixedBodies::default(),
             tally: Tally::new(registry, worker),

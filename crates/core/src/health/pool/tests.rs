@@ -37,6 +37,7 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         algorithm: Algorithm::RoundRobin,
         backends,
         protocol: PoolProtocol::Http1,
+        proxy_protocol: None,
         tls: None,
         keepalive: evenkeel_config::Keepalive::default(),
         via: true,
