@@ -44,6 +44,17 @@ mod cache {
     mod concurrent;
     mod conditional;
     mod cut;
+    mod disk {
+        mod damage;
+        mod full;
+        mod kills;
+        mod large;
+        mod purging;
+        mod ranges;
+        mod restart;
+        mod size;
+        mod unusable;
+    }
     mod explain;
     mod failing;
     mod figures;

@@ -61,6 +61,20 @@ impl Evenkeel {
         Self::attend(folder, child)
     }
 
+    /// The same in a mount namespace of its own, after a command there. Without root, its user is root there.
+    pub fn start_after(command: &str, toml: &str) -> Self {
+        let folder = Folder::new();
+        let file = folder.write("evenkeel.toml", &complete(toml));
+        let mut shell = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            shell.arg("--map-root-user");
+        }
+        shell.args(["--mount", "sh", "-c", &format!("{command} && exec \"$0\" run -c \"$1\"")]);
+        shell.args([env!("CARGO_BIN_EXE_evenkeel"), &file]);
+        let child = piped(&mut shell).spawn().unwrap();
+        Self::attend(folder, child)
+    }
+
     /// Runs the binary with these arguments; returns when it is ready.
     pub fn run(folder: Folder, arguments: &[&str]) -> Self {
         Self::attend(folder, command(arguments).spawn().unwrap())
@@ -206,8 +220,17 @@ impl Evenkeel {
 
     /// Resident memory in bytes.
     pub fn resident(&self) -> usize {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory that it had so far, in bytes.
+    pub fn resident_peak(&self) -> usize {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod chaos;
 pub mod client;
+pub mod disk;
 pub mod evenkeel;
 pub mod h2;
 pub mod log;

@@ -42,13 +42,18 @@ struct Disk {
     limit_bytes: u64,
     /// Stored responses.
     objects: u64,
+    /// Responses written since the start.
+    written: u64,
+    /// Responses read since the start.
+    read: u64,
     /// Responses and purges that could not be written.
     failures: u64,
 }
 
 impl From<DiskFigures> for Disk {
     fn from(disk: DiskFigures) -> Self {
-        Self { bytes: disk.bytes, limit_bytes: disk.limit, objects: disk.objects, failures: disk.failures }
+        let DiskFigures { objects, bytes, limit, written, read, failures } = disk;
+        Self { bytes, limit_bytes: limit, objects, written, read, failures }
     }
 }
 

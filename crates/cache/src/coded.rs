@@ -3,6 +3,7 @@
 use arc_swap::{ArcSwapOption, Guard};
 use bytes::Bytes;
 use evenkeel_core::encoding::Encoding;
+use evenkeel_net::MemoryFile;
 
 use crate::pieces::Pieces;
 use crate::sync::Arc;
@@ -37,6 +38,11 @@ impl Coded {
     /// True if it lies in memory in several pieces.
     pub fn is_in_pieces(&self) -> bool {
         self.pieces.are_several()
+    }
+
+    /// The file in memory that has all of it, if there is one.
+    pub fn memory_file(&self) -> Option<&Arc<MemoryFile>> {
+        self.pieces.file()
     }
 
     /// The compressed body from `offset` on, as far as it lies in one piece; `None` at the end. Nothing is copied.

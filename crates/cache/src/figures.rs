@@ -34,6 +34,10 @@ pub struct DiskFigures {
     pub bytes: u64,
     /// The most that they may occupy, in bytes.
     pub capacity: u64,
+    /// Objects that were written since the start.
+    pub written: u64,
+    /// Objects that were read since the start: whole, or their heads.
+    pub read: u64,
     /// Objects and purges that could not be written since the start.
     pub failures: u64,
 }

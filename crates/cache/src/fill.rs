@@ -19,6 +19,8 @@ pub(crate) struct Fill<M> {
     sequence: u64,
     /// The object that it revalidates.
     of: Option<Arc<Object<M>>>,
+    /// Whether it asks the disk, and no server.
+    loads: bool,
     state: Mutex<State<M>>,
     /// What all fills of the store occupy, in bytes.
     filling: Arc<AtomicU64>,
@@ -37,6 +39,8 @@ struct State<M> {
     /// While the body passes, the writer is at most so many bytes ahead of the slowest reader.
     window: u64,
     readers: Vec<Option<Place>>,
+    /// Which of them is the disk.
+    spool: Option<usize>,
     writer: Option<Waker>,
     trailers: Bytes,
     stored: Option<Arc<Object<M>>>,
@@ -127,11 +131,22 @@ impl<M> Fill<M> {
             passing: false,
             window: Self::WINDOW,
             readers: Vec::new(),
+            spool: None,
             writer: None,
             trailers: Bytes::new(),
             stored: None,
         };
-        Self { key: key.into(), sequence, of, state: Mutex::new(state), filling }
+        Self { key: key.into(), sequence, of, loads: false, state: Mutex::new(state), filling }
+    }
+
+    /// The same, but it asks the disk.
+    pub fn for_load(mut self) -> Self {
+        self.loads = true;
+        self
+    }
+
+    pub fn loads(&self) -> bool {
+        self.loads
     }
 
     pub fn key(&self) -> &[u8] {
@@ -166,6 +181,28 @@ impl<M> Fill<M> {
         let waker = state.moved(&self.filling);
         drop(state);
         wake(waker);
+    }
+
+    /// Notes that a reader is the disk.
+    pub fn set_spool(&self, reader: usize) {
+        lock(&self.state).spool = Some(reader);
+    }
+
+    /// Sends the disk away: it has nothing more to read. If only `slow`: unless others are slower. Returns whether it
+    /// is gone.
+    pub fn drop_spool(&self, slow: bool) -> bool {
+        let mut state = lock(&self.state);
+        let Some(spool) = state.spool else { return true };
+        let position = state.readers[spool].as_ref().map(|place| place.position);
+        if slow && position.is_some() && position != state.slowest() {
+            return false;
+        }
+        state.spool = None;
+        let waiting = state.readers[spool].take().and_then(|place| place.waker);
+        let writer = state.moved(&self.filling);
+        drop(state);
+        wake(waiting.into_iter().chain(writer));
+        true
     }
 
     /// Waits until it is known what becomes of the fetch.

@@ -67,8 +67,7 @@ impl<M: Clone + Send + Sync + 'static> Leader<M> {
         let head = Arc::new(head);
         self.fill.set_phase(Phase::Open(Arc::clone(&head)));
         self.settled = true;
-        let max = body_max.min(self.store.largest());
-        Ok(Writer::new(Arc::clone(&self.store), Arc::clone(&self.fill), self.id, head, max))
+        Ok(Writer::new(Arc::clone(&self.store), Arc::clone(&self.fill), self.id, head, body_max))
     }
 
     /// The server says that the object is still good (304): its body gets this head. Returns the object that is stored in

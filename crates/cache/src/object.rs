@@ -4,13 +4,14 @@ use bytes::Bytes;
 use evenkeel_core::cache::Wall;
 use evenkeel_core::cache::evict::{Mark, Resident};
 use evenkeel_core::encoding::Encoding;
+use evenkeel_net::MemoryFile;
 use once_cell::race::OnceBox;
 
 use crate::coded::{Coded, CodedBodies};
 use crate::disk::format::Prefix;
 use crate::disk::index::Entry;
 use crate::head::Head;
-use crate::pieces::Pieces;
+use crate::pieces::{FILE_LENGTHS, Pieces};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -56,9 +57,7 @@ const OUTSIDE: u32 = u32::MAX;
 const GONE: u32 = u32::MAX - 1;
 
 impl<M: Clone> Object<M> {
-    /// A shorter body lies behind the texts of the head: it is copied once more, and takes no memory of its own.
-    const SHORT_MAX: usize = 64 << 10;
-
+    /// A body that is short lies behind the texts of the head: it is copied once more, and takes no memory of its own.
     pub(crate) fn new(
         head: &Head<M>,
         pieces: Vec<Bytes>,
@@ -68,7 +67,7 @@ impl<M: Clone> Object<M> {
     ) -> Self {
         let short = pieces.len() <= 1 && trailers.is_empty();
         let only = pieces.first().map_or(&[][..], |piece| piece);
-        if short && only.len() <= Self::SHORT_MAX {
+        if short && (only.len() as u64) < *FILE_LENGTHS.start() {
             return Self::of(head.with_body(only), None, fingerprint, checked);
         }
         let long = Long::Memory { pieces: Pieces::new(pieces), trailers };
@@ -144,6 +143,14 @@ impl<M> Object<M> {
     /// True if the body lies in memory in pieces, rather than in one with the head.
     pub fn is_in_pieces(&self) -> bool {
         matches!(self.long.as_deref(), Some(Long::Memory { .. }))
+    }
+
+    /// The file in memory that has the whole body, if there is one.
+    pub fn memory_file(&self) -> Option<&Arc<MemoryFile>> {
+        match self.long.as_deref() {
+            Some(Long::Memory { pieces, .. }) => pieces.file(),
+            _ => None,
+        }
     }
 
     /// The trailer section as it was given, empty if there was none.

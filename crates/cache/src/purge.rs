@@ -20,6 +20,8 @@ pub(crate) struct Purges {
 #[derive(Debug, Default)]
 struct Rules {
     rules: PurgeRules,
+    /// Those that may speak of something on the disk. They are never forgotten, because the disk is not looked through.
+    lasting: PurgeRules,
     /// Purges up to this number were forgotten.
     floor: u64,
 }
@@ -32,9 +34,17 @@ impl Purges {
 
     /// Adds a purge and returns its number.
     pub fn add(&self, scope: &Scope, strength: Strength) -> u64 {
+        self.add_for(scope, strength, false)
+    }
+
+    /// The same, also for what is on the disk if it is `lasting`.
+    pub fn add_for(&self, scope: &Scope, strength: Strength, lasting: bool) -> u64 {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
         let sequence = self.newest() + 1;
         rules.rules.add(sequence, scope, strength);
+        if lasting {
+            rules.lasting.add(sequence, scope, strength);
+        }
         self.newest.store(sequence, Ordering::Release);
         sequence
     }
@@ -42,8 +52,24 @@ impl Purges {
     /// Adds a purge that an earlier process has written down.
     pub fn restore(&self, sequence: u64, scope: &Scope, strength: Strength) {
         let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-        rules.rules.add(sequence, scope, strength);
+        rules.lasting.add(sequence, scope, strength);
         self.newest.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Numbers purges from here on, if not from further on.
+    pub fn begin(&self, sequence: u64) {
+        self.newest.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// What the purges make of an object that comes from the disk.
+    pub fn judge_loaded<M>(&self, head: &Head<M>) -> PurgeVerdict {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        match (verdict(&rules.rules, head), verdict(&rules.lasting, head)) {
+            (PurgeVerdict::Gone, _) | (_, PurgeVerdict::Gone) => PurgeVerdict::Gone,
+            (PurgeVerdict::Stale(one), PurgeVerdict::Stale(other)) => PurgeVerdict::Stale(one.min(other)),
+            (PurgeVerdict::Live, other) => other,
+            (stale, PurgeVerdict::Live) => stale,
+        }
     }
 
     /// What the purges make of an object.

@@ -49,6 +49,13 @@ impl<M> Reader<M> {
         Some(Self { fill: Arc::clone(fill), place, purges: Arc::clone(purges), joined: fill.sequence() })
     }
 
+    /// Joins a fetch for the disk; `None` if it is too late.
+    pub(crate) fn spool(fill: &Arc<Fill<M>>, purges: &Arc<Purges>) -> Option<Self> {
+        let reader = Self::join(fill, purges)?;
+        fill.set_spool(reader.place);
+        Some(reader)
+    }
+
     /// Waits for the head. The request has still to judge whether it is an answer to it (`Vary`), and if it is not, to look
     /// again.
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Joined<M>> {

@@ -5,6 +5,7 @@ use evenkeel_types::Time;
 
 use crate::figures::add;
 use crate::fill::Fill;
+use crate::head::Head;
 use crate::key::Id;
 use crate::object::Object;
 use crate::store::{Order, Store};
@@ -103,6 +104,20 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let is_in = !wanted || !objects.iter().any(|object| object.is_gone());
         self.leave_order(&left);
         is_in
+    }
+
+    /// What is stored of a variant in memory makes way for what the disk has of it.
+    pub(crate) fn leave_to_disk(&self, id: Id, head: &Head<M>) {
+        let mut shard = self.shard(id);
+        shard.unmark(id);
+        let is_older = |object: &&Arc<Object<M>>| {
+            let other = object.head();
+            (other.key(), other.vary()) == (head.key(), head.vary()) && other.sequence() <= head.sequence()
+        };
+        let older: Vec<_> = shard.objects(id).iter().filter(is_older).cloned().collect();
+        older.iter().for_each(|object| shard.remove_object(id, object));
+        drop(shard);
+        self.leave_order(&older);
     }
 
     /// Forgets an object, and its file.

@@ -1,6 +1,7 @@
 //! The objects in memory, which all workers share: finding them, storing them within a number of bytes, purging them.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use evenkeel_core::cache::evict::{Eviction, Mark, Policy, Resident as _};
 use evenkeel_core::cache::{PurgeVerdict, Scope, Strength, Wall};
@@ -37,6 +38,8 @@ pub enum Found<M: Clone + Send + Sync + 'static> {
     Object(Hit<M>),
     /// Another request fetches it: this one may read along.
     Filling(Reader<M>),
+    /// The disk may have it: wait, and look again.
+    Loading(Reader<M>),
     /// What this key stands for could not be shared a moment ago: fetch without others waiting for it.
     Marked(Leader<M>),
     /// Nothing: fetch, while others may wait for it.
@@ -99,6 +102,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     const SHARDS: usize = 64;
     /// The part of the capacity that fetches in progress may occupy, and that one object may.
     pub(crate) const FILLING_PART: u64 = 2;
+    /// The part that one object may occupy with a disk, which has room for longer ones.
+    const PART_WITH_DISK: u64 = 8;
 
     /// An empty store.
     pub fn new(limits: Limits) -> Arc<Self> {
@@ -177,21 +182,22 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
                 _ => false,
             };
             if let Some(reader) = fits.then(|| Reader::join(fill, &self.purges)).flatten() {
+                if fill.loads() {
+                    return Found::Loading(reader);
+                }
                 add(&self.counts.coalesced, 1);
                 return Found::Filling(reader);
             }
         }
+        if let Some(reader) = self.load(shard, id, key, now) {
+            return Found::Loading(reader);
+        }
         let fill = self.fill(key, None);
-        if !shard.add_fill(id, &fill) {
-            return Found::Marked(Leader::new(self, fill, id, false));
-        }
-        if let Some(reader) = Reader::join(&fill, &self.purges)
-            && self.load(&fill, id, shard.objects(id), now)
-        {
-            return Found::Filling(reader);
-        }
-        Found::Nothing(Leader::new(self, fill, id, true))
+        let listed = shard.add_fill(id, &fill);
+        let leader = Leader::new(self, fill, id, listed);
+        if listed { Found::Nothing(leader) } else { Found::Marked(leader) }
     }
+
     /// Whether no purge came after the request for a response left.
     fn is_current(&self, head: &Head<M>) -> bool {
         head.sequence() == self.purges.newest() || self.purges.judge_new(head) == PurgeVerdict::Live
@@ -263,9 +269,11 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         }
     }
 
-    /// The largest body that is stored, in bytes.
+    /// The largest body that is stored in memory when it is fetched, in bytes. A longer one goes to the disk, if there is one.
     pub fn largest(&self) -> u64 {
-        self.capacity() / Self::FILLING_PART
+        let is_open = |disk: &Disk<M>| !disk.is_closed.load(Ordering::Relaxed);
+        let part = if self.disk().is_some_and(is_open) { Self::PART_WITH_DISK } else { Self::FILLING_PART };
+        self.capacity() / part
     }
 
     /// Changes the limits while it is in use. Objects that have no room any more are evicted, some at a time.
@@ -302,11 +310,31 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     }
 
     pub(crate) fn set_walked(&self) {
+        if let Some(disk) = self.disk() {
+            lock(&disk.index).set_walked();
+        }
         self.is_walked.store(true, Ordering::Release);
     }
 
     pub(crate) fn disk(&self) -> Option<&Disk<M>> {
         self.disk.get()
+    }
+
+    /// What could not be written to the disk last, and why; `None` while all could be.
+    pub fn disk_fault(&self) -> Option<String> {
+        self.disk()?.fault()
+    }
+
+    /// Objects and purges that could not be written to the disk; `None` without a disk.
+    pub fn disk_failures(&self) -> Option<u64> {
+        self.disk().map(|disk| disk.failures.load(Ordering::Relaxed))
+    }
+
+    /// Waits until all that is to be written to the disk is written, for so long at most.
+    pub fn settle(&self, at_most: Duration) {
+        if let Some(disk) = self.disk() {
+            disk.pool.settle(at_most);
+        }
     }
 
     pub(crate) fn set_disk(&self, disk: Disk<M>) {
@@ -335,8 +363,12 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     }
 
     fn fill(&self, key: &[u8], of: Option<&Arc<Object<M>>>) -> Arc<Fill<M>> {
+        Arc::new(self.new_fill(key, of))
+    }
+
+    pub(crate) fn new_fill(&self, key: &[u8], of: Option<&Arc<Object<M>>>) -> Fill<M> {
         let flight = self.flights.begin(|| self.purges.newest());
-        Arc::new(Fill::new(key, flight, of.cloned(), Arc::clone(&self.filling)))
+        Fill::new(key, flight, of.cloned(), Arc::clone(&self.filling))
     }
 
     /// Holds an object against the purges that came since the last time.

@@ -36,9 +36,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         for object in &dropped {
             self.unsave(self.id(object.head().key()), Some(object.head()));
         }
-        // What is on the disk has not been held against them. What is under way has still to be held against those that
-        // came after its request left.
-        if let (Some(sequence), None) = (ended, self.disk()) {
+        // What is under way has still to be held against those that came after its request left.
+        if let Some(sequence) = ended {
             self.purges.forget(self.flights.oldest(sequence));
         }
         ended.is_some()

@@ -26,6 +26,8 @@ pub struct Writer<M: Clone + Send + Sync + 'static> {
     /// A longer body is not stored.
     max: u64,
     passing: bool,
+    /// The disk reads along, to store what memory has no room for.
+    spooling: bool,
     ended: bool,
 }
 
@@ -46,7 +48,7 @@ impl<M: Clone + Send + Sync + 'static> Writer<M> {
         head: Arc<Head<M>>,
         max: u64,
     ) -> Self {
-        Self { store, fill, id, head, max, passing: false, ended: false }
+        Self { store, fill, id, head, max, passing: false, spooling: false, ended: false }
     }
 
     /// Waits until the next piece may be pushed. Only a body that is too long to be stored ever waits, for its slowest
@@ -62,11 +64,11 @@ impl<M: Clone + Send + Sync + 'static> Writer<M> {
     /// No request needs it any more.
     pub fn push(&mut self, bytes: Bytes, now: Time) -> Result<(), Abandoned> {
         let counted = bytes.len() as u64 + Chunks::OVERHEAD;
-        if !self.passing {
-            let fits = self.fill.body_len() + bytes.len() as u64 <= self.max;
-            if !fits || !self.store.reserve(counted) {
-                self.pass(now);
-            }
+        let len = self.fill.body_len() + bytes.len() as u64;
+        if !self.passing && (len > self.max.min(self.store.largest()) || !self.store.reserve(counted)) {
+            self.pass(len, now);
+        } else if self.spooling && len > self.max {
+            self.leave_disk();
         }
         if self.passing {
             self.store.filling.fetch_add(counted, Ordering::AcqRel);
@@ -74,9 +76,25 @@ impl<M: Clone + Send + Sync + 'static> Writer<M> {
         going(self.fill.push(bytes, counted))
     }
 
-    /// Gives up storing it: requests that come now cannot read along, because what was read is dropped.
-    fn pass(&mut self, now: Time) {
+    /// Whether the body goes to the disk while it arrives.
+    pub fn is_spooling(&self) -> bool {
+        self.spooling
+    }
+
+    /// Goes on without the disk, if that is what the writer waits for: the body is not stored then.
+    pub fn leave_slow_disk(&mut self) {
+        self.spooling &= !self.fill.drop_spool(true);
+    }
+
+    fn leave_disk(&mut self) {
+        self.fill.drop_spool(false);
+        self.spooling = false;
+    }
+
+    /// Gives up storing it in memory: requests that come now cannot read along, because what was read is dropped.
+    fn pass(&mut self, len: u64, now: Time) {
         self.passing = true;
+        self.spooling = len <= self.max && self.store.spool(self.id, &self.fill, &self.head, now);
         let mut shard = self.store.shard(self.id);
         shard.remove_fill(self.id, &self.fill);
         shard.mark(self.id, now, Self::MARKED_FOR);

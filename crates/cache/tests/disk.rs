@@ -6,9 +6,10 @@ mod support;
 
 use std::fs;
 
+use evenkeel_cache::Found;
 use evenkeel_core::cache::evict::Policy;
-use evenkeel_core::cache::{Scope, Strength, TagId};
-use support::{Dir, Stored, body, content, find, open, put, wait};
+use evenkeel_core::cache::{Scope, Strength, TagId, Wall};
+use support::{Dir, NOW, Stored, body, content, find, look, open, publish, put, wait};
 
 const MIB: u64 = 1 << 20;
 const SIZES: [usize; 7] = [0, 1, 65_536, 65_537, 262_144, 262_145, 1_500_000];
@@ -216,4 +217,108 @@ fn a_body_whose_file_made_room_for_others_is_not_there() {
     // What has left the store counts for as long as it is held.
     drop((reader, object));
     wait(|| store.figures().filling == 0);
+}
+
+#[test]
+fn a_body_that_memory_has_no_room_for_goes_to_the_disk_alone() {
+    let dir = Dir::new("spooled");
+    let store = open(&dir.0, MIB, 64 * MIB);
+    for (version, len) in [200_000, 65_536 * 10, 3_000_001].into_iter().enumerate() {
+        let whole = content("x", version as u64, len);
+        assert!(!put(&store, "/x", version as u64, &[], &whole), "it is not in memory");
+        wait(|| find(&store, "/x").is_some_and(|object| *object.head().meta() == version as u64));
+        let object = find(&store, "/x").unwrap();
+        assert_eq!((object.body_len(), object.is_on_disk()), (len as u64, len > 262_144));
+        for offset in [0, len / 2, len - 1] {
+            assert!(body(&store, &object, offset as u64).unwrap() == whole[offset..], "{len} from {offset}");
+        }
+        assert_eq!((on_disk(&store), dir.files().len()), (1, 1));
+    }
+    drop(store);
+    let store = open(&dir.0, MIB, 64 * MIB);
+    let object = find(&store, "/x").unwrap();
+    assert!(body(&store, &object, 0).unwrap() == content("x", 2, 3_000_001));
+}
+
+#[test]
+fn a_body_that_is_too_long_breaks_off_or_was_purged_is_not_kept_on_the_disk() {
+    let dir = Dir::new("not-spooled");
+    let store = open(&dir.0, MIB, 16 * MIB);
+    // Longer than a half of the disk.
+    assert!(!put(&store, "/long", 1, &[], &content("x", 1, 9_000_000)));
+    let mut writer = publish(&store, "/cut", u64::MAX);
+    (0..20).for_each(|_| writer.push(vec![7; 100_000].into(), NOW).unwrap());
+    writer.fail();
+    let mut writer = publish(&store, "/max", 1_000_000);
+    let pushed = (0..20).take_while(|_| writer.push(vec![7; 100_000].into(), NOW).is_ok()).count();
+    assert!((10..20).contains(&pushed), "{pushed}: no request reads it, and it is too long");
+    drop(writer);
+    let mut writer = publish(&store, "/purged", u64::MAX);
+    (0..20).for_each(|_| writer.push(vec![7; 100_000].into(), NOW).unwrap());
+    store.purge(&Scope::All, Strength::Hard);
+    assert!(writer.finish(bytes::Bytes::new(), NOW).is_none());
+    store.settle(std::time::Duration::from_secs(10));
+    wait(|| fs::read_dir(dir.0.join("tmp")).unwrap().count() == 0);
+    for key in ["/long", "/cut", "/max", "/purged"] {
+        assert!(find(&store, key).is_none(), "{key}");
+    }
+    wait(|| store.figures().filling == 0);
+    assert_eq!((on_disk(&store), dir.files().len()), (0, 0));
+    // The room was given back.
+    assert!(!put(&store, "/fits", 1, &[], &content("x", 1, 6_000_000)));
+    wait(|| on_disk(&store) == 1);
+}
+
+#[test]
+fn a_purge_of_a_url_is_written_down_if_the_disk_has_it() {
+    let dir = Dir::new("urls");
+    let url = |path: &str| Scope::url("a.test", path, None);
+    let logged = || fs::metadata(dir.0.join("purges")).unwrap().len();
+    let store = open(&dir.0, 64 * MIB, 64 * MIB);
+    for key in ["/x", "/y", "/z"] {
+        assert!(put(&store, key, 1, &[], b"short"));
+    }
+    wait(|| on_disk(&store) == 3);
+    for n in 0..1_000 {
+        store.purge(&url(&format!("/{n}")), Strength::Hard);
+    }
+    assert_eq!((logged(), on_disk(&store)), (0, 3));
+    store.purge(&url("/x"), Strength::Hard);
+    store.purge(&url("/y"), Strength::Soft(Wall::from_secs(100)));
+    assert!(logged() > 0);
+    wait(|| dir.files().len() == 2);
+    // Rules that speak of nothing in memory any more are forgotten.
+    while !store.sweep(100, |_| false) {}
+    assert!(find(&store, "/x").is_none());
+    drop(store);
+    for _ in 0..2 {
+        let store = open(&dir.0, 64 * MIB, 64 * MIB);
+        assert!(find(&store, "/x").is_none());
+        let Found::Object(soft) = look(&store, "/y") else { panic!("it is there") };
+        assert_eq!(soft.purged, Some(Wall::from_secs(100)));
+        let Found::Object(untouched) = look(&store, "/z") else { panic!("it is there") };
+        assert_eq!(untouched.purged, None);
+        while !store.sweep(100, |_| false) {}
+    }
+}
+
+#[test]
+fn what_is_purged_while_it_is_written_does_not_come_to_the_disk() {
+    let dir = Dir::new("while");
+    let store = open(&dir.0, 64 * MIB, 64 * MIB);
+    let mut rng = fastrand::Rng::with_seed(1);
+    for version in 0..300 {
+        assert!(put(&store, "/x", version, &[], &content("x", version, 70_000)));
+        if rng.bool() {
+            std::thread::sleep(std::time::Duration::from_micros(rng.u64(..300)));
+        }
+        store.purge(&Scope::url("a.test", "/x", None), Strength::Hard);
+        while !store.sweep(100, |_| false) {}
+        assert!(find(&store, "/x").is_none(), "version {version}");
+    }
+    store.settle(std::time::Duration::from_secs(10));
+    assert!(find(&store, "/x").is_none());
+    drop(store);
+    let store = open(&dir.0, 64 * MIB, 64 * MIB);
+    assert!(find(&store, "/x").is_none());
 }

@@ -43,7 +43,7 @@ pub use retry::*;
 pub(crate) use route::is_derived;
 pub use route::{RequestId, Route, RouteTimeout};
 pub use sticky::Sticky;
-pub use store::{CacheStore, Eviction};
+pub use store::{CacheStore, DiskStore, Eviction};
 pub use tls::*;
 
 use crate::declare::{Declared, Rules, declared, section};

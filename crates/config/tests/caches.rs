@@ -80,3 +80,27 @@ fn what_is_shown_is_read_back() {
         assert_eq!(again.to_toml(), shown);
     }
 }
+
+#[test]
+fn the_disk_is_below_the_folder_of_the_file_and_has_no_defaults() {
+    let text = |cache: &str| {
+        format!("{cache}\n[listener.web]\nbind = \":80\"\npool = \"app\"\n[pool.app]\nbackends = [3000]\n")
+    };
+    let read = |cache: &str| parse("test.toml", &text(cache));
+    assert_eq!(read("").unwrap().config.cache.disk, None);
+    let disk = DiskStore { path: "/var/cache".into(), size: 1 << 30 };
+    let config = read("[cache]\ndisk = { path = \"/var/cache\", size = \"1GiB\" }").unwrap().config;
+    assert_eq!(config.cache.disk, Some(disk));
+    let shown = config.to_toml();
+    assert_eq!(parse("shown.toml", &shown).unwrap().config.cache, config.cache, "{shown}");
+    for part in ["path = \"/var/cache\"", "size = \"1GiB\"", "path = \"\", size = \"1GiB\""] {
+        assert!(read(&format!("[cache]\ndisk = {{ {part} }}")).is_err(), "{part}");
+    }
+    let folder = std::env::temp_dir().join(format!("evenkeel-disk-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("evenkeel.toml");
+    std::fs::write(&file, text("[cache]\ndisk = { path = \"store\", size = \"1GiB\" }")).unwrap();
+    let disk = load(&file).unwrap().config.cache.disk.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(disk.path, folder.join("store"));
+}

@@ -2,13 +2,13 @@
 //! more use.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use evenkeel_config::Config;
+use evenkeel_config::{CacheStore as StoreConfig, Config};
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::cache::{Scope, Strength, Wall};
 use evenkeel_observe::{DiskFigures, StoreFigures};
-use evenkeel_proxy::{Shared, store_limits};
+use evenkeel_proxy::{CacheStore, Shared, open_store, store_limits};
 
 /// Stored responses that the sweeper looks at before it pauses: some 50 us of the control thread.
 const BATCH: usize = 512;
@@ -20,6 +20,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_EMPTY: Duration = Duration::from_secs(1);
 /// How long a response stays that is too old for any use but to be revalidated.
 const USELESS_MS_MAX: u64 = 24 * 3_600_000;
+
+/// How long the end of the process waits until what was fetched last is on the disk.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// How long nothing must fail on the disk until the log says that it is well again.
+const WELL_AFTER: Duration = Duration::from_secs(30);
+
+/// The store that the configuration describes.
+///
+/// # Errors
+/// The directory of the disk cache cannot be used.
+pub fn open(config: &StoreConfig) -> Result<Arc<CacheStore>, String> {
+    open_store(config).map_err(|error| {
+        let path = config.disk.as_ref().map(|disk| disk.path.display().to_string()).unwrap_or_default();
+        format!("cannot use the directory {path} for the disk cache: {error}; see `disk` in `[cache]`")
+    })
+}
+
+/// Waits until what was fetched last is on the disk.
+pub fn settle(shared: &Shared) {
+    shared.cache.settle(SETTLE_MAX);
+}
 
 /// Has the metrics ask the store for its figures.
 pub fn show_figures(shared: &Shared) {
@@ -37,6 +58,8 @@ pub fn show_figures(shared: &Shared) {
                 objects: disk.objects,
                 bytes: disk.bytes,
                 limit: disk.capacity,
+                written: disk.written,
+                read: disk.read,
                 failures: disk.failures,
             }),
         }
@@ -54,6 +77,11 @@ pub fn reconfigure(shared: &Shared, old: &Config, new: &Config) {
     if (old.cache.memory, old.cache.eviction) != (new.cache.memory, new.cache.eviction) {
         shared.cache.set_limits(store_limits(&new.cache));
     }
+    if let (Some(old), Some(new)) = (&old.cache.disk, &new.cache.disk)
+        && old.size != new.size
+    {
+        shared.cache.set_disk_size(new.size);
+    }
 }
 
 /// Frees what was purged or is of no more use, again and again.
@@ -61,7 +89,9 @@ pub async fn sweep(shared: Arc<Shared>) {
     let store = Arc::clone(&shared.cache);
     // The newest purge when the last round began, and the one when this round began.
     let (mut carried_through, mut round) = (store.newest_purge(), store.newest_purge());
+    let mut disk = DiskHealth::default();
     loop {
+        disk.report(&store);
         let now = now();
         let has_ended =
             store.sweep(BATCH, |meta| meta.stored.useless_from().plus_millis(USELESS_MS_MAX) <= now);
@@ -76,6 +106,51 @@ pub async fn sweep(shared: Arc<Shared>) {
             PAUSE
         };
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether the disk fails, as far as the log has said so.
+#[derive(Default)]
+struct DiskHealth {
+    failures: u64,
+    /// When it failed last.
+    failing: Option<Instant>,
+    is_closed: bool,
+}
+
+impl DiskHealth {
+    /// Says when the disk begins to fail, and when it is well again; not each time.
+    fn report(&mut self, store: &Arc<CacheStore>) {
+        self.report_purges(store);
+        let Some(failures) = store.disk_failures() else { return };
+        if failures > self.failures {
+            self.failures = failures;
+            if self.failing.replace(Instant::now()).is_none() {
+                let fault = store.disk_fault().unwrap_or_default();
+                tracing::error!(
+                    "the disk cache cannot write {fault}; responses that it cannot write are kept in memory alone"
+                );
+            }
+        } else if self.failing.is_some_and(|last| last.elapsed() >= WELL_AFTER)
+            && store.disk_fault().is_none()
+        {
+            self.failing = None;
+            tracing::info!("the disk cache writes again");
+        }
+    }
+
+    /// A disk on which a purge could not be written down is emptied, and used again when it can be.
+    fn report_purges(&mut self, store: &Arc<CacheStore>) {
+        match (self.is_closed, store.is_disk_closed()) {
+            (false, true) => tracing::error!(
+                "the disk cache is being emptied: {}, so that what was purged would come back after a restart",
+                store.disk_fault().unwrap_or_default()
+            ),
+            (true, false) => tracing::info!("the disk cache is empty and in use again"),
+            _ => {}
+        }
+        self.is_closed = store.is_disk_closed();
+        store.reopen_disk();
     }
 }
 

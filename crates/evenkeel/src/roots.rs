@@ -1,4 +1,4 @@
-//! The directories that routes with `files` serve: whether they are there.
+//! The directories that routes with `files` serve and that the disk cache is in: whether they are there.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,27 @@ pub fn check(config: &Config) -> Vec<FileFault> {
         Action::Files(files) => Some(files),
         _ => None,
     });
-    served.filter_map(fault_of).collect()
+    let disk = config.cache.disk.as_ref().and_then(|disk| fault_of_disk(&disk.path));
+    served.filter_map(fault_of).chain(disk).collect()
+}
+
+/// The directory of the disk cache is made when the process starts, the one above it is not.
+fn fault_of_disk(path: &Path) -> Option<FileFault> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let (message, help) = match above.and_then(wrong_with) {
+        Some(why) => (why, "make the directory above that of the disk cache, or name another one"),
+        None if path.exists() => (wrong_with(path)?, ""),
+        None => return None,
+    };
+    Some(FileFault {
+        owner: FileOwner::Process,
+        key: "path",
+        path: path.to_path_buf(),
+        severity: Severity::Error,
+        message,
+        expected: "expected a directory for the disk cache".into(),
+        help: help.into(),
+    })
 }
 
 fn fault_of(files: &Arc<Files>) -> Option<FileFault> {

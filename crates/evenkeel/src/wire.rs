@@ -95,9 +95,11 @@ impl System {
         let admin = bind_admin(&config)?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
+        let store = cache::open(&servers.config().cache)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (snapshot, metrics) = (servers.snapshot(), Arc::clone(&registry));
-        let (shared, starts) = Shared::new(workers, snapshot, credentials, metrics, clock, events_sender);
+        let (shared, starts) =
+            Shared::new(workers, snapshot, credentials, metrics, clock, events_sender, store);
         let handles =
             starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
         let handles =
@@ -195,6 +197,7 @@ impl System {
         // A control thread that panicked has said so, and is not there to be stopped.
         let _ = self.stop.send(());
         let _ = self.control.join();
+        cache::settle(&self.shared);
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
         drop(self.stop_admin);
         self.log.finish();

@@ -1,9 +1,11 @@
-//! Sockets: listening, connecting, and byte streams that two halves of one task can share. The only unsafe code.
+//! Sockets: listening, connecting, and byte streams that two halves of one task can share; files in memory that the
+//! kernel sends. The only unsafe code.
 
 mod connect;
 mod descriptors;
 mod io;
 mod listen;
+mod memory_file;
 pub mod proxy_protocol;
 mod stream;
 mod tls;
@@ -13,5 +15,6 @@ pub use connect::{connect, connect_from_reserve};
 pub use descriptors::{files_max, for_file, is_exhausted};
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
+pub use memory_file::MemoryFile;
 pub use tls::{Handshake, is_refused_handshake};
 pub use wire::Wire;

@@ -212,6 +212,10 @@ pub struct DiskFigures {
     pub bytes: u64,
     /// The most that they may occupy, in bytes.
     pub limit: u64,
+    /// Responses written since the start.
+    pub written: u64,
+    /// Responses read since the start.
+    pub read: u64,
     /// Responses and purges that could not be written since the start.
     pub failures: u64,
 }

@@ -169,11 +169,15 @@ metrics! {
     CACHE_OBJECTS: Gauge "evenkeel_cache_objects" []
         "Stored responses.";
     CACHE_DISK: Gauge "evenkeel_cache_disk_bytes" []
-        "Bytes that stored responses occupy on disk; absent without a disk cache, as the next three.";
+        "Bytes that stored responses occupy on disk; absent without a disk cache, as the next five.";
     CACHE_DISK_LIMIT: Gauge "evenkeel_cache_disk_limit_bytes" []
         "Bytes that stored responses may occupy on disk.";
     CACHE_DISK_OBJECTS: Gauge "evenkeel_cache_disk_objects" []
         "Responses stored on disk.";
+    CACHE_DISK_WRITTEN: Counter "evenkeel_cache_disk_written_total" []
+        "Responses written to disk.";
+    CACHE_DISK_READ: Counter "evenkeel_cache_disk_read_total" []
+        "Responses read from disk: into memory, or, where the body is longer than 256 KiB, its head alone.";
     CACHE_DISK_FAILURES: Counter "evenkeel_cache_disk_failures_total" []
         "Responses and purges that could not be written to disk.";
     CACHE_EVICTIONS: Counter "evenkeel_cache_evictions_total" [policy]

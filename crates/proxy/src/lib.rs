@@ -25,5 +25,5 @@ pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;
 pub use server::Sender;
 pub use server::probe::{Probed, probe};
-pub use shared::{Credentials, Event, Shared, Start, store_limits};
+pub use shared::{Credentials, Event, Shared, Start, open_store, store_limits};
 pub use worker::run::{WorkerHandle, spawn};

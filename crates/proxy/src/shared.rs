@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
-use evenkeel_cache::Limits;
+use evenkeel_cache::{DiskLimits, Limits, OpenError};
 use evenkeel_config::{self as config, Eviction};
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::health::Failure;
@@ -22,7 +22,7 @@ use evenkeel_types::{Address, BackendId, Clock, ListenerName, PoolName, Time};
 
 use tokio::sync::mpsc;
 
-use crate::cache::store::Store as CacheStore;
+use crate::cache::store::{CODEC, Store as CacheStore};
 use crate::client::count::Clients;
 use crate::worker::lag::Lag;
 
@@ -117,6 +117,7 @@ impl Shared {
         registry: Arc<Registry>,
         clock: Clock,
         events: mpsc::Sender<Event>,
+        cache: Arc<CacheStore>,
     ) -> (Arc<Self>, Vec<Start>) {
         let (senders, starts): (Vec<_>, Vec<_>) = (0..workers)
             .map(|index| {
@@ -129,7 +130,7 @@ impl Shared {
             credentials: ArcSwap::from_pointee(credentials),
             registry,
             clock,
-            cache: CacheStore::new(store_limits(&snapshot.config.cache)),
+            cache,
             node: format!("evenkeel-{:016x}", RandomState::new().hash_one(())).into(),
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             open: (0..workers).map(|_| CachePadded::default()).collect(),
@@ -264,6 +265,20 @@ impl Shared {
     /// Gives an order to a worker; one that has left gives it back.
     pub(crate) fn order(&self, worker: usize, order: Order) -> Option<Order> {
         self.orders[worker].send(order).err().map(|refused| refused.0)
+    }
+}
+
+/// The store that the configuration describes.
+///
+/// # Errors
+/// The directory of the disk cache cannot be used.
+pub fn open_store(config: &config::CacheStore) -> Result<Arc<CacheStore>, OpenError> {
+    let limits = store_limits(config);
+    match &config.disk {
+        Some(disk) => {
+            CacheStore::open(limits, &DiskLimits { path: disk.path.clone(), size: disk.size }, CODEC)
+        }
+        None => Ok(CacheStore::new(limits)),
     }
 }
 

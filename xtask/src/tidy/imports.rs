@@ -12,7 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &["types"]),
     ("core", &["types", "config"]),
     ("observe", &["types", "config"]),
-    ("cache", &["types", "core"]),
+    ("cache", &["types", "core", "net"]),
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
     ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),

@@ -129,11 +129,18 @@ fn the_cache_shows_its_size_and_how_often_it_answered() {
         limit: 1 << 20,
         evictions: vec![("lru", 2), ("s3-fifo", 3)],
         purged: 4,
-        disk: Some(DiskFigures { objects: 9, bytes: 9_000, limit: 1 << 30, failures: 1 }),
+        disk: Some(DiskFigures {
+            objects: 9,
+            bytes: 9_000,
+            limit: 1 << 30,
+            written: 12,
+            read: 4,
+            failures: 1,
+        }),
     });
     let cache = api.get("/cache").json();
     assert_eq!(cache["memory_bytes"], 700);
-    let disk = json!({ "bytes": 9_000, "limit_bytes": 1 << 30, "objects": 9, "failures": 1 });
+    let disk = json!({ "bytes": 9_000, "limit_bytes": 1 << 30, "objects": 9, "written": 12, "read": 4, "failures": 1 });
     assert_eq!((&cache["disk"], empty.get("disk")), (&disk, None));
     assert_eq!(cache["memory_limit_bytes"], 1 << 20);
     assert_eq!(

@@ -1,13 +1,13 @@
 //! The disk cache of a store: its directory, its index, its threads.
 
-use std::io;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::format::Codec;
 use super::index::{Entry, Index};
 use super::log::PurgeLog;
 use super::pool::Pool;
-use crate::figures::DiskFigures;
+use crate::figures::{DiskFigures, add};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, lock};
 
@@ -16,7 +16,7 @@ use crate::sync::{Arc, Mutex, lock};
 pub struct DiskLimits {
     /// Its directory, which is its own alone.
     pub path: PathBuf,
-    /// The most that its files occupy, in bytes.
+    /// The most that the directory occupies, in bytes.
     pub size: u64,
 }
 
@@ -32,7 +32,11 @@ pub struct Disk<M> {
     pub stamp: AtomicU64,
     /// Whether something could not be written down that must not come back: nothing is stored any more.
     pub is_closed: AtomicBool,
+    pub written: AtomicU64,
+    pub read: AtomicU64,
     pub failures: AtomicU64,
+    /// What failed last.
+    pub fault: Mutex<Option<String>>,
     /// Keeps other processes out of the directory.
     pub _lock: std::fs::File,
 }
@@ -44,14 +48,30 @@ impl<M> Disk<M> {
         DiskFigures {
             objects: index.len() as u64,
             bytes: index.bytes(),
-            capacity: index.capacity,
+            capacity: index.size,
+            written: self.written.load(Ordering::Relaxed),
+            read: self.read.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
         }
     }
 
-    /// Counts what could not be written.
-    pub fn failed(&self, _: &io::Error) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+    /// Notes that something could not be written.
+    pub fn failed(&self, what: &str, why: &impl Display) {
+        *lock(&self.fault) = Some(format!("{what}: {why}"));
+        add(&self.failures, 1);
+    }
+
+    /// Notes that an object was written.
+    pub fn succeeded(&self) {
+        add(&self.written, 1);
+        if !self.is_closed.load(Ordering::Relaxed) {
+            lock(&self.fault).take();
+        }
+    }
+
+    /// What could not be written last.
+    pub fn fault(&self) -> Option<String> {
+        lock(&self.fault).clone()
     }
 
     /// Has files removed that the index does not know any more.
@@ -60,10 +80,17 @@ impl<M> Disk<M> {
             return;
         }
         let root = self.root.clone();
-        // A file that is not there is what is wanted.
-        self.pool.remove(Box::new(move || {
-            entries.iter().for_each(|entry| drop(std::fs::remove_file(entry.path(&root))));
-        }));
+        self.pool.remove(Box::new(move || entries.iter().for_each(|entry| entry.remove_file(&root))));
+    }
+
+    /// Removes them at once. For the threads of the disk alone.
+    pub fn remove_files_now(&self, entries: &[Arc<Entry>]) {
+        entries.iter().for_each(|entry| entry.remove_file(&self.root));
+    }
+
+    /// Where a file is until it is whole.
+    pub fn unfinished(&self, stamp: u64) -> PathBuf {
+        self.root.join("tmp").join(format!("{stamp:016x}"))
     }
 
     /// Where the seed of all hashes is.

@@ -3,7 +3,7 @@
 //! Whatever is read is checked before it is used. What does not hold is as if it were not there.
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::head::{Head, LENGTHS};
 
@@ -116,15 +116,26 @@ pub fn decode_head<M>(bytes: &[u8], codec: &Codec<M>) -> Option<Decoded<M>> {
 }
 
 /// Bytes without the checksum at their end; `None` if it does not hold.
-pub fn checked(bytes: &[u8]) -> Option<&[u8]> {
+fn checked(bytes: &[u8]) -> Option<&[u8]> {
     let (payload, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
     (xxh3_64(payload).to_le_bytes() == sum).then_some(payload)
 }
 
-/// Appends a piece of a body with its checksum.
-pub fn encode_piece(piece: &[u8], out: &mut Vec<u8>) {
+/// Appends a piece of a body with its checksum, for the file with this stamp.
+pub fn encode_piece(piece: &[u8], (stamp, index): (u64, u64), out: &mut Vec<u8>) {
     out.extend_from_slice(piece);
-    out.extend(xxh3_64(piece).to_le_bytes());
+    out.extend(piece_sum(piece, stamp, index).to_le_bytes());
+}
+
+/// A piece of a body without the checksum at its end; `None` if that does not hold.
+pub fn checked_piece(bytes: &[u8], (stamp, index): (u64, u64)) -> Option<&[u8]> {
+    let (piece, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
+    (piece_sum(piece, stamp, index).to_le_bytes() == sum).then_some(piece)
+}
+
+/// A piece holds in one place of one file alone: after a loss of power, a file may have blocks of one that was removed.
+fn piece_sum(piece: &[u8], stamp: u64, index: u64) -> u64 {
+    xxh3_64_with_seed(piece, stamp ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// Takes values from the beginning of bytes.

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use evenkeel_core::cache::{HostId, Scope, Strength, TagId, UrlId, Wall};
 use xxhash_rust::xxh3::xxh3_64;
@@ -11,8 +11,11 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Debug)]
 pub struct PurgeLog {
     file: File,
+    path: PathBuf,
     /// Its length, in bytes.
     len: u64,
+    /// A longer one is not begun.
+    len_max: u64,
 }
 
 /// A purge and its number.
@@ -23,16 +26,20 @@ impl PurgeLog {
     const NAME: &str = "purges";
     /// A longer log is not begun: some 500,000 purges, which a start reads in a moment.
     const LEN_MAX: u64 = 32 << 20;
+    /// Nor one that is a larger part of the disk cache.
+    const PART: u64 = 32;
 
-    /// Opens the log below `root`. Returns what it holds; `None` if it is damaged.
+    /// Opens the log below `root`, of a cache of this size. Returns what it holds; `None` if it is damaged.
     ///
     /// # Errors
     /// It cannot be opened or read.
-    pub fn open(root: &Path) -> io::Result<(Self, Option<Vec<Record>>)> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(root.join(Self::NAME))?;
+    pub fn open(root: &Path, size: u64) -> io::Result<(Self, Option<Vec<Record>>)> {
+        let path = root.join(Self::NAME);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok((Self { file, len: bytes.len() as u64 }, read_all(&bytes)))
+        let (len, len_max) = (bytes.len() as u64, Self::LEN_MAX.min(size / Self::PART));
+        Ok((Self { file, path, len, len_max }, read_all(&bytes)))
     }
 
     /// Appends a purge.
@@ -40,28 +47,28 @@ impl PurgeLog {
     /// # Errors
     /// It cannot be written.
     pub fn append(&mut self, record: &Record) -> io::Result<()> {
-        let mut payload = Vec::new();
-        encode(record, &mut payload);
-        let mut out = (payload.len() as u32).to_le_bytes().to_vec();
-        out.extend(&payload);
-        out.extend(xxh3_64(&payload).to_le_bytes());
+        let out = framed(record);
         self.len += out.len() as u64;
         self.file.write_all(&out)
     }
 
     /// Whether it is so long that only a purge of everything makes it shorter.
     pub fn is_full(&self) -> bool {
-        self.len >= Self::LEN_MAX
+        self.len >= self.len_max
     }
 
-    /// Forgets all purges but this one.
+    /// Forgets all purges but this one. A process that is killed meanwhile leaves the old log or the new one.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn restart(&mut self, record: &Record) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.len = 0;
-        self.append(record)
+        let (out, new) = (framed(record), self.path.with_extension("new"));
+        let mut file = OpenOptions::new().append(true).create(true).open(&new)?;
+        file.set_len(0)?;
+        file.write_all(&out)?;
+        std::fs::rename(&new, &self.path)?;
+        (self.file, self.len) = (file, out.len() as u64);
+        Ok(())
     }
 
     /// A handle by which what was appended is brought to the disk, so that it survives a loss of power.
@@ -71,6 +78,16 @@ impl PurgeLog {
     pub fn handle(&self) -> io::Result<File> {
         self.file.try_clone()
     }
+}
+
+/// A purge with its length and its checksum.
+fn framed(record: &Record) -> Vec<u8> {
+    let mut payload = Vec::new();
+    encode(record, &mut payload);
+    let mut out = (payload.len() as u32).to_le_bytes().to_vec();
+    out.extend(&payload);
+    out.extend(xxh3_64(&payload).to_le_bytes());
+    out
 }
 
 fn read_all(mut bytes: &[u8]) -> Option<Vec<Record>> {
@@ -168,10 +185,10 @@ mod tests {
                 (n, scope, if n % 2 == 0 { Strength::Hard } else { Strength::Soft(Wall::from_secs(n)) })
             })
             .collect();
-        let (mut log, none) = PurgeLog::open(&root).unwrap();
+        let (mut log, none) = PurgeLog::open(&root, 1 << 30).unwrap();
         assert_eq!(none, Some(Vec::new()));
         records.iter().for_each(|record| log.append(record).unwrap());
-        assert_eq!(PurgeLog::open(&root).unwrap().1, Some(records.clone()));
+        assert_eq!(PurgeLog::open(&root, 1 << 30).unwrap().1, Some(records.clone()));
         let whole = std::fs::read(root.join("purges")).unwrap();
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
@@ -179,7 +196,7 @@ mod tests {
             assert_ne!(read_all(&damaged), Some(records.clone()), "byte {at}");
         }
         log.restart(&records[0]).unwrap();
-        assert_eq!(PurgeLog::open(&root).unwrap().1, Some(records[..1].to_vec()));
+        assert_eq!(PurgeLog::open(&root, 1 << 30).unwrap().1, Some(records[..1].to_vec()));
         std::fs::remove_dir_all(root).unwrap();
     }
 }

@@ -5,13 +5,20 @@
 
 mod area;
 mod behind;
+mod fault;
 pub mod format;
 pub mod index;
 mod log;
 mod open;
+mod parked;
 mod pool;
+mod purges;
 mod run;
+#[cfg(all(test, feature = "shuttle"))]
+mod schedules;
+mod spool;
 mod stream;
 
 pub use area::{Disk, DiskLimits};
+pub use fault::OpenError;
 pub use format::Codec;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::sync::Arc;
 
@@ -20,6 +21,8 @@ impl std::fmt::Debug for Pool {
 struct Shared {
     queues: Mutex<Queues>,
     more: Condvar,
+    /// All that was to be written is written.
+    settled: Condvar,
 }
 
 struct Queues {
@@ -30,7 +33,15 @@ struct Queues {
     writes_bytes: u64,
     /// Files to be removed. As many as there are files at most.
     removals: VecDeque<Job>,
+    /// Threads that write or remove.
+    changing: usize,
     is_closed: bool,
+}
+
+impl Queues {
+    fn is_settled(&self) -> bool {
+        self.writes.is_empty() && self.removals.is_empty() && self.changing == 0
+    }
 }
 
 impl Pool {
@@ -51,9 +62,11 @@ impl Pool {
             writes: VecDeque::new(),
             writes_bytes: 0,
             removals: VecDeque::new(),
+            changing: 0,
             is_closed: false,
         };
-        let shared = Arc::new(Shared { queues: Mutex::new(queues), more: Condvar::new() });
+        let shared =
+            Arc::new(Shared { queues: Mutex::new(queues), more: Condvar::new(), settled: Condvar::new() });
         for n in 0..Self::THREADS {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name(format!("cache-disk-{n}")).spawn(move || shared.work())?;
@@ -100,6 +113,12 @@ impl Pool {
         });
     }
 
+    /// Waits until nothing is to be written or removed, for so long at most.
+    pub fn settle(&self, at_most: Duration) {
+        let queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.0.settled.wait_timeout_while(queues, at_most, |queues| !queues.is_settled()));
+    }
+
     fn add(&self, to: impl FnOnce(&mut Queues) -> bool) -> bool {
         let added = to(&mut self.0.queues.lock().unwrap_or_else(PoisonError::into_inner));
         if added {
@@ -120,22 +139,27 @@ impl Shared {
     fn work(&self) {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let (bytes, job) = if let Some(job) = queues.reads.pop_front() {
-                (0, job)
+            let (changes, bytes, job) = if let Some(job) = queues.reads.pop_front() {
+                (0, 0, job)
             } else if let Some(job) = queues.removals.pop_front() {
-                (0, job)
+                (1, 0, job)
             } else if let Some((bytes, job)) = queues.writes.pop_front() {
-                (bytes, job)
+                (1, bytes, job)
             } else if queues.is_closed {
                 return;
             } else {
                 queues = self.more.wait(queues).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
+            queues.changing += changes;
             drop(queues);
             job();
             queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            queues.changing -= changes;
             queues.writes_bytes -= bytes;
+            if queues.is_settled() {
+                self.settled.notify_all();
+            }
         }
     }
 }

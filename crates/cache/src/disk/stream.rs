@@ -1,9 +1,10 @@
 //! A body that is sent from the disk, piece by piece, as fast as its reader takes it.
 
 use std::fs::File;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 use super::format::{PIECE, Prefix};
+use super::parked::Parked;
 use super::run::read_piece;
 use crate::chunks::Chunks;
 use crate::fill::{Fill, Phase, Progress};
@@ -12,7 +13,7 @@ use crate::object::Object;
 use crate::reader::Reader;
 use crate::store::Store;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, lock};
 
 /// A reader is at most so many bytes behind.
 const WINDOW: u64 = 2 * PIECE as u64;
@@ -37,7 +38,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             return None;
         }
         let head: Head<M> = object.head().clone();
-        let flight = self.flights.begin(|| head.sequence());
+        let flight = self.flights.begin(|| self.purges.newest());
         let fill = Fill::new(head.key(), flight, None, Arc::clone(&self.filling));
         let fill = Arc::new(fill);
         fill.set_phase(Phase::Open(Arc::new(head)));
@@ -52,39 +53,11 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     }
 }
 
-/// A stream that waits for its reader.
-struct Parked<M> {
-    store: Arc<Store<M>>,
-    state: Mutex<State<M>>,
-}
-
-enum State<M> {
-    /// It has not been put here yet.
-    Running,
-    /// Its reader has moved on before it was put here.
-    Woken,
-    Waiting(Box<Stream<M>>),
-}
-
-impl<M: Clone + Send + Sync + 'static> Wake for Parked<M> {
-    fn wake(self: std::sync::Arc<Self>) {
-        let mut state = lock(&self.state);
-        let before = std::mem::replace(&mut *state, State::Woken);
-        drop(state);
-        if let (State::Waiting(stream), Some(disk)) = (before, self.store.disk()) {
-            let store = Arc::clone(&self.store);
-            disk.pool.resume(Box::new(move || stream.run(&store)));
-        }
-    }
-}
-
 impl<M: Clone + Send + Sync + 'static> Stream<M> {
     /// Reads on until the reader is far enough behind, has left, or has everything.
     pub fn run(mut self: Box<Self>, store: &Arc<Store<M>>) {
         loop {
-            let state = Mutex::new(State::Running);
-            let parked = Arc::new(Parked { store: Arc::clone(store), state });
-            let waker = Waker::from(Arc::clone(&parked));
+            let (parked, waker) = Parked::new(store, Self::run);
             match self.fill.poll_ready(&Context::from_waker(&waker), || false) {
                 Poll::Ready(Progress::Abandoned) => return,
                 Poll::Ready(Progress::Going) => {
@@ -92,13 +65,10 @@ impl<M: Clone + Send + Sync + 'static> Stream<M> {
                         return;
                     }
                 }
-                Poll::Pending => {
-                    let mut state = lock(&parked.state);
-                    if matches!(*state, State::Running) {
-                        *state = State::Waiting(self);
-                        return;
-                    }
-                }
+                Poll::Pending => match parked.park(self) {
+                    None => return,
+                    Some(woken) => self = woken,
+                },
             }
         }
     }
@@ -124,14 +94,13 @@ impl<M: Clone + Send + Sync + 'static> Stream<M> {
     }
 
     fn piece(&mut self, store: &Arc<Store<M>>) -> std::io::Result<Option<bytes::Bytes>> {
+        let (Some(disk), Some(on_disk)) = (store.disk(), self.object.file()) else { return Ok(None) };
+        let entry = &on_disk.entry;
         let file = match self.file.take() {
             Some(file) => file,
-            None => {
-                let (Some(disk), Some(on_disk)) = (store.disk(), self.object.file()) else { return Ok(None) };
-                File::open(on_disk.entry.path(&disk.root))?
-            }
+            None => File::open(entry.path(&disk.root))?,
         };
-        let piece = read_piece(&file, self.prefix, self.next);
+        let piece = read_piece(&file, self.prefix, entry.stamp, self.next);
         self.file = Some(file);
         piece
     }

@@ -85,7 +85,7 @@ fn a_hundred_threads_on_a_cold_key_make_one_fetch() {
                     }
                     Found::Filling(reader) => assert_eq!(read(reader), Some(body(9))),
                     Found::Object(hit) => assert_eq!(hit.object.body_len(), body(9).len() as u64),
-                    Found::Marked(_) => panic!("it may be shared"),
+                    Found::Marked(_) | Found::Loading(_) => panic!("it may be shared"),
                 }
             });
         }
@@ -145,6 +145,7 @@ fn step(store: &Arc<Store<()>>, rng: &mut fastrand::Rng) {
                 drop(block(|cx| reader.poll_head(cx)));
             }
             Found::Filling(reader) => assert!(read(reader).is_none_or(|whole| whole == body(key))),
+            Found::Loading(_) => panic!("there is no disk"),
             Found::Nothing(leader) | Found::Marked(leader) => match rng.u32(..10) {
                 0 => leader.fail(),
                 1 => leader.private(NOW, Duration::from_secs(u64::from(rng.bool()))),

@@ -11,7 +11,9 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use evenkeel_cache::{Codec, DiskLimits, Found, Joined, Limits, NewHead, Object, Piece, Reader, Store};
+use evenkeel_cache::{
+    Codec, DiskLimits, Found, Joined, Limits, NewHead, Object, Piece, Reader, Store, Writer,
+};
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::cache::{HostId, TagId, UrlId};
 use evenkeel_types::Time;
@@ -101,7 +103,7 @@ pub fn put(store: &Stored, key: &str, version: Version, tags: &[TagId], body: &[
         match store.lookup(key.as_bytes(), NOW, |_| false) {
             Found::Nothing(leader) | Found::Marked(leader) => break leader,
             // An older version comes from the disk.
-            Found::Filling(mut reader) => drop(block(|cx| reader.poll_head(cx))),
+            Found::Filling(mut reader) | Found::Loading(mut reader) => drop(block(|cx| reader.poll_head(cx))),
             Found::Object(_) => return false,
         }
     };
@@ -116,13 +118,25 @@ pub fn put(store: &Stored, key: &str, version: Version, tags: &[TagId], body: &[
     writer.finish(Bytes::new(), NOW).is_some()
 }
 
+/// Begins to store a body under a key that is not there.
+pub fn publish(store: &Stored, key: &str, max: u64) -> Writer<Version> {
+    let (Found::Nothing(leader) | Found::Marked(leader)) = store.lookup(key.as_bytes(), NOW, |_| false)
+    else {
+        panic!("{key} is there")
+    };
+    let (url, host) = (UrlId::whole("a.test", key, None), HostId::of("a.test"));
+    let head = NewHead { url, host, path: key, tags: &[], vary: b"", response: b"200 OK", meta: 0 };
+    leader.publish(head, max).unwrap()
+}
+
 /// What is stored under a key, in memory or on the disk.
 pub fn find(store: &Stored, key: &str) -> Option<Arc<Object<Version>>> {
     for _ in 0..10 {
         match store.lookup(key.as_bytes(), NOW, |_| true) {
             Found::Object(hit) => return Some(hit.object),
             Found::Nothing(_) | Found::Marked(_) => return None,
-            Found::Filling(mut reader) => match block(|cx| reader.poll_head(cx)) {
+            Found::Filling(mut reader) | Found::Loading(mut reader) => match block(|cx| reader.poll_head(cx))
+            {
                 Joined::Again => {}
                 Joined::Object(object) => return Some(object),
                 Joined::Head(_) | Joined::Alone(_) => return None,
@@ -130,6 +144,12 @@ pub fn find(store: &Stored, key: &str) -> Option<Arc<Object<Version>>> {
         }
     }
     panic!("{key}: looks again without an end");
+}
+
+/// What the store has for a key, once it is in memory.
+pub fn look(store: &Stored, key: &str) -> Found<Version> {
+    drop(find(store, key));
+    store.lookup(key.as_bytes(), NOW, |_| true)
 }
 
 /// The body of an object from an offset on; `None` if it broke off.

@@ -1,10 +1,12 @@
 //! `[cache]`: where the responses of all routes with a `cache` are kept.
 
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
 use crate::declare::{Rules, section, word_settings, words};
-use crate::keys::Absent::{Is, Means};
-use crate::keys::syntax::NETWORK;
+use crate::keys::Absent::{Is, Means, Required};
+use crate::keys::syntax::{FOLDER, NETWORK};
 use crate::keys::{Kind, key};
 
 section! {
@@ -14,6 +16,13 @@ section! {
         /// The most memory that cached responses and responses being fetched occupy together, content and overhead. When it is
         /// reached, cached responses are evicted.
         memory: u64 = key(Kind::Size(1 << 20, 1 << 40), Is("256MiB"), r#""1GiB""#),
+        /// A directory in which cached responses are kept as well. They outlive a restart, and there may be more of them than
+        /// memory holds.
+        disk: Option<DiskStore> = key(
+            Kind::Section(DiskStore::SECTION),
+            Means("memory alone"),
+            r#"{ path = "/var/cache/evenkeel", size = "10GiB" }"#,
+        ),
         /// Which cached response is evicted. `s3-fifo`: the oldest that was not used again; one that is used only once, as
         /// by a crawler, leaves first. `lru`: the one that was used longest ago. `lfu`: the one that was used least. `fifo`: the
         /// oldest.
@@ -28,6 +37,20 @@ section! {
 }
 
 impl Rules for CacheStore {}
+
+section! {
+    /// The disk cache behind the memory.
+    #[derive(PartialEq, Eq, Hash)]
+    pub struct DiskStore "disk of [cache]" {
+        /// The directory, which must be the cache's own. Evenkeel makes it if the directory above it exists. A change requires a
+        /// restart.
+        path: PathBuf = key(Kind::Text(&FOLDER), Required, r#""/var/cache/evenkeel""#),
+        /// The most that the directory occupies on the disk. When it is reached, responses are removed from it by `eviction`.
+        size: u64 = key(Kind::Size(16 << 20, 1 << 50), Required, r#""10GiB""#),
+    }
+}
+
+impl Rules for DiskStore {}
 
 words! {
     /// `eviction` of `[cache]`.

@@ -60,6 +60,8 @@ fn store(page: &mut Page, registry: &Registry) {
     known(&names::CACHE_DISK, disk.map(|disk| disk.bytes));
     known(&names::CACHE_DISK_LIMIT, disk.map(|disk| disk.limit));
     known(&names::CACHE_DISK_OBJECTS, disk.map(|disk| disk.objects));
+    known(&names::CACHE_DISK_WRITTEN, disk.map(|disk| disk.written));
+    known(&names::CACHE_DISK_READ, disk.map(|disk| disk.read));
     known(&names::CACHE_DISK_FAILURES, disk.map(|disk| disk.failures));
     page.family(&names::CACHE_EVICTIONS);
     for (policy, count) in store.iter().flat_map(|store| &store.evictions) {
@@ -148,7 +150,14 @@ mod tests {
             limit: 1 << 20,
             evictions: vec![("s3-fifo", 7), ("lru", 0)],
             purged: 5,
-            disk: Some(DiskFigures { objects: 9, bytes: 9_000, limit: 1 << 30, failures: 1 }),
+            disk: Some(DiskFigures {
+                objects: 9,
+                bytes: 9_000,
+                limit: 1 << 30,
+                written: 12,
+                read: 4,
+                failures: 1,
+            }),
         });
         registry.purges.count(PurgeScope::Tag, PurgeMode::Soft);
         let page = parse(&registry.render());
@@ -161,6 +170,8 @@ mod tests {
             ("evenkeel_cache_disk_objects", &[], Some(9.0)),
             ("evenkeel_cache_disk_bytes", &[], Some(9_000.0)),
             ("evenkeel_cache_disk_limit_bytes", &[], Some(1_073_741_824.0)),
+            ("evenkeel_cache_disk_written_total", &[], Some(12.0)),
+            ("evenkeel_cache_disk_read_total", &[], Some(4.0)),
             ("evenkeel_cache_disk_failures_total", &[], Some(1.0)),
             ("evenkeel_cache_evictions_total", &[("policy", "s3-fifo")], Some(7.0)),
             ("evenkeel_cache_evictions_total", &[("policy", "lru")], None),

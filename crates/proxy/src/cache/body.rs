@@ -1,5 +1,5 @@
-//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory, or on its way
-//! there.
+//! The body of a response that is not read from a server's connection by the task that sends it: kept in memory or on the disk, or
+//! on its way there.
 
 use std::future::poll_fn;
 use std::ops::Range;
@@ -9,8 +9,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use evenkeel_cache::{Coded, Piece, Reader};
 use evenkeel_core::encoding::Encoding;
+use evenkeel_net::MemoryFile;
 use tokio::sync::mpsc;
 
+use super::disk::{DISK_MAX, DiskBody};
 use super::store::{Meta, Object};
 use crate::body::Advance;
 
@@ -22,6 +24,8 @@ const PIECES_MAX: usize = 16;
 pub enum Origin {
     /// In memory, whole.
     Kept(Arc<Object>),
+    /// On the disk.
+    Disk(DiskBody),
     /// In memory, whole and compressed.
     Coded {
         /// The compressed body.
@@ -41,7 +45,7 @@ impl Origin {
         match self {
             Self::Kept(object) => object.chunk_at(start),
             Self::Coded { coded, .. } => coded.chunk_at(start),
-            Self::Filling(_) | Self::Private(_) => None,
+            Self::Disk(_) | Self::Filling(_) | Self::Private(_) => None,
         }
     }
 
@@ -51,7 +55,7 @@ impl Origin {
             Self::Kept(object) => object.trailers(),
             // Only a body without trailers is kept compressed.
             Self::Coded { .. } => &[],
-            Self::Filling(_) | Self::Private(_) => return None,
+            Self::Disk(_) | Self::Filling(_) | Self::Private(_) => return None,
         };
         let end = || Piece::End(Bytes::copy_from_slice(trailers));
         Some(self.chunk_at(start).map_or_else(end, Piece::Chunk))
@@ -179,8 +183,19 @@ impl CachedBody {
         match &self.origin {
             Origin::Kept(object) => object.is_in_pieces(),
             Origin::Coded { coded, .. } => coded.is_in_pieces(),
-            Origin::Filling(_) | Origin::Private(_) => false,
+            Origin::Disk(_) | Origin::Filling(_) | Origin::Private(_) => false,
         }
+    }
+
+    /// A file in memory, and what of it comes next; `None` if the body is not in one, or a text of our own comes next.
+    pub fn next_of_file(&self) -> Option<(Arc<MemoryFile>, Range<u64>)> {
+        let (file, length) = match &self.origin {
+            Origin::Kept(object) => (object.memory_file()?, object.body_len()),
+            Origin::Coded { coded, .. } => (coded.memory_file()?, coded.body_len()),
+            Origin::Disk(_) | Origin::Filling(_) | Origin::Private(_) => return None,
+        };
+        let Some(Segment::Body(range)) = self.segments.last() else { return None };
+        Some((Arc::clone(file), range.start..range.end.min(length)))
     }
 
     /// The next pieces of a part, as far as they lie in memory: at most [`PIECES_MAX`]. None of a text of our own.
@@ -197,7 +212,7 @@ impl CachedBody {
         pieces
     }
 
-    /// Goes on behind so many bytes of [`next_pieces`](Self::next_pieces).
+    /// Goes on behind so many bytes of [`next_pieces`](Self::next_pieces) or [`next_of_file`](Self::next_of_file).
     pub fn skip(&mut self, bytes: u64) {
         if let Some(Segment::Body(range)) = self.segments.last_mut() {
             range.start += bytes;
@@ -214,8 +229,29 @@ impl CachedBody {
         self.piece = Bytes::new();
         let Some(Segment::Body(range)) = self.segments.last() else { return };
         let from = range.start;
-        let piece = poll_fn(|cx| self.poll_from(from, cx)).await;
+        self.read_from(from).await;
+    }
+
+    async fn read_from(&mut self, from: u64) {
+        let is_on_disk = matches!(self.origin, Origin::Disk(_));
+        let reading = poll_fn(|cx| self.poll_from(from, cx));
+        let piece = if is_on_disk {
+            tokio::time::timeout(DISK_MAX, reading).await.unwrap_or(Piece::Failed)
+        } else {
+            reading.await
+        };
         self.read = Some(piece);
+    }
+
+    /// Reads the first piece that is needed. Returns whether it is there; nothing has been sent then.
+    pub async fn begin(&mut self) -> bool {
+        let first = self.segments.iter().rev().find_map(|segment| match segment {
+            Segment::Body(range) => Some(range.start),
+            Segment::Text(_) => None,
+        });
+        let Some(first) = first else { return true };
+        self.read_from(first).await;
+        self.read != Some(Piece::Failed)
     }
 
     /// The bytes from `start` on, which is not before what was taken of a body on its way.
@@ -224,11 +260,18 @@ impl CachedBody {
             self.offset = start;
             return Poll::Ready(piece);
         }
+        if start < self.offset && matches!(self.origin, Origin::Disk(_)) {
+            self.read = None;
+        }
         loop {
             let piece = match self.read.take() {
                 Some(piece) => piece,
                 None => match &mut self.origin {
                     Origin::Kept(_) | Origin::Coded { .. } => return Poll::Ready(Piece::Failed),
+                    Origin::Disk(body) => {
+                        self.offset = start;
+                        std::task::ready!(body.poll_from(start, cx))
+                    }
                     Origin::Filling(reader) => {
                         if self.offset < start {
                             reader.skip(start - self.offset);

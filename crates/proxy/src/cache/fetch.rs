@@ -16,6 +16,7 @@ use evenkeel_observe::{Ended, Fetching};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::PrivatePiece;
+use super::disk::ready;
 use super::facts::{self, Lines, RequestFields};
 use super::parent::forward_up;
 use super::store::{Meta, Object};
@@ -430,7 +431,8 @@ async fn fill(worker: &Worker, response: Response<'_, '_>, mut writer: Writer<Me
     match Box::pin(fill_from(worker, &mut stream, &mut writer)).await {
         Ok(Some(trailers)) => {
             stream.finish(&sending);
-            writer.finish(trailers, worker.clock.now()).is_some()
+            let is_spooling = writer.is_spooling();
+            writer.finish(trailers, worker.clock.now()).is_some() || is_spooling
         }
         Ok(None) => false,
         Err(error) => {
@@ -451,9 +453,7 @@ async fn fill_from(
         match stream.advance()? {
             Advance::Piece => {
                 let piece = Bytes::copy_from_slice(stream.piece());
-                if writer.push(piece, worker.clock.now()).is_err()
-                    || std::future::poll_fn(|cx| writer.poll_ready(cx)).await.is_err()
-                {
+                if writer.push(piece, worker.clock.now()).is_err() || ready(writer).await.is_err() {
                     return Ok(None);
                 }
             }

@@ -127,7 +127,7 @@ impl Kept<'_> {
 
     fn parts<'x, 'c>(self, worker: &Worker, parts: &[range::Bytes], length: u64) -> Response<'x, 'c> {
         let is_ascending = parts.is_sorted_by_key(|part| part.start);
-        if !is_ascending && !matches!(self.origin, Origin::Kept(_)) {
+        if !is_ascending && !matches!(self.origin, Origin::Kept(_) | Origin::Disk(_)) {
             // What arrives can be read in one direction only.
             return self.whole(worker);
         }

@@ -4,6 +4,7 @@
 //! `evenkeel_cache`'s affair.
 
 pub mod body;
+mod disk;
 mod facts;
 mod fetch;
 mod kept;

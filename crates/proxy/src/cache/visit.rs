@@ -16,6 +16,7 @@ use evenkeel_observe::{CacheResult, Ended};
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
+use super::disk::{DISK_MAX, DiskBody};
 use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
@@ -62,6 +63,8 @@ pub struct Visit<'x, 'c> {
 /// What one look came to.
 enum Step<'x, 'c> {
     Done(Outcome<'x, 'c>),
+    /// This response, if its body can be read from the disk.
+    OnDisk(Response<'x, 'c>),
     /// It has to look again.
     Again,
     /// It goes to a server by itself, for this reason.
@@ -74,6 +77,11 @@ impl<'x, 'c> Visit<'x, 'c> {
         for _ in 0..ROUNDS_MAX {
             match self.look(client, log).await {
                 Step::Done(outcome) => return outcome,
+                Step::OnDisk(mut response) => match self.begin_body(&mut response, client).await {
+                    Err(_) => return Outcome::gone(),
+                    Ok(true) => return Outcome::Response(response),
+                    Ok(false) => {}
+                },
                 Step::Alone(why, detail) => return self.alone(why, detail, client, log).await,
                 Step::Again => {}
             }
@@ -95,6 +103,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         let store = &worker.shared.cache;
         match store.lookup(&self.key, worker.clock.now(), |head| self.selects(head)) {
             Found::Object(hit) => self.found(hit, client, log).await,
+            Found::Loading(reader) => self.load(reader, client, log).await,
             _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
             Found::Filling(reader) => self.follow(reader, None, client, log).await,
             Found::Marked(leader) => {
@@ -111,6 +120,39 @@ impl<'x, 'c> Visit<'x, 'c> {
                 let why = if others { Forward::VaryMiss } else { Forward::UriMiss };
                 self.fetch(leader, None, why, client, log).await
             }
+        }
+    }
+
+    /// The disk may have a response for it.
+    async fn load(
+        &self,
+        mut reader: Reader<Meta>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> Step<'x, 'c> {
+        let loaded = tokio::time::timeout(DISK_MAX, poll_fn(|cx| reader.poll_head(cx)));
+        match client.writer.unless_gone(loaded).await {
+            Err(_) => Step::Done(Outcome::gone()),
+            Ok(Ok(Joined::Again)) => Step::Again,
+            Ok(_) if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
+            // Memory has no room for it, or the disk does not answer.
+            Ok(_) => Step::Alone(Forward::UriMiss, None),
+        }
+    }
+
+    /// Has the beginning of a body read from the disk before its length is promised. False if that failed: then the
+    /// response is not kept any more.
+    ///
+    /// # Errors
+    /// The client has left.
+    async fn begin_body(
+        &self,
+        response: &mut Response<'x, 'c>,
+        client: &mut ToClient<'_, 'c>,
+    ) -> Result<bool, WriteError> {
+        match &mut response.body {
+            Body::Stream(Stream::Cached(body)) => client.writer.unless_gone(body.begin()).await,
+            _ => Ok(true),
         }
     }
 
@@ -133,7 +175,7 @@ impl<'x, 'c> Visit<'x, 'c> {
             verdict => verdict,
         };
         match verdict {
-            Verdict::Fresh => Step::Done(self.hit(object, None, log)),
+            Verdict::Fresh => self.hit(object, None, log),
             Verdict::Stale(StaleUse::WhileRevalidate) => {
                 // Servers that have just failed are not asked again at each request.
                 if !store.is_paused(&object, self.setting.worker.clock.now())
@@ -142,9 +184,9 @@ impl<'x, 'c> Visit<'x, 'c> {
                     // It comes to its end without this request.
                     drop(self.begin(leader, purged, None));
                 }
-                Step::Done(self.hit(object, Some(StaleUse::WhileRevalidate), log))
+                self.hit(object, Some(StaleUse::WhileRevalidate), log)
             }
-            Verdict::Stale(why) => Step::Done(self.hit(object, Some(why), log)),
+            Verdict::Stale(why) => self.hit(object, Some(why), log),
             Verdict::OnlyIfCached => Step::Done(only_if_cached(log)),
             Verdict::Revalidate(why) => {
                 let forward = if why == cache::Why::Request { Forward::Request } else { Forward::Stale };
@@ -253,11 +295,9 @@ impl<'x, 'c> Visit<'x, 'c> {
                 // It broke off before this request saw its head.
                 Joined::Object(_) | Joined::Alone(_) => Step::Alone(why, None),
             },
-            (FetchedAnswer::Fresh(object), _) => {
-                Step::Done(self.kept(object, forwarded(Some(304), true), None, log))
-            }
+            (FetchedAnswer::Fresh(object), _) => self.kept(object, forwarded(Some(304), true), None, log),
             (FetchedAnswer::Stale, Some((object, _))) => {
-                Step::Done(self.kept(object, forwarded(None, false), Some(StaleUse::IfError), log))
+                self.kept(object, forwarded(None, false), Some(StaleUse::IfError), log)
             }
             (FetchedAnswer::Stale, None) => Step::Alone(why, None),
             (FetchedAnswer::Private(answer), _) => {
@@ -303,14 +343,14 @@ impl<'x, 'c> Visit<'x, 'c> {
             Joined::Head(head) if self.selects(&head) => Step::Alone(why, Some(NOT_SHARED)),
             Joined::Head(_) | Joined::Again => Step::Again,
             Joined::Object(object) if self.is_shared(object.head().meta(), is_open) => {
-                Step::Done(self.kept(object, outcome, None, log))
+                self.kept(object, outcome, None, log)
             }
             Joined::Object(_) => Step::Alone(why, Some(NOT_SHARED)),
             Joined::Alone(alone @ (Alone::Failed | Alone::Unreachable(_))) => match (stale, alone) {
                 (Some((object, purged)), _) if self.may_use(&object, purged) => {
                     let outcome =
                         CacheOutcome::Forwarded { why, status: None, stored: false, collapsed: true };
-                    Step::Done(self.kept(object, outcome, Some(StaleUse::IfError), log))
+                    self.kept(object, outcome, Some(StaleUse::IfError), log)
                 }
                 (_, Alone::Unreachable(status)) => Step::Done(unreachable(status, why, log)),
                 _ => Step::Alone(why, None),
@@ -364,7 +404,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         storable(self.rules, &exchange).is_ok_and(|keep| keep.stored.is_for_others())
     }
 
-    fn hit(&self, object: Arc<Object>, stale: Option<StaleUse>, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    fn hit(&self, object: Arc<Object>, stale: Option<StaleUse>, log: &mut RequestLog) -> Step<'x, 'c> {
         self.kept(object, CacheOutcome::Hit, stale, log)
     }
 
@@ -375,7 +415,7 @@ impl<'x, 'c> Visit<'x, 'c> {
         outcome: CacheOutcome,
         stale: Option<StaleUse>,
         log: &mut RequestLog,
-    ) -> Outcome<'x, 'c> {
+    ) -> Step<'x, 'c> {
         let (now, detail) = (self.now(), stale.map(StaleUse::word));
         let stored = object.head().meta().stored;
         let (result, coalesced) = match (outcome, stale) {
@@ -387,8 +427,20 @@ impl<'x, 'c> Visit<'x, 'c> {
         log.cache = Some(Cached { result, reason: detail, coalesced, age_s: stored.age(now) });
         let status = CacheStatus { outcome, ttl: Some(stored.ttl(now)), detail };
         let (length, head) = (Some(object.body_len()), Arc::clone(&object));
-        let kept = Kept { head: head.head(), origin: Origin::Kept(object), length, now, status };
-        Outcome::Response(kept.respond(self.setting.worker, self.incoming.request))
+        let (worker, request) = (self.setting.worker, self.incoming.request);
+        let is_on_disk = object.is_on_disk();
+        let origin = if is_on_disk {
+            Origin::Disk(DiskBody::new(Arc::clone(&worker.shared.cache), object))
+        } else {
+            Origin::Kept(object)
+        };
+        let response = Kept { head: head.head(), origin, length, now, status }.respond(worker, request);
+        // The answer to a HEAD has no body that would be read.
+        if is_on_disk && !request.is_head() {
+            Step::OnDisk(response)
+        } else {
+            Step::Done(Outcome::Response(response))
+        }
     }
 
     /// The answer is read while it arrives.

@@ -62,7 +62,7 @@ proptest! {
                     }
                     // A body that had no room marks its key.
                     Found::Marked(_) => {}
-                    Found::Filling(_) => prop_assert!(false, "nothing is being fetched"),
+                    Found::Filling(_) | Found::Loading(_) => prop_assert!(false, "nothing is being fetched"),
                 },
                 Step::Purge(tag, soft) => {
                     let strength = if soft { Strength::Soft(Wall::from_secs(1)) } else { Strength::Hard };

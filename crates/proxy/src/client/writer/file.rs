@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use evenkeel_net::Io;
@@ -14,7 +15,7 @@ use crate::stream::StreamError;
 use crate::worker::timer::WriteError;
 
 /// What came of giving the kernel a stretch of a file.
-enum Moved {
+pub(super) enum Moved {
     /// The socket has all of it.
     All,
     /// This kind of file has to be read and written.
@@ -43,7 +44,11 @@ impl ResponseWriter<'_> {
                 ready = self.unless_gone(body.load()).await?.map_err(of_file)?;
             }
             self.flush_with_more(&io).await?;
-            if let Moved::Unsupported = self.move_file(&io, body, ready).await? {
+            let Some(Part::File(from, _)) = body.part() else { break };
+            let (begin, mut at) = (*from, *from);
+            let moved = self.move_file(&io, body.file(), &mut at, begin + ready).await;
+            body.sent(at - begin);
+            if let Moved::Unsupported = moved? {
                 return Ok(());
             }
             body.pause().await;
@@ -51,25 +56,25 @@ impl ResponseWriter<'_> {
         Ok(())
     }
 
-    /// Gives the kernel so many bytes of the body's next part.
-    async fn move_file(&mut self, io: &Io, body: &mut FileBody, bytes: u64) -> Result<Moved, Broken> {
-        let mut left = bytes;
-        while left > 0 {
-            let Some(Part::File(from, _)) = body.part() else { break };
-            let mut at = *from;
-            match io.try_send_file(body.file(), &mut at, usize::try_from(left).unwrap_or(usize::MAX)) {
+    /// Gives the kernel the bytes of a file from `at` to `end`, as it takes them. `at` goes along.
+    pub(super) async fn move_file(
+        &mut self,
+        io: &Io,
+        file: BorrowedFd<'_>,
+        at: &mut u64,
+        end: u64,
+    ) -> Result<Moved, Broken> {
+        while *at < end {
+            match io.try_send_file(file, at, usize::try_from(end - *at).unwrap_or(usize::MAX)) {
                 Ok(0) => return Err(of_file(FileError::Shrunk)),
                 Ok(moved) => {
-                    let moved = moved as u64;
                     self.on_the_wire = true;
-                    self.bytes += moved;
-                    left -= moved;
-                    body.sent(moved);
+                    self.bytes += moved as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let progress = Progress { worker: self.worker, bytes: self.bytes };
                     let room = poll_fn(|cx| io.poll_writable(cx));
-                    // None of it is held in memory of ours.
+                    // None of it is held in memory for this client.
                     self.wait.wait(progress, 0, room).await?.map_err(|_| WriteError::Failed)?;
                 }
                 Err(error) => match Errno::from_io_error(&error) {
@@ -84,7 +89,7 @@ impl ResponseWriter<'_> {
     }
 
     /// Sends whatever waits, in one packet with what follows at once.
-    async fn flush_with_more(&mut self, io: &Io) -> Result<(), WriteError> {
+    pub(super) async fn flush_with_more(&mut self, io: &Io) -> Result<(), WriteError> {
         if self.out.is_empty() {
             return Ok(());
         }

@@ -58,7 +58,7 @@ impl<'c> ResponseWriter<'c> {
             Body::Bytes(bytes) => self.bytes_of(&bytes).await,
             Body::Shared(bytes) => self.bytes_of(&bytes).await,
             // What is not sent need not be read.
-            Body::Stream(body) if self.to_head && matches!(body, Stream::File(_)) => self.finish(b"").await,
+            Body::Stream(Stream::File(_) | Stream::Cached(_)) if self.to_head => self.finish(b"").await,
             Body::Stream(body) => return self.stream(body, ended).await,
             Body::Tunnel(tunnel) => return self.tunnel(tunnel).await,
         };

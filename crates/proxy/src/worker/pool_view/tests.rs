@@ -13,7 +13,7 @@ use evenkeel_types::Clock;
 use tokio::sync::mpsc;
 
 use super::super::view::View;
-use crate::shared::{Credentials, Shared};
+use crate::shared::{Credentials, Shared, open_store};
 
 const POOLS: usize = 50;
 const ROUTES: usize = 1000;
@@ -64,7 +64,8 @@ fn shared() -> Arc<Shared> {
     let routes = Arc::new(RouteTable::new(&config));
     let snapshot = Snapshot::new(1, Arc::new(config), routes, pools);
     let (events, _) = mpsc::channel(1);
-    Shared::new(1, snapshot, Credentials::default(), Registry::new(1), Clock::start(), events).0
+    let store = open_store(&snapshot.config.cache).unwrap();
+    Shared::new(1, snapshot, Credentials::default(), Registry::new(1), Clock::start(), events, store).0
 }
 
 #[test]
