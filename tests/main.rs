@@ -22,6 +22,10 @@ mod config {
     mod warnings;
 }
 
+mod sockets {
+    mod options;
+}
+
 mod proxy_protocol {
     mod listener;
     mod pool;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use evenkeel_config::{Backend, Health, Pool};
 use evenkeel_core::health::ProbeFailure;
+use evenkeel_net::Dial;
 use evenkeel_proxy::{Shared, probe};
 use evenkeel_types::{BackendId, PoolName};
 use tokio::sync::mpsc;
@@ -95,6 +96,7 @@ impl Probes {
         let (name, id, protocol) = (pool.name.clone(), backend.id.clone(), pool.protocol);
         // What listens on a port of its own for checks does not stand behind the proxy.
         let proxy_protocol = pool.proxy_protocol.filter(|_| settings.port.is_none());
+        let dial = Dial::new(&pool.bind_from, pool.tcp_keepalive);
         let own = backend.address.clone();
         let address = settings.port.map_or_else(|| own.clone(), |port| own.with_port(port));
         let (results, health) = (self.results.clone(), settings.clone());
@@ -102,7 +104,8 @@ impl Probes {
         let task = tokio::task::spawn_local(async move {
             tokio::time::sleep_until(at).await;
             let tls = tls.as_deref();
-            let server = evenkeel_proxy::Probed { address: &address, protocol, tls, proxy_protocol };
+            let dial = &dial;
+            let server = evenkeel_proxy::Probed { address: &address, protocol, tls, proxy_protocol, dial };
             let result = probe(server, &health.probe, health.timeout).await;
             // The control loop is gone when the process leaves.
             let _ = results.send(Probed { pool: name, id, result }).await;

@@ -6,15 +6,16 @@ mod descriptors;
 mod io;
 mod listen;
 mod memory_file;
+mod options;
 pub mod proxy_protocol;
 mod stream;
 mod tls;
 mod wire;
 
-pub use connect::{connect, connect_from_reserve};
 pub use descriptors::{files_max, for_file, is_exhausted};
 pub use io::{Io, Peer};
 pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
 pub use memory_file::MemoryFile;
+pub use options::{Dial, ListenOptions, backlog_max};
 pub use tls::{Handshake, is_refused_handshake};
 pub use wire::Wire;

@@ -26,6 +26,14 @@ section! {
             Required,
             r#"[":80"]"#,
         ),
+        /// Connections that the kernel completes before they are accepted; more than `net.core.somaxconn` it does not.
+        backlog: u32 = key(Kind::Integer(1, 65_535), Is("4096"), "1024"),
+        /// For how long a connection may be silent before the kernel asks whether the client is still there. It asks four times,
+        /// every 15 seconds, and then the connection is closed.
+        tcp_keepalive: Option<Duration> = key(Kind::DurationOrOff(1_000, 32_000_000), Is("60s"), r#""off""#),
+        /// TCP Fast Open (RFC 7413): a request may come with the first packet. The number is of connections whose handshakes are
+        /// not complete. The kernel must allow it: `net.ipv4.tcp_fastopen` 2 or 3.
+        fast_open: Option<u32> = key(Kind::IntegerOr(1, 65_535, "off"), Is("off"), "256"),
         /// What clients speak.
         protocol: ListenerProtocol = key(
             Kind::OneOf(ListenerProtocol::WORDS),

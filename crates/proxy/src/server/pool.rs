@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
-use evenkeel_net::Io;
+use evenkeel_net::{Dial, Io};
 use evenkeel_observe::{BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
@@ -28,6 +28,7 @@ pub struct Upstream {
     address: Address,
     /// What it is called when the client calls it nothing.
     pub host: String,
+    dial: Dial,
     sharing: Sharing,
     tls: Option<Arc<ClientTls>>,
     keepalive: Keepalive,
@@ -134,6 +135,7 @@ impl Upstream {
             id: backend.id.clone(),
             address: backend.address.clone(),
             host: backend.address.host(),
+            dial: Dial::new(&pool.bind_from, pool.tcp_keepalive),
             sharing,
             tls: tls.cloned(),
             keepalive: for_all(pool),
@@ -156,6 +158,7 @@ impl Upstream {
     ) -> bool {
         self.address == backend.address
             && self.sharing.is_of(pool)
+            && self.dial.is(&pool.bind_from, pool.tcp_keepalive)
             && self.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
             && self.keepalive == for_all(pool)
             && self.idle_max == pool.timeout.idle
@@ -238,7 +241,7 @@ impl Upstream {
 
     /// `header` is sent before all else.
     async fn open(&self, name: Option<&str>, header: &[u8]) -> io::Result<Io> {
-        let mut io = evenkeel_net::connect(&self.address).await?;
+        let mut io = self.dial.connect(&self.address).await?;
         io.write_all(&mut [IoSlice::new(header)]).await?;
         if let Some(tls) = &self.tls {
             let name = tls.server_name_for(&self.address, name).map_err(io::Error::other)?;

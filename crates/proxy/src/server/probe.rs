@@ -12,8 +12,8 @@ use std::time::Duration;
 use evenkeel_config::{HttpProbe, Keepalive, PoolProtocol, Probe, ProxyProtocol};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::route::parse_host;
-use evenkeel_net::Io;
 use evenkeel_net::proxy_protocol::Header;
+use evenkeel_net::{Dial, Io};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, Clock};
 
@@ -45,6 +45,8 @@ pub struct Probed<'a> {
     pub tls: Option<&'a ClientTls>,
     /// It wants a PROXY header first; a probe is a connection of the balancer's own.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// How it is connected to.
+    pub dial: &'a Dial,
 }
 
 /// What a probe asks.
@@ -112,7 +114,7 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
 
 /// Where the request's host names the server, so does the `host` of a check; a check without one means the server's own.
 async fn connect(server: Probed<'_>, probe: &Probe) -> io::Result<Io> {
-    let mut io = evenkeel_net::connect_from_reserve(server.address).await?;
+    let mut io = server.dial.connect_from_reserve(server.address).await?;
     if let Some(version) = server.proxy_protocol {
         io.write_all(&mut [IoSlice::new(&written(&Header::local(), version))]).await?;
     }

@@ -38,6 +38,8 @@ fn pool(backends: Vec<Backend>, is_checked: bool) -> Pool {
         backends,
         protocol: PoolProtocol::Http1,
         proxy_protocol: None,
+        bind_from: Vec::new(),
+        tcp_keepalive: None,
         tls: None,
         keepalive: evenkeel_config::Keepalive::default(),
         via: true,
