@@ -313,6 +313,15 @@ mod observability {
     mod status;
 }
 
+mod l4 {
+    mod choosing;
+    mod endings;
+    mod explain;
+    mod large;
+    pub mod server;
+    mod tls;
+}
+
 mod leaving {
     mod graceful;
     mod signals;

@@ -78,7 +78,8 @@ pub struct Issued {
     /// The certificate.
     pub der: CertificateDer<'static>,
     pem: String,
-    key: String,
+    /// Its key, in PEM.
+    pub key: String,
 }
 
 impl Issued {

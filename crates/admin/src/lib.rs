@@ -28,6 +28,7 @@ mod refusal;
 mod routes;
 mod serve;
 mod status;
+mod streams;
 
 pub use context::{Context, Request};
 pub use serve::{Listener, serve};

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::context::Context;
+use crate::streams::{Streams, streams};
 
 /// The whole of it.
 #[derive(Debug, Serialize)]
@@ -51,6 +52,9 @@ struct Listener {
     /// Only of a listener with TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls>,
+    /// Only of one that has relayed connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streams: Option<Streams>,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,6 +130,9 @@ pub(crate) struct Server {
     share: f64,
     latency_ms: Latency,
     connections_idle: i64,
+    /// Only of one that connections were relayed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    streams: Option<Streams>,
     /// The state of its circuit breaker, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<&'static str>,
@@ -168,7 +175,7 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
         leaving: context.leaving.load(Ordering::Relaxed),
         connections: gauge(&page, &names::CONNECTIONS),
         requests_in_flight: gauge(&page, &names::REQUESTS_IN_FLIGHT),
-        listeners: listeners(&context.listening.load(), &registry.certificates()),
+        listeners: listeners(&context.listening.load(), registry),
         pools,
         overload: Overload {
             memory: registry.overload[0].value(),
@@ -219,6 +226,9 @@ impl At<'_> {
             share: summary.map_or(0.0, |summary| summary.share),
             latency_ms: summary.map(Latency::from).unwrap_or_default(),
             connections_idle: registry.backend(&key.0, &key.1).connections_idle(),
+            streams: streams(registry, |of| {
+                (of.pool.as_ref(), of.backend.as_ref()) == (Some(&key.0), Some(&key.1))
+            }),
             breaker: pool
                 .guard
                 .as_ref()
@@ -255,7 +265,8 @@ fn breaker(config: &evenkeel_config::Pool, guard: &Guard) -> Breaker {
 }
 
 /// Addresses by listener, in the order in which they were bound.
-fn listeners(bound: &[(ListenerName, Address)], certificates: &[InUse]) -> Vec<Listener> {
+fn listeners(bound: &[(ListenerName, Address)], registry: &Registry) -> Vec<Listener> {
+    let certificates = registry.certificates();
     let mut listeners = Vec::<Listener>::new();
     for (name, address) in bound {
         match listeners.iter_mut().find(|listener| listener.name == name.as_str()) {
@@ -263,7 +274,8 @@ fn listeners(bound: &[(ListenerName, Address)], certificates: &[InUse]) -> Vec<L
             None => listeners.push(Listener {
                 name: name.to_string(),
                 addresses: vec![address.to_string()],
-                tls: tls(name, certificates),
+                tls: tls(name, &certificates),
+                streams: streams(registry, |of| of.listener == *name),
             }),
         }
     }

@@ -4,6 +4,7 @@ mod built;
 mod limits;
 mod pools;
 mod regex;
+mod streams;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,7 @@ pub(crate) fn check(config: &Config, reader: &Reader) {
     deadline_headers_are_free(config, &links, reader);
     something_answers(config, reader);
     limits::check(config, &links, reader);
+    streams::check(config, &links, reader);
     // What is faulty was left out of the configuration: what then seems to be without use need not be.
     if !reader.has_errors() {
         pools::are_used(config, &links, reader);
@@ -154,7 +156,7 @@ fn conditions(route: &Route) -> String {
         "{:?}",
         (
             sorted(route.listeners.iter().map(ToString::to_string).collect()),
-            sorted(hosts.collect()),
+            sorted(hosts.chain(route.snis.iter().map(Text::written)).collect()),
             (regex, show_path(&route.path)),
             sorted(route.methods.clone()),
             pairs(&route.headers),
@@ -192,7 +194,7 @@ fn something_answers(config: &Config, reader: &Reader) {
 
 /// Without a listener with `tls`, none of the listeners answers at the address that clients are sent to.
 fn redirects_lead_somewhere(config: &Config, links: &Links, reader: &Reader) {
-    if config.listeners.iter().any(|listener| listener.tls.is_some()) {
+    if config.listeners.iter().any(|listener| listener.tls.is_some() && !listener.is_tcp()) {
         return;
     }
     for (listener, span) in config.listeners.iter().zip(&links.listeners) {
@@ -217,7 +219,7 @@ fn listeners_are_used(config: &Config, links: &Links, reader: &Reader) {
     let any_for_all = config.routes.iter().any(|route| route.listeners.is_empty());
     for (listener, span) in config.listeners.iter().zip(&links.listeners) {
         let answers = listener.pool.is_some() || listener.redirect_to_https || any_for_all;
-        if !answers && !named.contains(&listener.name) {
+        if !answers && !listener.is_tcp() && !named.contains(&listener.name) {
             reader.note(
                 Diagnostic::warning(format!("listener `{}` answers every request with 404", listener.name))
                     .at(span.clone())

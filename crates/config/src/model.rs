@@ -20,8 +20,10 @@ mod protect;
 mod retry;
 mod route;
 mod route_rules;
+mod sni;
 mod sticky;
 mod store;
+mod stream;
 mod tls;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
@@ -40,8 +42,9 @@ pub use pool::*;
 pub use process::*;
 pub use protect::*;
 pub use retry::*;
-pub(crate) use route::is_derived;
 pub use route::{RequestId, Route, RouteTimeout};
+pub(crate) use route::{STREAM_ROUTE, is_derived};
+pub use sni::Passthrough;
 pub use sticky::Sticky;
 pub use store::{CacheStore, DiskStore, Eviction};
 pub use tls::*;
@@ -80,6 +83,7 @@ section! {
 
 impl Rules for Config {
     fn finish(&mut self, _: &Table<'_>) {
+        stream::mark(&mut self.routes, &self.listeners);
         route::name_all(&mut self.routes);
     }
 }
@@ -89,6 +93,7 @@ impl Config {
     pub fn new(listeners: Vec<Listener>, routes: Vec<Route>, pools: Vec<Pool>) -> Self {
         let defaults: Self = declared().expect("every section has defaults");
         let mut config = Self { listeners, routes, pools, ..defaults };
+        stream::mark(&mut config.routes, &config.listeners);
         route::name_all(&mut config.routes);
         config
     }

@@ -335,8 +335,12 @@ fn the_defaults_of_tls_and_of_versions() {
     assert!(plain.tls.is_none() && !plain.redirect_to_https);
     let tls = listener("tls.certificates = { cert = \"a.pem\", key = \"a.key\" }\n").tls.unwrap();
     let files = CertificateFiles { cert: "a.pem".into(), key: "a.key".into(), ocsp: None };
-    let expected =
-        ListenerTls { certificates: vec![files], profile: TlsProfile::Intermediate, client_auth: None };
+    let expected = ListenerTls {
+        certificates: vec![files],
+        profile: TlsProfile::Intermediate,
+        passthrough: Vec::new(),
+        client_auth: None,
+    };
     assert_eq!(tls, expected);
     let plain = pool("");
     assert_eq!((plain.protocol, plain.tls), (PoolProtocol::Http1, None));

@@ -13,6 +13,7 @@ pub mod endpoints;
 pub mod files;
 pub mod health;
 mod keys;
+pub mod l4;
 pub mod limit;
 pub mod overload;
 pub mod plan;

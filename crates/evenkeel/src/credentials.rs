@@ -44,7 +44,7 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
         let Some(settings) = &listener.tls else { continue };
         let tls = match old.and_then(|(config, old)| same_listener(listener, config, old)) {
             Some(same) => same,
-            None => ServerTls::load(settings, listener.http)
+            None => ServerTls::load(settings, listener.alpn())
                 .map_err(|error| format!("listener `{}`: {error}", listener.name))?
                 .into(),
         };
@@ -68,7 +68,7 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
 
 /// What a listener had whose TLS is the same; its name may be another, as its sockets stay then as well.
 fn same_listener(new: &Listener, config: &Config, old: &Credentials) -> Option<Arc<ServerTls>> {
-    let same = config.listeners.iter().filter(|it| (&it.tls, it.http) == (&new.tls, new.http));
+    let same = config.listeners.iter().filter(|it| (&it.tls, it.alpn()) == (&new.tls, new.alpn()));
     let same = same.max_by_key(|it| it.name == new.name)?;
     old.listeners.get(&same.name).cloned()
 }

@@ -89,6 +89,8 @@ impl ServerRegistry {
         self.metrics.retain_pools(|pool| pools.contains(pool));
         self.metrics.retain_backends(|pool, id| servers.contains(&(pool, id)));
         self.metrics.retain_routes(|route| routes.contains(route));
+        let listeners: HashSet<_> = self.config.listeners.iter().map(|listener| &listener.name).collect();
+        self.metrics.retain_streams(|listener| listeners.contains(listener));
     }
 
     /// The rate limits in force.

@@ -60,6 +60,11 @@ pub fn for_file(file: BorrowedFd<'_>) -> io::Result<()> {
     below(&file, RESERVE.servers_below)
 }
 
+/// Refuses a pipe if only the descriptors that servers may have are left.
+pub(crate) fn for_pipe(pipe: &impl AsFd) -> io::Result<()> {
+    below(pipe, RESERVE.clients_below)
+}
+
 /// How many files may be kept open for requests to come, of all workers together.
 pub fn files_max() -> usize {
     files_of(getrlimit(Resource::Nofile).current)

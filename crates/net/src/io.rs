@@ -16,6 +16,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::io::ReadBuf;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::pipe::Pipe;
 use crate::stream::Stream;
 use crate::tls::{Handshake, Session};
 
@@ -166,6 +167,31 @@ impl Io {
         }
     }
 
+    /// Looks at the first bytes that have come, as far as the capacity of `buf` goes, and leaves them to be read, until
+    /// they are `enough`; false if the peer has ended its side before. Only before TLS begins.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut Vec<u8>,
+        mut enough: impl FnMut(&[u8]) -> bool,
+    ) -> Poll<io::Result<bool>> {
+        debug_assert!(self.tls.is_none(), "a session has taken what came");
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            let before = buf.len();
+            match self.stream.try_peek(buf, &mut enough) {
+                Ok(()) => return Poll::Ready(Ok(true)),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                // An end makes it readable for ever.
+                Err(_) if buf.len() <= before && self.stream.has_ended() => return Poll::Ready(Ok(false)),
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Ready when there is something to read (or the end, or an error), as far as the last poll of the kernel
     /// told; makes no system call and needs no buffer.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -255,6 +281,31 @@ impl Io {
     pub fn try_send_file(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize> {
         debug_assert!(self.tls.is_none(), "the kernel would send it in clear");
         self.stream.try_send_file(file, offset, count)
+    }
+
+    /// True if bytes can go through a [`Pipe`] between this connection and one like it: TCP in clear.
+    pub fn splices(&self) -> bool {
+        self.tls.is_none() && matches!(self.stream, Stream::Tcp(_))
+    }
+
+    /// Takes what has come into an empty pipe, without a copy; 0 is the end. `WouldBlock` if nothing has come. Only if it
+    /// [`splices`](Self::splices).
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_fill(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        debug_assert!(self.splices(), "the bytes are not those of the socket");
+        self.stream.try_fill(pipe)
+    }
+
+    /// Writes what the kernel takes of the bytes in a pipe, which must not be empty; `WouldBlock` when that is nothing. Only
+    /// if it [`splices`](Self::splices).
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_drain(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        debug_assert!(self.splices(), "the kernel would send it in clear");
+        self.stream.try_drain(pipe)
     }
 
     /// Sends what has stayed behind; `WouldBlock` while some of it still does.

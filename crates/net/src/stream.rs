@@ -10,6 +10,8 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::pipe::Pipe;
+
 /// The socket below a connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -65,6 +67,20 @@ impl Stream {
         Ok(())
     }
 
+    /// Looks at what has come, as far as the capacity of `buf` goes, and leaves it to be read. `WouldBlock` unless that
+    /// `is_enough`: then more wakes the task that waits for it.
+    pub(crate) fn try_peek(
+        &self,
+        buf: &mut Vec<u8>,
+        is_enough: impl FnOnce(&[u8]) -> bool,
+    ) -> io::Result<()> {
+        stream!(self, s => s.try_io(Interest::READABLE, || {
+            buf.clear();
+            rustix::net::recv(s, rustix::buffer::spare_capacity(buf), RecvFlags::PEEK)?;
+            if is_enough(buf) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        }))
+    }
+
     /// Writes what the kernel takes.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices {
@@ -97,6 +113,17 @@ impl Stream {
         stream!(self, s => s.try_io(Interest::WRITABLE, || {
             Ok(rustix::fs::sendfile(s.as_fd(), file, Some(offset), count)?)
         }))
+    }
+
+    /// Takes what has come into an empty pipe; 0 is the end.
+    pub(crate) fn try_fill(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        // How much a pipe takes depends on how the bytes lie in pages: only `WouldBlock` says that there is nothing.
+        stream!(self, s => s.try_io(Interest::READABLE, || pipe.fill(s.as_fd())))
+    }
+
+    /// Writes what the kernel takes of a pipe's bytes.
+    pub(crate) fn try_drain(&self, pipe: &mut Pipe) -> io::Result<usize> {
+        stream!(self, s => s.try_io(Interest::WRITABLE, || pipe.drain(s.as_fd())))
     }
 
     /// One system call, which moves at most `room` bytes. Without the C library, whose wrappers check whether the

@@ -17,10 +17,11 @@ mod registry;
 mod render;
 mod retries;
 mod series;
+mod stream;
 mod summary;
 mod worker;
 
-pub use access::{AccessLog, CacheLog, Client, Ended, Record, Version, WorkerLog};
+pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard, Tries};
 pub use cache::{
     CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,
@@ -38,5 +39,6 @@ pub use pool::PoolMetrics;
 pub use registry::Registry;
 pub use retries::RetryMetrics;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
+pub use stream::{StreamEnded, StreamKey, StreamSeries, StreamShard, StreamTotals};
 pub use summary::Summary;
 pub use worker::{CompressSkipped, WorkerMetrics};

@@ -117,6 +117,17 @@ metrics! {
     FILES_OPEN: Gauge "evenkeel_files_open" []
         "Static files that are kept open for requests to come.";
 
+    STREAMS: Gauge "evenkeel_stream_connections" [listener pool backend]
+        "Connections of tcp listeners, and connections whose TLS passes through, that are relayed.";
+    STREAMS_ENDED: Counter "evenkeel_stream_connections_total" [listener pool backend ended]
+        "Such connections that have ended, by how.";
+    STREAM_RECEIVED: Counter "evenkeel_stream_received_bytes_total" [listener pool backend]
+        "Bytes that such connections carried from clients to servers.";
+    STREAM_SENT: Counter "evenkeel_stream_sent_bytes_total" [listener pool backend]
+        "Bytes that such connections carried from servers to clients.";
+    STREAM_DURATION: Histogram "evenkeel_stream_duration_seconds" [listener pool backend]
+        "Seconds from the accept of such a connection to its end.";
+
     BACKEND_UP: Gauge "evenkeel_backend_up" [pool backend]
         "1 when the server takes new requests, else 0.";
     BACKEND_IN_FLIGHT: Gauge "evenkeel_backend_in_flight" [pool backend]
@@ -282,6 +293,8 @@ label! {
         Descriptors = "descriptors",
         /// The process is overloaded.
         Overload = "overload",
+        /// No server of the pool was free for a connection that is relayed.
+        Pool = "pool",
         /// The kernel's accept failed for any other reason.
         Accept = "accept",
     }
@@ -294,6 +307,8 @@ label! {
         Http1 = "http1",
         /// HTTP/2.
         Http2 = "http2",
+        /// Bytes that are relayed: of a tcp listener, or of TLS that passes through.
+        Tcp = "tcp",
     }
 }
 

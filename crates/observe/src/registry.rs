@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use evenkeel_types::{BackendId, PoolName, RouteName};
+use evenkeel_types::{BackendId, ListenerName, PoolName, RouteName};
 
 use crate::backend::BackendMetrics;
 use crate::cache::{CacheSeries, CacheTotals, PurgeCounts, StoreFigures};
@@ -14,6 +14,7 @@ use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
+use crate::stream::{StreamKey, StreamSeries};
 use crate::worker::WorkerMetrics;
 
 /// All figures of the process. Its maps are behind locks: the request path asks once and keeps what it got.
@@ -33,6 +34,7 @@ pub struct Registry {
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
+    streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
@@ -60,6 +62,7 @@ impl Registry {
             reloads: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
+            streams: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
             limits: Mutex::default(),
@@ -79,6 +82,23 @@ impl Registry {
         };
         let new = || Arc::new(Series::new(&self.workers, backend.as_ref()));
         Arc::clone(lock(&self.series).entry(key).or_insert_with(new))
+    }
+
+    /// The figures of one tcp listener's connections to one server, made when first asked for. Takes a lock: keep the
+    /// answer.
+    pub fn stream(&self, key: StreamKey) -> Arc<StreamSeries> {
+        let new = || Arc::new(StreamSeries::new(self.workers.len()));
+        Arc::clone(lock(&self.streams).entry(key).or_insert_with(new))
+    }
+
+    /// The figures of all tcp listeners.
+    pub fn streams(&self) -> Vec<(StreamKey, Arc<StreamSeries>)> {
+        lock(&self.streams).iter().map(|(key, series)| (key.clone(), Arc::clone(series))).collect()
+    }
+
+    /// Forgets the connections of listeners that are not to be kept, after a reload.
+    pub fn retain_streams(&self, keep: impl Fn(&ListenerName) -> bool) {
+        lock(&self.streams).retain(|key, _| keep(&key.listener));
     }
 
     /// The figures of one worker, from 0.
@@ -115,6 +135,10 @@ impl Registry {
     pub fn retain_backends(&self, keep: impl Fn(&PoolName, &BackendId) -> bool) {
         lock(&self.backends).retain(|(pool, id), _| keep(pool, id));
         lock(&self.series).retain(|key, _| match (&key.pool, &key.backend) {
+            (Some(pool), Some(id)) => keep(pool, id),
+            _ => true,
+        });
+        lock(&self.streams).retain(|key, _| match (&key.pool, &key.backend) {
             (Some(pool), Some(id)) => keep(pool, id),
             _ => true,
         });

@@ -4,6 +4,7 @@ mod cache;
 mod limits;
 mod page;
 mod retries;
+mod streams;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -29,6 +30,7 @@ impl Registry {
         let mut page = Page::new();
         requests(&mut page, self);
         workers(&mut page, self);
+        streams::render(&mut page, self);
         backends(&mut page, self);
         retries::render(&mut page, self);
         outcomes(&mut page, self);

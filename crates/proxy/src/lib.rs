@@ -9,6 +9,7 @@ mod files;
 mod filter;
 mod forward;
 pub mod http;
+mod l4;
 mod proxied;
 mod request;
 mod response;

@@ -11,6 +11,7 @@ use evenkeel_types::ListenerName;
 
 use crate::client::connection::Client;
 use crate::client::{h1, h2};
+use crate::l4;
 use crate::proxied;
 use crate::request::admit::Secure;
 use crate::worker::Worker;
@@ -34,6 +35,18 @@ pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer:
     let Ok(_place) = clients.enter(view.listener(position), client.peer()) else {
         return client.worker.metrics.connection_refused(ConnectionRefusal::Client);
     };
+    if view.takes_streams[position] {
+        let named = (client.listener(), client.peer());
+        match Box::pin(l4::receive(&client.worker, &view, position, named, &io)).await {
+            l4::Fate::Http => {}
+            l4::Fate::Stream(stream) => {
+                let worker = Rc::clone(&client.worker);
+                drop(client);
+                return Box::pin(l4::serve(worker, stream, view, position, io)).await;
+            }
+            l4::Fate::Over => return,
+        }
+    }
     if let Some(tls) = &view.tls[position] {
         match Box::pin(secure(&mut client, &mut io, tls)).await {
             Some(Protocol::Http1) => {}

@@ -30,6 +30,8 @@ pub struct ClientTls {
     /// Of how many servers sessions are kept.
     servers: usize,
     config: ArcSwap<ClientConfig>,
+    /// The same for streams of bytes, whose protocol is not known: no ALPN.
+    streams: ArcSwap<ClientConfig>,
     /// Only `refresh` waits for it.
     watch: Mutex<Watch>,
 }
@@ -51,8 +53,10 @@ impl ClientTls {
         }
         let watch = Mutex::new(Watch::new(watched(&settings)));
         let servers = pool.backends.len();
-        let config = ArcSwap::new(config(&settings, pool.protocol, servers)?);
-        let tls = Self { settings, protocol: pool.protocol, servers, config, watch };
+        let config = config(&settings, pool.protocol, servers)?;
+        let streams = ArcSwap::new(without_alpn(&config));
+        let config = ArcSwap::new(config);
+        let tls = Self { settings, protocol: pool.protocol, servers, config, streams, watch };
         for backend in &pool.backends {
             tls.server_name(&backend.address)?;
         }
@@ -62,6 +66,11 @@ impl ClientTls {
     /// The configuration for the next connection. It stays the same until a file changes.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.load_full()
+    }
+
+    /// The same for a stream of bytes.
+    pub fn stream_config(&self) -> Arc<ClientConfig> {
+        self.streams.load_full()
     }
 
     /// Who the server at `address` must be on a connection for `name`, which is from [`Self::name_of_host`].
@@ -109,6 +118,7 @@ impl ClientTls {
             None => Vec::new(),
             Some(Err(error)) => vec![Change::Kept(error)],
             Some(Ok(config)) => {
+                self.streams.store(without_alpn(&config));
                 self.config.store(config);
                 watched(&self.settings).into_iter().take(1).map(Change::Replaced).collect()
             }
@@ -144,6 +154,12 @@ fn watched(settings: &PoolTls) -> Vec<PathBuf> {
         Trust::System | Trust::Anything => None,
     };
     ca.into_iter().chain(settings.identity.iter().flat_map(Certificate::watched)).collect()
+}
+
+fn without_alpn(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols.clear();
+    Arc::new(config)
 }
 
 fn config(settings: &PoolTls, protocol: PoolProtocol, servers: usize) -> Result<Arc<ClientConfig>, TlsError> {

@@ -39,14 +39,17 @@ impl Links {
         for listener in &config.listeners {
             links.listeners.push(NOWHERE);
             links.binds.extend(listener.bind.iter().map(|address| (address.clone(), NOWHERE)));
-            links.pool_uses.extend(listener.pool.iter().map(|pool| (pool.to_string(), NOWHERE)));
+            let passed = listener.tls.iter().flat_map(|tls| tls.passthrough.iter().map(|it| &it.pool));
+            let pools = listener.pool.iter().chain(passed);
+            links.pool_uses.extend(pools.map(|pool| (pool.to_string(), NOWHERE)));
         }
         for pool in &config.pools {
             let servers = vec![NOWHERE; pool.backends.len()];
             links.pools.push(PoolLink { at: NOWHERE, backends: NOWHERE, servers });
         }
         for route in &config.routes {
-            links.routes.push(RouteLink { at: NOWHERE, name: None, deadline_header: None, parent: None });
+            let (name, deadline_header, parent, keys) = (None, None, None, Vec::new());
+            links.routes.push(RouteLink { at: NOWHERE, name, deadline_header, parent, keys });
             links.listener_uses.extend(route.listeners.iter().map(|name| (name.to_string(), NOWHERE)));
             let pools = match &route.action {
                 Action::Pool(pool) => vec![pool],

@@ -136,6 +136,13 @@ pub(crate) static HOST: Syntax = text(
     253,
     Some("^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$"),
 );
+pub(crate) static SNI: Syntax = text(
+    "a server name",
+    "`imap.example.com`, or `*.example.com` (one label and more in front, never `example.com` itself).",
+    1,
+    253,
+    Some("^(\\*\\.)?[A-Za-z0-9._-]+$"),
+);
 pub(crate) static PATH: Syntax = text(
     "a path",
     "`/exact`, or `/prefix/*`, which also matches `/prefix`. In normal form: no `//`, `/./`, `/../`, query or \

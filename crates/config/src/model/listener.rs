@@ -8,11 +8,11 @@ use ipnet::IpNet;
 
 use super::limit::ListenerLimits;
 use super::tls::ListenerTls;
-use crate::declare::{Field, Rules, declared, section, word_settings, words};
+use crate::declare::{Field, Rules, Shown, declared, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Are, Is, Means, Required};
 use crate::keys::syntax::{LISTENER_ADDRESS, NETWORK, POOL_NAME};
-use crate::keys::{DURATION, Kind, Section, key};
+use crate::keys::{DURATION, Kind, Member, Section, key};
 use crate::read::Table;
 use crate::show::Lines;
 
@@ -34,16 +34,17 @@ section! {
         /// TCP Fast Open (RFC 7413): a request may come with the first packet. The number is of connections whose handshakes are
         /// not complete. The kernel must allow it: `net.ipv4.tcp_fastopen` 2 or 3.
         fast_open: Option<u32> = key(Kind::IntegerOr(1, 65_535, "off"), Is("off"), "256"),
-        /// What clients speak.
+        /// What clients speak. `tcp`: bytes, which are passed on as they come; `http`, `redirect_to_https`, `misdirected`,
+        /// `half_close`, `underscores` and `trusted_proxies` have no meaning there.
         protocol: ListenerProtocol = key(
             Kind::OneOf(ListenerProtocol::WORDS),
             Is(ListenerProtocol::Http.word()),
             r#""http""#,
         ),
-        /// Where requests go that no route takes.
+        /// Where requests, or connections of a tcp listener, go that no route takes.
         pool: Option<PoolName> = key(
             Kind::Text(&POOL_NAME),
-            Means("404 when no route takes a request"),
+            Means("404 when no route takes a request; a tcp connection is closed"),
             r#""app""#,
         ),
         /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed. Where a PROXY header names the client, that client is the
@@ -147,6 +148,9 @@ impl Rules for Listener {
     fn finish(&mut self, table: &Table<'_>) {
         table.reader.links().listeners.push(table.at.clone());
         self.check_proxy_protocol(table);
+        if self.is_tcp() {
+            return self.finish_tcp(table);
+        }
         if !self.redirect_to_https {
             return;
         }
@@ -161,6 +165,10 @@ impl Rules for Listener {
         let message = "`pool` has no effect with `redirect_to_https`";
         table.warn_of("pool", message, "every request is redirected");
     }
+
+    fn shown(&self, key: &str) -> Shown {
+        Shown::only_if(self.has_meaning(key))
+    }
 }
 
 words! {
@@ -169,6 +177,8 @@ words! {
     pub enum ListenerProtocol {
         /// HTTP
         Http = "http",
+        /// Any bytes.
+        Tcp = "tcp",
     }
 }
 
@@ -244,15 +254,23 @@ impl Field for HttpVersions {
 section! {
     /// How long to wait for the client at each step.
     pub struct ListenerTimeout "timeout of [listener.NAME]" {
-        /// From the first byte of a request's head to its last; for the first one, from the accept.
+        /// From the first byte of a request's head to its last; for the first one, from the accept. The TLS handshake as
+        /// well, and on a tcp listener with `sni` in its routes the wait for a client's first message.
         head: Duration = key(DURATION, Is("10s"), r#""10s""#),
-        /// Between two reads of a request body.
+        /// Between two reads of a request body. Only with HTTP.
         body: Duration = key(DURATION, Is("30s"), r#""30s""#),
-        /// A keep-alive connection without a request.
+        /// A keep-alive connection without a request. On a tcp listener: a connection in which nothing moves either way, and
+        /// the default is `10m`.
         idle: Duration = key(DURATION, Is("75s"), r#""75s""#),
-        /// A client that takes none of what is written to it.
+        /// A client that takes none of what is written to it. On a tcp listener either side, and the default is `10m`.
         write: Duration = key(DURATION, Is("30s"), r#""30s""#),
+        /// Of a tcp listener.
+        is_tcp: bool = Member::Written,
     }
 }
 
-impl Rules for ListenerTimeout {}
+impl Rules for ListenerTimeout {
+    fn shown(&self, key: &str) -> Shown {
+        Shown::only_if(key != "is_tcp" && !(self.is_tcp && key == "body"))
+    }
+}

@@ -17,15 +17,19 @@ use super::matching::PathMatch;
 use super::matching::{self, PATHS};
 use super::protect::Priority;
 use super::retry::{DeadlineHeader, Hedge, Retry};
+use super::sni::refuse_addresses;
 use crate::declare::{Rules, Shown, declared, section, word_settings, words};
 use crate::keys::Absent::{Is, Means};
 use crate::keys::syntax::{
-    HEADER_NAME, HEADER_VALUE, HOST, LISTENER_NAME, METHOD, NAME, NETWORK, QUERY_NAME, QUERY_VALUE,
+    HEADER_NAME, HEADER_VALUE, HOST, LISTENER_NAME, METHOD, NAME, NETWORK, QUERY_NAME, QUERY_VALUE, SNI,
 };
-use crate::keys::{DAY_MS, DURATION, Kind, flat, key};
+use crate::keys::{DAY_MS, DURATION, Kind, Member, flat, key};
 use crate::read::host::HostMatch;
 use crate::read::{RouteLink, Table};
 use crate::settings::Text;
+
+/// Keys of a route for a tcp listener.
+pub(crate) const STREAM_ROUTE: [&str; 6] = ["name", "listener", "sni", "client", "pool", "split"];
 
 /// A derived name is cut here.
 const DERIVED_NAME_MAX: usize = 120;
@@ -33,7 +37,8 @@ const DERIVED_NAME_MAX: usize = 120;
 section! {
     /// Which request goes where. The most specific route wins, whatever the order in the file. All of the
     /// conditions that a route names must hold. What is done with the request is said by `pool`, `split`,
-    /// `redirect`, `respond` or `files`.
+    /// `redirect`, `respond` or `files`. A route that names a tcp listener says where its connections go: it takes `name`,
+    /// `listener`, `sni`, `client`, and `pool` or `split`.
     pub struct Route "[[route]]" {
         /// What logs and metrics call it.
         name: RouteName = key(
@@ -46,6 +51,13 @@ section! {
             Kind::OneOrList(&Kind::Text(&LISTENER_NAME), 256),
             Means("every http listener"),
             r#""web""#,
+        ),
+        /// Only connections whose client asks for one of these server names in its TLS hello (SNI), which is read but not
+        /// terminated. Only for a tcp listener, which the route must name.
+        snis as "sni": Vec<HostMatch> = key(
+            Kind::OneOrList(&Kind::Text(&SNI), 10_000),
+            Means("any name, or none"),
+            r#"["imap.example.com", "*.mail.example.com"]"#,
         ),
         /// Only requests for one of these hosts.
         hosts as "host": Vec<HostMatch> = key(
@@ -164,6 +176,8 @@ section! {
             Means("no copies"),
             r#"{ pool = "shadow", percent = 5 }"#,
         ),
+        /// Its listeners are of TCP: it is for connections.
+        is_tcp: bool = Member::Written,
     }
 }
 
@@ -184,17 +198,27 @@ impl Rules for Route {
         self.check_deadline_header(table);
         self.name_limits(table);
         self.check_mirror(table);
+        refuse_addresses(&self.snis, table);
         table.reader.links().routes.push(RouteLink {
             at: table.at.clone(),
             name: table.value_span("name"),
             deadline_header: table.key_span("deadline_header"),
+            keys: table
+                .section
+                .keys()
+                .filter_map(|key| Some((key.name, table.key_span(key.name)?)))
+                .collect(),
             parent: table.peek("cache").and_then(|cache| cache.value_span("parent")),
         });
     }
 
     fn shown(&self, key: &str) -> Shown {
         match key {
+            "is_tcp" => Shown::Nothing,
             "name" if is_derived(&self.name) => Shown::Comment(format!("name: {}", self.name)),
+            "path" | "action" if self.is_tcp => Shown::only_if(key == "action"),
+            _ if self.is_tcp => Shown::only_if(STREAM_ROUTE.contains(&key)),
+            "sni" => Shown::Nothing,
             // Beside an answer of our own they would have no effect, which is worth a warning.
             "merge_slashes" | "timeout" | "retry" | "hedge" | "cache" | "deadline_header" | "mirror"
             | "request_id" => Shown::only_if(self.reaches_servers()),
@@ -290,9 +314,18 @@ pub(super) fn name_all(routes: &mut [Route]) {
     }
 }
 
-/// `METHODS HOST PATH`, as in `GET,POST shop.example.com/api/*`.
+/// `METHODS HOST PATH`, as in `GET,POST shop.example.com/api/*`; of a tcp listener `LISTENER/SNI`.
 fn derive(route: &Route) -> String {
     let mut out = String::new();
+    if route.is_tcp {
+        out.extend(route.listeners.first().map(ToString::to_string));
+        out.push('/');
+        out.extend(route.snis.first().map(Text::written));
+        if route.snis.len() > 1 {
+            out.push_str(&format!("+{}", route.snis.len() - 1));
+        }
+        return out;
+    }
     if !route.methods.is_empty() {
         out.push_str(&route.methods.join(","));
         out.push(' ');

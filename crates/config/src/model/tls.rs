@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::sni::Passthrough;
 use crate::declare::{Declared, Field, Rules, keys, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
@@ -32,6 +33,13 @@ section! {
             Kind::OneOf(TlsProfile::WORDS),
             Is(TlsProfile::Intermediate.word()),
             r#""intermediate""#,
+        ),
+        /// Connections for these names are not terminated here, but passed on as they come. Other names are terminated, on
+        /// the same port. A client that speaks no TLS, or asks for no name, is served as without this key.
+        passthrough: Vec<Passthrough> = key(
+            Kind::OneOrList(&Kind::Section(Passthrough::SECTION), 1_000),
+            Means("every name is terminated here"),
+            r#"[{ sni = ["raw.example.com"], pool = "raw" }]"#,
         ),
         /// Certificates of clients.
         client_auth as "client certificates": Option<ClientAuth> = flat(ClientAuth::SECTION),

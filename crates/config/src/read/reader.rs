@@ -85,6 +85,8 @@ pub(crate) struct RouteLink {
     pub(crate) at: Span,
     pub(crate) name: Option<Span>,
     pub(crate) deadline_header: Option<Span>,
+    /// Each key that is written.
+    pub(crate) keys: Vec<(&'static str, Span)>,
     /// `parent` of its `cache`.
     pub(crate) parent: Option<Span>,
 }

@@ -34,6 +34,16 @@ enum PathFit {
 impl Specificity {
     /// Any host, any path.
     pub(super) const LEAST: Self = Self { host: HostFit::Any, path: PathFit::Any };
+
+    /// Of a connection, which has a server name and no path.
+    pub(super) fn of_names(self) -> String {
+        let name = match self.host {
+            HostFit::Exact => "exact server name",
+            HostFit::Wildcard => "wildcard server name",
+            HostFit::Any => "any server name, or none",
+        };
+        name.into()
+    }
 }
 
 impl fmt::Display for Specificity {

@@ -15,9 +15,9 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::net::IpAddr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-use evenkeel_config::{Action, Config, HostMatch, PathMatch, Rewrite, Route};
+use evenkeel_config::{Action, Config, HostMatch, Listener, PathMatch, Rewrite, Route};
 use evenkeel_types::{ListenerName, RouteName};
 
 pub use host::{HostRefused, parse_host};
@@ -58,6 +58,8 @@ pub trait Facts {
 pub struct RouteTable {
     routes: Vec<Route>,
     listeners: Vec<Scope>,
+    /// Those made from the `tls.passthrough` of listeners.
+    passthrough: Range<usize>,
     /// The routes that name no listener.
     shared: Index,
 }
@@ -67,8 +69,13 @@ pub struct RouteTable {
 struct Scope {
     name: ListenerName,
     named: Index,
+    /// On a listener of HTTP: the names whose TLS passes through.
+    passed: Index,
     /// The route made from the listener's own `pool`, tried last.
     fallback: Option<usize>,
+    is_tcp: bool,
+    /// Some route here depends on the server name that a client asks for.
+    reads_hello: bool,
 }
 
 impl RouteTable {
@@ -79,24 +86,60 @@ impl RouteTable {
         // Stable: the order of the file decides last.
         ranked.sort_by_key(|&i| {
             let route = &routes[i];
-            Reverse((!route.methods.is_empty(), route.headers.len(), route.query.len()))
+            // A condition on the client counts where there are no others.
+            let by_client = route.is_tcp && !route.clients.is_empty();
+            Reverse((!route.methods.is_empty(), route.headers.len(), route.query.len(), by_client))
         });
+        let first = routes.len();
+        for listener in &config.listeners {
+            routes.extend(passthrough_routes(listener));
+        }
+        // They come first: the name that passes through is not one that a route is to have.
+        let passthrough = first..routes.len();
+        let ranked: Vec<usize> = passthrough.clone().chain(ranked).collect();
         let index = |wanted: &dyn Fn(&Route) -> bool| {
             Index::new(&routes, ranked.iter().copied().filter(|&i| wanted(&routes[i])))
         };
         let shared = index(&|route| route.listeners.is_empty());
-        let named: Vec<Index> =
-            config.listeners.iter().map(|l| index(&|route| route.listeners.contains(&l.name))).collect();
-
-        let mut listeners = Vec::with_capacity(config.listeners.len());
-        for (listener, named) in config.listeners.iter().zip(named) {
-            let fallback = listener.pool.as_ref().map(|pool| {
-                routes.push(fallback_route(&listener.name, Action::Pool(pool.clone())));
-                routes.len() - 1
-            });
-            listeners.push(Scope { name: listener.name.clone(), named, fallback });
+        let mut listeners: Vec<Scope> = config
+            .listeners
+            .iter()
+            .map(|listener| {
+                let (name, is_tcp) = (listener.name.clone(), listener.is_tcp());
+                let is_here = |route: &Route| route.listeners.contains(&name);
+                // Of HTTP, what passes through is looked for before there is a request.
+                let named = index(&|route| is_here(route) && route.is_tcp == is_tcp);
+                let passed = index(&|route| is_here(route) && route.is_tcp && !is_tcp);
+                let by_name = |route: &Route| is_here(route) && route.is_tcp && !route.hosts.is_empty();
+                let reads_hello = routes.iter().any(by_name);
+                Scope { name, named, passed, fallback: None, is_tcp, reads_hello }
+            })
+            .collect();
+        for (listener, scope) in config.listeners.iter().zip(&mut listeners) {
+            let Some(pool) = &listener.pool else { continue };
+            let fallback = fallback_route(&listener.name, Action::Pool(pool.clone()));
+            scope.fallback = Some(routes.len());
+            routes.push(Route { is_tcp: scope.is_tcp, ..fallback });
         }
-        Self { routes, listeners, shared }
+        Self { routes, listeners, passthrough, shared }
+    }
+
+    /// True if a listener must know the server name that a client asks for, before anything else.
+    pub fn reads_hello(&self, listener: usize) -> bool {
+        self.listeners.get(listener).is_some_and(|scope| scope.reads_hello)
+    }
+
+    /// The route by which a connection to a listener of HTTP passes through to servers that terminate its TLS.
+    pub fn find_passthrough(&self, listener: usize, facts: &impl Facts) -> Option<usize> {
+        let passed = &self.listeners.get(listener)?.passed;
+        let found = passed
+            .search(&self.routes, facts.host(), facts.path(), &mut |route, _| ControlFlow::Break(route));
+        found.break_value()
+    }
+
+    /// True if connections of this route are passed on without terminating their TLS although the listener has certificates.
+    pub fn is_passthrough(&self, route: usize) -> bool {
+        self.passthrough.contains(&route)
     }
 
     /// The route that takes this request; `None` is a 404. `listener` is an index into `config.listeners`.
@@ -142,7 +185,9 @@ impl RouteTable {
         let Some(scope) = self.listeners.get(listener) else { return ControlFlow::Continue(()) };
         let mut visit = |route: usize, by| visit(route, by, conditions(&self.routes[route], facts));
         scope.named.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
-        self.shared.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
+        if !scope.is_tcp {
+            self.shared.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
+        }
         match scope.fallback {
             Some(route) => visit(route, Specificity::LEAST),
             None => ControlFlow::Continue(()),
@@ -154,6 +199,10 @@ impl RouteTable {
 /// [`RequestPath`] has them. A pattern without such a form stays as it is and matches nothing.
 fn normal_form(route: &Route) -> Route {
     let mut route = route.clone();
+    if route.is_tcp {
+        // A connection's server name is found as a request's host is.
+        route.hosts = route.snis.clone();
+    }
     for host in &mut route.hosts {
         if let HostMatch::Exact(name) = host {
             *name = host::of_pattern(name);
@@ -169,6 +218,22 @@ fn normal_form(route: &Route) -> Route {
         None => {}
     }
     route
+}
+
+/// The routes that `tls.passthrough` stands for.
+fn passthrough_routes(listener: &Listener) -> impl Iterator<Item = Route> {
+    let passed = listener.tls.iter().flat_map(|tls| &tls.passthrough);
+    passed.enumerate().map(|(at, passed)| {
+        let number = if at == 0 { String::new() } else { format!("#{}", at + 1) };
+        let route = Route {
+            name: RouteName::from(format!("passthrough:{}{number}", listener.name)),
+            listeners: vec![listener.name.clone()],
+            snis: passed.snis.clone(),
+            is_tcp: true,
+            ..Route::new(Action::Pool(passed.pool.clone()))
+        };
+        normal_form(&route)
+    })
 }
 
 fn fallback_route(listener: &ListenerName, action: Action) -> Route {

@@ -79,7 +79,7 @@ pub fn https_location(
     path: &str,
     query: Option<&str>,
 ) -> String {
-    let secure = config.listeners.iter().filter(|listener| listener.tls.is_some());
+    let secure = config.listeners.iter().filter(|listener| listener.tls.is_some() && !listener.is_tcp());
     let port = secure.flat_map(|listener| &listener.bind).find_map(|address| match address {
         Address::Ip(address) => Some(address.port()),
         _ => None,

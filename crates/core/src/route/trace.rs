@@ -46,13 +46,15 @@ impl RouteTable {
         let mut winner = None;
         let mut considered = Vec::with_capacity(self.len());
         let mut seen = vec![false; self.len()];
+        let is_tcp = self.listeners.get(listener).is_some_and(|scope| scope.is_tcp);
         let ControlFlow::Continue(()) = self.search(listener, facts, |route, specificity, outcome| {
             // A route with several hosts may match by more than one of them.
             if !std::mem::replace(&mut seen[route], true) {
                 let (verdict, reason) = match (outcome, winner) {
                     (Ok(()), None) => {
                         winner = Some(route);
-                        (Verdict::Won, format!("the most specific match: {specificity}"))
+                        let by = if is_tcp { specificity.of_names() } else { specificity.to_string() };
+                        (Verdict::Won, format!("the most specific match: {by}"))
                     }
                     (Ok(()), Some(won)) => (
                         Verdict::LessSpecific,
@@ -89,11 +91,22 @@ impl RouteTable {
 
     /// Names what keeps a route out of the search's way: its listener, its host or its path.
     fn why_not_found(&self, listener: usize, route: usize, facts: &impl Facts) -> String {
-        let here = self.listeners.get(listener).map(|scope| &scope.name);
+        let scope = self.listeners.get(listener);
+        let here = scope.map(|scope| &scope.name);
         let route = self.route(route);
+        if scope.is_some_and(|scope| scope.is_tcp) && route.listeners.is_empty() {
+            return "only for requests of HTTP".into();
+        }
         if !route.listeners.is_empty() && !route.listeners.iter().any(|name| Some(name) == here) {
             let names: Vec<&str> = route.listeners.iter().map(|name| name.as_str()).collect();
             return format!("only for listener `{}`", names.join("` or `"));
+        }
+        if route.is_tcp && !route.hosts.is_empty() {
+            let asked = match facts.host() {
+                "" => "no name".into(),
+                name => format!("`{name}`"),
+            };
+            return format!("the client asks for {asked}, not for {}", host_patterns(route));
         }
         if !route.hosts.is_empty() && !route.hosts.iter().any(|host| host_fits(host, facts.host())) {
             return format!("the host is `{}`, not {}", facts.host(), host_patterns(route));

@@ -1,13 +1,14 @@
 //! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
 
 mod caching;
+mod tcp;
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Config, Files, Listener, Priority, Route};
+use evenkeel_config::{Action, Config, Files, Listener, Pool, Priority, Route};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
 use evenkeel_core::choose::choose;
@@ -28,6 +29,7 @@ use evenkeel_types::Time;
 use serde_json::{Value, json};
 
 use self::caching::cached;
+use self::tcp::Connection;
 use super::output::{fail, print};
 use super::source::Source;
 use crate::servers::{Derived, ServerRegistry};
@@ -36,9 +38,9 @@ use crate::servers::{Derived, ServerRegistry};
 pub struct Explain {
     #[command(flatten)]
     source: Source,
-    /// The method, as in GET
+    /// The method, as in GET; tcp for a connection
     method: String,
-    /// The URL, as in https://shop.example.com/api/cart
+    /// The URL, as in https://shop.example.com/api/cart; with tcp the address, as in 127.0.0.1:5432
     url: String,
     /// A header of the request, as in 'x-canary: 1'; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
@@ -46,6 +48,9 @@ pub struct Explain {
     /// The client's address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
+    /// With tcp: the server name that the client asks for in its TLS hello
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
     /// The listener that the request comes by; the first one if left out
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -70,8 +75,13 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     // Nothing is known here of which servers are up: all of them count as such.
     config.pools.iter_mut().for_each(|pool| pool.health = None);
     let is_https = args.url.starts_with("https://");
+    let is_tcp = args.method == "tcp";
     let listener = match &args.listener {
-        None => config.listeners.iter().position(|l| l.tls.is_some() == is_https).unwrap_or(0),
+        None if is_tcp => tcp::listener(&config, &args.url)?,
+        None => {
+            let fits = |l: &Listener| !l.is_tcp() && l.tls.is_some() == is_https;
+            config.listeners.iter().position(fits).unwrap_or(0)
+        }
         Some(name) => config
             .listeners
             .iter()
@@ -81,6 +91,14 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     let limits = HeadLimits::of_requests(&config.limits);
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
     let snapshot = Arc::new(servers.snapshot());
+    if is_tcp {
+        let connection = Connection { client: args.client, sni: args.sni.as_deref() };
+        return tcp::answer(&snapshot, listener, &connection);
+    }
+    if snapshot.config.listeners[listener].is_tcp() {
+        let name = &snapshot.config.listeners[listener].name;
+        return Err(format!("listener {name} takes connections: write `explain tcp ADDRESS`"));
+    }
 
     let head = head(args)?;
     let mut fields = Vec::new();
@@ -256,13 +274,8 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken
     let Taken { position, route, .. } = *taken;
     let state = snapshot.pools[pool].state();
     let config = &state.config;
-    answer["pool"] = json!(config.name.as_str());
-    if let Action::Split(split) = &route.action {
-        let total: u32 = split.iter().map(|(_, weight)| weight).sum();
-        let shares =
-            split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
-        answer["split"] = json!(shares.join(", "));
-    }
+    pool_facts(answer, config);
+    split_shares(answer, route);
     let path = request.forwarded(route);
     let target = rewrite(route, &path);
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -274,9 +287,6 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken
     if let Some(rules) = &route.cache {
         let parents = snapshot.parent_of(position).map(|parents| snapshot.pools[parents].state());
         cached(answer, rules, (&target, &path), (route, config, parents.as_deref()), request);
-    }
-    if let Some(breaker) = breaker::describe(config) {
-        answer["breaker"] = json!(breaker);
     }
     let mut picker = Picker::new(fastrand::u64(..));
     let chosen = choose(&state.servers, config, &mut picker, request, &[], Time::ZERO);
@@ -291,6 +301,24 @@ fn forwarded(answer: &mut Value, snapshot: &Snapshot, pool: usize, taken: &Taken
             answer["status"] = json!(503);
             answer["reason"] = json!(format!("no server of pool {} takes requests", config.name));
         }
+    }
+}
+
+/// The pool, and what limits it.
+fn pool_facts(answer: &mut Value, pool: &Pool) {
+    answer["pool"] = json!(pool.name.as_str());
+    if let Some(breaker) = breaker::describe(pool) {
+        answer["breaker"] = json!(breaker);
+    }
+}
+
+/// Which share each pool of a `split` gets.
+fn split_shares(answer: &mut Value, route: &Route) {
+    if let Action::Split(split) = &route.action {
+        let total: u32 = split.iter().map(|(_, weight)| weight).sum();
+        let shares =
+            split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();
+        answer["split"] = json!(shares.join(", "));
     }
 }
 
@@ -336,8 +364,10 @@ fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
         "listener",
+        "sni",
         "path",
         "route",
+        "tls",
         "priority",
         "sizes",
         "limits",

@@ -6,14 +6,7 @@ use super::stamp::Stamp;
 
 /// Appends the line of one request.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
-    match record.client {
-        Client::Peer(text, _) => out.extend_from_slice(text.as_bytes()),
-        Client::Ip(ip, _) => address(out, ip),
-        Client::Unix => out.extend_from_slice(b"unix:"),
-    }
-    out.extend_from_slice(b" - - [");
-    stamp.clf(out, record.unix_ns);
-    out.extend_from_slice(b"] \"");
+    begin(out, record.client, record.unix_ns, stamp);
     if record.method.is_empty() {
         out.push(b'-');
     } else {
@@ -36,6 +29,18 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     out.push(b'\n');
 }
 
+/// What each line begins with, up to the quote of the request's line.
+pub(super) fn begin(out: &mut Vec<u8>, client: Client<'_>, unix_ns: u64, stamp: &mut Stamp) {
+    match client {
+        Client::Peer(text, _) => out.extend_from_slice(text.as_bytes()),
+        Client::Ip(ip, _) => address(out, ip),
+        Client::Unix => out.extend_from_slice(b"unix:"),
+    }
+    out.extend_from_slice(b" - - [");
+    stamp.clf(out, unix_ns);
+    out.extend_from_slice(b"] \"");
+}
+
 /// A quoted field, `-` when the request has none.
 fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     out.extend_from_slice(b" \"");
@@ -47,7 +52,7 @@ fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 /// Bytes with quotes, backslashes, controls and whatever is not ASCII as `\xHH`.
-fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if bytes.len() <= FIELD_BYTES_MAX && bytes.iter().fold(true, |all, &byte| all & harmless(byte)) {

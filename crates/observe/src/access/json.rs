@@ -74,7 +74,7 @@ fn cache(out: &mut Vec<u8>, log: CacheLog<'_>) {
     }
 }
 
-fn client(out: &mut Vec<u8>, client: Client<'_>) {
+pub(super) fn client(out: &mut Vec<u8>, client: Client<'_>) {
     out.extend_from_slice(b"\",\"client\":\"");
     match client {
         Client::Peer(text, port) => {
@@ -113,20 +113,20 @@ pub(super) fn number(out: &mut Vec<u8>, n: u64) {
 }
 
 /// Milliseconds with three decimals, cut to whole microseconds.
-fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
+pub(super) fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
     number(out, duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis())));
     out.push(b'.');
     out.extend_from_slice(&digits(u64::from(duration.subsec_micros() % 1_000)));
 }
 
-fn optional_milliseconds(out: &mut Vec<u8>, duration: Option<Duration>) {
+pub(super) fn optional_milliseconds(out: &mut Vec<u8>, duration: Option<Duration>) {
     match duration {
         Some(duration) => milliseconds(out, duration),
         None => out.extend_from_slice(b"null"),
     }
 }
 
-fn optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+pub(super) fn optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     match bytes {
         Some(bytes) => string(out, bytes),
         None => out.extend_from_slice(b"null"),
@@ -134,7 +134,7 @@ fn optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 /// A token (RFC 9110, 5.6.2) of our own or the configuration's: nothing in it needs an escape, and it is short.
-fn token(out: &mut Vec<u8>, token: &str) {
+pub(super) fn token(out: &mut Vec<u8>, token: &str) {
     debug_assert!(is_clean(token.as_bytes()), "{token:?} is no token");
     out.push(b'"');
     out.extend_from_slice(token.as_bytes());
@@ -142,7 +142,7 @@ fn token(out: &mut Vec<u8>, token: &str) {
 }
 
 /// A string, whatever the bytes are.
-fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     if bytes.len() <= FIELD_BYTES_MAX && is_clean(bytes) {
         out.extend_from_slice(bytes);

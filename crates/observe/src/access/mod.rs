@@ -5,6 +5,7 @@ mod combined;
 mod json;
 mod record;
 mod stamp;
+mod stream;
 mod writer;
 
 use std::io;
@@ -15,6 +16,7 @@ use evenkeel_config::{AccessLog as Destination, Log, LogFormat};
 
 pub use record::{CacheLog, Client, Ended, Record, Version};
 pub(crate) use stamp::rfc3339;
+pub use stream::StreamRecord;
 
 use crate::registry::Registry;
 use stamp::Stamp;
@@ -111,6 +113,13 @@ impl WorkerLog {
         }
     }
 
+    /// Adds the line of a connection.
+    pub fn record_stream(&mut self, record: &StreamRecord<'_>) {
+        if let Some(sink) = &mut self.sink {
+            sink.record_stream(record);
+        }
+    }
+
     /// Hands over the lines that wait, if any. Never blocks.
     pub fn flush(&mut self) {
         if let Some(sink) = &mut self.sink {
@@ -150,6 +159,19 @@ impl Sink {
             LogFormat::Json => json::write(&mut self.bytes, record, &mut self.stamp),
             LogFormat::Combined => combined::write(&mut self.bytes, record, &mut self.stamp),
         }
+        self.line_written();
+    }
+
+    fn record_stream(&mut self, record: &StreamRecord<'_>) {
+        match self.format {
+            LogFormat::Json => stream::json(&mut self.bytes, record, &mut self.stamp),
+            LogFormat::Combined => stream::combined(&mut self.bytes, record, &mut self.stamp),
+        }
+        self.line_written();
+    }
+
+    #[inline]
+    fn line_written(&mut self) {
         self.lines += 1;
         if self.bytes.len() > BATCH_BYTES {
             self.flush();

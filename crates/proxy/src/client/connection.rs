@@ -135,6 +135,11 @@ impl Client {
         Some((retired, position))
     }
 
+    /// The listener that it came by.
+    pub fn listener(&self) -> &ListenerName {
+        &self.listener
+    }
+
     /// Where the listener stands; `None` if it is gone.
     fn position(&self, view: &View) -> Option<usize> {
         let (generation, position) = self.position.get();

@@ -8,7 +8,7 @@ pub mod driver;
 mod forwarding;
 mod hedge;
 pub mod outcome;
-mod report;
+pub mod report;
 mod respond;
 pub mod target;
 pub mod tunnel;

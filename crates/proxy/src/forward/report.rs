@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_config::Algorithm;
+use evenkeel_config::{Algorithm, Pool};
 use evenkeel_core::admission::Dismissed;
 use evenkeel_core::health::Failure;
 use evenkeel_observe::BackendFailure;
@@ -11,6 +11,7 @@ use evenkeel_types::Time;
 use super::target::Target;
 use crate::server::error::ServerError;
 use crate::shared::Event;
+use crate::worker::Worker;
 
 impl Target<'_> {
     /// Counts a failed try, and lets passive checks know if the pool has any.
@@ -65,10 +66,14 @@ impl Target<'_> {
     }
 
     fn tell(&self, server: usize, failure: Failure) {
-        if self.counts(failure) {
-            let pool = self.pool();
-            let id = pool.backends[server].id.clone();
-            self.worker.shared.tell(Event::Failure { pool: pool.name.clone(), id, failure });
-        }
+        tell(self.worker, self.pool(), server, failure);
+    }
+}
+
+/// Lets passive checks know of a failure, if the pool has any that count it.
+pub fn tell(worker: &Worker, pool: &Pool, server: usize, failure: Failure) {
+    if pool.outlier.as_ref().is_some_and(|outlier| failure.counts(&outlier.on)) {
+        let id = pool.backends[server].id.clone();
+        worker.shared.tell(Event::Failure { pool: pool.name.clone(), id, failure });
     }
 }

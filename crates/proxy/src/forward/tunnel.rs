@@ -1,4 +1,5 @@
-//! Bytes both ways between two connections, until both sides have ended or nothing moves any more.
+//! Bytes both ways between a client and a server after an upgrade: a relay between two connections, or over a stream of
+//! HTTP/2.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -13,6 +14,7 @@ use evenkeel_types::Time;
 
 use crate::body::{Advance, Body};
 use crate::client::writer::ResponseWriter;
+use crate::l4::relay::{Limits, Moved, relay};
 use crate::request::log::RequestLog;
 use crate::response::Tunnel;
 use crate::worker::Worker;
@@ -27,24 +29,24 @@ pub async fn run(
     log: &mut RequestLog,
 ) {
     let server = &*tunnel.connection.io;
-    let moved = Cell::new(worker.clock.now());
     let Some(client) = writer.io().map(Rc::clone) else {
         // A stream (RFC 8441), whose bytes body and writer count themselves.
+        let moved = Cell::new(worker.clock.now());
         body.borrow_mut().lift_limits();
         let up = upload(worker, body, server, &moved);
         let down = download(worker, server, writer, &moved);
         both(worker, up, down, &moved, tunnel.idle).await;
         return log.tunnelled(0, 0);
     };
-    let (up_bytes, down_bytes) = (Cell::new(0), Cell::new(0));
     let early = body.borrow().surplus().concat();
-    let up = copy(worker, &early, &client, server, &moved, &up_bytes);
-    let down = copy(worker, b"", server, &client, &moved, &down_bytes);
-    both(worker, up, down, &moved, tunnel.idle).await;
-    log.tunnelled(up_bytes.get(), down_bytes.get());
+    let (limits, bytes) = (Limits { idle: tunnel.idle, write: None }, Moved::default());
+    worker.metrics.tunnels.increment();
+    relay(worker, (&client, server), &early, limits, (&bytes, None)).await;
+    worker.metrics.tunnels.decrement();
+    log.tunnelled(bytes.0.get(), bytes.1.get());
 }
 
-/// Runs both halves until both have ended, one fails, or nothing has moved for `idle`.
+/// Runs both halves of a stream until both have ended, one fails, or nothing has moved for `idle`.
 async fn both<H: Future<Output = io::Result<()>>, O: Future<Output = io::Result<()>>>(
     worker: &Worker,
     up: H,
@@ -110,32 +112,5 @@ async fn download(
             return Ok(());
         }
         moved.set(worker.clock.now());
-    }
-}
-
-/// One direction, up to its end, which is passed on.
-async fn copy(
-    worker: &Worker,
-    early: &[u8],
-    from: &Io,
-    to: &Io,
-    moved: &Cell<Time>,
-    bytes: &Cell<u64>,
-) -> io::Result<()> {
-    to.write_all(&mut [IoSlice::new(early)]).await?;
-    bytes.set(early.len() as u64);
-    loop {
-        // Without a buffer as long as there is nothing to read: most tunnels are silent most of the time.
-        let mut buf = Vec::new();
-        let read = poll_fn(|cx| worker.buffers.poll_medium(from, cx, &mut buf)).await?;
-        if read == 0 {
-            worker.buffers.give(buf);
-            return to.shutdown();
-        }
-        let written = to.write_all(&mut [IoSlice::new(&buf)]).await;
-        worker.buffers.give(buf);
-        written?;
-        moved.set(worker.clock.now());
-        bytes.set(bytes.get() + read as u64);
     }
 }

@@ -239,6 +239,24 @@ impl Upstream {
         })
     }
 
+    /// Opens a connection for a stream of bytes, which no other one will ever use.
+    ///
+    /// # Errors
+    /// What the kernel, the resolver or the server says.
+    pub async fn open_stream(&self) -> Result<Io, ServerError> {
+        let opened = async {
+            let mut io = self.dial.connect(&self.address).await?;
+            if let Some(tls) = &self.tls {
+                let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+                io.connect_tls(tls.stream_config(), name).await?;
+            }
+            Ok(io)
+        };
+        let io = opened.await.map_err(ServerError::Connect)?;
+        self.figures().connections_opened.increment();
+        Ok(io)
+    }
+
     /// `header` is sent before all else.
     async fn open(&self, name: Option<&str>, header: &[u8]) -> io::Result<Io> {
         let mut io = self.dial.connect(&self.address).await?;

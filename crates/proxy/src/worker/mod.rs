@@ -4,6 +4,7 @@
 pub mod buffers;
 pub mod closing;
 pub mod lag;
+pub mod pipes;
 pub mod pool_view;
 pub mod run;
 pub mod timer;
@@ -19,12 +20,13 @@ use std::time::{Duration, SystemTime};
 
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
-use evenkeel_observe::{Record, WorkerLog, WorkerMetrics};
+use evenkeel_observe::{Record, StreamRecord, WorkerLog, WorkerMetrics};
 use evenkeel_types::{Clock, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
 use self::buffers::Buffers;
+use self::pipes::Pipes;
 use self::unsent::Unsent;
 use self::view::View;
 use crate::files::store::FileStore;
@@ -61,6 +63,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Buffers that wait for use.
     pub buffers: Buffers,
+    /// Pipes that wait for use.
+    pub pipes: Pipes,
     /// Static files that it keeps.
     pub files: FileStore,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
@@ -93,6 +97,7 @@ impl Worker {
             clock: shared.clock,
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
+            pipes: Pipes::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
@@ -238,9 +243,19 @@ impl Worker {
 
     /// Writes a line to the access log, some time soon.
     pub fn log(&self, record: &Record<'_>) {
+        self.log_by(|log| log.record(record));
+    }
+
+    /// The same of a connection that was relayed.
+    pub fn log_stream(&self, record: &StreamRecord<'_>) {
+        self.log_by(|log| log.record_stream(record));
+    }
+
+    #[inline]
+    fn log_by(&self, write: impl FnOnce(&mut WorkerLog)) {
         let mut log = self.log.borrow_mut();
         let was_pending = log.pending();
-        log.record(record);
+        write(&mut log);
         if !was_pending {
             self.log_pending.notify_one();
         }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use evenkeel_config as config;
 use evenkeel_core::admission::Local;
 use evenkeel_core::snapshot::{Pool, PoolHandle, PoolState};
-use evenkeel_observe::{Registry, Series};
+use evenkeel_observe::{Registry, Series, StreamSeries};
 use evenkeel_tls::ClientTls;
-use evenkeel_types::{BackendId, Clock};
+use evenkeel_types::{BackendId, Clock, ListenerName};
 
 use crate::forward::driver::{Gate, PoolDriver};
 use crate::server::Upstream;
@@ -31,7 +31,12 @@ pub struct PoolView {
     series: Rc<[Rc<SeriesByRoute>]>,
     /// Where requests are counted that reached none of them: those that the cache answered, or that were refused.
     unserved: Rc<SeriesByRoute>,
+    /// Where connections to each of them are counted that are relayed.
+    streams: Rc<[StreamsByListener]>,
 }
+
+/// Where connections to one server are counted, by listener: few lead to one pool.
+type StreamsByListener = RefCell<Vec<(ListenerName, Arc<StreamSeries>)>>;
 
 /// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
 /// its own count of references is shared by all workers.
@@ -78,6 +83,7 @@ impl PoolSlot {
             // They are kept by the route's position, which means something only while the routes stay the same.
             series: state.config.backends.iter().map(|_| Rc::default()).collect(),
             unserved: Rc::default(),
+            streams: state.config.backends.iter().map(|_| RefCell::default()).collect(),
             state,
         };
         Self {
@@ -112,7 +118,11 @@ impl PoolSlot {
         let (local, driver) = (Rc::clone(old.gate.local()), old.gate.driver().clone());
         let gate = Gate::new(Arc::clone(&state), local, old.gate.is_measured(), driver);
         let (copies, unserved) = (Rc::clone(&old.copies), Rc::clone(&old.unserved));
-        let view = PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, state };
+        let streams = match has_same_servers {
+            true => Rc::clone(&old.streams),
+            false => state.config.backends.iter().map(|_| RefCell::default()).collect(),
+        };
+        let view = PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, streams, state };
         let view = Rc::new(view);
         if !has_same_servers {
             old.retire_all_but(&view);
@@ -147,6 +157,22 @@ impl PoolView {
             series.resize(route + 1, None);
         }
         record(series[route].get_or_insert_with(make));
+    }
+
+    /// The series of connections from a listener to a server; `make` looks it up the first time.
+    pub fn streams_of(
+        &self,
+        server: usize,
+        listener: &ListenerName,
+        make: impl FnOnce() -> Arc<StreamSeries>,
+    ) -> Arc<StreamSeries> {
+        let mut streams = self.streams[server].borrow_mut();
+        if let Some((_, series)) = streams.iter().find(|(name, _)| name == listener) {
+            return Arc::clone(series);
+        }
+        let series = make();
+        streams.push((listener.clone(), Arc::clone(&series)));
+        series
     }
 
     fn retire_all_but(&self, next: &Self) {

@@ -34,6 +34,8 @@ pub struct View {
     pub tls: Vec<Option<Arc<ServerTls>>>,
     /// Which listeners lead to a route of high priority, in the order of the configuration.
     pub leads_to_high: Vec<bool>,
+    /// Which listeners take connections, or look for names that pass through, before there is HTTP; in the same order.
+    pub takes_streams: Vec<bool>,
     /// True if any route compresses: then the worker looks how late it is.
     pub compresses: bool,
     /// Fixed responses, compressed.
@@ -81,6 +83,7 @@ impl View {
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
+            takes_streams: config.listeners.iter().map(|l| l.is_tcp() || l.has_passthrough()).collect(),
             caches: config.routes.iter().any(|route| route.cache.is_some()),
             sends_tlvs: config
                 .pools

@@ -113,7 +113,12 @@ pub fn write(folder: &Folder, name: &str, (certificate, key): &(Certificate, Key
 }
 
 pub fn settings(certificates: Vec<CertificateFiles>) -> ListenerTls {
-    ListenerTls { certificates, profile: TlsProfile::Intermediate, client_auth: None }
+    ListenerTls {
+        certificates,
+        profile: TlsProfile::Intermediate,
+        passthrough: Vec::new(),
+        client_auth: None,
+    }
 }
 
 pub fn server(certificates: Vec<CertificateFiles>) -> ServerTls {

@@ -6,6 +6,7 @@ mod choice;
 mod clients;
 mod fixture;
 mod handshake;
+mod hello;
 mod profiles;
 mod refresh;
 mod resumption;

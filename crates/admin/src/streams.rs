@@ -1,0 +1,30 @@
+//! What `/status` says of connections that are relayed as streams of bytes, by listener and by server.
+
+use evenkeel_observe::{Registry, StreamKey};
+use serde::Serialize;
+
+/// The connections of one listener or server.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Streams {
+    /// Connections that are relayed now.
+    open: i64,
+    /// Those that have ended.
+    ended: u64,
+    /// Bytes from clients to servers.
+    received_bytes: u64,
+    /// Bytes from servers to clients.
+    sent_bytes: u64,
+}
+
+/// The sum of all that `counts`; `None` if there was no such connection.
+pub(crate) fn streams(registry: &Registry, counts: impl Fn(&StreamKey) -> bool) -> Option<Streams> {
+    let mut sum = None;
+    for (_, series) in registry.streams().iter().filter(|(key, _)| counts(key)) {
+        let (sum, totals) = (sum.get_or_insert_with(Streams::default), series.totals());
+        sum.open += totals.open;
+        sum.ended += totals.ended.iter().sum::<u64>();
+        sum.received_bytes += totals.received;
+        sum.sent_bytes += totals.sent;
+    }
+    sum
+}

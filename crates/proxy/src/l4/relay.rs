@@ -1,0 +1,290 @@
+//! Bytes both ways between two connections, until both sides have ended, one fails, or nothing moves any more: for tcp
+//! listeners, and for the tunnels of upgraded connections.
+//!
+//! A direction that carries much at a time goes through a pipe of the kernel's, without a copy, for as long as that lasts.
+//!
+//! One future for both directions, and one system call to read and one to write for each message: what is read is written
+//! at once, and a buffer is held only for what a slow reader has not taken. An end is passed on as an end, and a failure as
+//! a reset, so that neither is taken for the other.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use evenkeel_net::{Io, Pipe};
+use evenkeel_observe::{StreamEnded, StreamShard};
+use evenkeel_types::Time;
+
+use crate::worker::Worker;
+use crate::worker::buffers::MEDIUM;
+use crate::worker::timer::Timer;
+
+/// Reads in a row that filled their buffer before a direction goes through a pipe: what comes is more than a message.
+const FULL_READS: u8 = 8;
+
+/// Bytes that were passed on: from the client, and to it.
+pub type Moved = (Cell<u64>, Cell<u64>);
+
+/// How long a relay waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// For something to move, either way.
+    pub idle: Duration,
+    /// For a peer that takes nothing of what is written to it.
+    pub write: Option<Duration>,
+}
+
+/// How a relay ended.
+#[derive(Debug)]
+pub struct RelayEnd {
+    /// What came first.
+    pub how: StreamEnded,
+    /// What the kernel or TLS said of it, or how long was waited.
+    pub why: Option<String>,
+}
+
+/// Relays until there is nothing more to relay. `early` is what the client has sent before. Bytes are counted in `moved` as
+/// they are passed on.
+pub async fn relay(
+    worker: &Worker,
+    (client, server): (&Io, &Io),
+    early: &[u8],
+    limits: Limits,
+    (moved, shard): (&Moved, Option<&StreamShard>),
+) -> RelayEnd {
+    let (mut up, mut down) = (Direction::default(), Direction::default());
+    up.buf.extend_from_slice(early);
+    let mut timer = Timer::new(worker.clock);
+    let mut last_moved = worker.clock.now();
+    let mut first_end = None;
+    let ended = poll_fn(|cx| {
+        let before = (up.moved, down.moved);
+        for is_up in [true, false] {
+            let (half, from, to) =
+                if is_up { (&mut up, client, server) } else { (&mut down, server, client) };
+            match half.poll(worker, from, to, cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) if half.has_ended => {}
+                Poll::Ready(Ok(())) => {
+                    half.has_ended = true;
+                    last_moved = worker.clock.now();
+                    let how = if is_up { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed };
+                    first_end.get_or_insert(how);
+                }
+                Poll::Ready(Err(fault)) => {
+                    count((&up, &down), before, moved, shard);
+                    return Poll::Ready(fault.end(is_up, (client, server), first_end));
+                }
+            }
+        }
+        if (up.moved, down.moved) != before {
+            count((&up, &down), before, moved, shard);
+            last_moved = worker.clock.now();
+        }
+        match first_end {
+            Some(how) if up.has_ended && down.has_ended => return Poll::Ready(RelayEnd { how, why: None }),
+            _ => {}
+        }
+        let stalled = up.stalled(limits).into_iter().chain(down.stalled(limits)).min();
+        let idle = last_moved + limits.idle;
+        ready!(timer.poll_until(cx, stalled.map_or(idle, |at| at.min(idle))));
+        Poll::Ready(timed_out((&up, &down), limits, stalled.is_some_and(|at| at < idle)))
+    })
+    .await;
+    up.give_pipe(worker);
+    down.give_pipe(worker);
+    ended
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Direction {
+    /// What was read; `sent` bytes of it are written.
+    buf: Vec<u8>,
+    sent: usize,
+    /// Bytes that were written.
+    moved: u64,
+    /// Reads in a row that have filled the buffer.
+    full_reads: u8,
+    /// What the bytes go through while there are many.
+    pipe: Option<Pipe>,
+    /// Since when the reader takes nothing.
+    blocked: Option<Time>,
+    has_ended: bool,
+}
+
+/// Why a direction failed.
+#[derive(Debug)]
+enum Fault {
+    /// What it comes from.
+    Read(io::Error),
+    /// What it goes to.
+    Write(io::Error),
+}
+
+impl Direction {
+    /// Passes on what there is; ready once the end was passed on.
+    fn poll(&mut self, worker: &Worker, from: &Io, to: &Io, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        if self.has_ended {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if !self.buf.is_empty() {
+                ready!(self.poll_write(worker, to, cx)).map_err(Fault::Write)?;
+                // A relay that waits holds no buffer.
+                worker.buffers.give(std::mem::take(&mut self.buf));
+                self.sent = 0;
+            }
+            if self.pipe.is_some() && ready!(self.poll_pipe(worker, from, to, cx))? {
+                return Poll::Ready(Ok(()));
+            }
+            let read = ready!(worker.buffers.poll_medium(from, cx, &mut self.buf)).map_err(Fault::Read)?;
+            if read == 0 {
+                worker.buffers.give(std::mem::take(&mut self.buf));
+                // A peer that is gone already needs no end.
+                let _ = to.shutdown();
+                return Poll::Ready(Ok(()));
+            }
+            self.full_reads = if read == MEDIUM { self.full_reads.saturating_add(1) } else { 0 };
+            if self.full_reads >= FULL_READS && from.splices() && to.splices() {
+                self.full_reads = 0;
+                self.pipe = worker.pipes.take();
+            }
+        }
+    }
+
+    /// Passes on what there is through the pipe, until nothing comes for the moment, and then gives the pipe back. True once
+    /// the end was passed on.
+    fn poll_pipe(
+        &mut self,
+        worker: &Worker,
+        from: &Io,
+        to: &Io,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, Fault>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(false)) };
+        loop {
+            while pipe.held() > 0 {
+                match to.try_drain(pipe) {
+                    Ok(0) => return Poll::Ready(Err(Fault::Write(io::ErrorKind::WriteZero.into()))),
+                    Ok(moved) => {
+                        self.moved += moved as u64;
+                        self.blocked = None;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.blocked.get_or_insert_with(|| worker.clock.now());
+                        ready!(to.poll_writable(cx)).map_err(Fault::Write)?;
+                    }
+                    Err(error) => return Poll::Ready(Err(Fault::Write(error))),
+                }
+            }
+            ready!(from.poll_readable(cx)).map_err(Fault::Read)?;
+            match from.try_fill(pipe) {
+                Ok(0) => {
+                    let _ = to.shutdown();
+                    self.give_pipe(worker);
+                    return Poll::Ready(Ok(true));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.give_pipe(worker);
+                    // It has carried much before: the next read that fills a buffer shows that it goes on.
+                    self.full_reads = FULL_READS - 1;
+                    return Poll::Ready(Ok(false));
+                }
+                Err(error) => return Poll::Ready(Err(Fault::Read(error))),
+            }
+        }
+    }
+
+    fn give_pipe(&mut self, worker: &Worker) {
+        self.pipe.take().into_iter().for_each(|pipe| worker.pipes.give(pipe));
+    }
+
+    /// Writes all that was read.
+    fn poll_write(&mut self, worker: &Worker, to: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let written = match self.buf.get(self.sent..) {
+                Some(rest) if !rest.is_empty() => to.try_write(&[io::IoSlice::new(rest)]),
+                _ => match to.try_flush() {
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err(error) => Err(error),
+                },
+            };
+            match written {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(written) => {
+                    self.sent += written;
+                    self.moved += written as u64;
+                    self.blocked = None;
+                    if self.sent == self.buf.len() && !to.is_secure() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked.get_or_insert_with(|| worker.clock.now());
+                    ready!(to.poll_writable(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// When its reader will have taken nothing for too long.
+    fn stalled(&self, limits: Limits) -> Option<Time> {
+        Some(self.blocked? + limits.write?)
+    }
+}
+
+impl Fault {
+    /// Ends both connections: the other side gets a reset, unless the failed one had ended in order before, so that what it
+    /// sent is whole.
+    #[cold]
+    fn end(self, is_up: bool, (client, server): (&Io, &Io), first_end: Option<StreamEnded>) -> RelayEnd {
+        let (of_client, error) = match self {
+            Self::Read(error) => (is_up, error),
+            Self::Write(error) => (!is_up, error),
+        };
+        let (how, closed, other) = if of_client {
+            (StreamEnded::ClientReset, StreamEnded::ClientClosed, server)
+        } else {
+            (StreamEnded::ServerReset, StreamEnded::ServerClosed, client)
+        };
+        if first_end == Some(closed) {
+            return RelayEnd { how: closed, why: Some(error.to_string()) };
+        }
+        other.reset_on_close();
+        RelayEnd { how, why: Some(error.to_string()) }
+    }
+}
+
+/// Adds what has moved since `before`.
+fn count(
+    (up, down): (&Direction, &Direction),
+    before: (u64, u64),
+    moved: &Moved,
+    shard: Option<&StreamShard>,
+) {
+    moved.0.set(up.moved);
+    moved.1.set(down.moved);
+    if let Some(shard) = shard {
+        shard.received.add(up.moved - before.0);
+        shard.sent.add(down.moved - before.1);
+    }
+}
+
+#[cold]
+fn timed_out((up, down): (&Direction, &Direction), limits: Limits, is_stall: bool) -> RelayEnd {
+    let (how, limit) = match (is_stall, up.blocked, down.blocked) {
+        (false, ..) => (StreamEnded::IdleTimeout, limits.idle),
+        // The one that has been blocked for longer.
+        (true, Some(up), Some(down)) if up <= down => {
+            (StreamEnded::ServerStalled, limits.write.unwrap_or_default())
+        }
+        (true, Some(_), None) => (StreamEnded::ServerStalled, limits.write.unwrap_or_default()),
+        (true, ..) => (StreamEnded::ClientStalled, limits.write.unwrap_or_default()),
+    };
+    RelayEnd { how, why: Some(format!("nothing moved for {limit:?}")) }
+}
