@@ -32,6 +32,16 @@ mod discovery {
     mod services;
 }
 
+mod sockets {
+    mod options;
+}
+
+mod proxy_protocol {
+    mod listener;
+    mod pool;
+    pub mod receiver;
+}
+
 mod routing {
     mod actions;
     mod conditions;
@@ -255,6 +265,7 @@ mod attacks {
     mod s16_cache_paths;
     mod s16_cache_responses;
     mod s16_cache_users;
+    mod s17_proxy_protocol;
     mod s21_admin;
     mod s21_admin_variants;
     mod s22_bombs;

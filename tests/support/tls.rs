@@ -139,9 +139,15 @@ impl TlsClient {
     /// A connection to `name`, which is what it asks for (SNI) and what the certificate must be for. Over TLS 1.3 a
     /// server that does not believe the client says so after the handshake: the first read then fails.
     pub fn connect(&self, address: SocketAddr, name: &str) -> Result<Client, Fault> {
+        self.connect_behind("", address, name)
+    }
+
+    /// The same behind these bytes, which are sent in clear.
+    pub fn connect_behind(&self, bytes: &str, address: SocketAddr, name: &str) -> Result<Client, Fault> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let session = ClientConnection::new(Arc::new(self.0.clone()), name).unwrap();
         let mut wire = Wire::new(TcpStream::connect_timeout(&address, DEADLINE).unwrap());
+        wire.send(bytes);
         wire.shake_hands(session.into())?;
         Ok(Client::over(wire))
     }

@@ -13,13 +13,18 @@ use crate::bench::rig::target_directory;
 const TESTS: &str = "tests/peers";
 const REQUIREMENTS: &str = "tests/peers/requirements.txt";
 /// Programs that the tests start, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("python3", "python3-venv"),
     ("testssl", "testssl.sh"),
 ];
+
+/// The module by which nginx relays TCP.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// What `cargo xtask peers` takes.
 #[derive(Debug, clap::Args)]
@@ -42,11 +47,14 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let target = target_directory(root)?;
     let binary = options.binary.clone().unwrap_or_else(|| target.join("debug/evenkeel"));
     let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
-    let packages: Vec<&str> = PROGRAMS
+    let mut packages: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| install::find(program).is_none())
         .map(|(_, package)| *package)
         .collect();
+    if !Path::new(NGINX_STREAM).exists() {
+        packages.push("libnginx-mod-stream");
+    }
     install::missing(&packages)?;
     let python = environment(root, &target.join("peers"))?;
 

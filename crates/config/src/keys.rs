@@ -310,7 +310,10 @@ mod tests {
             Kind::Number(numbers) => numbers.contains(&default.parse().unwrap()),
             Kind::IntegerOr(_, _, word) => default == *word,
             Kind::Duration(min, max) => (*min..=*max).contains(&duration_ms(default).unwrap()),
-            Kind::DurationOrOff(..) | Kind::SizeOrOff(..) => default == "off",
+            Kind::DurationOrOff(min, max) => {
+                default == "off" || (*min..=*max).contains(&duration_ms(default).unwrap())
+            }
+            Kind::SizeOrOff(..) => default == "off",
             Kind::Size(min, max) => (*min..=*max).contains(&size(default).unwrap()),
             Kind::Percent(min, max) => (*min..=*max).contains(&percent(default).unwrap()),
             Kind::OneOf(words) => words.contains(&default),

@@ -1,5 +1,6 @@
 //! What single values of the file become: numbers, durations, texts, addresses. One implementation a type.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -181,11 +182,21 @@ macro_rules! text_settings {
 
 pub(crate) use text_settings;
 
-text_settings!(IpNet);
+text_settings!(IpNet, IpAddr);
 
 impl Text for IpNet {
     fn form(text: &str) -> Read<Self> {
         text::network(text)
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Text for IpAddr {
+    fn form(text: &str) -> Read<Self> {
+        text::ip_address(text)
     }
 
     fn written(&self) -> String {

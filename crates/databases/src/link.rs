@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use evenkeel_net::Io;
+use evenkeel_net::{Dial, Io};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::Address;
 
@@ -24,6 +24,19 @@ pub struct Server<'a> {
     pub tls: Option<&'a ClientTls>,
     /// What the check signs in with.
     pub password: Option<&'a [u8]>,
+    /// How it is connected to.
+    pub dial: &'a Dial,
+    /// The PROXY header that each connection begins with; empty if it wants none.
+    pub header: &'a [u8],
+}
+
+impl Server<'_> {
+    /// Opens a connection.
+    pub async fn connect(&self) -> io::Result<Link> {
+        let io = self.dial.connect_from_reserve(self.address).await?;
+        io.write_all(&mut [IoSlice::new(self.header)]).await?;
+        Ok(Link { io, buf: Vec::new() })
+    }
 }
 
 /// A connection to a database, and what has come over it and is not read yet.

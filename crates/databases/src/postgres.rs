@@ -120,8 +120,7 @@ pub async fn ask(link: &mut Link) -> Result<Claim, Failure> {
 /// Sees whether the server still takes connections: it answers a question that needs no signing in, and is logged by no
 /// server.
 pub async fn knock(server: Server<'_>) -> Result<(), Failure> {
-    let io = evenkeel_net::connect_from_reserve(server.address).await?;
-    let mut link = Link { io, buf: Vec::new() };
+    let mut link = server.connect().await?;
     let mut question = BytesMut::new();
     frontend::ssl_request(&mut question);
     link.send(&question).await?;

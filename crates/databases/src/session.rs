@@ -52,7 +52,7 @@ async fn check_any(
             asked => return asked.map(|claim| (claim, Some(session))),
         }
     }
-    let mut link = Link { io: evenkeel_net::connect_from_reserve(server.address).await?, buf: Vec::new() };
+    let mut link = server.connect().await?;
     match probe {
         Probe::Postgres(settings) => postgres::sign_in(&mut link, server, settings).await?,
         Probe::Redis(settings) => redis::sign_in(&mut link, server, settings).await?,

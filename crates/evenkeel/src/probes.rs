@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_config::{Backend, Health, Pool, PoolProtocol, Probe};
+use evenkeel_config::{Backend, Health, Pool, PoolProtocol, Probe, ProxyProtocol};
 use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_databases::{Server, Session};
+use evenkeel_net::Dial;
+use evenkeel_net::proxy_protocol::{Header, Version};
 use evenkeel_proxy::{Shared, probe};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, PoolName};
@@ -128,6 +130,9 @@ impl Probes {
             protocol: pool.protocol,
             tls: credentials.pools.get(&name).cloned(),
             password: credentials.checks.get(&name).cloned(),
+            // What listens on a port of its own for checks does not stand behind the proxy.
+            proxy_protocol: pool.proxy_protocol.filter(|_| settings.port.is_none()),
+            dial: Dial::new(&pool.bind_from, pool.tcp_keepalive),
             settings: settings.clone(),
         };
         let (results, hurry) = (self.results.clone(), Rc::new(Notify::new()));
@@ -157,18 +162,29 @@ struct Question {
     protocol: PoolProtocol,
     tls: Option<Arc<ClientTls>>,
     password: Option<Arc<[u8]>>,
+    proxy_protocol: Option<ProxyProtocol>,
+    dial: Dial,
     settings: Health,
 }
 
 impl Question {
     async fn ask(&self, session: Option<Session>) -> (Result<Finding, ProbeFailure>, Option<Session>) {
-        let Self { address, protocol, tls, password, settings: Health { probe: asked, timeout, .. } } = self;
-        let tls = tls.as_deref();
+        let Self { address, protocol, tls, password, proxy_protocol, dial, settings } = self;
+        let (Health { probe: asked, timeout, .. }, tls) = (settings, tls.as_deref());
         if let Probe::Http(_) | Probe::Grpc { .. } | Probe::Tcp = asked {
-            let server = evenkeel_proxy::Probed { address, protocol: *protocol, tls };
+            let (protocol, proxy_protocol) = (*protocol, *proxy_protocol);
+            let server = evenkeel_proxy::Probed { address, protocol, tls, proxy_protocol, dial };
             return (probe(server, asked, *timeout).await.map(|()| Finding::Well), None);
         }
-        let server = Server { address, tls, password: password.as_deref() };
+        let mut header = Vec::new();
+        if let Some(version) = proxy_protocol {
+            let version = match version {
+                ProxyProtocol::V1 => Version::V1,
+                ProxyProtocol::V2 => Version::V2,
+            };
+            Header::local().write(version, &mut header);
+        }
+        let server = Server { address, tls, password: password.as_deref(), dial, header: &header };
         let (claim, session) = evenkeel_databases::check(session, server, asked, *timeout).await;
         (claim.map(Finding::Database), session)
     }

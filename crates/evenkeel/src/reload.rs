@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_config::Config;
+use evenkeel_config::{Config, Listener};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
-use evenkeel_net::{BindError, Socket};
+use evenkeel_net::{BindError, ListenOptions, Socket};
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
@@ -136,11 +136,25 @@ pub fn bind_added(
         if bound.iter().chain(&added.0).any(|other| other.bound == *address) {
             return Err(BindError::ours(address.clone()));
         }
-        let (bound, sockets) = evenkeel_net::bind(address, workers)?;
+        let (bound, sockets) = evenkeel_net::bind(address, workers, &listen_options(listener))?;
         added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
         added.1.push(sockets);
     }
     Ok(added)
+}
+
+/// The options of a listener's sockets. The log says so if the kernel's limit is below its backlog.
+fn listen_options(listener: &Listener) -> ListenOptions {
+    let Listener { backlog, tcp_keepalive, fast_open, .. } = *listener;
+    if let Some(max) = evenkeel_net::backlog_max().filter(|max| *max < backlog) {
+        tracing::warn!(
+            listener = %listener.name,
+            backlog,
+            somaxconn = max,
+            "the kernel queues fewer connections than `backlog`: raise net.core.somaxconn by sysctl"
+        );
+    }
+    ListenOptions { backlog, tcp_keepalive, fast_open }
 }
 
 /// Reads a configuration and the certificates that it names, and says what is suspicious in them.

@@ -91,10 +91,10 @@ impl Io {
         session.shake_hands(&self.stream).await
     }
 
-    /// The port of this end; `None` over a unix socket.
-    pub fn local_port(&self) -> Option<u16> {
+    /// The address of this end; `None` over a unix socket.
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.local_addr().ok().map(|address| address.port()),
+            Stream::Tcp(stream) => stream.local_addr().ok(),
             Stream::Unix(_) => None,
         }
     }
@@ -214,6 +214,24 @@ impl Io {
     /// it is ready, more input wakes no task.
     pub fn poll_come(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_readable(cx).map(drop)
+    }
+
+    /// Looks at what has come, as far as `bytes` has room, and leaves it to be read. 0 is the end. Only in clear.
+    pub(crate) fn poll_look(&self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            match self.stream.try_look(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                peeked => return Poll::Ready(peeked),
+            }
+        }
+    }
+
+    /// Reads bytes that a look has shown, and no more.
+    pub(crate) fn take_peeked(&self, bytes: &mut [u8]) -> io::Result<()> {
+        let wanted = bytes.len();
+        let read = if wanted > 0 { self.stream.try_read_into(bytes)? } else { 0 };
+        if read == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// True when the peer has ended its side, or the connection has failed. Asks the kernel.

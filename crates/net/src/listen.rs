@@ -15,11 +15,9 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::descriptors;
 use crate::io::{Io, Peer};
+use crate::options::ListenOptions;
 
 pub use held::covers;
-
-/// Connections that the kernel completes before we accept them; `net.core.somaxconn` caps it.
-const BACKLOG: i32 = 4096;
 
 /// A bound, listening socket that no runtime drives yet; it may go to another thread.
 #[derive(Debug)]
@@ -85,11 +83,17 @@ fn ours() -> io::Error {
 ///
 /// # Errors
 /// The first address that cannot be bound, because another process listens there among other reasons.
-pub fn bind(address: &Address, workers: usize) -> Result<(Address, Vec<Socket>), BindError> {
+pub fn bind(
+    address: &Address,
+    workers: usize,
+    options: &ListenOptions,
+) -> Result<(Address, Vec<Socket>), BindError> {
     let failed = |error| BindError { address: address.clone(), error };
     match address {
-        Address::Ip(ip) => bind_tcp(*ip, workers).map_err(failed),
-        Address::Unix(path) => bind_unix(path).map(|socket| (address.clone(), vec![socket])).map_err(failed),
+        Address::Ip(ip) => bind_tcp(*ip, workers, options).map_err(failed),
+        Address::Unix(path) => {
+            bind_unix(path, options).map(|socket| (address.clone(), vec![socket])).map_err(failed)
+        }
         Address::Name(..) => Err(failed(io::ErrorKind::InvalidInput.into())),
     }
 }
@@ -104,23 +108,30 @@ pub fn bind_alone(address: &Address) -> Result<(Address, Socket), BindError> {
     match address {
         Address::Ip(ip) => {
             let (socket, bound) = first_socket(*ip, false).map_err(failed)?;
-            socket.listen(BACKLOG).map_err(failed)?;
+            ListenOptions::default().listen(&socket, true).map_err(failed)?;
             Ok((Address::Ip(bound), Socket { socket, unix: false }))
         }
-        Address::Unix(path) => bind_unix(path).map(|socket| (address.clone(), socket)).map_err(failed),
+        Address::Unix(path) => {
+            let bound = bind_unix(path, &ListenOptions::default());
+            bound.map(|socket| (address.clone(), socket)).map_err(failed)
+        }
         Address::Name(..) => Err(failed(io::ErrorKind::InvalidInput.into())),
     }
 }
 
-fn bind_tcp(address: SocketAddr, workers: usize) -> io::Result<(Address, Vec<Socket>)> {
+fn bind_tcp(
+    address: SocketAddr,
+    workers: usize,
+    options: &ListenOptions,
+) -> io::Result<(Address, Vec<Socket>)> {
     let (first, address) = first_socket(address, true)?;
     // Shared among our own workers only now that no other process is there.
     first.set_reuse_port(true)?;
-    first.listen(BACKLOG)?;
+    options.listen(&first, true)?;
     let mut sockets = vec![Socket { socket: first, unix: false }];
     for _ in 1..workers {
         let socket = tcp_socket(address, true)?;
-        socket.listen(BACKLOG)?;
+        options.listen(&socket, true)?;
         sockets.push(Socket { socket, unix: false });
     }
     Ok((Address::Ip(address), sockets))
@@ -180,7 +191,7 @@ fn has_ipv6() -> bool {
     socket2::Socket::new(Domain::IPV6, Type::STREAM, None).is_ok() && Path::new("/proc/net/if_inet6").exists()
 }
 
-fn bind_unix(path: &Path) -> io::Result<Socket> {
+fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<Socket> {
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
@@ -191,10 +202,10 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;
-        return bind_unix(path);
+        return bind_unix(path, options);
     }
     socket.bind(&address)?;
-    socket.listen(BACKLOG)?;
+    options.listen(&socket, false)?;
     Ok(Socket { socket, unix: true })
 }
 

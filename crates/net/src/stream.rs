@@ -47,7 +47,13 @@ impl Stream {
         self.try_io(Interest::READABLE, room, |fd| Ok(rustix::net::recv(fd, bytes, RecvFlags::empty())?.0))
     }
 
-    /// The same into a buffer of tokio's.
+    /// What has come, as far as `bytes` has room, which stays to be read. 0 is the end.
+    pub(crate) fn try_look(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        // There is still something to read afterwards, however little it was.
+        self.try_io(Interest::READABLE, 0, |fd| Ok(rustix::net::recv(fd, bytes, RecvFlags::PEEK)?.0))
+    }
+
+    /// [`try_read`](Self::try_read) into a buffer of tokio's.
     pub(crate) fn try_read_uninit(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let room = buf.remaining();
         // SAFETY: nothing that is initialised is made uninitialised: bytes are only written.

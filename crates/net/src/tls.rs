@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig,
-    ServerConnection,
+    CertificateError, ClientConfig, ClientConnection, Connection, HandshakeKind, ProtocolVersion,
+    ServerConfig, ServerConnection,
 };
 
 use tokio::io::ReadBuf;
@@ -35,6 +35,10 @@ pub struct Handshake {
     pub alpn: Option<Vec<u8>>,
     /// The name that the client asked for, in lower case.
     pub server_name: Option<String>,
+    /// The version of TLS, such as `TLSv1.3`.
+    pub version: Option<&'static str>,
+    /// The cipher suite, by rustls' name for it.
+    pub cipher: Option<&'static str>,
     /// It went on with an earlier session.
     pub is_resumed: bool,
     /// The peer's own certificate, which was verified.
@@ -68,6 +72,12 @@ impl Session {
                 Connection::Server(server) => server.server_name().map(str::to_owned),
                 Connection::Client(_) => None,
             },
+            version: connection.protocol_version().and_then(|version| match version {
+                ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+                ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+                _ => None,
+            }),
+            cipher: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
             is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             peer_certificate: connection
                 .peer_certificates()

@@ -33,8 +33,8 @@ pub use discovery::DiscoveryFigures;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
-    LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, PurgeMode, PurgeScope,
-    QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
+    LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
+    PurgeMode, PurgeScope, QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
 };
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;

@@ -1,9 +1,13 @@
 //! Every metric's name, type, labels and help text in one table, and the closed sets of values that labels take.
 
 mod cache;
+mod connections;
+mod label;
 mod servers;
 
 pub use cache::{CacheResult, PurgeMode, PurgeScope};
+pub use connections::{ConnectionRefusal, HandshakeResult, Protocol, ProxyHeaderResult};
+pub(crate) use label::label;
 pub use servers::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
 
 /// What kind of number a metric is, as Prometheus understands it.
@@ -90,6 +94,8 @@ metrics! {
         "Client connections by protocol, counted once the protocol is known.";
     TLS_HANDSHAKES: Counter "evenkeel_tls_handshakes_total" [result]
         "TLS handshakes with clients, by result.";
+    PROXY_HEADERS: Counter "evenkeel_proxy_headers_total" [result]
+        "Client connections that had to begin with a PROXY header, by what came.";
     REQUESTS_IN_FLIGHT: Gauge "evenkeel_requests_in_flight" []
         "Requests begun and not yet finished.";
     REQUESTS_REFUSED: Counter "evenkeel_requests_refused_total" [reason]
@@ -262,79 +268,8 @@ metrics! {
         "Threads of the process.";
 }
 
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)*
-        }
-
-        impl $name {
-            /// Every value, in the order of their discriminants.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The value as it stands in the label.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)*
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-pub(crate) use label;
-
 /// The values of `class`: the first digit of a status.
 pub const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-label! {
-    /// Why a client connection was turned away.
-    ConnectionRefusal {
-        /// `limits.connections` was reached.
-        Limit = "limit",
-        /// The listener's `limits.connections_per_client` was reached.
-        Client = "client",
-        /// The process or the system had no file descriptor left.
-        Descriptors = "descriptors",
-        /// The process is overloaded.
-        Overload = "overload",
-        /// No server of the pool was free for a connection that is relayed.
-        Pool = "pool",
-        /// The kernel's accept failed for any other reason.
-        Accept = "accept",
-    }
-}
-
-label! {
-    /// What a client connection turned out to speak.
-    Protocol {
-        /// HTTP/1.0 or 1.1.
-        Http1 = "http1",
-        /// HTTP/2.
-        Http2 = "http2",
-        /// Bytes that are relayed: of a tcp listener, or of TLS that passes through.
-        Tcp = "tcp",
-    }
-}
-
-label! {
-    /// How a TLS handshake with a client ended.
-    HandshakeResult {
-        /// It was done in full.
-        Full = "full",
-        /// It went on with the session of an earlier connection.
-        Resumed = "resumed",
-        /// It was refused by either side, broke off, or took too long.
-        Failed = "failed",
-    }
-}
 
 label! {
     /// Why a request was answered with an error instead of being forwarded.

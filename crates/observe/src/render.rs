@@ -17,7 +17,7 @@ use crate::backend::{BackendMetrics, BackendShard};
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
-    OutlierCause, OutlierOutcome, ProbeResult, Protocol, ReloadResult, RequestRefusal,
+    OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
 };
 use crate::process::Process;
 use crate::registry::{BackendKey, Registry};
@@ -99,6 +99,11 @@ fn workers(page: &mut Page, registry: &Registry) {
     for &result in HandshakeResult::ALL {
         let ended: u64 = workers.iter().map(|worker| worker.handshakes(result)).sum();
         page.sample(&names::TLS_HANDSHAKES, &[result.as_str()], ended);
+    }
+    page.family(&names::PROXY_HEADERS);
+    for &result in ProxyHeaderResult::ALL {
+        let came: u64 = workers.iter().map(|worker| worker.proxy_headers(result)).sum();
+        page.sample(&names::PROXY_HEADERS, &[result.as_str()], came);
     }
     page.single(&names::REQUESTS_IN_FLIGHT, gauged(|worker| worker.requests_in_flight.value()));
     page.family(&names::REQUESTS_REFUSED);

@@ -4,7 +4,7 @@ use evenkeel_config::Encoding;
 
 use crate::counter::{Counter, WorkerGauge};
 use crate::histogram::Histogram;
-use crate::names::{ConnectionRefusal, HandshakeResult, Protocol, RequestRefusal, label};
+use crate::names::{ConnectionRefusal, HandshakeResult, Protocol, ProxyHeaderResult, RequestRefusal, label};
 
 label! {
     /// Why a response goes out as it is although its client accepts it compressed.
@@ -38,6 +38,7 @@ pub struct WorkerMetrics {
     pub(crate) overhead: Histogram,
     connections_by_protocol: [Counter; Protocol::ALL.len()],
     handshakes: [Counter; HandshakeResult::ALL.len()],
+    proxy_headers: [Counter; ProxyHeaderResult::ALL.len()],
     connections_refused: [Counter; ConnectionRefusal::ALL.len()],
     requests_refused: [Counter; RequestRefusal::ALL.len()],
     compressed: [Compressed; Encoding::ALL.len()],
@@ -69,6 +70,11 @@ impl WorkerMetrics {
     /// Counts a TLS handshake with a client.
     pub fn handshake(&self, result: HandshakeResult) {
         self.handshakes[result as usize].increment();
+    }
+
+    /// Counts a connection that had to begin with a PROXY header.
+    pub fn proxy_header(&self, result: ProxyHeaderResult) {
+        self.proxy_headers[result as usize].increment();
     }
 
     /// Counts a client connection that was turned away.
@@ -126,6 +132,11 @@ impl WorkerMetrics {
     /// TLS handshakes that ended with `result`.
     pub fn handshakes(&self, result: HandshakeResult) -> u64 {
         self.handshakes[result as usize].value()
+    }
+
+    /// Connections that had to begin with a PROXY header, and began with what `result` says.
+    pub fn proxy_headers(&self, result: ProxyHeaderResult) -> u64 {
+        self.proxy_headers[result as usize].value()
     }
 
     /// Client connections turned away for `reason`.

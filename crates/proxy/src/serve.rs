@@ -12,6 +12,7 @@ use evenkeel_types::ListenerName;
 use crate::client::connection::Client;
 use crate::client::{h1, h2};
 use crate::l4;
+use crate::proxied;
 use crate::request::admit::Secure;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
@@ -21,14 +22,21 @@ use crate::worker::timer::Timer;
 pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer: Peer) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let _open = worker.connection_opened(waker);
-    let mut client = Client::new(worker, listener, peer, io.local_port());
+    let mut client = Client::new(worker, listener, peer, io.local_address());
     let Some((view, position)) = client.view() else { return };
+    if let Peer::Ip(address) = peer
+        && view.listener(position).expects_proxy_header(address.ip())
+    {
+        let came = Box::pin(proxied::arrive(&client.worker, view.listener(position), &io, peer)).await;
+        let Some((peer, destination)) = came else { return };
+        client.speaks_for(peer, destination);
+    }
     let clients = &client.worker.shared.clients;
-    let Ok(_place) = clients.enter(view.listener(position), peer) else {
+    let Ok(_place) = clients.enter(view.listener(position), client.peer()) else {
         return client.worker.metrics.connection_refused(ConnectionRefusal::Client);
     };
     if view.takes_streams[position] {
-        let named = (client.listener(), peer);
+        let named = (client.listener(), client.peer(), client.sender());
         match Box::pin(l4::receive(&client.worker, &view, position, named, &io)).await {
             l4::Fate::Http => {}
             l4::Fate::Stream(stream) => {
@@ -73,10 +81,13 @@ async fn secure(client: &mut Client, io: &mut Io, tls: &ServerTls) -> Option<Pro
     };
     let result = if handshake.is_resumed { HandshakeResult::Resumed } else { HandshakeResult::Full };
     client.worker.metrics.handshake(result);
-    let certificate = handshake.peer_certificate.as_slice();
+    let identity = ClientIdentity::of(Some(handshake.peer_certificate.as_slice()));
+    if client.view().is_some_and(|(view, _)| view.sends_tlvs) {
+        client.session = Some(Rc::new(proxied::session(&handshake, identity.as_ref())));
+    }
     client.secure = Some(Box::new(Secure {
         coverage: handshake.server_name.as_deref().map(|name| tls.coverage(Some(name))),
-        subject: ClientIdentity::of(Some(certificate)).map(|identity| identity.subject),
+        subject: identity.map(|identity| identity.subject),
     }));
     Some(if handshake.alpn.as_deref() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 })
 }

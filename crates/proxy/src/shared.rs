@@ -82,6 +82,8 @@ pub struct Shared {
     pub(crate) clients: Arc<Clients>,
     /// When each listener could not accept last.
     unaccepted: Mutex<HashMap<ListenerName, Time>>,
+    /// When the log last said that a listener got no PROXY header.
+    unproxied: Mutex<HashMap<ListenerName, Time>>,
     leaving: AtomicBool,
     /// How far the process withdraws; written seldom, read by each request.
     step: CachePadded<AtomicU8>,
@@ -137,6 +139,7 @@ impl Shared {
             accepting: CachePadded::default(),
             clients: Arc::default(),
             unaccepted: Mutex::default(),
+            unproxied: Mutex::default(),
             leaving: AtomicBool::new(false),
             step: CachePadded::default(),
             lag: (0..workers).map(|_| CachePadded::default()).collect(),
@@ -152,6 +155,17 @@ impl Shared {
         let mut unaccepted = self.unaccepted.lock().unwrap_or_else(PoisonError::into_inner);
         let last = unaccepted.insert(listener.clone(), now);
         last.is_none_or(|last| now.since(last) > QUIET)
+    }
+
+    /// A connection to a listener did not begin with a PROXY header as it should have, at some worker: true once a minute.
+    pub(crate) fn may_say_unproxied(&self, listener: &ListenerName) -> bool {
+        let now = self.clock.now();
+        let mut unproxied = self.unproxied.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = unproxied.get(listener).is_none_or(|said| now.since(*said) >= QUIET);
+        if is_due {
+            unproxied.insert(listener.clone(), now);
+        }
+        is_due
     }
 
     /// What is in force.

@@ -12,6 +12,8 @@ pub struct ClientIdentity {
     /// The subject (RFC 4514): `CN=alice,O=Shop`, in visible ASCII and spaces, with a space at neither end. Empty when
     /// the certificate's subject is empty, which is allowed.
     pub subject: String,
+    /// The first common name in the subject, as it stands there.
+    pub common_name: Option<String>,
     /// SHA-256 of the certificate in DER: 64 digits in lower case.
     pub fingerprint: String,
 }
@@ -23,6 +25,8 @@ impl ClientIdentity {
         let own = certificates?.first()?;
         let (_, parsed) = X509Certificate::from_der(own).ok()?;
         let fingerprint = Sha256::digest(own).iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(Self { subject: subject::show(parsed.subject()), fingerprint })
+        let common_name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+        let common_name = common_name.map(str::to_owned);
+        Some(Self { subject: subject::show(parsed.subject()), common_name, fingerprint })
     }
 }

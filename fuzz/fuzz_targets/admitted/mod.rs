@@ -1,6 +1,7 @@
 //! What must hold for any request that was admitted, whatever version it came in.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use evenkeel_config::Listener;
@@ -10,7 +11,7 @@ use evenkeel_proxy::http::field::{Field, Known};
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, RequestHead, parse_request};
 use evenkeel_proxy::http::write::{self, Nominated};
-use evenkeel_proxy::{Origin, Refusal, Request, Version, admit};
+use evenkeel_proxy::{Origin, Refusal, Request, Sender, Version, admit};
 use evenkeel_types::Time;
 
 use crate::{LIMITS, strict};
@@ -22,6 +23,13 @@ static LISTENERS: LazyLock<Vec<Listener>> = LazyLock::new(|| {
                 [pool.p]\nbackends = [3]\n";
     evenkeel_config::parse("fuzz.toml", text).expect("the configuration is valid").config.listeners
 });
+
+thread_local! {
+    static SENDER: &'static Rc<Sender> = {
+        let lines = "x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\nx-forwarded-port: 80\r\n";
+        Box::leak(Box::new(Rc::new(Sender::new(lines.into(), Peer::Unix, None, None))))
+    };
+}
 
 /// Admits a head by each of the listeners, and looks at what became of it.
 pub fn check(bytes: &[u8], head: &RequestHead, fields: &[Field]) {
@@ -43,7 +51,7 @@ fn origin(listener: &Listener) -> Origin<'_> {
         peer,
         peer_text: "127.0.0.1",
         port: Some(80),
-        sender_lines: b"x-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: http\r\nx-forwarded-port: 80\r\n",
+        sender: Some(SENDER.with(|sender| *sender)),
         now: Time::ZERO,
         fresh_id: "fresh",
         known_host: None,

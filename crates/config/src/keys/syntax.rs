@@ -94,6 +94,7 @@ pub(crate) static ADMIN_ADDRESS: Syntax = text(
     300,
     None,
 );
+pub(crate) static IP_ADDRESS: Syntax = text("an IP address", "`10.0.0.7` or `fd00::7`.", 2, 45, None);
 pub(crate) static FILE: Syntax = text(
     "a path of a file",
     "Absolute, or relative to the folder of the configuration file.",

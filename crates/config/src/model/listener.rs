@@ -1,5 +1,6 @@
 //! `[listener.NAME]`: where clients connect.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use evenkeel_types::{Address, ListenerName, PoolName};
@@ -25,6 +26,14 @@ section! {
             Required,
             r#"[":80"]"#,
         ),
+        /// Connections that the kernel completes before they are accepted; more than `net.core.somaxconn` it does not.
+        backlog: u32 = key(Kind::Integer(1, 65_535), Is("4096"), "1024"),
+        /// For how long a connection may be silent before the kernel asks whether the client is still there. It asks four times,
+        /// every 15 seconds, and then the connection is closed.
+        tcp_keepalive: Option<Duration> = key(Kind::DurationOrOff(1_000, 32_000_000), Is("60s"), r#""off""#),
+        /// TCP Fast Open (RFC 7413): a request may come with the first packet. The number is of connections whose handshakes are
+        /// not complete. The kernel must allow it: `net.ipv4.tcp_fastopen` 2 or 3.
+        fast_open: Option<u32> = key(Kind::IntegerOr(1, 65_535, "off"), Is("off"), "256"),
         /// What clients speak. `tcp`: bytes, which are passed on as they come; `http`, `redirect_to_https`, `misdirected`,
         /// `half_close`, `underscores` and `trusted_proxies` have no meaning there.
         protocol: ListenerProtocol = key(
@@ -38,10 +47,19 @@ section! {
             Means("404 when no route takes a request; a tcp connection is closed"),
             r#""app""#,
         ),
-        /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
+        /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed. Where a PROXY header names the client, that client is the
+        /// peer.
         trusted_proxies: Vec<IpNet> = key(
             Kind::OneOrList(&Kind::Text(&NETWORK), 10_000),
             Means("no peer is trusted"),
+            r#"["10.0.0.0/8"]"#,
+        ),
+        /// Peers that must send a PROXY header (version 1 or 2) at the start of each connection, before TLS. The address in it is
+        /// the client's in every respect. Others must not send one. A peer that sends none, a malformed
+        /// one, or one that is not whole within `timeout.head` is disconnected.
+        accept_proxy_protocol: Vec<IpNet> = key(
+            Kind::OneOrList(&Kind::Text(&NETWORK), 10_000),
+            Means("no peer sends it"),
             r#"["10.0.0.0/8"]"#,
         ),
         /// Versions of HTTP that clients may speak. With `tls` a client chooses by ALPN; without, `2` means that it
@@ -100,9 +118,36 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// True if a connection from this address must begin with a PROXY header.
+    pub fn expects_proxy_header(&self, peer: IpAddr) -> bool {
+        self.accept_proxy_protocol.iter().any(|network| network.contains(&peer))
+    }
+
+    fn check_proxy_protocol(&self, table: &Table<'_>) {
+        let Some(span) = table.key_span("accept_proxy_protocol") else { return };
+        if let Some(all) = self.accept_proxy_protocol.iter().find(|network| network.prefix_len() == 0) {
+            table.reader.note(
+                Diagnostic::warning(format!(
+                    "`{all}` lets every client that reaches this listener choose its address"
+                ))
+                .at(span)
+                .with_expected("expected the addresses of the proxies in front of it"),
+            );
+        } else if !self.bind.is_empty() && self.bind.iter().all(|bind| matches!(bind, Address::Unix(_))) {
+            table.reader.note(
+                Diagnostic::warning("peers on unix sockets have no address")
+                    .at(span)
+                    .with_expected("has no effect on this listener"),
+            );
+        }
+    }
+}
+
 impl Rules for Listener {
     fn finish(&mut self, table: &Table<'_>) {
         table.reader.links().listeners.push(table.at.clone());
+        self.check_proxy_protocol(table);
         if self.is_tcp() {
             return self.finish_tcp(table);
         }

@@ -1,5 +1,6 @@
 //! `[pool.NAME]`: servers that do the same, and how one of them is chosen.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use evenkeel_types::{Address, BackendId, PoolName};
@@ -15,7 +16,7 @@ use crate::declare::{
 };
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means, Required};
-use crate::keys::syntax::{BACKEND_ADDRESS, HASH_KEY, NAME};
+use crate::keys::syntax::{BACKEND_ADDRESS, HASH_KEY, IP_ADDRESS, NAME};
 use crate::keys::{DAY_MS, DURATION, Group, Kind, Section, flat, key};
 use crate::read::text::{Read, Refused, cookie_name, header_name};
 use crate::read::{PoolLink, Table, Value, clip};
@@ -47,6 +48,24 @@ section! {
             Is(PoolProtocol::Http1.word()),
             r#""http2""#,
         ),
+        /// Sends a PROXY header at the start of each connection to a server, before TLS, which names the client. `v2` adds its
+        /// TLS session and the request's id. Each connection then belongs to one connection of a client. Only with
+        /// `protocol = "http1"`.
+        proxy_protocol: Option<ProxyProtocol> = key(
+            Kind::OneOf(ProxyProtocol::WORDS),
+            Means("none is sent"),
+            r#""v2""#,
+        ),
+        /// Addresses of this machine from which connections to servers come, in turn. Each needs an address of its server's
+        /// family among them. The kernel chooses the port.
+        bind_from: Vec<IpAddr> = key(
+            Kind::OneOrList(&Kind::Text(&IP_ADDRESS), 64),
+            Means("the kernel chooses the address"),
+            r#"["10.0.0.7", "10.0.0.8"]"#,
+        ),
+        /// For how long a connection to a server may be silent before the kernel asks whether the server is still there. It asks
+        /// four times, every 15 seconds, and then the connection is closed.
+        tcp_keepalive: Option<Duration> = key(Kind::DurationOrOff(1_000, 32_000_000), Is("off"), r#""60s""#),
         /// Speaks TLS with the servers; `true` is all defaults.
         tls: Option<PoolTls> = key(
             Kind::Either(&Kind::Boolean, &Kind::Section(PoolTls::SECTION)),
@@ -147,6 +166,8 @@ impl Rules for Pool {
         self.check_outlier(table);
         self.check_limits(table);
         self.check_discovery(table);
+        self.check_proxy_protocol(table);
+        self.check_bind_from(table);
         let servers = std::mem::take(&mut table.reader.links().servers);
         table.reader.links().pools.push(PoolLink {
             at: table.at.clone(),
@@ -175,7 +196,18 @@ words! {
     }
 }
 
-word_settings!(PoolProtocol);
+words! {
+    /// Which PROXY header servers get.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ProxyProtocol {
+        /// Version 1: a line of text.
+        V1 = "v1",
+        /// Version 2: binary, with TLVs.
+        V2 = "v2",
+    }
+}
+
+word_settings!(PoolProtocol, ProxyProtocol);
 
 words! {
     /// How a pool chooses a server.

@@ -70,6 +70,41 @@ impl Pool {
 }
 
 impl Pool {
+    /// No connection from IPv4 leads to IPv6, nor the other way round.
+    pub(super) fn check_bind_from(&self, table: &Table<'_>) {
+        let Some(span) = table.key_span("bind_from").filter(|_| !self.bind_from.is_empty()) else { return };
+        let lacks = |ipv4: bool| self.bind_from.iter().all(|ip| ip.is_ipv4() != ipv4);
+        let addresses = self.backends.iter().map(|backend| &backend.address);
+        let unreachable = addresses
+            .filter_map(|address| if let Address::Ip(address) = address { Some(address) } else { None })
+            .find(|address| lacks(address.is_ipv4()));
+        if let Some(address) = unreachable {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            table.reader.note(
+                Diagnostic::error(format!(
+                    "no address of `bind_from` is {family}, as the server `{address}` is"
+                ))
+                .at(span)
+                .with_expected(format!("expected an {family} address of this machine among them")),
+            );
+        }
+    }
+
+    /// Each connection of HTTP/2 carries requests of many clients, and a header names one.
+    pub(super) fn check_proxy_protocol(&self, table: &Table<'_>) {
+        if let Some(span) = table.key_span("proxy_protocol").filter(|_| self.protocol == PoolProtocol::Http2)
+        {
+            table.reader.note(
+                Diagnostic::error("requests of many clients share the connections of HTTP/2")
+                    .at(span)
+                    .with_expected("only with `protocol = \"http1\"`")
+                    .with_help("leave `proxy_protocol` out: servers get `X-Forwarded-For` with each request"),
+            );
+        }
+    }
+}
+
+impl Pool {
     /// Requests that may wait in its queue.
     pub fn pending_max(&self) -> usize {
         self.breaker.as_ref().map_or(PENDING_MAX, |breaker| breaker.max_pending as usize)

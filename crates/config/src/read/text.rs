@@ -48,6 +48,14 @@ pub(crate) fn network(text: &str) -> Read<IpNet> {
     }
 }
 
+/// An IP address.
+pub(crate) fn ip_address(text: &str) -> Read<IpAddr> {
+    match text.parse() {
+        Ok(address) => Ok(address),
+        Err(_) => refused(format!("`{}` is no IP address", clip(text)), "write `10.0.0.7` or `fd00::7`"),
+    }
+}
+
 /// A path in normal form (RFC 3986, 6.2.2), as requests are brought into before they are matched. A `*` is left to
 /// the caller.
 pub(crate) fn path(text: &str) -> Read<()> {

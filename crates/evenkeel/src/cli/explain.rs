@@ -124,7 +124,7 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         peer: Peer::Ip(SocketAddr::new(args.client, 0)),
         peer_text: &peer_text,
         port: None,
-        sender_lines: b"",
+        sender: None,
         now: Time::ZERO,
         fresh_id: "explain",
         known_host: None,

@@ -1,6 +1,6 @@
 //! The values of labels about the cache.
 
-use super::label;
+use super::label::label;
 
 label! {
     /// What the cache did for a request. The words are those that operators know of other caches.

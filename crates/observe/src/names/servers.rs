@@ -1,6 +1,6 @@
 //! The values of labels about single servers: how tries and health checks ended, and what of live traffic spoke against a server.
 
-use super::label;
+use super::label::label;
 
 label! {
     /// How a server failed a try.

@@ -117,6 +117,7 @@ fn workers_are_added_up() {
         worker.connection_refused(ConnectionRefusal::Limit);
         worker.connection_speaks(Protocol::Http2);
         worker.handshake(HandshakeResult::Resumed);
+        worker.proxy_header(ProxyHeaderResult::Local);
         worker.request_refused(RequestRefusal::HeadTooLarge);
     }
     let page = parse(&registry.render());
@@ -133,6 +134,8 @@ fn workers_are_added_up() {
         ("evenkeel_connections_total", &[("protocol", "http2")], 3.0),
         ("evenkeel_connections_total", &[("protocol", "http1")], 0.0),
         ("evenkeel_tls_handshakes_total", &[("result", "resumed")], 3.0),
+        ("evenkeel_proxy_headers_total", &[("result", "local")], 3.0),
+        ("evenkeel_proxy_headers_total", &[("result", "malformed")], 0.0),
         ("evenkeel_tls_handshakes_total", &[("result", "failed")], 0.0),
         ("evenkeel_requests_refused_total", &[("reason", "head_too_large")], 3.0),
         ("evenkeel_requests_refused_total", &[("reason", "malformed")], 0.0),

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::{HeaderEdits, Listener, PoolProtocol};
 use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_core::overload::OverloadStep;
+use evenkeel_net::proxy_protocol::Tlvs;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::{ListenerName, Time};
@@ -27,6 +29,7 @@ use crate::request::log::{Finished, RequestLog, record};
 use crate::request::mirror;
 use crate::request::setting::Setting;
 use crate::response::Response;
+use crate::server::Sender;
 use crate::server::error::ServerError;
 use crate::server::h1::sender_lines;
 use crate::stream::StreamError;
@@ -51,12 +54,14 @@ pub struct Client {
     position: Cell<(u64, Option<usize>)>,
     peer: Peer,
     peer_text: String,
-    /// The port that it came to; `None` over a unix socket.
-    port: Option<u16>,
-    /// The lines about the client for servers, made for its first request.
-    sender_lines: OnceCell<Box<[u8]>>,
+    /// The address that it came to; `None` over a unix socket.
+    destination: Option<SocketAddr>,
+    /// The client as servers learn of it, made for its first request.
+    sender: OnceCell<Rc<Sender>>,
     /// What the handshake came to; `None` in clear.
     pub secure: Option<Box<Secure>>,
+    /// The same for servers, if some of them are sent it.
+    pub session: Option<Rc<Tlvs>>,
     /// How many requests it may send, where that is limited.
     pace: Cell<Tat>,
     /// The host of the last request.
@@ -75,25 +80,48 @@ pub struct Refused<'a> {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, listener: ListenerName, peer: Peer, port: Option<u16>) -> Self {
-        let peer_text = match peer {
-            Peer::Ip(address) => address.ip().to_string(),
-            Peer::Unix => String::new(),
-        };
+    pub fn new(
+        worker: Rc<Worker>,
+        listener: ListenerName,
+        peer: Peer,
+        destination: Option<SocketAddr>,
+    ) -> Self {
+        let peer_text = text_of(peer);
         let position = Cell::new((u64::MAX, None));
-        let (sender_lines, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
+        let (sender, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
         Self {
             worker,
             listener,
             position,
             peer,
             peer_text,
-            port,
-            sender_lines,
+            destination,
+            sender,
             secure: None,
+            session: None,
             pace,
             known_host,
         }
+    }
+
+    /// The other end, or whom it speaks for by a PROXY header.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Believes a PROXY header. Before the first request.
+    pub fn speaks_for(&mut self, peer: Peer, destination: Option<SocketAddr>) {
+        (self.peer, self.peer_text, self.destination) = (peer, text_of(peer), destination);
+    }
+
+    /// The connection, as servers see it.
+    pub fn sender(&self) -> Sender {
+        let lines = sender_lines(&self.peer_text, self.scheme(), self.port());
+        Sender::new(lines, self.peer, self.destination, self.session.clone())
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.destination.map(|address| address.port())
     }
 
     /// What is in force for this connection, and where its listener stands in it. A listener that was just taken
@@ -157,10 +185,8 @@ impl Client {
             secure: self.secure.as_deref(),
             peer: self.peer,
             peer_text: &self.peer_text,
-            port: self.port,
-            sender_lines: self
-                .sender_lines
-                .get_or_init(|| sender_lines(&self.peer_text, self.scheme(), self.port).into_boxed_slice()),
+            port: self.port(),
+            sender: Some(self.sender.get_or_init(|| Rc::new(self.sender()))),
             now: self.worker.clock.now(),
             fresh_id: self.worker.request_id(id),
             known_host,
@@ -283,6 +309,13 @@ impl Client {
         };
         record(worker, view, &finished);
         ended
+    }
+}
+
+fn text_of(peer: Peer) -> String {
+    match peer {
+        Peer::Ip(address) => address.ip().to_string(),
+        Peer::Unix => String::new(),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, Changes, DeadlineField, Ours};
 use crate::server::upload::{Passage, Sending, UploadError};
-use crate::server::{Link, Upstream};
+use crate::server::{Asker, Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
 
 /// One try: at most two connections, the second in place of one that the server was closing. `None` if another server is to
@@ -39,13 +39,14 @@ pub async fn attempt<'x, 'c>(
 ) -> Option<Outcome<'x, 'c>> {
     let target = of.target;
     let upstream = target.upstream(chosen.server);
-    let mut kept = upstream.kept(&of.incoming.request.host, of.incoming.request.started);
+    let request = of.incoming.request;
+    let mut kept = upstream.kept(&request.host, request.sender, request.started);
     let mut is_second = false;
     let failed = loop {
         let link = match kept.take() {
             Some(link) => link,
             None => {
-                let (link, took) = connect(target, upstream, &of.incoming.request.host, client.timer).await;
+                let (link, took) = connect(target, upstream, request.asker(), client.timer).await;
                 log.connect = Some(log.connect.unwrap_or_default() + took);
                 match link {
                     Ok(link) => link,
@@ -67,18 +68,18 @@ pub async fn attempt<'x, 'c>(
     None
 }
 
-/// Opens a connection to a server for a request to `host`, and tells how long that took.
+/// Opens a connection to a server for a request, and tells how long that took.
 pub async fn connect(
     target: Target<'_>,
     upstream: &Upstream,
-    host: &str,
+    asker: Asker<'_>,
     timer: &mut Timer,
 ) -> (Result<Link, Failed>, Duration) {
     let (clock, at_most) = (target.worker.clock, target.deadline);
     let before = clock.now();
     let limit = Limit { since: Some(before), after: target.pool().timeout.connect, at_most };
     // In a box, because it is large and seldom needed.
-    let connecting = Box::pin(upstream.connect(host, before, target.view.response_heads));
+    let connecting = Box::pin(upstream.connect(asker, before, target.view.response_heads));
     let connected = timer.within(limit, connecting).await;
     let now = clock.now();
     let error = match connected {

@@ -173,12 +173,12 @@ async fn open<'x>(
     let upstream = target.upstream(chosen.server);
     let repeats = target.route.retry.repeats_over_a_fresh_connection(incoming.request.method);
     let mut timer = Timer::new(target.worker.clock);
-    let mut kept = upstream.kept(&incoming.request.host, target.worker.clock.now());
+    let mut kept = upstream.kept(&incoming.request.host, incoming.request.sender, target.worker.clock.now());
     loop {
         let (link, connect) = match kept.take() {
             Some(link) => (link, None),
             None => {
-                let (link, took) = connect(target, upstream, &incoming.request.host, &mut timer).await;
+                let (link, took) = connect(target, upstream, incoming.request.asker(), &mut timer).await;
                 (link?, Some(took))
             }
         };

@@ -17,6 +17,7 @@ use evenkeel_types::Time;
 use super::Stream;
 use crate::forward::driver::{Admission, Permit};
 use crate::forward::report::tell;
+use crate::server::Sender;
 use crate::server::error::ServerError;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
@@ -40,6 +41,7 @@ pub async fn connect(
     client: &Io,
 ) -> Result<Connected, Unconnected> {
     let mut pool = view.pool_now(stream.plan.pool);
+    let sender = Rc::clone(&stream.sender);
     let facts = StreamFacts { client: stream.client, sni: None };
     let route: &Route = view.snapshot.routes.route(stream.plan.route);
     let retry = &route.retry;
@@ -58,7 +60,7 @@ pub async fn connect(
             Some(Step::Send { leg, chosen, .. }) => {
                 stream.log.server = Some(chosen.server);
                 stream.log.tries += 1;
-                let trial = open(worker, &pool, chosen.server, &mut timer).await;
+                let trial = open(worker, &pool, (chosen.server, &sender), &mut timer).await;
                 stream.log.connect = Some(stream.log.connect.unwrap_or_default() + trial.took);
                 match trial.opened {
                     Ok(server) => {
@@ -108,10 +110,15 @@ struct Trial {
     answer: Answer,
 }
 
-async fn open(worker: &Worker, pool: &PoolView, server: usize, timer: &mut Timer) -> Trial {
+async fn open(
+    worker: &Worker,
+    pool: &PoolView,
+    (server, sender): (usize, &Rc<Sender>),
+    timer: &mut Timer,
+) -> Trial {
     let before = worker.clock.now();
     let limit = Limit { since: Some(before), ..pool.config().timeout.connect.into() };
-    let connecting = Box::pin(pool.upstreams[server].open_stream());
+    let connecting = Box::pin(pool.upstreams[server].open_stream(sender));
     let opened = timer.within(limit, connecting).await.unwrap_or(Err(ServerError::ConnectTimeout));
     let now = worker.clock.now();
     Trial { opened, took: now - before, answer: Answer::whole(200, before, now) }

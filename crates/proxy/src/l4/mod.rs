@@ -11,15 +11,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use evenkeel_core::l4::{StreamDenied, StreamFacts, StreamPlan, plan, plan_passthrough};
+use evenkeel_net::proxy_protocol::Tlvs;
 use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{HandshakeResult, Protocol, StreamEnded};
-use evenkeel_tls::ServerTls;
+use evenkeel_tls::{ClientIdentity, ServerTls};
 use evenkeel_types::ListenerName;
 
 use self::connect::connect;
 use self::hello::read_hello;
 use self::log::StreamLog;
 use self::relay::{Limits, relay};
+use crate::proxied;
+use crate::server::Sender;
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
 use crate::worker::view::View;
@@ -40,6 +43,8 @@ pub struct Stream {
     plan: StreamPlan,
     /// The client's address, as far as it is believed.
     client: IpAddr,
+    /// The client's connection, as servers learn it.
+    sender: Rc<Sender>,
     /// Terminates its TLS.
     tls: Option<Arc<ServerTls>>,
 }
@@ -49,7 +54,7 @@ pub async fn receive(
     worker: &Rc<Worker>,
     view: &View,
     position: usize,
-    (listener, peer): (&ListenerName, Peer),
+    (listener, peer, sender): (&ListenerName, Peer, Sender),
     io: &Io,
 ) -> Fate {
     let (listener_config, routes) = (view.listener(position), &view.snapshot.routes);
@@ -89,7 +94,7 @@ pub async fn receive(
             log.route = Some(route_name(plan.route));
             log.pool = Some(view.pool_now(plan.pool));
             let tls = view.tls[position].clone().filter(|_| !plan.passes_through);
-            Fate::Stream(Box::new(Stream { log, plan, client, tls }))
+            Fate::Stream(Box::new(Stream { log, plan, client, sender: Rc::new(sender), tls }))
         }
         Err(StreamDenied { why, route }) => {
             log.route = route.map(route_name);
@@ -104,10 +109,17 @@ pub async fn serve(worker: Rc<Worker>, mut stream: Box<Stream>, view: Rc<View>, 
     worker.metrics.connection_speaks(Protocol::Tcp);
     let timeout = &view.listener(position).timeout;
     let limits = Limits { idle: timeout.idle, write: Some(timeout.write) };
-    if let Some(tls) = &stream.tls
-        && let Err(why) = Box::pin(terminate(&worker, tls, &mut io, timeout.head, &mut stream.log)).await
-    {
-        return stream.log.finish(StreamEnded::HelloFailed, Some(why));
+    if let Some(tls) = stream.tls.take() {
+        match Box::pin(terminate(&worker, &tls, &mut io, timeout.head, &mut stream.log)).await {
+            Ok(session) if view.sends_tlvs => {
+                // Nothing else has it yet.
+                if let Some(sender) = Rc::get_mut(&mut stream.sender) {
+                    sender.set_session(session);
+                }
+            }
+            Ok(_) => {}
+            Err(why) => return stream.log.finish(StreamEnded::HelloFailed, Some(why)),
+        }
     }
     let connected = Box::pin(connect(&worker, &view, &mut stream, &io)).await;
     // A connection may last for days: it does not hold what was in force when it began.
@@ -130,7 +142,7 @@ pub async fn serve(worker: Rc<Worker>, mut stream: Box<Stream>, view: Rc<View>, 
     log.finish(ended.how, ended.why);
 }
 
-/// Shakes hands with the client.
+/// Shakes hands with the client. Returns what servers may learn of it.
 ///
 /// # Errors
 /// That failed, and why.
@@ -140,15 +152,17 @@ async fn terminate(
     io: &mut Io,
     limit: std::time::Duration,
     log: &mut StreamLog,
-) -> Result<(), String> {
+) -> Result<Tlvs, String> {
     let mut timer = Timer::new(worker.clock);
     let shaken = timer.within(limit.into(), io.accept_tls(tls.config())).await;
     let why = match shaken {
         Ok(Ok(handshake)) => {
             let result = if handshake.is_resumed { HandshakeResult::Resumed } else { HandshakeResult::Full };
             worker.metrics.handshake(result);
+            let identity = ClientIdentity::of(Some(handshake.peer_certificate.as_slice()));
+            let session = proxied::session(&handshake, identity.as_ref());
             log.sni = handshake.server_name.or(log.sni.take());
-            return Ok(());
+            return Ok(session);
         }
         Ok(Err(error)) => format!("TLS handshake failed: {error}"),
         Err(_) => "no TLS handshake within timeout.head".into(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_config::{Listener, Misdirected, Underscores};
@@ -16,6 +17,7 @@ use crate::http::framing::{self, Framing, FramingError};
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
+use crate::server::Sender;
 
 /// Longest `X-Request-Id` that is kept from a trusted peer.
 const REQUEST_ID_MAX: usize = 128;
@@ -116,8 +118,8 @@ pub struct Origin<'a> {
     pub peer_text: &'a str,
     /// The port that the other end came to; `None` over a unix socket.
     pub port: Option<u16>,
-    /// The lines about it for servers, by [`sender_lines`](crate::server::h1::sender_lines).
-    pub sender_lines: &'a [u8],
+    /// Who sends it, as servers learn it; `None` of a head that becomes no request.
+    pub sender: Option<&'a Rc<Sender>>,
     /// When the head was there.
     pub now: Time,
     /// The id that the request gets unless a trusted peer has given it one.
@@ -175,7 +177,7 @@ pub fn admit<'a>(
         subject: subject(&origin),
         trusted,
         port: origin.port,
-        sender_lines: origin.sender_lines,
+        sender: origin.sender,
         drops_underscores: origin.listener.underscores == Underscores::Drop,
         id: Cow::Borrowed(origin.fresh_id),
         upgrade: None,

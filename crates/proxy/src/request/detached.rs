@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use evenkeel_types::Time;
 
 use crate::http::field::{Field, Known, KnownSet, Span};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
+use crate::server::Sender;
 
 /// A request without a body that belongs to no client's connection.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Detached {
     subject: Option<(String, String)>,
     trusted: bool,
     port: Option<u16>,
-    sender_lines: Box<[u8]>,
+    sender: Option<Rc<Sender>>,
     drops_underscores: bool,
     id: String,
     started: Time,
@@ -57,7 +59,7 @@ impl Detached {
             subject: request.subject.map(|(name, value)| (name.to_owned(), value.to_owned())),
             trusted: request.trusted,
             port: request.port,
-            sender_lines: request.sender_lines.into(),
+            sender: request.sender.cloned(),
             drops_underscores: request.drops_underscores,
             id: request.id.to_string(),
             started: request.started,
@@ -107,7 +109,7 @@ impl Detached {
             subject: self.subject.as_ref().map(|(name, value)| (name.as_str(), value.as_str())),
             trusted: self.trusted,
             port: self.port,
-            sender_lines: &self.sender_lines,
+            sender: self.sender.as_ref(),
             drops_underscores: self.drops_underscores,
             id: Cow::Borrowed(&self.id),
             upgrade: None,

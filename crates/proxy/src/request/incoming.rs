@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use evenkeel_config::Route;
 use evenkeel_core::choose::Keys;
@@ -17,6 +18,7 @@ use crate::body::Body;
 use crate::http::field::{Field, Known, KnownSet, Span, has_token};
 use crate::http::head::RequestHead;
 use crate::http::version::Version;
+use crate::server::{Asker, Sender};
 
 /// A request that was admitted: unambiguous, and read as the client meant it.
 #[derive(Debug)]
@@ -55,8 +57,8 @@ pub struct Request<'a> {
     pub trusted: bool,
     /// The port that the client came to; `None` over a unix socket.
     pub port: Option<u16>,
-    /// The lines about the sender for servers, by [`sender_lines`](crate::server::h1::sender_lines).
-    pub sender_lines: &'a [u8],
+    /// Who sends it, as servers learn it; `None` of a head that becomes no request.
+    pub sender: Option<&'a Rc<Sender>>,
     /// True if fields with `_` in their names do not reach servers.
     pub drops_underscores: bool,
     /// `X-Request-Id`.
@@ -90,7 +92,7 @@ impl<'a> Request<'a> {
             subject: None,
             trusted: false,
             port: None,
-            sender_lines: b"",
+            sender: None,
             drops_underscores: false,
             id: id.into(),
             upgrade: None,
@@ -142,6 +144,11 @@ impl<'a> Request<'a> {
     /// The path that the route forwards, which [`plan::route`](evenkeel_core::plan::route) has found acceptable.
     pub fn forwarded(&self, route: &Route) -> Cow<'_, str> {
         forwarded(route, &self.path, self.unmerged).unwrap_or(Cow::Borrowed(&self.path))
+    }
+
+    /// The request as it asks for a connection to a server.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { host: &self.host, sender: self.sender, id: &self.id }
     }
 
     /// True for HEAD, whose response has no body.

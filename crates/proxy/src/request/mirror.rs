@@ -16,11 +16,11 @@ use crate::body::{Body, BodyLimits, FromBytes, Source};
 use crate::forward::driver::Permit;
 use crate::forward::target::Target;
 use crate::http::framing::Framing;
-use crate::server::Link;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, Changes, Ours};
 use crate::server::upload::Passage;
+use crate::server::{Asker, Link, Sender};
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::timer::Timer;
@@ -106,6 +106,8 @@ struct Copy {
     body: Vec<u8>,
     /// The request's host if the pool's TLS needs it, else empty.
     host: String,
+    /// Who sent the request, and its id, if the pool's servers learn that by a PROXY header.
+    sender: Option<(Rc<Sender>, String)>,
     /// `HEAD`, whose answer has no body.
     to_head: bool,
     is_repeatable: bool,
@@ -170,6 +172,10 @@ fn copy(
         pool: Rc::clone(&pool),
         chosen,
         host: if upstream.is_named_by_host() { request.host.to_string() } else { String::new() },
+        sender: request
+            .sender
+            .filter(|_| upstream.learns_senders())
+            .map(|sender| (Rc::clone(sender), request.id.to_string())),
         method: request.method.to_owned(),
         target: target.concat(),
         head,
@@ -188,11 +194,17 @@ impl Copy {
         Target { worker, view, route, pool, deadline: None, owner_of: None }
     }
 
+    fn asker(&self) -> Asker<'_> {
+        let (sender, id) =
+            self.sender.as_ref().map_or((None, ""), |(sender, id)| (Some(sender), id.as_str()));
+        Asker { host: &self.host, sender, id }
+    }
+
     /// Sends it, over a fresh connection if the server was closing the one that was kept.
     async fn run(self, mut permit: Permit) -> Result<(), ServerError> {
         let mut timer = Timer::new(self.worker.clock);
         let upstream = self.to().upstream(self.chosen.server);
-        let mut kept = upstream.kept(&self.host, self.worker.clock.now());
+        let mut kept = upstream.kept(&self.host, self.asker().sender, self.worker.clock.now());
         let outcome = loop {
             let link = match kept.take() {
                 Some(link) => link,
@@ -218,7 +230,7 @@ impl Copy {
     async fn open(&self, timer: &mut Timer) -> Result<Link, ServerError> {
         let (to, now) = (self.to(), self.worker.clock.now());
         let upstream = to.upstream(self.chosen.server);
-        let connecting = upstream.connect(&self.host, now, self.view.response_heads);
+        let connecting = upstream.connect(self.asker(), now, self.view.response_heads);
         match timer.within(to.pool().timeout.connect.into(), connecting).await {
             Ok(connected) => connected,
             Err(_) => Err(ServerError::ConnectTimeout),

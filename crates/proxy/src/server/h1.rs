@@ -141,7 +141,7 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
         if request.trusted { value() } else { None }
     };
     if !edited && !request.trusted {
-        out.extend_from_slice(request.sender_lines);
+        out.extend_from_slice(request.sender.map_or(b"", |sender| sender.lines()));
     }
     // The name comes with its colon and space.
     let mut ours = |name: &str, parts: &[&[u8]]| {
@@ -152,7 +152,7 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
     if edited || request.trusted {
         let mut number = itoa::Buffer::new();
         let port = request.port.map(|port| number.format(port).as_bytes());
-        let sender = Sender {
+        let sender = SenderLines {
             addresses: &addresses(request),
             scheme: said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes()),
             port: port.map(|port| said(Known::XForwardedPort).unwrap_or(port)),
@@ -196,13 +196,13 @@ fn line(out: &mut Vec<u8>, name: &str, parts: &[&[u8]]) {
 }
 
 /// The sender of a request, as the request to the server names it.
-struct Sender<'a> {
+struct SenderLines<'a> {
     addresses: &'a [&'a [u8]],
     scheme: &'a [u8],
     port: Option<&'a [u8]>,
 }
 
-impl Sender<'_> {
+impl SenderLines<'_> {
     fn write(&self, line: &mut impl FnMut(&str, &[&[u8]])) {
         if !self.addresses.is_empty() {
             line("x-forwarded-for: ", self.addresses);
@@ -219,7 +219,7 @@ impl Sender<'_> {
 pub fn sender_lines(peer_text: &str, scheme: &str, port: Option<u16>) -> Vec<u8> {
     let (mut out, mut number) = (Vec::new(), itoa::Buffer::new());
     let peer = [peer_text.as_bytes()];
-    let sender = Sender {
+    let sender = SenderLines {
         addresses: if peer_text.is_empty() { &[] } else { &peer },
         scheme: scheme.as_bytes(),
         port: port.map(|port| number.format(port).as_bytes()),

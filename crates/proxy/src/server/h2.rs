@@ -18,8 +18,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, response};
 use tokio::sync::Mutex;
 
+use super::counted::Counted;
 use super::error::ServerError;
-use super::pool::Counted;
 use crate::http::field::Field;
 use crate::http::head::{HeadLimits, ResponseHead};
 use crate::http::lines;

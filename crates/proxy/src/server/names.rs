@@ -8,11 +8,8 @@ use std::time::Duration;
 use evenkeel_config::Keepalive;
 use evenkeel_types::Time;
 
+use super::counted::Counted;
 use super::h2::{Connections, Place};
-use super::pool::Counted;
-
-/// The name that a server's certificate had to be for; `None` is the server's own.
-pub type Name = Option<Rc<str>>;
 
 /// Names of one server that one worker has connections for, besides its own: clients choose them.
 const NAMES_MAX: usize = 256;

@@ -1,22 +1,24 @@
 //! One server as one worker sees it: its idle connections, its load and its figures.
 
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::rc::Rc;
+use std::io::{self, IoSlice};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
 use evenkeel_core::health::TermWatch;
-use evenkeel_net::Io;
-use evenkeel_observe::{BackendMetrics, BackendShard, Registry};
+use evenkeel_net::{Dial, Io};
+use evenkeel_observe::{BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
 
+use super::counted::Counted;
 use super::error::ServerError;
 use super::h2::Place;
-use super::names::{Name, NamedConnections};
+use super::names::NamedConnections;
+use super::sender::{Own, Sender};
 use crate::http::head::HeadLimits;
 
 /// A server of a pool.
@@ -27,11 +29,12 @@ pub struct Upstream {
     address: Address,
     /// What it is called when the client calls it nothing.
     pub host: String,
-    protocol: PoolProtocol,
+    dial: Dial,
+    sharing: Sharing,
     tls: Option<Arc<ClientTls>>,
     keepalive: Keepalive,
     idle_max: Duration,
-    /// Last in, first out: the busiest connections stay warm and the rest can age.
+    /// Those that any client may use. Last in, first out: the busiest connections stay warm and the rest can age.
     idle: RefCell<Vec<Idle>>,
     /// Those that many requests share.
     shared: NamedConnections,
@@ -44,21 +47,23 @@ pub struct Upstream {
     retired: Cell<bool>,
 }
 
-/// Where one worker counts what becomes of one server.
-#[derive(Debug, Clone)]
-pub struct Counted {
-    metrics: Arc<BackendMetrics>,
-    worker: usize,
+/// Which requests may use a connection.
+#[derive(Debug)]
+enum Sharing {
+    /// One at a time, of any client.
+    Http1,
+    /// Many at a time, of any clients.
+    Http2,
+    /// One at a time, all of one client's connection.
+    Own(Rc<Own>),
 }
 
+/// A connection that waits for a request.
 #[derive(Debug)]
-struct Idle {
-    io: Rc<Io>,
-    name: Name,
+pub(super) struct Idle {
+    pub(super) connection: Connection,
     /// Since when.
-    since: Time,
-    opened: Time,
-    served: u32,
+    pub(super) since: Time,
 }
 
 /// A connection to a server.
@@ -66,12 +71,32 @@ struct Idle {
 pub struct Connection {
     /// Its bytes.
     pub io: Rc<Io>,
-    /// Whose certificate it was made for: requests for another name must not use it.
-    pub name: Name,
+    /// The requests that it was made for, if others must not use it.
+    pub only: Option<Rc<Only>>,
     /// When it was opened.
     pub opened: Time,
     /// Requests that it has served before. If there are any, the server may be closing it just now.
     pub served: u32,
+}
+
+/// The requests that a connection was made for.
+#[derive(Debug)]
+pub struct Only {
+    /// Those for this name, which the server's certificate is for; `None` is the server's own.
+    pub(super) name: Option<Box<str>>,
+    /// Those of this client's connection, which the server was told; `None` is all.
+    pub(super) sender: Option<Weak<Sender>>,
+}
+
+/// A request that wants to go to a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The host that it is for.
+    pub host: &'a str,
+    /// Who sent it; `None` if no client did.
+    pub sender: Option<&'a Rc<Sender>>,
+    /// Its id.
+    pub id: &'a str,
 }
 
 /// What a request goes over.
@@ -93,18 +118,6 @@ impl Link {
     }
 }
 
-impl Counted {
-    /// Where `worker` counts in `metrics`.
-    pub fn new(metrics: Arc<BackendMetrics>, worker: usize) -> Self {
-        Self { metrics, worker }
-    }
-
-    /// The figures.
-    pub fn figures(&self) -> &BackendShard {
-        self.metrics.shard(self.worker)
-    }
-}
-
 impl Upstream {
     /// A server without connections.
     pub fn new(
@@ -116,13 +129,19 @@ impl Upstream {
     ) -> Self {
         let ((load, term), (worker, registry)) = (server, counted);
         let counted = Counted::new(registry.backend(&pool.name, &backend.id), worker);
+        let sharing = match (pool.protocol, pool.proxy_protocol) {
+            (PoolProtocol::Http2, _) => Sharing::Http2,
+            (PoolProtocol::Http1, None) => Sharing::Http1,
+            (PoolProtocol::Http1, Some(version)) => Sharing::Own(Own::new(version, pool, counted.clone())),
+        };
         Self {
             id: backend.id.clone(),
             address: backend.address.clone(),
             host: backend.address.host(),
-            protocol: pool.protocol,
+            dial: Dial::new(&pool.bind_from, pool.tcp_keepalive),
+            sharing,
             tls: tls.cloned(),
-            keepalive: pool.keepalive,
+            keepalive: for_all(pool),
             idle_max: pool.timeout.idle,
             idle: RefCell::default(),
             shared: NamedConnections::new(counted.clone()),
@@ -142,9 +161,10 @@ impl Upstream {
         tls: Option<&Arc<ClientTls>>,
     ) -> bool {
         self.address == backend.address
-            && self.protocol == pool.protocol
+            && self.sharing.is_of(pool)
+            && self.dial.is(&pool.bind_from, pool.tcp_keepalive)
             && self.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
-            && self.keepalive == pool.keepalive
+            && self.keepalive == for_all(pool)
             && self.idle_max == pool.timeout.idle
             && Arc::ptr_eq(&self.load, load)
             && self.term == term
@@ -165,17 +185,23 @@ impl Upstream {
         self.tls.as_ref().is_some_and(|tls| tls.is_named_by_host())
     }
 
+    /// True if a PROXY header tells it who sends the requests of a connection.
+    pub fn learns_senders(&self) -> bool {
+        matches!(self.sharing, Sharing::Own(_))
+    }
+
     /// The name that a connection for a request to `host` must have; `None` if it is the server's own.
     fn name<'h>(&self, host: &'h str) -> Option<&'h str> {
         self.tls.as_ref().and_then(|tls| tls.name_of_host(host))
     }
 
-    /// A connection that can carry a request to `host`, as far as can be known.
-    pub fn kept(&self, host: &str, now: Time) -> Option<Link> {
+    /// A connection that can carry a request of `sender` to `host`, as far as can be known.
+    pub fn kept(&self, host: &str, sender: Option<&Rc<Sender>>, now: Time) -> Option<Link> {
         let name = self.name(host);
-        let link = match self.protocol {
-            PoolProtocol::Http1 => self.take_idle(name, now).map(Link::Http1),
-            PoolProtocol::Http2 => self.shared.place(name, now, self.keepalive).map(Link::Http2),
+        let link = match &self.sharing {
+            Sharing::Http1 => self.take_idle(name, now).map(Link::Http1),
+            Sharing::Http2 => self.shared.place(name, now, self.keepalive).map(Link::Http2),
+            Sharing::Own(own) => own.take(sender?, name, now).map(Link::Http1),
         };
         if link.is_some() {
             self.figures().connections_reused.increment();
@@ -185,33 +211,37 @@ impl Upstream {
 
     fn take_idle(&self, wanted: Option<&str>, now: Time) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(at) = idle.iter().rposition(|it| it.name.as_deref() == wanted) {
-            let Idle { io, name, since, opened, served } = idle.remove(at);
+        while let Some(at) = idle.iter().rposition(|it| it.connection.name() == wanted) {
+            let Idle { connection, since } = idle.remove(at);
             self.figures().connections_idle.decrement();
-            let is_young = self.keepalive.age.is_none_or(|age| now - opened < age);
-            if is_young && now - since < self.idle_max && io.is_quiet() {
-                return Some(Connection { io, name, opened, served });
+            let is_young = self.keepalive.age.is_none_or(|age| now - connection.opened < age);
+            if is_young && now - since < self.idle_max && connection.io.is_quiet() {
+                return Some(connection);
             }
         }
         None
     }
 
-    /// Opens a connection for a request to `host`, or takes a place on one that another request opens at this moment.
+    /// Opens a connection for a request, or takes a place on one that another request opens at this moment.
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn connect(&self, host: &str, now: Time, heads: HeadLimits) -> Result<Link, ServerError> {
-        let name = self.name(host);
-        let link = match self.protocol {
-            PoolProtocol::Http1 => self.open(name).await.map(|io| {
-                let (io, name) = (Rc::new(io), name.map(Rc::from));
-                Link::Http1(Connection { io, name, opened: now, served: 0 })
+    pub async fn connect(&self, asker: Asker<'_>, now: Time, heads: HeadLimits) -> Result<Link, ServerError> {
+        let name = self.name(asker.host);
+        let link = match &self.sharing {
+            Sharing::Http1 => self.open(name, &[]).await.map(|io| {
+                let only = name.map(|name| Rc::new(Only { name: Some(name.into()), sender: None }));
+                Link::Http1(Connection { io: Rc::new(io), only, opened: now, served: 0 })
             }),
-            PoolProtocol::Http2 => {
+            Sharing::Http2 => {
                 let connections = self.shared.of(name, self.keepalive);
-                let opening = connections.open((now, self.keepalive), heads, self.open(name));
+                let opening = connections.open((now, self.keepalive), heads, self.open(name, &[]));
                 opening.await.map(Link::Http2)
             }
+            Sharing::Own(own) => self.open(name, &own.header(asker.sender, asker.id)).await.map(|io| {
+                let only = Only { name: name.map(Box::from), sender: asker.sender.map(Rc::downgrade) };
+                Link::Http1(Connection { io: Rc::new(io), only: Some(Rc::new(only)), opened: now, served: 0 })
+            }),
         };
         link.map_err(|error| match name {
             Some(_) if evenkeel_net::is_refused_handshake(&error) => ServerError::NameRefused(error),
@@ -219,13 +249,16 @@ impl Upstream {
         })
     }
 
-    /// Opens a connection for a stream of bytes, which no other one will ever use.
+    /// Opens a connection for the stream of bytes of `sender`, which no other one will ever use.
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn open_stream(&self) -> Result<Io, ServerError> {
+    pub async fn open_stream(&self, sender: &Rc<Sender>) -> Result<Io, ServerError> {
         let opened = async {
-            let mut io = evenkeel_net::connect(&self.address).await?;
+            let mut io = self.dial.connect(&self.address).await?;
+            if let Sharing::Own(own) = &self.sharing {
+                io.write_all(&mut [IoSlice::new(&own.header(Some(sender), ""))]).await?;
+            }
             if let Some(tls) = &self.tls {
                 let name = tls.server_name(&self.address).map_err(io::Error::other)?;
                 io.connect_tls(tls.stream_config(), name).await?;
@@ -237,8 +270,10 @@ impl Upstream {
         Ok(io)
     }
 
-    async fn open(&self, name: Option<&str>) -> io::Result<Io> {
-        let mut io = evenkeel_net::connect(&self.address).await?;
+    /// `header` is sent before all else.
+    async fn open(&self, name: Option<&str>, header: &[u8]) -> io::Result<Io> {
+        let mut io = self.dial.connect(&self.address).await?;
+        io.write_all(&mut [IoSlice::new(header)]).await?;
         if let Some(tls) = &self.tls {
             let name = tls.server_name_for(&self.address, name).map_err(io::Error::other)?;
             io.connect_tls(tls.config(), name).await?;
@@ -254,11 +289,10 @@ impl Upstream {
 
     /// Keeps a connection for the next request. Where clients choose the names, the connection that has been idle for
     /// longest makes room, so that names that no client asks for again do not fill the pool.
-    pub fn keep(&self, connection: Connection, now: Time) {
+    pub fn keep(&self, mut connection: Connection, now: Time) {
         let mut idle = self.idle.borrow_mut();
-        let Connection { io, name, opened, served } = connection;
-        let served = served.saturating_add(1);
-        let may_serve = self.keepalive.requests.is_none_or(|max| served < max);
+        connection.served = connection.served.saturating_add(1);
+        let may_serve = self.keepalive.requests.is_none_or(|max| connection.served < max);
         if !may_serve || self.retired.get() {
             return;
         }
@@ -268,7 +302,9 @@ impl Upstream {
         }
         if idle.len() < self.keepalive.idle {
             self.figures().connections_idle.increment();
-            idle.push(Idle { io, name, since: now, opened, served });
+            idle.push(Idle { connection, since: now });
+        } else if let Sharing::Own(own) = &self.sharing {
+            own.keep(Idle { connection, since: now });
         }
     }
 
@@ -276,6 +312,9 @@ impl Upstream {
     pub fn retire(&self) {
         self.retired.set(true);
         self.shared.retire();
+        if let Sharing::Own(own) = &self.sharing {
+            own.close();
+        }
         let closed = self.idle.take().len();
         (0..closed).for_each(|_| self.figures().connections_idle.decrement());
     }
@@ -283,11 +322,37 @@ impl Upstream {
     /// Closes connections that have been idle for too long, or that the server has closed.
     pub fn sweep(&self, now: Time) {
         self.shared.sweep(now, self.idle_max);
+        if let Sharing::Own(own) = &self.sharing {
+            own.sweep(now);
+        }
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain(|c| now - c.since < self.idle_max && c.io.is_quiet());
+        idle.retain(|it| now - it.since < self.idle_max && it.connection.io.is_quiet());
         (idle.len()..before).for_each(|_| self.figures().connections_idle.decrement());
     }
+}
+
+impl Sharing {
+    fn is_of(&self, pool: &config::Pool) -> bool {
+        match self {
+            Self::Http1 => pool.protocol == PoolProtocol::Http1 && pool.proxy_protocol.is_none(),
+            Self::Http2 => pool.protocol == PoolProtocol::Http2,
+            Self::Own(own) => own.is_of(pool),
+        }
+    }
+}
+
+impl Connection {
+    /// The name that the server's certificate was for; `None` is the server's own.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.only.as_ref().and_then(|only| only.name.as_deref())
+    }
+}
+
+/// Which connections are kept for all clients.
+fn for_all(pool: &config::Pool) -> Keepalive {
+    let idle = if pool.proxy_protocol.is_some() { 0 } else { pool.keepalive.idle };
+    Keepalive { idle, ..pool.keepalive }
 }
 
 impl Drop for Upstream {

@@ -5,14 +5,15 @@ mod grpc;
 mod http;
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
-use evenkeel_config::{HttpProbe, Keepalive, PoolProtocol, Probe};
+use evenkeel_config::{HttpProbe, Keepalive, PoolProtocol, Probe, ProxyProtocol};
 use evenkeel_core::health::ProbeFailure;
 use evenkeel_core::route::parse_host;
-use evenkeel_net::Io;
+use evenkeel_net::proxy_protocol::Header;
+use evenkeel_net::{Dial, Io};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, Clock};
 
@@ -21,6 +22,7 @@ use super::exchange::{AnswerBody, OutgoingHead, RoundTrip, Surroundings};
 use super::h1::Ours;
 use super::h2::Connections;
 use super::pool::{Connection, Link};
+use super::sender::written;
 use super::upload::Passage;
 use crate::body::{Advance, Body, BodyLimits, FromBytes, Source};
 use crate::http::framing::Framing;
@@ -41,6 +43,10 @@ pub struct Probed<'a> {
     pub protocol: PoolProtocol,
     /// `None` is in clear.
     pub tls: Option<&'a ClientTls>,
+    /// It wants a PROXY header first; a probe is a connection of the balancer's own.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// How it is connected to.
+    pub dial: &'a Dial,
 }
 
 /// What a probe asks.
@@ -110,7 +116,10 @@ pub async fn probe(server: Probed<'_>, probe: &Probe, timeout: Duration) -> Resu
 
 /// Where the request's host names the server, so does the `host` of a check; a check without one means the server's own.
 async fn connect(server: Probed<'_>, probe: &Probe) -> io::Result<Io> {
-    let mut io = evenkeel_net::connect_from_reserve(server.address).await?;
+    let mut io = server.dial.connect_from_reserve(server.address).await?;
+    if let Some(version) = server.proxy_protocol {
+        io.write_all(&mut [IoSlice::new(&written(&Header::local(), version))]).await?;
+    }
     if let Some(tls) = server.tls {
         let host = match probe {
             Probe::Http(HttpProbe { host: Some(host), .. }) => parse_host(host).ok(),
@@ -145,7 +154,7 @@ async fn ask<T>(
     let connections = Connections::uncounted();
     let link = match server.protocol {
         PoolProtocol::Http1 => {
-            Link::Http1(Connection { io: Rc::new(io), name: None, opened: clock.now(), served: 0 })
+            Link::Http1(Connection { io: Rc::new(io), only: None, opened: clock.now(), served: 0 })
         }
         PoolProtocol::Http2 => {
             let opened =

@@ -43,6 +43,8 @@ pub struct View {
     pub fixed_bodies: FixedBodies,
     /// True if a route has a cache.
     pub caches: bool,
+    /// True if servers of a pool are sent what the TLS handshakes of clients came to.
+    pub sends_tlvs: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
@@ -84,6 +86,10 @@ impl View {
             leads_to_high: leads_to_high(config),
             takes_streams: config.listeners.iter().map(|l| l.is_tcp() || l.has_passthrough()).collect(),
             caches: config.routes.iter().any(|route| route.cache.is_some()),
+            sends_tlvs: config
+                .pools
+                .iter()
+                .any(|pool| pool.proxy_protocol == Some(config::ProxyProtocol::V2)),
             compresses: config.routes.iter().any(|route| route.compress.is_some()),
             fixed_bodies: FixedBodies::default(),
             tally: Tally::new(registry, worker),
