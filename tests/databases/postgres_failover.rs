@@ -63,6 +63,7 @@ fn a_server_that_starts_says_so() {
     let node = &mut cluster.nodes[0];
     node.shut_down();
     wait_for_states(&evenkeel, "db-primary", "a down");
+    wait_for_reason(&evenkeel, "db-primary", "a", "refused");
     node.hold_in_recovery();
     node.start_only();
     wait_for_reason(&evenkeel, "db-primary", "a", "not ready:");

@@ -128,6 +128,23 @@ impl PoolHealth {
         result: Result<Finding, ProbeFailure>,
         now: Time,
     ) -> Vec<HealthNotice> {
+        let before = self.reason(server);
+        let notices = self.take_in(server, result, now);
+        // A server that stays down may do so for another reason, which operators want to see.
+        self.version += u64::from(self.reason(server) != before);
+        notices
+    }
+
+    fn reason(&self, server: &BackendId) -> Option<String> {
+        self.members.iter().find(|member| member.backend.id == *server).map(|member| member.health.reason())
+    }
+
+    fn take_in(
+        &mut self,
+        server: &BackendId,
+        result: Result<Finding, ProbeFailure>,
+        now: Time,
+    ) -> Vec<HealthNotice> {
         let result = result.map(|finding| match finding {
             Finding::Well => {}
             Finding::Database(claim) => self.note_claim(server, claim),

@@ -70,6 +70,16 @@ fn a_change_of_health_is_seen_in_its_pool_and_nowhere_else() {
 }
 
 #[test]
+fn a_server_that_stays_down_for_another_reason_shows_that_one() {
+    let (mut registry, snapshot) = registry(CHECKED);
+    let app = &snapshot.pools[0];
+    let reason = || app.state().servers.states[1].reason.clone();
+    found(Err(ProbeFailure::Refused), &mut registry, "b");
+    found(Err(ProbeFailure::Timeout), &mut registry, "b");
+    assert_eq!(reason(), format!("check failed: {}", ProbeFailure::Timeout));
+}
+
+#[test]
 fn what_the_operator_says_is_seen_at_once() {
     let (mut registry, snapshot) = registry(CHECKED);
     let (app, a) = ("app".into(), "a".into());
