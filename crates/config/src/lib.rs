@@ -15,6 +15,7 @@ mod schema;
 mod settings;
 mod show;
 mod simple;
+mod stamp;
 mod value;
 
 use std::fs::File;
@@ -29,6 +30,7 @@ pub use read::host::HostMatch;
 pub use reference::reference;
 pub use schema::schema;
 pub use simple::{simple, simple_files};
+pub use stamp::FileStamp;
 pub use value::{Rate, show_duration};
 
 use declare::Declared;

@@ -1,30 +1,17 @@
 //! A file of servers, followed by looking at it: what tells two versions apart, and when a broken one is reported.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use evenkeel_config::{Backend, Diagnostics, Severity, load_servers};
+use evenkeel_config::{Backend, Diagnostics, FileStamp, Severity, load_servers};
 
 /// A file, and what it looked like when it was last read.
 #[derive(Debug)]
 pub(crate) struct ServersFile {
     path: PathBuf,
     /// `None` until it is read for the first time.
-    seen: Option<Option<Stamp>>,
+    seen: Option<Option<FileStamp>>,
     /// The last attempt failed, which is not reported yet: the file may be half written.
     is_suspect: bool,
-}
-
-/// What tells two versions of a file apart. A symbolic link is followed, so that one that is turned to another file
-/// counts as a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl ServersFile {
@@ -36,7 +23,7 @@ impl ServersFile {
     /// Reads the file if it has changed. A failure is reported at the first look, and later only when a second look at
     /// the same version fails as well, because it may have been written while it was read. May take as long as the disk.
     pub(crate) fn refresh(&mut self) -> Option<Result<Vec<Backend>, String>> {
-        let now = stamp(&self.path);
+        let now = FileStamp::of(&self.path);
         let is_first = self.seen.is_none();
         let has_changed = self.seen != Some(now);
         if !has_changed && !self.is_suspect {
@@ -57,15 +44,4 @@ fn in_words(path: &Path, faults: &Diagnostics) -> String {
     };
     let (line, column, message) = (first.line(), first.column(), first.message());
     format!("{}:{line}:{column}: {message}\n{}", path.display(), faults.render(false).trim_end())
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Stamp {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.size(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-        changed: (metadata.ctime(), metadata.ctime_nsec()),
-    })
 }

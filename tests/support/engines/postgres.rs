@@ -162,7 +162,7 @@ impl Node {
         self.engine.take().into_iter().for_each(|mut engine| engine.kill());
     }
 
-    /// Shuts it down as an operator does (`fast`); clients are told.
+    /// Shuts it down as an operator does (`fast`); the server says so to its clients.
     pub fn shut_down(&mut self) {
         if let Some(mut engine) = self.engine.take() {
             engine.signal(Signal::INT);

@@ -46,7 +46,7 @@ pub(crate) struct Spool<M> {
 
 /// Why a body is not kept on the disk.
 enum Unkept {
-    /// It has no room, or nobody wants it any more.
+    /// It has no room, or no reader wants it any more.
     Unwanted,
     /// It could not be written.
     Failed(io::Error),

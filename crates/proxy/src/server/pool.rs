@@ -84,7 +84,7 @@ pub struct Connection {
 pub struct Only {
     /// Those for this name, which the server's certificate is for; `None` is the server's own.
     pub(super) name: Option<Box<str>>,
-    /// Those of this client's connection, which the server was told; `None` is all.
+    /// Those of this client's connection, which a PROXY header has named to the server; `None` is all.
     pub(super) sender: Option<Weak<Sender>>,
 }
 
