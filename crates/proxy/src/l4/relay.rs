@@ -27,6 +27,11 @@ use crate::worker::timer::Timer;
 /// Reads in a row that filled their buffer before a direction goes through a pipe: what comes is more than a message.
 const FULL_READS: u8 = 8;
 
+/// How often the time is taken within `timeout.idle` while bytes move.
+const IDLE_LOOKS: u32 = 16;
+/// The time between two of these looks at least, unless the timeout is shorter.
+const IDLE_LOOKS_MIN: Duration = Duration::from_millis(250);
+
 /// Bytes that were passed on: from the client, and to it.
 pub type Moved = (Cell<u64>, Cell<u64>);
 
@@ -55,22 +60,27 @@ pub async fn relay(
     (client, server): (&Io, &Io),
     early: Vec<u8>,
     limits: Limits,
+    timer: &mut Timer,
     (moved, shard): (&Moved, Option<&StreamShard>),
     term: &mut TermWatch,
 ) -> RelayEnd {
     let (mut up, mut down) = (Direction { buf: early, ..Direction::default() }, Direction::default());
-    let mut timer = Timer::new(worker.clock);
-    let mut last_moved = worker.clock.now();
+    let mut quiet = Quiet::new(limits.idle, worker.clock.now());
     let mut first_end = None;
     let mut waker = Waker::noop().clone();
     let ended = poll_fn(|cx| {
-        if !waker.will_wake(cx.waker()) {
+        let has_role = if waker.will_wake(cx.waker()) {
+            !term.has_ended()
+        } else {
             waker.clone_from(cx.waker());
             (up.is_awaited, down.is_awaited) = (false, false);
-        }
-        if term.poll_ended(cx).is_ready() {
+            timer.is_new_waker();
+            term.poll_ended(cx).is_pending()
+        };
+        if !has_role {
             return Poll::Ready(role_lost(client, server));
         }
+        let was_active = quiet.is_active;
         let before = (up.moved, down.moved);
         for is_up in [true, false] {
             let (half, from, to) =
@@ -84,7 +94,7 @@ pub async fn relay(
                     if first_end.is_none() {
                         let _ = to.shutdown();
                     }
-                    last_moved = worker.clock.now();
+                    quiet.moved(worker);
                     let how = if is_up { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed };
                     first_end.get_or_insert(how);
                 }
@@ -96,21 +106,73 @@ pub async fn relay(
         }
         if (up.moved, down.moved) != before {
             count((&up, &down), before, moved, shard);
-            last_moved = worker.clock.now();
+            quiet.moved(worker);
         }
         match first_end {
             Some(how) if up.has_ended && down.has_ended => return Poll::Ready(RelayEnd { how, why: None }),
             _ => {}
         }
         let stalled = up.stalled(limits).into_iter().chain(down.stalled(limits)).min();
-        let idle = last_moved + limits.idle;
-        ready!(timer.poll_until(cx, stalled.map_or(idle, |at| at.min(idle))));
-        Poll::Ready(timed_out((&up, &down), limits, stalled.is_some_and(|at| at < idle)))
+        // Until the next look, unless that was set for a quiet connection.
+        if stalled.is_none() && was_active && timer.still_waits() {
+            return Poll::Pending;
+        }
+        loop {
+            let idle = quiet.looks_at();
+            ready!(timer.poll_until(cx, stalled.map_or(idle, |at| at.min(idle))));
+            let is_stall = stalled.is_some_and(|at| at < idle);
+            if is_stall || !quiet.goes_on(worker) {
+                return Poll::Ready(timed_out((&up, &down), limits, is_stall));
+            }
+        }
     })
     .await;
     up.give_pipe(worker);
     down.give_pipe(worker);
     ended
+}
+
+/// For how long nothing has moved, without a look at the clock each time that something does: while bytes move, the time is
+/// taken at intervals, so that a connection may be idle for longer than the limit by one of these.
+#[derive(Debug)]
+struct Quiet {
+    idle: Duration,
+    /// When something last moved, as of the last look.
+    since: Time,
+    /// Something has moved not long ago, and the next look comes after an interval.
+    is_active: bool,
+    /// Something has moved since the last look.
+    has_moved: bool,
+}
+
+impl Quiet {
+    fn new(idle: Duration, since: Time) -> Self {
+        Self { idle, since, is_active: false, has_moved: false }
+    }
+
+    fn moved(&mut self, worker: &Worker) {
+        if !self.is_active {
+            (self.is_active, self.since) = (true, worker.clock.now());
+        }
+        self.has_moved = true;
+    }
+
+    /// When to look next.
+    fn looks_at(&self) -> Time {
+        let interval = (self.idle / IDLE_LOOKS).max(IDLE_LOOKS_MIN).min(self.idle);
+        self.since + if self.is_active { interval } else { self.idle }
+    }
+
+    /// It is time to look. False if nothing has moved for too long.
+    fn goes_on(&mut self, worker: &Worker) -> bool {
+        let was_active = self.is_active;
+        if std::mem::take(&mut self.has_moved) {
+            self.since = worker.clock.now();
+        } else {
+            self.is_active = false;
+        }
+        was_active
+    }
 }
 
 /// One direction.
@@ -147,6 +209,8 @@ impl Direction {
         if self.has_ended {
             return Poll::Ready(Ok(()));
         }
+        // What is left after a read that did not fill its buffer, the runtime tells of later.
+        let mut is_drained = false;
         loop {
             if !self.buf.is_empty() {
                 ready!(self.poll_write(worker, to, cx)).map_err(Fault::Write)?;
@@ -157,7 +221,8 @@ impl Direction {
             if self.pipe.is_some() && ready!(self.poll_pipe(worker, from, to, cx))? {
                 return Poll::Ready(Ok(()));
             }
-            let read = ready!(self.poll_pass(worker, from, to, cx))?;
+            let read = ready!(self.poll_pass(worker, from, to, is_drained, cx))?;
+            is_drained = read < MEDIUM;
             if read == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -175,10 +240,12 @@ impl Direction {
         worker: &Worker,
         from: &Io,
         to: &Io,
+        mut is_drained: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Fault>> {
         loop {
-            ready!(self.poll_readable(from, cx)).map_err(Fault::Read)?;
+            ready!(self.poll_readable(from, is_drained, cx)).map_err(Fault::Read)?;
+            is_drained = false;
             let mut passing = worker.buffers.passing();
             let read = match from.try_read(&mut passing) {
                 Ok(read) => read,
@@ -205,8 +272,8 @@ impl Direction {
     }
 
     /// Ready when there may be something to read. A direction that is idle costs one look at what the runtime knows already.
-    fn poll_readable(&mut self, from: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_awaited || self.full_reads == 0 {
+    fn poll_readable(&mut self, from: &Io, is_drained: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_awaited || self.full_reads == 0 && !is_drained {
             let is_ready = from.is_ready_to_read();
             if is_ready || self.is_awaited {
                 self.is_awaited = !is_ready;
