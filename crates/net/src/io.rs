@@ -210,16 +210,6 @@ impl Io {
         }
     }
 
-    /// Appends to `buf` what has come, without the runtime's knowledge of it: for a connection so new that it has none.
-    /// `WouldBlock` if nothing has come; 0 is the end. Only in clear.
-    ///
-    /// # Errors
-    /// The connection is dead.
-    pub fn read_at_once(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
-        debug_assert!(self.tls.is_none(), "a session would miss what comes");
-        self.stream.read_at_once(buf)
-    }
-
     /// True when there may be something to read, as the last poll of the kernel says; never over TLS. Wakes no task later.
     pub fn is_ready_to_read(&self) -> bool {
         self.tls.is_none() && self.stream.is_ready_to_read()

@@ -108,16 +108,17 @@ pub async fn connect(
     }
 }
 
-/// Reads what the client has sent already, unless something was read before. An end stays to be read.
+/// Reads what the client has sent already, as far as the runtime knows, unless something was read before. An end stays to be
+/// read.
 ///
 /// # Errors
 /// The client is gone.
 fn read_early(worker: &Worker, client: &Io, early: &mut Vec<u8>) -> io::Result<()> {
-    if !early.is_empty() || client.is_secure() {
+    if !early.is_empty() || !client.is_ready_to_read() {
         return Ok(());
     }
     let mut buf = worker.buffers.small();
-    match client.read_at_once(&mut buf) {
+    match client.try_read(&mut buf) {
         Ok(1..) => *early = buf,
         Ok(0) => worker.buffers.give(buf),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => worker.buffers.give(buf),
