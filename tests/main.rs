@@ -24,6 +24,7 @@ mod config {
 
 mod discovery {
     mod answers;
+    mod connections;
     mod explain;
     mod failing;
     mod files;
@@ -340,6 +341,7 @@ mod l4 {
     mod endings;
     mod explain;
     mod large;
+    mod log;
     pub mod server;
     mod tls;
 }
