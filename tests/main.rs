@@ -108,6 +108,7 @@ mod files {
     mod ranges;
     mod serving;
     pub mod site;
+    mod stalling;
 }
 
 mod tls {
