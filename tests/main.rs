@@ -338,13 +338,16 @@ mod observability {
 }
 
 mod l4 {
+    mod addresses;
     mod choosing;
     mod endings;
     mod explain;
     mod large;
     mod log;
+    mod pools;
     pub mod server;
     mod tls;
+    mod tls_ends;
 }
 
 mod leaving {

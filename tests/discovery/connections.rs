@@ -14,11 +14,16 @@ fn server(at: SocketAddr, name: &str) -> Server {
     Server::echo_on(TcpListener::bind(at).unwrap(), name)
 }
 
-/// A connection, and the name of the server that it reaches; an empty one if it reaches none.
+/// A connection, and the name of the server that it reaches.
 fn reach(evenkeel: &Evenkeel) -> (TcpStream, String) {
     let client = connect(evenkeel);
     let name = line(&client);
     (client, name)
+}
+
+/// Waits for the first server. Until it is there, connections are refused.
+fn wait_for_one(evenkeel: &Evenkeel) {
+    eventually("a server is up", || evenkeel.status()["pools"][0]["servers"][0]["state"] == "up");
 }
 
 /// The connection is with the server that it was with, which still answers.
@@ -32,13 +37,9 @@ fn come_and_go(
     found: impl Fn(&[&Server]),
     id: impl Fn(&Server) -> String,
 ) {
-    let mut on_a = None;
-    eventually("a is found", || {
-        let (client, name) = reach(evenkeel);
-        on_a = Some(client);
-        name == "a"
-    });
-    let on_a = on_a.unwrap();
+    wait_for_one(evenkeel);
+    let (on_a, name) = reach(evenkeel);
+    assert_eq!(name, "a");
     goes_on(&on_a);
 
     found(&[a, b]);
@@ -109,7 +110,7 @@ fn a_server_that_appears_is_probed_before_it_gets_connections() {
     dns.addresses(NAME, &[Neighbours::ip(2)]);
     let pool = format!("[pool.app]\ndiscover = {{ dns = \"{NAME}:{}\" }}\n{HEALTH}", at.port());
     let evenkeel = Evenkeel::start(&format!("{}{LISTENER}{pool}", dns.resolver("")));
-    eventually("a is found", || reach(&evenkeel).1 == "a");
+    wait_for_one(&evenkeel);
     // No process listens at the second address.
     dns.addresses(NAME, &[Neighbours::ip(2), Neighbours::ip(3)]);
     eventually("b is found, and down", || {

@@ -15,6 +15,7 @@ use evenkeel_observe::{ConnectionRefusal, StreamEnded};
 use evenkeel_types::Time;
 
 use super::Stream;
+use super::relay::LOOK_EVERY;
 use crate::forward::driver::{Admission, Permit};
 use crate::forward::report::tell;
 use crate::server::Sender;
@@ -180,7 +181,9 @@ async fn wait(
                 Step::Wait { until: later } => until = later,
                 step => return Poll::Ready(Some(step)),
             }
-            if timer.poll_until(cx, until).is_pending() {
+            // If the client has sent something, a failure that follows wakes no task.
+            let look = worker.clock.now() + LOOK_EVERY;
+            if timer.poll_until(cx, until.min(look)).is_pending() {
                 return Poll::Pending;
             }
         }

@@ -25,6 +25,10 @@ use crate::worker::timer::Timer;
 /// Reads in a row that filled their buffer before a direction goes through a pipe: what comes is more than a message.
 const FULL_READS: u8 = 8;
 
+/// What a blocked direction comes from is not read, so the runtime does not tell of a failure of it: so often the kernel is
+/// asked. A connection that is not blocked is never asked about.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Bytes that were passed on: from the client, and to it.
 pub type Moved = (Cell<u64>, Cell<u64>);
 
@@ -60,7 +64,7 @@ pub async fn relay(
     up.buf.extend_from_slice(early);
     let mut timer = Timer::new(worker.clock);
     let mut last_moved = worker.clock.now();
-    let mut first_end = None;
+    let (mut first_end, mut looked) = (None, last_moved);
     let ended = poll_fn(|cx| {
         if term.poll_ended(cx).is_ready() {
             return Poll::Ready(role_lost(client, server));
@@ -94,8 +98,20 @@ pub async fn relay(
         }
         let stalled = up.stalled(limits).into_iter().chain(down.stalled(limits)).min();
         let idle = last_moved + limits.idle;
-        ready!(timer.poll_until(cx, stalled.map_or(idle, |at| at.min(idle))));
-        Poll::Ready(timed_out((&up, &down), limits, stalled.is_some_and(|at| at < idle)))
+        let until = stalled.map_or(idle, |at| at.min(idle));
+        loop {
+            let look = up.blocked.max(down.blocked).map(|since| since.max(looked) + LOOK_EVERY);
+            ready!(timer.poll_until(cx, look.map_or(until, |look| look.min(until))));
+            looked = worker.clock.now();
+            if looked >= until {
+                return Poll::Ready(timed_out((&up, &down), limits, stalled.is_some_and(|at| at < idle)));
+            }
+            for (half, from, is_up) in [(&up, client, true), (&down, server, false)] {
+                if let Some(error) = half.blocked.and_then(|_| from.take_failure()) {
+                    return Poll::Ready(Fault::Read(error).end(is_up, (client, server), first_end));
+                }
+            }
+        }
     })
     .await;
     up.give_pipe(worker);
