@@ -34,7 +34,7 @@ mod discovery {
 }
 
 mod sockets {
-    mod options;
+    pub mod options;
 }
 
 mod proxy_protocol {
@@ -343,8 +343,10 @@ mod l4 {
     mod endings;
     mod explain;
     mod large;
+    mod leaks;
     mod log;
     mod pools;
+    mod routes;
     pub mod server;
     mod tls;
     mod tls_ends;

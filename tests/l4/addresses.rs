@@ -8,7 +8,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use super::server::{Server, config, connect, connect_to, end, exchange, line, rest};
-use crate::support::{DEADLINE, Evenkeel, Folder};
+use crate::sockets::options::is_kept_alive;
+use crate::support::{DEADLINE, Evenkeel, Folder, eventually};
 
 const TOTAL: usize = 3_000_000;
 
@@ -104,9 +105,15 @@ fn options_of_sockets_hold_for_connections_that_are_relayed() {
     });
     let listener = "backlog = 16\ntcp_keepalive = \"30s\"\nfast_open = 16";
     let pool = "bind_from = [\"127.0.0.2\", \"127.0.0.3\"]\ntcp_keepalive = \"30s\"";
+    let to_servers = server.address().port();
     let evenkeel = Evenkeel::start(&config(listener, &[&server], pool));
-    let clients = [connect(&evenkeel), connect(&evenkeel)];
-    clients.iter().for_each(|client| assert_eq!(line(client), "a"));
+    let first = connect(&evenkeel);
+    assert_eq!(line(&first), "a");
+    let ours = (evenkeel.listener("db").port(), first.local_addr().unwrap().port());
+    eventually("the kernel watches both", || {
+        is_kept_alive(Some(ours.0), Some(ours.1)) && is_kept_alive(None, Some(to_servers))
+    });
+    assert_eq!(line(&connect(&evenkeel)), "a");
     let mut from = [heard.recv_timeout(DEADLINE).unwrap(), heard.recv_timeout(DEADLINE).unwrap()];
     from.sort();
     assert_eq!(from, ["127.0.0.2", "127.0.0.3"]);

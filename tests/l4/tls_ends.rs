@@ -105,6 +105,20 @@ fn a_reset_of_the_server_is_no_declared_end() {
     evenkeel.record(|record| record["ended"] == "server_reset");
 }
 
+#[test]
+fn a_client_that_does_not_shake_hands_is_closed_in_time() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let own = authority.issue(&[NAME]).write(&folder, "db");
+    let server = Server::echo("a");
+    let keys = format!("tls.certificates = [{own}]\ntimeout = {{ head = \"300ms\" }}");
+    let evenkeel = Evenkeel::start_in(folder, &config(&keys, &[&server], ""));
+    let silent = connect_to(evenkeel.listener("db"));
+    is_reset(&silent);
+    let record = evenkeel.record(|record| record["ended"] == "hello_failed");
+    assert_eq!(record["reason"], "no TLS handshake within timeout.head");
+    assert_eq!(server.count(), 0);
+}
+
 /// What a server with ECH publishes in the DNS: the name that is asked for in clear, and a key (RFC 9849, section 4).
 fn ech_config(cover: &str) -> EchConfig {
     let suite = ALL_SUPPORTED_SUITES[0].suite();
