@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use crate::l4::server::{Server, connect, end, exchange, line, rest};
+use crate::support::dns::Mood;
 use crate::support::{Dns, Evenkeel, Folder, Neighbours, eventually};
 
 const NAME: &str = "db.test";
@@ -125,4 +126,21 @@ fn a_server_that_appears_is_probed_before_it_gets_connections() {
     assert_eq!(evenkeel.metric("evenkeel_backend_connect_failures_total", &[&of_b]), 0.0, "b was tried");
     let _b = server(at.at(3), "b");
     eventually("b gets connections", || reach(&evenkeel).1 == "b");
+}
+
+#[test]
+fn connections_go_on_while_the_name_server_is_silent() {
+    let (dns, at) = (Dns::start(), Neighbours::new());
+    let _a = server(at.at(2), "a");
+    dns.addresses(NAME, &[Neighbours::ip(2)]);
+    let pool = format!("[pool.app]\ndiscover = {{ dns = \"{NAME}:{}\" }}\n{HEALTH}", at.port());
+    let evenkeel = Evenkeel::start(&format!("{}{LISTENER}{pool}", dns.resolver("")));
+    wait_for_one(&evenkeel);
+    let (open, _) = reach(&evenkeel);
+    dns.is(Mood::Silent);
+    eventually("it has failed for some time", || {
+        evenkeel.metric("evenkeel_discovery_failures_total", &["pool=\"app\""]) >= 3.0
+    });
+    goes_on(&open);
+    assert_eq!(reach(&evenkeel).1, "a");
 }
