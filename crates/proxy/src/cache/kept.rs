@@ -1,7 +1,5 @@
 //! A kept response becomes the answer to one request: its head, and as much of its body as the request asks for.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use evenkeel_core::cache::{CacheStatus, Fields, Wall};
 use evenkeel_core::conditional::{Evaluator, Outcome, Representation, evaluate, range_applies};
@@ -90,7 +88,13 @@ impl Kept<'_> {
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         };
-        response(head, framing, CachedBody::whole(self.origin))
+        match self.origin {
+            // What lies in one piece needs nothing to be sent by.
+            Origin::Kept(object) if !object.is_in_pieces() => {
+                Response { head, body: Body::Kept(object), framing, ended: Ended::Complete, closes: false }
+            }
+            origin => response(head, framing, CachedBody::whole(origin)),
+        }
     }
 
     /// 304, with the fields that RFC 9110 (15.4.5) wants, and those that do not describe the body.
@@ -152,8 +156,8 @@ impl Kept<'_> {
 pub fn write_status(head: &mut Head, status: &CacheStatus) {
     let out = head.out();
     out.extend_from_slice(b"cache-status: ");
-    // Memory takes all that is written to it.
-    let _ = write!(out, "{status}\r\n");
+    status.write(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 fn response<'x, 'c>(head: Head, framing: Framing, body: CachedBody) -> Response<'x, 'c> {

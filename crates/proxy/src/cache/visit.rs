@@ -22,11 +22,11 @@ use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
 use super::kept::Kept;
 use super::note;
 use super::parent::{forward_up, is_down, parents_of};
+use super::say::{only_if_cached, result_of, say, unreachable};
 use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
-use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::{Cached, RequestLog};
 use crate::request::setting::Setting;
@@ -72,10 +72,37 @@ enum Step<'x, 'c> {
 }
 
 impl<'x, 'c> Visit<'x, 'c> {
-    /// The answer.
-    pub async fn answer(&self, client: &mut ToClient<'_, 'c>, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    /// What is kept for it, or is on its way.
+    pub fn look(&self) -> Found<Meta> {
+        let worker = self.setting.worker;
+        worker.shared.cache.lookup(&self.key, worker.clock.now(), |head| self.selects(head))
+    }
+
+    /// The kept response, if it lies in memory and is fresh.
+    ///
+    /// # Errors
+    /// It takes longer than that.
+    pub fn at_once(&self, found: Found<Meta>, log: &mut RequestLog) -> Result<Response<'x, 'c>, Found<Meta>> {
+        let Found::Object(Hit { object, purged }) = found else { return Err(found) };
+        let moment = Moment { now: self.now(), purged, origin_down: false };
+        let verdict = judge(&object.head().meta().stored, &self.asked.directives, &moment);
+        if verdict != Verdict::Fresh || object.is_on_disk() {
+            return Err(Found::Object(Hit { object, purged }));
+        }
+        Ok(self.respond(object, CacheOutcome::Hit, None, log))
+    }
+
+    /// The answer; a first look came to `found`.
+    pub async fn answer(
+        &self,
+        found: Found<Meta>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> Outcome<'x, 'c> {
+        let mut found = Some(found);
         for _ in 0..ROUNDS_MAX {
-            match self.look(client, log).await {
+            let found = found.take().unwrap_or_else(|| self.look());
+            match self.meet(found, client, log).await {
                 Step::Done(outcome) => return outcome,
                 Step::OnDisk(mut response) => match self.begin_body(&mut response, client).await {
                     Err(_) => return Outcome::gone(),
@@ -98,10 +125,13 @@ impl<'x, 'c> Visit<'x, 'c> {
         facts::selects(head, self.incoming.request)
     }
 
-    async fn look(&self, client: &mut ToClient<'_, 'c>, log: &mut RequestLog) -> Step<'x, 'c> {
-        let worker = self.setting.worker;
-        let store = &worker.shared.cache;
-        match store.lookup(&self.key, worker.clock.now(), |head| self.selects(head)) {
+    async fn meet(
+        &self,
+        found: Found<Meta>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> Step<'x, 'c> {
+        match found {
             Found::Object(hit) => self.found(hit, client, log).await,
             Found::Loading(reader) => self.load(reader, client, log).await,
             _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
@@ -416,6 +446,19 @@ impl<'x, 'c> Visit<'x, 'c> {
         stale: Option<StaleUse>,
         log: &mut RequestLog,
     ) -> Step<'x, 'c> {
+        // The answer to a HEAD has no body that would be read.
+        let is_read = object.is_on_disk() && !self.incoming.request.is_head();
+        let response = self.respond(object, outcome, stale, log);
+        if is_read { Step::OnDisk(response) } else { Step::Done(Outcome::Response(response)) }
+    }
+
+    fn respond(
+        &self,
+        object: Arc<Object>,
+        outcome: CacheOutcome,
+        stale: Option<StaleUse>,
+        log: &mut RequestLog,
+    ) -> Response<'x, 'c> {
         let (now, detail) = (self.now(), stale.map(StaleUse::word));
         let stored = object.head().meta().stored;
         let (result, coalesced) = match (outcome, stale) {
@@ -428,19 +471,12 @@ impl<'x, 'c> Visit<'x, 'c> {
         let status = CacheStatus { outcome, ttl: Some(stored.ttl(now)), detail };
         let (length, head) = (Some(object.body_len()), Arc::clone(&object));
         let (worker, request) = (self.setting.worker, self.incoming.request);
-        let is_on_disk = object.is_on_disk();
-        let origin = if is_on_disk {
+        let origin = if object.is_on_disk() {
             Origin::Disk(DiskBody::new(Arc::clone(&worker.shared.cache), object))
         } else {
             Origin::Kept(object)
         };
-        let response = Kept { head: head.head(), origin, length, now, status }.respond(worker, request);
-        // The answer to a HEAD has no body that would be read.
-        if is_on_disk && !request.is_head() {
-            Step::OnDisk(response)
-        } else {
-            Step::Done(Outcome::Response(response))
-        }
+        Kept { head: head.head(), origin, length, now, status }.respond(worker, request)
     }
 
     /// The answer is read while it arrives.
@@ -460,37 +496,4 @@ impl<'x, 'c> Visit<'x, 'c> {
         let kept = Kept { head, origin: Origin::Filling(reader), length, now, status };
         Outcome::Response(kept.respond(self.setting.worker, self.incoming.request))
     }
-}
-
-/// Notes what the cache did for a request whose response does not come from it.
-pub fn say(log: &mut RequestLog, result: CacheResult, reason: Option<&'static str>, coalesced: bool) {
-    log.cache = Some(Cached { result, reason, coalesced, age_s: 0 });
-}
-
-/// What it is called that a request went to a server.
-fn result_of(why: Forward) -> CacheResult {
-    match why {
-        Forward::Stale | Forward::Request => CacheResult::Expired,
-        Forward::Bypass | Forward::Method => CacheResult::Bypass,
-        Forward::UriMiss | Forward::VaryMiss | Forward::Miss | Forward::Partial => CacheResult::Miss,
-    }
-}
-
-/// Another request has found that no server can be reached: this one need not try.
-#[cold]
-fn unreachable<'x, 'c>(status: u16, why: Forward, log: &mut RequestLog) -> Outcome<'x, 'c> {
-    say(log, result_of(why), Some("no-response"), true);
-    let (why, ended) = match status {
-        504 => ("no connection to a server in time", Ended::BackendTimeout),
-        _ => ("cannot connect to a server", Ended::BackendAborted),
-    };
-    log.detail = Some(format!("{why}, as another request for the same has found"));
-    Outcome::Refused(Refusal { status, kind: None, why: why.into(), retry_after: None }, ended)
-}
-
-/// The client wants no server to be asked (RFC 9111, 5.2.1.7).
-fn only_if_cached<'x, 'c>(log: &mut RequestLog) -> Outcome<'x, 'c> {
-    say(log, CacheResult::Miss, Some("only-if-cached"), false);
-    let refusal = Refusal { status: 504, kind: None, why: "not in the cache".into(), retry_after: None };
-    Outcome::Refused(refusal, Ended::Refused)
 }
