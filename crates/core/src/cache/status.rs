@@ -76,9 +76,11 @@ impl CacheStatus {
         match self.outcome {
             CacheOutcome::Hit => out.extend_from_slice(b"; hit"),
             CacheOutcome::Forwarded { why, status, stored, collapsed } => {
-                parameter(out, "fwd", why.word());
+                out.extend_from_slice(b"; fwd=");
+                out.extend_from_slice(why.word().as_bytes());
                 if let Some(status) = status {
-                    parameter(out, "fwd-status", itoa::Buffer::new().format(status));
+                    out.extend_from_slice(b"; fwd-status=");
+                    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
                 }
                 if stored {
                     out.extend_from_slice(b"; stored");
@@ -89,17 +91,13 @@ impl CacheStatus {
             }
         }
         if let Some(ttl) = self.ttl {
-            parameter(out, "ttl", itoa::Buffer::new().format(ttl));
+            out.extend_from_slice(b"; ttl=");
+            out.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
         }
         if let Some(detail) = self.detail {
-            parameter(out, "detail", detail);
+            out.extend_from_slice(b"; detail=");
+            out.extend_from_slice(detail.as_bytes());
         }
-    }
-}
-
-fn parameter(out: &mut Vec<u8>, name: &str, value: &str) {
-    for part in ["; ", name, "=", value] {
-        out.extend_from_slice(part.as_bytes());
     }
 }
 

@@ -158,15 +158,24 @@ pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Eight at a time.
 fn is_clean(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| found | dirty(u64::from_ne_bytes(*word)));
+    let (words, _) = bytes.as_chunks::<8>();
     // The last eight once more, some of which have been looked at; bytes of a short string one by one.
-    let last = match bytes.last_chunk::<8>() {
-        Some(last) => dirty(u64::from_ne_bytes(*last)),
-        None => rest.iter().fold(0, |found, byte| found | dirty(u64::from(*byte) * ONES)),
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().fold(true, |clean, byte| clean & IS_CLEAN[usize::from(*byte)]);
     };
-    found | last == 0
+    words.iter().chain([last]).fold(0, |found, word| found | dirty(u64::from_ne_bytes(*word))) == 0
 }
+
+/// The same of each byte.
+const IS_CLEAN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        table[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
+    }
+    table
+};
 
 /// One in each byte.
 const ONES: u64 = u64::MAX / 255;

@@ -9,12 +9,14 @@ use evenkeel_observe::Ended;
 use super::body::{CachedBody, Origin, Segment};
 use super::facts::{Lines, RequestFields};
 use super::store::KeptHead;
+use crate::client::writer::ToClient;
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::incoming::Request;
 use crate::response::{Body, Head, Response, reason};
 use crate::stream::Stream;
 use crate::worker::Worker;
+use crate::worker::timer::WriteError;
 
 /// Holds for the names of fields that are left out.
 type IsGone<'a> = &'a dyn Fn(&[u8]) -> bool;
@@ -163,4 +165,19 @@ pub fn write_status(head: &mut Head, status: &CacheStatus) {
 fn response<'x, 'c>(head: Head, framing: Framing, body: CachedBody) -> Response<'x, 'c> {
     let body = Body::Stream(Stream::Cached(Box::new(body)));
     Response { head, body, framing, ended: Ended::Complete, closes: false }
+}
+
+/// Has the beginning of a body read from the disk before its length is promised. False if that failed: then the response is
+/// not kept any more.
+///
+/// # Errors
+/// The client has left.
+pub async fn begin_body(
+    response: &mut Response<'_, '_>,
+    client: &mut ToClient<'_, '_>,
+) -> Result<bool, WriteError> {
+    match &mut response.body {
+        Body::Stream(Stream::Cached(body)) => client.writer.unless_gone(body.begin()).await,
+        _ => Ok(true),
+    }
 }

@@ -85,7 +85,7 @@ pub fn look<'x, 'c>(
     let mut key = setting.worker.buffers.small();
     facts::write_key(rules, &target, request, &beside, &mut key);
     let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
-    match visit.at_once(visit.look(), log) {
+    match visit.at_once(log) {
         Ok(response) => {
             setting.worker.buffers.give(visit.key);
             Looked::Answered(Outcome::Response(response))

@@ -13,13 +13,14 @@ use evenkeel_core::cache::{
     RequestDirectives, StaleUse, Verdict, Wall, after_failure, judge, storable,
 };
 use evenkeel_observe::{CacheResult, Ended};
+use evenkeel_types::Time;
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
 use super::disk::{DISK_MAX, DiskBody};
 use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
-use super::kept::Kept;
+use super::kept::{Kept, begin_body};
 use super::note;
 use super::parent::{forward_up, is_down, parents_of};
 use super::say::{only_if_cached, result_of, say, unreachable};
@@ -73,23 +74,25 @@ enum Step<'x, 'c> {
 
 impl<'x, 'c> Visit<'x, 'c> {
     /// What is kept for it, or is on its way.
-    pub fn look(&self) -> Found<Meta> {
-        let worker = self.setting.worker;
-        worker.shared.cache.lookup(&self.key, worker.clock.now(), |head| self.selects(head))
+    pub fn look(&self, now: Time) -> Found<Meta> {
+        self.setting.worker.shared.cache.lookup(&self.key, now, |head| self.selects(head))
     }
 
-    /// The kept response, if it lies in memory and is fresh.
+    /// The kept response, if it lies in memory and is fresh. The time is that of the request, which has waited for nothing.
     ///
     /// # Errors
     /// It takes longer than that.
-    pub fn at_once(&self, found: Found<Meta>, log: &mut RequestLog) -> Result<Response<'x, 'c>, Found<Meta>> {
+    pub fn at_once(&self, log: &mut RequestLog) -> Result<Response<'x, 'c>, Found<Meta>> {
+        let started = self.incoming.request.started;
+        let found = self.look(started);
         let Found::Object(Hit { object, purged }) = found else { return Err(found) };
-        let moment = Moment { now: self.now(), purged, origin_down: false };
+        let now = self.setting.worker.wall(started);
+        let moment = Moment { now, purged, origin_down: false };
         let verdict = judge(&object.head().meta().stored, &self.asked.directives, &moment);
         if verdict != Verdict::Fresh || object.is_on_disk() {
             return Err(Found::Object(Hit { object, purged }));
         }
-        Ok(self.respond(object, CacheOutcome::Hit, None, log))
+        Ok(self.respond(object, CacheOutcome::Hit, None, now, log))
     }
 
     /// The answer; a first look came to `found`.
@@ -101,10 +104,10 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Outcome<'x, 'c> {
         let mut found = Some(found);
         for _ in 0..ROUNDS_MAX {
-            let found = found.take().unwrap_or_else(|| self.look());
+            let found = found.take().unwrap_or_else(|| self.look(self.setting.worker.clock.now()));
             match self.meet(found, client, log).await {
                 Step::Done(outcome) => return outcome,
-                Step::OnDisk(mut response) => match self.begin_body(&mut response, client).await {
+                Step::OnDisk(mut response) => match begin_body(&mut response, client).await {
                     Err(_) => return Outcome::gone(),
                     Ok(true) => return Outcome::Response(response),
                     Ok(false) => {}
@@ -167,22 +170,6 @@ impl<'x, 'c> Visit<'x, 'c> {
             Ok(_) if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
             // Memory has no room for it, or the disk does not answer.
             Ok(_) => Step::Alone(Forward::UriMiss, None),
-        }
-    }
-
-    /// Has the beginning of a body read from the disk before its length is promised. False if that failed: then the
-    /// response is not kept any more.
-    ///
-    /// # Errors
-    /// The client has left.
-    async fn begin_body(
-        &self,
-        response: &mut Response<'x, 'c>,
-        client: &mut ToClient<'_, 'c>,
-    ) -> Result<bool, WriteError> {
-        match &mut response.body {
-            Body::Stream(Stream::Cached(body)) => client.writer.unless_gone(body.begin()).await,
-            _ => Ok(true),
         }
     }
 
@@ -448,7 +435,7 @@ impl<'x, 'c> Visit<'x, 'c> {
     ) -> Step<'x, 'c> {
         // The answer to a HEAD has no body that would be read.
         let is_read = object.is_on_disk() && !self.incoming.request.is_head();
-        let response = self.respond(object, outcome, stale, log);
+        let response = self.respond(object, outcome, stale, self.now(), log);
         if is_read { Step::OnDisk(response) } else { Step::Done(Outcome::Response(response)) }
     }
 
@@ -457,9 +444,10 @@ impl<'x, 'c> Visit<'x, 'c> {
         object: Arc<Object>,
         outcome: CacheOutcome,
         stale: Option<StaleUse>,
+        now: Wall,
         log: &mut RequestLog,
     ) -> Response<'x, 'c> {
-        let (now, detail) = (self.now(), stale.map(StaleUse::word));
+        let detail = stale.map(StaleUse::word);
         let stored = object.head().meta().stored;
         let (result, coalesced) = match (outcome, stale) {
             (_, Some(StaleUse::WhileRevalidate)) => (CacheResult::Updating, false),

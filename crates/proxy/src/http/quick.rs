@@ -111,18 +111,26 @@ fn text_at(bytes: &[u8]) -> usize {
 const ONES: u64 = u64::MAX / 255;
 
 /// The place of the first byte whose high bit `found` sets in its word of eight; the length if there is none. Looks at eight
-/// bytes at a time.
+/// bytes at a time, and at the last eight once more.
 fn first(bytes: &[u8], found: impl Fn(u64) -> u64) -> usize {
     const HIGH: u64 = ONES << 7;
+    let place = |word: &[u8; 8]| match found(u64::from_le_bytes(*word)) & HIGH {
+        0 => None,
+        found => Some((found.trailing_zeros() / 8) as usize),
+    };
     let (words, rest) = bytes.as_chunks::<8>();
     for (n, word) in words.iter().enumerate() {
-        let found = found(u64::from_le_bytes(*word)) & HIGH;
-        if found != 0 {
-            return n * 8 + (found.trailing_zeros() / 8) as usize;
+        if let Some(at) = place(word) {
+            return n * 8 + at;
         }
     }
-    let is_found = |byte: &u8| found(u64::from(*byte) * ONES) & HIGH != 0;
-    bytes.len() - rest.len() + rest.iter().position(is_found).unwrap_or(rest.len())
+    match bytes.last_chunk::<8>() {
+        Some(last) => place(last).map_or(bytes.len(), |at| bytes.len() - 8 + at),
+        None => {
+            let is_found = |byte: &u8| found(u64::from(*byte) * ONES) & HIGH != 0;
+            rest.iter().position(is_found).unwrap_or(rest.len())
+        }
+    }
 }
 
 /// The high bit of each byte below `limit`, up to the first of them, and of any behind it (the borrow of Mycroft's test;

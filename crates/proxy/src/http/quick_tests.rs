@@ -1,5 +1,7 @@
 //! What the quick reader takes, the full reader takes as well, and reads the same.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -7,12 +9,14 @@ use crate::http::head::{full_request, full_response};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 400, fields: 8, uri: 64 };
 
+type Place = Option<Range<usize>>;
+
 /// A span with its place; the place of an empty one says nothing.
-fn place(span: Span) -> Option<std::ops::Range<usize>> {
-    Some(std::ops::Range::from(span)).filter(|range| !range.is_empty())
+fn place(span: Span) -> Place {
+    Some(Range::from(span)).filter(|range| !range.is_empty())
 }
 
-fn places(fields: &[Field]) -> Vec<(Known, Option<std::ops::Range<usize>>, Option<std::ops::Range<usize>>)> {
+fn places(fields: &[Field]) -> Vec<(Known, Place, Place)> {
     fields.iter().map(|field| (field.known, place(field.name), place(field.value))).collect()
 }
 
