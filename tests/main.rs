@@ -24,6 +24,7 @@ mod config {
 
 mod discovery {
     mod answers;
+    mod connections;
     mod explain;
     mod failing;
     mod files;
@@ -107,6 +108,7 @@ mod files {
     mod ranges;
     mod serving;
     pub mod site;
+    mod stalling;
 }
 
 mod tls {
@@ -340,6 +342,7 @@ mod l4 {
     mod endings;
     mod explain;
     mod large;
+    mod log;
     pub mod server;
     mod tls;
 }

@@ -92,6 +92,6 @@ pub(super) fn combined(out: &mut Vec<u8>, record: &StreamRecord<'_>, stamp: &mut
     out.push(b' ');
     out.extend_from_slice(record.ended.as_str().as_bytes());
     out.extend_from_slice(b"\" 0 ");
-    number(out, record.bytes_out);
+    combined::bytes(out, record.bytes_out);
     out.extend_from_slice(b" \"-\" \"-\"\n");
 }
