@@ -175,6 +175,11 @@ impl Node {
         }
     }
 
+    /// Has it shut down once its sessions have ended (`smart`); it takes no new ones.
+    pub fn shut_down_later(&self) {
+        self.engine.as_ref().expect("it runs").signal(Signal::TERM);
+    }
+
     /// Stops all of its processes, with their connections open.
     pub fn freeze(&self) {
         self.engine.as_ref().expect("it runs").signal_all(Signal::STOP);
