@@ -151,8 +151,11 @@ mod databases {
     mod postgres_failover;
     mod postgres_gap;
     mod postgres_lag;
+    mod postgres_reads;
     mod postgres_refusals;
     mod postgres_roles;
+    mod postgres_writes;
+    mod psql;
     mod redis_roles;
     mod sessions;
     pub mod setting;

@@ -207,7 +207,7 @@ impl Control {
                 ProbeResult::Status
             }
             Err(ProbeFailure::Body { .. }) => ProbeResult::Body,
-            Err(ProbeFailure::Database(_)) => ProbeResult::Refusal,
+            Err(ProbeFailure::Database(_) | ProbeFailure::NotReady(_)) => ProbeResult::Refusal,
             Err(ProbeFailure::Malformed) => ProbeResult::Malformed,
             Err(ProbeFailure::Io(_) | ProbeFailure::Resolve(_)) => ProbeResult::Io,
         });
