@@ -279,7 +279,8 @@ impl Accepted {
     /// Serves it on this worker.
     pub fn into_io(self) -> Io {
         match self {
-            Self::Tcp(s) => Io::tcp(s),
+            // As its listening socket was.
+            Self::Tcp(s) => Io::connected(s),
             Self::Unix(s) => Io::unix(s),
         }
     }
@@ -303,7 +304,7 @@ impl Detached {
     /// When the runtime cannot watch it.
     pub fn attach(self) -> io::Result<Io> {
         match self {
-            Self::Tcp(s) => tokio::net::TcpStream::from_std(s).map(Io::tcp),
+            Self::Tcp(s) => tokio::net::TcpStream::from_std(s).map(Io::connected),
             Self::Unix(s) => tokio::net::UnixStream::from_std(s).map(Io::unix),
         }
     }

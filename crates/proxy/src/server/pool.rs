@@ -253,21 +253,25 @@ impl Upstream {
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn open_stream(&self, sender: &Rc<Sender>) -> Result<Io, ServerError> {
-        let opened = async {
-            let mut io = self.dial.connect(&self.address).await?;
-            if let Sharing::Own(own) = &self.sharing {
-                io.write_all(&mut [IoSlice::new(&own.header(Some(sender), ""))]).await?;
-            }
-            if let Some(tls) = &self.tls {
-                let name = tls.server_name(&self.address).map_err(io::Error::other)?;
-                io.connect_tls(tls.stream_config(), name).await?;
-            }
-            Ok(io)
-        };
-        let io = opened.await.map_err(ServerError::Connect)?;
+    pub async fn open_stream(&self, sender: Option<&Rc<Sender>>, speaks: bool) -> Result<Io, ServerError> {
+        let mut io = self.dial.connect_to_speak(&self.address, speaks).await.map_err(ServerError::Connect)?;
+        if !matches!(self.sharing, Sharing::Http1 | Sharing::Http2) || self.tls.is_some() {
+            Box::pin(self.prepare(&mut io, sender)).await.map_err(ServerError::Connect)?;
+        }
         self.figures().connections_opened.increment();
         Ok(io)
+    }
+
+    /// Sends what comes before all else, and shakes hands.
+    async fn prepare(&self, io: &mut Io, sender: Option<&Rc<Sender>>) -> io::Result<()> {
+        if let Sharing::Own(own) = &self.sharing {
+            io.write_all(&mut [IoSlice::new(&own.header(sender, ""))]).await?;
+        }
+        if let Some(tls) = &self.tls {
+            let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+            io.connect_tls(tls.stream_config(), name).await?;
+        }
+        Ok(())
     }
 
     /// `header` is sent before all else.

@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
 use evenkeel_observe::{Record, StreamRecord, WorkerLog, WorkerMetrics};
-use evenkeel_types::{Clock, Time};
+use evenkeel_types::{Clock, ListenerName, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -135,6 +135,17 @@ impl Worker {
     /// What was in force before the last change of the configuration, if that was just now.
     pub fn retired_view(&self) -> Option<Rc<View>> {
         self.retired.borrow().as_ref().map(|(_, view)| Rc::clone(view))
+    }
+
+    /// Where a listener stands in what is in force, or in what just was if it has been taken away.
+    pub fn standing(&self, listener: &ListenerName) -> Option<(Rc<View>, usize)> {
+        let view = self.view();
+        if let Some(position) = view.listener_position(listener) {
+            return Some((view, position));
+        }
+        let retired = self.retired_view()?;
+        let position = retired.listener_position(listener)?;
+        Some((retired, position))
     }
 
     /// Looks through idle connections, lets go of what was in force before, and reads the wall clock.
