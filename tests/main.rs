@@ -151,8 +151,11 @@ mod databases {
     mod postgres_failover;
     mod postgres_gap;
     mod postgres_lag;
+    mod postgres_reads;
     mod postgres_refusals;
     mod postgres_roles;
+    mod postgres_writes;
+    mod psql;
     mod redis_roles;
     mod sessions;
     pub mod setting;
@@ -350,6 +353,18 @@ mod l4 {
     pub mod server;
     mod tls;
     mod tls_ends;
+}
+
+mod udp {
+    mod addresses;
+    mod explain;
+    mod failing;
+    mod headers;
+    mod limits;
+    mod many;
+    mod reload;
+    mod server;
+    mod sessions;
 }
 
 mod leaving {

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cache_tests;
+mod exchanges;
+mod failover;
 mod failures;
 mod fuzz;
 mod handshakes;
@@ -55,12 +57,16 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Show for how long a client of PostgreSQL cannot write when the primary fails, beside HAProxy.
+    Failover(failover::Options),
     /// Let the deciding core run in a simulated world, and measure the algorithms.
     Simulate(simulate::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
     Load(load::Options),
+    /// Exchange small messages or datagrams and print how many there were as JSON.
+    Exchanges(exchanges::Options),
     /// Make a full TLS handshake for each request and print how many there were as JSON.
     Handshakes(handshakes::Options),
 }
@@ -78,9 +84,11 @@ fn main() -> ExitCode {
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
         Task::Failures(options) => failures::run(repository(), &options),
+        Task::Failover(options) => failover::run(repository(), &options),
         Task::Simulate(options) => simulate::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
+        Task::Exchanges(options) => exchanges::run(&options),
         Task::Handshakes(options) => handshakes::run(&options),
     };
     match done {
