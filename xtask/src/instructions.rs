@@ -131,9 +131,9 @@ fn count(
 
 /// Sends exactly `requests`, every one of which has to be answered well.
 fn send(rig: &Rig, proxy: &Running, load: Load, requests: u64) -> anyhow::Result<()> {
-    let command = load.command(rig.h2load(), rig.dir(), proxy.address, requests);
+    let command = load.command(rig.generators(), rig.dir(), proxy.address, requests);
     // At least 100 requests a second, even on a machine with much else to do.
-    let printed = rig.output("h2load", &command, requests / 100)?;
+    let printed = rig.output("load", &command, requests / 100)?;
     load.check(&printed, requests)
 }
 

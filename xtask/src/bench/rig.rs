@@ -181,9 +181,9 @@ impl<'a> Rig<'a> {
         &self.dir.0
     }
 
-    /// The program `h2load`.
-    pub fn h2load(&self) -> &Path {
-        &self.programs.generators.h2load
+    /// What makes the load.
+    pub fn generators(&self) -> &Generators {
+        &self.programs.generators
     }
 
     /// Loads `proxy` as fast as it answers.

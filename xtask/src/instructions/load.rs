@@ -1,4 +1,4 @@
-//! The loads whose instructions are counted: h2load sends each, with a number of requests that is exact.
+//! The loads whose instructions are counted, with a number of requests that is exact: h2load sends those of HTTP.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use crate::bench::connection::Wire;
 use crate::bench::feature::{self, Feature};
+use crate::bench::generator::{Generators, Report};
 use crate::bench::proxy::Proxy;
 
 /// Bytes of a request's body, where it has one.
@@ -38,6 +39,8 @@ pub enum Load {
     H1File,
     /// HTTP/2 in clear, 16 connections of 32 streams.
     H2,
+    /// TCP, 64 connections, messages of 128 bytes.
+    Tcp,
 }
 
 impl Load {
@@ -56,6 +59,7 @@ impl Load {
             Self::H1HitGzip => "HTTP/1.1, 64 connections, answered from the cache with gzip",
             Self::H1File => "HTTP/1.1, 64 connections, a file of 1 KiB",
             Self::H2 => "HTTP/2 in clear, 16 connections of 32 streams",
+            Self::Tcp => "TCP, 64 connections, messages of 128 bytes",
         }
     }
 
@@ -63,6 +67,7 @@ impl Load {
     pub fn wire(self) -> Wire {
         match self {
             Self::H2 => Wire::Http2,
+            Self::Tcp => Wire::Tcp,
             _ => Wire::Http1,
         }
     }
@@ -74,7 +79,7 @@ impl Load {
             Self::H1Hit => feature::CACHED,
             Self::H1HitGzip => feature::COMPRESSED,
             Self::H1File => feature::FILES,
-            Self::H1 | Self::H1Post | Self::H2 => feature::NONE,
+            Self::H1 | Self::H1Post | Self::H2 | Self::Tcp => feature::NONE,
         }
     }
 
@@ -86,13 +91,19 @@ impl Load {
             && match self {
                 Self::H1Guarded | Self::H1HitGzip => proxy == Proxy::Evenkeel,
                 Self::H1File => proxy != Proxy::Haproxy,
-                Self::H1 | Self::H1Post | Self::H1Hit | Self::H2 => true,
+                Self::H1 | Self::H1Post | Self::H1Hit | Self::H2 | Self::Tcp => true,
             }
     }
 
     /// The command that sends `requests` to `address`; the body is in `dir`.
-    pub fn command(self, h2load: &Path, dir: &Path, address: SocketAddr, requests: u64) -> Command {
-        let mut command = Command::new(h2load);
+    pub fn command(self, generators: &Generators, dir: &Path, address: SocketAddr, requests: u64) -> Command {
+        if self == Self::Tcp {
+            let mut command = Command::new(&generators.xtask);
+            command.args(["exchanges", "--kind", "messages", "--address", &address.to_string()]);
+            command.args(["--requests", &requests.to_string(), "--seconds", "3600"]);
+            return command;
+        }
+        let mut command = Command::new(&generators.h2load);
         command.args(["--requests", &requests.to_string(), "--threads", "1"]);
         match self.wire().http2() {
             true => command.args(["--clients", "16", "--max-concurrent-streams", "32"]),
@@ -110,11 +121,16 @@ impl Load {
         command
     }
 
-    /// Checks in what h2load `printed` that all `requests` were answered well, in the right version of HTTP.
+    /// Checks in what the generator `printed` that all `requests` were answered well, in the right version of HTTP.
     ///
     /// # Errors
     /// They were not.
     pub fn check(self, printed: &str, requests: u64) -> anyhow::Result<()> {
+        if self == Self::Tcp {
+            let report: Report = serde_json::from_str(printed).context("exchanges")?;
+            ensure!((report.requests, report.errors) == (requests, 0), "of {requests} messages: {report:?}");
+            return Ok(());
+        }
         let protocol = if self.wire().http2() { "h2c" } else { "http/1.1" };
         let line = |start: &str| {
             let found = printed.lines().find_map(|line| line.strip_prefix(start));
@@ -145,5 +161,8 @@ status codes: 100 2xx, 0 3xx, 0 4xx, 0 5xx
         assert!(Load::H1.check(PRINTED, 101).is_err());
         assert!(Load::H2.check(PRINTED, 100).is_err());
         assert!(Load::H1.check("", 100).is_err());
+        let printed = r#"{"requests":100,"duration_us":5,"bytes":12800,"errors":0}"#;
+        assert!(Load::Tcp.check(printed, 100).is_ok());
+        assert!(Load::Tcp.check(printed, 101).is_err());
     }
 }

@@ -32,6 +32,7 @@ pub struct Clients {
 #[derive(Debug)]
 pub struct Place {
     clients: Arc<Clients>,
+    shard: usize,
     key: Key,
 }
 
@@ -54,18 +55,21 @@ impl Clients {
             return Ok(None);
         }
         let key = (listener.name.clone(), network(address, IPV6_PREFIX));
-        let mut table = self.table(&key);
-        let open = table.entry(key.clone()).or_insert(0);
+        let shard = self.keyed.hash_one(key.1) as usize % SHARDS;
+        let mut table = self.table(shard);
+        let open = match table.get_mut(&key) {
+            Some(open) => open,
+            None => table.entry(key.clone()).or_insert(0),
+        };
         if listener.limits.connections_per_client.is_some_and(|max| *open >= max) {
             return Err(Full);
         }
         *open += 1;
         drop(table);
-        Ok(Some(Place { clients: Arc::clone(self), key }))
+        Ok(Some(Place { clients: Arc::clone(self), shard, key }))
     }
 
-    fn table(&self, key: &Key) -> MutexGuard<'_, Open> {
-        let shard = self.keyed.hash_one(key) as usize % SHARDS;
+    fn table(&self, shard: usize) -> MutexGuard<'_, Open> {
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,7 +80,7 @@ pub struct Full;
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut table = self.clients.table(&self.key);
+        let mut table = self.clients.table(self.shard);
         match table.get_mut(&self.key) {
             Some(open) if *open > 1 => *open -= 1,
             _ => drop(table.remove(&self.key)),

@@ -42,7 +42,7 @@ pub async fn connect(
     view: &View,
     stream: &mut Stream,
     client: &Io,
-    early: &mut Vec<u8>,
+    (early, timer): (&mut Vec<u8>, &mut Timer),
 ) -> Result<Connected, Unconnected> {
     let mut pool = view.pool_now(stream.plan.pool);
     let facts = StreamFacts { client: stream.client.peer.ip().to_canonical(), sni: None };
@@ -51,12 +51,11 @@ pub async fn connect(
     let terms =
         Terms { request: &facts, owner_of: None, retry, hedge: None, is_short: false, deadline: None };
     let mut admission = Admission::new(&pool.gate, &terms, worker.clock.now());
-    let mut timer = Timer::new(worker.clock);
     let mut last = None;
     loop {
         let step = poll_fn(|cx| Poll::Ready(admission.poll(&terms, worker.clock.now(), cx))).await;
         let step = match step {
-            Step::Wait { until } => wait(worker, (&mut admission, &terms), until, client, &mut timer).await,
+            Step::Wait { until } => wait(worker, (&mut admission, &terms), until, client, timer).await,
             step => Some(step),
         };
         match step {
@@ -68,7 +67,7 @@ pub async fn connect(
                     return Err((StreamEnded::ClientLeft, error.to_string()));
                 }
                 let asked = Asked { server: chosen.server, speaks: !early.is_empty() };
-                let trial = open(worker, &pool, (stream, client), asked, &mut timer).await;
+                let trial = open(worker, &pool, (stream, client), asked, timer).await;
                 stream.log.connect = Some(stream.log.connect.unwrap_or_default() + trial.took);
                 match trial.opened {
                     Ok(server) => {

@@ -70,8 +70,11 @@ struct Relayed {
     early: Vec<u8>,
     /// What it holds of the pool.
     permit: Option<Permit>,
+    /// Counts it among its client's.
+    _place: Option<Place>,
     term: TermWatch,
     limits: Limits,
+    timer: Timer,
     log: StreamLog,
 }
 
@@ -86,19 +89,19 @@ pub fn serve(
     async move {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         let _open = worker.connection_opened(waker);
-        if let Some((relayed, _place)) = arriving.await {
+        if let Some(relayed) = arriving.await {
             run(&worker, relayed).await;
         }
     }
 }
 
-/// Finds a server for a connection to a tcp listener; `None` if it is over before. With it comes what its client is counted by.
+/// Finds a server for a connection to a tcp listener; `None` if it is over before.
 async fn arrive(
     worker: Rc<Worker>,
     (view, position): (Rc<View>, usize),
     io: Io,
     peer: Peer,
-) -> Option<(Relayed, Option<Place>)> {
+) -> Option<Box<Relayed>> {
     let listener = view.listener(position);
     let mut origin = Origin { peer, destination: None };
     if let Peer::Ip(address) = peer
@@ -112,7 +115,7 @@ async fn arrive(
         return None;
     };
     match receive(&worker, &view, position, origin, &io).await {
-        Fate::Stream(stream) => Some((begin(&worker, stream, view, position, io).await?, place)),
+        Fate::Stream(stream) => begin(&worker, stream, place, (view, position), io).await,
         // A tcp listener has none of HTTP.
         Fate::Http | Fate::Over => None,
     }
@@ -169,7 +172,7 @@ pub async fn receive(worker: &Rc<Worker>, view: &View, position: usize, origin: 
 
 /// Serves a connection that was [received](receive) until it has ended, and logs it.
 pub async fn relay_stream(worker: &Rc<Worker>, stream: Box<Stream>, view: Rc<View>, position: usize, io: Io) {
-    if let Some(relayed) = Box::pin(begin(worker, stream, view, position, io)).await {
+    if let Some(relayed) = Box::pin(begin(worker, stream, None, (view, position), io)).await {
         run(worker, relayed).await;
     }
 }
@@ -178,10 +181,10 @@ pub async fn relay_stream(worker: &Rc<Worker>, stream: Box<Stream>, view: Rc<Vie
 async fn begin(
     worker: &Rc<Worker>,
     mut stream: Box<Stream>,
-    view: Rc<View>,
-    position: usize,
+    place: Option<Place>,
+    (view, position): (Rc<View>, usize),
     mut client: Io,
-) -> Option<Relayed> {
+) -> Option<Box<Relayed>> {
     worker.metrics.connection_speaks(Protocol::Tcp);
     let timeout = &view.listener(position).timeout;
     let limits = Limits { idle: timeout.idle, write: Some(timeout.write) };
@@ -195,11 +198,14 @@ async fn begin(
         }
     }
     let mut early = Vec::new();
-    let connected = connect(worker, &view, &mut stream, &client, &mut early).await;
+    let mut timer = Timer::new(worker.clock);
+    let connected = connect(worker, &view, &mut stream, &client, (&mut early, &mut timer)).await;
     let Stream { log, .. } = *stream;
     match connected {
         // A connection may last for days: it does not hold what was in force when it began.
-        Ok((server, permit, term)) => Some(Relayed { client, server, early, permit, term, limits, log }),
+        Ok((server, permit, term)) => {
+            Some(Box::new(Relayed { client, server, early, permit, _place: place, term, limits, timer, log }))
+        }
         Err((ended, why)) => {
             // The client sees at once that nothing has become of what it sent.
             client.reset_on_close();
@@ -210,13 +216,13 @@ async fn begin(
 }
 
 /// Relays until there is nothing more to relay, and logs that.
-async fn run(worker: &Worker, mut relayed: Relayed) {
-    let Relayed { client, server, early, limits, term, log, .. } = &mut relayed;
+async fn run(worker: &Worker, mut relayed: Box<Relayed>) {
+    let Relayed { client, server, early, limits, term, timer, log, .. } = &mut *relayed;
     let series = log.opened();
     let counted = series.as_deref().map(|series| series.shard(worker.index));
     let early = std::mem::take(early);
-    let ended = relay(worker, (client, server), early, *limits, (&log.moved, counted), term).await;
-    let Relayed { client, server, permit, log, .. } = relayed;
+    let ended = relay(worker, (client, server), early, *limits, timer, (&log.moved, counted), term).await;
+    let Relayed { client, server, permit, log, .. } = *relayed;
     // The server's limit of connections holds until the server has seen the end of this one.
     drop((client, server));
     drop(permit);

@@ -31,6 +31,11 @@ const FULL_READS: u8 = 8;
 /// asked. A connection that is not blocked is never asked about.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the time is taken within `timeout.idle` while bytes move.
+const IDLE_LOOKS: u32 = 16;
+/// The time between two of these looks at least, unless the timeout is shorter.
+const IDLE_LOOKS_MIN: Duration = Duration::from_millis(250);
+
 /// Bytes that were passed on: from the client, and to it.
 pub type Moved = (Cell<u64>, Cell<u64>);
 
@@ -59,22 +64,28 @@ pub async fn relay(
     (client, server): (&Io, &Io),
     early: Vec<u8>,
     limits: Limits,
+    timer: &mut Timer,
     (moved, shard): (&Moved, Option<&StreamShard>),
     term: &mut TermWatch,
 ) -> RelayEnd {
     let (mut up, mut down) = (Direction { buf: early, ..Direction::default() }, Direction::default());
-    let mut timer = Timer::new(worker.clock);
-    let mut last_moved = worker.clock.now();
-    let (mut first_end, mut looked) = (None, last_moved);
+    let begun = worker.clock.now();
+    let (mut quiet, mut looked) = (Quiet::new(limits.idle, begun), begun);
+    let mut first_end = None;
     let mut waker = Waker::noop().clone();
     let ended = poll_fn(|cx| {
-        if !waker.will_wake(cx.waker()) {
+        let has_role = if waker.will_wake(cx.waker()) {
+            !term.has_ended()
+        } else {
             waker.clone_from(cx.waker());
             (up.is_awaited, down.is_awaited) = (false, false);
-        }
-        if term.poll_ended(cx).is_ready() {
+            timer.is_new_waker();
+            term.poll_ended(cx).is_pending()
+        };
+        if !has_role {
             return Poll::Ready(role_lost(client, server));
         }
+        let was_active = quiet.is_active;
         let before = (up.moved, down.moved);
         for is_up in [true, false] {
             let (half, from, to) =
@@ -88,7 +99,7 @@ pub async fn relay(
                     if first_end.is_none() {
                         let _ = to.shutdown();
                     }
-                    last_moved = worker.clock.now();
+                    quiet.moved(worker);
                     let how = if is_up { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed };
                     first_end.get_or_insert(how);
                 }
@@ -100,26 +111,29 @@ pub async fn relay(
         }
         if (up.moved, down.moved) != before {
             count((&up, &down), before, moved, shard);
-            last_moved = worker.clock.now();
+            quiet.moved(worker);
         }
-        match first_end {
-            Some(how) if up.has_ended && down.has_ended => return Poll::Ready(RelayEnd { how, why: None }),
-            _ => {}
+        if let (Some(how), true, true) = (first_end, up.has_ended, down.has_ended) {
+            return Poll::Ready(RelayEnd { how, why: None });
         }
         let stalled = up.stalled(limits).into_iter().chain(down.stalled(limits)).min();
-        let idle = last_moved + limits.idle;
-        let until = stalled.map_or(idle, |at| at.min(idle));
+        let blocked = up.blocked.max(down.blocked);
+        // Until the next look, unless that was set for a quiet connection.
+        if blocked.is_none() && was_active && timer.still_waits() {
+            return Poll::Pending;
+        }
         loop {
-            let look = up.blocked.max(down.blocked).map(|since| since.max(looked) + LOOK_EVERY);
+            let idle = quiet.looks_at();
+            let until = stalled.map_or(idle, |at| at.min(idle));
+            let look = blocked.map(|since| since.max(looked) + LOOK_EVERY);
             ready!(timer.poll_until(cx, look.map_or(until, |look| look.min(until))));
             looked = worker.clock.now();
-            if looked >= until {
-                return Poll::Ready(timed_out((&up, &down), limits, stalled.is_some_and(|at| at < idle)));
+            let is_stall = stalled.is_some_and(|at| at < idle);
+            if looked >= until && (is_stall || !quiet.goes_on(worker)) {
+                return Poll::Ready(timed_out((&up, &down), limits, is_stall));
             }
-            for (half, from, is_up) in [(&up, client, true), (&down, server, false)] {
-                if let Some(error) = half.blocked.and_then(|_| from.take_failure()) {
-                    return Poll::Ready(Fault::Read(error).end(is_up, (client, server), first_end));
-                }
+            if let Some((error, is_up)) = failed_unread((&up, &down), (client, server)) {
+                return Poll::Ready(Fault::Read(error).end(is_up, (client, server), first_end));
             }
         }
     })
@@ -127,6 +141,49 @@ pub async fn relay(
     up.give_pipe(worker);
     down.give_pipe(worker);
     ended
+}
+
+/// For how long nothing has moved, without a look at the clock each time that something does: while bytes move, the time is
+/// taken at intervals, so that a connection may be idle for longer than the limit by one of these.
+#[derive(Debug)]
+struct Quiet {
+    idle: Duration,
+    /// When something last moved, as of the last look.
+    since: Time,
+    /// Something has moved not long ago, and the next look comes after an interval.
+    is_active: bool,
+    /// Something has moved since the last look.
+    has_moved: bool,
+}
+
+impl Quiet {
+    fn new(idle: Duration, since: Time) -> Self {
+        Self { idle, since, is_active: false, has_moved: false }
+    }
+
+    fn moved(&mut self, worker: &Worker) {
+        if !self.is_active {
+            (self.is_active, self.since) = (true, worker.clock.now());
+        }
+        self.has_moved = true;
+    }
+
+    /// When to look next.
+    fn looks_at(&self) -> Time {
+        let interval = (self.idle / IDLE_LOOKS).max(IDLE_LOOKS_MIN).min(self.idle);
+        self.since + if self.is_active { interval } else { self.idle }
+    }
+
+    /// It is time to look. False if nothing has moved for too long.
+    fn goes_on(&mut self, worker: &Worker) -> bool {
+        let was_active = self.is_active;
+        if std::mem::take(&mut self.has_moved) {
+            self.since = worker.clock.now();
+        } else {
+            self.is_active = false;
+        }
+        was_active
+    }
 }
 
 /// One direction.
@@ -163,6 +220,8 @@ impl Direction {
         if self.has_ended {
             return Poll::Ready(Ok(()));
         }
+        // What is left after a read that did not fill its buffer, the runtime tells of later.
+        let mut is_drained = false;
         loop {
             if !self.buf.is_empty() {
                 ready!(self.poll_write(worker, to, cx)).map_err(Fault::Write)?;
@@ -173,7 +232,8 @@ impl Direction {
             if self.pipe.is_some() && ready!(self.poll_pipe(worker, from, to, cx))? {
                 return Poll::Ready(Ok(()));
             }
-            let read = ready!(self.poll_pass(worker, from, to, cx))?;
+            let read = ready!(self.poll_pass(worker, from, to, is_drained, cx))?;
+            is_drained = read < MEDIUM;
             if read == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -191,10 +251,12 @@ impl Direction {
         worker: &Worker,
         from: &Io,
         to: &Io,
+        mut is_drained: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Fault>> {
         loop {
-            ready!(self.poll_readable(from, cx)).map_err(Fault::Read)?;
+            ready!(self.poll_readable(from, is_drained, cx)).map_err(Fault::Read)?;
+            is_drained = false;
             let mut passing = worker.buffers.passing();
             let read = match from.try_read(&mut passing) {
                 Ok(read) => read,
@@ -221,8 +283,8 @@ impl Direction {
     }
 
     /// Ready when there may be something to read. A direction that is idle costs one look at what the runtime knows already.
-    fn poll_readable(&mut self, from: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_awaited || self.full_reads == 0 {
+    fn poll_readable(&mut self, from: &Io, is_drained: bool, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_awaited || self.full_reads == 0 && !is_drained {
             let is_ready = from.is_ready_to_read();
             if is_ready || self.is_awaited {
                 self.is_awaited = !is_ready;
@@ -338,6 +400,15 @@ impl Fault {
         other.reset_on_close();
         RelayEnd { how, why: Some(error.to_string()) }
     }
+}
+
+/// The failure of a connection that is not read, because what came of it before is not taken; and whether it is the client's.
+fn failed_unread(
+    (up, down): (&Direction, &Direction),
+    (client, server): (&Io, &Io),
+) -> Option<(io::Error, bool)> {
+    let of_client = up.blocked.and_then(|_| client.take_failure()).map(|error| (error, true));
+    of_client.or_else(|| down.blocked.and_then(|_| server.take_failure()).map(|error| (error, false)))
 }
 
 /// Adds what has moved since `before`.

@@ -110,6 +110,18 @@ impl Timer {
         }
     }
 
+    /// True while the timer is set, and the task waits for it that has asked it last.
+    pub fn still_waits(&self) -> bool {
+        self.armed.as_ref().is_some_and(|armed| armed.wakes.is_some() && !armed.sleep.is_elapsed())
+    }
+
+    /// Another task, or another part of one, asks from now on.
+    pub fn is_new_waker(&mut self) {
+        if let Some(armed) = &mut self.armed {
+            armed.wakes = None;
+        }
+    }
+
     /// Ready at `deadline`, not before.
     pub fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Time) -> Poll<()> {
         let clock = self.clock;
