@@ -71,8 +71,7 @@ pub async fn relay(
     let (mut up, mut down) = (Direction { buf: early, ..Direction::default() }, Direction::default());
     let begun = worker.clock.now();
     let (mut quiet, mut looked) = (Quiet::new(limits.idle, begun), begun);
-    let mut first_end = None;
-    let mut waker = Waker::noop().clone();
+    let (mut first_end, mut waker) = (None, Waker::noop().clone());
     let ended = poll_fn(|cx| {
         let has_role = if waker.will_wake(cx.waker()) {
             !term.has_ended()
@@ -85,8 +84,7 @@ pub async fn relay(
         if !has_role {
             return Poll::Ready(role_lost(client, server));
         }
-        let was_active = quiet.is_active;
-        let before = (up.moved, down.moved);
+        let (was_active, before) = (quiet.is_active, (up.moved, down.moved));
         for is_up in [true, false] {
             let (half, from, to) =
                 if is_up { (&mut up, client, server) } else { (&mut down, server, client) };
@@ -98,10 +96,9 @@ pub async fn relay(
                     // The last end is the close that follows at once. A peer that is gone already needs none.
                     if first_end.is_none() {
                         let _ = to.shutdown();
+                        first_end = Some(closed(is_up));
                     }
                     quiet.moved(worker);
-                    let how = if is_up { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed };
-                    first_end.get_or_insert(how);
                 }
                 Poll::Ready(Err(fault)) => {
                     count((&up, &down), before, moved, shard);
@@ -400,6 +397,11 @@ impl Fault {
         other.reset_on_close();
         RelayEnd { how, why: Some(error.to_string()) }
     }
+}
+
+/// How a relay ends that the client, or the server, has closed first.
+fn closed(by_client: bool) -> StreamEnded {
+    if by_client { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed }
 }
 
 /// The failure of a connection that is not read, because what came of it before is not taken; and whether it is the client's.
