@@ -38,6 +38,17 @@ impl Home {
         &self.0
     }
 
+    /// Writes a file that the engine alone may read; returns its path.
+    pub fn write_secret(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if geteuid().is_root() {
+            run(Command::new("chown").arg(USER).arg(&path));
+        }
+        path.to_str().unwrap().to_owned()
+    }
+
     /// The end of a log in it, for messages.
     pub fn log(&self, name: &str) -> String {
         let text = fs::read_to_string(self.0.join(name)).unwrap_or_default();
