@@ -24,6 +24,7 @@ mod config {
 
 mod discovery {
     mod answers;
+    mod connections;
     mod explain;
     mod failing;
     mod files;
@@ -107,6 +108,7 @@ mod files {
     mod ranges;
     mod serving;
     pub mod site;
+    mod stalling;
 }
 
 mod tls {
@@ -345,8 +347,21 @@ mod l4 {
     mod endings;
     mod explain;
     mod large;
+    mod log;
     pub mod server;
     mod tls;
+}
+
+mod udp {
+    mod addresses;
+    mod explain;
+    mod failing;
+    mod headers;
+    mod limits;
+    mod many;
+    mod reload;
+    mod server;
+    mod sessions;
 }
 
 mod leaving {

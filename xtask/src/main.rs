@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cache_tests;
+mod exchanges;
 mod failover;
 mod failures;
 mod fuzz;
@@ -64,6 +65,8 @@ enum Task {
     Origin(origin::Options),
     /// Send requests at a constant rate and print latencies as JSON.
     Load(load::Options),
+    /// Exchange small messages or datagrams and print how many there were as JSON.
+    Exchanges(exchanges::Options),
     /// Make a full TLS handshake for each request and print how many there were as JSON.
     Handshakes(handshakes::Options),
 }
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Task::Simulate(options) => simulate::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),
+        Task::Exchanges(options) => exchanges::run(&options),
         Task::Handshakes(options) => handshakes::run(&options),
     };
     match done {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 /// Bytes of the answer to any other target than those below.
 const SMALL_BODY: usize = 128;
@@ -20,6 +20,13 @@ pub const LARGE_PATH: &str = "/large";
 pub const MEDIUM_PATH: &str = "/medium";
 /// The target of an answer that is worth compressing: 64 KiB of JSON, as an API has it.
 pub const TEXT_PATH: &str = "/text";
+/// The target of an answer of [`MESSAGE_BYTES`], head and body.
+const MESSAGE_PATH: &str = "/message";
+/// Bytes of a small message.
+pub const MESSAGE_BYTES: usize = 128;
+/// A small message that is answered with one: a request for [`MESSAGE_PATH`]. In a datagram any bytes are.
+pub const MESSAGE: &[u8; MESSAGE_BYTES] = b"GET /message HTTP/1.1\r\nHost: localhost\r\n\
+    Padding: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\n";
 /// Bytes of a request's head; a longer one ends the connection.
 const HEAD_MAX: usize = 32 * 1024;
 
@@ -47,7 +54,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             let address = SocketAddr::from(([127, 0, 0, 1], *port));
             let listener =
                 TcpListener::bind(address).await.with_context(|| format!("cannot bind {address}"))?;
+            let socket = UdpSocket::bind(address).await.with_context(|| format!("cannot bind {address}"))?;
             servers.spawn(serve(listener, delay));
+            servers.spawn(echo(socket));
         }
         while servers.join_next().await.is_some() {}
         Ok(())
@@ -62,6 +71,7 @@ async fn serve(listener: TcpListener, delay: Duration) {
         medium: filler(MEDIUM_BODY),
         large: filler(LARGE_BODY),
         text: answer("application/json", &records(MEDIUM_BODY)),
+        message: filler(MESSAGE_BYTES - filler(10).len() + 10),
         delay,
     };
     let answers: &'static Answers = Box::leak(Box::new(answers));
@@ -76,18 +86,35 @@ async fn serve(listener: TcpListener, delay: Duration) {
     }
 }
 
+/// Sends every datagram back.
+async fn echo(socket: UdpSocket) {
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    loop {
+        // An error is that of an earlier datagram whose sender is gone.
+        if let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+            let _ = socket.send_to(&buffer[..length], peer).await;
+        }
+    }
+}
+
 struct Answers {
     small: Vec<u8>,
     medium: Vec<u8>,
     large: Vec<u8>,
     text: Vec<u8>,
+    message: Vec<u8>,
     delay: Duration,
 }
 
 impl Answers {
     fn to(&self, target: &[u8]) -> &[u8] {
-        let long = [(MEDIUM_PATH, &self.medium), (LARGE_PATH, &self.large), (TEXT_PATH, &self.text)];
-        long.iter().find(|(path, _)| path.as_bytes() == target).map_or(&self.small, |(_, answer)| answer)
+        let others = [
+            (MESSAGE_PATH, &self.message),
+            (MEDIUM_PATH, &self.medium),
+            (LARGE_PATH, &self.large),
+            (TEXT_PATH, &self.text),
+        ];
+        others.iter().find(|(path, _)| path.as_bytes() == target).map_or(&self.small, |(_, answer)| answer)
     }
 }
 
@@ -189,6 +216,14 @@ mod tests {
         let (text, _) = exchange(Duration::ZERO, &b"GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3), 3 * small);
         assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 3);
         assert_eq!(text.matches("content-length: 128\r\n").count(), 3);
+    }
+
+    #[test]
+    fn a_message_is_answered_with_as_many_bytes() {
+        let (text, _) = exchange(Duration::ZERO, &MESSAGE.repeat(2), 2 * MESSAGE_BYTES);
+        let starts: Vec<usize> = text.match_indices("HTTP/1.1 200 OK\r\n").map(|(at, _)| at).collect();
+        assert_eq!(starts, [0, MESSAGE_BYTES]);
+        assert!(text.ends_with('x'));
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Peer {
 }
 
 impl Io {
+    /// Takes over a TCP stream that has no Nagle's delay already.
+    pub(crate) fn connected(stream: TcpStream) -> Self {
+        Self::clear(Stream::Tcp(stream))
+    }
+
     /// Takes over a TCP stream, without Nagle's delay.
     pub fn tcp(stream: TcpStream) -> Self {
         // It fails only on a connection that is already dead, which the first read will report.
@@ -115,8 +120,12 @@ impl Io {
         }
     }
 
-    /// Reads if there is something to read, as the last poll of the kernel says.
-    fn try_read(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+    /// Appends to `buf` what can be read into its spare capacity, which must not be empty, if there is something to read, as
+    /// the last poll of the kernel says; else `WouldBlock`. 0 is the end.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn try_read(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
         match &self.tls {
             None => self.stream.try_read(buf),
             Some(tls) => tls.try_read(&self.stream, buf),
@@ -199,6 +208,21 @@ impl Io {
             None => self.stream.poll_readable(cx),
             Some(tls) => tls.poll_readable(&self.stream, cx),
         }
+    }
+
+    /// Appends to `buf` what has come, without the runtime's knowledge of it: for a connection so new that it has none.
+    /// `WouldBlock` if nothing has come; 0 is the end. Only in clear.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn read_at_once(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        debug_assert!(self.tls.is_none(), "a session would miss what comes");
+        self.stream.read_at_once(buf)
+    }
+
+    /// True when there may be something to read, as the last poll of the kernel says; never over TLS. Wakes no task later.
+    pub fn is_ready_to_read(&self) -> bool {
+        self.tls.is_none() && self.stream.is_ready_to_read()
     }
 
     /// Ready when the connection has failed, as by a reset of the peer. Its end alone is no failure: a peer that has

@@ -35,6 +35,7 @@ impl ListenOptions {
     /// Makes `socket` listen.
     pub(crate) fn listen(&self, socket: &socket2::Socket, is_tcp: bool) -> io::Result<()> {
         if is_tcp {
+            socket.set_tcp_nodelay(true)?;
             if let Some(idle) = self.tcp_keepalive {
                 keep_alive(socket, idle)?;
             }
@@ -77,6 +78,11 @@ impl Dial {
         if let Some(idle) = self.tcp_keepalive {
             keep_alive(socket, idle)?;
         }
+        self.bind_source(socket, address)
+    }
+
+    /// Gives a socket that is to connect to `address` the address that it is to come from.
+    pub(crate) fn bind_source(&self, socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
         if self.bind_from.is_empty() {
             return Ok(());
         }
@@ -104,8 +110,14 @@ fn keep_alive(socket: &impl AsFd, idle: Duration) -> io::Result<()> {
     SockRef::from(socket).set_tcp_keepalive(&options)
 }
 
+/// Leaves it to the bytes that `socket` will send first to acknowledge what it has received until then.
+pub(crate) fn acknowledge_by_data(socket: &impl AsFd) {
+    // A kernel that refuses that sends a packet more.
+    let _ = set(socket, libc::TCP_QUICKACK, libc::IPPROTO_TCP, 0);
+}
+
 /// Sets an option that is a number, and for which neither socket2 nor rustix has a function.
-fn set(socket: &impl AsFd, option: libc::c_int, level: libc::c_int, value: u32) -> io::Result<()> {
+pub(crate) fn set(socket: &impl AsFd, option: libc::c_int, level: libc::c_int, value: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     let socket = socket.as_fd().as_raw_fd();
@@ -150,6 +162,7 @@ mod tests {
         assert_eq!(get(&accepted, libc::TCP_KEEPIDLE), 77);
         assert_eq!(get(&accepted, libc::TCP_KEEPINTVL), 15);
         assert_eq!(get(&accepted, libc::TCP_KEEPCNT), 4);
+        assert!(accepted.tcp_nodelay().unwrap());
         assert!(!client.keepalive().unwrap());
         Dial::new(&[], Some(Duration::from_secs(33))).prepare(&client, ([127, 0, 0, 1], 1).into()).unwrap();
         assert_eq!((client.keepalive().unwrap(), get(&client, libc::TCP_KEEPIDLE)), (true, 33));

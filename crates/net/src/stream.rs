@@ -152,6 +152,16 @@ impl Stream {
         stream!(self, s => s.poll_read_ready(cx))
     }
 
+    /// Appends to `buf` what has come, whatever the last poll of the kernel says. 0 is the end.
+    pub(crate) fn read_at_once(&self, buf: &mut Vec<u8>) -> io::Result<usize> {
+        stream!(self, s => Ok(rustix::net::recv(s, rustix::buffer::spare_capacity(buf), RecvFlags::DONTWAIT)?.0))
+    }
+
+    /// True when there may be something to read, as the last poll of the kernel says.
+    pub(crate) fn is_ready_to_read(&self) -> bool {
+        stream!(self, s => s.try_io(Interest::READABLE, || Ok(()))).is_ok()
+    }
+
     /// Ready when the kernel may take more, as its last poll says.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream!(self, s => s.poll_write_ready(cx))

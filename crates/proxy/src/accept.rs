@@ -9,11 +9,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_core::overload::OverloadStep;
-use evenkeel_net::{Accepted, Detached, Listening, Peer};
+use evenkeel_net::{Accepted, Detached, Io, Listening, Peer};
 use evenkeel_observe::ConnectionRefusal;
 use evenkeel_types::ListenerName;
 use tokio::task::coop::has_budget_remaining;
 
+use crate::l4;
 use crate::serve::serve;
 use crate::shared::Order;
 use crate::worker::closing::Closing;
@@ -94,8 +95,7 @@ fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: 
     let target = if too_many && !worker.shared.is_leaving() { lightest } else { here };
     open[target].fetch_add(1, Relaxed);
     if target == here {
-        tokio::task::spawn_local(serve(Rc::clone(worker), listener.clone(), accepted.into_io(), peer));
-        return;
+        return begin(worker, listener, accepted.into_io(), peer);
     }
     let Ok(connection) = accepted.detach() else {
         open[target].fetch_sub(1, Relaxed);
@@ -111,10 +111,20 @@ fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: 
     }
 }
 
+/// Serves a connection here, in a task of its own.
+fn begin(worker: &Rc<Worker>, listener: &ListenerName, io: Io, peer: Peer) {
+    match worker.standing(listener) {
+        Some((view, position)) if view.listener(position).is_tcp() => {
+            tokio::task::spawn_local(l4::serve(Rc::clone(worker), (view, position), (io, peer)))
+        }
+        _ => tokio::task::spawn_local(serve(Rc::clone(worker), listener.clone(), io, peer)),
+    };
+}
+
 /// Serves a connection that another worker accepted, and has counted for this one.
 pub fn take_over(worker: &Rc<Worker>, listener: ListenerName, connection: Detached, peer: Peer) {
     match connection.attach() {
-        Ok(io) => drop(tokio::task::spawn_local(serve(Rc::clone(worker), listener, io, peer))),
+        Ok(io) => begin(worker, &listener, io, peer),
         Err(_) => drop(worker.shared.open[worker.index].fetch_sub(1, Relaxed)),
     }
 }

@@ -36,13 +36,12 @@ pub async fn serve(worker: Rc<Worker>, listener: ListenerName, mut io: Io, peer:
         return client.worker.metrics.connection_refused(ConnectionRefusal::Client);
     };
     if view.takes_streams[position] {
-        let named = (client.listener(), client.peer(), client.sender());
-        match Box::pin(l4::receive(&client.worker, &view, position, named, &io)).await {
+        match Box::pin(l4::receive(&client.worker, &view, position, client.came_from(), &io)).await {
             l4::Fate::Http => {}
             l4::Fate::Stream(stream) => {
                 let worker = Rc::clone(&client.worker);
                 drop(client);
-                return Box::pin(l4::serve(worker, stream, view, position, io)).await;
+                return Box::pin(l4::relay_stream(&worker, stream, view, position, io)).await;
             }
             l4::Fate::Over => return,
         }

@@ -17,6 +17,8 @@ pub struct Verdict {
 enum Rule {
     /// CPU time per request is at most this share of that of the best of the scenario's peers.
     ShareOfBestPeer(f64),
+    /// This is at most as much as for the best of the scenario's peers.
+    NoMoreThanBestPeer(Metric),
     /// Less than this.
     Below(Metric, f64),
     /// This or more.
@@ -30,6 +32,10 @@ pub fn judge(scenario: Scenario, rows: &[Row]) -> Option<Verdict> {
         Rule::ShareOfBestPeer(share) => {
             let measured = self::share(scenario, rows)?;
             (measured, measured <= share)
+        }
+        Rule::NoMoreThanBestPeer(metric) => {
+            let measured = median(&shares(scenario.peers(), rows, metric)?)?;
+            (measured, measured <= 1.0)
         }
         Rule::Below(metric, limit) => {
             let measured = ours(rows, |row| row.median(metric))?;
@@ -60,7 +66,7 @@ pub fn share_allowed(scenario: Scenario) -> Option<f64> {
 
 /// The share that it took, the median over the rounds; `None` unless all of the scenario's peers took part.
 pub fn share(scenario: Scenario, rows: &[Row]) -> Option<f64> {
-    median(&shares(scenario.peers(), rows)?)
+    median(&shares(scenario.peers(), rows, Metric::CpuUs)?)
 }
 
 fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
@@ -91,6 +97,20 @@ fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
         Scenario::Large | Scenario::HitMedium | Scenario::HitLarge => {
             Some(("at most 1.00 x the CPU time of the best peer", Rule::ShareOfBestPeer(1.0)))
         }
+        Scenario::TcpMessages => {
+            Some(("at most 0.95 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.95)))
+        }
+        // 1.2 times as many bytes for a CPU second.
+        Scenario::TcpLarge => {
+            Some(("at most 1/1.2 of the CPU time of the best peer", Rule::ShareOfBestPeer(1.0 / 1.2)))
+        }
+        Scenario::TcpShort => {
+            Some(("at most 1/1.1 of the CPU time of the best peer", Rule::ShareOfBestPeer(1.0 / 1.1)))
+        }
+        Scenario::Udp => Some(("at most 1/1.2 of the CPU time of nginx", Rule::ShareOfBestPeer(1.0 / 1.2))),
+        Scenario::IdleTcp => {
+            Some(("no more bytes than the best peer", Rule::NoMoreThanBestPeer(Metric::IdleBytes)))
+        }
         Scenario::Idle => Some(("below 4,096 bytes per connection", Rule::Below(Metric::IdleBytes, 4096.0))),
         Scenario::Overhead => Some(("p99 below 1,000 us more", Rule::Below(Metric::AddedP99Us, 1000.0))),
         Scenario::Workers => Some(("two workers at least 1.80 x one", Rule::AtLeast(Metric::SpeedUp, 1.8))),
@@ -101,12 +121,12 @@ fn ours(rows: &[Row], value: impl Fn(&Row) -> Option<f64>) -> Option<f64> {
     rows.iter().filter(|row| row.proxy == Proxy::Evenkeel).filter_map(value).reduce(f64::max)
 }
 
-/// For each round, evenkeel's CPU time per request over that of the peer that did best in that round.
+/// For each round, evenkeel's `metric` over that of the peer that did best in that round.
 /// `None` unless all `peers` took part: with some of them, "the best" would flatter.
-fn shares(peers: &[Proxy], rows: &[Row]) -> Option<Vec<f64>> {
-    let cpu = |proxy| rows.iter().find(|row| row.proxy == proxy).map(|row| row.values(Metric::CpuUs));
-    let ours = cpu(Proxy::Evenkeel)?;
-    let theirs = peers.iter().map(|peer| cpu(*peer)).collect::<Option<Vec<_>>>()?;
+fn shares(peers: &[Proxy], rows: &[Row], metric: Metric) -> Option<Vec<f64>> {
+    let values = |proxy| rows.iter().find(|row| row.proxy == proxy).map(|row| row.values(metric));
+    let ours = values(Proxy::Evenkeel)?;
+    let theirs = peers.iter().map(|peer| values(*peer)).collect::<Option<Vec<_>>>()?;
     let best = |round| theirs.iter().filter_map(|values| values.get(round).copied()).reduce(f64::min);
     ours.iter().enumerate().map(|(round, ours)| Some(ours / best(round)?)).collect()
 }
@@ -141,6 +161,19 @@ mod tests {
         assert!(judge(Scenario::Tls, &rows(&[8.0, 8.0, 8.0])).unwrap().pass);
         assert!(judge(Scenario::TlsHandshake, &rows(&[7.5, 7.5, 7.5])).unwrap().pass);
         assert!(!judge(Scenario::TlsHandshake, &rows(&[7.6, 7.6, 7.6])).unwrap().pass);
+    }
+
+    #[test]
+    fn memory_is_compared_to_the_peer_that_takes_least() {
+        let rows = |ours| {
+            [
+                row(Proxy::Evenkeel, Metric::IdleBytes, &[ours]),
+                row(Proxy::Nginx, Metric::IdleBytes, &[1000.0]),
+                row(Proxy::Haproxy, Metric::IdleBytes, &[2000.0]),
+            ]
+        };
+        assert!(judge(Scenario::IdleTcp, &rows(1000.0)).unwrap().pass);
+        assert!(!judge(Scenario::IdleTcp, &rows(1001.0)).unwrap().pass);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! One connection and its requests, one at a time: to see that a proxy speaks what it should, and to hold it idle.
 
 use std::io::{self, Error, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use rustls::{ClientConnection, StreamOwned};
 
+use crate::origin::{MESSAGE, MESSAGE_BYTES};
 use crate::tls::{self, KeyExchange, SERVER_NAME};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a datagram, which may be lost while a proxy starts.
+const DATAGRAM_PATIENCE: Duration = Duration::from_millis(500);
 /// The body of the origin's answer.
 const BODY: [u8; 128] = [b'x'; 128];
 /// A client's first bytes (RFC 9113 section 3.4), with SETTINGS that leave everything at its default.
@@ -28,6 +31,10 @@ pub enum Wire {
     Http1Tls,
     /// HTTP/2 over TLS, by ALPN.
     Http2Tls,
+    /// Anything over TCP. The origins answer as to HTTP/1.1, of which the proxy knows nothing.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 impl Wire {
@@ -39,6 +46,11 @@ impl Wire {
     /// True of HTTP/2.
     pub fn http2(self) -> bool {
         matches!(self, Self::Http2 | Self::Http2Tls)
+    }
+
+    /// True where the proxy does not look into what it passes on.
+    pub fn layer_4(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp)
     }
 }
 
@@ -53,6 +65,7 @@ pub struct Connection {
 enum Stream {
     Clear(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Datagrams(UdpSocket),
 }
 
 impl Connection {
@@ -61,6 +74,12 @@ impl Connection {
     /// # Errors
     /// No process listens there. A failed handshake shows at the first request.
     pub fn open(address: SocketAddr, wire: Wire, exchange: KeyExchange) -> io::Result<Self> {
+        if wire == Wire::Udp {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            socket.connect(address)?;
+            socket.set_read_timeout(Some(DATAGRAM_PATIENCE))?;
+            return Ok(Self { stream: Stream::Datagrams(socket), wire, stream_id: 1 });
+        }
         let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let stream = if wire.tls() {
@@ -92,8 +111,16 @@ impl Connection {
                 if chosen == Some(b"h2") { Ok(()) } else { Err(Error::other("ALPN chose no h2")) }
             }
             Stream::Tls(stream) => ask_http1(stream),
+            Stream::Datagrams(socket) => ask_datagram(socket),
         }
     }
+}
+
+fn ask_datagram(socket: &UdpSocket) -> io::Result<()> {
+    socket.send(MESSAGE)?;
+    let mut answer = [0; MESSAGE_BYTES + 1];
+    let length = socket.recv(&mut answer)?;
+    if length == MESSAGE_BYTES { Ok(()) } else { Err(Error::other(format!("an answer of {length} bytes"))) }
 }
 
 fn ask_http1(stream: &mut (impl Read + Write)) -> io::Result<()> {

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Wire;
+use crate::exchanges::Kind;
 use crate::tls::{KeyExchange, SERVER_NAME};
 
 /// The programs that make load.
@@ -18,7 +19,7 @@ pub struct Generators {
     pub wrk: PathBuf,
     /// HTTP/2.
     pub h2load: PathBuf,
-    /// This program, optimised: handshakes, the load generator with an open loop, and origin servers.
+    /// This program, optimised: handshakes, small exchanges, the load generator with an open loop, and origin servers.
     pub xtask: PathBuf,
 }
 
@@ -40,6 +41,13 @@ pub enum Load {
         connections: u16,
         /// Requests in flight on each.
         streams: u16,
+    },
+    /// Small messages, each with an answer.
+    Exchanges {
+        /// What they go over.
+        kind: Kind,
+        /// How many at a time.
+        connections: u16,
     },
     /// A connection and a full TLS handshake for each request.
     Handshakes {
@@ -85,6 +93,7 @@ impl Load {
         match self {
             Self::KeepAlive { .. } => "wrk",
             Self::Streams { .. } => "h2load",
+            Self::Exchanges { .. } => "exchanges",
             Self::Handshakes { .. } => "handshakes",
         }
     }
@@ -121,6 +130,15 @@ impl Load {
                 command.args(["--max-concurrent-streams", &streams.to_string(), "--duration", &seconds]);
                 command.args(["--groups", "X25519", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256"]);
                 command.args(["--npn-list", "h2", "--connect-to", &address.to_string(), &(base + "/")]);
+                command
+            }
+            Self::Exchanges { kind, connections } => {
+                let mut command = Command::new(&generators.xtask);
+                command.args(["exchanges", "--address", &address.to_string(), "--seconds", &seconds]);
+                command.args(["--connections", &connections.to_string()]);
+                if let Some(value) = kind.to_possible_value() {
+                    command.args(["--kind", value.get_name()]);
+                }
                 command
             }
             Self::Handshakes { connections, key_exchange } => {

@@ -13,6 +13,8 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// The module that gives nginx Brotli.
 pub const NGINX_BROTLI: &str = "ngx_http_brotli_filter_module.so";
+/// The module with which nginx passes on TCP and UDP.
+pub const NGINX_STREAM: &str = "ngx_stream_module.so";
 /// Where the distribution keeps nginx's modules.
 const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
 
@@ -48,6 +50,7 @@ fn package(program: &str) -> &str {
         "h2load" => "nghttp2-client",
         "varnishtest" | "varnishd" => "varnish",
         NGINX_BROTLI => "libnginx-mod-http-brotli-filter",
+        NGINX_STREAM => "libnginx-mod-stream",
         same => same,
     }
 }

@@ -48,7 +48,7 @@ impl Proxy {
     pub fn needs(self) -> &'static [&'static str] {
         match self {
             Self::Evenkeel => &[],
-            Self::Nginx => &["nginx", install::NGINX_BROTLI],
+            Self::Nginx => &["nginx", install::NGINX_BROTLI, install::NGINX_STREAM],
             Self::Haproxy => &["haproxy"],
             Self::Varnish => &["varnishd"],
         }

@@ -60,12 +60,24 @@ pub enum Scenario {
     Gzip,
     /// The same with Brotli.
     Brotli,
+    /// 64 TCP connections, messages of 128 bytes and answers of 128 bytes.
+    #[value(name = "tcp-64")]
+    TcpMessages,
+    /// 16 TCP connections, answers of 1 MiB.
+    TcpLarge,
+    /// A TCP connection for each message of 128 bytes, 64 at a time.
+    TcpShort,
+    /// 64 clients over UDP, datagrams of 128 bytes and answers of 128 bytes.
+    #[value(name = "udp-64")]
+    Udp,
     /// Memory of idle keep-alive connections.
     Idle,
     /// Memory of idle keep-alive connections over TLS.
     IdleTls,
     /// Memory of idle HTTP/2 connections over TLS.
     IdleH2,
+    /// Memory of idle TCP connections, each with its connection to a server.
+    IdleTcp,
     /// Latency added at a steady half of the highest load.
     Overhead,
     /// Two workers against one, evenkeel alone.
@@ -90,7 +102,7 @@ impl Scenario {
             Self::HitSmall | Self::HitMedium | Self::HitLarge => {
                 &[Proxy::Nginx, Proxy::Haproxy, Proxy::Varnish]
             }
-            Self::FileSmall | Self::FileLarge | Self::Gzip | Self::Brotli => &[Proxy::Nginx],
+            Self::FileSmall | Self::FileLarge | Self::Gzip | Self::Brotli | Self::Udp => &[Proxy::Nginx],
             _ => &[Proxy::Nginx, Proxy::Haproxy],
         }
     }
@@ -123,9 +135,14 @@ impl Scenario {
             Self::FileLarge => "A file of 1 MiB, 16 connections",
             Self::Gzip => "64 KiB of JSON compressed with gzip, 16 connections",
             Self::Brotli => "64 KiB of JSON compressed with Brotli, 16 connections",
+            Self::TcpMessages => "TCP, 64 connections, messages of 128 bytes and as long answers",
+            Self::TcpLarge => "TCP, 16 connections, 1 MiB answers",
+            Self::TcpShort => "TCP, a connection for each message of 128 bytes, 64 at a time",
+            Self::Udp => "UDP, 64 clients, datagrams of 128 bytes and as long answers",
             Self::Idle => "Idle keep-alive connections",
             Self::IdleTls => "Idle keep-alive connections over TLS",
             Self::IdleH2 => "Idle HTTP/2 connections over TLS",
+            Self::IdleTcp => "Idle TCP connections",
             Self::Overhead => "Latency added at half load, 64 connections",
             Self::Workers => "Two workers against one, 64 connections",
         }

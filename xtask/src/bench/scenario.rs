@@ -12,6 +12,7 @@ use super::procfs;
 use super::proxy::{Proxy, Running};
 use super::results::{Metric, Row, Sample, Scenario};
 use super::rig::Rig;
+use crate::exchanges::Kind;
 use crate::origin::{LARGE_PATH, MEDIUM_PATH, TEXT_PATH};
 use crate::tls::KeyExchange;
 
@@ -62,9 +63,14 @@ pub fn measure(
         Scenario::FileLarge => run.files(keep_alive("/files/1m", 16)),
         Scenario::Gzip => run.compressed(feature::GZIP),
         Scenario::Brotli => run.compressed(feature::BROTLI),
+        Scenario::TcpMessages => run.load(Wire::Tcp, exchanges(Kind::Messages)),
+        Scenario::TcpLarge => run.load(Wire::Tcp, keep_alive(LARGE_PATH, 16)),
+        Scenario::TcpShort => run.load(Wire::Tcp, exchanges(Kind::Connections)),
+        Scenario::Udp => run.load(Wire::Udp, exchanges(Kind::Datagrams)),
         Scenario::Idle => run.idle(Wire::Http1),
         Scenario::IdleTls => run.idle(Wire::Http1Tls),
         Scenario::IdleH2 => run.idle(Wire::Http2Tls),
+        Scenario::IdleTcp => run.idle(Wire::Tcp),
         Scenario::Overhead => run.overhead(),
         Scenario::Workers => return run.workers(),
     };
@@ -74,6 +80,11 @@ pub fn measure(
 /// Requests for `path` on connections that stay open.
 const fn keep_alive(path: &'static str, connections: u16) -> Load {
     Load::KeepAlive { path, connections, encoding: None }
+}
+
+/// Small messages, as many at a time as there are connections elsewhere.
+const fn exchanges(kind: Kind) -> Load {
+    Load::Exchanges { kind, connections: 64 }
 }
 
 /// Full handshakes, as many at a time as there are connections elsewhere.

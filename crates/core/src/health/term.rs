@@ -1,23 +1,20 @@
 //! How connections learn at once that their server has lost its role: each server counts the terms that have ended.
 
-use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use slab::Slab;
+
 /// The terms of one server, shared by all workers. A term ends when the server loses its role; a connection belongs to the
 /// term that the state named by which its server was chosen ([`ServerState::term`](crate::snapshot::ServerState::term)).
 #[derive(Debug, Default)]
 pub struct Terms {
+    /// Written while the wakers are locked.
     ended: AtomicU64,
-    watches: Mutex<Watches>,
-}
-
-#[derive(Debug, Default)]
-struct Watches {
-    next: u64,
-    wakers: HashMap<u64, Waker>,
+    /// Of connections of the present term alone.
+    wakers: Mutex<Slab<Waker>>,
 }
 
 impl Terms {
@@ -28,11 +25,13 @@ impl Terms {
 
     /// Ends all terms before this one, and wakes those that watch them.
     pub fn begin(&self, term: u64) {
+        let mut wakers = self.lock();
         if self.ended.swap(term, Release) == term {
             return;
         }
-        let wakers = std::mem::take(&mut self.lock().wakers);
-        wakers.into_values().for_each(Waker::wake);
+        let ended = std::mem::take(&mut *wakers);
+        drop(wakers);
+        ended.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// Watches a term.
@@ -41,8 +40,8 @@ impl Terms {
     }
 
     /// A panic elsewhere leaves the wakers whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Watches> {
-        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slab<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +51,7 @@ pub struct TermWatch {
     terms: Arc<Terms>,
     term: u64,
     /// Under which the waker is kept.
-    key: Option<u64>,
+    key: Option<usize>,
     /// The waker that is kept.
     waker: Option<Waker>,
 }
@@ -72,24 +71,28 @@ impl TermWatch {
         if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             return Poll::Pending;
         }
+        let mut wakers = self.terms.lock();
+        // It may have ended in the meantime.
+        if self.has_ended() {
+            return Poll::Ready(());
+        }
+        match self.key.and_then(|key| wakers.get_mut(key)) {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.key = Some(wakers.insert(cx.waker().clone())),
+        }
+        drop(wakers);
         self.waker = Some(cx.waker().clone());
-        let mut watches = self.terms.lock();
-        let key = *self.key.get_or_insert_with(|| {
-            watches.next += 1;
-            watches.next
-        });
-        let waker = watches.wakers.entry(key).or_insert_with(|| cx.waker().clone());
-        waker.clone_from(cx.waker());
-        drop(watches);
-        // It may have ended before the waker was there.
-        if self.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+        Poll::Pending
     }
 }
 
 impl Drop for TermWatch {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.terms.lock().wakers.remove(&key);
+        let Some(key) = self.key else { return };
+        let mut wakers = self.terms.lock();
+        // The end of the term has taken its wakers away: the key may be that of another watch by now.
+        if !self.has_ended() {
+            wakers.try_remove(key);
         }
     }
 }
@@ -135,11 +138,26 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_whose_term_has_ended_leaves_those_of_the_next_term_alone() {
+        let (terms, count) = (Arc::new(Terms::default()), Arc::new(Count::default()));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut first = terms.watch(0);
+        assert!(first.poll_ended(&Context::from_waker(Waker::noop())).is_pending());
+        terms.begin(1);
+        let mut second = terms.watch(1);
+        assert!(second.poll_ended(&Context::from_waker(&waker)).is_pending());
+        drop(first);
+        terms.begin(2);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(second.poll_ended(&Context::from_waker(&waker)).is_ready());
+    }
+
+    #[test]
     fn a_watch_that_is_dropped_leaves_nothing() {
         let terms = Arc::new(Terms::default());
         let mut watch = terms.watch(0);
         assert!(watch.poll_ended(&Context::from_waker(Waker::noop())).is_pending());
         drop(watch);
-        assert!(terms.lock().wakers.is_empty());
+        assert!(terms.lock().is_empty());
     }
 }

@@ -21,6 +21,7 @@ use crate::forward::outcome::refusal_of;
 use crate::forward::tunnel;
 use crate::http::field::Field;
 use crate::http::head::RequestHead;
+use crate::l4;
 use crate::request::admit::{KnownHost, Origin, Refusal, Secure, upgrade_left_out};
 use crate::request::answer;
 use crate::request::handle::{handle, refuse, refuse_too_fast};
@@ -114,6 +115,11 @@ impl Client {
         (self.peer, self.peer_text, self.destination) = (peer, text_of(peer), destination);
     }
 
+    /// Where its connection comes from.
+    pub fn came_from(&self) -> l4::Origin {
+        l4::Origin { peer: self.peer, destination: Some(self.destination) }
+    }
+
     /// The connection, as servers see it.
     pub fn sender(&self) -> Sender {
         let lines = sender_lines(&self.peer_text, self.scheme(), self.port());
@@ -134,11 +140,6 @@ impl Client {
         let retired = self.worker.retired_view()?;
         let position = retired.listener_position(&self.listener)?;
         Some((retired, position))
-    }
-
-    /// The listener that it came by.
-    pub fn listener(&self) -> &ListenerName {
-        &self.listener
     }
 
     /// Where the listener stands; `None` if it is gone.

@@ -43,7 +43,7 @@ pub async fn run(
     let early = body.borrow().surplus().concat();
     let (limits, bytes) = (Limits { idle: *idle, write: None }, Moved::default());
     worker.metrics.tunnels.increment();
-    relay(worker, (&client, server), &early, limits, (&bytes, None), term).await;
+    relay(worker, (&client, server), early, limits, (&bytes, None), term).await;
     worker.metrics.tunnels.decrement();
     end(log, term, bytes.0.get(), bytes.1.get());
 }

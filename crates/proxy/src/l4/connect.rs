@@ -2,6 +2,7 @@
 //! sent to any.
 
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, StreamEnded};
 use evenkeel_types::Time;
 
-use super::Stream;
+use super::{Origin, Stream};
 use crate::forward::driver::{Admission, Permit};
 use crate::forward::report::tell;
 use crate::server::Sender;
@@ -28,9 +29,10 @@ use crate::worker::view::View;
 type Connected = (Io, Option<Permit>, TermWatch);
 
 /// Why there is none: how the client's connection ends, and the reason for the log.
-type Unconnected = (StreamEnded, String);
+pub(super) type Unconnected = (StreamEnded, String);
 
-/// Connects to a server of the pool.
+/// Connects to a server of the pool. What the client has sent so far is read into `early` if that lets the server's handshake
+/// do with a packet less.
 ///
 /// # Errors
 /// The pool does not take the connection, no server could be reached, or the client has left.
@@ -39,10 +41,10 @@ pub async fn connect(
     view: &View,
     stream: &mut Stream,
     client: &Io,
+    early: &mut Vec<u8>,
 ) -> Result<Connected, Unconnected> {
     let mut pool = view.pool_now(stream.plan.pool);
-    let sender = Rc::clone(&stream.sender);
-    let facts = StreamFacts { client: stream.client, sni: None };
+    let facts = StreamFacts { client: stream.client.peer.ip().to_canonical(), sni: None };
     let route: &Route = view.snapshot.routes.route(stream.plan.route);
     let retry = &route.retry;
     let terms =
@@ -60,7 +62,12 @@ pub async fn connect(
             Some(Step::Send { leg, chosen, .. }) => {
                 stream.log.server = Some(chosen.server);
                 stream.log.tries += 1;
-                let trial = open(worker, &pool, (chosen.server, &sender), &mut timer).await;
+                if let Err(error) = read_early(worker, client, early) {
+                    admission.handle_gone(worker.clock.now());
+                    return Err((StreamEnded::ClientLeft, error.to_string()));
+                }
+                let asked = Asked { server: chosen.server, speaks: !early.is_empty() };
+                let trial = open(worker, &pool, (stream, client), asked, &mut timer).await;
                 stream.log.connect = Some(stream.log.connect.unwrap_or_default() + trial.took);
                 match trial.opened {
                     Ok(server) => {
@@ -102,6 +109,33 @@ pub async fn connect(
     }
 }
 
+/// Reads what the client has sent already, unless something was read before. An end stays to be read.
+///
+/// # Errors
+/// The client is gone.
+fn read_early(worker: &Worker, client: &Io, early: &mut Vec<u8>) -> io::Result<()> {
+    if !early.is_empty() || client.is_secure() {
+        return Ok(());
+    }
+    let mut buf = worker.buffers.small();
+    match client.read_at_once(&mut buf) {
+        Ok(1..) => *early = buf,
+        Ok(0) => worker.buffers.give(buf),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => worker.buffers.give(buf),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+impl Stream {
+    /// The client's connection, as servers learn it.
+    fn sender(&self, client: &Io) -> Sender {
+        let Origin { peer, destination } = self.client;
+        let destination = destination.unwrap_or_else(|| client.local_address());
+        Sender::new(Vec::new(), peer, destination, self.session.clone())
+    }
+}
+
 /// A try to connect to one server.
 struct Trial {
     opened: Result<Io, ServerError>,
@@ -110,15 +144,23 @@ struct Trial {
     answer: Answer,
 }
 
+/// A server, and whether there is something to send as soon as it is there.
+struct Asked {
+    server: usize,
+    speaks: bool,
+}
+
 async fn open(
     worker: &Worker,
     pool: &PoolView,
-    (server, sender): (usize, &Rc<Sender>),
+    (stream, client): (&Stream, &Io),
+    Asked { server, speaks }: Asked,
     timer: &mut Timer,
 ) -> Trial {
     let before = worker.clock.now();
     let limit = Limit { since: Some(before), ..pool.config().timeout.connect.into() };
-    let connecting = Box::pin(pool.upstreams[server].open_stream(sender));
+    let sender = pool.config().proxy_protocol.is_some().then(|| Rc::new(stream.sender(client)));
+    let connecting = pool.upstreams[server].open_stream(sender.as_ref(), speaks);
     let opened = timer.within(limit, connecting).await.unwrap_or(Err(ServerError::ConnectTimeout));
     let now = worker.clock.now();
     Trial { opened, took: now - before, answer: Answer::whole(200, before, now) }
@@ -139,7 +181,8 @@ fn settle(
     }
 }
 
-fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
+/// Counts a server that could not be connected to, and tells passive checks.
+pub(super) fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
     let figures = pool.upstreams[server].figures();
     figures.connect_failures.increment();
     if let Some(kind) = error.kind() {
@@ -150,8 +193,9 @@ fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) 
     }
 }
 
+/// Why there is no server, after the last of those that were tried.
 #[cold]
-fn given_up(worker: &Worker, pool: &PoolView, last: Option<&ServerError>) -> Unconnected {
+pub(super) fn given_up(worker: &Worker, pool: &PoolView, last: Option<&ServerError>) -> Unconnected {
     match last {
         Some(error) => (StreamEnded::ConnectFailed, error.to_string()),
         None => {

@@ -4,19 +4,21 @@
 //! A direction that carries much at a time goes through a pipe of the kernel's, without a copy, for as long as that lasts.
 //!
 //! One future for both directions, and one system call to read and one to write for each message: what is read is written
-//! at once, and a buffer is held only for what a slow reader has not taken. An end is passed on as an end, and a failure as
-//! a reset, so that neither is taken for the other.
+//! at once, and a buffer is held only for what a slow reader has not taken. The runtime is asked to wake the task for a
+//! direction only when it has woken it for that direction before. An end is passed on as an end, and a failure as a reset, so
+//! that neither is taken for the other.
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use evenkeel_core::health::TermWatch;
 use evenkeel_net::{Io, Pipe};
 use evenkeel_observe::{StreamEnded, StreamShard};
 use evenkeel_types::Time;
+use tokio::task::coop::has_budget_remaining;
 
 use crate::worker::Worker;
 use crate::worker::buffers::MEDIUM;
@@ -51,17 +53,21 @@ pub struct RelayEnd {
 pub async fn relay(
     worker: &Worker,
     (client, server): (&Io, &Io),
-    early: &[u8],
+    early: Vec<u8>,
     limits: Limits,
     (moved, shard): (&Moved, Option<&StreamShard>),
     term: &mut TermWatch,
 ) -> RelayEnd {
-    let (mut up, mut down) = (Direction::default(), Direction::default());
-    up.buf.extend_from_slice(early);
+    let (mut up, mut down) = (Direction { buf: early, ..Direction::default() }, Direction::default());
     let mut timer = Timer::new(worker.clock);
     let mut last_moved = worker.clock.now();
     let mut first_end = None;
+    let mut waker = Waker::noop().clone();
     let ended = poll_fn(|cx| {
+        if !waker.will_wake(cx.waker()) {
+            waker.clone_from(cx.waker());
+            (up.is_awaited, down.is_awaited) = (false, false);
+        }
         if term.poll_ended(cx).is_ready() {
             return Poll::Ready(role_lost(client, server));
         }
@@ -74,6 +80,10 @@ pub async fn relay(
                 Poll::Ready(Ok(())) if half.has_ended => {}
                 Poll::Ready(Ok(())) => {
                     half.has_ended = true;
+                    // The last end is the close that follows at once. A peer that is gone already needs none.
+                    if first_end.is_none() {
+                        let _ = to.shutdown();
+                    }
                     last_moved = worker.clock.now();
                     let how = if is_up { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed };
                     first_end.get_or_insert(how);
@@ -117,6 +127,8 @@ struct Direction {
     pipe: Option<Pipe>,
     /// Since when the reader takes nothing.
     blocked: Option<Time>,
+    /// The runtime will wake the task when there is something to read, and has not done so yet.
+    is_awaited: bool,
     has_ended: bool,
 }
 
@@ -130,7 +142,7 @@ enum Fault {
 }
 
 impl Direction {
-    /// Passes on what there is; ready once the end was passed on.
+    /// Passes on what there is; ready once the end has come.
     fn poll(&mut self, worker: &Worker, from: &Io, to: &Io, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if self.has_ended {
             return Poll::Ready(Ok(()));
@@ -145,11 +157,8 @@ impl Direction {
             if self.pipe.is_some() && ready!(self.poll_pipe(worker, from, to, cx))? {
                 return Poll::Ready(Ok(()));
             }
-            let read = ready!(worker.buffers.poll_medium(from, cx, &mut self.buf)).map_err(Fault::Read)?;
+            let read = ready!(self.poll_pass(worker, from, to, cx))?;
             if read == 0 {
-                worker.buffers.give(std::mem::take(&mut self.buf));
-                // A peer that is gone already needs no end.
-                let _ = to.shutdown();
                 return Poll::Ready(Ok(()));
             }
             self.full_reads = if read == MEDIUM { self.full_reads.saturating_add(1) } else { 0 };
@@ -160,8 +169,59 @@ impl Direction {
         }
     }
 
+    /// Reads once and writes what was read, as far as the kernel takes it; the rest is held. 0 is the end.
+    fn poll_pass(
+        &mut self,
+        worker: &Worker,
+        from: &Io,
+        to: &Io,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Fault>> {
+        loop {
+            ready!(self.poll_readable(from, cx)).map_err(Fault::Read)?;
+            let mut passing = worker.buffers.passing();
+            let read = match from.try_read(&mut passing) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Poll::Ready(Err(Fault::Read(error))),
+            };
+            let written = match to.is_secure() {
+                false if read > 0 => to.try_write(&[io::IoSlice::new(&passing)]),
+                _ => Ok(0),
+            };
+            match written {
+                Ok(written) => {
+                    self.sent = written;
+                    self.moved += written as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.sent = 0,
+                Err(error) => return Poll::Ready(Err(Fault::Write(error))),
+            }
+            if self.sent < read {
+                self.buf = std::mem::replace(&mut *passing, worker.buffers.medium());
+            }
+            return Poll::Ready(Ok(read));
+        }
+    }
+
+    /// Ready when there may be something to read. A direction that is idle costs one look at what the runtime knows already.
+    fn poll_readable(&mut self, from: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_awaited || self.full_reads == 0 {
+            let is_ready = from.is_ready_to_read();
+            if is_ready || self.is_awaited {
+                self.is_awaited = !is_ready;
+                return if is_ready { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+        }
+        // Where much comes, the runtime also says when it is another task's turn.
+        let polled = from.poll_readable(cx);
+        // Without budget it is pending for that alone.
+        self.is_awaited = polled.is_pending() && !from.is_secure() && has_budget_remaining();
+        polled
+    }
+
     /// Passes on what there is through the pipe, until nothing comes for the moment, and then gives the pipe back. True once
-    /// the end was passed on.
+    /// the end has come.
     fn poll_pipe(
         &mut self,
         worker: &Worker,
@@ -188,7 +248,6 @@ impl Direction {
             ready!(from.poll_readable(cx)).map_err(Fault::Read)?;
             match from.try_fill(pipe) {
                 Ok(0) => {
-                    let _ = to.shutdown();
                     self.give_pipe(worker);
                     return Poll::Ready(Ok(true));
                 }

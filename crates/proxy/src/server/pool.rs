@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
 use evenkeel_core::health::TermWatch;
-use evenkeel_net::{Dial, Io};
+use evenkeel_net::{Dial, Io, SessionSocket};
 use evenkeel_observe::{BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
@@ -258,24 +259,51 @@ impl Upstream {
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn open_stream(&self, sender: &Rc<Sender>) -> Result<Io, ServerError> {
-        let opened = async {
-            let mut io = self.dial.connect(&self.address).await?;
-            if let Sharing::Own(own) = &self.sharing {
-                io.write_all(&mut [IoSlice::new(&own.header(Some(sender), ""))]).await?;
-            }
-            if let Some(tls) = &self.tls {
-                let name = tls.server_name(&self.address).map_err(io::Error::other)?;
-                if self.asks_for_tls {
-                    ask_for_tls(&io).await?;
-                }
-                io.connect_tls(tls.stream_config(), name).await?;
-            }
-            Ok(io)
-        };
-        let io = opened.await.map_err(ServerError::Connect)?;
+    pub async fn open_stream(&self, sender: Option<&Rc<Sender>>, speaks: bool) -> Result<Io, ServerError> {
+        let mut io = self.dial.connect_to_speak(&self.address, speaks).await.map_err(ServerError::Connect)?;
+        if !matches!(self.sharing, Sharing::Http1 | Sharing::Http2) || self.tls.is_some() {
+            Box::pin(self.prepare(&mut io, sender)).await.map_err(ServerError::Connect)?;
+        }
         self.figures().connections_opened.increment();
         Ok(io)
+    }
+
+    /// Sends what comes before all else, and shakes hands.
+    async fn prepare(&self, io: &mut Io, sender: Option<&Rc<Sender>>) -> io::Result<()> {
+        if let Sharing::Own(own) = &self.sharing {
+            io.write_all(&mut [IoSlice::new(&own.header(sender, ""))]).await?;
+        }
+        if let Some(tls) = &self.tls {
+            let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+            if self.asks_for_tls {
+                ask_for_tls(io).await?;
+            }
+            io.connect_tls(tls.stream_config(), name).await?;
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Opens a socket for the session of one client, which no other one will ever use.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open_session(&self, address: SocketAddr) -> Result<SessionSocket, ServerError> {
+        let socket = self.dial.connect_datagrams(address).map_err(ServerError::Connect)?;
+        self.figures().connections_opened.increment();
+        Ok(socket)
+    }
+
+    /// The PROXY header that each datagram of `sender` begins with, if it does.
+    pub fn datagram_header(&self, sender: &Sender) -> Option<Box<[u8]>> {
+        match &self.sharing {
+            Sharing::Own(_) => Some(sender.datagram_header()),
+            Sharing::Http1 | Sharing::Http2 => None,
+        }
     }
 
     /// `header` is sent before all else.

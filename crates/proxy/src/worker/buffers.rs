@@ -1,6 +1,6 @@
 //! Buffers that pass from connection to connection of one worker, so that an idle connection holds none.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io;
 use std::task::{Context, Poll};
 
@@ -35,6 +35,7 @@ pub struct Buffers {
     small: RefCell<Vec<Vec<u8>>>,
     medium: RefCell<Vec<Vec<u8>>>,
     large: RefCell<Vec<Vec<u8>>>,
+    passing: RefCell<Vec<u8>>,
     fields: RefCell<Vec<Vec<Field>>>,
 }
 
@@ -52,6 +53,17 @@ impl Buffers {
     /// An empty buffer for a body.
     pub fn large(&self) -> Vec<u8> {
         self.large.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
+    }
+
+    /// The one buffer, empty and of the size of a medium one, for bytes that are written as soon as they are read. Its user
+    /// takes it away, and leaves another, if some of them cannot be written.
+    pub fn passing(&self) -> RefMut<'_, Vec<u8>> {
+        let mut passing = self.passing.borrow_mut();
+        if passing.capacity() == 0 {
+            *passing = self.medium();
+        }
+        passing.clear();
+        passing
     }
 
     /// Reads from `io`, into a small buffer that is taken only when there is something to read.

@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
 use evenkeel_observe::{Record, StreamRecord, WorkerLog, WorkerMetrics};
-use evenkeel_types::{Clock, Time};
+use evenkeel_types::{Clock, ListenerName, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -33,6 +33,7 @@ use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
+use crate::l4::udp::Batch;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 
@@ -65,6 +66,8 @@ pub struct Worker {
     pub buffers: Buffers,
     /// Pipes that wait for use.
     pub pipes: Pipes,
+    /// What has come of datagrams and goes on at once; made for the first of them.
+    pub datagrams: RefCell<Option<Box<Batch>>>,
     /// Static files that it keeps.
     pub files: FileStore,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
@@ -98,6 +101,7 @@ impl Worker {
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
+            datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
@@ -135,6 +139,17 @@ impl Worker {
     /// What was in force before the last change of the configuration, if that was just now.
     pub fn retired_view(&self) -> Option<Rc<View>> {
         self.retired.borrow().as_ref().map(|(_, view)| Rc::clone(view))
+    }
+
+    /// Where a listener stands in what is in force, or in what just was if it has been taken away.
+    pub fn standing(&self, listener: &ListenerName) -> Option<(Rc<View>, usize)> {
+        let view = self.view();
+        if let Some(position) = view.listener_position(listener) {
+            return Some((view, position));
+        }
+        let retired = self.retired_view()?;
+        let position = retired.listener_position(listener)?;
+        Some((retired, position))
     }
 
     /// Looks through idle connections, lets go of what was in force before, and reads the wall clock.
@@ -301,6 +316,27 @@ impl Drop for Open {
         worker.metrics.connections.decrement();
         worker.shared.open[worker.index].fetch_sub(1, Relaxed);
         worker.connections.borrow_mut().remove(self.key);
+    }
+}
+
+/// A session of datagrams that is open: it counts as a connection of a client.
+#[derive(Debug)]
+pub struct OpenSession(Rc<Worker>);
+
+impl OpenSession {
+    /// Counts one, for as long as it lives.
+    pub fn new(worker: &Rc<Worker>) -> Self {
+        worker.metrics.connections_accepted.increment();
+        worker.metrics.connections.increment();
+        worker.shared.open[worker.index].fetch_add(1, Relaxed);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.metrics.connections.decrement();
+        self.0.shared.open[self.0.index].fetch_sub(1, Relaxed);
     }
 }
 

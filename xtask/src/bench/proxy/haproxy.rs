@@ -1,12 +1,15 @@
-//! HAProxy: connections to the origins are shared, large answers spliced.
+//! HAProxy: connections to the origins are shared over HTTP, and large answers spliced.
 
 use super::Setting;
 use crate::bench::connection::Wire;
 
 /// Its configuration file.
 pub fn file(setting: &Setting) -> String {
+    if setting.wire.layer_4() {
+        return tcp(setting);
+    }
     let flags = match setting.wire {
-        Wire::Http1 => String::new(),
+        Wire::Http1 | Wire::Tcp | Wire::Udp => String::new(),
         Wire::Http2 => " proto h2".into(),
         // The key is found beside the certificate.
         Wire::Http1Tls | Wire::Http2Tls => {
@@ -49,6 +52,36 @@ frontend web
 backend app
   balance roundrobin
 {cached}{servers}{cache}",
+        workers = setting.workers,
+        connections = setting.connections_max,
+        address = setting.address,
+    )
+}
+
+/// The same for connections that are passed on as they come.
+fn tcp(setting: &Setting) -> String {
+    let servers: String =
+        (1..).zip(setting.origins).map(|(number, o)| format!("  server s{number} {o}\n")).collect();
+    format!(
+        r"global
+  nbthread {workers}
+  maxconn {connections}
+  maxpipes 256
+
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 10m
+  timeout server 10m
+  option splice-auto
+
+frontend messages
+  bind {address} backlog 4096
+  default_backend app
+
+backend app
+  balance roundrobin
+{servers}",
         workers = setting.workers,
         connections = setting.connections_max,
         address = setting.address,

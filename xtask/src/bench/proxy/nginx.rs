@@ -11,11 +11,13 @@ use crate::origin::{LARGE_PATH, MEDIUM_PATH};
 
 /// Its configuration file.
 pub fn file(setting: &Setting, access_log: &Path) -> String {
+    if setting.wire.layer_4() {
+        return stream(setting, access_log);
+    }
     let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
     let (flags, certificate) = transport(setting);
     let (zone, cached) = cache(setting);
-    // Under another program, one process does the work of master and worker: that is the one to look at.
-    let master = if setting.runner.is_empty() { "on" } else { "off" };
+    let master = master(setting);
     // Its own best way with files: a cache of open ones, asked as seldom as ours, and sendfile.
     let files = match setting.feature == FILES {
         true => format!(
@@ -66,10 +68,50 @@ http {{
     )
 }
 
+/// Under another program, one process does the work of master and worker: that is the one to look at.
+fn master(setting: &Setting) -> &'static str {
+    if setting.runner.is_empty() { "on" } else { "off" }
+}
+
+/// The same for what is passed on as it comes; the form of the log is that of its manual.
+fn stream(setting: &Setting, access_log: &Path) -> String {
+    let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
+    let module = match install::find(install::NGINX_STREAM) {
+        Some(file) => format!("load_module {};\n", file.display()),
+        None => String::new(),
+    };
+    let flags = if setting.wire == Wire::Udp { " udp reuseport" } else { " backlog=4096" };
+    format!(
+        r#"{module}daemon off;
+master_process {master};
+worker_processes {workers};
+pid {dir}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections {connections}; }}
+stream {{
+  log_format basic '$remote_addr [$time_local] $protocol $status $bytes_sent $bytes_received $session_time "$upstream_addr"';
+  access_log {log} basic buffer=64k;
+  upstream app {{
+{servers}  }}
+  server {{
+    listen {address}{flags};
+    proxy_pass app;
+  }}
+}}
+"#,
+        master = master(setting),
+        workers = setting.workers,
+        dir = setting.dir.display(),
+        connections = 2 * setting.connections_max,
+        log = access_log.display(),
+        address = setting.address,
+    )
+}
+
 /// Flags of the listener, and the certificate.
 fn transport(setting: &Setting) -> (&'static str, String) {
     match setting.wire {
-        Wire::Http1 => ("", String::new()),
+        Wire::Http1 | Wire::Tcp | Wire::Udp => ("", String::new()),
         Wire::Http2 => (" http2", String::new()),
         Wire::Http1Tls | Wire::Http2Tls => {
             let Certificate { cert, key } = setting.certificate;
