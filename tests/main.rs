@@ -156,9 +156,11 @@ mod databases {
     mod postgres_roles;
     mod postgres_writes;
     mod psql;
+    mod redis_cli;
     mod redis_roles;
     mod sessions;
     pub mod setting;
+    mod tls;
 }
 
 mod failures {

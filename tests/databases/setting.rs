@@ -86,5 +86,13 @@ pub fn reason(evenkeel: &Evenkeel, pool: &str, server: &str) -> String {
 /// Waits until this is why a server is in its state.
 #[track_caller]
 pub fn wait_for_reason(evenkeel: &Evenkeel, pool: &str, server: &str, expected: &str) {
-    eventually(&format!("{pool} {server}: {expected}"), || reason(evenkeel, pool, server).contains(expected));
+    let mut seen = String::new();
+    eventually(&format!("{pool} {server}: {expected}"), || {
+        let now = reason(evenkeel, pool, server);
+        if now != seen {
+            eprintln!("{pool} {server}: {now}");
+            seen.clone_from(&now);
+        }
+        now.contains(expected)
+    });
 }

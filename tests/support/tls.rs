@@ -79,7 +79,8 @@ pub fn self_signed(names: &[&str]) -> Issued {
 pub struct Issued {
     /// The certificate.
     pub der: CertificateDer<'static>,
-    pem: String,
+    /// The same in PEM.
+    pub pem: String,
     /// Its key, in PEM.
     pub key: String,
 }

@@ -203,6 +203,18 @@ impl Node {
         self.engine.as_ref().expect("it runs").signal_all(Signal::CONT);
     }
 
+    /// Speaks TLS from now on, with this certificate and key in PEM, with clients that ask for it.
+    pub fn speak_tls(&self, certificate: &str, key: &str) {
+        let files = [("ssl_cert_file", "server.pem", certificate), ("ssl_key_file", "server.key", key)];
+        for (setting, name, text) in files {
+            let path = self.home.write_secret(name, text);
+            self.query(&format!("ALTER SYSTEM SET {setting} = '{path}'"));
+        }
+        self.query("ALTER SYSTEM SET ssl = on");
+        self.query("SELECT pg_reload_conf()");
+        wait_for("PostgreSQL speaks TLS", || self.query("SHOW ssl") == "on");
+    }
+
     /// Replaces the rules about who may connect (`pg_hba.conf`); they are in force when it starts, or after [`Self::allow_now`].
     pub fn allow(&self, rules: &str) {
         fs::write(self.data().join("pg_hba.conf"), rules).unwrap();

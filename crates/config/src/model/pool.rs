@@ -66,7 +66,7 @@ section! {
         /// For how long a connection to a server may be silent before the kernel asks whether the server is still there. It asks
         /// four times, every 15 seconds, and then the connection is closed.
         tcp_keepalive: Option<Duration> = key(Kind::DurationOrOff(1_000, 32_000_000), Is("off"), r#""60s""#),
-        /// Speaks TLS with the servers; `true` is all defaults.
+        /// Speaks TLS with the servers; `true` is all defaults. Servers with checks by `kind = "postgres"` are asked for it first.
         tls: Option<PoolTls> = key(
             Kind::Either(&Kind::Boolean, &Kind::Section(PoolTls::SECTION)),
             Means("cleartext"),

@@ -19,6 +19,7 @@ use super::counted::Counted;
 use super::error::ServerError;
 use super::h2::Place;
 use super::names::NamedConnections;
+use super::postgres::{ask_for_tls, is_postgres};
 use super::sender::{Own, Sender};
 use crate::http::head::HeadLimits;
 
@@ -33,6 +34,8 @@ pub struct Upstream {
     dial: Dial,
     sharing: Sharing,
     tls: Option<Arc<ClientTls>>,
+    /// True if it is asked for TLS before that begins on a stream.
+    asks_for_tls: bool,
     keepalive: Keepalive,
     idle_max: Duration,
     /// Those that any client may use. Last in, first out: the busiest connections stay warm and the rest can age.
@@ -142,6 +145,7 @@ impl Upstream {
             dial: Dial::new(&pool.bind_from, pool.tcp_keepalive),
             sharing,
             tls: tls.cloned(),
+            asks_for_tls: is_postgres(pool),
             keepalive: for_all(pool),
             idle_max: pool.timeout.idle,
             idle: RefCell::default(),
@@ -165,6 +169,7 @@ impl Upstream {
             && self.sharing.is_of(pool)
             && self.dial.is(&pool.bind_from, pool.tcp_keepalive)
             && self.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
+            && self.asks_for_tls == is_postgres(pool)
             && self.keepalive == for_all(pool)
             && self.idle_max == pool.timeout.idle
             && Arc::ptr_eq(&self.load, load)
@@ -270,6 +275,9 @@ impl Upstream {
         }
         if let Some(tls) = &self.tls {
             let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+            if self.asks_for_tls {
+                ask_for_tls(io).await?;
+            }
             io.connect_tls(tls.stream_config(), name).await?;
         }
         Ok(())
