@@ -24,6 +24,7 @@ mod config {
 
 mod discovery {
     mod answers;
+    mod connections;
     mod explain;
     mod failing;
     mod files;
@@ -33,7 +34,7 @@ mod discovery {
 }
 
 mod sockets {
-    mod options;
+    pub mod options;
 }
 
 mod proxy_protocol {
@@ -107,6 +108,7 @@ mod files {
     mod ranges;
     mod serving;
     pub mod site;
+    mod stalling;
 }
 
 mod tls {
@@ -149,11 +151,16 @@ mod databases {
     mod postgres_failover;
     mod postgres_gap;
     mod postgres_lag;
+    mod postgres_reads;
     mod postgres_refusals;
     mod postgres_roles;
+    mod postgres_writes;
+    mod psql;
+    mod redis_cli;
     mod redis_roles;
     mod sessions;
     pub mod setting;
+    mod tls;
 }
 
 mod failures {
@@ -336,12 +343,30 @@ mod observability {
 }
 
 mod l4 {
+    mod addresses;
     mod choosing;
     mod endings;
     mod explain;
     mod large;
+    mod leaks;
+    mod log;
+    mod pools;
+    mod routes;
     pub mod server;
     mod tls;
+    mod tls_ends;
+}
+
+mod udp {
+    mod addresses;
+    mod explain;
+    mod failing;
+    mod headers;
+    mod limits;
+    mod many;
+    mod reload;
+    mod server;
+    mod sessions;
 }
 
 mod leaving {

@@ -1,7 +1,10 @@
 //! A primary that dies, one that hangs, and one that wakes up when another has taken its place.
 
-use super::setting::{before, reason, wait_for_reason, wait_for_states};
-use crate::support::engines::Cluster;
+use std::net::SocketAddr;
+
+use super::setting::{before, login, pool, reason, wait_for_reason, wait_for_states};
+use crate::support::engines::{Cluster, Session};
+use crate::support::{Evenkeel, Folder};
 
 #[test]
 fn after_a_crash_the_promoted_replica_is_the_primary() {
@@ -52,6 +55,30 @@ fn a_primary_that_takes_no_new_connections_is_down_though_its_old_ones_answer() 
     wait_for_states(&evenkeel, "db-primary", "a down");
     cluster.nodes[0].thaw();
     wait_for_states(&evenkeel, "db-primary", "a up");
+}
+
+#[test]
+fn a_primary_that_is_to_shut_down_when_its_sessions_have_ended_is_down_at_once() {
+    let mut cluster = Cluster::start(0);
+    let address = SocketAddr::from(([127, 0, 0, 1], cluster.nodes[0].port()));
+    let folder = Folder::new();
+    let secret = folder.write("secret", Cluster::PASSWORD);
+    let keys = format!("role = \"primary\", {}", login("probe", &secret).replace("fall = 2", "fall = 100"));
+    let evenkeel = Evenkeel::start_in(folder, &pool("app", &cluster.nodes, &keys));
+    wait_for_states(&evenkeel, "app", "a up");
+    // This session, and that of the checks, keep it from ending.
+    let mut open = Session::open(address).ok().unwrap();
+    cluster.nodes[0].shut_down_later();
+    wait_for_states(&evenkeel, "app", "a down");
+    assert_eq!(
+        reason(&evenkeel, "app", "a"),
+        "check failed: not ready: the database system is shutting down"
+    );
+    assert!(open.query("SELECT 1").is_ok());
+    drop(open);
+    cluster.nodes[0].shut_down();
+    cluster.nodes[0].start();
+    wait_for_states(&evenkeel, "app", "a up");
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn tunnels_to_a_server_that_loses_its_role_are_closed_and_clients_reach_the_othe
     assert_eq!(tunnel.exactly(7).unwrap(), b"through");
     pair.promote(1);
     tunnel.assert_closed();
+    wait_for_states(&evenkeel, "app", "a unfit, b up");
     assert_eq!(kept.get("/").text(), "b");
     let mut tunnel = evenkeel.client();
     assert_eq!(tunnel.ask(UPGRADE).status, 101);

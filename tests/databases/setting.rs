@@ -18,6 +18,24 @@ pub fn before(cluster: &Cluster, of_replicas: &str) -> Evenkeel {
     Evenkeel::start_in(folder, &config)
 }
 
+/// The same for clients of the database: a tcp listener `writes` in front of `db-primary`, and `reads` in front of `db-replicas`.
+pub fn before_listeners(cluster: &Cluster, of_primary: &str) -> Evenkeel {
+    let folder = Folder::new();
+    let secret = folder.write("secret", Cluster::PASSWORD);
+    let (nodes, login) = (&cluster.nodes, login("probe", &secret));
+    let listener = |name: &str, pool: &str| {
+        format!("[listener.{name}]\nbind = [\"127.0.0.1:0\"]\nprotocol = \"tcp\"\npool = \"{pool}\"\n")
+    };
+    let config = format!(
+        "{}{}{}{of_primary}\n{}",
+        listener("writes", "db-primary"),
+        listener("reads", "db-replicas"),
+        pool("db-primary", nodes, &format!("role = \"primary\", {login}")),
+        pool("db-replicas", nodes, &format!("role = \"replica\", {login}, lag_max = \"64KiB\"")),
+    );
+    Evenkeel::start_in(folder, &config)
+}
+
 /// How the checks sign in.
 pub fn login(user: &str, secret: &str) -> String {
     format!(
@@ -68,5 +86,13 @@ pub fn reason(evenkeel: &Evenkeel, pool: &str, server: &str) -> String {
 /// Waits until this is why a server is in its state.
 #[track_caller]
 pub fn wait_for_reason(evenkeel: &Evenkeel, pool: &str, server: &str, expected: &str) {
-    eventually(&format!("{pool} {server}: {expected}"), || reason(evenkeel, pool, server).contains(expected));
+    let mut seen = String::new();
+    eventually(&format!("{pool} {server}: {expected}"), || {
+        let now = reason(evenkeel, pool, server);
+        if now != seen {
+            eprintln!("{pool} {server}: {now}");
+            seen.clone_from(&now);
+        }
+        now.contains(expected)
+    });
 }

@@ -130,6 +130,27 @@ fn a_server_that_refuses_before_its_check_has_noticed_does_not_fail_the_request(
 }
 
 #[test]
+fn a_request_goes_on_with_a_server_that_restarts_before_its_checks_take_it_out() {
+    let late = Origin::refusing("late");
+    let config =
+        before(&late, "wait_for_server = \"30s\"").replace("20ms", "500ms").replace("fall = 1", "fall = 10");
+    let evenkeel = Evenkeel::start(&config);
+    late.resume();
+    evenkeel.wait_for_state("late", "up");
+    late.stop();
+    let mut client = evenkeel.client();
+    client.send(GET);
+    wait_until_waiting(&evenkeel, 1);
+    late.resume();
+    assert_eq!(client.answer("GET").text(), "late");
+    assert_eq!(
+        evenkeel.stderr.count(|line| line.contains("from=\"up\"")),
+        0,
+        "its checks have not taken it out"
+    );
+}
+
+#[test]
 fn a_request_that_waits_when_the_process_leaves_is_still_answered() {
     let late = Origin::refusing("late");
     let mut evenkeel = Evenkeel::start(&before(&late, "wait_for_server = \"30s\""));

@@ -32,11 +32,13 @@ fn start(origin: &Origin, closed: &Origin) -> Evenkeel {
     evenkeel
 }
 
-/// A server that refuses every upload before it has read it.
+/// A server that refuses uploads to `/401` before it has read them, and says nothing to others.
 fn refusing_uploads() -> Origin {
-    Origin::on_head(|_, wire| {
-        wire.send(answer(401, "connection: close\r\n", "who are you"));
-        wire.finish();
+    Origin::on_head(|request, wire| {
+        if request.target() == "/401" {
+            wire.send(answer(401, "connection: close\r\n", "who are you"));
+            wire.finish();
+        }
         wire.hold();
         wire.close();
     })

@@ -201,3 +201,42 @@ fn a_server_that_takes_nothing_is_closed_and_memory_stays_bounded() {
     evenkeel.record(|record| record["ended"] == "server_stalled");
     gate.open();
 }
+
+/// Writes until neither the kernel nor the balancer takes more.
+fn fill(mut stream: &TcpStream) {
+    stream.set_write_timeout(Some(ms(300))).unwrap();
+    let block = vec![b'x'; 64 * 1024];
+    while stream.write_all(&block).is_ok() {}
+}
+
+#[test]
+fn a_reset_of_a_client_is_noticed_while_its_server_takes_nothing() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let (told, heard) = channel();
+    let told = Mutex::new(told);
+    let server = Server::start("a", move |stream| {
+        held.wait();
+        told.lock().unwrap().send(is_reset(&stream)).unwrap();
+    });
+    let evenkeel = Evenkeel::start(&config("", &[&server], ""));
+    let client = connect(&evenkeel);
+    fill(&client);
+    reset(client);
+    evenkeel.record(|record| record["ended"] == "client_reset");
+    assert_eq!(evenkeel.metric("evenkeel_stream_connections", &[]), 0.0);
+    gate.open();
+    assert!(heard.recv_timeout(DEADLINE).unwrap(), "the server sees an end where there was a reset");
+}
+
+#[test]
+fn a_reset_of_a_server_is_noticed_while_its_client_takes_nothing() {
+    let server = Server::start("a", |stream| {
+        fill(&stream);
+        reset(stream);
+    });
+    let evenkeel = Evenkeel::start(&config("", &[&server], ""));
+    let client = connect(&evenkeel);
+    evenkeel.record(|record| record["ended"] == "server_reset");
+    assert!(is_reset(&client), "the client sees an end where there was a reset");
+}

@@ -21,7 +21,15 @@ pub struct Server {
 impl Server {
     /// Does this with each connection.
     pub fn start(name: &str, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), name, handle)
+    }
+
+    /// The same on this listener.
+    pub fn start_on(
+        listener: TcpListener,
+        name: &str,
+        handle: impl Fn(TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (accepted, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (counted, opened, handle) = (accepted.clone(), open.clone(), Arc::new(handle));
@@ -42,8 +50,13 @@ impl Server {
 
     /// Sends its name, and then everything back until the client has ended its side.
     pub fn echo(name: &str) -> Self {
+        Self::echo_on(TcpListener::bind("127.0.0.1:0").unwrap(), name)
+    }
+
+    /// The same on this listener.
+    pub fn echo_on(listener: TcpListener, name: &str) -> Self {
         let greeting = format!("{name}\n");
-        Self::start(name, move |mut stream| {
+        Self::start_on(listener, name, move |mut stream| {
             let _ = stream.write_all(greeting.as_bytes());
             let mut buf = vec![0; 64 * 1024];
             while let Ok(read @ 1..) = stream.read(&mut buf) {

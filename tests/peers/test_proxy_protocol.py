@@ -1,5 +1,6 @@
-"""The PROXY protocol with nginx, HAProxy and curl, as senders and as receivers."""
+"""The PROXY protocol with nginx, HAProxy and curl, as senders and as receivers, for HTTP and for TCP."""
 
+import json
 import pathlib
 import socket
 import subprocess
@@ -212,3 +213,92 @@ def test_many_clients_share_no_connection(evenkeel, haproxy):
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def tcp(**more):
+    """A tcp listener; nothing of HTTP is looked at between the client and the server."""
+    return listener("web", protocol='"tcp"', **more)
+
+
+def records(process):
+    """The lines of the log, once the process has left."""
+    process.leave()
+    wait_until(lambda: process.process.poll() is not None, "it has left")
+    return [json.loads(line) for line in process.access_file.read_text().splitlines()]
+
+
+def test_curl_sends_to_a_tcp_listener(evenkeel, origin):
+    server = origin("h1", forwarded)
+    process = evenkeel(tcp(accept_proxy_protocol='"127.0.0.1"') + pool([server]))
+    own = ask(process.port(), "--haproxy-protocol", "--write-out", "%{local_port}").split()[-1].strip("-")
+    [record] = records(process)
+    assert (record["client"], record["client_port"], record["ended"]) == ("127.0.0.1", int(own), "client_closed")
+
+
+@pytest.mark.parametrize("options", ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl-cn proxy-v2-options crc32c"])
+def test_haproxy_sends_to_a_tcp_listener(evenkeel, origin, haproxy, options):
+    process = evenkeel(tcp(accept_proxy_protocol='"127.0.0.1"') + pool([origin("h1", forwarded)]))
+    port = haproxy(
+        f"listen relay\n mode tcp\n bind 127.0.0.1:{{port}}\n server a 127.0.0.1:{process.port()} {options}\n"
+    )
+    # The server gets what the client sent and nothing more: no field is added on the way.
+    assert ask(port, "--interface", "127.0.0.5") == "- - -"
+    clients = [record["client"] for record in records(process)]
+    assert "127.0.0.5" in clients
+
+
+def test_nginx_sends_to_a_tcp_listener(evenkeel, origin, nginx):
+    if not STREAM_MODULE.exists():
+        pytest.skip("nginx has no stream module")
+    process = evenkeel(tcp(accept_proxy_protocol='"127.0.0.1"') + pool([origin("h1", forwarded)]))
+    port = nginx(
+        "stream { server { listen 127.0.0.1:{port}; proxy_protocol on; "
+        f"proxy_pass 127.0.0.1:{process.port()}; }} }}",
+        modules=f"load_module {STREAM_MODULE};",
+    )
+    assert ask(port, "--interface", "127.0.0.5") == "- - -"
+    assert "127.0.0.5" in [record["client"] for record in records(process)]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_nginx_receives_from_a_tcp_listener(evenkeel, nginx, version):
+    if not STREAM_MODULE.exists():
+        pytest.skip("nginx has no stream module")
+    server = nginx(
+        "stream { server { listen 127.0.0.1:{port} proxy_protocol; "
+        "return '$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_port'; } }",
+        modules=f"load_module {STREAM_MODULE};",
+    )
+    health = '{ kind = "tcp", interval = "100ms" }'
+    port = evenkeel(tcp() + pool([server], proxy_protocol=f'"{version}"', health=health)).port()
+    with socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.6", 0)) as client:
+        said = b""
+        while piece := client.recv(4096):
+            said += piece
+        assert said.decode() == f"127.0.0.6 {client.getsockname()[1]} {port}"
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_haproxy_receives_from_a_tcp_listener(evenkeel, haproxy, authority, version):
+    server = haproxy(RECEIVER.replace("{tls}", ""))
+    sections = tcp() + listener("secure", tls=authority.localhost.tls, protocol='"tcp"')
+    process = evenkeel(sections + pool([server], proxy_protocol=f'"{version}"'))
+    port, secure = process.port(), process.port("secure")
+    assert ask(port, "--interface", "127.0.0.6").split()[:2] == ["127.0.0.6", str(port)]
+    # TLS ends at the listener: version 2 says for which name.
+    said = ask(secure, "--interface", "127.0.0.6", "--insecure", scheme="https").split()
+    assert said[:2] == ["127.0.0.6", str(secure)]
+    assert ("localhost" in said) == (version == "v2")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_client_of_a_proxy_in_front_reaches_the_server_behind(evenkeel, haproxy, version):
+    """HAProxy, a tcp listener, HAProxy: the last one sees who asked the first."""
+    server = haproxy(RECEIVER.replace("{tls}", ""))
+    sections = tcp(accept_proxy_protocol='"127.0.0.1"') + pool([server], proxy_protocol=f'"{version}"')
+    process = evenkeel(sections)
+    front = haproxy(
+        "listen front\n mode tcp\n bind 127.0.0.1:{port}\n"
+        f" server a 127.0.0.1:{process.port()} send-proxy-v2\n"
+    )
+    assert ask(front, "--interface", "127.0.0.7").split()[:2] == ["127.0.0.7", str(front)]

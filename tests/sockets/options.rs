@@ -26,7 +26,7 @@ fn recording() -> (SocketAddr, Arc<Mutex<Vec<IpAddr>>>) {
 }
 
 /// Whether the kernel's timer of an open connection between these ports is that of keepalive.
-fn is_kept_alive(local: Option<u16>, remote: Option<u16>) -> bool {
+pub fn is_kept_alive(local: Option<u16>, remote: Option<u16>) -> bool {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
     let timers: Vec<_> = table

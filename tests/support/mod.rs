@@ -13,6 +13,7 @@ pub mod message;
 pub mod origin;
 pub mod port;
 pub mod redis;
+pub mod stalling;
 pub mod tls;
 pub mod traffic;
 pub mod wait;

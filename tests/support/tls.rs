@@ -14,7 +14,9 @@ use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 use super::{Client, DEADLINE, Fault, Folder, Wire};
 
@@ -77,7 +79,8 @@ pub fn self_signed(names: &[&str]) -> Issued {
 pub struct Issued {
     /// The certificate.
     pub der: CertificateDer<'static>,
-    pem: String,
+    /// The same in PEM.
+    pub pem: String,
     /// Its key, in PEM.
     pub key: String,
 }
@@ -134,6 +137,12 @@ impl TlsClient {
         let own: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(issued.certified()));
         self.0.client_auth_cert_resolver = own;
         self
+    }
+
+    /// Speaks TLS with `name` over this connection, which is for tests that end it in ways of their own.
+    pub fn stream(&self, stream: TcpStream, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        StreamOwned::new(ClientConnection::new(Arc::new(self.0.clone()), name).unwrap(), stream)
     }
 
     /// A connection to `name`, which is what it asks for (SNI) and what the certificate must be for. Over TLS 1.3 a

@@ -123,6 +123,30 @@ fn sessions_outlive_a_reload_that_leaves_the_tls_of_their_listener() {
 }
 
 #[test]
+fn sessions_outlive_a_reload_that_changes_which_names_pass_through() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let tls = format!("certificates = {}", authority.issue(&[NAME]).write(&folder, "shop"));
+    let config = |passthrough: &str| {
+        let pool = "[pool.raw]\nbackends = [1]\n";
+        secure("web", &format!("{tls}\n{passthrough}"), "here") + pool
+    };
+    let raw = |name: &str| format!("passthrough = [{{ sni = [\"{name}\"], pool = \"raw\" }}]");
+    let evenkeel = Evenkeel::start(&config(&raw("raw.example.com")));
+    let client = TlsClient::new(&authority);
+    let connect = || {
+        let mut connection = client.connect(evenkeel.address(), NAME).unwrap();
+        assert_eq!(get(&mut connection), "here");
+        connection.session().handshake_kind().unwrap()
+    };
+    assert_eq!(connect(), Full);
+    for passthrough in [raw("other.example.com"), String::new(), raw("raw.example.com")] {
+        let answer = evenkeel.reload(&config(&passthrough));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(connect(), Resumed, "after a reload with `{passthrough}`");
+    }
+}
+
+#[test]
 fn a_reload_takes_what_is_on_disk_before_it_answers() {
     let (folder, authority) = (Folder::new(), Authority::new());
     let (first, second) = (authority.issue(&[NAME]), authority.issue(&[NAME]));

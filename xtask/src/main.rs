@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod cache_tests;
 mod exchanges;
+mod failover;
 mod failures;
 mod fuzz;
 mod handshakes;
@@ -56,6 +57,8 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Show for how long a client of PostgreSQL cannot write when the primary fails, beside HAProxy.
+    Failover(failover::Options),
     /// Let the deciding core run in a simulated world, and measure the algorithms.
     Simulate(simulate::Options),
     /// Serve 128-byte answers (1 MiB at /large) to measure proxies with.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
         Task::Failures(options) => failures::run(repository(), &options),
+        Task::Failover(options) => failover::run(repository(), &options),
         Task::Simulate(options) => simulate::run(repository(), &options),
         Task::Origin(options) => origin::run(&options),
         Task::Load(options) => load::run(&options),

@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::discovery::{self, Discovery};
-use crate::streams::{Streams, streams};
+use crate::streams::{Datagrams, Streams, datagrams, streams};
 
 /// The whole of it.
 #[derive(Debug, Serialize)]
@@ -57,6 +57,9 @@ struct Listener {
     /// Only of one that has relayed connections.
     #[serde(skip_serializing_if = "Option::is_none")]
     streams: Option<Streams>,
+    /// Only of a udp listener.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datagrams: Option<Datagrams>,
 }
 
 #[derive(Debug, Serialize)]
@@ -314,6 +317,7 @@ fn listeners(bound: &[(ListenerName, Address)], registry: &Registry) -> Vec<List
                 addresses: vec![address.to_string()],
                 tls: tls(name, &certificates),
                 streams: streams(registry, |of| of.listener == *name),
+                datagrams: datagrams(registry, name),
             }),
         }
     }

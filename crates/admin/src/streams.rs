@@ -1,6 +1,8 @@
-//! What `/status` says of connections that are relayed as streams of bytes, by listener and by server.
+//! What `/status` says of connections that are relayed as streams of bytes and of sessions of datagrams, by listener and by
+//! server; and of datagrams, by listener.
 
 use evenkeel_observe::{Registry, StreamKey};
+use evenkeel_types::ListenerName;
 use serde::Serialize;
 
 /// The connections of one listener or server.
@@ -27,4 +29,23 @@ pub(crate) fn streams(registry: &Registry, counts: impl Fn(&StreamKey) -> bool) 
         sum.sent_bytes += totals.sent;
     }
     sum
+}
+
+/// The datagrams of one udp listener.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Datagrams {
+    /// Those that came from clients.
+    received: u64,
+    /// Those that were sent to clients.
+    sent: u64,
+    /// Those of either side that were not passed on.
+    dropped: u64,
+}
+
+/// The datagrams of a listener; `None` if it is none of udp.
+pub(crate) fn datagrams(registry: &Registry, listener: &ListenerName) -> Option<Datagrams> {
+    let all = registry.all_datagrams();
+    let totals = all.iter().find(|(name, _)| name == listener)?.1.totals();
+    let dropped = totals.dropped.iter().sum();
+    Some(Datagrams { received: totals.received, sent: totals.sent, dropped })
 }

@@ -147,6 +147,11 @@ impl<M> Head<M> {
         self.block.len() - self.end as usize
     }
 
+    /// The body that lies behind the texts.
+    pub(crate) fn short_body(&self) -> &[u8] {
+        &self.block[self.end as usize..]
+    }
+
     /// The body that lies behind the texts, without its first `skip` bytes. Nothing is copied.
     pub(crate) fn body(&self, skip: usize) -> Bytes {
         Bytes::from_owner(Tail { block: Arc::clone(&self.block), at: self.end as usize + skip })

@@ -145,6 +145,11 @@ impl<M> Object<M> {
         matches!(self.long.as_deref(), Some(Long::Memory { .. }))
     }
 
+    /// The body, if it lies in memory in one piece with the head; nothing of any other.
+    pub fn short_body(&self) -> &[u8] {
+        self.head.short_body()
+    }
+
     /// The file in memory that has the whole body, if there is one.
     pub fn memory_file(&self) -> Option<&Arc<MemoryFile>> {
         match self.long.as_deref() {

@@ -22,6 +22,11 @@ impl Failure {
         Self::Refused(ProbeFailure::Database(reason.into()))
     }
 
+    /// The server takes no sessions for now, for this reason.
+    pub fn not_ready(reason: impl Into<String>) -> Self {
+        Self::Refused(ProbeFailure::NotReady(reason.into()))
+    }
+
     /// What the server sent is no answer.
     pub fn malformed() -> Self {
         Self::Refused(ProbeFailure::Malformed)
@@ -30,11 +35,15 @@ impl Failure {
     /// The failure itself. What the server said does not repeat the password.
     pub fn into_probe(self, password: Option<&[u8]>) -> ProbeFailure {
         let (Self::Broken(failure) | Self::Refused(failure)) = self;
-        match (failure, password.map(String::from_utf8_lossy)) {
-            (ProbeFailure::Database(reason), Some(password)) if !password.is_empty() => {
-                ProbeFailure::Database(reason.replace(password.as_ref(), "[password]"))
-            }
-            (failure, _) => failure,
+        let password = password.map(String::from_utf8_lossy).filter(|password| !password.is_empty());
+        let hide = |reason: String| match &password {
+            Some(password) => reason.replace(password.as_ref(), "[password]"),
+            None => reason,
+        };
+        match failure {
+            ProbeFailure::Database(reason) => ProbeFailure::Database(hide(reason)),
+            ProbeFailure::NotReady(reason) => ProbeFailure::NotReady(hide(reason)),
+            failure => failure,
         }
     }
 }
@@ -72,5 +81,7 @@ mod tests {
     fn a_server_that_repeats_the_password_does_not_get_it_into_a_message() {
         let failure = Failure::refused("you said s3cret, and s3cret is wrong").into_probe(Some(b"s3cret"));
         assert_eq!(failure.to_string(), "you said [password], and [password] is wrong");
+        let failure = Failure::not_ready("s3cret").into_probe(Some(b"s3cret"));
+        assert_eq!(failure.to_string(), "[password]");
     }
 }

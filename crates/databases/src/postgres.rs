@@ -33,15 +33,7 @@ pub async fn sign_in(link: &mut Link, server: Server<'_>, settings: &PostgresPro
         ask_for_tls(link).await?;
         link.secure(tls, server.address, &[b"postgresql"]).await?;
     }
-    let parameters = [
-        ("user", settings.user.as_str()),
-        ("database", settings.database.as_str()),
-        ("application_name", "evenkeel-health"),
-        ("client_encoding", "UTF8"),
-    ];
-    let mut question = BytesMut::new();
-    frontend::startup_message(parameters, &mut question)?;
-    link.send(&question).await?;
+    link.send(&startup(settings)?).await?;
     let mut scram = None;
     for _ in 0..MESSAGES_MAX {
         let mut answer = BytesMut::new();
@@ -117,14 +109,35 @@ pub async fn ask(link: &mut Link) -> Result<Claim, Failure> {
     Err(Failure::malformed())
 }
 
-/// Sees whether the server still takes connections: it answers a question that needs no signing in, and is logged by no
-/// server.
-pub async fn knock(server: Server<'_>) -> Result<(), Failure> {
+/// Sees whether the server still takes sessions, with a connection that signs in no further than the first answer of the server,
+/// which logs nothing then. With TLS it goes no further than the question for that: a handshake for each check costs too much, and
+/// servers log sessions in clear that they refuse.
+pub async fn knock(server: Server<'_>, settings: &PostgresProbe) -> Result<(), Failure> {
     let mut link = server.connect().await?;
-    let mut question = BytesMut::new();
-    frontend::ssl_request(&mut question);
-    link.send(&question).await?;
-    link.read_more().await
+    if server.tls.is_some() {
+        let mut question = BytesMut::new();
+        frontend::ssl_request(&mut question);
+        link.send(&question).await?;
+        return link.read_more().await;
+    }
+    link.send(&startup(settings)?).await?;
+    match read(&mut link).await? {
+        Message::ErrorResponse(body) => Err(refusal(&body)),
+        _ => Ok(()),
+    }
+}
+
+/// The first message of a session.
+fn startup(settings: &PostgresProbe) -> Result<BytesMut, Failure> {
+    let parameters = [
+        ("user", settings.user.as_str()),
+        ("database", settings.database.as_str()),
+        ("application_name", "evenkeel-health"),
+        ("client_encoding", "UTF8"),
+    ];
+    let mut message = BytesMut::new();
+    frontend::startup_message(parameters, &mut message)?;
+    Ok(message)
 }
 
 /// Asks whether TLS may begin. A single byte is the answer: what comes beside it could only be forged (CVE-2021-23222).

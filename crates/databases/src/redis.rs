@@ -65,7 +65,7 @@ fn refusal(text: &[u8]) -> Failure {
         "NOAUTH" => "the server asks for a password, and the check has none: set `password_file`",
         "WRONGPASS" => "wrong user or password",
         "NOPERM" => "a permission is missing",
-        "LOADING" => "not ready, it loads its data set",
+        "LOADING" => return Failure::not_ready(format!("not ready, it loads its data set: {text}")),
         "MASTERDOWN" => "replica without its primary",
         _ => return Failure::refused(format!("error: {text}")),
     };

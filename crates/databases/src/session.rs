@@ -66,8 +66,8 @@ async fn check_any(
 /// seen to answer as well.
 async fn ask_kept(link: &mut Link, server: Server<'_>, probe: &Probe) -> Result<Claim, Failure> {
     match probe {
-        Probe::Postgres(_) => {
-            tokio::try_join!(ask(link, probe), postgres::knock(server)).map(|(claim, ())| claim)
+        Probe::Postgres(settings) => {
+            tokio::try_join!(ask(link, probe), postgres::knock(server, settings)).map(|(claim, ())| claim)
         }
         _ => ask(link, probe).await,
     }

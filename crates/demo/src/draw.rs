@@ -9,12 +9,15 @@ use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Sparkline};
 
-use super::figures::{Event, Figures, Latency, SHARE_SECONDS, ServerFigures};
+use super::figures::{Event, Figures, Latency, SHARE_SECONDS, ServerFigures, Work};
+use super::kind::Kind;
 
 /// Lines of the curve.
 const CURVE: u16 = 3;
 /// Columns of a bar.
 const BAR: usize = 12;
+/// Columns of a bar and its figure.
+const WIDTH: usize = BAR + 5;
 /// Where the name of a section begins, and all text.
 const INDENT: &str = "  ";
 
@@ -68,6 +71,15 @@ pub fn show_count(count: u64) -> String {
     shown
 }
 
+/// Bytes in three digits or so.
+pub fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_023_488 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
 /// Minutes and seconds.
 pub fn show_clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -81,7 +93,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
         }
         None => show_clock(figures.elapsed),
     };
-    let try_it = Line::from(vec![dim("try it   "), format!("curl {}", figures.url).bold()]);
+    let try_it = Line::from(vec![dim("try it   "), figures.command.clone().bold()]);
     let admin = match &figures.admin {
         Some(url) => vec![
             dim("look at  "),
@@ -94,7 +106,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     let lines = vec![
         Line::from(vec![
             "Evenkeel".bold().cyan(),
-            " balances three sample servers under live traffic".into(),
+            format!(" balances {} over three sample servers", figures.kind.balanced()).into(),
         ]),
         Line::default(),
         try_it,
@@ -108,13 +120,19 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
 }
 
 fn draw_totals(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
-    let inside = section(frame, area, "what the clients see");
+    let heading = match figures.reconnects {
+        0 => "what the clients see".to_owned(),
+        broken => {
+            format!("what the clients see: {} connections broke, and were opened anew", show_count(broken))
+        }
+    };
+    let inside = section(frame, area, &heading);
     let [line, curve] = Layout::vertical([Constraint::Length(1), Constraint::Length(CURVE)]).areas(inside);
     let failed = show_count(figures.failed);
     let failed = if figures.failed == 0 { failed.bold().green() } else { failed.bold().red() };
     let mut spans = vec![
-        show_count(figures.requests).bold(),
-        " requests   ".into(),
+        show_count(figures.exchanges).bold(),
+        format!(" {}   ", figures.kind.exchanges()).into(),
         failed,
         " failed   ".into(),
         show_count(figures.rates.last().copied().unwrap_or_default()).bold(),
@@ -132,18 +150,17 @@ fn draw_totals(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
 
 fn draw_servers(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     let inside = section(frame, area, "what the balancer does");
-    let title = format!(
-        "  {:<6} {:<10} {:>8}  {:<width$} {:>9} {:>6} {:>6} {:>6}",
-        "server",
-        "state",
-        "requests",
-        format!("share of last {SHARE_SECONDS} s"),
-        "in flight",
-        "p50",
-        "p95",
-        "p99",
-        width = BAR + 5,
-    );
+    let share = format!("share of last {SHARE_SECONDS} s");
+    let measures = match figures.kind {
+        Kind::Http => format!(
+            "{:>8}  {share:<WIDTH$} {:>9} {:>6} {:>6} {:>6}",
+            "requests", "in flight", "p50", "p95", "p99"
+        ),
+        Kind::Tcp => {
+            format!("{:>8}  {share:<WIDTH$} {:>9} {:>9} {:>9}", "accepted", "open", "received", "sent")
+        }
+    };
+    let title = format!("  {:<6} {:<10} {measures}", "server", "state");
     let mut lines = vec![Line::from(dim(title))];
     for (position, server) in figures.servers.iter().enumerate() {
         lines.push(server_line(position, server));
@@ -160,13 +177,20 @@ fn server_line(position: usize, server: &ServerFigures) -> Line<'static> {
         format!("{} ", position + 1).bold().cyan(),
         format!("{:<6} ", server.name).bold(),
         Span::styled(format!("● {:<8} ", server.state.as_str()), colour),
-        format!("{:>8}  ", show_count(server.requests)).into(),
+        format!("{:>8}  ", show_count(server.taken)).into(),
         Span::styled("█".repeat(filled), colour),
         dim("·".repeat(BAR - filled)),
         format!("{:>3.0} % {:>9}", server.share_now * 100.0, server.in_flight).into(),
     ];
-    for (_, duration) in quantiles(&server.latency) {
-        spans.push(format!(" {:>6}", show_duration(duration)).into());
+    match server.work {
+        Work::Requests(_, latency) => {
+            let shown =
+                quantiles(&latency).map(|(_, duration)| format!(" {:>6}", show_duration(duration)).into());
+            spans.extend(shown);
+        }
+        Work::Bytes { received, sent } => {
+            spans.extend([received, sent].map(|bytes| format!(" {:>9}", show_bytes(bytes)).into()));
+        }
     }
     Line::from(spans)
 }
@@ -174,7 +198,10 @@ fn server_line(position: usize, server: &ServerFigures) -> Line<'static> {
 fn draw_events(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     let inside = section(frame, area, "what happened");
     if figures.events.is_empty() {
-        let hint = "Press 2: server two stops, and no request fails.";
+        let hint = match figures.kind {
+            Kind::Http => "Press 2: server two stops, and no request fails.",
+            Kind::Tcp => "Press 2: server two stops, its clients connect again, and no message fails.",
+        };
         return frame.render_widget(Paragraph::new(indented(vec![Line::from(dim(hint))])), inside);
     }
     let newest_first = figures.events.iter().rev().take(inside.height.into());

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use evenkeel_core::health::State;
-use evenkeel_observe::Summary;
+use evenkeel_observe::{StreamTotals, Summary};
 use evenkeel_types::BackendId;
 
 use super::balancer::Balancer;
+use super::kind::Kind;
 use super::servers::Server;
 use super::traffic::{Fault, Tally};
 
-/// Seconds of which the requests are kept, for the curve.
+/// Seconds of which the figures are kept, for the curve.
 const SECONDS_MAX: usize = 300;
 /// Events that are kept, the newest.
 const EVENTS_MAX: usize = 200;
@@ -21,23 +22,27 @@ pub const SHARE_SECONDS: usize = 5;
 /// All that the screen and the summary show.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
-    /// What to try: the balancer's URL.
-    pub url: String,
+    /// What is balanced.
+    pub kind: Kind,
+    /// What to try: a command that reaches the balancer.
+    pub command: String,
     /// The base URL of the admin API, without a slash at its end.
     pub admin: Option<String>,
     /// Since the traffic began.
     pub elapsed: Duration,
     /// Until the demo ends by itself.
     pub left: Option<Duration>,
-    /// Requests of the demo's clients.
-    pub requests: u64,
-    /// Those of them that got anything but a complete 200.
+    /// Requests or messages of the demo's clients.
+    pub exchanges: u64,
+    /// Those of them that got no complete answer, which is a 200 over HTTP.
     pub failed: u64,
     /// The same, by cause.
     pub faults: BTreeMap<Fault, u64>,
+    /// TCP connections that broke under the clients, as with their server.
+    pub reconnects: u64,
     /// What the clients waited.
     pub latency: Latency,
-    /// Requests in each full second, the newest last.
+    /// Requests or messages in each full second, the newest last.
     pub rates: Vec<u64>,
     /// In the order of the configuration.
     pub servers: Vec<ServerFigures>,
@@ -69,16 +74,35 @@ pub struct ServerFigures {
     pub state: State,
     /// Why.
     pub reason: String,
-    /// Requests that it answered, of any client.
-    pub requests: u64,
-    /// Of all requests, from 0 to 1.
+    /// Requests that it answered, or connections that it got, of any client.
+    pub taken: u64,
+    /// Of all its pool's [`Work::amount`], from 0 to 1.
     pub share: f64,
-    /// Of the requests of the last [`SHARE_SECONDS`], from 0 to 1.
+    /// The same of the last [`SHARE_SECONDS`], from 0 to 1.
     pub share_now: f64,
-    /// Requests that it is working on.
+    /// Requests that it is working on, or connections that it has.
     pub in_flight: u32,
-    /// From a request's first byte to its answer's last.
-    pub latency: Latency,
+    /// What it has done.
+    pub work: Work,
+}
+
+/// What the balancer measures of a server's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Requests, and what they took from the first byte to the answer's last.
+    Requests(u64, Latency),
+    /// Bytes of connections, to the server and from it.
+    Bytes { received: u64, sent: u64 },
+}
+
+impl Work {
+    /// How much it is, in requests or in bytes.
+    pub fn amount(self) -> u64 {
+        match self {
+            Self::Requests(requests, _) => requests,
+            Self::Bytes { received, sent } => received + sent,
+        }
+    }
 }
 
 /// Something that happened to a server.
@@ -96,22 +120,24 @@ pub struct Event {
 #[derive(Debug)]
 pub struct Observer {
     began: Instant,
-    url: String,
+    kind: Kind,
+    command: String,
     admin: Option<String>,
     states: Vec<State>,
     events: VecDeque<Event>,
-    /// Requests of each server at the end of each second, and of the clients.
+    /// The work of each server at the end of each second, and of the clients.
     seconds: VecDeque<(Vec<u64>, u64)>,
     /// Full seconds seen.
     second: u64,
 }
 
 impl Observer {
-    /// An observer of these servers, all up.
-    pub fn new(began: Instant, url: String, admin: Option<String>, servers: &[Server]) -> Self {
+    /// An observer of these servers, all up. The traffic begins now; `command` is one that reaches the balancer.
+    pub fn new(kind: Kind, command: String, admin: Option<String>, servers: &[Server]) -> Self {
         Self {
-            began,
-            url,
+            began: Instant::now(),
+            kind,
+            command,
             admin,
             states: vec![State::Up; servers.len()],
             events: VecDeque::new(),
@@ -150,18 +176,20 @@ impl Observer {
             if self.seconds.len() > SECONDS_MAX {
                 self.seconds.pop_front();
             }
-            let requests = servers.iter().map(|server| server.requests).collect();
-            self.seconds.push_back((requests, tally.requests));
+            let work = servers.iter().map(|server| server.work.amount()).collect();
+            self.seconds.push_back((work, tally.exchanges));
         }
         let totals: Vec<u64> = self.seconds.iter().map(|(_, total)| *total).collect();
         Figures {
-            url: self.url.clone(),
+            kind: self.kind,
+            command: self.command.clone(),
             admin: self.admin.clone(),
             elapsed,
             left,
-            requests: tally.requests,
+            exchanges: tally.exchanges,
             failed: tally.failed,
             faults: tally.faults.clone(),
+            reconnects: tally.reconnects,
             latency: tally.latency(),
             rates: totals.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect(),
             servers,
@@ -173,8 +201,7 @@ impl Observer {
         let snapshot = balancer.snapshots.load();
         let Some(pool) = snapshot.pools.first().map(|pool| pool.state()) else { return Vec::new() };
         let pool = &pool.servers;
-        let summaries: BTreeMap<BackendId, Summary> =
-            balancer.registry.by_backend().into_iter().map(|((_, id), summary)| (id, summary)).collect();
+        let counts = Counts::read(self.kind, balancer);
         let mut figures = Vec::with_capacity(servers.len());
         for (position, (server, state)) in servers.iter().zip(pool.states.iter()).enumerate() {
             let member = pool.members.server(position);
@@ -183,27 +210,29 @@ impl Observer {
                 self.note(now, server.name(), what);
                 self.states[position] = state.state;
             }
-            let summary = summaries.get(&member.id);
-            let latency =
-                summary.map(|summary| Latency { p50: summary.p50, p95: summary.p95, p99: summary.p99 });
+            let (taken, work) = counts.of(&member.id);
             figures.push(ServerFigures {
                 name: server.name().into(),
                 address: server.address().to_string(),
                 running: server.is_running(),
                 state: state.state,
                 reason: state.reason.clone(),
-                requests: summary.map_or(0, |summary| summary.requests),
-                share: summary.map_or(0.0, |summary| summary.share),
+                taken,
+                share: 0.0,
                 share_now: 0.0,
                 in_flight: member.load.in_flight(),
-                latency: latency.unwrap_or_default(),
+                work,
             });
+        }
+        let all: u64 = figures.iter().map(|server| server.work.amount()).sum();
+        for server in &mut figures {
+            server.share = part(server.work.amount(), all);
         }
         self.share_now(&mut figures);
         figures
     }
 
-    /// Fills in what each server got of the last seconds' requests.
+    /// Fills in what each server did of the last seconds' work.
     fn share_now(&self, servers: &mut [ServerFigures]) {
         let Some((before, _)) = self.seconds.iter().rev().nth(SHARE_SECONDS).or(self.seconds.front()) else {
             return;
@@ -211,11 +240,55 @@ impl Observer {
         let recent: Vec<u64> = servers
             .iter()
             .zip(before)
-            .map(|(server, before)| server.requests.saturating_sub(*before))
+            .map(|(server, before)| server.work.amount().saturating_sub(*before))
             .collect();
         let all: u64 = recent.iter().sum();
         for (server, recent) in servers.iter_mut().zip(recent) {
-            server.share_now = if all == 0 { 0.0 } else { recent as f64 / all as f64 };
+            server.share_now = part(recent, all);
+        }
+    }
+}
+
+/// From 0 to 1; 0 when there is nothing.
+fn part(of: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { of as f64 / all as f64 }
+}
+
+/// What the balancer has counted of each server.
+enum Counts {
+    Http(BTreeMap<BackendId, Summary>),
+    Tcp(BTreeMap<BackendId, StreamTotals>),
+}
+
+impl Counts {
+    fn read(kind: Kind, balancer: &Balancer) -> Self {
+        let registry = &balancer.registry;
+        match kind {
+            Kind::Http => Self::Http(
+                registry.by_backend().into_iter().map(|((_, id), summary)| (id, summary)).collect(),
+            ),
+            Kind::Tcp => {
+                let streams = registry.streams();
+                let reached =
+                    streams.iter().filter_map(|(key, series)| Some((key.backend.clone()?, series.totals())));
+                Self::Tcp(reached.collect())
+            }
+        }
+    }
+
+    /// Requests answered or connections got, and the work.
+    fn of(&self, id: &BackendId) -> (u64, Work) {
+        match self {
+            Self::Http(summaries) => {
+                let Some(it) = summaries.get(id) else { return (0, Work::Requests(0, Latency::default())) };
+                let latency = Latency { p50: it.p50, p95: it.p95, p99: it.p99 };
+                (it.requests, Work::Requests(it.requests, latency))
+            }
+            Self::Tcp(totals) => {
+                let Some(it) = totals.get(id) else { return (0, Work::Bytes { received: 0, sent: 0 }) };
+                let connections = it.ended.iter().sum::<u64>() + u64::try_from(it.open).unwrap_or(0);
+                (connections, Work::Bytes { received: it.received, sent: it.sent })
+            }
         }
     }
 }

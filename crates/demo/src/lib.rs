@@ -3,6 +3,8 @@
 mod balancer;
 mod draw;
 mod figures;
+mod kind;
+mod messages;
 mod plain;
 mod screen;
 mod servers;
@@ -24,6 +26,7 @@ use evenkeel_config::Config;
 use evenkeel_types::Address;
 
 pub use balancer::Balancer;
+use kind::Kind;
 use signals::Signals;
 use stage::Stage;
 
@@ -36,6 +39,9 @@ pub struct Options {
     /// Where the balancer listens [default: 127.0.0.1:8080, or a free port when that is taken]
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     listen: Option<SocketAddr>,
+    /// Balance TCP instead of HTTP: clients keep connections and exchange messages
+    #[arg(long)]
+    tcp: bool,
     /// No screen: lines, and a summary at the end
     #[arg(long)]
     plain: bool,
@@ -46,8 +52,8 @@ pub struct Options {
 
 /// Runs the demo until its time is over, a key or a signal ends it; `start` starts a balancer with a configuration.
 ///
-/// Without a screen the exit code is 1 when a request failed, so that scripts can rely on it. With one, a person may have
-/// stopped all servers, and a failed request is no failure of the program.
+/// Without a screen the exit code is 1 when a request or a message failed, so that scripts can rely on it. With one, a person may have
+/// stopped all servers, and what fails then is no failure of the program.
 ///
 /// # Errors
 /// A part does not start, or the output cannot be written; why, in words.
@@ -60,7 +66,7 @@ pub fn run(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     // Before anything runs, so that a signal that comes early ends the demo in order.
     let mut signals = runtime.block_on(async { Signals::new() }).map_err(|e| e.to_string())?;
-    let mut stage = Stage::set(options.listen, start)?;
+    let mut stage = Stage::set(if options.tcp { Kind::Tcp } else { Kind::Http }, options.listen, start)?;
     let seconds = options.seconds.map(Duration::from_secs);
     let result = if plain {
         let length = seconds.unwrap_or(Duration::from_secs(10));

@@ -1,5 +1,6 @@
 //! The demo without a terminal: lines while it runs, with a failover in the middle, and a summary.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::draw::{show_count, show_duration};
-use super::figures::{Event, Figures, Latency};
+use super::draw::{show_bytes, show_count, show_duration};
+use super::figures::{Event, Figures, Latency, Work};
+use super::kind::Kind;
 use super::signals::Signals;
 use super::stage::{Stage, TICK};
 use super::svg;
@@ -29,7 +31,7 @@ pub async fn play(
     picture: Option<&Path>,
 ) -> io::Result<()> {
     let start = stage.observe(None);
-    say(&format!("Three servers behind {} for {} s.", start.url, length.as_secs()))?;
+    say(&format!("Three servers behind a balancer for {} s. Try: {}", length.as_secs(), start.command))?;
     if let Some(admin) = &start.admin {
         say(&format!("Status: {admin}/status  Metrics: {admin}/metrics"))?;
     }
@@ -45,25 +47,38 @@ pub async fn play(
 /// Standard output cannot be written.
 pub fn summarize(figures: &Figures) -> io::Result<()> {
     let seconds = figures.elapsed.as_secs_f64();
-    let rate = figures.requests as f64 / seconds.max(0.001);
+    let rate = figures.exchanges as f64 / seconds.max(0.001);
     let mut text = format!(
-        "\n{} requests in {seconds:.1} s ({rate:.0} a second), {} failed\n",
-        show_count(figures.requests),
+        "\n{} {} in {seconds:.1} s ({rate:.0} a second), {} failed\n",
+        show_count(figures.exchanges),
+        figures.kind.exchanges(),
         show_count(figures.failed),
     );
     for (fault, times) in &figures.faults {
         text.push_str(&format!("  {times} x {fault}\n"));
     }
-    text.push_str(&format!(
-        "\n{:<8} {:>10} {:>7} {:>9} {:>9} {:>9}  state\n",
-        "server", "requests", "share", "p50", "p95", "p99"
-    ));
+    if figures.reconnects > 0 {
+        text.push_str(&format!(
+            "  {} connections broke; their clients opened others\n",
+            show_count(figures.reconnects)
+        ));
+    }
+    let columns = match figures.kind {
+        Kind::Http => ["p50", "p95", "p99"],
+        Kind::Tcp => ["received", "sent", ""],
+    };
+    text.push_str(&format!("\n{}\n", row("server", figures.kind.balanced(), "share", columns, "state")));
     for server in &figures.servers {
         let share = format!("{:.1} %", server.share * 100.0);
-        text.push_str(&row(&server.name, server.requests, &share, &server.latency));
-        text.push_str(&format!("  {}\n", server.state));
+        let shown = match server.work {
+            Work::Requests(_, latency) => quantiles(&latency),
+            Work::Bytes { received, sent } => [show_bytes(received), show_bytes(sent), String::new()],
+        };
+        text.push_str(&row(&server.name, &show_count(server.taken), &share, shown, server.state.as_str()));
+        text.push('\n');
     }
-    text.push_str(&row("clients", figures.requests, "", &figures.latency));
+    let [p50, p95, p99] = quantiles(&figures.latency);
+    text.push_str(&format!("\nThe clients waited {p50} (p50), {p95} (p95), {p99} (p99)."));
     say(&text)
 }
 
@@ -109,9 +124,14 @@ fn line(event: &Event) -> String {
     format!("{:>5.1} s  {:<5} {}", event.at.as_secs_f64(), event.server, event.what)
 }
 
-fn row(name: &str, requests: u64, share: &str, latency: &Latency) -> String {
-    let [p50, p95, p99] = [latency.p50, latency.p95, latency.p99].map(show_duration);
-    format!("{name:<8} {:>10} {share:>7} {p50:>9} {p95:>9} {p99:>9}", show_count(requests))
+fn row(name: &str, taken: &str, share: &str, shown: [impl Display; 3], state: &str) -> String {
+    let [first, second, third] = shown;
+    let row = format!("{name:<8} {taken:>11} {share:>7} {first:>9} {second:>9} {third:>9}  {state}");
+    row.trim_end().to_owned()
+}
+
+fn quantiles(latency: &Latency) -> [String; 3] {
+    [latency.p50, latency.p95, latency.p99].map(show_duration)
 }
 
 /// Prints a line. A reader that has had enough is no error.

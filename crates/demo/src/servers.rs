@@ -1,4 +1,4 @@
-//! The sample servers: small HTTP/1.1 servers that can be stopped as a process can, and started again on their port.
+//! The sample servers, of HTTP/1.1 or of lines over TCP: they can be stopped as a process can, and started again on their port.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,6 +10,9 @@ use axum::Router;
 use axum::routing::get;
 use tokio::sync::oneshot;
 
+use super::kind::Kind;
+use super::messages;
+
 /// Where ports are looked for. Below what kernels use for outgoing connections, so that none of those takes the port
 /// of a server while it is stopped.
 const PORTS: RangeInclusive<u16> = 5001..=5999;
@@ -20,6 +23,7 @@ const SAMPLES: [(&str, RangeInclusive<u64>); 3] = [("one", 2..=8), ("two", 2..=8
 /// One sample server.
 #[derive(Debug)]
 pub struct Server {
+    kind: Kind,
     name: &'static str,
     latency_ms: RangeInclusive<u64>,
     address: SocketAddr,
@@ -33,11 +37,11 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
-/// Starts all of them on free loopback ports.
+/// Starts all of them on free loopback ports; they speak what `kind` says.
 ///
 /// # Errors
 /// When no port is free, or no thread can be had.
-pub fn start_all() -> io::Result<Vec<Server>> {
+pub fn start_all(kind: Kind) -> io::Result<Vec<Server>> {
     let mut ports = PORTS;
     SAMPLES
         .iter()
@@ -46,8 +50,8 @@ pub fn start_all() -> io::Result<Vec<Server>> {
                 .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
                 .ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no port is free"))?;
             let address = listener.local_addr()?;
-            let running = Some(serve(listener, name, latency_ms.clone())?);
-            Ok(Server { name, latency_ms: latency_ms.clone(), address, running })
+            let running = Some(serve(kind, listener, name, latency_ms.clone())?);
+            Ok(Server { kind, name, latency_ms: latency_ms.clone(), address, running })
         })
         .collect()
 }
@@ -84,20 +88,46 @@ impl Server {
     pub fn start(&mut self) -> io::Result<()> {
         if self.running.is_none() {
             let listener = TcpListener::bind(self.address)?;
-            self.running = Some(serve(listener, self.name, self.latency_ms.clone())?);
+            self.running = Some(serve(self.kind, listener, self.name, self.latency_ms.clone())?);
         }
         Ok(())
     }
 }
 
 /// A thread and a runtime for each server: ending the runtime is what closes every connection at once.
-fn serve(listener: TcpListener, name: &'static str, latency_ms: RangeInclusive<u64>) -> io::Result<Running> {
+fn serve(
+    kind: Kind,
+    listener: TcpListener,
+    name: &'static str,
+    latency_ms: RangeInclusive<u64>,
+) -> io::Result<Running> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
         let _context = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = thread::Builder::new().name(format!("sample-{name}")).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = stopped => {}
+                () = speak(kind, listener, name, latency_ms) => {}
+            }
+        });
+    })?;
+    Ok(Running { stop, thread })
+}
+
+async fn speak(
+    kind: Kind,
+    listener: tokio::net::TcpListener,
+    name: &'static str,
+    latency_ms: RangeInclusive<u64>,
+) {
+    if kind == Kind::Tcp {
+        return messages::serve(listener, name, latency_ms).await;
+    }
     let answer = move || {
         let latency = Duration::from_millis(fastrand::u64(latency_ms.clone()));
         async move {
@@ -106,14 +136,6 @@ fn serve(listener: TcpListener, name: &'static str, latency_ms: RangeInclusive<u
         }
     };
     let router = Router::new().route("/health", get(async || "ok\n")).fallback(answer);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let thread = thread::Builder::new().name(format!("sample-{name}")).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = stopped => {}
-                _ = axum::serve(listener, router) => {}
-            }
-        });
-    })?;
-    Ok(Running { stop, thread })
+    // It ends with the runtime.
+    let _ = axum::serve(listener, router).await;
 }

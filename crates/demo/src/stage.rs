@@ -10,6 +10,7 @@ use evenkeel_types::Address;
 
 use crate::balancer::Balancer;
 use crate::figures::{Figures, Observer};
+use crate::kind::Kind;
 use crate::servers::{self, Server};
 use crate::traffic::{Tally, Traffic};
 
@@ -19,7 +20,7 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 /// How long the servers may take to pass their first check; then the traffic begins anyhow.
 const READY: Duration = Duration::from_secs(3);
-/// How long requests in flight may take at the end; the slow server needs a tenth of it.
+/// How long what is under way may take at the end; the slow server needs a tenth of it.
 const GRACE: Duration = Duration::from_secs(1);
 /// How often the figures are read and the keys are looked at.
 pub const TICK: Duration = Duration::from_millis(50);
@@ -39,23 +40,29 @@ impl Stage {
     /// # Errors
     /// One of them does not start; why, in words.
     pub fn set(
+        kind: Kind,
         listen: Option<SocketAddr>,
         start: impl FnOnce(Config) -> Result<Balancer, String>,
     ) -> Result<Self, String> {
         let servers =
-            servers::start_all().map_err(|fault| format!("cannot start the sample servers: {fault}"))?;
+            servers::start_all(kind).map_err(|fault| format!("cannot start the sample servers: {fault}"))?;
         let listen = listen.unwrap_or_else(|| free(LISTEN));
         let admin = if listen.port() == ADMIN.port() { any_port(ADMIN) } else { free(ADMIN) };
-        let text = config(listen, admin, &servers);
+        let text = config(kind, listen, admin, &servers);
         let parsed = evenkeel_config::parse("the demo", &text).map_err(|faults| faults.render(false))?;
         let balancer = start(parsed.config)?;
         let Some(target) = balancer.listening.iter().find_map(reachable) else {
             return Err("the balancer listens nowhere".into());
         };
         wait_until_ready(&balancer);
-        let traffic = Traffic::start(target).map_err(|fault| format!("cannot start the traffic: {fault}"))?;
+        let traffic =
+            Traffic::start(kind, target).map_err(|fault| format!("cannot start the traffic: {fault}"))?;
         let admin = balancer.admin.as_ref().map(|address| format!("http://{address}"));
-        let observer = Observer::new(Instant::now(), format!("http://{target}/"), admin, &servers);
+        let command = match kind {
+            Kind::Http => format!("curl http://{target}/"),
+            Kind::Tcp => format!("nc {} {}", target.ip(), target.port()),
+        };
+        let observer = Observer::new(kind, command, admin, &servers);
         Ok(Self { balancer, servers, traffic, observer })
     }
 
@@ -98,7 +105,11 @@ impl Stage {
 }
 
 /// The configuration file for these servers.
-fn config(listen: SocketAddr, admin: SocketAddr, servers: &[Server]) -> String {
+fn config(kind: Kind, listen: SocketAddr, admin: SocketAddr, servers: &[Server]) -> String {
+    let (protocol, check) = match kind {
+        Kind::Http => ("http", "path = \"/health\""),
+        Kind::Tcp => ("tcp", "kind = \"tcp\""),
+    };
     let backends: Vec<String> = servers
         .iter()
         .map(|server| format!("{{ name = \"{}\", address = \"{}\" }}", server.name(), server.address()))
@@ -111,14 +122,15 @@ fn config(listen: SocketAddr, admin: SocketAddr, servers: &[Server]) -> String {
         [log]
         access = "off"
 
-        [listener.web]
+        [listener.demo]
         bind = ["{listen}"]
+        protocol = "{protocol}"
         pool = "samples"
 
         [pool.samples]
         algorithm = "least-connections"
         backends = [{}]
-        health = {{ path = "/health", interval = "500ms", timeout = "400ms", fall = 2, rise = 1 }}
+        health = {{ {check}, interval = "500ms", timeout = "400ms", fall = 2, rise = 1 }}
         outlier = {{ failures = 3, window = "10s", eject = "2s" }}
         "#,
         backends.join(", ")

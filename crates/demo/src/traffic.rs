@@ -1,10 +1,11 @@
-//! The demo's own clients: a handful of keep-alive connections whose gentle load makes the figures move.
+//! The demo's own clients: a handful of connections that they keep, whose gentle load makes the figures move.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,10 +17,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::figures::Latency;
+use super::kind::Kind;
+use super::messages::Session;
 
-/// Keep-alive connections. Enough that the slow server's answers do not hold up the others.
+/// Connections. Enough that the slow server's answers do not hold up the others.
 const CLIENTS: usize = 24;
-/// Requests a second in the middle of the wave.
+/// Requests or messages a second in the middle of the wave.
 const RATE: f64 = 150.0;
 /// How far the wave goes up and down.
 const RATE_SWING: f64 = 50.0;
@@ -27,28 +30,35 @@ const RATE_SWING: f64 = 50.0;
 const WAVE: Duration = Duration::from_secs(20);
 /// What a client waits for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long a client of TCP keeps a connection, in milliseconds, evenly spread: long for a message, and short enough for
+/// a server that comes back to get connections soon.
+const KEPT_MS: RangeInclusive<u64> = 2_000..=6_000;
+/// Letters of a message.
+const LETTERS: RangeInclusive<usize> = 20..=200;
 
 /// What the clients have seen so far.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// Answers and failures.
-    pub requests: u64,
-    /// Whatever was not a complete 200.
+    /// Answers and failures, of requests or messages.
+    pub exchanges: u64,
+    /// Those without a complete answer, which is a 200 over HTTP.
     pub failed: u64,
     /// The same, by what was wrong.
     pub faults: BTreeMap<Fault, u64>,
-    /// Microseconds, of the requests that did not fail.
+    /// TCP connections that broke. Their clients have opened others, and said again what was not answered.
+    pub reconnects: u64,
+    /// Microseconds, of what did not fail.
     took_us: Histogram<u64>,
 }
 
-/// Why a request failed.
+/// Why a request or a message failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The balancer took no connection.
     Connect,
     /// The connection broke before the answer was complete.
     Broken,
-    /// What came was not HTTP, or too long.
+    /// What came was not the answer, or too long.
     Malformed,
     /// Nothing came within 5 s.
     Timeout,
@@ -65,11 +75,11 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Sends requests to `target` from now on.
+    /// Sends requests or messages to `target` from now on.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start(target: SocketAddr) -> io::Result<Self> {
+    pub fn start(kind: Kind, target: SocketAddr) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tally = Arc::new(Mutex::new(Tally::new()));
         let (stop, stopped) = watch::channel(());
@@ -78,7 +88,7 @@ impl Traffic {
             runtime.block_on(async {
                 let mut clients = tokio::task::JoinSet::new();
                 for _ in 0..CLIENTS {
-                    clients.spawn(client(target, Arc::clone(&counted), stopped.clone()));
+                    clients.spawn(client(Kept::new(kind), target, Arc::clone(&counted), stopped.clone()));
                 }
                 clients.join_all().await;
             });
@@ -91,7 +101,7 @@ impl Traffic {
         lock(&self.tally).clone()
     }
 
-    /// Lets the requests in flight finish and sends no other.
+    /// Lets what is under way finish and sends nothing more.
     pub fn stop(self) -> Tally {
         drop(self.stop);
         let _ = self.thread.join();
@@ -104,7 +114,7 @@ impl Tally {
         // Two digits are what the screen shows, and nothing takes longer than ANSWER_MAX.
         let longest_us = u64::try_from(ANSWER_MAX.as_micros()).unwrap_or(u64::MAX);
         let took_us = Histogram::new_with_max(longest_us, 2).expect("two digits and that range are possible");
-        Self { requests: 0, failed: 0, faults: BTreeMap::new(), took_us }
+        Self { exchanges: 0, failed: 0, faults: BTreeMap::new(), reconnects: 0, took_us }
     }
 
     /// Quantiles of the time that the clients waited.
@@ -118,7 +128,7 @@ impl Tally {
     }
 
     fn count(&mut self, result: Result<Duration, Fault>) {
-        self.requests += 1;
+        self.exchanges += 1;
         match result {
             Ok(took) => self.took_us.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
             Err(fault) => {
@@ -134,16 +144,36 @@ impl fmt::Display for Fault {
         match self {
             Self::Connect => f.write_str("the balancer took no connection"),
             Self::Broken => f.write_str("the connection broke before the answer was complete"),
-            Self::Malformed => f.write_str("the answer was not proper HTTP"),
+            Self::Malformed => f.write_str("the answer was malformed"),
             Self::Timeout => write!(f, "no answer within {} s", ANSWER_MAX.as_secs()),
             Self::Status(status) => write!(f, "status {status}"),
         }
     }
 }
 
-async fn client(target: SocketAddr, tally: Arc<Mutex<Tally>>, mut stopped: watch::Receiver<()>) {
+/// The connection that a client keeps, if it has one.
+enum Kept {
+    Http(Option<Wire>),
+    /// And when it has had it for long enough.
+    Tcp(Option<(Session, Instant)>),
+}
+
+impl Kept {
+    fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Http => Self::Http(None),
+            Kind::Tcp => Self::Tcp(None),
+        }
+    }
+}
+
+async fn client(
+    mut kept: Kept,
+    target: SocketAddr,
+    tally: Arc<Mutex<Tally>>,
+    mut stopped: watch::Receiver<()>,
+) {
     let began = Instant::now();
-    let mut connection = None;
     let mut next = began + pause(Duration::ZERO).mul_f64(fastrand::f64());
     loop {
         tokio::select! {
@@ -151,7 +181,13 @@ async fn client(target: SocketAddr, tally: Arc<Mutex<Tally>>, mut stopped: watch
             () = sleep_until(next) => {}
         }
         let sent = Instant::now();
-        let answered = timeout(ANSWER_MAX, request(&mut connection, target)).await;
+        let answered = timeout(ANSWER_MAX, async {
+            match &mut kept {
+                Kept::Http(kept) => request(kept, target).await,
+                Kept::Tcp(kept) => message(kept, target, &tally).await,
+            }
+        })
+        .await;
         let result = answered.unwrap_or(Err(Fault::Timeout)).map(|()| sent.elapsed());
         lock(&tally).count(result);
         // From the time that was planned, so that slow answers do not slow the traffic down; but what was missed
@@ -160,7 +196,7 @@ async fn client(target: SocketAddr, tally: Arc<Mutex<Tally>>, mut stopped: watch
     }
 }
 
-/// Between two requests of a client, when the traffic is this old.
+/// Between two requests or messages of a client, when the traffic is this old.
 fn pause(age: Duration) -> Duration {
     let rate = RATE + RATE_SWING * (TAU * age.as_secs_f64() / WAVE.as_secs_f64()).sin();
     Duration::from_secs_f64(CLIENTS as f64 / rate)
@@ -184,6 +220,31 @@ async fn request(kept: &mut Option<Wire>, target: SocketAddr) -> Result<(), Faul
         *kept = Some(wire);
     }
     if status == 200 { Ok(()) } else { Err(Fault::Status(status)) }
+}
+
+/// Sends one message; the connection is kept. If it breaks, the message is said again over another one, which it may be
+/// because it changes nothing at the server.
+async fn message(
+    kept: &mut Option<(Session, Instant)>,
+    target: SocketAddr,
+    tally: &Mutex<Tally>,
+) -> Result<(), Fault> {
+    let letters = fastrand::usize(LETTERS);
+    let text: String = std::iter::repeat_with(fastrand::alphanumeric).take(letters).collect();
+    if let Some((mut session, until)) = kept.take().filter(|(_, until)| *until > Instant::now()) {
+        match session.exchange(&text).await {
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => lock(tally).reconnects += 1,
+            answered => {
+                answered.map_err(|error| fault(&error))?;
+                *kept = Some((session, until));
+                return Ok(());
+            }
+        }
+    }
+    let mut session = Session::open(target).await.map_err(|_| Fault::Connect)?;
+    session.exchange(&text).await.map_err(|error| fault(&error))?;
+    *kept = Some((session, Instant::now() + Duration::from_millis(fastrand::u64(KEPT_MS))));
+    Ok(())
 }
 
 async fn connect(target: SocketAddr) -> Result<Wire, Fault> {

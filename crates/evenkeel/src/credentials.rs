@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use evenkeel_config::{Config, Diagnostics, FileOwner, Listener, Parsed, Pool};
+use evenkeel_config::{Config, Diagnostics, FileOwner, Listener, ListenerTls, Parsed, Pool};
 use evenkeel_observe::{Certificate, Registry};
 use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
@@ -43,7 +43,7 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
     let mut credentials = Credentials::default();
     for listener in &config.listeners {
         let Some(settings) = &listener.tls else { continue };
-        let tls = match old.and_then(|(config, old)| same_listener(listener, config, old)) {
+        let tls = match old.and_then(|(config, old)| same_listener((listener, settings), config, old)) {
             Some(same) => same,
             None => ServerTls::load(settings, listener.alpn())
                 .map_err(|error| format!("listener `{}`: {error}", listener.name))?
@@ -74,9 +74,16 @@ pub fn load(config: &Config, old: Option<(&Config, &Credentials)>) -> Result<Cre
     Ok(credentials)
 }
 
-/// What a listener had whose TLS is the same; its name may be another, as its sockets stay then as well.
-fn same_listener(new: &Listener, config: &Config, old: &Credentials) -> Option<Arc<ServerTls>> {
-    let same = config.listeners.iter().filter(|it| (&it.tls, it.alpn()) == (&new.tls, new.alpn()));
+/// What a listener had that terminates TLS in the same way; its name may be another, as its sockets stay then as well.
+fn same_listener(
+    new: (&Listener, &ListenerTls),
+    config: &Config,
+    old: &Credentials,
+) -> Option<Arc<ServerTls>> {
+    let (new, tls) = new;
+    let is_same =
+        |it: &&Listener| it.alpn() == new.alpn() && it.tls.as_ref().is_some_and(|old| old.terminates_as(tls));
+    let same = config.listeners.iter().filter(is_same);
     let same = same.max_by_key(|it| it.name == new.name)?;
     old.listeners.get(&same.name).cloned()
 }

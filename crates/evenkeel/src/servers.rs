@@ -139,7 +139,11 @@ impl ServerRegistry {
         result: Result<Finding, ProbeFailure>,
         now: Time,
     ) {
-        self.change(pool, now, |servers| servers.health.probed(id, result, now));
+        let has_passed = result.is_ok();
+        let is_published = self.change(pool, now, |servers| servers.health.probed(id, result, now));
+        if has_passed && !is_published {
+            self.pools.get_mut(pool).into_iter().for_each(|servers| servers.passed(id));
+        }
         let found = self.pools.get(pool).and_then(|servers| servers.health.role(id));
         self.metrics.backend(pool, id).set_database(found.map(|found| Database {
             role: found.role.word(),

@@ -10,6 +10,8 @@ use rustix::process::{Resource, getrlimit};
 const PROCESS: u64 = 64;
 /// Of all, one in so many is left by clients to the connections that their requests need.
 const SERVERS_SHARE: u64 = 8;
+/// Of those that clients may have, sessions of UDP leave one in so many.
+const SESSIONS_LEAVE: RawFd = 4;
 
 /// Of all, one in so many may be a file that is kept open.
 const FILES_SHARE: u64 = 32;
@@ -45,6 +47,12 @@ impl Reserve {
 /// `EMFILE`, as if there were none left.
 pub(crate) fn for_client(socket: &impl AsFd) -> io::Result<()> {
     below(socket, RESERVE.clients_below)
+}
+
+/// The same for a session of UDP, which leaves a part of them to connections: anyone can begin one, in any name.
+pub(crate) fn for_session(socket: &impl AsFd) -> io::Result<()> {
+    let clients = RESERVE.clients_below;
+    below(socket, clients - clients / SESSIONS_LEAVE)
 }
 
 /// The same for a connection to a server.

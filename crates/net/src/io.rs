@@ -224,6 +224,11 @@ impl Io {
         })
     }
 
+    /// Why the connection has failed, if it has, whatever waits to be read. Asks the kernel, which says it once.
+    pub fn take_failure(&self) -> Option<io::Error> {
+        self.stream.error().unwrap_or_else(Some)
+    }
+
     /// Ready when something has come that is not read yet: bytes, the end, or a failure. Makes no system call. As long as
     /// it is ready, more input wakes no task.
     pub fn poll_come(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,7 +1,8 @@
-//! Sockets: listening, connecting, and byte streams that two halves of one task can share; files in memory that the
+//! Sockets: listening, connecting, and byte streams that two halves of one task can share, datagrams in batches; files in memory that the
 //! kernel sends. The only unsafe code.
 
 mod connect;
+mod datagram;
 mod descriptors;
 mod io;
 mod listen;
@@ -13,9 +14,15 @@ mod stream;
 mod tls;
 mod wire;
 
+pub use datagram::{
+    BATCH, DATAGRAM_MAX, DatagramSocket, Inbox, Message, Outbox, Readiness, Received, SEGMENTS_MAX,
+    SessionSocket, is_own_address,
+};
 pub use descriptors::{files_max, for_file, is_exhausted};
 pub use io::{Io, Peer};
-pub use listen::{Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, covers};
+pub use listen::{
+    Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, bind_datagrams, covers,
+};
 pub use memory_file::MemoryFile;
 pub use options::{Dial, ListenOptions, backlog_max};
 pub use pipe::Pipe;

@@ -1,4 +1,4 @@
-//! Listening sockets: one per worker and address, so that the kernel spreads connections without a shared queue.
+//! Listening sockets: one per worker and address, so that the kernel spreads connections and clients of UDP without a shared queue.
 
 mod held;
 
@@ -13,6 +13,7 @@ use evenkeel_types::Address;
 use socket2::{Domain, SockAddr, Type};
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::datagram::DatagramSocket;
 use crate::descriptors;
 use crate::io::{Io, Peer};
 use crate::options::ListenOptions;
@@ -107,7 +108,7 @@ pub fn bind_alone(address: &Address) -> Result<(Address, Socket), BindError> {
     let failed = |error| BindError { address: address.clone(), error };
     match address {
         Address::Ip(ip) => {
-            let (socket, bound) = first_socket(*ip, false).map_err(failed)?;
+            let (socket, bound) = first_socket(*ip, Type::STREAM, false).map_err(failed)?;
             ListenOptions::default().listen(&socket, true).map_err(failed)?;
             Ok((Address::Ip(bound), Socket { socket, unix: false }))
         }
@@ -119,18 +120,37 @@ pub fn bind_alone(address: &Address) -> Result<(Address, Socket), BindError> {
     }
 }
 
+/// Binds `address` as [`bind`] does, for datagrams of UDP: the kernel keeps the datagrams of one client at one worker.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_datagrams(address: &Address, workers: usize) -> Result<(Address, Vec<Socket>), BindError> {
+    let failed = |error| BindError { address: address.clone(), error };
+    let Address::Ip(ip) = address else { return Err(failed(io::ErrorKind::InvalidInput.into())) };
+    let bind = || {
+        let (first, address) = first_socket(*ip, Type::DGRAM, true)?;
+        first.set_reuse_port(true)?;
+        let mut sockets = vec![Socket { socket: first, unix: false }];
+        for _ in 1..workers {
+            sockets.push(Socket { socket: bound_socket(address, Type::DGRAM, true)?, unix: false });
+        }
+        Ok((Address::Ip(address), sockets))
+    };
+    bind().map_err(failed)
+}
+
 fn bind_tcp(
     address: SocketAddr,
     workers: usize,
     options: &ListenOptions,
 ) -> io::Result<(Address, Vec<Socket>)> {
-    let (first, address) = first_socket(address, true)?;
+    let (first, address) = first_socket(address, Type::STREAM, true)?;
     // Shared among our own workers only now that no other process is there.
     first.set_reuse_port(true)?;
     options.listen(&first, true)?;
     let mut sockets = vec![Socket { socket: first, unix: false }];
     for _ in 1..workers {
-        let socket = tcp_socket(address, true)?;
+        let socket = bound_socket(address, Type::STREAM, true)?;
         options.listen(&socket, true)?;
         sockets.push(Socket { socket, unix: false });
     }
@@ -139,12 +159,16 @@ fn bind_tcp(
 
 /// The first socket of an address, and the address that was really bound. That it could be bound proves that no
 /// other socket listens there, or on an address that overlaps; with `beside_ours`, none of another process.
-fn first_socket(mut address: SocketAddr, beside_ours: bool) -> io::Result<(socket2::Socket, SocketAddr)> {
-    let socket = match lone_socket(address, beside_ours) {
+fn first_socket(
+    mut address: SocketAddr,
+    kind: Type,
+    beside_ours: bool,
+) -> io::Result<(socket2::Socket, SocketAddr)> {
+    let socket = match lone_socket(address, kind, beside_ours) {
         // A kernel without IPv6 still serves "all addresses".
         Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
             address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-            lone_socket(address, beside_ours)?
+            lone_socket(address, kind, beside_ours)?
         }
         other => other?,
     };
@@ -155,30 +179,35 @@ fn first_socket(mut address: SocketAddr, beside_ours: bool) -> io::Result<(socke
 /// The kernel lets the sockets of one user overlap if all have `SO_REUSEPORT`, whichever process they are of; so the
 /// option is set only once those in the way are known to be ours. Not seen is a process that binds with it at the same moment:
 /// another Evenkeel of the same user, in the middle of the same change.
-fn lone_socket(address: SocketAddr, beside_ours: bool) -> io::Result<socket2::Socket> {
+fn lone_socket(address: SocketAddr, kind: Type, beside_ours: bool) -> io::Result<socket2::Socket> {
     let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    match tcp_socket(address, false) {
-        Err(error) if in_use(&error) && is_ours(address)? => {
+    match bound_socket(address, kind, false) {
+        Err(error) if in_use(&error) && is_ours(address, kind)? => {
             if !beside_ours {
                 return Err(ours());
             }
             // Only a socket that was bound alone can still be in the way.
-            tcp_socket(address, true).map_err(|error| if in_use(&error) { ours() } else { error })
+            bound_socket(address, kind, true).map_err(|error| if in_use(&error) { ours() } else { error })
         }
         other => other,
     }
 }
 
-fn is_ours(address: SocketAddr) -> io::Result<bool> {
-    held::only_by_us(address).map_err(|error| {
+fn is_ours(address: SocketAddr, kind: Type) -> io::Result<bool> {
+    held::only_by_us(address, kind == Type::DGRAM).map_err(|error| {
         io::Error::other(format!("it is in use, and /proc does not tell whether by others: {error}"))
     })
 }
 
-fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+fn bound_socket(address: SocketAddr, kind: Type, reuse_port: bool) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), kind, None)?;
     socket.set_nonblocking(true)?;
-    socket.set_reuse_address(true)?;
+    if kind == Type::DGRAM {
+        DatagramSocket::prepare(&socket, address)?;
+    } else {
+        // Of UDP it would let others share the address.
+        socket.set_reuse_address(true)?;
+    }
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
@@ -210,6 +239,14 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<Socket> {
 }
 
 impl Socket {
+    /// Hands a socket of [`bind_datagrams`] to the runtime of the calling thread.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn register_datagrams(self) -> io::Result<DatagramSocket> {
+        DatagramSocket::register(self.socket)
+    }
+
     /// Hands the socket to the runtime of the calling thread.
     ///
     /// # Errors

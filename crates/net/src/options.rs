@@ -78,6 +78,11 @@ impl Dial {
         if let Some(idle) = self.tcp_keepalive {
             keep_alive(socket, idle)?;
         }
+        self.bind_source(socket, address)
+    }
+
+    /// Gives a socket that is to connect to `address` the address that it is to come from.
+    pub(crate) fn bind_source(&self, socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
         if self.bind_from.is_empty() {
             return Ok(());
         }
@@ -112,7 +117,7 @@ pub(crate) fn acknowledge_by_data(socket: &impl AsFd) {
 }
 
 /// Sets an option that is a number, and for which neither socket2 nor rustix has a function.
-fn set(socket: &impl AsFd, option: libc::c_int, level: libc::c_int, value: u32) -> io::Result<()> {
+pub(crate) fn set(socket: &impl AsFd, option: libc::c_int, level: libc::c_int, value: u32) -> io::Result<()> {
     let value = libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX);
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     let socket = socket.as_fd().as_raw_fd();

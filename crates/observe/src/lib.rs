@@ -8,6 +8,7 @@ mod backend;
 mod cache;
 mod certificate;
 mod counter;
+mod datagrams;
 mod discovery;
 mod histogram;
 pub mod names;
@@ -29,6 +30,7 @@ pub use cache::{
 };
 pub use certificate::Certificate;
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
+pub use datagrams::{DatagramDrop, DatagramSeries, DatagramShard, DatagramTotals};
 pub use discovery::DiscoveryFigures;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{

@@ -122,7 +122,7 @@ metrics! {
         "Static files that are kept open for requests to come.";
 
     STREAMS: Gauge "evenkeel_stream_connections" [listener pool backend]
-        "Connections of tcp listeners, and connections whose TLS passes through, that are relayed.";
+        "Connections of tcp listeners, sessions of udp listeners, and connections whose TLS passes through, that are relayed.";
     STREAMS_ENDED: Counter "evenkeel_stream_connections_total" [listener pool backend ended]
         "Such connections that have ended, by how.";
     STREAM_RECEIVED: Counter "evenkeel_stream_received_bytes_total" [listener pool backend]
@@ -131,6 +131,12 @@ metrics! {
         "Bytes that such connections carried from servers to clients.";
     STREAM_DURATION: Histogram "evenkeel_stream_duration_seconds" [listener pool backend]
         "Seconds from the accept of such a connection to its end.";
+    DATAGRAMS_RECEIVED: Counter "evenkeel_datagrams_received_total" [listener]
+        "Datagrams that came from clients of udp listeners.";
+    DATAGRAMS_SENT: Counter "evenkeel_datagrams_sent_total" [listener]
+        "Datagrams that were sent to clients of udp listeners.";
+    DATAGRAMS_DROPPED: Counter "evenkeel_datagrams_dropped_total" [listener reason]
+        "Datagrams of either side that udp listeners did not pass on, by reason.";
 
     BACKEND_UP: Gauge "evenkeel_backend_up" [pool backend]
         "1 when the server takes new requests, else 0.";

@@ -10,6 +10,7 @@ use crate::backend::BackendMetrics;
 use crate::cache::{CacheSeries, CacheTotals, PurgeCounts, StoreFigures};
 use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
+use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
@@ -36,6 +37,7 @@ pub struct Registry {
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
+    datagrams: Mutex<BTreeMap<ListenerName, Arc<DatagramSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     discoveries: Mutex<BTreeMap<PoolName, Arc<DiscoveryFigures>>>,
@@ -65,6 +67,7 @@ impl Registry {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             streams: Mutex::default(),
+            datagrams: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
             discoveries: Mutex::default(),
@@ -94,13 +97,25 @@ impl Registry {
         Arc::clone(lock(&self.streams).entry(key).or_insert_with(new))
     }
 
-    /// The figures of all tcp listeners.
+    /// The figures of all tcp and udp listeners.
     pub fn streams(&self) -> Vec<(StreamKey, Arc<StreamSeries>)> {
         lock(&self.streams).iter().map(|(key, series)| (key.clone(), Arc::clone(series))).collect()
     }
 
-    /// Forgets the connections of listeners that are not to be kept, after a reload.
+    /// The figures of the datagrams of one udp listener, made when first asked for. Takes a lock: keep the answer.
+    pub fn datagrams(&self, listener: &ListenerName) -> Arc<DatagramSeries> {
+        let new = || Arc::new(DatagramSeries::new(self.workers.len()));
+        Arc::clone(lock(&self.datagrams).entry(listener.clone()).or_insert_with(new))
+    }
+
+    /// The figures of all udp listeners.
+    pub fn all_datagrams(&self) -> Vec<(ListenerName, Arc<DatagramSeries>)> {
+        lock(&self.datagrams).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
+    }
+
+    /// Forgets the connections and datagrams of listeners that are not to be kept, after a reload.
     pub fn retain_streams(&self, keep: impl Fn(&ListenerName) -> bool) {
+        lock(&self.datagrams).retain(|name, _| keep(name));
         lock(&self.streams).retain(|key, _| keep(&key.listener));
     }
 

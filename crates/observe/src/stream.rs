@@ -1,4 +1,4 @@
-//! What is counted of the connections that one listener relays to one server, as streams of bytes.
+//! What is counted of the connections, and sessions of datagrams, that one listener relays to one server.
 
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ label! {
         ServerStalled = "server_stalled",
         /// The server lost the role that the pool's check demands; both sides were reset.
         RoleLost = "role_lost",
+        /// The server of a udp session was down or gone, so that the client's next datagram got another one.
+        ServerDown = "server_down",
         /// The client left before there was a server.
         ClientLeft = "client_left",
         /// The client's TLS hello or handshake was not there in time, or was refused.

@@ -1,12 +1,14 @@
 //! A response as a value: what handling a request comes to, and what its client's writer sends.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use evenkeel_core::health::TermWatch;
 use evenkeel_observe::Ended;
 
+use crate::cache::store::Object;
 use crate::forward::driver::Permit;
 use crate::http::framing::Framing;
 use crate::http::write;
@@ -37,6 +39,8 @@ pub enum Body<'x, 'c> {
     Bytes(Cow<'x, [u8]>),
     /// These bytes, which others have as well.
     Shared(Bytes),
+    /// The body of this kept response, which lies in one piece.
+    Kept(Arc<Object>),
     /// What comes piece by piece.
     Stream(Stream<'x, 'c>),
     /// Another protocol, both ways.

@@ -7,7 +7,11 @@
 mod postgres;
 mod process;
 mod redis;
+mod session;
+mod writer;
 
 pub use postgres::{Cluster, Node};
 pub use process::time_of_day;
 pub use redis::RedisNode;
+pub use session::Session;
+pub use writer::{Outcome, Try, Writer, longest_gap};

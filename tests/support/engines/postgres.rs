@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::process::{Engine, Home, Place, ordinary, run, wait_for};
 
 /// The superuser, which needs no password from this machine.
-const SUPERUSER: &str = "postgres";
+pub(super) const SUPERUSER: &str = "postgres";
 
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -28,6 +28,10 @@ host all probe 127.0.0.1/32 scram-sha-256
 host all old 127.0.0.1/32 md5
 host all all 127.0.0.1/32 trust
 ";
+
+/// Rows that say which server has written them, and on which timeline.
+const WRITES: &str = "CREATE TABLE writes (number bigint, port int DEFAULT inet_server_port(), \
+    timeline text DEFAULT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))";
 
 /// A primary and its replicas. The roles `probe` (SCRAM) and `old` (MD5) exist, both with the password `s3cret`.
 pub struct Cluster {
@@ -55,6 +59,7 @@ impl Cluster {
         let password = Self::PASSWORD;
         primary.query(&format!("CREATE ROLE probe LOGIN PASSWORD '{password}'"));
         primary.query("CREATE TABLE written (at serial, text text)");
+        primary.query(WRITES);
         let old = format!("CREATE ROLE old LOGIN PASSWORD '{password}'");
         primary.query_all(&["SET password_encryption = 'md5'", &old]);
         let mut nodes = vec![primary];
@@ -170,6 +175,11 @@ impl Node {
         }
     }
 
+    /// Has it shut down once its sessions have ended (`smart`); it takes no new ones.
+    pub fn shut_down_later(&self) {
+        self.engine.as_ref().expect("it runs").signal(Signal::TERM);
+    }
+
     /// Stops all of its processes, with their connections open.
     pub fn freeze(&self) {
         self.engine.as_ref().expect("it runs").signal_all(Signal::STOP);
@@ -191,6 +201,18 @@ impl Node {
     /// Lets its processes go on.
     pub fn thaw(&self) {
         self.engine.as_ref().expect("it runs").signal_all(Signal::CONT);
+    }
+
+    /// Speaks TLS from now on, with this certificate and key in PEM, with clients that ask for it.
+    pub fn speak_tls(&self, certificate: &str, key: &str) {
+        let files = [("ssl_cert_file", "server.pem", certificate), ("ssl_key_file", "server.key", key)];
+        for (setting, name, text) in files {
+            let path = self.home.write_secret(name, text);
+            self.query(&format!("ALTER SYSTEM SET {setting} = '{path}'"));
+        }
+        self.query("ALTER SYSTEM SET ssl = on");
+        self.query("SELECT pg_reload_conf()");
+        wait_for("PostgreSQL speaks TLS", || self.query("SHOW ssl") == "on");
     }
 
     /// Replaces the rules about who may connect (`pg_hba.conf`); they are in force when it starts, or after [`Self::allow_now`].

@@ -38,6 +38,17 @@ impl Home {
         &self.0
     }
 
+    /// Writes a file that the engine alone may read; returns its path.
+    pub fn write_secret(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if geteuid().is_root() {
+            run(Command::new("chown").arg(USER).arg(&path));
+        }
+        path.to_str().unwrap().to_owned()
+    }
+
     /// The end of a log in it, for messages.
     pub fn log(&self, name: &str) -> String {
         let text = fs::read_to_string(self.0.join(name)).unwrap_or_default();
@@ -93,18 +104,30 @@ impl Engine {
 
     /// Sends a signal to it and its children.
     pub fn signal_all(&self, signal: Signal) {
-        let id = self.0.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let children = self.children();
         self.signal(signal);
-        for child in children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+        for child in children {
             let _ = kill_process(child, signal);
         }
     }
 
-    /// Ends it as a crash does, and waits until it is gone.
+    fn children(&self) -> Vec<Pid> {
+        let id = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+    }
+
+    /// Ends it as a crash does, and waits until it and its children are gone: PostgreSQL does not start beside any of them.
     pub fn kill(&mut self) {
-        self.signal_all(Signal::KILL);
+        // It makes no further child from here on.
+        self.signal(Signal::STOP);
+        let children = self.children();
+        self.signal(Signal::KILL);
+        for child in &children {
+            let _ = kill_process(*child, Signal::KILL);
+        }
         let _ = self.0.wait();
+        wait_for("the children of an engine end", || children.iter().all(|child| is_gone(*child)));
     }
 
     /// Waits until it has ended by itself.
@@ -117,6 +140,13 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// True if a process has ended, whether or not its parent has taken note of that.
+fn is_gone(process: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    // The name before the state is in parentheses, and may hold any.
+    stat.ok().is_none_or(|stat| stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X'])))
 }
 
 /// A program of an ordinary user that ends with the thread that starts it.

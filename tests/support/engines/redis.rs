@@ -14,15 +14,31 @@ pub struct RedisNode {
     place: Place,
     engine: Option<Engine>,
     password: Option<String>,
+    /// Certificate and key, in files.
+    tls: Option<[String; 2]>,
 }
 
 impl RedisNode {
     /// Starts one; returns when it takes commands.
     pub fn start(name: &str, password: Option<&str>) -> Self {
-        let (home, place, password) = (Home::new(), Place::reserve(), password.map(str::to_owned));
-        let mut node = Self { name: name.into(), home, place, engine: None, password };
+        let mut node = Self::new(name);
+        node.password = password.map(str::to_owned);
         node.resume();
         node
+    }
+
+    /// Starts one that speaks TLS alone, with this certificate and key in PEM; returns when it takes commands.
+    pub fn start_with_tls(name: &str, certificate: &str, key: &str) -> Self {
+        let mut node = Self::new(name);
+        let file = |name: &str, text: &str| node.home.write_secret(name, text);
+        node.tls = Some([file("server.pem", certificate), file("server.key", key)]);
+        node.resume();
+        node
+    }
+
+    fn new(name: &str) -> Self {
+        let (home, place) = (Home::new(), Place::reserve());
+        Self { name: name.into(), home, place, engine: None, password: None, tls: None }
     }
 
     /// Its name.
@@ -39,7 +55,16 @@ impl RedisNode {
     pub fn resume(&mut self) {
         let port = self.port().to_string();
         let folder = self.home.path().to_str().unwrap().to_owned();
-        let mut arguments = vec!["--bind", "127.0.0.1", "--port", &port, "--save", "", "--dir", &folder];
+        let mut arguments = vec!["--bind", "127.0.0.1", "--save", "", "--dir", &folder];
+        match &self.tls {
+            None => arguments.extend(["--port", &port]),
+            Some([certificate, key]) => {
+                arguments.extend(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+                arguments.extend(["--tls-cert-file", certificate, "--tls-key-file", key]);
+                // It wants to know whom to believe, although it asks no client.
+                arguments.extend(["--tls-ca-cert-file", certificate]);
+            }
+        }
         arguments.extend(["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]);
         if let Some(password) = &self.password {
             arguments.extend(["--requirepass", password, "--masterauth", password]);
@@ -63,10 +88,14 @@ impl RedisNode {
 
     fn cli(&self, words: &[&str]) -> Command {
         let mut command = Command::new("redis-cli");
-        command.args(["-h", "127.0.0.1", "-p", &self.port().to_string()]).args(words);
+        command.args(["-h", "127.0.0.1", "-p", &self.port().to_string()]);
         if let Some(password) = &self.password {
             command.env("REDISCLI_AUTH", password);
         }
+        if self.tls.is_some() {
+            command.args(["--tls", "--insecure"]);
+        }
+        command.args(words);
         command
     }
 

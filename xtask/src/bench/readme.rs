@@ -27,9 +27,17 @@ pub fn update(root: &Path, results: &Results) -> anyhow::Result<()> {
 /// # Errors
 /// The README is missing or lacks a marker.
 pub fn write(root: &Path, name: &str, block: &str) -> anyhow::Result<()> {
-    let file = root.join("README.md");
-    let page = fs::read_to_string(&file)?;
-    let page = replaced(&page, name, block).context("README.md has no block for the figures")?;
+    write_to(&root.join("README.md"), name, block)
+}
+
+/// The same for any page.
+///
+/// # Errors
+/// The page is missing or lacks a marker.
+pub fn write_to(file: &Path, name: &str, block: &str) -> anyhow::Result<()> {
+    let page = fs::read_to_string(file)?;
+    let no_block = || format!("{} has no block for the figures", file.display());
+    let page = replaced(&page, name, block).with_context(no_block)?;
     Ok(fs::write(file, page)?)
 }
 

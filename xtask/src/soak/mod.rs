@@ -163,7 +163,15 @@ impl Directory {
     /// # Errors
     /// It cannot be made.
     pub fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("evenkeel-{}", std::process::id()));
+        Self::named("run")
+    }
+
+    /// A new one beside others.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("evenkeel-{}-{name}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }

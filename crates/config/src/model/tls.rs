@@ -67,6 +67,14 @@ impl Rules for ListenerTls {
     }
 }
 
+impl ListenerTls {
+    /// True if both terminate TLS in the same way. Names that pass through are no part of that.
+    pub fn terminates_as(&self, other: &Self) -> bool {
+        (&self.certificates, self.profile, &self.client_auth)
+            == (&other.certificates, other.profile, &other.client_auth)
+    }
+}
+
 section! {
     /// A certificate and its key.
     #[derive(PartialEq, Eq)]

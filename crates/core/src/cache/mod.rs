@@ -44,7 +44,7 @@ pub use judge::{AfterFailure, Failure, Moment, StaleUse, Verdict, Why, after_fai
 pub use key::{HostId, Key, Target, UrlId, add_to_key, key, shared_hash, url_id, write_key};
 pub use named::{NameFault, Named};
 pub use purge::{PurgeRules, PurgeVerdict, Purgeable, Scope, Strength};
-pub use status::{CACHE_NAME, CacheOutcome, CacheStatus, Forward};
+pub use status::{CacheOutcome, CacheStatus, Forward};
 pub use storable::{Exchange, Flags, Keep, NotStored, Stored, storable};
 pub use tags::{TAG_BYTES_MAX, TAGS_MAX, TagId, Tags};
 pub use update::{AfterHead, Line, after_head, entity_tags, merge, select as select_validated, validators};

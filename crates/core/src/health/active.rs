@@ -43,6 +43,8 @@ pub enum ProbeFailure {
     Grpc(String),
     /// The database refused the check, for this reason; it never holds the password.
     Database(String),
+    /// The database says that it takes no sessions, because it starts, recovers or shuts down.
+    NotReady(String),
 }
 
 impl fmt::Display for ProbeFailure {
@@ -61,7 +63,7 @@ impl fmt::Display for ProbeFailure {
             Self::Malformed => f.write_str("malformed answer"),
             Self::NotServing => f.write_str("not serving"),
             Self::Grpc(status) => write!(f, "gRPC status {status}"),
-            Self::Database(reason) => f.write_str(reason),
+            Self::Database(reason) | Self::NotReady(reason) => f.write_str(reason),
         }
     }
 }
@@ -70,7 +72,7 @@ impl fmt::Display for ProbeFailure {
 ///
 /// A server that has never answered is [`State::Starting`]: its first success makes it up at once; failures are
 /// ignored within `start_period`, and the first one after it takes it down. From then on `fall` failures in a row
-/// take it down and `rise` successes in a row bring it back.
+/// take it down, or one in which it says that it is not ready, and `rise` successes in a row bring it back.
 #[derive(Debug, Clone)]
 pub struct Active {
     settings: Health,
@@ -109,6 +111,10 @@ impl Active {
             }
             (State::Starting, Err(failure)) => {
                 self.enter(State::Down, format!("never passed a check: {failure}"), now)
+            }
+            // What a server says of itself needs no second time.
+            (State::Up, Err(failure @ ProbeFailure::NotReady(_))) => {
+                self.enter(State::Down, format!("check failed: {failure}"), now)
             }
             (State::Up, Err(failure)) => self.count(self.settings.fall, now, State::Down, |n| match n {
                 1 => format!("check failed: {failure}"),

@@ -99,11 +99,11 @@ impl PoolHealth {
             let change = if member.backend.address == backend.address {
                 let change = member.health.reconfigure(pool.health.as_ref(), pool.outlier.as_ref(), now);
                 if member.health.state() == State::Starting {
-                    member.standing.claim = None;
+                    member.standing.forget();
                 }
                 change
             } else {
-                member.standing.claim = None;
+                member.standing.forget();
                 member.is_newcomer = true;
                 member.window.clear();
                 member.ramp = None;
@@ -154,6 +154,7 @@ impl PoolHealth {
         }
         if let Some(member) = self.members.iter_mut().find(|member| member.backend.id == *server) {
             member.health.observe(result, now);
+            member.standing.is_checked = true;
         }
         let notices = self.follow_roles(now);
         self.settle(&notices, now);

@@ -57,6 +57,8 @@ pub struct Known<'k> {
     pub claim: Option<&'k Claim>,
     /// By how many bytes it lagged when it said so; `None` if no primary was known then.
     pub lag: Option<u64>,
+    /// True if a check of it has ended, whichever way.
+    pub is_checked: bool,
     /// True if its checks pass.
     pub is_live: bool,
     /// True if it would get requests: its checks pass, it has a weight, and no operator drains it.
@@ -83,6 +85,8 @@ pub enum Unfit {
     Replica,
     /// It is a primary, and a replica is wanted.
     Primary,
+    /// It says that it is the primary, and this server (by its position), which may have taken its place, has not been checked yet.
+    Early(usize),
     /// It says that it is the primary, and this server (by its position) has taken its place.
     Replaced(usize),
     /// It says that it is the primary, and so does this server (by its position); nothing shows which of them is newer.
@@ -144,8 +148,10 @@ impl Verdict {
 /// Decides about all servers of a pool; `holder` is the position of the server that was the primary at the last decision.
 pub fn judge(rule: &RoleRule, servers: &[Known<'_>], holder: Option<usize>) -> Judgement {
     let contenders = contenders(servers);
+    // Of a pool that has had no primary yet, the first server to answer need not be the right one.
+    let unchecked = servers.iter().position(|known| !known.is_checked).filter(|_| holder.is_none());
     let holder = match *contenders {
-        [only] => Some(only),
+        [only] => Some(only).filter(|_| unchecked.is_none()),
         // It does not answer, and no other has taken its place.
         [] => holder.filter(|holder| reigns(servers, *holder)),
         _ => holder.filter(|holder| contenders.contains(holder)),
@@ -153,7 +159,7 @@ pub fn judge(rule: &RoleRule, servers: &[Known<'_>], holder: Option<usize>) -> J
     let verdicts = match rule.role {
         None => vec![Verdict::Fit; servers.len()],
         Some(DatabaseRole::Primary) => {
-            (0..servers.len()).map(|at| as_primary(servers, at, holder, &contenders)).collect()
+            (0..servers.len()).map(|at| as_primary(servers, at, (holder, unchecked), &contenders)).collect()
         }
         Some(DatabaseRole::Replica) => as_replicas(rule, servers, holder),
     };
@@ -187,7 +193,12 @@ fn contenders(servers: &[Known<'_>]) -> Vec<usize> {
     (0..servers.len()).filter(contends).collect()
 }
 
-fn as_primary(servers: &[Known<'_>], at: usize, holder: Option<usize>, contenders: &[usize]) -> Verdict {
+fn as_primary(
+    servers: &[Known<'_>],
+    at: usize,
+    (holder, unchecked): (Option<usize>, Option<usize>),
+    contenders: &[usize],
+) -> Verdict {
     let Some(claim) = servers[at].claim else { return Verdict::Unfit(Unfit::Unknown) };
     if claim.role == DatabaseRole::Replica {
         return Verdict::Unfit(Unfit::Replica);
@@ -196,9 +207,10 @@ fn as_primary(servers: &[Known<'_>], at: usize, holder: Option<usize>, contender
         return Verdict::Unfit(Unfit::Replaced(by));
     }
     let rival = holder.or_else(|| contenders.iter().copied().find(|other| *other != at));
-    match rival.filter(|rival| *rival != at) {
-        Some(rival) => Verdict::Unfit(Unfit::Disputed(rival)),
-        None => Verdict::Fit,
+    match (rival.filter(|rival| *rival != at), unchecked) {
+        (Some(rival), _) => Verdict::Unfit(Unfit::Disputed(rival)),
+        (None, Some(other)) => Verdict::Unfit(Unfit::Early(other)),
+        (None, None) => Verdict::Fit,
     }
 }
 

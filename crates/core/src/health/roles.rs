@@ -29,6 +29,8 @@ pub(super) struct Standing {
     pub claim: Option<Claim>,
     /// By how many bytes it lagged then; `None` if no primary was known.
     lag: Option<u64>,
+    /// True once a check of it has ended.
+    pub is_checked: bool,
     /// How many of its terms have ended.
     pub terms: u64,
 }
@@ -47,6 +49,13 @@ pub struct RoleFacts {
 impl Roles {
     pub(super) fn new(rule: Option<&RoleRule>) -> Option<Self> {
         Some(Self { rule: *rule?, holder: None, searching: None })
+    }
+}
+
+impl Standing {
+    /// Another server has come to the same id, or it is checked in another way.
+    pub(super) fn forget(&mut self) {
+        (self.claim, self.is_checked) = (None, false);
     }
 }
 
@@ -151,6 +160,7 @@ impl PoolHealth {
             Known {
                 claim: member.standing.claim.as_ref(),
                 lag: member.standing.lag,
+                is_checked: member.standing.is_checked,
                 is_live,
                 may_serve: is_live && !is_drained && member.backend.weight > 0,
             }
@@ -171,6 +181,9 @@ fn reason(verdict: &Verdict, standing: &Standing, ids: &[BackendId]) -> String {
         Verdict::Unfit(Unfit::Unknown) => "role not known yet".into(),
         Verdict::Unfit(Unfit::Replica) => "replica".into(),
         Verdict::Unfit(Unfit::Primary) => "primary".into(),
+        Verdict::Unfit(Unfit::Early(other)) => {
+            format!("{timeline}, but the first check of {} has not ended", ids[*other])
+        }
         Verdict::Unfit(Unfit::Replaced(by)) => {
             format!("{timeline}, but {} has replaced it", ids[*by])
         }

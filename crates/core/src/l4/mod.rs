@@ -1,7 +1,9 @@
-//! Connections that are relayed as streams of bytes: which route and pool takes one. The data path and `explain` both ask
+//! Connections that are relayed as streams of bytes, and sessions of datagrams: which route and pool takes one. The data path and `explain` both ask
 //! here; behind that, `admission` decides about the pool's servers as it does for requests.
 
+mod datagrams;
 mod hello;
+mod sessions;
 
 #[cfg(test)]
 mod hello_tests;
@@ -11,12 +13,15 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::health::State;
 use crate::keys::Keys;
 use crate::overload::OverloadStep;
 use crate::route::Facts;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Pool, Snapshot};
 
+pub use datagrams::{Allowance, is_answerable};
 pub use hello::{ClientHello, HELLO_BYTES_MAX, Hello, HelloFault, read_hello};
+pub use sessions::{Place, Places, SessionKey, Sessions};
 
 /// What is known of a connection before a server is chosen for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +109,7 @@ impl fmt::Display for StreamDenyReason {
     }
 }
 
-/// Where a connection to the tcp listener at this position goes; a random number decides between pools.
+/// Where a connection to the tcp listener at this position, or a session of a udp listener, goes; a random number decides between pools.
 ///
 /// # Errors
 /// It goes nowhere.
@@ -131,6 +136,13 @@ pub fn plan_passthrough(
 ) -> Option<Result<StreamPlan, StreamDenied>> {
     let route = snapshot.routes.find_passthrough(listener, facts)?;
     Some(to_pool(snapshot, route, step, || 0))
+}
+
+/// True if a session of datagrams stays at the server at this position of the pool: one that is drained keeps what it has, one
+/// that is out does not, because nothing tells a client that it has to begin anew.
+pub fn keeps_sessions(pool: &Pool, server: usize) -> bool {
+    let is_draining = pool.states.get(server).is_some_and(|state| state.state == State::Draining);
+    is_draining || pool.members.takes(server, true)
 }
 
 fn to_pool(

@@ -102,7 +102,7 @@ pub(super) fn refusal(body: &ErrorResponseBody) -> Failure {
         "3D000" => "no such database",
         "42501" => "a privilege is missing",
         "53300" => "too many connections",
-        "57P03" => "not ready",
+        "57P03" => return Failure::not_ready(format!("not ready: {message}")),
         // It closes the connection; a new one shows what follows.
         "57P01" | "57P02" | "57P05" => {
             return Failure::Broken(ProbeFailure::Database(format!("shutting down: {message}")));

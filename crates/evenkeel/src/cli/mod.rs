@@ -38,7 +38,7 @@ enum Command {
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
-    /// See it work: three sample servers, the balancer, live traffic and a table of what happens
+    /// See it work: three sample servers, the balancer, live traffic and a table of what happens; --tcp for connections
     #[cfg(feature = "demo")]
     Demo(evenkeel_demo::Options),
 }

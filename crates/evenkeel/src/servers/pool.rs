@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
 use evenkeel_core::admission::Arrivals;
-use evenkeel_core::balance::{Load, Members, Server};
+use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
 use evenkeel_core::endpoints::{EndpointError, Endpoints};
 use evenkeel_core::health::{FULL, HealthNotice, PoolHealth};
@@ -162,6 +162,15 @@ impl PoolServers {
     /// Requests that wait for a server look again, if one may be used. The workers must see the present state by then.
     pub fn wake_waiting(&self) {
         self.arrivals.publish(self.edition, self.members.usable_count() > 0);
+    }
+
+    /// A server that may be used has passed its check: requests that it refused a moment ago, before a check could notice,
+    /// look again.
+    pub fn passed(&mut self, id: &BackendId) {
+        let is_up = self.health.server(id).is_some_and(|health| health.availability() == Availability::Up);
+        if is_up && self.arrivals.waiting() > 0 {
+            self.publish();
+        }
     }
 
     /// Ends the sessions on servers that have lost their roles.

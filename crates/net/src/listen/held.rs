@@ -9,23 +9,29 @@ use evenkeel_types::Address;
 
 /// The state `TCP_LISTEN` in proc_net_tcp(5).
 const LISTEN: &str = "0A";
+/// The state of a socket of UDP that is not connected.
+const UNCONNECTED: &str = "07";
 
 /// Whether a socket bound to `wide` gets the connections to `narrow` when no socket listens there.
 pub fn covers(wide: &Address, narrow: &Address) -> bool {
     matches!((wide, narrow), (Address::Ip(wide), Address::Ip(narrow)) if includes(*wide, *narrow))
 }
 
-/// Whether sockets listen on `address` or on one that overlaps with it, and all of them are of this process.
+/// Whether sockets listen on `address` or on one that overlaps with it, of TCP or of UDP, and all of them are of this process.
 ///
 /// # Errors
 /// `/proc`, which tells it, cannot be read.
-pub(super) fn only_by_us(address: SocketAddr) -> io::Result<bool> {
+pub(super) fn only_by_us(address: SocketAddr, is_udp: bool) -> io::Result<bool> {
     let mut held = HashSet::new();
-    note_listening(File::open("/proc/self/net/tcp")?, address, &mut held)?;
-    match File::open("/proc/self/net/tcp6") {
+    let (table, table6, state) = match is_udp {
+        true => ("/proc/self/net/udp", "/proc/self/net/udp6", UNCONNECTED),
+        false => ("/proc/self/net/tcp", "/proc/self/net/tcp6", LISTEN),
+    };
+    note_listening(File::open(table)?, state, address, &mut held)?;
+    match File::open(table6) {
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        table => note_listening(table?, address, &mut held)?,
+        table => note_listening(table?, state, address, &mut held)?,
     }
     if held.is_empty() {
         return Ok(false);
@@ -44,19 +50,21 @@ pub(super) fn only_by_us(address: SocketAddr) -> io::Result<bool> {
 }
 
 /// Notes the inode of each socket in `table` that listens on an address that overlaps with `address`.
-fn note_listening(table: File, address: SocketAddr, held: &mut HashSet<u64>) -> io::Result<()> {
+fn note_listening(table: File, state: &str, address: SocketAddr, held: &mut HashSet<u64>) -> io::Result<()> {
     for line in BufReader::new(table).lines() {
         let line = line?;
-        held.extend(listening(&line).filter(|(local, _)| overlap(*local, address)).map(|(_, inode)| inode));
+        held.extend(
+            listening(&line, state).filter(|(local, _)| overlap(*local, address)).map(|(_, inode)| inode),
+        );
     }
     Ok(())
 }
 
 /// The address and inode of a listening socket, from a line of proc_net_tcp(5).
-fn listening(line: &str) -> Option<(SocketAddr, u64)> {
+fn listening(line: &str, state: &str) -> Option<(SocketAddr, u64)> {
     let mut fields = line.split_ascii_whitespace();
     let local = fields.nth(1)?;
-    if fields.nth(1)? != LISTEN {
+    if fields.nth(1)? != state {
         return None;
     }
     let (ip, port) = local.split_once(':')?;
@@ -129,9 +137,10 @@ mod tests {
             // There need not be IPv6.
             let Ok(socket) = std::net::TcpListener::bind((ip, 0)) else { continue };
             let address = socket.local_addr().unwrap();
-            assert!(only_by_us(address).unwrap(), "{address}");
+            assert!(only_by_us(address, false).unwrap(), "{address}");
+            assert!(!only_by_us(address, true).unwrap(), "nothing of UDP has {address}");
             drop(socket);
-            assert!(!only_by_us(address).unwrap(), "no socket listens on {address}");
+            assert!(!only_by_us(address, false).unwrap(), "no socket listens on {address}");
         }
     }
 
@@ -139,7 +148,7 @@ mod tests {
     fn lines_that_are_no_listening_socket_are_passed_over() {
         let line =
             "   3: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0 4711 1 0";
-        assert_eq!(listening(line), Some(("0.0.0.0:8080".parse().unwrap(), 4711)));
+        assert_eq!(listening(line, LISTEN), Some(("0.0.0.0:8080".parse().unwrap(), 4711)));
         for line in [
             "",
             "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
@@ -147,7 +156,7 @@ mod tests {
             "   3: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0",
             "   3: 000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0 4711 1 0",
         ] {
-            assert_eq!(listening(line), None, "{line}");
+            assert_eq!(listening(line, LISTEN), None, "{line}");
         }
     }
 }

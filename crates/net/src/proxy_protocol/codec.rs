@@ -15,6 +15,19 @@ impl Header {
             Version::V2 => v2::write(self, out),
         }
     }
+
+    /// Appends it in version 2, as it stands at the start of a datagram.
+    pub fn write_datagram(&self, out: &mut Vec<u8>) {
+        v2::write_datagram(self, out);
+    }
+
+    /// Reads the header of version 2 that a datagram begins with, and tells how many bytes that is. Version 1 knows no datagrams.
+    ///
+    /// # Errors
+    /// The datagram does not begin with one.
+    pub fn read_datagram(datagram: &[u8]) -> Result<(Self, usize), HeaderError> {
+        v2::read_datagram(datagram)
+    }
 }
 
 /// Reads one header from bytes that come in any pieces, and takes none that follows it.

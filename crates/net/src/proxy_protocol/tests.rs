@@ -262,3 +262,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn datagrams_begin_with_a_whole_header_of_version_2() {
+    for (source, destination, family) in
+        [("192.0.2.1:7", "198.51.100.2:53", 0x12), ("[2001:db8::1]:7", "[2001:db8::2]:53", 0x22)]
+    {
+        let carried = Carried::between(source.parse().unwrap(), destination.parse().unwrap());
+        let header = Header { carried, tlvs: Tlvs::default() };
+        let mut bytes = Vec::new();
+        header.write_datagram(&mut bytes);
+        let length = bytes.len();
+        assert_eq!(bytes[13], family);
+        bytes.extend_from_slice(b"query");
+        assert_eq!(Header::read_datagram(&bytes), Ok((header, length)));
+        for cut in 0..length {
+            assert!(Header::read_datagram(&bytes[..cut]).is_err(), "{cut} of {length} bytes");
+        }
+    }
+    let mut local = Vec::new();
+    Header::local().write_datagram(&mut local);
+    assert_eq!(Header::read_datagram(&local), Ok((Header::local(), local.len())));
+    let text = b"PROXY UDP4 192.0.2.1 198.51.100.2 7 53\r\nquery";
+    assert_eq!(Header::read_datagram(text), Err(HeaderError::Missing));
+}

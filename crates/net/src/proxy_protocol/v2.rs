@@ -77,6 +77,26 @@ fn ipv6(block: &[u8]) -> Option<Carried> {
     Some(Carried::between((Ipv6Addr::from(*source), from).into(), (Ipv6Addr::from(*destination), to).into()))
 }
 
+/// Reads the header that a datagram begins with, and tells how many bytes that is.
+pub(super) fn read_datagram(datagram: &[u8]) -> Result<(Header, usize), HeaderError> {
+    if !datagram.starts_with(SIGNATURE) {
+        return Err(HeaderError::Missing);
+    }
+    const CUT: HeaderError = HeaderError::Malformed("the datagram ends within it");
+    let length = measure(datagram)?.ok_or(CUT)?;
+    let header = read(datagram.get(..length).ok_or(CUT)?)?;
+    Ok((header, length))
+}
+
+/// Appends the header of a datagram.
+pub(super) fn write_datagram(header: &Header, out: &mut Vec<u8>) {
+    let start = out.len();
+    write(header, out);
+    let family = &mut out[start + SIGNATURE.len() + 1];
+    // Of each family, the transport for datagrams is the next number.
+    *family += u8::from(*family != UNSPECIFIED);
+}
+
 /// Appends the header.
 pub(super) fn write(header: &Header, out: &mut Vec<u8>) {
     out.extend_from_slice(SIGNATURE);

@@ -19,11 +19,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     out.extend_from_slice(b"\" ");
     number(out, u64::from(record.status));
     out.push(b' ');
-    if record.bytes_out == 0 {
-        out.push(b'-')
-    } else {
-        number(out, record.bytes_out)
-    }
+    bytes(out, record.bytes_out);
     field(out, record.referer);
     field(out, record.user_agent);
     out.push(b'\n');
@@ -39,6 +35,11 @@ pub(super) fn begin(out: &mut Vec<u8>, client: Client<'_>, unix_ns: u64, stamp: 
     out.extend_from_slice(b" - - [");
     stamp.clf(out, unix_ns);
     out.extend_from_slice(b"] \"");
+}
+
+/// How many bytes were sent, `-` when there were none.
+pub(super) fn bytes(out: &mut Vec<u8>, count: u64) {
+    if count == 0 { out.push(b'-') } else { number(out, count) }
 }
 
 /// A quoted field, `-` when the request has none.

@@ -109,6 +109,10 @@ pub(super) fn address(out: &mut Vec<u8>, ip: IpAddr) {
 
 /// A number in decimal.
 pub(super) fn number(out: &mut Vec<u8>, n: u64) {
+    // Most numbers of a line are a zero or a one.
+    if n < 10 {
+        return out.push(b'0' + n as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
@@ -154,26 +158,36 @@ pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Eight at a time.
 fn is_clean(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| found | dirty(u64::from_ne_bytes(*word)));
+    let (words, _) = bytes.as_chunks::<8>();
     // The last eight once more, some of which have been looked at; bytes of a short string one by one.
-    let last = match bytes.last_chunk::<8>() {
-        Some(last) => dirty(u64::from_ne_bytes(*last)),
-        None => rest.iter().fold(0, |found, byte| found | dirty(u64::from(*byte) * ONES)),
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().fold(true, |clean, byte| clean & IS_CLEAN[usize::from(*byte)]);
     };
-    found | last == 0
+    words.iter().chain([last]).fold(0, |found, word| found | dirty(u64::from_ne_bytes(*word))) == 0
 }
+
+/// The same of each byte.
+const IS_CLEAN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b' ';
+    while byte < 0x7f {
+        table[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
+    }
+    table
+};
 
 /// One in each byte.
 const ONES: u64 = u64::MAX / 255;
 
 /// The high bit of each byte that is a control, a quote, a backslash or no ASCII, and at most of those behind one (the
-/// borrow of Mycroft's test for a byte below another; Hacker's Delight, 6-1).
+/// borrow of Mycroft's test for a byte below another; Hacker's Delight, 6-1). It need not leave out bytes above ASCII, as that
+/// test does, because they are found anyway.
 fn dirty(word: u64) -> u64 {
     const HIGH: u64 = ONES << 7;
-    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
-    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (word | below(word, b' ') | is(b'"') | is(b'\\') | is(0x7f)) & HIGH
+    let is = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    let is_control = word.wrapping_sub(ONES * u64::from(b' ')) | word.wrapping_add(ONES);
+    (word | is_control | is(b'"') | is(b'\\')) & HIGH
 }
 
 /// Escapes what must be, and controls that JSON would allow as well: logs are read on terminals.

@@ -1,4 +1,4 @@
-//! The line of a connection that was relayed as a stream of bytes: written at its end, in the format of the log.
+//! The line of a connection that was relayed as a stream of bytes, or of a session of datagrams: written at its end, in the format of the log.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub struct StreamRecord<'a> {
     pub client: Client<'a>,
     /// The listener's name, a token.
     pub listener: &'a str,
-    /// `tcp`.
+    /// `tcp` or `udp`.
     pub protocol: &'static str,
     /// The server name that the client asked for, if that is known.
     pub sni: Option<&'a str>,
@@ -92,6 +92,6 @@ pub(super) fn combined(out: &mut Vec<u8>, record: &StreamRecord<'_>, stamp: &mut
     out.push(b' ');
     out.extend_from_slice(record.ended.as_str().as_bytes());
     out.extend_from_slice(b"\" 0 ");
-    number(out, record.bytes_out);
+    combined::bytes(out, record.bytes_out);
     out.extend_from_slice(b" \"-\" \"-\"\n");
 }

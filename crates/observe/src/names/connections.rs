@@ -29,6 +29,8 @@ label! {
         Http2 = "http2",
         /// Bytes that are relayed: of a tcp listener, or of TLS that passes through.
         Tcp = "tcp",
+        /// Datagrams that are relayed: a session of a udp listener.
+        Udp = "udp",
     }
 }
 

@@ -1,6 +1,7 @@
-//! Connections of tcp listeners, by listener and server.
+//! Connections of tcp listeners and sessions of udp listeners, by listener and server; datagrams, by listener.
 
 use super::page::Page;
+use crate::datagrams::DatagramDrop;
 use crate::names::{self, Metric};
 use crate::registry::Registry;
 use crate::stream::{StreamEnded, StreamTotals};
@@ -32,5 +33,26 @@ pub(super) fn render(page: &mut Page, registry: &Registry) {
     page.family(&names::STREAM_DURATION);
     for (labels, totals) in labelled() {
         page.histogram(&names::STREAM_DURATION, &labels, &totals.duration);
+    }
+    datagrams(page, registry);
+}
+
+/// What is counted of datagrams.
+fn datagrams(page: &mut Page, registry: &Registry) {
+    let all: Vec<_> =
+        registry.all_datagrams().into_iter().map(|(name, series)| (name, series.totals())).collect();
+    page.family(&names::DATAGRAMS_RECEIVED);
+    for (listener, totals) in &all {
+        page.sample(&names::DATAGRAMS_RECEIVED, &[listener.as_str()], totals.received);
+    }
+    page.family(&names::DATAGRAMS_SENT);
+    for (listener, totals) in &all {
+        page.sample(&names::DATAGRAMS_SENT, &[listener.as_str()], totals.sent);
+    }
+    page.family(&names::DATAGRAMS_DROPPED);
+    for (listener, totals) in &all {
+        for (why, &count) in DatagramDrop::ALL.iter().zip(&totals.dropped) {
+            page.begun(&names::DATAGRAMS_DROPPED, &[listener.as_str(), why.as_str()], count);
+        }
     }
 }

@@ -136,11 +136,23 @@ pub fn beside(request: &Request<'_>) -> Beside {
     }
     // The authority is in the key, and nearly always says the port if it is not the usual one.
     let usual = if request.scheme == "https" { 443 } else { 80 };
-    let said = || request.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    if let Some(port) = request.port.filter(|port| *port != usual && said() != Some(*port)) {
+    if let Some(port) = request.port.filter(|port| *port != usual && !says(request.authority, *port)) {
         add(b"port", &port.to_be_bytes());
     }
     if out.is_empty() { Beside::Nothing } else { Beside::Key(out) }
+}
+
+/// True if an authority ends in this port, without zeros before it.
+fn says(authority: &str, port: u16) -> bool {
+    let mut left = port;
+    for byte in authority.bytes().rev() {
+        match byte {
+            b':' => return left == 0,
+            byte if left > 0 && u16::from(byte) == u16::from(b'0') + left % 10 => left /= 10,
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// The parts of a `Forwarded` that say where the client came to, and not from where (RFC 7239).
@@ -252,4 +264,20 @@ pub fn selects(head: &KeptHead, request: &Request<'_>) -> bool {
     let Some(end) = memchr::memchr(0, kept) else { return kept.is_empty() };
     let names = std::str::from_utf8(&kept[..end]).unwrap_or_default();
     Vary::from_names(names).variant(&RequestFields(request)).bytes() == &kept[end + 1..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_says_a_port_by_its_digits() {
+        for said in ["a:8080", "[::1]:8080", ":8080"] {
+            assert!(says(said, 8080), "{said}");
+        }
+        for not in ["a", "a:", "a:808", "a:18080", "a:08080", "8080", "a:8080x", "a:80800", ""] {
+            assert!(!says(not, 8080), "{not}");
+        }
+        assert!((1..=u16::MAX).all(|port| says(&format!("host:{port}"), port)));
+    }
 }

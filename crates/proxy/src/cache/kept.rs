@@ -1,7 +1,5 @@
 //! A kept response becomes the answer to one request: its head, and as much of its body as the request asks for.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use evenkeel_core::cache::{CacheStatus, Fields, Wall};
 use evenkeel_core::conditional::{Evaluator, Outcome, Representation, evaluate, range_applies};
@@ -11,12 +9,14 @@ use evenkeel_observe::Ended;
 use super::body::{CachedBody, Origin, Segment};
 use super::facts::{Lines, RequestFields};
 use super::store::KeptHead;
+use crate::client::writer::ToClient;
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::incoming::Request;
 use crate::response::{Body, Head, Response, reason};
 use crate::stream::Stream;
 use crate::worker::Worker;
+use crate::worker::timer::WriteError;
 
 /// Holds for the names of fields that are left out.
 type IsGone<'a> = &'a dyn Fn(&[u8]) -> bool;
@@ -90,7 +90,13 @@ impl Kept<'_> {
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         };
-        response(head, framing, CachedBody::whole(self.origin))
+        match self.origin {
+            // What lies in one piece needs nothing to be sent by.
+            Origin::Kept(object) if !object.is_in_pieces() => {
+                Response { head, body: Body::Kept(object), framing, ended: Ended::Complete, closes: false }
+            }
+            origin => response(head, framing, CachedBody::whole(origin)),
+        }
     }
 
     /// 304, with the fields that RFC 9110 (15.4.5) wants, and those that do not describe the body.
@@ -152,11 +158,26 @@ impl Kept<'_> {
 pub fn write_status(head: &mut Head, status: &CacheStatus) {
     let out = head.out();
     out.extend_from_slice(b"cache-status: ");
-    // Memory takes all that is written to it.
-    let _ = write!(out, "{status}\r\n");
+    status.write(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 fn response<'x, 'c>(head: Head, framing: Framing, body: CachedBody) -> Response<'x, 'c> {
     let body = Body::Stream(Stream::Cached(Box::new(body)));
     Response { head, body, framing, ended: Ended::Complete, closes: false }
+}
+
+/// Has the beginning of a body read from the disk before its length is promised. False if that failed: then the response is
+/// not kept any more.
+///
+/// # Errors
+/// The client has left.
+pub async fn begin_body(
+    response: &mut Response<'_, '_>,
+    client: &mut ToClient<'_, '_>,
+) -> Result<bool, WriteError> {
+    match &mut response.body {
+        Body::Stream(Stream::Cached(body)) => client.writer.unless_gone(body.begin()).await,
+        _ => Ok(true),
+    }
 }

@@ -1,6 +1,6 @@
 //! The cache on the way of a request: a kept response answers it, or one fetch does for all that ask at the same time.
 //!
-//! [`answer`] is the whole of it; what may be kept and for how long is decided in `core::cache`, where it is kept is
+//! [`look`] and [`answer`] are the whole of it; what may be kept and for how long is decided in `core::cache`, where it is kept is
 //! `evenkeel_cache`'s affair.
 
 pub mod body;
@@ -9,6 +9,7 @@ mod facts;
 mod fetch;
 mod kept;
 mod parent;
+mod say;
 pub mod store;
 mod visit;
 
@@ -16,12 +17,15 @@ pub use self::facts::{Beside, RequestFields, beside};
 
 use std::rc::Rc;
 
+use evenkeel_cache::Found;
 use evenkeel_config::{Cache, Route};
 use evenkeel_core::cache::{
     Bypass, CacheOutcome, CacheStatus, Forward, Scope, Strength, admit, admit_plain, invalidated,
 };
 use evenkeel_observe::{CacheResult, Ended, PurgeMode, PurgeScope};
 
+use self::say::say;
+use self::store::Meta;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
 use crate::forward::forward;
@@ -36,23 +40,32 @@ use crate::request::setting::Setting;
 use crate::response::{Head, Response};
 use crate::worker::pool_view::PoolView;
 
-/// Answers a request whose route has a cache.
-pub async fn answer<'x, 'c>(
+/// What a look into the cache came to.
+pub enum Looked<'x, 'c> {
+    /// The answer.
+    Answered(Outcome<'x, 'c>),
+    /// A server is to be asked, or the disk, or what another request does is to be waited for.
+    Begun(Visit<'x, 'c>, Found<Meta>),
+    /// The cache is not asked.
+    PassedBy(Bypass),
+}
+
+/// Looks for the answer to a request whose route has a cache. Waits for nothing.
+pub fn look<'x, 'c>(
     setting: Setting<'x>,
     (rules, position): (&'x Cache, usize),
     pool: &'x Rc<PoolView>,
     target: Target<'x>,
     incoming: Incoming<'x, 'c>,
-    client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
-) -> Outcome<'x, 'c> {
+) -> Looked<'x, 'c> {
     let request = incoming.request;
     if let Some(refusal) = parent::loops(&target, request) {
-        visit::say(log, CacheResult::Bypass, Some("loop"), false);
-        return Outcome::Refused(refusal, Ended::Refused);
+        say(log, CacheResult::Bypass, Some("loop"), false);
+        return Looked::Answered(Outcome::Refused(refusal, Ended::Refused));
     }
     if request.method == PURGE && !setting.view.snapshot.config.cache.purge_from.is_empty() {
-        return purge_by_method(setting, target, incoming, log);
+        return Looked::Answered(purge_by_method(setting, target, incoming, log));
     }
     let has_body = incoming.body.borrow().framing() != Framing::Empty;
     let content = (has_body, request.upgrade.is_some());
@@ -61,20 +74,41 @@ pub async fn answer<'x, 'c>(
     } else {
         admit_plain(rules, request.method, content)
     };
+    let asked = match admitted {
+        Ok(asked) => asked,
+        Err(why) => return Looked::PassedBy(why),
+    };
     let beside = facts::beside(request);
-    match admitted {
-        Ok(_) if beside == Beside::Method => {
-            pass_by(Bypass::OtherMethod, target, incoming, client, log).await
-        }
-        Ok(asked) => {
-            let mut key = setting.worker.buffers.small();
-            facts::write_key(rules, &target, request, &beside, &mut key);
-            let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
-            let outcome = visit.answer(client, log).await;
+    if beside == Beside::Method {
+        return Looked::PassedBy(Bypass::OtherMethod);
+    }
+    let mut key = setting.worker.buffers.small();
+    facts::write_key(rules, &target, request, &beside, &mut key);
+    let visit = Visit { setting, rules, position, pool, target, incoming, asked, key };
+    match visit.at_once(log) {
+        Ok(response) => {
             setting.worker.buffers.give(visit.key);
+            Looked::Answered(Outcome::Response(response))
+        }
+        Err(found) => Looked::Begun(visit, found),
+    }
+}
+
+/// The answer to a request after a look into the cache.
+pub async fn answer<'x, 'c>(
+    looked: Looked<'x, 'c>,
+    (target, incoming): (Target<'x>, Incoming<'x, 'c>),
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Outcome<'x, 'c> {
+    match looked {
+        Looked::Answered(outcome) => outcome,
+        Looked::PassedBy(why) => pass_by(why, target, incoming, client, log).await,
+        Looked::Begun(visit, found) => {
+            let outcome = visit.answer(found, client, log).await;
+            visit.setting.worker.buffers.give(visit.key);
             outcome
         }
-        Err(why) => pass_by(why, target, incoming, client, log).await,
     }
 }
 
@@ -89,7 +123,7 @@ fn purge_by_method<'x, 'c>(
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     let (worker, request) = (setting.worker, incoming.request);
-    visit::say(log, CacheResult::Bypass, Some("purge"), false);
+    say(log, CacheResult::Bypass, Some("purge"), false);
     let client = request.client.to_canonical();
     if !setting.view.snapshot.config.cache.purge_from.iter().any(|net| net.contains(&client)) {
         let why = "this client may not purge";
@@ -124,7 +158,7 @@ async fn pass_by<'x, 'c>(
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
-    visit::say(log, CacheResult::Bypass, Some(why.word()), false);
+    say(log, CacheResult::Bypass, Some(why.word()), false);
     let mut outcome = forward(target, incoming, client, log).await;
     if let Outcome::Response(response) = &mut outcome {
         let forward = if why == Bypass::Method { Forward::Method } else { Forward::Bypass };

@@ -13,20 +13,21 @@ use evenkeel_core::cache::{
     RequestDirectives, StaleUse, Verdict, Wall, after_failure, judge, storable,
 };
 use evenkeel_observe::{CacheResult, Ended};
+use evenkeel_types::Time;
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{CachedBody, Origin};
 use super::disk::{DISK_MAX, DiskBody};
 use super::facts::{self, Lines, RequestFields};
 use super::fetch::{Fetch, Fetched, FetchedAnswer, PrivateAnswer};
-use super::kept::Kept;
+use super::kept::{Kept, begin_body};
 use super::note;
 use super::parent::{forward_up, is_down, parents_of};
+use super::say::{only_if_cached, result_of, say, unreachable};
 use super::store::{KeptHead, Meta, Object};
 use crate::client::writer::{Interim, ToClient};
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
-use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::{Cached, RequestLog};
 use crate::request::setting::Setting;
@@ -72,12 +73,41 @@ enum Step<'x, 'c> {
 }
 
 impl<'x, 'c> Visit<'x, 'c> {
-    /// The answer.
-    pub async fn answer(&self, client: &mut ToClient<'_, 'c>, log: &mut RequestLog) -> Outcome<'x, 'c> {
+    /// What is kept for it, or is on its way.
+    pub fn look(&self, now: Time) -> Found<Meta> {
+        self.setting.worker.shared.cache.lookup(&self.key, now, |head| self.selects(head))
+    }
+
+    /// The kept response, if it lies in memory and is fresh. The time is that of the request, which has waited for nothing.
+    ///
+    /// # Errors
+    /// It takes longer than that.
+    pub fn at_once(&self, log: &mut RequestLog) -> Result<Response<'x, 'c>, Found<Meta>> {
+        let started = self.incoming.request.started;
+        let found = self.look(started);
+        let Found::Object(Hit { object, purged }) = found else { return Err(found) };
+        let now = self.setting.worker.wall(started);
+        let moment = Moment { now, purged, origin_down: false };
+        let verdict = judge(&object.head().meta().stored, &self.asked.directives, &moment);
+        if verdict != Verdict::Fresh || object.is_on_disk() {
+            return Err(Found::Object(Hit { object, purged }));
+        }
+        Ok(self.respond(object, CacheOutcome::Hit, None, now, log))
+    }
+
+    /// The answer; a first look came to `found`.
+    pub async fn answer(
+        &self,
+        found: Found<Meta>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> Outcome<'x, 'c> {
+        let mut found = Some(found);
         for _ in 0..ROUNDS_MAX {
-            match self.look(client, log).await {
+            let found = found.take().unwrap_or_else(|| self.look(self.setting.worker.clock.now()));
+            match self.meet(found, client, log).await {
                 Step::Done(outcome) => return outcome,
-                Step::OnDisk(mut response) => match self.begin_body(&mut response, client).await {
+                Step::OnDisk(mut response) => match begin_body(&mut response, client).await {
                     Err(_) => return Outcome::gone(),
                     Ok(true) => return Outcome::Response(response),
                     Ok(false) => {}
@@ -98,10 +128,13 @@ impl<'x, 'c> Visit<'x, 'c> {
         facts::selects(head, self.incoming.request)
     }
 
-    async fn look(&self, client: &mut ToClient<'_, 'c>, log: &mut RequestLog) -> Step<'x, 'c> {
-        let worker = self.setting.worker;
-        let store = &worker.shared.cache;
-        match store.lookup(&self.key, worker.clock.now(), |head| self.selects(head)) {
+    async fn meet(
+        &self,
+        found: Found<Meta>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> Step<'x, 'c> {
+        match found {
             Found::Object(hit) => self.found(hit, client, log).await,
             Found::Loading(reader) => self.load(reader, client, log).await,
             _ if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
@@ -137,22 +170,6 @@ impl<'x, 'c> Visit<'x, 'c> {
             Ok(_) if self.asked.directives.only_if_cached => Step::Done(only_if_cached(log)),
             // Memory has no room for it, or the disk does not answer.
             Ok(_) => Step::Alone(Forward::UriMiss, None),
-        }
-    }
-
-    /// Has the beginning of a body read from the disk before its length is promised. False if that failed: then the
-    /// response is not kept any more.
-    ///
-    /// # Errors
-    /// The client has left.
-    async fn begin_body(
-        &self,
-        response: &mut Response<'x, 'c>,
-        client: &mut ToClient<'_, 'c>,
-    ) -> Result<bool, WriteError> {
-        match &mut response.body {
-            Body::Stream(Stream::Cached(body)) => client.writer.unless_gone(body.begin()).await,
-            _ => Ok(true),
         }
     }
 
@@ -416,7 +433,21 @@ impl<'x, 'c> Visit<'x, 'c> {
         stale: Option<StaleUse>,
         log: &mut RequestLog,
     ) -> Step<'x, 'c> {
-        let (now, detail) = (self.now(), stale.map(StaleUse::word));
+        // The answer to a HEAD has no body that would be read.
+        let is_read = object.is_on_disk() && !self.incoming.request.is_head();
+        let response = self.respond(object, outcome, stale, self.now(), log);
+        if is_read { Step::OnDisk(response) } else { Step::Done(Outcome::Response(response)) }
+    }
+
+    fn respond(
+        &self,
+        object: Arc<Object>,
+        outcome: CacheOutcome,
+        stale: Option<StaleUse>,
+        now: Wall,
+        log: &mut RequestLog,
+    ) -> Response<'x, 'c> {
+        let detail = stale.map(StaleUse::word);
         let stored = object.head().meta().stored;
         let (result, coalesced) = match (outcome, stale) {
             (_, Some(StaleUse::WhileRevalidate)) => (CacheResult::Updating, false),
@@ -428,19 +459,12 @@ impl<'x, 'c> Visit<'x, 'c> {
         let status = CacheStatus { outcome, ttl: Some(stored.ttl(now)), detail };
         let (length, head) = (Some(object.body_len()), Arc::clone(&object));
         let (worker, request) = (self.setting.worker, self.incoming.request);
-        let is_on_disk = object.is_on_disk();
-        let origin = if is_on_disk {
+        let origin = if object.is_on_disk() {
             Origin::Disk(DiskBody::new(Arc::clone(&worker.shared.cache), object))
         } else {
             Origin::Kept(object)
         };
-        let response = Kept { head: head.head(), origin, length, now, status }.respond(worker, request);
-        // The answer to a HEAD has no body that would be read.
-        if is_on_disk && !request.is_head() {
-            Step::OnDisk(response)
-        } else {
-            Step::Done(Outcome::Response(response))
-        }
+        Kept { head: head.head(), origin, length, now, status }.respond(worker, request)
     }
 
     /// The answer is read while it arrives.
@@ -460,37 +484,4 @@ impl<'x, 'c> Visit<'x, 'c> {
         let kept = Kept { head, origin: Origin::Filling(reader), length, now, status };
         Outcome::Response(kept.respond(self.setting.worker, self.incoming.request))
     }
-}
-
-/// Notes what the cache did for a request whose response does not come from it.
-pub fn say(log: &mut RequestLog, result: CacheResult, reason: Option<&'static str>, coalesced: bool) {
-    log.cache = Some(Cached { result, reason, coalesced, age_s: 0 });
-}
-
-/// What it is called that a request went to a server.
-fn result_of(why: Forward) -> CacheResult {
-    match why {
-        Forward::Stale | Forward::Request => CacheResult::Expired,
-        Forward::Bypass | Forward::Method => CacheResult::Bypass,
-        Forward::UriMiss | Forward::VaryMiss | Forward::Miss | Forward::Partial => CacheResult::Miss,
-    }
-}
-
-/// Another request has found that no server can be reached: this one need not try.
-#[cold]
-fn unreachable<'x, 'c>(status: u16, why: Forward, log: &mut RequestLog) -> Outcome<'x, 'c> {
-    say(log, result_of(why), Some("no-response"), true);
-    let (why, ended) = match status {
-        504 => ("no connection to a server in time", Ended::BackendTimeout),
-        _ => ("cannot connect to a server", Ended::BackendAborted),
-    };
-    log.detail = Some(format!("{why}, as another request for the same has found"));
-    Outcome::Refused(Refusal { status, kind: None, why: why.into(), retry_after: None }, ended)
-}
-
-/// The client wants no server to be asked (RFC 9111, 5.2.1.7).
-fn only_if_cached<'x, 'c>(log: &mut RequestLog) -> Outcome<'x, 'c> {
-    say(log, CacheResult::Miss, Some("only-if-cached"), false);
-    let refusal = Refusal { status: 504, kind: None, why: "not in the cache".into(), retry_after: None };
-    Outcome::Refused(refusal, Ended::Refused)
 }

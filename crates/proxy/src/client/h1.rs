@@ -78,7 +78,7 @@ impl Connection {
     /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
     /// what was read of it.
     pub async fn serve(mut self) -> Option<(Client, Rc<Io>, Vec<u8>)> {
-        while self.wait_for_request(None).await == Waited::Request {
+        while self.wait_for_first().await == Waited::Request {
             if self.may_be_http2 && self.input.starts_with(PREFACE) {
                 return Some((self.client, self.io, self.input));
             }
@@ -101,12 +101,18 @@ impl Connection {
         None
     }
 
-    /// Waits, without a buffer, for the first bytes of a request; for as long as `lull` at most, if that is given.
-    async fn wait_for_request(&mut self, lull: Option<Duration>) -> Waited {
+    /// Waits for the first request, or for the next after a while without any.
+    async fn wait_for_first(&mut self) -> Waited {
         let Some((view, position)) = self.client.view() else { return Waited::Over };
         let timeout = &view.listener(position).timeout;
         let wait = if self.rested.is_some() { timeout.idle } else { timeout.head };
         drop(view);
+        self.wait_for_request(wait, None).await
+    }
+
+    /// Waits, without a buffer, for the first bytes of a request, for as long as `wait`; for as long as `lull` at most, if that
+    /// is given.
+    async fn wait_for_request(&mut self, wait: Duration, lull: Option<Duration>) -> Waited {
         let lull = lull.filter(|lull| *lull < wait);
         let mut input = std::mem::take(&mut self.input);
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.client.worker.clock));
@@ -161,10 +167,11 @@ impl Connection {
             if next != Next::Idle {
                 break next;
             }
+            let idle = view.listener(position).timeout.idle;
             drop(view);
             if self.input.is_empty() {
                 self.client.worker.buffers.give(std::mem::take(&mut self.input));
-                match self.wait_for_request(Some(LULL)).await {
+                match self.wait_for_request(idle, Some(LULL)).await {
                     Waited::Request => {}
                     Waited::Lull => break Next::Idle,
                     Waited::Over => break Next::Close,
@@ -207,21 +214,19 @@ impl Connection {
         owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
         let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
         let limits = body_limits(view, listener);
-        let mut body = Body::new(Source::Http1(source), framing, worker.clock, limits);
+        let mut body = RefCell::new(Body::new(Source::Http1(source), framing, worker.clock, limits));
         let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
         let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
         writer.serves_half_closed = listener.half_close == HalfClose::Serve;
         writer.keep_alive = self.may_stay(&request);
         if owes_continue.get() {
             writer.owes_continue = Some(&owes_continue);
-            body.awaited = Some(&owes_continue);
+            body.get_mut().awaited = Some(&owes_continue);
         }
-        let body = RefCell::new(body);
         let target = head.target.of_bytes(&self.input);
         let mut client = ToClient { writer: &mut writer, timer: &mut timer };
         let (ended, now) = self.client.handle((view, position), target, &request, &body, &mut client).await;
-        let mut body = body.into_inner();
-        let (next, surplus) = after(&mut body, &writer, ended).await;
+        let (next, surplus) = after(body.get_mut(), &writer, ended).await;
         drop((body, writer, request));
         self.timer = timer;
         self.rested = Some(now);

@@ -73,7 +73,7 @@ impl Fields for RequestFields<'_> {
 pub fn answer<'x, 'c>(
     worker: &Rc<Worker>,
     request: &Request<'_>,
-    files: &Files,
+    files: &Arc<Files>,
     (variants, is_fallback): (&Arc<Variants>, bool),
     log: &mut RequestLog,
 ) -> Response<'x, 'c> {
@@ -81,7 +81,7 @@ pub fn answer<'x, 'c>(
     let fields = RequestFields(request);
     let version = chosen(variants, wishes.encoding, &fields);
     let control = cache_control(files, &variants.path).or(is_fallback.then_some(FALLBACK_CACHE_CONTROL));
-    let sheet = Sheet { worker, version, control, varies: files.precompressed };
+    let sheet = Sheet { worker, files, version, control };
     if !wishes.conditions && !wishes.range {
         return sheet.whole();
     }
@@ -139,10 +139,9 @@ fn chosen<'v>(variants: &'v Variants, asks: bool, fields: &RequestFields<'_>) ->
 /// What all responses with a version of a file are made of.
 struct Sheet<'s> {
     worker: &'s Rc<Worker>,
+    files: &'s Arc<Files>,
     version: &'s Arc<Version>,
     control: Option<&'s str>,
-    /// Another `Accept-Encoding` may get another version.
-    varies: bool,
 }
 
 impl Sheet<'_> {
@@ -157,7 +156,8 @@ impl Sheet<'_> {
         if let Some(control) = self.control {
             head.field("cache-control", control.as_bytes());
         }
-        if self.varies {
+        // Another `Accept-Encoding` may get another version.
+        if self.files.precompressed {
             head.field("vary", b"accept-encoding");
         }
         head
@@ -243,7 +243,7 @@ impl Sheet<'_> {
     fn stream<'x, 'c>(&self, parts: impl IntoIterator<Item = Part>) -> Body<'x, 'c> {
         let Content::Open(file) = &self.version.content else { return Body::Empty };
         let parts: VecDeque<Part> = parts.into_iter().collect();
-        Body::Stream(Stream::File(Box::new(FileBody::new(self.worker, file, parts))))
+        Body::Stream(Stream::File(Box::new(FileBody::new(self.worker, self.files, file, parts))))
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use evenkeel_config::Files;
 use rustix::fs::{Advice, fadvise};
 use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 
@@ -62,6 +63,7 @@ impl fmt::Display for FileError {
 #[derive(Debug)]
 pub struct FileBody {
     worker: Rc<Worker>,
+    files: Arc<Files>,
     open: Arc<OpenFile>,
     parts: VecDeque<Part>,
     /// Initialised as a whole; the piece is in front.
@@ -76,10 +78,16 @@ pub struct FileBody {
 }
 
 impl FileBody {
-    /// These parts of a file, one after the other.
-    pub fn new(worker: &Rc<Worker>, open: &Arc<OpenFile>, parts: impl Into<VecDeque<Part>>) -> Self {
+    /// These parts of a file of `files`, one after the other.
+    pub fn new(
+        worker: &Rc<Worker>,
+        files: &Arc<Files>,
+        open: &Arc<OpenFile>,
+        parts: impl Into<VecDeque<Part>>,
+    ) -> Self {
         Self {
             worker: Rc::clone(worker),
+            files: Arc::clone(files),
             open: Arc::clone(open),
             parts: parts.into(),
             buffer: Vec::new(),
@@ -186,7 +194,8 @@ impl FileBody {
         let (from, left) = (*from, *end - *from);
         let room = self.make_room(size, left);
         let (open, mut buffer) = (Arc::clone(&self.open), std::mem::take(&mut self.buffer));
-        let reading = self.worker.files.disk.run(move || {
+        let calls = self.worker.files.disk.below(&self.files.root);
+        let reading = calls.run(move || {
             let read = pread(&open.file, &mut buffer[..room], from);
             (read, buffer)
         });
@@ -258,7 +267,8 @@ impl FileBody {
         let Some(Part::File(from, end)) = self.parts.front() else { return Ok(0) };
         let (from, end) = (*from, (*end).min(*from + LOAD));
         let open = Arc::clone(&self.open);
-        let loading = self.worker.files.disk.run(move || {
+        let calls = self.worker.files.disk.below(&self.files.root);
+        let loading = calls.run(move || {
             // All of it is asked for at once, and then each page is waited for. What is wrong with it shows when it is sent.
             let _ = fadvise(&open.file, from, NonZeroU64::new(end - from), Advice::WillNeed);
             let pages = (from..end).step_by(PAGE).chain([end - 1]);

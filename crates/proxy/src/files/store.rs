@@ -236,7 +236,8 @@ impl FileStore {
             old.map(|entry| Arc::clone(&entry.variants))
         };
         let (files, path, is_directory) = (Arc::clone(question.files), kept.path.clone(), kept.is_directory);
-        let found = self.disk.run(move || look_up(&files, &path, is_directory, old.as_ref())).await;
+        let calls = self.disk.below(&question.files.root);
+        let found = calls.run(move || look_up(&files, &path, is_directory, old.as_ref())).await;
         let mut entries = self.entries.borrow_mut();
         match &found {
             Ok(Found::File(variants)) => {

@@ -14,6 +14,7 @@ use self::body::{Compressed, Source};
 use self::fixed::FixedBodies;
 use self::pool::Lease;
 use self::reuse::Original;
+use crate::cache::body::{CachedBody, Origin};
 use crate::http::field::{Field, has_token, is_digest, list};
 use crate::http::framing::{self, Framing};
 use crate::request::incoming::Request;
@@ -46,6 +47,9 @@ pub fn compress<'x, 'c>(
     add_vary(head);
     let accepted = request.accepted();
     let Some(encoding) = decide::choose(settings, &accepted) else { return response };
+    if let Body::Kept(object) = response.body {
+        response.body = Body::Stream(Stream::Cached(Box::new(CachedBody::whole(Origin::Kept(object)))));
+    }
     let original = Original::of(&response.body, fixed);
     let level = decide::level(settings, encoding, worker.lateness(), worker.shared.step());
     if let Some((before, after)) = original.take(&mut response.body, encoding, level) {
@@ -137,7 +141,7 @@ fn encode<'x, 'c>(
         Body::Bytes(bytes) => Source::Bytes(bytes),
         Body::Shared(bytes) => Source::Bytes(bytes.to_vec().into()),
         Body::Stream(stream) => Source::Stream(stream),
-        body @ (Body::Empty | Body::Tunnel(_)) => return Response { body, ..response },
+        body @ (Body::Empty | Body::Kept(_) | Body::Tunnel(_)) => return Response { body, ..response },
     };
     mark(&mut response.head, encoding);
     let recorder = original.recorder(worker, encoding, level);

@@ -221,8 +221,9 @@ pub fn is_token(text: &[u8]) -> bool {
 }
 
 /// True for a character of tokens.
-pub fn is_of_tokens(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+pub const fn is_of_tokens(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        || byte.is_ascii_alphanumeric()
 }
 
 /// True for fields that tell of a body's very bytes, so that they are wrong once it is coded (RFC 9530, 3; RFC 3230).

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use evenkeel_config::Limits;
 
 use super::field::{Field, Known, KnownSet, Span};
+use super::quick;
 use crate::http::version::Version;
 
 /// What may stand in a head, from `[limits]`.
@@ -97,6 +98,19 @@ pub fn parse_request(
     limits: HeadLimits,
     fields: &mut Vec<Field>,
 ) -> Result<Option<RequestHead>, HeadError> {
+    match quick::request(bytes, limits, fields) {
+        Some(head) => Ok(Some(head)),
+        None => full_request(bytes, limits, fields),
+    }
+}
+
+/// The same for any head, by `httparse`.
+#[cold]
+pub(super) fn full_request(
+    bytes: &[u8],
+    limits: HeadLimits,
+    fields: &mut Vec<Field>,
+) -> Result<Option<RequestHead>, HeadError> {
     let mut slots = [const { MaybeUninit::uninit() }; FIELDS_USUAL];
     match request_into(bytes, limits, fields, &mut slots) {
         Err(HeadError::TooLarge) if limits.fields > FIELDS_USUAL => {
@@ -159,6 +173,19 @@ fn request_into<'b>(
 /// # Errors
 /// The head can never become acceptable, however it goes on.
 pub fn parse_response(
+    bytes: &[u8],
+    limits: HeadLimits,
+    fields: &mut Vec<Field>,
+) -> Result<Option<ResponseHead>, HeadError> {
+    match quick::response(bytes, limits, fields) {
+        Some(head) => Ok(Some(head)),
+        None => full_response(bytes, limits, fields),
+    }
+}
+
+/// The same for any head, by `httparse`.
+#[cold]
+pub(super) fn full_response(
     bytes: &[u8],
     limits: HeadLimits,
     fields: &mut Vec<Field>,

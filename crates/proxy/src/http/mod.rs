@@ -10,6 +10,7 @@ pub mod field;
 pub mod framing;
 pub mod head;
 pub mod lines;
+mod quick;
 pub mod trailers;
 pub mod version;
 pub mod write;

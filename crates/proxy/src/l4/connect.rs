@@ -15,6 +15,7 @@ use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, StreamEnded};
 use evenkeel_types::Time;
 
+use super::relay::LOOK_EVERY;
 use super::{Origin, Stream};
 use crate::forward::driver::{Admission, Permit};
 use crate::forward::report::tell;
@@ -29,7 +30,7 @@ use crate::worker::view::View;
 type Connected = (Io, Option<Permit>, TermWatch);
 
 /// Why there is none: how the client's connection ends, and the reason for the log.
-type Unconnected = (StreamEnded, String);
+pub(super) type Unconnected = (StreamEnded, String);
 
 /// Connects to a server of the pool. What the client has sent so far is read into `early` if that lets the server's handshake
 /// do with a packet less.
@@ -181,7 +182,8 @@ fn settle(
     }
 }
 
-fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
+/// Counts a server that could not be connected to, and tells passive checks.
+pub(super) fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
     let figures = pool.upstreams[server].figures();
     figures.connect_failures.increment();
     if let Some(kind) = error.kind() {
@@ -192,8 +194,9 @@ fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) 
     }
 }
 
+/// Why there is no server, after the last of those that were tried.
 #[cold]
-fn given_up(worker: &Worker, pool: &PoolView, last: Option<&ServerError>) -> Unconnected {
+pub(super) fn given_up(worker: &Worker, pool: &PoolView, last: Option<&ServerError>) -> Unconnected {
     match last {
         Some(error) => (StreamEnded::ConnectFailed, error.to_string()),
         None => {
@@ -222,7 +225,9 @@ async fn wait(
                 Step::Wait { until: later } => until = later,
                 step => return Poll::Ready(Some(step)),
             }
-            if timer.poll_until(cx, until).is_pending() {
+            // If the client has sent something, a failure that follows wakes no task.
+            let look = worker.clock.now() + LOOK_EVERY;
+            if timer.poll_until(cx, until.min(look)).is_pending() {
                 return Poll::Pending;
             }
         }

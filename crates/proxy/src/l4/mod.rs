@@ -4,7 +4,9 @@
 mod connect;
 mod hello;
 mod log;
+pub mod own;
 pub mod relay;
+pub mod udp;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -122,7 +124,7 @@ async fn arrive(
 /// Finds out what a connection is, and where it goes.
 pub async fn receive(worker: &Rc<Worker>, view: &View, position: usize, origin: Origin, io: &Io) -> Fate {
     let (listener_config, routes) = (view.listener(position), &view.snapshot.routes);
-    let mut log = StreamLog::new(worker, &listener_config.name, origin.peer);
+    let mut log = StreamLog::new(worker, "tcp", &listener_config.name, origin.peer);
     let client = origin.peer.ip().to_canonical();
     if routes.reads_hello(position) {
         let read = Box::pin(read_hello(worker, io, listener_config.timeout.head)).await;

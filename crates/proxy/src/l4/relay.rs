@@ -27,6 +27,10 @@ use crate::worker::timer::Timer;
 /// Reads in a row that filled their buffer before a direction goes through a pipe: what comes is more than a message.
 const FULL_READS: u8 = 8;
 
+/// What a blocked direction comes from is not read, so the runtime does not tell of a failure of it: so often the kernel is
+/// asked. A connection that is not blocked is never asked about.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How often the time is taken within `timeout.idle` while bytes move.
 const IDLE_LOOKS: u32 = 16;
 /// The time between two of these looks at least, unless the timeout is shorter.
@@ -65,9 +69,9 @@ pub async fn relay(
     term: &mut TermWatch,
 ) -> RelayEnd {
     let (mut up, mut down) = (Direction { buf: early, ..Direction::default() }, Direction::default());
-    let mut quiet = Quiet::new(limits.idle, worker.clock.now());
-    let mut first_end = None;
-    let mut waker = Waker::noop().clone();
+    let begun = worker.clock.now();
+    let (mut quiet, mut looked) = (Quiet::new(limits.idle, begun), begun);
+    let (mut first_end, mut waker) = (None, Waker::noop().clone());
     let ended = poll_fn(|cx| {
         let has_role = if waker.will_wake(cx.waker()) {
             !term.has_ended()
@@ -80,8 +84,7 @@ pub async fn relay(
         if !has_role {
             return Poll::Ready(role_lost(client, server));
         }
-        let was_active = quiet.is_active;
-        let before = (up.moved, down.moved);
+        let (was_active, before) = (quiet.is_active, (up.moved, down.moved));
         for is_up in [true, false] {
             let (half, from, to) =
                 if is_up { (&mut up, client, server) } else { (&mut down, server, client) };
@@ -93,10 +96,9 @@ pub async fn relay(
                     // The last end is the close that follows at once. A peer that is gone already needs none.
                     if first_end.is_none() {
                         let _ = to.shutdown();
+                        first_end = Some(closed(is_up));
                     }
                     quiet.moved(worker);
-                    let how = if is_up { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed };
-                    first_end.get_or_insert(how);
                 }
                 Poll::Ready(Err(fault)) => {
                     count((&up, &down), before, moved, shard);
@@ -108,21 +110,27 @@ pub async fn relay(
             count((&up, &down), before, moved, shard);
             quiet.moved(worker);
         }
-        match first_end {
-            Some(how) if up.has_ended && down.has_ended => return Poll::Ready(RelayEnd { how, why: None }),
-            _ => {}
+        if let (Some(how), true, true) = (first_end, up.has_ended, down.has_ended) {
+            return Poll::Ready(RelayEnd { how, why: None });
         }
         let stalled = up.stalled(limits).into_iter().chain(down.stalled(limits)).min();
+        let blocked = up.blocked.max(down.blocked);
         // Until the next look, unless that was set for a quiet connection.
-        if stalled.is_none() && was_active && timer.still_waits() {
+        if blocked.is_none() && was_active && timer.still_waits() {
             return Poll::Pending;
         }
         loop {
             let idle = quiet.looks_at();
-            ready!(timer.poll_until(cx, stalled.map_or(idle, |at| at.min(idle))));
+            let until = stalled.map_or(idle, |at| at.min(idle));
+            let look = blocked.map(|since| since.max(looked) + LOOK_EVERY);
+            ready!(timer.poll_until(cx, look.map_or(until, |look| look.min(until))));
+            looked = worker.clock.now();
             let is_stall = stalled.is_some_and(|at| at < idle);
-            if is_stall || !quiet.goes_on(worker) {
+            if looked >= until && (is_stall || !quiet.goes_on(worker)) {
                 return Poll::Ready(timed_out((&up, &down), limits, is_stall));
+            }
+            if let Some((error, is_up)) = failed_unread((&up, &down), (client, server)) {
+                return Poll::Ready(Fault::Read(error).end(is_up, (client, server), first_end));
             }
         }
     })
@@ -389,6 +397,20 @@ impl Fault {
         other.reset_on_close();
         RelayEnd { how, why: Some(error.to_string()) }
     }
+}
+
+/// How a relay ends that the client, or the server, has closed first.
+fn closed(by_client: bool) -> StreamEnded {
+    if by_client { StreamEnded::ClientClosed } else { StreamEnded::ServerClosed }
+}
+
+/// The failure of a connection that is not read, because what came of it before is not taken; and whether it is the client's.
+fn failed_unread(
+    (up, down): (&Direction, &Direction),
+    (client, server): (&Io, &Io),
+) -> Option<(io::Error, bool)> {
+    let of_client = up.blocked.and_then(|_| client.take_failure()).map(|error| (error, true));
+    of_client.or_else(|| down.blocked.and_then(|_| server.take_failure()).map(|error| (error, false)))
 }
 
 /// Adds what has moved since `before`.

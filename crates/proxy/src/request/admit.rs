@@ -139,7 +139,10 @@ pub fn admit<'a>(
     origin: Origin<'a>,
 ) -> Result<(Request<'a>, Framing), Refusal> {
     let bytes = &bytes[..head.len];
-    let method = text(head.method.of_bytes(bytes))?;
+    let method = match head.method.of_bytes(bytes) {
+        b"GET" => "GET",
+        method => text(method)?,
+    };
     if method == "CONNECT" {
         return Err(Refusal::new(501, RequestRefusal::Unsupported, "CONNECT is not supported"));
     }

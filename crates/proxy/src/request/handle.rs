@@ -7,7 +7,7 @@ use evenkeel_core::plan::{self, Act, Denied, DenyReason, Routed, Taken};
 use evenkeel_core::route::stripped;
 use evenkeel_observe::{Ended, RequestRefusal};
 
-use crate::cache;
+use crate::cache::{self, Looked};
 use crate::client::writer::{ResponseWriter, ToClient, can_stay};
 use crate::files;
 use crate::filter::compress::compress;
@@ -70,10 +70,11 @@ pub async fn handle<'x, 'c>(
             log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
             let outcome = match &route.cache {
                 None => forward(target, incoming, client, log).await,
-                Some(rules) => {
-                    let route = (rules, position);
-                    Box::pin(cache::answer(setting, route, pool, target, incoming, client, log)).await
-                }
+                Some(rules) => match cache::look(setting, (rules, position), pool, target, incoming, log) {
+                    Looked::Answered(outcome) => outcome,
+                    // In a box, because a cache has most of what it is asked for.
+                    looked => Box::pin(cache::answer(looked, (target, incoming), client, log)).await,
+                },
             };
             match outcome {
                 Outcome::Response(mut response) => {

@@ -7,6 +7,7 @@ pub mod h1;
 pub mod h2;
 mod names;
 mod pool;
+mod postgres;
 pub mod probe;
 mod sender;
 pub mod upload;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
 use evenkeel_core::health::TermWatch;
-use evenkeel_net::{Dial, Io};
+use evenkeel_net::{Dial, Io, SessionSocket};
 use evenkeel_observe::{BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
@@ -18,6 +19,7 @@ use super::counted::Counted;
 use super::error::ServerError;
 use super::h2::Place;
 use super::names::NamedConnections;
+use super::postgres::{ask_for_tls, is_postgres};
 use super::sender::{Own, Sender};
 use crate::http::head::HeadLimits;
 
@@ -32,6 +34,8 @@ pub struct Upstream {
     dial: Dial,
     sharing: Sharing,
     tls: Option<Arc<ClientTls>>,
+    /// True if it is asked for TLS before that begins on a stream.
+    asks_for_tls: bool,
     keepalive: Keepalive,
     idle_max: Duration,
     /// Those that any client may use. Last in, first out: the busiest connections stay warm and the rest can age.
@@ -141,6 +145,7 @@ impl Upstream {
             dial: Dial::new(&pool.bind_from, pool.tcp_keepalive),
             sharing,
             tls: tls.cloned(),
+            asks_for_tls: is_postgres(pool),
             keepalive: for_all(pool),
             idle_max: pool.timeout.idle,
             idle: RefCell::default(),
@@ -164,6 +169,7 @@ impl Upstream {
             && self.sharing.is_of(pool)
             && self.dial.is(&pool.bind_from, pool.tcp_keepalive)
             && self.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr)
+            && self.asks_for_tls == is_postgres(pool)
             && self.keepalive == for_all(pool)
             && self.idle_max == pool.timeout.idle
             && Arc::ptr_eq(&self.load, load)
@@ -269,9 +275,35 @@ impl Upstream {
         }
         if let Some(tls) = &self.tls {
             let name = tls.server_name(&self.address).map_err(io::Error::other)?;
+            if self.asks_for_tls {
+                ask_for_tls(io).await?;
+            }
             io.connect_tls(tls.stream_config(), name).await?;
         }
         Ok(())
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Opens a socket for the session of one client, which no other one will ever use.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open_session(&self, address: SocketAddr) -> Result<SessionSocket, ServerError> {
+        let socket = self.dial.connect_datagrams(address).map_err(ServerError::Connect)?;
+        self.figures().connections_opened.increment();
+        Ok(socket)
+    }
+
+    /// The PROXY header that each datagram of `sender` begins with, if it does.
+    pub fn datagram_header(&self, sender: &Sender) -> Option<Box<[u8]>> {
+        match &self.sharing {
+            Sharing::Own(_) => Some(sender.datagram_header()),
+            Sharing::Http1 | Sharing::Http2 => None,
+        }
     }
 
     /// `header` is sent before all else.

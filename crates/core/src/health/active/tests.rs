@@ -48,6 +48,15 @@ fn run(settings: &Health, results: &str) -> String {
 }
 
 #[test]
+fn a_server_that_says_that_it_is_not_ready_is_down_whatever_fall_says() {
+    let mut active = Active::new(&settings(3, 1, 0), Time::ZERO);
+    active.observe(Ok(()), second(1));
+    let change =
+        active.observe(Err(ProbeFailure::NotReady("not ready: it shuts down".into())), second(2)).unwrap();
+    assert_eq!((change.to, change.reason.as_str()), (State::Down, "check failed: not ready: it shuts down"));
+}
+
+#[test]
 fn servers_fall_and_rise_as_documented() {
     let check = |fall, rise, start, results: &str, expected: &str| {
         assert_eq!(

@@ -29,14 +29,17 @@ fn redis(role: DatabaseRole, id: &str, before: Option<&str>) -> Claim {
 }
 
 fn live(claim: &Claim) -> Known<'_> {
-    Known { claim: Some(claim), lag: None, is_live: true, may_serve: true }
+    Known { claim: Some(claim), lag: None, is_checked: true, is_live: true, may_serve: true }
 }
 
 fn dead(claim: &Claim) -> Known<'_> {
     Known { is_live: false, may_serve: false, ..live(claim) }
 }
 
-const UNKNOWN: Known<'_> = Known { claim: None, lag: None, is_live: false, may_serve: false };
+const UNKNOWN: Known<'_> =
+    Known { claim: None, lag: None, is_checked: false, is_live: false, may_serve: false };
+/// Its checks have failed from the first.
+const SILENT: Known<'_> = Known { is_checked: true, ..UNKNOWN };
 
 fn unfit(why: Unfit) -> Verdict {
     Verdict::Unfit(why)
@@ -69,6 +72,18 @@ fn the_highest_timeline_is_right_whichever_was_first() {
         let verdicts = [unfit(Unfit::Replaced(1)), Verdict::Fit];
         check(&PRIMARY, &[live(&old), live(&new)], before, &verdicts, Some(1));
     }
+}
+
+#[test]
+fn the_first_primary_waits_until_every_server_was_checked_once() {
+    let (old, new) = (primary(1), primary(2));
+    let (early, unknown) = (unfit(Unfit::Early(1)), unfit(Unfit::Unknown));
+    check(&PRIMARY, &[live(&old), UNKNOWN], None, &[early, unknown.clone()], None);
+    let replaced = unfit(Unfit::Replaced(1));
+    check(&PRIMARY, &[live(&old), live(&new)], None, &[replaced, Verdict::Fit], Some(1));
+    check(&PRIMARY, &[live(&old), SILENT], None, &[Verdict::Fit, unknown.clone()], Some(0));
+    // A server that is added later takes nothing from the one that is the primary.
+    check(&PRIMARY, &[live(&old), UNKNOWN], Some(0), &[Verdict::Fit, unknown], Some(0));
 }
 
 #[test]
@@ -219,7 +234,9 @@ fn whatever_three_servers_say_one_primary_at_most_serves_and_none_that_was_repla
         {
             let servers = [0, 1, 2].map(|at| {
                 let is_live = alive >> at & 1 == 1;
-                Known { claim: all[claims[at]].as_ref(), lag: None, is_live, may_serve: is_live }
+                let claim = all[claims[at]].as_ref();
+                let is_checked = is_live || claim.is_some();
+                Known { claim, lag: None, is_checked, is_live, may_serve: is_live }
             });
             let judgement = judge(&PRIMARY, &servers, before);
             let fit: Vec<usize> = (0..3).filter(|at| judgement.verdicts[*at].is_fit()).collect();

@@ -75,6 +75,21 @@ fn no_server_is_used_before_its_role_is_known() {
 }
 
 #[test]
+fn at_the_start_an_old_primary_that_answers_first_is_not_used_before_its_successor_was_checked() {
+    let mut health = PoolHealth::new(&pool(DatabaseRole::Primary, None), at(0));
+    assert_eq!(told(&health.probed(&"a".into(), primary(1), at(1))), ["a starting>unfit"]);
+    let reason = health.server(&"a".into()).unwrap().reason();
+    assert_eq!(reason, "it says primary, timeline 1, but the first check of b has not ended");
+    assert_eq!(told(&health.probed(&"b".into(), primary(2), at(9))), ["b starting>up"]);
+    assert_eq!(usable(&health), [false, true]);
+    // A check that fails ends the wait as well.
+    let mut health = PoolHealth::new(&pool(DatabaseRole::Primary, None), at(0));
+    health.probed(&"a".into(), primary(1), at(1));
+    let failed = health.probed(&"b".into(), Err(ProbeFailure::Timeout), at(200));
+    assert_eq!(told(&failed), ["a unfit>up", "b starting>down"]);
+}
+
+#[test]
 fn a_switch_of_roles_counts_at_the_first_check_and_ends_the_sessions_of_the_old_primary() {
     let mut health = PoolHealth::new(&pool(DatabaseRole::Primary, None), at(0));
     health.probed(&"a".into(), primary(1), at(1));
@@ -150,6 +165,7 @@ fn replicas_come_and_go_with_their_lag_and_keep_their_sessions() {
 fn a_drained_primary_stays_the_primary() {
     let mut health = PoolHealth::new(&pool(DatabaseRole::Primary, None), at(0));
     health.probed(&"a".into(), primary(1), at(1));
+    health.probed(&"b".into(), replica(), at(2));
     assert_eq!(told(&health.administer(&"a".into(), Administrative::Drain, at(2))), ["a up>draining"]);
     health.probed(&"a".into(), primary(1), at(3));
     assert_eq!(told(&health.administer(&"a".into(), Administrative::Ready, at(4))), ["a draining>up"]);

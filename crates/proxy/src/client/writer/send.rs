@@ -57,6 +57,7 @@ impl<'c> ResponseWriter<'c> {
             Body::Empty => self.finish(b"").await,
             Body::Bytes(bytes) => self.bytes_of(&bytes).await,
             Body::Shared(bytes) => self.bytes_of(&bytes).await,
+            Body::Kept(object) => self.bytes_of(object.short_body()).await,
             // What is not sent need not be read.
             Body::Stream(Stream::File(_) | Stream::Cached(_)) if self.to_head => self.finish(b"").await,
             Body::Stream(body) => return self.stream(body, ended).await,

@@ -1,0 +1,149 @@
+//! Heads as nearly all of them are, read in one pass. What is in any way unusual is left to the full reader in `head.rs`,
+//! which also says what is wrong with it.
+
+use super::field::{Field, Known, KnownSet, Span, is_of_tokens};
+use super::head::{HeadLimits, RequestHead, ResponseHead};
+use super::version::Version;
+
+/// The head of a request at the start of `bytes`, with its fields in `fields`; `None` if the full reader has to look.
+pub fn request(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Option<RequestHead> {
+    let method = token_at(bytes, 0)?;
+    let target = method + 1;
+    let end = target + visible_at(bytes.get(target..)?);
+    if bytes[method] != b' ' || end == target || end - target > limits.uri {
+        return None;
+    }
+    let (version, lines) = match bytes.get(end..)?.first_chunk::<11>()? {
+        b" HTTP/1.1\r\n" => (Version::Http11, end + 11),
+        b" HTTP/1.0\r\n" => (Version::Http10, end + 11),
+        _ => return None,
+    };
+    let (known, len) = field_lines(bytes, lines, limits, fields)?;
+    let (method, target) = (Span::between(0, method), Span::between(target, end));
+    Some(RequestHead { len, method, target, version, known })
+}
+
+/// The same of a response.
+pub fn response(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Option<ResponseHead> {
+    let (version, rest) = match bytes.split_first_chunk::<9>()? {
+        (b"HTTP/1.1 ", rest) => (Version::Http11, rest),
+        (b"HTTP/1.0 ", rest) => (Version::Http10, rest),
+        _ => return None,
+    };
+    let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' '] = *rest.first_chunk::<4>()? else {
+        return None;
+    };
+    let status = [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    let end = 13 + text_at(bytes.get(13..)?);
+    // A reason outside ASCII is left out by the full reader.
+    if !bytes[13..end].is_ascii() || bytes.get(end..end + 2)? != b"\r\n" {
+        return None;
+    }
+    let reason = if end == 13 { Span::default() } else { Span::between(13, end) };
+    let (_, len) = field_lines(bytes, end + 2, limits, fields)?;
+    Some(ResponseHead { len, status, reason, version })
+}
+
+/// The fields from `at` on; which of the known ones there are, and where the head ends, with its empty line.
+fn field_lines(
+    bytes: &[u8],
+    mut at: usize,
+    limits: HeadLimits,
+    fields: &mut Vec<Field>,
+) -> Option<(KnownSet, usize)> {
+    let mut set = KnownSet::default();
+    fields.clear();
+    loop {
+        if let [b'\r', b'\n', ..] = bytes.get(at..)? {
+            let len = at + 2;
+            return (len <= limits.bytes).then_some((set, len));
+        }
+        let colon = token_at(bytes, at)?;
+        if bytes[colon] != b':' || fields.len() == limits.fields {
+            return None;
+        }
+        let mut start = colon + 1;
+        while matches!(bytes.get(start)?, b' ' | b'\t') {
+            start += 1;
+        }
+        let line_end = start + text_at(bytes.get(start..)?);
+        if bytes.get(line_end..line_end + 2)? != b"\r\n" {
+            return None;
+        }
+        let mut end = line_end;
+        while end > start && bytes[end - 1] == b' ' {
+            end -= 1;
+        }
+        let known = Known::of(&bytes[at..colon]);
+        set.insert(known);
+        let value = if start == end { Span::default() } else { Span::between(start, end) };
+        fields.push(Field { known, name: Span::between(at, colon), value });
+        at = line_end + 2;
+    }
+}
+
+/// Where the token from `at` on ends; `None` if there is none, or it goes on to the end of `bytes`.
+fn token_at(bytes: &[u8], at: usize) -> Option<usize> {
+    const IS_OF_TOKENS: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = is_of_tokens(byte as u8);
+            byte += 1;
+        }
+        table
+    };
+    let length = bytes.get(at..)?.iter().position(|byte| !IS_OF_TOKENS[usize::from(*byte)])?;
+    (length > 0).then_some(at + length)
+}
+
+/// How many of the first bytes are visible ASCII.
+fn visible_at(bytes: &[u8]) -> usize {
+    first(bytes, |word| word | below(word, b'!') | equal(word, 0x7f))
+}
+
+/// How many of the first bytes may stand in a field's value; tabs are left to the full reader.
+fn text_at(bytes: &[u8]) -> usize {
+    first(bytes, |word| below(word, b' ') | equal(word, 0x7f))
+}
+
+/// One in each byte.
+const ONES: u64 = u64::MAX / 255;
+
+/// The place of the first byte whose high bit `found` sets in its word of eight; the length if there is none. Looks at eight
+/// bytes at a time, and at the last eight once more.
+fn first(bytes: &[u8], found: impl Fn(u64) -> u64) -> usize {
+    const HIGH: u64 = ONES << 7;
+    let place = |word: &[u8; 8]| match found(u64::from_le_bytes(*word)) & HIGH {
+        0 => None,
+        found => Some((found.trailing_zeros() / 8) as usize),
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        if let Some(at) = place(word) {
+            return n * 8 + at;
+        }
+    }
+    match bytes.last_chunk::<8>() {
+        Some(last) => place(last).map_or(bytes.len(), |at| bytes.len() - 8 + at),
+        None => {
+            let is_found = |byte: &u8| found(u64::from(*byte) * ONES) & HIGH != 0;
+            rest.iter().position(is_found).unwrap_or(rest.len())
+        }
+    }
+}
+
+/// The high bit of each byte below `limit`, up to the first of them, and of any behind it (the borrow of Mycroft's test;
+/// Hacker's Delight, 6-1).
+fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(limit)) & !word
+}
+
+/// The same of each that is equal.
+fn equal(word: u64, byte: u8) -> u64 {
+    below(word ^ (ONES * u64::from(byte)), 1)
+}
+
+#[cfg(test)]
+#[path = "quick_tests.rs"]
+mod tests;
