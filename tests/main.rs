@@ -344,6 +344,18 @@ mod l4 {
     mod tls;
 }
 
+mod udp {
+    mod addresses;
+    mod explain;
+    mod failing;
+    mod headers;
+    mod limits;
+    mod many;
+    mod reload;
+    mod server;
+    mod sessions;
+}
+
 mod leaving {
     mod graceful;
     mod signals;

@@ -1,6 +1,7 @@
 //! What only shows once all of the file is read: names that lead nowhere, things that collide, things without use.
 
 mod built;
+mod datagrams;
 mod limits;
 mod pools;
 mod regex;
@@ -61,7 +62,11 @@ fn unknown<'a>(what: &str, name: &str, span: &Span, known: impl Iterator<Item = 
 
 fn binds_are_unique(config: &Config, links: &Links, reader: &Reader) {
     let mut taken: HashSet<Address> = HashSet::new();
-    for (address, span) in &links.binds {
+    let mut taken_by_udp: HashSet<Address> = HashSet::new();
+    let is_udp = |name: &str| config.listeners.iter().any(|it| it.name.as_str() == name && it.is_udp());
+    for (address, span, listener) in &links.binds {
+        // A port of TCP and one of UDP have nothing to do with each other.
+        let taken = if is_udp(listener) { &mut taken_by_udp } else { &mut taken };
         if is_chosen_by_kernel(address) || taken.insert(canonical(address)) {
             continue;
         }
@@ -79,8 +84,9 @@ fn binds_are_unique(config: &Config, links: &Links, reader: &Reader) {
         Some(span) => reader
             .note(Diagnostic::error(message).at(span.clone()).with_expected("a listener binds it already")),
         None => {
-            let bound = links.binds.iter().find(|(address, _)| canonical(address) == canonical(admin));
-            let Some((_, span)) = bound else { return };
+            let is_taken = |address: &Address| canonical(address) == canonical(admin);
+            let bound = links.binds.iter().find(|(address, _, by)| is_taken(address) && !is_udp(by));
+            let Some((_, span, _)) = bound else { return };
             reader.note(
                 Diagnostic::warning(message)
                     .at(span.clone())
@@ -194,7 +200,7 @@ fn something_answers(config: &Config, reader: &Reader) {
 
 /// Without a listener with `tls`, none of the listeners answers at the address that clients are sent to.
 fn redirects_lead_somewhere(config: &Config, links: &Links, reader: &Reader) {
-    if config.listeners.iter().any(|listener| listener.tls.is_some() && !listener.is_tcp()) {
+    if config.listeners.iter().any(|listener| listener.tls.is_some() && !listener.is_layer4()) {
         return;
     }
     for (listener, span) in config.listeners.iter().zip(&links.listeners) {
@@ -219,7 +225,7 @@ fn listeners_are_used(config: &Config, links: &Links, reader: &Reader) {
     let any_for_all = config.routes.iter().any(|route| route.listeners.is_empty());
     for (listener, span) in config.listeners.iter().zip(&links.listeners) {
         let answers = listener.pool.is_some() || listener.redirect_to_https || any_for_all;
-        if !answers && !listener.is_tcp() && !named.contains(&listener.name) {
+        if !answers && !listener.is_layer4() && !named.contains(&listener.name) {
             reader.note(
                 Diagnostic::warning(format!("listener `{}` answers every request with 404", listener.name))
                     .at(span.clone())

@@ -308,7 +308,9 @@ mod tests {
         match kind {
             Kind::Integer(min, max) => (*min..=*max).contains(&default.parse().unwrap()),
             Kind::Number(numbers) => numbers.contains(&default.parse().unwrap()),
-            Kind::IntegerOr(_, _, word) => default == *word,
+            Kind::IntegerOr(min, max, word) => {
+                default == *word || (*min..=*max).contains(&default.parse().unwrap())
+            }
             Kind::Duration(min, max) => (*min..=*max).contains(&duration_ms(default).unwrap()),
             Kind::DurationOrOff(min, max) => {
                 default == "off" || (*min..=*max).contains(&duration_ms(default).unwrap())

@@ -53,6 +53,7 @@ pub(crate) use route::{STREAM_ROUTE, is_derived};
 pub use sni::Passthrough;
 pub use sticky::Sticky;
 pub use store::{CacheStore, DiskStore, Eviction};
+pub use stream::Transport;
 pub use tls::*;
 
 use crate::declare::{Declared, Rules, declared, section};

@@ -136,8 +136,8 @@ impl Setting for String {
 impl Setting for Address {
     fn read(value: &Value<'_>) -> Option<Self> {
         let address = value.address()?;
-        if let Home::Listener(_) = value.home {
-            value.reader.links().binds.push((address.clone(), value.span.clone()));
+        if let Home::Listener(name) = value.home {
+            value.reader.links().binds.push((address.clone(), value.span.clone(), name.into()));
         }
         Some(address)
     }

@@ -159,14 +159,14 @@ impl Control {
         self.shared.publish(Arc::new(self.servers.snapshot()));
         self.servers.wake_waiting();
         for (bound, sockets) in added.iter().zip(sockets) {
-            tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
-            self.shared.listen(&bound.listener, &bound.bound, sockets);
+            tracing::info!(listener = %bound.listener, "listening on {bound}");
+            self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
         }
         self.close_removed();
         self.registry.config_generation.add(1);
         self.bound.extend(added);
         let config = self.servers.config();
-        let listening = self.bound.iter().filter(|b| listener_of(config, &b.configured).is_some());
+        let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
         let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
     }
@@ -179,16 +179,16 @@ impl Control {
         let shared = &self.shared;
         self.bound.retain_mut(|bound| {
             let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
-            let owner = listener_of(&config, &bound.configured)
-                .or_else(|| config.listeners.iter().find(|listener| listener.bind.iter().any(covering)));
+            let covers = |it: &&Listener| it.transport() == bound.transport && it.bind.iter().any(covering);
+            let owner = listener_of(&config, bound).or_else(|| config.listeners.iter().find(|it| covers(it)));
             match owner {
                 None => {
-                    tracing::info!(listener = %bound.listener, "no longer listening on {}", bound.bound);
-                    shared.close(&bound.bound);
+                    tracing::info!(listener = %bound.listener, "no longer listening on {bound}");
+                    shared.close(bound.transport, &bound.bound);
                     return false;
                 }
                 Some(owner) if owner.name != bound.listener => {
-                    shared.rename(&bound.bound, &owner.name);
+                    shared.rename(bound.transport, &bound.bound, &owner.name);
                     bound.listener = owner.name.clone();
                 }
                 Some(_) => {}
@@ -214,8 +214,10 @@ impl Control {
     }
 }
 
-fn listener_of<'c>(config: &'c Config, configured: &Address) -> Option<&'c Listener> {
-    config.listeners.iter().find(|listener| listener.bind.contains(configured))
+fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
+    let is_its_own =
+        |it: &&Listener| it.transport() == bound.transport && it.bind.contains(&bound.configured);
+    config.listeners.iter().find(is_its_own)
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -1,11 +1,12 @@
 //! Reloads: what a new configuration needs is read, built and bound on a thread of its own, so that probes, commands
 //! and judgements of health never wait for a slow disk or a large file.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_config::{Config, Listener};
+use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
@@ -22,10 +23,21 @@ use crate::servers::Derived;
 pub struct Bound {
     /// The listener.
     pub listener: ListenerName,
+    /// What it takes there.
+    pub transport: Transport,
     /// The address as configured.
     pub configured: Address,
     /// The address as it is.
     pub bound: Address,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.transport {
+            Transport::Stream => self.bound.fmt(f),
+            Transport::Datagram => write!(f, "{} (udp)", self.bound),
+        }
+    }
 }
 
 /// What a reload starts from, and keeps where the new configuration says the same. Only a reload changes any of it,
@@ -131,13 +143,27 @@ pub fn bind_added(
 ) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
     let mut added: (Vec<Bound>, Vec<Vec<Socket>>) = (Vec::new(), Vec::new());
     let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
-    for (listener, address) in addresses.filter(|(_, a)| bound.iter().all(|b| b.configured != **a)) {
+    let is_new = |(listener, address): &(&Listener, &Address)| {
+        let place = (listener.transport(), *address);
+        bound.iter().all(|bound| (bound.transport, &bound.configured) != place)
+    };
+    for (listener, address) in addresses.filter(is_new) {
+        let transport = listener.transport();
         // The kernel may have chosen this port for another address.
-        if bound.iter().chain(&added.0).any(|other| other.bound == *address) {
+        let place = (transport, address);
+        if bound.iter().chain(&added.0).any(|other| (other.transport, &other.bound) == place) {
             return Err(BindError::ours(address.clone()));
         }
-        let (bound, sockets) = evenkeel_net::bind(address, workers, &listen_options(listener))?;
-        added.0.push(Bound { listener: listener.name.clone(), configured: address.clone(), bound });
+        let (bound, sockets) = match transport {
+            Transport::Stream => evenkeel_net::bind(address, workers, &listen_options(listener))?,
+            Transport::Datagram => evenkeel_net::bind_datagrams(address, workers)?,
+        };
+        added.0.push(Bound {
+            listener: listener.name.clone(),
+            transport,
+            configured: address.clone(),
+            bound,
+        });
         added.1.push(sockets);
     }
     Ok(added)

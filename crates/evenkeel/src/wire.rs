@@ -106,8 +106,8 @@ impl System {
             handles.collect::<Result<Vec<_>, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
         cache::show_figures(&shared);
         for (bound, sockets) in bound.iter().zip(sockets) {
-            tracing::info!(listener = %bound.listener, "listening on {}", bound.bound);
-            shared.listen(&bound.listener, &bound.bound, sockets);
+            tracing::info!(listener = %bound.listener, "listening on {bound}");
+            shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
         }
         let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect::<Vec<_>>();
         let listening = Arc::new(ArcSwap::from_pointee(listening));

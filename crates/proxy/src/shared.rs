@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use evenkeel_cache::{DiskLimits, Limits, OpenError};
-use evenkeel_config::{self as config, Eviction};
+use evenkeel_config::{self as config, Eviction, Transport};
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::health::Failure;
+use evenkeel_core::l4::Places;
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::{Detached, Peer, Socket};
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 
 use crate::cache::store::{CODEC, Store as CacheStore};
 use crate::client::count::Clients;
+use crate::l4::own::OwnSockets;
 use crate::worker::lag::Lag;
 
 /// For how long a listener must have accepted before it is said again that it cannot.
@@ -80,6 +82,10 @@ pub struct Shared {
     pub(crate) accepting: CachePadded<AtomicUsize>,
     /// Connections of each client.
     pub(crate) clients: Arc<Clients>,
+    /// The sockets of this process that send datagrams.
+    pub(crate) own_sockets: OwnSockets,
+    /// How many sessions each udp listener has.
+    sessions: Mutex<HashMap<ListenerName, Weak<Places>>>,
     /// When each listener could not accept last.
     unaccepted: Mutex<HashMap<ListenerName, Time>>,
     /// When the log last said that a listener got no PROXY header.
@@ -93,13 +99,16 @@ pub struct Shared {
     orders: Box<[mpsc::UnboundedSender<Order>]>,
 }
 
+/// An address, and what sockets take there.
+pub(crate) type Place = (Transport, Address);
+
 /// An order to a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
     Serve { listener: ListenerName, connection: Detached, peer: Peer },
-    Listen { listener: ListenerName, address: Address, socket: Socket },
-    Close { address: Address },
-    Rename { address: Address, listener: ListenerName },
+    Listen { listener: ListenerName, place: Place, socket: Socket },
+    Close { place: Place },
+    Rename { place: Place, listener: ListenerName },
     Leave { grace: Duration },
 }
 
@@ -138,6 +147,8 @@ impl Shared {
             open: (0..workers).map(|_| CachePadded::default()).collect(),
             accepting: CachePadded::default(),
             clients: Arc::default(),
+            own_sockets: OwnSockets::default(),
+            sessions: Mutex::default(),
             unaccepted: Mutex::default(),
             unproxied: Mutex::default(),
             leaving: AtomicBool::new(false),
@@ -147,6 +158,18 @@ impl Shared {
             orders: senders.into(),
         };
         (Arc::new(shared), starts)
+    }
+
+    /// The places for the sessions of a udp listener, which all workers share.
+    pub(crate) fn places(&self, listener: &ListenerName) -> Arc<Places> {
+        let mut all = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = all.get(listener).and_then(Weak::upgrade) {
+            return places;
+        }
+        all.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::default();
+        all.insert(listener.clone(), Arc::downgrade(&places));
+        places
     }
 
     /// A listener could not accept, at some worker: true if that is worth a message, because the last time was long ago.
@@ -201,24 +224,31 @@ impl Shared {
     }
 
     /// Has the workers accept on sockets of an address, dealt out in turn.
-    pub fn listen(&self, listener: &ListenerName, address: &Address, sockets: Vec<Socket>) {
+    pub fn listen(
+        &self,
+        listener: &ListenerName,
+        (transport, address): (Transport, &Address),
+        sockets: Vec<Socket>,
+    ) {
         for (i, socket) in sockets.into_iter().enumerate() {
-            let order = Order::Listen { listener: listener.clone(), address: address.clone(), socket };
+            let order =
+                Order::Listen { listener: listener.clone(), place: (transport, address.clone()), socket };
             self.order(i % self.orders.len(), order);
         }
     }
 
     /// Has the workers accept no more on an address. What is under way goes on; idle connections close.
-    pub fn close(&self, address: &Address) {
+    pub fn close(&self, transport: Transport, address: &Address) {
         for worker in 0..self.orders.len() {
-            self.order(worker, Order::Close { address: address.clone() });
+            self.order(worker, Order::Close { place: (transport, address.clone()) });
         }
     }
 
     /// Has the workers accept on an address in another listener's name from now on.
-    pub fn rename(&self, address: &Address, listener: &ListenerName) {
+    pub fn rename(&self, transport: Transport, address: &Address, listener: &ListenerName) {
         for worker in 0..self.orders.len() {
-            self.order(worker, Order::Rename { address: address.clone(), listener: listener.clone() });
+            let place = (transport, address.clone());
+            self.order(worker, Order::Rename { place, listener: listener.clone() });
         }
     }
 

@@ -1,5 +1,7 @@
 //! Checks a configuration that was built by code.
 
+use evenkeel_types::Address;
+
 use super::check;
 use crate::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::model::{Action, Config};
@@ -38,14 +40,16 @@ impl Links {
         let mut links = Self::default();
         for listener in &config.listeners {
             links.listeners.push(NOWHERE);
-            links.binds.extend(listener.bind.iter().map(|address| (address.clone(), NOWHERE)));
+            let bind = |address: &Address| (address.clone(), NOWHERE, listener.name.to_string());
+            links.binds.extend(listener.bind.iter().map(bind));
             let passed = listener.tls.iter().flat_map(|tls| tls.passthrough.iter().map(|it| &it.pool));
             let pools = listener.pool.iter().chain(passed);
             links.pool_uses.extend(pools.map(|pool| (pool.to_string(), NOWHERE)));
         }
         for pool in &config.pools {
             let servers = vec![NOWHERE; pool.backends.len()];
-            links.pools.push(PoolLink { at: NOWHERE, backends: NOWHERE, servers });
+            let (keys, unnamed_check) = (Vec::new(), None);
+            links.pools.push(PoolLink { at: NOWHERE, backends: NOWHERE, servers, keys, unnamed_check });
         }
         for route in &config.routes {
             let (name, deadline_header, parent, keys) = (None, None, None, Vec::new());

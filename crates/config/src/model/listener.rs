@@ -35,16 +35,17 @@ section! {
         /// not complete. The kernel must allow it: `net.ipv4.tcp_fastopen` 2 or 3.
         fast_open: Option<u32> = key(Kind::IntegerOr(1, 65_535, "off"), Is("off"), "256"),
         /// What clients speak. `tcp`: bytes, which are passed on as they come; `http`, `redirect_to_https`, `misdirected`,
-        /// `half_close`, `underscores` and `trusted_proxies` have no meaning there.
+        /// `half_close`, `underscores` and `trusted_proxies` have no meaning there. `udp`: datagrams, in sessions by the
+        /// client's address; `tls`, `backlog`, `tcp_keepalive` and `fast_open` have no meaning there either.
         protocol: ListenerProtocol = key(
             Kind::OneOf(ListenerProtocol::WORDS),
             Is(ListenerProtocol::Http.word()),
             r#""http""#,
         ),
-        /// Where requests, or connections of a tcp listener, go that no route takes.
+        /// Where requests, connections of a tcp listener, or sessions of a udp listener go that no route takes.
         pool: Option<PoolName> = key(
             Kind::Text(&POOL_NAME),
-            Means("404 when no route takes a request; a tcp connection is closed"),
+            Means("404 when no route takes a request; a tcp connection is closed, a datagram dropped"),
             r#""app""#,
         ),
         /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed. Where a PROXY header names the client, that client is the
@@ -56,7 +57,8 @@ section! {
         ),
         /// Peers that must send a PROXY header (version 1 or 2) at the start of each connection, before TLS. The address in it is
         /// the client's in every respect. Others must not send one. A peer that sends none, a malformed
-        /// one, or one that is not whole within `timeout.head` is disconnected.
+        /// one, or one that is not whole within `timeout.head` is disconnected. On a udp listener each datagram of such a peer
+        /// begins with a header of version 2, and one that does not is dropped.
         accept_proxy_protocol: Vec<IpNet> = key(
             Kind::OneOrList(&Kind::Text(&NETWORK), 10_000),
             Means("no peer sends it"),
@@ -95,6 +97,11 @@ section! {
             Is(Underscores::Keep.word()),
             r#""drop""#,
         ),
+        /// Sessions at a time, over all workers. A datagram that would begin one more is dropped. Only with `protocol = "udp"`.
+        max_sessions: u32 = key(Kind::Integer(1, 1_000_000), Is("16384"), "50_000"),
+        /// Datagrams that go back to a client for each one that it has sent, until it shows that it gets them: by a datagram
+        /// after an answer. Further ones are dropped, so that a forged address is not flooded. Only with `protocol = "udp"`.
+        max_answers: Option<u32> = key(Kind::IntegerOr(1, 10_000, "off"), Is("8"), "2"),
         /// How long to wait for the client at each step.
         timeout: ListenerTimeout = key(
             Kind::Section(ListenerTimeout::SECTION),
@@ -148,8 +155,9 @@ impl Rules for Listener {
     fn finish(&mut self, table: &Table<'_>) {
         table.reader.links().listeners.push(table.at.clone());
         self.check_proxy_protocol(table);
-        if self.is_tcp() {
-            return self.finish_tcp(table);
+        self.refuse_sessions(table);
+        if self.is_layer4() {
+            return self.finish_layer4(table);
         }
         if !self.redirect_to_https {
             return;
@@ -179,6 +187,8 @@ words! {
         Http = "http",
         /// Any bytes.
         Tcp = "tcp",
+        /// Any datagrams.
+        Udp = "udp",
     }
 }
 
@@ -260,17 +270,23 @@ section! {
         /// Between two reads of a request body. Only with HTTP.
         body: Duration = key(DURATION, Is("30s"), r#""30s""#),
         /// A keep-alive connection without a request. On a tcp listener: a connection in which nothing moves either way, and
-        /// the default is `10m`.
+        /// the default is `10m`. On a udp listener the same of a session, and the default is `30s`.
         idle: Duration = key(DURATION, Is("75s"), r#""75s""#),
         /// A client that takes none of what is written to it. On a tcp listener either side, and the default is `10m`.
         write: Duration = key(DURATION, Is("30s"), r#""30s""#),
         /// Of a tcp listener.
         is_tcp: bool = Member::Written,
+        /// Of a udp listener.
+        is_udp: bool = Member::Written,
     }
 }
 
 impl Rules for ListenerTimeout {
     fn shown(&self, key: &str) -> Shown {
-        Shown::only_if(key != "is_tcp" && !(self.is_tcp && key == "body"))
+        Shown::only_if(match key {
+            "is_tcp" | "is_udp" => false,
+            "idle" => true,
+            _ => !(self.is_udp || self.is_tcp && key == "body"),
+        })
     }
 }

@@ -50,7 +50,7 @@ section! {
         ),
         /// Sends a PROXY header at the start of each connection to a server, before TLS, which names the client. `v2` adds its
         /// TLS session and the request's id. Each connection then belongs to one connection of a client. Only with
-        /// `protocol = "http1"`.
+        /// `protocol = "http1"`. Sessions of a udp listener take `v2` alone, at the start of each datagram.
         proxy_protocol: Option<ProxyProtocol> = key(
             Kind::OneOf(ProxyProtocol::WORDS),
             Means("none is sent"),
@@ -173,6 +173,15 @@ impl Rules for Pool {
             at: table.at.clone(),
             backends: table.key_span("backends").unwrap_or_else(|| table.at.clone()),
             servers,
+            keys: table
+                .section
+                .keys()
+                .filter_map(|key| Some((key.name, table.key_span(key.name)?)))
+                .collect(),
+            unnamed_check: table
+                .peek("health")
+                .filter(|health| !health.has("kind") && self.checks_by_connection())
+                .and(table.key_span("health")),
         });
     }
 

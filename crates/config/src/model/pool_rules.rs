@@ -43,6 +43,11 @@ impl Pool {
 }
 
 impl Pool {
+    /// True if its checks open a connection of TCP and do nothing more.
+    pub(super) fn checks_by_connection(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health.probe == Probe::Tcp)
+    }
+
     pub(super) fn check_outlier(&self, table: &Table<'_>) {
         if let Some(span) = table.key_span("panic").filter(|_| !table.has("outlier")) {
             table.reader.note(

@@ -176,8 +176,8 @@ section! {
             Means("no copies"),
             r#"{ pool = "shadow", percent = 5 }"#,
         ),
-        /// Its listeners are of TCP: it is for connections.
-        is_tcp: bool = Member::Written,
+        /// Its listeners are of TCP or UDP: it is for connections and sessions.
+        is_layer4: bool = Member::Written,
     }
 }
 
@@ -214,10 +214,10 @@ impl Rules for Route {
 
     fn shown(&self, key: &str) -> Shown {
         match key {
-            "is_tcp" => Shown::Nothing,
+            "is_layer4" => Shown::Nothing,
             "name" if is_derived(&self.name) => Shown::Comment(format!("name: {}", self.name)),
-            "path" | "action" if self.is_tcp => Shown::only_if(key == "action"),
-            _ if self.is_tcp => Shown::only_if(STREAM_ROUTE.contains(&key)),
+            "path" | "action" if self.is_layer4 => Shown::only_if(key == "action"),
+            _ if self.is_layer4 => Shown::only_if(STREAM_ROUTE.contains(&key)),
             "sni" => Shown::Nothing,
             // Beside an answer of our own they would have no effect, which is worth a warning.
             "merge_slashes" | "timeout" | "retry" | "hedge" | "cache" | "deadline_header" | "mirror"
@@ -317,7 +317,7 @@ pub(super) fn name_all(routes: &mut [Route]) {
 /// `METHODS HOST PATH`, as in `GET,POST shop.example.com/api/*`; of a tcp listener `LISTENER/SNI`.
 fn derive(route: &Route) -> String {
     let mut out = String::new();
-    if route.is_tcp {
+    if route.is_layer4 {
         out.extend(route.listeners.first().map(ToString::to_string));
         out.push('/');
         out.extend(route.snis.first().map(Text::written));

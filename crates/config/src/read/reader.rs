@@ -40,8 +40,8 @@ pub(crate) struct Links {
     pub(crate) listener_uses: Vec<(String, Span)>,
     /// Routes with a `path_regex`.
     pub(crate) regexes: usize,
-    /// Each address of each listener.
-    pub(crate) binds: Vec<(Address, Span)>,
+    /// Each address of each listener, and the listener's NAME.
+    pub(crate) binds: Vec<(Address, Span, String)>,
     /// The listeners' headers, in the order of `Config::listeners`.
     pub(crate) listeners: Vec<Span>,
     /// The servers of the pool that is being read.
@@ -78,6 +78,18 @@ pub(crate) struct PoolLink {
     pub(crate) backends: Span,
     /// Each server.
     pub(crate) servers: Vec<Span>,
+    /// Each key that is written.
+    pub(crate) keys: Vec<(&'static str, Span)>,
+    /// `health`, if it says neither by its `kind` nor by another key what a check does.
+    pub(crate) unnamed_check: Option<Span>,
+}
+
+impl PoolLink {
+    /// Where a key is written, or the pool.
+    pub(crate) fn at_key(&self, key: &str) -> Span {
+        let found = self.keys.iter().find(|(name, _)| *name == key);
+        found.map_or_else(|| self.at.clone(), |(_, span)| span.clone())
+    }
 }
 
 /// Where a route stands.

@@ -73,7 +73,7 @@ struct Scope {
     passed: Index,
     /// The route made from the listener's own `pool`, tried last.
     fallback: Option<usize>,
-    is_tcp: bool,
+    is_layer4: bool,
     /// Some route here depends on the server name that a client asks for.
     reads_hello: bool,
 }
@@ -87,7 +87,7 @@ impl RouteTable {
         ranked.sort_by_key(|&i| {
             let route = &routes[i];
             // A condition on the client counts where there are no others.
-            let by_client = route.is_tcp && !route.clients.is_empty();
+            let by_client = route.is_layer4 && !route.clients.is_empty();
             Reverse((!route.methods.is_empty(), route.headers.len(), route.query.len(), by_client))
         });
         let first = routes.len();
@@ -105,21 +105,21 @@ impl RouteTable {
             .listeners
             .iter()
             .map(|listener| {
-                let (name, is_tcp) = (listener.name.clone(), listener.is_tcp());
+                let (name, is_layer4) = (listener.name.clone(), listener.is_layer4());
                 let is_here = |route: &Route| route.listeners.contains(&name);
                 // Of HTTP, what passes through is looked for before there is a request.
-                let named = index(&|route| is_here(route) && route.is_tcp == is_tcp);
-                let passed = index(&|route| is_here(route) && route.is_tcp && !is_tcp);
-                let by_name = |route: &Route| is_here(route) && route.is_tcp && !route.hosts.is_empty();
+                let named = index(&|route| is_here(route) && route.is_layer4 == is_layer4);
+                let passed = index(&|route| is_here(route) && route.is_layer4 && !is_layer4);
+                let by_name = |route: &Route| is_here(route) && route.is_layer4 && !route.hosts.is_empty();
                 let reads_hello = routes.iter().any(by_name);
-                Scope { name, named, passed, fallback: None, is_tcp, reads_hello }
+                Scope { name, named, passed, fallback: None, is_layer4, reads_hello }
             })
             .collect();
         for (listener, scope) in config.listeners.iter().zip(&mut listeners) {
             let Some(pool) = &listener.pool else { continue };
             let fallback = fallback_route(&listener.name, Action::Pool(pool.clone()));
             scope.fallback = Some(routes.len());
-            routes.push(Route { is_tcp: scope.is_tcp, ..fallback });
+            routes.push(Route { is_layer4: scope.is_layer4, ..fallback });
         }
         Self { routes, listeners, passthrough, shared }
     }
@@ -185,7 +185,7 @@ impl RouteTable {
         let Some(scope) = self.listeners.get(listener) else { return ControlFlow::Continue(()) };
         let mut visit = |route: usize, by| visit(route, by, conditions(&self.routes[route], facts));
         scope.named.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
-        if !scope.is_tcp {
+        if !scope.is_layer4 {
             self.shared.search(&self.routes, facts.host(), facts.path(), &mut visit)?;
         }
         match scope.fallback {
@@ -199,7 +199,7 @@ impl RouteTable {
 /// [`RequestPath`] has them. A pattern without such a form stays as it is and matches nothing.
 fn normal_form(route: &Route) -> Route {
     let mut route = route.clone();
-    if route.is_tcp {
+    if route.is_layer4 {
         // A connection's server name is found as a request's host is.
         route.hosts = route.snis.clone();
     }
@@ -229,7 +229,7 @@ fn passthrough_routes(listener: &Listener) -> impl Iterator<Item = Route> {
             name: RouteName::from(format!("passthrough:{}{number}", listener.name)),
             listeners: vec![listener.name.clone()],
             snis: passed.snis.clone(),
-            is_tcp: true,
+            is_layer4: true,
             ..Route::new(Action::Pool(passed.pool.clone()))
         };
         normal_form(&route)

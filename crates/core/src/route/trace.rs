@@ -46,14 +46,14 @@ impl RouteTable {
         let mut winner = None;
         let mut considered = Vec::with_capacity(self.len());
         let mut seen = vec![false; self.len()];
-        let is_tcp = self.listeners.get(listener).is_some_and(|scope| scope.is_tcp);
+        let is_layer4 = self.listeners.get(listener).is_some_and(|scope| scope.is_layer4);
         let ControlFlow::Continue(()) = self.search(listener, facts, |route, specificity, outcome| {
             // A route with several hosts may match by more than one of them.
             if !std::mem::replace(&mut seen[route], true) {
                 let (verdict, reason) = match (outcome, winner) {
                     (Ok(()), None) => {
                         winner = Some(route);
-                        let by = if is_tcp { specificity.of_names() } else { specificity.to_string() };
+                        let by = if is_layer4 { specificity.of_names() } else { specificity.to_string() };
                         (Verdict::Won, format!("the most specific match: {by}"))
                     }
                     (Ok(()), Some(won)) => (
@@ -94,14 +94,14 @@ impl RouteTable {
         let scope = self.listeners.get(listener);
         let here = scope.map(|scope| &scope.name);
         let route = self.route(route);
-        if scope.is_some_and(|scope| scope.is_tcp) && route.listeners.is_empty() {
+        if scope.is_some_and(|scope| scope.is_layer4) && route.listeners.is_empty() {
             return "only for requests of HTTP".into();
         }
         if !route.listeners.is_empty() && !route.listeners.iter().any(|name| Some(name) == here) {
             let names: Vec<&str> = route.listeners.iter().map(|name| name.as_str()).collect();
             return format!("only for listener `{}`", names.join("` or `"));
         }
-        if route.is_tcp && !route.hosts.is_empty() {
+        if route.is_layer4 && !route.hosts.is_empty() {
             let asked = match facts.host() {
                 "" => "no name".into(),
                 name => format!("`{name}`"),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use evenkeel_config::{Action, Config, Files, Listener, Pool, Priority, Route};
+use evenkeel_config::{Action, Config, Files, Listener, Pool, Priority, Route, Transport};
 use evenkeel_core::admission::describe_wait;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
@@ -41,9 +41,9 @@ use crate::servers::{Derived, ServerRegistry};
 pub struct Explain {
     #[command(flatten)]
     source: Source,
-    /// The method, as in GET; tcp for a connection
+    /// The method, as in GET; tcp for a connection, udp for a datagram
     method: String,
-    /// The URL, as in https://shop.example.com/api/cart; with tcp the address, as in 127.0.0.1:5432
+    /// The URL, as in https://shop.example.com/api/cart; with tcp and udp the address, as in 127.0.0.1:5432
     url: String,
     /// A header of the request, as in 'x-canary: 1'; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
@@ -81,14 +81,18 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     // Nothing is known here of which servers are up: all of them count as such.
     config.pools.iter_mut().for_each(|pool| pool.health = None);
     let is_https = args.url.starts_with("https://");
-    let is_tcp = args.method == "tcp";
-    let listener = match &args.listener {
-        None if is_tcp => tcp::listener(&config, &args.url)?,
-        None => {
-            let fits = |l: &Listener| !l.is_tcp() && l.tls.is_some() == is_https;
+    let transport = match args.method.as_str() {
+        "tcp" => Some(Transport::Stream),
+        "udp" => Some(Transport::Datagram),
+        _ => None,
+    };
+    let listener = match (&args.listener, transport) {
+        (None, Some(transport)) => tcp::listener(&config, transport, &args.url)?,
+        (None, None) => {
+            let fits = |l: &Listener| !l.is_layer4() && l.tls.is_some() == is_https;
             config.listeners.iter().position(fits).unwrap_or(0)
         }
-        Some(name) => config
+        (Some(name), _) => config
             .listeners
             .iter()
             .position(|listener| listener.name.as_str() == name)
@@ -98,15 +102,23 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
     let findings = discover(&mut servers, args.resolve)?;
     let snapshot = Arc::new(servers.snapshot());
-    if is_tcp {
+    let by = &snapshot.config.listeners[listener];
+    if let Some(transport) = transport {
+        if by.transport() != transport {
+            let kind = by.protocol.word();
+            return Err(format!(
+                "listener {} has `protocol = \"{kind}\"`, and no {} comes there",
+                by.name, args.method
+            ));
+        }
         let connection = Connection { client: args.client, sni: args.sni.as_deref() };
         let mut answer = tcp::answer(&snapshot, listener, &connection)?;
         discovered(&mut answer, &findings);
         return Ok(answer);
     }
-    if snapshot.config.listeners[listener].is_tcp() {
-        let name = &snapshot.config.listeners[listener].name;
-        return Err(format!("listener {name} takes connections: write `explain tcp ADDRESS`"));
+    if by.is_layer4() {
+        let (name, kind) = (&by.name, by.protocol.word());
+        return Err(format!("listener {name} takes no requests: write `explain {kind} ADDRESS`"));
     }
 
     let head = head(args)?;
@@ -115,7 +127,6 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         .map_err(|error| format!("the request would be refused: {error}"))?
         .ok_or("the request has no end")?;
     let peer_text = args.client.to_string();
-    let by = &snapshot.config.listeners[listener];
     let secure = Secure { coverage: coverage(by, split(&args.url)?.0), subject: None };
     let origin = Origin {
         listener: by,
@@ -397,6 +408,7 @@ fn text(answer: &Value) -> String {
         "path",
         "route",
         "tls",
+        "session",
         "priority",
         "sizes",
         "limits",

@@ -28,7 +28,7 @@ use crate::worker::view::View;
 type Connected = (Io, Option<Permit>, TermWatch);
 
 /// Why there is none: how the client's connection ends, and the reason for the log.
-type Unconnected = (StreamEnded, String);
+pub(super) type Unconnected = (StreamEnded, String);
 
 /// Connects to a server of the pool.
 ///
@@ -139,7 +139,8 @@ fn settle(
     }
 }
 
-fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
+/// Counts a server that could not be connected to, and tells passive checks.
+pub(super) fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
     let figures = pool.upstreams[server].figures();
     figures.connect_failures.increment();
     if let Some(kind) = error.kind() {
@@ -150,8 +151,9 @@ fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) 
     }
 }
 
+/// Why there is no server, after the last of those that were tried.
 #[cold]
-fn given_up(worker: &Worker, pool: &PoolView, last: Option<&ServerError>) -> Unconnected {
+pub(super) fn given_up(worker: &Worker, pool: &PoolView, last: Option<&ServerError>) -> Unconnected {
     match last {
         Some(error) => (StreamEnded::ConnectFailed, error.to_string()),
         None => {

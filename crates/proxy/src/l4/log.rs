@@ -1,4 +1,4 @@
-//! What is recorded of a connection that is relayed, once, at its end.
+//! What is recorded of a connection, or session, that is relayed, once, at its end.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,6 +17,7 @@ use crate::worker::pool_view::PoolView;
 pub struct StreamLog {
     worker: Rc<Worker>,
     is_finished: bool,
+    protocol: &'static str,
     listener: ListenerName,
     peer: Peer,
     started: Time,
@@ -39,11 +40,12 @@ pub struct StreamLog {
 }
 
 impl StreamLog {
-    /// A connection that was just accepted.
-    pub fn new(worker: &Rc<Worker>, listener: &ListenerName, peer: Peer) -> Self {
+    /// A connection that was just accepted, or a session that has just begun.
+    pub fn new(worker: &Rc<Worker>, protocol: &'static str, listener: &ListenerName, peer: Peer) -> Self {
         Self {
             worker: Rc::clone(worker),
             is_finished: false,
+            protocol,
             listener: listener.clone(),
             peer,
             started: worker.clock.now(),
@@ -110,7 +112,7 @@ impl StreamLog {
                 Peer::Unix => Client::Unix,
             },
             listener: self.listener.as_str(),
-            protocol: "tcp",
+            protocol: self.protocol,
             sni: self.sni.as_deref(),
             route: self.route.as_ref().map(|route| route.as_str()),
             pool: pool.map(|pool| pool.name.as_str()),

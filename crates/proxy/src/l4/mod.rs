@@ -4,7 +4,9 @@
 mod connect;
 mod hello;
 mod log;
+pub mod own;
 pub mod relay;
+pub mod udp;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -58,7 +60,7 @@ pub async fn receive(
     io: &Io,
 ) -> Fate {
     let (listener_config, routes) = (view.listener(position), &view.snapshot.routes);
-    let mut log = StreamLog::new(worker, listener, peer);
+    let mut log = StreamLog::new(worker, "tcp", listener, peer);
     let client = peer.ip().to_canonical();
     if routes.reads_hello(position) {
         let read = read_hello(worker, io, listener_config.timeout.head).await;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
 use evenkeel_core::health::TermWatch;
-use evenkeel_net::{Dial, Io};
+use evenkeel_net::{Dial, Io, SessionSocket};
 use evenkeel_observe::{BackendShard, Registry};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
@@ -268,6 +269,29 @@ impl Upstream {
         let io = opened.await.map_err(ServerError::Connect)?;
         self.figures().connections_opened.increment();
         Ok(io)
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Opens a socket for the session of one client, which no other one will ever use.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn open_session(&self, address: SocketAddr) -> Result<SessionSocket, ServerError> {
+        let socket = self.dial.connect_datagrams(address).map_err(ServerError::Connect)?;
+        self.figures().connections_opened.increment();
+        Ok(socket)
+    }
+
+    /// The PROXY header that each datagram of `sender` begins with, if it does.
+    pub fn datagram_header(&self, sender: &Sender) -> Option<Box<[u8]>> {
+        match &self.sharing {
+            Sharing::Own(_) => Some(sender.datagram_header()),
+            Sharing::Http1 | Sharing::Http2 => None,
+        }
     }
 
     /// `header` is sent before all else.

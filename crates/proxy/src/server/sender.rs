@@ -65,6 +65,13 @@ impl Sender {
         &self.lines
     }
 
+    /// The header that each of its datagrams begins with.
+    pub(super) fn datagram_header(&self) -> Box<[u8]> {
+        let mut bytes = Vec::new();
+        self.header("").write_datagram(&mut bytes);
+        bytes.into()
+    }
+
     fn header(&self, id: &str) -> Header {
         let carried = match (self.source, self.destination) {
             (Peer::Unix, _) => Carried::Unix,

@@ -1,6 +1,7 @@
 //! What belongs to one worker: its view, buffers, counters and log. Nothing that a request touches is shared with another
 //! worker, except what must be global.
 
+pub mod batch;
 pub mod buffers;
 pub mod closing;
 pub mod lag;
@@ -25,6 +26,7 @@ use evenkeel_types::{Clock, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use self::batch::Batch;
 use self::buffers::Buffers;
 use self::pipes::Pipes;
 use self::unsent::Unsent;
@@ -65,6 +67,8 @@ pub struct Worker {
     pub buffers: Buffers,
     /// Pipes that wait for use.
     pub pipes: Pipes,
+    /// What has come of datagrams and goes on at once; made for the first of them.
+    pub datagrams: RefCell<Option<Box<Batch>>>,
     /// Static files that it keeps.
     pub files: FileStore,
     /// What its clients do not take yet: a worker may keep its share of what the process may.
@@ -98,6 +102,7 @@ impl Worker {
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
+            datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
@@ -301,6 +306,27 @@ impl Drop for Open {
         worker.metrics.connections.decrement();
         worker.shared.open[worker.index].fetch_sub(1, Relaxed);
         worker.connections.borrow_mut().remove(self.key);
+    }
+}
+
+/// A session of datagrams that is open: it counts as a connection of a client.
+#[derive(Debug)]
+pub struct OpenSession(Rc<Worker>);
+
+impl OpenSession {
+    /// Counts one, for as long as it lives.
+    pub fn new(worker: &Rc<Worker>) -> Self {
+        worker.metrics.connections_accepted.increment();
+        worker.metrics.connections.increment();
+        worker.shared.open[worker.index].fetch_add(1, Relaxed);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.metrics.connections.decrement();
+        self.0.shared.open[self.0.index].fetch_sub(1, Relaxed);
     }
 }
 

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use evenkeel_config::Transport;
+use evenkeel_net::Socket;
 use evenkeel_observe::WorkerLog;
-use evenkeel_types::{Address, ListenerName};
+use evenkeel_types::ListenerName;
 
 use super::Worker;
 use super::closing::Closing;
 use crate::accept::{accept, take_over};
-use crate::shared::{Order, Shared, Start};
+use crate::l4::udp::Station;
+use crate::shared::{Order, Place, Shared, Start};
 
 /// How often idle connections are looked through and the wall clock is read.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -67,7 +70,7 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
     tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
     tokio::task::spawn_local(watch_lag(Rc::clone(&worker)));
-    let mut accepting = HashMap::new();
+    let mut accepting = AcceptingOn::default();
     while let Some(order) = orders.recv().await {
         let Order::Leave { grace } = order else {
             obey(&worker, order, &mut accepting);
@@ -79,7 +82,7 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
         let end = tokio::time::Instant::now() + grace;
         while !worker.is_empty() && tokio::time::Instant::now() < end {
             tokio::select! {
-                Some(order) = orders.recv() => obey(&worker, order, &mut HashMap::new()),
+                Some(order) = orders.recv() => obey(&worker, order, &mut AcceptingOn::default()),
                 () = tokio::time::sleep(LEAVING_TICK) => {}
             }
         }
@@ -89,18 +92,25 @@ async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
 }
 
 /// What a worker accepts on.
-type AcceptingOn = HashMap<Address, Accepting>;
+#[derive(Debug, Default)]
+struct AcceptingOn {
+    places: HashMap<Place, Accepting>,
+    /// Addresses of UDP that are closed, and whose sessions go on for a while: closing these ends them.
+    draining: HashMap<Place, Rc<Closing>>,
+}
 
 /// The tasks that accept on one address. They end with it.
 #[derive(Debug)]
 struct Accepting {
     listener: Rc<RefCell<ListenerName>>,
     closing: Rc<Closing>,
+    /// Ends the sessions of datagrams that go on after that.
+    cutting: Rc<Closing>,
 }
 
 impl Accepting {
     fn by(listener: ListenerName) -> Self {
-        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default() }
+        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default(), cutting: Rc::default() }
     }
 }
 
@@ -114,27 +124,57 @@ impl Drop for Accepting {
 fn obey(worker: &Rc<Worker>, order: Order, accepting: &mut AcceptingOn) {
     match order {
         Order::Serve { listener, connection, peer } => take_over(worker, listener, connection, peer),
-        Order::Listen { listener, address, socket } => match socket.register() {
-            Ok(listening) => {
-                let place = accepting.entry(address).or_insert_with(|| Accepting::by(listener));
-                let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
-                let guard = worker.accepting_began();
-                tokio::task::spawn_local(accept(Rc::clone(worker), listener, listening, closing, guard));
+        Order::Listen { listener, place, socket } => {
+            let address = place.1.clone();
+            if let Err(error) = listen(worker, listener.clone(), place, socket, accepting) {
+                tracing::error!(%listener, %address, %error, "cannot watch a listening socket");
             }
-            Err(error) => tracing::error!(%listener, %address, %error, "cannot watch a listening socket"),
-        },
-        Order::Close { address } => {
-            accepting.remove(&address);
+        }
+        Order::Close { place } => {
+            if let Some(closed) = accepting.places.remove(&place)
+                && place.0 == Transport::Datagram
+            {
+                accepting.draining.insert(place, Rc::clone(&closed.cutting));
+            }
             worker.wake_all();
         }
-        Order::Rename { address, listener } => {
-            if let Some(place) = accepting.get(&address) {
+        Order::Rename { place, listener } => {
+            if let Some(place) = accepting.places.get(&place) {
                 *place.listener.borrow_mut() = listener;
             }
             worker.wake_all();
         }
         Order::Leave { .. } => {}
     }
+}
+
+/// Takes what comes to a socket from now on.
+fn listen(
+    worker: &Rc<Worker>,
+    listener: ListenerName,
+    place: Place,
+    socket: Socket,
+    accepting: &mut AcceptingOn,
+) -> io::Result<()> {
+    if let Some(before) = accepting.draining.remove(&place) {
+        // Its clients would reach one or the other socket.
+        before.close();
+    }
+    let transport = place.0;
+    let place = accepting.places.entry(place).or_insert_with(|| Accepting::by(listener));
+    let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
+    match transport {
+        Transport::Stream => {
+            let (listening, guard) = (socket.register()?, worker.accepting_began());
+            tokio::task::spawn_local(accept(Rc::clone(worker), listener, listening, closing, guard));
+        }
+        Transport::Datagram => {
+            let (socket, cutting) = (socket.register_datagrams()?, Rc::clone(&place.cutting));
+            let station = Station::new(Rc::clone(worker), listener, socket, closing, cutting)?;
+            tokio::task::spawn_local(station.serve());
+        }
+    }
+    Ok(())
 }
 
 async fn housekeeping(worker: Rc<Worker>) {

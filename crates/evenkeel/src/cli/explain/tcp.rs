@@ -1,8 +1,8 @@
-//! `evenkeel explain tcp ADDRESS`: where a connection would go, and why. It asks the very functions that the data path asks.
+//! `evenkeel explain tcp ADDRESS` and `udp ADDRESS`: where a connection or session would go, and why. It asks the very functions that the data path asks.
 
 use std::net::{IpAddr, SocketAddr};
 
-use evenkeel_config::{Config, Listener};
+use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::balance::Picker;
 use evenkeel_core::choose::choose;
 use evenkeel_core::l4::{StreamFacts, plan, plan_passthrough};
@@ -22,18 +22,26 @@ pub struct Connection<'a> {
     pub sni: Option<&'a str>,
 }
 
-/// Which listener takes connections to an address: `HOST:PORT`, or a port alone.
+/// Which listener takes connections, or datagrams, to an address: `HOST:PORT`, or a port alone.
 ///
 /// # Errors
 /// None does.
-pub fn listener(config: &Config, to: &str) -> Result<usize, String> {
+pub fn listener(config: &Config, transport: Transport, to: &str) -> Result<usize, String> {
     let address = Address::listener(to).map_err(|error| format!("`{to}` is no address: {error}"))?;
-    let fits = |listener: &&Listener| listener.bind.iter().any(|bind| covers(bind, &address));
-    let exact = config.listeners.iter().position(|listener| listener.bind.contains(&address));
-    exact.or_else(|| config.listeners.iter().position(|listener| fits(&listener))).ok_or_else(|| {
-        let bound: Vec<String> =
-            config.listeners.iter().flat_map(|it| &it.bind).map(Address::to_string).collect();
-        format!("no listener has the address {address}; they have {}", bound.join(", "))
+    let of_kind = |listener: &Listener| listener.transport() == transport;
+    let fits = |it: &Listener| of_kind(it) && it.bind.iter().any(|bind| covers(bind, &address));
+    let exact = config.listeners.iter().position(|it| of_kind(it) && it.bind.contains(&address));
+    exact.or_else(|| config.listeners.iter().position(fits)).ok_or_else(|| {
+        let listeners = config.listeners.iter().filter(|listener| of_kind(listener));
+        let bound: Vec<String> = listeners.flat_map(|it| &it.bind).map(Address::to_string).collect();
+        let kind = match transport {
+            Transport::Stream => "listener",
+            Transport::Datagram => "udp listener",
+        };
+        match bound.is_empty() {
+            true => format!("there is no {kind}"),
+            false => format!("no {kind} has the address {address}; they have {}", bound.join(", ")),
+        }
     })
 }
 
@@ -67,7 +75,7 @@ pub fn answer(snapshot: &Snapshot, listener: usize, connection: &Connection<'_>)
         answer["sni"] = json!(sni);
     }
     let step = OverloadStep::None;
-    let planned = if by.is_tcp() {
+    let planned = if by.is_layer4() {
         let trace = snapshot.routes.trace(listener, &facts);
         answer["considered"] = json!(considered(snapshot, &trace));
         plan(snapshot, listener, &facts, step, || fastrand::u64(..))
@@ -78,18 +86,18 @@ pub fn answer(snapshot: &Snapshot, listener: usize, connection: &Connection<'_>)
     let planned = match planned {
         Ok(planned) => planned,
         Err(denied) => {
-            answer["reason"] = json!(format!("{}: the connection is closed", denied.why));
+            let end = if by.is_udp() { "the datagram is dropped" } else { "the connection is closed" };
+            answer["reason"] = json!(format!("{}: {end}", denied.why));
             return Ok(answer);
         }
     };
     let route = snapshot.routes.route(planned.route);
     answer["route"] = json!(route.name.as_str());
-    answer["tls"] = json!(match (planned.passes_through, &by.tls) {
-        (true, _) => "passes through",
-        (false, Some(_)) => "ends here",
-        (false, None) if snapshot.routes.reads_hello(listener) => "passes through, its server name is read",
-        (false, None) => "passes through unseen, if there is any",
-    });
+    if by.is_udp() {
+        answer["session"] = json!(session(by));
+    } else {
+        answer["tls"] = json!(tls(snapshot, listener, planned.passes_through));
+    }
     split_shares(&mut answer, route);
     let state = snapshot.pools[planned.pool].state();
     let config = &state.config;
@@ -105,4 +113,25 @@ pub fn answer(snapshot: &Snapshot, listener: usize, connection: &Connection<'_>)
         None => answer["reason"] = json!(format!("no server of pool {} takes connections", config.name)),
     }
     Ok(answer)
+}
+
+/// Where TLS of a client ends.
+fn tls(snapshot: &Snapshot, listener: usize, passes_through: bool) -> &'static str {
+    match (passes_through, &snapshot.config.listeners[listener].tls) {
+        (true, _) => "passes through",
+        (false, Some(_)) => "ends here",
+        (false, None) if snapshot.routes.reads_hello(listener) => "passes through, its server name is read",
+        (false, None) => "passes through unseen, if there is any",
+    }
+}
+
+/// How long the session of a datagram lasts, and what may go back.
+fn session(listener: &Listener) -> String {
+    let idle = listener.timeout.idle;
+    match listener.max_answers {
+        Some(max) => format!(
+            "until nothing moves for {idle:?}; {max} answers a datagram until the client shows that it gets them"
+        ),
+        None => format!("until nothing moves for {idle:?}"),
+    }
 }
