@@ -369,18 +369,6 @@ mod udp {
     mod sessions;
 }
 
-mod udp {
-    mod addresses;
-    mod explain;
-    mod failing;
-    mod headers;
-    mod limits;
-    mod many;
-    mod reload;
-    mod server;
-    mod sessions;
-}
-
 mod leaving {
     mod graceful;
     mod signals;
