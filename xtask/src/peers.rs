@@ -13,8 +13,9 @@ use crate::bench::rig::target_directory;
 const TESTS: &str = "tests/peers";
 const REQUIREMENTS: &str = "tests/peers/requirements.txt";
 /// Programs that the tests start, and the Debian packages that bring them.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("curl", "curl"),
+    ("dig", "bind9-dnsutils"),
     ("h2load", "nghttp2-client"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx"),

@@ -34,7 +34,7 @@ class Evenkeel:
             raise
         self.ports = {
             name: int(port)
-            for port, name in re.findall(r"listening on 127\.0\.0\.1:(\d+) listener=(\S+)", self.messages())
+            for port, name in re.findall(r"listening on 127\.0\.0\.1:(\d+)(?: \(udp\))? listener=(\S+)", self.messages())
         }
 
     def messages(self):

@@ -286,7 +286,7 @@ impl Rules for ListenerTimeout {
         Shown::only_if(match key {
             "is_tcp" | "is_udp" => false,
             "idle" => true,
-            _ => !self.is_udp && !(self.is_tcp && key == "body"),
+            _ => !(self.is_udp || self.is_tcp && key == "body"),
         })
     }
 }

@@ -103,7 +103,7 @@ impl Inbox {
         for (i, header) in headers[..come].iter().enumerate() {
             let at = first + i;
             let named = header.msg_hdr.msg_namelen > 0;
-            let beside = self.controls[at].read(header.msg_hdr.msg_controllen as usize);
+            let beside = self.controls[at].read(header.msg_hdr.msg_controllen as _);
             let length = header.msg_len as usize;
             self.received.push(Received {
                 at,

@@ -1,6 +1,7 @@
 //! What belongs to one worker: its view, buffers, counters and log. Nothing that a request touches is shared with another
 //! worker, except what must be global.
 
+pub mod batch;
 pub mod buffers;
 pub mod closing;
 pub mod lag;
@@ -25,6 +26,7 @@ use evenkeel_types::{Clock, ListenerName, Time};
 use slab::Slab;
 use tokio::sync::Notify;
 
+use self::batch::Batch;
 use self::buffers::Buffers;
 use self::pipes::Pipes;
 use self::unsent::Unsent;
@@ -33,7 +35,6 @@ use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
-use crate::l4::udp::Batch;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 

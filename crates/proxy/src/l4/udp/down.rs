@@ -8,10 +8,11 @@ use evenkeel_net::Message;
 use evenkeel_observe::DatagramDrop;
 use evenkeel_types::Time;
 
+use super::Station;
 use super::join::join;
 use super::session::{Session, State};
 use super::up::{datagrams, is_too_large};
-use super::{Batch, Station};
+use crate::worker::batch::Batch;
 
 /// Datagrams of one server that are taken before others get their turn.
 const OF_ONE: usize = 16;

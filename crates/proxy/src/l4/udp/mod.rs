@@ -4,6 +4,7 @@
 mod down;
 mod join;
 mod open;
+mod opening;
 mod session;
 mod up;
 mod wait;
@@ -17,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use evenkeel_core::l4::{Places, Sessions};
-use evenkeel_net::{DatagramSocket, Inbox, Outbox, Readiness};
+use evenkeel_net::{DatagramSocket, Readiness};
 use evenkeel_observe::{DatagramDrop, DatagramSeries, DatagramShard, StreamEnded};
 use evenkeel_types::{ListenerName, Time};
 
@@ -36,13 +37,6 @@ const ROUNDS: usize = 8;
 const DRAIN_IDLE: Duration = Duration::from_secs(2);
 /// How long receiving pauses when the kernel has no memory for it.
 const BACK_OFF: Duration = Duration::from_millis(50);
-
-/// What a worker passes datagrams on with: they go on as soon as they have come, so one is enough.
-#[derive(Debug, Default)]
-pub struct Batch {
-    inbox: Inbox,
-    outbox: Outbox,
-}
 
 /// One socket that clients send to, with its sessions.
 pub struct Station {

@@ -10,8 +10,8 @@ use evenkeel_core::l4::{Allowance, Place, keeps_sessions};
 use evenkeel_net::SessionSocket;
 use evenkeel_observe::{StreamEnded, StreamSeries};
 use evenkeel_types::Time;
+use tokio::task::AbortHandle;
 
-use super::wait::Waiting;
 use crate::client::count::Place as ClientPlace;
 use crate::forward::driver::Permit;
 use crate::l4::connect::report;
@@ -24,6 +24,10 @@ use crate::worker::{OpenSession, Worker};
 /// Datagrams of a server after which the kernel is asked to join what comes in a row: a session of a query and its answer does not
 /// need it.
 const JOIN_AFTER: u32 = 32;
+
+/// Datagrams that a session keeps while it waits, and bytes of them.
+const HELD_MAX: usize = 4;
+const HELD_BYTES_MAX: usize = 16 * 1024;
 
 /// One client's datagrams.
 pub struct Session {
@@ -72,6 +76,40 @@ pub struct Relayed {
     opened: Time,
     /// Datagrams that came from the server.
     answers: u32,
+}
+
+/// A session that waits; when this is dropped it waits no more.
+pub struct Waiting {
+    held: Vec<Box<[u8]>>,
+    task: AbortHandle,
+}
+
+impl Waiting {
+    /// One that this task waits for.
+    pub fn by(task: AbortHandle) -> Self {
+        Self { held: Vec::new(), task }
+    }
+
+    /// What it has kept.
+    pub fn take_held(&mut self) -> Vec<Box<[u8]>> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Keeps a datagram; false if it keeps as much as it may.
+    pub fn hold(&mut self, datagram: &[u8]) -> bool {
+        let bytes: usize = self.held.iter().map(|held| held.len()).sum();
+        let may = self.held.len() < HELD_MAX && bytes + datagram.len() <= HELD_BYTES_MAX;
+        if may {
+            self.held.push(datagram.into());
+        }
+        may
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Session {

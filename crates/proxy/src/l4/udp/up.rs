@@ -13,7 +13,8 @@ use evenkeel_types::Time;
 
 use super::join::join;
 use super::session::{Relayed, Session, State};
-use super::{BACK_OFF, Batch, Station};
+use super::{BACK_OFF, Station};
+use crate::worker::batch::Batch;
 use crate::worker::view::View;
 
 /// Datagrams of one session that follow one another.

@@ -8,64 +8,47 @@ use std::task::{Context, Poll, Waker};
 
 use evenkeel_core::admission::Leg;
 use evenkeel_core::l4::SessionKey;
-use evenkeel_observe::{DatagramDrop, StreamEnded};
-use evenkeel_types::Time;
 use tokio::net::lookup_host;
-use tokio::task::AbortHandle;
 
-use super::Station;
-use super::open::{Opening, Progress};
-use super::session::{Relayed, State};
+use super::opening::{Opening, Progress};
+use super::session::{Relayed, Waiting};
 use crate::server::error::ServerError;
 use crate::worker::timer::Timer;
-use crate::worker::view::View;
-
-/// Datagrams that a session keeps while it waits, and bytes of them.
-const HELD_MAX: usize = 4;
-const HELD_BYTES_MAX: usize = 16 * 1024;
-
-/// A session that waits; when this is dropped it waits no more.
-pub struct Waiting {
-    held: Vec<Box<[u8]>>,
-    task: AbortHandle,
-}
 
 /// What has come of sessions that have waited.
 #[derive(Default)]
 pub struct Waits {
-    over: RefCell<Vec<(SessionKey, Option<Box<Relayed>>)>>,
+    over: RefCell<Vec<Waited>>,
     waker: RefCell<Option<Waker>>,
 }
 
-impl Waiting {
-    /// Has a session wait. `resolve` is the server whose name is to be looked up first.
-    pub fn new(waits: &Rc<Waits>, key: SessionKey, opening: Opening, resolve: Option<(Leg, usize)>) -> Self {
-        let waits = Rc::clone(waits);
-        let task = tokio::task::spawn_local(async move {
-            let outcome = wait(Box::new(opening), resolve).await;
-            waits.over.borrow_mut().push((key, outcome));
-            if let Some(waker) = waits.waker.take() {
-                waker.wake();
-            }
-        });
-        Self { held: Vec::new(), task: task.abort_handle() }
-    }
+/// A session that has waited, and what it has become.
+pub type Waited = (SessionKey, Option<Box<Relayed>>);
 
-    /// Keeps a datagram; false if it keeps as much as it may.
-    pub fn hold(&mut self, datagram: &[u8]) -> bool {
-        let bytes: usize = self.held.iter().map(|held| held.len()).sum();
-        let may = self.held.len() < HELD_MAX && bytes + datagram.len() <= HELD_BYTES_MAX;
-        if may {
-            self.held.push(datagram.into());
-        }
-        may
+impl Waits {
+    /// Those that have waited since this was asked last; `cx` is woken by the next one.
+    pub fn take(&self, cx: &Context<'_>) -> Vec<Waited> {
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        std::mem::take(&mut *self.over.borrow_mut())
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Has a session wait. `resolve` is the server whose name is to be looked up first.
+pub fn wait_for_server(
+    waits: &Rc<Waits>,
+    key: SessionKey,
+    opening: Opening,
+    resolve: Option<(Leg, usize)>,
+) -> Waiting {
+    let waits = Rc::clone(waits);
+    let task = tokio::task::spawn_local(async move {
+        let outcome = wait(Box::new(opening), resolve).await;
+        waits.over.borrow_mut().push((key, outcome));
+        if let Some(waker) = waits.waker.take() {
+            waker.wake();
+        }
+    });
+    Waiting::by(task.abort_handle())
 }
 
 /// Waits until there is a server; `None` if there will be none, which was recorded.
@@ -125,35 +108,4 @@ async fn look_up(
     let looked_up = timer.within(opening.connect_timeout().into(), lookup_host((host, port))).await;
     let mut addresses = looked_up.map_err(|_| ServerError::ConnectTimeout)?.map_err(ServerError::Connect)?;
     addresses.next().ok_or_else(unknown)
-}
-
-impl Station {
-    /// Passes on what sessions have kept that have waited, and are relayed from now on.
-    pub(super) fn take_waited(&mut self, view: &Rc<View>, now: Time, cx: &Context<'_>) {
-        *self.waits.waker.borrow_mut() = Some(cx.waker().clone());
-        let over = std::mem::take(&mut *self.waits.over.borrow_mut());
-        for (key, outcome) in over {
-            let Some(at) = self.sessions.find(&key) else { continue };
-            let Some(session) = self.sessions.touch(at, now) else { continue };
-            let State::Waiting(waiting) = &mut session.state else { continue };
-            let held = std::mem::take(&mut waiting.held);
-            match outcome {
-                Some(mut relayed) => {
-                    // The server may have gone in the meantime: the next datagram chooses again.
-                    let has_server = relayed.has_server(view);
-                    session.state = State::Relayed(relayed);
-                    if !has_server {
-                        self.drop_some(DatagramDrop::Refused, held.len());
-                        self.end(at, StreamEnded::ServerDown, None);
-                    } else if self.watch(at) {
-                        self.send_held(at, &held, now);
-                    }
-                }
-                None => {
-                    self.drop_some(DatagramDrop::Refused, held.len());
-                    self.sessions.remove(at);
-                }
-            }
-        }
-    }
 }
