@@ -18,7 +18,11 @@ use crate::descriptors;
 use crate::io::{Io, Peer};
 use crate::options::ListenOptions;
 
+use held::Holder;
 pub use held::covers;
+
+/// How often it is looked who has an address that is in use, while nobody seems to have it.
+const LOOKS_MAX: u32 = 10;
 
 /// A bound, listening socket that no runtime drives yet; it may go to another thread.
 #[derive(Debug)]
@@ -181,20 +185,29 @@ fn first_socket(
 /// another Evenkeel of the same user, in the middle of the same change.
 fn lone_socket(address: SocketAddr, kind: Type, beside_ours: bool) -> io::Result<socket2::Socket> {
     let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    match bound_socket(address, kind, false) {
-        Err(error) if in_use(&error) && is_ours(address, kind)? => {
-            if !beside_ours {
-                return Err(ours());
-            }
+    let mut looks = 0;
+    loop {
+        let error = match bound_socket(address, kind, false) {
+            Err(error) if in_use(&error) => error,
+            other => return other,
+        };
+        looks += 1;
+        match holder(address, kind)? {
+            Holder::Us if !beside_ours => return Err(ours()),
             // Only a socket that was bound alone can still be in the way.
-            bound_socket(address, kind, true).map_err(|error| if in_use(&error) { ours() } else { error })
+            Holder::Us => {
+                let beside = bound_socket(address, kind, true);
+                return beside.map_err(|error| if in_use(&error) { ours() } else { error });
+            }
+            // It was just closed, or the table of all sockets changed while it was read.
+            Holder::Nobody if looks < LOOKS_MAX => {}
+            Holder::Nobody | Holder::Others => return Err(error),
         }
-        other => other,
     }
 }
 
-fn is_ours(address: SocketAddr, kind: Type) -> io::Result<bool> {
-    held::only_by_us(address, kind == Type::DGRAM).map_err(|error| {
+fn holder(address: SocketAddr, kind: Type) -> io::Result<Holder> {
+    held::holder(address, kind == Type::DGRAM).map_err(|error| {
         io::Error::other(format!("it is in use, and /proc does not tell whether by others: {error}"))
     })
 }

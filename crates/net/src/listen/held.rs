@@ -17,11 +17,22 @@ pub fn covers(wide: &Address, narrow: &Address) -> bool {
     matches!((wide, narrow), (Address::Ip(wide), Address::Ip(narrow)) if includes(*wide, *narrow))
 }
 
-/// Whether sockets listen on `address` or on one that overlaps with it, of TCP or of UDP, and all of them are of this process.
+/// Of which processes the sockets are that listen on an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// All are of this one.
+    Us,
+    /// Some are of others.
+    Others,
+    /// There is none. One that comes or goes meanwhile may hide others from this look.
+    Nobody,
+}
+
+/// Who listens on `address` or on one that overlaps with it, of TCP or of UDP.
 ///
 /// # Errors
 /// `/proc`, which tells it, cannot be read.
-pub(super) fn only_by_us(address: SocketAddr, is_udp: bool) -> io::Result<bool> {
+pub(super) fn holder(address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
     let mut held = HashSet::new();
     let (table, table6, state) = match is_udp {
         true => ("/proc/self/net/udp", "/proc/self/net/udp6", UNCONNECTED),
@@ -34,7 +45,7 @@ pub(super) fn only_by_us(address: SocketAddr, is_udp: bool) -> io::Result<bool> 
         table => note_listening(table?, state, address, &mut held)?,
     }
     if held.is_empty() {
-        return Ok(false);
+        return Ok(Holder::Nobody);
     }
     for descriptor in fs::read_dir("/proc/self/fd")? {
         // It may have been closed in the meantime.
@@ -43,10 +54,10 @@ pub(super) fn only_by_us(address: SocketAddr, is_udp: bool) -> io::Result<bool> 
             held.remove(&inode);
         }
         if held.is_empty() {
-            return Ok(true);
+            return Ok(Holder::Us);
         }
     }
-    Ok(false)
+    Ok(Holder::Others)
 }
 
 /// Notes the inode of each socket in `table` that listens on an address that overlaps with `address`.
@@ -137,10 +148,10 @@ mod tests {
             // There need not be IPv6.
             let Ok(socket) = std::net::TcpListener::bind((ip, 0)) else { continue };
             let address = socket.local_addr().unwrap();
-            assert!(only_by_us(address, false).unwrap(), "{address}");
-            assert!(!only_by_us(address, true).unwrap(), "nothing of UDP has {address}");
+            assert_eq!(holder(address, false).unwrap(), Holder::Us, "{address}");
+            assert_eq!(holder(address, true).unwrap(), Holder::Nobody, "{address} of UDP");
             drop(socket);
-            assert!(!only_by_us(address, false).unwrap(), "no socket listens on {address}");
+            assert_eq!(holder(address, false).unwrap(), Holder::Nobody, "{address}");
         }
     }
 
