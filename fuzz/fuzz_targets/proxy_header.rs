@@ -6,6 +6,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (size, bytes) = input;
+    // Of a datagram, it is the same header if it is one of version 2.
+    if let Ok((header, length)) = Header::read_datagram(bytes) {
+        assert_eq!(Reader::default().take(bytes), Ok((length, Some(header))));
+    }
     let whole = Reader::default().take(bytes);
     assert_eq!(in_pieces(bytes, usize::from(size) + 1), whole);
     let Ok((taken, read)) = whole else { return };

@@ -60,6 +60,17 @@ fn one_socket_of_a_client_has_a_session_for_each_address_of_ours() {
 }
 
 #[test]
+fn sessions_come_from_the_addresses_of_the_pool_in_turn() {
+    let server = Server::start("a", |socket, _, peer| {
+        socket.send_to(peer.ip().to_string().as_bytes(), peer).unwrap();
+    });
+    let pool = "bind_from = [\"127.0.0.5\", \"127.0.0.6\"]";
+    let evenkeel = Evenkeel::start(&config("", &[&server], pool));
+    let from: Vec<String> = (0..4).map(|_| Client::new(&evenkeel).name()).collect();
+    assert_eq!(from, ["127.0.0.5", "127.0.0.6", "127.0.0.5", "127.0.0.6"]);
+}
+
+#[test]
 fn tcp_and_udp_share_a_port() {
     let (server, origin) = (Server::echo("a"), crate::support::Origin::named("o"));
     let port = fixed_port();

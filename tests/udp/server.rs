@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -58,6 +58,12 @@ impl Server {
     /// Sends each datagram back.
     pub fn echo(name: &str) -> Self {
         Self::start(name, |socket, bytes, peer| drop(socket.send_to(bytes, peer)))
+    }
+
+    /// The same at this address.
+    pub fn on(name: &str, address: &str) -> Self {
+        let echo = |socket: &UdpSocket, bytes: &[u8], peer| drop(socket.send_to(bytes, peer));
+        Self::at(name, address.parse().unwrap(), Arc::new(echo))
     }
 
     /// Answers each datagram with its name.
@@ -132,7 +138,12 @@ impl Client {
 
     /// Of that address, from this one of ours.
     pub fn to(address: SocketAddr, ip: &str) -> Self {
-        let socket = UdpSocket::bind((ip.parse::<IpAddr>().unwrap(), 0)).unwrap();
+        Self::between(SocketAddr::new(ip.parse().unwrap(), 0), address)
+    }
+
+    /// From an address of ours with a port to that address.
+    pub fn between(from: SocketAddr, address: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(from).unwrap();
         socket.connect(address).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         Self(socket)

@@ -89,6 +89,23 @@ fn datagrams_of_any_size_pass_whole_both_ways() {
 }
 
 #[test]
+fn a_server_is_found_by_its_name() {
+    // The name may stand for an address of either family.
+    let server = Server::on("a", "[::]:0");
+    let evenkeel = Evenkeel::start(&format!(
+        "[listener.dns]\nbind = \"127.0.0.1:0\"\nprotocol = \"udp\"\npool = \"app\"\n\
+         [pool.app]\nbackends = [\"localhost:{}\"]\n",
+        server.address().port()
+    ));
+    let client = Client::new(&evenkeel);
+    // What comes while the name is looked up is kept.
+    ["one", "two"].iter().for_each(|text| client.send(text));
+    assert_eq!((client.receive(), client.receive()), (b"one".to_vec(), b"two".to_vec()));
+    assert_eq!(client.ask("three"), b"three");
+    assert_eq!(server.sessions(), 1);
+}
+
+#[test]
 fn a_burst_of_different_sizes_arrives_whole_and_in_order() {
     let server = Server::echo("a");
     let evenkeel = Evenkeel::start(&config("max_answers = \"off\"", &[&server], ""));

@@ -133,7 +133,11 @@ impl Dial {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), None)?;
         descriptors::for_session(&socket)?;
         self.bind_source(&socket, address)?;
-        socket.connect(&address.into())?;
+        socket.connect(&address.into()).map_err(|error| match error.kind() {
+            // What the kernel says when no port is left, which is no fault of the server.
+            io::ErrorKind::WouldBlock => rustix::io::Errno::ADDRNOTAVAIL.into(),
+            _ => error,
+        })?;
         let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         Ok(SessionSocket { socket, local })

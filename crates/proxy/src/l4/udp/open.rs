@@ -98,7 +98,7 @@ impl Station {
             return Err(DatagramDrop::Leaving);
         };
         let shared = &self.worker.shared;
-        if !is_answerable(key.peer, key.local) || shared.own_sockets.has(key.peer) {
+        if !is_answerable(key.peer, key.local) {
             return Err(DatagramDrop::Source);
         }
         if shared.step() == OverloadStep::Refuse && !view.leads_to_high[position] {
@@ -111,6 +111,10 @@ impl Station {
         let place = self.places.take(self.rules.max_sessions).ok_or(DatagramDrop::Sessions)?;
         let entered = shared.clients.enter(view.listener(position), Peer::Ip(client));
         let client = entered.map_err(|_| DatagramDrop::Client)?;
+        // Last, because it takes locks that all workers share: a flood has mostly been dropped before.
+        if shared.own_sockets.has(key.peer) {
+            return Err(DatagramDrop::Source);
+        }
         Ok(Counts { _place: place, _client: client, _open: OpenSession::new(&self.worker) })
     }
 
