@@ -13,13 +13,13 @@ fn after_a_crash_the_promoted_replica_is_the_primary() {
     wait_for_states(&evenkeel, "db-primary", "a up, b unfit, c unfit");
     cluster.nodes[0].kill();
     wait_for_states(&evenkeel, "db-primary", "a down, b unfit, c unfit");
-    assert!(reason(&evenkeel, "db-primary", "a").contains("connection refused"));
+    wait_for_reason(&evenkeel, "db-primary", "a", "connection refused");
     cluster.nodes[1].promote();
     wait_for_states(&evenkeel, "db-primary", "a down, b up, c unfit");
     // It comes back as it was before.
     cluster.nodes[0].start();
     wait_for_states(&evenkeel, "db-primary", "a unfit, b up, c unfit");
-    assert!(reason(&evenkeel, "db-primary", "a").contains("b has replaced it"));
+    wait_for_reason(&evenkeel, "db-primary", "a", "b has replaced it");
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_primary_that_hangs_is_down_and_when_it_wakes_up_it_stays_out() {
     wait_for_states(&evenkeel, "db-primary", "a up, b unfit");
     cluster.nodes[0].freeze();
     wait_for_states(&evenkeel, "db-primary", "a down, b unfit");
-    assert!(reason(&evenkeel, "db-primary", "a").contains("no answer in time"));
+    wait_for_reason(&evenkeel, "db-primary", "a", "no answer in time");
     cluster.nodes[1].promote();
     wait_for_states(&evenkeel, "db-primary", "a down, b up");
     cluster.nodes[0].thaw();

@@ -55,7 +55,7 @@ fn checks_of_postgresql_verify_the_server_and_say_why_they_do_not_believe_it() {
     let config = checked(&clear, &own, &format!("tls = {{ ca = \"{ca}\" }}"));
     let evenkeel = Evenkeel::start_in(own, &config);
     wait_for_states(&evenkeel, "app", "a down");
-    assert!(reason(&evenkeel, "app", "a").contains("the server speaks no TLS"));
+    wait_for_reason(&evenkeel, "app", "a", "the server speaks no TLS");
 }
 
 #[test]

@@ -100,7 +100,8 @@ fn transfer(total: u64) {
     let record = evenkeel.record(|record| record["backend"] == "a");
     assert_eq!((record["bytes_in"].as_u64(), record["bytes_out"].as_u64()), (Some(total), Some(total)));
     let grown = evenkeel.resident_peak().saturating_sub(before);
-    assert!(grown < 8 << 20, "{grown} bytes of memory more");
+    // With the pages of the program that are used for the first time; what passed is 64 times as much.
+    assert!(grown < 32 << 20, "{grown} bytes of memory more");
     for name in ["evenkeel_stream_received_bytes_total", "evenkeel_stream_sent_bytes_total"] {
         assert_eq!(evenkeel.metric(name, &["listener=\"db\"", "backend=\"a\""]), total as f64);
     }
