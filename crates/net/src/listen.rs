@@ -21,7 +21,7 @@ use crate::options::ListenOptions;
 use held::Holder;
 pub use held::covers;
 
-/// How often it is looked who has an address that is in use, while nobody seems to have it.
+/// How often it is looked who has an address that is in use, while it does not seem to be this process.
 const LOOKS_MAX: u32 = 10;
 
 /// A bound, listening socket that no runtime drives yet; it may go to another thread.
@@ -199,8 +199,8 @@ fn lone_socket(address: SocketAddr, kind: Type, beside_ours: bool) -> io::Result
                 let beside = bound_socket(address, kind, true);
                 return beside.map_err(|error| if in_use(&error) { ours() } else { error });
             }
-            // It was just closed, or the table of all sockets changed while it was read.
-            Holder::Nobody if looks < LOOKS_MAX => {}
+            // One of ours was just closed, or the table of all sockets changed while it was read.
+            Holder::Nobody | Holder::Others if looks < LOOKS_MAX => {}
             Holder::Nobody | Holder::Others => return Err(error),
         }
     }
