@@ -1,6 +1,6 @@
 //! `explain tcp` says where a connection would go, and why; `check` says what cannot be.
 
-use crate::support::{Folder, cli};
+use crate::support::{Folder, assert_rows, cli, explain_file};
 
 const FILE: &str = r#"
 [listener.mail]
@@ -33,20 +33,12 @@ backends = [{ address = "10.0.0.2:5432", name = "primary" }]
 "#;
 
 fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let folder = Folder::new();
-    let file = folder.write("evenkeel.toml", FILE);
-    let outcome = cli(&[&["explain", "tcp"], arguments, &["-c", &file]].concat());
-    (outcome.code, outcome.stdout, outcome.stderr)
+    explain_file(FILE, &[&["tcp"], arguments].concat())
 }
 
 #[track_caller]
 fn says(arguments: &[&str], rows: &[(&str, &str)]) {
-    let (code, stdout, stderr) = explain(arguments);
-    assert_eq!(code, Some(0), "{stderr}");
-    for (key, value) in rows {
-        let row = format!("{key:<10}{value}");
-        assert!(stdout.lines().any(|line| line == row), "no `{row}` in\n{stdout}");
-    }
+    assert_rows(&explain(arguments), rows);
 }
 
 #[test]

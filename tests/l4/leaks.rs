@@ -15,7 +15,7 @@ fn serve(mut stream: TcpStream) {
     match asked[0] {
         b'e' => drop(stream.write_all(b"echo")),
         b'r' => reset(stream),
-        // More than all buffers hold, which nobody reads.
+        // More than all buffers hold; the test does not read it.
         b'f' => while stream.write_all(&[b'x'; 64 * 1024]).is_ok() {},
         _ => drop(stream.read(&mut asked)),
     }

@@ -364,3 +364,21 @@ fn named(list: &Value, key: &str, name: &str) -> Value {
     };
     found.unwrap_or_else(|| panic!("no {name} in {list}")).clone()
 }
+
+/// What `evenkeel explain` says about a configuration: its exit code and both outputs.
+pub fn explain_file(text: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", text);
+    let outcome = cli(&[&["explain"], arguments, &["-c", &file]].concat());
+    (outcome.code, outcome.stdout, outcome.stderr)
+}
+
+/// That `evenkeel explain` has ended well, with these rows among others.
+#[track_caller]
+pub fn assert_rows((code, stdout, stderr): &(Option<i32>, String, String), rows: &[(&str, &str)]) {
+    assert_eq!(*code, Some(0), "{stderr}");
+    for (key, value) in rows {
+        let row = format!("{key:<10}{value}");
+        assert!(stdout.lines().any(|line| line == row), "no `{row}` in\n{stdout}");
+    }
+}

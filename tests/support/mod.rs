@@ -24,7 +24,7 @@ mod tests;
 
 pub use client::Client;
 pub use dns::{Dns, Neighbours};
-pub use evenkeel::{Evenkeel, Folder, cli, pool};
+pub use evenkeel::{Evenkeel, Folder, assert_rows, cli, explain_file, pool};
 pub use message::{Fault, Framing, Response};
 pub use origin::{Origin, answer, chunked, ok};
 pub use port::Port;

@@ -1,6 +1,6 @@
 //! `explain udp` says where a datagram would go, and why.
 
-use crate::support::{Folder, cli};
+use crate::support::{assert_rows, explain_file};
 
 const FILE: &str = r#"
 [listener.dns]
@@ -32,20 +32,12 @@ backends = [{ address = "10.0.0.2:53", name = "two" }]
 "#;
 
 fn explain(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let folder = Folder::new();
-    let file = folder.write("evenkeel.toml", FILE);
-    let outcome = cli(&[&["explain"], arguments, &["-c", &file]].concat());
-    (outcome.code, outcome.stdout, outcome.stderr)
+    explain_file(FILE, arguments)
 }
 
 #[track_caller]
 fn says(arguments: &[&str], rows: &[(&str, &str)]) {
-    let (code, stdout, stderr) = explain(arguments);
-    assert_eq!(code, Some(0), "{stderr}");
-    for (key, value) in rows {
-        let row = format!("{key:<10}{value}");
-        assert!(stdout.lines().any(|line| line == row), "no `{row}` in\n{stdout}");
-    }
+    assert_rows(&explain(arguments), rows);
 }
 
 #[test]

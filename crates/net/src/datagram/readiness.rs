@@ -10,14 +10,14 @@ use rustix::time::Timespec;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Sockets that are told of at a time.
+/// Sockets that the kernel names at a time.
 const AT_ONCE: usize = 64;
 
 /// A set of sockets. One that is closed leaves it.
 pub struct Readiness {
     epoll: AsyncFd<OwnedFd>,
     events: Vec<epoll::Event>,
-    /// The kernel is to be asked, whether or not it has told of anything.
+    /// Asks the kernel, whether or not it has woken the task.
     looks_again: bool,
 }
 
@@ -47,7 +47,7 @@ impl Readiness {
         Ok(epoll::add(self.epoll.get_ref(), socket, EventData::new_u64(tag as u64), EventFlags::IN)?)
     }
 
-    /// Something was left to be read at a socket: it is to be told of again.
+    /// Something was left to be read at a socket: the kernel names it again.
     pub fn look_again(&mut self) {
         self.looks_again = true;
     }
@@ -60,7 +60,7 @@ impl Readiness {
     pub fn poll(&mut self, cx: &mut Context<'_>, tags: &mut Vec<usize>) -> Poll<io::Result<()>> {
         loop {
             if !std::mem::take(&mut self.looks_again) {
-                // What comes from now on is told of once more, also of a socket that is known to have something.
+                // For what comes from now on the kernel wakes the task once more, also for a socket that is known to have something.
                 ready!(self.epoll.poll_read_ready(cx))?.clear_ready();
             }
             self.events.clear();

@@ -112,7 +112,7 @@ pub(super) fn write(header: &Header, out: &mut Vec<u8>) {
     }
     tlv::write(&header.tlvs, out);
     let length = out.len() - start - (FIXED - SIGNATURE.len());
-    // The TLVs are short, whoever made them: `tlv::write` sees to it.
+    // The TLVs are short: `tlv::write` sees to it.
     let [high, low] = u16::try_from(length).unwrap_or_default().to_be_bytes();
     (out[start + 2], out[start + 3]) = (high, low);
 }
