@@ -126,7 +126,7 @@ fn s9_a_servers_lines_without_an_end_are_cut_off() {
             Ok(response) => assert_eq!(response.status, 502, "{start:?}"),
             Err(fault) => assert!(fault.is_end(), "{start:?}: {fault:?}"),
         }
-        let resident = evenkeel.resident();
+        let resident = evenkeel.allocated();
         assert!(resident < 128 << 20, "{start:?}: {resident} bytes");
     }
 }

@@ -75,7 +75,7 @@ fn s11_endless_heads_do_not_eat_memory() {
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     assert_eq!(evenkeel.get("/").text(), "a");
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let block = "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(1_000);
     for _ in 0..50 {
         let mut client = evenkeel.client();
@@ -90,7 +90,7 @@ fn s11_endless_heads_do_not_eat_memory() {
             Err(fault) => assert!(fault.is_end(), "{fault:?}"),
         }
     }
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 8 * 1024 * 1024, "{grown} bytes more");
 }
 

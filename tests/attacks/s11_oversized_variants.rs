@@ -68,7 +68,7 @@ fn s11_many_heads_in_progress_take_bounded_memory() {
     let origin = Origin::named("a");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     assert_eq!(evenkeel.get("/").text(), "a");
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let head = format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}", "y".repeat(31_000));
     let held: Vec<Client> = (0..300)
         .map(|_| {
@@ -79,7 +79,7 @@ fn s11_many_heads_in_progress_take_bounded_memory() {
         .collect();
     assert_eq!(evenkeel.get("/").text(), "a");
     // 32 KiB each, as documented, and as much again for what goes with a connection.
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < held.len() * (64 << 10), "{grown} bytes more");
 }
 
@@ -92,10 +92,10 @@ fn s11_memory_of_large_messages_is_given_back() {
         evenkeel.ask(format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {length}\r\n\r\n{body}"))
     };
     assert_eq!(post(4 << 20).status, 200);
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     for _ in 0..10 {
         assert_eq!(post(4 << 20).body.bytes.len(), 4 << 20);
     }
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 4 << 20, "{grown} bytes more");
 }

@@ -48,12 +48,12 @@ fn a_client_that_does_not_read_stops_the_server_from_being_read() {
         wire.close();
     });
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let mut client = Client::slow_reader(evenkeel.address());
     client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
     let stopped = settled(&sent);
     assert!(stopped < BUFFERED_MAX, "{stopped} bytes were taken for a client that reads none");
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 10 << 20, "{grown} bytes more");
     client.exactly(2 * stopped).unwrap();
     assert!(sent.load(Ordering::SeqCst) > stopped, "reading sets it going again");
@@ -68,7 +68,7 @@ fn a_server_that_does_not_read_stops_the_client_from_being_read() {
         wire.close();
     });
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let mut client = evenkeel.client();
     client.send(format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {ENDLESS}\r\n\r\n"));
     let sent = Arc::new(AtomicUsize::new(0));
@@ -76,7 +76,7 @@ fn a_server_that_does_not_read_stops_the_client_from_being_read() {
     let sender = std::thread::spawn(move || pour(&stream, &ours));
     let stopped = settled(&sent);
     assert!(stopped < BUFFERED_MAX, "{stopped} bytes were taken for a server that reads none");
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 10 << 20, "{grown} bytes more");
     gate.open();
     client.close();
@@ -89,7 +89,7 @@ fn requests_whose_answers_nobody_reads_are_not_taken_without_end() {
     let text = ok(&body);
     let origin = Origin::answering(move |_| text.clone());
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let mut client = Client::slow_reader(evenkeel.address());
     let requests = "GET / HTTP/1.1\r\nhost: test\r\n\r\n".repeat(3_000);
     let stream = client.stream().try_clone().unwrap();
@@ -102,7 +102,7 @@ fn requests_whose_answers_nobody_reads_are_not_taken_without_end() {
         last.0 > 0 && last.1.elapsed() > ms(500)
     });
     assert!(last.0 < BUFFERED_MAX / body.len(), "{} answers wait for a client that reads none", last.0);
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 10 << 20, "{grown} bytes more");
     client.close();
     sender.join().unwrap();

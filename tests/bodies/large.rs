@@ -53,7 +53,7 @@ fn half_a_gigabyte_down_passes_in_constant_memory() {
     let head = client.head().unwrap();
     assert_eq!(head.header("content-length"), Some(BODY.to_string().as_str()));
     let first = client.some().unwrap().len();
-    let grown = read_body(client.stream(), BODY - first, || evenkeel.resident());
+    let grown = read_body(client.stream(), BODY - first, || evenkeel.allocated());
     assert!(grown < GROWTH_MAX, "{grown} bytes more");
     assert_eq!(client.get("/small").text(), "small", "the connection goes on");
 }
@@ -69,13 +69,13 @@ fn half_a_gigabyte_up_passes_in_constant_memory() {
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     let mut client = evenkeel.client();
     assert_eq!(client.ask("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n").text(), "0");
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     client.send(format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {BODY}\r\n\r\n"));
     let stream = client.stream().try_clone().unwrap();
     let sender = thread::spawn(move || write_body(&stream));
     let mut most = 0;
     while !sender.is_finished() {
-        most = most.max(evenkeel.resident().saturating_sub(before));
+        most = most.max(evenkeel.allocated().saturating_sub(before));
         thread::sleep(ms(10));
     }
     assert_eq!(client.answer("POST").text(), BODY.to_string());

@@ -69,7 +69,7 @@ fn readers_that_take_nothing_hold_no_more_than_the_limit() {
     let origin = Origin::bytes(fresh("", &"m".repeat(6 << 20)));
     let evenkeel = with_memory(&origin, "16MiB", "true");
     evenkeel.get("/warm");
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let mut clients = Vec::new();
     for at in 0..CLIENTS {
         let mut client = Client::slow_reader(evenkeel.address());
@@ -81,7 +81,7 @@ fn readers_that_take_nothing_hold_no_more_than_the_limit() {
     let mut last = 0;
     eventually("memory settles", || {
         std::thread::sleep(crate::support::ms(300));
-        let now = evenkeel.resident();
+        let now = evenkeel.allocated();
         let settled = now.abs_diff(last) < 1 << 20;
         last = now;
         settled

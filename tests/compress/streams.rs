@@ -186,7 +186,7 @@ fn is_streamed(encoding: &str) -> bool {
     const LEN: usize = 96 << 20;
     let (origin, sent) = endless(LEN);
     let evenkeel = before(&origin);
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let mut client = evenkeel.client();
     ask(&mut client, "/", encoding);
     if client.head().unwrap().header("content-encoding") != Some(encoding) {
@@ -204,7 +204,7 @@ fn is_streamed(encoding: &str) -> bool {
     while sent.load(Ordering::SeqCst) < LEN {
         assert_eq!(evenkeel.get("/small").text(), "small");
         served_meanwhile += usize::from(sent.load(Ordering::SeqCst) < LEN);
-        peak = peak.max(evenkeel.resident());
+        peak = peak.max(evenkeel.allocated());
     }
     assert!(served_meanwhile > 5, "{encoding}: {served_meanwhile} others were served beside it");
     assert!(peak < before + (32 << 20), "{encoding}: {} bytes more", peak - before);

@@ -68,9 +68,9 @@ fn many_reloads_in_a_row_leak_nothing() {
         }
     };
     tasks(20);
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     tasks(60);
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 8 << 20, "{grown} bytes more");
 }
 

@@ -12,7 +12,7 @@ fn slow_readers_of_large_files_do_not_delay_others_and_take_no_memory() {
     let site = Site::new(&[("small", b"small")], "");
     File::create(site.path("large")).unwrap().set_len(SIZE).unwrap();
     site.get("/small");
-    let before = site.evenkeel.resident();
+    let before = site.evenkeel.allocated();
     let slow: Vec<Client> = (0..20)
         .map(|_| {
             let mut client = Client::slow_reader(site.evenkeel.address());
@@ -25,7 +25,7 @@ fn slow_readers_of_large_files_do_not_delay_others_and_take_no_memory() {
     for _ in 0..100 {
         assert_eq!(client.get("/small").text(), "small");
     }
-    let grown = site.evenkeel.resident().saturating_sub(before);
+    let grown = site.evenkeel.allocated().saturating_sub(before);
     assert!(grown < 32 << 20, "20 slow clients take {grown} bytes");
     drop(slow);
 }

@@ -124,7 +124,7 @@ fn pour(client: &mut Client, piece: &str, pause: Duration) -> Duration {
 fn a_client_that_never_stops_sending_is_cut_off_and_costs_no_memory() {
     let (origin, closed) = (refusing_uploads(), Origin::refusing("closed"));
     let evenkeel = start(&origin, &closed);
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let large = format!("{PIECE:x}\r\n{}\r\n", "x".repeat(PIECE));
     thread::scope(|scope| {
         let (evenkeel, large) = (&evenkeel, large.as_str());
@@ -133,6 +133,6 @@ fn a_client_that_never_stops_sending_is_cut_off_and_costs_no_memory() {
         assert_eq!(evenkeel.get("/403").status, 403, "others are served meanwhile");
     });
     eventually("both are gone", || evenkeel.metric("evenkeel_connections", &[]) == 0.0);
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 10 << 20, "{grown} bytes more");
 }

@@ -25,9 +25,9 @@ fn attack(evenkeel: &Evenkeel, stream_window: u32) -> Peer {
 
 /// Waits until the process grows no more; by how much it did.
 fn grown(evenkeel: &Evenkeel, before: usize) -> usize {
-    let mut last = (evenkeel.resident(), Instant::now());
+    let mut last = (evenkeel.allocated(), Instant::now());
     eventually("memory settles", || {
-        let now = evenkeel.resident();
+        let now = evenkeel.allocated();
         if now > last.0 + (1 << 20) {
             last = (now, Instant::now());
         }
@@ -43,7 +43,7 @@ fn unread_responses_hold_little_memory() {
     for window in [(1 << 31) - 1, 0] {
         let evenkeel = balancer(&origin, "");
         let mut other = Peer::greeted(evenkeel.client());
-        let before = (evenkeel.resident(), origin.count());
+        let before = (evenkeel.allocated(), origin.count());
         let peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, window)).collect();
         let asked = CONNECTIONS * STREAMS as usize;
         eventually("the servers have all requests", || origin.count() == before.1 + asked);

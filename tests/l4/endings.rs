@@ -184,7 +184,7 @@ fn a_server_that_takes_nothing_is_closed_and_memory_stays_bounded() {
     let held = gate.clone();
     let server = Server::start("a", move |_stream| held.wait());
     let evenkeel = Evenkeel::start(&config("timeout = { write = \"2s\" }", &[&server], ""));
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     let block = vec![b'x'; 64 * 1024];
     let clients: Vec<TcpStream> = (0..40)
         .map(|_| {
@@ -195,7 +195,7 @@ fn a_server_that_takes_nothing_is_closed_and_memory_stays_bounded() {
             client
         })
         .collect();
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes for {} connections", clients.len());
     eventually("all are closed", || evenkeel.stdout.lines().len() == clients.len());
     evenkeel.record(|record| record["ended"] == "server_stalled");

@@ -57,12 +57,12 @@ fn nothing_is_left_of_connections_however_they_end() {
     // The first ones fill what a worker keeps.
     (0..20).for_each(|_| each_way(&evenkeel));
     all_gone();
-    let (descriptors, resident) = (evenkeel.descriptors(), evenkeel.resident());
+    let (descriptors, resident) = (evenkeel.descriptors(), evenkeel.allocated());
     (0..60).for_each(|_| each_way(&evenkeel));
     all_gone();
     // A worker keeps pipes; when connections end at the same time it may have needed some more.
     eventually("no descriptor is left", || evenkeel.descriptors() <= descriptors + 20);
-    let grown = evenkeel.resident().saturating_sub(resident);
+    let grown = evenkeel.allocated().saturating_sub(resident);
     assert!(grown < 4 << 20, "{grown} bytes more");
     let counted = evenkeel.metric("evenkeel_stream_connections_total", &[]);
     assert_eq!(evenkeel.metric("evenkeel_stream_duration_seconds_count", &[]), counted);

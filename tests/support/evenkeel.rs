@@ -218,7 +218,12 @@ impl Evenkeel {
         parse(&line).unwrap()
     }
 
-    /// Resident memory in bytes.
+    /// Memory that it has filled itself, in bytes: without the pages of the executable, which come in as code first runs.
+    pub fn allocated(&self) -> usize {
+        self.memory("RssAnon:") + self.memory("RssShmem:")
+    }
+
+    /// Resident memory in bytes, the pages of the executable included.
     pub fn resident(&self) -> usize {
         self.memory("VmRSS:")
     }

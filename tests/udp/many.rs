@@ -33,14 +33,14 @@ fn ten_thousand_sessions_are_answered_end_and_leave_nothing() {
             clients.iter().for_each(|client| client.send(&text));
             clients.iter().for_each(|client| assert_eq!(client.receive(), text.as_bytes()));
             if round == 0 && (group + 1) * 50 == few {
-                with_few = evenkeel.resident();
+                with_few = evenkeel.allocated();
             }
         }
     }
     assert_eq!(open(&evenkeel), count as f64);
     let reached: usize = servers.iter().map(Server::sessions).sum();
     assert_eq!(reached, count);
-    let each = evenkeel.resident().saturating_sub(with_few) / (count - few);
+    let each = evenkeel.allocated().saturating_sub(with_few) / (count - few);
     assert!(with_few > 0 && each < 3_072, "{each} bytes for each of {count} sessions");
     eventually("all have ended", || open(&evenkeel) == 0.0);
     eventually("their sockets are closed", || evenkeel.descriptors() < 100);
@@ -56,7 +56,7 @@ fn a_flood_of_forged_addresses_is_bounded() {
     let live = Client::new(&evenkeel);
     assert_eq!(live.ask("x"), b"x");
     let descriptors = evenkeel.descriptors();
-    let before = evenkeel.resident();
+    let before = evenkeel.allocated();
     // From other addresses, each once.
     for at in 0..5_000_u32 {
         let ip = format!("127.9.{}.{}", at / 250 % 250, 1 + at % 250);
@@ -68,7 +68,7 @@ fn a_flood_of_forged_addresses_is_bounded() {
     let dropped = super::server::dropped(&evenkeel, "sessions");
     assert!(dropped > 1_000.0, "{dropped}");
     assert!(open(&evenkeel) <= 100.0 && evenkeel.descriptors() <= descriptors + 110);
-    let grown = evenkeel.resident().saturating_sub(before);
+    let grown = evenkeel.allocated().saturating_sub(before);
     assert!(grown < 8 << 20, "{grown} bytes");
     assert_eq!(live.ask("still"), b"still");
     eventually("they have ended", || open(&evenkeel) <= 1.0);
