@@ -39,13 +39,18 @@ class Server:
             def log_message(self, *_):
                 """Says nothing."""
 
-        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.handler, self.port = Handler, 0
+        self.open()
+
+    def open(self):
+        """Listens, on the same port as before."""
+        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), self.handler)
         self.httpd.daemon_threads = True
         self.port = self.httpd.server_port
         threading.Thread(target=self.httpd.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self):
-        """Stops listening."""
+        """Stops listening. Connections that are open stay."""
         self.httpd.shutdown()
         self.httpd.server_close()
 
@@ -194,6 +199,8 @@ class Everything:
         (directory / "site/index.html").write_text("<p>hello</p>")
         (directory / "servers.toml").write_text('backends = ["127.0.0.1:1"]\n')
         self.servers, self.echo = [Server(), Server()], Echo()
+        self.datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.datagram.settimeout(15)
         self.authority = authority
         text = configuration(self.servers, self.echo, authority.localhost, directory)
         self.evenkeel = Evenkeel(binary, directory / "evenkeel", text, admin="127.0.0.1:0")
@@ -232,7 +239,8 @@ class Everything:
             return error.code
 
     def use(self):
-        """Has every feature do something."""
+        """Has every feature do something; leaves server `b` draining."""
+        assert self.command("PUT", "/pools/app/servers/b", b'{"state": "ready"}') == 200
         for _ in range(3):
             assert self.get("/") == 200
             assert self.get("/text", **{"accept-encoding": "gzip"}) == 200
@@ -265,18 +273,17 @@ class Everything:
         with socket.create_connection(("127.0.0.1", self.evenkeel.port("stream")), 15) as wire:
             wire.sendall(b"hello")
             assert wire.recv(100) == b"hello"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
-            datagram.settimeout(15)
-            datagram.sendto(b"hello", ("127.0.0.1", self.evenkeel.port("datagrams")))
-            assert datagram.recv(100) == b"hello"
-            # There is room for one session.
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
-                another.sendto(b"hello", ("127.0.0.1", self.evenkeel.port("datagrams")))
-                wait_until(lambda: "evenkeel_datagrams_dropped_total{" in self.metrics(), "it is dropped")
+        self.datagram.sendto(b"hello", ("127.0.0.1", self.evenkeel.port("datagrams")))
+        assert self.datagram.recv(100) == b"hello"
+        # There is room for one session.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
+            another.sendto(b"hello", ("127.0.0.1", self.evenkeel.port("datagrams")))
+            wait_until(lambda: "evenkeel_datagrams_dropped_total{" in self.metrics(), "it is dropped")
 
     def end(self):
         """Ends the process and its servers."""
         self.evenkeel.end()
+        self.datagram.close()
         for server in self.servers:
             server.close()
         self.echo.close()
