@@ -11,7 +11,8 @@ use evenkeel_observe::Format;
 
 use crate::context::Context;
 
-/// OpenMetrics for a scraper that likes it best, else the Prometheus text format 0.0.4.
+/// Figures as OpenMetrics for a scraper that likes it best, else in the Prometheus text format
+#[utoipa::path(get, path = "/metrics", tag = "process", responses((status = 200, content_type = "text/plain", body = String, description = "Version 0.0.4 of the format; or `application/openmetrics-text`, version 1.0.0.")))]
 pub(crate) async fn metrics(State(context): State<Arc<Context>>, headers: HeaderMap) -> impl IntoResponse {
     take_in_servers(&context);
     let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
