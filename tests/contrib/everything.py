@@ -194,7 +194,7 @@ backends = [{{ address = "127.0.0.1:{echo.udp_port}", name = "echo" }}]
 class Everything:
     """The process, with traffic behind it."""
 
-    def __init__(self, binary, directory, authority):
+    def __init__(self, binary, directory, authority, under=()):
         (directory / "site").mkdir()
         (directory / "site/index.html").write_text("<p>hello</p>")
         (directory / "servers.toml").write_text('backends = ["127.0.0.1:1"]\n')
@@ -203,7 +203,7 @@ class Everything:
         self.datagram.settimeout(15)
         self.authority = authority
         text = configuration(self.servers, self.echo, authority.localhost, directory)
-        self.evenkeel = Evenkeel(binary, directory / "evenkeel", text, admin="127.0.0.1:0")
+        self.evenkeel = Evenkeel(binary, directory / "evenkeel", text, admin="127.0.0.1:0", under=under)
         self.admin = f"http://127.0.0.1:{self.evenkeel.admin_port}"
         wait_until(lambda: 'state="down"' in self.metrics(), "the dead server is seen")
         self.use()
