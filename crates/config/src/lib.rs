@@ -3,6 +3,7 @@
 mod check;
 mod declare;
 mod diagnostic;
+mod difference;
 mod files;
 mod keys;
 mod model;
@@ -23,6 +24,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use difference::{Change, Difference, Effect, Subject, difference, fixed_changes};
 pub use files::FileFault;
 pub use model::*;
 pub use owner::FileOwner;

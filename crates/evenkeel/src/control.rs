@@ -227,19 +227,9 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-fn disk_path(config: &Config) -> Option<&std::path::Path> {
-    config.cache.disk.as_ref().map(|disk| &*disk.path)
-}
-
 /// Says what a reload cannot change.
 fn warn_of_unchangeable(old: &Config, new: &Config) {
-    let changes = [
-        ("server.workers", old.server.workers != new.server.workers),
-        ("admin", old.admin.bind != new.admin.bind || old.admin.token_file != new.admin.token_file),
-        ("cache.disk.path", disk_path(old) != disk_path(new)),
-        ("log", old.log.access != new.log.access || old.log.format != new.log.format),
-    ];
-    for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
+    for key in evenkeel_config::fixed_changes(old, new) {
         tracing::warn!("changing [{key}] requires a restart; the reload has left it as it was");
     }
 }
