@@ -9,6 +9,7 @@ mod discovery;
 mod overload;
 mod probes;
 mod reload;
+mod replay;
 mod roots;
 mod secret;
 mod server_files;
