@@ -10,6 +10,7 @@
 mod body;
 mod cache;
 mod command;
+mod config;
 mod connections;
 mod context;
 mod discovery;

@@ -66,3 +66,14 @@ impl Subject {
         }
     }
 }
+
+impl Change {
+    /// What changes, without from what to what: `pool api: timeout.connect`.
+    pub fn subject_and_key(&self) -> String {
+        match (&self.subject, self.key.as_str()) {
+            (Subject::Process, key) => key.into(),
+            (subject, "") => subject.to_string(),
+            (subject, key) => format!("{subject}: {key}"),
+        }
+    }
+}

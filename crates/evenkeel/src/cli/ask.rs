@@ -116,6 +116,17 @@ impl Running {
         Ok(Admin { address, token })
     }
 
+    /// True if the address of its admin API is named.
+    pub(super) fn is_addressed(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// The configuration file that it is meant to run with: the one that is named, or the usual one if it is there.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        let usual = || Some(PathBuf::from(CONFIG_DEFAULT)).filter(|file| file.exists());
+        self.config.clone().or_else(usual)
+    }
+
     /// The configuration file, if one is named, or is needed and there.
     fn config(&self) -> Result<Option<(PathBuf, Config)>, Unanswered> {
         let file = match &self.config {
@@ -158,7 +169,6 @@ fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
 
 impl Admin {
     /// What the process answers to a GET.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn get(&self, path: &str) -> Result<Value, Unanswered> {
         self.ask("GET", path, None)
     }

@@ -4,8 +4,10 @@ mod ask;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod explain;
 mod output;
+mod plan;
 mod purge;
 mod run;
 mod schema;
@@ -34,6 +36,10 @@ enum Command {
     Show(show::Show),
     /// Say where a request would go, and why
     Explain(explain::Explain),
+    /// Say what a new configuration would change, and where the requests seen now would go
+    Plan(plan::Plan),
+    /// Compare what a running process has with its configuration file
+    Diff(diff::Diff),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -50,6 +56,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]
