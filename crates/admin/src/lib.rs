@@ -11,6 +11,7 @@ mod body;
 mod cache;
 mod command;
 mod config;
+mod confirm;
 mod connections;
 mod context;
 mod discovery;

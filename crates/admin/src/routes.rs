@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::context::Context;
 use crate::openapi::Routes;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, config, guard, metrics, openapi, process, purge, status};
+use crate::{cache, command, config, confirm, guard, metrics, openapi, process, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -30,6 +30,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
+        .with(routes!(confirm::confirm))
         .with(routes!(command::server))
         .finish();
     router

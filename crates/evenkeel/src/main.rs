@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod cli;
+mod confirm;
 mod control;
 mod credentials;
 mod discovery;

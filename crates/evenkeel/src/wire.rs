@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin;
 use crate::cache;
+use crate::confirm::Confirmation;
 use crate::control::Control;
 use crate::credentials;
 use crate::overload;
@@ -120,6 +121,7 @@ impl System {
             bound,
             listening: Arc::clone(&listening),
             workers,
+            confirmation: Confirmation::default(),
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
         let (stop_admin, admin_stopped) = oneshot::channel();

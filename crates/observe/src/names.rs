@@ -253,6 +253,10 @@ metrics! {
         "Days until the certificate that the listener uses runs out; below zero once it has.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]
         "Reloads of the configuration, by result.";
+    CONFIG_REVERTS: Counter "evenkeel_config_reverts_total" [reason]
+        "Reloads whose configuration went back to the one before because it was not confirmed, by reason.";
+    CONFIG_AWAITING: Gauge "evenkeel_config_awaiting_confirmation" []
+        "1 while the configuration in force goes back by itself unless it is confirmed.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
         "Grows by one with each configuration that took effect.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
@@ -440,5 +444,17 @@ label! {
         Success = "success",
         /// It was refused, and the old one stays.
         Failure = "failure",
+    }
+}
+
+label! {
+    /// Why a configuration that awaited its confirmation went back.
+    RevertReason {
+        /// It was not confirmed in time.
+        Timeout = "timeout",
+        /// Errors jumped.
+        Errors = "errors",
+        /// The operator wanted it.
+        Operator = "operator",
     }
 }

@@ -12,7 +12,7 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
-use crate::names::ReloadResult;
+use crate::names::{ReloadResult, RevertReason};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
@@ -28,12 +28,15 @@ pub struct Registry {
     pub access_log_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
+    /// 1 while the configuration in force goes back by itself unless it is confirmed.
+    pub config_awaiting: Gauge,
     /// What is known of the Redis of `[redis]`.
     pub redis: RedisFigures,
     /// Purges of the cache.
     pub purges: PurgeCounts,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    reverts: [SharedCounter; RevertReason::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
@@ -60,10 +63,12 @@ impl Registry {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
+            config_awaiting: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
+            reverts: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             streams: Mutex::default(),
@@ -240,6 +245,16 @@ impl Registry {
     /// Reloads of the configuration that ended with `result`.
     pub fn reloads(&self, result: ReloadResult) -> u64 {
         self.reloads[result as usize].value()
+    }
+
+    /// Counts a configuration that went back because it was not confirmed.
+    pub fn reverted(&self, reason: RevertReason) {
+        self.reverts[reason as usize].increment();
+    }
+
+    /// Configurations that went back for this reason.
+    pub(crate) fn reverts(&self, reason: RevertReason) -> u64 {
+        self.reverts[reason as usize].value()
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

@@ -18,6 +18,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
+    RevertReason,
 };
 use crate::process::Process;
 use crate::registry::{BackendKey, Registry};
@@ -268,6 +269,11 @@ fn control(page: &mut Page, registry: &Registry) {
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
+    page.family(&names::CONFIG_REVERTS);
+    for &reason in RevertReason::ALL {
+        page.sample(&names::CONFIG_REVERTS, &[reason.as_str()], registry.reverts(reason));
+    }
+    page.single(&names::CONFIG_AWAITING, registry.config_awaiting.value());
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
     page.family(&names::BUILD_INFO);
     page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
