@@ -18,6 +18,7 @@ mod discovery;
 mod guard;
 mod metrics;
 mod openapi;
+mod peer;
 mod process;
 mod purge;
 mod refusal;

@@ -5,6 +5,7 @@ mod cache;
 mod cli;
 mod confirm;
 mod control;
+mod control_socket;
 mod credentials;
 mod discovery;
 mod overload;

@@ -7,7 +7,7 @@ use clap::Args;
 use evenkeel_config::{Difference, difference};
 use serde_json::{Value, json};
 
-use super::ask::Running;
+use super::find::Running;
 use super::output::{WRONG, complain, fail, print};
 use super::plan::{changes, changes_of, in_force};
 

@@ -2,17 +2,23 @@
 
 mod ask;
 mod check;
+mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
 mod explain;
+mod find;
 mod output;
 mod plan;
 mod purge;
+mod reload;
 mod run;
+mod save;
 mod schema;
 mod show;
 mod source;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -40,6 +46,14 @@ enum Command {
     Plan(plan::Plan),
     /// Compare what a running process has with its configuration file
     Diff(diff::Diff),
+    /// Write what commands have changed into the configuration file
+    Save(save::Save),
+    /// Have a running process read its configuration file again
+    Reload(reload::Reload),
+    /// Keep a configuration that was reloaded with --confirm, or have the one before back
+    Confirm(confirm::Confirm),
+    /// Show what a running process does: problems, listeners, pools and servers
+    Status(status::Status),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -58,6 +72,10 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Save(args) => save::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Confirm(args) => confirm::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]

@@ -9,7 +9,8 @@ use evenkeel_config::{Config, Difference, difference};
 use evenkeel_core::plan::{Comparison, Group};
 use serde_json::{Value, json};
 
-use super::ask::{Admin, Running};
+use super::ask::Admin;
+use super::find::Running;
 use super::output::{WRONG, complain, fail, print};
 use super::source::Source;
 use crate::credentials::load_config;
@@ -92,12 +93,10 @@ fn old(running: &Running) -> Result<Old, ExitCode> {
     let refuse = |why: &dyn Display| fail(&why.to_string());
     let asked = running.find().and_then(|admin| admin.get("/config").map(|answer| (admin, answer)));
     let file = running.file();
-    match (asked, file) {
-        (Ok((admin, answer)), file)
-            if running.is_addressed() || file.is_none() || runs(&answer, file.as_deref()) =>
-        {
-            of_process(&admin, &answer)
-        }
+    let is_meant =
+        |answer: &Value| running.is_addressed() || !running.names_file() || runs(answer, file.as_deref());
+    match (asked, &file) {
+        (Ok((admin, answer)), _) if is_meant(&answer) => of_process(&admin, &answer),
         (Err(why), _) if running.is_addressed() => Err(refuse(&why)),
         (_, Some(file)) => {
             eprintln!("note: no process runs {}; the files alone are compared", file.display());
