@@ -58,7 +58,7 @@ fn two_files_are_compared_in_words() {
     assert_eq!(plan["changes"][0]["effect"], "restart");
     assert_eq!(plan["traffic"], Value::Null);
     let outcome = cli(&["plan", &old, "-c", &old]);
-    assert!(outcome.stdout.ends_with(": no change\n"), "{}", outcome.stdout);
+    assert!(outcome.stdout.ends_with(": no change"), "{}", outcome.stdout);
 }
 
 #[test]
