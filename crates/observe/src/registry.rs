@@ -39,19 +39,19 @@ pub struct Registry {
     pub access_log_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
-    /// Client connections that may be open at once: `limits.connections`.
-    pub connections_limit: Gauge,
     /// 1 while the configuration in force goes back by itself unless it is confirmed.
     pub config_awaiting: Gauge,
+    /// Client connections that may be open at once: `limits.connections`.
+    pub connections_limit: Gauge,
     /// What is known of the Redis of `[redis]`.
     pub redis: RedisFigures,
     /// Purges of the cache.
     pub purges: PurgeCounts,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    reverts: [SharedCounter; RevertReason::ALL.len()],
     /// 1 if the last reload was refused.
     pub(crate) reload_failed: Gauge,
-    reverts: [SharedCounter; RevertReason::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<Capped<SeriesKey, Series>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
@@ -78,14 +78,14 @@ impl Registry {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
-            connections_limit: Gauge::default(),
             config_awaiting: Gauge::default(),
+            connections_limit: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
-            reload_failed: Gauge::default(),
             reverts: Default::default(),
+            reload_failed: Gauge::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::new(Capped::new(SERIES_MAX)),
             streams: Mutex::default(),

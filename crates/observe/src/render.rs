@@ -282,12 +282,12 @@ fn control(page: &mut Page, registry: &Registry) {
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
-    page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
     page.family(&names::CONFIG_REVERTS);
     for &reason in RevertReason::ALL {
         page.sample(&names::CONFIG_REVERTS, &[reason.as_str()], registry.reverts(reason));
     }
     page.single(&names::CONFIG_AWAITING, registry.config_awaiting.value());
+    page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
     page.family(&names::METRICS_FOLDED);
     for (kind, folded) in registry.folded() {
