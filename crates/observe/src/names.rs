@@ -272,7 +272,7 @@ metrics! {
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
         "Grows by one with each configuration that took effect.";
     METRICS_FOLDED: Gauge "evenkeel_metrics_folded" [kind]
-        "Routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
+        "Servers, routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
     WORKERS: Gauge "evenkeel_workers" []
         "Threads that serve requests.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]

@@ -151,7 +151,9 @@ fn backends(page: &mut Page, registry: &Registry) {
     let all = registry.all_backends();
     let labelled = || all.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
     page.family(&names::UPSTREAM_DURATION);
-    for (labels, backend) in labelled() {
+    let others = registry.all_other_backends();
+    let other = others.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
+    for (labels, backend) in labelled().chain(other) {
         let upstream = backend.upstream();
         if upstream.count() > 0 {
             page.histogram(&names::UPSTREAM_DURATION, &labels, &upstream);
