@@ -9,6 +9,7 @@
 //! | `GET /metrics` | Prometheus text format 0.0.4 |
 //! | `GET /status` | listeners, pools and servers as JSON |
 //! | `POST /reload` | reads the configuration again; 422 and its faults when it is refused |
+//! | `POST /upgrade` | another process takes the place of this one; 422 and why when it does not |
 //! | `GET /cache` | what the cache holds and how often it answered, as JSON |
 //! | `POST /cache/purge` | `{"url": ..}`, `{"prefix": ..}`, `{"host": ..}`, `{"tag": ..}` or `{"all": true}`, with `"soft": true` or without |
 //! | `PUT /pools/{pool}/servers/{id}` | `{"state": "drain" or "ready", "weight": 0 to 1000}`, either or both |
@@ -30,6 +31,7 @@ mod routes;
 mod serve;
 mod status;
 mod streams;
+mod upgrade;
 
-pub use context::{Context, Request};
+pub use context::{Context, Request, Upgrade, Upgraded};
 pub use serve::{Listener, serve};

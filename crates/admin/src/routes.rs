@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 
 use crate::context::Context;
 use crate::refusal::Refusal;
-use crate::{cache, command, guard, metrics, purge, status};
+use crate::{cache, command, guard, metrics, purge, status, upgrade};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -26,6 +26,7 @@ GET  /status                      listeners, pools and servers as JSON
 GET  /cache                       what the cache holds and how often it answered, as JSON
 POST /cache/purge                 {\"url\" or \"prefix\": URL}, {\"host\": name}, {\"tag\": tag} or {\"all\": true}; with \"soft\": true
 POST /reload                      read the configuration again
+POST /upgrade                     have another process, of {\"binary\"}, take the place of this one, within {\"timeout_seconds\"}
 PUT  /pools/{pool}/servers/{id}   {\"state\": \"drain\" or \"ready\", \"weight\": 0 to 1000}, either or both
 ";
 
@@ -40,6 +41,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/cache", get(cache::cache))
         .route("/cache/purge", post(purge::purge))
         .route("/reload", post(command::reload))
+        .route("/upgrade", post(upgrade::upgrade))
         // Ids are addresses, which may hold slashes: the rest of the path is the id.
         .route("/pools/{pool}/servers/{*id}", put(command::server))
         .fallback(not_found)

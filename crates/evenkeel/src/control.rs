@@ -20,6 +20,11 @@ use crate::discovery::Discoveries;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
+use crate::systemd;
+use crate::upgrade::{self, Asked};
+
+/// Why a command is refused meanwhile.
+const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
 
 /// What the control thread works with.
 pub struct Control {
@@ -37,16 +42,25 @@ pub struct Control {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// How many workers there are.
     pub workers: usize,
+    /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
+    pub upgrading: bool,
+}
+
+/// What comes to the control thread.
+pub struct Inputs {
+    /// From the workers.
+    pub events: mpsc::Receiver<Event>,
+    /// From operators.
+    pub commands: mpsc::Receiver<Request>,
+    /// From upgrades of the binary.
+    pub upgrades: mpsc::Receiver<Asked>,
 }
 
 impl Control {
     /// Runs until `stop`.
-    pub async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut commands: mpsc::Receiver<Request>,
-        mut stop: oneshot::Receiver<()>,
-    ) {
+    pub async fn run(mut self, inputs: Inputs, mut stop: oneshot::Receiver<()>) {
+        let Inputs { mut events, mut commands, mut upgrades } = inputs;
+        let mut alive = Alive::new();
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
         probes.plan(&self.servers, self.servers.pools());
@@ -71,8 +85,15 @@ impl Control {
                 Some(report) = reports.recv() => self.discovered(report, &mut probes),
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
+                () = alive.due() => systemd::alive(),
+                Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.is_running()),
                 Some(Request { command, answer }) = commands.recv() => {
+                    if self.upgrading {
+                        let _ = answer.send(Err(CommandError::Refused(UPGRADING.into())));
+                        continue;
+                    }
                     if command == Command::Reload {
+                        systemd::reloading();
                         reloads.ask(answer, || self.in_force());
                         continue;
                     }
@@ -84,8 +105,25 @@ impl Control {
                     probes.plan_anew(&self.servers);
                     discoveries.plan(self.servers.config());
                     self.forget_discoveries();
+                    systemd::ready("serving");
                     reloads.answer(&done, || self.in_force());
                 }
+            }
+        }
+    }
+
+    /// Gets ready for another process to take the place of this one, or goes on after that has failed.
+    fn upgrade(&mut self, asked: Asked, is_reloading: bool) {
+        match asked {
+            Asked::End => self.upgrading = false,
+            Asked::Begin(answer) if is_reloading => {
+                let _ = answer.send(Err("a reload is under way: ask again when it has ended".into()));
+            }
+            Asked::Begin(answer) => {
+                let in_force =
+                    upgrade::InForce { bound: self.bound.clone(), carried: self.servers.carried() };
+                // Whoever has asked may have given up.
+                self.upgrading = answer.send(Ok(in_force)).is_ok();
             }
         }
     }
@@ -218,6 +256,22 @@ fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
     let is_its_own =
         |it: &&Listener| it.transport() == bound.transport && it.bind.contains(&bound.configured);
     config.listeners.iter().find(is_its_own)
+}
+
+/// When systemd is to hear that this thread, on which health and commands depend, goes on.
+struct Alive(Option<tokio::time::Interval>);
+
+impl Alive {
+    fn new() -> Self {
+        Self(systemd::watchdog().map(tokio::time::interval))
+    }
+
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

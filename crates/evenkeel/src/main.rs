@@ -1,10 +1,12 @@
 //! Evenkeel, the traffic tier of a horizontally scaled service.
 
+mod admin_socket;
 mod cache;
 mod cli;
 mod control;
 mod credentials;
 mod discovery;
+mod inherit;
 mod overload;
 mod probes;
 mod reload;
@@ -12,6 +14,9 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod start_error;
+mod systemd;
+mod upgrade;
 mod wire;
 
 use std::process::ExitCode;
@@ -20,5 +25,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    upgrade::binary::note_own();
     cli::main()
 }

@@ -1,36 +1,43 @@
 //! The only place where the parts meet: a configuration becomes workers, a control thread and an admin API.
 
-use std::fmt;
-use std::net::TcpListener;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{Context, Request};
-use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
+use evenkeel_admin::{Context, Request, Upgrade};
+use evenkeel_config::{AccessLog as AccessLogTo, Config, Log, Transport};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
-use evenkeel_net::BindError;
-use evenkeel_observe::{AccessLog, Registry};
-use evenkeel_proxy::{Shared, WorkerHandle};
+use evenkeel_net::Socket;
+use evenkeel_observe::{AccessLog, Registry, UpgradeResult};
+use evenkeel_proxy::{Shared, Successor, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin_socket::{self, AdminSocket};
 use crate::cache;
-use crate::control::Control;
+use crate::control::{Control, Inputs};
 use crate::credentials;
+use crate::inherit::Inheritance;
 use crate::overload;
-use crate::reload::bind_added;
-use crate::secret::token;
+use crate::reload::{Bound, bind_first};
 use crate::servers::{Derived, ServerRegistry};
+use crate::start_error::StartError;
+use crate::upgrade::Upgrader;
+use crate::upgrade::successor::Predecessor;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
 /// Commands that wait for the control thread.
 const COMMANDS_MAX: usize = 64;
+/// Upgrades that are asked for and have not been refused or begun yet.
+const UPGRADES_MAX: usize = 4;
+/// How long a process that has a successor waits for its admin API to give its last answers.
+const ADMIN_END_MAX: Duration = Duration::from_secs(6);
 
 /// A running balancer.
 pub struct System {
@@ -45,37 +52,19 @@ pub struct System {
     stop: oneshot::Sender<()>,
     /// The admin API ends when this is dropped.
     stop_admin: oneshot::Sender<()>,
+    admin_thread: Option<JoinHandle<()>>,
+    upgrader: Upgrader,
+    upgrades: mpsc::Receiver<Upgrade>,
     log: AccessLog,
 }
 
-/// Why a balancer cannot start.
-#[derive(Debug)]
-pub enum StartError {
-    /// An address cannot be listened on.
-    Bind(BindError),
-    /// Something else that the configuration names is not there.
-    Other(String),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind(error) => error.fmt(f),
-            Self::Other(error) => f.write_str(error),
-        }
-    }
-}
-
-impl From<BindError> for StartError {
-    fn from(error: BindError) -> Self {
-        Self::Bind(error)
-    }
-}
-
-impl From<String> for StartError {
-    fn from(error: String) -> Self {
-        Self::Other(error)
-    }
+/// What a process starts with beside its configuration.
+#[derive(Debug, Default)]
+pub struct Origin {
+    /// The process in whose place it comes.
+    pub predecessor: Option<Predecessor>,
+    /// Listening sockets that are bound already.
+    pub inherited: Inheritance,
 }
 
 impl System {
@@ -83,18 +72,24 @@ impl System {
     ///
     /// # Errors
     /// Something that the configuration names cannot be had; nothing keeps running then.
-    pub fn start(config: Config, source: Option<PathBuf>) -> Result<Self, StartError> {
+    pub fn start(config: Config, source: Option<PathBuf>, origin: Origin) -> Result<Self, StartError> {
+        let Origin { predecessor, mut inherited } = origin;
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);
         let log_config = config.log.clone();
         let credentials = credentials::load(&config, None)?;
         credentials::register(&registry, &credentials);
-        let (bound, sockets) = bind_added(&config, &[], workers)?;
+        let ((bound, sockets), positions) = bind_first(&config, workers, &mut inherited)?;
         // Afterwards: an admin address by default gives way to a listener.
-        let admin = bind_admin(&config)?;
+        let admin = admin_socket::bind(&config, &mut inherited)?;
+        inherited.refuse_left()?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
+        if let Some(predecessor) = &predecessor {
+            servers.carry_on(predecessor.offer.pools.clone(), clock.now());
+            predecessor.ready(positions)?;
+        }
         let store = cache::open(&servers.config().cache)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (snapshot, metrics) = (servers.snapshot(), Arc::clone(&registry));
@@ -105,42 +100,53 @@ impl System {
         let handles =
             handles.collect::<Result<Vec<_>, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
         cache::show_figures(&shared);
-        for (bound, sockets) in bound.iter().zip(sockets) {
-            tracing::info!(listener = %bound.listener, "listening on {bound}");
-            shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
-        }
         let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect::<Vec<_>>();
         let listening = Arc::new(ArcSwap::from_pointee(listening));
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
+        let (asks, asked) = mpsc::channel(1);
+        let (upgrades, wanted) = mpsc::channel(UPGRADES_MAX);
         let control = Control {
             servers,
             shared: Arc::clone(&shared),
             registry: Arc::clone(&registry),
             source,
-            bound,
+            bound: bound.clone(),
             listening: Arc::clone(&listening),
             workers,
+            upgrading: false,
+        };
+        let discoveries = Arc::clone(&control.servers.discoveries);
+        let inputs = Inputs { events, commands: requests, upgrades: asked };
+        let (stop, stopped) = oneshot::channel();
+        let control = spawn("control", move || run_control(control, inputs, stopped))?;
+        registry.config_generation.set(1);
+        let upgrader = Upgrader {
+            shared: Arc::clone(&shared),
+            control: asks,
+            admin: admin.as_ref().and_then(|admin| admin.spare.clone()),
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
+        take_over(predecessor, &shared, bound, sockets)?;
         let (stop_admin, admin_stopped) = oneshot::channel();
-        if let Some(Admin { listener, address, token }) = admin {
-            let context = Context {
-                snapshot: Arc::clone(shared.snapshots()),
-                registry: Arc::clone(&registry),
-                clock,
-                commands: commands.clone(),
-                listening: Arc::clone(&listening),
-                leaving: Arc::clone(&leaving),
-                discoveries: Arc::clone(&control.servers.discoveries),
-                token,
-                bound: address,
-            };
-            spawn("admin", move || run_admin(listener, context, admin_stopped))?;
-        }
-        let (stop, stopped) = oneshot::channel();
-        let control = spawn("control", move || run_control(control, events, requests, stopped))?;
-        registry.config_generation.set(1);
+        let admin = match admin {
+            None => None,
+            Some(AdminSocket { listener, address, token, .. }) => {
+                let context = Context {
+                    snapshot: Arc::clone(shared.snapshots()),
+                    registry: Arc::clone(&registry),
+                    clock,
+                    commands: commands.clone(),
+                    upgrades,
+                    listening: Arc::clone(&listening),
+                    leaving: Arc::clone(&leaving),
+                    discoveries,
+                    token,
+                    bound: address,
+                };
+                Some(spawn("admin", move || run_admin(listener, context, admin_stopped))?)
+            }
+        };
         tracing::info!(workers, "ready");
         Ok(Self {
             shared,
@@ -153,6 +159,9 @@ impl System {
             control,
             stop,
             stop_admin,
+            admin_thread: admin,
+            upgrader,
+            upgrades: wanted,
             log,
         })
     }
@@ -185,22 +194,45 @@ impl System {
         self.log.reopen();
     }
 
-    /// Says that the process is leaving: from now on it is not ready, accepts nothing, and closes what is idle.
-    pub fn begin_leaving(&self, grace: Duration) {
+    /// What upgrades work with.
+    pub fn upgrader(&self) -> Upgrader {
+        self.upgrader.clone()
+    }
+
+    /// The next upgrade that is asked for. Never, without an admin API.
+    pub async fn upgrade_wanted(&mut self) -> Upgrade {
+        match self.upgrades.recv().await {
+            Some(wanted) => wanted,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Says that the process is leaving: from now on it is not ready, accepts nothing, and closes what is idle. A successor serves what
+    /// it has taken over.
+    pub fn begin_leaving(&self, grace: Duration, successor: Option<&Successor>) {
         self.leaving.store(true, Ordering::Relaxed);
-        self.shared.leave(grace);
+        self.shared.leave(grace, successor);
     }
 
     /// Leaves: what is in flight has `grace` to finish. Blocks until all is done.
-    pub fn leave(self, grace: Duration) {
-        self.begin_leaving(grace);
+    pub fn leave(self, grace: Duration, successor: Option<&Successor>) {
+        self.begin_leaving(grace, successor);
+        let mut stop_admin = Some(self.stop_admin);
+        if successor.is_some() {
+            // The successor answers what is asked from now on.
+            drop(stop_admin.take());
+        }
         self.workers.into_iter().for_each(WorkerHandle::join);
         // A control thread that panicked has said so, and is not there to be stopped.
         let _ = self.stop.send(());
         let _ = self.control.join();
         cache::settle(&self.shared);
-        // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
-        drop(self.stop_admin);
+        // Its thread is not waited for: a client that reads its answer slowly does not hold up the end. But what has asked for an
+        // upgrade gets its answer.
+        drop(stop_admin);
+        if successor.is_some() {
+            wait_for(self.admin_thread.as_ref());
+        }
         self.log.finish();
     }
 }
@@ -234,12 +266,6 @@ fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-struct Admin {
-    listener: evenkeel_admin::Listener,
-    address: Address,
-    token: Option<String>,
-}
-
 fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
     AccessLog::start(log, Arc::clone(registry)).map_err(|error| match &log.access {
         AccessLogTo::File(path) => {
@@ -249,27 +275,46 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
     })
 }
 
-/// Binds the admin address. The default one may be taken: then there is no admin API.
-fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
-    let Some(address) = &config.admin.bind else { return Ok(None) };
-    let token = match &config.admin.token_file {
-        None => None,
-        Some(path) => Some(token(path).map_err(|why| format!("admin.token_file: {why}"))?),
+/// Serves all that is listened on from now on, and takes over from the process before, if there is one: first connections, then, when
+/// that process takes none any more, datagrams.
+fn take_over(
+    predecessor: Option<Predecessor>,
+    shared: &Arc<Shared>,
+    bound: Vec<Bound>,
+    sockets: Vec<Vec<Socket>>,
+) -> Result<(), StartError> {
+    if let Some(predecessor) = &predecessor {
+        predecessor.warm_up(shared)?;
+    }
+    let is_stream = |(bound, _): &(Bound, Vec<Socket>)| bound.transport == Transport::Stream;
+    let (streams, datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
+    for (bound, sockets) in streams {
+        tracing::info!(listener = %bound.listener, "listening on {bound}");
+        shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
+    }
+    let mut sessions = match &predecessor {
+        Some(predecessor) => predecessor.serving()?,
+        None => HashMap::new(),
     };
-    let (bound, socket) = match evenkeel_net::bind_alone(address) {
-        Ok(bound) => bound,
-        Err(error) if !config.admin.explicit => {
-            tracing::warn!("no admin API: {error}; name another address in [admin] bind");
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    tracing::info!("admin on {bound}");
-    let listener = match bound {
-        Address::Unix(_) => evenkeel_admin::Listener::Unix(socket.into()),
-        _ => evenkeel_admin::Listener::Tcp(TcpListener::from(socket)),
-    };
-    Ok(Some(Admin { listener, address: bound, token }))
+    for (bound, sockets) in datagrams {
+        tracing::info!(listener = %bound.listener, "listening on {bound}");
+        shared.listen_datagrams(&bound.listener, &bound.bound, sockets, &mut sessions);
+    }
+    if let Some(predecessor) = predecessor {
+        let (succeeded, failed) = predecessor.offer.upgrades;
+        shared.registry.upgraded(UpgradeResult::Success, succeeded);
+        shared.registry.upgraded(UpgradeResult::Failure, failed);
+        predecessor.complete();
+    }
+    Ok(())
+}
+
+/// Waits for a thread that ends by itself, but not for ever.
+fn wait_for(thread: Option<&JoinHandle<()>>) {
+    let end = Instant::now() + ADMIN_END_MAX;
+    while thread.is_some_and(|thread| !thread.is_finished()) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
@@ -296,18 +341,13 @@ fn run_admin(listener: evenkeel_admin::Listener, context: Context, stop: oneshot
     }
 }
 
-fn run_control(
-    control: Control,
-    events: mpsc::Receiver<evenkeel_proxy::Event>,
-    commands: mpsc::Receiver<Request>,
-    stop: oneshot::Receiver<()>,
-) {
+fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
     let Some(runtime) = runtime("control") else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
-        control.run(events, commands, stop).await;
+        control.run(inputs, stop).await;
     });
     // A file or a name server that does not answer does not hold up the end of the process.
     runtime.shutdown_background();

@@ -255,6 +255,8 @@ metrics! {
         "Reloads of the configuration, by result.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
         "Grows by one with each configuration that took effect.";
+    UPGRADES: Counter "evenkeel_upgrades_total" [result]
+        "Upgrades of the binary, by result; they go on to count in the new process.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
         "Always 1; the version is its label.";
 
@@ -430,6 +432,16 @@ label! {
         Timeout = "timeout",
         /// Its client left.
         Gone = "gone",
+    }
+}
+
+label! {
+    /// What became of an upgrade of the binary.
+    UpgradeResult {
+        /// The new process has taken over.
+        Success = "success",
+        /// It has not, and the old one serves on.
+        Failure = "failure",
     }
 }
 

@@ -12,7 +12,7 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
-use crate::names::ReloadResult;
+use crate::names::{ReloadResult, UpgradeResult};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
@@ -34,6 +34,7 @@ pub struct Registry {
     pub purges: PurgeCounts,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    upgrades: [SharedCounter; UpgradeResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
@@ -64,6 +65,7 @@ impl Registry {
             purges: PurgeCounts::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
+            upgrades: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             streams: Mutex::default(),
@@ -240,6 +242,16 @@ impl Registry {
     /// Reloads of the configuration that ended with `result`.
     pub fn reloads(&self, result: ReloadResult) -> u64 {
         self.reloads[result as usize].value()
+    }
+
+    /// Counts upgrades of the binary, also those of the processes before this one.
+    pub fn upgraded(&self, result: UpgradeResult, count: u64) {
+        self.upgrades[result as usize].add(count);
+    }
+
+    /// Upgrades of the binary that ended with `result`.
+    pub fn upgrades(&self, result: UpgradeResult) -> u64 {
+        self.upgrades[result as usize].value()
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

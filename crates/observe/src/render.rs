@@ -18,6 +18,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
+    UpgradeResult,
 };
 use crate::process::Process;
 use crate::registry::{BackendKey, Registry};
@@ -269,6 +270,10 @@ fn control(page: &mut Page, registry: &Registry) {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
+    page.family(&names::UPGRADES);
+    for &result in UpgradeResult::ALL {
+        page.sample(&names::UPGRADES, &[result.as_str()], registry.upgrades(result));
+    }
     page.family(&names::BUILD_INFO);
     page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
 }

@@ -106,17 +106,38 @@ pub(crate) type Place = (Transport, Address);
 /// An order to a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Serve { listener: ListenerName, connection: Detached, peer: Peer },
-    Listen { listener: ListenerName, place: Place, socket: Socket, sessions: Vec<HandedSession> },
-    Close { place: Place },
-    Rename { place: Place, listener: ListenerName },
+    Serve {
+        listener: ListenerName,
+        connection: Detached,
+        peer: Peer,
+    },
+    Listen {
+        listener: ListenerName,
+        place: Place,
+        socket: Socket,
+        sessions: Vec<HandedSession>,
+    },
+    Close {
+        place: Place,
+    },
+    Rename {
+        place: Place,
+        listener: ListenerName,
+    },
     /// Gives out duplicates of all that it accepts on.
-    Duplicate { answer: mpsc::UnboundedSender<ListeningSocket> },
+    Duplicate {
+        answer: mpsc::UnboundedSender<ListeningSocket>,
+    },
     /// Takes in no datagram for now, and gives out the sessions that it has.
-    PauseDatagrams { answer: mpsc::UnboundedSender<StationSessions> },
+    PauseDatagrams {
+        answer: mpsc::UnboundedSender<StationSessions>,
+    },
     /// Goes on with its sessions, which no other process has taken over.
     ResumeDatagrams,
-    Leave { grace: Duration, successor: Option<Successor> },
+    Leave {
+        grace: Duration,
+        successor: Option<Successor>,
+    },
 }
 
 /// What a worker starts with.

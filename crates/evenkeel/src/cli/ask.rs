@@ -44,9 +44,11 @@ pub(super) struct Running {
 pub(super) struct Admin {
     address: Address,
     token: Option<Token>,
+    /// How long the process may be silent.
+    patience: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Token {
     text: String,
     file: PathBuf,
@@ -113,7 +115,7 @@ impl Running {
             None => None,
             Some(file) => Some(Token { text: token(&file).map_err(Unanswered::Unknown)?, file }),
         };
-        Ok(Admin { address, token })
+        Ok(Admin { address, token, patience: ANSWER_TIME_MAX })
     }
 
     /// The configuration file, if one is named, or is needed and there.
@@ -157,6 +159,16 @@ fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
 }
 
 impl Admin {
+    /// The same for what may take so long.
+    pub(super) fn post_for(&self, path: &str, body: &Value, takes: Duration) -> Result<Value, Unanswered> {
+        let admin = Self {
+            address: self.address.clone(),
+            token: self.token.clone(),
+            patience: takes + ANSWER_TIME_MAX,
+        };
+        admin.post(path, body)
+    }
+
     /// Posts an object and returns the one that the process answers.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         let (status, body) = self.exchange("POST", path, &body.to_string())?;
@@ -202,15 +214,15 @@ impl Admin {
         match &self.address {
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+                stream.set_read_timeout(Some(self.patience))?;
                 stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
                 Ok((Stream::Unix(stream), "localhost".into()))
             }
-            Address::Ip(address) => tcp(*address),
+            Address::Ip(address) => tcp(*address, self.patience),
             Address::Name(name, port) => {
                 let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in (name.as_str(), *port).to_socket_addrs()? {
-                    match tcp(address) {
+                    match tcp(address, self.patience) {
                         Ok(connected) => return Ok(connected),
                         Err(fault) => error = fault,
                     }
@@ -239,9 +251,9 @@ fn round_trip(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8
     Ok(answer)
 }
 
-fn tcp(address: SocketAddr) -> io::Result<(Stream, String)> {
+fn tcp(address: SocketAddr, patience: Duration) -> io::Result<(Stream, String)> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_TIME_MAX)?;
-    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
     // The zone of a link-local address is no part of a host.
     let host = Address::Ip(address).host();

@@ -11,6 +11,7 @@ mod run;
 mod schema;
 mod show;
 mod source;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Explain(explain::Explain),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
+    /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
+    Upgrade(upgrade::Upgrade),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
     /// See it work: three sample servers, the balancer, live traffic and a table of what happens; --tcp for connections
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Purge(args) => purge::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),

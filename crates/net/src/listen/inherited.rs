@@ -79,6 +79,14 @@ impl Socket {
         inode(self.socket.as_fd())
     }
 
+    /// A duplicate of it.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
+    }
+
     /// One more socket of TCP at the address of this one, for one more worker; `None` if the kernel refuses that, because this one
     /// is bound alone or another user has bound it.
     pub fn beside(&self, options: &ListenOptions) -> Option<Self> {
