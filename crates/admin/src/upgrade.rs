@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::body;
 use crate::context::{Context, Upgrade};
 use crate::refusal::{Refusal, bad_request};
+use crate::serve::Retiring;
 
 /// How long the new process may take to be ready, unless the request says something else; in seconds.
 const TIMEOUT_S: u64 = 30;
@@ -48,6 +49,7 @@ pub(crate) struct Answer {
 /// Has another process take the place of this one.
 pub(crate) async fn upgrade(
     State(context): State<Arc<Context>>,
+    Extension(retiring): Extension<Arc<Retiring>>,
     request: HttpRequest,
 ) -> Result<Json<Answer>, Refusal> {
     let body = body::read(request).await?;
@@ -67,7 +69,10 @@ pub(crate) async fn upgrade(
     // Whoever upgrades has a timeout, and answers in any case.
     match outcome.await.map_err(|_| gone())? {
         Ok(done) => {
-            Ok(Json(Answer { pid: done.pid, old_pid: done.old_pid, grace_seconds: done.grace.as_secs_f64() }))
+            // What is asked after this answer is asked of the new process.
+            retiring.retire().await;
+            let grace_seconds = done.grace.as_secs_f64();
+            Ok(Json(Answer { pid: done.pid, old_pid: done.old_pid, grace_seconds }))
         }
         Err(why) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
     }

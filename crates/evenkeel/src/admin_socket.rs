@@ -12,6 +12,9 @@ use crate::secret::token;
 use crate::start_error::StartError;
 use crate::upgrade::message::{Offered, Role};
 
+/// What stands in the place of a listener's name.
+const ADMIN: &str = "admin";
+
 /// The socket of the admin API, and what its requests must carry.
 pub struct AdminSocket {
     /// The socket.
@@ -34,19 +37,21 @@ pub fn bind(config: &Config, inherited: &mut Inheritance) -> Result<Option<Admin
         None => None,
         Some(path) => Some(token(path).map_err(|why| format!("admin.token_file: {why}"))?),
     };
-    let (bound, socket, activated) = match inherited.take(Role::Admin, address, &ListenOptions::default())? {
-        Some(mut taken) => (taken.address, taken.sockets.remove(0), taken.activated),
-        None => match evenkeel_net::bind_alone(address) {
-            Ok((bound, socket)) => (bound, socket, false),
-            Err(error) if !config.admin.explicit => {
-                tracing::warn!("no admin API: {error}; name another address in [admin] bind");
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        },
-    };
+    let (bound, socket, activated) =
+        match inherited.take(Role::Admin, (ADMIN, address), &ListenOptions::default())? {
+            Some(mut taken) => (taken.address, taken.sockets.remove(0), taken.activated),
+            None => match evenkeel_net::bind_alone(address) {
+                Ok((bound, socket)) => (bound, socket, false),
+                Err(error) if !config.admin.explicit => {
+                    tracing::warn!("no admin API: {error}; name another address in [admin] bind");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
     tracing::info!("admin on {bound}");
-    let offered = Offered { role: Role::Admin, configured: address.to_string(), activated };
+    let offered =
+        Offered { role: Role::Admin, listener: ADMIN.into(), configured: address.to_string(), activated };
     let spare = socket.duplicate().ok().map(|descriptor| Arc::new((descriptor, offered)));
     let listener = listener(&bound, socket);
     Ok(Some(AdminSocket { listener, address: bound, token, spare }))

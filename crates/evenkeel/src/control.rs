@@ -115,7 +115,10 @@ impl Control {
     /// Gets ready for another process to take the place of this one, or goes on after that has failed.
     fn upgrade(&mut self, asked: Asked, is_reloading: bool) {
         match asked {
-            Asked::End => self.upgrading = false,
+            Asked::End(answer) => {
+                self.upgrading = false;
+                let _ = answer.send(());
+            }
             Asked::Begin(answer) if is_reloading => {
                 let _ = answer.send(Err("a reload is under way: ask again when it has ended".into()));
             }

@@ -16,7 +16,7 @@ pub struct Inheritance(Vec<Heirloom>);
 pub struct Heirloom {
     /// Where it stands among those that were offered.
     pub position: usize,
-    /// What it was called where it comes from.
+    /// What it is called where it comes from: the listener, or the name in systemd's unit.
     pub name: String,
     /// What it was for, if that is known.
     pub role: Option<Role>,
@@ -60,26 +60,19 @@ impl Inheritance {
         activated.into_iter().enumerate().map(take).collect::<Result<_, String>>().map(Self)
     }
 
-    /// The sockets for an address of the configuration, if there are any.
+    /// The sockets for an address of a listener, if there are any.
     ///
     /// # Errors
     /// An option is refused.
     pub fn take(
         &mut self,
         role: Role,
-        address: &Address,
+        (listener, address): (&str, &Address),
         options: &ListenOptions,
     ) -> Result<Option<Taken>, String> {
-        let configured = address.to_string();
-        let is_datagram = role == Role::Datagram;
-        let is_such =
-            |it: &Heirloom| it.role.is_none_or(|known| known == role) && it.socket.is_datagram == is_datagram;
-        let is_exact = |it: &Heirloom| {
-            is_such(it) && (it.configured.as_ref() == Some(&configured) || it.socket.address == *address)
-        };
-        let has_exact = self.0.iter().any(is_exact);
-        let is_fallback = |it: &Heirloom| !has_exact && is_such(it) && is_all(&it.socket.address, address);
-        let found: Vec<Heirloom> = self.0.extract_if(.., |it| is_exact(it) || is_fallback(it)).collect();
+        let Some(bound) = self.bound(role, listener, address) else { return Ok(None) };
+        let found: Vec<Heirloom> =
+            self.0.extract_if(.., |it| it.is_for(role) && it.socket.address == bound).collect();
         let Some(first) = found.first() else { return Ok(None) };
         let (address, activated) = (first.socket.address.clone(), first.activated);
         let mut taken = Taken { address, activated, sockets: Vec::new(), positions: Vec::new() };
@@ -91,6 +84,20 @@ impl Inheritance {
                 .push(socket.map_err(|error| format!("cannot listen on {}: {error}", taken.address))?);
         }
         Ok(Some(taken))
+    }
+
+    /// At which address the sockets are that are for one of a listener. It may be another one where the configuration leaves something
+    /// to the system, as the port in `127.0.0.1:0`; several listeners may say the same then.
+    fn bound(&self, role: Role, listener: &str, address: &Address) -> Option<Address> {
+        let configured = address.to_string();
+        let fitting = || self.0.iter().filter(|it| it.is_for(role));
+        let said = || fitting().filter(|it| it.configured.as_ref() == Some(&configured));
+        let found = fitting()
+            .find(|it| it.socket.address == *address)
+            .or_else(|| said().find(|it| it.name == listener))
+            .or_else(|| said().next())
+            .or_else(|| fitting().find(|it| is_all(&it.socket.address, address)));
+        found.map(|it| it.socket.address.clone())
     }
 
     /// The address, as it was configured, of a socket that is left, and the listener that would have its connections now because it
@@ -116,6 +123,12 @@ impl Inheritance {
              to one, or take it out of the socket unit",
             left.name, left.socket.address
         ))
+    }
+}
+
+impl Heirloom {
+    fn is_for(&self, role: Role) -> bool {
+        self.role.is_none_or(|known| known == role) && self.socket.is_datagram == (role == Role::Datagram)
     }
 }
 

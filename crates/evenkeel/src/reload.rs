@@ -170,7 +170,7 @@ pub fn bind_first(
     let (mut all, mut positions) = (Listened::default(), Vec::new());
     for (listener, address) in new_addresses(config, &[]) {
         let (role, options) = (role_of(listener.transport()), listen_options(listener));
-        match inherited.take(role, address, &options)? {
+        match inherited.take(role, (listener.name.as_str(), address), &options)? {
             Some(mut taken) => {
                 add_workers(&mut taken, role, workers, &options);
                 positions.append(&mut taken.positions);
@@ -180,7 +180,11 @@ pub fn bind_first(
         }
     }
     while let Some((role, address, listener)) = inherited.covered(config) {
-        let Some(mut taken) = inherited.take(role, &address, &listen_options(listener))? else { break };
+        let Some(mut taken) =
+            inherited.take(role, (listener.name.as_str(), &address), &listen_options(listener))?
+        else {
+            break;
+        };
         positions.append(&mut taken.positions);
         keep(listener, address, taken, &mut all);
     }

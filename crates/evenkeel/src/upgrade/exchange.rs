@@ -104,6 +104,7 @@ impl Exchange<'_> {
             let Some(bound) = bound.get(&(transport, &address)) else { continue };
             let offered = Offered {
                 role: role_of(transport),
+                listener: bound.listener.to_string(),
                 configured: bound.configured.to_string(),
                 activated: bound.activated,
             };

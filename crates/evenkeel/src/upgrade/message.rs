@@ -66,6 +66,8 @@ pub struct Offer {
 pub struct Offered {
     /// What it is for.
     pub role: Role,
+    /// The listener.
+    pub listener: String,
     /// The address as the configuration had it.
     pub configured: String,
     /// Whether systemd has bound it.

@@ -37,8 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub enum Asked {
     /// One begins: nothing is changed until it has ended.
     Begin(oneshot::Sender<Result<InForce, String>>),
-    /// It has ended, and this process serves on.
-    End,
+    /// It has ended, and this process serves on. The answer comes when changes are taken again.
+    End(oneshot::Sender<()>),
 }
 
 /// What the new process is to go on with.
@@ -96,7 +96,9 @@ impl Upgrader {
         let done = self.hand_over(&binary, plan, in_force, cancelled);
         if done.is_err() {
             // The control thread is gone only when the process ends.
-            let _ = self.control.blocking_send(Asked::End);
+            let (answer, ended) = oneshot::channel();
+            let _ = self.control.blocking_send(Asked::End(answer));
+            let _ = ended.blocking_recv();
         }
         done
     }

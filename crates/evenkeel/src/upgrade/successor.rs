@@ -90,7 +90,7 @@ impl Predecessor {
                     position: heirlooms.len(),
                     socket: socket
                         .map_err(|error| format!("cannot take over {}: {error}", offered.configured))?,
-                    name: offered.configured.clone(),
+                    name: offered.listener,
                     role: Some(offered.role),
                     configured: Some(offered.configured),
                     activated: offered.activated,
