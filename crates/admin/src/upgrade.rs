@@ -9,10 +9,11 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use crate::body;
 use crate::context::{Context, Upgrade};
-use crate::refusal::{Refusal, bad_request};
+use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::serve::Retiring;
 
 /// How long the new process may take to be ready, unless the request says something else; in seconds.
@@ -21,11 +22,13 @@ const TIMEOUT_S: u64 = 30;
 const TIMEOUT_S_MAX: u64 = 600;
 
 /// What is asked for. All of it may be left out.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+#[schema(as = Upgrade)]
+pub(crate) struct Asked {
     /// The path of the binary.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     binary: Option<PathBuf>,
     /// How long the new process may take to be ready.
     #[serde(default)]
@@ -36,7 +39,8 @@ struct Asked {
 }
 
 /// Who serves from now on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upgraded)]
 pub(crate) struct Answer {
     /// The process that serves from now on.
     pid: u32,
@@ -46,7 +50,15 @@ pub(crate) struct Answer {
     grace_seconds: f64,
 }
 
-/// Has another process take the place of this one.
+/// Have another process take the place of this one, without loss
+#[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Asked, responses(
+    (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
+    (status = 422, body = ErrorBody, description = "The new process does not serve, and why; this one goes on."),
+    (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 413, body = ErrorBody, description = "The body is too large."),
+    (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
+    (status = 503, body = ErrorBody, description = "The process is leaving."),
+))]
 pub(crate) async fn upgrade(
     State(context): State<Arc<Context>>,
     Extension(retiring): Extension<Arc<Retiring>>,

@@ -1,9 +1,10 @@
 //! Evenkeel, the traffic tier of a horizontally scaled service.
 
-mod admin_socket;
+mod admin;
 mod cache;
 mod cli;
 mod control;
+mod control_socket;
 mod credentials;
 mod discovery;
 mod inherit;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{Context, Request, Upgrade};
+use evenkeel_admin::{Request, Upgrade};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log, Transport};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::Socket;
@@ -18,9 +18,10 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::admin_socket::{self, AdminSocket};
+use crate::admin;
 use crate::cache;
 use crate::control::{Control, Inputs};
+use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::inherit::Inheritance;
 use crate::overload;
@@ -53,6 +54,8 @@ pub struct System {
     /// The admin API ends when this is dropped.
     stop_admin: oneshot::Sender<()>,
     admin_thread: Option<JoinHandle<()>>,
+    /// The file of the control socket goes with this.
+    control_socket: Option<ControlSocket>,
     upgrader: Upgrader,
     upgrades: mpsc::Receiver<Upgrade>,
     log: AccessLog,
@@ -82,8 +85,11 @@ impl System {
         credentials::register(&registry, &credentials);
         let ((bound, sockets), positions) = bind_first(&config, workers, &mut inherited)?;
         // Afterwards: an admin address by default gives way to a listener.
-        let admin = admin_socket::bind(&config, &mut inherited)?;
+        let mut admin = admin::bind(&config, &mut inherited)?;
         inherited.refuse_left()?;
+        if predecessor.is_none() {
+            admin.open_control_socket(&config)?;
+        }
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
         if let Some(predecessor) = &predecessor {
@@ -116,37 +122,23 @@ impl System {
             workers,
             upgrading: false,
         };
-        let discoveries = Arc::clone(&control.servers.discoveries);
+        let context = admin.context(&control, Arc::clone(&leaving), commands.clone(), upgrades);
         let inputs = Inputs { events, commands: requests, upgrades: asked };
         let (stop, stopped) = oneshot::channel();
         let control = spawn("control", move || run_control(control, inputs, stopped))?;
         registry.config_generation.set(1);
-        let upgrader = Upgrader {
-            shared: Arc::clone(&shared),
-            control: asks,
-            admin: admin.as_ref().and_then(|admin| admin.spare.clone()),
-        };
-        let admin_address = admin.as_ref().map(|admin| admin.address.clone());
-        take_over(predecessor, &shared, bound, sockets)?;
+        let upgrader = Upgrader { shared: Arc::clone(&shared), control: asks, admin: admin.spare() };
+        let admin_address = admin.address();
+        take_over(predecessor.as_ref(), &shared, bound, sockets)?;
+        if predecessor.is_some() {
+            // Only now: by path, it takes the place of that of the process before.
+            admin.open_control_socket(&shared.snapshot().config)?;
+        }
         let (stop_admin, admin_stopped) = oneshot::channel();
-        let admin = match admin {
-            None => None,
-            Some(AdminSocket { listener, address, token, .. }) => {
-                let context = Context {
-                    snapshot: Arc::clone(shared.snapshots()),
-                    registry: Arc::clone(&registry),
-                    clock,
-                    commands: commands.clone(),
-                    upgrades,
-                    listening: Arc::clone(&listening),
-                    leaving: Arc::clone(&leaving),
-                    discoveries,
-                    token,
-                    bound: address,
-                };
-                Some(spawn("admin", move || run_admin(listener, context, admin_stopped))?)
-            }
-        };
+        let (admin, control_socket) = admin.start(context, admin_stopped)?;
+        if let Some(predecessor) = predecessor {
+            predecessor.complete();
+        }
         tracing::info!(workers, "ready");
         Ok(Self {
             shared,
@@ -160,6 +152,7 @@ impl System {
             stop,
             stop_admin,
             admin_thread: admin,
+            control_socket,
             upgrader,
             upgrades: wanted,
             log,
@@ -229,7 +222,7 @@ impl System {
         cache::settle(&self.shared);
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end. But what has asked for an
         // upgrade gets its answer.
-        drop(stop_admin);
+        drop((self.control_socket, stop_admin));
         if successor.is_some() {
             wait_for(self.admin_thread.as_ref());
         }
@@ -278,13 +271,16 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
 /// Serves all that is listened on from now on, and takes over from the process before, if there is one: first connections, then, when
 /// that process takes none any more, datagrams.
 fn take_over(
-    predecessor: Option<Predecessor>,
+    predecessor: Option<&Predecessor>,
     shared: &Arc<Shared>,
     bound: Vec<Bound>,
     sockets: Vec<Vec<Socket>>,
 ) -> Result<(), StartError> {
-    if let Some(predecessor) = &predecessor {
+    if let Some(predecessor) = predecessor {
         predecessor.warm_up(shared)?;
+        let (succeeded, failed) = predecessor.offer.upgrades;
+        shared.registry.upgraded(UpgradeResult::Success, succeeded);
+        shared.registry.upgraded(UpgradeResult::Failure, failed);
     }
     let is_stream = |(bound, _): &(Bound, Vec<Socket>)| bound.transport == Transport::Stream;
     let (streams, datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
@@ -292,19 +288,13 @@ fn take_over(
         tracing::info!(listener = %bound.listener, "listening on {bound}");
         shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
     }
-    let mut sessions = match &predecessor {
+    let mut sessions = match predecessor {
         Some(predecessor) => predecessor.serving()?,
         None => HashMap::new(),
     };
     for (bound, sockets) in datagrams {
         tracing::info!(listener = %bound.listener, "listening on {bound}");
         shared.listen_datagrams(&bound.listener, &bound.bound, sockets, &mut sessions);
-    }
-    if let Some(predecessor) = predecessor {
-        let (succeeded, failed) = predecessor.offer.upgrades;
-        shared.registry.upgraded(UpgradeResult::Success, succeeded);
-        shared.registry.upgraded(UpgradeResult::Failure, failed);
-        predecessor.complete();
     }
     Ok(())
 }
@@ -317,28 +307,19 @@ fn wait_for(thread: Option<&JoinHandle<()>>) {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
     let thread = std::thread::Builder::new().name(name.into());
     thread.spawn(run).map_err(|error| format!("cannot start the thread `{name}`: {error}"))
 }
 
 /// A runtime for one thread; `None`, with a message in the log, where the system cannot give one.
-fn runtime(thread: &str) -> Option<LocalRuntime> {
+pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     runtime
         .inspect_err(|error| tracing::error!(%error, "the runtime of the thread `{thread}` cannot start"))
         .ok()
-}
-
-/// Serves the admin API on a thread of its own, so that `/healthz` and `/status` wait for no work of the control side.
-fn run_admin(listener: evenkeel_admin::Listener, context: Context, stop: oneshot::Receiver<()>) {
-    let Some(runtime) = runtime("admin") else { return };
-    if let Err(error) = runtime.block_on(evenkeel_admin::serve(listener, context, async { drop(stop.await) }))
-    {
-        tracing::error!(%error, "the admin API has failed");
-    }
 }
 
 fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {

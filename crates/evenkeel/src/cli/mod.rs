@@ -5,12 +5,15 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod find;
 mod output;
 mod purge;
 mod run;
 mod schema;
 mod show;
 mod source;
+mod status;
+mod table;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -35,6 +38,8 @@ enum Command {
     Show(show::Show),
     /// Say where a request would go, and why
     Explain(explain::Explain),
+    /// Show what a running process does: problems, listeners, pools and servers
+    Status(status::Status),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
@@ -53,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::ask::{Running, Unanswered};
+use super::ask::Unanswered;
+use super::find::Running;
 use super::output::{fail, print};
 
 /// The longest that a new process may take to be ready.
@@ -54,7 +55,7 @@ fn ask(args: &Upgrade) -> Result<Value, Unanswered> {
         "timeout_seconds": args.timeout.as_secs(),
         "why": args.why,
     });
-    args.running.find()?.post_for("/upgrade", &body, args.timeout)
+    args.running.find()?.patient(args.timeout).post("/upgrade", &body)
 }
 
 /// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30s at most`.
