@@ -77,7 +77,8 @@ pub(crate) async fn upgrade(
     let (answer, outcome) = oneshot::channel();
     let upgrade =
         Upgrade { binary: asked.binary, timeout: Duration::from_secs(timeout), why: asked.why, answer };
-    context.upgrades.send(upgrade).await.map_err(|_| gone())?;
+    let refused = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this process takes no upgrades");
+    context.upgrades.send(upgrade).await.map_err(refused)?;
     // Whoever upgrades has a timeout, and answers in any case.
     match outcome.await.map_err(|_| gone())? {
         Ok(done) => {

@@ -28,12 +28,15 @@ const NAME: &str = "admin";
 
 /// The admin API before it is served.
 pub struct Admin {
-    tcp: Option<(Listener, Address)>,
+    tcp: Option<Place>,
     /// A duplicate of that, for a process that takes the place of this one.
     spare: Option<Spare>,
     control: Option<(ControlSocket, UnixListener)>,
     token: Option<String>,
 }
+
+/// A socket, and its address.
+type Place = (Listener, Address);
 
 /// A socket and what it is called.
 pub type Spare = Arc<(OwnedFd, Offered)>;
@@ -54,7 +57,7 @@ pub fn bind(config: &Config, inherited: &mut Inheritance) -> Result<Admin, Start
 fn bind_address(
     config: &Config,
     inherited: &mut Inheritance,
-) -> Result<Option<((Listener, Address), Option<Spare>)>, StartError> {
+) -> Result<Option<(Place, Option<Spare>)>, StartError> {
     let Some(address) = &config.admin.bind else { return Ok(None) };
     let (bound, socket, activated) =
         match inherited.take(Role::Admin, (NAME, address), &ListenOptions::default())? {

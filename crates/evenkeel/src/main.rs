@@ -15,6 +15,7 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod serving;
 mod start_error;
 mod systemd;
 mod upgrade;

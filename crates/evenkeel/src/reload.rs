@@ -19,7 +19,6 @@ use crate::credentials::{self, load_config};
 use crate::inherit::{Inheritance, Taken, role_of};
 use crate::servers::Derived;
 use crate::start_error::StartError;
-use crate::upgrade::message::Role;
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -172,7 +171,6 @@ pub fn bind_first(
         let (role, options) = (role_of(listener.transport()), listen_options(listener));
         match inherited.take(role, (listener.name.as_str(), address), &options)? {
             Some(mut taken) => {
-                add_workers(&mut taken, role, workers, &options);
                 positions.append(&mut taken.positions);
                 keep(listener, address.clone(), taken, &mut all);
             }
@@ -189,16 +187,6 @@ pub fn bind_first(
         keep(listener, address, taken, &mut all);
     }
     Ok((all, positions))
-}
-
-/// Gives TCP as many sockets as there are workers, where there are fewer. Not more sockets of UDP, among which the kernel would deal
-/// out clients anew; nor beside those of systemd, which outlive this process and so get what others would lose.
-fn add_workers(taken: &mut Taken, role: Role, workers: usize, options: &ListenOptions) {
-    let is_tcp = role == Role::Stream && matches!(taken.address, Address::Ip(_));
-    while is_tcp && !taken.activated && taken.sockets.len() < workers {
-        let Some(more) = taken.sockets[0].beside(options) else { return };
-        taken.sockets.push(more);
-    }
 }
 
 fn keep(listener: &Listener, configured: Address, taken: Taken, all: &mut Listened) {
@@ -248,7 +236,7 @@ fn bind(
 }
 
 /// The options of a listener's sockets. The log says so if the kernel's limit is below its backlog.
-fn listen_options(listener: &Listener) -> ListenOptions {
+pub fn listen_options(listener: &Listener) -> ListenOptions {
     let Listener { backlog, tcp_keepalive, fast_open, .. } = *listener;
     if let Some(max) = evenkeel_net::backlog_max().filter(|max| *max < backlog) {
         tracing::warn!(

@@ -1,6 +1,5 @@
 //! The only place where the parts meet: a configuration becomes workers, a control thread and an admin API.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use evenkeel_admin::{Request, Upgrade};
-use evenkeel_config::{AccessLog as AccessLogTo, Config, Log, Transport};
+use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
-use evenkeel_net::Socket;
-use evenkeel_observe::{AccessLog, Registry, UpgradeResult};
+use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_proxy::{Shared, Successor, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
@@ -25,8 +23,9 @@ use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::inherit::Inheritance;
 use crate::overload;
-use crate::reload::{Bound, bind_first};
+use crate::reload::bind_first;
 use crate::servers::{Derived, ServerRegistry};
+use crate::serving::{Serving, serve_all};
 use crate::start_error::StartError;
 use crate::upgrade::Upgrader;
 use crate::upgrade::successor::Predecessor;
@@ -129,16 +128,8 @@ impl System {
         registry.config_generation.set(1);
         let upgrader = Upgrader { shared: Arc::clone(&shared), control: asks, admin: admin.spare() };
         let admin_address = admin.address();
-        take_over(predecessor.as_ref(), &shared, bound, sockets)?;
-        if predecessor.is_some() {
-            // Only now: by path, it takes the place of that of the process before.
-            admin.open_control_socket(&shared.snapshot().config)?;
-        }
-        let (stop_admin, admin_stopped) = oneshot::channel();
-        let (admin, control_socket) = admin.start(context, admin_stopped)?;
-        if let Some(predecessor) = predecessor {
-            predecessor.complete();
-        }
+        let serving = serve_all(predecessor, (admin, context), &shared, bound, sockets, workers)?;
+        let Serving { stop_admin, admin_thread, control_socket } = serving;
         tracing::info!(workers, "ready");
         Ok(Self {
             shared,
@@ -151,7 +142,7 @@ impl System {
             control,
             stop,
             stop_admin,
-            admin_thread: admin,
+            admin_thread,
             control_socket,
             upgrader,
             upgrades: wanted,
@@ -198,6 +189,12 @@ impl System {
             Some(wanted) => wanted,
             None => std::future::pending().await,
         }
+    }
+
+    /// Takes no upgrades: where the process is more than a balancer.
+    #[cfg(feature = "demo")]
+    pub fn refuse_upgrades(&mut self) {
+        self.upgrades.close();
     }
 
     /// Says that the process is leaving: from now on it is not ready, accepts nothing, and closes what is idle. A successor serves what
@@ -266,37 +263,6 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
         }
         AccessLogTo::Stdout | AccessLogTo::Off => format!("cannot write the access log: {error}"),
     })
-}
-
-/// Serves all that is listened on from now on, and takes over from the process before, if there is one: first connections, then, when
-/// that process takes none any more, datagrams.
-fn take_over(
-    predecessor: Option<&Predecessor>,
-    shared: &Arc<Shared>,
-    bound: Vec<Bound>,
-    sockets: Vec<Vec<Socket>>,
-) -> Result<(), StartError> {
-    if let Some(predecessor) = predecessor {
-        predecessor.warm_up(shared)?;
-        let (succeeded, failed) = predecessor.offer.upgrades;
-        shared.registry.upgraded(UpgradeResult::Success, succeeded);
-        shared.registry.upgraded(UpgradeResult::Failure, failed);
-    }
-    let is_stream = |(bound, _): &(Bound, Vec<Socket>)| bound.transport == Transport::Stream;
-    let (streams, datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
-    for (bound, sockets) in streams {
-        tracing::info!(listener = %bound.listener, "listening on {bound}");
-        shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
-    }
-    let mut sessions = match predecessor {
-        Some(predecessor) => predecessor.serving()?,
-        None => HashMap::new(),
-    };
-    for (bound, sockets) in datagrams {
-        tracing::info!(listener = %bound.listener, "listening on {bound}");
-        shared.listen_datagrams(&bound.listener, &bound.bound, sockets, &mut sessions);
-    }
-    Ok(())
 }
 
 /// Waits for a thread that ends by itself, but not for ever.

@@ -22,7 +22,7 @@ use crate::options::ListenOptions;
 
 use held::Holder;
 pub use held::covers;
-pub use inherited::Inherited;
+pub use inherited::{Inherited, bind_beside};
 
 /// How often it is looked who has an address that is in use, while it does not seem to be this process.
 const LOOKS_MAX: u32 = 10;

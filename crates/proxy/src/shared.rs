@@ -259,7 +259,7 @@ impl Shared {
         sockets: Vec<Socket>,
     ) {
         for (i, socket) in sockets.into_iter().enumerate() {
-            self.listen_with(i, listener, (transport, address), (socket, Vec::new()));
+            self.listen_at(i, listener, (transport, address), socket);
         }
     }
 
@@ -273,6 +273,17 @@ impl Shared {
     ) {
         let (listener, place) = (listener.clone(), (transport, address.clone()));
         self.order(turn % self.orders.len(), Order::Listen { listener, place, socket, sessions });
+    }
+
+    /// Has one worker, by its turn, accept on one more socket of an address.
+    pub fn listen_at(
+        &self,
+        turn: usize,
+        listener: &ListenerName,
+        place: (Transport, &Address),
+        socket: Socket,
+    ) {
+        self.listen_with(turn, listener, place, (socket, Vec::new()));
     }
 
     /// How many workers there are.

@@ -14,7 +14,8 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 fn start(config: Config) -> Result<Balancer, String> {
-    let system = System::start(config, None, Origin::default()).map_err(|fault| fault.to_string())?;
+    let mut system = System::start(config, None, Origin::default()).map_err(|fault| fault.to_string())?;
+    system.refuse_upgrades();
     Ok(Balancer {
         listening: system.listening().into_iter().map(|(_, address)| address).collect(),
         admin: system.admin(),

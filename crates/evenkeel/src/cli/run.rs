@@ -144,7 +144,8 @@ impl Run {
     }
 }
 
-/// Waits for what is in flight. A second signal ends it at once.
+/// Waits for what is in flight. A second signal ends it at once; of a process that has a successor, the first one says nothing new,
+/// because a service manager sends it to all processes of the service.
 fn leave(
     runtime: &tokio::runtime::Runtime,
     mut signals: Signals,
@@ -156,6 +157,7 @@ fn leave(
         systemd::stopping();
     }
     tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing what is in flight");
+    let signals_more = if successor.is_some() { 2 } else { 1 };
     let (done_sender, done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         system.leave(grace, successor.as_ref());
@@ -163,9 +165,14 @@ fn leave(
         let _ = done_sender.send(());
     });
     let ended = runtime.block_on(async {
+        let hurried = async {
+            for _ in 0..signals_more {
+                signals.leave().await;
+            }
+        };
         tokio::select! {
             _ = done => true,
-            () = signals.leave() => false,
+            () = hurried => false,
         }
     });
     if ended {

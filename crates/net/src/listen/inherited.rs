@@ -86,18 +86,15 @@ impl Socket {
     pub fn duplicate(&self) -> io::Result<OwnedFd> {
         self.socket.as_fd().try_clone_to_owned()
     }
+}
 
-    /// One more socket of TCP at the address of this one, for one more worker; `None` if the kernel refuses that, because this one
-    /// is bound alone or another user has bound it.
-    pub fn beside(&self, options: &ListenOptions) -> Option<Self> {
-        let address = self.socket.local_addr().ok()?.as_socket()?;
-        if !self.socket.reuse_port().ok()? {
-            return None;
-        }
-        let socket = bound_socket(address, Type::STREAM, true).ok()?;
-        options.listen(&socket, true).ok()?;
-        Some(Self { socket, unix: false })
-    }
+/// One more socket of TCP at an address where others listen, for one more worker; `None` if the kernel refuses that, because they are
+/// bound alone or by another user, or if the address is none of IP.
+pub fn bind_beside(address: &Address, options: &ListenOptions) -> Option<Socket> {
+    let Address::Ip(ip) = address else { return None };
+    let socket = bound_socket(*ip, Type::STREAM, true).ok()?;
+    options.listen(&socket, true).ok()?;
+    Some(Socket { socket, unix: false })
 }
 
 fn inode(descriptor: BorrowedFd<'_>) -> io::Result<u64> {
