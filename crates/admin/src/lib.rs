@@ -26,6 +26,7 @@ mod routes;
 mod serve;
 mod status;
 mod streams;
+mod upgrade;
 
-pub use context::{Context, Request};
+pub use context::{Context, Request, Upgrade, Upgraded};
 pub use serve::{Listener, serve};

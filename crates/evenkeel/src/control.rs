@@ -21,6 +21,11 @@ use crate::discovery::Discoveries;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
+use crate::systemd;
+use crate::upgrade::{self, Asked};
+
+/// Why a command is refused meanwhile.
+const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
 
 /// What the control thread works with.
 pub struct Control {
@@ -40,16 +45,25 @@ pub struct Control {
     pub workers: usize,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
+    /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
+    pub upgrading: bool,
+}
+
+/// What comes to the control thread.
+pub struct Inputs {
+    /// From the workers.
+    pub events: mpsc::Receiver<Event>,
+    /// From operators.
+    pub commands: mpsc::Receiver<Request>,
+    /// From upgrades of the binary.
+    pub upgrades: mpsc::Receiver<Asked>,
 }
 
 impl Control {
     /// Runs until `stop`.
-    pub async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut commands: mpsc::Receiver<Request>,
-        mut stop: oneshot::Receiver<()>,
-    ) {
+    pub async fn run(mut self, inputs: Inputs, mut stop: oneshot::Receiver<()>) {
+        let Inputs { mut events, mut commands, mut upgrades } = inputs;
+        let mut alive = Alive::new();
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
         probes.plan(&self.servers, self.servers.pools());
@@ -81,13 +95,21 @@ impl Control {
                 }
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
+                () = alive.due() => systemd::alive(),
+                Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.are_running()),
                 Some(Request { command, answer }) = commands.recv() => {
+                    if self.upgrading {
+                        let _ = answer.send(Err(CommandError::Refused(UPGRADING.into())));
+                        continue;
+                    }
                     match command {
                         Command::Reload => {
+                            systemd::reloading();
                             reloads.ask(answer, None, || self.in_force());
                             continue;
                         }
                         Command::Try { within } => {
+                            systemd::reloading();
                             reloads.ask(answer, Some(within), || self.in_force());
                             continue;
                         }
@@ -104,8 +126,31 @@ impl Control {
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
+                    systemd::ready("serving");
                     reloads.answer(&done, || self.in_force());
                 }
+            }
+        }
+    }
+
+    /// Gets ready for another process to take the place of this one, or goes on after that has failed.
+    fn upgrade(&mut self, asked: Asked, is_reloading: bool) {
+        match asked {
+            Asked::End(answer) => {
+                self.upgrading = false;
+                let _ = answer.send(());
+            }
+            Asked::Begin(answer) if is_reloading => {
+                let _ = answer.send(Err("a reload is under way: ask again when it has ended".into()));
+            }
+            Asked::Begin(answer) if self.must_be_decided().is_some() => {
+                let _ = answer.send(Err(self.must_be_decided().unwrap_or_default()));
+            }
+            Asked::Begin(answer) => {
+                let in_force =
+                    upgrade::InForce { bound: self.bound.clone(), carried: self.servers.carried() };
+                // Whoever has asked may have given up.
+                self.upgrading = answer.send(Ok(in_force)).is_ok();
             }
         }
     }
@@ -265,6 +310,22 @@ pub fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener
     let is_its_own =
         |it: &&Listener| it.transport() == bound.transport && it.bind.contains(&bound.configured);
     config.listeners.iter().find(is_its_own)
+}
+
+/// When systemd is to hear that this thread, on which health and commands depend, goes on.
+struct Alive(Option<tokio::time::Interval>);
+
+impl Alive {
+    fn new() -> Self {
+        Self(systemd::watchdog().map(tokio::time::interval))
+    }
+
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -8,6 +8,7 @@ mod control;
 mod control_socket;
 mod credentials;
 mod discovery;
+mod inherit;
 mod overload;
 mod probes;
 mod reload;
@@ -16,6 +17,10 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod serving;
+mod start_error;
+mod systemd;
+mod upgrade;
 mod wire;
 
 use std::process::ExitCode;
@@ -24,5 +29,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    upgrade::binary::note_own();
     cli::main()
 }

@@ -2,8 +2,8 @@
 
 mod ask;
 mod check;
-mod confirm;
 mod completions;
+mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
@@ -20,6 +20,7 @@ mod show;
 mod source;
 mod status;
 mod table;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,8 @@ enum Command {
     Status(status::Status),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
+    /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
+    Upgrade(upgrade::Upgrade),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
     /// Print what a shell needs to complete the command line
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Confirm(args) => confirm::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Purge(args) => purge::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::print(&args, Cli::command()),
         Command::Manual(args) => completions::manual(&args, Cli::command()),
