@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::context::Context;
 use crate::openapi::Routes;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, guard, metrics, openapi, process, purge, status};
+use crate::{cache, command, guard, metrics, openapi, pool, process, purge, split, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -29,7 +29,11 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
-        .with(routes!(command::server))
+        .with(routes!(command::log_level, command::set_log_level))
+        .with(routes!(pool::pool))
+        .with(routes!(pool::add))
+        .with(routes!(pool::server, pool::change, pool::remove))
+        .with(routes!(split::split, split::set_split))
         .finish();
     router
         .fallback(not_found)

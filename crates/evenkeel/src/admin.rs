@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Control;
 use crate::control_socket::{self, ControlSocket};
+use crate::log;
 use crate::secret::token;
 use crate::wire::{StartError, runtime, spawn};
 
@@ -99,6 +100,7 @@ impl Admin {
             leaving,
             discoveries: Arc::clone(&control.servers.discoveries),
             source: control.source.as_deref().and_then(|path| absolute(path).ok()),
+            log_level: log::level,
             token,
             bound: address.filter(|address| matches!(address, Address::Ip(_))),
         };

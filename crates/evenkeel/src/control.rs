@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
-use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
+use evenkeel_core::snapshot::{Command, CommandError};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
@@ -17,9 +17,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cache;
 use crate::credentials;
 use crate::discovery::Discoveries;
+use crate::operator::audit;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
+use crate::watch::Loaded;
 
 /// What the control thread works with.
 pub struct Control {
@@ -37,6 +39,8 @@ pub struct Control {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// How many workers there are.
     pub workers: usize,
+    /// The content of the configuration file that was read last.
+    pub loaded: Arc<Loaded>,
 }
 
 impl Control {
@@ -71,13 +75,14 @@ impl Control {
                 Some(report) = reports.recv() => self.discovered(report, &mut probes),
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
-                Some(Request { command, answer }) = commands.recv() => {
+                Some(Request { command, by, if_match, answer }) = commands.recv() => {
                     if command == Command::Reload {
+                        audit(&by, "reload asked for", None);
                         reloads.ask(answer, || self.in_force());
                         continue;
                     }
                     // The client may have gone; the command is carried out all the same.
-                    let _ = answer.send(self.carry_out(command, &mut probes));
+                    let _ = answer.send(self.carry_out(command, &by, if_match.as_deref(), &mut probes));
                 }
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared);
@@ -90,33 +95,8 @@ impl Control {
         }
     }
 
-    fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.shared.clock.now()
-    }
-
-    /// Carries out a command about one server of one pool, or about the cache.
-    fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<CommandDone, CommandError> {
-        let now = self.now();
-        let pool = match command {
-            Command::Reload => return Ok(CommandDone::Done),
-            Command::Purge { scopes, soft } => {
-                return Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)));
-            }
-            Command::Server { pool, id, administrative, weight } => {
-                self.servers.administer(&pool, &id, administrative, weight, now)?;
-                pool
-            }
-            Command::AddServer { pool, server } => {
-                self.servers.add(&pool, server, now)?;
-                pool
-            }
-            Command::RemoveServer { pool, id } => {
-                self.servers.remove(&pool, &id, now)?;
-                pool
-            }
-        };
-        probes.plan(&self.servers, self.servers.pool(&pool));
-        Ok(CommandDone::Done)
     }
 
     /// What a reload starts from.
@@ -128,17 +108,18 @@ impl Control {
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
             workers: self.workers,
+            loaded: Arc::clone(&self.loaded),
         }
     }
 
     /// Makes true what a reload has prepared, and logs and counts how it ended.
-    fn finish_reload(&mut self, prepared: Result<Prepared, String>) -> Result<(), CommandError> {
+    fn finish_reload(&mut self, prepared: Result<Prepared, String>) -> Result<Vec<String>, CommandError> {
         match prepared {
             Ok(prepared) => {
-                self.put_in_force(prepared);
+                let warnings = self.put_in_force(prepared);
                 self.registry.reloaded(ReloadResult::Success);
                 tracing::info!("configuration reloaded");
-                Ok(())
+                Ok(warnings)
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
@@ -148,9 +129,10 @@ impl Control {
         }
     }
 
-    fn put_in_force(&mut self, prepared: Prepared) {
-        let Prepared { derived, credentials, added, sockets } = prepared;
-        warn_of_unchangeable(self.servers.config(), &derived.config);
+    /// Makes a configuration true, and returns what it warns of.
+    fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
+        let Prepared { derived, credentials, added, sockets, mut warnings } = prepared;
+        warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
@@ -169,6 +151,7 @@ impl Control {
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
         let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
+        warnings
     }
 
     /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
@@ -232,14 +215,22 @@ fn disk_path(config: &Config) -> Option<&std::path::Path> {
 }
 
 /// Says what a reload cannot change.
-fn warn_of_unchangeable(old: &Config, new: &Config) {
+fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
     let changes = [
         ("server.workers", old.server.workers != new.server.workers),
-        ("admin", old.admin.bind != new.admin.bind || old.admin.token_file != new.admin.token_file),
+        (
+            "admin",
+            old.admin.bind != new.admin.bind
+                || old.admin.token_file != new.admin.token_file
+                || old.admin.socket != new.admin.socket,
+        ),
         ("cache.disk.path", disk_path(old) != disk_path(new)),
         ("log", old.log.access != new.log.access || old.log.format != new.log.format),
     ];
-    for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!("changing [{key}] requires a restart; the reload has left it as it was");
-    }
+    let warn = |(key, _): &(&str, bool)| {
+        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        tracing::warn!("{warning}");
+        warning
+    };
+    changes.iter().filter(|(_, changed)| *changed).map(warn).collect()
 }

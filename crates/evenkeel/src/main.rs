@@ -7,6 +7,8 @@ mod control;
 mod control_socket;
 mod credentials;
 mod discovery;
+mod log;
+mod operator;
 mod overload;
 mod probes;
 mod reload;
@@ -14,6 +16,7 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;

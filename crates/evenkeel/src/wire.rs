@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::Request;
+use evenkeel_admin::{By, Request};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::BindError;
@@ -26,6 +26,7 @@ use crate::credentials;
 use crate::overload;
 use crate::reload::bind_added;
 use crate::servers::{Derived, ServerRegistry};
+use crate::watch;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -123,12 +124,16 @@ impl System {
             bound,
             listening: Arc::clone(&listening),
             workers,
+            loaded: Arc::default(),
         };
         let admin_address = admin.address();
         let (stop_admin, admin_stopped) = oneshot::channel();
         let control_socket = admin.start(&control, Arc::clone(&leaving), commands.clone(), admin_stopped)?;
         let (stop, stopped) = oneshot::channel();
-        let control = spawn("control", move || run_control(control, events, requests, stopped))?;
+        let control = spawn("control", {
+            let commands = commands.clone();
+            move || run_control(control, events, (commands, requests), stopped)
+        })?;
         registry.config_generation.set(1);
         tracing::info!(workers, "ready");
         Ok(Self {
@@ -160,12 +165,13 @@ impl System {
     pub fn command(
         &self,
         command: Command,
+        by: By,
     ) -> impl Future<Output = Result<CommandDone, CommandError>> + use<> {
         let commands = self.commands.clone();
         async move {
             let gone = || CommandError::Refused("the control thread is gone".into());
             let (answer, done) = oneshot::channel();
-            commands.send(Request { command, answer }).await.map_err(|_| gone())?;
+            commands.send(Request { command, by, if_match: None, answer }).await.map_err(|_| gone())?;
             done.await.map_err(|_| gone())?
         }
     }
@@ -251,7 +257,7 @@ pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
 fn run_control(
     control: Control,
     events: mpsc::Receiver<evenkeel_proxy::Event>,
-    commands: mpsc::Receiver<Request>,
+    (sender, commands): (mpsc::Sender<Request>, mpsc::Receiver<Request>),
     stop: oneshot::Receiver<()>,
 ) {
     let Some(runtime) = runtime("control") else { return };
@@ -259,6 +265,11 @@ fn run_control(
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
+        if let Some(file) = control.source.clone() {
+            control.loaded.note(&file);
+            let (shared, loaded) = (Arc::clone(&control.shared), Arc::clone(&control.loaded));
+            tokio::task::spawn_local(watch::follow(shared, file, loaded, sender));
+        }
         control.run(events, commands, stop).await;
     });
     // A file or a name server that does not answer does not hold up the end of the process.

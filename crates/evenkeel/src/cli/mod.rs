@@ -1,15 +1,19 @@
 //! The command line: one file a command. Data goes to stdout, messages to stderr.
 
 mod ask;
+mod change;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod drain;
 mod explain;
 mod find;
 mod output;
 mod purge;
+mod reload;
 mod run;
 mod schema;
+mod server;
 mod show;
 mod source;
 mod status;
@@ -39,6 +43,23 @@ enum Command {
     Explain(explain::Explain),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
+    /// List, add and remove the servers of a running process
+    #[command(subcommand)]
+    Server(server::Command),
+    /// Give a server no new requests, and wait until it has finished those that it has
+    Drain(drain::Drain),
+    /// Take a server out for maintenance: no new requests, no checks; relayed connections end
+    Disable(server::Disable),
+    /// Take a server back that was drained or disabled
+    Enable(server::Enable),
+    /// Give a server another weight
+    Weight(server::Weight),
+    /// Divide the requests of a route in another way: ROUTE POOL=WEIGHT ...
+    Split(server::Split),
+    /// Have the log of a running process hold more or less
+    LogLevel(server::LogLevel),
+    /// Have a running process read its configuration file again, and say what came of it
+    Reload(reload::Reload),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -56,6 +77,14 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Server(command) => server::run(&command),
+        Command::Drain(args) => drain::run(&args),
+        Command::Disable(args) => args.run(),
+        Command::Enable(args) => args.run(),
+        Command::Weight(args) => args.run(),
+        Command::Split(args) => args.run(),
+        Command::LogLevel(args) => args.run(),
+        Command::Reload(args) => reload::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]
