@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cache_tests;
+mod contrib;
 mod exchanges;
 mod failover;
 mod failures;
@@ -16,6 +17,8 @@ mod instructions;
 mod load;
 mod origin;
 mod peers;
+mod reload;
+mod python;
 mod simulate;
 mod soak;
 mod tidy;
@@ -48,6 +51,8 @@ enum Task {
     Peers(peers::Options),
     /// Run http-cache-tests through a route with a cache, and compare the results with those kept in the repository.
     CacheTests(cache_tests::Options),
+    /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
+    Contrib(contrib::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -57,6 +62,8 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Measure reloads of many routes and pools: their time, what they add to latency, and memory.
+    Reload(reload::Options),
     /// Show for how long a client of PostgreSQL cannot write when the primary fails, beside HAProxy.
     Failover(failover::Options),
     /// Let the deciding core run in a simulated world, and measure the algorithms.
@@ -80,9 +87,11 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
+        Task::Contrib(options) => contrib::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
+        Task::Reload(options) => reload::run(repository(), &options),
         Task::Failures(options) => failures::run(repository(), &options),
         Task::Failover(options) => failover::run(repository(), &options),
         Task::Simulate(options) => simulate::run(repository(), &options),

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::body;
 use crate::by::{Behalf, By};
+use crate::confirm::{AwaitingConfirmation, Reload};
 use crate::context::{Context, Request};
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 
@@ -45,10 +46,17 @@ pub(crate) struct Reloaded {
     /// What the configuration is warned of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// Only of a configuration that goes back unless it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_confirmation: Option<AwaitingConfirmation>,
 }
 
 /// Read the configuration again
-#[utoipa::path(post, path = "/reload", tag = "commands", responses(
+#[utoipa::path(post, path = "/reload", tag = "commands", request_body = Option<Reload>, responses(
+    (status = 400, body = ErrorBody, description = "The body is wrong."),
+    (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 413, body = ErrorBody, description = "The body is too large."),
+    (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
     (status = 200, body = Reloaded, description = "The new configuration is in force."),
     (status = 422, body = ErrorBody, description = "The new configuration is refused, and why; the old one stays."),
     (status = 503, body = ErrorBody, description = "The process is leaving."),
@@ -57,12 +65,15 @@ pub(crate) struct Reloaded {
 pub(crate) async fn reload(
     State(context): State<Arc<Context>>,
     Behalf(by): Behalf,
+    request: HttpRequest,
 ) -> Result<Json<Reloaded>, Refusal> {
-    let warnings = match carry_out(&context, Asked::new(Command::Reload, by)).await? {
+    let command = Reload::read(request).await?.command();
+    let warnings = match carry_out(&context, Asked::new(command, by)).await? {
         CommandDone::Reloaded(warnings) => warnings,
         CommandDone::Done | CommandDone::Unchanged | CommandDone::Purged(_) => Vec::new(),
     };
-    Ok(Json(Reloaded { generation: context.snapshot.load().generation, warnings }))
+    let generation = context.snapshot.load().generation;
+    Ok(Json(Reloaded { generation, warnings, awaiting_confirmation: AwaitingConfirmation::of(&context) }))
 }
 
 /// What the log holds.
@@ -77,6 +88,7 @@ pub(crate) struct LogLevel {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLogLevel {
     /// `error`, `warn`, `info`, `debug` or `trace`.
+    #[schema(pattern = "^(error|warn|info|debug|trace)$")]
     level: String,
     /// Why, for the log and the events.
     #[serde(default, deserialize_with = "body::present")]

@@ -11,6 +11,8 @@ mod body;
 mod by;
 mod cache;
 mod command;
+mod config;
+mod confirm;
 mod connections;
 mod context;
 mod discovery;

@@ -60,7 +60,7 @@ pub(crate) type Tagged<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
 type In<T> = Result<Path<T>, PathRejection>;
 
 /// A pool's servers, with their addresses, weights, and what operators want of them
-#[utoipa::path(get, path = "/pools/{pool}", tag = "pools", params(("pool", description = "The pool.")), responses(
+#[utoipa::path(get, path = "/pools/{pool}", tag = "pools", params(("pool" = String, Path, description = "The pool.")), responses(
     (status = 200, body = PoolSettings, description = "The pool. Its ETag changes with each of these settings; send it as `If-Match` with a change.", headers(("ETag" = String))),
     (status = 404, body = ErrorBody, description = "There is no such pool."),
 ))]
@@ -76,7 +76,7 @@ pub(crate) async fn pool(
 
 /// A server with its state and figures
 #[utoipa::path(get, path = "/pools/{pool}/servers/{id}", tag = "pools",
-    params(("pool", description = "The pool."), ("id", description = "The id of the server: its name, or its address.")),
+    params(("pool" = String, Path, description = "The pool."), ("id" = String, Path, description = "The id of the server: its name, or its address.")),
     responses(
     (status = 200, body = Server, description = "The server. The ETag is that of its pool.", headers(("ETag" = String))),
     (status = 404, body = ErrorBody, description = "There is no such pool or server."),
@@ -91,7 +91,7 @@ pub(crate) async fn server(
 
 /// Drain a server, disable it, take it back, or give it another weight
 #[utoipa::path(put, path = "/pools/{pool}/servers/{id}", tag = "pools", request_body = Change,
-    params(("pool", description = "The pool."), ("id", description = "The id of the server: its name, or its address."),
+    params(("pool" = String, Path, description = "The pool."), ("id" = String, Path, description = "The id of the server: its name, or its address."),
         ("If-Match" = Option<String>, Header, description = "The ETag of the pool that the change is meant for.")),
     responses(
     (status = 200, body = Server, description = "The server as it is now. The ETag is that of its pool.", headers(("ETag" = String))),
@@ -127,7 +127,7 @@ pub(crate) async fn change(
 ///
 /// A reload keeps it. Adding the same server again changes nothing.
 #[utoipa::path(post, path = "/pools/{pool}/servers", tag = "pools", request_body = NewServer,
-    params(("pool", description = "The pool."),
+    params(("pool" = String, Path, description = "The pool."),
         ("If-Match" = Option<String>, Header, description = "The ETag of the pool that the change is meant for.")),
     responses(
     (status = 200, body = Server, description = "The pool had it already.", headers(("ETag" = String))),
@@ -171,7 +171,7 @@ pub(crate) struct Removed {
 /// It finishes the requests that it has. It stays out over reloads for as long as the configuration names it, or until it is
 /// added again.
 #[utoipa::path(delete, path = "/pools/{pool}/servers/{id}", tag = "pools",
-    params(("pool", description = "The pool."), ("id", description = "The id of the server: its name, or its address."),
+    params(("pool" = String, Path, description = "The pool."), ("id" = String, Path, description = "The id of the server: its name, or its address."),
         ("If-Match" = Option<String>, Header, description = "The ETag of the pool that the change is meant for.")),
     responses(
     (status = 200, body = Removed, description = "It is gone, now or since an earlier removal.", headers(("ETag" = String))),

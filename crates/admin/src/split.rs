@@ -37,7 +37,7 @@ pub(crate) struct RouteSplit {
 }
 
 /// How a route divides its requests between pools
-#[utoipa::path(get, path = "/routes/{route}/split", tag = "routes", params(("route", description = "The name of the route.")), responses(
+#[utoipa::path(get, path = "/routes/{route}/split", tag = "routes", params(("route" = String, Path, description = "The name of the route.")), responses(
     (status = 200, body = RouteSplit, description = "The weights."),
     (status = 404, body = ErrorBody, description = "There is no such route, or it has no split."),
 ))]
@@ -52,7 +52,7 @@ pub(crate) async fn split(
 ///
 /// The body is an object of pools and weights, such as `{"blue": 90, "green": 10}`; a pool that is not named keeps its weight. A
 /// reload keeps the weights for as long as the configuration says the same of the split.
-#[utoipa::path(put, path = "/routes/{route}/split", tag = "routes", params(("route", description = "The name of the route.")),
+#[utoipa::path(put, path = "/routes/{route}/split", tag = "routes", params(("route" = String, Path, description = "The name of the route.")),
     request_body(content = BTreeMap<String, u32>), responses(
     (status = 200, body = RouteSplit, description = "The weights from now on."),
     (status = 404, body = ErrorBody, description = "There is no such route, or it has no split."),

@@ -101,6 +101,7 @@ impl Admin {
             discoveries: Arc::clone(&control.servers.discoveries),
             source: control.source.as_deref().and_then(|path| absolute(path).ok()),
             log_level: log::level,
+            awaiting: Arc::clone(&control.confirmation.awaiting),
             token,
             bound: address.filter(|address| matches!(address, Address::Ip(_))),
         };

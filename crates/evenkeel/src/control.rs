@@ -8,13 +8,14 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
-use evenkeel_core::snapshot::{Command, CommandError};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cache;
+use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
 use crate::operator::audit;
@@ -22,6 +23,9 @@ use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
 use crate::watch::Loaded;
+
+/// Between two looks whether a snapshot is still in use.
+const FREED_EVERY: Duration = Duration::from_millis(500);
 
 /// What the control thread works with.
 pub struct Control {
@@ -41,6 +45,8 @@ pub struct Control {
     pub workers: usize,
     /// The content of the configuration file that was read last.
     pub loaded: Arc<Loaded>,
+    /// Whether the configuration in force awaits its confirmation.
+    pub confirmation: Confirmation,
 }
 
 impl Control {
@@ -56,6 +62,7 @@ impl Control {
         probes.plan(&self.servers, self.servers.pools());
         let (mut discoveries, mut reports) = Discoveries::new(self.servers.config(), self.shared.clock);
         discoveries.plan(self.servers.config());
+        let mut watch = confirm::ticks();
         loop {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
@@ -73,29 +80,51 @@ impl Control {
                     self.servers.failed(&pool, &id, failure, self.now());
                 }
                 Some(report) = reports.recv() => self.discovered(report, &mut probes),
+                _ = watch.tick() => {
+                    // One that is under way starts from what is in force.
+                    if !reloads.are_running() {
+                        self.watch_trial(&mut probes, &mut discoveries);
+                    }
+                }
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
                 Some(Request { command, by, if_match, answer }) = commands.recv() => {
-                    if command == Command::Reload {
-                        audit(&by, "reload asked for", None);
-                        reloads.ask(answer, || self.in_force());
-                        continue;
+                    match command {
+                        Command::Reload => {
+                            audit(&by, "reload asked for", None);
+                            reloads.ask(answer, None, || self.in_force());
+                            continue;
+                        }
+                        Command::Try { within } => {
+                            audit(&by, "reload asked for, to be confirmed", None);
+                            reloads.ask(answer, Some(within), || self.in_force());
+                            continue;
+                        }
+                        Command::Confirm { keep } => {
+                            let done = self.confirm(keep, &mut probes, &mut discoveries);
+                            if done.is_ok() {
+                                let what = if keep { "configuration confirmed" } else { "configuration taken back" };
+                                audit(&by, what, None);
+                            }
+                            let _ = answer.send(done.map(|()| CommandDone::Done));
+                            continue;
+                        }
+                        _ => {}
                     }
                     // The client may have gone; the command is carried out all the same.
                     let _ = answer.send(self.carry_out(command, &by, if_match.as_deref(), &mut probes));
                 }
                 prepared = reloads.prepared() => {
-                    let done = self.finish_reload(prepared);
-                    probes.plan_anew(&self.servers);
-                    discoveries.plan(self.servers.config());
-                    self.forget_discoveries();
+                    let done = self.finish_reload(prepared, reloads.within());
+                    self.follow_configuration(&mut probes, &mut discoveries);
                     reloads.answer(&done, || self.in_force());
                 }
             }
         }
     }
 
-    pub(crate) fn now(&self) -> Time {
+    /// The time of the snapshots.
+    pub fn now(&self) -> Time {
         self.shared.clock.now()
     }
 
@@ -113,12 +142,25 @@ impl Control {
     }
 
     /// Makes true what a reload has prepared, and logs and counts how it ended.
-    fn finish_reload(&mut self, prepared: Result<Prepared, String>) -> Result<Vec<String>, CommandError> {
+    /// With a time `within` which it is to be confirmed, the old configuration is kept until then. What it warns of is returned.
+    fn finish_reload(
+        &mut self,
+        prepared: Result<Prepared, String>,
+        within: Option<Duration>,
+    ) -> Result<Vec<String>, CommandError> {
+        let prepared = match (prepared, within, self.must_be_decided()) {
+            (Ok(_), None, Some(why)) => Err(why),
+            (prepared, ..) => prepared,
+        };
         match prepared {
             Ok(prepared) => {
+                let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
                 let warnings = self.put_in_force(prepared);
                 self.registry.reloaded(ReloadResult::Success);
-                tracing::info!("configuration reloaded");
+                match trial {
+                    Some((within, kept)) => self.begin_trial(within, kept),
+                    None => tracing::info!("configuration reloaded"),
+                }
                 Ok(warnings)
             }
             Err(error) => {
@@ -129,8 +171,15 @@ impl Control {
         }
     }
 
+    /// Has probes and discoveries follow the configuration in force.
+    pub fn follow_configuration(&mut self, probes: &mut Probes, discoveries: &mut Discoveries) {
+        probes.plan_anew(&self.servers);
+        discoveries.plan(self.servers.config());
+        self.forget_discoveries();
+    }
+
     /// Makes a configuration true, and returns what it warns of.
-    fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
+    pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
         let Prepared { derived, credentials, added, sockets, mut warnings } = prepared;
         warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
@@ -138,8 +187,7 @@ impl Control {
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
-        self.shared.publish(Arc::new(self.servers.snapshot()));
-        self.servers.wake_waiting();
+        self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {bound}");
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
@@ -154,6 +202,14 @@ impl Control {
         warnings
     }
 
+    /// Has the workers see what is in force.
+    pub fn publish(&mut self) {
+        let before = self.shared.snapshot();
+        self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.servers.wake_waiting();
+        tokio::task::spawn_local(free(before));
+    }
+
     /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
     /// that another one now covers stays open: a connection that comes while it closes would be lost, though the
     /// other one would have had it.
@@ -161,10 +217,7 @@ impl Control {
         let config = Arc::clone(self.servers.config());
         let shared = &self.shared;
         self.bound.retain_mut(|bound| {
-            let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
-            let covers = |it: &&Listener| it.transport() == bound.transport && it.bind.iter().any(covering);
-            let owner = listener_of(&config, bound).or_else(|| config.listeners.iter().find(|it| covers(it)));
-            match owner {
+            match owner_of(&config, bound) {
                 None => {
                     tracing::info!(listener = %bound.listener, "no longer listening on {bound}");
                     shared.close(bound.transport, &bound.bound);
@@ -197,7 +250,15 @@ impl Control {
     }
 }
 
-fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
+/// The listener that has an address, or one that covers it; `None` if the address is to be closed.
+pub fn owner_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
+    let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
+    let covers = |it: &&Listener| it.transport() == bound.transport && it.bind.iter().any(covering);
+    listener_of(config, bound).or_else(|| config.listeners.iter().find(covers))
+}
+
+/// The listener whose address this is.
+pub fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
     let is_its_own =
         |it: &&Listener| it.transport() == bound.transport && it.bind.contains(&bound.configured);
     config.listeners.iter().find(is_its_own)
@@ -210,27 +271,21 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-fn disk_path(config: &Config) -> Option<&std::path::Path> {
-    config.cache.disk.as_ref().map(|disk| &*disk.path)
-}
-
 /// Says what a reload cannot change.
 fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
-    let changes = [
-        ("server.workers", old.server.workers != new.server.workers),
-        (
-            "admin",
-            old.admin.bind != new.admin.bind
-                || old.admin.token_file != new.admin.token_file
-                || old.admin.socket != new.admin.socket,
-        ),
-        ("cache.disk.path", disk_path(old) != disk_path(new)),
-        ("log", old.log.access != new.log.access || old.log.format != new.log.format),
-    ];
-    let warn = |(key, _): &(&str, bool)| {
+    let warn = |key: &str| {
         let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
         tracing::warn!("{warning}");
         warning
     };
-    changes.iter().filter(|(_, changed)| *changed).map(warn).collect()
+    evenkeel_config::fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// Frees a snapshot once no worker has it any more. To free thousands of routes and pools takes longer than a request may wait, so
+/// no worker must be the last to let go of them.
+async fn free(snapshot: Arc<Snapshot>) {
+    while Arc::strong_count(&snapshot) > 1 {
+        tokio::time::sleep(FREED_EVERY).await;
+    }
+    drop(tokio::task::spawn_blocking(move || drop(snapshot)));
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod cli;
+mod confirm;
 mod control;
 mod control_socket;
 mod credentials;
@@ -12,6 +13,7 @@ mod operator;
 mod overload;
 mod probes;
 mod reload;
+mod replay;
 mod roots;
 mod secret;
 mod server_files;

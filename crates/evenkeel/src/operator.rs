@@ -1,8 +1,6 @@
 //! Commands of operators and programs: carried out one after the other on the control thread, each with one line in the log that
 //! says who changed what, from what to what, and why.
 
-use std::sync::Arc;
-
 use evenkeel_admin::By;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_types::{BackendId, PoolName};
@@ -44,7 +42,7 @@ impl Control {
         self.check_tag(&command, if_match)?;
         let now = self.now();
         match command {
-            Command::Reload => Ok(CommandDone::Done),
+            Command::Reload | Command::Try { .. } | Command::Confirm { .. } => Ok(CommandDone::Done),
             Command::Purge { scopes, soft } => {
                 let mode = if soft { "soft" } else { "hard" };
                 let shown: String = format!("{scopes:?}").chars().take(SHOWN_MAX).collect();
@@ -71,8 +69,7 @@ impl Control {
             Command::Split { route, weights } => {
                 let changes = self.servers.divide(&route, &weights)?;
                 if !changes.is_empty() {
-                    self.shared.publish(Arc::new(self.servers.snapshot()));
-                    self.servers.wake_waiting();
+                    self.publish();
                 }
                 Ok(done(by, &format!("split of the route {route}"), changes, None))
             }

@@ -22,6 +22,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub struct Loaded(AtomicU64);
 
 impl Loaded {
+    /// The content of the file that the process starts with, if it starts with one.
+    pub fn of(file: Option<&Path>) -> Arc<Self> {
+        let loaded = Self::default();
+        file.iter().for_each(|file| loaded.note(file));
+        Arc::new(loaded)
+    }
+
     /// Notes the content of the file, which is about to be read.
     pub fn note(&self, file: &Path) {
         if let Some(content) = digest(file) {

@@ -20,13 +20,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin;
 use crate::cache;
+use crate::confirm::Confirmation;
 use crate::control::Control;
 use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::overload;
 use crate::reload::bind_added;
 use crate::servers::{Derived, ServerRegistry};
-use crate::watch;
+use crate::watch::{self, Loaded};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -87,6 +88,7 @@ impl System {
     /// # Errors
     /// Something that the configuration names cannot be had; nothing keeps running then.
     pub fn start(config: Config, source: Option<PathBuf>) -> Result<Self, StartError> {
+        let loaded = Loaded::of(source.as_deref());
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);
@@ -124,7 +126,8 @@ impl System {
             bound,
             listening: Arc::clone(&listening),
             workers,
-            loaded: Arc::default(),
+            loaded,
+            confirmation: Confirmation::default(),
         };
         let admin_address = admin.address();
         let (stop_admin, admin_stopped) = oneshot::channel();
@@ -266,7 +269,6 @@ fn run_control(
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
         if let Some(file) = control.source.clone() {
-            control.loaded.note(&file);
             let (shared, loaded) = (Arc::clone(&control.shared), Arc::clone(&control.loaded));
             tokio::task::spawn_local(watch::follow(shared, file, loaded, sender));
         }

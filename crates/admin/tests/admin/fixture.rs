@@ -187,6 +187,7 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         discoveries: Arc::default(),
         source: None,
         log_level: || "info".into(),
+        awaiting: Arc::default(),
         token,
         bound: Some(bound),
     };

@@ -3,15 +3,19 @@
 mod ask;
 mod change;
 mod check;
+mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod drain;
 mod explain;
 mod find;
 mod output;
+mod plan;
 mod purge;
 mod reload;
 mod run;
+mod save;
 mod schema;
 mod server;
 mod show;
@@ -41,6 +45,16 @@ enum Command {
     Show(show::Show),
     /// Say where a request would go, and why
     Explain(explain::Explain),
+    /// Say what a new configuration would change, and where the requests seen now would go
+    Plan(plan::Plan),
+    /// Compare what a running process has with its configuration file
+    Diff(diff::Diff),
+    /// Write what commands have changed into the configuration file
+    Save(save::Save),
+    /// Have a running process read its configuration file again
+    Reload(reload::Reload),
+    /// Keep a configuration that was reloaded with --confirm, or have the one before back
+    Confirm(confirm::Confirm),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
     /// List, add and remove the servers of a running process
@@ -58,8 +72,6 @@ enum Command {
     Split(server::Split),
     /// Have the log of a running process hold more or less
     LogLevel(server::LogLevel),
-    /// Have a running process read its configuration file again, and say what came of it
-    Reload(reload::Reload),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -76,6 +88,11 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Save(args) => save::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Confirm(args) => confirm::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Server(command) => server::run(&command),
         Command::Drain(args) => drain::run(&args),
@@ -84,7 +101,6 @@ pub fn main() -> ExitCode {
         Command::Weight(args) => args.run(),
         Command::Split(args) => args.run(),
         Command::LogLevel(args) => args.run(),
-        Command::Reload(args) => reload::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]
