@@ -22,6 +22,13 @@ mod runtime {
     mod splits;
 }
 
+mod changing {
+    mod confirm;
+    mod diff;
+    mod plan;
+    mod save;
+}
+
 mod config {
     mod addresses;
     mod check;

@@ -4,6 +4,7 @@ mod ask;
 mod change;
 mod check;
 mod confirm;
+mod completions;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
@@ -25,7 +26,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Evenkeel: takes every connection, picks a healthy server, and keeps the service up.
 #[derive(Debug, Parser)]
@@ -76,6 +77,11 @@ enum Command {
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual(completions::Manual),
     /// See it work: three sample servers, the balancer, live traffic and a table of what happens; --tcp for connections
     #[cfg(feature = "demo")]
     Demo(evenkeel_demo::Options),
@@ -103,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::LogLevel(args) => args.run(),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::print(&args, Cli::command()),
+        Command::Manual(args) => completions::manual(&args, Cli::command()),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),
     }
