@@ -13,7 +13,13 @@ mod run {
 }
 
 mod runtime {
+    mod audit;
+    mod draining;
     mod finding;
+    mod on_change;
+    mod reloading;
+    mod servers;
+    mod splits;
 }
 
 mod changing {

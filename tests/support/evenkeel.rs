@@ -171,9 +171,14 @@ impl Evenkeel {
 
     /// One request to the admin API.
     pub fn admin(&self, method: &str, path: &str, body: &str) -> Response {
+        self.admin_with(method, path, "", body)
+    }
+
+    /// One request to the admin API with more fields, each line with its CRLF.
+    pub fn admin_with(&self, method: &str, path: &str, fields: &str, body: &str) -> Response {
         let host = self.admin_address();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{fields}content-type: application/json\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );

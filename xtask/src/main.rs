@@ -19,6 +19,7 @@ mod origin;
 mod package;
 mod peers;
 mod python;
+mod reload;
 mod simulate;
 mod soak;
 mod tidy;
@@ -64,6 +65,8 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Measure reloads of many routes and pools: their time, what they add to latency, and memory.
+    Reload(reload::Options),
     /// Show for how long a client of PostgreSQL cannot write when the primary fails, beside HAProxy.
     Failover(failover::Options),
     /// Let the deciding core run in a simulated world, and measure the algorithms.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
+        Task::Reload(options) => reload::run(repository(), &options),
         Task::Failures(options) => failures::run(repository(), &options),
         Task::Failover(options) => failover::run(repository(), &options),
         Task::Simulate(options) => simulate::run(repository(), &options),

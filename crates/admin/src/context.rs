@@ -13,6 +13,8 @@ use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::by::By;
+
 /// What the API reads, and where it sends commands.
 #[derive(Debug)]
 pub struct Context {
@@ -34,6 +36,8 @@ pub struct Context {
     pub discoveries: Arc<DiscoveryStates>,
     /// The absolute path of the configuration file; none if the configuration is from the command line.
     pub source: Option<PathBuf>,
+    /// The level of the log at this moment.
+    pub log_level: fn() -> String,
     /// Whether the configuration in force goes back by itself unless it is confirmed.
     pub awaiting: Arc<ArcSwapOption<Awaiting>>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
@@ -47,6 +51,11 @@ pub struct Context {
 pub struct Request {
     /// What is asked for.
     pub command: Command,
+    /// On whose behalf, and why.
+    pub by: By,
+    /// Tags ([`PoolState::settings_tag`](evenkeel_core::snapshot::PoolState::settings_tag)) of the pool that the command concerns, one of
+    /// which it must have; `None` if any will do.
+    pub if_match: Option<Vec<String>>,
     /// The outcome, sent after [`Context::snapshot`] shows the change. The client may have left by then.
     pub answer: oneshot::Sender<Result<CommandDone, CommandError>>,
 }

@@ -8,6 +8,7 @@
 //! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Every refusal is answered as `{"error": "..."}`.
 
 mod body;
+mod by;
 mod cache;
 mod command;
 mod config;
@@ -19,14 +20,17 @@ mod guard;
 mod metrics;
 mod openapi;
 mod peer;
+mod pool;
 mod process;
 mod purge;
 mod refusal;
 mod routes;
 mod serve;
+mod split;
 mod status;
 mod streams;
 mod upgrade;
 
+pub use by::By;
 pub use context::{Context, Request, Upgrade, Upgraded};
 pub use serve::{Listener, serve};

@@ -12,7 +12,9 @@ use crate::context::Context;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, config, confirm, guard, metrics, openapi, process, purge, status, upgrade};
+use crate::{
+    cache, command, config, confirm, guard, metrics, openapi, pool, process, purge, split, status, upgrade,
+};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -33,7 +35,11 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(command::reload))
         .with(routes!(confirm::confirm))
         .with(routes!(upgrade::upgrade))
-        .with(routes!(command::server))
+        .with(routes!(command::log_level, command::set_log_level))
+        .with(routes!(pool::pool))
+        .with(routes!(pool::add))
+        .with(routes!(pool::server, pool::change, pool::remove))
+        .with(routes!(split::split, split::set_split))
         .finish();
     router
         .fallback(not_found)

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::control::Control;
 use crate::control_socket::{self, ControlSocket};
 use crate::inherit::Inheritance;
+use crate::log;
 use crate::secret::token;
 use crate::start_error::StartError;
 use crate::upgrade::message::{Offered, Role};
@@ -127,6 +128,7 @@ impl Admin {
             leaving,
             discoveries: Arc::clone(&control.servers.discoveries),
             source: control.source.as_deref().and_then(|path| absolute(path).ok()),
+            log_level: log::level,
             awaiting: Arc::clone(&control.confirmation.awaiting),
             token: self.token.clone(),
             bound: self.address().filter(|address| matches!(address, Address::Ip(_))),

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
-use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
@@ -18,6 +18,7 @@ use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
+use crate::operator::audit;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
@@ -26,6 +27,10 @@ use crate::upgrade::{self, Asked};
 
 /// Why a command is refused meanwhile.
 const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
+use crate::watch::Loaded;
+
+/// Between two looks whether a snapshot is still in use.
+const FREED_EVERY: Duration = Duration::from_millis(500);
 
 /// What the control thread works with.
 pub struct Control {
@@ -43,6 +48,8 @@ pub struct Control {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// How many workers there are.
     pub workers: usize,
+    /// The content of the configuration file that was read last.
+    pub loaded: Arc<Loaded>,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
     /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
@@ -97,32 +104,7 @@ impl Control {
                 _ = &mut stop => break,
                 () = alive.due() => systemd::alive(),
                 Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.are_running()),
-                Some(Request { command, answer }) = commands.recv() => {
-                    if self.upgrading {
-                        let _ = answer.send(Err(CommandError::Refused(UPGRADING.into())));
-                        continue;
-                    }
-                    match command {
-                        Command::Reload => {
-                            systemd::reloading();
-                            reloads.ask(answer, None, || self.in_force());
-                            continue;
-                        }
-                        Command::Try { within } => {
-                            systemd::reloading();
-                            reloads.ask(answer, Some(within), || self.in_force());
-                            continue;
-                        }
-                        Command::Confirm { keep } => {
-                            let done = self.confirm(keep, &mut probes, &mut discoveries);
-                            let _ = answer.send(done.map(|()| CommandDone::Done));
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    // The client may have gone; the command is carried out all the same.
-                    let _ = answer.send(self.carry_out(command, &mut probes));
-                }
+                Some(request) = commands.recv() => self.obey(request, &mut reloads, &mut probes, &mut discoveries),
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
@@ -131,6 +113,41 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// Carries out what an operator asks for; a reload is begun.
+    fn obey(
+        &mut self,
+        request: Request,
+        reloads: &mut Reloads,
+        probes: &mut Probes,
+        discoveries: &mut Discoveries,
+    ) {
+        let Request { command, by, if_match, answer } = request;
+        let done = match command {
+            _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
+            Command::Reload => {
+                audit(&by, "reload asked for", None);
+                systemd::reloading();
+                return reloads.ask(answer, None, || self.in_force());
+            }
+            Command::Try { within } => {
+                audit(&by, "reload asked for, to be confirmed", None);
+                systemd::reloading();
+                return reloads.ask(answer, Some(within), || self.in_force());
+            }
+            Command::Confirm { keep } => {
+                let done = self.confirm(keep, probes, discoveries);
+                if done.is_ok() {
+                    let what = if keep { "configuration confirmed" } else { "configuration taken back" };
+                    audit(&by, what, None);
+                }
+                done.map(|()| CommandDone::Done)
+            }
+            command => self.carry_out(command, &by, if_match.as_deref(), probes),
+        };
+        // The client may have gone; the command is carried out all the same.
+        let _ = answer.send(done);
     }
 
     /// Gets ready for another process to take the place of this one, or goes on after that has failed.
@@ -160,31 +177,6 @@ impl Control {
         self.shared.clock.now()
     }
 
-    /// Carries out a command about one server of one pool, or about the cache.
-    fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<CommandDone, CommandError> {
-        let now = self.now();
-        let pool = match command {
-            Command::Reload | Command::Try { .. } | Command::Confirm { .. } => return Ok(CommandDone::Done),
-            Command::Purge { scopes, soft } => {
-                return Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)));
-            }
-            Command::Server { pool, id, administrative, weight } => {
-                self.servers.administer(&pool, &id, administrative, weight, now)?;
-                pool
-            }
-            Command::AddServer { pool, server } => {
-                self.servers.add(&pool, server, now)?;
-                pool
-            }
-            Command::RemoveServer { pool, id } => {
-                self.servers.remove(&pool, &id, now)?;
-                pool
-            }
-        };
-        probes.plan(&self.servers, self.servers.pool(&pool));
-        Ok(CommandDone::Done)
-    }
-
     /// What a reload starts from.
     fn in_force(&self) -> InForce {
         InForce {
@@ -194,16 +186,17 @@ impl Control {
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
             workers: self.workers,
+            loaded: Arc::clone(&self.loaded),
         }
     }
 
     /// Makes true what a reload has prepared, and logs and counts how it ended.
-    /// With a time `within` which it is to be confirmed, the old configuration is kept until then.
+    /// With a time `within` which it is to be confirmed, the old configuration is kept until then. What it warns of is returned.
     fn finish_reload(
         &mut self,
         prepared: Result<Prepared, String>,
         within: Option<Duration>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Vec<String>, CommandError> {
         let prepared = match (prepared, within, self.must_be_decided()) {
             (Ok(_), None, Some(why)) => Err(why),
             (prepared, ..) => prepared,
@@ -211,13 +204,13 @@ impl Control {
         match prepared {
             Ok(prepared) => {
                 let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
-                self.put_in_force(prepared);
+                let warnings = self.put_in_force(prepared);
                 self.registry.reloaded(ReloadResult::Success);
                 match trial {
                     Some((within, kept)) => self.begin_trial(within, kept),
                     None => tracing::info!("configuration reloaded"),
                 }
-                Ok(())
+                Ok(warnings)
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
@@ -234,17 +227,16 @@ impl Control {
         self.forget_discoveries();
     }
 
-    /// Makes a configuration true.
-    pub fn put_in_force(&mut self, prepared: Prepared) {
-        let Prepared { derived, credentials, added, sockets } = prepared;
-        warn_of_unchangeable(self.servers.config(), &derived.config);
+    /// Makes a configuration true, and returns what it warns of.
+    pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
+        let Prepared { derived, credentials, added, sockets, mut warnings } = prepared;
+        warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         // The workers must know a listener before its first connection comes.
-        self.shared.publish(Arc::new(self.servers.snapshot()));
-        self.servers.wake_waiting();
+        self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {bound}");
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
@@ -256,6 +248,15 @@ impl Control {
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
         let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
+        warnings
+    }
+
+    /// Has the workers see what is in force.
+    pub fn publish(&mut self) {
+        let before = self.shared.snapshot();
+        self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.servers.wake_waiting();
+        tokio::task::spawn_local(free(before));
     }
 
     /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
@@ -336,8 +337,20 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
 }
 
 /// Says what a reload cannot change.
-fn warn_of_unchangeable(old: &Config, new: &Config) {
-    for key in evenkeel_config::fixed_changes(old, new) {
-        tracing::warn!("changing [{key}] requires a restart; the reload has left it as it was");
+fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
+    let warn = |key: &str| {
+        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        tracing::warn!("{warning}");
+        warning
+    };
+    evenkeel_config::fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// Frees a snapshot once no worker has it any more. To free thousands of routes and pools takes longer than a request may wait, so
+/// no worker must be the last to let go of them.
+async fn free(snapshot: Arc<Snapshot>) {
+    while Arc::strong_count(&snapshot) > 1 {
+        tokio::time::sleep(FREED_EVERY).await;
     }
+    drop(tokio::task::spawn_blocking(move || drop(snapshot)));
 }

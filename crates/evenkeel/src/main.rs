@@ -9,6 +9,8 @@ mod control_socket;
 mod credentials;
 mod discovery;
 mod inherit;
+mod log;
+mod operator;
 mod overload;
 mod probes;
 mod reload;
@@ -21,6 +23,7 @@ mod serving;
 mod start_error;
 mod systemd;
 mod upgrade;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;

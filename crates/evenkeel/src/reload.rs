@@ -2,7 +2,6 @@
 //! and judgements of health never wait for a slow disk or a large file.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use crate::credentials::{self, load_config};
 use crate::inherit::{Inheritance, Taken, role_of};
 use crate::servers::Derived;
 use crate::start_error::StartError;
+use crate::watch::Loaded;
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ pub struct InForce {
     pub bound: Vec<Bound>,
     /// How many workers there are.
     pub workers: usize,
+    /// The content that was read last.
+    pub loaded: Arc<Loaded>,
 }
 
 /// A new configuration with all that it needs; to make it true cannot fail any more.
@@ -72,6 +74,8 @@ pub struct Prepared {
     pub added: Vec<Bound>,
     /// The sockets of each, bound already.
     pub sockets: Vec<Vec<Socket>>,
+    /// What it is warned of.
+    pub warnings: Vec<String>,
 }
 
 /// Where the outcome of a command is sent.
@@ -123,10 +127,14 @@ impl Reloads {
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
-    pub fn answer(&mut self, outcome: &Result<(), CommandError>, in_force: impl FnOnce() -> InForce) {
+    pub fn answer(
+        &mut self,
+        outcome: &Result<Vec<String>, CommandError>,
+        in_force: impl FnOnce() -> InForce,
+    ) {
         for answer in self.asked.drain(..) {
             // The client may have gone.
-            let _ = answer.send(outcome.clone().map(|()| CommandDone::Done));
+            let _ = answer.send(outcome.clone().map(CommandDone::Reloaded));
         }
         if !self.next.is_empty() {
             self.asked = std::mem::take(&mut self.next);
@@ -143,14 +151,15 @@ impl Reloads {
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
 fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let source = in_force.source.as_deref().ok_or("there is no configuration file to read again")?;
-    let config = load(source)?;
+    in_force.loaded.note(source);
+    let (config, warnings) = load(source)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
     let (added, sockets) =
         bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
     // What was taken over may be older than its files.
     credentials::refresh(&credentials);
-    Ok(Prepared { derived, credentials, added, sockets })
+    Ok(Prepared { derived, credentials, added, sockets, warnings })
 }
 
 /// What is listened on, and the sockets of each.
@@ -281,15 +290,18 @@ pub fn listen_options(listener: &Listener) -> ListenOptions {
     ListenOptions { backlog, tcp_keepalive, fast_open }
 }
 
-/// Reads a configuration and the certificates that it names, and says what is suspicious in them.
+/// Reads a configuration and the certificates that it names, and returns with it what is suspicious in them.
 ///
 /// # Errors
 /// All that is wrong with it, for people.
-fn load(source: &Path) -> Result<Config, String> {
-    let colour = io::IsTerminal::is_terminal(&io::stderr());
-    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(colour))?;
+fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
+    // Not for this terminal alone: a command may have asked from another one.
+    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(false))?;
+    let mut warnings = Vec::new();
     if !parsed.warnings.is_empty() {
-        eprintln!("{}", parsed.warnings.render(colour));
+        let text = parsed.warnings.render(false);
+        eprintln!("{text}");
+        warnings.push(text.trim_end().to_owned());
     }
-    Ok(parsed.config)
+    Ok((parsed.config, warnings))
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{Request, Upgrade};
+use evenkeel_admin::{By, Request, Upgrade};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::{AccessLog, Registry};
@@ -20,7 +20,6 @@ use crate::admin;
 use crate::cache;
 use crate::confirm::Confirmation;
 use crate::control::{Control, Inputs};
-use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::inherit::Inheritance;
 use crate::overload;
@@ -30,6 +29,7 @@ use crate::serving::{Serving, serve_all};
 use crate::start_error::StartError;
 use crate::upgrade::Upgrader;
 use crate::upgrade::successor::Predecessor;
+use crate::watch::{self, Loaded};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -52,10 +52,7 @@ pub struct System {
     control: JoinHandle<()>,
     stop: oneshot::Sender<()>,
     /// The admin API ends when this is dropped.
-    stop_admin: oneshot::Sender<()>,
-    admin_thread: Option<JoinHandle<()>>,
-    /// The file of the control socket goes with this.
-    control_socket: Option<ControlSocket>,
+    admin_api: Serving,
     upgrader: Upgrader,
     upgrades: mpsc::Receiver<Upgrade>,
     log: AccessLog,
@@ -77,6 +74,7 @@ impl System {
     /// Something that the configuration names cannot be had; nothing keeps running then.
     pub fn start(config: Config, source: Option<PathBuf>, origin: Origin) -> Result<Self, StartError> {
         let Origin { predecessor, mut inherited } = origin;
+        let loaded = Loaded::of(source.as_deref());
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);
@@ -98,15 +96,13 @@ impl System {
         }
         let store = cache::open(&servers.config().cache)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
-        let (snapshot, metrics) = (servers.snapshot(), Arc::clone(&registry));
-        let (shared, starts) =
-            Shared::new(workers, snapshot, credentials, metrics, clock, events_sender, store);
+        let (first, metrics) = (servers.snapshot(), Arc::clone(&registry));
+        let (shared, starts) = Shared::new(workers, first, credentials, metrics, clock, events_sender, store);
         let handles =
-            starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
-        let handles =
-            handles.collect::<Result<Vec<_>, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
+            starts.into_iter().map(|it| evenkeel_proxy::spawn(it, Arc::clone(&shared), log.worker()));
+        let handles = handles.collect::<Result<_, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
         cache::show_figures(&shared);
-        let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect::<Vec<_>>();
+        let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
         let listening = Arc::new(ArcSwap::from_pointee(listening));
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
@@ -120,18 +116,18 @@ impl System {
             bound: bound.clone(),
             listening: Arc::clone(&listening),
             workers,
+            loaded,
             confirmation: Confirmation::default(),
             upgrading: false,
         };
         let context = admin.context(&control, Arc::clone(&leaving), commands.clone(), upgrades);
         let inputs = Inputs { events, commands: requests, upgrades: asked };
-        let (stop, stopped) = oneshot::channel();
-        let control = spawn("control", move || run_control(control, inputs, stopped))?;
+        let ((stop, stopped), asking) = (oneshot::channel(), commands.clone());
+        let control = spawn("control", move || run_control(control, inputs, asking, stopped))?;
         registry.config_generation.set(1);
         let upgrader = Upgrader { shared: Arc::clone(&shared), control: asks, admin: admin.spare() };
         let admin_address = admin.address();
-        let serving = serve_all(predecessor, (admin, context), &shared, bound, sockets, workers)?;
-        let Serving { stop_admin, admin_thread, control_socket } = serving;
+        let admin_api = serve_all(predecessor, (admin, context), &shared, bound, sockets, workers)?;
         tracing::info!(workers, "ready");
         Ok(Self {
             shared,
@@ -143,9 +139,7 @@ impl System {
             workers: handles,
             control,
             stop,
-            stop_admin,
-            admin_thread,
-            control_socket,
+            admin_api,
             upgrader,
             upgrades: wanted,
             log,
@@ -165,12 +159,13 @@ impl System {
     pub fn command(
         &self,
         command: Command,
+        by: By,
     ) -> impl Future<Output = Result<CommandDone, CommandError>> + use<> {
         let commands = self.commands.clone();
         async move {
             let gone = || CommandError::Refused("the control thread is gone".into());
             let (answer, done) = oneshot::channel();
-            commands.send(Request { command, answer }).await.map_err(|_| gone())?;
+            commands.send(Request { command, by, if_match: None, answer }).await.map_err(|_| gone())?;
             done.await.map_err(|_| gone())?
         }
     }
@@ -209,7 +204,8 @@ impl System {
     /// Leaves: what is in flight has `grace` to finish. Blocks until all is done.
     pub fn leave(self, grace: Duration, successor: Option<&Successor>) {
         self.begin_leaving(grace, successor);
-        let mut stop_admin = Some(self.stop_admin);
+        let Serving { stop_admin, admin_thread, control_socket } = self.admin_api;
+        let mut stop_admin = Some(stop_admin);
         if successor.is_some() {
             // The successor answers what is asked from now on.
             drop(stop_admin.take());
@@ -221,9 +217,9 @@ impl System {
         cache::settle(&self.shared);
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end. But what has asked for an
         // upgrade gets its answer.
-        drop((self.control_socket, stop_admin));
+        drop((control_socket, stop_admin));
         if successor.is_some() {
-            wait_for(self.admin_thread.as_ref());
+            wait_for(admin_thread.as_ref());
         }
         self.log.finish();
     }
@@ -290,12 +286,21 @@ pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
         .ok()
 }
 
-fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
+fn run_control(
+    control: Control,
+    inputs: Inputs,
+    commands: mpsc::Sender<Request>,
+    stop: oneshot::Receiver<()>,
+) {
     let Some(runtime) = runtime("control") else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));
         tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
+        if let Some(file) = control.source.clone() {
+            let (shared, loaded) = (Arc::clone(&control.shared), Arc::clone(&control.loaded));
+            tokio::task::spawn_local(watch::follow(shared, file, loaded, commands));
+        }
         control.run(inputs, stop).await;
     });
     // A file or a name server that does not answer does not hold up the end of the process.

@@ -104,8 +104,8 @@ fn bodies_that_mean_nothing_are_refused_with_the_reason() {
         ("{\"state\":\"drain\"", "EOF"),
         (r#"{"state":"drain"} x"#, "trailing"),
         ("{}", "`state`, `weight` or both"),
-        (r#"{"state":"asleep"}"#, "expected `drain` or `ready`"),
-        (r#"{"state":"Drain"}"#, "expected `drain` or `ready`"),
+        (r#"{"state":"asleep"}"#, "expected one of `drain`, `disable`, `ready`"),
+        (r#"{"state":"Drain"}"#, "expected one of `drain`, `disable`, `ready`"),
         (r#"{"state":null}"#, "expected value"),
         (r#"{"state":"drain","weight":null}"#, "null"),
         (r#"{"state":"drain","state":"ready"}"#, "duplicate field `state`"),
@@ -115,7 +115,7 @@ fn bodies_that_mean_nothing_are_refused_with_the_reason() {
         (r#"{"weight":4294967297}"#, "0 to 1000"),
         (r#"{"weight":"5"}"#, "string"),
         (r#"{"wait":1}"#, "unknown field `wait`"),
-        (r#"{"state":"drain","wieght":1}"#, "expected `state` or `weight`"),
+        (r#"{"state":"drain","wieght":1}"#, "expected one of `state`, `weight`, `why`"),
     ] {
         let answer = api.put("/pools/app/servers/a", body);
         assert_eq!(answer.status, 400, "{body}");

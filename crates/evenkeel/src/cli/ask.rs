@@ -10,6 +10,8 @@ use std::time::Duration;
 use evenkeel_types::Address;
 use serde_json::Value;
 
+use super::change::segment;
+
 /// How long a connection may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the process may be silent. It gives a command 30 s.
@@ -26,6 +28,8 @@ pub(super) struct Admin {
     pub(super) token: Option<Token>,
     /// How long the process may be silent.
     pub(super) patience: Duration,
+    /// Why it is asked for a change.
+    pub(super) why: Option<String>,
 }
 
 /// A token, and the file that it is from.
@@ -98,13 +102,11 @@ impl Admin {
     }
 
     /// Puts an object and returns the one that the process answers.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         self.ask("PUT", path, Some(body))
     }
 
     /// What the process answers to a DELETE.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn delete(&self, path: &str) -> Result<Value, Unanswered> {
         self.ask("DELETE", path, None)
     }
@@ -135,6 +137,11 @@ impl Admin {
             Some(token) => format!("authorization: Bearer {}\r\n", token.text),
             None => String::new(),
         };
+        let reason = self.why.iter().map(|why| format!("x-evenkeel-why: {}\r\n", segment(why)));
+        // A person who acts as root is still a person.
+        let person =
+            std::env::var("SUDO_USER").ok().map(|user| format!("x-evenkeel-who: {}\r\n", segment(&user)));
+        let reason: String = reason.chain(person).collect();
         let (described, body) = match body {
             Some(body) => {
                 (format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()), body)
@@ -142,8 +149,9 @@ impl Admin {
             None => (String::new(), ""),
         };
         // HTTP/1.0: the body of the answer comes in one piece and ends with the connection.
-        let request =
-            format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{described}\r\n{body}");
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{reason}{described}\r\n{body}"
+        );
         let answer = match stream {
             Stream::Tcp(stream) => round_trip(stream, &request),
             Stream::Unix(stream) => round_trip(stream, &request),

@@ -1,10 +1,11 @@
 //! `evenkeel run`: the balancer itself, from its start to its last connection.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use evenkeel_admin::By;
 use evenkeel_config::{Config, Diagnostics};
 use evenkeel_core::snapshot::Command;
 use evenkeel_proxy::Successor;
@@ -14,6 +15,7 @@ use super::output::{DONE, WRONG, complain, fail};
 use super::source::CONFIG_DEFAULT;
 use crate::credentials::load_config;
 use crate::inherit::Inheritance;
+use crate::log;
 use crate::roots::wrong_with;
 use crate::systemd;
 use crate::upgrade::attempts::Upgrades;
@@ -37,7 +39,7 @@ pub struct Run {
 }
 
 pub fn run(args: Run) -> ExitCode {
-    start_log();
+    log::start();
     let origin = match origin() {
         Ok(origin) => origin,
         Err(error) => return fail(&error),
@@ -222,23 +224,11 @@ impl Signals {
                     return Some(successor);
                 },
                 // Its outcome stands in the log. It is not waited for: a reload that hangs must not hide other signals.
-                _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload))),
+                _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload, By::itself("SIGHUP")))),
                 _ = self.user1.recv() => system.reopen_log(),
             }
         }
     }
-}
-
-/// Messages go to stderr; `EVENKEEL_LOG` sets the level (`error`, `warn`, `info`, `debug`, `trace`).
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("EVENKEEL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_env_filter(filter)
-        .init();
 }
 
 /// Each connection takes a descriptor, two when it is forwarded: takes as many as the system allows.
