@@ -8,6 +8,7 @@
 //! | `GET /readyz` | 200 when requests can be served, else 503 and why |
 //! | `GET /metrics` | Prometheus text format 0.0.4 |
 //! | `GET /status` | listeners, pools and servers as JSON |
+//! | `GET /events` | what has happened lately: `?limit=N`, `?kind=KIND` |
 //! | `POST /reload` | reads the configuration again; 422 and its faults when it is refused |
 //! | `GET /cache` | what the cache holds and how often it answered, as JSON |
 //! | `POST /cache/purge` | `{"url": ..}`, `{"prefix": ..}`, `{"host": ..}`, `{"tag": ..}` or `{"all": true}`, with `"soft": true` or without |
@@ -22,6 +23,7 @@ mod command;
 mod connections;
 mod context;
 mod discovery;
+mod events;
 mod guard;
 mod metrics;
 mod purge;

@@ -11,7 +11,7 @@ use axum::routing::{get, post, put};
 
 use crate::context::Context;
 use crate::refusal::Refusal;
-use crate::{cache, command, guard, metrics, purge, status};
+use crate::{cache, command, events, guard, metrics, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -23,6 +23,7 @@ GET  /healthz                     200 while the process lives
 GET  /readyz                      200 when requests can be served, else 503 and why
 GET  /metrics                     Prometheus text format
 GET  /status                      listeners, pools and servers as JSON
+GET  /events                      what has happened lately, as JSON; ?limit=N and ?kind=KIND
 GET  /cache                       what the cache holds and how often it answered, as JSON
 POST /cache/purge                 {\"url\" or \"prefix\": URL}, {\"host\": name}, {\"tag\": tag} or {\"all\": true}; with \"soft\": true
 POST /reload                      read the configuration again
@@ -37,6 +38,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
+        .route("/events", get(events::events))
         .route("/cache", get(cache::cache))
         .route("/cache/purge", post(purge::purge))
         .route("/reload", post(command::reload))

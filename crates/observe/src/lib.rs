@@ -10,6 +10,7 @@ mod certificate;
 mod counter;
 mod datagrams;
 mod discovery;
+pub mod events;
 mod histogram;
 pub mod names;
 mod outcomes;

@@ -3,6 +3,7 @@
 
 mod cache;
 mod command;
+mod events;
 mod fixture;
 mod guard;
 mod limits;
