@@ -10,6 +10,8 @@ use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::live::state::Live;
+
 /// What the API reads, and where it sends commands.
 #[derive(Debug)]
 pub struct Context {
@@ -31,6 +33,8 @@ pub struct Context {
     pub token: Option<String>,
     /// The address that the API itself is bound to.
     pub bound: Address,
+    /// The figures of the last seconds, which [`follow`](crate::follow) fills.
+    pub live: Live,
 }
 
 /// A command on its way to the control thread.

@@ -8,6 +8,7 @@
 //! | `GET /readyz` | 200 when requests can be served, else 503 and why |
 //! | `GET /metrics` | Prometheus text format 0.0.4 |
 //! | `GET /status` | listeners, pools and servers as JSON |
+//! | `GET /live` | what happens, every second, as server-sent events |
 //! | `GET /events` | what has happened lately: `?limit=N`, `?kind=KIND` |
 //! | `POST /reload` | reads the configuration again; 422 and its faults when it is refused |
 //! | `GET /cache` | what the cache holds and how often it answered, as JSON |
@@ -25,7 +26,9 @@ mod context;
 mod discovery;
 mod events;
 mod guard;
+mod live;
 mod metrics;
+mod notes;
 mod purge;
 mod refusal;
 mod routes;
@@ -34,4 +37,6 @@ mod status;
 mod streams;
 
 pub use context::{Context, Request};
+pub use live::follow::follow;
+pub use live::state::Live;
 pub use serve::{Listener, serve};

@@ -10,6 +10,7 @@ use axum::middleware;
 use axum::routing::{get, post, put};
 
 use crate::context::Context;
+use crate::live::stream;
 use crate::refusal::Refusal;
 use crate::{cache, command, events, guard, metrics, purge, status};
 
@@ -23,6 +24,7 @@ GET  /healthz                     200 while the process lives
 GET  /readyz                      200 when requests can be served, else 503 and why
 GET  /metrics                     Prometheus text format
 GET  /status                      listeners, pools and servers as JSON
+GET  /live                        what happens, every second, as server-sent events; ?events_after=N
 GET  /events                      what has happened lately, as JSON; ?limit=N and ?kind=KIND
 GET  /cache                       what the cache holds and how often it answered, as JSON
 POST /cache/purge                 {\"url\" or \"prefix\": URL}, {\"host\": name}, {\"tag\": tag} or {\"all\": true}; with \"soft\": true
@@ -38,6 +40,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
         .route("/status", get(status::status))
+        .route("/live", get(stream::live))
         .route("/events", get(events::events))
         .route("/cache", get(cache::cache))
         .route("/cache/purge", post(purge::purge))

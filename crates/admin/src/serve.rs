@@ -45,9 +45,9 @@ pub enum Listener {
 ///
 /// # Errors
 /// When the socket cannot be handed to the runtime.
-pub async fn serve(listener: Listener, context: Context, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(listener: Listener, context: impl Into<Arc<Context>>, stop: impl Future<Output = ()>) -> io::Result<()> {
     let socket = Socket::new(listener)?;
-    let router = routes::router(Arc::new(context));
+    let router = routes::router(context.into());
     let (running, ending) = watch::channel(());
     let connections = Arc::new(Mutex::new(Connections::default()));
     let (mut tasks, mut handles) = (JoinSet::new(), HashMap::new());

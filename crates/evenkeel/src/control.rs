@@ -57,8 +57,8 @@ impl Control {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
-                Some(Probed { pool, id, result, session }) = results.recv() => {
-                    self.count_probe(&pool, &id, &result);
+                Some(Probed { pool, id, result, took, session }) = results.recv() => {
+                    self.count_probe(&pool, &id, &result, took);
                     let was_searching = self.servers.is_searching(&pool, self.now());
                     self.servers.probed(&pool, &id, result, self.now());
                     probes.plan_next(&self.servers, &pool, &id, session);
@@ -205,8 +205,16 @@ impl Control {
         });
     }
 
-    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<Finding, ProbeFailure>) {
-        self.registry.backend(pool, id).probed(match result {
+    fn count_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: &Result<Finding, ProbeFailure>,
+        took: Duration,
+    ) {
+        let figures = self.registry.backend(pool, id);
+        figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
+        figures.probed(match result {
             Ok(_) => ProbeResult::Success,
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,

@@ -135,6 +135,7 @@ impl System {
                 discoveries: Arc::clone(&control.servers.discoveries),
                 token,
                 bound: address,
+                live: evenkeel_admin::Live::default(),
             };
             spawn("admin", move || run_admin(listener, context, admin_stopped))?;
         }
@@ -290,8 +291,12 @@ fn runtime(thread: &str) -> Option<LocalRuntime> {
 /// Serves the admin API on a thread of its own, so that `/healthz` and `/status` wait for no work of the control side.
 fn run_admin(listener: evenkeel_admin::Listener, context: Context, stop: oneshot::Receiver<()>) {
     let Some(runtime) = runtime("admin") else { return };
-    if let Err(error) = runtime.block_on(evenkeel_admin::serve(listener, context, async { drop(stop.await) }))
-    {
+    let context = Arc::new(context);
+    let served = runtime.block_on(async {
+        tokio::task::spawn_local(evenkeel_admin::follow(Arc::clone(&context)));
+        evenkeel_admin::serve(listener, context, async { drop(stop.await) }).await
+    });
+    if let Err(error) = served {
         tracing::error!(%error, "the admin API has failed");
     }
 }

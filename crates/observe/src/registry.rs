@@ -13,6 +13,7 @@ use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
 use crate::events::Events;
+use crate::listener::ListenerSeries;
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
@@ -41,6 +42,7 @@ pub struct Registry {
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     datagrams: Mutex<BTreeMap<ListenerName, Arc<DatagramSeries>>>,
+    listeners: Mutex<BTreeMap<ListenerName, Arc<ListenerSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     discoveries: Mutex<BTreeMap<PoolName, Arc<DiscoveryFigures>>>,
@@ -72,6 +74,7 @@ impl Registry {
             series: Mutex::default(),
             streams: Mutex::default(),
             datagrams: Mutex::default(),
+            listeners: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
             discoveries: Mutex::default(),
@@ -117,8 +120,19 @@ impl Registry {
         lock(&self.datagrams).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
     }
 
-    /// Forgets the connections and datagrams of listeners that are not to be kept, after a reload.
+    /// The figures of the requests of one listener, made when first asked for. Takes a lock: keep the answer.
+    pub fn listener(&self, listener: &ListenerName) -> Arc<ListenerSeries> {
+        let new = || Arc::new(ListenerSeries::new(self.workers.len()));
+        Arc::clone(lock(&self.listeners).entry(listener.clone()).or_insert_with(new))
+    }
+
+    pub(crate) fn all_listeners(&self) -> Vec<(ListenerName, Arc<ListenerSeries>)> {
+        lock(&self.listeners).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
+    }
+
+    /// Forgets the requests, connections and datagrams of listeners that are not to be kept, after a reload.
     pub fn retain_streams(&self, keep: impl Fn(&ListenerName) -> bool) {
+        lock(&self.listeners).retain(|name, _| keep(name));
         lock(&self.datagrams).retain(|name, _| keep(name));
         lock(&self.streams).retain(|key, _| keep(&key.listener));
     }
