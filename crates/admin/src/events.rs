@@ -7,6 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use evenkeel_observe::events::{self, EVENTS_MAX, EventKind};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::context::Context;
 use crate::refusal::{Refusal, bad_request};
@@ -15,7 +16,7 @@ use crate::refusal::{Refusal, bad_request};
 const LIMIT_DEFAULT: usize = 100;
 
 /// Something that has happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Event {
     /// Grows by one with each event, from 1 when the process starts.
     pub(crate) seq: u64,
@@ -55,8 +56,9 @@ impl From<events::Event> for Event {
 }
 
 /// Which events are asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// At most so many.
     limit: Option<usize>,
@@ -65,12 +67,15 @@ pub(crate) struct Wanted {
 }
 
 /// What is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Events {
     events: Vec<Event>,
 }
 
-/// The last events.
+/// What has happened lately, the newest first
+#[utoipa::path(get, path = "/events", tag = "figures", params(Wanted), responses(
+    (status = 200, body = Events, description = "The last events, at most 1,000."),
+))]
 pub(crate) async fn events(
     State(context): State<Arc<Context>>,
     wanted: Result<Query<Wanted>, QueryRejection>,

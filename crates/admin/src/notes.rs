@@ -2,11 +2,12 @@
 
 use evenkeel_observe::Notes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::live::window::rounded;
 
 /// Of one server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServerNotes {
     /// The last check of its health. Only of one that was checked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -16,7 +17,7 @@ pub(crate) struct ServerNotes {
 }
 
 /// A check of a server's health.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Check {
     /// When it ended, in seconds since the Unix epoch.
     at: f64,
@@ -27,7 +28,7 @@ struct Check {
 }
 
 /// A failure, or several of the same kind in a row.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Failure {
     /// When the last of them was, in seconds since the Unix epoch.
     at: f64,

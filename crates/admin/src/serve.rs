@@ -45,7 +45,11 @@ pub enum Listener {
 ///
 /// # Errors
 /// When the socket cannot be handed to the runtime.
-pub async fn serve(listener: Listener, context: impl Into<Arc<Context>>, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: Listener,
+    context: impl Into<Arc<Context>>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let socket = Socket::new(listener)?;
     let router = routes::router(context.into());
     let (running, ending) = watch::channel(());

@@ -13,6 +13,7 @@ use evenkeel_core::snapshot::{Guard, PoolHandle, PoolState};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cache::Cache;
 use crate::context::Context;
@@ -22,7 +23,7 @@ use crate::notes::ServerNotes;
 use crate::streams::{Datagrams, Streams, datagrams, streams, streams_by_server};
 
 /// The whole of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
     version: &'static str,
     pid: u32,
@@ -43,14 +44,14 @@ pub(crate) struct Status {
 }
 
 /// How far the process withdraws, by each cause: 0 is not at all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Overload {
     memory: i64,
     descriptors: i64,
     delay: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Listener {
     name: String,
     addresses: Vec<String>,
@@ -67,12 +68,12 @@ struct Listener {
     now: ListenerNow,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Tls {
     certificates: Vec<Certificate>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Certificate {
     /// Its file.
     cert: String,
@@ -86,7 +87,7 @@ struct Certificate {
     warning: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Pool {
     name: String,
     algorithm: &'static str,
@@ -114,7 +115,7 @@ struct Pool {
 }
 
 /// What a pool with limits is doing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Breaker {
     /// Of its circuit breaker; closed if it has none.
     state: &'static str,
@@ -128,7 +129,7 @@ struct Breaker {
 }
 
 /// One server of a pool.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Server {
     id: String,
     address: String,
@@ -171,21 +172,22 @@ pub(crate) struct Server {
     notes: ServerNotes,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Totals {
     requests: u64,
     errors: u64,
     latency_ms: Latency,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct Latency {
     p50: f64,
     p95: f64,
     p99: f64,
 }
 
-/// Everything at this moment.
+/// Listeners, pools and servers at this moment
+#[utoipa::path(get, path = "/status", tag = "process", responses((status = 200, body = Status, description = "All of it.")))]
 pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> {
     Json(Status::of(&context))
 }

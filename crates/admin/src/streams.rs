@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use evenkeel_observe::{Registry, StreamKey, StreamTotals};
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The connections of one listener or server.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 pub(crate) struct Streams {
     /// Connections that are relayed now.
     open: i64,
@@ -50,7 +51,7 @@ impl Streams {
 }
 
 /// The datagrams of one udp listener.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Datagrams {
     /// Those that came from clients.
     received: u64,

@@ -1,5 +1,6 @@
 //! Evenkeel, the traffic tier of a horizontally scaled service.
 
+mod admin;
 mod cache;
 mod cli;
 mod control;

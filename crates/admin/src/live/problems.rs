@@ -8,6 +8,7 @@ use evenkeel_core::health::State;
 use evenkeel_observe::events::Severity;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Problems that are listed, the worst first. How many more there are is the last one.
 pub(crate) const PROBLEMS_MAX: usize = 100;
@@ -23,7 +24,7 @@ const QUEUE_MEMORY: usize = 10;
 const CERTIFICATE_CRITICAL_DAYS: i64 = 3;
 
 /// Something that is wrong now.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// `critical` or `warning`.
     pub(crate) severity: &'static str,

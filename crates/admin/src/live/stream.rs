@@ -18,12 +18,13 @@ use hyper::body::Frame;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
+use utoipa::IntoParams;
 
 use super::state::WATCHERS_MAX;
 use super::tick::{history, message, tick};
 use crate::context::Context;
 use crate::events::Event;
-use crate::refusal::{Refusal, bad_request};
+use crate::refusal::{ErrorBody, Refusal, bad_request};
 
 /// Messages on their way to one watcher. One that is not taken makes the next ones wait.
 const MESSAGES_MAX: usize = 2;
@@ -38,14 +39,22 @@ const RETRY_MS: u32 = 1_000;
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How a stream begins.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     /// Events with higher numbers are sent, also those that have been before.
     events_after: Option<u64>,
 }
 
-/// Streams what happens.
+/// What happens, every second, as server-sent events
+///
+/// First an event `history` with the points of the last five minutes, then a `tick` each second and an `event` for each
+/// thing that happens.
+#[utoipa::path(get, path = "/live", tag = "figures", params(Wanted), responses(
+    (status = 200, content_type = "text/event-stream", body = String, description = "A stream that lasts some minutes."),
+    (status = 503, body = ErrorBody, description = "Too many streams are open."),
+))]
 pub(crate) async fn live(
     State(context): State<Arc<Context>>,
     headers: HeaderMap,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problems::Problem;
 use super::state::now;
@@ -15,7 +16,7 @@ use crate::status::Status;
 const INTERVAL_S: u32 = 1;
 
 /// The message of one second.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Tick<'a> {
     at: f64,
     point: &'a Point,
@@ -24,7 +25,7 @@ struct Tick<'a> {
 }
 
 /// The past, when a stream begins.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct History<'a> {
     interval_s: u32,
     points: &'a [&'a Point],

@@ -6,6 +6,7 @@ use std::time::Duration;
 use evenkeel_observe::{EndedFigures, HistogramSnapshot, ListenerEnded, Sample, SampleKey};
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Seconds that [`Recent`] looks back.
 pub(crate) const RECENT_SECONDS: usize = 10;
@@ -17,7 +18,7 @@ const POINT_POOLS_MAX: usize = 50;
 const POINT_LISTENERS_MAX: usize = 50;
 
 /// What a pool, a server or everything did over some time.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Now {
     /// Requests (or relayed connections) that ended, a second.
     pub(crate) rps: f64,
@@ -32,14 +33,14 @@ pub(crate) struct Now {
 }
 
 /// What a listener did over some time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ListenerNow {
     rps: f64,
     errors: f64,
 }
 
 /// One second.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Point {
     /// Its end, in seconds since the Unix epoch.
     at: f64,
@@ -53,7 +54,7 @@ pub(crate) struct Point {
 }
 
 /// What the cache did in a second.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 struct CacheNow {
     hits: f64,
     misses: f64,

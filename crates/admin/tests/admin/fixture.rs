@@ -176,6 +176,7 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         listening: Arc::new(ArcSwap::from_pointee(listening.into())),
         leaving: Arc::default(),
         discoveries: Arc::default(),
+        source: None,
         token,
         bound,
         live: Default::default(),

@@ -7,6 +7,8 @@ mod events;
 mod fixture;
 mod guard;
 mod limits;
+mod live;
 mod metrics;
+mod openapi;
 mod routes;
 mod status;

@@ -157,10 +157,33 @@ fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
 }
 
 impl Admin {
+    /// What the process answers to a GET.
+    #[allow(dead_code, reason = "commands follow")]
+    pub(super) fn get(&self, path: &str) -> Result<Value, Unanswered> {
+        self.ask("GET", path, None)
+    }
+
     /// Posts an object and returns the one that the process answers.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
-        let (status, body) = self.exchange("POST", path, &body.to_string())?;
-        let answer: Result<Value, _> = serde_json::from_slice(&body);
+        self.ask("POST", path, Some(body))
+    }
+
+    /// Puts an object and returns the one that the process answers.
+    #[allow(dead_code, reason = "commands follow")]
+    pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
+        self.ask("PUT", path, Some(body))
+    }
+
+    /// What the process answers to a DELETE.
+    #[allow(dead_code, reason = "commands follow")]
+    pub(super) fn delete(&self, path: &str) -> Result<Value, Unanswered> {
+        self.ask("DELETE", path, None)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Unanswered> {
+        let text = body.map(Value::to_string);
+        let (status, answer) = self.exchange(method, path, text.as_deref())?;
+        let answer: Result<Value, _> = serde_json::from_slice(&answer);
         match (status, answer) {
             (200..=299, Ok(answer)) => Ok(answer),
             (401, _) => Err(match &self.token {
@@ -176,19 +199,22 @@ impl Admin {
     }
 
     /// One request on a connection of its own.
-    fn exchange(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<u8>), Unanswered> {
+    fn exchange(&self, method: &str, path: &str, body: Option<&str>) -> Result<(u16, Vec<u8>), Unanswered> {
         let (stream, host) =
             self.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
         let authorization = match &self.token {
             Some(token) => format!("authorization: Bearer {}\r\n", token.text),
             None => String::new(),
         };
+        let (described, body) = match body {
+            Some(body) => {
+                (format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()), body)
+            }
+            None => (String::new(), ""),
+        };
         // HTTP/1.0: the body of the answer comes in one piece and ends with the connection.
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}content-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request =
+            format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{described}\r\n{body}");
         let answer = match stream {
             Stream::Tcp(stream) => round_trip(stream, &request),
             Stream::Unix(stream) => round_trip(stream, &request),
