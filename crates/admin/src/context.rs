@@ -34,8 +34,8 @@ pub struct Context {
     pub source: Option<PathBuf>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
     pub token: Option<String>,
-    /// The address that the API itself is bound to.
-    pub bound: Address,
+    /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.
+    pub bound: Option<Address>,
     /// The figures of the last seconds, which [`follow`](crate::follow) fills.
     pub live: Live,
 }

@@ -19,6 +19,7 @@ mod live;
 mod metrics;
 mod notes;
 mod openapi;
+mod peer;
 mod process;
 mod purge;
 mod refusal;

@@ -27,6 +27,8 @@ use crate::streams::{Datagrams, Streams, datagrams, streams, streams_by_server};
 pub(crate) struct Status {
     version: &'static str,
     pid: u32,
+    /// The absolute path of its configuration file; none if it runs without one.
+    config: Option<String>,
     uptime_seconds: f64,
     generation: u64,
     leaving: bool,
@@ -213,6 +215,7 @@ impl Status {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
+            config: context.source.as_ref().map(|path| path.display().to_string()),
             uptime_seconds: seconds(now.since(Time::ZERO)),
             generation: snapshot.generation,
             leaving: context.leaving.load(Ordering::Relaxed),

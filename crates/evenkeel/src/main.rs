@@ -4,6 +4,7 @@ mod admin;
 mod cache;
 mod cli;
 mod control;
+mod control_socket;
 mod credentials;
 mod discovery;
 mod overload;

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::admin;
 use crate::cache;
 use crate::control::Control;
+use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::overload;
 use crate::reload::bind_added;
@@ -44,6 +45,8 @@ pub struct System {
     stop: oneshot::Sender<()>,
     /// The admin API ends when this is dropped.
     stop_admin: oneshot::Sender<()>,
+    /// The file of the control socket goes with this.
+    control_socket: Option<ControlSocket>,
     log: AccessLog,
 }
 
@@ -121,12 +124,9 @@ impl System {
             listening: Arc::clone(&listening),
             workers,
         };
-        let admin_address = admin.as_ref().map(|admin| admin.address.clone());
+        let admin_address = admin.address();
         let (stop_admin, admin_stopped) = oneshot::channel();
-        if let Some(admin) = admin {
-            let leaving = Arc::clone(&leaving);
-            admin.start(&control, leaving, commands.clone(), admin_stopped)?;
-        }
+        let control_socket = admin.start(&control, Arc::clone(&leaving), commands.clone(), admin_stopped)?;
         let (stop, stopped) = oneshot::channel();
         let control = spawn("control", move || run_control(control, events, requests, stopped))?;
         registry.config_generation.set(1);
@@ -142,6 +142,7 @@ impl System {
             control,
             stop,
             stop_admin,
+            control_socket,
             log,
         })
     }
@@ -189,7 +190,7 @@ impl System {
         let _ = self.control.join();
         cache::settle(&self.shared);
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
-        drop(self.stop_admin);
+        drop((self.control_socket, self.stop_admin));
         self.log.finish();
     }
 }
