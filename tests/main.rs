@@ -341,7 +341,9 @@ mod upgrade {
 mod observability {
     mod access_log;
     mod errors;
+    mod explain;
     mod idle_servers;
+    mod live;
     mod metrics;
     mod status;
 }

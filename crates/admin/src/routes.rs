@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::live::stream;
 use crate::openapi::Routes;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, events, guard, metrics, openapi, process, purge, status};
+use crate::{cache, command, events, explain, guard, metrics, openapi, process, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -29,6 +29,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(status::status))
         .with(routes!(stream::live))
         .with(routes!(events::events))
+        .with(routes!(explain::explain))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))

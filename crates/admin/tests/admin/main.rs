@@ -4,6 +4,7 @@
 mod cache;
 mod command;
 mod events;
+mod explain;
 mod fixture;
 mod guard;
 mod limits;
