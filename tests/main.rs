@@ -9,6 +9,7 @@ mod run {
     mod exit_codes;
     mod explain;
     mod quickstart;
+    mod top;
     mod unix_sockets;
 }
 
