@@ -341,6 +341,7 @@ mod upgrade {
 
 mod observability {
     mod access_log;
+    mod cardinality;
     mod errors;
     mod explain;
     mod idle_servers;
