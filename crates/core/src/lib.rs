@@ -12,6 +12,7 @@ pub mod confirm;
 pub mod discovery;
 pub mod encoding;
 pub mod endpoints;
+pub mod explain;
 pub mod files;
 pub mod health;
 mod keys;

@@ -9,6 +9,7 @@ use evenkeel_core::confirm::{Awaiting, Counts, GoBack, History, Trial};
 use evenkeel_core::snapshot::CommandError;
 use evenkeel_net::Socket;
 use evenkeel_observe::RevertReason;
+use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_proxy::Credentials;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -154,6 +155,8 @@ impl Control {
         }
         self.end_trial();
         tracing::info!("configuration confirmed");
+        let what = "the configuration on trial was confirmed";
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
         Ok(())
     }
 
@@ -184,6 +187,8 @@ impl Control {
             GoBack::Errors { .. } => RevertReason::Errors,
             GoBack::Operator => RevertReason::Operator,
         });
+        let what = format!("the configuration has gone back to the one before, because {why}");
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
         let file = self.source.as_ref().map_or("-".into(), |path| path.display().to_string());
         tracing::warn!(
             file,

@@ -8,6 +8,7 @@ mod control;
 mod control_socket;
 mod credentials;
 mod discovery;
+mod explain;
 mod inherit;
 mod log;
 mod operator;

@@ -54,6 +54,7 @@ fn figures(criterion: &mut Criterion) {
                 bytes_in: 0,
                 bytes_out: 5_120,
                 tries: 1,
+                is_broken: false,
             }));
         });
     });
@@ -91,5 +92,18 @@ fn scrape(criterion: &mut Criterion) {
     criterion.bench_function("render/100 servers", |bencher| bencher.iter(|| registry.render()));
 }
 
-criterion_group!(benches, figures, lines, scrape);
+/// What the admin thread does every second.
+fn sample(criterion: &mut Criterion) {
+    let registry = Registry::new(2);
+    for server in 0..1_000 {
+        registry.series(SeriesKey {
+            route: "api".into(),
+            pool: Some(format!("pool-{}", server % 100).into()),
+            backend: Some(format!("10.0.{}.{}:80", server / 250, server % 250).into()),
+        });
+    }
+    criterion.bench_function("sample/1000 servers", |bencher| bencher.iter(|| registry.sample()));
+}
+
+criterion_group!(benches, figures, lines, scrape, sample);
 criterion_main!(benches);
