@@ -3,8 +3,8 @@
 mod ask;
 mod change;
 mod check;
-mod confirm;
 mod completions;
+mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
