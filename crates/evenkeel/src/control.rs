@@ -10,6 +10,7 @@ use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,8 @@ pub struct Control {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// How many workers there are.
     pub workers: usize,
+    /// What sends spans.
+    pub exporter: Arc<Exporter>,
 }
 
 impl Control {
@@ -149,12 +152,15 @@ impl Control {
     }
 
     fn put_in_force(&mut self, prepared: Prepared) {
-        let Prepared { derived, credentials, added, sockets } = prepared;
+        let Prepared { derived, credentials, added, sockets, collector } = prepared;
         warn_of_unchangeable(self.servers.config(), &derived.config);
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
+        if let Err(error) = self.exporter.configure(collector) {
+            tracing::error!(%error, "the thread `traces` cannot start; spans are dropped");
+        }
         // The workers must know a listener before its first connection comes.
         self.shared.publish(Arc::new(self.servers.snapshot()));
         self.servers.wake_waiting();

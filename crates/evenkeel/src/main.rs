@@ -12,6 +12,7 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod traces;
 mod wire;
 
 use std::process::ExitCode;

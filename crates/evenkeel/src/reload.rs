@@ -10,6 +10,7 @@ use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
+use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::credentials::{self, load_config};
 use crate::servers::Derived;
+use crate::traces::collector;
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -67,6 +69,8 @@ pub struct Prepared {
     pub added: Vec<Bound>,
     /// The sockets of each, bound already.
     pub sockets: Vec<Vec<Socket>>,
+    /// Where spans go.
+    pub collector: Option<Collector>,
 }
 
 /// Where the outcome of a command is sent.
@@ -122,13 +126,14 @@ impl Reloads {
 fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let source = in_force.source.as_deref().ok_or("there is no configuration file to read again")?;
     let config = load(source)?;
+    let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
     let (added, sockets) =
         bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
     // What was taken over may be older than its files.
     credentials::refresh(&credentials);
-    Ok(Prepared { derived, credentials, added, sockets })
+    Ok(Prepared { derived, credentials, added, sockets, collector })
 }
 
 /// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is

@@ -14,6 +14,7 @@ use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::BindError;
 use evenkeel_observe::{AccessLog, Registry};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Shared, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
@@ -26,6 +27,7 @@ use crate::overload;
 use crate::reload::bind_added;
 use crate::secret::token;
 use crate::servers::{Derived, ServerRegistry};
+use crate::traces::collector;
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
 const EVENTS_MAX: usize = 1024;
@@ -46,6 +48,7 @@ pub struct System {
     /// The admin API ends when this is dropped.
     stop_admin: oneshot::Sender<()>,
     log: AccessLog,
+    exporter: Arc<Exporter>,
 }
 
 /// Why a balancer cannot start.
@@ -95,13 +98,19 @@ impl System {
         let admin = bind_admin(&config)?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
+        let exporter = Arc::new(Exporter::new(Arc::clone(&registry)));
+        let collector = collector(servers.config())?;
+        exporter
+            .configure(collector)
+            .map_err(|error| format!("cannot start the thread `traces`: {error}"))?;
         let store = cache::open(&servers.config().cache)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (snapshot, metrics) = (servers.snapshot(), Arc::clone(&registry));
         let (shared, starts) =
             Shared::new(workers, snapshot, credentials, metrics, clock, events_sender, store);
-        let handles =
-            starts.into_iter().map(|start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker()));
+        let spawn_worker =
+            |start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker(), exporter.worker());
+        let handles = starts.into_iter().map(spawn_worker);
         let handles =
             handles.collect::<Result<Vec<_>, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
         cache::show_figures(&shared);
@@ -121,6 +130,7 @@ impl System {
             bound,
             listening: Arc::clone(&listening),
             workers,
+            exporter: Arc::clone(&exporter),
         };
         let admin_address = admin.as_ref().map(|admin| admin.address.clone());
         let (stop_admin, admin_stopped) = oneshot::channel();
@@ -154,6 +164,7 @@ impl System {
             stop,
             stop_admin,
             log,
+            exporter,
         })
     }
 
@@ -202,6 +213,7 @@ impl System {
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
         drop(self.stop_admin);
         self.log.finish();
+        self.exporter.finish();
     }
 }
 
@@ -245,7 +257,7 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
         AccessLogTo::File(path) => {
             format!("cannot write the access log {}: {error}; see `access` in `[log]`", path.display())
         }
-        AccessLogTo::Stdout | AccessLogTo::Off => format!("cannot write the access log: {error}"),
+        _ => format!("cannot write the access log: {error}"),
     })
 }
 

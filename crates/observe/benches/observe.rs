@@ -34,6 +34,8 @@ fn record() -> Record<'static> {
         ended: Ended::Complete,
         reason: None,
         cache: None,
+        trace: None,
+        fields: &[],
     }
 }
 

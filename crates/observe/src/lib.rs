@@ -21,9 +21,10 @@ mod retries;
 mod series;
 mod stream;
 mod summary;
+mod traces;
 mod worker;
 
-pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, Version, WorkerLog};
+pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, TraceLog, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard, Database, Tries};
 pub use cache::{
     CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,
@@ -45,4 +46,5 @@ pub use retries::RetryMetrics;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use stream::{StreamEnded, StreamKey, StreamSeries, StreamShard, StreamTotals};
 pub use summary::Summary;
+pub use traces::{RequestTrace, TraceMessage, Traces, TryTrace, WorkerTraces};
 pub use worker::{CompressSkipped, WorkerMetrics};

@@ -26,6 +26,10 @@ pub struct Registry {
     pub access_log_lines: SharedCounter,
     /// Lines that the access log lost.
     pub access_log_dropped: SharedCounter,
+    /// Spans that the collector has taken.
+    pub spans_exported: SharedCounter,
+    /// Spans that were lost on their way to the collector.
+    pub spans_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
     /// What is known of the Redis of `[redis]`.
@@ -59,6 +63,8 @@ impl Registry {
         Arc::new(Self {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
+            spans_exported: SharedCounter::default(),
+            spans_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
