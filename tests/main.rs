@@ -12,6 +12,10 @@ mod run {
     mod unix_sockets;
 }
 
+mod runtime {
+    mod finding;
+}
+
 mod config {
     mod addresses;
     mod check;
@@ -353,6 +357,7 @@ mod upgrade {
 
 mod observability {
     mod access_log;
+    mod cardinality;
     mod errors;
     mod idle_servers;
     mod metrics;

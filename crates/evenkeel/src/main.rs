@@ -1,13 +1,17 @@
 //! Evenkeel, the traffic tier of a horizontally scaled service.
 
+mod admin;
 mod cache;
 mod cli;
+mod confirm;
 mod control;
+mod control_socket;
 mod credentials;
 mod discovery;
 mod overload;
 mod probes;
 mod reload;
+mod replay;
 mod roots;
 mod secret;
 mod server_files;

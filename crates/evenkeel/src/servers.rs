@@ -88,13 +88,31 @@ impl ServerRegistry {
         let servers: HashSet<(&PoolName, &BackendId)> = (self.pools())
             .flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.id)))
             .collect();
-        let routes: HashSet<&RouteName> = self.config.routes.iter().map(|route| &route.name).collect();
-        self.metrics.retain(|key| key.pool.as_ref().is_none_or(|pool| pools.contains(pool)));
+        let routes: HashSet<&RouteName> = self.routes.routes().iter().map(|route| &route.name).collect();
+        self.metrics.retain(|key| {
+            (key.is_of_no_single_route() || routes.contains(&key.route))
+                && key.pool.as_ref().is_none_or(|pool| pools.contains(pool))
+        });
         self.metrics.retain_pools(|pool| pools.contains(pool));
         self.metrics.retain_backends(|pool, id| servers.contains(&(pool, id)));
         self.metrics.retain_routes(|route| routes.contains(route));
         let listeners: HashSet<_> = self.config.listeners.iter().map(|listener| &listener.name).collect();
         self.metrics.retain_streams(|listener| listeners.contains(listener));
+    }
+
+    /// What is in force, so that it can be put in force again.
+    pub fn derived(&self) -> Derived {
+        Derived {
+            config: Arc::clone(&self.config),
+            routes: Arc::clone(&self.routes),
+            limits: Arc::clone(&self.limits),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// The number of the configuration in force.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The rate limits in force.

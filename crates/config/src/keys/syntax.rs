@@ -177,6 +177,13 @@ pub(crate) static OTLP_URL: Syntax = text(
 pub(crate) static SERVICE_NAME: Syntax =
     text("a name of a service", "Without control characters.", 1, 255, Some("^[^\\u0000-\\u001f\\u007f]+$"))
         .read_by(forms::service_name);
+pub(crate) static CONTROL_SOCKET: Syntax = text(
+    "\"auto\", \"off\" or a path of a socket",
+    "`auto`, `off`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",
+    1,
+    100,
+    Some("^(auto|off|.*[/.].*)$"),
+);
 pub(crate) static NETWORK: Syntax = text(
     "a network or an IP address",
     "`10.0.0.0/8`, `fd00::/8`, or an address alone.",
