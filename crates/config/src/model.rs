@@ -19,6 +19,7 @@ mod pool;
 mod pool_rules;
 mod process;
 mod protect;
+mod recorder;
 mod retry;
 mod route;
 mod route_rules;
@@ -47,6 +48,7 @@ pub use pool::*;
 pub(crate) use pool_rules::servers_differ;
 pub use process::*;
 pub use protect::*;
+pub use recorder::Recorder;
 pub use retry::*;
 pub use route::{RequestId, Route, RouteTimeout};
 pub(crate) use route::{STREAM_ROUTE, is_derived};
@@ -71,6 +73,8 @@ section! {
         admin: Admin = key(Kind::Section(Admin::SECTION), Means("the defaults"), ""),
         /// The access log.
         log: Log = key(Kind::Section(Log::SECTION), Means("the defaults"), ""),
+        /// Records of single requests.
+        recorder: Recorder = key(Kind::Section(Recorder::SECTION), Means("the defaults"), ""),
         /// Process-wide limits.
         limits: Limits = key(Kind::Section(Limits::SECTION), Means("the defaults"), ""),
         /// Where responses are kept.

@@ -88,6 +88,7 @@ impl System {
         let clock = Clock::start();
         let registry = Registry::new(workers);
         let log_config = config.log.clone();
+        registry.recorder.set_memory(config.recorder.memory);
         let credentials = credentials::load(&config, None)?;
         credentials::register(&registry, &credentials);
         let (bound, sockets) = bind_added(&config, &[], workers)?;

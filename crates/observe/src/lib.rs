@@ -10,6 +10,7 @@ mod certificate;
 mod counter;
 mod datagrams;
 mod discovery;
+pub mod flight;
 mod histogram;
 pub mod names;
 mod outcomes;
@@ -36,7 +37,8 @@ pub use histogram::{Histogram, HistogramSnapshot};
 pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
     LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
-    PurgeMode, PurgeScope, QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
+    PurgeMode, PurgeScope, QueueRefusal, RecordDropped, ReloadResult, RequestRefusal, RetryCause,
+    RetryOutcome,
 };
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;

@@ -12,6 +12,7 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
+use crate::flight::Recorder;
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
@@ -32,6 +33,8 @@ pub struct Registry {
     pub redis: RedisFigures,
     /// Purges of the cache.
     pub purges: PurgeCounts,
+    /// The flight recorder.
+    pub recorder: Recorder,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
@@ -62,6 +65,7 @@ impl Registry {
             config_generation: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
+            recorder: Recorder::new(workers),
             certificates: Mutex::default(),
             reloads: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
