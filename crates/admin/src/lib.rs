@@ -20,6 +20,7 @@ mod peer;
 mod process;
 mod purge;
 mod refusal;
+mod requests;
 mod routes;
 mod serve;
 mod status;

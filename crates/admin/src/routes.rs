@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::context::Context;
 use crate::openapi::Routes;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, guard, metrics, openapi, process, purge, status};
+use crate::{cache, command, guard, metrics, openapi, process, purge, requests, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -26,6 +26,8 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(process::process))
         .with(routes!(metrics::metrics))
         .with(routes!(status::status))
+        .with(routes!(requests::requests))
+        .with(routes!(requests::request))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))

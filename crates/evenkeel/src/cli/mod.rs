@@ -14,6 +14,7 @@ mod show;
 mod source;
 mod status;
 mod table;
+mod why;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Explain(explain::Explain),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
+    /// Tell what happened to a request, and who was at fault
+    Why(why::Why),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]

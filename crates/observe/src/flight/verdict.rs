@@ -217,8 +217,9 @@ impl FlightRecord {
     fn answered(&self) -> FlightVerdict {
         if self.why_kept == WhyKept::Retried {
             let reason = self.reason.as_deref().unwrap_or("a try before failed");
+            let fault = if self.cause.is_some() { Fault::Server } else { Fault::None };
             return FlightVerdict::new(
-                Fault::Server,
+                fault,
                 format!("The client got its response, after {} tries ({reason}).", self.tries),
                 "The server of the first try.",
             );

@@ -132,9 +132,10 @@ impl<'x, 'c> Forwarding<'x, 'c> {
     fn note_failure(&self, server: usize, error: &ServerError, log: &mut RequestLog, now: Time) {
         let (id, started) = (&self.target.pool().backends[server].id, self.incoming.request.started);
         log.noted.blame(error);
-        let (sent, why) = (log.sent, log.why);
+        let (sent, why, connect) = (log.sent, log.why, log.connect);
         let notes = log.noted.open();
         let before = notes.last_at(started);
+        notes.connect = connect;
         if !std::mem::replace(&mut notes.has_choice, true)
             && log.tries == 1
             && let Some(why) = why

@@ -65,6 +65,7 @@ pub async fn race<'x, 'c>(
         };
     if winner.is_hedge {
         log.hedged = of.admission.hedged();
+        log.why = Some(chosen.why);
         log.note("the hedge won".into());
         let (now, id) = (of.target.worker.clock.now(), &of.target.pool().backends[chosen.server].id);
         log.noted.open().step_of(now, StepKind::Answer, "the hedge answered first", id);

@@ -27,6 +27,8 @@ pub struct Notes {
     pub waited: Duration,
     /// When the request was sent by the last try that a step speaks of.
     pub sent: Option<Time>,
+    /// How long the connections of the tries took that steps speak of.
+    pub connect: Option<Duration>,
     /// A step says which server was chosen first, and why.
     pub has_choice: bool,
 }

@@ -154,7 +154,9 @@ fn candidates(finished: &Finished<'_>, notes: Option<&Notes>, now: Time) -> (Vec
     let failed = |at: usize| {
         let id = &config.backends[at].id;
         let steps = notes?.steps.iter().rev();
-        let is_failure = |step: &NotedStep| matches!(step.kind, StepKind::Connect | StepKind::Answer);
+        let is_failure = |step: &NotedStep| {
+            step.took.is_some() && matches!(step.kind, StepKind::Connect | StepKind::Answer)
+        };
         let mut failures = steps.filter(|step| step.server.as_ref() == Some(id) && is_failure(step));
         failures.next().map(|step| format!("tried: {}", step.what))
     };

@@ -43,6 +43,8 @@ impl Story<'_> {
         let noted = self.notes.map_or(&[][..], |notes| &notes.steps);
         steps.extend(noted.iter().map(|noted| self.noted(noted)));
         self.last_try(&mut steps);
+        // A hedge was sent before it was known that it is the one that counts.
+        steps.sort_by(|one, next| one.at_ms.total_cmp(&next.at_ms));
         let left_out =
             self.notes.map_or(0, |notes| notes.left_out) + steps.len().saturating_sub(STEPS_MAX - 1);
         steps.truncate(STEPS_MAX - 1);
@@ -115,11 +117,13 @@ impl Story<'_> {
             steps.push(about(self.step(Some(before), StepKind::Choose, chose(why))));
         }
         let Some(sent) = log.sent.filter(|_| !has_failed) else { return };
-        let connect = match log.connect.filter(|_| log.tries == 1 || sent > before) {
+        let before = self.notes.and_then(|notes| notes.connect);
+        // Of several servers that have the request at once, the log has the time of the one that won.
+        let connect = match log.connect.filter(|_| log.hedged.is_some() || log.connect != before) {
             Some(took) => {
-                let took = if log.tries == 1 { took } else { sent - before };
+                let before = before.filter(|_| log.hedged.is_none()).unwrap_or_default();
                 let step = self.step(Some(sent), StepKind::Connect, "a connection was opened");
-                FlightStep { took_ms: Some(milliseconds(took)), ..step }
+                FlightStep { took_ms: Some(milliseconds(took.saturating_sub(before))), ..step }
             }
             None => self.step(Some(sent), StepKind::Connect, "a kept connection was used"),
         };
