@@ -154,7 +154,7 @@ pub(crate) async fn requests(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(bad_request(format!("`limit` is a whole number from 1 to {LIMIT_MAX}, not {limit}")));
     }
-    if filter.min_ms.is_some_and(|ms| !(ms >= 0.0)) {
+    if filter.min_ms.is_some_and(|ms| ms.is_nan() || ms < 0.0) {
         return Err(bad_request("`min_ms` is a number from 0 on"));
     }
     let status = filter.status.as_deref().map(Statuses::read).transpose()?;
