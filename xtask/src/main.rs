@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cache_tests;
+mod contrib;
 mod exchanges;
 mod failover;
 mod failures;
@@ -16,6 +17,7 @@ mod instructions;
 mod load;
 mod origin;
 mod peers;
+mod python;
 mod simulate;
 mod soak;
 mod tidy;
@@ -48,6 +50,8 @@ enum Task {
     Peers(peers::Options),
     /// Run http-cache-tests through a route with a cache, and compare the results with those kept in the repository.
     CacheTests(cache_tests::Options),
+    /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
+    Contrib(contrib::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
+        Task::Contrib(options) => contrib::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),

@@ -19,8 +19,9 @@ use crate::context::Context;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 
-/// The only path that is open without the token: it tells no more than that a process accepts connections.
-pub(crate) const OPEN_PATH: &str = "/healthz";
+/// The paths that are open without the token, because probes such as those of Kubernetes have none: they tell no more than
+/// that a process accepts connections, and whether it is ready.
+pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Lets a request through or refuses it, and marks every answer as not to be stored and its type as not to be guessed.
 pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
@@ -46,6 +47,18 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
             "a web page of another site may not change anything here",
         ));
     }
+    if OPEN_PATHS.contains(&request.uri().path()) && !matches!(peer, Peer::Control { .. }) {
+        return Ok(());
+    }
+    check_peer(context, peer, request.headers())
+}
+
+/// Whether a request may know everything: the API has no token, or it brings the token, or the kernel says who asks.
+pub(crate) fn may_know(context: &Context, peer: Peer, headers: &HeaderMap) -> bool {
+    check_peer(context, peer, headers).is_ok()
+}
+
+fn check_peer(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
     match (&context.token, peer) {
         // The kernel has said who asks.
         (_, Peer::Control { uid, ours }) if is_trusted(uid, ours) => Ok(()),
@@ -55,8 +68,8 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
                 "the control socket is for processes of the same user and of root, and uid {uid} is neither"
             ),
         )),
-        (Some(token), _) if request.uri().path() != OPEN_PATH => check_token(token, request.headers()),
-        (_, Peer::Tcp(_) | Peer::Unix(_)) => Ok(()),
+        (Some(token), _) => check_token(token, headers),
+        (None, Peer::Tcp(_) | Peer::Unix(_)) => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::context::Context;
-use crate::guard::OPEN_PATH;
+use crate::guard::OPEN_PATHS;
 use crate::refusal::ErrorBody;
 
 /// The name of the security scheme.
@@ -103,7 +103,7 @@ fn complete(path: &str, operation: &mut Operation) {
         ("421", "The Host field does not name this API."),
         ("403", "A web page of another site, or another user of this machine, asks."),
     ];
-    if path == OPEN_PATH {
+    if OPEN_PATHS.contains(&path) {
         operation.security = Some(Vec::new());
     } else {
         refusals.push(("401", "The token is missing or wrong."));

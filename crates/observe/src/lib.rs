@@ -43,6 +43,7 @@ pub use names::{
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;
 pub use registry::Registry;
+pub use render::Format;
 pub use retries::RetryMetrics;
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use stream::{StreamEnded, StreamKey, StreamSeries, StreamShard, StreamTotals};
