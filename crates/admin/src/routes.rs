@@ -14,8 +14,8 @@ use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
 use crate::{
-    cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge, split,
-    status, upgrade,
+    cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge,
+    requests, split, status, upgrade,
 };
 
 /// Bytes of a request's body.
@@ -35,6 +35,8 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(events::events))
         .with(routes!(explain::explain))
         .with(routes!(config::config))
+        .with(routes!(requests::requests))
+        .with(routes!(requests::request))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
