@@ -15,20 +15,22 @@ use evenkeel_core::route::parse_host;
 use evenkeel_types::Address;
 use subtle::ConstantTimeEq;
 
+use crate::assets;
 use crate::context::Context;
 use crate::refusal::Refusal;
 
-/// The only path that is open without the token: it tells no more than that a process accepts connections.
+/// Open without the token, because it says no more than that a process accepts connections.
 pub(crate) const OPEN_PATH: &str = "/healthz";
 
-/// Lets a request through or refuses it, and marks every answer as not to be stored and its type as not to be guessed.
+/// Lets a request through or refuses it, and marks every answer as not to be stored, unless it says otherwise, and its
+/// type as not to be guessed.
 pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
     let mut response = match admit(&context, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -43,9 +45,17 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
         ));
     }
     match &context.token {
-        Some(token) if request.uri().path() != OPEN_PATH => check_token(token, request.headers()),
+        Some(token) if !is_open(request) => check_token(token, request.headers()),
         _ => Ok(()),
     }
+}
+
+/// Whether a request needs no token. The files of the dashboard hold no secrets, and one of them asks for the token.
+fn is_open(request: &Request) -> bool {
+    let path = request.uri().path();
+    path == OPEN_PATH
+        || request.method().is_safe()
+            && (assets::is_file(path) || path == "/" && assets::wants_page(request.headers()))
 }
 
 /// The host and port asked for. HTTP/1.0 demands no `Host`; we do, because a request without one gives no sign of the

@@ -3,8 +3,9 @@
 //!
 //! | route | answer |
 //! |---|---|
-//! | `GET /` | an index of these routes |
-//! | `GET /healthz` | 200 while the process lives; the only route that never asks for the token |
+//! | `GET /` | the dashboard to a browser, an index of these routes to others |
+//! | `GET /assets/{file}` | a file of the dashboard, without the token |
+//! | `GET /healthz` | 200 while the process lives; never asks for the token |
 //! | `GET /readyz` | 200 when requests can be served, else 503 and why |
 //! | `GET /metrics` | Prometheus text format 0.0.4 |
 //! | `GET /status` | listeners, pools and servers as JSON |
@@ -16,6 +17,7 @@
 //! The id of a server is the rest of the path, percent-decoded: `unix:/run/a.sock` may stand as it is or as
 //! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Every refusal is answered as `{"error": "..."}`.
 
+mod assets;
 mod body;
 mod cache;
 mod command;

@@ -11,14 +11,16 @@ use axum::routing::{get, post, put};
 
 use crate::context::Context;
 use crate::refusal::Refusal;
-use crate::{cache, command, guard, metrics, purge, status};
+use crate::{assets, cache, command, guard, metrics, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-const INDEX: &str = "\
+/// What [`root`](assets::root) answers to programs.
+pub(crate) const INDEX: &str = "\
 The admin API of Evenkeel
 
+GET  /                            the dashboard, to a browser; else this index
 GET  /healthz                     200 while the process lives
 GET  /readyz                      200 when requests can be served, else 503 and why
 GET  /metrics                     Prometheus text format
@@ -32,7 +34,8 @@ PUT  /pools/{pool}/servers/{id}   {\"state\": \"drain\" or \"ready\", \"weight\"
 /// The whole API, behind its guard.
 pub(crate) fn router(context: Arc<Context>) -> Router {
     Router::new()
-        .route("/", get(async || INDEX))
+        .route("/", get(assets::root))
+        .route("/assets/{*file}", get(assets::file))
         .route(guard::OPEN_PATH, get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))

@@ -3,6 +3,7 @@
 
 mod cache;
 mod command;
+mod dashboard;
 mod fixture;
 mod guard;
 mod limits;
