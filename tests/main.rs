@@ -12,6 +12,10 @@ mod run {
     mod unix_sockets;
 }
 
+mod runtime {
+    mod finding;
+}
+
 mod config {
     mod addresses;
     mod check;

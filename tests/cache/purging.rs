@@ -148,7 +148,7 @@ fn a_purge_that_cannot_be_done_says_why() {
         (&["--all", "--admin", "127.0.0.1:1"], 1, "no process takes connections at 127.0.0.1:1"),
         (&["--all", "--admin", "unix:/nonexistent/a.sock"], 1, "no process takes connections at unix:"),
         (&["--all", "--admin", "nonsense"], 1, "`--admin nonsense`"),
-        (&["--all", "-c", &off], 1, "turns the admin API off"),
+        (&["--all", "-c", &off], 1, "turns the admin address off"),
         (&["--all", "-c", &wrong], 1, "unknown key `bnd`"),
         (&["--all", "-c", "/nonexistent.toml"], 1, "/nonexistent.toml"),
         (&["--all", "--admin", &admin, "--token-file", "/nonexistent"], 1, "cannot read /nonexistent"),

@@ -7,6 +7,7 @@ use std::io::{PipeReader, empty, pipe};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -20,7 +21,7 @@ use super::{Client, Origin, eventually};
 /// A running balancer.
 pub struct Evenkeel {
     child: Child,
-    folder: Folder,
+    folder: Arc<Folder>,
     /// The access log, unless the test sent it elsewhere.
     pub stdout: Log,
     /// Its messages.
@@ -75,12 +76,15 @@ impl Evenkeel {
         Self::attend(folder, child)
     }
 
-    /// Runs the binary with these arguments; returns when it is ready.
-    pub fn run(folder: Folder, arguments: &[&str]) -> Self {
-        Self::attend(folder, command(arguments).spawn().unwrap())
+    /// Runs the binary with these arguments; returns when it is ready. Commands in the folder find it.
+    pub fn run(folder: impl Into<Arc<Folder>>, arguments: &[&str]) -> Self {
+        let folder = folder.into();
+        let child = command(arguments).env("RUNTIME_DIRECTORY", folder.path("run")).spawn().unwrap();
+        Self::attend(folder, child)
     }
 
-    fn attend(folder: Folder, mut child: Child) -> Self {
+    fn attend(folder: impl Into<Arc<Folder>>, mut child: Child) -> Self {
+        let folder = folder.into();
         let stdout = child.stdout.take().map_or_else(|| Log::of(empty()), Log::of);
         let stderr = Log::of(child.stderr.take().unwrap());
         let mut evenkeel = Self { child, folder, stdout, stderr, listeners: HashMap::new(), admin: None };
@@ -126,6 +130,26 @@ impl Evenkeel {
     /// One request over a connection of its own.
     pub fn ask(&self, request: impl AsRef<[u8]>) -> Response {
         self.client().ask(request)
+    }
+
+    /// Runs a command that finds processes as one of the same user does, and waits for its end.
+    pub fn cli(&self, arguments: &[&str]) -> Outcome {
+        self.folder.cli(arguments)
+    }
+
+    /// Its control socket.
+    pub fn control_socket(&self) -> String {
+        self.folder.path(&format!("run/{}.sock", self.pid()))
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> String {
+        self.folder.path("evenkeel.toml")
     }
 
     /// One request to the admin API.
@@ -271,12 +295,16 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// Runs the binary until it ends by itself.
+/// Runs the binary until it ends by itself. It finds no process but by an address.
 pub fn cli(arguments: &[&str]) -> Outcome {
-    let mut child = command(arguments).spawn().unwrap();
+    finish(&mut command(arguments))
+}
+
+fn finish(command: &mut Command) -> Outcome {
+    let mut child = command.spawn().unwrap();
     let (stdout, stderr) = (Log::of(child.stdout.take().unwrap()), Log::of(child.stderr.take().unwrap()));
     let mut status = None;
-    eventually(&format!("evenkeel {arguments:?} ends"), || {
+    eventually(&format!("{command:?} ends"), || {
         status = child.try_wait().unwrap();
         status.is_some()
     });
@@ -311,6 +339,11 @@ impl Folder {
     pub fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.0.join(name), text).unwrap();
         self.path(name)
+    }
+
+    /// Runs a command in it, which finds the processes that were started with this folder, until it ends by itself.
+    pub fn cli(&self, arguments: &[&str]) -> Outcome {
+        finish(command(arguments).env("RUNTIME_DIRECTORY", self.path("run")).current_dir(&self.0))
     }
 
     /// The path of a file in it.
@@ -348,7 +381,12 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// No directory: a process has no control socket there, and a command finds none.
+const NOWHERE: &str = "/nowhere";
+
 fn piped(command: &mut Command) -> &mut Command {
+    // Processes and commands of other tests are not to be found.
+    command.env("RUNTIME_DIRECTORY", NOWHERE);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }
 

@@ -4,14 +4,13 @@
 use axum::extract::Path;
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_FRAME_OPTIONS,
+    IF_NONE_MATCH, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::refusal::Refusal;
-use crate::routes::INDEX;
 
 /// All files below `web`.
 #[derive(RustEmbed)]
@@ -41,14 +40,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
 
-/// The dashboard for a browser, the index for everything else.
-pub(crate) async fn root(headers: HeaderMap) -> Result<Response, Refusal> {
-    let mut response = match wants_page(&headers) {
-        true => answer(PAGE, &headers)?,
-        false => INDEX.into_response(),
-    };
-    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
-    Ok(response)
+/// The dashboard.
+pub(crate) fn page(headers: &HeaderMap) -> Result<Response, Refusal> {
+    answer(PAGE, headers)
 }
 
 /// One file.

@@ -7,11 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use evenkeel_observe::{CacheResult, CacheTotals, DiskFigures, Registry};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::context::Context;
 
 /// The cache at this moment.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Cache {
     /// What stored responses occupy, content and overhead, in bytes.
     memory_bytes: u64,
@@ -36,7 +37,7 @@ pub(crate) struct Cache {
 }
 
 /// The disk behind the memory.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Disk {
     bytes: u64,
     limit_bytes: u64,
@@ -57,7 +58,7 @@ impl From<DiskFigures> for Disk {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Route {
     name: String,
     #[serde(flatten)]
@@ -65,7 +66,7 @@ struct Route {
 }
 
 /// What requests came to since the process started.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Counts {
     /// Of the requests that may be answered from the cache, the share whose body came from it, from 0 to 1. None before the
     /// first.
@@ -122,7 +123,8 @@ impl Cache {
     }
 }
 
-/// The cache alone.
+/// What the cache holds and how often it answered
+#[utoipa::path(get, path = "/cache", tag = "cache", responses((status = 200, body = Cache, description = "All routes together, and each.")))]
 pub(crate) async fn cache(State(context): State<Arc<Context>>) -> Json<Cache> {
     Json(Cache::of(&context.registry))
 }

@@ -15,10 +15,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::body;
 use crate::context::{Context, Request};
-use crate::refusal::{Refusal, bad_request};
+use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::status::{self, Server};
 
 /// For a command to be carried out.
@@ -27,19 +28,37 @@ const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
 const WEIGHT_MAX: u32 = 1000;
 
 /// What a reload answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reloaded {
     /// The snapshot that now counts.
     generation: u64,
 }
 
-/// Reads the configuration again.
+/// Read the configuration again
+#[utoipa::path(post, path = "/reload", tag = "commands", responses(
+    (status = 200, body = Reloaded, description = "The new configuration is in force."),
+    (status = 422, body = ErrorBody, description = "The new configuration is refused, and why; the old one stays."),
+    (status = 503, body = ErrorBody, description = "The process is leaving."),
+    (status = 504, body = ErrorBody, description = "There is no outcome yet."),
+))]
 pub(crate) async fn reload(State(context): State<Arc<Context>>) -> Result<Json<Reloaded>, Refusal> {
     carry_out(&context, Command::Reload).await?;
     Ok(Json(Reloaded { generation: context.snapshot.load().generation }))
 }
 
-/// Changes one server and answers what it then is.
+/// Drain a server, take it back, or give it another weight
+#[utoipa::path(put, path = "/pools/{pool}/servers/{id}", tag = "commands", request_body = Change,
+    params(("pool", description = "The pool."), ("id", description = "The id of the server: its name, or its address.")),
+    responses(
+    (status = 200, body = Server, description = "The server as it is now."),
+    (status = 404, body = ErrorBody, description = "There is no such pool or server."),
+    (status = 422, body = ErrorBody, description = "What is asked for cannot be."),
+    (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 413, body = ErrorBody, description = "The body is too large."),
+    (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
+    (status = 503, body = ErrorBody, description = "The process is leaving."),
+    (status = 504, body = ErrorBody, description = "There is no outcome yet."),
+))]
 pub(crate) async fn server(
     State(context): State<Arc<Context>>,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -61,17 +80,18 @@ pub(crate) async fn server(
 }
 
 /// What a `PUT` asks for. A key that is left out changes nothing.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+pub(crate) struct Change {
     #[serde(default, deserialize_with = "wanted")]
     state: Option<Wanted>,
     #[serde(default, deserialize_with = "weight")]
     weight: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Administrative)]
 enum Wanted {
     Drain,
     Ready,

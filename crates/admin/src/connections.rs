@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use evenkeel_core::limit::network;
 
+use crate::peer::Peer;
+
 /// Connections open at once.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// Of these, connections that only loopback and the unix socket can use.
@@ -28,8 +30,15 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// The origin of a TCP connection.
-    pub(crate) fn of(address: IpAddr) -> Self {
+    /// The origin of a connection.
+    pub(crate) fn of(peer: Peer) -> Self {
+        match peer {
+            Peer::Tcp(address) => Self::tcp(address.ip()),
+            Peer::Unix(_) | Peer::Control { .. } => Self::Unix,
+        }
+    }
+
+    fn tcp(address: IpAddr) -> Self {
         let address = address.to_canonical();
         if address.is_loopback() {
             Self::Loopback(address)
@@ -151,11 +160,11 @@ mod tests {
     use super::*;
 
     fn remote(n: usize) -> Origin {
-        Origin::of(Ipv4Addr::from(0x0a00_0000 + u32::try_from(n).unwrap()).into())
+        Origin::tcp(Ipv4Addr::from(0x0a00_0000 + u32::try_from(n).unwrap()).into())
     }
 
     fn loopback() -> Origin {
-        Origin::of(Ipv4Addr::LOCALHOST.into())
+        Origin::tcp(Ipv4Addr::LOCALHOST.into())
     }
 
     fn id(admission: Admission) -> Id {
@@ -205,10 +214,10 @@ mod tests {
     fn a_network_of_ipv6_is_one_address() {
         let mut connections = Connections::default();
         for n in 0..200 {
-            connections.open(Origin::of(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, n).into()));
+            connections.open(Origin::tcp(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, n).into()));
         }
         assert_eq!(connections.open.len(), PER_ADDRESS_MAX);
-        assert_eq!(Origin::of("::ffff:127.0.0.1".parse().unwrap()), loopback());
+        assert_eq!(Origin::tcp("::ffff:127.0.0.1".parse().unwrap()), loopback());
     }
 
     #[test]

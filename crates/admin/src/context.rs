@@ -1,5 +1,6 @@
 //! What the API reads, and where its commands go.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -27,10 +28,12 @@ pub struct Context {
     pub leaving: Arc<AtomicBool>,
     /// How pools discover their servers.
     pub discoveries: Arc<DiscoveryStates>,
+    /// The absolute path of the configuration file; none if the configuration is from the command line.
+    pub source: Option<PathBuf>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
     pub token: Option<String>,
-    /// The address that the API itself is bound to.
-    pub bound: Address,
+    /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.
+    pub bound: Option<Address>,
 }
 
 /// A command on its way to the control thread.

@@ -4,11 +4,12 @@ use evenkeel_config::{Backend, Pool};
 use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_types::Time;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::status::seconds;
 
 /// How a pool discovers its servers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Discovery {
     /// What is asked: `dns api.internal:8080`.
     source: String,

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 
 use crate::assets;
 use crate::context::Context;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 
 /// Open without the token, because it says no more than that a process accepts connections.
@@ -37,16 +38,27 @@ pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request,
 
 fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
     let authority = authority(request)?;
-    check_host(authority, &context.bound)?;
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Unix(None));
+    if !peer.is_unix() {
+        check_host(authority, context.bound.as_ref())?;
+    }
     if !request.method().is_safe() && !is_our_own_page(request.headers(), authority) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
             "a web page of another site may not change anything here",
         ));
     }
-    match &context.token {
-        Some(token) if !is_open(request) => check_token(token, request.headers()),
-        _ => Ok(()),
+    match (&context.token, peer) {
+        // The kernel has said who asks.
+        (_, Peer::Control { uid, ours }) if is_trusted(uid, ours) => Ok(()),
+        (_, Peer::Control { uid, .. }) => Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "the control socket is for processes of the same user and of root, and uid {uid} is neither"
+            ),
+        )),
+        (Some(token), _) if !is_open(request) => check_token(token, request.headers()),
+        (_, Peer::Tcp(_) | Peer::Unix(_)) => Ok(()),
     }
 }
 
@@ -56,6 +68,11 @@ fn is_open(request: &Request) -> bool {
     path == OPEN_PATH
         || request.method().is_safe()
             && (assets::is_file(path) || path == "/" && assets::wants_page(request.headers()))
+}
+
+/// Whether processes of a user may use the control socket of a process of the user `ours`.
+fn is_trusted(uid: u32, ours: u32) -> bool {
+    uid == ours || uid == 0
 }
 
 /// The host and port asked for. HTTP/1.0 demands no `Host`; we do, because a request without one gives no sign of the
@@ -77,16 +94,16 @@ fn authority(request: &Request) -> Result<&str, Refusal> {
 }
 
 /// Refuses names that others may point at this address (DNS rebinding): only a browser that was given the address
-/// itself, or `localhost`, can have meant the API. No browser reaches a unix socket.
-fn check_host(authority: &str, bound: &Address) -> Result<(), Refusal> {
-    if matches!(bound, Address::Unix(_)) {
-        return Ok(());
-    }
+/// itself, or `localhost`, can have meant the API.
+fn check_host(authority: &str, bound: Option<&Address>) -> Result<(), Refusal> {
     let (host, _) = parse_host(authority).map_err(|fault| {
         Refusal::new(StatusCode::BAD_REQUEST, format!("the Host field is wrong: {fault}"))
     })?;
     let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
-    if is_address || host == "localhost" || host.eq_ignore_ascii_case(&bound.host()) {
+    if is_address
+        || host == "localhost"
+        || bound.is_some_and(|bound| host.eq_ignore_ascii_case(&bound.host()))
+    {
         return Ok(());
     }
     Err(Refusal::new(
@@ -134,4 +151,15 @@ fn check_token(token: &str, headers: &HeaderMap) -> Result<(), Refusal> {
         return Ok(());
     }
     refuse("that is not the token")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_trusted;
+
+    #[test]
+    fn the_control_socket_is_for_the_same_user_and_root() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(0, 0));
+        assert!(!is_trusted(1001, 1000) && !is_trusted(1000, 0) && !is_trusted(u32::MAX, 1000));
+    }
 }

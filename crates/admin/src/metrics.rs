@@ -8,7 +8,8 @@ use axum::response::IntoResponse;
 
 use crate::context::Context;
 
-/// The Prometheus text format 0.0.4.
+/// Figures in the Prometheus text format
+#[utoipa::path(get, path = "/metrics", tag = "process", responses((status = 200, content_type = "text/plain", body = String, description = "Version 0.0.4 of the format.")))]
 pub(crate) async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
     take_in_servers(&context);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], context.registry.render())

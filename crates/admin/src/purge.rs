@@ -8,14 +8,15 @@ use evenkeel_core::cache::Named;
 use evenkeel_core::snapshot::{Command, CommandDone};
 use evenkeel_observe::{PurgeMode, PurgeScope};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::body;
 use crate::command::carry_out;
 use crate::context::Context;
-use crate::refusal::{Refusal, bad_request};
+use crate::refusal::{ErrorBody, Refusal, bad_request};
 
 /// What a purge answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Purged {
     /// `url`, `prefix`, `host`, `tag` or `all`.
     scope: &'static str,
@@ -27,7 +28,17 @@ pub(crate) struct Purged {
     sequence: u64,
 }
 
-/// Purges, and answers what.
+/// Forget cached responses
+///
+/// One of `url`, `prefix`, `host`, `tag` and `"all": true` says which.
+#[utoipa::path(post, path = "/cache/purge", tag = "cache", request_body = Wanted, responses(
+    (status = 200, body = Purged, description = "What was purged."),
+    (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 413, body = ErrorBody, description = "The body is too large."),
+    (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
+    (status = 503, body = ErrorBody, description = "The process is leaving."),
+    (status = 504, body = ErrorBody, description = "There is no outcome yet."),
+))]
 pub(crate) async fn purge(
     State(context): State<Arc<Context>>,
     request: Request,
@@ -46,9 +57,10 @@ pub(crate) async fn purge(
 }
 
 /// What to purge: one of these, and how.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schema(as = Purge)]
+pub(crate) struct Wanted {
     #[serde(default, deserialize_with = "body::present")]
     url: Option<String>,
     #[serde(default, deserialize_with = "body::present")]

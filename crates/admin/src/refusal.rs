@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A request that is not carried out.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,14 +26,17 @@ pub(crate) fn bad_request(why: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, why)
 }
 
-#[derive(Serialize)]
-struct Body {
+/// What every refusal answers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody {
+    /// Why, for people.
     error: String,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(Body { error: self.error })).into_response();
+        let mut response = (self.status, Json(ErrorBody { error: self.error })).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 11.6.1: a 401 names the scheme that would do.
             let scheme = HeaderValue::from_static("Bearer realm=\"evenkeel\"");

@@ -3,55 +3,57 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware;
-use axum::routing::{get, post, put};
+use axum::routing::get;
+use axum::{Extension, Router, middleware};
+use utoipa_axum::routes;
 
 use crate::context::Context;
-use crate::refusal::Refusal;
-use crate::{assets, cache, command, guard, metrics, purge, status};
+use crate::openapi::Routes;
+use crate::refusal::{ErrorBody, Refusal};
+use crate::{assets, cache, command, guard, metrics, openapi, process, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// What [`root`](assets::root) answers to programs.
-pub(crate) const INDEX: &str = "\
-The admin API of Evenkeel
-
-GET  /                            the dashboard, to a browser; else this index
-GET  /healthz                     200 while the process lives
-GET  /readyz                      200 when requests can be served, else 503 and why
-GET  /metrics                     Prometheus text format
-GET  /status                      listeners, pools and servers as JSON
-GET  /cache                       what the cache holds and how often it answered, as JSON
-POST /cache/purge                 {\"url\" or \"prefix\": URL}, {\"host\": name}, {\"tag\": tag} or {\"all\": true}; with \"soft\": true
-POST /reload                      read the configuration again
-PUT  /pools/{pool}/servers/{id}   {\"state\": \"drain\" or \"ready\", \"weight\": 0 to 1000}, either or both
-";
-
 /// The whole API, behind its guard.
 pub(crate) fn router(context: Arc<Context>) -> Router {
-    Router::new()
-        .route("/", get(assets::root))
+    let (router, description) = Routes::new()
+        .with(routes!(openapi::root))
+        .with(routes!(openapi::openapi))
+        .with(routes!(alive))
+        .with(routes!(ready))
+        .with(routes!(process::process))
+        .with(routes!(metrics::metrics))
+        .with(routes!(status::status))
+        .with(routes!(cache::cache))
+        .with(routes!(purge::purge))
+        .with(routes!(command::reload))
+        .with(routes!(command::server))
+        .finish();
+    router
+        // Files are no part of the API, so its description lacks them.
         .route("/assets/{*file}", get(assets::file))
-        .route(guard::OPEN_PATH, get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics::metrics))
-        .route("/status", get(status::status))
-        .route("/cache", get(cache::cache))
-        .route("/cache/purge", post(purge::purge))
-        .route("/reload", post(command::reload))
-        // Ids are addresses, which may hold slashes: the rest of the path is the id.
-        .route("/pools/{pool}/servers/{*id}", put(command::server))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(Extension(description))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&context), guard::guard))
         .with_state(context)
 }
 
+/// 200 while the process lives; the only route that never asks for the token
+#[utoipa::path(get, path = "/healthz", tag = "process", responses((status = 200, content_type = "text/plain", body = String, description = "It lives.")))]
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// 200 when requests can be served, else 503 and why
+#[utoipa::path(get, path = "/readyz", tag = "process", responses(
+    (status = 200, content_type = "text/plain", body = String, description = "Each pool has a usable server."),
+    (status = 503, body = ErrorBody, description = "The process is leaving, or a pool has no usable server."),
+))]
 async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Refusal> {
     let unavailable = |why: String| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
     if context.leaving.load(Ordering::Relaxed) {

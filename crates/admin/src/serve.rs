@@ -1,9 +1,11 @@
 //! Connections to the API: how slow and how old they may be, and how they end.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connections::{Admission, Connections, Id, Origin};
 use crate::context::Context;
+use crate::peer::Peer;
 use crate::routes;
 
 /// Bytes of a request's head.
@@ -39,26 +42,32 @@ pub enum Listener {
     Tcp(std::net::TcpListener),
     /// A unix stream socket.
     Unix(std::os::unix::net::UnixListener),
+    /// A unix stream socket on which no token is asked for, because only processes of this user, by its id, and of root are served.
+    Control(std::os::unix::net::UnixListener, u32),
 }
 
-/// Serves the API until `stop`; the requests then in progress have five seconds to finish.
+/// Serves the API on these sockets until `stop`; the requests then in progress have five seconds to finish.
 ///
 /// # Errors
-/// When the socket cannot be handed to the runtime.
-pub async fn serve(listener: Listener, context: Context, stop: impl Future<Output = ()>) -> io::Result<()> {
-    let socket = Socket::new(listener)?;
+/// When a socket cannot be handed to the runtime.
+pub async fn serve(
+    listeners: Vec<Listener>,
+    context: Context,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let sockets = listeners.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
     let router = routes::router(Arc::new(context));
     let (running, ending) = watch::channel(());
     let connections = Arc::new(Mutex::new(Connections::default()));
     let (mut tasks, mut handles) = (JoinSet::new(), HashMap::new());
     let mut stop = pin!(stop);
     loop {
-        let (stream, origin) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut stop => break,
             Some(_) = tasks.join_next() => continue,
-            accepted = socket.accept() => accepted,
+            accepted = accept(&sockets) => accepted,
         };
-        let id = match lock(&connections).open(origin) {
+        let id = match lock(&connections).open(Origin::of(peer)) {
             Admission::Admitted(id) => id,
             Admission::Replaces(id, replaced) => {
                 handles.remove(&replaced).iter().for_each(AbortHandle::abort);
@@ -70,23 +79,29 @@ pub async fn serve(listener: Listener, context: Context, stop: impl Future<Outpu
         let open = Open { connections: Arc::clone(&connections), id };
         let (router, ending) = (router.clone(), ending.clone());
         let task = match stream {
-            Stream::Tcp(stream) => tasks.spawn(serve_connection(stream, router, open, ending)),
-            Stream::Unix(stream) => tasks.spawn(serve_connection(stream, router, open, ending)),
+            Stream::Tcp(stream) => tasks.spawn(serve_connection(stream, peer, router, open, ending)),
+            Stream::Unix(stream) => tasks.spawn(serve_connection(stream, peer, router, open, ending)),
         };
         handles.insert(id, task);
     }
-    drop((socket, running));
+    drop((sockets, running));
     while tasks.join_next().await.is_some() {}
     Ok(())
 }
 
 /// One connection, from its first request to its last.
-async fn serve_connection<S>(stream: S, router: Router, open: Open, mut ending: watch::Receiver<()>)
-where
+async fn serve_connection<S>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    open: Open,
+    mut ending: watch::Receiver<()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let router = TowerToHyperService::new(router);
-    let answer = |request| {
+    let answer = |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
         let (busy, answer) = (open.begin(), router.call(request));
         async move {
             let answer = answer.await;
@@ -152,7 +167,7 @@ fn lock(connections: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
 /// A listening socket on the runtime.
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(UnixListener, Option<u32>),
 }
 
 enum Stream {
@@ -169,29 +184,51 @@ impl Socket {
             }
             Listener::Unix(listener) => {
                 listener.set_nonblocking(true)?;
-                UnixListener::from_std(listener).map(Self::Unix)
+                Ok(Self::Unix(UnixListener::from_std(listener)?, None))
+            }
+            Listener::Control(listener, uid) => {
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(UnixListener::from_std(listener)?, Some(uid)))
             }
         }
     }
 
-    /// The next connection, however long the kernel has none to give.
-    async fn accept(&self) -> (Stream, Origin) {
-        loop {
-            let accepted = match self {
-                Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                    // Without it, the end of a long answer may wait for an acknowledgement. Nothing is lost if it fails.
-                    let _ = stream.set_nodelay(true);
-                    (Stream::Tcp(stream), Origin::of(peer.ip()))
-                }),
-                Self::Unix(listener) => {
-                    listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Origin::Unix))
-                }
-            };
-            match accepted {
-                Ok(accepted) => return accepted,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(_) => sleep(ACCEPT_PAUSE).await,
-            }
+    /// The next connection, if there is one.
+    fn poll_accept(&self, context: &mut task::Context<'_>) -> Poll<io::Result<(Stream, Peer)>> {
+        match self {
+            Self::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, address)| {
+                // Without it, the end of a long answer may wait for an acknowledgement. Nothing is lost if it fails.
+                let _ = stream.set_nodelay(true);
+                (Stream::Tcp(stream), Peer::Tcp(address))
+            }),
+            Self::Unix(listener, ours) => listener.poll_accept(context).map(|accepted| {
+                let (stream, _) = accepted?;
+                let uid = stream.peer_cred().map(|credentials| credentials.uid());
+                let peer = match ours {
+                    // Without credentials the peer is not known, and the connection is dropped.
+                    Some(ours) => Peer::Control { uid: uid?, ours: *ours },
+                    None => Peer::Unix(uid.ok()),
+                };
+                Ok((Stream::Unix(stream), peer))
+            }),
+        }
+    }
+}
+
+/// The next connection to any of these sockets, however long the kernel has none to give.
+async fn accept(sockets: &[Socket]) -> (Stream, Peer) {
+    loop {
+        let accepted = poll_fn(|context| {
+            let ready = sockets.iter().find_map(|socket| match socket.poll_accept(context) {
+                Poll::Ready(accepted) => Some(accepted),
+                Poll::Pending => None,
+            });
+            ready.map_or(Poll::Pending, Poll::Ready)
+        });
+        match accepted.await {
+            Ok(accepted) => return accepted,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => sleep(ACCEPT_PAUSE).await,
         }
     }
 }

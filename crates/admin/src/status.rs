@@ -14,6 +14,7 @@ use evenkeel_observe::names::{self, Metric};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::cache::Cache;
 use crate::context::Context;
@@ -21,10 +22,12 @@ use crate::discovery::{self, Discovery};
 use crate::streams::{Datagrams, Streams, datagrams, streams};
 
 /// The whole of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
     version: &'static str,
     pid: u32,
+    /// The absolute path of its configuration file; none if it runs without one.
+    config: Option<String>,
     uptime_seconds: f64,
     generation: u64,
     leaving: bool,
@@ -40,14 +43,14 @@ pub(crate) struct Status {
 }
 
 /// How far the process withdraws, by each cause: 0 is not at all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Overload {
     memory: i64,
     descriptors: i64,
     delay: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Listener {
     name: String,
     addresses: Vec<String>,
@@ -62,12 +65,12 @@ struct Listener {
     datagrams: Option<Datagrams>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Tls {
     certificates: Vec<Certificate>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Certificate {
     /// Its file.
     cert: String,
@@ -81,7 +84,7 @@ struct Certificate {
     warning: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Pool {
     name: String,
     algorithm: &'static str,
@@ -107,7 +110,7 @@ struct Pool {
 }
 
 /// What a pool with limits is doing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Breaker {
     /// Of its circuit breaker; closed if it has none.
     state: &'static str,
@@ -121,7 +124,7 @@ struct Breaker {
 }
 
 /// One server of a pool.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Server {
     id: String,
     address: String,
@@ -160,21 +163,22 @@ pub(crate) struct Server {
     breaker: Option<&'static str>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Totals {
     requests: u64,
     errors: u64,
     latency_ms: Latency,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct Latency {
     p50: f64,
     p95: f64,
     p99: f64,
 }
 
-/// Everything at this moment.
+/// Listeners, pools and servers at this moment
+#[utoipa::path(get, path = "/status", tag = "process", responses((status = 200, body = Status, description = "All of it.")))]
 pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> {
     let snapshot = context.snapshot.load();
     let (now, registry) = (context.clock.now(), &*context.registry);
@@ -194,6 +198,7 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
+        config: context.source.as_ref().map(|path| path.display().to_string()),
         uptime_seconds: seconds(now.since(Time::ZERO)),
         generation: snapshot.generation,
         leaving: context.leaving.load(Ordering::Relaxed),

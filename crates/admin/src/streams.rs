@@ -4,9 +4,10 @@
 use evenkeel_observe::{Registry, StreamKey};
 use evenkeel_types::ListenerName;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The connections of one listener or server.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Streams {
     /// Connections that are relayed now.
     open: i64,
@@ -32,7 +33,7 @@ pub(crate) fn streams(registry: &Registry, counts: impl Fn(&StreamKey) -> bool) 
 }
 
 /// The datagrams of one udp listener.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Datagrams {
     /// Those that came from clients.
     received: u64,

@@ -1,8 +1,10 @@
 //! Evenkeel, the traffic tier of a horizontally scaled service.
 
+mod admin;
 mod cache;
 mod cli;
 mod control;
+mod control_socket;
 mod credentials;
 mod discovery;
 mod overload;

@@ -1,7 +1,6 @@
 //! The only place where the parts meet: a configuration becomes workers, a control thread and an admin API.
 
 use std::fmt;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{Context, Request};
+use evenkeel_admin::Request;
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_net::BindError;
@@ -19,12 +18,13 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin;
 use crate::cache;
 use crate::control::Control;
+use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::overload;
 use crate::reload::bind_added;
-use crate::secret::token;
 use crate::servers::{Derived, ServerRegistry};
 
 /// Failures of live traffic that wait to be judged; beyond, there is evidence enough.
@@ -45,6 +45,8 @@ pub struct System {
     stop: oneshot::Sender<()>,
     /// The admin API ends when this is dropped.
     stop_admin: oneshot::Sender<()>,
+    /// The file of the control socket goes with this.
+    control_socket: Option<ControlSocket>,
     log: AccessLog,
 }
 
@@ -92,7 +94,7 @@ impl System {
         credentials::register(&registry, &credentials);
         let (bound, sockets) = bind_added(&config, &[], workers)?;
         // Afterwards: an admin address by default gives way to a listener.
-        let admin = bind_admin(&config)?;
+        let admin = admin::bind(&config)?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&log_config, &registry)?;
         let store = cache::open(&servers.config().cache)?;
@@ -122,22 +124,9 @@ impl System {
             listening: Arc::clone(&listening),
             workers,
         };
-        let admin_address = admin.as_ref().map(|admin| admin.address.clone());
+        let admin_address = admin.address();
         let (stop_admin, admin_stopped) = oneshot::channel();
-        if let Some(Admin { listener, address, token }) = admin {
-            let context = Context {
-                snapshot: Arc::clone(shared.snapshots()),
-                registry: Arc::clone(&registry),
-                clock,
-                commands: commands.clone(),
-                listening: Arc::clone(&listening),
-                leaving: Arc::clone(&leaving),
-                discoveries: Arc::clone(&control.servers.discoveries),
-                token,
-                bound: address,
-            };
-            spawn("admin", move || run_admin(listener, context, admin_stopped))?;
-        }
+        let control_socket = admin.start(&control, Arc::clone(&leaving), commands.clone(), admin_stopped)?;
         let (stop, stopped) = oneshot::channel();
         let control = spawn("control", move || run_control(control, events, requests, stopped))?;
         registry.config_generation.set(1);
@@ -153,6 +142,7 @@ impl System {
             control,
             stop,
             stop_admin,
+            control_socket,
             log,
         })
     }
@@ -200,7 +190,7 @@ impl System {
         let _ = self.control.join();
         cache::settle(&self.shared);
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end.
-        drop(self.stop_admin);
+        drop((self.control_socket, self.stop_admin));
         self.log.finish();
     }
 }
@@ -234,12 +224,6 @@ fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-struct Admin {
-    listener: evenkeel_admin::Listener,
-    address: Address,
-    token: Option<String>,
-}
-
 fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
     AccessLog::start(log, Arc::clone(registry)).map_err(|error| match &log.access {
         AccessLogTo::File(path) => {
@@ -249,51 +233,19 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
     })
 }
 
-/// Binds the admin address. The default one may be taken: then there is no admin API.
-fn bind_admin(config: &Config) -> Result<Option<Admin>, StartError> {
-    let Some(address) = &config.admin.bind else { return Ok(None) };
-    let token = match &config.admin.token_file {
-        None => None,
-        Some(path) => Some(token(path).map_err(|why| format!("admin.token_file: {why}"))?),
-    };
-    let (bound, socket) = match evenkeel_net::bind_alone(address) {
-        Ok(bound) => bound,
-        Err(error) if !config.admin.explicit => {
-            tracing::warn!("no admin API: {error}; name another address in [admin] bind");
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
-    };
-    tracing::info!("admin on {bound}");
-    let listener = match bound {
-        Address::Unix(_) => evenkeel_admin::Listener::Unix(socket.into()),
-        _ => evenkeel_admin::Listener::Tcp(TcpListener::from(socket)),
-    };
-    Ok(Some(Admin { listener, address: bound, token }))
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String> {
     let thread = std::thread::Builder::new().name(name.into());
     thread.spawn(run).map_err(|error| format!("cannot start the thread `{name}`: {error}"))
 }
 
 /// A runtime for one thread; `None`, with a message in the log, where the system cannot give one.
-fn runtime(thread: &str) -> Option<LocalRuntime> {
+pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     runtime
         .inspect_err(|error| tracing::error!(%error, "the runtime of the thread `{thread}` cannot start"))
         .ok()
-}
-
-/// Serves the admin API on a thread of its own, so that `/healthz` and `/status` wait for no work of the control side.
-fn run_admin(listener: evenkeel_admin::Listener, context: Context, stop: oneshot::Receiver<()>) {
-    let Some(runtime) = runtime("admin") else { return };
-    if let Err(error) = runtime.block_on(evenkeel_admin::serve(listener, context, async { drop(stop.await) }))
-    {
-        tracing::error!(%error, "the admin API has failed");
-    }
 }
 
 fn run_control(

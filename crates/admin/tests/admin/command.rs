@@ -18,7 +18,7 @@ fn reload(control: impl FnOnce(Request) + Send + 'static) -> Answer {
     let (context, mut requests) = context(bound, None);
     run(false, async move {
         let control = async { control(requests.recv().await.unwrap()) };
-        let (served, ()) = tokio::join!(serve(listener, context, std::future::pending()), control);
+        let (served, ()) = tokio::join!(serve(vec![listener], context, std::future::pending()), control);
         served.unwrap();
     });
     let stream = std::net::TcpStream::connect(address).unwrap();

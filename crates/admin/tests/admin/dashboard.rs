@@ -15,7 +15,7 @@ fn a_browser_gets_the_dashboard_and_a_program_the_index() {
     assert!(answer.body.contains("<main"), "{}", answer.body);
     for accept in ["*/*", "application/json", "text/plain"] {
         let answer = api.ask(&format!("GET / HTTP/1.1\nhost: localhost\naccept: {accept}"), "");
-        assert!(answer.body.contains("GET  /healthz"), "{accept}: {}", answer.body);
+        assert!(answer.body.contains("/healthz"), "{accept}: {}", answer.body);
     }
 }
 

@@ -71,10 +71,16 @@ impl Api {
         Self::serve(Listener::Unix(listener), Address::Unix(path), None)
     }
 
+    /// On a control socket whose process belongs to this user; it has a token, which other sockets would ask for.
+    pub fn on_control(path: PathBuf, uid: u32) -> Self {
+        let listener = UnixListener::bind(&path).unwrap();
+        Self::serve(Listener::Control(listener, uid), Address::Unix(path), Some("0123456789abcdef".into()))
+    }
+
     fn serve(listener: Listener, bound: Address, token: Option<String>) -> Self {
-        let (context, mut requests) = context(bound, token);
+        let (context, mut requests) = context(bound.clone(), token);
         let (snapshot, registry) = (context.snapshot.clone(), context.registry.clone());
-        let (leaving, bound) = (context.leaving.clone(), context.bound.clone());
+        let leaving = context.leaving.clone();
         let commands = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
         let (states, asked) = (snapshot.clone(), commands.clone());
@@ -87,7 +93,7 @@ impl Api {
             };
             let stopped = async { drop(stopped.await) };
             tokio::select! {
-                served = serve(listener, context, stopped) => served.unwrap(),
+                served = serve(vec![listener], context, stopped) => served.unwrap(),
                 () = obey => panic!("the API has gone"),
             }
         });
@@ -175,8 +181,9 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         listening: Arc::new(ArcSwap::from_pointee(listening.into())),
         leaving: Arc::default(),
         discoveries: Arc::default(),
+        source: None,
         token,
-        bound,
+        bound: Some(bound),
     };
     (context, requests)
 }

@@ -1,6 +1,6 @@
 //! S21: who is let in, by token, by host and by origin.
 
-use std::process;
+use std::{env, process};
 
 use crate::fixture::Api;
 
@@ -173,4 +173,27 @@ fn a_unix_socket_goes_by_any_name() {
     assert_eq!(api.send("POST", "/reload").status, 200);
     drop(api);
     std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn the_control_socket_goes_by_the_user_and_not_by_a_token() {
+    let path = env::temp_dir().join(format!("evenkeel-control-{}.sock", process::id()));
+    let owner = uid();
+    let answer = Api::on_control(path.clone(), owner).ask("GET /status HTTP/1.1\nhost: any.thing", "");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    // Root may use every control socket.
+    if owner != 0 {
+        let api = Api::on_control(path.clone(), owner + 1);
+        let answer = api.send("GET", "/status");
+        assert_eq!(answer.status, 403, "{answer:?}");
+        assert!(answer.error().contains(&format!("uid {owner}")), "{}", answer.error());
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+/// The user that runs the tests.
+fn uid() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").unwrap().uid()
 }

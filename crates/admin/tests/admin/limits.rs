@@ -35,7 +35,7 @@ fn on_a_leaping_clock<T>(
     let (took, taken) = std::sync::mpsc::channel();
     let server = run(true, async move {
         let begun = tokio::time::Instant::now();
-        serve(listener, context, async { drop(stopped.await) }).await.unwrap();
+        serve(vec![listener], context, async { drop(stopped.await) }).await.unwrap();
         took.send(begun.elapsed()).unwrap();
     });
     let outcome = after(&mut stream);
@@ -170,7 +170,7 @@ fn a_connection_in_the_middle_of_a_request_is_not_dropped() {
     let (held, holding) = std::sync::mpsc::channel();
     let server = run(false, async move {
         let hold = async { held.send(requests.recv().await.unwrap()).unwrap() };
-        let (served, ()) = tokio::join!(serve(listener, context, async { drop(stopped.await) }), hold);
+        let (served, ()) = tokio::join!(serve(vec![listener], context, async { drop(stopped.await) }), hold);
         served.unwrap();
     });
     let mut busy = connect(&address);
@@ -198,7 +198,7 @@ fn leaving_ends_idle_connections_and_lets_requests_finish() {
     let (held, holding) = std::sync::mpsc::channel();
     let server = run(false, async move {
         let hold = async { held.send(requests.recv().await.unwrap()).unwrap() };
-        let (served, ()) = tokio::join!(serve(listener, context, async { drop(stopped.await) }), hold);
+        let (served, ()) = tokio::join!(serve(vec![listener], context, async { drop(stopped.await) }), hold);
         served.unwrap();
     });
     let mut idle = connect(&address);

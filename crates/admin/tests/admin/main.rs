@@ -8,5 +8,6 @@ mod fixture;
 mod guard;
 mod limits;
 mod metrics;
+mod openapi;
 mod routes;
 mod status;

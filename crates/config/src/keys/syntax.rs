@@ -143,6 +143,13 @@ pub(crate) static ACCESS: Syntax = text(
     4_096,
     Some("^(off|stdout|.*[/.].*)$"),
 );
+pub(crate) static CONTROL_SOCKET: Syntax = text(
+    "\"auto\", \"off\" or a path of a socket",
+    "`auto`, `off`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",
+    1,
+    100,
+    Some("^(auto|off|.*[/.].*)$"),
+);
 pub(crate) static NETWORK: Syntax = text(
     "a network or an IP address",
     "`10.0.0.0/8`, `fd00::/8`, or an address alone.",

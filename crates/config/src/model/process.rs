@@ -8,7 +8,7 @@ use evenkeel_types::{Address, AddressError};
 use crate::declare::{Rules, Setting, Shown, section, word_settings, words};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
-use crate::keys::syntax::{ACCESS, ADMIN_ADDRESS, FILE};
+use crate::keys::syntax::{ACCESS, ADMIN_ADDRESS, CONTROL_SOCKET, FILE};
 use crate::keys::{DAY_MS, Kind, Member, key};
 use crate::read::text::{Read, Refused, file};
 use crate::read::{Table, Value, clip};
@@ -45,6 +45,10 @@ section! {
         ),
         /// False when `bind` is left out.
         explicit: bool = Member::Written,
+        /// A unix socket that serves the same API without a token to processes of the same user and of root, which commands
+        /// such as `evenkeel status` use: `auto` is `PID.sock` in `$RUNTIME_DIRECTORY`, else in
+        /// `$XDG_RUNTIME_DIR/evenkeel`, else in `/tmp/evenkeel-UID`; or a path; or `off`.
+        socket: ControlSocket = key(Kind::Text(&CONTROL_SOCKET), Is("auto"), r#""/run/evenkeel/control.sock""#),
         /// A file that holds the bearer token. Demanded when `bind` is neither loopback nor a unix socket.
         token_file: Option<PathBuf> = key(
             Kind::Text(&FILE),
@@ -78,6 +82,51 @@ impl Rules for Admin {
             }
             _ => Shown::Value,
         }
+    }
+}
+
+/// Where the control socket is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// Nowhere.
+    Off,
+    /// Where commands look for it.
+    Auto,
+    /// At this path.
+    Path(PathBuf),
+}
+
+impl Setting for ControlSocket {
+    fn read(value: &Value<'_>) -> Option<Self> {
+        match value.read(control_socket)? {
+            Self::Path(path) => Some(Self::Path(value.reader.folder.join(path))),
+            other => Some(other),
+        }
+    }
+
+    fn declared(_: &'static Kind, default: Option<&'static str>) -> Option<Self> {
+        control_socket(default?).ok()
+    }
+
+    fn show(&self, _: &'static Kind) -> String {
+        match self {
+            Self::Off => quote("off"),
+            Self::Auto => quote("auto"),
+            Self::Path(path) => quote(&path.to_string_lossy()),
+        }
+    }
+}
+
+/// A word that is neither known nor looks like a path is a typing mistake.
+fn control_socket(text: &str) -> Read<ControlSocket> {
+    match text {
+        "off" => Ok(ControlSocket::Off),
+        "auto" => Ok(ControlSocket::Auto),
+        path if path.contains(['/', '.']) => file(path).map(|path| ControlSocket::Path(path.into())),
+        word => Err(Refused(
+            format!("`{}` is neither \"auto\" nor \"off\"", clip(word)),
+            format!("for a socket of that name write `./{}`", clip(word)),
+        )),
     }
 }
 

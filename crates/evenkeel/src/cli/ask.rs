@@ -1,55 +1,38 @@
-//! The arguments by which commands find a running process, and one request to its admin API.
+//! One request to the admin API of a running process.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
-use evenkeel_config::Config;
 use evenkeel_types::Address;
 use serde_json::Value;
 
-use super::source::CONFIG_DEFAULT;
-use crate::secret::token;
-
-/// Where the admin API is when nothing else is said.
-const ADMIN_DEFAULT: &str = "127.0.0.1:9900";
 /// How long a connection may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the process may be silent. It gives a command 30 s.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
-
-/// Which process is asked.
-#[derive(Debug, Args)]
-pub(super) struct Running {
-    /// Its admin API: PORT, HOST:PORT, [v6]:PORT or unix:/path [default: as in the configuration file, else 127.0.0.1:9900]
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<String>,
-    /// The configuration file that it runs with, which says where its admin API is and what its token is [default:
-    /// evenkeel.toml, if there is one]
-    #[arg(short, long = "config", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A file that holds the token of its admin API
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-}
 
 /// The admin API of a running process.
 #[derive(Debug)]
 pub(super) struct Admin {
-    address: Address,
-    token: Option<Token>,
+    /// Where it is.
+    pub(super) address: Address,
+    /// The token to send.
+    pub(super) token: Option<Token>,
+    /// How long the process may be silent.
+    pub(super) patience: Duration,
 }
 
+/// A token, and the file that it is from.
 #[derive(Debug)]
-struct Token {
-    text: String,
-    file: PathBuf,
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) file: PathBuf,
 }
 
 /// Why there is no answer, or not the one that was asked for.
@@ -98,69 +81,33 @@ impl fmt::Display for Unanswered {
     }
 }
 
-impl Running {
-    /// Finds it by these arguments.
-    pub(super) fn find(&self) -> Result<Admin, Unanswered> {
-        let config = self.config()?;
-        let address = match (&self.admin, &config) {
-            (Some(text), _) => Address::backend(text)
-                .map_err(|error| Unanswered::Unknown(format!("`--admin {text}`: {error}")))?,
-            (None, Some((file, config))) => configured(file, config)?,
-            (None, None) => Address::backend(ADMIN_DEFAULT).expect("an address"),
-        };
-        let file = config.as_ref().and_then(|(_, config)| config.admin.token_file.clone());
-        let token = match self.token_file.clone().or(file) {
-            None => None,
-            Some(file) => Some(Token { text: token(&file).map_err(Unanswered::Unknown)?, file }),
-        };
-        Ok(Admin { address, token })
-    }
-
-    /// The configuration file, if one is named, or is needed and there.
-    fn config(&self) -> Result<Option<(PathBuf, Config)>, Unanswered> {
-        let file = match &self.config {
-            Some(file) => file.clone(),
-            None if self.admin.is_none() && Path::new(CONFIG_DEFAULT).exists() => CONFIG_DEFAULT.into(),
-            None => return Ok(None),
-        };
-        match evenkeel_config::load(&file) {
-            Ok(parsed) => Ok(Some((file, parsed.config))),
-            Err(faults) => Err(Unanswered::Unknown(format!(
-                "{} does not say where the process is, because it is wrong: name its admin API with `--admin ADDRESS`\n{}",
-                file.display(),
-                faults.render(false).trim_end()
-            ))),
-        }
-    }
-}
-
-/// The address at which the admin API of this configuration is reached from this machine.
-fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
-    let file = file.display();
-    let unknown = |why: &str| Unanswered::Unknown(format!("{file} {why}: name it with `--admin ADDRESS`"));
-    match &config.admin.bind {
-        None => {
-            Err(Unanswered::Unknown(format!("{file} turns the admin API off: `bind = \"off\"` in `[admin]`")))
-        }
-        Some(Address::Ip(address)) if address.port() == 0 => {
-            Err(unknown("leaves the port of the admin API to the system"))
-        }
-        Some(Address::Ip(address)) if address.ip().is_unspecified() => {
-            let loopback = match address.ip() {
-                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            };
-            Ok(Address::Ip(SocketAddr::new(loopback, address.port())))
-        }
-        Some(address) => Ok(address.clone()),
-    }
-}
-
 impl Admin {
+    /// What the process answers to a GET.
+    pub(super) fn get(&self, path: &str) -> Result<Value, Unanswered> {
+        self.ask("GET", path, None)
+    }
+
     /// Posts an object and returns the one that the process answers.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
-        let (status, body) = self.exchange("POST", path, &body.to_string())?;
-        let answer: Result<Value, _> = serde_json::from_slice(&body);
+        self.ask("POST", path, Some(body))
+    }
+
+    /// Puts an object and returns the one that the process answers.
+    #[allow(dead_code, reason = "commands follow")]
+    pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
+        self.ask("PUT", path, Some(body))
+    }
+
+    /// What the process answers to a DELETE.
+    #[allow(dead_code, reason = "commands follow")]
+    pub(super) fn delete(&self, path: &str) -> Result<Value, Unanswered> {
+        self.ask("DELETE", path, None)
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Unanswered> {
+        let text = body.map(Value::to_string);
+        let (status, answer) = self.exchange(method, path, text.as_deref())?;
+        let answer: Result<Value, _> = serde_json::from_slice(&answer);
         match (status, answer) {
             (200..=299, Ok(answer)) => Ok(answer),
             (401, _) => Err(match &self.token {
@@ -176,19 +123,22 @@ impl Admin {
     }
 
     /// One request on a connection of its own.
-    fn exchange(&self, method: &str, path: &str, body: &str) -> Result<(u16, Vec<u8>), Unanswered> {
+    fn exchange(&self, method: &str, path: &str, body: Option<&str>) -> Result<(u16, Vec<u8>), Unanswered> {
         let (stream, host) =
             self.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
         let authorization = match &self.token {
             Some(token) => format!("authorization: Bearer {}\r\n", token.text),
             None => String::new(),
         };
+        let (described, body) = match body {
+            Some(body) => {
+                (format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()), body)
+            }
+            None => (String::new(), ""),
+        };
         // HTTP/1.0: the body of the answer comes in one piece and ends with the connection.
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}content-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let request =
+            format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{described}\r\n{body}");
         let answer = match stream {
             Stream::Tcp(stream) => round_trip(stream, &request),
             Stream::Unix(stream) => round_trip(stream, &request),
@@ -202,15 +152,15 @@ impl Admin {
         match &self.address {
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-                stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+                stream.set_read_timeout(Some(self.patience))?;
+                stream.set_write_timeout(Some(self.patience))?;
                 Ok((Stream::Unix(stream), "localhost".into()))
             }
-            Address::Ip(address) => tcp(*address),
+            Address::Ip(address) => tcp(*address, self.patience),
             Address::Name(name, port) => {
                 let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in (name.as_str(), *port).to_socket_addrs()? {
-                    match tcp(address) {
+                    match tcp(address, self.patience) {
                         Ok(connected) => return Ok(connected),
                         Err(fault) => error = fault,
                     }
@@ -239,10 +189,10 @@ fn round_trip(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8
     Ok(answer)
 }
 
-fn tcp(address: SocketAddr) -> io::Result<(Stream, String)> {
+fn tcp(address: SocketAddr, patience: Duration) -> io::Result<(Stream, String)> {
     let stream = TcpStream::connect_timeout(&address, CONNECT_TIME_MAX)?;
-    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-    stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     // The zone of a link-local address is no part of a host.
     let host = Address::Ip(address).host();
     Ok((Stream::Tcp(stream), format!("{host}:{}", address.port())))

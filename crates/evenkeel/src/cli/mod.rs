@@ -5,12 +5,15 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod explain;
+mod find;
 mod output;
 mod purge;
 mod run;
 mod schema;
 mod show;
 mod source;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,8 @@ enum Command {
     Show(show::Show),
     /// Say where a request would go, and why
     Explain(explain::Explain),
+    /// Show what a running process does: problems, listeners, pools and servers
+    Status(status::Status),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -50,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]

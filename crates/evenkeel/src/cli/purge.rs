@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::ask::{Running, Unanswered};
+use super::ask::Unanswered;
+use super::find::Running;
 use super::output::{fail, print};
 
 #[derive(Debug, Args)]
