@@ -22,7 +22,8 @@ export function keyOf(page) {
   return PAGES.find(([, , parts]) => (parts[0] ?? "") === page)?.[0];
 }
 
-let armed = 0;
+/** When `g` was pressed. */
+let armed = -Infinity;
 
 /** Begins to listen. */
 export function listen() {
@@ -33,7 +34,7 @@ export function listen() {
       return;
     }
     const isArmed = performance.now() - armed < SECOND_MS;
-    armed = 0;
+    armed = -Infinity;
     if (isArmed) {
       const page = PAGES.find(([key]) => key === event.key);
       if (page) {

@@ -154,8 +154,8 @@ function announce(worst) {
 function frame() {
   document.getElementById("nav").append(h("ul", {}, NAVIGATION.map(([page, name, picture]) => {
     const key = keys.keyOf(page);
-    return h("li", {}, h("a", { href: link(page === "" ? [] : [page]), "data-page": page, "aria-label": name },
-      icon(picture), h("span", {}, name), h("kbd", { "aria-hidden": "true" }, "g " + key)));
+    return h("li", {}, h("a", { href: link(page === "" ? [] : [page]), "data-page": page, "aria-keyshortcuts": "g " + key },
+      icon(picture), h("span", {}, name)), h("kbd", { "aria-hidden": "true" }, "g " + key));
   })));
   document.getElementById("top-state").append(health, stream);
   const label = () => `Theme: ${theme()}. Change it`;

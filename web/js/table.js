@@ -105,11 +105,12 @@ export class Table {
     this.#scheduled = true;
     requestAnimationFrame(() => {
       this.#scheduled = false;
-      if (this.element.isConnected) this.#render();
+      if (this.element.isConnected) this.#render({ isScroll: true });
     });
   }
 
-  #render() {
+  /** While it scrolls, only rows that come into view are written. */
+  #render({ isScroll = false } = {}) {
     const { rowKey, rowHeight, empty } = this.#options;
     if (this.#order.length === 0) {
       this.#built.clear();
@@ -127,15 +128,22 @@ export class Table {
 
     const children = [];
     const built = new Map();
+    const wanted = new Set(indexes.map((index) => rowKey(this.#order[index])));
+    // Rows that went out of view are written anew for those that came: to build a row costs much more.
+    const spare = [...this.#built].filter(([key]) => !wanted.has(key)).map(([, row]) => row);
     let next = 0;
     for (const index of indexes) {
       if (index > next) children.push(spacer((index - next) * rowHeight));
       const row = this.#order[index];
       const key = rowKey(row);
-      const it = this.#built.get(key) ?? this.#build(key);
+      const known = this.#built.get(key);
+      const it = known ?? reused(spare.pop()) ?? this.#build();
       built.set(key, it);
-      setAttribute(it.element, "aria-rowindex", index + 2);
-      it.update(row);
+      if (!isScroll || known === undefined) {
+        setAttribute(it.element, "data-key", key);
+        setAttribute(it.element, "aria-rowindex", index + 2);
+        it.update(row);
+      }
       children.push(it.element);
       next = index + 1;
     }
@@ -148,7 +156,7 @@ export class Table {
     return [...this.#heads.values()].filter((head) => head.offsetParent !== null).length || this.#columns.length;
   }
 
-  /** Puts rows in place without moving those that stay: a moved element loses its focus. */
+  /** Puts rows in place without moving those that stay. */
   #place(children) {
     const wanted = new Set(children);
     for (const child of [...this.#body.children]) if (!wanted.has(child)) child.remove();
@@ -166,8 +174,8 @@ export class Table {
     return [...Array(Math.max(0, last - first)).keys()].map((index) => index + first);
   }
 
-  #build(key) {
-    const element = h("tr", { "data-key": key });
+  #build() {
+    const element = h("tr");
     const updates = this.#columns.map((column) => {
       const cell = h(column.isHeader ? "th" : "td",
         { class: (column.numeric ? "numeric " : "") + (column.className ?? ""), scope: column.isHeader ? "row" : null });
@@ -176,6 +184,12 @@ export class Table {
     });
     return { element, update: (row) => updates.forEach((update) => update(row)) };
   }
+}
+
+/** Out of its place, so that the rows that stay are not moved around it: a moved element loses its focus. */
+function reused(row) {
+  row?.element.remove();
+  return row;
 }
 
 /** The height of rows that are not built. Its one cell spans nothing, because hidden columns would come back. */

@@ -16,14 +16,14 @@ export function poolColumns() {
     { key: "rps", label: "Requests/s", numeric: true, sort: (pool) => pool.now?.rps, make: makeRate },
     { key: "errors", label: "Errors", numeric: true, sort: (pool) => errorRatio(pool.now), make: errorCell },
     { key: "p50", label: "p50", numeric: true, className: "wide-only", sort: (pool) => pool.now?.p50, text: (pool) => ms(pool.now?.p50) },
-    { key: "p95", label: "p95", numeric: true, sort: (pool) => pool.now?.p95, text: (pool) => ms(pool.now?.p95) },
+    { key: "p95", label: "p95", numeric: true, className: "narrow-hidden", sort: (pool) => pool.now?.p95, text: (pool) => ms(pool.now?.p95) },
     { key: "p99", label: "p99", numeric: true, className: "wide-only", sort: (pool) => pool.now?.p99, text: (pool) => ms(pool.now?.p99) },
     { key: "in_flight", label: "In flight", numeric: true, className: "medium-only", sort: (pool) => pool.now?.in_flight, text: (pool) => count(pool.now?.in_flight) },
   ];
 }
 
 function makeName(cell) {
-  const [anchor, below] = [h("a", {}), h("span", { class: "below" })];
+  const [anchor, below] = [h("a", {}), h("span", { class: "below narrow-hidden" })];
   cell.append(anchor, below);
   return (pool) => {
     setText(anchor, pool.name);
