@@ -5,10 +5,12 @@ const GAP = "\u202f";
 /** What stands where there is no value. */
 export const NONE = "–";
 
-const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+/** By how many digits follow the point. They are made once, because that takes longer than hundreds of numbers do. */
+const NUMBERS = [0, 1, 2].map((count) => new Intl.NumberFormat("en", { minimumFractionDigits: count, maximumFractionDigits: count }));
+const [WHOLE] = NUMBERS;
 
 function digits(value, count) {
-  return new Intl.NumberFormat("en", { minimumFractionDigits: count, maximumFractionDigits: count }).format(value);
+  return NUMBERS[count].format(value);
 }
 
 const ABSENT = (value) => value === null || value === undefined || Number.isNaN(value);
