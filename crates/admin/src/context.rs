@@ -11,6 +11,8 @@ use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::live::state::Live;
+
 /// What the API reads, and where it sends commands.
 #[derive(Debug)]
 pub struct Context {
@@ -34,6 +36,8 @@ pub struct Context {
     pub token: Option<String>,
     /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.
     pub bound: Option<Address>,
+    /// The figures of the last seconds, which [`follow`](crate::follow) fills.
+    pub live: Live,
 }
 
 /// A command on its way to the control thread.

@@ -14,8 +14,11 @@ mod command;
 mod connections;
 mod context;
 mod discovery;
+mod events;
 mod guard;
+mod live;
 mod metrics;
+mod notes;
 mod openapi;
 mod peer;
 mod process;
@@ -27,4 +30,6 @@ mod status;
 mod streams;
 
 pub use context::{Context, Request};
+pub use live::follow::follow;
+pub use live::state::Live;
 pub use serve::{Listener, serve};

@@ -10,9 +10,10 @@ use axum::{Extension, Router, middleware};
 use utoipa_axum::routes;
 
 use crate::context::Context;
+use crate::live::stream;
 use crate::openapi::Routes;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{assets, cache, command, guard, metrics, openapi, process, purge, status};
+use crate::{assets, cache, command, events, guard, metrics, openapi, process, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -27,6 +28,8 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(process::process))
         .with(routes!(metrics::metrics))
         .with(routes!(status::status))
+        .with(routes!(stream::live))
+        .with(routes!(events::events))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))

@@ -52,11 +52,11 @@ pub enum Listener {
 /// When a socket cannot be handed to the runtime.
 pub async fn serve(
     listeners: Vec<Listener>,
-    context: Context,
+    context: impl Into<Arc<Context>>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let sockets = listeners.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
-    let router = routes::router(Arc::new(context));
+    let router = routes::router(context.into());
     let (running, ending) = watch::channel(());
     let connections = Arc::new(Mutex::new(Connections::default()));
     let (mut tasks, mut handles) = (JoinSet::new(), HashMap::new());

@@ -6,7 +6,7 @@ use std::path::absolute;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use evenkeel_admin::{Context, Listener, Request};
+use evenkeel_admin::{Context, Listener, Live, Request, follow};
 use evenkeel_config::{Config, ControlSocket as Setting};
 use evenkeel_types::Address;
 use rustix::process::geteuid;
@@ -101,6 +101,7 @@ impl Admin {
             source: control.source.as_deref().and_then(|path| absolute(path).ok()),
             token,
             bound: address.filter(|address| matches!(address, Address::Ip(_))),
+            live: Live::default(),
         };
         spawn("admin", move || serve(listeners, context, stop))?;
         Ok(socket)
@@ -109,8 +110,12 @@ impl Admin {
 
 fn serve(listeners: Vec<Listener>, context: Context, stop: oneshot::Receiver<()>) {
     let Some(runtime) = runtime("admin") else { return };
-    let served = evenkeel_admin::serve(listeners, context, async { drop(stop.await) });
-    if let Err(error) = runtime.block_on(served) {
+    let context = Arc::new(context);
+    let served = runtime.block_on(async {
+        tokio::task::spawn_local(follow(Arc::clone(&context)));
+        evenkeel_admin::serve(listeners, context, async { drop(stop.await) }).await
+    });
+    if let Err(error) = served {
         tracing::error!(%error, "the admin API has failed");
     }
 }

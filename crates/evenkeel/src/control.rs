@@ -9,6 +9,7 @@ use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
+use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
@@ -56,8 +57,8 @@ impl Control {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
-                Some(Probed { pool, id, result, session }) = results.recv() => {
-                    self.count_probe(&pool, &id, &result);
+                Some(Probed { pool, id, result, took, session }) = results.recv() => {
+                    self.count_probe(&pool, &id, &result, took);
                     let was_searching = self.servers.is_searching(&pool, self.now());
                     self.servers.probed(&pool, &id, result, self.now());
                     probes.plan_next(&self.servers, &pool, &id, session);
@@ -128,6 +129,7 @@ impl Control {
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
             workers: self.workers,
+            registry: Arc::clone(&self.registry),
         }
     }
 
@@ -138,11 +140,17 @@ impl Control {
                 self.put_in_force(prepared);
                 self.registry.reloaded(ReloadResult::Success);
                 tracing::info!("configuration reloaded");
+                let what =
+                    format!("the configuration was reloaded: generation {}", self.servers.generation());
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
                 Ok(())
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
                 tracing::error!("configuration not reloaded, the old one stays: {error}");
+                let first = error.lines().next().unwrap_or_default();
+                let what = format!("the configuration was not reloaded, the old one stays: {first}");
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Critical, what));
                 Err(CommandError::Refused(error))
             }
         }
@@ -197,8 +205,16 @@ impl Control {
         });
     }
 
-    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<Finding, ProbeFailure>) {
-        self.registry.backend(pool, id).probed(match result {
+    fn count_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: &Result<Finding, ProbeFailure>,
+        took: Duration,
+    ) {
+        let figures = self.registry.backend(pool, id);
+        figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
+        figures.probed(match result {
             Ok(_) => ProbeResult::Success,
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,

@@ -10,6 +10,7 @@ use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
+use evenkeel_observe::Registry;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
@@ -55,6 +56,8 @@ pub struct InForce {
     pub bound: Vec<Bound>,
     /// How many workers there are.
     pub workers: usize,
+    /// Where is recorded what becomes of files.
+    pub registry: Arc<Registry>,
 }
 
 /// A new configuration with all that it needs; to make it true cannot fail any more.
@@ -127,7 +130,7 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let (added, sockets) =
         bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
     // What was taken over may be older than its files.
-    credentials::refresh(&credentials);
+    credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets })
 }
 

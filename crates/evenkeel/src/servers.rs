@@ -97,6 +97,11 @@ impl ServerRegistry {
         self.metrics.retain_streams(|listener| listeners.contains(listener));
     }
 
+    /// The number of the last snapshot.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The rate limits in force.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
@@ -259,7 +264,7 @@ impl ServerRegistry {
             return false;
         }
         if let Some(after) = self.pool(pool) {
-            announce_discovered(pool, &before.backends, &after.backends);
+            announce_discovered(&self.metrics, pool, &before.backends, &after.backends);
             let now_there: HashSet<&BackendId> = after.backends.iter().map(|backend| &backend.id).collect();
             self.metrics.retain_backends(|of, server| of != pool || now_there.contains(server));
         }
@@ -285,7 +290,7 @@ impl ServerRegistry {
             }
         })?;
         announce(&self.metrics, pool, &servers.health, &notices);
-        announce_panic(pool, panic, servers.health.panic());
+        announce_panic(&self.metrics, pool, panic, servers.health.panic());
         Ok(())
     }
 
@@ -300,7 +305,7 @@ impl ServerRegistry {
         let (version, panic) = (servers.health.version(), servers.health.panic());
         let notices = change(servers);
         announce(&self.metrics, pool, &servers.health, &notices);
-        announce_panic(pool, panic, servers.health.panic());
+        announce_panic(&self.metrics, pool, panic, servers.health.panic());
         if servers.health.version() == version {
             return false;
         }
@@ -318,7 +323,7 @@ impl ServerRegistry {
                     let panic = servers.health.panic();
                     let notices = servers.reconfigure(pool, &self.secret, now);
                     announce(&self.metrics, &pool.name, &servers.health, &notices);
-                    announce_panic(&pool.name, panic, servers.health.panic());
+                    announce_panic(&self.metrics, &pool.name, panic, servers.health.panic());
                     servers
                 }
             };

@@ -23,6 +23,7 @@ fn record() -> Record<'static> {
         pool: Some("app"),
         backend: Some("10.0.0.1:3000"),
         tries: 1,
+        is_broken: false,
         total: Duration::from_nanos(1_234_567),
         connect: None,
         first_byte: Some(Duration::from_nanos(912_345)),
@@ -54,6 +55,7 @@ fn figures(criterion: &mut Criterion) {
                 bytes_in: 0,
                 bytes_out: 5_120,
                 tries: 1,
+                is_broken: false,
             }));
         });
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 use crate::histogram::{Histogram, HistogramSnapshot};
 use crate::names::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
+use crate::notes::ServerNotes;
 
 /// The figures of one server of one pool.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct BackendMetrics {
     pub weight_milli: Gauge,
     /// Its circuit breaker: 0 closed, 1 open, 2 half open.
     pub breaker_state: Gauge,
+    /// How it failed lately, and what its last check came to.
+    pub notes: ServerNotes,
     database: Mutex<Option<Database>>,
     probes: [SharedCounter; ProbeResult::ALL.len()],
     outliers: [[SharedCounter; OutlierOutcome::ALL.len()]; OutlierCause::ALL.len()],
@@ -45,6 +48,7 @@ impl BackendMetrics {
             in_flight: Gauge::default(),
             weight_milli: Gauge::default(),
             breaker_state: Gauge::default(),
+            notes: ServerNotes::default(),
             database: Mutex::default(),
             probes: Default::default(),
             outliers: Default::default(),

@@ -10,14 +10,18 @@ mod certificate;
 mod counter;
 mod datagrams;
 mod discovery;
+pub mod events;
 mod histogram;
+mod listener;
 pub mod names;
+mod notes;
 mod outcomes;
 mod pool;
 mod process;
 mod registry;
 mod render;
 mod retries;
+mod sample;
 mod series;
 mod stream;
 mod summary;
@@ -33,15 +37,18 @@ pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use datagrams::{DatagramDrop, DatagramSeries, DatagramShard, DatagramTotals};
 pub use discovery::DiscoveryFigures;
 pub use histogram::{Histogram, HistogramSnapshot};
+pub use listener::{ListenerSeries, ListenerShard};
 pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
     LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
     PurgeMode, PurgeScope, QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
 };
+pub use notes::{Check, FAILURES_MAX, FailureNote, Notes, ServerNotes};
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;
 pub use registry::Registry;
 pub use retries::RetryMetrics;
+pub use sample::{EndedFigures, ListenerEnded, Sample, SampleKey};
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use stream::{StreamEnded, StreamKey, StreamSeries, StreamShard, StreamTotals};
 pub use summary::Summary;

@@ -12,6 +12,8 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
+use crate::events::Events;
+use crate::listener::ListenerSeries;
 use crate::names::ReloadResult;
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
@@ -32,12 +34,15 @@ pub struct Registry {
     pub redis: RedisFigures,
     /// Purges of the cache.
     pub purges: PurgeCounts,
+    /// What has happened lately.
+    pub events: Events,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     datagrams: Mutex<BTreeMap<ListenerName, Arc<DatagramSeries>>>,
+    listeners: Mutex<BTreeMap<ListenerName, Arc<ListenerSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     discoveries: Mutex<BTreeMap<PoolName, Arc<DiscoveryFigures>>>,
@@ -62,12 +67,14 @@ impl Registry {
             config_generation: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
+            events: Events::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::default(),
             streams: Mutex::default(),
             datagrams: Mutex::default(),
+            listeners: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
             discoveries: Mutex::default(),
@@ -113,8 +120,19 @@ impl Registry {
         lock(&self.datagrams).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
     }
 
-    /// Forgets the connections and datagrams of listeners that are not to be kept, after a reload.
+    /// The figures of the requests of one listener, made when first asked for. Takes a lock: keep the answer.
+    pub fn listener(&self, listener: &ListenerName) -> Arc<ListenerSeries> {
+        let new = || Arc::new(ListenerSeries::new(self.workers.len()));
+        Arc::clone(lock(&self.listeners).entry(listener.clone()).or_insert_with(new))
+    }
+
+    pub(crate) fn all_listeners(&self) -> Vec<(ListenerName, Arc<ListenerSeries>)> {
+        lock(&self.listeners).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
+    }
+
+    /// Forgets the requests, connections and datagrams of listeners that are not to be kept, after a reload.
     pub fn retain_streams(&self, keep: impl Fn(&ListenerName) -> bool) {
+        lock(&self.listeners).retain(|name, _| keep(name));
         lock(&self.datagrams).retain(|name, _| keep(name));
         lock(&self.streams).retain(|key, _| keep(&key.listener));
     }

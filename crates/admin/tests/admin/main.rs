@@ -4,9 +4,11 @@
 mod cache;
 mod command;
 mod dashboard;
+mod events;
 mod fixture;
 mod guard;
 mod limits;
+mod live;
 mod metrics;
 mod openapi;
 mod routes;

@@ -236,6 +236,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: Some(position),
             peer: self.peer,
             target,
             request,
@@ -299,6 +300,7 @@ impl Client {
         log.reason = Some(refusal.why.to_string());
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: view.listener_position(&self.listener),
             peer: self.peer,
             target,
             request: &request,

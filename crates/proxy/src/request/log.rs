@@ -119,6 +119,8 @@ impl RequestLog {
 pub struct Finished<'a> {
     /// The listener's name.
     pub listener: &'a str,
+    /// Where it stands in the view; `None` if it is not there any more.
+    pub position: Option<usize>,
     /// The other end of the connection.
     pub peer: Peer,
     /// The request target as it came.
@@ -155,8 +157,12 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         bytes_in,
         bytes_out,
         tries: log.tries,
+        is_broken: writer.status() < 500 && is_broken(ended),
     };
     if writer.status() != 0 {
+        if let Some(position) = finished.position {
+            view.count_by_listener(position, figures.is_broken || writer.status() >= 500);
+        }
         view.count(log.route, finished.pool, log.server, &figures);
     }
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
@@ -172,6 +178,14 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         write_line(worker, view, finished, &RequestFigures { total, ..figures });
     }
     now
+}
+
+/// True if a response broke off by no doing of its client.
+fn is_broken(ended: Ended) -> bool {
+    matches!(
+        ended,
+        Ended::BackendAborted | Ended::BackendTimeout | Ended::FileAborted | Ended::RequestTimeout
+    )
 }
 
 fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
