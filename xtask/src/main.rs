@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, browser, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod browser;
 mod cache_tests;
 mod exchanges;
 mod failover;
@@ -14,6 +15,7 @@ mod fuzz;
 mod handshakes;
 mod instructions;
 mod load;
+mod npm;
 mod origin;
 mod peers;
 mod simulate;
@@ -48,6 +50,8 @@ enum Task {
     Peers(peers::Options),
     /// Run http-cache-tests through a route with a cache, and compare the results with those kept in the repository.
     CacheTests(cache_tests::Options),
+    /// Run the dashboard in Chromium, before a real evenkeel with traffic and before made-up figures.
+    Browser(browser::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
+        Task::Browser(options) => browser::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),

@@ -82,7 +82,7 @@ export class Figures {
     return {
       version: "0.1.0", pid: 4711, uptime_seconds: now - this.#started, generation: this.generation, leaving: false, connections: point.connections,
       requests_in_flight: point.in_flight, listeners: this.#listeners(point), pools: this.pools.map((pool) => this.#poolStatus(pool, point, now)),
-      totals: { requests: 482_113_904, errors: 1207, latency_ms: { p50: 4.1, p95: 11.2, p99: 24.8 } }, overload: { memory: 0, descriptors: 0, delay: 0 },
+      totals: { requests: 482_113_904, errors: 1207, latency_ms: { p50: 4.1, p95: 11.2, p99: 24.8 } }, now: { ...point, pools: undefined }, overload: { memory: 0, descriptors: 0, delay: 0 },
       cache: this.cache(),
     };
   }
@@ -111,6 +111,8 @@ export class Figures {
           rps: round(figures.rps * part), errors: round(figures.errors * part, 2), p50: part > 0 ? round(figures.p50 * speed, 2) : null,
           p95: part > 0 ? round(figures.p95 * speed, 2) : null, p99: part > 0 ? round(figures.p99 * speed, 2) : null, in_flight: Math.round(figures.in_flight * part),
         },
+        check: { at: now - 2, passed: server.state !== "down", answer: server.state === "down" ? "connection refused" : "passed", latency_ms: 1.2 },
+        failures: server.state === "up" ? [] : [{ at: now - 14, what: "connection refused", times: 17 }, { at: now - 190, what: "connection reset", times: 2 }],
       };
     });
     return {

@@ -8,9 +8,9 @@ export function record(index) {
   const isSlow = index % 4 === 1;
   const took = isFailed ? 2214.6 : isSlow ? 1840.2 : 4.8;
   return {
-    id: `${(0x7a10_0000 + index * 7919).toString(16)}c41f`, at: Date.now() / 1000 - 3 - index * 11, client: `203.0.113.${(index % 200) + 1}:51034`,
+    id: `${(0x7a10_0000 + index * 7919).toString(16)}c41f`, at: Date.now() / 1000 - 3 - index * 11, client: `203.0.113.${(index % 200) + 1}`,
     method: index % 5 === 2 ? "POST" : "GET", host: "shop.example.com", target: `/api/cart/${1000 + index}?page=2`, status: isFailed ? 502 : 200,
-    ended: isFailed ? "failed" : "complete", duration_ms: took, route: "cart", pool: "api", server: isFailed ? "api-3" : `api-${(index % 2) + 1}`,
+    ended: isFailed ? "bad_gateway" : "completed", why_kept: isFailed ? "failed" : isSlow ? "slow" : "sampled", duration_ms: took, route: "cart", pool: "api", server: isFailed ? "api-3" : `api-${(index % 2) + 1}`,
     tries: isFailed ? 2 : 1, ...(isFailed ? { reason: "both tries failed: connection refused, connection reset" } : {}),
   };
 }
@@ -21,18 +21,21 @@ export function whole(summary) {
   const end = summary.duration_ms;
   const steps = isFailed ? [
     [0, "route", "Route cart matched: host shop.example.com, path prefix /api/cart/."], [0.06, "limit", "10 requests a second for 203.0.113.1: 7 permits left."],
-    [0.1, "choose", "api-3: fewest requests in flight (0) of 3 servers."], [0.2, "connect", "Connection to 10.0.0.3:3000 refused."],
-    [0.4, "retry", "Try 2 of 3, because nothing was sent; the retry budget has 14 left."], [12.4, "choose", "api-1: fewest requests in flight (2) of 2 servers."],
-    [12.5, "send", "The request went over an idle connection to 10.0.0.1:3000."], [2214.1, "answer", "The server reset the connection before its answer."],
+    [0.1, "choose", "api-3: fewest requests in flight (0) of 3 servers."], [0.2, "connect", "Connection to 10.0.0.3:3000 refused.", 0.1],
+    [0.4, "retry", "Try 2 of 3, because nothing was sent; the retry budget has 14 left."], [412.4, "queue", "Waited before the next try.", 412], [412.4, "choose", "api-1: fewest requests in flight (2) of 2 servers."],
+    [412.5, "send", "The request went over an idle connection to 10.0.0.1:3000."], [2214.1, "answer", "The server reset the connection before its answer.", 1801.6],
     [2214.6, "end", "Answered 502: no try is left for a POST."],
   ] : [
     [0, "route", "Route cart matched: host shop.example.com, path prefix /api/cart/."], [0.05, "cache", "Not asked: the request has a cookie."],
-    [0.1, "queue", "Waited for a permit: pool api has all of its 100 in use."], [end * 0.3, "choose", `${summary.server}: fewest requests in flight (4) of 3 servers.`],
-    [end * 0.3 + 0.1, "send", "The request went over an idle connection."], [end * 0.98, "answer", "The server answered 200 after 1.3 s."], [end, "end", "The client has the whole response."],
+    [0.1, "queue", "Waited for a permit: pool api has all of its 100 in use."], [end * 0.3, "queue", "A permit was given back.", end * 0.28], [end * 0.3, "choose", `${summary.server}: fewest requests in flight (4) of 3 servers.`],
+    [end * 0.3 + 0.1, "send", "The request went over an idle connection."], [end * 0.98, "answer", "The server answered 200.", end * 0.66], [end, "end", "The client has the whole response."],
   ];
   return {
-    ...summary, why_kept: isFailed ? "failed" : end > 1000 ? "slow" : "sampled", listener: "secure", version: "HTTP/2", headers: HEADERS,
-    steps: steps.map(([at_ms, kind, what]) => ({ at_ms, kind, what })),
+    ...summary, listener: "secure", scheme: "https", version: "HTTP/2.0", client_port: 51_034, wait_ms: isFailed ? 12 : 0, headers: HEADERS,
+    steps: steps.map(([at_ms, kind, what, took_ms]) => ({ at_ms, kind, what, ...(took_ms ? { took_ms } : {}) })),
+    fault: isFailed ? "server" : "none",
+    verdict: isFailed ? "The servers were at fault: api-3 refused the connection, api-1 reset it." : "Nothing failed.",
+    ...(isFailed ? { look_at: "the logs of api-1 at this time, and why nothing listens on 10.0.0.3:3000." } : {}), nearest: [],
     nearly: [{ route: "cart-canary", why_not: "the header x-canary is missing" }, { route: "checkout", why_not: "the path does not begin with /api/checkout/" }],
     candidates: [
       { server: "api-1", state: "up", score: 2, why: "2 requests in flight" }, { server: "api-2", state: "up", score: 4, why: "4 requests in flight" },

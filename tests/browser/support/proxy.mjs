@@ -69,7 +69,10 @@ export async function startProxy({ token = null } = {}) {
   let said = "";
   const child = spawn(process.env.EVENKEEL, ["run", "-c", file], { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, NO_COLOR: "1" } });
   child.stderr.setEncoding("utf8").on("data", (piece) => { said += piece; });
-  await until(() => / ready/.test(said) || (child.exitCode !== null && Promise.reject(new Error(said))), "evenkeel is ready");
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  await until(() => / ready/.test(said) || child.exitCode !== null, "evenkeel is ready");
+  if (child.exitCode !== null) throw new Error(said);
   const port = (pattern) => Number(pattern.exec(said)?.[1]);
   const url = `http://127.0.0.1:${port(/admin on 127\.0\.0\.1:(\d+)/)}/`;
   const traffic = new Traffic(port(/listening on 127\.0\.0\.1:(\d+)/));
@@ -78,12 +81,16 @@ export async function startProxy({ token = null } = {}) {
   await until(async () => (await api("status")).pools.every((pool) => pool.servers.every(({ state }) => state === "up")), "all servers are up");
   const close = async () => {
     traffic.stop();
-    child.kill("SIGKILL");
+    kill();
+    process.off("exit", kill);
     backends.forEach((it) => it.close());
     await rm(directory, { recursive: true, force: true });
   };
   return { url, api, backends, traffic, file, text, close, said: () => said };
 }
+
+/** One request in so many is answered 500: below 1 %, from which on the dashboard calls it a problem. */
+const BROKEN_EVERY = 200;
 
 /** Clients that keep their connections and send one request after the other. */
 class Traffic {
@@ -110,7 +117,7 @@ class Traffic {
   async #client(mine) {
     while (mine === this.#running) {
       this.sent += 1;
-      const path = this.sent % 50 === 0 ? "/broken" : this.sent % 5 === 0 ? "/static/logo.png" : `/items/${this.sent % 100}`;
+      const path = this.sent % BROKEN_EVERY === 0 ? "/broken" : this.sent % 5 === 0 ? "/static/logo.png" : `/items/${this.sent % 100}`;
       await this.send(path);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

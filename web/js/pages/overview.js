@@ -57,10 +57,11 @@ export function open() {
     if (status === null) return showConnecting(problems);
     showProblems(problems, times);
     const of = (key) => points.map((it) => it[key]);
-    const ratio = errorRatio(point);
-    figures.rps.show(rate(point?.rps), of("rps"));
+    const now = status.now ?? point;
+    const ratio = errorRatio(now);
+    figures.rps.show(rate(now?.rps), of("rps"));
     figures.errors.show(percent(ratio), of("errors"), ratioSeverity(ratio));
-    for (const key of ["p50", "p95", "p99"]) figures[key].show(ms(points.findLast((it) => it[key] !== null)?.[key]), of(key));
+    for (const key of ["p50", "p95", "p99"]) figures[key].show(ms(now?.[key]), of(key));
     figures.in_flight.show(count(status.requests_in_flight), of("in_flight"));
     figures.connections.show(count(status.connections), of("connections"));
     for (const chart of charts) chart.show(points);

@@ -88,7 +88,7 @@ function columns() {
         setText(local, clock(request.at));
       };
     } },
-    { key: "status", label: "Answer", className: "status-cell", make: (cell) => (request) => rebuild(cell, [request.status, request.ended], () => outcome(request)) },
+    { key: "status", label: "Answer", className: "status-cell", make: (cell) => (request) => rebuild(cell, [request.status, request.ended, request.why_kept], () => outcome(request)) },
     { key: "request", label: "Request", isHeader: true, className: "request-cell", make: (cell) => {
       const [anchor, below] = [h("a", {}), h("span", { class: "below" })];
       cell.append(anchor, below);
@@ -107,12 +107,12 @@ function columns() {
   ];
 }
 
-/** The status, and how the request ended if not whole. */
-export function outcome({ status, ended }) {
-  const isFailed = status === null || status === undefined || status >= 500 || (ended && !["complete", "completed", "ok", "whole", "done"].includes(ended));
+/** The status, or how a request without an answer ended; whether it failed, the recorder says. */
+export function outcome({ status, ended, why_kept: kept }) {
+  const isFailed = kept === "failed";
   const severity = isFailed ? "critical" : status >= 400 ? "warning" : "good";
   return h("span", { class: "badge is-" + severity }, icon(isFailed ? "down" : status >= 400 ? "warning" : "up"),
-    h("span", {}, status === null || status === undefined ? ended ?? "none" : String(status)));
+    h("span", {}, status > 0 ? String(status) : ended.replaceAll("_", " ")));
 }
 
 function place({ pool, server }) {

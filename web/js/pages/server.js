@@ -63,11 +63,12 @@ export function open([, name, , id]) {
 }
 
 function rows(server) {
-  const check = server.last_check;
+  const { check } = server;
   return [
     ["Address", server.address],
     ["In this state", `for ${duration(server.since_seconds)}, since ${clock(store.now() - server.since_seconds)}`],
-    ["Last check", check ? `${check.answer ?? check.outcome ?? check.what}${check.at ? `, ${clock(check.at)}` : ""}` : server.reason || "–"],
+    ["Last check", check ? [h("span", { class: "is-" + (check.passed ? "good" : "critical") }, check.answer), ` after ${ms(check.latency_ms)}, at ${clock(check.at)}`] : "none"],
+    ["Last failures", server.failures?.length > 0 ? h("ul", {}, server.failures.map(failure)) : "none"],
     ["Weight", server.effective_weight === server.weight ? count(server.weight) : `${server.weight}, counts ${server.effective_weight} now`],
     ["Since the start", `${count(server.requests)} requests, ${count(server.errors)} errors, ${percent(server.share)} of the pool`],
     ["Latency since the start", `p50 ${ms(server.latency_ms?.p50)}, p95 ${ms(server.latency_ms?.p95)}, p99 ${ms(server.latency_ms?.p99)}`],
@@ -79,11 +80,15 @@ function rows(server) {
   ];
 }
 
+function failure({ at, what, times }) {
+  return h("li", {}, what, h("span", { class: "quiet" }, `${times > 1 ? `, ${count(times)} times` : ""}, ${clock(at)}`));
+}
+
 function showFailures(element, requests, pool, id) {
   rebuild(element, requests.map((request) => request.id), () => {
     if (requests.length === 0) return h("p", { class: "quiet" }, "None of those that are kept.");
     return [h("ul", { class: "plain-list" }, requests.map((request) => h("li", {}, h("a", { href: link(["requests", request.id]) },
-      `${request.method} ${request.target}`), " ", h("span", { class: "quiet" }, `${request.status ?? ""} ${request.reason ?? request.ended ?? ""} · ${clock(request.at)}`)))),
+      `${request.method} ${request.target}`), " ", h("span", { class: "quiet" }, `${request.status || ""} ${request.reason ?? request.ended.replaceAll("_", " ")} · ${clock(request.at)}`)))),
     h("p", {}, h("a", { href: link(["requests"], { pool, server: id, failed: "1" }) }, "All failed requests of this server"))];
   });
 }
