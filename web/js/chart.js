@@ -108,7 +108,7 @@ export class Chart {
       scales: { x: { time: true, range: (_, __, max) => [max - HISTORY_S, max] }, y: { range: (_, __, max) => [0, ceiling(max)] } },
       series: [{}, ...series],
       axes: [
-        { ...axis, size: 24, space: 70, values: (_, splits) => splits.map(hourAndMinute) },
+        { ...axis, size: 24, space: 44, incrs: [60, 120, 300], values: (_, splits) => splits.map(hourAndMinute) },
         { ...axis, size: 58, space: 36, values: (_, splits) => splits.map((value) => this.#format(value)) },
       ],
       padding: [8, 4, 0, 0],

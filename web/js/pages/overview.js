@@ -27,7 +27,7 @@ export function open() {
     in_flight: tile("In flight", "in_flight"), connections: tile("Connections", "connections"),
   };
   const charts = [
-    new Chart({ title: "Requests and errors, per second", format: rate, lines: [
+    new Chart({ title: "Requests/s", format: rate, lines: [
       { label: "requests", colour: "line-1", area: true, value: (point) => point.rps },
       { label: "errors", colour: "line-2", value: (point) => point.errors },
     ] }),

@@ -22,7 +22,7 @@ export function open([, name]) {
   };
   const at = (point) => point.pools?.[name];
   const charts = [
-    new Chart({ title: "Requests and errors, per second", format: rate, lines: [
+    new Chart({ title: "Requests/s", format: rate, lines: [
       { label: "requests", colour: "line-1", area: true, value: (point) => at(point)?.rps },
       { label: "errors", colour: "line-2", value: (point) => at(point)?.errors },
     ] }),
