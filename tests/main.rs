@@ -340,6 +340,7 @@ mod upgrade {
 
 mod observability {
     mod access_log;
+    mod cardinality;
     mod errors;
     mod idle_servers;
     mod metrics;

@@ -31,7 +31,7 @@ fn round_robin_is_even() {
         assert_eq!(server.count(), 10);
         let label = format!("backend=\"{name}\"");
         eventually("its connections are counted", || {
-            evenkeel.metric("evenkeel_stream_connections_total", &[&label, "listener=\"db\""]) == 10.0
+            evenkeel.metric("evenkeel_stream_connections_ended_total", &[&label, "listener=\"db\""]) == 10.0
         });
     }
 }

@@ -64,7 +64,7 @@ fn nothing_is_left_of_connections_however_they_end() {
     eventually("no descriptor is left", || evenkeel.descriptors() <= descriptors + 20);
     let grown = evenkeel.allocated().saturating_sub(resident);
     assert!(grown < 4 << 20, "{grown} bytes more");
-    let counted = evenkeel.metric("evenkeel_stream_connections_total", &[]);
+    let counted = evenkeel.metric("evenkeel_stream_connections_ended_total", &[]);
     assert_eq!(evenkeel.metric("evenkeel_stream_duration_seconds_count", &[]), counted);
     assert!(counted >= 560.0, "{counted}");
 }

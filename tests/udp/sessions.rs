@@ -38,7 +38,7 @@ fn datagrams_reach_a_server_and_answers_come_back_in_one_session() {
         (&record["bytes_in"], &record["bytes_out"], &record["tries"]),
         (&11.into(), &11.into(), &1.into())
     );
-    assert_eq!(evenkeel.metric("evenkeel_connections_total", &["protocol=\"udp\""]), 1.0);
+    assert_eq!(evenkeel.metric("evenkeel_connections_begun_total", &["protocol=\"udp\""]), 1.0);
     eventually("nothing is open", || {
         open(&evenkeel) == 0.0 && evenkeel.metric("evenkeel_connections", &[]) == 0.0
     });

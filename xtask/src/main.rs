@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, browser, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod browser;
 mod cache_tests;
+mod contrib;
 mod exchanges;
 mod failover;
 mod failures;
@@ -18,6 +19,7 @@ mod load;
 mod npm;
 mod origin;
 mod peers;
+mod python;
 mod simulate;
 mod soak;
 mod tidy;
@@ -52,6 +54,8 @@ enum Task {
     CacheTests(cache_tests::Options),
     /// Run the dashboard in Chromium, before a real evenkeel with traffic and before made-up figures.
     Browser(browser::Options),
+    /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
+    Contrib(contrib::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Browser(options) => browser::run(repository(), &options),
+        Task::Contrib(options) => contrib::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),

@@ -1,6 +1,5 @@
 //! `cargo xtask peers`: independent clients, servers and scanners against the binary, as `tests/peers` has them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, ensure};
 
 use crate::bench::install;
 use crate::bench::rig::target_directory;
+use crate::python;
 
 /// Where the tests are, and what they need of Python.
 const TESTS: &str = "tests/peers";
@@ -57,7 +57,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         packages.push("libnginx-mod-stream");
     }
     install::missing(&packages)?;
-    let python = environment(root, &target.join("peers"))?;
+    let python = python::environment(&root.join(REQUIREMENTS), &target.join("peers"))?;
 
     let tests = |only: &[&str]| {
         let mut pytest = Command::new(&python);
@@ -88,24 +88,4 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 fn succeeded(status: ExitStatus) -> anyhow::Result<()> {
     ensure!(status.success(), "tests of peers failed");
     Ok(())
-}
-
-/// The Python of an environment in `directory` that has what the tests require; made anew when that has changed.
-fn environment(root: &Path, directory: &Path) -> anyhow::Result<PathBuf> {
-    let required = fs::read_to_string(root.join(REQUIREMENTS)).context(REQUIREMENTS)?;
-    let python = directory.join("bin/python");
-    let installed = directory.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == required) {
-        return Ok(python);
-    }
-    eprintln!("installing {REQUIREMENTS}");
-    let mut venv = Command::new("python3");
-    venv.args(["-m", "venv", "--clear"]).arg(directory);
-    ensure!(venv.status().context("cannot start python3")?.success(), "python3 -m venv failed");
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-    pip.arg(root.join(REQUIREMENTS));
-    ensure!(pip.status().context("cannot start pip")?.success(), "pip install failed");
-    fs::write(installed, required)?;
-    Ok(python)
 }

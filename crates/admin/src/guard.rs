@@ -20,8 +20,9 @@ use crate::context::Context;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 
-/// Open without the token, because it says no more than that a process accepts connections.
-pub(crate) const OPEN_PATH: &str = "/healthz";
+/// The paths that are open without the token, because probes such as those of Kubernetes have none: they tell no more than
+/// that a process accepts connections, and whether it is ready.
+pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Lets a request through or refuses it, and marks every answer as not to be stored, unless it says otherwise, and its
 /// type as not to be guessed.
@@ -48,6 +49,18 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
             "a web page of another site may not change anything here",
         ));
     }
+    if is_open(request) && !matches!(peer, Peer::Control { .. }) {
+        return Ok(());
+    }
+    check_peer(context, peer, request.headers())
+}
+
+/// Whether a request may know everything: the API has no token, or it brings the token, or the kernel says who asks.
+pub(crate) fn may_know(context: &Context, peer: Peer, headers: &HeaderMap) -> bool {
+    check_peer(context, peer, headers).is_ok()
+}
+
+fn check_peer(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
     match (&context.token, peer) {
         // The kernel has said who asks.
         (_, Peer::Control { uid, ours }) if is_trusted(uid, ours) => Ok(()),
@@ -57,15 +70,15 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
                 "the control socket is for processes of the same user and of root, and uid {uid} is neither"
             ),
         )),
-        (Some(token), _) if !is_open(request) => check_token(token, request.headers()),
-        (_, Peer::Tcp(_) | Peer::Unix(_)) => Ok(()),
+        (Some(token), _) => check_token(token, headers),
+        (None, Peer::Tcp(_) | Peer::Unix(_)) => Ok(()),
     }
 }
 
 /// Whether a request needs no token. The files of the dashboard hold no secrets, and one of them asks for the token.
 fn is_open(request: &Request) -> bool {
     let path = request.uri().path();
-    path == OPEN_PATH
+    OPEN_PATHS.contains(&path)
         || request.method().is_safe()
             && (assets::is_file(path) || path == "/" && assets::wants_page(request.headers()))
 }

@@ -18,7 +18,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::assets;
 use crate::context::Context;
-use crate::guard::OPEN_PATH;
+use crate::guard::OPEN_PATHS;
 use crate::refusal::{ErrorBody, Refusal};
 
 /// The name of the security scheme.
@@ -104,7 +104,7 @@ fn complete(path: &str, operation: &mut Operation) {
         ("421", "The Host field does not name this API."),
         ("403", "A web page of another site, or another user of this machine, asks."),
     ];
-    if path == OPEN_PATH {
+    if OPEN_PATHS.contains(&path) {
         operation.security = Some(Vec::new());
     } else {
         refusals.push(("401", "The token is missing or wrong."));

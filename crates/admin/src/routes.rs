@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use utoipa_axum::routes;
@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::context::Context;
 use crate::live::stream;
 use crate::openapi::Routes;
+use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
 use crate::{assets, cache, command, events, guard, metrics, openapi, process, purge, status};
 
@@ -46,19 +47,28 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with_state(context)
 }
 
-/// 200 while the process lives; the only route that never asks for the token
+/// 200 while the process lives; never asks for the token
 #[utoipa::path(get, path = "/healthz", tag = "process", responses((status = 200, content_type = "text/plain", body = String, description = "It lives.")))]
 async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// 200 when requests can be served, else 503 and why
+/// 200 when requests can be served, else 503 and, to those with the token, why; never asks for the token
 #[utoipa::path(get, path = "/readyz", tag = "process", responses(
     (status = 200, content_type = "text/plain", body = String, description = "Each pool has a usable server."),
     (status = 503, body = ErrorBody, description = "The process is leaving, or a pool has no usable server."),
 ))]
-async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Refusal> {
-    let unavailable = |why: String| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
+async fn ready(
+    State(context): State<Arc<Context>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<&'static str, Refusal> {
+    // The names of pools are for those that may use the API.
+    let may_know = guard::may_know(&context, peer, &headers);
+    let unavailable = |why: String| {
+        let why = if may_know { why } else { "not ready".into() };
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why))
+    };
     if context.leaving.load(Ordering::Relaxed) {
         return unavailable("the process is leaving".into());
     }

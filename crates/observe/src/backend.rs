@@ -15,6 +15,7 @@ use crate::notes::ServerNotes;
 pub struct BackendMetrics {
     /// 1 when it takes new requests, else 0.
     pub up: Gauge,
+    state: Mutex<Option<&'static str>>,
     /// Requests that it is working on.
     pub in_flight: Gauge,
     /// Thousandths of the weight that it counts with.
@@ -45,6 +46,7 @@ impl BackendMetrics {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
             up: Gauge::default(),
+            state: Mutex::default(),
             in_flight: Gauge::default(),
             weight_milli: Gauge::default(),
             breaker_state: Gauge::default(),
@@ -69,6 +71,16 @@ impl BackendMetrics {
     /// Counts an active health check.
     pub fn probed(&self, result: ProbeResult) {
         self.probes[result as usize].increment();
+    }
+
+    /// Notes the state that it is in, in the words that health has for states; `None` when it is up.
+    pub fn set_state(&self, state: Option<&'static str>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The state that was noted last.
+    pub(crate) fn state(&self) -> Option<&'static str> {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what a check of a database has found.

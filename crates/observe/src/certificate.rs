@@ -49,12 +49,6 @@ impl Certificate {
         }
     }
 
-    /// Days until it runs out, to the thousandth.
-    pub(crate) fn days_left_exactly(&self, now: SystemTime) -> f64 {
-        let days = self.seconds_left(now) as f64 / DAY_S as f64;
-        (days * 1e3).round() / 1e3
-    }
-
     fn seconds_left(&self, now: SystemTime) -> i64 {
         let now_s = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.not_after_s.saturating_sub(i64::try_from(now_s).unwrap_or(i64::MAX))

@@ -47,6 +47,7 @@ pub use notes::{Check, FAILURES_MAX, FailureNote, Notes, ServerNotes};
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;
 pub use registry::Registry;
+pub use render::Format;
 pub use retries::RetryMetrics;
 pub use sample::{EndedFigures, ListenerEnded, Sample, SampleKey};
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};

@@ -3,6 +3,8 @@
 mod cache;
 mod connections;
 mod label;
+#[cfg(test)]
+mod reference;
 mod servers;
 
 pub use cache::{CacheResult, PurgeMode, PurgeScope};
@@ -88,9 +90,11 @@ metrics! {
         "Client connections accepted.";
     CONNECTIONS: Gauge "evenkeel_connections" []
         "Client connections open.";
+    CONNECTIONS_LIMIT: Gauge "evenkeel_connections_limit" []
+        "Client connections that may be open at once: `limits.connections`.";
     CONNECTIONS_REFUSED: Counter "evenkeel_connections_refused_total" [reason]
         "Client connections turned away, by reason.";
-    CONNECTIONS_BY_PROTOCOL: Counter "evenkeel_connections_total" [protocol]
+    CONNECTIONS_BY_PROTOCOL: Counter "evenkeel_connections_begun_total" [protocol]
         "Client connections by protocol, counted once the protocol is known.";
     TLS_HANDSHAKES: Counter "evenkeel_tls_handshakes_total" [result]
         "TLS handshakes with clients, by result.";
@@ -123,7 +127,7 @@ metrics! {
 
     STREAMS: Gauge "evenkeel_stream_connections" [listener pool backend]
         "Connections of tcp listeners, sessions of udp listeners, and connections whose TLS passes through, that are relayed.";
-    STREAMS_ENDED: Counter "evenkeel_stream_connections_total" [listener pool backend ended]
+    STREAMS_ENDED: Counter "evenkeel_stream_connections_ended_total" [listener pool backend ended]
         "Such connections that have ended, by how.";
     STREAM_RECEIVED: Counter "evenkeel_stream_received_bytes_total" [listener pool backend]
         "Bytes that such connections carried from clients to servers.";
@@ -140,6 +144,8 @@ metrics! {
 
     BACKEND_UP: Gauge "evenkeel_backend_up" [pool backend]
         "1 when the server takes new requests, else 0.";
+    BACKEND_STATE: Gauge "evenkeel_backend_state" [pool backend state]
+        "1 for the state that the server is in; a server that is up has no such sample.";
     BACKEND_IN_FLIGHT: Gauge "evenkeel_backend_in_flight" [pool backend]
         "Requests that the server is working on.";
     BACKEND_CONNECTIONS_OPENED: Counter "evenkeel_backend_connections_opened_total" [pool backend]
@@ -162,6 +168,10 @@ metrics! {
         "1 for the role that the last check of a database has found.";
     BACKEND_LAG: Gauge "evenkeel_backend_lag_bytes" [pool backend]
         "Bytes of the write-ahead log by which a replica lagged at its last check.";
+    POOL_BACKENDS: Gauge "evenkeel_pool_backends" [pool]
+        "Servers that the pool has.";
+    POOL_BACKENDS_UP: Gauge "evenkeel_pool_backends_up" [pool]
+        "Servers of the pool that take new requests.";
     POOL_WAITING: Gauge "evenkeel_pool_waiting_for_server" [pool]
         "Requests that wait because no server of the pool may be used.";
     POOL_PANIC: Gauge "evenkeel_pool_panic" [pool]
@@ -233,6 +243,8 @@ metrics! {
         "Requests in flight that the limit of `concurrency` allows; 0 before its first change, and without `concurrency`.";
     QUEUE_LENGTH: Gauge "evenkeel_queue_length" [pool]
         "Requests in the pool's queue.";
+    QUEUE_LIMIT: Gauge "evenkeel_queue_limit" [pool]
+        "Requests that the pool's queue has room for; absent without a queue.";
     QUEUE_WAITS: Counter "evenkeel_queue_waits_total" [pool]
         "Requests that left the queue with a permit.";
     QUEUE_WAIT_SECONDS: Counter "evenkeel_queue_wait_seconds_total" [pool]
@@ -249,12 +261,16 @@ metrics! {
         "Lines of the access log lost because its destination was too slow or failed.";
     CERTIFICATE_EXPIRY: Gauge "evenkeel_certificate_expiry_timestamp_seconds" [listener certificate]
         "When the certificate that the listener uses runs out, in seconds since the Unix epoch.";
-    CERTIFICATE_EXPIRY_DAYS: Gauge "evenkeel_certificate_expiry_days" [listener certificate]
-        "Days until the certificate that the listener uses runs out; below zero once it has.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]
         "Reloads of the configuration, by result.";
+    CONFIG_RELOADED: Gauge "evenkeel_config_last_reload_successful" []
+        "0 while the last reload of the configuration was refused, else 1.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
         "Grows by one with each configuration that took effect.";
+    METRICS_FOLDED: Gauge "evenkeel_metrics_folded" [kind]
+        "Routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
+    WORKERS: Gauge "evenkeel_workers" []
+        "Threads that serve requests.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
         "Always 1; the version is its label.";
 

@@ -10,6 +10,10 @@ use crate::retries::RetryMetrics;
 /// through at once writes nothing here.
 #[derive(Debug, Default)]
 pub struct PoolMetrics {
+    /// Servers that it has.
+    pub backends: Gauge,
+    /// Servers that take new requests.
+    pub backends_up: Gauge,
     /// 1 while ejected servers are used as well, else 0.
     pub panic: Gauge,
     /// Its retries and hedges.
@@ -18,6 +22,8 @@ pub struct PoolMetrics {
     pub breaker_state: Gauge,
     /// Requests in the queue.
     pub queue_length: Gauge,
+    /// Requests that the queue has room for; 0 without a queue.
+    pub queue_limit: Gauge,
     /// Requests that wait for a server which may be used.
     pub waiting_for_server: Gauge,
     /// The limit that follows latency; 0 without one.

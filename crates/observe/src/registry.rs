@@ -21,6 +21,17 @@ use crate::series::{Series, SeriesKey};
 use crate::stream::{StreamKey, StreamSeries};
 use crate::worker::WorkerMetrics;
 
+mod capped;
+
+use capped::Capped;
+pub(crate) use capped::OTHER;
+
+/// Combinations of route, pool and server with figures of their own, each with some 35 lines on the page. Requests of further
+/// ones count for the route `other`.
+const SERIES_MAX: usize = 2_000;
+/// Routes with figures of their own about their limits, mirrors and caches; further ones count for the route `other`.
+const ROUTES_MAX: usize = 1_000;
+
 /// All figures of the process. Its maps are behind locks: the request path asks once and keeps what it got.
 #[derive(Debug)]
 pub struct Registry {
@@ -30,6 +41,8 @@ pub struct Registry {
     pub access_log_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
+    /// Client connections that may be open at once: `limits.connections`.
+    pub connections_limit: Gauge,
     /// What is known of the Redis of `[redis]`.
     pub redis: RedisFigures,
     /// Purges of the cache.
@@ -38,17 +51,19 @@ pub struct Registry {
     pub events: Events,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    /// 1 if the last reload was refused.
+    pub(crate) reload_failed: Gauge,
     workers: Box<[Arc<WorkerMetrics>]>,
-    series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
+    series: Mutex<Capped<SeriesKey, Series>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     datagrams: Mutex<BTreeMap<ListenerName, Arc<DatagramSeries>>>,
     listeners: Mutex<BTreeMap<ListenerName, Arc<ListenerSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     discoveries: Mutex<BTreeMap<PoolName, Arc<DiscoveryFigures>>>,
-    limits: Mutex<BTreeMap<LimitKey, Arc<LimitCounts>>>,
-    mirrors: Mutex<BTreeMap<RouteName, Arc<MirrorCounts>>>,
-    caches: Mutex<BTreeMap<RouteName, Arc<CacheSeries>>>,
+    limits: Mutex<Capped<LimitKey, LimitCounts>>,
+    mirrors: Mutex<Capped<RouteName, MirrorCounts>>,
+    caches: Mutex<Capped<RouteName, CacheSeries>>,
     store: OnceLock<StoreSource>,
     /// The step of overload by memory, descriptors and delay.
     pub overload: [Gauge; 3],
@@ -65,36 +80,40 @@ impl Registry {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
+            connections_limit: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
             events: Events::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
+            reload_failed: Gauge::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
-            series: Mutex::default(),
+            series: Mutex::new(Capped::new(SERIES_MAX)),
             streams: Mutex::default(),
             datagrams: Mutex::default(),
             listeners: Mutex::default(),
             backends: Mutex::default(),
             pools: Mutex::default(),
             discoveries: Mutex::default(),
-            limits: Mutex::default(),
-            mirrors: Mutex::default(),
-            caches: Mutex::default(),
+            limits: Mutex::new(Capped::new(ROUTES_MAX)),
+            mirrors: Mutex::new(Capped::new(ROUTES_MAX)),
+            caches: Mutex::new(Capped::new(ROUTES_MAX)),
             store: OnceLock::new(),
             overload: Default::default(),
         })
     }
 
-    /// The figures of one route, pool and server, made when first asked for. Takes locks: keep the answer.
+    /// The figures of one route, pool and server, made when first asked for; beyond [`SERIES_MAX`] of them, those of the route
+    /// `other`. Takes locks: keep the answer.
     pub fn series(&self, key: SeriesKey) -> Arc<Series> {
         // The server's lock is taken and left before the series': no thread ever holds both.
         let backend = match (&key.pool, &key.backend) {
             (Some(pool), Some(id)) => Some(self.backend(pool, id)),
             _ => None,
         };
-        let new = || Arc::new(Series::new(&self.workers, backend.as_ref()));
-        Arc::clone(lock(&self.series).entry(key).or_insert_with(new))
+        // Pools and servers keep figures of their own, so that their sums stay right.
+        let other = |key: &SeriesKey| SeriesKey { route: OTHER.into(), ..key.clone() };
+        lock(&self.series).get(key, other, || Series::new(&self.workers, backend.as_ref()))
     }
 
     /// The figures of one tcp listener's connections to one server, made when first asked for. Takes a lock: keep the
@@ -174,13 +193,13 @@ impl Registry {
     /// Forgets the series that are not to be kept, after a reload. A worker that still holds one may go on writing to it;
     /// what it writes is not read. Servers are forgotten by [`Registry::retain_backends`].
     pub fn retain(&self, keep: impl Fn(&SeriesKey) -> bool) {
-        lock(&self.series).retain(|key, _| keep(key));
+        lock(&self.series).retain(keep);
     }
 
     /// Forgets the servers that are not to be kept, after a reload, and the series of their requests.
     pub fn retain_backends(&self, keep: impl Fn(&PoolName, &BackendId) -> bool) {
         lock(&self.backends).retain(|(pool, id), _| keep(pool, id));
-        lock(&self.series).retain(|key, _| match (&key.pool, &key.backend) {
+        lock(&self.series).retain(|key| match (&key.pool, &key.backend) {
             (Some(pool), Some(id)) => keep(pool, id),
             _ => true,
         });
@@ -192,25 +211,23 @@ impl Registry {
 
     /// The figures of one rate limit, made when first asked for. Takes a lock: keep the answer.
     pub fn limit(&self, route: &RouteName, limit: &str) -> Arc<LimitCounts> {
-        let new = || Arc::new(LimitCounts::new(self.workers.len()));
-        Arc::clone(lock(&self.limits).entry((route.clone(), limit.into())).or_insert_with(new))
+        let new = || LimitCounts::new(self.workers.len());
+        lock(&self.limits).get((route.clone(), limit.into()), |_| (OTHER.into(), OTHER.into()), new)
     }
 
     /// The figures of one route's mirror, made when first asked for. Takes a lock: keep the answer.
     pub fn mirror(&self, route: &RouteName) -> Arc<MirrorCounts> {
-        let new = || Arc::new(MirrorCounts::new(self.workers.len()));
-        Arc::clone(lock(&self.mirrors).entry(route.clone()).or_insert_with(new))
+        lock(&self.mirrors).get(route.clone(), |_| OTHER.into(), || MirrorCounts::new(self.workers.len()))
     }
 
     /// The figures of one route's cache, made when first asked for. Takes a lock: keep the answer.
     pub fn cache(&self, route: &RouteName) -> Arc<CacheSeries> {
-        let new = || Arc::new(CacheSeries::new(self.workers.len()));
-        Arc::clone(lock(&self.caches).entry(route.clone()).or_insert_with(new))
+        lock(&self.caches).get(route.clone(), |_| OTHER.into(), || CacheSeries::new(self.workers.len()))
     }
 
     /// The figures of each route's cache.
     pub fn caches(&self) -> Vec<(RouteName, CacheTotals)> {
-        lock(&self.caches).iter().map(|(route, series)| (route.clone(), series.totals())).collect()
+        lock(&self.caches).all().into_iter().map(|(route, series)| (route, series.totals())).collect()
     }
 
     /// The figures of the caches of all routes together.
@@ -233,9 +250,10 @@ impl Registry {
 
     /// Forgets rate limits, mirrors and caches of routes that are not to be kept, after a reload.
     pub fn retain_routes(&self, keep: impl Fn(&RouteName) -> bool) {
-        lock(&self.limits).retain(|(route, _), _| keep(route));
-        lock(&self.mirrors).retain(|route, _| keep(route));
-        lock(&self.caches).retain(|route, _| keep(route));
+        let keep = |route: &RouteName| route.as_str() == OTHER || keep(route);
+        lock(&self.limits).retain(|(route, _)| keep(route));
+        lock(&self.mirrors).retain(keep);
+        lock(&self.caches).retain(keep);
     }
 
     /// Replaces what is known of the certificates in use; of several for one listener and file the first counts.
@@ -253,6 +271,17 @@ impl Registry {
     /// Counts a reload of the configuration.
     pub fn reloaded(&self, result: ReloadResult) {
         self.reloads[result as usize].increment();
+        self.reload_failed.set(i64::from(result == ReloadResult::Failure));
+    }
+
+    /// Label sets that are counted as `other`, by what they are about: routes, and limits, mirrors and caches of routes.
+    pub(crate) fn folded(&self) -> [(&'static str, usize); 4] {
+        [
+            ("route", lock(&self.series).folded()),
+            ("limit", lock(&self.limits).folded()),
+            ("mirror", lock(&self.mirrors).folded()),
+            ("cache", lock(&self.caches).folded()),
+        ]
     }
 
     /// Reloads of the configuration that ended with `result`.
@@ -265,7 +294,7 @@ impl Registry {
     }
 
     pub(crate) fn all_series(&self) -> Vec<(SeriesKey, Arc<Series>)> {
-        lock(&self.series).iter().map(|(key, series)| (key.clone(), Arc::clone(series))).collect()
+        lock(&self.series).all()
     }
 
     pub(crate) fn all_pools(&self) -> Vec<(PoolName, Arc<PoolMetrics>)> {
@@ -277,11 +306,11 @@ impl Registry {
     }
 
     pub(crate) fn all_limits(&self) -> Vec<(LimitKey, Arc<LimitCounts>)> {
-        lock(&self.limits).iter().map(|(key, counts)| (key.clone(), Arc::clone(counts))).collect()
+        lock(&self.limits).all()
     }
 
     pub(crate) fn all_mirrors(&self) -> Vec<(RouteName, Arc<MirrorCounts>)> {
-        lock(&self.mirrors).iter().map(|(route, counts)| (route.clone(), Arc::clone(counts))).collect()
+        lock(&self.mirrors).all()
     }
 
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {

@@ -1,4 +1,4 @@
-//! Figures as Prometheus reads them: the text exposition format 0.0.4.
+//! Figures as Prometheus reads them.
 
 mod cache;
 mod discovery;
@@ -8,27 +8,33 @@ mod retries;
 mod streams;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use evenkeel_config::Encoding;
 
+pub use self::page::Format;
 use self::page::Page;
 use crate::backend::{BackendMetrics, BackendShard};
+use crate::counter::Gauge;
 use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
 };
+use crate::pool::PoolMetrics;
 use crate::process::Process;
 use crate::registry::{BackendKey, Registry};
 use crate::series::SeriesTotals;
 use crate::worker::{CompressSkipped, WorkerMetrics};
 
 impl Registry {
-    /// Everything in the Prometheus text format 0.0.4 (`text/plain; version=0.0.4; charset=utf-8`), with the
-    /// figures of the process itself and its version.
+    /// Everything in the Prometheus text format 0.0.4, with the figures of the process itself and its version.
     pub fn render(&self) -> String {
-        let mut page = Page::new();
+        self.render_as(Format::Prometheus)
+    }
+
+    /// The same in the format of one's choice.
+    pub fn render_as(&self, format: Format) -> String {
+        let mut page = Page::new(format);
         requests(&mut page, self);
         workers(&mut page, self);
         streams::render(&mut page, self);
@@ -85,6 +91,7 @@ fn workers(page: &mut Page, registry: &Registry) {
 
     page.single(&names::CONNECTIONS_ACCEPTED, counted(|worker| worker.connections_accepted.value()));
     page.single(&names::CONNECTIONS, gauged(|worker| worker.connections.value()));
+    page.single(&names::CONNECTIONS_LIMIT, registry.connections_limit.value());
     page.family(&names::CONNECTIONS_REFUSED);
     for &reason in ConnectionRefusal::ALL {
         let refused: u64 = workers.iter().map(|worker| worker.connections_refused(reason)).sum();
@@ -158,6 +165,12 @@ fn backends(page: &mut Page, registry: &Registry) {
     counter(&names::BACKEND_CONNECT_FAILURES, |shard| shard.connect_failures.value());
     page.family(&names::BACKEND_UP);
     labelled().for_each(|(labels, backend)| page.sample(&names::BACKEND_UP, &labels, backend.up.value()));
+    page.family(&names::BACKEND_STATE);
+    for ([pool, id], backend) in labelled() {
+        if let Some(state) = backend.state() {
+            page.sample(&names::BACKEND_STATE, &[pool, id, state], 1);
+        }
+    }
     page.family(&names::BACKEND_IN_FLIGHT);
     for (labels, backend) in labelled().filter(|(_, backend)| backend.was_used()) {
         page.sample(&names::BACKEND_IN_FLIGHT, &labels, backend.in_flight.value());
@@ -180,20 +193,25 @@ fn backends(page: &mut Page, registry: &Registry) {
         }
     }
     outliers(page, &all);
-    page.family(&names::POOL_PANIC);
-    for (pool, figures) in registry.all_pools() {
-        page.sample(&names::POOL_PANIC, &[pool.as_str()], figures.panic.value());
-    }
-    page.family(&names::POOL_WAITING);
-    for (pool, figures) in registry.all_pools() {
-        page.sample(&names::POOL_WAITING, &[pool.as_str()], figures.waiting_for_server.value());
-    }
+    pools(page, registry);
     page.family(&names::PROBES);
     for ([pool, id], backend) in labelled() {
         for &result in ProbeResult::ALL {
             page.begun(&names::PROBES, &[pool, id, result.as_str()], backend.probes(result));
         }
     }
+}
+
+fn pools(page: &mut Page, registry: &Registry) {
+    let all = registry.all_pools();
+    let mut gauge = |metric: &Metric, figure: fn(&PoolMetrics) -> &Gauge| {
+        page.family(metric);
+        all.iter().for_each(|(pool, of)| page.sample(metric, &[pool.as_str()], figure(of).value()));
+    };
+    gauge(&names::POOL_BACKENDS, |pool| &pool.backends);
+    gauge(&names::POOL_BACKENDS_UP, |pool| &pool.backends_up);
+    gauge(&names::POOL_PANIC, |pool| &pool.panic);
+    gauge(&names::POOL_WAITING, |pool| &pool.waiting_for_server);
 }
 
 fn outliers(page: &mut Page, all: &[(BackendKey, Arc<BackendMetrics>)]) {
@@ -249,15 +267,10 @@ fn outcomes(page: &mut Page, registry: &Registry) {
 }
 
 fn certificates(page: &mut Page, registry: &Registry) {
-    let (all, now) = (registry.certificates(), SystemTime::now());
+    let all = registry.certificates();
     page.family(&names::CERTIFICATE_EXPIRY);
     for of in &*all {
         page.sample(&names::CERTIFICATE_EXPIRY, &[of.listener.as_str(), &of.cert], of.not_after_s);
-    }
-    page.family(&names::CERTIFICATE_EXPIRY_DAYS);
-    for of in &*all {
-        let days = of.days_left_exactly(now);
-        page.sample(&names::CERTIFICATE_EXPIRY_DAYS, &[of.listener.as_str(), &of.cert], days);
     }
 }
 
@@ -268,7 +281,13 @@ fn control(page: &mut Page, registry: &Registry) {
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
+    page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
+    page.family(&names::METRICS_FOLDED);
+    for (kind, folded) in registry.folded() {
+        page.sample(&names::METRICS_FOLDED, &[kind], folded);
+    }
+    page.single(&names::WORKERS, registry.workers().len());
     page.family(&names::BUILD_INFO);
     page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
 }

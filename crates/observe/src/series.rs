@@ -9,6 +9,7 @@ use crate::backend::BackendMetrics;
 use crate::counter::Counter;
 use crate::histogram::{Histogram, HistogramSnapshot};
 use crate::names::CLASSES;
+use crate::registry::OTHER;
 use crate::worker::WorkerMetrics;
 
 /// Whose requests a series counts.
@@ -26,6 +27,11 @@ impl SeriesKey {
     /// Requests that no route took, or that were refused before one was looked for.
     pub fn unrouted() -> Self {
         Self { route: "".into(), pool: None, backend: None }
+    }
+
+    /// True if its requests are those that no route took, or those of all routes for which there is no room.
+    pub fn is_of_no_single_route(&self) -> bool {
+        matches!(self.route.as_str(), "" | OTHER)
     }
 }
 

@@ -10,18 +10,18 @@ from support.wait import wait_until
 class Evenkeel:
     """A running Evenkeel, ready to serve."""
 
-    def __init__(self, binary, directory, configuration, workers=2, grace="10s"):
+    def __init__(self, binary, directory, configuration, workers=2, grace="10s", admin="off", under=()):
         directory.mkdir(parents=True, exist_ok=True)
         self.messages_file = directory / "messages"
         self.access_file = directory / "access.log"
         file = directory / "evenkeel.toml"
         file.write_text(
-            f'[server]\nworkers = {workers}\ngrace = "{grace}"\n[admin]\nbind = "off"\n'
+            f'[server]\nworkers = {workers}\ngrace = "{grace}"\n[admin]\nbind = "{admin}"\n'
             f'[log]\naccess = "{self.access_file}"\n{configuration}\n'
         )
         self.messages_stream = open(self.messages_file, "wb")
         self.process = subprocess.Popen(
-            [binary, "run", "-c", file],
+            [*under, binary, "run", "-c", file],
             stdin=subprocess.DEVNULL,
             stdout=self.messages_stream,
             stderr=subprocess.STDOUT,
@@ -32,6 +32,8 @@ class Evenkeel:
         except BaseException:
             self.process.kill()
             raise
+        admin_port = re.search(r"admin on 127\.0\.0\.1:(\d+)", self.messages())
+        self.admin_port = int(admin_port[1]) if admin_port else None
         self.ports = {
             name: int(port)
             for port, name in re.findall(r"listening on 127\.0\.0\.1:(\d+)(?: \(udp\))? listener=(\S+)", self.messages())

@@ -1,12 +1,12 @@
 //! S21: who is let in, by token, by host and by origin.
 
+use std::sync::atomic::Ordering;
 use std::{env, process};
 
 use crate::fixture::Api;
 
-const ROUTES: [(&str, &str); 7] = [
+const ROUTES: [(&str, &str); 6] = [
     ("GET", "/"),
-    ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/status"),
     ("GET", "/nothing"),
@@ -15,7 +15,7 @@ const ROUTES: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn every_route_but_healthz_demands_the_token() {
+fn every_route_but_those_of_probes_demands_the_token() {
     let api = Api::with_token("correct horse");
     for (method, path) in ROUTES {
         for wrong in [
@@ -38,8 +38,25 @@ fn every_route_but_healthz_demands_the_token() {
         assert_ne!(api.ask(&right, "").status, 401, "{method} {path}");
     }
     assert_eq!(api.get("/healthz").status, 200);
-    assert_eq!(api.get("/healthz/").status, 401);
+    assert_eq!((api.get("/healthz/").status, api.get("/readyz/").status), (401, 401));
     assert_eq!(api.commands.lock().unwrap().len(), 1, "the one reload that had the token");
+}
+
+#[test]
+fn a_probe_without_the_token_hears_whether_the_process_is_ready_but_not_why() {
+    let api = Api::with_token("correct horse");
+    assert_eq!(api.get("/readyz").status, 200);
+    api.leaving.store(true, Ordering::Relaxed);
+    let ask = |token: &str| {
+        api.ask(&format!("GET /readyz HTTP/1.1\nhost: localhost\nauthorization: bearer {token}"), "")
+    };
+    for (answer, why) in [
+        (api.get("/readyz"), "not ready"),
+        (ask("wrong"), "not ready"),
+        (ask("correct horse"), "the process is leaving"),
+    ] {
+        assert_eq!((answer.status, answer.error().as_str()), (503, why));
+    }
 }
 
 #[test]
@@ -55,7 +72,7 @@ fn an_empty_token_admits_no_request() {
 fn names_that_others_own_are_refused() {
     let api = Api::start();
     let port = api.address().port();
-    for (method, path) in ROUTES.into_iter().chain([("GET", "/healthz")]) {
+    for (method, path) in ROUTES.into_iter().chain([("GET", "/healthz"), ("GET", "/readyz")]) {
         for host in [
             "evil.test".to_owned(),
             format!("evil.test:{port}"),

@@ -32,6 +32,10 @@ pub(super) fn render(page: &mut Page, registry: &Registry) {
     };
     gauge(&names::CONCURRENCY_LIMIT, |metrics| &metrics.concurrency_limit);
     gauge(&names::QUEUE_LENGTH, |metrics| &metrics.queue_length);
+    page.family(&names::QUEUE_LIMIT);
+    for (pool, metrics) in pools().filter(|(_, metrics)| metrics.queue_limit.value() > 0) {
+        page.sample(&names::QUEUE_LIMIT, &[pool], metrics.queue_limit.value());
+    }
     page.family(&names::QUEUE_WAITS);
     pools()
         .for_each(|(pool, metrics)| page.sample(&names::QUEUE_WAITS, &[pool], metrics.queue_waits.value()));

@@ -1,28 +1,54 @@
-//! The text exposition format itself: families, samples and labels, line by line.
+//! The text formats themselves: families, samples and labels, line by line.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use crate::histogram::HistogramSnapshot;
-use crate::names::Metric;
+use crate::names::{Kind, Metric};
+
+/// The text formats that Prometheus reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The Prometheus text format 0.0.4.
+    Prometheus,
+    /// OpenMetrics 1.0: counters are announced without `_total`, and the page has an end.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Its media type.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// The text being written. Writing to a `String` cannot fail, so results of `write!` are dropped.
-pub(super) struct Page(String);
+pub(super) struct Page(String, Format);
 
 impl Page {
     /// An empty page, with room for what a small pool fills.
-    pub(super) fn new() -> Self {
-        Self(String::with_capacity(64 << 10))
+    pub(super) fn new(format: Format) -> Self {
+        Self(String::with_capacity(64 << 10), format)
     }
 
     /// The whole text.
-    pub(super) fn finish(self) -> String {
+    pub(super) fn finish(mut self) -> String {
+        if self.1 == Format::OpenMetrics {
+            self.0.push_str("# EOF\n");
+        }
         self.0
     }
 
     /// The lines that announce a metric; all its samples follow at once.
     pub(super) fn family(&mut self, metric: &Metric) {
-        let (name, kind) = (metric.name, metric.kind.as_str());
+        let name = match (self.1, metric.kind) {
+            (Format::OpenMetrics, Kind::Counter) => metric.name.trim_end_matches("_total"),
+            _ => metric.name,
+        };
+        let kind = metric.kind.as_str();
         let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help);
     }
 

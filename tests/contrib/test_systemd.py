@@ -1,0 +1,79 @@
+"""The systemd units: systemd takes them, they expose little, and the process does nothing that they forbid."""
+
+import re
+import subprocess
+
+import pytest
+
+from everything import Everything
+from support.certificates import Authority
+
+# What `systemd-analyze security` counts, from 0 to 100.
+EXPOSURE_MAX = 17
+
+
+@pytest.fixture(scope="module")
+def unit(contrib):
+    """The service, as text."""
+    return (contrib / "systemd/evenkeel.service").read_text()
+
+
+def analyze(program, *arguments):
+    """Runs systemd-analyze; it must be content."""
+    done = subprocess.run([program("systemd-analyze"), *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_systemd_takes_the_units(contrib, unit, binary, program, tmp_path):
+    service = tmp_path / "evenkeel.service"
+    service.write_text(unit.replace("/usr/bin/evenkeel", str(binary)))
+    said = analyze(program, "verify", "--man=no", str(service))
+    assert said.stdout + said.stderr == ""
+
+
+def test_the_service_exposes_little(contrib, program):
+    analyze(
+        program, "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX}",
+        str(contrib / "systemd/evenkeel.service"),
+    )
+
+
+def test_commands_of_the_units_exist(unit, binary):
+    commands = re.findall(r"^Exec\w+=/usr/bin/evenkeel (\w+)", unit, re.M)
+    assert set(commands) >= {"run", "check"}
+    for command in commands:
+        subprocess.run([binary, command, "--help"], check=True, stdout=subprocess.DEVNULL)
+
+
+def allowed_calls(program, unit):
+    """The system calls that the unit's filters leave."""
+
+    def members(group):
+        listed = analyze(program, "syscall-filter", group).stdout
+        names = [line.strip() for line in listed.splitlines()[1:] if line.strip() and not line.strip().startswith("#")]
+        return set().union(*(members(name) if name.startswith("@") else {name} for name in names))
+
+    filters = re.findall(r"^SystemCallFilter=(~?)(\S+)$", unit, re.M)
+    assert len(filters) == 2
+    allowed = set()
+    for without, group in filters:
+        allowed = allowed - members(group) if without else allowed | members(group)
+    return allowed
+
+
+def test_the_process_does_nothing_that_the_service_forbids(binary, program, unit, tmp_path):
+    trace = tmp_path / "trace"
+    strace = [program("strace"), "-D", "-f", "-qq", "-o", str(trace)]
+    running = Everything(binary, tmp_path, Authority(tmp_path), under=strace)
+    running.end()
+    lines = [line.split(None, 1)[1] for line in trace.read_text().splitlines()]
+    calls = {call[1] for line in lines if (call := re.match(r"(?:<\.\.\. )?(\w+)(?:\(| resumed)", line))}
+    assert len(calls) > 30, "the trace is of the process and its traffic"
+    # x86-64 has calls of its own behind some names of libc.
+    assert calls - allowed_calls(program, unit) <= {"arch_prctl"}, calls - allowed_calls(program, unit)
+    memory = [line for line in lines if re.match(r"(mmap|mprotect|pkey_mprotect|shmat)\(", line)]
+    assert memory and not [line for line in memory if "PROT_WRITE" in line and "PROT_EXEC" in line]
+    families = set(re.findall(r"^socket\((\w+)", "\n".join(lines), re.M))
+    allowed = re.search(r"^RestrictAddressFamilies=(.*)$", unit, re.M)[1].split()
+    assert families and families <= set(allowed)

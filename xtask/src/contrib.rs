@@ -1,0 +1,57 @@
+//! `cargo xtask contrib`: what lies in contrib, read and run by the programs that it is for, as `tests/contrib` has them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::bench::install;
+use crate::bench::rig::target_directory;
+use crate::python;
+
+/// Where the tests are.
+const TESTS: &str = "tests/contrib";
+/// Programs that the tests start, and the Debian packages that bring them. None of their services is started.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("logrotate", "logrotate"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
+    ("python3", "python3-venv"),
+    ("strace", "strace"),
+    ("systemd-analyze", "systemd"),
+];
+
+/// What `cargo xtask contrib` takes.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Only tests that match this, as `pytest -k` takes it.
+    only: Option<String>,
+    /// The evenkeel to test [default: the debug build, which must be there].
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+/// Runs the tests in a Python environment of their own, below the target directory.
+///
+/// # Errors
+/// A test fails, there is no binary, or what the tests need cannot be installed.
+pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    let target = target_directory(root)?;
+    let binary = options.binary.clone().unwrap_or_else(|| target.join("debug/evenkeel"));
+    let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| install::find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    packages.dedup();
+    install::missing(&packages)?;
+    let python = python::environment(&root.join(TESTS).join("requirements.txt"), &target.join("contrib"))?;
+    let mut pytest = Command::new(python);
+    pytest.args(["-m", "pytest", "--quiet", "--durations=5"]);
+    pytest.args(options.only.iter().flat_map(|only| ["-k", only]));
+    // No compiled files beside the tests.
+    pytest.env("EVENKEEL", &binary).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(root.join(TESTS));
+    ensure!(pytest.status().context("cannot start Python")?.success(), "tests of contrib failed");
+    Ok(())
+}
