@@ -61,8 +61,8 @@ export function explain({ url, headers = {} }) {
       { route: "checkout", verdict: "refused", reason: "the path does not begin with /api/checkout/" },
     ],
     candidates: [
-      { server: "api-1", state: "up", score: 2, why: "fewest requests in flight" }, { server: "api-2", state: "up", score: 4, why: "4 requests in flight" },
-      { server: "api-3", state: "down", why: "its checks fail: connection refused" }, { server: "api-4", state: "draining", why: "an operator drains it" },
+      { server: "api-1", state: "up", in_flight: 2, latency_ms: 4.1, why: "fewest requests in flight" }, { server: "api-2", state: "up", in_flight: 4, latency_ms: 4.4, why: "more requests in flight" },
+      { server: "api-3", state: "down", in_flight: 0, why: "its checks fail: connection refused" }, { server: "api-4", state: "draining", in_flight: 1, latency_ms: 4.2, why: "an operator drains it" },
     ],
   };
 }

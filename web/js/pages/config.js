@@ -39,7 +39,8 @@ export function open() {
     });
     if (done === null) return;
     if (done.fault === undefined) toast(`Reloaded: generation ${done.generation}.`);
-    result.replaceChildren(...(done.fault === undefined ? [] : [notice("The configuration was not reloaded; the one before stays in force.", "critical"), h("pre", { class: "fault", tabindex: "0", role: "region", "aria-label": "What is wrong with the configuration" }, done.fault)]));
+    const warnings = (done.warnings ?? []).map((warning) => notice(warning, "warning"));
+    result.replaceChildren(...(done.fault === undefined ? warnings : [notice("The configuration was not reloaded; the one before stays in force.", "critical"), h("pre", { class: "fault", tabindex: "0", role: "region", "aria-label": "What is wrong with the configuration" }, done.fault)]));
     load();
   } } }, icon("reload"), "Reload");
   load();

@@ -2,6 +2,7 @@
 
 import { change, explainFault } from "../api.js";
 import { h } from "../dom.js";
+import { count, ms } from "../format.js";
 import { icon } from "../icons.js";
 import { facts, heading, notice, panel } from "../parts.js";
 import { link, query, setQuery } from "../router.js";
@@ -10,7 +11,7 @@ import { store } from "../store.js";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /** Parts of an answer that have a place of their own. */
-const PLACED = new Set(["listener", "path", "route", "pool", "server", "address", "status", "location", "reason", "considered", "others", "candidates", "nearly"]);
+const PLACED = new Set(["listener", "path", "route", "pool", "server", "address", "status", "location", "reason", "considered", "others", "candidates", "other_candidates"]);
 
 export const title = () => "Explain";
 
@@ -63,14 +64,14 @@ export function open() {
   return { element: [heading("Explain"), panel(null, h("p", { class: "quiet" }, "Type a request. No request is sent: the process says where it would go now, and why."), form), answer], update };
 }
 
-/** `name: value` lines as an object; a header that comes twice is joined (RFC 9110, 5.2). */
+/** `name: value` lines as an object; the values of a header that comes twice are a list. */
 function parseHeaders(text) {
   const headers = {};
   for (const line of text.split("\n")) {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     const [name, value] = [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-    headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
+    headers[name] = name in headers ? [headers[name], value].flat() : value;
   }
   return headers;
 }
@@ -104,22 +105,21 @@ function steps({ listener, path, route, pool, server, address, status }) {
     server ? null : step("status", status === undefined || status === null ? null : String(status)));
 }
 
-function candidates({ candidates: list, server }) {
+function candidates({ candidates: list, other_candidates: others, server }) {
   if (!list?.length) return null;
-  const hasScores = list.some(({ score }) => score !== undefined && score !== null);
   const rows = list.map((candidate) => {
     const isIt = candidate.server === server;
     return h("tr", { class: isIt ? "is-chosen" : "" },
       h("th", { scope: "row" }, candidate.server, isIt ? h("span", { class: "chosen" }, "chosen") : null), h("td", {}, candidate.state ? badge(candidate.state) : "–"),
-      hasScores ? h("td", { class: "numeric" }, candidate.score ?? "–") : null, h("td", { class: "prose" }, candidate.why ?? ""));
+      h("td", { class: "numeric" }, count(candidate.in_flight)), h("td", { class: "numeric medium-only" }, ms(candidate.latency_ms)),
+      h("td", { class: "prose" }, candidate.why ?? ""));
   });
   return panel("Servers considered", h("table", { class: "table plain" }, h("caption", { class: "hidden-text" }, "Servers considered, and why each was or was not chosen"),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Server"), h("th", { scope: "col" }, "State"), hasScores ? h("th", { scope: "col", class: "numeric" }, "Score") : null, h("th", { scope: "col" }, "Why"))),
-    h("tbody", {}, rows)));
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Server"), h("th", { scope: "col" }, "State"), h("th", { scope: "col", class: "numeric" }, "In flight"), h("th", { scope: "col", class: "numeric medium-only" }, "Latency"), h("th", { scope: "col" }, "Why"))),
+    h("tbody", {}, rows)), others ? h("p", { class: "quiet" }, `and ${others} more`) : null);
 }
 
-function considered({ considered: list, others, nearly }) {
-  const rows = list ?? nearly?.map(({ route, why_not: reason }) => ({ route, verdict: "refused", reason }));
+function considered({ considered: rows, others }) {
   if (!rows?.length) return null;
   const mark = { won: ["up", "good"], "less specific": ["info", "info"], refused: ["down", "paused"] };
   return panel("Routes considered, the most specific first", h("table", { class: "table plain" },
