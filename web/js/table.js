@@ -37,6 +37,10 @@ export class Table {
     this.element.style.setProperty("--row", rowHeight + "px");
     this.element.addEventListener("pointerenter", () => { this.#pointed = true; });
     this.element.addEventListener("pointerleave", () => { this.#pointed = false; });
+    this.#body.addEventListener("focusin", () => {
+      // At once: the next Tab may come before the next frame.
+      if (this.#order.length > ALL_MAX) this.#render({ isScroll: true });
+    });
     this.#scroller.addEventListener("scroll", this.#onScroll, { passive: true });
     window.addEventListener("resize", this.#onScroll, { passive: true });
     this.#showSort();
@@ -122,8 +126,10 @@ export class Table {
     }
     const indexes = this.#visible(rowHeight);
     const focused = this.#order.findIndex((row) => this.#built.get(rowKey(row))?.element.contains(document.activeElement));
-    // The row with the focus stays, wherever it is: without it, the focus would be lost.
-    if (focused >= 0 && !indexes.includes(focused)) indexes.push(focused);
+    // The row with the focus stays, wherever it is: without it, the focus would be lost. So do those beside it, for Tab.
+    const beside = focused < 0 ? [] : [-2, -1, 0, 1, 2].map((step) => focused + step);
+    const more = beside.filter((index) => index >= 0 && index < this.#order.length && !indexes.includes(index));
+    indexes.push(...more);
     indexes.sort((a, b) => a - b);
 
     const children = [];
