@@ -189,6 +189,8 @@ test("a stream that stalls is called stale, and comes back by itself", () => wit
   mock.mode.stall = true;
   await page.getByText(/Stale for [45].s/).waitFor();
   assert.equal(await page.locator(".stream-state").getAttribute("data-state"), "stale");
+  await page.getByText(/All was well \d+.s ago/).waitFor();
+  assert.equal(await page.getByText("All is well").count(), 0, "nothing says that all is well");
   mock.mode.refuse = true;
   for (const stream of mock.streams) stream.destroy();
   await page.getByText(/Stale for \d+.s: The process/).waitFor();

@@ -119,13 +119,14 @@ const stream = h("span", { class: "stream-state" });
 
 function showTop() {
   const worst = store.problems.some(({ severity }) => severity === "critical") ? "critical" : store.problems.length > 0 ? "warning" : "good";
-  const isKnown = store.status !== null;
-  rebuild(health, [isKnown, worst, store.problems.length], () => {
-    health.className = "health is-" + (isKnown ? worst : "info");
-    return isKnown
+  // What was well when the last figures came may not be well now.
+  const word = store.isStale() ? "Stale" : store.status === null ? "Connecting" : null;
+  rebuild(health, [word, worst, store.problems.length], () => {
+    health.className = "health is-" + (word === null ? worst : "info");
+    return word === null
       ? [icon(worst === "good" ? "up" : worst === "warning" ? "warning" : "down"),
         h("span", {}, worst === "good" ? "All is well" : plural(store.problems.length, "problem"))]
-      : [icon("starting"), h("span", {}, "Connecting")];
+      : [icon("starting"), h("span", {}, word)];
   });
   const state = store.isStale() ? "stale" : store.connection;
   rebuild(stream, [state, store.status?.version, store.status?.pid, store.status?.leaving], () => {

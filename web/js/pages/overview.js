@@ -93,7 +93,7 @@ function showProblems(element, times) {
   rebuild(element, problems.length === 0 ? "none" : problems, () => {
     times.clear();
     if (problems.length === 0) {
-      return h("p", { class: "problems-none is-good" }, icon("up"), h("strong", {}, "All is well"), h("span", { class: "quiet" }));
+      return h("p", { class: "problems-none is-good" }, icon("up"), h("strong", {}), h("span", { class: "quiet" }));
     }
     const items = problems.slice(0, PROBLEMS_SHOWN).map((problem, index) => {
       const since = h("span", {});
@@ -108,7 +108,9 @@ function showProblems(element, times) {
   });
   for (const { since, at } of times.values()) setText(since, duration(store.now() - at));
   const quiet = element.querySelector(".problems-none .quiet");
-  if (quiet) setText(quiet, summary(status));
+  if (quiet === null) return;
+  setText(quiet.previousSibling, store.isStale() ? `All was well ${duration(store.age())} ago` : "All is well");
+  setText(quiet, summary(status));
 }
 
 function summary(status) {
