@@ -201,6 +201,18 @@ test("a stream that stalls is called stale, and comes back by itself", () => wit
   await page.close();
 }));
 
+test("events of a process that is gone make room for those of the next", () => withMock({}, async (mock) => {
+  const { page, check } = await open(chrome.context, mock.url, { path: "events" });
+  await page.getByText("circuit breaker of pool images opened").waitFor();
+  mock.figures.pid += 1;
+  mock.figures.events = [];
+  mock.figures.event("upgrade", "info", "The process took over from process 4711.");
+  await page.getByText("took over from process 4711").waitFor();
+  assert.equal(await page.locator(".events tbody tr").count(), 1);
+  check();
+  await page.close();
+}));
+
 test("a page whose endpoint is absent says so", () => withMock({}, async (mock) => {
   mock.mode.absent = ["/explain", "/requests", "/config"];
   const { page, faults } = await open(chrome.context, mock.url, { path: "requests", allow: [/404/] });

@@ -70,7 +70,7 @@ class Store extends EventTarget {
     this.#changed("events");
   }
 
-  /** Forgets everything: another process answers now, which counts anew. */
+  /** Forgets the events of a process that is gone. */
   forgetEvents() {
     this.events = [];
   }

@@ -77,8 +77,6 @@ async function read(signal, onTick) {
 async function loadEvents() {
   try {
     const { events } = await get("events?limit=1000");
-    // Numbers that begin anew belong to another process.
-    if (events.length > 0 && store.events.length > 0 && events[0].seq < store.events[0].seq) store.forgetEvents();
     store.addEvents(events);
   } catch {
     // The page of events says why.
@@ -88,8 +86,16 @@ async function loadEvents() {
 function receive(kind, data) {
   const value = JSON.parse(data);
   if (kind === "history") store.history(value);
-  else if (kind === "tick") store.tick(value);
+  else if (kind === "tick") tick(value);
   else if (kind === "event") store.addEvents([value]);
+}
+
+function tick(value) {
+  // After an upgrade or a restart another process answers, which numbers its events anew.
+  const isAnother = store.status !== null && store.status.pid !== value.status.pid;
+  if (isAnother) store.forgetEvents();
+  store.tick(value);
+  if (isAnother) loadEvents();
 }
 
 /** The fields of an event stream, from pieces of any length (WHATWG HTML, 9.2.6). */

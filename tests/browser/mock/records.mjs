@@ -10,7 +10,7 @@ export function record(index) {
   return {
     id: `${(0x7a10_0000 + index * 7919).toString(16)}c41f`, at: Date.now() / 1000 - 3 - index * 11, client: `203.0.113.${(index % 200) + 1}`,
     method: index % 5 === 2 ? "POST" : "GET", host: "shop.example.com", target: `/api/cart/${1000 + index}?page=2`, status: isFailed ? 502 : 200,
-    ended: isFailed ? "bad_gateway" : "completed", why_kept: isFailed ? "failed" : isSlow ? "slow" : "sampled", duration_ms: took, route: "cart", pool: "api", server: isFailed ? "api-3" : `api-${(index % 2) + 1}`,
+    ended: isFailed ? "backend_aborted" : "complete", why_kept: isFailed ? "failed" : isSlow ? "slow" : "sampled", duration_ms: took, route: "cart", pool: "api", server: isFailed ? "api-3" : `api-${(index % 2) + 1}`,
     tries: isFailed ? 2 : 1, ...(isFailed ? { reason: "both tries failed: connection refused, connection reset" } : {}),
   };
 }
