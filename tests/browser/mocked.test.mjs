@@ -244,6 +244,25 @@ test("a reload that is refused shows the fault with its carets", () => withMock(
   await page.close();
 }));
 
+test("a configuration that must be confirmed shows how long is left, and both ways out", () => withMock({ calm: true }, async (mock) => {
+  const { page, check } = await open(chrome.context, mock.url, { path: "config" });
+  for (const [button, says] of [["Confirm it", "is confirmed"], ["Go back now", "is back"]]) {
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByLabel("Go back unless I confirm within").check();
+    await page.getByLabel("Seconds").fill("90");
+    await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
+    await page.getByText(/goes back in 1.min unless it is confirmed/).waitFor();
+    await page.goto(mock.url + "#/");
+    await page.getByRole("button", { name: button }).click();
+    await page.locator(".toast").getByText(says).waitFor();
+    await page.locator(".awaiting").waitFor({ state: "hidden" });
+    await page.goto(mock.url + "#/config");
+  }
+  assert.equal(mock.figures.generation, 7);
+  check();
+  await page.close();
+}));
+
 test("the keyboard alone drains a server and takes it back", () => withMock({}, async (mock) => {
   const { page, check } = await open(chrome.context, mock.url);
   await page.locator(".problem").first().waitFor();

@@ -46,7 +46,7 @@ export function isOpen() {
  */
 export function confirm({ title, says, fields = [], action, danger = false, submit }) {
   return open(title, (close) => {
-    const why = h("input", { type: "text", name: "why", maxlength: "200", autocomplete: "off", class: "input", autofocus: fields.length === 0 });
+    const why = h("input", { type: "text", name: "why", maxlength: "200", autocomplete: "off", class: "input", autofocus: !fields.some((field) => field.querySelector?.("[autofocus]")) });
     const fault = h("pre", { class: "fault", role: "alert", hidden: true });
     const go = h("button", { type: "submit", class: "button " + (danger ? "danger" : "primary") }, action);
     const form = h("form", { class: "dialog-form", on: { submit: async (event) => {

@@ -25,6 +25,8 @@ export class Figures {
   events = [];
   generation = 4;
   pid = 4711;
+  /** When the configuration goes back, in seconds since the Unix epoch. */
+  awaiting = null;
 
   constructor({ servers = 4, calm = false, seed = 7 } = {}) {
     this.#random = random(seed);
@@ -81,7 +83,8 @@ export class Figures {
     const point = this.points.at(-1);
     const now = Date.now() / 1000;
     return {
-      version: "0.1.0", pid: this.pid, uptime_seconds: now - this.#started, generation: this.generation, leaving: false, connections: point.connections,
+      version: "0.1.0", pid: this.pid, uptime_seconds: now - this.#started, generation: this.generation, leaving: false,
+      ...(this.awaiting === null ? {} : { awaiting_confirmation: { seconds_left: this.awaiting - now, generation_before: this.generation - 1 } }), connections: point.connections,
       requests_in_flight: point.in_flight, listeners: this.#listeners(point), pools: this.pools.map((pool) => this.#poolStatus(pool, point, now)),
       totals: { requests: 482_113_904, errors: 1207, latency_ms: { p50: 4.1, p95: 11.2, p99: 24.8 } }, now: { ...point, pools: undefined }, overload: { memory: 0, descriptors: 0, delay: 0 },
       cache: this.cache(),

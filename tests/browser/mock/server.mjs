@@ -101,7 +101,12 @@ function api(mock, request, response, url, body) {
     case "POST /reload":
       if (mock.mode.wrong) return json(response, 422, { error: WRONG });
       figures.generation += 1;
+      if (body.confirm_seconds) figures.awaiting = Date.now() / 1000 + body.confirm_seconds;
       return json(response, 200, { generation: figures.generation });
+    case "POST /confirm":
+      figures.awaiting = null;
+      if (body.go_back) figures.generation += 1;
+      return json(response, 200, { generation: figures.generation, confirmed: !body.go_back });
     case "PUT /server": return change(mock, request, response, parts[1], parts[3], body);
     default: return json(response, 404, { error: `there is no ${pathname}; GET / lists what there is` });
   }

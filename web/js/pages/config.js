@@ -1,6 +1,7 @@
 // The configuration in force, how it differs from its file, and reloading.
 
 import { change, explainFault, get } from "../api.js";
+import { confirmation } from "../confirmation.js";
 import { confirm } from "../dialog.js";
 import { h, rebuild } from "../dom.js";
 import { count, plural } from "../format.js";
@@ -24,13 +25,15 @@ export function open() {
       rebuild(changes, fault.message, () => notice(explainFault(fault, "its configuration"), "warning"));
     }
   };
+  const awaiting = confirmation();
   const reload = h("button", { type: "button", class: "button primary", on: { click: async () => {
+    const { fields, wanted } = tryFields();
     const done = await confirm({
       title: "Reload the configuration", says: "The process reads its file again and checks it whole. If it is wrong, nothing changes; if it is right, it takes effect at once, and no connection is closed that need not be.",
-      action: "Reload", submit: async (why) => {
+      fields, action: "Reload", submit: async (why) => {
         result.replaceChildren();
         try {
-          return await change("POST", "reload", undefined, why);
+          return await change("POST", "reload", wanted(), why);
         } catch (fault) {
           // The faults with their carets belong on the page, where there is room for them.
           return { fault: fault.message };
@@ -46,13 +49,22 @@ export function open() {
   load();
   let shown = null;
   const update = () => {
+    awaiting.show();
     const now = store.status?.generation;
     if (now === undefined || now === shown) return;
     if (shown !== null) load();
     shown = now;
     generation.textContent = `generation ${count(now)}`;
   };
-  return { element: [heading("Configuration", generation, reload), about, result, changes, text], update };
+  return { element: [heading("Configuration", generation, reload), about, awaiting.element, result, changes, text], update };
+}
+
+/** Fields for a reload that goes back by itself; `wanted` is the body of the request. */
+function tryFields() {
+  const isTried = h("input", { type: "checkbox", name: "try" });
+  const seconds = h("input", { type: "number", class: "input short", min: "1", max: "86400", value: "60", "aria-label": "Seconds" });
+  const fields = [h("div", { class: "form-row" }, h("label", { class: "toggle" }, isTried, h("span", {}, "Go back unless I confirm within")), seconds, h("span", {}, "seconds"))];
+  return { fields, wanted: () => (isTried.checked ? { confirm_seconds: Number(seconds.value) } : undefined) };
 }
 
 function differences({ changes = [], source }) {

@@ -1,6 +1,7 @@
 // The first page answers "is it fine?": what is wrong and since when, then the figures, then listeners and pools.
 
 import { Chart } from "../chart.js";
+import { confirmation } from "../confirmation.js";
 import { h, rebuild, setText } from "../dom.js";
 import { clock, count, duration, ms, percent, plural, rate, NONE } from "../format.js";
 import { icon } from "../icons.js";
@@ -21,6 +22,7 @@ export const title = () => "Overview";
 
 export function open() {
   const problems = h("section", { class: "problems", "aria-label": "Problems" });
+  const awaiting = confirmation();
   const figures = {
     rps: tile("Requests/s", "rps"), errors: tile("Errors", "errors", { title: "Answers of 5xx and failed requests, of all requests" }),
     p50: tile("p50", "p50"), p95: tile("p95", "p95"), p99: tile("p99", "p99"),
@@ -45,7 +47,7 @@ export function open() {
   const listenerTable = new Table({ caption: "Listeners", columns: listenerColumns(), rowKey: ({ name }) => name, empty: "No listener is configured." });
   const events = h("ul", { class: "event-list short" });
   const element = [
-    heading("Overview"), problems, tiles("Figures of the last seconds", Object.values(figures)),
+    heading("Overview"), awaiting.element, problems, tiles("Figures of the last seconds", Object.values(figures)),
     h("div", { class: "charts" }, charts.map((chart) => chart.element)),
     panel("Pools", poolTable.element), panel("Listeners", listenerTable.element),
     panel("Latest events", events),
@@ -55,6 +57,7 @@ export function open() {
   const update = () => {
     const { status, point, points } = store;
     if (status === null) return showConnecting(problems);
+    awaiting.show();
     showProblems(problems, times);
     const of = (key) => points.map((it) => it[key]);
     const now = status.now ?? point;
