@@ -5,7 +5,9 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { extname, join } from "node:path";
+
+import { CSP, TYPES } from "../mock/server.mjs";
 
 // The packages lie below target, not beside this file.
 const require = createRequire(join(process.env.EVENKEEL_BROWSER_MODULES ?? process.cwd(), "package.json"));
@@ -49,15 +51,18 @@ export async function open(context, url, { scheme = "light", path = "", allow = 
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
   });
-  // Without a new build: the files of this directory in place of those in the binary, whose headers stay.
+  // Without a new build: the files of this directory in place of those in the binary, under the same policy.
   const web = process.env.EVENKEEL_WEB;
-  if (web) await page.route(/\/assets\//, async (route) => route.fulfill({ response: await route.fetch(), path: join(web, new URL(route.request().url()).pathname.slice("/assets/".length)) }));
+  if (web) await page.route(isFile, (route) => route.fulfill({ path: join(web, name(route.request().url())), headers: { "content-security-policy": CSP, "content-type": TYPES[extname(name(route.request().url()))] } }));
   if (viewport) await page.setViewportSize(viewport);
   await page.emulateMedia({ colorScheme: scheme });
   await page.goto(url + "#/" + path);
   const check = () => assert.deepEqual(faults, []);
   return { page, faults, check };
 }
+
+const isFile = ({ pathname }) => pathname === "/" || pathname.startsWith("/assets/");
+const name = (url) => new URL(url).pathname.replace(/^\/$/, "/assets/index.html").slice("/assets/".length);
 
 /** Waits until `condition` holds; its failures are the message when it never does. */
 export async function until(condition, what) {
