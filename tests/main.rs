@@ -9,6 +9,7 @@ mod run {
     mod exit_codes;
     mod explain;
     mod quickstart;
+    mod top;
     mod unix_sockets;
 }
 
@@ -342,7 +343,9 @@ mod observability {
     mod access_log;
     mod cardinality;
     mod errors;
+    mod explain;
     mod idle_servers;
+    mod live;
     mod metrics;
     mod status;
 }

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod engines;
 pub mod evenkeel;
 pub mod h2;
+pub mod live;
 pub mod log;
 pub mod message;
 pub mod origin;

@@ -12,6 +12,7 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::live::state::Live;
+use crate::question::Explainer;
 
 /// What the API reads, and where it sends commands.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Context {
     pub bound: Option<Address>,
     /// The figures of the last seconds, which [`follow`](crate::follow) fills.
     pub live: Live,
+    /// Says where a request would go.
+    pub explainer: Explainer,
 }
 
 /// A command on its way to the control thread.

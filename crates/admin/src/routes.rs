@@ -14,7 +14,7 @@ use crate::live::stream;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{assets, cache, command, events, guard, metrics, openapi, process, purge, status};
+use crate::{assets, cache, command, events, explain, guard, metrics, openapi, process, purge, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -31,6 +31,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(status::status))
         .with(routes!(stream::live))
         .with(routes!(events::events))
+        .with(routes!(explain::explain))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))

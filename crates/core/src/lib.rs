@@ -11,6 +11,7 @@ pub mod conditional;
 pub mod discovery;
 pub mod encoding;
 pub mod endpoints;
+pub mod explain;
 pub mod files;
 pub mod health;
 mod keys;

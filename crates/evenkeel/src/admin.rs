@@ -6,14 +6,17 @@ use std::path::absolute;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use evenkeel_admin::{Context, Listener, Live, Request, follow};
-use evenkeel_config::{Config, ControlSocket as Setting};
+use evenkeel_admin::{Context, Explainer, Listener, Live, Request, follow};
+use evenkeel_config::{Config, ControlSocket as Setting, Listener as ListenerConfig};
+use evenkeel_core::overload::OverloadStep;
+use evenkeel_proxy::Shared;
 use evenkeel_types::Address;
 use rustix::process::geteuid;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Control;
 use crate::control_socket::{self, ControlSocket};
+use crate::explain::{self, Known, Question};
 use crate::secret::token;
 use crate::wire::{StartError, runtime, spawn};
 
@@ -102,10 +105,34 @@ impl Admin {
             token,
             bound: address.filter(|address| matches!(address, Address::Ip(_))),
             live: Live::default(),
+            explainer: explainer(&control.shared),
         };
         spawn("admin", move || serve(listeners, context, stop))?;
         Ok(socket)
     }
+}
+
+/// Answers where requests would go as things are at that moment.
+fn explainer(shared: &Arc<Shared>) -> Explainer {
+    let shared = Arc::clone(shared);
+    Explainer::new(move |asked| {
+        let question = Question {
+            method: asked.method.clone(),
+            url: asked.url.clone(),
+            headers: asked.lines(),
+            client: asked.client,
+            sni: asked.sni.clone(),
+            listener: asked.listener.clone(),
+        };
+        let (snapshot, credentials) = (shared.snapshot(), shared.credentials());
+        let coverage = |listener: &ListenerConfig, name: &str| {
+            credentials.listeners.get(&listener.name).map(|tls| tls.coverage(Some(name)))
+        };
+        let steps = shared.registry.overload.iter().map(|step| step.value()).max();
+        let step = OverloadStep::of(steps.and_then(|step| u8::try_from(step).ok()).unwrap_or_default());
+        let listener = explain::listener(&snapshot.config, &question)?;
+        Known { snapshot: &snapshot, coverage, now: shared.clock.now(), step }.answer(listener, &question)
+    })
 }
 
 fn serve(listeners: Vec<Listener>, context: Context, stop: oneshot::Receiver<()>) {

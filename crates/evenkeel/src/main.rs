@@ -7,6 +7,7 @@ mod control;
 mod control_socket;
 mod credentials;
 mod discovery;
+mod explain;
 mod overload;
 mod probes;
 mod reload;

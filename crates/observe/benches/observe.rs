@@ -23,7 +23,6 @@ fn record() -> Record<'static> {
         pool: Some("app"),
         backend: Some("10.0.0.1:3000"),
         tries: 1,
-        is_broken: false,
         total: Duration::from_nanos(1_234_567),
         connect: None,
         first_byte: Some(Duration::from_nanos(912_345)),
@@ -93,5 +92,18 @@ fn scrape(criterion: &mut Criterion) {
     criterion.bench_function("render/100 servers", |bencher| bencher.iter(|| registry.render()));
 }
 
-criterion_group!(benches, figures, lines, scrape);
+/// What the admin thread does every second.
+fn sample(criterion: &mut Criterion) {
+    let registry = Registry::new(2);
+    for server in 0..1_000 {
+        registry.series(SeriesKey {
+            route: "api".into(),
+            pool: Some(format!("pool-{}", server % 100).into()),
+            backend: Some(format!("10.0.{}.{}:80", server / 250, server % 250).into()),
+        });
+    }
+    criterion.bench_function("sample/1000 servers", |bencher| bencher.iter(|| registry.sample()));
+}
+
+criterion_group!(benches, figures, lines, scrape, sample);
 criterion_main!(benches);

@@ -133,6 +133,8 @@ pub struct Events(Mutex<Ring>);
 #[derive(Debug, Default)]
 struct Ring {
     events: VecDeque<Event>,
+    /// The last one of each kind, in the order of the kinds, however long ago it was.
+    lasts: [Option<Event>; EventKind::ALL.len()],
     /// The number of the last one.
     last: u64,
     waiting: Vec<Waker>,
@@ -147,7 +149,9 @@ impl Events {
         if ring.events.len() == EVENTS_MAX {
             ring.events.pop_front();
         }
-        ring.events.push_back(Event { seq, ..event });
+        let event = Event { seq, ..event };
+        ring.lasts[event.kind as usize] = Some(event.clone());
+        ring.events.push_back(event);
         let waiting = std::mem::take(&mut ring.waiting);
         drop(ring);
         waiting.into_iter().for_each(Waker::wake);
@@ -157,6 +161,11 @@ impl Events {
     /// The number of the last event; 0 before the first.
     pub fn last(&self) -> u64 {
         self.lock().last
+    }
+
+    /// The last event of a kind, however many others have come since.
+    pub fn last_of(&self, kind: EventKind) -> Option<Event> {
+        self.lock().lasts[kind as usize].clone()
     }
 
     /// At most `limit` of the kept events, the newest first; only those of `kind` if there is one.
@@ -241,6 +250,10 @@ mod tests {
         assert_eq!((kept[0].seq, kept.last().unwrap().seq), (1_005, 6));
         assert!(kept.iter().all(|event| event.what == event.seq.to_string()));
         assert_eq!(events.newest(3, None).len(), 3);
+        events.record(Event::new(EventKind::Health, Severity::Info, "up"));
+        (0..EVENTS_MAX).for_each(|_| _ = events.record(reload("again")));
+        assert!(events.newest(1, Some(EventKind::Health)).is_empty());
+        assert_eq!(events.last_of(EventKind::Health).unwrap().what, "up");
     }
 
     #[test]

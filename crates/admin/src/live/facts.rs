@@ -117,6 +117,6 @@ fn certificates(context: &Context) -> Vec<CertificateFacts> {
 
 /// The last reload, if it has failed.
 fn reload(context: &Context) -> Option<(f64, String)> {
-    let last = context.registry.events.newest(1, Some(EventKind::Reload)).pop()?;
+    let last = context.registry.events.last_of(EventKind::Reload)?;
     (last.severity != Severity::Info).then_some((last.at, last.what))
 }

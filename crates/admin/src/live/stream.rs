@@ -30,7 +30,7 @@ use crate::refusal::{ErrorBody, Refusal, bad_request};
 const MESSAGES_MAX: usize = 2;
 /// How long a watcher may take for a message. A slower one is dropped, because all that could be done otherwise is to
 /// keep what it has not read.
-const SLOW_MAX: Duration = Duration::from_secs(10);
+const SLOW_MAX: Duration = Duration::from_secs(5);
 /// How long a stream lasts: less than a connection to the API may, so that it ends between two messages.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(590);
 /// How long a browser waits before it comes again, in milliseconds.

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{Context, Listener, Request, follow, serve};
+use evenkeel_admin::{Context, Explainer, Listener, Request, follow, serve};
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::health::{Administrative, State};
 use evenkeel_core::route::RouteTable;
@@ -186,6 +186,10 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         token,
         bound: Some(bound),
         live: Default::default(),
+        explainer: Explainer::new(|question| match question.url.as_str() {
+            "ftp://x/" => Err("ftp:// is neither http:// nor https://".into()),
+            _ => Ok(serde_json::json!({ "asked": question.lines(), "method": question.method })),
+        }),
     };
     (context, requests)
 }

@@ -5,6 +5,7 @@ mod cache;
 mod command;
 mod dashboard;
 mod events;
+mod explain;
 mod fixture;
 mod guard;
 mod limits;

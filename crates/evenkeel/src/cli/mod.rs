@@ -14,6 +14,8 @@ mod show;
 mod source;
 mod status;
 mod table;
+#[cfg(feature = "top")]
+mod top;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,9 @@ enum Command {
     Explain(explain::Explain),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
+    /// Watch what a running process does, in the terminal: problems, pools, servers and events
+    #[cfg(feature = "top")]
+    Top(top::Top),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Print the JSON Schema of the configuration file
@@ -56,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Status(args) => status::run(&args),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Schema(args) => schema::run(&args),
         #[cfg(feature = "demo")]
