@@ -15,7 +15,7 @@ export const title = () => "Events";
 
 export function open() {
   const table = new Table({ caption: "Events, the newest first", columns: columns(), rowKey: ({ seq }) => String(seq), empty: "No event matches.", className: "events" });
-  const shown = h("span", { class: "quiet", role: "status" });
+  const shown = h("span", { class: "quiet" });
   const changed = () => update({ filterChanged: true });
   const text = textFilter("Filter events", "q", changed);
   const kind = choice("Kind", "kind", [["", "all kinds"], ...KINDS.map((word) => [word, word])], changed);

@@ -17,7 +17,7 @@ export const title = () => "Requests";
 
 export function open() {
   const table = new Table({ caption: "Recorded requests, the newest first", columns: columns(), rowKey: ({ id }) => id, empty: "No recorded request matches.", className: "requests" });
-  const shown = h("span", { class: "quiet", role: "status" });
+  const shown = h("span", { class: "quiet" });
   const fault = h("div", {});
   let timer = null;
   const changed = () => {
