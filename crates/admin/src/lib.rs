@@ -11,6 +11,8 @@ mod assets;
 mod body;
 mod cache;
 mod command;
+mod config;
+mod confirm;
 mod connections;
 mod context;
 mod discovery;

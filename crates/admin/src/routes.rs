@@ -14,7 +14,9 @@ use crate::live::stream;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{assets, cache, command, events, explain, guard, metrics, openapi, process, purge, status};
+use crate::{
+    assets, cache, command, config, confirm, events, explain, guard, metrics, openapi, process, purge, status,
+};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -32,9 +34,11 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(stream::live))
         .with(routes!(events::events))
         .with(routes!(explain::explain))
+        .with(routes!(config::config))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
+        .with(routes!(confirm::confirm))
         .with(routes!(command::server))
         .finish();
     router

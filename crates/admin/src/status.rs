@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::cache::Cache;
+use crate::confirm::AwaitingConfirmation;
 use crate::context::Context;
 use crate::discovery::{self, Discovery};
 use crate::live::window::{ListenerNow, Now, Recent};
@@ -32,6 +33,9 @@ pub(crate) struct Status {
     uptime_seconds: f64,
     generation: u64,
     leaving: bool,
+    /// Only while the configuration in force goes back by itself unless it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_confirmation: Option<AwaitingConfirmation>,
     /// Client connections open.
     connections: i64,
     requests_in_flight: i64,
@@ -219,6 +223,7 @@ impl Status {
             uptime_seconds: seconds(now.since(Time::ZERO)),
             generation: snapshot.generation,
             leaving: context.leaving.load(Ordering::Relaxed),
+            awaiting_confirmation: AwaitingConfirmation::of(context),
             connections: registry.connections(),
             requests_in_flight: registry.requests_in_flight(),
             listeners: listeners(&context.listening.load(), registry, &figures.recent),

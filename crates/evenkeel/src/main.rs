@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod cli;
+mod confirm;
 mod control;
 mod control_socket;
 mod credentials;
@@ -11,6 +12,7 @@ mod explain;
 mod overload;
 mod probes;
 mod reload;
+mod replay;
 mod roots;
 mod secret;
 mod server_files;

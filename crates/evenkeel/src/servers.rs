@@ -100,7 +100,17 @@ impl ServerRegistry {
         self.metrics.retain_streams(|listener| listeners.contains(listener));
     }
 
-    /// The number of the last snapshot.
+    /// What is in force, so that it can be put in force again.
+    pub fn derived(&self) -> Derived {
+        Derived {
+            config: Arc::clone(&self.config),
+            routes: Arc::clone(&self.routes),
+            limits: Arc::clone(&self.limits),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// The number of the configuration in force.
     pub fn generation(&self) -> u64 {
         self.generation
     }

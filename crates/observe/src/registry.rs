@@ -14,7 +14,7 @@ use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
 use crate::events::Events;
 use crate::listener::ListenerSeries;
-use crate::names::ReloadResult;
+use crate::names::{ReloadResult, RevertReason};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
@@ -43,6 +43,8 @@ pub struct Registry {
     pub config_generation: Gauge,
     /// Client connections that may be open at once: `limits.connections`.
     pub connections_limit: Gauge,
+    /// 1 while the configuration in force goes back by itself unless it is confirmed.
+    pub config_awaiting: Gauge,
     /// What is known of the Redis of `[redis]`.
     pub redis: RedisFigures,
     /// Purges of the cache.
@@ -53,6 +55,7 @@ pub struct Registry {
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     /// 1 if the last reload was refused.
     pub(crate) reload_failed: Gauge,
+    reverts: [SharedCounter; RevertReason::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<Capped<SeriesKey, Series>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
@@ -81,12 +84,14 @@ impl Registry {
             access_log_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
             connections_limit: Gauge::default(),
+            config_awaiting: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
             events: Events::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
             reload_failed: Gauge::default(),
+            reverts: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::new(Capped::new(SERIES_MAX)),
             streams: Mutex::default(),
@@ -287,6 +292,16 @@ impl Registry {
     /// Reloads of the configuration that ended with `result`.
     pub fn reloads(&self, result: ReloadResult) -> u64 {
         self.reloads[result as usize].value()
+    }
+
+    /// Counts a configuration that went back because it was not confirmed.
+    pub fn reverted(&self, reason: RevertReason) {
+        self.reverts[reason as usize].increment();
+    }
+
+    /// Configurations that went back for this reason.
+    pub(crate) fn reverts(&self, reason: RevertReason) -> u64 {
+        self.reverts[reason as usize].value()
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

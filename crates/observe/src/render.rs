@@ -19,6 +19,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
+    RevertReason,
 };
 use crate::pool::PoolMetrics;
 use crate::process::Process;
@@ -282,6 +283,11 @@ fn control(page: &mut Page, registry: &Registry) {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
     page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
+    page.family(&names::CONFIG_REVERTS);
+    for &reason in RevertReason::ALL {
+        page.sample(&names::CONFIG_REVERTS, &[reason.as_str()], registry.reverts(reason));
+    }
+    page.single(&names::CONFIG_AWAITING, registry.config_awaiting.value());
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
     page.family(&names::METRICS_FOLDED);
     for (kind, folded) in registry.folded() {

@@ -2,13 +2,18 @@
 
 mod ask;
 mod check;
+mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
+mod diff;
 mod explain;
 mod find;
 mod output;
+mod plan;
 mod purge;
+mod reload;
 mod run;
+mod save;
 mod schema;
 mod show;
 mod source;
@@ -39,6 +44,16 @@ enum Command {
     Show(show::Show),
     /// Say where a request would go, and why
     Explain(explain::Explain),
+    /// Say what a new configuration would change, and where the requests seen now would go
+    Plan(plan::Plan),
+    /// Compare what a running process has with its configuration file
+    Diff(diff::Diff),
+    /// Write what commands have changed into the configuration file
+    Save(save::Save),
+    /// Have a running process read its configuration file again
+    Reload(reload::Reload),
+    /// Keep a configuration that was reloaded with --confirm, or have the one before back
+    Confirm(confirm::Confirm),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
     /// Watch what a running process does, in the terminal: problems, pools, servers and events
@@ -60,6 +75,11 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Save(args) => save::run(&args),
+        Command::Reload(args) => reload::run(&args),
+        Command::Confirm(args) => confirm::run(&args),
         Command::Status(args) => status::run(&args),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&args),
