@@ -11,8 +11,8 @@ use crate::{npm, vtc};
 
 /// The tests, the mock and their packages.
 const OURS: &str = "tests/browser";
-/// Both files of tests.
-const TESTS: [&str; 2] = ["mocked.test.mjs", "real.test.mjs"];
+/// The files of tests.
+const TESTS: [&str; 3] = ["mocked.test.mjs", "real.test.mjs", "answers.test.mjs"];
 /// Where screenshots go.
 const PICTURES: &str = "docs/img";
 /// The first Node.js that playwright-core runs on.
