@@ -14,7 +14,20 @@ mod run {
 }
 
 mod runtime {
+    mod audit;
+    mod draining;
     mod finding;
+    mod on_change;
+    mod reloading;
+    mod servers;
+    mod splits;
+}
+
+mod changing {
+    mod confirm;
+    mod diff;
+    mod plan;
+    mod save;
 }
 
 mod config {
@@ -313,7 +326,7 @@ mod timeouts {
     mod client;
     mod http2;
     mod request;
-    mod server;
+    pub mod server;
     mod slow_readers;
 }
 
@@ -337,6 +350,16 @@ mod upgrade {
     mod tunnel;
     mod with_body;
     mod without_101;
+}
+
+mod upgrade_binary {
+    mod kept;
+    mod load;
+    mod refused;
+    mod setting;
+    mod sockets;
+    mod systemd;
+    mod udp;
 }
 
 mod observability {
@@ -373,7 +396,7 @@ mod udp {
     mod limits;
     mod many;
     mod reload;
-    mod server;
+    pub mod server;
     mod sessions;
 }
 

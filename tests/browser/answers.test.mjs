@@ -1,9 +1,9 @@
-// Explain and the configuration of a real evenkeel: what the pages show is what the API answers.
+// Explain, the configuration and the audit of a real evenkeel: what the pages show is what the API answers.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { axe, launch, open } from "./support/browser.mjs";
+import { axe, launch, open, until } from "./support/browser.mjs";
 import { startProxy } from "./support/proxy.mjs";
 
 let [chrome, proxy] = [];
@@ -65,6 +65,23 @@ test("the configuration in force is shown, and what commands changed of it", asy
   const { changes } = await proxy.api("config");
   await page.locator(".changes").getByText(changes[0]).waitFor();
   await put("pools/api/servers/three", { weight: 1 });
+  check();
+  await page.close();
+});
+
+test("a disabled server is shown as such, and enabled again", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "pools/api/servers/one" });
+  await page.getByRole("button", { name: "Disable one" }).click();
+  await page.getByLabel("Why?").fill("is it the network? tr\u00e8s lent");
+  await page.getByRole("dialog").getByRole("button", { name: "Disable" }).click();
+  await page.locator(".server-state").getByText("disabled").waitFor();
+  await until(async () => {
+    const { events } = await proxy.api("events?kind=operator");
+    return events.some(({ server, why }) => server === "one" && why === "is it the network? tr\u00e8s lent");
+  }, "the event has the reason");
+  await page.getByRole("button", { name: "Enable one" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Enable" }).click();
+  await page.locator(".server-state").getByText("up", { exact: true }).waitFor();
   check();
   await page.close();
 });

@@ -9,6 +9,7 @@
 
 mod assets;
 mod body;
+mod by;
 mod cache;
 mod command;
 mod config;
@@ -24,16 +25,20 @@ mod metrics;
 mod notes;
 mod openapi;
 mod peer;
+mod pool;
 mod process;
 mod purge;
 mod question;
 mod refusal;
 mod routes;
 mod serve;
+mod split;
 mod status;
 mod streams;
+mod upgrade;
 
-pub use context::{Context, Request};
+pub use by::By;
+pub use context::{Context, Request, Upgrade, Upgraded};
 pub use live::follow::follow;
 pub use live::state::Live;
 pub use question::{Explainer, Question, Values};

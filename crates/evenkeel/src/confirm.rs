@@ -180,7 +180,7 @@ impl Control {
             Err(error) => tracing::error!("the configuration goes back without an address: {error}"),
         }
         let credentials = Credentials::clone(&credentials);
-        self.put_in_force(Prepared { derived, credentials, added, sockets });
+        self.put_in_force(Prepared { derived, credentials, added, sockets, warnings: Vec::new() });
         self.follow_configuration(probes, discoveries);
         self.registry.reverted(match why {
             GoBack::Late(_) => RevertReason::Timeout,

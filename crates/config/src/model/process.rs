@@ -28,6 +28,9 @@ section! {
             Means("a key that every Evenkeel knows"),
             r#""/etc/evenkeel/secret""#,
         ),
+        /// Whether the process reads this file again by itself once its content has changed and has then stayed the same for half
+        /// a second. What is wrong with it stands in the log, and the old configuration stays.
+        reload_on_change: bool = key(Kind::Boolean, Is("false"), "true"),
     }
 }
 
