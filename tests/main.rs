@@ -322,6 +322,13 @@ mod mirroring {
     mod limits;
 }
 
+mod log {
+    mod fields;
+    mod journald;
+    mod sampling;
+    mod syslog;
+}
+
 mod timeouts {
     mod client;
     mod http2;
@@ -343,6 +350,16 @@ mod bodies {
     mod back_pressure;
     mod large;
     mod streaming;
+}
+
+mod traces {
+    mod away;
+    mod context;
+    mod reload;
+    mod routes;
+    mod sampling;
+    mod spans;
+    mod tries;
 }
 
 mod upgrade {

@@ -11,6 +11,7 @@ use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
@@ -50,6 +51,8 @@ pub struct Control {
     pub workers: usize,
     /// The content of the configuration file that was read last.
     pub loaded: Arc<Loaded>,
+    /// What sends spans.
+    pub exporter: Arc<Exporter>,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
     /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
@@ -236,12 +239,15 @@ impl Control {
 
     /// Makes a configuration true, and returns what it warns of.
     pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, mut warnings } = prepared;
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
+        if let Err(error) = self.exporter.configure(collector) {
+            tracing::error!(%error, "the thread `traces` cannot start; spans are dropped");
+        }
         // The workers must know a listener before its first connection comes.
         self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {

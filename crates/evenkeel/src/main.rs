@@ -23,6 +23,7 @@ mod servers;
 mod serving;
 mod start_error;
 mod systemd;
+mod traces;
 mod upgrade;
 mod watch;
 mod wire;

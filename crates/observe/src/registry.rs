@@ -42,6 +42,10 @@ pub struct Registry {
     pub access_log_lines: SharedCounter,
     /// Lines that the access log lost.
     pub access_log_dropped: SharedCounter,
+    /// Spans that the collector has taken.
+    pub spans_exported: SharedCounter,
+    /// Spans that were lost on their way to the collector.
+    pub spans_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
     /// 1 while the configuration in force goes back by itself unless it is confirmed.
@@ -88,6 +92,8 @@ impl Registry {
         Arc::new(Self {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
+            spans_exported: SharedCounter::default(),
+            spans_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
             config_awaiting: Gauge::default(),
             connections_limit: Gauge::default(),

@@ -330,6 +330,7 @@ async fn respond<'x, 'c>(
     log: &mut RequestLog,
     response: Response<'x, 'c>,
 ) -> Ended {
+    log.keep_fields(setting.view, &response.head);
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {
         let (refusal, ended) = match error {
@@ -348,6 +349,7 @@ async fn respond<'x, 'c>(
             }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
+        log.keep_fields(setting.view, &response.head);
         sent = writer.send(response).await;
     }
     match sent {
