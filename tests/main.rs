@@ -9,6 +9,7 @@ mod run {
     mod exit_codes;
     mod explain;
     mod quickstart;
+    mod top;
     mod unix_sockets;
 }
 
@@ -321,6 +322,13 @@ mod mirroring {
     mod limits;
 }
 
+mod log {
+    mod fields;
+    mod journald;
+    mod sampling;
+    mod syslog;
+}
+
 mod timeouts {
     mod client;
     mod http2;
@@ -344,6 +352,16 @@ mod bodies {
     mod streaming;
 }
 
+mod traces {
+    mod away;
+    mod context;
+    mod reload;
+    mod routes;
+    mod sampling;
+    mod spans;
+    mod tries;
+}
+
 mod upgrade {
     mod layered;
     mod tunnel;
@@ -365,7 +383,9 @@ mod observability {
     mod access_log;
     mod cardinality;
     mod errors;
+    mod explain;
     mod idle_servers;
+    mod live;
     mod metrics;
     mod status;
 }

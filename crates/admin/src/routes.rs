@@ -9,11 +9,13 @@ use axum::{Extension, Router, middleware};
 use utoipa_axum::routes;
 
 use crate::context::Context;
+use crate::live::stream;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
 use crate::{
-    cache, command, config, confirm, guard, metrics, openapi, pool, process, purge, split, status, upgrade,
+    cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge, split,
+    status, upgrade,
 };
 
 /// Bytes of a request's body.
@@ -29,6 +31,9 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(process::process))
         .with(routes!(metrics::metrics))
         .with(routes!(status::status))
+        .with(routes!(stream::live))
+        .with(routes!(events::events))
+        .with(routes!(explain::explain))
         .with(routes!(config::config))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))

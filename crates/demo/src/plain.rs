@@ -6,12 +6,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use evenkeel_terminal::{Signals, show_bytes, show_count, show_duration};
 use tokio::time::MissedTickBehavior;
 
-use super::draw::{show_bytes, show_count, show_duration};
 use super::figures::{Event, Figures, Latency, Work};
 use super::kind::Kind;
-use super::signals::Signals;
 use super::stage::{Stage, TICK};
 use super::svg;
 

@@ -9,7 +9,9 @@ use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
+use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +20,6 @@ use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
-use crate::operator::audit;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
@@ -50,6 +51,8 @@ pub struct Control {
     pub workers: usize,
     /// The content of the configuration file that was read last.
     pub loaded: Arc<Loaded>,
+    /// What sends spans.
+    pub exporter: Arc<Exporter>,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
     /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
@@ -81,8 +84,8 @@ impl Control {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
-                Some(Probed { pool, id, result, session }) = results.recv() => {
-                    self.count_probe(&pool, &id, &result);
+                Some(Probed { pool, id, result, took, session }) = results.recv() => {
+                    self.count_probe(&pool, &id, &result, took);
                     let was_searching = self.servers.is_searching(&pool, self.now());
                     self.servers.probed(&pool, &id, result, self.now());
                     probes.plan_next(&self.servers, &pool, &id, session);
@@ -127,12 +130,12 @@ impl Control {
         let done = match command {
             _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
             Command::Reload => {
-                audit(&by, "reload asked for", None);
+                self.audit(&by, "reload asked for", None);
                 systemd::reloading();
                 return reloads.ask(answer, None, || self.in_force());
             }
             Command::Try { within } => {
-                audit(&by, "reload asked for, to be confirmed", None);
+                self.audit(&by, "reload asked for, to be confirmed", None);
                 systemd::reloading();
                 return reloads.ask(answer, Some(within), || self.in_force());
             }
@@ -140,7 +143,7 @@ impl Control {
                 let done = self.confirm(keep, probes, discoveries);
                 if done.is_ok() {
                     let what = if keep { "configuration confirmed" } else { "configuration taken back" };
-                    audit(&by, what, None);
+                    self.audit(&by, what, None);
                 }
                 done.map(|()| CommandDone::Done)
             }
@@ -187,6 +190,7 @@ impl Control {
             bound: self.bound.clone(),
             workers: self.workers,
             loaded: Arc::clone(&self.loaded),
+            registry: Arc::clone(&self.registry),
         }
     }
 
@@ -210,11 +214,17 @@ impl Control {
                     Some((within, kept)) => self.begin_trial(within, kept),
                     None => tracing::info!("configuration reloaded"),
                 }
+                let what =
+                    format!("the configuration was reloaded: generation {}", self.servers.generation());
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
                 Ok(warnings)
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
                 tracing::error!("configuration not reloaded, the old one stays: {error}");
+                let first = error.lines().next().unwrap_or_default();
+                let what = format!("the configuration was not reloaded, the old one stays: {first}");
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Critical, what));
                 Err(CommandError::Refused(error))
             }
         }
@@ -229,12 +239,15 @@ impl Control {
 
     /// Makes a configuration true, and returns what it warns of.
     pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, mut warnings } = prepared;
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
+        if let Err(error) = self.exporter.configure(collector) {
+            tracing::error!(%error, "the thread `traces` cannot start; spans are dropped");
+        }
         // The workers must know a listener before its first connection comes.
         self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {
@@ -282,8 +295,16 @@ impl Control {
         });
     }
 
-    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<Finding, ProbeFailure>) {
-        self.registry.backend(pool, id).probed(match result {
+    fn count_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: &Result<Finding, ProbeFailure>,
+        took: Duration,
+    ) {
+        let figures = self.registry.backend(pool, id);
+        figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
+        figures.probed(match result {
             Ok(_) => ProbeResult::Success,
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,

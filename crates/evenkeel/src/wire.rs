@@ -11,6 +11,7 @@ use evenkeel_admin::{By, Request, Upgrade};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::{AccessLog, Registry};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Shared, Successor, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
@@ -27,6 +28,7 @@ use crate::reload::bind_first;
 use crate::servers::{Derived, ServerRegistry};
 use crate::serving::{Serving, serve_all};
 use crate::start_error::StartError;
+use crate::traces;
 use crate::upgrade::Upgrader;
 use crate::upgrade::successor::Predecessor;
 use crate::watch::{self, Loaded};
@@ -56,6 +58,7 @@ pub struct System {
     upgrader: Upgrader,
     upgrades: mpsc::Receiver<Upgrade>,
     log: AccessLog,
+    exporter: Arc<Exporter>,
 }
 
 /// What a process starts with beside its configuration.
@@ -98,8 +101,10 @@ impl System {
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
         let (first, metrics) = (servers.snapshot(), Arc::clone(&registry));
         let (shared, starts) = Shared::new(workers, first, credentials, metrics, clock, events_sender, store);
-        let handles =
-            starts.into_iter().map(|it| evenkeel_proxy::spawn(it, Arc::clone(&shared), log.worker()));
+        let exporter = traces::start(servers.config(), &registry)?;
+        let spawn_worker =
+            |it| evenkeel_proxy::spawn(it, Arc::clone(&shared), log.worker(), exporter.worker());
+        let handles = starts.into_iter().map(spawn_worker);
         let handles = handles.collect::<Result<_, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
         cache::show_figures(&shared);
         let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
@@ -117,6 +122,7 @@ impl System {
             listening: Arc::clone(&listening),
             workers,
             loaded,
+            exporter: Arc::clone(&exporter),
             confirmation: Confirmation::default(),
             upgrading: false,
         };
@@ -143,6 +149,7 @@ impl System {
             upgrader,
             upgrades: wanted,
             log,
+            exporter,
         })
     }
 
@@ -222,6 +229,7 @@ impl System {
             wait_for(admin_thread.as_ref());
         }
         self.log.finish();
+        self.exporter.finish();
     }
 }
 
@@ -259,7 +267,7 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
         AccessLogTo::File(path) => {
             format!("cannot write the access log {}: {error}; see `access` in `[log]`", path.display())
         }
-        AccessLogTo::Stdout | AccessLogTo::Off => format!("cannot write the access log: {error}"),
+        _ => format!("cannot write the access log: {error}"),
     })
 }
 

@@ -259,6 +259,10 @@ metrics! {
         "Lines written to the access log.";
     ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
         "Lines of the access log lost because its destination was too slow or failed.";
+    SPANS_EXPORTED: Counter "evenkeel_spans_exported_total" []
+        "Spans of traces that the collector of `[tracing]` has taken.";
+    SPANS_DROPPED: Counter "evenkeel_spans_dropped_total" []
+        "Spans of traces lost because the collector of `[tracing]` was too slow or failed.";
     CERTIFICATE_EXPIRY: Gauge "evenkeel_certificate_expiry_timestamp_seconds" [listener certificate]
         "When the certificate that the listener uses runs out, in seconds since the Unix epoch.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]

@@ -1,6 +1,6 @@
 //! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: which commands are sent, and what the client gets.
 
-use evenkeel_admin::{Request, serve};
+use evenkeel_admin::{By, Request, serve};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandError};
 use serde_json::json;
@@ -146,4 +146,15 @@ fn a_body_must_say_that_it_is_json() {
     for right in ["application/json; charset=utf-8", "Application/JSON"] {
         assert_eq!(put(&format!("\ncontent-type: {right}")).status, 200, "{right}");
     }
+}
+
+#[test]
+fn a_change_carries_who_asks_for_it_and_why() {
+    let api = Api::with_token("correct horse battery");
+    let head = "PUT /pools/app/servers/a HTTP/1.1\nhost: localhost\nauthorization: Bearer correct horse battery\n\
+                x-evenkeel-who: deploy-bot\nx-evenkeel-why: release%2042\ncontent-type: application/json\n\
+                content-length: 12";
+    assert_eq!(api.ask(head, "{\"weight\":5}").status, 200);
+    let by = By { who: "token from 127.0.0.1, for deploy-bot".into(), why: Some("release 42".into()) };
+    assert_eq!(*api.bys.lock().unwrap(), [by]);
 }

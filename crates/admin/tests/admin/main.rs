@@ -4,9 +4,12 @@
 mod cache;
 mod command;
 mod config;
+mod events;
+mod explain;
 mod fixture;
 mod guard;
 mod limits;
+mod live;
 mod metrics;
 mod openapi;
 mod routes;

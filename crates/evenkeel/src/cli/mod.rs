@@ -23,6 +23,8 @@ mod show;
 mod source;
 mod status;
 mod table;
+#[cfg(feature = "top")]
+mod top;
 mod upgrade;
 
 use std::process::ExitCode;
@@ -74,6 +76,9 @@ enum Command {
     Split(server::Split),
     /// Have the log of a running process hold more or less
     LogLevel(server::LogLevel),
+    /// Watch what a running process does, in the terminal: problems, pools, servers and events
+    #[cfg(feature = "top")]
+    Top(top::Top),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
@@ -110,6 +115,8 @@ pub fn main() -> ExitCode {
         Command::Weight(args) => args.run(),
         Command::Split(args) => args.run(),
         Command::LogLevel(args) => args.run(),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -236,6 +236,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: Some(position),
             peer: self.peer,
             target,
             request,
@@ -299,6 +300,7 @@ impl Client {
         log.reason = Some(refusal.why.to_string());
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: view.listener_position(&self.listener),
             peer: self.peer,
             target,
             request: &request,
@@ -328,6 +330,7 @@ async fn respond<'x, 'c>(
     log: &mut RequestLog,
     response: Response<'x, 'c>,
 ) -> Ended {
+    log.keep_fields(setting.view, &response.head);
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {
         let (refusal, ended) = match error {
@@ -346,6 +349,7 @@ async fn respond<'x, 'c>(
             }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
+        log.keep_fields(setting.view, &response.head);
         sent = writer.send(response).await;
     }
     match sent {
