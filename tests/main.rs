@@ -325,7 +325,7 @@ mod timeouts {
     mod client;
     mod http2;
     mod request;
-    mod server;
+    pub mod server;
     mod slow_readers;
 }
 
@@ -349,6 +349,16 @@ mod upgrade {
     mod tunnel;
     mod with_body;
     mod without_101;
+}
+
+mod upgrade_binary {
+    mod kept;
+    mod load;
+    mod refused;
+    mod setting;
+    mod sockets;
+    mod systemd;
+    mod udp;
 }
 
 mod observability {
@@ -383,7 +393,7 @@ mod udp {
     mod limits;
     mod many;
     mod reload;
-    mod server;
+    pub mod server;
     mod sessions;
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use evenkeel_core::confirm::Awaiting;
@@ -25,6 +26,8 @@ pub struct Context {
     pub clock: Clock,
     /// Where commands are carried out.
     pub commands: mpsc::Sender<Request>,
+    /// Where upgrades of the binary are asked for.
+    pub upgrades: mpsc::Sender<Upgrade>,
     /// The addresses really bound, listener by listener.
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// True once the process has begun to leave.
@@ -55,4 +58,28 @@ pub struct Request {
     pub if_match: Option<Vec<String>>,
     /// The outcome, sent after [`Context::snapshot`] shows the change. The client may have left by then.
     pub answer: oneshot::Sender<Result<CommandDone, CommandError>>,
+}
+
+/// An upgrade that is asked for: another process is to serve in the place of this one.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// The binary that it runs; by default the one that this process was started from, as its file is now.
+    pub binary: Option<PathBuf>,
+    /// How long it may take to be ready.
+    pub timeout: Duration,
+    /// Why, for the log.
+    pub why: Option<String>,
+    /// The outcome.
+    pub answer: oneshot::Sender<Result<Upgraded, String>>,
+}
+
+/// The process that serves from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgraded {
+    /// Its id.
+    pub pid: u32,
+    /// The id of the one before, which finishes what it has.
+    pub old_pid: u32,
+    /// How long that has to finish.
+    pub grace: Duration,
 }

@@ -29,7 +29,8 @@ mod serve;
 mod split;
 mod status;
 mod streams;
+mod upgrade;
 
 pub use by::By;
-pub use context::{Context, Request};
+pub use context::{Context, Request, Upgrade, Upgraded};
 pub use serve::{Listener, serve};

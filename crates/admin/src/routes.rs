@@ -12,7 +12,9 @@ use crate::context::Context;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, config, confirm, guard, metrics, openapi, pool, process, purge, split, status};
+use crate::{
+    cache, command, config, confirm, guard, metrics, openapi, pool, process, purge, split, status, upgrade,
+};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -32,6 +34,7 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
         .with(routes!(confirm::confirm))
+        .with(routes!(upgrade::upgrade))
         .with(routes!(command::log_level, command::set_log_level))
         .with(routes!(pool::pool))
         .with(routes!(pool::add))

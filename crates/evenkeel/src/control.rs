@@ -18,10 +18,11 @@ use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
-use crate::operator::audit;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
+use crate::systemd;
+use crate::upgrade::{self, Asked};
 use crate::watch::Loaded;
 
 /// Between two looks whether a snapshot is still in use.
@@ -47,16 +48,27 @@ pub struct Control {
     pub loaded: Arc<Loaded>,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
+    /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
+    pub upgrading: bool,
+}
+
+/// What comes to the control thread.
+pub struct Inputs {
+    /// From the workers.
+    pub events: mpsc::Receiver<Event>,
+    /// From operators.
+    pub commands: mpsc::Receiver<Request>,
+    /// From upgrades of the binary.
+    pub upgrades: mpsc::Receiver<Asked>,
+    /// Where commands go that the process gives itself.
+    pub own: mpsc::Sender<Request>,
 }
 
 impl Control {
     /// Runs until `stop`.
-    pub async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut commands: mpsc::Receiver<Request>,
-        mut stop: oneshot::Receiver<()>,
-    ) {
+    pub async fn run(mut self, inputs: Inputs, mut stop: oneshot::Receiver<()>) {
+        let Inputs { mut events, mut commands, mut upgrades, own: _ } = inputs;
+        let mut alive = Alive::new();
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
         probes.plan(&self.servers, self.servers.pools());
@@ -88,37 +100,39 @@ impl Control {
                 }
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
-                Some(Request { command, by, if_match, answer }) = commands.recv() => {
-                    match command {
-                        Command::Reload => {
-                            audit(&by, "reload asked for", None);
-                            reloads.ask(answer, None, || self.in_force());
-                            continue;
-                        }
-                        Command::Try { within } => {
-                            audit(&by, "reload asked for, to be confirmed", None);
-                            reloads.ask(answer, Some(within), || self.in_force());
-                            continue;
-                        }
-                        Command::Confirm { keep } => {
-                            let done = self.confirm(keep, &mut probes, &mut discoveries);
-                            if done.is_ok() {
-                                let what = if keep { "configuration confirmed" } else { "configuration taken back" };
-                                audit(&by, what, None);
-                            }
-                            let _ = answer.send(done.map(|()| CommandDone::Done));
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    // The client may have gone; the command is carried out all the same.
-                    let _ = answer.send(self.carry_out(command, &by, if_match.as_deref(), &mut probes));
+                () = alive.due() => systemd::alive(),
+                Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.are_running()),
+                Some(request) = commands.recv() => {
+                    self.take(request, &mut reloads, &mut probes, &mut discoveries);
                 }
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
+                    systemd::ready("serving");
                     reloads.answer(&done, || self.in_force());
                 }
+            }
+        }
+    }
+
+    /// Gets ready for another process to take the place of this one, or goes on after that has failed.
+    fn upgrade(&mut self, asked: Asked, is_reloading: bool) {
+        match asked {
+            Asked::End(answer) => {
+                self.upgrading = false;
+                let _ = answer.send(());
+            }
+            Asked::Begin(answer) if is_reloading => {
+                let _ = answer.send(Err("a reload is under way: ask again when it has ended".into()));
+            }
+            Asked::Begin(answer) if self.must_be_decided().is_some() => {
+                let _ = answer.send(Err(self.must_be_decided().unwrap_or_default()));
+            }
+            Asked::Begin(answer) => {
+                let in_force =
+                    upgrade::InForce { bound: self.bound.clone(), carried: self.servers.carried() };
+                // Whoever has asked may have given up.
+                self.upgrading = answer.send(Ok(in_force)).is_ok();
             }
         }
     }
@@ -129,7 +143,7 @@ impl Control {
     }
 
     /// What a reload starts from.
-    fn in_force(&self) -> InForce {
+    pub fn in_force(&self) -> InForce {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),
@@ -262,6 +276,22 @@ pub fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener
     let is_its_own =
         |it: &&Listener| it.transport() == bound.transport && it.bind.contains(&bound.configured);
     config.listeners.iter().find(is_its_own)
+}
+
+/// When systemd is to hear that this thread, on which health and commands depend, goes on.
+struct Alive(Option<tokio::time::Interval>);
+
+impl Alive {
+    fn new() -> Self {
+        Self(systemd::watchdog().map(tokio::time::interval))
+    }
+
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -8,6 +8,7 @@ mod control;
 mod control_socket;
 mod credentials;
 mod discovery;
+mod inherit;
 mod log;
 mod operator;
 mod overload;
@@ -18,6 +19,10 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod serving;
+mod start_error;
+mod systemd;
+mod upgrade;
 mod watch;
 mod wire;
 
@@ -27,5 +32,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    upgrade::binary::note_own();
     cli::main()
 }

@@ -2,6 +2,7 @@
 //! reloads. From both together come the snapshots that the workers see.
 
 mod announce;
+mod carried;
 mod operate;
 mod pool;
 
@@ -19,6 +20,7 @@ use evenkeel_core::snapshot::{CommandError, Snapshot};
 use evenkeel_observe::{Database, Registry};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
+pub use self::carried::Carried;
 use crate::secret::secret_bytes;
 use crate::servers::announce::{announce, announce_discovered, announce_panic};
 use crate::servers::operate::SplitSet;

@@ -37,7 +37,7 @@ pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
     LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
     PurgeMode, PurgeScope, QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
-    RevertReason,
+    RevertReason, UpgradeResult,
 };
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;

@@ -275,6 +275,8 @@ metrics! {
         "Servers, routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
     WORKERS: Gauge "evenkeel_workers" []
         "Threads that serve requests.";
+    UPGRADES: Counter "evenkeel_upgrades_total" [result]
+        "Upgrades of the binary, by result; they go on to count in the new process.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
         "Always 1; the version is its label.";
 
@@ -450,6 +452,16 @@ label! {
         Timeout = "timeout",
         /// Its client left.
         Gone = "gone",
+    }
+}
+
+label! {
+    /// What became of an upgrade of the binary.
+    UpgradeResult {
+        /// The new process has taken over.
+        Success = "success",
+        /// It has not, and the old one serves on.
+        Failure = "failure",
     }
 }
 

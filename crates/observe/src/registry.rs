@@ -12,7 +12,7 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
-use crate::names::{ReloadResult, RevertReason};
+use crate::names::{ReloadResult, RevertReason, UpgradeResult};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
@@ -55,6 +55,7 @@ pub struct Registry {
     reverts: [SharedCounter; RevertReason::ALL.len()],
     /// 1 if the last reload was refused.
     pub(crate) reload_failed: Gauge,
+    upgrades: [SharedCounter; UpgradeResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<Capped<SeriesKey, Series>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
@@ -91,6 +92,7 @@ impl Registry {
             reloads: Default::default(),
             reverts: Default::default(),
             reload_failed: Gauge::default(),
+            upgrades: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::new(Capped::new(SERIES_MAX)),
             streams: Mutex::default(),
@@ -316,6 +318,16 @@ impl Registry {
     /// Configurations that went back for this reason.
     pub(crate) fn reverts(&self, reason: RevertReason) -> u64 {
         self.reverts[reason as usize].value()
+    }
+
+    /// Counts upgrades of the binary, also those of the processes before this one.
+    pub fn upgraded(&self, result: UpgradeResult, count: u64) {
+        self.upgrades[result as usize].add(count);
+    }
+
+    /// Upgrades of the binary that ended with `result`.
+    pub fn upgrades(&self, result: UpgradeResult) -> u64 {
+        self.upgrades[result as usize].value()
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

@@ -19,7 +19,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
-    RevertReason,
+    RevertReason, UpgradeResult,
 };
 use crate::pool::PoolMetrics;
 use crate::process::Process;
@@ -296,6 +296,10 @@ fn control(page: &mut Page, registry: &Registry) {
         page.sample(&names::METRICS_FOLDED, &[kind], folded);
     }
     page.single(&names::WORKERS, registry.workers().len());
+    page.family(&names::UPGRADES);
+    for &result in UpgradeResult::ALL {
+        page.sample(&names::UPGRADES, &[result.as_str()], registry.upgrades(result));
+    }
     page.family(&names::BUILD_INFO);
     page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
 }

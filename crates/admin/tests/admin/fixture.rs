@@ -182,6 +182,7 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         registry: Registry::new(2),
         clock: Clock::start(),
         commands,
+        upgrades: mpsc::channel(1).0,
         listening: Arc::new(ArcSwap::from_pointee(listening.into())),
         leaving: Arc::default(),
         discoveries: Arc::default(),

@@ -91,6 +91,11 @@ impl Admin {
         self.ask("GET", path, None)
     }
 
+    /// The same process for what may take so long.
+    pub(super) fn patient(self, takes: Duration) -> Self {
+        Self { patience: takes + ANSWER_TIME_MAX, ..self }
+    }
+
     /// Posts an object and returns the one that the process answers.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         self.ask("POST", path, Some(body))

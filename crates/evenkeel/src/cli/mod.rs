@@ -23,6 +23,7 @@ mod show;
 mod source;
 mod status;
 mod table;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -75,6 +76,8 @@ enum Command {
     LogLevel(server::LogLevel),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
+    /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
+    Upgrade(upgrade::Upgrade),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
     /// Print what a shell needs to complete the command line
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Split(args) => args.run(),
         Command::LogLevel(args) => args.run(),
         Command::Purge(args) => purge::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::print(&args, Cli::command()),
         Command::Manual(args) => completions::manual(&args, Cli::command()),

@@ -160,6 +160,16 @@ impl PoolServers {
         self.health.weigh(id, weight, now);
     }
 
+    /// What commands have changed: the servers that they added, and those that they removed.
+    pub fn changes(&self) -> (&[Backend], impl Iterator<Item = &BackendId>) {
+        self.endpoints.changes()
+    }
+
+    /// Weights that the operator set.
+    pub fn weights(&self) -> impl Iterator<Item = (&BackendId, u32)> {
+        self.weights.iter().map(|(id, weight)| (id, *weight))
+    }
+
     /// Takes in what has become of the servers' health and weights; the workers see it at once.
     pub fn update(&mut self, now: Time) {
         self.refresh(now);

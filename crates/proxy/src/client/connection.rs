@@ -155,12 +155,12 @@ impl Client {
 
     /// True when a connection that waits for a request is to close.
     pub fn is_to_go(&self) -> bool {
-        self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
+        self.worker.closes_idle() || self.position(&self.worker.view()).is_none()
     }
 
     /// True when a connection is to carry no further request.
     pub fn is_to_close(&self) -> bool {
-        self.is_to_go() || self.worker.shared.step() != OverloadStep::None
+        self.worker.is_leaving() || self.is_to_go() || self.worker.shared.step() != OverloadStep::None
     }
 
     fn scheme(&self) -> &'static str {

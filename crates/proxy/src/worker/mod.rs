@@ -86,6 +86,7 @@ pub struct Worker {
     /// The text of `Date`, and the second that it is of.
     date: RefCell<(u64, String)>,
     leaving: Cell<bool>,
+    closes_idle: Cell<bool>,
     connections: RefCell<Slab<Waker>>,
     /// What was in force before, for a while.
     retired: RefCell<Option<(Time, Rc<View>)>>,
@@ -115,6 +116,7 @@ impl Worker {
             unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
             date: RefCell::default(),
             leaving: Cell::new(false),
+            closes_idle: Cell::new(false),
             connections: RefCell::default(),
             retired: RefCell::default(),
             shared,
@@ -177,10 +179,24 @@ impl Worker {
         self.log.borrow_mut().flush();
     }
 
-    /// The process is leaving from now on.
-    pub fn leave(&self) {
+    /// The process is leaving from now on. With a successor, connections that wait for a request may go on to do so until
+    /// [`close_idle`](Self::close_idle).
+    pub fn leave(&self, has_successor: bool) {
         self.leaving.set(true);
+        self.closes_idle.set(!has_successor);
         self.wake_all();
+    }
+
+    /// Connections that wait for a request close.
+    pub fn close_idle(&self) {
+        if !self.closes_idle.replace(true) {
+            self.wake_all();
+        }
+    }
+
+    /// True once connections that wait for a request close, because the process is leaving.
+    pub fn closes_idle(&self) -> bool {
+        self.closes_idle.get()
     }
 
     /// True once the process is leaving.
