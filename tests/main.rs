@@ -16,6 +16,13 @@ mod runtime {
     mod finding;
 }
 
+mod changing {
+    mod confirm;
+    mod diff;
+    mod plan;
+    mod save;
+}
+
 mod config {
     mod addresses;
     mod check;

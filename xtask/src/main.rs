@@ -16,6 +16,7 @@ mod handshakes;
 mod instructions;
 mod load;
 mod origin;
+mod package;
 mod peers;
 mod python;
 mod simulate;
@@ -52,6 +53,8 @@ enum Task {
     CacheTests(cache_tests::Options),
     /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
     Contrib(contrib::Options),
+    /// Make the Debian package.
+    Package(package::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Contrib(options) => contrib::run(repository(), &options),
+        Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),

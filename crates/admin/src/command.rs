@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::body;
+use crate::confirm::{AwaitingConfirmation, Reload};
 use crate::context::{Context, Request};
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::status::{self, Server};
@@ -32,18 +33,29 @@ const WEIGHT_MAX: u32 = 1000;
 pub(crate) struct Reloaded {
     /// The snapshot that now counts.
     generation: u64,
+    /// Only of a configuration that goes back unless it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_confirmation: Option<AwaitingConfirmation>,
 }
 
 /// Read the configuration again
-#[utoipa::path(post, path = "/reload", tag = "commands", responses(
+#[utoipa::path(post, path = "/reload", tag = "commands", request_body = Option<Reload>, responses(
+    (status = 400, body = ErrorBody, description = "The body is wrong."),
+    (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 413, body = ErrorBody, description = "The body is too large."),
+    (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
     (status = 200, body = Reloaded, description = "The new configuration is in force."),
     (status = 422, body = ErrorBody, description = "The new configuration is refused, and why; the old one stays."),
     (status = 503, body = ErrorBody, description = "The process is leaving."),
     (status = 504, body = ErrorBody, description = "There is no outcome yet."),
 ))]
-pub(crate) async fn reload(State(context): State<Arc<Context>>) -> Result<Json<Reloaded>, Refusal> {
-    carry_out(&context, Command::Reload).await?;
-    Ok(Json(Reloaded { generation: context.snapshot.load().generation }))
+pub(crate) async fn reload(
+    State(context): State<Arc<Context>>,
+    request: HttpRequest,
+) -> Result<Json<Reloaded>, Refusal> {
+    carry_out(&context, Reload::read(request).await?.command()).await?;
+    let generation = context.snapshot.load().generation;
+    Ok(Json(Reloaded { generation, awaiting_confirmation: AwaitingConfirmation::of(&context) }))
 }
 
 /// Drain a server, take it back, or give it another weight

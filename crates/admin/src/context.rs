@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use evenkeel_core::confirm::Awaiting;
 use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::Registry;
@@ -30,6 +31,8 @@ pub struct Context {
     pub discoveries: Arc<DiscoveryStates>,
     /// The absolute path of the configuration file; none if the configuration is from the command line.
     pub source: Option<PathBuf>,
+    /// Whether the configuration in force goes back by itself unless it is confirmed.
+    pub awaiting: Arc<ArcSwapOption<Awaiting>>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
     pub token: Option<String>,
     /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.

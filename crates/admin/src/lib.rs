@@ -10,6 +10,8 @@
 mod body;
 mod cache;
 mod command;
+mod config;
+mod confirm;
 mod connections;
 mod context;
 mod discovery;

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, guard, metrics, openapi, process, purge, requests, status};
+use crate::{cache, command, config, confirm, guard, metrics, openapi, process, purge, requests, status};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -29,9 +29,11 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(status::status))
         .with(routes!(requests::requests))
         .with(routes!(requests::request))
+        .with(routes!(config::config))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
+        .with(routes!(confirm::confirm))
         .with(routes!(command::server))
         .finish();
     router

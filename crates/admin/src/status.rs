@@ -17,6 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::cache::Cache;
+use crate::confirm::AwaitingConfirmation;
 use crate::context::Context;
 use crate::discovery::{self, Discovery};
 use crate::streams::{Datagrams, Streams, datagrams, streams};
@@ -31,6 +32,9 @@ pub(crate) struct Status {
     uptime_seconds: f64,
     generation: u64,
     leaving: bool,
+    /// Only while the configuration in force goes back by itself unless it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    awaiting_confirmation: Option<AwaitingConfirmation>,
     /// Client connections open.
     connections: i64,
     requests_in_flight: i64,
@@ -202,6 +206,7 @@ pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> 
         uptime_seconds: seconds(now.since(Time::ZERO)),
         generation: snapshot.generation,
         leaving: context.leaving.load(Ordering::Relaxed),
+        awaiting_confirmation: AwaitingConfirmation::of(&context),
         connections: gauge(&page, &names::CONNECTIONS),
         requests_in_flight: gauge(&page, &names::REQUESTS_IN_FLIGHT),
         listeners: listeners(&context.listening.load(), registry),

@@ -3,6 +3,8 @@
 mod check;
 mod declare;
 mod diagnostic;
+mod difference;
+mod edit;
 mod files;
 mod keys;
 mod model;
@@ -23,6 +25,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use difference::{Change, Difference, Effect, Subject, difference, fixed_changes};
+pub use edit::{Edit, edit};
 pub use files::FileFault;
 pub use model::*;
 pub use owner::FileOwner;
@@ -31,7 +35,7 @@ pub use reference::reference;
 pub use schema::schema;
 pub use simple::{simple, simple_files};
 pub use stamp::FileStamp;
-pub use value::{Rate, show_duration};
+pub use value::{Rate, duration, show_duration};
 
 use declare::Declared;
 

@@ -42,6 +42,11 @@ impl fmt::Display for Rate {
     }
 }
 
+/// Reads a duration as the file has them: `5s`, `100ms`, `1m30s`; `None` if it is none.
+pub fn duration(text: &str) -> Option<Duration> {
+    duration_ms(text).map(Duration::from_millis)
+}
+
 /// Reads `5s`, `100ms`, `1m30s`, `1h` or `2d`: whole numbers, each with its unit, in milliseconds.
 pub(crate) fn duration_ms(text: &str) -> Option<u64> {
     let mut rest = text;

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod choose;
 pub mod compress;
 pub mod conditional;
+pub mod confirm;
 pub mod discovery;
 pub mod encoding;
 pub mod endpoints;

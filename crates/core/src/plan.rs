@@ -3,6 +3,10 @@
 //!
 //! First [`route`], then the route's rate limits, then [`act`]. Behind that, `admission` decides about the pool's servers.
 
+mod compare;
+mod outcome;
+mod sample;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +17,10 @@ use crate::files::below_root;
 use crate::overload::OverloadStep;
 use crate::route::{Facts, PathRefused, forwarded, https_location, location, normalise};
 use crate::snapshot::Snapshot;
+
+pub use compare::{Comparison, Example, Group, Shift};
+pub use outcome::{End, Outcome};
+pub use sample::{REDACTED, Sample};
 
 /// What is decided upon beyond what a route looks at.
 pub trait Planned: Facts {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
@@ -211,6 +212,16 @@ impl Snapshot {
 pub enum Command {
     /// Reads the configuration again and makes it true.
     Reload,
+    /// The same, but the configuration before comes back unless [`Command::Confirm`] comes within this time.
+    Try {
+        /// From the moment when the new configuration is in force.
+        within: Duration,
+    },
+    /// Decides about a configuration that awaits its confirmation.
+    Confirm {
+        /// It stays; else the one before comes back.
+        keep: bool,
+    },
     /// Changes one server until the next command that names it; a reload keeps it.
     Server {
         /// The server's pool.

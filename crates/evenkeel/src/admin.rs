@@ -99,6 +99,7 @@ impl Admin {
             leaving,
             discoveries: Arc::clone(&control.servers.discoveries),
             source: control.source.as_deref().and_then(|path| absolute(path).ok()),
+            awaiting: Arc::clone(&control.confirmation.awaiting),
             token,
             bound: address.filter(|address| matches!(address, Address::Ip(_))),
         };

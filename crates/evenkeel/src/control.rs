@@ -15,6 +15,7 @@ use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cache;
+use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
 use crate::probes::{Probed, Probes};
@@ -37,6 +38,8 @@ pub struct Control {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// How many workers there are.
     pub workers: usize,
+    /// Whether the configuration in force awaits its confirmation.
+    pub confirmation: Confirmation,
 }
 
 impl Control {
@@ -52,6 +55,7 @@ impl Control {
         probes.plan(&self.servers, self.servers.pools());
         let (mut discoveries, mut reports) = Discoveries::new(self.servers.config(), self.shared.clock);
         discoveries.plan(self.servers.config());
+        let mut watch = confirm::ticks();
         loop {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
@@ -69,28 +73,45 @@ impl Control {
                     self.servers.failed(&pool, &id, failure, self.now());
                 }
                 Some(report) = reports.recv() => self.discovered(report, &mut probes),
+                _ = watch.tick() => {
+                    // One that is under way starts from what is in force.
+                    if !reloads.are_running() {
+                        self.watch_trial(&mut probes, &mut discoveries);
+                    }
+                }
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
                 Some(Request { command, answer }) = commands.recv() => {
-                    if command == Command::Reload {
-                        reloads.ask(answer, || self.in_force());
-                        continue;
+                    match command {
+                        Command::Reload => {
+                            reloads.ask(answer, None, || self.in_force());
+                            continue;
+                        }
+                        Command::Try { within } => {
+                            reloads.ask(answer, Some(within), || self.in_force());
+                            continue;
+                        }
+                        Command::Confirm { keep } => {
+                            let done = self.confirm(keep, &mut probes, &mut discoveries);
+                            let _ = answer.send(done.map(|()| CommandDone::Done));
+                            continue;
+                        }
+                        _ => {}
                     }
                     // The client may have gone; the command is carried out all the same.
                     let _ = answer.send(self.carry_out(command, &mut probes));
                 }
                 prepared = reloads.prepared() => {
-                    let done = self.finish_reload(prepared);
-                    probes.plan_anew(&self.servers);
-                    discoveries.plan(self.servers.config());
-                    self.forget_discoveries();
+                    let done = self.finish_reload(prepared, reloads.within());
+                    self.follow_configuration(&mut probes, &mut discoveries);
                     reloads.answer(&done, || self.in_force());
                 }
             }
         }
     }
 
-    fn now(&self) -> Time {
+    /// The time of the snapshots.
+    pub fn now(&self) -> Time {
         self.shared.clock.now()
     }
 
@@ -98,7 +119,7 @@ impl Control {
     fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<CommandDone, CommandError> {
         let now = self.now();
         let pool = match command {
-            Command::Reload => return Ok(CommandDone::Done),
+            Command::Reload | Command::Try { .. } | Command::Confirm { .. } => return Ok(CommandDone::Done),
             Command::Purge { scopes, soft } => {
                 return Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)));
             }
@@ -132,12 +153,25 @@ impl Control {
     }
 
     /// Makes true what a reload has prepared, and logs and counts how it ended.
-    fn finish_reload(&mut self, prepared: Result<Prepared, String>) -> Result<(), CommandError> {
+    /// With a time `within` which it is to be confirmed, the old configuration is kept until then.
+    fn finish_reload(
+        &mut self,
+        prepared: Result<Prepared, String>,
+        within: Option<Duration>,
+    ) -> Result<(), CommandError> {
+        let prepared = match (prepared, within, self.must_be_decided()) {
+            (Ok(_), None, Some(why)) => Err(why),
+            (prepared, ..) => prepared,
+        };
         match prepared {
             Ok(prepared) => {
+                let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
                 self.put_in_force(prepared);
                 self.registry.reloaded(ReloadResult::Success);
-                tracing::info!("configuration reloaded");
+                match trial {
+                    Some((within, kept)) => self.begin_trial(within, kept),
+                    None => tracing::info!("configuration reloaded"),
+                }
                 Ok(())
             }
             Err(error) => {
@@ -148,7 +182,15 @@ impl Control {
         }
     }
 
-    fn put_in_force(&mut self, prepared: Prepared) {
+    /// Has probes and discoveries follow the configuration in force.
+    pub fn follow_configuration(&mut self, probes: &mut Probes, discoveries: &mut Discoveries) {
+        probes.plan_anew(&self.servers);
+        discoveries.plan(self.servers.config());
+        self.forget_discoveries();
+    }
+
+    /// Makes a configuration true.
+    pub fn put_in_force(&mut self, prepared: Prepared) {
         let Prepared { derived, credentials, added, sockets } = prepared;
         warn_of_unchangeable(self.servers.config(), &derived.config);
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
@@ -179,10 +221,7 @@ impl Control {
         let config = Arc::clone(self.servers.config());
         let shared = &self.shared;
         self.bound.retain_mut(|bound| {
-            let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
-            let covers = |it: &&Listener| it.transport() == bound.transport && it.bind.iter().any(covering);
-            let owner = listener_of(&config, bound).or_else(|| config.listeners.iter().find(|it| covers(it)));
-            match owner {
+            match owner_of(&config, bound) {
                 None => {
                     tracing::info!(listener = %bound.listener, "no longer listening on {bound}");
                     shared.close(bound.transport, &bound.bound);
@@ -215,7 +254,15 @@ impl Control {
     }
 }
 
-fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
+/// The listener that has an address, or one that covers it; `None` if the address is to be closed.
+pub fn owner_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
+    let covering = |address: &Address| evenkeel_net::covers(address, &bound.bound);
+    let covers = |it: &&Listener| it.transport() == bound.transport && it.bind.iter().any(covering);
+    listener_of(config, bound).or_else(|| config.listeners.iter().find(covers))
+}
+
+/// The listener whose address this is.
+pub fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener> {
     let is_its_own =
         |it: &&Listener| it.transport() == bound.transport && it.bind.contains(&bound.configured);
     config.listeners.iter().find(is_its_own)
@@ -228,19 +275,9 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-fn disk_path(config: &Config) -> Option<&std::path::Path> {
-    config.cache.disk.as_ref().map(|disk| &*disk.path)
-}
-
 /// Says what a reload cannot change.
 fn warn_of_unchangeable(old: &Config, new: &Config) {
-    let changes = [
-        ("server.workers", old.server.workers != new.server.workers),
-        ("admin", old.admin.bind != new.admin.bind || old.admin.token_file != new.admin.token_file),
-        ("cache.disk.path", disk_path(old) != disk_path(new)),
-        ("log", old.log.access != new.log.access || old.log.format != new.log.format),
-    ];
-    for (key, _) in changes.iter().filter(|(_, changed)| *changed) {
+    for key in evenkeel_config::fixed_changes(old, new) {
         tracing::warn!("changing [{key}] requires a restart; the reload has left it as it was");
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod cli;
+mod confirm;
 mod control;
 mod control_socket;
 mod credentials;
@@ -10,6 +11,7 @@ mod discovery;
 mod overload;
 mod probes;
 mod reload;
+mod replay;
 mod roots;
 mod secret;
 mod server_files;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::limit::Limits;
@@ -76,6 +77,9 @@ type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 #[derive(Default)]
 pub struct Reloads {
     running: Option<JoinHandle<Result<Prepared, String>>>,
+    /// Within what time the one under way, or the last one, is to be confirmed.
+    within: Option<Duration>,
+    next_within: Option<Duration>,
     /// They get the outcome of the one that runs.
     asked: Vec<Answer>,
     /// They came after it had begun, so that it may not have read what they mean; one more reload is for all of them.
@@ -83,14 +87,27 @@ pub struct Reloads {
 }
 
 impl Reloads {
-    /// Begins a reload, or one more after the present one.
-    pub fn ask(&mut self, answer: Answer, in_force: impl FnOnce() -> InForce) {
+    /// Begins a reload, or one more after the present one; one that is to be confirmed `within` a time if there is such a
+    /// time.
+    pub fn ask(&mut self, answer: Answer, within: Option<Duration>, in_force: impl FnOnce() -> InForce) {
         if self.running.is_some() {
             self.next.push(answer);
+            self.next_within = self.next_within.or(within);
         } else {
             self.asked.push(answer);
+            self.within = within;
             self.start(in_force());
         }
+    }
+
+    /// Within what time the reload that is under way, or has just ended, is to be confirmed.
+    pub fn within(&self) -> Option<Duration> {
+        self.within
+    }
+
+    /// True while a reload is under way.
+    pub fn are_running(&self) -> bool {
+        self.running.is_some()
     }
 
     /// What the reload under way has prepared. Never ready while there is none, and may be dropped at any time.
@@ -109,6 +126,7 @@ impl Reloads {
         }
         if !self.next.is_empty() {
             self.asked = std::mem::take(&mut self.next);
+            self.within = self.next_within.take();
             self.start(in_force());
         }
     }
@@ -167,6 +185,25 @@ pub fn bind_added(
         added.1.push(sockets);
     }
     Ok(added)
+}
+
+/// Binds an address once more that is to be closed: connections that come from now on wait in the new sockets.
+///
+/// # Errors
+/// It cannot be bound twice, as that of a unix socket.
+pub fn bind_again(bound: &Bound, config: &Config, workers: usize) -> Result<Vec<Socket>, BindError> {
+    if matches!(bound.bound, Address::Unix(_)) {
+        return Err(BindError::ours(bound.bound.clone()));
+    }
+    let listener = config.listeners.iter().find(|listener| listener.name == bound.listener);
+    let sockets = match (bound.transport, listener) {
+        (Transport::Datagram, _) => evenkeel_net::bind_datagrams(&bound.bound, workers)?.1,
+        (Transport::Stream, Some(listener)) => {
+            evenkeel_net::bind(&bound.bound, workers, &listen_options(listener))?.1
+        }
+        (Transport::Stream, None) => evenkeel_net::bind(&bound.bound, workers, &ListenOptions::default())?.1,
+    };
+    Ok(sockets)
 }
 
 /// The options of a listener's sockets. The log says so if the kernel's limit is below its backlog.

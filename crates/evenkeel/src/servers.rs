@@ -100,6 +100,21 @@ impl ServerRegistry {
         self.metrics.retain_streams(|listener| listeners.contains(listener));
     }
 
+    /// What is in force, so that it can be put in force again.
+    pub fn derived(&self) -> Derived {
+        Derived {
+            config: Arc::clone(&self.config),
+            routes: Arc::clone(&self.routes),
+            limits: Arc::clone(&self.limits),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// The number of the configuration in force.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// The rate limits in force.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin;
 use crate::cache;
+use crate::confirm::Confirmation;
 use crate::control::Control;
 use crate::control_socket::ControlSocket;
 use crate::credentials;
@@ -124,6 +125,7 @@ impl System {
             bound,
             listening: Arc::clone(&listening),
             workers,
+            confirmation: Confirmation::default(),
         };
         let admin_address = admin.address();
         let (stop_admin, admin_stopped) = oneshot::channel();

@@ -21,6 +21,8 @@ pub struct BackendMetrics {
     pub weight_milli: Gauge,
     /// Its circuit breaker: 0 closed, 1 open, 2 half open.
     pub breaker_state: Gauge,
+    /// True if it is not shown by itself, because too many others are.
+    pub(crate) is_folded: bool,
     database: Mutex<Option<Database>>,
     probes: [SharedCounter; ProbeResult::ALL.len()],
     outliers: [[SharedCounter; OutlierOutcome::ALL.len()]; OutlierCause::ALL.len()],
@@ -47,12 +49,18 @@ impl BackendMetrics {
             in_flight: Gauge::default(),
             weight_milli: Gauge::default(),
             breaker_state: Gauge::default(),
+            is_folded: false,
             database: Mutex::default(),
             probes: Default::default(),
             outliers: Default::default(),
             transitions: Mutex::default(),
             shards: (0..workers).map(|_| BackendShard::default()).collect(),
         }
+    }
+
+    /// One that is not shown by itself.
+    pub(crate) fn folded(self) -> Self {
+        Self { is_folded: true, ..self }
     }
 
     /// The part that `worker` alone writes.

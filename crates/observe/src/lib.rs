@@ -38,7 +38,7 @@ pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
     LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
     PurgeMode, PurgeScope, QueueRefusal, RecordDropped, ReloadResult, RequestRefusal, RetryCause,
-    RetryOutcome,
+    RetryOutcome, RevertReason,
 };
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
 pub use pool::PoolMetrics;

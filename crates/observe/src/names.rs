@@ -275,12 +275,16 @@ metrics! {
         "When the certificate that the listener uses runs out, in seconds since the Unix epoch.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]
         "Reloads of the configuration, by result.";
+    CONFIG_REVERTS: Counter "evenkeel_config_reverts_total" [reason]
+        "Reloads whose configuration went back to the one before because it was not confirmed, by reason.";
+    CONFIG_AWAITING: Gauge "evenkeel_config_awaiting_confirmation" []
+        "1 while the configuration in force goes back by itself unless it is confirmed.";
     CONFIG_RELOADED: Gauge "evenkeel_config_last_reload_successful" []
         "0 while the last reload of the configuration was refused, else 1.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
         "Grows by one with each configuration that took effect.";
     METRICS_FOLDED: Gauge "evenkeel_metrics_folded" [kind]
-        "Routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
+        "Servers, routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
     WORKERS: Gauge "evenkeel_workers" []
         "Threads that serve requests.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
@@ -468,5 +472,17 @@ label! {
         Success = "success",
         /// It was refused, and the old one stays.
         Failure = "failure",
+    }
+}
+
+label! {
+    /// Why a configuration that awaited its confirmation went back.
+    RevertReason {
+        /// It was not confirmed in time.
+        Timeout = "timeout",
+        /// Errors jumped.
+        Errors = "errors",
+        /// The operator wanted it.
+        Operator = "operator",
     }
 }

@@ -20,6 +20,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
+    RevertReason,
 };
 use crate::pool::PoolMetrics;
 use crate::process::Process;
@@ -152,7 +153,9 @@ fn backends(page: &mut Page, registry: &Registry) {
     let all = registry.all_backends();
     let labelled = || all.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
     page.family(&names::UPSTREAM_DURATION);
-    for (labels, backend) in labelled() {
+    let others = registry.all_other_backends();
+    let other = others.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
+    for (labels, backend) in labelled().chain(other) {
         let upstream = backend.upstream();
         if upstream.count() > 0 {
             page.histogram(&names::UPSTREAM_DURATION, &labels, &upstream);
@@ -283,6 +286,11 @@ fn control(page: &mut Page, registry: &Registry) {
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
+    page.family(&names::CONFIG_REVERTS);
+    for &reason in RevertReason::ALL {
+        page.sample(&names::CONFIG_REVERTS, &[reason.as_str()], registry.reverts(reason));
+    }
+    page.single(&names::CONFIG_AWAITING, registry.config_awaiting.value());
     page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
     page.family(&names::METRICS_FOLDED);

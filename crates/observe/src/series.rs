@@ -85,6 +85,15 @@ impl Series {
         &self.shards[worker]
     }
 
+    /// Requests of all workers by the class of their status, 1xx first.
+    pub(crate) fn classes(&self) -> [u64; CLASSES.len()] {
+        let mut classes = [0; CLASSES.len()];
+        for shard in &self.shards {
+            classes.iter_mut().zip(&shard.classes).for_each(|(sum, class)| *sum += class.value());
+        }
+        classes
+    }
+
     /// The figures of all workers together.
     pub fn totals(&self) -> SeriesTotals {
         let mut totals = SeriesTotals::default();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use evenkeel_types::{BackendId, PoolName};
 
 use crate::histogram::HistogramSnapshot;
+use crate::names::RequestRefusal;
 use crate::registry::Registry;
 use crate::series::{SeriesKey, SeriesTotals};
 
@@ -32,6 +33,19 @@ impl Registry {
         let mut all = Tally::default();
         self.all_series().iter().for_each(|(_, series)| all.add(&series.totals()));
         all.summary(all.requests)
+    }
+
+    /// Requests that have ended, and those of them that failed: 5xx, and those that no route took. A reload forgets those of
+    /// routes, pools and servers that it removes.
+    pub fn ended(&self) -> (u64, u64) {
+        let (mut requests, mut errors) = (0, 0);
+        for (_, series) in self.all_series() {
+            let classes = series.classes();
+            requests += classes.iter().sum::<u64>();
+            errors += classes.last().copied().unwrap_or_default();
+        }
+        let lost = self.workers().iter().map(|worker| worker.requests_refused(RequestRefusal::NoRoute));
+        (requests, errors + lost.sum::<u64>())
     }
 
     /// Each pool that got a request; a request that reached none of a pool's servers counts for the pool.

@@ -46,7 +46,7 @@ pub enum Event {
 }
 
 /// Who we are to clients, and who the servers must be.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Credentials {
     /// For each listener with TLS.
     pub listeners: HashMap<ListenerName, Arc<ServerTls>>,

@@ -182,6 +182,7 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         leaving: Arc::default(),
         discoveries: Arc::default(),
         source: None,
+        awaiting: Arc::default(),
         token,
         bound: Some(bound),
     };

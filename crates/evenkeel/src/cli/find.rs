@@ -51,10 +51,7 @@ impl Running {
             let config = self.config.as_deref().map(load).transpose()?;
             return self.admin_at(address, config.as_ref());
         }
-        let file = match &self.config {
-            Some(file) => Some(file.clone()),
-            None => Some(PathBuf::from(CONFIG_DEFAULT)).filter(|file| file.exists()),
-        };
+        let file = self.file();
         let mut running = processes();
         match file {
             None => match only(running)? {
@@ -72,6 +69,22 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// True if the address of its admin API is named.
+    pub(super) fn is_addressed(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// True if the configuration file that it runs is named.
+    pub(super) fn names_file(&self) -> bool {
+        self.config.is_some()
+    }
+
+    /// The configuration file that it is meant to run with: the one that is named, or the usual one if it is there.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        let usual = || Some(PathBuf::from(CONFIG_DEFAULT)).filter(|file| file.exists());
+        self.config.clone().or_else(usual)
     }
 
     /// By what a configuration file says, where no process of this user says that it runs it.

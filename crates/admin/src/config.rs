@@ -1,0 +1,123 @@
+//! `GET /config`: the configuration in force, and what commands have changed since it was read.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use evenkeel_config::{Backend, Pool};
+use evenkeel_core::discovery::DiscoveryState;
+use evenkeel_core::health;
+use evenkeel_core::snapshot::PoolState;
+use evenkeel_types::BackendId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::context::Context;
+use crate::discovery::origin;
+
+/// The configuration in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Configuration {
+    /// It grows with each reload.
+    generation: u64,
+    /// The absolute path of its file; none if it is from the command line.
+    #[schema(value_type = Option<String>)]
+    source: Option<PathBuf>,
+    /// As TOML, with every default filled in; without what commands have changed.
+    text: String,
+    /// What commands have changed since the file was read, in words.
+    changes: Vec<String>,
+    /// The same for programs, in the same order.
+    runtime: Vec<RuntimeChange>,
+}
+
+/// One thing that a command has changed, and that is not in the file.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct RuntimeChange {
+    /// `server-added`, `server-removed`, `weight` or `state`.
+    kind: &'static str,
+    pool: String,
+    server: String,
+    /// Of an added server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// Of an added server, or the new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
+    /// Of an added server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup: Option<bool>,
+    /// Of an added server that has such a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<u32>,
+    /// What the operator wants of the server; there is no key for it in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    /// In words.
+    #[serde(skip)]
+    what: String,
+}
+
+/// The configuration in force, and what commands have changed since it was read
+#[utoipa::path(get, path = "/config", tag = "configuration", responses(
+    (status = 200, body = Configuration, description = "The configuration."),
+))]
+pub(crate) async fn config(State(context): State<Arc<Context>>) -> Json<Configuration> {
+    let snapshot = context.snapshot.load();
+    let mut runtime = Vec::new();
+    for (configured, handle) in snapshot.config.pools.iter().zip(&snapshot.pools) {
+        let found = context.discoveries.of(&configured.name);
+        of_pool(configured, &handle.state(), found.as_deref(), &mut runtime);
+    }
+    Json(Configuration {
+        generation: snapshot.generation,
+        source: context.source.clone(),
+        text: snapshot.config.to_toml(),
+        changes: runtime.iter().map(|change| change.what.clone()).collect(),
+        runtime,
+    })
+}
+
+/// What commands have changed of one pool.
+fn of_pool(configured: &Pool, now: &PoolState, found: Option<&DiscoveryState>, out: &mut Vec<RuntimeChange>) {
+    let pool = &configured.name;
+    let by_id = |backends: &'_ [Backend]| -> HashMap<BackendId, Backend> {
+        backends.iter().map(|it| (it.id.clone(), it.clone())).collect()
+    };
+    let present = by_id(&now.config.backends);
+    let change = |kind, server: &BackendId, what: String| RuntimeChange {
+        kind,
+        pool: pool.to_string(),
+        server: server.to_string(),
+        what: format!("pool {pool}: {what}"),
+        ..RuntimeChange::default()
+    };
+    let is_gone = |server: &&Backend| present.get(&server.id) != Some(*server);
+    for server in configured.backends.iter().filter(is_gone) {
+        let id = &server.id;
+        out.push(change("server-removed", id, format!("server {id} was removed by a command")));
+    }
+    for (server, state) in now.config.backends.iter().zip(now.servers.states.iter()) {
+        let (id, address) = (&server.id, &server.address);
+        if origin(server, configured, found) == "command" {
+            let at = if id.as_str() == address.to_string() { String::new() } else { format!(" ({address})") };
+            out.push(RuntimeChange {
+                address: Some(address.to_string()),
+                weight: Some(state.weight),
+                backup: Some(server.backup),
+                max_connections: server.max_connections,
+                ..change("server-added", id, format!("server {id}{at} was added by a command"))
+            });
+        } else if state.weight != server.weight {
+            let what = format!("weight of server {id}: {} -> {} by a command", server.weight, state.weight);
+            out.push(RuntimeChange { weight: Some(state.weight), ..change("weight", id, what) });
+        }
+        if state.state == health::State::Draining {
+            let word = state.state.as_str();
+            let what = format!("server {id} is {word} by a command");
+            out.push(RuntimeChange { state: Some(word), ..change("state", id, what) });
+        }
+    }
+}

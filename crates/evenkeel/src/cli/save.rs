@@ -1,0 +1,184 @@
+//! `evenkeel save`: writes what commands have changed into the configuration file, whose comments and layout stay.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use evenkeel_config::{Backend, Config, Edit, difference, edit};
+use evenkeel_types::Address;
+use serde_json::Value;
+
+use super::find::Running;
+use super::output::{complain, fail, print};
+use super::plan::in_force;
+use crate::credentials::load_config;
+
+#[derive(Debug, Args)]
+pub struct Save {
+    /// Write the file with the changes here, and leave the process's own as it is
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    /// Write even if the file differs from what is in force
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    running: Running,
+}
+
+pub fn run(args: &Save) -> ExitCode {
+    match save(args) {
+        Ok(text) => print(&text),
+        Err(code) => code,
+    }
+}
+
+fn save(args: &Save) -> Result<String, ExitCode> {
+    let answer = args.running.find().and_then(|admin| admin.get("/config"));
+    let answer = answer.map_err(|why| fail(&why.to_string()))?;
+    let source = answer["source"].as_str().ok_or_else(|| {
+        fail("there is no configuration file to write to: the process was started without one")
+    })?;
+    // A link stays a link.
+    let source = fs::canonicalize(source).map_err(|error| fail(&format!("cannot find {source}: {error}")))?;
+    let name = source.display();
+    let before =
+        fs::read_to_string(&source).map_err(|error| fail(&format!("cannot read {name}: {error}")))?;
+    let file = loaded(&source)?;
+    if !args.force && !difference(&in_force(&answer)?, &file).is_empty() {
+        return Err(fail(&format!(
+            "{name} differs from what is in force: `evenkeel diff` shows how; reload it first, or write with `--force`"
+        )));
+    }
+    let (edits, skipped) = edits(&answer, &file);
+    for change in skipped {
+        eprintln!("warning: not saved, because the file has no key for it: {change}");
+    }
+    if edits.is_empty() {
+        return Ok(format!("no command has changed what {name} could hold\n"));
+    }
+    let after = edit(&before, &edits).map_err(|why| fail(&format!("{name}: {why}")))?;
+    let target = args.to.clone().unwrap_or_else(|| source.clone());
+    let written = replace(&target, &after, || {
+        let is_same = fs::read_to_string(&source).is_ok_and(|now| now == before);
+        if is_same { Ok(()) } else { Err(format!("{name} has changed meanwhile")) }
+    });
+    written.map_err(|code| code.unwrap_or_else(|why| fail(&why)))?;
+    Ok(report(&file, &target))
+}
+
+/// What is written now, against what was there.
+fn report(before: &Config, target: &Path) -> String {
+    let mut text = format!("written to {}:\n", target.display());
+    if let Ok(parsed) = evenkeel_config::load(target) {
+        for change in difference(before, &parsed.config).changes {
+            text.push_str(&format!("  {}\n", change.sentence));
+        }
+    }
+    text
+}
+
+fn loaded(path: &Path) -> Result<Config, ExitCode> {
+    evenkeel_config::load(path).map(|parsed| parsed.config).map_err(|diagnostics| {
+        complain(&diagnostics);
+        fail(&format!("{} is wrong: mend it first", path.display()))
+    })
+}
+
+/// What can be written, and in words what cannot. What the file says already is neither.
+fn edits(answer: &Value, file: &Config) -> (Vec<Edit>, Vec<String>) {
+    let list = |key: &str| answer[key].as_array().map_or(&[][..], Vec::as_slice);
+    let (mut edits, mut skipped) = (Vec::new(), Vec::new());
+    for (change, what) in list("runtime").iter().zip(list("changes")) {
+        match of_change(change, file) {
+            Some(Some(edit)) => edits.push(edit),
+            Some(None) => {}
+            None => skipped.push(what.as_str().unwrap_or_default().to_owned()),
+        }
+    }
+    (edits, skipped)
+}
+
+/// The edit that a change is; an empty one if the file has it already; `None` if it cannot have it.
+fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
+    let text = |key: &str| change[key].as_str();
+    let number = |key: &str| change[key].as_u64().and_then(|number| u32::try_from(number).ok());
+    let (pool, id) = (text("pool")?.to_owned(), text("server")?.to_owned());
+    let servers = &file.pools.iter().find(|it| it.name.as_str() == pool)?.backends;
+    let present = servers.iter().find(|server| server.id.as_str() == id);
+    match text("kind")? {
+        "server-added" => {
+            let mut server = Backend::new(Address::backend(text("address")?).ok()?);
+            server.id = id.as_str().into();
+            server.weight = number("weight").unwrap_or(1);
+            server.backup = change["backup"] == true;
+            server.max_connections = number("max_connections");
+            Some((present != Some(&server)).then_some(Edit::AddServer { pool, server }))
+        }
+        "server-removed" => Some(present.map(|_| Edit::RemoveServer { pool, id })),
+        "weight" => {
+            let weight = number("weight")?;
+            // One that was discovered is not in the file.
+            let is_other = present?.weight != weight;
+            Some(is_other.then_some(Edit::Weight { pool, id, weight }))
+        }
+        _ => None,
+    }
+}
+
+/// Puts a text in the place of a file, or creates it: whole or not at all. Just before, `check` must agree.
+///
+/// # Errors
+/// Nothing has changed. Why; or an exit code, if that was said already.
+fn replace(
+    target: &Path,
+    text: &str,
+    check: impl FnOnce() -> Result<(), String>,
+) -> Result<(), Result<ExitCode, String>> {
+    let name = target.display();
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file_name = target.file_name().ok_or_else(|| Err(format!("{name} is no file")))?.to_string_lossy();
+    let new = New(folder.join(format!(".{file_name}.{}.new", std::process::id())));
+    let cannot = |what: &str, error: &io::Error| Err(format!("cannot {what}: {error}; {name} is as it was"));
+    let old = fs::metadata(target).ok();
+    new.write(text, old.as_ref()).map_err(|error| cannot(&format!("write {}", new.0.display()), &error))?;
+    // Beside the old one, so that the files that it names are found.
+    if let Err(diagnostics) = load_config(&new.0) {
+        complain(&diagnostics);
+        return Err(Ok(fail(&format!("the result would be wrong; {name} is as it was"))));
+    }
+    check().map_err(|why| Err(format!("{why}; it is left alone")))?;
+    fs::rename(&new.0, target).map_err(|error| cannot(&format!("replace {name}"), &error))?;
+    // The name is on the disk once its folder is.
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Err(format!("{name} is written, but may be lost if the machine fails now: {error}")))
+}
+
+/// A file that takes the place of another one, or goes.
+struct New(PathBuf);
+
+impl New {
+    /// Writes it to the disk, with the mode and owner of `old`.
+    fn write(&self, text: &str, old: Option<&Metadata>) -> io::Result<()> {
+        let mut file = File::create_new(&self.0)?;
+        if let Some(old) = old {
+            let new = file.metadata()?;
+            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+                std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+            }
+            file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    }
+}
+
+impl Drop for New {
+    fn drop(&mut self) {
+        // It is gone if it has taken its place.
+        let _ = fs::remove_file(&self.0);
+    }
+}

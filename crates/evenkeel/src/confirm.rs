@@ -1,0 +1,193 @@
+//! A configuration that awaits its confirmation: what is kept of the one before, and when that comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use evenkeel_config::Config;
+use evenkeel_core::confirm::{Awaiting, Counts, GoBack, History, Trial};
+use evenkeel_core::snapshot::CommandError;
+use evenkeel_net::Socket;
+use evenkeel_observe::RevertReason;
+use evenkeel_proxy::Credentials;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::control::{Control, listener_of, owner_of};
+use crate::discovery::Discoveries;
+use crate::probes::Probes;
+use crate::reload::{Bound, Prepared, bind_added, bind_again};
+use crate::servers::Derived;
+
+/// How often a configuration on trial is judged.
+const JUDGED_EVERY: Duration = Duration::from_millis(500);
+/// Of so many ticks one counts requests while there is nothing to judge.
+const COUNTED_EVERY: u32 = 20;
+
+/// Whether the configuration in force awaits its confirmation.
+#[derive(Default)]
+pub struct Confirmation {
+    /// The same, for others to read.
+    pub awaiting: Arc<ArcSwapOption<Awaiting>>,
+    history: History,
+    ticks: u32,
+    running: Option<Running>,
+}
+
+struct Running {
+    trial: Trial,
+    kept: Kept,
+}
+
+/// A configuration that can come back, whole.
+pub struct Kept {
+    derived: Derived,
+    credentials: Arc<Credentials>,
+    generation: u64,
+    /// The requests of the minute before it was replaced.
+    before: Counts,
+    /// Its addresses that the configuration on trial does not have. Connections that come there wait.
+    sockets: Vec<(Bound, Vec<Socket>)>,
+}
+
+/// When [`Control::watch_trial`] is due.
+pub fn ticks() -> Interval {
+    let mut ticks = interval(JUDGED_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+impl Control {
+    fn counts(&self) -> Counts {
+        let (requests, errors) = self.registry.ended();
+        Counts { requests, errors }
+    }
+
+    /// Why no other configuration may come now that is not to be confirmed itself.
+    pub fn must_be_decided(&self) -> Option<String> {
+        let running = self.confirmation.running.as_ref()?;
+        let left = running.trial.until.since(self.now()).as_secs();
+        Some(format!(
+            "the configuration in force awaits its confirmation for {left} s more: `evenkeel confirm` keeps it, \
+             `evenkeel confirm --go-back` takes it back, and `evenkeel reload --confirm` tries another one"
+        ))
+    }
+
+    /// What is in force, to be kept while `new` is on trial. If one is on trial already, it is the one before that.
+    pub fn keep(&mut self, new: &Config) -> Kept {
+        let mut kept = match self.confirmation.running.take() {
+            Some(running) => running.kept,
+            None => {
+                let (now, counts) = (self.now(), self.counts());
+                self.confirmation.history.note(now, counts);
+                Kept {
+                    derived: self.servers.derived(),
+                    credentials: self.shared.credentials(),
+                    generation: self.servers.generation(),
+                    // A reload forgets the figures of what it removes.
+                    before: self.confirmation.history.latest(),
+                    sockets: Vec::new(),
+                }
+            }
+        };
+        kept.sockets.retain(|(bound, _)| owner_of(new, bound).is_none());
+        let old = &kept.derived.config;
+        let closes = |bound: &&Bound| owner_of(new, bound).is_none() && listener_of(old, bound).is_some();
+        for bound in self.bound.iter().filter(closes) {
+            match bind_again(bound, old, self.workers) {
+                Ok(sockets) => kept.sockets.push((bound.clone(), sockets)),
+                // It is bound anew when the configuration comes back.
+                Err(error) => tracing::debug!(listener = %bound.listener, "not kept open: {error}"),
+            }
+        }
+        kept
+    }
+
+    /// Begins to judge the configuration that has just been put in force.
+    pub fn begin_trial(&mut self, within: Duration, kept: Kept) {
+        let (now, counts) = (self.now(), self.counts());
+        let trial = Trial::new(now, within, kept.before, counts);
+        self.confirmation.history = History::default();
+        let awaiting = Awaiting { until: trial.until, before: kept.generation };
+        self.confirmation.awaiting.store(Some(Arc::new(awaiting)));
+        self.confirmation.running = Some(Running { trial, kept });
+        self.registry.config_awaiting.set(1);
+        tracing::info!(
+            within_s = within.as_secs(),
+            "configuration reloaded; it goes back unless `evenkeel confirm` comes in time"
+        );
+    }
+
+    /// Judges the configuration on trial, or counts requests for the next one. It may change what is in force.
+    pub fn watch_trial(&mut self, probes: &mut Probes, discoveries: &mut Discoveries) {
+        self.confirmation.ticks = self.confirmation.ticks.wrapping_add(1);
+        if self.confirmation.running.is_none() && self.confirmation.ticks % COUNTED_EVERY != 1 {
+            return;
+        }
+        let (now, counts) = (self.now(), self.counts());
+        match &mut self.confirmation.running {
+            None => self.confirmation.history.note(now, counts),
+            Some(running) => {
+                if let Some(why) = running.trial.poll(now, counts) {
+                    self.go_back(why, probes, discoveries);
+                }
+            }
+        }
+    }
+
+    /// Keeps the configuration on trial, or takes it back.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn confirm(
+        &mut self,
+        keep: bool,
+        probes: &mut Probes,
+        discoveries: &mut Discoveries,
+    ) -> Result<(), CommandError> {
+        if self.confirmation.running.is_none() {
+            let why = "no configuration awaits its confirmation: it was confirmed, or has gone back";
+            return Err(CommandError::Refused(why.into()));
+        }
+        if !keep {
+            self.go_back(GoBack::Operator, probes, discoveries);
+            return Ok(());
+        }
+        self.end_trial();
+        tracing::info!("configuration confirmed");
+        Ok(())
+    }
+
+    /// Nothing awaits its confirmation any more. Sockets that were kept are closed.
+    fn end_trial(&mut self) -> Option<Kept> {
+        self.registry.config_awaiting.set(0);
+        self.confirmation.awaiting.store(None);
+        self.confirmation.running.take().map(|running| running.kept)
+    }
+
+    /// Puts the configuration in force again that was there before the trial.
+    fn go_back(&mut self, why: GoBack, probes: &mut Probes, discoveries: &mut Discoveries) {
+        let Some(Kept { derived, credentials, sockets, .. }) = self.end_trial() else { return };
+        let (mut added, mut sockets): (Vec<Bound>, Vec<Vec<Socket>>) = sockets.into_iter().unzip();
+        let bound: Vec<Bound> = self.bound.iter().chain(&added).cloned().collect();
+        match bind_added(&derived.config, &bound, self.workers) {
+            Ok((more, their_sockets)) => {
+                added.extend(more);
+                sockets.extend(their_sockets);
+            }
+            Err(error) => tracing::error!("the configuration goes back without an address: {error}"),
+        }
+        let credentials = Credentials::clone(&credentials);
+        self.put_in_force(Prepared { derived, credentials, added, sockets });
+        self.follow_configuration(probes, discoveries);
+        self.registry.reverted(match why {
+            GoBack::Late(_) => RevertReason::Timeout,
+            GoBack::Errors { .. } => RevertReason::Errors,
+            GoBack::Operator => RevertReason::Operator,
+        });
+        let file = self.source.as_ref().map_or("-".into(), |path| path.display().to_string());
+        tracing::warn!(
+            file,
+            "the configuration has gone back to the one before, because {why}; the file still has the new text"
+        );
+    }
+}
