@@ -14,7 +14,20 @@ mod run {
 }
 
 mod runtime {
+    mod audit;
+    mod draining;
     mod finding;
+    mod on_change;
+    mod reloading;
+    mod servers;
+    mod splits;
+}
+
+mod changing {
+    mod confirm;
+    mod diff;
+    mod plan;
+    mod save;
 }
 
 mod config {
@@ -309,11 +322,18 @@ mod mirroring {
     mod limits;
 }
 
+mod log {
+    mod fields;
+    mod journald;
+    mod sampling;
+    mod syslog;
+}
+
 mod timeouts {
     mod client;
     mod http2;
     mod request;
-    mod server;
+    pub mod server;
     mod slow_readers;
 }
 
@@ -332,11 +352,31 @@ mod bodies {
     mod streaming;
 }
 
+mod traces {
+    mod away;
+    mod context;
+    mod reload;
+    mod routes;
+    mod sampling;
+    mod spans;
+    mod tries;
+}
+
 mod upgrade {
     mod layered;
     mod tunnel;
     mod with_body;
     mod without_101;
+}
+
+mod upgrade_binary {
+    mod kept;
+    mod load;
+    mod refused;
+    mod setting;
+    mod sockets;
+    mod systemd;
+    mod udp;
 }
 
 mod observability {
@@ -373,7 +413,7 @@ mod udp {
     mod limits;
     mod many;
     mod reload;
-    mod server;
+    pub mod server;
     mod sessions;
 }
 

@@ -82,7 +82,7 @@ class Echo:
             b"ROLE": b"*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n",
             b"INFO": f"${len(info)}\r\n{info}\r\n".encode(),
         }
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             while data := connection.recv(65536):
                 known = [answer for word, answer in answers.items() if data.startswith(b"*") and word in data]
                 connection.sendall(known[0] if known else data)

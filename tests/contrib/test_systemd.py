@@ -7,6 +7,7 @@ import pytest
 
 from everything import Everything
 from support.certificates import Authority
+from support.evenkeel import Evenkeel, listener
 
 # What `systemd-analyze security` counts, from 0 to 100.
 EXPOSURE_MAX = 17
@@ -39,11 +40,28 @@ def test_the_service_exposes_little(contrib, program):
     )
 
 
-def test_commands_of_the_units_exist(unit, binary):
-    commands = re.findall(r"^Exec\w+=/usr/bin/evenkeel (\w+)", unit, re.M)
-    assert set(commands) >= {"run", "check"}
-    for command in commands:
-        subprocess.run([binary, command, "--help"], check=True, stdout=subprocess.DEVNULL)
+def test_the_commands_of_the_service_start_and_reload_it(unit, binary, tmp_path, monkeypatch):
+    # As systemd sets it because of RuntimeDirectory.
+    (tmp_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    running = Evenkeel(binary, tmp_path, "[[route]]\nrespond = {}\n" + listener(pool=None))
+    file = tmp_path / "evenkeel.toml"
+
+    def command(key):
+        line = re.search(rf"^{key}=/usr/bin/evenkeel (.*)$", unit, re.M)[1]
+        words = line.replace("/etc/evenkeel/evenkeel.toml", str(file)).split()
+        return subprocess.run([binary, *words], capture_output=True, text=True)
+
+    try:
+        assert re.search(r"^ExecStart=/usr/bin/evenkeel run -c /etc/evenkeel/evenkeel.toml$", unit, re.M)
+        assert command("ExecStartPre").returncode == 0
+        assert command("ExecReload").returncode == 0
+        file.write_text(file.read_text() + "[nonsense]\n")
+        assert command("ExecStartPre").returncode == 1
+        refused = command("ExecReload")
+        assert refused.returncode == 1 and "nonsense" in refused.stderr
+    finally:
+        running.end()
 
 
 def allowed_calls(program, unit):

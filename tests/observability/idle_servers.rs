@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::support::{Evenkeel, Origin, eventually, pool};
 
-const SERVERS: usize = 5_000;
+const SERVERS: usize = 4_900;
 const PAGE_MAX: usize = 2_000_000;
 
 /// A pool of servers that nothing is sent to, beside the pool `app`.

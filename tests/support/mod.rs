@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod chaos;
 pub mod client;
+pub mod collector;
 pub mod disk;
 pub mod dns;
 pub mod engines;
@@ -24,6 +25,7 @@ pub mod wire;
 mod tests;
 
 pub use client::Client;
+pub use collector::Collector;
 pub use dns::{Dns, Neighbours};
 pub use evenkeel::{Evenkeel, Folder, assert_rows, cli, explain_file, pool};
 pub use message::{Fault, Framing, Response};

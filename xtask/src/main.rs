@@ -16,8 +16,10 @@ mod handshakes;
 mod instructions;
 mod load;
 mod origin;
+mod package;
 mod peers;
 mod python;
+mod reload;
 mod simulate;
 mod soak;
 mod tidy;
@@ -52,6 +54,8 @@ enum Task {
     CacheTests(cache_tests::Options),
     /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
     Contrib(contrib::Options),
+    /// Make the Debian package.
+    Package(package::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
@@ -61,6 +65,8 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Measure reloads of many routes and pools: their time, what they add to latency, and memory.
+    Reload(reload::Options),
     /// Show for how long a client of PostgreSQL cannot write when the primary fails, beside HAProxy.
     Failover(failover::Options),
     /// Let the deciding core run in a simulated world, and measure the algorithms.
@@ -85,9 +91,11 @@ fn main() -> ExitCode {
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Contrib(options) => contrib::run(repository(), &options),
+        Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
+        Task::Reload(options) => reload::run(repository(), &options),
         Task::Failures(options) => failures::run(repository(), &options),
         Task::Failover(options) => failover::run(repository(), &options),
         Task::Simulate(options) => simulate::run(repository(), &options),

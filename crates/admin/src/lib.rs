@@ -8,6 +8,7 @@
 //! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Every refusal is answered as `{"error": "..."}`.
 
 mod body;
+mod by;
 mod cache;
 mod command;
 mod config;
@@ -23,16 +24,20 @@ mod metrics;
 mod notes;
 mod openapi;
 mod peer;
+mod pool;
 mod process;
 mod purge;
 mod question;
 mod refusal;
 mod routes;
 mod serve;
+mod split;
 mod status;
 mod streams;
+mod upgrade;
 
-pub use context::{Context, Request};
+pub use by::By;
+pub use context::{Context, Request, Upgrade, Upgraded};
 pub use live::follow::follow;
 pub use live::state::Live;
 pub use question::{Explainer, Question, Values};

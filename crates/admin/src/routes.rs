@@ -14,7 +14,8 @@ use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
 use crate::{
-    cache, command, config, confirm, events, explain, guard, metrics, openapi, process, purge, status,
+    cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge, split,
+    status, upgrade,
 };
 
 /// Bytes of a request's body.
@@ -38,7 +39,12 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
         .with(routes!(confirm::confirm))
-        .with(routes!(command::server))
+        .with(routes!(upgrade::upgrade))
+        .with(routes!(command::log_level, command::set_log_level))
+        .with(routes!(pool::pool))
+        .with(routes!(pool::add))
+        .with(routes!(pool::server, pool::change, pool::remove))
+        .with(routes!(split::split, split::set_split))
         .finish();
     router
         .fallback(not_found)

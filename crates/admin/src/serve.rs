@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,7 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -60,7 +60,8 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let sockets = listeners.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
-    let router = routes::router(context.into());
+    let retiring = Arc::<Retiring>::default();
+    let router = routes::router(context.into()).layer(Extension(Arc::clone(&retiring)));
     let (running, ending) = watch::channel(());
     let connections = Arc::new(Mutex::new(Connections::default()));
     let (mut tasks, mut handles) = (JoinSet::new(), HashMap::new());
@@ -68,6 +69,7 @@ pub async fn serve(
     loop {
         let (stream, peer) = tokio::select! {
             () = &mut stop => break,
+            () = retiring.wished.notified() => break,
             Some(_) = tasks.join_next() => continue,
             accepted = accept(&sockets) => accepted,
         };
@@ -89,8 +91,24 @@ pub async fn serve(
         handles.insert(id, task);
     }
     drop((sockets, running));
+    retiring.done.notify_one();
     while tasks.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Has the API accept nothing more, because another process does at the same socket.
+#[derive(Debug, Default)]
+pub(crate) struct Retiring {
+    wished: Notify,
+    done: Notify,
+}
+
+impl Retiring {
+    /// Waits until nothing more is accepted. The request that asks for it is still answered.
+    pub(crate) async fn retire(&self) {
+        self.wished.notify_one();
+        self.done.notified().await;
+    }
 }
 
 /// One connection, from its first request to its last.
@@ -104,7 +122,9 @@ async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let router = TowerToHyperService::new(router);
+    let first = Notify::new();
     let answer = |mut request: hyper::Request<hyper::body::Incoming>| {
+        first.notify_one();
         request.extensions_mut().insert(peer);
         let (busy, answer) = (open.begin(), router.call(request));
         async move {
@@ -125,6 +145,12 @@ async fn serve_connection<S>(
         // Only ever an error: nothing is sent, the other end is dropped.
         _ = ending.changed() => {}
         () = sleep(AGE_MAX) => {}
+    }
+    // A client that has just connected counts on an answer.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = first.notified() => {}
+        () = sleep(GRACE) => {}
     }
     connection.as_mut().graceful_shutdown();
     // Whether it finished or not, this is its end.

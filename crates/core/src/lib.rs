@@ -26,3 +26,4 @@ pub mod route;
 pub mod snapshot;
 pub mod sticky;
 mod sync;
+pub mod trace_context;

@@ -196,7 +196,7 @@ fn quantiles(latency: &Latency) -> [(&'static str, Duration); 3] {
 fn colour(state: State) -> Color {
     match state {
         State::Up => Color::Green,
-        State::Starting | State::Draining | State::Unfit => Color::Yellow,
+        State::Starting | State::Draining | State::Disabled | State::Unfit => Color::Yellow,
         State::Down | State::Ejected => Color::Red,
     }
 }

@@ -18,6 +18,7 @@ use crate::discovery::Discoveries;
 use crate::probes::Probes;
 use crate::reload::{Bound, Prepared, bind_added, bind_again};
 use crate::servers::Derived;
+use crate::traces::collector;
 
 /// How often a configuration on trial is judged.
 const JUDGED_EVERY: Duration = Duration::from_millis(500);
@@ -180,7 +181,12 @@ impl Control {
             Err(error) => tracing::error!("the configuration goes back without an address: {error}"),
         }
         let credentials = Credentials::clone(&credentials);
-        self.put_in_force(Prepared { derived, credentials, added, sockets });
+        let collector = collector(&derived.config).unwrap_or_else(|error| {
+            tracing::error!("the configuration goes back without its collector of traces: {error}");
+            None
+        });
+        let warnings = Vec::new();
+        self.put_in_force(Prepared { derived, credentials, added, sockets, collector, warnings });
         self.follow_configuration(probes, discoveries);
         self.registry.reverted(match why {
             GoBack::Late(_) => RevertReason::Timeout,

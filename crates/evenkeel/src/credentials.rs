@@ -13,7 +13,7 @@ use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
 use evenkeel_types::{ListenerName, Time};
 
-use crate::{roots, secret, server_files};
+use crate::{roots, secret, server_files, traces};
 
 /// Between two looks at the files.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
@@ -31,6 +31,7 @@ pub fn load_config(path: &Path) -> Result<Parsed, Diagnostics> {
         faults.extend(secret::check(&parsed.config));
         faults.extend(roots::check(&parsed.config));
         faults.extend(server_files::check(&parsed.config));
+        faults.extend(traces::check(&parsed.config));
         parsed.with_file_faults(&faults)
     })
 }

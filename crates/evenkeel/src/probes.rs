@@ -80,7 +80,11 @@ impl Probes {
                 planned.backend == *backend && Some(&planned.settings) == pool.health.as_ref()
             };
             for backend in &pool.backends {
-                match before.remove(&backend.id).filter(|planned| is_same(planned, backend)) {
+                // One that is disabled is not probed.
+                let is_probed =
+                    servers.next_probe(&pool.name, &backend.id, self.shared.clock.now(), &mut self.rng);
+                let same = before.remove(&backend.id);
+                match same.filter(|planned| is_probed.is_some() && is_same(planned, backend)) {
                     Some(same) => drop(self.of(&pool.name).insert(backend.id.clone(), same)),
                     None => self.plan_one(servers, pool, backend, None),
                 }

@@ -34,6 +34,8 @@ fn record() -> Record<'static> {
         ended: Ended::Complete,
         reason: None,
         cache: None,
+        trace: None,
+        fields: &[],
     }
 }
 
@@ -66,7 +68,11 @@ fn lines(criterion: &mut Criterion) {
         ("access/combined", Destination::File(PathBuf::from("/dev/null")), LogFormat::Combined),
         ("access/off", Destination::Off, LogFormat::Json),
     ] {
-        let log = AccessLog::start(&Log { access, format }, Registry::new(1)).expect("/dev/null opens");
+        let log = AccessLog::start(
+            &Log { access, format, fields: Vec::new(), slow: Duration::from_secs(1) },
+            Registry::new(1),
+        )
+        .expect("/dev/null opens");
         let mut worker = log.worker();
         let mut record = record();
         criterion.bench_function(name, |bencher| {

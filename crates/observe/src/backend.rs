@@ -22,6 +22,8 @@ pub struct BackendMetrics {
     pub weight_milli: Gauge,
     /// Its circuit breaker: 0 closed, 1 open, 2 half open.
     pub breaker_state: Gauge,
+    /// True if it is not shown by itself, because too many others are.
+    pub(crate) is_folded: bool,
     /// How it failed lately, and what its last check came to.
     pub notes: ServerNotes,
     database: Mutex<Option<Database>>,
@@ -50,6 +52,7 @@ impl BackendMetrics {
             in_flight: Gauge::default(),
             weight_milli: Gauge::default(),
             breaker_state: Gauge::default(),
+            is_folded: false,
             notes: ServerNotes::default(),
             database: Mutex::default(),
             probes: Default::default(),
@@ -57,6 +60,11 @@ impl BackendMetrics {
             transitions: Mutex::default(),
             shards: (0..workers).map(|_| BackendShard::default()).collect(),
         }
+    }
+
+    /// One that is not shown by itself.
+    pub(crate) fn folded(self) -> Self {
+        Self { is_folded: true, ..self }
     }
 
     /// The part that `worker` alone writes.

@@ -25,9 +25,10 @@ mod sample;
 mod series;
 mod stream;
 mod summary;
+mod traces;
 mod worker;
 
-pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, Version, WorkerLog};
+pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, TraceLog, Version, WorkerLog};
 pub use backend::{BackendMetrics, BackendShard, Database, Tries};
 pub use cache::{
     CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,
@@ -42,7 +43,7 @@ pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
     LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
     PurgeMode, PurgeScope, QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
-    RevertReason,
+    RevertReason, UpgradeResult,
 };
 pub use notes::{Check, FAILURES_MAX, FailureNote, Notes, ServerNotes};
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};
@@ -54,4 +55,5 @@ pub use sample::{EndedFigures, ListenerEnded, Sample, SampleKey};
 pub use series::{RequestFigures, Series, SeriesKey, SeriesShard, SeriesTotals};
 pub use stream::{StreamEnded, StreamKey, StreamSeries, StreamShard, StreamTotals};
 pub use summary::Summary;
+pub use traces::{RequestTrace, TraceMessage, Traces, TryTrace, WorkerTraces};
 pub use worker::{CompressSkipped, WorkerMetrics};

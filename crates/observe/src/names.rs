@@ -259,22 +259,28 @@ metrics! {
         "Lines written to the access log.";
     ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
         "Lines of the access log lost because its destination was too slow or failed.";
+    SPANS_EXPORTED: Counter "evenkeel_spans_exported_total" []
+        "Spans of traces that the collector of `[tracing]` has taken.";
+    SPANS_DROPPED: Counter "evenkeel_spans_dropped_total" []
+        "Spans of traces lost because the collector of `[tracing]` was too slow or failed.";
     CERTIFICATE_EXPIRY: Gauge "evenkeel_certificate_expiry_timestamp_seconds" [listener certificate]
         "When the certificate that the listener uses runs out, in seconds since the Unix epoch.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]
         "Reloads of the configuration, by result.";
-    CONFIG_RELOADED: Gauge "evenkeel_config_last_reload_successful" []
-        "0 while the last reload of the configuration was refused, else 1.";
     CONFIG_REVERTS: Counter "evenkeel_config_reverts_total" [reason]
         "Reloads whose configuration went back to the one before because it was not confirmed, by reason.";
     CONFIG_AWAITING: Gauge "evenkeel_config_awaiting_confirmation" []
         "1 while the configuration in force goes back by itself unless it is confirmed.";
+    CONFIG_RELOADED: Gauge "evenkeel_config_last_reload_successful" []
+        "0 while the last reload of the configuration was refused, else 1.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
         "Grows by one with each configuration that took effect.";
     METRICS_FOLDED: Gauge "evenkeel_metrics_folded" [kind]
-        "Routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
+        "Servers, routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
     WORKERS: Gauge "evenkeel_workers" []
         "Threads that serve requests.";
+    UPGRADES: Counter "evenkeel_upgrades_total" [result]
+        "Upgrades of the binary, by result; they go on to count in the new process.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
         "Always 1; the version is its label.";
 
@@ -450,6 +456,16 @@ label! {
         Timeout = "timeout",
         /// Its client left.
         Gone = "gone",
+    }
+}
+
+label! {
+    /// What became of an upgrade of the binary.
+    UpgradeResult {
+        /// The new process has taken over.
+        Success = "success",
+        /// It has not, and the old one serves on.
+        Failure = "failure",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
 use crate::events::Events;
 use crate::listener::ListenerSeries;
-use crate::names::{ReloadResult, RevertReason};
+use crate::names::{ReloadResult, RevertReason, UpgradeResult};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
@@ -29,6 +29,9 @@ pub(crate) use capped::OTHER;
 /// Combinations of route, pool and server with figures of their own, each with some 35 lines on the page. Requests of further
 /// ones count for the route `other`.
 const SERIES_MAX: usize = 2_000;
+/// Servers with figures of their own, each with some 40 lines once it is used. Requests to further ones count for the server
+/// `other` of their pool.
+const BACKENDS_MAX: usize = 5_000;
 /// Routes with figures of their own about their limits, mirrors and caches; further ones count for the route `other`.
 const ROUTES_MAX: usize = 1_000;
 
@@ -39,12 +42,16 @@ pub struct Registry {
     pub access_log_lines: SharedCounter,
     /// Lines that the access log lost.
     pub access_log_dropped: SharedCounter,
+    /// Spans that the collector has taken.
+    pub spans_exported: SharedCounter,
+    /// Spans that were lost on their way to the collector.
+    pub spans_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
-    /// Client connections that may be open at once: `limits.connections`.
-    pub connections_limit: Gauge,
     /// 1 while the configuration in force goes back by itself unless it is confirmed.
     pub config_awaiting: Gauge,
+    /// Client connections that may be open at once: `limits.connections`.
+    pub connections_limit: Gauge,
     /// What is known of the Redis of `[redis]`.
     pub redis: RedisFigures,
     /// Purges of the cache.
@@ -53,15 +60,18 @@ pub struct Registry {
     pub events: Events,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
+    reverts: [SharedCounter; RevertReason::ALL.len()],
     /// 1 if the last reload was refused.
     pub(crate) reload_failed: Gauge,
-    reverts: [SharedCounter; RevertReason::ALL.len()],
+    upgrades: [SharedCounter; UpgradeResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<Capped<SeriesKey, Series>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     datagrams: Mutex<BTreeMap<ListenerName, Arc<DatagramSeries>>>,
     listeners: Mutex<BTreeMap<ListenerName, Arc<ListenerSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
+    /// Of servers without figures of their own, by pool.
+    other_backends: Mutex<BTreeMap<PoolName, Arc<BackendMetrics>>>,
     pools: Mutex<BTreeMap<PoolName, Arc<PoolMetrics>>>,
     discoveries: Mutex<BTreeMap<PoolName, Arc<DiscoveryFigures>>>,
     limits: Mutex<Capped<LimitKey, LimitCounts>>,
@@ -82,22 +92,26 @@ impl Registry {
         Arc::new(Self {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
+            spans_exported: SharedCounter::default(),
+            spans_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
-            connections_limit: Gauge::default(),
             config_awaiting: Gauge::default(),
+            connections_limit: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
             events: Events::default(),
             certificates: Mutex::default(),
             reloads: Default::default(),
-            reload_failed: Gauge::default(),
             reverts: Default::default(),
+            reload_failed: Gauge::default(),
+            upgrades: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::new(Capped::new(SERIES_MAX)),
             streams: Mutex::default(),
             datagrams: Mutex::default(),
             listeners: Mutex::default(),
             backends: Mutex::default(),
+            other_backends: Mutex::default(),
             pools: Mutex::default(),
             discoveries: Mutex::default(),
             limits: Mutex::new(Capped::new(ROUTES_MAX)),
@@ -110,9 +124,18 @@ impl Registry {
 
     /// The figures of one route, pool and server, made when first asked for; beyond [`SERIES_MAX`] of them, those of the route
     /// `other`. Takes locks: keep the answer.
-    pub fn series(&self, key: SeriesKey) -> Arc<Series> {
+    pub fn series(&self, mut key: SeriesKey) -> Arc<Series> {
         // The server's lock is taken and left before the series': no thread ever holds both.
         let backend = match (&key.pool, &key.backend) {
+            (Some(pool), Some(id)) if self.is_folded(pool, id) => {
+                let other = Arc::clone(
+                    lock(&self.other_backends)
+                        .entry(pool.clone())
+                        .or_insert_with(|| Arc::new(BackendMetrics::new(self.workers.len()))),
+                );
+                key.backend = Some(OTHER.into());
+                Some(other)
+            }
             (Some(pool), Some(id)) => Some(self.backend(pool, id)),
             _ => None,
         };
@@ -123,7 +146,12 @@ impl Registry {
 
     /// The figures of one tcp listener's connections to one server, made when first asked for. Takes a lock: keep the
     /// answer.
-    pub fn stream(&self, key: StreamKey) -> Arc<StreamSeries> {
+    pub fn stream(&self, mut key: StreamKey) -> Arc<StreamSeries> {
+        if let (Some(pool), Some(id)) = (&key.pool, &key.backend)
+            && self.is_folded(pool, id)
+        {
+            key.backend = Some(OTHER.into());
+        }
         let new = || Arc::new(StreamSeries::new(self.workers.len()));
         Arc::clone(lock(&self.streams).entry(key).or_insert_with(new))
     }
@@ -171,8 +199,18 @@ impl Registry {
 
     /// The figures of one server of one pool, made when first asked for. Takes a lock: keep the answer.
     pub fn backend(&self, pool: &PoolName, id: &BackendId) -> Arc<BackendMetrics> {
-        let new = || Arc::new(BackendMetrics::new(self.workers.len()));
-        Arc::clone(lock(&self.backends).entry((pool.clone(), id.clone())).or_insert_with(new))
+        let mut backends = lock(&self.backends);
+        let is_folded = backends.len() >= BACKENDS_MAX;
+        let new = || {
+            let new = BackendMetrics::new(self.workers.len());
+            Arc::new(if is_folded { new.folded() } else { new })
+        };
+        Arc::clone(backends.entry((pool.clone(), id.clone())).or_insert_with(new))
+    }
+
+    /// True if a server's requests count for `other`.
+    fn is_folded(&self, pool: &PoolName, id: &BackendId) -> bool {
+        self.backend(pool, id).is_folded
     }
 
     /// The figures of one pool, made when first asked for. Takes a lock: keep the answer.
@@ -193,6 +231,7 @@ impl Registry {
     /// Forgets the pools that are not to be kept, after a reload.
     pub fn retain_pools(&self, keep: impl Fn(&PoolName) -> bool) {
         lock(&self.pools).retain(|pool, _| keep(pool));
+        lock(&self.other_backends).retain(|pool, _| keep(pool));
     }
 
     /// Forgets the series that are not to be kept, after a reload. A worker that still holds one may go on writing to it;
@@ -205,11 +244,11 @@ impl Registry {
     pub fn retain_backends(&self, keep: impl Fn(&PoolName, &BackendId) -> bool) {
         lock(&self.backends).retain(|(pool, id), _| keep(pool, id));
         lock(&self.series).retain(|key| match (&key.pool, &key.backend) {
-            (Some(pool), Some(id)) => keep(pool, id),
+            (Some(pool), Some(id)) => id.as_str() == OTHER || keep(pool, id),
             _ => true,
         });
         lock(&self.streams).retain(|key, _| match (&key.pool, &key.backend) {
-            (Some(pool), Some(id)) => keep(pool, id),
+            (Some(pool), Some(id)) => id.as_str() == OTHER || keep(pool, id),
             _ => true,
         });
     }
@@ -279,9 +318,10 @@ impl Registry {
         self.reload_failed.set(i64::from(result == ReloadResult::Failure));
     }
 
-    /// Label sets that are counted as `other`, by what they are about: routes, and limits, mirrors and caches of routes.
-    pub(crate) fn folded(&self) -> [(&'static str, usize); 4] {
+    /// What is counted as `other`, by what it is: servers, routes, and limits, mirrors and caches of routes.
+    pub(crate) fn folded(&self) -> [(&'static str, usize); 5] {
         [
+            ("backend", lock(&self.backends).values().filter(|backend| backend.is_folded).count()),
             ("route", lock(&self.series).folded()),
             ("limit", lock(&self.limits).folded()),
             ("mirror", lock(&self.mirrors).folded()),
@@ -302,6 +342,16 @@ impl Registry {
     /// Configurations that went back for this reason.
     pub(crate) fn reverts(&self, reason: RevertReason) -> u64 {
         self.reverts[reason as usize].value()
+    }
+
+    /// Counts upgrades of the binary, also those of the processes before this one.
+    pub fn upgraded(&self, result: UpgradeResult, count: u64) {
+        self.upgrades[result as usize].add(count);
+    }
+
+    /// Upgrades of the binary that ended with `result`.
+    pub fn upgrades(&self, result: UpgradeResult) -> u64 {
+        self.upgrades[result as usize].value()
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {
@@ -328,8 +378,17 @@ impl Registry {
         lock(&self.mirrors).all()
     }
 
+    /// Servers with figures of their own.
     pub(crate) fn all_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {
-        lock(&self.backends).iter().map(|(key, backend)| (key.clone(), Arc::clone(backend))).collect()
+        let backends = lock(&self.backends);
+        let own = backends.iter().filter(|(_, backend)| !backend.is_folded);
+        own.map(|(key, backend)| (key.clone(), Arc::clone(backend))).collect()
+    }
+
+    /// The requests of servers without figures of their own, by pool.
+    pub(crate) fn all_other_backends(&self) -> Vec<(BackendKey, Arc<BackendMetrics>)> {
+        let others = lock(&self.other_backends);
+        others.iter().map(|(pool, backend)| ((pool.clone(), OTHER.into()), Arc::clone(backend))).collect()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
-    RevertReason,
+    RevertReason, UpgradeResult,
 };
 use crate::pool::PoolMetrics;
 use crate::process::Process;
@@ -151,7 +151,9 @@ fn backends(page: &mut Page, registry: &Registry) {
     let all = registry.all_backends();
     let labelled = || all.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
     page.family(&names::UPSTREAM_DURATION);
-    for (labels, backend) in labelled() {
+    let others = registry.all_other_backends();
+    let other = others.iter().map(|((pool, id), backend)| ([pool.as_str(), id.as_str()], &**backend));
+    for (labels, backend) in labelled().chain(other) {
         let upstream = backend.upstream();
         if upstream.count() > 0 {
             page.histogram(&names::UPSTREAM_DURATION, &labels, &upstream);
@@ -278,22 +280,28 @@ fn certificates(page: &mut Page, registry: &Registry) {
 fn control(page: &mut Page, registry: &Registry) {
     page.single(&names::ACCESS_LOG_LINES, registry.access_log_lines.value());
     page.single(&names::ACCESS_LOG_DROPPED, registry.access_log_dropped.value());
+    page.single(&names::SPANS_EXPORTED, registry.spans_exported.value());
+    page.single(&names::SPANS_DROPPED, registry.spans_dropped.value());
     page.family(&names::CONFIG_RELOADS);
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
     }
-    page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
     page.family(&names::CONFIG_REVERTS);
     for &reason in RevertReason::ALL {
         page.sample(&names::CONFIG_REVERTS, &[reason.as_str()], registry.reverts(reason));
     }
     page.single(&names::CONFIG_AWAITING, registry.config_awaiting.value());
+    page.single(&names::CONFIG_RELOADED, 1 - registry.reload_failed.value());
     page.single(&names::CONFIG_GENERATION, registry.config_generation.value());
     page.family(&names::METRICS_FOLDED);
     for (kind, folded) in registry.folded() {
         page.sample(&names::METRICS_FOLDED, &[kind], folded);
     }
     page.single(&names::WORKERS, registry.workers().len());
+    page.family(&names::UPGRADES);
+    for &result in UpgradeResult::ALL {
+        page.sample(&names::UPGRADES, &[result.as_str()], registry.upgrades(result));
+    }
     page.family(&names::BUILD_INFO);
     page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
 }

@@ -19,6 +19,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("databases", &["types", "config", "core", "net", "tls"]),
     ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),
     ("admin", &["types", "config", "core", "observe"]),
+    ("otlp", &["types", "config", "observe", "tls"]),
     ("load", &[]),
     ("terminal", &[]),
     ("demo", &["types", "config", "core", "observe", "load", "terminal"]),

@@ -3,6 +3,7 @@
 
 mod cache;
 mod command;
+mod config;
 mod events;
 mod explain;
 mod fixture;

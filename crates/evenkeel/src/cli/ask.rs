@@ -10,6 +10,8 @@ use std::time::Duration;
 use evenkeel_types::Address;
 use serde_json::Value;
 
+use super::change::segment;
+
 /// How long a connection may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the process may be silent. It gives a command 30 s.
@@ -32,6 +34,8 @@ pub(super) struct Admin {
     pub(super) token: Option<Token>,
     /// How long the process may be silent.
     pub(super) patience: Duration,
+    /// Why it is asked for a change.
+    pub(super) why: Option<String>,
 }
 
 /// A token, and the file that it is from.
@@ -93,19 +97,22 @@ impl Admin {
         self.ask("GET", path, None)
     }
 
+    /// The same process for what may take so long.
+    pub(super) fn patient(self, takes: Duration) -> Self {
+        Self { patience: takes + ANSWER_TIME_MAX, ..self }
+    }
+
     /// Posts an object and returns the one that the process answers.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         self.ask("POST", path, Some(body))
     }
 
     /// Puts an object and returns the one that the process answers.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         self.ask("PUT", path, Some(body))
     }
 
     /// What the process answers to a DELETE.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn delete(&self, path: &str) -> Result<Value, Unanswered> {
         self.ask("DELETE", path, None)
     }
@@ -114,8 +121,12 @@ impl Admin {
     #[cfg(feature = "top")]
     pub(super) fn stream(&self, path: &str) -> Result<impl Read + use<>, Unanswered> {
         let silent = |error| Unanswered::Silent(self.address.clone(), error);
-        let patient =
-            Self { address: self.address.clone(), token: self.token.clone(), patience: STREAM_TIME_MAX };
+        let patient = Self {
+            address: self.address.clone(),
+            token: self.token.clone(),
+            patience: STREAM_TIME_MAX,
+            why: None,
+        };
         let (mut stream, host) =
             patient.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
         let authorization = self.authorization();
@@ -179,6 +190,11 @@ impl Admin {
         let (stream, host) =
             self.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
         let authorization = self.authorization();
+        let reason = self.why.iter().map(|why| format!("x-evenkeel-why: {}\r\n", segment(why)));
+        // A person who acts as root is still a person.
+        let person =
+            std::env::var("SUDO_USER").ok().map(|user| format!("x-evenkeel-who: {}\r\n", segment(&user)));
+        let reason: String = reason.chain(person).collect();
         let (described, body) = match body {
             Some(body) => {
                 (format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()), body)
@@ -186,8 +202,9 @@ impl Admin {
             None => (String::new(), ""),
         };
         // HTTP/1.0: the body of the answer comes in one piece and ends with the connection.
-        let request =
-            format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{described}\r\n{body}");
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{reason}{described}\r\n{body}"
+        );
         let answer = round_trip(stream, &request);
         let answer = answer.map_err(|error| Unanswered::Silent(self.address.clone(), error))?;
         parse(&answer).ok_or_else(|| Unanswered::Stranger(self.address.clone()))

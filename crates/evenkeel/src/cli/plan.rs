@@ -17,7 +17,7 @@ use crate::credentials::load_config;
 use crate::replay::{replay, samples};
 
 /// Requests that are asked for.
-const SAMPLES_MAX: usize = 2000;
+const SAMPLES_MAX: usize = 1000;
 
 #[derive(Debug, Args)]
 pub struct Plan {

@@ -62,7 +62,7 @@ pub fn announce_panic(metrics: &Registry, pool: &PoolName, before: Option<Panic>
 fn severity(state: State) -> Severity {
     match state {
         State::Up => Severity::Info,
-        State::Starting | State::Unfit | State::Draining => Severity::Warning,
+        State::Starting | State::Unfit | State::Draining | State::Disabled => Severity::Warning,
         State::Down | State::Ejected => Severity::Critical,
     }
 }

@@ -144,3 +144,36 @@ fn without_requests_nothing_is_divided_by_zero() {
     assert_eq!(registry.by_backend()[&("p".into(), "a".into())].share, 0.0);
     assert_eq!(registry.summary().share, 0.0);
 }
+
+#[test]
+fn servers_beyond_the_maximum_count_together_and_their_pool_stays_whole() {
+    let registry = Registry::new(1);
+    let name = |at: usize| format!("s{at}");
+    (0..BACKENDS_MAX + 10).for_each(|at| drop(registry.backend(&"p".into(), &name(at).as_str().into())));
+    for at in [0, BACKENDS_MAX, BACKENDS_MAX + 9] {
+        registry.series(key("r", "p", &name(at))).shard(0).record(&figures(200, Duration::from_millis(1)));
+    }
+    let check = |requests: f64| {
+        let page = parse(&registry.render());
+        let of = |backend| [("route", "r"), ("pool", "p"), ("backend", backend), ("class", "2xx")];
+        assert_eq!(page.value("evenkeel_requests_total", &of("s0")), Some(1.0));
+        assert_eq!(page.value("evenkeel_requests_total", &of("other")), Some(requests));
+        let other = [("pool", "p"), ("backend", "other")];
+        assert_eq!(page.value("evenkeel_upstream_duration_seconds_count", &other), Some(requests));
+        assert_eq!(page.value("evenkeel_backend_up", &other), None);
+        assert_eq!(registry.by_pool()[&"p".into()].requests, 1 + requests as u64);
+        page
+    };
+    let page = check(2.0);
+    assert_eq!(page.value("evenkeel_metrics_folded", &[("kind", "backend")]), Some(10.0));
+    // One of them goes: what it had counted stays, so that no counter shrinks.
+    registry.retain_backends(|_, id| id.as_str() != name(BACKENDS_MAX));
+    check(2.0);
+    // Outlier detection still sees each by itself.
+    let last = registry.backend(&"p".into(), &name(BACKENDS_MAX + 9).as_str().into());
+    last.shard(0).answered(200, None);
+    assert_eq!((last.tries().ended, registry.backend(&"p".into(), &"s0".into()).tries().ended), (1, 0));
+    registry.retain_pools(|_| false);
+    registry.retain(|_| false);
+    assert!(!registry.render().contains("\"other\""));
+}

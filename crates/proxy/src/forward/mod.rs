@@ -50,6 +50,7 @@ pub async fn forward<'x, 'c>(
             Step::Send { leg, chosen, role } => {
                 log.server = Some(chosen.server);
                 log.tries += 1;
+                of.begin_try(chosen.server, false);
                 of.count_attempts(client);
                 match role {
                     Role::Alone => attempt(&mut of, (leg, chosen), client, log).await,

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use evenkeel_config::Share;
 use evenkeel_net::Peer;
 use evenkeel_observe::{
-    CacheFigures, CacheLog, CacheResult, Client, Ended, Record, RequestFigures, Version as LoggedVersion,
+    CacheFigures, CacheLog, CacheResult, Client, Ended, Record, RequestFigures, TraceLog,
+    Version as LoggedVersion,
 };
 use evenkeel_types::Time;
 
@@ -13,6 +15,8 @@ use crate::client::writer::ResponseWriter;
 use crate::http::field::Known;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
+use crate::request::{own, spans};
+use crate::response::Head;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
@@ -51,6 +55,8 @@ pub struct RequestLog {
     pub cache: Option<Cached>,
     /// When the first of several servers was asked that had the request at once.
     pub hedged: Option<Time>,
+    /// The fields of the response that the log has, in the order of `fields` of `[log]`, with gaps for others.
+    kept: Vec<Option<Vec<u8>>>,
 }
 
 /// What the cache did for a request.
@@ -93,12 +99,25 @@ impl RequestLog {
         *self = Self { route, is_copied, cache, ..fetch };
     }
 
+    /// Keeps what the log has of the response, which goes out with this head.
+    #[inline]
+    pub fn keep_fields(&mut self, view: &View, head: &Head) {
+        if view.logs_response_fields {
+            self.kept = own::of_response(&view.snapshot.config.log.fields, head);
+        }
+    }
+
     /// What became of a try, beside what is noted of it.
     pub fn note(&mut self, what: String) {
         self.retry = Some(match self.retry.take() {
             None => what,
             Some(before) => format!("{before}; {what}"),
         });
+    }
+
+    /// Bytes that went up and down a tunnel that has ended.
+    pub fn tunnel_bytes(&self) -> (u64, u64) {
+        self.tunnel.unwrap_or_default()
     }
 
     /// How long the client took to send what is sent of its request by now, which may be all of it.
@@ -144,7 +163,7 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
     let Finished { request, writer, log, ended, .. } = *finished;
     let now = worker.clock.now();
     let total = now - request.started;
-    let (up, down) = log.tunnel.unwrap_or_default();
+    let (up, down) = log.tunnel_bytes();
     let (bytes_in, bytes_out) = (finished.bytes_in + up, writer.bytes() + down);
     let first_byte = log.first_byte();
     let before = log.sent.map_or(total, |sent| sent - request.started);
@@ -174,9 +193,14 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         let figures = CacheFigures { result, coalesced, bytes: writer.bytes(), age_s };
         view.tally.cached(route).shard(worker.index).record(&figures);
     }
-    if worker.logs() {
-        write_line(worker, view, finished, &RequestFigures { total, ..figures });
+    let reason = match (&log.reason, &log.retry) {
+        (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
+        (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
+    };
+    if worker.logs() && is_logged(worker, view, finished, total) {
+        write_line(worker, view, finished, &RequestFigures { total, ..figures }, reason.as_deref());
     }
+    spans::finish(worker, view, finished, reason.as_deref(), now);
     now
 }
 
@@ -188,13 +212,33 @@ fn is_broken(ended: Ended) -> bool {
     )
 }
 
-fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
+/// Whether a request that took `total` is logged: all are, unless their route logs a share of those that are neither failed nor slow.
+#[inline]
+fn is_logged(worker: &Worker, view: &View, finished: &Finished<'_>, total: Duration) -> bool {
+    let Some(route) = finished.log.route else { return true };
+    let share = view.snapshot.routes.route(route).log.0;
+    if share == Share::ALL {
+        return true;
+    }
+    let is_good = match finished.ended {
+        Ended::Complete | Ended::Refused => finished.writer.status() < 500,
+        // It lives as long as it is wanted.
+        Ended::Tunnel => return share.holds(worker.random()),
+        _ => false,
+    };
+    !is_good || total >= view.snapshot.config.log.slow || share.holds(worker.random())
+}
+
+fn write_line(
+    worker: &Worker,
+    view: &View,
+    finished: &Finished<'_>,
+    figures: &RequestFigures,
+    reason: Option<&str>,
+) {
     let Finished { request, writer, log, ended, .. } = *finished;
     let pool = finished.pool.map(PoolView::config);
-    let reason = match (&log.reason, &log.retry) {
-        (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
-        (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
-    };
+    let own = own::of(&view.snapshot.config.log.fields, request, &log.kept);
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
         client: match finished.peer {
@@ -207,11 +251,7 @@ fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &R
         scheme: request.scheme,
         host: request.authority,
         target: finished.target,
-        version: match request.version {
-            Version::Http10 => LoggedVersion::Http10,
-            Version::Http11 => LoggedVersion::Http11,
-            Version::Http2 => LoggedVersion::Http2,
-        },
+        version: version(request.version),
         status: writer.status(),
         route: log.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
         pool: pool.map(|pool| pool.name.as_str()),
@@ -226,7 +266,22 @@ fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &R
         user_agent: request.values(Known::UserAgent).next(),
         referer: request.values(Known::Referer).next(),
         ended,
-        reason: reason.as_deref(),
+        reason,
         cache: log.cache.map(|cached| CacheLog { result: cached.result, reason: cached.reason }),
+        trace: request.trace.get().map(|trace| TraceLog {
+            trace_id: trace.id.0,
+            span_id: trace.span.0,
+            sampled: trace.is_sampled(),
+        }),
+        fields: &own,
     });
+}
+
+/// The version as records have it.
+pub fn version(version: Version) -> LoggedVersion {
+    match version {
+        Version::Http10 => LoggedVersion::Http10,
+        Version::Http11 => LoggedVersion::Http11,
+        Version::Http2 => LoggedVersion::Http2,
+    }
 }

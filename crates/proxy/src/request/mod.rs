@@ -1,4 +1,4 @@
-//! What happens to a request, in this order: `admit`, `handle` with `limits` and `mirror`, and `log`.
+//! What happens to a request, in this order: `admit`, `handle` with `limits` and `mirror`, and `log` with `spans`.
 
 pub mod admit;
 pub mod answer;
@@ -8,5 +8,8 @@ pub mod incoming;
 pub mod limits;
 pub mod log;
 pub mod mirror;
+pub mod own;
 pub mod setting;
+pub mod spans;
 pub mod tally;
+pub mod trace;

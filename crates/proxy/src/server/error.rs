@@ -127,6 +127,17 @@ impl ServerError {
         })
     }
 
+    /// The kind of failure in a word, for traces.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) => "request_timeout",
+            Self::Status(_) => "status",
+            Self::Unsendable => "unsendable",
+            Self::NameRefused(_) => "name_refused",
+            other => other.kind().map_or("exhausted", BackendFailure::as_str),
+        }
+    }
+
     /// True if the same server may have the request again over a fresh connection. `untouched` says that the connection
     /// was an old one and that no byte of an answer came over it; `repeats` that the request may be sent twice.
     pub fn is_worth_a_fresh_connection(&self, untouched: bool, repeats: bool) -> bool {

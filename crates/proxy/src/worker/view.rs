@@ -43,6 +43,8 @@ pub struct View {
     pub fixed_bodies: FixedBodies,
     /// True if a route has a cache.
     pub caches: bool,
+    /// True if the access log has fields of responses.
+    pub logs_response_fields: bool,
     /// True if servers of a pool are sent what the TLS handshakes of clients came to.
     pub sends_tlvs: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
@@ -87,6 +89,7 @@ impl View {
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
             takes_streams: config.listeners.iter().map(|l| l.is_tcp() || l.has_passthrough()).collect(),
+            logs_response_fields: config.log.has_response_fields(),
             caches: config.routes.iter().any(|route| route.cache.is_some()),
             sends_tlvs: config
                 .pools

@@ -1,0 +1,204 @@
+//! A configuration that must be confirmed goes back by itself: when no confirmation comes in time, or when errors jump.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{DEADLINE, Evenkeel, Origin, answer, eventually, pool};
+
+fn reload(evenkeel: &Evenkeel, toml: &str, within: &str) {
+    evenkeel.rewrite(toml);
+    let outcome = evenkeel.cli(&["reload", "--confirm", within]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("unless `evenkeel confirm` comes before"), "{}", outcome.stdout);
+}
+
+fn is_awaited(evenkeel: &Evenkeel) -> bool {
+    let is_in_metrics = evenkeel.metric("evenkeel_config_awaiting_confirmation", &[]) == 1.0;
+    let status = evenkeel.status()["awaiting_confirmation"].clone();
+    assert_eq!(is_in_metrics, status.is_object(), "{status}");
+    is_in_metrics
+}
+
+fn reverts(evenkeel: &Evenkeel, reason: &str) -> f64 {
+    evenkeel.metric("evenkeel_config_reverts_total", &[&format!("reason=\"{reason}\"")])
+}
+
+fn uptime(evenkeel: &Evenkeel) -> f64 {
+    evenkeel.status()["uptime_seconds"].as_f64().unwrap()
+}
+
+#[test]
+fn without_a_confirmation_the_configuration_before_comes_back() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/").text(), "a");
+    let new = pool(&[&b], "");
+    reload(&evenkeel, &new, "2s");
+    assert_eq!(client.get("/").text(), "b");
+    assert!(is_awaited(&evenkeel));
+    assert_eq!(evenkeel.status()["awaiting_confirmation"]["generation_before"], 1);
+    eventually("it goes back", || client.get("/").text() == "a");
+    assert!(!is_awaited(&evenkeel));
+    assert_eq!(reverts(&evenkeel, "timeout"), 1.0);
+    evenkeel.stderr.wait_for("the reason", |line| {
+        line.contains("it was not confirmed within 2 s") && line.contains("the file still has the new text")
+    });
+    assert!(std::fs::read_to_string(evenkeel.config()).unwrap().ends_with(&new));
+    assert_eq!(evenkeel.metric("evenkeel_connections_accepted_total", &[]), 1.0);
+    assert_eq!(evenkeel.status()["generation"], 3);
+}
+
+#[test]
+fn a_confirmed_configuration_stays() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    reload(&evenkeel, &pool(&[&b], ""), "4s");
+    let begun = uptime(&evenkeel);
+    let outcome = evenkeel.cli(&["confirm"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "confirmed: generation 2 stays in force"));
+    assert!(!is_awaited(&evenkeel));
+    eventually("the time is over", || uptime(&evenkeel) > begun + 5.0);
+    assert_eq!(evenkeel.get("/").text(), "b");
+    let outcome = evenkeel.cli(&["confirm"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("no configuration awaits its confirmation"), "{}", outcome.stderr);
+    assert_eq!(evenkeel.metric("evenkeel_config_reverts_total", &[]), 0.0);
+}
+
+#[test]
+fn errors_that_jump_bring_the_configuration_before_back_at_once() {
+    let a = Origin::named("a");
+    let broken = Origin::answering(|_| answer(500, "", "broken"));
+    let good = pool(&[&a], "");
+    let evenkeel = Evenkeel::start(&good);
+    let mut client = evenkeel.client();
+    for _ in 0..50 {
+        assert_eq!(client.get("/").text(), "a");
+    }
+    let lost = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\npath = \"/aip/*\"\npool = \"app\"\n{good}"
+    );
+    for (round, (new, status)) in [(pool(&[&broken], ""), 500), (lost, 404)].iter().enumerate() {
+        reload(&evenkeel, new, "5m");
+        let begun = Instant::now();
+        assert_eq!(client.get("/").status, *status);
+        eventually("it goes back", || client.get("/").status == 200);
+        assert!(begun.elapsed() < DEADLINE);
+        assert_eq!(reverts(&evenkeel, "errors"), round as f64 + 1.0);
+    }
+    let jumps = |line: &str| line.contains("errors jumped: ") && line.contains("within the minute before it");
+    evenkeel.stderr.wait_for("the reason", jumps);
+    assert!(!is_awaited(&evenkeel));
+}
+
+#[test]
+fn a_few_errors_and_many_good_answers_are_no_jump() {
+    let a = Origin::named("a");
+    let mixed = Origin::answering(|request| match request.target() {
+        "/bad" => answer(500, "", "bad"),
+        _ => answer(200, "", "good"),
+    });
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    reload(&evenkeel, &pool(&[&mixed], ""), "5m");
+    let mut client = evenkeel.client();
+    for round in 0..600 {
+        client.get(if round % 60 == 59 { "/bad" } else { "/" });
+    }
+    let begun = uptime(&evenkeel);
+    eventually("it was judged", || uptime(&evenkeel) > begun + 1.5);
+    assert!(is_awaited(&evenkeel));
+    let outcome = evenkeel.cli(&["confirm", "--go-back", "--json"]);
+    let decided: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((&decided["confirmed"], &decided["generation"]), (&Value::from(false), &Value::from(3)));
+    assert_eq!(evenkeel.get("/").text(), "a");
+    assert_eq!(reverts(&evenkeel, "operator"), 1.0);
+}
+
+#[test]
+fn while_one_awaits_its_confirmation_only_another_trial_is_taken() {
+    let (a, b, c) = (Origin::named("a"), Origin::named("b"), Origin::named("c"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    reload(&evenkeel, &pool(&[&b], ""), "5m");
+    let refused = evenkeel.reload(&pool(&[&c], ""));
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("awaits its confirmation"), "{}", refused.text());
+    evenkeel.signal(Signal::HUP);
+    let is_refusal =
+        |line: &str| line.contains("configuration not reloaded") && line.contains("confirmation");
+    eventually("SIGHUP is refused", || evenkeel.stderr.count(is_refusal) == 2);
+    assert_eq!(evenkeel.get("/").text(), "b");
+    // A file that is wrong changes nothing of the trial.
+    evenkeel.rewrite("nonsense");
+    assert_eq!(evenkeel.cli(&["reload", "--confirm", "5m"]).code, Some(1));
+    assert!(is_awaited(&evenkeel));
+    reload(&evenkeel, &pool(&[&c], ""), "5m");
+    assert_eq!(evenkeel.get("/").text(), "c");
+    assert_eq!(evenkeel.status()["awaiting_confirmation"]["generation_before"], 1);
+    let outcome = evenkeel.cli(&["confirm", "--go-back"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(evenkeel.get("/").text(), "a", "not the one that was never confirmed");
+    assert_eq!(evenkeel.reload(&pool(&[&c], "")).status, 200);
+    assert_eq!(evenkeel.get("/").text(), "c");
+}
+
+#[test]
+fn connections_to_an_address_that_is_on_trial_wait_for_the_decision() {
+    let web = "[listener.web]\nbind = [\"127.0.0.1:0\"]\n";
+    let more = "[listener.more]\nbind = [\"127.0.0.2:0\"]\n";
+    let route = "[[route]]\nrespond = { body = \"here\" }\n";
+    let evenkeel = Evenkeel::start(&format!("{web}{more}{route}"));
+    let address = evenkeel.listener("more");
+    let ask = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    for _ in 0..3 {
+        reload(&evenkeel, &format!("{web}{route}"), "5m");
+        evenkeel.stderr.wait_for("the close", |line| line.contains("no longer listening on 127.0.0.2"));
+        let mut waiting = Vec::new();
+        // The socket that is closed may still take the first.
+        eventually("a connection waits", || {
+            waiting.push(ask());
+            waiting.len() > 5
+        });
+        assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+        let mut answers = Vec::new();
+        for mut stream in waiting {
+            let mut text = String::new();
+            // Those that the old socket took are closed.
+            if stream.read_to_string(&mut text).is_ok() {
+                answers.push(text.ends_with("here"));
+            }
+        }
+        assert!(answers.contains(&true), "{answers:?}");
+        assert_eq!(evenkeel.get("/").text(), "here");
+    }
+    reload(&evenkeel, &format!("{web}{route}"), "5m");
+    assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
+    eventually("the address is closed", || TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_wrong_time_is_refused() {
+    let evenkeel = Evenkeel::start("[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\nrespond = {}\n");
+    for time in ["0s", "2d", "soon", "60"] {
+        assert_eq!(evenkeel.cli(&["reload", "--confirm", time]).code, Some(2), "{time}");
+    }
+    for (body, status) in [
+        ("{\"confirm_seconds\": 0}", 400),
+        ("{\"confirm_seconds\": \"60\"}", 400),
+        ("{\"confirm\": 60}", 400),
+        ("[]", 400),
+    ] {
+        assert_eq!(evenkeel.admin("POST", "/reload", body).status, status, "{body}");
+    }
+    assert_eq!(evenkeel.admin("POST", "/confirm", "{}").status, 422);
+    assert_eq!(evenkeel.status()["generation"], 1);
+}

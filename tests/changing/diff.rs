@@ -1,0 +1,45 @@
+//! `evenkeel diff` shows what commands have changed, and what the file says that is not in force.
+
+use serde_json::Value;
+
+use crate::support::{Evenkeel, Origin, pool};
+
+#[test]
+fn runtime_and_file_are_both_shown() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let outcome = evenkeel.cli(&["diff", "--exit-code"]);
+    assert_eq!(outcome.code, Some(0), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("says what is in force (generation 1)"), "{}", outcome.stdout);
+    evenkeel.set_server("app", "a", "{\"weight\": 5, \"state\": \"drain\"}");
+    evenkeel.rewrite(&pool(&[&a, &b], ""));
+    let outcome = evenkeel.cli(&["diff", "--exit-code"]);
+    assert_eq!(outcome.code, Some(1));
+    for line in [
+        "  pool app: weight of server a: 1 -> 5 by a command\n",
+        "  pool app: server a is draining by a command\n",
+        "against what is in force (generation 1): 1 change\n",
+    ] {
+        assert!(outcome.stdout.contains(line), "no {line} in\n{}", outcome.stdout);
+    }
+    let outcome = evenkeel.cli(&["diff", "--json"]);
+    let shown: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(shown["runtime"].as_array().unwrap().len(), 2);
+    assert_eq!(shown["file"][0]["kind"], "server");
+    assert_eq!(shown["source"], evenkeel.config());
+    evenkeel.rewrite("nonsense");
+    let outcome = evenkeel.cli(&["diff"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("a reload would fail"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_process_without_a_file_has_only_runtime_changes() {
+    let a = Origin::named("a");
+    let server = a.address().to_string();
+    let folder = crate::support::Folder::new();
+    let evenkeel = Evenkeel::run(folder, &["run", "--listen", "127.0.0.1:0", "--backend", &server]);
+    let outcome = evenkeel.cli(&["diff"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("there is no configuration file"), "{}", outcome.stdout);
+}
