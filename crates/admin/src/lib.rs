@@ -29,6 +29,7 @@ mod process;
 mod purge;
 mod question;
 mod refusal;
+mod rounded;
 mod routes;
 mod serve;
 mod split;
