@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evenkeel_admin::{Upgrade, Upgraded};
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_observe::{Registry, UpgradeResult};
 use evenkeel_proxy::Successor;
 use tokio::sync::oneshot;
@@ -60,6 +61,7 @@ impl Upgrades {
                 self.registry.upgraded(UpgradeResult::Success, 1);
                 tracing::info!(pid, "upgraded: the new process serves, and this one finishes what it has");
                 systemd::succeeded_by(pid);
+                self.record(Severity::Info, format!("process {pid} has taken over"));
                 let grace = self.upgrader.shared.snapshot().config.server.grace;
                 // The one who asked may have gone.
                 let _ = answer.send(Ok(Upgraded { pid, old_pid: std::process::id(), grace }));
@@ -68,10 +70,16 @@ impl Upgrades {
             Err(why) => {
                 self.registry.upgraded(UpgradeResult::Failure, 1);
                 tracing::error!("not upgraded, this process serves on: {why}");
+                let first = why.lines().next().unwrap_or_default();
+                self.record(Severity::Warning, format!("not upgraded, this process serves on: {first}"));
                 let _ = answer.send(Err(why));
                 None
             }
         }
+    }
+
+    fn record(&self, severity: Severity, what: String) {
+        self.registry.events.record(Event::new(EventKind::Upgrade, severity, what));
     }
 
     /// Gives up the upgrade under way, because this process is to end. The process that has taken over, if it has by now.
