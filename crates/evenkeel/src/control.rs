@@ -133,8 +133,8 @@ impl Control {
                 let _ = answer.send(Err(self.must_be_decided().unwrap_or_default()));
             }
             Asked::Begin(answer) => {
-                let in_force =
-                    upgrade::InForce { bound: self.bound.clone(), carried: self.servers.carried() };
+                let (carried, splits) = (self.servers.carried(), self.servers.carried_splits());
+                let in_force = upgrade::InForce { bound: self.bound.clone(), carried, splits };
                 // Whoever has asked may have given up.
                 self.upgrading = answer.send(Ok(in_force)).is_ok();
             }

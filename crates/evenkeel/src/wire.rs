@@ -94,7 +94,7 @@ impl System {
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&servers.config().log, &registry)?;
         if let Some(predecessor) = &predecessor {
-            servers.carry_on(predecessor.offer.pools.clone(), clock.now());
+            predecessor.carry_on(&mut servers, clock.now());
             predecessor.ready(positions)?;
         }
         let store = cache::open(&servers.config().cache)?;
