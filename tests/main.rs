@@ -9,6 +9,7 @@ mod run {
     mod exit_codes;
     mod explain;
     mod quickstart;
+    mod top;
     mod unix_sockets;
 }
 
@@ -128,6 +129,13 @@ mod files {
     mod stalling;
 }
 
+mod recorder {
+    mod answered;
+    mod bounds;
+    mod failures;
+    pub mod kept;
+}
+
 mod tls {
     mod check;
     mod clients;
@@ -195,12 +203,12 @@ mod breaker {
     mod hedges;
     mod http2;
     mod limits;
-    mod max_connections;
+    pub mod max_connections;
     mod queue;
     mod reload;
     mod retries;
     mod servers;
-    mod trip;
+    pub mod trip;
 }
 
 mod overload {
@@ -321,6 +329,13 @@ mod mirroring {
     mod limits;
 }
 
+mod log {
+    mod fields;
+    mod journald;
+    mod sampling;
+    mod syslog;
+}
+
 mod timeouts {
     mod client;
     mod http2;
@@ -344,6 +359,16 @@ mod bodies {
     mod streaming;
 }
 
+mod traces {
+    mod away;
+    mod context;
+    mod reload;
+    mod routes;
+    mod sampling;
+    mod spans;
+    mod tries;
+}
+
 mod upgrade {
     mod layered;
     mod tunnel;
@@ -365,7 +390,9 @@ mod observability {
     mod access_log;
     mod cardinality;
     mod errors;
+    mod explain;
     mod idle_servers;
+    mod live;
     mod metrics;
     mod status;
 }

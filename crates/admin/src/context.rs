@@ -14,6 +14,8 @@ use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::by::By;
+use crate::live::state::Live;
+use crate::question::Explainer;
 
 /// What the API reads, and where it sends commands.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub struct Context {
     pub token: Option<String>,
     /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.
     pub bound: Option<Address>,
+    /// The figures of the last seconds, which [`follow`](crate::follow) fills.
+    pub live: Live,
+    /// Says where a request would go.
+    pub explainer: Explainer,
 }
 
 /// A command on its way to the control thread.

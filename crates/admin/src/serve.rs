@@ -52,12 +52,12 @@ pub enum Listener {
 /// When a socket cannot be handed to the runtime.
 pub async fn serve(
     listeners: Vec<Listener>,
-    context: Context,
+    context: impl Into<Arc<Context>>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let sockets = listeners.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
     let retiring = Arc::<Retiring>::default();
-    let router = routes::router(Arc::new(context)).layer(Extension(Arc::clone(&retiring)));
+    let router = routes::router(context.into()).layer(Extension(Arc::clone(&retiring)));
     let (running, ending) = watch::channel(());
     let connections = Arc::new(Mutex::new(Connections::default()));
     let (mut tasks, mut handles) = (JoinSet::new(), HashMap::new());

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
-use evenkeel_admin::{Context, Listener, Request, Upgrade};
-use evenkeel_config::{Config, ControlSocket as Setting};
+use evenkeel_admin::{Context, Explainer, Listener, Live, Request, Upgrade, follow};
+use evenkeel_config::{Config, ControlSocket as Setting, Listener as ListenerConfig};
+use evenkeel_core::overload::OverloadStep;
 use evenkeel_net::ListenOptions;
+use evenkeel_proxy::Shared;
 use evenkeel_types::Address;
 use rustix::process::geteuid;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Control;
 use crate::control_socket::{self, ControlSocket};
+use crate::explain::{self, Known, Question};
 use crate::inherit::Inheritance;
 use crate::log;
 use crate::secret::token;
@@ -130,6 +133,8 @@ impl Admin {
             source: control.source.as_deref().and_then(|path| absolute(path).ok()),
             log_level: log::level,
             awaiting: Arc::clone(&control.confirmation.awaiting),
+            live: Live::default(),
+            explainer: explainer(&control.shared),
             token: self.token.clone(),
             bound: self.address().filter(|address| matches!(address, Address::Ip(_))),
         }
@@ -157,10 +162,37 @@ impl Admin {
     }
 }
 
+/// Answers where requests would go as things are at that moment.
+fn explainer(shared: &Arc<Shared>) -> Explainer {
+    let shared = Arc::clone(shared);
+    Explainer::new(move |asked| {
+        let question = Question {
+            method: asked.method.clone(),
+            url: asked.url.clone(),
+            headers: asked.lines(),
+            client: asked.client,
+            sni: asked.sni.clone(),
+            listener: asked.listener.clone(),
+        };
+        let (snapshot, credentials) = (shared.snapshot(), shared.credentials());
+        let coverage = |listener: &ListenerConfig, name: &str| {
+            credentials.listeners.get(&listener.name).map(|tls| tls.coverage(Some(name)))
+        };
+        let steps = shared.registry.overload.iter().map(|step| step.value()).max();
+        let step = OverloadStep::of(steps.and_then(|step| u8::try_from(step).ok()).unwrap_or_default());
+        let listener = explain::listener(&snapshot.config, &question)?;
+        Known { snapshot: &snapshot, coverage, now: shared.clock.now(), step }.answer(listener, &question)
+    })
+}
+
 fn serve(listeners: Vec<Listener>, context: Context, stop: oneshot::Receiver<()>) {
     let Some(runtime) = runtime("admin") else { return };
-    let served = evenkeel_admin::serve(listeners, context, async { drop(stop.await) });
-    if let Err(error) = runtime.block_on(served) {
+    let context = Arc::new(context);
+    let served = runtime.block_on(async {
+        tokio::task::spawn_local(follow(Arc::clone(&context)));
+        evenkeel_admin::serve(listeners, context, async { drop(stop.await) }).await
+    });
+    if let Err(error) = served {
         tracing::error!(%error, "the admin API has failed");
     }
 }

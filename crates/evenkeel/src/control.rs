@@ -9,7 +9,9 @@ use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
+use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +25,9 @@ use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
 use crate::systemd;
 use crate::upgrade::{self, Asked};
+
+/// Why a command is refused meanwhile.
+const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
 use crate::watch::Loaded;
 
 /// Between two looks whether a snapshot is still in use.
@@ -46,6 +51,8 @@ pub struct Control {
     pub workers: usize,
     /// The content of the configuration file that was read last.
     pub loaded: Arc<Loaded>,
+    /// What sends spans.
+    pub exporter: Arc<Exporter>,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
     /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
@@ -60,14 +67,12 @@ pub struct Inputs {
     pub commands: mpsc::Receiver<Request>,
     /// From upgrades of the binary.
     pub upgrades: mpsc::Receiver<Asked>,
-    /// Where commands go that the process gives itself.
-    pub own: mpsc::Sender<Request>,
 }
 
 impl Control {
     /// Runs until `stop`.
     pub async fn run(mut self, inputs: Inputs, mut stop: oneshot::Receiver<()>) {
-        let Inputs { mut events, mut commands, mut upgrades, own: _ } = inputs;
+        let Inputs { mut events, mut commands, mut upgrades } = inputs;
         let mut alive = Alive::new();
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
@@ -79,8 +84,8 @@ impl Control {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
-                Some(Probed { pool, id, result, session }) = results.recv() => {
-                    self.count_probe(&pool, &id, &result);
+                Some(Probed { pool, id, result, took, session }) = results.recv() => {
+                    self.count_probe(&pool, &id, &result, took);
                     let was_searching = self.servers.is_searching(&pool, self.now());
                     self.servers.probed(&pool, &id, result, self.now());
                     probes.plan_next(&self.servers, &pool, &id, session);
@@ -102,9 +107,7 @@ impl Control {
                 _ = &mut stop => break,
                 () = alive.due() => systemd::alive(),
                 Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.are_running()),
-                Some(request) = commands.recv() => {
-                    self.take(request, &mut reloads, &mut probes, &mut discoveries);
-                }
+                Some(request) = commands.recv() => self.obey(request, &mut reloads, &mut probes, &mut discoveries),
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
@@ -113,6 +116,41 @@ impl Control {
                 }
             }
         }
+    }
+
+    /// Carries out what an operator asks for; a reload is begun.
+    fn obey(
+        &mut self,
+        request: Request,
+        reloads: &mut Reloads,
+        probes: &mut Probes,
+        discoveries: &mut Discoveries,
+    ) {
+        let Request { command, by, if_match, answer } = request;
+        let done = match command {
+            _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
+            Command::Reload => {
+                self.audit(&by, "reload asked for", None);
+                systemd::reloading();
+                return reloads.ask(answer, None, || self.in_force());
+            }
+            Command::Try { within } => {
+                self.audit(&by, "reload asked for, to be confirmed", None);
+                systemd::reloading();
+                return reloads.ask(answer, Some(within), || self.in_force());
+            }
+            Command::Confirm { keep } => {
+                let done = self.confirm(keep, probes, discoveries);
+                if done.is_ok() {
+                    let what = if keep { "configuration confirmed" } else { "configuration taken back" };
+                    self.audit(&by, what, None);
+                }
+                done.map(|()| CommandDone::Done)
+            }
+            command => self.carry_out(command, &by, if_match.as_deref(), probes),
+        };
+        // The client may have gone; the command is carried out all the same.
+        let _ = answer.send(done);
     }
 
     /// Gets ready for another process to take the place of this one, or goes on after that has failed.
@@ -143,7 +181,7 @@ impl Control {
     }
 
     /// What a reload starts from.
-    pub fn in_force(&self) -> InForce {
+    fn in_force(&self) -> InForce {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),
@@ -152,6 +190,7 @@ impl Control {
             bound: self.bound.clone(),
             workers: self.workers,
             loaded: Arc::clone(&self.loaded),
+            registry: Arc::clone(&self.registry),
         }
     }
 
@@ -175,11 +214,17 @@ impl Control {
                     Some((within, kept)) => self.begin_trial(within, kept),
                     None => tracing::info!("configuration reloaded"),
                 }
+                let what =
+                    format!("the configuration was reloaded: generation {}", self.servers.generation());
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
                 Ok(warnings)
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
                 tracing::error!("configuration not reloaded, the old one stays: {error}");
+                let first = error.lines().next().unwrap_or_default();
+                let what = format!("the configuration was not reloaded, the old one stays: {first}");
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Critical, what));
                 Err(CommandError::Refused(error))
             }
         }
@@ -194,12 +239,16 @@ impl Control {
 
     /// Makes a configuration true, and returns what it warns of.
     pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, mut warnings } = prepared;
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
+        self.registry.recorder.set_memory(derived.config.recorder.memory);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
+        if let Err(error) = self.exporter.configure(collector) {
+            tracing::error!(%error, "the thread `traces` cannot start; spans are dropped");
+        }
         // The workers must know a listener before its first connection comes.
         self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {
@@ -247,8 +296,16 @@ impl Control {
         });
     }
 
-    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<Finding, ProbeFailure>) {
-        self.registry.backend(pool, id).probed(match result {
+    fn count_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: &Result<Finding, ProbeFailure>,
+        took: Duration,
+    ) {
+        let figures = self.registry.backend(pool, id);
+        figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
+        figures.probed(match result {
             Ok(_) => ProbeResult::Success,
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,

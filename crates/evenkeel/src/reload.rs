@@ -10,6 +10,8 @@ use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
+use evenkeel_observe::Registry;
+use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
@@ -19,6 +21,7 @@ use crate::credentials::{self, load_config};
 use crate::inherit::{Inheritance, Taken, role_of};
 use crate::servers::Derived;
 use crate::start_error::StartError;
+use crate::traces::collector;
 use crate::watch::Loaded;
 
 /// An address that the workers accept on.
@@ -62,6 +65,8 @@ pub struct InForce {
     pub workers: usize,
     /// The content that was read last.
     pub loaded: Arc<Loaded>,
+    /// Where is recorded what becomes of files.
+    pub registry: Arc<Registry>,
 }
 
 /// A new configuration with all that it needs; to make it true cannot fail any more.
@@ -76,6 +81,8 @@ pub struct Prepared {
     pub sockets: Vec<Vec<Socket>>,
     /// What it is warned of.
     pub warnings: Vec<String>,
+    /// Where spans go.
+    pub collector: Option<Collector>,
 }
 
 /// Where the outcome of a command is sent.
@@ -153,13 +160,14 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let source = in_force.source.as_deref().ok_or("there is no configuration file to read again")?;
     in_force.loaded.note(source);
     let (config, warnings) = load(source)?;
+    let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
     let (added, sockets) =
         bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
     // What was taken over may be older than its files.
-    credentials::refresh(&credentials);
-    Ok(Prepared { derived, credentials, added, sockets, warnings })
+    credentials::refresh(&credentials, &in_force.registry);
+    Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
 }
 
 /// What is listened on, and the sockets of each.

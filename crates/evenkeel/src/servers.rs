@@ -229,7 +229,7 @@ impl ServerRegistry {
             return false;
         }
         if let Some(after) = self.pool(pool) {
-            announce_discovered(pool, &before.backends, &after.backends);
+            announce_discovered(&self.metrics, pool, &before.backends, &after.backends);
             let now_there: HashSet<&BackendId> = after.backends.iter().map(|backend| &backend.id).collect();
             self.metrics.retain_backends(|of, server| of != pool || now_there.contains(server));
         }
@@ -256,7 +256,7 @@ impl ServerRegistry {
             }
         })?;
         announce(&self.metrics, pool, &servers.health, &notices);
-        announce_panic(pool, panic, servers.health.panic());
+        announce_panic(&self.metrics, pool, panic, servers.health.panic());
         Ok(())
     }
 
@@ -271,7 +271,7 @@ impl ServerRegistry {
         let (version, panic) = (servers.health.version(), servers.health.panic());
         let notices = change(servers);
         announce(&self.metrics, pool, &servers.health, &notices);
-        announce_panic(pool, panic, servers.health.panic());
+        announce_panic(&self.metrics, pool, panic, servers.health.panic());
         if servers.health.version() == version {
             return false;
         }
@@ -289,7 +289,7 @@ impl ServerRegistry {
                     let panic = servers.health.panic();
                     let notices = servers.reconfigure(pool, &self.secret, now);
                     announce(&self.metrics, &pool.name, &servers.health, &notices);
-                    announce_panic(&pool.name, panic, servers.health.panic());
+                    announce_panic(&self.metrics, &pool.name, panic, servers.health.panic());
                     servers
                 }
             };

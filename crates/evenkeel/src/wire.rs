@@ -11,6 +11,7 @@ use evenkeel_admin::{By, Request, Upgrade};
 use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::{AccessLog, Registry};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Shared, Successor, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
@@ -20,14 +21,14 @@ use crate::admin;
 use crate::cache;
 use crate::confirm::Confirmation;
 use crate::control::{Control, Inputs};
-use crate::control_socket::ControlSocket;
 use crate::credentials;
 use crate::inherit::Inheritance;
 use crate::overload;
-use crate::reload::{Bound, bind_first};
+use crate::reload::bind_first;
 use crate::servers::{Derived, ServerRegistry};
 use crate::serving::{Serving, serve_all};
 use crate::start_error::StartError;
+use crate::traces;
 use crate::upgrade::Upgrader;
 use crate::upgrade::successor::Predecessor;
 use crate::watch::{self, Loaded};
@@ -53,13 +54,11 @@ pub struct System {
     control: JoinHandle<()>,
     stop: oneshot::Sender<()>,
     /// The admin API ends when this is dropped.
-    stop_admin: oneshot::Sender<()>,
-    admin_thread: Option<JoinHandle<()>>,
-    /// The file of the control socket goes with this.
-    control_socket: Option<ControlSocket>,
+    admin_api: Serving,
     upgrader: Upgrader,
     upgrades: mpsc::Receiver<Upgrade>,
     log: AccessLog,
+    exporter: Arc<Exporter>,
 }
 
 /// What a process starts with beside its configuration.
@@ -82,6 +81,8 @@ impl System {
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);
+        let log_config = config.log.clone();
+        registry.recorder.set_memory(config.recorder.memory);
         let credentials = credentials::load(&config, None)?;
         credentials::register(&registry, &credentials);
         let ((bound, sockets), positions) = bind_first(&config, workers, &mut inherited)?;
@@ -92,21 +93,23 @@ impl System {
             admin.open_control_socket(&config)?;
         }
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
-        let log = start_log(&servers.config().log, &registry)?;
+        let log = start_log(&log_config, &registry)?;
         if let Some(predecessor) = &predecessor {
             servers.carry_on(predecessor.offer.pools.clone(), clock.now());
             predecessor.ready(positions)?;
         }
         let store = cache::open(&servers.config().cache)?;
         let (events_sender, events) = mpsc::channel(EVENTS_MAX);
-        let (snapshot, metrics) = (servers.snapshot(), Arc::clone(&registry));
-        let (shared, starts) =
-            Shared::new(workers, snapshot, credentials, metrics, clock, events_sender, store);
-        let spawn_worker = |start| evenkeel_proxy::spawn(start, Arc::clone(&shared), log.worker());
-        let handles = starts.into_iter().map(spawn_worker).collect::<Result<Vec<_>, _>>();
-        let handles = handles.map_err(|error| format!("cannot start a worker: {error}"))?;
+        let (first, metrics) = (servers.snapshot(), Arc::clone(&registry));
+        let (shared, starts) = Shared::new(workers, first, credentials, metrics, clock, events_sender, store);
+        let exporter = traces::start(servers.config(), &registry)?;
+        let spawn_worker =
+            |it| evenkeel_proxy::spawn(it, Arc::clone(&shared), log.worker(), exporter.worker());
+        let handles = starts.into_iter().map(spawn_worker);
+        let handles = handles.collect::<Result<_, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
         cache::show_figures(&shared);
-        let listening = Arc::new(ArcSwap::from_pointee(named(&bound)));
+        let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
+        let listening = Arc::new(ArcSwap::from_pointee(listening));
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
         let (asks, asked) = mpsc::channel(1);
@@ -120,18 +123,18 @@ impl System {
             listening: Arc::clone(&listening),
             workers,
             loaded,
+            exporter: Arc::clone(&exporter),
             confirmation: Confirmation::default(),
             upgrading: false,
         };
         let context = admin.context(&control, Arc::clone(&leaving), commands.clone(), upgrades);
-        let inputs = Inputs { events, commands: requests, upgrades: asked, own: commands.clone() };
-        let (stop, stopped) = oneshot::channel();
-        let control = spawn("control", move || run_control(control, inputs, stopped))?;
+        let inputs = Inputs { events, commands: requests, upgrades: asked };
+        let ((stop, stopped), asking) = (oneshot::channel(), commands.clone());
+        let control = spawn("control", move || run_control(control, inputs, asking, stopped))?;
         registry.config_generation.set(1);
         let upgrader = Upgrader { shared: Arc::clone(&shared), control: asks, admin: admin.spare() };
         let admin_address = admin.address();
-        let serving = serve_all(predecessor, (admin, context), &shared, bound, sockets, workers)?;
-        let Serving { stop_admin, admin_thread, control_socket } = serving;
+        let admin_api = serve_all(predecessor, (admin, context), &shared, bound, sockets, workers)?;
         tracing::info!(workers, "ready");
         Ok(Self {
             shared,
@@ -143,12 +146,11 @@ impl System {
             workers: handles,
             control,
             stop,
-            stop_admin,
-            admin_thread,
-            control_socket,
+            admin_api,
             upgrader,
             upgrades: wanted,
             log,
+            exporter,
         })
     }
 
@@ -210,7 +212,8 @@ impl System {
     /// Leaves: what is in flight has `grace` to finish. Blocks until all is done.
     pub fn leave(self, grace: Duration, successor: Option<&Successor>) {
         self.begin_leaving(grace, successor);
-        let mut stop_admin = Some(self.stop_admin);
+        let Serving { stop_admin, admin_thread, control_socket } = self.admin_api;
+        let mut stop_admin = Some(stop_admin);
         if successor.is_some() {
             // The successor answers what is asked from now on.
             drop(stop_admin.take());
@@ -222,11 +225,12 @@ impl System {
         cache::settle(&self.shared);
         // Its thread is not waited for: a client that reads its answer slowly does not hold up the end. But what has asked for an
         // upgrade gets its answer.
-        drop((self.control_socket, stop_admin));
+        drop((control_socket, stop_admin));
         if successor.is_some() {
-            wait_for(self.admin_thread.as_ref());
+            wait_for(admin_thread.as_ref());
         }
         self.log.finish();
+        self.exporter.finish();
     }
 }
 
@@ -254,11 +258,6 @@ impl System {
     }
 }
 
-/// Addresses with their listeners.
-fn named(bound: &[Bound]) -> Vec<(ListenerName, Address)> {
-    bound.iter().map(|bound| (bound.listener.clone(), bound.bound.clone())).collect()
-}
-
 /// One thread per core that this process may use.
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -269,7 +268,7 @@ fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
         AccessLogTo::File(path) => {
             format!("cannot write the access log {}: {error}; see `access` in `[log]`", path.display())
         }
-        AccessLogTo::Stdout | AccessLogTo::Off => format!("cannot write the access log: {error}"),
+        _ => format!("cannot write the access log: {error}"),
     })
 }
 
@@ -296,7 +295,12 @@ pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
         .ok()
 }
 
-fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
+fn run_control(
+    control: Control,
+    inputs: Inputs,
+    commands: mpsc::Sender<Request>,
+    stop: oneshot::Receiver<()>,
+) {
     let Some(runtime) = runtime("control") else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
@@ -304,7 +308,7 @@ fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
         tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
         if let Some(file) = control.source.clone() {
             let (shared, loaded) = (Arc::clone(&control.shared), Arc::clone(&control.loaded));
-            tokio::task::spawn_local(watch::follow(shared, file, loaded, inputs.own.clone()));
+            tokio::task::spawn_local(watch::follow(shared, file, loaded, commands));
         }
         control.run(inputs, stop).await;
     });

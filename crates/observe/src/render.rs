@@ -4,6 +4,7 @@ mod cache;
 mod discovery;
 mod limits;
 mod page;
+mod recorder;
 mod retries;
 mod streams;
 
@@ -45,6 +46,7 @@ impl Registry {
         outcomes(&mut page, self);
         limits::render(&mut page, self);
         cache::render(&mut page, self);
+        recorder::render(&mut page, self);
         certificates(&mut page, self);
         control(&mut page, self);
         process(&mut page, &Process::read());
@@ -280,6 +282,8 @@ fn certificates(page: &mut Page, registry: &Registry) {
 fn control(page: &mut Page, registry: &Registry) {
     page.single(&names::ACCESS_LOG_LINES, registry.access_log_lines.value());
     page.single(&names::ACCESS_LOG_DROPPED, registry.access_log_dropped.value());
+    page.single(&names::SPANS_EXPORTED, registry.spans_exported.value());
+    page.single(&names::SPANS_DROPPED, registry.spans_dropped.value());
     page.family(&names::CONFIG_RELOADS);
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{By, Context, Listener, Request, serve};
+use evenkeel_admin::{By, Context, Explainer, Listener, Request, follow, serve};
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::health::{Administrative, State};
 use evenkeel_core::route::RouteTable;
@@ -95,10 +95,11 @@ impl Api {
                     let _ = answer.send(obey(&states, command));
                 }
             };
-            let stopped = async { drop(stopped.await) };
+            let (stopped, context) = (async { drop(stopped.await) }, Arc::new(context));
             tokio::select! {
-                served = serve(vec![listener], context, stopped) => served.unwrap(),
+                served = serve(vec![listener], Arc::clone(&context), stopped) => served.unwrap(),
                 () = obey => panic!("the API has gone"),
+                () = follow(context) => panic!("the sampler has gone"),
             }
         });
         Self { bound, snapshot, registry, leaving, commands, bys, stop: Some(stop), thread: Some(thread) }
@@ -191,6 +192,11 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         awaiting: Arc::default(),
         token,
         bound: Some(bound),
+        live: Default::default(),
+        explainer: Explainer::new(|question| match question.url.as_str() {
+            "ftp://x/" => Err("ftp:// is neither http:// nor https://".into()),
+            _ => Ok(serde_json::json!({ "asked": question.lines(), "method": question.method })),
+        }),
     };
     (context, requests)
 }

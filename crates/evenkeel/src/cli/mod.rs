@@ -23,7 +23,10 @@ mod show;
 mod source;
 mod status;
 mod table;
+#[cfg(feature = "top")]
+mod top;
 mod upgrade;
+mod why;
 
 use std::process::ExitCode;
 
@@ -74,6 +77,11 @@ enum Command {
     Split(server::Split),
     /// Have the log of a running process hold more or less
     LogLevel(server::LogLevel),
+    /// Watch what a running process does, in the terminal: problems, pools, servers and events
+    #[cfg(feature = "top")]
+    Top(top::Top),
+    /// Tell what happened to a request, and who was at fault
+    Why(why::Why),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
@@ -110,6 +118,9 @@ pub fn main() -> ExitCode {
         Command::Weight(args) => args.run(),
         Command::Split(args) => args.run(),
         Command::LogLevel(args) => args.run(),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),

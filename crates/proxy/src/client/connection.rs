@@ -26,8 +26,9 @@ use crate::request::admit::{KnownHost, Origin, Refusal, Secure, upgrade_left_out
 use crate::request::answer;
 use crate::request::handle::{handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
-use crate::request::log::{Finished, RequestLog, record};
+use crate::request::log::{Finished, RequestLog};
 use crate::request::mirror;
+use crate::request::record::record;
 use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::server::Sender;
@@ -236,6 +237,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: Some(position),
             peer: self.peer,
             target,
             request,
@@ -295,10 +297,13 @@ impl Client {
                 }
             }
         };
-        let mut log = RequestLog::default();
-        log.reason = Some(refusal.why.to_string());
+        let mut log = RequestLog { reason: Some(refusal.why.to_string()), ..RequestLog::default() };
+        if let Some(kind) = refusal.kind {
+            log.noted.refused(kind.as_str());
+        }
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: view.listener_position(&self.listener),
             peer: self.peer,
             target,
             request: &request,
@@ -328,6 +333,7 @@ async fn respond<'x, 'c>(
     log: &mut RequestLog,
     response: Response<'x, 'c>,
 ) -> Ended {
+    log.keep_fields(setting.view, &response.head);
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {
         let (refusal, ended) = match error {
@@ -346,6 +352,7 @@ async fn respond<'x, 'c>(
             }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
+        log.keep_fields(setting.view, &response.head);
         sent = writer.send(response).await;
     }
     match sent {
@@ -364,6 +371,9 @@ async fn respond<'x, 'c>(
         }
         Sent::Cut(ended, error) => {
             log.reason = Some(error.to_string());
+            if let StreamError::Server(error) = &error {
+                log.noted.blame(error);
+            }
             writer.cut();
             ended
         }

@@ -10,6 +10,7 @@ use evenkeel_observe::{Client, StreamEnded, StreamKey, StreamRecord, StreamSerie
 use evenkeel_types::{ListenerName, RouteName, Time};
 
 use super::relay::Moved;
+use crate::request::own;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 
@@ -111,6 +112,8 @@ impl StreamLog {
         if !worker.logs() {
             return;
         }
+        let view = worker.view();
+        let fields = own::of_connection(&view.snapshot.config.log.fields);
         worker.log_stream(&StreamRecord {
             unix_ns: worker
                 .unix_ns(self.started)
@@ -132,6 +135,7 @@ impl StreamLog {
             bytes_out: self.moved.1.get(),
             ended,
             reason,
+            fields: &fields,
         });
     }
 }

@@ -1,19 +1,19 @@
-//! What is noted of a request on its way goes to the metrics and the access log, once, when it has ended.
+//! What is noted of a request on its way, and what is known of it when it has ended.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+use evenkeel_core::choose::Why;
 use evenkeel_net::Peer;
-use evenkeel_observe::{
-    CacheFigures, CacheLog, CacheResult, Client, Ended, Record, RequestFigures, Version as LoggedVersion,
-};
+use evenkeel_observe::{CacheResult, Client, Ended, Version as LoggedVersion};
 use evenkeel_types::Time;
 
 use crate::client::writer::ResponseWriter;
-use crate::http::field::Known;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
-use crate::worker::Worker;
+use crate::request::noted::Noted;
+use crate::request::own;
+use crate::response::Head;
 use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
 
@@ -24,6 +24,8 @@ pub struct RequestLog {
     pub route: Option<usize>,
     /// The position in the pool of the server that was tried last.
     pub server: Option<usize>,
+    /// Why that one.
+    pub why: Option<Why>,
     /// That pool is the one of the cache nodes that are asked first.
     pub at_parents: bool,
     /// How often the request went on with a newer view of its pool, because it had waited for a server.
@@ -35,10 +37,11 @@ pub struct RequestLog {
     /// When the request was written to the server.
     pub sent: Option<Time>,
     /// When the last byte of its body was, if it has one.
-    uploaded: Option<Time>,
+    pub uploaded: Option<Time>,
     /// When the head of the final response was there.
-    answered: Option<Time>,
-    tunnel: Option<(u64, u64)>,
+    pub answered: Option<Time>,
+    /// Bytes that went up and down a tunnel that has ended.
+    pub tunnel: Option<(u64, u64)>,
     /// A copy of it is for another pool, once its body has passed.
     pub is_copied: bool,
     /// Why the balancer answered with an error, or did not pass on what the client asked for.
@@ -51,6 +54,10 @@ pub struct RequestLog {
     pub cache: Option<Cached>,
     /// When the first of several servers was asked that had the request at once.
     pub hedged: Option<Time>,
+    /// The fields of the response that the log has, in the order of `fields` of `[log]`, with gaps for others.
+    pub kept: Vec<Option<Vec<u8>>>,
+    /// What the flight recorder is to know beside all that.
+    pub noted: Noted,
 }
 
 /// What the cache did for a request.
@@ -90,7 +97,17 @@ impl RequestLog {
     /// Takes over what was noted of a fetch that this request began.
     pub fn adopt(&mut self, fetch: Self) {
         let (route, is_copied, cache) = (self.route, self.is_copied, self.cache.take());
-        *self = Self { route, is_copied, cache, ..fetch };
+        let (mut fetch, mut noted) = (fetch, std::mem::take(&mut self.noted));
+        noted.adopt(std::mem::take(&mut fetch.noted));
+        *self = Self { route, is_copied, cache, noted, ..fetch };
+    }
+
+    /// Keeps what the log has of the response, which goes out with this head.
+    #[inline]
+    pub fn keep_fields(&mut self, view: &View, head: &Head) {
+        if view.logs_response_fields {
+            self.kept = own::of_response(&view.snapshot.config.log.fields, head);
+        }
     }
 
     /// What became of a try, beside what is noted of it.
@@ -99,6 +116,19 @@ impl RequestLog {
             None => what,
             Some(before) => format!("{before}; {what}"),
         });
+    }
+
+    /// Bytes that went up and down a tunnel that has ended.
+    pub fn tunnel_bytes(&self) -> (u64, u64) {
+        self.tunnel.unwrap_or_default()
+    }
+
+    /// Why the client got an error, or why more than one server was asked.
+    pub fn why(&self) -> Option<Cow<'_, str>> {
+        match (&self.reason, &self.retry) {
+            (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
+            (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
+        }
     }
 
     /// How long the client took to send what is sent of its request by now, which may be all of it.
@@ -119,6 +149,8 @@ impl RequestLog {
 pub struct Finished<'a> {
     /// The listener's name.
     pub listener: &'a str,
+    /// Where it stands in the view; `None` if it is not there any more.
+    pub position: Option<usize>,
     /// The other end of the connection.
     pub peer: Peer,
     /// The request target as it came.
@@ -137,82 +169,34 @@ pub struct Finished<'a> {
     pub ended: Ended,
 }
 
-/// Counts a request and writes its line of the access log. Returns the time, which it had to ask for.
-pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
-    let Finished { request, writer, log, ended, .. } = *finished;
-    let now = worker.clock.now();
-    let total = now - request.started;
-    let (up, down) = log.tunnel.unwrap_or_default();
-    let (bytes_in, bytes_out) = (finished.bytes_in + up, writer.bytes() + down);
-    let first_byte = log.first_byte();
-    let before = log.sent.map_or(total, |sent| sent - request.started);
-    let figures = RequestFigures {
-        status: writer.status(),
-        // A tunnel's life is no latency: the request that opened it took until its answer.
-        total: log.tunnel.and(log.answered).map_or(total, |answered| answered - request.started),
-        upstream: first_byte,
-        overhead: before.saturating_sub(log.connect.unwrap_or_default()),
-        bytes_in,
-        bytes_out,
-        tries: log.tries,
-    };
-    if writer.status() != 0 {
-        view.count(log.route, finished.pool, log.server, &figures);
+impl<'a> Finished<'a> {
+    /// How long the client took to send the body, if there was one.
+    pub fn upload(&self) -> Option<Duration> {
+        (self.bytes_in > 0).then(|| Some(self.log.uploaded? - self.log.sent?)).flatten()
     }
-    if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
-        worker.metrics.client_aborts.increment();
+
+    /// The client, as far as it is believed.
+    pub fn client(&self) -> Client<'a> {
+        match self.peer {
+            Peer::Ip(peer) if peer.ip() == self.request.client => {
+                Client::Peer(self.request.peer_text, peer.port())
+            }
+            Peer::Unix if self.request.client.is_unspecified() => Client::Unix,
+            _ => Client::Ip(self.request.client, 0),
+        }
     }
-    if let (Some(cached), Some(route)) = (&log.cache, log.route) {
-        let route = (route, view.snapshot.routes.route(route));
-        let Cached { result, coalesced, age_s, .. } = *cached;
-        let figures = CacheFigures { result, coalesced, bytes: writer.bytes(), age_s };
-        view.tally.cached(route).shard(worker.index).record(&figures);
+
+    /// The version that the client spoke.
+    pub fn version(&self) -> LoggedVersion {
+        version(self.request.version)
     }
-    if worker.logs() {
-        write_line(worker, view, finished, &RequestFigures { total, ..figures });
-    }
-    now
 }
 
-fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
-    let Finished { request, writer, log, ended, .. } = *finished;
-    let pool = finished.pool.map(PoolView::config);
-    let reason = match (&log.reason, &log.retry) {
-        (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
-        (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
-    };
-    worker.log(&Record {
-        unix_ns: worker.unix_ns(request.started),
-        client: match finished.peer {
-            Peer::Ip(peer) if peer.ip() == request.client => Client::Peer(request.peer_text, peer.port()),
-            Peer::Unix if request.client.is_unspecified() => Client::Unix,
-            _ => Client::Ip(request.client, 0),
-        },
-        listener: finished.listener,
-        method: request.method,
-        scheme: request.scheme,
-        host: request.authority,
-        target: finished.target,
-        version: match request.version {
-            Version::Http10 => LoggedVersion::Http10,
-            Version::Http11 => LoggedVersion::Http11,
-            Version::Http2 => LoggedVersion::Http2,
-        },
-        status: writer.status(),
-        route: log.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
-        pool: pool.map(|pool| pool.name.as_str()),
-        backend: pool.zip(log.server).map(|(pool, server)| pool.backends[server].id.as_str()),
-        tries: log.tries,
-        total: figures.total,
-        connect: log.connect,
-        first_byte: figures.upstream,
-        bytes_in: figures.bytes_in,
-        bytes_out: figures.bytes_out,
-        request_id: &request.id,
-        user_agent: request.values(Known::UserAgent).next(),
-        referer: request.values(Known::Referer).next(),
-        ended,
-        reason: reason.as_deref(),
-        cache: log.cache.map(|cached| CacheLog { result: cached.result, reason: cached.reason }),
-    });
+/// The version as records have it.
+pub fn version(version: Version) -> LoggedVersion {
+    match version {
+        Version::Http10 => LoggedVersion::Http10,
+        Version::Http11 => LoggedVersion::Http11,
+        Version::Http2 => LoggedVersion::Http2,
+    }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
-use evenkeel_observe::{Record, StreamRecord, WorkerLog, WorkerMetrics};
+use evenkeel_observe::{Record, RequestTrace, StreamRecord, WorkerLog, WorkerMetrics, WorkerTraces};
 use evenkeel_types::{Clock, ListenerName, Time};
 use slab::Slab;
 use tokio::sync::Notify;
@@ -35,6 +35,7 @@ use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
+use crate::request::flight::FlightDesk;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 
@@ -75,10 +76,13 @@ pub struct Worker {
     pub unsent: Unsent,
     /// What compresses its responses.
     pub encoders: Encoders,
+    /// What it has done for the flight recorder.
+    pub flight: FlightDesk,
     /// How late it counts as.
     lateness: Cell<Duration>,
     view: RefCell<Rc<View>>,
     log: RefCell<WorkerLog>,
+    traces: RefCell<WorkerTraces>,
     logs: Cell<bool>,
     log_pending: Notify,
     rng: RefCell<fastrand::Rng>,
@@ -94,7 +98,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that has no connection yet.
-    pub fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Self {
+    pub fn new(index: usize, shared: Arc<Shared>, log: WorkerLog, traces: WorkerTraces) -> Self {
         let snapshot = shared.snapshot();
         let logs = snapshot.config.log.access != evenkeel_config::AccessLog::Off;
         Self {
@@ -107,9 +111,11 @@ impl Worker {
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
+            flight: FlightDesk::default(),
             lateness: Cell::default(),
             view: RefCell::new(Rc::new(View::new(&shared, None, index))),
             log: RefCell::new(log),
+            traces: RefCell::new(traces),
             logs: Cell::new(logs),
             log_pending: Notify::new(),
             rng: RefCell::new(fastrand::Rng::new()),
@@ -169,14 +175,15 @@ impl Worker {
         }
     }
 
-    /// Waits until there is something to write to the access log.
+    /// Waits until there is something to write to the access log, or spans to send.
     pub async fn log_is_pending(&self) {
         self.log_pending.notified().await;
     }
 
-    /// Writes what waits for the access log.
+    /// Writes what waits for the access log, and sends the spans that wait.
     pub fn flush_log(&self) {
         self.log.borrow_mut().flush();
+        self.traces.borrow_mut().flush();
     }
 
     /// The process is leaving from now on. With a successor, connections that wait for a request may go on to do so until
@@ -281,6 +288,16 @@ impl Worker {
     /// The same of a connection that was relayed.
     pub fn log_stream(&self, record: &StreamRecord<'_>) {
         self.log_by(|log| log.record_stream(record));
+    }
+
+    /// Sends the spans of a request, some time soon.
+    pub fn trace(&self, request: RequestTrace) {
+        let mut traces = self.traces.borrow_mut();
+        let was_pending = traces.pending();
+        traces.record(request);
+        if !was_pending {
+            self.log_pending.notify_one();
+        }
     }
 
     #[inline]

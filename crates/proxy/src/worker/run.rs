@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use evenkeel_config::Transport;
 use evenkeel_net::{DatagramSocket, Listening, Socket};
-use evenkeel_observe::WorkerLog;
+use evenkeel_observe::{WorkerLog, WorkerTraces};
 use evenkeel_types::ListenerName;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -54,7 +54,12 @@ impl WorkerHandle {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<WorkerHandle> {
+pub fn spawn(
+    start: Start,
+    shared: Arc<Shared>,
+    log: WorkerLog,
+    traces: WorkerTraces,
+) -> io::Result<WorkerHandle> {
     let name = format!("worker-{}", start.index);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,7 +67,7 @@ pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<Wo
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
             Ok(runtime) => {
-                runtime.block_on(run(start, shared, log));
+                runtime.block_on(run(start, shared, log, traces));
                 // A call that still waits for a disk does not keep the process from leaving.
                 runtime.shutdown_background();
             }
@@ -72,9 +77,9 @@ pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<Wo
     Ok(WorkerHandle(thread))
 }
 
-async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
+async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog, traces: WorkerTraces) {
     let Start { index, mut orders } = start;
-    let worker = Rc::new(Worker::new(index, shared, log));
+    let worker = Rc::new(Worker::new(index, shared, log, traces));
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
     tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
     tokio::task::spawn_local(watch_lag(Rc::clone(&worker)));
