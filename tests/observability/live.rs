@@ -141,6 +141,17 @@ fn a_reload_that_fails_is_a_problem_until_one_succeeds() {
 }
 
 #[test]
+fn a_change_by_an_operator_is_an_event_with_who_made_it_and_why() {
+    let origin = Origin::named("one");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let mut watcher = Watcher::open(evenkeel.admin_address());
+    evenkeel.set_server("app", "one", r#"{"weight": 5, "why": "a larger machine"}"#);
+    let event = watcher.find("event", |event| event["kind"] == "operator");
+    assert_eq!((&event["server"], &event["why"]), (&"one".into(), &"a larger machine".into()), "{event}");
+    assert!(event["who"].as_str().is_some_and(|who| !who.is_empty()), "{event}");
+}
+
+#[test]
 fn the_last_failures_of_live_traffic_are_shown_by_server() {
     let origin = Origin::refusing("gone");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));

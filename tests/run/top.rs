@@ -61,7 +61,7 @@ impl Terminal {
 
     fn ends(&self) {
         eventually("the screen is given back", || self.sent().contains(SCREEN_BACK));
-        self.shows("ended with 0");
+        eventually("it ends well", || self.sent().contains("ended with 0"));
     }
 
     /// The process that draws.

@@ -17,7 +17,7 @@ use crate::by::Behalf;
 use crate::command::{Asked, carry_out};
 use crate::context::Context;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::status::seconds;
+use crate::rounded::seconds;
 
 /// The longest time to confirm a configuration in: one day.
 const CONFIRM_SECONDS_MAX: u64 = 86_400;

@@ -31,6 +31,7 @@ mod purge;
 mod question;
 mod refusal;
 mod requests;
+mod rounded;
 mod routes;
 mod serve;
 mod split;

@@ -4,7 +4,7 @@ use evenkeel_observe::Notes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::live::window::rounded;
+use crate::rounded::rounded;
 
 /// Of one server.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
@@ -30,6 +31,9 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// For a connection as a whole, so that a client which reads nothing cannot stay for ever.
 const AGE_MAX: Duration = Duration::from_secs(600);
+/// What the kernel keeps for a client that does not read. By itself it would take megabytes of a stream such as `/live` before that
+/// is noticed.
+const SEND_BYTES: usize = 128 << 10;
 /// For the request in progress when a connection has to end.
 const GRACE: Duration = Duration::from_secs(5);
 /// Between two attempts to accept when the kernel has no file descriptor or memory left.
@@ -225,6 +229,7 @@ impl Socket {
             Self::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, address)| {
                 // Without it, the end of a long answer may wait for an acknowledgement. Nothing is lost if it fails.
                 let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BYTES);
                 (Stream::Tcp(stream), Peer::Tcp(address))
             }),
             Self::Unix(listener, ours) => listener.poll_accept(context).map(|accepted| {

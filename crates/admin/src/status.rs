@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::discovery::{self, Discovery};
 use crate::live::window::{ListenerNow, Now, Recent};
 use crate::notes::ServerNotes;
+use crate::rounded::{rounded, seconds};
 use crate::streams::{Datagrams, Streams, datagrams, streams, streams_by_server};
 
 /// The whole of it.
@@ -397,13 +398,4 @@ impl From<&Summary> for Latency {
         let ms = |time: Duration| rounded(time.as_secs_f64() * 1e3);
         Self { p50: ms(summary.p50), p95: ms(summary.p95), p99: ms(summary.p99) }
     }
-}
-
-pub(crate) fn seconds(time: Duration) -> f64 {
-    rounded(time.as_secs_f64())
-}
-
-/// Three decimals: more are noise.
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }

@@ -26,7 +26,8 @@ pub fn read(mut stream: impl BufRead, mut each: impl FnMut(Message) -> bool) -> 
         match line.trim_end().split_once(": ") {
             Some(("event", name)) => name.clone_into(&mut event),
             Some(("data", data)) => {
-                if !parse(&event, data)?.is_none_or(&mut each) {
+                let wants_more = parse(&event, data)?.is_none_or(&mut each);
+                if !wants_more {
                     return Ok(());
                 }
             }

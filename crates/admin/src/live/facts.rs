@@ -11,8 +11,9 @@ use evenkeel_observe::events::{EventKind, Severity};
 use evenkeel_types::{BackendId, PoolName, Time};
 
 use super::problems::{CertificateFacts, Facts, PoolFacts, ServerFacts};
-use super::window::{Recent, rounded};
+use super::window::Recent;
 use crate::context::Context;
+use crate::rounded::rounded;
 
 /// Servers of one pool that are looked at as problems.
 const SERVERS_MAX: usize = 100;

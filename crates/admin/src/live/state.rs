@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use tokio::sync::watch;
 
 use super::problems::{Problem, Problems};
-use super::window::{Recent, Window, rounded};
+use super::window::{Recent, Window};
+use crate::rounded::rounded;
 
 /// Streams at once: some dashboards of some people, with terminals beside them.
 pub(crate) const WATCHERS_MAX: usize = 32;

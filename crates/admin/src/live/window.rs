@@ -8,6 +8,8 @@ use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::rounded::rounded;
+
 /// Seconds that [`Recent`] looks back.
 pub(crate) const RECENT_SECONDS: usize = 10;
 /// Seconds of which points are kept.
@@ -252,11 +254,6 @@ fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, max: usize) {
 /// In milliseconds; none of an empty histogram.
 fn quantile(durations: &HistogramSnapshot, q: f64) -> Option<f64> {
     (durations.count() > 0).then(|| rounded(durations.quantile(q).as_secs_f64() * 1e3))
-}
-
-/// Three decimals: more are noise.
-pub(crate) fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }
 
 #[cfg(test)]

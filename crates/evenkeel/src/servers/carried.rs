@@ -20,6 +20,9 @@ pub struct Carried {
     weights: Vec<(String, u32)>,
     /// Servers that are drained.
     drained: Vec<String>,
+    /// Servers that are disabled.
+    #[serde(default)]
+    disabled: Vec<String>,
 }
 
 /// A server that was added.
@@ -38,21 +41,23 @@ impl ServerRegistry {
         let mut all = Vec::new();
         for (name, servers) in &self.pools {
             let (added, removed) = servers.changes();
-            let drained = servers
-                .health
-                .servers()
-                .filter(|(_, health)| health.administrative() == Administrative::Drain);
+            let those = |word: Administrative| {
+                let servers = servers.health.servers().filter(move |(_, it)| it.administrative() == word);
+                servers.map(|(id, _)| id.to_string()).collect::<Vec<_>>()
+            };
             let carried = Carried {
                 pool: name.to_string(),
                 added: added.iter().map(Added::of).collect(),
                 removed: removed.map(ToString::to_string).collect(),
                 weights: servers.weights().map(|(id, weight)| (id.to_string(), weight)).collect(),
-                drained: drained.map(|(id, _)| id.to_string()).collect(),
+                drained: those(Administrative::Drain),
+                disabled: those(Administrative::Disable),
             };
             let is_empty = carried.added.is_empty()
                 && carried.removed.is_empty()
                 && carried.weights.is_empty()
-                && carried.drained.is_empty();
+                && carried.drained.is_empty()
+                && carried.disabled.is_empty();
             all.extend((!is_empty).then_some(carried));
         }
         all
@@ -60,7 +65,7 @@ impl ServerRegistry {
 
     /// Changes the servers as commands to another process did. What makes no sense with this configuration is logged and left out.
     pub fn carry_on(&mut self, all: Vec<Carried>, now: Time) {
-        for Carried { pool, added, removed, weights, drained } in all {
+        for Carried { pool, added, removed, weights, drained, disabled } in all {
             let pool = PoolName::from(pool.as_str());
             let mut left_out = Vec::new();
             for id in removed {
@@ -78,9 +83,11 @@ impl ServerRegistry {
                 let id = BackendId::from(id.as_str());
                 left_out.extend(self.administer(&pool, &id, None, Some(weight), now).err());
             }
-            for id in drained {
+            let drained = drained.iter().map(|id| (id, Administrative::Drain));
+            let disabled = disabled.iter().map(|id| (id, Administrative::Disable));
+            for (id, word) in drained.chain(disabled) {
                 let id = BackendId::from(id.as_str());
-                left_out.extend(self.administer(&pool, &id, Some(Administrative::Drain), None, now).err());
+                left_out.extend(self.administer(&pool, &id, Some(word), None, now).err());
             }
             for error in left_out {
                 tracing::warn!(%pool, ?error, "a change by command to the process before does not fit this configuration");

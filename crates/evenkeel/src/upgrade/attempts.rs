@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evenkeel_admin::{Upgrade, Upgraded};
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_observe::{Registry, UpgradeResult};
 use evenkeel_proxy::Successor;
 use tokio::sync::oneshot;
@@ -59,6 +60,9 @@ impl Upgrades {
             Ok(Succeeded { pid, successor }) => {
                 self.registry.upgraded(UpgradeResult::Success, 1);
                 tracing::info!(pid, "upgraded: the new process serves, and this one finishes what it has");
+                let what =
+                    format!("process {pid} serves in the place of this one, which finishes what it has");
+                self.registry.events.record(Event::new(EventKind::Upgrade, Severity::Info, what));
                 systemd::succeeded_by(pid);
                 let grace = self.upgrader.shared.snapshot().config.server.grace;
                 // The one who asked may have gone.
@@ -68,6 +72,8 @@ impl Upgrades {
             Err(why) => {
                 self.registry.upgraded(UpgradeResult::Failure, 1);
                 tracing::error!("not upgraded, this process serves on: {why}");
+                let what = format!("not upgraded, this process serves on: {why}");
+                self.registry.events.record(Event::new(EventKind::Upgrade, Severity::Warning, what));
                 let _ = answer.send(Err(why));
                 None
             }
