@@ -74,14 +74,14 @@ test("a disabled server is shown as such, and enabled again", async () => {
   await page.getByRole("button", { name: "Disable one" }).click();
   await page.getByLabel("Why?").fill("is it the network? tr\u00e8s lent");
   await page.getByRole("dialog").getByRole("button", { name: "Disable" }).click();
-  await page.locator(".server-state").getByText("disabled").waitFor();
+  await page.locator(".server-state .badge").getByText("disabled").waitFor();
   await until(async () => {
     const { events } = await proxy.api("events?kind=operator");
     return events.some(({ server, why }) => server === "one" && why === "is it the network? tr\u00e8s lent");
   }, "the event has the reason");
   await page.getByRole("button", { name: "Enable one" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Enable" }).click();
-  await page.locator(".server-state").getByText("up", { exact: true }).waitFor();
+  await page.locator(".server-state .badge").getByText("up", { exact: true }).waitFor();
   check();
   await page.close();
 });

@@ -16,20 +16,17 @@ after(async () => {
 });
 
 test("a failed request is found, and shown as a timeline", async () => {
-  const servers = proxy.backends.slice(0, 3);
-  servers.forEach((it) => { it.mode.failing = true; });
-  assert.equal(await proxy.traffic.send("/items/lost?page=2", { cookie: "session=secret" }), 502);
-  servers.forEach((it) => { it.mode.failing = false; });
+  assert.equal(await proxy.traffic.send("/reset/lost?page=2", { cookie: "session=secret" }), 502);
   const { page, check } = await open(chrome.context, proxy.url, { path: "requests" });
   await page.getByLabel("Only failed").check();
-  await page.getByRole("searchbox").fill("/items/lost");
-  const row = page.locator(".requests tbody tr").filter({ hasText: "/items/lost?page=2" });
+  await page.getByRole("searchbox").fill("/reset/lost");
+  const row = page.locator(".requests tbody tr").filter({ hasText: "/reset/lost?page=2" });
   await row.waitFor();
   assert.match(await row.innerText(), /502/);
   assert.match(page.url(), /failed=1/);
   assert.deepEqual(await axe(page), []);
   await row.getByRole("link").first().click();
-  const [summary] = (await proxy.api("requests?q=/items/lost")).requests;
+  const [summary] = (await proxy.api("requests?q=/reset/lost")).requests;
   const record = await proxy.api(`requests/${summary.id}`);
   await page.getByRole("heading", { name: `Request ${summary.id}` }).waitFor();
   await page.getByText(record.verdict).waitFor();

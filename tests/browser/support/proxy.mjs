@@ -8,11 +8,11 @@ import { join } from "node:path";
 
 import { until } from "./browser.mjs";
 
-/** A server that answers after a few milliseconds, or as `mode` says. */
+/** A server that answers after a few milliseconds; `/broken` with 500, and `/reset` or, when `mode.failing`, anything not at all. */
 async function backend(name) {
   const mode = { failing: false };
   const server = createServer((request, response) => {
-    if (mode.failing) return request.socket.destroy();
+    if (mode.failing || request.url.startsWith("/reset")) return request.socket.destroy();
     const isFailing = request.url.startsWith("/broken");
     setTimeout(() => {
       response.writeHead(isFailing ? 500 : 200, { "content-type": "text/plain", "cache-control": request.url.startsWith("/static") ? "max-age=60" : "no-store" });
