@@ -1,8 +1,8 @@
 //! `evenkeel plan` says what a new configuration would change, before it is in force.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Evenkeel, Folder, Origin, cli, pool};
+use crate::support::{Evenkeel, Folder, Origin, cli, eventually, pool};
 
 const OLD: &str = "\
 [server]
@@ -88,4 +88,91 @@ fn a_running_process_is_compared_with_a_file() {
         assert!(outcome.stdout.contains(line), "no {line} in\n{}", outcome.stdout);
     }
     assert_eq!(evenkeel.status()["generation"], 1, "nothing was reloaded");
+}
+
+/// A service that answers `/api/...` by one pool and the rest by another, and keeps records of all requests.
+fn shop(api: &Origin, site: &Origin, routes: &str) -> String {
+    format!(
+        "[recorder]\nsample = \"1000/s\"\n[listener.web]\nbind = \"127.0.0.1:0\"\n{routes}\
+         [pool.api]\nbackends = [\"{}\"]\n[pool.site]\nbackends = [\"{}\"]\n",
+        api.address(),
+        site.address()
+    )
+}
+
+fn route(path: &str, pool: &str) -> String {
+    format!("[[route]]\npath = \"{path}\"\npool = \"{pool}\"\n")
+}
+
+/// Sends requests to both, until the process has a record of each.
+fn visit(evenkeel: &Evenkeel) {
+    let mut client = evenkeel.client();
+    for number in 0..8 {
+        assert_eq!(client.get(&format!("/api/v1/orders/{number}")).text(), "api");
+    }
+    for _ in 0..3 {
+        assert_eq!(client.get("/welcome").text(), "site");
+    }
+    eventually("each request is kept", || {
+        let kept: Value =
+            serde_json::from_str(&evenkeel.admin("GET", "/requests?heads=true", "").text()).unwrap();
+        kept["requests"].as_array().unwrap().len() == 11
+    });
+}
+
+#[test]
+fn a_mistyped_prefix_is_seen_before_it_costs_a_request() {
+    let (api, site) = (Origin::named("api"), Origin::named("site"));
+    let evenkeel =
+        Evenkeel::start(&shop(&api, &site, &(route("/api/*", "api") + &route("/welcome", "site"))));
+    visit(&evenkeel);
+    // The operator adds a limit, and by mistake an i.
+    let wrong = route("/apii/*", "api") + "timeout = { request = \"10s\" }\n" + &route("/welcome", "site");
+    evenkeel.rewrite(&shop(&api, &site, &wrong));
+    let outcome = evenkeel.cli(&["plan", "evenkeel.toml", "--fail-on-loss"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    for line in [
+        "traffic: 11 requests that the process has kept, replayed through both configurations\n",
+        "      3 would be answered as now\n",
+        "      8 would match no route\n          pool api by route /api/* -> 404 (no route for this request)\n",
+        "GET 127.0.0.1",
+        "/api/v1/orders/",
+    ] {
+        let line = line.replace("GET 127.0.0.1", "GET test");
+        assert!(outcome.stdout.contains(&line), "no {line} in\n{}", outcome.stdout);
+    }
+    // Nothing has happened, and the mended file loses nothing.
+    assert_eq!(evenkeel.get("/api/v1/orders/1").text(), "api");
+    evenkeel.rewrite(&shop(&api, &site, &wrong.replace("/apii/", "/api/")));
+    let outcome = evenkeel.cli(&["plan", "evenkeel.toml", "--fail-on-loss", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!((&plan["traffic"]["lost"], &plan["traffic"]["groups"]), (&json!(0), &json!([])));
+    assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
+    assert_eq!(evenkeel.get("/api/v1/orders/1").text(), "api");
+}
+
+#[test]
+fn a_route_that_shadows_another_is_seen_with_what_it_takes() {
+    let (api, site) = (Origin::named("api"), Origin::named("site"));
+    let old = route("/api/*", "api") + &route("/welcome", "site");
+    let evenkeel = Evenkeel::start(&shop(&api, &site, &old));
+    visit(&evenkeel);
+    // It was meant for /api/v1/orders/new alone, and the order of the file does not matter.
+    evenkeel.rewrite(&shop(&api, &site, &(old + &route("/api/v1/orders/*", "site"))));
+    let outcome = evenkeel.cli(&["plan", "evenkeel.toml", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let traffic = &plan["traffic"];
+    assert_eq!(
+        (&traffic["requests"], &traffic["unchanged"], &traffic["lost"]),
+        (&json!(11), &json!(3), &json!(0))
+    );
+    let group = &traffic["groups"][0];
+    assert_eq!((&group["shift"], &group["requests"]), (&json!("elsewhere"), &json!(8)));
+    assert_eq!(group["from"], "pool api by route /api/*");
+    assert_eq!(group["to"], "pool site by route /api/v1/orders/*");
+    let example = &group["examples"][0];
+    let why = evenkeel.cli(&["why", example["id"].as_str().unwrap()]);
+    assert!(why.stdout.contains("/api/v1/orders/"), "the id leads to the request: {}", why.stderr);
 }

@@ -80,6 +80,36 @@ fn a_file_that_has_changed_is_left_alone() {
 }
 
 #[test]
+fn servers_and_shares_that_commands_have_changed_are_written() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let split = "[[route]]\nname = \"some\"\npath = \"/some\"\n\
+        split = [{ pool = \"app\", weight = 95 }, { pool = \"new\", weight = 5 }] # slowly\n";
+    let rest = format!("{split}[pool.new]\nbackends = [\"{}\"]\n", b.address());
+    let evenkeel = start(&format!("{}{rest}", text(&a, &b, "")));
+    for command in [
+        &["server", "add", "app", "127.0.0.1:1", "--weight", "2"][..],
+        &["server", "remove", "app", "b"],
+        &["split", "some", "app=50", "new=50"],
+    ] {
+        let outcome = evenkeel.cli(command);
+        assert_eq!(outcome.code, Some(0), "{command:?}: {}", outcome.stderr);
+    }
+    let outcome = evenkeel.cli(&["save"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let saved = fs::read_to_string(evenkeel.config()).unwrap();
+    let line = format!("  {{ address = \"{}\", name = \"b\" }},   # rack 2\n", b.address());
+    let added = "  { address = \"127.0.0.1:1\", weight = 2 },\n";
+    let expected = text(&a, &b, "").replace(&line, added);
+    let expected = format!("{expected}{rest}")
+        .replace("weight = 95", "weight = 50")
+        .replace("weight = 5 ", "weight = 50 ");
+    assert_eq!(saved, expected);
+    assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
+    let outcome = evenkeel.cli(&["diff", "--exit-code"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+}
+
+#[test]
 fn a_full_disk_leaves_the_file_as_it_was() {
     let (a, b) = (Origin::named("a"), Origin::named("b"));
     let text = text(&a, &b, "");

@@ -1,6 +1,6 @@
 //! `GET /config`: the configuration in force, and what commands have changed since it was read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,10 +36,20 @@ pub(crate) struct Configuration {
 /// One thing that a command has changed, and that is not in the file.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct RuntimeChange {
-    /// `server-added`, `server-removed`, `weight` or `state`.
+    /// `server-added`, `server-removed`, `weight`, `state` or `split`.
     kind: &'static str,
+    /// Of a change of a server.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pool: String,
+    /// Of a change of a server.
+    #[serde(skip_serializing_if = "String::is_empty")]
     server: String,
+    /// The route of a split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    /// The weights of a split by pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<BTreeMap<String, u32>>,
     /// Of an added server.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
@@ -71,19 +81,18 @@ pub(crate) async fn config(State(context): State<Arc<Context>>) -> Json<Configur
         let found = context.discoveries.of(&configured.name);
         of_pool(configured, &handle.state(), found.as_deref(), &mut runtime);
     }
-    let mut changes: Vec<String> = runtime.iter().map(|change| change.what.clone()).collect();
-    changes.extend(splits(&snapshot));
+    runtime.extend(splits(&snapshot));
     Json(Configuration {
         generation: snapshot.generation,
         source: context.source.clone(),
         text: snapshot.config.to_toml(),
-        changes,
+        changes: runtime.iter().map(|change| change.what.clone()).collect(),
         runtime,
     })
 }
 
 /// What commands have changed of routes' splits.
-fn splits(snapshot: &Snapshot) -> Vec<String> {
+fn splits(snapshot: &Snapshot) -> Vec<RuntimeChange> {
     let routes = snapshot.routes.routes().iter().enumerate();
     let changed = routes.filter_map(|(position, route)| {
         let (Action::Split(configured), now) = (&route.action, snapshot.split_of(position)?) else {
@@ -94,8 +103,12 @@ fn splits(snapshot: &Snapshot) -> Vec<String> {
             shares.join(" ")
         };
         let is_changed = configured.as_slice() != now;
-        is_changed.then(|| {
-            format!("route {}: split {} -> {} by a command", route.name, shown(configured), shown(now))
+        is_changed.then(|| RuntimeChange {
+            kind: "split",
+            route: Some(route.name.to_string()),
+            weights: Some(now.iter().map(|(pool, weight)| (pool.to_string(), *weight)).collect()),
+            what: format!("route {}: split {} -> {} by a command", route.name, shown(configured), shown(now)),
+            ..RuntimeChange::default()
         })
     });
     changed.collect()

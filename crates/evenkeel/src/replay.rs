@@ -26,24 +26,23 @@ pub fn replay(before: &Config, after: &Config, samples: &[Sample]) -> Result<Com
     let (before, after) = (snapshot(before)?, snapshot(after)?);
     let mut comparison = Comparison::default();
     for sample in samples {
-        let unknown = unknown(sample, &[&before.config, &after.config]);
-        let outcomes = || -> Option<Vec<(Outcome, Outcome)>> {
-            let stand_ins = combinations(&unknown)?;
-            Some(
-                stand_ins
-                    .iter()
-                    .map(|it| (outcome(&before, None, sample, it), ends(&before, &after, sample, it)))
-                    .collect(),
-            )
+        let configs = [&*before.config, &*after.config];
+        if let Some(name) = unknown_query(sample, &configs) {
+            comparison.add_untold(sample, &format!("a route depends on the query parameter {name}"));
+            continue;
+        }
+        let unknown = unknown(sample, &configs);
+        let outcomes = |stand_ins: Vec<StandIns>| -> Vec<(Outcome, Outcome)> {
+            let both =
+                |it: &StandIns| (outcome(&before, None, sample, it), ends(&before, &after, sample, it));
+            stand_ins.iter().map(both).collect()
         };
-        match outcomes() {
-            // Whatever the value is, nothing changes.
-            Some(outcomes) if outcomes.iter().all(|(was, is)| was == is) => {
-                comparison.add(sample, &outcomes[0].0, &outcomes[0].1);
-            }
-            Some(outcomes) if outcomes.iter().all(|both| *both == outcomes[0]) => {
-                comparison.add(sample, &outcomes[0].0, &outcomes[0].1);
-            }
+        let outcomes = combinations(&unknown).map(outcomes).unwrap_or_default();
+        // Whatever the values are, nothing changes; or the same changes.
+        let is_told =
+            outcomes.iter().all(|(was, is)| was == is) || outcomes.iter().all(|it| *it == outcomes[0]);
+        match outcomes.first() {
+            Some((was, is)) if is_told => comparison.add(sample, was, is),
             _ => {
                 let names: Vec<&str> = unknown.iter().map(|(name, _)| name.as_str()).collect();
                 comparison.add_untold(sample, &format!("a route depends on {}", names.join(", ")));
@@ -78,8 +77,20 @@ fn unknown(sample: &Sample, configs: &[&Config]) -> Vec<(String, Vec<String>)> {
     unknown
 }
 
+/// A query parameter of the request that is not known and that a route has a condition on.
+fn unknown_query<'s>(sample: &'s Sample, configs: &[&Config]) -> Option<&'s str> {
+    let is_asked_for = |name: &&str| {
+        let routes = configs.iter().flat_map(|config| &config.routes);
+        routes.flat_map(|route| &route.query).any(|(of, _)| of == name)
+    };
+    sample.redacted_query().find(is_asked_for)
+}
+
+/// Values of fields that are not known, by their names.
+type StandIns = Vec<(String, String)>;
+
 /// Every way to fill in what is not known; `None` if there are too many.
-fn combinations(unknown: &[(String, Vec<String>)]) -> Option<Vec<Vec<(String, String)>>> {
+fn combinations(unknown: &[(String, Vec<String>)]) -> Option<Vec<StandIns>> {
     let mut all = vec![Vec::new()];
     for (name, values) in unknown {
         if all.len() * values.len() > STAND_INS_MAX {

@@ -141,6 +141,17 @@ fn a_redacted_field_is_told_of_only_where_it_decides() {
 }
 
 #[test]
+fn a_redacted_query_parameter_is_told_of_only_where_it_decides() {
+    let by_token = route("/a", "query = { token = \"x\" }\npool = \"blue\"");
+    let rest = route("/*", "pool = \"green\"");
+    let samples = [get("/a?token=(redacted)&b=1", &[]), get("/a?other=(redacted)", &[])];
+    let seen = compare(&rest, &(by_token + &rest), &samples);
+    let group = only(&seen);
+    assert_eq!((group.shift, &*group.to), (Shift::Untold, "a route depends on the query parameter token"));
+    assert_eq!(seen.unchanged, 1);
+}
+
+#[test]
 fn what_a_process_shows_is_understood() {
     let answer = json!({ "requests": [
         { "id": "a", "listener": "web", "scheme": "http", "method": "GET", "host": "h", "target": "/x?y",

@@ -32,6 +32,13 @@ impl Sample {
         self.headers.iter().filter(|(_, value)| value == REDACTED).map(|(name, _)| name.to_ascii_lowercase())
     }
 
+    /// The names of query parameters whose values are not known.
+    pub fn redacted_query(&self) -> impl Iterator<Item = &str> {
+        let query = self.target.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(_, value)| *value == REDACTED).map(|(name, _)| name)
+    }
+
     /// The head as it would come by HTTP/1.1. Fields that are not known have the values of `stand_ins`, by their names
     /// in lower case.
     pub fn head(&self, stand_ins: &[(String, String)]) -> String {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use evenkeel_config::{Backend, Config, Edit, difference, edit};
-use evenkeel_types::Address;
+use evenkeel_config::{Action, Backend, Config, Edit, difference, edit};
+use evenkeel_types::{Address, PoolName};
 use serde_json::Value;
 
 use super::find::Running;
@@ -103,6 +103,9 @@ fn edits(answer: &Value, file: &Config) -> (Vec<Edit>, Vec<String>) {
 
 /// The edit that a change is; an empty one if the file has it already; `None` if it cannot have it.
 fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
+    if change["kind"] == "split" {
+        return split(change, file);
+    }
     let text = |key: &str| change[key].as_str();
     let number = |key: &str| change[key].as_u64().and_then(|number| u32::try_from(number).ok());
     let (pool, id) = (text("pool")?.to_owned(), text("server")?.to_owned());
@@ -126,6 +129,20 @@ fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
         }
         _ => None,
     }
+}
+
+/// The same of weights of a route's split.
+fn split(change: &Value, file: &Config) -> Option<Option<Edit>> {
+    let name = change["route"].as_str()?;
+    let route = file.routes.iter().position(|route| route.name.as_str() == name)?;
+    let Action::Split(shares) = &file.routes[route].action else { return None };
+    let weight = |weight: &Value| weight.as_u64().and_then(|weight| u32::try_from(weight).ok());
+    let wanted = change["weights"].as_object()?.iter();
+    let weights: Vec<(String, u32)> =
+        wanted.map(|(pool, it)| Some((pool.clone(), weight(it)?))).collect::<Option<_>>()?;
+    let of = |pool: &PoolName| weights.iter().find(|(of, _)| of == pool.as_str()).map(|(_, weight)| *weight);
+    let is_other = shares.iter().any(|(pool, weight)| of(pool).is_some_and(|wanted| wanted != *weight));
+    Some(is_other.then_some(Edit::Split { route, weights }))
 }
 
 /// Puts a text in the place of a file, or creates it: whole or not at all. Just before, `check` must agree.
