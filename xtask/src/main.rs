@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, cache-tests, fuzz, soak, changes, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cache_tests;
+mod changes;
 mod exchanges;
 mod failover;
 mod failures;
@@ -50,6 +51,8 @@ enum Task {
     CacheTests(cache_tests::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
+    /// Reload, add and drain servers and replace the binary under traffic, of which nothing may fail.
+    Changes(changes::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
     Soak(soak::Options),
     /// The server behind the soak.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
+        Task::Changes(options) => changes::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
         Task::Failures(options) => failures::run(repository(), &options),
