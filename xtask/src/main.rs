@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, changes, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod browser;
 mod cache_tests;
+mod changes;
 mod contrib;
 mod exchanges;
 mod failover;
@@ -62,6 +63,8 @@ enum Task {
     Package(package::Options),
     /// Run the fuzz targets, each for some seconds.
     Fuzz(fuzz::Options),
+    /// Reload, add and drain servers and replace the binary under traffic, of which nothing may fail.
+    Changes(changes::Options),
     /// Send mixed traffic for minutes while servers die, stall and come back.
     Soak(soak::Options),
     /// The server behind the soak.
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Task::Contrib(options) => contrib::run(repository(), &options),
         Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
+        Task::Changes(options) => changes::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
         Task::Reload(options) => reload::run(repository(), &options),

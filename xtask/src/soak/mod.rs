@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: minutes of mixed traffic while servers die, stall and come back. Nothing may get lost that need
 //! not, and nothing may be left behind.
 
-mod disrupt;
+pub mod disrupt;
 mod http2;
 pub mod origin;
 mod pattern;

@@ -1,0 +1,78 @@
+//! The changes, one after the other.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use anyhow::{Context, ensure};
+use evenkeel_load::Wire;
+use tokio::net::TcpStream;
+
+use super::balancer::Balancer;
+use super::traffic::Traffic;
+
+/// All that is changed, and the traffic that must not notice.
+pub struct Steps {
+    /// What is changed.
+    pub balancer: Balancer,
+    /// Servers that come and go.
+    pub spare: Vec<SocketAddr>,
+    /// The traffic.
+    pub traffic: Rc<Traffic>,
+}
+
+impl Steps {
+    /// Reloads a file that has changed, and checks each time that the change is there.
+    ///
+    /// # Errors
+    /// A reload fails or changes nothing.
+    pub async fn reload(&mut self, times: usize) -> anyhow::Result<()> {
+        self.traffic.phase("reloads");
+        for round in 1..=times {
+            self.balancer.configure(round)?;
+            self.balancer.command(&["reload", "--why", "a test"]).await?;
+            let status = self.status(&format!("/round/{round}")).await?;
+            ensure!(status == 204, "after reload {round}, its route answers {status}");
+            self.traffic.changed();
+        }
+        Ok(())
+    }
+
+    /// Adds a server, drains it, and removes it.
+    ///
+    /// # Errors
+    /// A command fails.
+    pub async fn servers(&mut self, times: usize) -> anyhow::Result<()> {
+        self.traffic.phase("servers");
+        let Self { balancer, spare, traffic } = self;
+        for address in spare.iter().cycle().take(times).map(ToString::to_string) {
+            balancer.command(&["server", "add", "app", &address]).await?;
+            balancer.command(&["drain", "app", &address]).await?;
+            balancer.command(&["server", "remove", "app", &address]).await?;
+            traffic.changed();
+        }
+        Ok(())
+    }
+
+    /// Replaces the process.
+    ///
+    /// # Errors
+    /// An upgrade fails, or the same process answers.
+    pub async fn upgrade(&mut self, times: usize) -> anyhow::Result<()> {
+        self.traffic.phase("upgrades");
+        let mut before = self.balancer.pid().await?;
+        for _ in 0..times {
+            self.balancer.command(&["upgrade"]).await?;
+            let now = self.balancer.pid().await?;
+            ensure!(now != before, "after an upgrade, process {now} still answers");
+            before = now;
+            self.traffic.changed();
+        }
+        Ok(())
+    }
+
+    async fn status(&self, path: &str) -> anyhow::Result<u16> {
+        let mut wire = Wire::new(TcpStream::connect(self.balancer.address).await?);
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+        Ok(wire.ask(request.as_bytes()).await?.context("no answer")?.status()?)
+    }
+}
