@@ -129,6 +129,13 @@ mod files {
     mod stalling;
 }
 
+mod recorder {
+    mod answered;
+    mod bounds;
+    mod failures;
+    pub mod kept;
+}
+
 mod tls {
     mod check;
     mod clients;
@@ -196,12 +203,12 @@ mod breaker {
     mod hedges;
     mod http2;
     mod limits;
-    mod max_connections;
+    pub mod max_connections;
     mod queue;
     mod reload;
     mod retries;
     mod servers;
-    mod trip;
+    pub mod trip;
 }
 
 mod overload {

@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod browser;
 mod cache_tests;
 mod contrib;
 mod exchanges;
@@ -15,6 +16,7 @@ mod fuzz;
 mod handshakes;
 mod instructions;
 mod load;
+mod npm;
 mod origin;
 mod package;
 mod peers;
@@ -52,6 +54,8 @@ enum Task {
     Peers(peers::Options),
     /// Run http-cache-tests through a route with a cache, and compare the results with those kept in the repository.
     CacheTests(cache_tests::Options),
+    /// Run the dashboard in Chromium, before a real evenkeel with traffic and before made-up figures.
+    Browser(browser::Options),
     /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
     Contrib(contrib::Options),
     /// Make the Debian package.
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
+        Task::Browser(options) => browser::run(repository(), &options),
         Task::Contrib(options) => contrib::run(repository(), &options),
         Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),

@@ -15,6 +15,7 @@ use evenkeel_core::route::parse_host;
 use evenkeel_types::Address;
 use subtle::ConstantTimeEq;
 
+use crate::assets;
 use crate::by::ByToken;
 use crate::context::Context;
 use crate::peer::Peer;
@@ -24,7 +25,8 @@ use crate::refusal::Refusal;
 /// that a process accepts connections, and whether it is ready.
 pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Lets a request through or refuses it, and marks every answer as not to be stored and its type as not to be guessed.
+/// Lets a request through or refuses it, and marks every answer as not to be stored, unless it says otherwise, and its
+/// type as not to be guessed.
 pub(crate) async fn guard(State(context): State<Arc<Context>>, mut request: Request, next: Next) -> Response {
     let mut response = match admit(&context, &request) {
         Ok(proof) => {
@@ -36,7 +38,7 @@ pub(crate) async fn guard(State(context): State<Arc<Context>>, mut request: Requ
         Err(refusal) => refusal.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -54,7 +56,7 @@ fn admit(context: &Context, request: &Request) -> Result<Option<ByToken>, Refusa
             "a web page of another site may not change anything here",
         ));
     }
-    if OPEN_PATHS.contains(&request.uri().path()) && !matches!(peer, Peer::Control { .. }) {
+    if is_open(request) && !matches!(peer, Peer::Control { .. }) {
         return Ok(None);
     }
     check_peer(context, peer, request.headers())
@@ -78,6 +80,14 @@ fn check_peer(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<Opti
         (Some(token), _) => check_token(token, headers).map(|()| Some(ByToken)),
         (None, Peer::Tcp(_) | Peer::Unix(_)) => Ok(None),
     }
+}
+
+/// Whether a request needs no token. The files of the dashboard hold no secrets, and one of them asks for the token.
+fn is_open(request: &Request) -> bool {
+    let path = request.uri().path();
+    OPEN_PATHS.contains(&path)
+        || request.method().is_safe()
+            && (assets::is_file(path) || path == "/" && assets::wants_page(request.headers()))
 }
 
 /// Whether processes of a user may use the control socket of a process of the user `ours`.

@@ -7,6 +7,7 @@
 //! The id of a server is the rest of the path, percent-decoded: `unix:/run/a.sock` may stand as it is or as
 //! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Every refusal is answered as `{"error": "..."}`.
 
+mod assets;
 mod body;
 mod by;
 mod cache;
@@ -29,6 +30,7 @@ mod process;
 mod purge;
 mod question;
 mod refusal;
+mod requests;
 mod rounded;
 mod routes;
 mod serve;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use utoipa_axum::routes;
 
@@ -14,8 +15,8 @@ use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
 use crate::{
-    cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge, split,
-    status, upgrade,
+    assets, cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge,
+    requests, split, status, upgrade,
 };
 
 /// Bytes of a request's body.
@@ -35,6 +36,8 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(events::events))
         .with(routes!(explain::explain))
         .with(routes!(config::config))
+        .with(routes!(requests::requests))
+        .with(routes!(requests::request))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
@@ -47,6 +50,8 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(split::split, split::set_split))
         .finish();
     router
+        // Files are no part of the API, so its description lacks them.
+        .route("/assets/{*file}", get(assets::file))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(description))

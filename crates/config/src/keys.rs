@@ -298,7 +298,7 @@ mod tests {
     use super::*;
     use crate::declare::Declared;
     use crate::model::Config;
-    use crate::value::{duration_ms, percent, size};
+    use crate::value::{duration_ms, percent, rate, size};
 
     fn each_key(mut visit: impl FnMut(&'static Section, &'static Key)) {
         Config::SECTION.walk(&mut |section| section.keys().for_each(|key| visit(section, key)));
@@ -315,7 +315,8 @@ mod tests {
             Kind::DurationOrOff(min, max) => {
                 default == "off" || (*min..=*max).contains(&duration_ms(default).unwrap())
             }
-            Kind::SizeOrOff(..) => default == "off",
+            Kind::SizeOrOff(min, max) => default == "off" || (*min..=*max).contains(&size(default).unwrap()),
+            Kind::Rate(min, max) => (*min..=*max).contains(&u64::from(rate(default).unwrap().count)),
             Kind::Size(min, max) => (*min..=*max).contains(&size(default).unwrap()),
             Kind::Percent(min, max) => (*min..=*max).contains(&percent(default).unwrap()),
             Kind::OneOf(words) => words.contains(&default),

@@ -20,6 +20,7 @@ mod pool;
 mod pool_rules;
 mod process;
 mod protect;
+mod recorder;
 mod retry;
 mod route;
 mod route_rules;
@@ -51,6 +52,7 @@ pub use pool::*;
 pub(crate) use pool_rules::servers_differ;
 pub use process::*;
 pub use protect::*;
+pub use recorder::Recorder;
 pub use retry::*;
 pub use route::{RequestId, Route, RouteTimeout};
 pub(crate) use route::{STREAM_ROUTE, is_derived};
@@ -79,6 +81,8 @@ section! {
         log: Log = key(Kind::Section(Log::SECTION), Means("the defaults"), ""),
         /// Traces of requests.
         tracing: Option<Tracing> = key(Kind::Section(Tracing::SECTION), Means("-"), ""),
+        /// Records of single requests.
+        recorder: Recorder = key(Kind::Section(Recorder::SECTION), Means("the defaults"), ""),
         /// Process-wide limits.
         limits: Limits = key(Kind::Section(Limits::SECTION), Means("the defaults"), ""),
         /// Where responses are kept.

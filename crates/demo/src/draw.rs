@@ -59,8 +59,8 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     let admin = match &figures.admin {
         Some(url) => vec![
             dim("look at  "),
-            format!("{url}/status").bold(),
-            "  ".into(),
+            format!("{url}/").bold(),
+            " the dashboard, ".into(),
             format!("{url}/metrics").bold(),
         ],
         None => vec![dim("look at  "), "no admin API".into()],

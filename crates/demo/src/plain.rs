@@ -32,7 +32,7 @@ pub async fn play(
     let start = stage.observe(None);
     say(&format!("Three servers behind a balancer for {} s. Try: {}", length.as_secs(), start.command))?;
     if let Some(admin) = &start.admin {
-        say(&format!("Status: {admin}/status  Metrics: {admin}/metrics"))?;
+        say(&format!("Dashboard: {admin}/  Metrics: {admin}/metrics"))?;
     }
     tokio::select! {
         played = script(stage, length, picture) => played,

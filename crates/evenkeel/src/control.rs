@@ -242,6 +242,7 @@ impl Control {
         let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
+        self.registry.recorder.set_memory(derived.config.recorder.memory);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);

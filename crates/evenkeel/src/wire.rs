@@ -82,6 +82,7 @@ impl System {
         let clock = Clock::start();
         let registry = Registry::new(workers);
         let log_config = config.log.clone();
+        registry.recorder.set_memory(config.recorder.memory);
         let credentials = credentials::load(&config, None)?;
         credentials::register(&registry, &credentials);
         let ((bound, sockets), positions) = bind_first(&config, workers, &mut inherited)?;

@@ -11,6 +11,7 @@ mod counter;
 mod datagrams;
 mod discovery;
 pub mod events;
+pub mod flight;
 mod histogram;
 mod listener;
 pub mod names;
@@ -42,8 +43,8 @@ pub use listener::{ListenerSeries, ListenerShard};
 pub use names::{
     BackendFailure, BreakerRefusal, CacheResult, ConnectionRefusal, HandshakeResult, HedgeOutcome,
     LimitOutcome, MirrorOutcome, OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult,
-    PurgeMode, PurgeScope, QueueRefusal, ReloadResult, RequestRefusal, RetryCause, RetryOutcome,
-    RevertReason, UpgradeResult,
+    PurgeMode, PurgeScope, QueueRefusal, RecordDropped, ReloadResult, RequestRefusal, RetryCause,
+    RetryOutcome, RevertReason, UpgradeResult,
 };
 pub use notes::{Check, FAILURES_MAX, FailureNote, Notes, ServerNotes};
 pub use outcomes::{LimitCounts, MirrorCounts, RedisFigures, RedisLink, RedisNews};

@@ -3,6 +3,7 @@
 mod cache;
 mod connections;
 mod label;
+mod recorder;
 #[cfg(test)]
 mod reference;
 mod servers;
@@ -10,6 +11,7 @@ mod servers;
 pub use cache::{CacheResult, PurgeMode, PurgeScope};
 pub use connections::{ConnectionRefusal, HandshakeResult, Protocol, ProxyHeaderResult};
 pub(crate) use label::label;
+pub use recorder::RecordDropped;
 pub use servers::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
 
 /// What kind of number a metric is, as Prometheus understands it.
@@ -263,6 +265,16 @@ metrics! {
         "Spans of traces that the collector of `[tracing]` has taken.";
     SPANS_DROPPED: Counter "evenkeel_spans_dropped_total" []
         "Spans of traces lost because the collector of `[tracing]` was too slow or failed.";
+    RECORDER_KEPT: Counter "evenkeel_recorder_kept_total" [why]
+        "Requests of which the flight recorder kept a record, by why it did.";
+    RECORDER_DROPPED: Counter "evenkeel_recorder_dropped_total" [reason]
+        "Requests that failed or were slow and of which no record was kept, by reason.";
+    RECORDER_RECORDS: Gauge "evenkeel_recorder_records" []
+        "Records of requests that the flight recorder has.";
+    RECORDER_BYTES: Gauge "evenkeel_recorder_bytes" []
+        "Memory that these records occupy, in bytes.";
+    RECORDER_LIMIT: Gauge "evenkeel_recorder_limit_bytes" []
+        "Memory that they may occupy, in bytes: `recorder.memory`; 0 when the recorder is off.";
     CERTIFICATE_EXPIRY: Gauge "evenkeel_certificate_expiry_timestamp_seconds" [listener certificate]
         "When the certificate that the listener uses runs out, in seconds since the Unix epoch.";
     CONFIG_RELOADS: Counter "evenkeel_config_reloads_total" [result]

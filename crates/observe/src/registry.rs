@@ -13,6 +13,7 @@ use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
 use crate::events::Events;
+use crate::flight::Recorder;
 use crate::listener::ListenerSeries;
 use crate::names::{ReloadResult, RevertReason, UpgradeResult};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
@@ -58,6 +59,8 @@ pub struct Registry {
     pub purges: PurgeCounts,
     /// What has happened lately.
     pub events: Events,
+    /// The flight recorder.
+    pub recorder: Recorder,
     certificates: Mutex<Arc<[Certificate]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     reverts: [SharedCounter; RevertReason::ALL.len()],
@@ -100,6 +103,7 @@ impl Registry {
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
             events: Events::default(),
+            recorder: Recorder::new(workers),
             certificates: Mutex::default(),
             reloads: Default::default(),
             reverts: Default::default(),

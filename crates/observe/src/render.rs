@@ -4,6 +4,7 @@ mod cache;
 mod discovery;
 mod limits;
 mod page;
+mod recorder;
 mod retries;
 mod streams;
 
@@ -45,6 +46,7 @@ impl Registry {
         outcomes(&mut page, self);
         limits::render(&mut page, self);
         cache::render(&mut page, self);
+        recorder::render(&mut page, self);
         certificates(&mut page, self);
         control(&mut page, self);
         process(&mut page, &Process::read());

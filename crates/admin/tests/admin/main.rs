@@ -4,6 +4,7 @@
 mod cache;
 mod command;
 mod config;
+mod dashboard;
 mod events;
 mod explain;
 mod fixture;

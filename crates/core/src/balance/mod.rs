@@ -20,6 +20,7 @@ mod random;
 mod reason;
 mod roster;
 mod round_robin;
+mod score;
 mod shares;
 mod standing;
 
@@ -30,6 +31,7 @@ pub use picker::Picker;
 pub use positions::Positions;
 pub use reason::{Choice, Reason};
 pub use roster::{Roster, Server};
+pub use score::score;
 pub use standing::{Availability, ServerStanding};
 
 #[cfg(test)]

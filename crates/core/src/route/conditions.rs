@@ -34,7 +34,7 @@ pub(super) fn conditions(route: &Route, facts: &impl Facts) -> Result<(), Mismat
 }
 
 /// Why `refusal` was given, for people.
-pub(super) fn explain(route: &Route, refusal: Mismatch, facts: &impl Facts) -> String {
+fn explain(route: &Route, refusal: Mismatch, facts: &impl Facts) -> String {
     match refusal {
         Mismatch::Method => format!("the method is {}, not {}", facts.method(), route.methods.join(" or ")),
         Mismatch::Header(i) => {
@@ -49,6 +49,24 @@ pub(super) fn explain(route: &Route, refusal: Mismatch, facts: &impl Facts) -> S
             let nets: Vec<String> = route.clients.iter().map(ToString::to_string).collect();
             format!("the client {} is not in {}", facts.client().to_canonical(), nets.join(" or "))
         }
+    }
+}
+
+/// The same without the values of fields and query parameters whose names `is_secret` holds for.
+pub(super) fn explain_but(
+    route: &Route,
+    refusal: Mismatch,
+    facts: &impl Facts,
+    is_secret: impl Fn(&str) -> bool,
+) -> String {
+    match refusal {
+        Mismatch::Header(i) if is_secret(&route.headers[i].0) => {
+            format!("no header `{}` with the value that the route names", route.headers[i].0)
+        }
+        Mismatch::Query(i) if is_secret(&route.query[i].0) => {
+            format!("no query parameter `{}` with the value that the route names", route.query[i].0)
+        }
+        _ => explain(route, refusal, facts),
     }
 }
 

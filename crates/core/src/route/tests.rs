@@ -97,6 +97,22 @@ fn check_order(routes: &[Route], request: &Request) {
 }
 
 #[test]
+fn what_is_near_is_bounded_and_names_no_secret() {
+    let with = |name: &str, header: (&str, &str)| Route {
+        headers: vec![(header.0.into(), header.1.into())],
+        ..route(name)
+    };
+    let many = (0..20).map(|i| with(&format!("r{i}"), ("x-api-key", "s3cret")));
+    let table = table(many.chain([route("all")]).collect());
+    let near = table.near(SECURE, &get("a.b", "/x"), 5, |name| name.contains("key"));
+    assert_eq!(near.len(), 5);
+    assert!(near.iter().all(|near| near.verdict == Verdict::Refused && !near.reason.contains("s3cret")));
+    let all = table.near(SECURE, &get("a.b", "/x"), 100, |_| false);
+    assert_eq!((all.len(), all[20].verdict), (21, Verdict::Won));
+    assert!(all[0].reason.contains("s3cret"), "{}", all[0].reason);
+}
+
+#[test]
 fn hosts_from_exact_to_wildcard_to_none() {
     let with = |pattern: &str| Route { hosts: vec![host(pattern)], ..route(pattern) };
     check_order(

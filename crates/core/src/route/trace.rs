@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use evenkeel_config::{HostMatch, PathMatch, Route};
 
-use super::conditions::explain;
+use super::conditions::explain_but;
 use super::{Facts, RouteTable};
 
 /// What became of one route.
@@ -43,36 +43,68 @@ pub struct Trace {
 impl RouteTable {
     /// The search that [`find`](Self::find) does, with every step instead of stopping at the winner.
     pub fn trace(&self, listener: usize, facts: &impl Facts) -> Trace {
-        let mut winner = None;
-        let mut considered = Vec::with_capacity(self.len());
+        let mut considered = self.near(listener, facts, usize::MAX, |_| false);
+        let winner = considered.iter().find(|route| route.verdict == Verdict::Won).map(|won| won.route);
         let mut seen = vec![false; self.len()];
-        let is_layer4 = self.listeners.get(listener).is_some_and(|scope| scope.is_layer4);
-        let ControlFlow::Continue(()) = self.search(listener, facts, |route, specificity, outcome| {
-            // A route with several hosts may match by more than one of them.
-            if !std::mem::replace(&mut seen[route], true) {
-                let (verdict, reason) = match (outcome, winner) {
-                    (Ok(()), None) => {
-                        winner = Some(route);
-                        let by = if is_layer4 { specificity.of_names() } else { specificity.to_string() };
-                        (Verdict::Won, format!("the most specific match: {by}"))
-                    }
-                    (Ok(()), Some(won)) => (
-                        Verdict::LessSpecific,
-                        format!("matches, but `{}` is more specific", self.route(won).name),
-                    ),
-                    (Err(refusal), _) => (Verdict::Refused, explain(self.route(route), refusal, facts)),
-                };
-                considered.push(Considered { route, verdict, reason });
-            }
-            ControlFlow::<std::convert::Infallible>::Continue(())
-        });
-        let mut others: Vec<usize> = (0..self.len()).filter(|&route| !seen[route]).collect();
-        others.sort_by_cached_key(|&route| Reverse(self.nearness(listener, route, facts)));
-        for route in others {
-            let reason = self.why_not_found(listener, route, facts);
-            considered.push(Considered { route, verdict: Verdict::Refused, reason });
-        }
+        considered.iter().for_each(|near| seen[near.route] = true);
+        considered.extend(self.others(listener, facts, |route| seen[route], usize::MAX));
         Trace { winner, considered }
+    }
+
+    /// What [`trace`](Self::trace) begins with, at the cost of [`find`](Self::find): the routes whose listener, host and path
+    /// match, the most specific first, and at most `max` of them. `is_secret` says whether the value of a field or query
+    /// parameter of that name is to be left out of the reasons.
+    pub fn near(
+        &self,
+        listener: usize,
+        facts: &impl Facts,
+        max: usize,
+        is_secret: impl Fn(&str) -> bool,
+    ) -> Vec<Considered> {
+        let (mut winner, mut near): (Option<usize>, Vec<Considered>) = (None, Vec::new());
+        let is_layer4 = self.listeners.get(listener).is_some_and(|scope| scope.is_layer4);
+        let _ = self.search(listener, facts, |route, specificity, outcome| {
+            // A route with several hosts may match by more than one of them.
+            if near.iter().any(|before| before.route == route) {
+                return ControlFlow::Continue(());
+            }
+            let (verdict, reason) = match (outcome, winner) {
+                (Ok(()), None) => {
+                    winner = Some(route);
+                    let by = if is_layer4 { specificity.of_names() } else { specificity.to_string() };
+                    (Verdict::Won, format!("the most specific match: {by}"))
+                }
+                (Ok(()), Some(won)) => {
+                    let won = &self.route(won).name;
+                    (Verdict::LessSpecific, format!("matches, but `{won}` is more specific"))
+                }
+                (Err(refusal), _) => {
+                    (Verdict::Refused, explain_but(self.route(route), refusal, facts, &is_secret))
+                }
+            };
+            near.push(Considered { route, verdict, reason });
+            if near.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        near
+    }
+
+    /// The routes whose listener, host or path does not match, the nearest first, and at most `max` of them. `is_known` says
+    /// which routes are left out, because they match. Looks at all routes.
+    pub fn others(
+        &self,
+        listener: usize,
+        facts: &impl Facts,
+        is_known: impl Fn(usize) -> bool,
+        max: usize,
+    ) -> Vec<Considered> {
+        let mut others: Vec<usize> = (0..self.len()).filter(|&route| !is_known(route)).collect();
+        others.sort_by_cached_key(|&route| Reverse(self.nearness(listener, route, facts)));
+        others.truncate(max);
+        let consider = |route| {
+            let reason = self.why_not_found(listener, route, facts);
+            Considered { route, verdict: Verdict::Refused, reason }
+        };
+        others.into_iter().map(consider).collect()
     }
 
     /// How near a route comes that the search does not find: its listener, its host, and how much of its path.

@@ -26,6 +26,7 @@ mod table;
 #[cfg(feature = "top")]
 mod top;
 mod upgrade;
+mod why;
 
 use std::process::ExitCode;
 
@@ -79,6 +80,8 @@ enum Command {
     /// Watch what a running process does, in the terminal: problems, pools, servers and events
     #[cfg(feature = "top")]
     Top(top::Top),
+    /// Tell what happened to a request, and who was at fault
+    Why(why::Why),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
     /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::LogLevel(args) => args.run(),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),

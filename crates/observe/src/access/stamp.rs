@@ -62,7 +62,7 @@ impl Stamp {
 }
 
 /// RFC 3339 in UTC, from seconds since the Unix epoch.
-pub(crate) fn rfc3339(unix_s: u64) -> String {
+pub fn rfc3339(unix_s: u64) -> String {
     let (year, month, day) = civil(unix_s / DAY_S);
     format!("{year:04}-{month:02}-{day:02}T{}Z", TimeOfDay(unix_s))
 }

@@ -26,8 +26,9 @@ use crate::request::admit::{KnownHost, Origin, Refusal, Secure, upgrade_left_out
 use crate::request::answer;
 use crate::request::handle::{handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
-use crate::request::log::{Finished, RequestLog, record};
+use crate::request::log::{Finished, RequestLog};
 use crate::request::mirror;
+use crate::request::record::record;
 use crate::request::setting::Setting;
 use crate::response::Response;
 use crate::server::Sender;
@@ -296,8 +297,10 @@ impl Client {
                 }
             }
         };
-        let mut log = RequestLog::default();
-        log.reason = Some(refusal.why.to_string());
+        let mut log = RequestLog { reason: Some(refusal.why.to_string()), ..RequestLog::default() };
+        if let Some(kind) = refusal.kind {
+            log.noted.refused(kind.as_str());
+        }
         let finished = Finished {
             listener: self.listener.as_str(),
             position: view.listener_position(&self.listener),
@@ -368,6 +371,9 @@ async fn respond<'x, 'c>(
         }
         Sent::Cut(ended, error) => {
             log.reason = Some(error.to_string());
+            if let StreamError::Server(error) = &error {
+                log.noted.blame(error);
+            }
             writer.cut();
             ended
         }

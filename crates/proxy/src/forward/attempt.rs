@@ -8,6 +8,7 @@ use evenkeel_core::admission::{self, AfterHead, Leg};
 use evenkeel_core::choose::Chosen;
 use evenkeel_core::retry::{self, Final};
 use evenkeel_core::route::{rewrite, stripped};
+use evenkeel_observe::flight::StepKind;
 use evenkeel_observe::{Ended, RequestRefusal};
 
 use super::deferred::Deferred;
@@ -311,6 +312,8 @@ fn not_retried(
     log: &mut RequestLog,
 ) {
     let words = format!("{} passed on, not retried: {why}", ServerError::Status(status));
+    let id = &of.target.pool().backends[server].id;
+    log.noted.open().step_of(of.target.worker.clock.now(), StepKind::Retry, words.clone(), id);
     if was_asked {
         of.target.report_status(server, status);
         of.count_attempts(client);

@@ -1,7 +1,12 @@
 //! A request that is being forwarded: where it goes, how far it has come, and what the tries before have left.
 
+use std::time::Duration;
+
 use evenkeel_core::admission::{AfterFailure, Leg, Terms};
+use evenkeel_core::choose::{Chosen, Why};
 use evenkeel_core::retry::{Cause, Final};
+use evenkeel_observe::flight::StepKind;
+use evenkeel_types::Time;
 
 use super::deferred::Deferred;
 use super::driver::Admission;
@@ -46,6 +51,22 @@ impl Failed {
     }
 }
 
+/// What follows from a failed try, in words; `None` if that goes without saying.
+fn follows(after: AfterFailure) -> Option<String> {
+    match after {
+        AfterFailure::Retry => Some("another server is asked".into()),
+        AfterFailure::GiveUp(Some(why)) => Some(format!("not retried: {why}")),
+        AfterFailure::Others => Some("another server still has the request".into()),
+        AfterFailure::Won(..) => Some("the answer of another server is the best there is".into()),
+        AfterFailure::GiveUp(None) => None,
+    }
+}
+
+/// Why a server was chosen, as a step.
+pub fn chose(why: Why) -> String {
+    format!("chosen: {why}")
+}
+
 impl<'x, 'c> Forwarding<'x, 'c> {
     /// Notes that a server of the pool is tried, if the request is traced.
     #[inline]
@@ -70,8 +91,12 @@ impl<'x, 'c> Forwarding<'x, 'c> {
             trace.failed(server, (error.word(), error.to_string()), now);
         }
         let replayable = incoming.body.borrow().can_rewind();
-        let failed = error.failed_try(cause, replayable);
+        let (failed, now) = (error.failed_try(cause, replayable), target.worker.clock.now());
+        self.note_failure(self.admission.server_of(leg), &error, log, now);
         let after = self.admission.handle_failure(leg, &failed, &self.terms, now);
+        if let Some(what) = follows(after) {
+            log.noted.open().step(now, StepKind::Retry, what);
+        }
         match after {
             AfterFailure::Retry => {
                 log.retry = Some(format!("retried after: {error}"));
@@ -93,8 +118,59 @@ impl<'x, 'c> Forwarding<'x, 'c> {
             trace.put_off(deferred.chosen.server, deferred.head.status, self.target.worker.clock.now());
         }
         log.retry = Some(format!("retried after: {error}"));
+        let now = self.target.worker.clock.now();
+        self.note_failure(deferred.chosen.server, &error, log, now);
+        let what = "another server is asked; this answer is kept until that one is reached";
+        log.noted.open().step(now, StepKind::Retry, what);
         self.incoming.body.borrow_mut().rewind();
         (self.deferred, self.last) = (Some(Box::new(deferred)), Some(error));
+    }
+
+    /// Notes for the flight recorder which server gets the request, where that is not the first one, or not the only one.
+    #[cold]
+    pub fn note_choice(&self, chosen: &Chosen, log: &mut RequestLog) {
+        let Target { worker, .. } = self.target;
+        let (id, what) = (&self.target.pool().backends[chosen.server].id, chose(chosen.why));
+        log.noted.open().step_of(worker.clock.now(), StepKind::Choose, what, id);
+    }
+
+    /// Notes for the flight recorder that a server is asked beside the first one, which has been silent for so long.
+    #[cold]
+    pub fn note_hedge(&self, first: &Chosen, hedge: &Chosen, after: Duration, log: &mut RequestLog) {
+        let (backends, started) = (&self.target.pool().backends, self.incoming.request.started);
+        let notes = log.noted.open();
+        if !std::mem::replace(&mut notes.has_choice, true) {
+            notes.step_of(started, StepKind::Choose, chose(first.why), &backends[first.server].id);
+        }
+        let after_ms = after.as_secs_f64() * 1e3;
+        let what = format!("asked as well, because no answer had come for {after_ms:.1} ms: {}", hedge.why);
+        let now = self.target.worker.clock.now();
+        notes.step_of(now, StepKind::Choose, what, &backends[hedge.server].id);
+    }
+
+    /// Notes for the flight recorder how a try has failed, and what led to it.
+    fn note_failure(&self, server: usize, error: &ServerError, log: &mut RequestLog, now: Time) {
+        let (id, started) = (&self.target.pool().backends[server].id, self.incoming.request.started);
+        log.noted.blame(error);
+        let (sent, why, connect) = (log.sent, log.why, log.connect);
+        let notes = log.noted.open();
+        let before = notes.last_at(started);
+        notes.connect = connect;
+        if !std::mem::replace(&mut notes.has_choice, true)
+            && log.tries == 1
+            && let Some(why) = why
+        {
+            notes.step_of(before, StepKind::Choose, chose(why), id);
+        }
+        let mut since = before;
+        if let Some(at) = sent.filter(|_| sent != notes.sent) {
+            notes.step_of(at, StepKind::Send, "the request was sent", id);
+            (notes.sent, since) = (sent, at);
+        }
+        let kind = if error.is_of_connecting() { StepKind::Connect } else { StepKind::Answer };
+        if let Some(step) = notes.step(now, kind, error.to_string()) {
+            (step.server, step.took) = (Some(id.clone()), Some(now - since));
+        }
     }
 
     /// Throws the deferred response away, because another server has been reached.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use evenkeel_core::admission::{AfterFailure, FirstByte, Leg, Role, Step, Winner};
 use evenkeel_core::choose::Chosen;
+use evenkeel_observe::flight::StepKind;
 use evenkeel_types::Time;
 
 use super::attempt::{await_answer, connect, start, too_late};
@@ -64,7 +65,10 @@ pub async fn race<'x, 'c>(
         };
     if winner.is_hedge {
         log.hedged = of.admission.hedged();
+        log.why = Some(chosen.why);
         log.note("the hedge won".into());
+        let (now, id) = (of.target.worker.clock.now(), &of.target.pool().backends[chosen.server].id);
+        log.noted.open().step_of(now, StepKind::Answer, "the hedge answered first", id);
     }
     log.server = Some(chosen.server);
     if let Some(trace) = of.incoming.request.trace.get() {
@@ -99,6 +103,7 @@ async fn first_to_answer<'x, 'c>(
 ) -> Result<Won<'x>, Option<Outcome<'x, 'c>>> {
     let ToClient { writer, timer } = client;
     let (target, incoming, clock) = (of.target, of.incoming, of.target.worker.clock);
+    let first = chosen;
     let runner = |leg, chosen| Runner { leg, chosen, run: Box::pin(open(target, chosen, incoming)) };
     let mut runners = vec![runner(leg, chosen)];
     let mut kept: Option<(Runner<_>, Opened<'x>)> = None;
@@ -110,6 +115,7 @@ async fn first_to_answer<'x, 'c>(
                     of.begin_try(chosen.server, matches!(role, Role::Hedge { .. }));
                     if let Role::Hedge { after } = role {
                         log.note(format!("hedged after {:.1} ms", after.as_secs_f64() * 1e3));
+                        of.note_hedge(&first, &chosen, after, log);
                     }
                     runners.push(runner(leg, chosen));
                 }

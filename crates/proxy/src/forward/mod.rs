@@ -18,12 +18,14 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use evenkeel_core::admission::{self, GiveUp, Role, Step};
+use evenkeel_observe::flight::StepKind;
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
 
 use self::attempt::attempt;
 use self::driver::Admission;
 use self::forwarding::Forwarding;
+pub use self::forwarding::chose;
 use self::hedge::race;
 use self::outcome::Outcome;
 use self::target::Target;
@@ -49,15 +51,19 @@ pub async fn forward<'x, 'c>(
         let outcome = match step {
             Step::Send { leg, chosen, role } => {
                 log.server = Some(chosen.server);
+                log.why = Some(chosen.why);
                 log.tries += 1;
                 of.begin_try(chosen.server, false);
+                if log.tries > 1 {
+                    of.note_choice(&chosen, log);
+                }
                 of.count_attempts(client);
                 match role {
                     Role::Alone => attempt(&mut of, (leg, chosen), client, log).await,
                     _ => Box::pin(race(&mut of, (leg, chosen), client, log)).await,
                 }
             }
-            Step::Wait { until } => match Box::pin(wait(&mut of, until, client)).await {
+            Step::Wait { until } => match Box::pin(wait(&mut of, until, client, log)).await {
                 Some(next) => {
                     step = next;
                     continue;
@@ -65,7 +71,7 @@ pub async fn forward<'x, 'c>(
                 None => Some(of.gone()),
             },
             Step::Renew => renew(&mut of, log),
-            Step::Pause { until } => Box::pin(pause(&mut of, until, client)).await,
+            Step::Pause { until } => Box::pin(pause(&mut of, until, client, log)).await,
             Step::Refuse(refusal) => Some(refuse(&of, refusal, log)),
             Step::GiveUp(why) => Some(give_up(&mut of, why, client, log)),
             // No server has the request between two tries.
@@ -112,9 +118,19 @@ async fn poll(of: &mut Forwarding<'_, '_>, now: Time) -> Step {
 }
 
 /// Waits in the pool's queue, `until` then at first; `None` if the client left meanwhile.
-async fn wait(of: &mut Forwarding<'_, '_>, until: Time, client: &mut ToClient<'_, '_>) -> Option<Step> {
+async fn wait(
+    of: &mut Forwarding<'_, '_>,
+    until: Time,
+    client: &mut ToClient<'_, '_>,
+    log: &mut RequestLog,
+) -> Option<Step> {
     let ToClient { writer, timer } = client;
     let (io, clock) = (writer.io().map(Rc::clone), of.target.worker.clock);
+    let (began, pool) = (clock.now(), &of.target.pool().name);
+    let what = match of.admission.is_queued() {
+        true => format!("it waited in the queue of pool {pool}"),
+        false => format!("it waited until a server of pool {pool} could be used"),
+    };
     let (mut until, mut is_first) = (until, true);
     let waiting = poll_fn(|cx| {
         loop {
@@ -133,7 +149,9 @@ async fn wait(of: &mut Forwarding<'_, '_>, until: Time, client: &mut ToClient<'_
             }
         }
     });
-    writer.unless_left(waiting).await.ok().flatten()
+    let step = writer.unless_left(waiting).await.ok().flatten();
+    log.noted.open().waited(began, clock.now(), StepKind::Queue, what);
+    step
 }
 
 /// Pauses before a retry; `Some` if the client left meanwhile.
@@ -141,9 +159,13 @@ async fn pause<'x, 'c>(
     of: &mut Forwarding<'x, 'c>,
     until: Time,
     client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
 ) -> Option<Outcome<'x, 'c>> {
     let ToClient { writer, timer } = client;
+    let clock = of.target.worker.clock;
+    let began = clock.now();
     let paused = writer.unless_gone(poll_fn(|cx| timer.poll_until(cx, until))).await;
+    log.noted.open().waited(began, clock.now(), StepKind::Retry, "it paused before the retry");
     paused.is_err().then(|| of.gone())
 }
 
@@ -171,6 +193,11 @@ fn refuse<'x, 'c>(
         }
     };
     let worker = of.target.worker;
+    let step = match kind {
+        RequestRefusal::NoBackend => StepKind::Choose,
+        _ => StepKind::Limit,
+    };
+    log.noted.open().step(worker.clock.now(), step, format!("pool {}: {why}", of.target.pool().name));
     // For the log alone: the client need not know.
     if kind == RequestRefusal::BreakerOpen
         && worker.logs()
@@ -202,6 +229,11 @@ fn give_up<'x, 'c>(
             _ => String::new(),
         };
         log.retry = Some(format!("{passed_on}not retried: {refusal}"));
+        log.noted.open().step(
+            of.target.worker.clock.now(),
+            StepKind::Retry,
+            format!("not retried: {refusal}"),
+        );
     }
     let is_late = match why {
         GiveUp::Deadline => true,

@@ -55,6 +55,7 @@ pub fn refusal_of(error: &ServerError, log: &mut RequestLog) -> (Refusal, Ended)
         _ => Ended::BackendAborted,
     };
     log.detail = Some(error.to_string());
+    log.noted.blame(error);
     let kind = matches!(error, ServerError::Unsendable).then_some(RequestRefusal::Malformed);
     (Refusal { status: error.status(), kind, why: error.to_client(), retry_after: None }, ended)
 }

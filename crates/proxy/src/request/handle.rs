@@ -146,6 +146,7 @@ pub fn refuse<'x, 'c>(
     let worker = setting.worker;
     if let Some(kind) = refusal.kind {
         worker.metrics.request_refused(kind);
+        log.noted.refused(kind.as_str());
     }
     log.reason = Some(log.detail.take().unwrap_or_else(|| refusal.why.to_string()));
     writer.keep_alive &= can_stay(&incoming.body.borrow(), refusal.status);

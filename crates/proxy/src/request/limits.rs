@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::http::write;
 use evenkeel_config::RedisAway;
 use evenkeel_core::limit::{self, LimitVerdict, Limiter, Mask};
+use evenkeel_observe::flight::StepKind;
 use evenkeel_observe::{LimitOutcome, RequestRefusal};
 
 use super::admit::Refusal;
@@ -16,6 +17,9 @@ use super::log::RequestLog;
 use crate::client::writer::ResponseWriter;
 use crate::worker::Worker;
 use crate::worker::view::View;
+
+/// From when on a wait for the shared rate-limit Redis is worth a note.
+const NOTED_WAIT: Duration = Duration::from_millis(1);
 
 /// Asks the rate limits of the route at `position`. The response, whatever it is, tells how they stand.
 pub async fn rates(
@@ -33,7 +37,13 @@ pub async fn rates(
         (own, false)
     } else {
         // In a box, because most routes have none.
-        Box::pin(ask_shared(view, position, shared, request, own)).await
+        let began = worker.clock.now();
+        let asked = Box::pin(ask_shared(view, position, shared, request, own)).await;
+        let now = worker.clock.now();
+        if now - began >= NOTED_WAIT {
+            log.noted.open().waited(began, now, StepKind::Limit, "it waited for the shared rate-limit Redis");
+        }
+        asked
     };
     tell(view, position, &verdict, log);
     let mut lines = worker.buffers.small();
@@ -44,10 +54,14 @@ pub async fn rates(
     }
     writer.add_fields(lines);
     if away {
+        let what = "the shared rate-limit Redis does not answer, and a limit refuses meanwhile";
+        log.noted.open().step(worker.clock.now(), StepKind::Limit, what);
         return Some(Refusal::new(503, RequestRefusal::LimiterAway, "rate limit cannot be checked"));
     }
     let (limit, _) = refused?;
     let why = format!("rate limit {} reached", limits[limit].config.name);
+    let rule = limits[limit].config.to_string();
+    log.noted.open().step(worker.clock.now(), StepKind::Limit, format!("rate limit reached: {rule}"));
     Some(Refusal::new(429, RequestRefusal::RateLimited, why))
 }
 

@@ -1,23 +1,19 @@
-//! What is noted of a request on its way goes to the metrics and the access log, once, when it has ended.
+//! What is noted of a request on its way, and what is known of it when it has ended.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use evenkeel_config::Share;
+use evenkeel_core::choose::Why;
 use evenkeel_net::Peer;
-use evenkeel_observe::{
-    CacheFigures, CacheLog, CacheResult, Client, Ended, Record, RequestFigures, TraceLog,
-    Version as LoggedVersion,
-};
+use evenkeel_observe::{CacheResult, Client, Ended, Version as LoggedVersion};
 use evenkeel_types::Time;
 
 use crate::client::writer::ResponseWriter;
-use crate::http::field::Known;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
-use crate::request::{own, spans};
+use crate::request::noted::Noted;
+use crate::request::own;
 use crate::response::Head;
-use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
 
@@ -28,6 +24,8 @@ pub struct RequestLog {
     pub route: Option<usize>,
     /// The position in the pool of the server that was tried last.
     pub server: Option<usize>,
+    /// Why that one.
+    pub why: Option<Why>,
     /// That pool is the one of the cache nodes that are asked first.
     pub at_parents: bool,
     /// How often the request went on with a newer view of its pool, because it had waited for a server.
@@ -39,10 +37,11 @@ pub struct RequestLog {
     /// When the request was written to the server.
     pub sent: Option<Time>,
     /// When the last byte of its body was, if it has one.
-    uploaded: Option<Time>,
+    pub uploaded: Option<Time>,
     /// When the head of the final response was there.
-    answered: Option<Time>,
-    tunnel: Option<(u64, u64)>,
+    pub answered: Option<Time>,
+    /// Bytes that went up and down a tunnel that has ended.
+    pub tunnel: Option<(u64, u64)>,
     /// A copy of it is for another pool, once its body has passed.
     pub is_copied: bool,
     /// Why the balancer answered with an error, or did not pass on what the client asked for.
@@ -56,7 +55,9 @@ pub struct RequestLog {
     /// When the first of several servers was asked that had the request at once.
     pub hedged: Option<Time>,
     /// The fields of the response that the log has, in the order of `fields` of `[log]`, with gaps for others.
-    kept: Vec<Option<Vec<u8>>>,
+    pub kept: Vec<Option<Vec<u8>>>,
+    /// What the flight recorder is to know beside all that.
+    pub noted: Noted,
 }
 
 /// What the cache did for a request.
@@ -96,7 +97,9 @@ impl RequestLog {
     /// Takes over what was noted of a fetch that this request began.
     pub fn adopt(&mut self, fetch: Self) {
         let (route, is_copied, cache) = (self.route, self.is_copied, self.cache.take());
-        *self = Self { route, is_copied, cache, ..fetch };
+        let (mut fetch, mut noted) = (fetch, std::mem::take(&mut self.noted));
+        noted.adopt(std::mem::take(&mut fetch.noted));
+        *self = Self { route, is_copied, cache, noted, ..fetch };
     }
 
     /// Keeps what the log has of the response, which goes out with this head.
@@ -118,6 +121,14 @@ impl RequestLog {
     /// Bytes that went up and down a tunnel that has ended.
     pub fn tunnel_bytes(&self) -> (u64, u64) {
         self.tunnel.unwrap_or_default()
+    }
+
+    /// Why the client got an error, or why more than one server was asked.
+    pub fn why(&self) -> Option<Cow<'_, str>> {
+        match (&self.reason, &self.retry) {
+            (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
+            (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
+        }
     }
 
     /// How long the client took to send what is sent of its request by now, which may be all of it.
@@ -158,123 +169,27 @@ pub struct Finished<'a> {
     pub ended: Ended,
 }
 
-/// Counts a request and writes its line of the access log. Returns the time, which it had to ask for.
-pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
-    let Finished { request, writer, log, ended, .. } = *finished;
-    let now = worker.clock.now();
-    let total = now - request.started;
-    let (up, down) = log.tunnel_bytes();
-    let (bytes_in, bytes_out) = (finished.bytes_in + up, writer.bytes() + down);
-    let first_byte = log.first_byte();
-    let before = log.sent.map_or(total, |sent| sent - request.started);
-    let figures = RequestFigures {
-        status: writer.status(),
-        // A tunnel's life is no latency: the request that opened it took until its answer.
-        total: log.tunnel.and(log.answered).map_or(total, |answered| answered - request.started),
-        upstream: first_byte,
-        overhead: before.saturating_sub(log.connect.unwrap_or_default()),
-        bytes_in,
-        bytes_out,
-        tries: log.tries,
-        is_broken: writer.status() < 500 && is_broken(ended),
-    };
-    if writer.status() != 0 {
-        if let Some(position) = finished.position {
-            view.count_by_listener(position, figures.is_broken || writer.status() >= 500);
+impl<'a> Finished<'a> {
+    /// How long the client took to send the body, if there was one.
+    pub fn upload(&self) -> Option<Duration> {
+        (self.bytes_in > 0).then(|| Some(self.log.uploaded? - self.log.sent?)).flatten()
+    }
+
+    /// The client, as far as it is believed.
+    pub fn client(&self) -> Client<'a> {
+        match self.peer {
+            Peer::Ip(peer) if peer.ip() == self.request.client => {
+                Client::Peer(self.request.peer_text, peer.port())
+            }
+            Peer::Unix if self.request.client.is_unspecified() => Client::Unix,
+            _ => Client::Ip(self.request.client, 0),
         }
-        view.count(log.route, finished.pool, log.server, &figures);
     }
-    if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
-        worker.metrics.client_aborts.increment();
-    }
-    if let (Some(cached), Some(route)) = (&log.cache, log.route) {
-        let route = (route, view.snapshot.routes.route(route));
-        let Cached { result, coalesced, age_s, .. } = *cached;
-        let figures = CacheFigures { result, coalesced, bytes: writer.bytes(), age_s };
-        view.tally.cached(route).shard(worker.index).record(&figures);
-    }
-    let reason = match (&log.reason, &log.retry) {
-        (Some(reason), Some(retry)) => Some(Cow::Owned(format!("{reason}; {retry}"))),
-        (one, other) => one.as_deref().or(other.as_deref()).map(Cow::Borrowed),
-    };
-    if worker.logs() && is_logged(worker, view, finished, total) {
-        write_line(worker, view, finished, &RequestFigures { total, ..figures }, reason.as_deref());
-    }
-    spans::finish(worker, view, finished, reason.as_deref(), now);
-    now
-}
 
-/// True if a response broke off by no doing of its client.
-fn is_broken(ended: Ended) -> bool {
-    matches!(
-        ended,
-        Ended::BackendAborted | Ended::BackendTimeout | Ended::FileAborted | Ended::RequestTimeout
-    )
-}
-
-/// Whether a request that took `total` is logged: all are, unless their route logs a share of those that are neither failed nor slow.
-#[inline]
-fn is_logged(worker: &Worker, view: &View, finished: &Finished<'_>, total: Duration) -> bool {
-    let Some(route) = finished.log.route else { return true };
-    let share = view.snapshot.routes.route(route).log.0;
-    if share == Share::ALL {
-        return true;
+    /// The version that the client spoke.
+    pub fn version(&self) -> LoggedVersion {
+        version(self.request.version)
     }
-    let is_good = match finished.ended {
-        Ended::Complete | Ended::Refused => finished.writer.status() < 500,
-        // It lives as long as it is wanted.
-        Ended::Tunnel => return share.holds(worker.random()),
-        _ => false,
-    };
-    !is_good || total >= view.snapshot.config.log.slow || share.holds(worker.random())
-}
-
-fn write_line(
-    worker: &Worker,
-    view: &View,
-    finished: &Finished<'_>,
-    figures: &RequestFigures,
-    reason: Option<&str>,
-) {
-    let Finished { request, writer, log, ended, .. } = *finished;
-    let pool = finished.pool.map(PoolView::config);
-    let own = own::of(&view.snapshot.config.log.fields, request, &log.kept);
-    worker.log(&Record {
-        unix_ns: worker.unix_ns(request.started),
-        client: match finished.peer {
-            Peer::Ip(peer) if peer.ip() == request.client => Client::Peer(request.peer_text, peer.port()),
-            Peer::Unix if request.client.is_unspecified() => Client::Unix,
-            _ => Client::Ip(request.client, 0),
-        },
-        listener: finished.listener,
-        method: request.method,
-        scheme: request.scheme,
-        host: request.authority,
-        target: finished.target,
-        version: version(request.version),
-        status: writer.status(),
-        route: log.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
-        pool: pool.map(|pool| pool.name.as_str()),
-        backend: pool.zip(log.server).map(|(pool, server)| pool.backends[server].id.as_str()),
-        tries: log.tries,
-        total: figures.total,
-        connect: log.connect,
-        first_byte: figures.upstream,
-        bytes_in: figures.bytes_in,
-        bytes_out: figures.bytes_out,
-        request_id: &request.id,
-        user_agent: request.values(Known::UserAgent).next(),
-        referer: request.values(Known::Referer).next(),
-        ended,
-        reason,
-        cache: log.cache.map(|cached| CacheLog { result: cached.result, reason: cached.reason }),
-        trace: request.trace.get().map(|trace| TraceLog {
-            trace_id: trace.id.0,
-            span_id: trace.span.0,
-            sampled: trace.is_sampled(),
-        }),
-        fields: &own,
-    });
 }
 
 /// The version as records have it.

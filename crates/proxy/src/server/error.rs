@@ -9,6 +9,7 @@ use evenkeel_core::health::Failure;
 use evenkeel_core::retry::Cause;
 use evenkeel_net::is_exhausted;
 use evenkeel_observe::BackendFailure;
+use evenkeel_observe::flight::Side;
 
 use crate::body::BodyError;
 use crate::http::head::HeadError;
@@ -136,6 +137,26 @@ impl ServerError {
             Self::NameRefused(_) => "name_refused",
             other => other.kind().map_or("exhausted", BackendFailure::as_str),
         }
+    }
+
+    /// Who ended the exchange with the server; `None` if it was not ended.
+    pub fn closed_first(&self) -> Option<Side> {
+        Some(match self {
+            Self::Status(_) => return None,
+            Self::Connect(e) if is_exhausted(e) => Side::Proxy,
+            Self::Connect(_) | Self::Reset(_) | Self::Closed | Self::HeadCut | Self::Unprocessed => {
+                Side::Server
+            }
+            Self::Body(BodyError::Cut | BodyError::Io(_)) => Side::Server,
+            Self::NameRefused(_) | Self::ConnectTimeout | Self::Timeout | Self::Deadline => Side::Proxy,
+            Self::Unsendable | Self::Malformed(_) | Self::HeadTooLarge | Self::TooManyInterim => Side::Proxy,
+            Self::Body(_) => Side::Proxy,
+        })
+    }
+
+    /// True if no connection was there to send the request over.
+    pub fn is_of_connecting(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::NameRefused(_) | Self::ConnectTimeout)
     }
 
     /// True if the same server may have the request again over a fresh connection. `untouched` says that the connection

@@ -35,6 +35,7 @@ use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
+use crate::request::flight::FlightDesk;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 
@@ -75,6 +76,8 @@ pub struct Worker {
     pub unsent: Unsent,
     /// What compresses its responses.
     pub encoders: Encoders,
+    /// What it has done for the flight recorder.
+    pub flight: FlightDesk,
     /// How late it counts as.
     lateness: Cell<Duration>,
     view: RefCell<Rc<View>>,
@@ -108,6 +111,7 @@ impl Worker {
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
             encoders: Encoders::default(),
+            flight: FlightDesk::default(),
             lateness: Cell::default(),
             view: RefCell::new(Rc::new(View::new(&shared, None, index))),
             log: RefCell::new(log),

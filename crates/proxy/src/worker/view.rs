@@ -15,6 +15,7 @@ use evenkeel_types::{BackendId, ListenerName, PoolName};
 
 use crate::filter::compress::fixed::FixedBodies;
 use crate::http::head::HeadLimits;
+use crate::request::flight::FlightTerms;
 use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
 use crate::request::tally::Tally;
@@ -59,6 +60,8 @@ pub struct View {
     pub tally: Tally,
     /// Where rate limits are counted together with other balancers.
     pub redis: Option<Rc<Redis>>,
+    /// What the flight recorder keeps.
+    pub flight: FlightTerms,
     /// Limits of every request's head, and of the trailers behind its body.
     pub heads: HeadLimits,
     /// Limits of every response's head, and of the trailers behind its body.
@@ -102,6 +105,7 @@ impl View {
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             listener_series: config.listeners.iter().map(|l| registry.listener(&l.name)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
+            flight: FlightTerms::new(&config.recorder, shared.open.len()),
             heads: HeadLimits::of_requests(&config.limits),
             response_heads: HeadLimits::of_responses(&config.limits),
             registry: Arc::clone(registry),

@@ -1,0 +1,14 @@
+//! The flight recorder: bounded records of requests that failed, were slow, or are a sample. `record` is what one says,
+//! `redact` what it must not, `rings` where they are kept, and `verdict` who was at fault.
+
+mod record;
+mod redact;
+mod rings;
+mod verdict;
+
+pub use record::{
+    Candidate, FlightRecord, FlightStep, NearRoute, STEPS_MAX, Side, StepKind, WhyKept, cut, milliseconds,
+};
+pub use redact::{REDACTED, Redactor};
+pub use rings::{Kept, Recorder, RingKind};
+pub use verdict::{Fault, FlightVerdict};
