@@ -125,6 +125,23 @@ fn drains_and_weights_are_known_to_the_new_process() {
 }
 
 #[test]
+fn disabled_servers_and_splits_are_known_to_the_new_process() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let split = "[[route]]\nname = \"main\"\npath = \"/*\"\nsplit = [{ pool = \"app\", weight = 1 }, { pool = \"other\", weight = 1 }]\n";
+    let other = pool(&[&b], "").replace("pool.app", "pool.other");
+    let mut chain = Chain::start(&format!("{split}{}{other}", pool(&[&a, &b], "")));
+    chain.set_server("app", "b", "{\"state\": \"disable\"}");
+    let divided = chain.admin("PUT", "/routes/main/split", "{\"app\": 1, \"other\": 0}");
+    assert_eq!(divided.status, 200, "{}", divided.text());
+    for _ in 0..2 {
+        chain.upgrade();
+        assert!((0..6).all(|_| chain.get("/").text() == "a"));
+        let events = chain.admin("GET", "/events?kind=upgrade", "").text();
+        assert!(events.contains("this process has taken over from process"), "{events}");
+    }
+}
+
+#[test]
 fn a_server_that_is_down_gets_no_request_from_the_new_process() {
     let (a, b) = (Origin::named("a"), crate::support::Port::reserve());
     let servers = pool(&[&a], "health = { kind = \"tcp\", interval = \"50ms\", fall = 1 }")

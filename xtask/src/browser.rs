@@ -12,7 +12,7 @@ use crate::{npm, vtc};
 /// The tests, the mock and their packages.
 const OURS: &str = "tests/browser";
 /// The files of tests.
-const TESTS: [&str; 3] = ["mocked.test.mjs", "real.test.mjs", "answers.test.mjs"];
+const TESTS: [&str; 4] = ["mocked.test.mjs", "real.test.mjs", "answers.test.mjs", "records.test.mjs"];
 /// Where screenshots go.
 const PICTURES: &str = "docs/img";
 /// The first Node.js that playwright-core runs on.

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
-use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
+use evenkeel_core::snapshot::{CommandError, Snapshot};
 use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
 use evenkeel_otlp::Exporter;
@@ -25,9 +25,6 @@ use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
 use crate::systemd;
 use crate::upgrade::{self, Asked};
-
-/// Why a command is refused meanwhile.
-const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
 use crate::watch::Loaded;
 
 /// Between two looks whether a snapshot is still in use.
@@ -67,12 +64,14 @@ pub struct Inputs {
     pub commands: mpsc::Receiver<Request>,
     /// From upgrades of the binary.
     pub upgrades: mpsc::Receiver<Asked>,
+    /// Where commands go that the process gives itself.
+    pub own: mpsc::Sender<Request>,
 }
 
 impl Control {
     /// Runs until `stop`.
     pub async fn run(mut self, inputs: Inputs, mut stop: oneshot::Receiver<()>) {
-        let Inputs { mut events, mut commands, mut upgrades } = inputs;
+        let Inputs { mut events, mut commands, mut upgrades, own: _ } = inputs;
         let mut alive = Alive::new();
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
@@ -107,7 +106,9 @@ impl Control {
                 _ = &mut stop => break,
                 () = alive.due() => systemd::alive(),
                 Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.are_running()),
-                Some(request) = commands.recv() => self.obey(request, &mut reloads, &mut probes, &mut discoveries),
+                Some(request) = commands.recv() => {
+                    self.take(request, &mut reloads, &mut probes, &mut discoveries);
+                }
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
@@ -116,41 +117,6 @@ impl Control {
                 }
             }
         }
-    }
-
-    /// Carries out what an operator asks for; a reload is begun.
-    fn obey(
-        &mut self,
-        request: Request,
-        reloads: &mut Reloads,
-        probes: &mut Probes,
-        discoveries: &mut Discoveries,
-    ) {
-        let Request { command, by, if_match, answer } = request;
-        let done = match command {
-            _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
-            Command::Reload => {
-                self.audit(&by, "reload asked for", None);
-                systemd::reloading();
-                return reloads.ask(answer, None, || self.in_force());
-            }
-            Command::Try { within } => {
-                self.audit(&by, "reload asked for, to be confirmed", None);
-                systemd::reloading();
-                return reloads.ask(answer, Some(within), || self.in_force());
-            }
-            Command::Confirm { keep } => {
-                let done = self.confirm(keep, probes, discoveries);
-                if done.is_ok() {
-                    let what = if keep { "configuration confirmed" } else { "configuration taken back" };
-                    self.audit(&by, what, None);
-                }
-                done.map(|()| CommandDone::Done)
-            }
-            command => self.carry_out(command, &by, if_match.as_deref(), probes),
-        };
-        // The client may have gone; the command is carried out all the same.
-        let _ = answer.send(done);
     }
 
     /// Gets ready for another process to take the place of this one, or goes on after that has failed.
@@ -167,8 +133,8 @@ impl Control {
                 let _ = answer.send(Err(self.must_be_decided().unwrap_or_default()));
             }
             Asked::Begin(answer) => {
-                let in_force =
-                    upgrade::InForce { bound: self.bound.clone(), carried: self.servers.carried() };
+                let (carried, splits) = (self.servers.carried(), self.servers.carried_splits());
+                let in_force = upgrade::InForce { bound: self.bound.clone(), carried, splits };
                 // Whoever has asked may have given up.
                 self.upgrading = answer.send(Ok(in_force)).is_ok();
             }
@@ -181,7 +147,7 @@ impl Control {
     }
 
     /// What a reload starts from.
-    fn in_force(&self) -> InForce {
+    pub fn in_force(&self) -> InForce {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),

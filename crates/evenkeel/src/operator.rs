@@ -1,16 +1,21 @@
 //! Commands of operators and programs: carried out one after the other on the control thread, each with one line in the log that
 //! says who changed what, from what to what, and why.
 
-use evenkeel_admin::By;
+use evenkeel_admin::{By, Request};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_types::{BackendId, PoolName};
 
 use crate::cache;
 use crate::control::Control;
+use crate::discovery::Discoveries;
 use crate::log;
 use crate::probes::Probes;
+use crate::reload::Reloads;
+use crate::systemd;
 
+/// Why a command is refused meanwhile.
+const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
 /// Characters of what is purged that the log shows.
 const SHOWN_MAX: usize = 200;
 
@@ -40,11 +45,45 @@ impl Control {
         self.registry.events.record(event);
     }
 
+    /// Takes a command: what takes long begins, and the rest is done. The client may have gone; it is carried out all the same.
+    pub fn take(
+        &mut self,
+        request: Request,
+        reloads: &mut Reloads,
+        probes: &mut Probes,
+        discoveries: &mut Discoveries,
+    ) {
+        let Request { command, by, if_match, answer } = request;
+        let done = match command {
+            _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
+            Command::Reload => {
+                systemd::reloading();
+                self.audit(&by, "reload asked for", None);
+                return reloads.ask(answer, None, || self.in_force());
+            }
+            Command::Try { within } => {
+                systemd::reloading();
+                self.audit(&by, "reload asked for, to be confirmed", None);
+                return reloads.ask(answer, Some(within), || self.in_force());
+            }
+            Command::Confirm { keep } => self.confirm(keep, probes, discoveries).map(|()| {
+                self.audit(
+                    &by,
+                    if keep { "configuration confirmed" } else { "configuration taken back" },
+                    None,
+                );
+                CommandDone::Done
+            }),
+            command => self.carry_out(command, &by, if_match.as_deref(), probes),
+        };
+        let _ = answer.send(done);
+    }
+
     /// Carries out a command that is done at once.
     ///
     /// # Errors
     /// It cannot be carried out; all is as before.
-    pub fn carry_out(
+    fn carry_out(
         &mut self,
         command: Command,
         by: &By,

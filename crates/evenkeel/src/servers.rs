@@ -20,7 +20,7 @@ use evenkeel_core::snapshot::{CommandError, Snapshot};
 use evenkeel_observe::{Database, Registry};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
-pub use self::carried::Carried;
+pub use self::carried::{Carried, CarriedSplit};
 use crate::secret::secret_bytes;
 use crate::servers::announce::{announce, announce_discovered, announce_panic};
 use crate::servers::operate::SplitSet;

@@ -8,6 +8,7 @@ use evenkeel_admin::Context;
 use evenkeel_config::Transport;
 use evenkeel_net::Socket;
 use evenkeel_observe::UpgradeResult;
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_proxy::Shared;
 use tokio::sync::oneshot;
 
@@ -48,6 +49,8 @@ pub fn serve_all(
     let (stop_admin, admin_stopped) = oneshot::channel();
     let (admin_thread, control_socket) = admin.start(context, admin_stopped)?;
     if let Some(predecessor) = predecessor {
+        let what = format!("this process has taken over from process {}", predecessor.offer.pid);
+        shared.registry.events.record(Event::new(EventKind::Upgrade, Severity::Info, what));
         predecessor.complete();
         add_sockets(shared, &counts, workers);
     }

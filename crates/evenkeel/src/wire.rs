@@ -12,7 +12,7 @@ use evenkeel_config::{AccessLog as AccessLogTo, Config, Log};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::{AccessLog, Registry};
 use evenkeel_otlp::Exporter;
-use evenkeel_proxy::{Shared, Successor, WorkerHandle};
+use evenkeel_proxy::{Shared, Start, Successor, WorkerHandle};
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +24,7 @@ use crate::control::{Control, Inputs};
 use crate::credentials;
 use crate::inherit::Inheritance;
 use crate::overload;
-use crate::reload::bind_first;
+use crate::reload::{Bound, bind_first};
 use crate::servers::{Derived, ServerRegistry};
 use crate::serving::{Serving, serve_all};
 use crate::start_error::StartError;
@@ -81,7 +81,6 @@ impl System {
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);
-        let log_config = config.log.clone();
         registry.recorder.set_memory(config.recorder.memory);
         let credentials = credentials::load(&config, None)?;
         credentials::register(&registry, &credentials);
@@ -93,9 +92,9 @@ impl System {
             admin.open_control_socket(&config)?;
         }
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
-        let log = start_log(&log_config, &registry)?;
+        let log = start_log(&servers.config().log, &registry)?;
         if let Some(predecessor) = &predecessor {
-            servers.carry_on(predecessor.offer.pools.clone(), clock.now());
+            predecessor.carry_on(&mut servers, clock.now());
             predecessor.ready(positions)?;
         }
         let store = cache::open(&servers.config().cache)?;
@@ -103,13 +102,9 @@ impl System {
         let (first, metrics) = (servers.snapshot(), Arc::clone(&registry));
         let (shared, starts) = Shared::new(workers, first, credentials, metrics, clock, events_sender, store);
         let exporter = traces::start(servers.config(), &registry)?;
-        let spawn_worker =
-            |it| evenkeel_proxy::spawn(it, Arc::clone(&shared), log.worker(), exporter.worker());
-        let handles = starts.into_iter().map(spawn_worker);
-        let handles = handles.collect::<Result<_, _>>().map_err(|e| format!("cannot start a worker: {e}"))?;
+        let handles = spawn_workers(starts, &shared, &log, &exporter)?;
         cache::show_figures(&shared);
-        let listening = bound.iter().map(|b| (b.listener.clone(), b.bound.clone())).collect();
-        let listening = Arc::new(ArcSwap::from_pointee(listening));
+        let listening = Arc::new(ArcSwap::from_pointee(named(&bound)));
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
         let (asks, asked) = mpsc::channel(1);
@@ -128,9 +123,9 @@ impl System {
             upgrading: false,
         };
         let context = admin.context(&control, Arc::clone(&leaving), commands.clone(), upgrades);
-        let inputs = Inputs { events, commands: requests, upgrades: asked };
-        let ((stop, stopped), asking) = (oneshot::channel(), commands.clone());
-        let control = spawn("control", move || run_control(control, inputs, asking, stopped))?;
+        let inputs = Inputs { events, commands: requests, upgrades: asked, own: commands.clone() };
+        let (stop, stopped) = oneshot::channel();
+        let control = spawn("control", move || run_control(control, inputs, stopped))?;
         registry.config_generation.set(1);
         let upgrader = Upgrader { shared: Arc::clone(&shared), control: asks, admin: admin.spare() };
         let admin_address = admin.address();
@@ -258,9 +253,25 @@ impl System {
     }
 }
 
+/// Addresses with their listeners.
+fn named(bound: &[Bound]) -> Vec<(ListenerName, Address)> {
+    bound.iter().map(|bound| (bound.listener.clone(), bound.bound.clone())).collect()
+}
+
 /// One thread per core that this process may use.
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn spawn_workers(
+    starts: Vec<Start>,
+    shared: &Arc<Shared>,
+    log: &AccessLog,
+    exporter: &Exporter,
+) -> Result<Vec<WorkerHandle>, String> {
+    let spawn = |start| evenkeel_proxy::spawn(start, Arc::clone(shared), log.worker(), exporter.worker());
+    let handles = starts.into_iter().map(spawn).collect::<Result<_, _>>();
+    handles.map_err(|error| format!("cannot start a worker: {error}"))
 }
 
 fn start_log(log: &Log, registry: &Arc<Registry>) -> Result<AccessLog, String> {
@@ -295,12 +306,7 @@ pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
         .ok()
 }
 
-fn run_control(
-    control: Control,
-    inputs: Inputs,
-    commands: mpsc::Sender<Request>,
-    stop: oneshot::Receiver<()>,
-) {
+fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
     let Some(runtime) = runtime("control") else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
@@ -308,7 +314,7 @@ fn run_control(
         tokio::task::spawn_local(cache::sweep(Arc::clone(&control.shared)));
         if let Some(file) = control.source.clone() {
             let (shared, loaded) = (Arc::clone(&control.shared), Arc::clone(&control.loaded));
-            tokio::task::spawn_local(watch::follow(shared, file, loaded, commands));
+            tokio::task::spawn_local(watch::follow(shared, file, loaded, inputs.own.clone()));
         }
         control.run(inputs, stop).await;
     });

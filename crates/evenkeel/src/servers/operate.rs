@@ -17,6 +17,13 @@ pub struct SplitSet {
     weights: Split,
 }
 
+impl SplitSet {
+    /// The weights of its pools.
+    pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
+        self.weights.iter().map(|(pool, weight)| (pool, *weight))
+    }
+}
+
 impl ServerRegistry {
     /// Does what the operator wants of a server. What has changed is returned, in words.
     ///

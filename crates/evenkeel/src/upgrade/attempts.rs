@@ -60,10 +60,8 @@ impl Upgrades {
             Ok(Succeeded { pid, successor }) => {
                 self.registry.upgraded(UpgradeResult::Success, 1);
                 tracing::info!(pid, "upgraded: the new process serves, and this one finishes what it has");
-                let what =
-                    format!("process {pid} serves in the place of this one, which finishes what it has");
-                self.registry.events.record(Event::new(EventKind::Upgrade, Severity::Info, what));
                 systemd::succeeded_by(pid);
+                self.record(Severity::Info, format!("process {pid} has taken over"));
                 let grace = self.upgrader.shared.snapshot().config.server.grace;
                 // The one who asked may have gone.
                 let _ = answer.send(Ok(Upgraded { pid, old_pid: std::process::id(), grace }));
@@ -72,12 +70,16 @@ impl Upgrades {
             Err(why) => {
                 self.registry.upgraded(UpgradeResult::Failure, 1);
                 tracing::error!("not upgraded, this process serves on: {why}");
-                let what = format!("not upgraded, this process serves on: {why}");
-                self.registry.events.record(Event::new(EventKind::Upgrade, Severity::Warning, what));
+                let first = why.lines().next().unwrap_or_default();
+                self.record(Severity::Warning, format!("not upgraded, this process serves on: {first}"));
                 let _ = answer.send(Err(why));
                 None
             }
         }
+    }
+
+    fn record(&self, severity: Severity, what: String) {
+        self.registry.events.record(Event::new(EventKind::Upgrade, severity, what));
     }
 
     /// Gives up the upgrade under way, because this process is to end. The process that has taken over, if it has by now.

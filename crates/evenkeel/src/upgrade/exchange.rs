@@ -132,6 +132,8 @@ impl Exchange<'_> {
             sockets: sockets.len(),
             usable: usable.map(|at| snapshot.config.pools[at].name.to_string()).collect(),
             pools: in_force.carried,
+            splits: in_force.splits,
+            log_level: Some(crate::log::level()),
             upgrades: (
                 registry.upgrades(UpgradeResult::Success) + 1,
                 registry.upgrades(UpgradeResult::Failure),

@@ -8,7 +8,7 @@ use evenkeel_net::Channel;
 use evenkeel_proxy::SessionRecord;
 use serde::{Deserialize, Serialize};
 
-use crate::servers::Carried;
+use crate::servers::{Carried, CarriedSplit};
 
 /// The version of what is said here. It changes when an older process could not go by it; keys that are new are passed over by
 /// older ones.
@@ -57,6 +57,12 @@ pub struct Offer {
     pub usable: Vec<String>,
     /// What is known of servers beside the configuration.
     pub pools: Vec<Carried>,
+    /// Splits that commands have changed.
+    #[serde(default)]
+    pub splits: Vec<CarriedSplit>,
+    /// What the log holds.
+    #[serde(default)]
+    pub log_level: Option<String>,
     /// Upgrades that have succeeded, this one included, and that have failed.
     pub upgrades: (u64, u64),
 }

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::exchange::{Exchange, Fault};
 use self::message::Offered;
 use crate::reload::Bound;
-use crate::servers::Carried;
+use crate::servers::{Carried, CarriedSplit};
 
 /// How much of what the new process says is kept to be passed on, in bytes.
 const SAID_MAX: usize = 4096;
@@ -48,6 +48,8 @@ pub struct InForce {
     pub bound: Vec<Bound>,
     /// What commands have changed of the servers.
     pub carried: Vec<Carried>,
+    /// The same of splits.
+    pub splits: Vec<CarriedSplit>,
 }
 
 /// What an upgrade works with.

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use evenkeel_core::health::State;
 use evenkeel_net::{Channel, Inherited, replace_stderr};
 use evenkeel_proxy::{HandedSession, Shared};
+use evenkeel_types::Time;
 
 use super::message::{Message, Offer, PROTOCOL, VARIABLE, receive, send};
 use crate::inherit::{Heirloom, Inheritance};
+use crate::log;
+use crate::servers::ServerRegistry;
 
 /// How long the old process may be silent. It has a deadline of its own, at which it ends this process.
 const SILENCE_MAX: Duration = Duration::from_secs(660);
@@ -103,6 +106,17 @@ impl Predecessor {
     /// By which it can be told why this process gives up.
     pub fn reporter(&self) -> Reporter {
         Reporter(Arc::clone(&self.channel))
+    }
+
+    /// Goes on with what commands have changed.
+    pub fn carry_on(&self, servers: &mut ServerRegistry, now: Time) {
+        servers.carry_on(self.offer.pools.clone(), now);
+        servers.carry_on_splits(&self.offer.splits);
+        if let Some(level) = &self.offer.log_level
+            && let Err(error) = log::set_level(level)
+        {
+            tracing::warn!(level, error, "the log level of the process before is not taken over");
+        }
     }
 
     /// Says that all is ready but for what cannot be had beside the old process, and waits for the word to go on.
