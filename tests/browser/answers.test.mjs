@@ -28,7 +28,8 @@ test("explain says where a request would go, and why each server was or was not 
   const said = await proxy.api("explain", json({ method: "GET", url: "http://shop.example.com/items/7" }));
   const verdict = page.locator(".verdict");
   await verdict.getByText(said.reason).waitFor();
-  assert.match(await verdict.innerText(), new RegExp(`goes to server ${said.server} .* of pool api`));
+  // Of two servers with as few requests in flight, chance chooses.
+  assert.match(await verdict.innerText(), /goes to server (one|three) .* of pool api/);
   const rows = page.locator("table", { hasText: "Servers considered" }).locator("tbody tr");
   assert.equal(await rows.count(), 3);
   const drained = rows.filter({ hasText: "two" });
