@@ -9,11 +9,18 @@ mod run {
     mod exit_codes;
     mod explain;
     mod quickstart;
+    mod top;
     mod unix_sockets;
 }
 
 mod runtime {
+    mod audit;
+    mod draining;
     mod finding;
+    mod on_change;
+    mod reloading;
+    mod servers;
+    mod splits;
 }
 
 mod changing {
@@ -322,11 +329,18 @@ mod mirroring {
     mod limits;
 }
 
+mod log {
+    mod fields;
+    mod journald;
+    mod sampling;
+    mod syslog;
+}
+
 mod timeouts {
     mod client;
     mod http2;
     mod request;
-    mod server;
+    pub mod server;
     mod slow_readers;
 }
 
@@ -345,6 +359,16 @@ mod bodies {
     mod streaming;
 }
 
+mod traces {
+    mod away;
+    mod context;
+    mod reload;
+    mod routes;
+    mod sampling;
+    mod spans;
+    mod tries;
+}
+
 mod upgrade {
     mod layered;
     mod tunnel;
@@ -352,11 +376,23 @@ mod upgrade {
     mod without_101;
 }
 
+mod upgrade_binary {
+    mod kept;
+    mod load;
+    mod refused;
+    mod setting;
+    mod sockets;
+    mod systemd;
+    mod udp;
+}
+
 mod observability {
     mod access_log;
     mod cardinality;
     mod errors;
+    mod explain;
     mod idle_servers;
+    mod live;
     mod metrics;
     mod status;
 }
@@ -384,7 +420,7 @@ mod udp {
     mod limits;
     mod many;
     mod reload;
-    mod server;
+    pub mod server;
     mod sessions;
 }
 

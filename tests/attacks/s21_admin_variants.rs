@@ -2,7 +2,16 @@
 
 use crate::support::{Client, Evenkeel, Folder, Origin, pool};
 
-const CHANGES: [(&str, &str); 2] = [("POST", "/reload"), ("PUT", "/pools/app/servers/a")];
+const CHANGES: [(&str, &str); 8] = [
+    ("POST", "/reload"),
+    ("POST", "/confirm"),
+    ("POST", "/cache/purge"),
+    ("PUT", "/log-level"),
+    ("PUT", "/routes/r/split"),
+    ("POST", "/pools/app/servers"),
+    ("PUT", "/pools/app/servers/a"),
+    ("DELETE", "/pools/app/servers/a"),
+];
 
 fn ask(evenkeel: &Evenkeel, method: &str, target: &str, fields: &str) -> u16 {
     let mut client = Client::connect(evenkeel.admin_address());
@@ -117,8 +126,9 @@ fn s21_no_method_or_path_does_more_than_is_listed() {
     for (method, target) in [
         ("GET", "/reload"),
         ("HEAD", "/reload"),
-        ("DELETE", "/pools/app/servers/a"),
-        ("GET", "/pools/app/servers/a"),
+        ("POST", "/pools/app/servers/a"),
+        ("DELETE", "/pools/app"),
+        ("DELETE", "/pools/app/servers/..%2f..%2fx"),
         ("POST", "/status"),
         ("TRACE", "/"),
         ("OPTIONS", "/reload"),
@@ -151,8 +161,11 @@ fn s21_what_a_browser_says_of_its_page_counts() {
     }
     assert_eq!(evenkeel.metric("evenkeel_config_reloads_total", &[]), 0.0);
     assert_eq!(evenkeel.server("app", "a")["state"], "up");
-    let own = format!("host: {address}\r\nsec-fetch-site: same-origin\r\norigin: http://{address}\r\n");
-    assert_eq!(ask(&evenkeel, "POST", "/reload", &own), 200);
+    let own = format!(
+        "host: {address}\r\nsec-fetch-site: same-origin\r\norigin: http://{address}\r\n\
+         content-type: application/json\r\n"
+    );
+    assert_eq!(ask(&evenkeel, "PUT", "/pools/app/servers/a", &own), 200);
 }
 
 #[test]

@@ -60,6 +60,12 @@ def test_every_metric_that_matters_is_on_it(dashboard, vocabulary):
         "evenkeel_metrics_folded",
         "process_virtual_memory_bytes",
         "process_threads",
+        # The flight recorder is read by `evenkeel why`; its memory is bounded.
+        "evenkeel_recorder_kept",
+        "evenkeel_recorder_dropped",
+        "evenkeel_recorder_records",
+        "evenkeel_recorder_bytes",
+        "evenkeel_recorder_limit_bytes",
     }
 
 

@@ -92,7 +92,7 @@ fn tunnels_to_a_server_that_loses_its_role_are_closed_and_clients_reach_the_othe
     let mut tunnel = evenkeel.client();
     assert_eq!(tunnel.ask(UPGRADE).status, 101);
     let record = evenkeel.record(|record| record["target"] == "/ws");
-    assert_eq!(record["reason"], "the server has lost its role", "{record}");
+    assert_eq!(record["reason"], "the server has lost its role, or was disabled", "{record}");
     // The idle connection to the first server was not kept for when it is the primary again.
     pair.promote(0);
     tunnel.assert_closed();

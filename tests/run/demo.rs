@@ -19,6 +19,7 @@ fn it_balances_its_own_servers_and_sums_up() {
     assert!(text.to_lowercase().contains("request"), "{text}");
     assert!(outcome.stdout.chars().any(|c| c.is_ascii_digit()), "{text}");
     assert!(!text.contains("panicked"), "{text}");
+    assert!(outcome.stdout.contains("Dashboard: http://127.0.0.1:"), "{text}");
 }
 
 #[test]

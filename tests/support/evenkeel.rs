@@ -76,6 +76,23 @@ impl Evenkeel {
         Self::attend(folder, child)
     }
 
+    /// Runs what a command starts, which is `evenkeel run` in the end, with a configuration as [`start`](Self::start) has it, whose path
+    /// is the last argument.
+    pub fn start_by(mut command: Command, folder: impl Into<Arc<Folder>>, toml: &str) -> Self {
+        let folder = folder.into();
+        let file = folder.write("evenkeel.toml", &complete(toml));
+        let stdin = command.get_envs().any(|(name, _)| name == "LISTEN_FDS");
+        command.arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("RUNTIME_DIRECTORY", folder.path("run"));
+        if !stdin {
+            command.stdin(Stdio::null());
+        }
+        let child = command.spawn().unwrap();
+        // Else what the command was given stays open here.
+        drop(command);
+        Self::attend(folder, child)
+    }
+
     /// Runs the binary with these arguments; returns when it is ready. Commands in the folder find it.
     pub fn run(folder: impl Into<Arc<Folder>>, arguments: &[&str]) -> Self {
         let folder = folder.into();
@@ -154,9 +171,14 @@ impl Evenkeel {
 
     /// One request to the admin API.
     pub fn admin(&self, method: &str, path: &str, body: &str) -> Response {
+        self.admin_with(method, path, "", body)
+    }
+
+    /// One request to the admin API with more fields, each line with its CRLF.
+    pub fn admin_with(&self, method: &str, path: &str, fields: &str, body: &str) -> Response {
         let host = self.admin_address();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{fields}content-type: application/json\r\n\
              content-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
@@ -228,6 +250,21 @@ impl Evenkeel {
         self.stdout.ended();
         self.stderr.ended();
         status.unwrap()
+    }
+
+    /// Waits for the end of the process alone: another one may still have its output.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("evenkeel ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// The folder that it was started in.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// True while the process runs.

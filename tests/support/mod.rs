@@ -3,11 +3,13 @@
 pub mod cache;
 pub mod chaos;
 pub mod client;
+pub mod collector;
 pub mod disk;
 pub mod dns;
 pub mod engines;
 pub mod evenkeel;
 pub mod h2;
+pub mod live;
 pub mod log;
 pub mod message;
 pub mod origin;
@@ -23,6 +25,7 @@ pub mod wire;
 mod tests;
 
 pub use client::Client;
+pub use collector::Collector;
 pub use dns::{Dns, Neighbours};
 pub use evenkeel::{Evenkeel, Folder, assert_rows, cli, explain_file, pool};
 pub use message::{Fault, Framing, Response};

@@ -1,4 +1,4 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, fuzz, soak, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod browser;
 mod cache_tests;
 mod contrib;
 mod exchanges;
@@ -15,10 +16,12 @@ mod fuzz;
 mod handshakes;
 mod instructions;
 mod load;
+mod npm;
 mod origin;
 mod package;
 mod peers;
 mod python;
+mod reload;
 mod simulate;
 mod soak;
 mod tidy;
@@ -51,6 +54,8 @@ enum Task {
     Peers(peers::Options),
     /// Run http-cache-tests through a route with a cache, and compare the results with those kept in the repository.
     CacheTests(cache_tests::Options),
+    /// Run the dashboard in Chromium, before a real evenkeel with traffic and before made-up figures.
+    Browser(browser::Options),
     /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
     Contrib(contrib::Options),
     /// Make the Debian package.
@@ -64,6 +69,8 @@ enum Task {
     SoakOrigin(soak::origin::Options),
     /// Show what clients notice when servers die, slow down or fail all at once.
     Failures(failures::Options),
+    /// Measure reloads of many routes and pools: their time, what they add to latency, and memory.
+    Reload(reload::Options),
     /// Show for how long a client of PostgreSQL cannot write when the primary fails, beside HAProxy.
     Failover(failover::Options),
     /// Let the deciding core run in a simulated world, and measure the algorithms.
@@ -87,11 +94,13 @@ fn main() -> ExitCode {
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
+        Task::Browser(options) => browser::run(repository(), &options),
         Task::Contrib(options) => contrib::run(repository(), &options),
         Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Soak(options) => soak::run(repository(), &options),
         Task::SoakOrigin(options) => soak::origin::run(&options),
+        Task::Reload(options) => reload::run(repository(), &options),
         Task::Failures(options) => failures::run(repository(), &options),
         Task::Failover(options) => failover::run(repository(), &options),
         Task::Simulate(options) => simulate::run(repository(), &options),

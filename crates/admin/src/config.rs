@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use evenkeel_config::{Backend, Pool};
+use evenkeel_config::{Action, Backend, Pool};
 use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_core::health;
-use evenkeel_core::snapshot::PoolState;
-use evenkeel_types::BackendId;
+use evenkeel_core::snapshot::{PoolState, Snapshot};
+use evenkeel_types::{BackendId, PoolName};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -71,13 +71,34 @@ pub(crate) async fn config(State(context): State<Arc<Context>>) -> Json<Configur
         let found = context.discoveries.of(&configured.name);
         of_pool(configured, &handle.state(), found.as_deref(), &mut runtime);
     }
+    let mut changes: Vec<String> = runtime.iter().map(|change| change.what.clone()).collect();
+    changes.extend(splits(&snapshot));
     Json(Configuration {
         generation: snapshot.generation,
         source: context.source.clone(),
         text: snapshot.config.to_toml(),
-        changes: runtime.iter().map(|change| change.what.clone()).collect(),
+        changes,
         runtime,
     })
+}
+
+/// What commands have changed of routes' splits.
+fn splits(snapshot: &Snapshot) -> Vec<String> {
+    let routes = snapshot.routes.routes().iter().enumerate();
+    let changed = routes.filter_map(|(position, route)| {
+        let (Action::Split(configured), now) = (&route.action, snapshot.split_of(position)?) else {
+            return None;
+        };
+        let shown = |split: &[(PoolName, u32)]| {
+            let shares: Vec<_> = split.iter().map(|(pool, weight)| format!("{pool}={weight}")).collect();
+            shares.join(" ")
+        };
+        let is_changed = configured.as_slice() != now;
+        is_changed.then(|| {
+            format!("route {}: split {} -> {} by a command", route.name, shown(configured), shown(now))
+        })
+    });
+    changed.collect()
 }
 
 /// What commands have changed of one pool.
@@ -114,7 +135,7 @@ fn of_pool(configured: &Pool, now: &PoolState, found: Option<&DiscoveryState>, o
             let what = format!("weight of server {id}: {} -> {} by a command", server.weight, state.weight);
             out.push(RuntimeChange { weight: Some(state.weight), ..change("weight", id, what) });
         }
-        if state.state == health::State::Draining {
+        if matches!(state.state, health::State::Draining | health::State::Disabled) {
             let word = state.state.as_str();
             let what = format!("server {id} is {word} by a command");
             out.push(RuntimeChange { state: Some(word), ..change("state", id, what) });

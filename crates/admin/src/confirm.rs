@@ -13,10 +13,11 @@ use serde_json::Number;
 use utoipa::ToSchema;
 
 use crate::body;
-use crate::command::carry_out;
+use crate::by::Behalf;
+use crate::command::{Asked, carry_out};
 use crate::context::Context;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::status::seconds;
+use crate::rounded::seconds;
 
 /// The longest time to confirm a configuration in: one day.
 const CONFIRM_SECONDS_MAX: u64 = 86_400;
@@ -111,9 +112,10 @@ pub(crate) struct Decided {
 ))]
 pub(crate) async fn confirm(
     State(context): State<Arc<Context>>,
+    Behalf(by): Behalf,
     request: HttpRequest,
 ) -> Result<Json<Decided>, Refusal> {
     let Decision { go_back } = body::parse(&body::read(request).await?, "{\"go_back\": false}")?;
-    carry_out(&context, Command::Confirm { keep: !go_back }).await?;
+    carry_out(&context, Asked::new(Command::Confirm { keep: !go_back }, by)).await?;
     Ok(Json(Decided { generation: context.snapshot.load().generation, confirmed: !go_back }))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use evenkeel_core::confirm::Awaiting;
@@ -11,6 +12,10 @@ use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, ListenerName};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::by::By;
+use crate::live::state::Live;
+use crate::question::Explainer;
 
 /// What the API reads, and where it sends commands.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub struct Context {
     pub clock: Clock,
     /// Where commands are carried out.
     pub commands: mpsc::Sender<Request>,
+    /// Where upgrades of the binary are asked for.
+    pub upgrades: mpsc::Sender<Upgrade>,
     /// The addresses really bound, listener by listener.
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// True once the process has begun to leave.
@@ -31,12 +38,18 @@ pub struct Context {
     pub discoveries: Arc<DiscoveryStates>,
     /// The absolute path of the configuration file; none if the configuration is from the command line.
     pub source: Option<PathBuf>,
+    /// The level of the log at this moment.
+    pub log_level: fn() -> String,
     /// Whether the configuration in force goes back by itself unless it is confirmed.
     pub awaiting: Arc<ArcSwapOption<Awaiting>>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
     pub token: Option<String>,
     /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.
     pub bound: Option<Address>,
+    /// The figures of the last seconds, which [`follow`](crate::follow) fills.
+    pub live: Live,
+    /// Says where a request would go.
+    pub explainer: Explainer,
 }
 
 /// A command on its way to the control thread.
@@ -44,6 +57,35 @@ pub struct Context {
 pub struct Request {
     /// What is asked for.
     pub command: Command,
+    /// On whose behalf, and why.
+    pub by: By,
+    /// Tags ([`PoolState::settings_tag`](evenkeel_core::snapshot::PoolState::settings_tag)) of the pool that the command concerns, one of
+    /// which it must have; `None` if any will do.
+    pub if_match: Option<Vec<String>>,
     /// The outcome, sent after [`Context::snapshot`] shows the change. The client may have left by then.
     pub answer: oneshot::Sender<Result<CommandDone, CommandError>>,
+}
+
+/// An upgrade that is asked for: another process is to serve in the place of this one.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// The binary that it runs; by default the one that this process was started from, as its file is now.
+    pub binary: Option<PathBuf>,
+    /// How long it may take to be ready.
+    pub timeout: Duration,
+    /// Why, for the log.
+    pub why: Option<String>,
+    /// The outcome.
+    pub answer: oneshot::Sender<Result<Upgraded, String>>,
+}
+
+/// The process that serves from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgraded {
+    /// Its id.
+    pub pid: u32,
+    /// The id of the one before, which finishes what it has.
+    pub old_pid: u32,
+    /// How long that has to finish.
+    pub grace: Duration,
 }

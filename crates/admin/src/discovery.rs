@@ -6,7 +6,7 @@ use evenkeel_types::Time;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::status::seconds;
+use crate::rounded::seconds;
 
 /// How a pool discovers its servers.
 #[derive(Debug, Serialize, ToSchema)]

@@ -15,6 +15,8 @@ use evenkeel_core::route::parse_host;
 use evenkeel_types::Address;
 use subtle::ConstantTimeEq;
 
+use crate::assets;
+use crate::by::ByToken;
 use crate::context::Context;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
@@ -23,19 +25,26 @@ use crate::refusal::Refusal;
 /// that a process accepts connections, and whether it is ready.
 pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Lets a request through or refuses it, and marks every answer as not to be stored and its type as not to be guessed.
-pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
+/// Lets a request through or refuses it, and marks every answer as not to be stored, unless it says otherwise, and its
+/// type as not to be guessed.
+pub(crate) async fn guard(State(context): State<Arc<Context>>, mut request: Request, next: Next) -> Response {
     let mut response = match admit(&context, &request) {
-        Ok(()) => next.run(request).await,
+        Ok(proof) => {
+            if let Some(by_token) = proof {
+                request.extensions_mut().insert(by_token);
+            }
+            next.run(request).await
+        }
         Err(refusal) => refusal.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
+/// Whether a request is let in, and if so whether by the token.
+fn admit(context: &Context, request: &Request) -> Result<Option<ByToken>, Refusal> {
     let authority = authority(request)?;
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Unix(None));
     if !peer.is_unix() {
@@ -47,8 +56,8 @@ fn admit(context: &Context, request: &Request) -> Result<(), Refusal> {
             "a web page of another site may not change anything here",
         ));
     }
-    if OPEN_PATHS.contains(&request.uri().path()) && !matches!(peer, Peer::Control { .. }) {
-        return Ok(());
+    if is_open(request) && !matches!(peer, Peer::Control { .. }) {
+        return Ok(None);
     }
     check_peer(context, peer, request.headers())
 }
@@ -58,19 +67,27 @@ pub(crate) fn may_know(context: &Context, peer: Peer, headers: &HeaderMap) -> bo
     check_peer(context, peer, headers).is_ok()
 }
 
-fn check_peer(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_peer(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<Option<ByToken>, Refusal> {
     match (&context.token, peer) {
         // The kernel has said who asks.
-        (_, Peer::Control { uid, ours }) if is_trusted(uid, ours) => Ok(()),
+        (_, Peer::Control { uid, ours }) if is_trusted(uid, ours) => Ok(None),
         (_, Peer::Control { uid, .. }) => Err(Refusal::new(
             StatusCode::FORBIDDEN,
             format!(
                 "the control socket is for processes of the same user and of root, and uid {uid} is neither"
             ),
         )),
-        (Some(token), _) => check_token(token, headers),
-        (None, Peer::Tcp(_) | Peer::Unix(_)) => Ok(()),
+        (Some(token), _) => check_token(token, headers).map(|()| Some(ByToken)),
+        (None, Peer::Tcp(_) | Peer::Unix(_)) => Ok(None),
     }
+}
+
+/// Whether a request needs no token. The files of the dashboard hold no secrets, and one of them asks for the token.
+fn is_open(request: &Request) -> bool {
+    let path = request.uri().path();
+    OPEN_PATHS.contains(&path)
+        || request.method().is_safe()
+            && (assets::is_file(path) || path == "/" && assets::wants_page(request.headers()))
 }
 
 /// Whether processes of a user may use the control socket of a process of the user `ours`.

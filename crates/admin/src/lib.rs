@@ -7,7 +7,9 @@
 //! The id of a server is the rest of the path, percent-decoded: `unix:/run/a.sock` may stand as it is or as
 //! `unix:%2Frun%2Fa.sock`, and `[::1]:80` as `%5B::1%5D:80`. Every refusal is answered as `{"error": "..."}`.
 
+mod assets;
 mod body;
+mod by;
 mod cache;
 mod command;
 mod config;
@@ -15,18 +17,31 @@ mod confirm;
 mod connections;
 mod context;
 mod discovery;
+mod events;
+mod explain;
 mod guard;
+mod live;
 mod metrics;
+mod notes;
 mod openapi;
 mod peer;
+mod pool;
 mod process;
 mod purge;
+mod question;
 mod refusal;
 mod requests;
+mod rounded;
 mod routes;
 mod serve;
+mod split;
 mod status;
 mod streams;
+mod upgrade;
 
-pub use context::{Context, Request};
+pub use by::By;
+pub use context::{Context, Request, Upgrade, Upgraded};
+pub use live::follow::follow;
+pub use live::state::Live;
+pub use question::{Explainer, Question, Values};
 pub use serve::{Listener, serve};

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use utoipa::openapi::path::{HttpMethod, Operation, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -16,9 +16,10 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
+use crate::assets;
 use crate::context::Context;
 use crate::guard::OPEN_PATHS;
-use crate::refusal::ErrorBody;
+use crate::refusal::{ErrorBody, Refusal};
 
 /// The name of the security scheme.
 const TOKEN: &str = "token";
@@ -147,10 +148,18 @@ fn index(paths: &Paths) -> String {
     text
 }
 
-/// This list
+/// The dashboard, to a browser; else this list
 #[utoipa::path(get, path = "/", tag = "process", responses((status = 200, content_type = "text/plain", body = String, description = "One line a route.")))]
-pub(crate) async fn root(Extension(description): Extension<Arc<Description>>) -> String {
-    description.index.clone()
+pub(crate) async fn root(
+    Extension(description): Extension<Arc<Description>>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let mut response = match assets::wants_page(&headers) {
+        true => assets::page(&headers)?,
+        false => description.index.clone().into_response(),
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 /// The description of this API as OpenAPI 3.1

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::context::Context;
-use crate::status::seconds;
+use crate::rounded::seconds;
 
 /// Which process this is. All of it is cheap to answer.
 #[derive(Debug, Serialize, ToSchema)]

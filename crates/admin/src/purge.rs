@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::body;
-use crate::command::carry_out;
+use crate::by::Behalf;
+use crate::command::{Asked, carry_out};
 use crate::context::Context;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 
@@ -41,6 +42,7 @@ pub(crate) struct Purged {
 ))]
 pub(crate) async fn purge(
     State(context): State<Arc<Context>>,
+    Behalf(by): Behalf,
     request: Request,
 ) -> Result<Json<Purged>, Refusal> {
     let wanted: Wanted =
@@ -48,10 +50,13 @@ pub(crate) async fn purge(
     let (scope, Named { shown, scopes }) = wanted.named()?;
     let soft = wanted.soft.unwrap_or(false);
     let mode = if soft { PurgeMode::Soft } else { PurgeMode::Hard };
-    let sequence = match carry_out(&context, Command::Purge { scopes, soft }).await? {
-        CommandDone::Purged(sequence) => sequence,
-        CommandDone::Done => 0,
-    };
+    let sequence =
+        match carry_out(&context, Asked::new(Command::Purge { scopes, soft }, by.because(wanted.why)?))
+            .await?
+        {
+            CommandDone::Purged(sequence) => sequence,
+            CommandDone::Done | CommandDone::Unchanged | CommandDone::Reloaded(_) => 0,
+        };
     context.registry.purges.count(scope, mode);
     Ok(Json(Purged { scope: scope.as_str(), purged: shown, mode: mode.as_str(), sequence }))
 }
@@ -73,11 +78,15 @@ pub(crate) struct Wanted {
     all: Option<bool>,
     #[serde(default, deserialize_with = "body::present")]
     soft: Option<bool>,
+    /// Why, for the log and the events.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(max_length = 500)]
+    why: Option<String>,
 }
 
 impl Wanted {
     fn named(&self) -> Result<(PurgeScope, Named), Refusal> {
-        let Self { url, prefix, host, tag, all, soft: _ } = self;
+        let Self { url, prefix, host, tag, all, soft: _, why: _ } = self;
         let (scope, named) = match (url, prefix, host, tag, all) {
             (Some(url), None, None, None, None) => (PurgeScope::Url, Named::url(url)),
             (None, Some(prefix), None, None, None) => (PurgeScope::Prefix, Named::prefix(prefix)),

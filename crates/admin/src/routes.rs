@@ -5,14 +5,19 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
 use axum::{Extension, Router, middleware};
 use utoipa_axum::routes;
 
 use crate::context::Context;
+use crate::live::stream;
 use crate::openapi::Routes;
 use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal};
-use crate::{cache, command, config, confirm, guard, metrics, openapi, process, purge, requests, status};
+use crate::{
+    assets, cache, command, config, confirm, events, explain, guard, metrics, openapi, pool, process, purge,
+    requests, split, status, upgrade,
+};
 
 /// Bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -27,16 +32,26 @@ pub(crate) fn router(context: Arc<Context>) -> Router {
         .with(routes!(process::process))
         .with(routes!(metrics::metrics))
         .with(routes!(status::status))
+        .with(routes!(stream::live))
+        .with(routes!(events::events))
+        .with(routes!(explain::explain))
+        .with(routes!(config::config))
         .with(routes!(requests::requests))
         .with(routes!(requests::request))
-        .with(routes!(config::config))
         .with(routes!(cache::cache))
         .with(routes!(purge::purge))
         .with(routes!(command::reload))
         .with(routes!(confirm::confirm))
-        .with(routes!(command::server))
+        .with(routes!(upgrade::upgrade))
+        .with(routes!(command::log_level, command::set_log_level))
+        .with(routes!(pool::pool))
+        .with(routes!(pool::add))
+        .with(routes!(pool::server, pool::change, pool::remove))
+        .with(routes!(split::split, split::set_split))
         .finish();
     router
+        // Files are no part of the API, so its description lacks them.
+        .route("/assets/{*file}", get(assets::file))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(Extension(description))

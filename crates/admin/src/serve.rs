@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -30,6 +31,9 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// For a connection as a whole, so that a client which reads nothing cannot stay for ever.
 const AGE_MAX: Duration = Duration::from_secs(600);
+/// What the kernel keeps for a client that does not read. By itself it would take megabytes of a stream such as `/live` before that
+/// is noticed.
+const SEND_BYTES: usize = 128 << 10;
 /// For the request in progress when a connection has to end.
 const GRACE: Duration = Duration::from_secs(5);
 /// Between two attempts to accept when the kernel has no file descriptor or memory left.
@@ -52,11 +56,12 @@ pub enum Listener {
 /// When a socket cannot be handed to the runtime.
 pub async fn serve(
     listeners: Vec<Listener>,
-    context: Context,
+    context: impl Into<Arc<Context>>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let sockets = listeners.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
-    let router = routes::router(Arc::new(context));
+    let retiring = Arc::<Retiring>::default();
+    let router = routes::router(context.into()).layer(Extension(Arc::clone(&retiring)));
     let (running, ending) = watch::channel(());
     let connections = Arc::new(Mutex::new(Connections::default()));
     let (mut tasks, mut handles) = (JoinSet::new(), HashMap::new());
@@ -64,6 +69,7 @@ pub async fn serve(
     loop {
         let (stream, peer) = tokio::select! {
             () = &mut stop => break,
+            () = retiring.wished.notified() => break,
             Some(_) = tasks.join_next() => continue,
             accepted = accept(&sockets) => accepted,
         };
@@ -85,8 +91,24 @@ pub async fn serve(
         handles.insert(id, task);
     }
     drop((sockets, running));
+    retiring.done.notify_one();
     while tasks.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Has the API accept nothing more, because another process does at the same socket.
+#[derive(Debug, Default)]
+pub(crate) struct Retiring {
+    wished: Notify,
+    done: Notify,
+}
+
+impl Retiring {
+    /// Waits until nothing more is accepted. The request that asks for it is still answered.
+    pub(crate) async fn retire(&self) {
+        self.wished.notify_one();
+        self.done.notified().await;
+    }
 }
 
 /// One connection, from its first request to its last.
@@ -100,7 +122,9 @@ async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let router = TowerToHyperService::new(router);
+    let first = Notify::new();
     let answer = |mut request: hyper::Request<hyper::body::Incoming>| {
+        first.notify_one();
         request.extensions_mut().insert(peer);
         let (busy, answer) = (open.begin(), router.call(request));
         async move {
@@ -121,6 +145,12 @@ async fn serve_connection<S>(
         // Only ever an error: nothing is sent, the other end is dropped.
         _ = ending.changed() => {}
         () = sleep(AGE_MAX) => {}
+    }
+    // A client that has just connected counts on an answer.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = first.notified() => {}
+        () = sleep(GRACE) => {}
     }
     connection.as_mut().graceful_shutdown();
     // Whether it finished or not, this is its end.
@@ -199,6 +229,7 @@ impl Socket {
             Self::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, address)| {
                 // Without it, the end of a long answer may wait for an acknowledgement. Nothing is lost if it fails.
                 let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BYTES);
                 (Stream::Tcp(stream), Peer::Tcp(address))
             }),
             Self::Unix(listener, ours) => listener.poll_accept(context).map(|accepted| {

@@ -1,6 +1,6 @@
 //! `GET /status`: the process, its listeners, pools and servers at this moment, for people and programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -10,7 +10,6 @@ use axum::extract::State;
 use evenkeel_config::Backend;
 use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_core::snapshot::{Guard, PoolHandle, PoolState};
-use evenkeel_observe::names::{self, Metric};
 use evenkeel_observe::{Certificate as InUse, Registry, Summary};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use serde::Serialize;
@@ -20,7 +19,10 @@ use crate::cache::Cache;
 use crate::confirm::AwaitingConfirmation;
 use crate::context::Context;
 use crate::discovery::{self, Discovery};
-use crate::streams::{Datagrams, Streams, datagrams, streams};
+use crate::live::window::{ListenerNow, Now, Recent};
+use crate::notes::ServerNotes;
+use crate::rounded::{rounded, seconds};
+use crate::streams::{Datagrams, Streams, datagrams, streams, streams_by_server};
 
 /// The whole of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,6 +46,8 @@ pub(crate) struct Status {
     totals: Totals,
     overload: Overload,
     cache: Cache,
+    /// All requests of the last ten seconds.
+    now: Now,
 }
 
 /// How far the process withdraws, by each cause: 0 is not at all.
@@ -67,6 +71,8 @@ struct Listener {
     /// Only of a udp listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     datagrams: Option<Datagrams>,
+    /// Its requests, or relayed connections, of the last ten seconds.
+    now: ListenerNow,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,6 +117,8 @@ struct Pool {
     #[serde(skip_serializing_if = "Option::is_none")]
     discovery: Option<Discovery>,
     servers: Vec<Server>,
+    /// Its requests, or relayed connections, of the last ten seconds.
+    now: Now,
 }
 
 /// What a pool with limits is doing.
@@ -165,6 +173,10 @@ pub(crate) struct Server {
     /// The state of its circuit breaker, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<&'static str>,
+    /// Its requests, or relayed connections, of the last ten seconds.
+    now: Now,
+    #[serde(flatten)]
+    notes: ServerNotes,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -184,41 +196,53 @@ struct Latency {
 /// Listeners, pools and servers at this moment
 #[utoipa::path(get, path = "/status", tag = "process", responses((status = 200, body = Status, description = "All of it.")))]
 pub(crate) async fn status(State(context): State<Arc<Context>>) -> Json<Status> {
-    let snapshot = context.snapshot.load();
-    let (now, registry) = (context.clock.now(), &*context.registry);
-    let (by_pool, by_server) = (registry.by_pool(), registry.by_backend());
-    let show = |(configured, handle): (&evenkeel_config::Pool, &Arc<PoolHandle>)| {
-        let (state, known) = (handle.state(), context.discoveries.of(&configured.name));
-        let found = known.as_deref();
-        let at = |server| At { pool: &state, configured, found, server };
-        let servers =
-            (0..state.config.backends.len()).map(|i| at(i).show(registry, &by_server, now)).collect();
-        let discovery = Discovery::of(configured, found, now);
-        pool(&state, by_pool.get(&state.config.name), discovery, servers)
-    };
-    let pools = snapshot.config.pools.iter().zip(&snapshot.pools).map(show).collect();
-    let total = registry.summary();
-    let page = registry.render();
-    Json(Status {
-        version: env!("CARGO_PKG_VERSION"),
-        pid: std::process::id(),
-        config: context.source.as_ref().map(|path| path.display().to_string()),
-        uptime_seconds: seconds(now.since(Time::ZERO)),
-        generation: snapshot.generation,
-        leaving: context.leaving.load(Ordering::Relaxed),
-        awaiting_confirmation: AwaitingConfirmation::of(&context),
-        connections: gauge(&page, &names::CONNECTIONS),
-        requests_in_flight: gauge(&page, &names::REQUESTS_IN_FLIGHT),
-        listeners: listeners(&context.listening.load(), registry),
-        pools,
-        overload: Overload {
-            memory: registry.overload[0].value(),
-            descriptors: registry.overload[1].value(),
-            delay: registry.overload[2].value(),
-        },
-        cache: Cache::of(registry),
-        totals: Totals { requests: total.requests, errors: total.errors, latency_ms: Latency::from(&total) },
-    })
+    Json(Status::of(&context))
+}
+
+impl Status {
+    /// Everything at this moment.
+    pub(crate) fn of(context: &Context) -> Self {
+        let snapshot = context.snapshot.load();
+        let (now, registry) = (context.clock.now(), &*context.registry);
+        let figures = Figures::of(context);
+        let by_pool = registry.by_pool();
+        let show = |(configured, handle): (&evenkeel_config::Pool, &Arc<PoolHandle>)| {
+            let (state, known) = (handle.state(), context.discoveries.of(&configured.name));
+            let found = known.as_deref();
+            let at = |server| At { pool: &state, configured, found, server };
+            let servers =
+                (0..state.config.backends.len()).map(|i| at(i).show(registry, &figures, now)).collect();
+            let discovery = Discovery::of(configured, found, now);
+            pool(&state, (by_pool.get(&state.config.name), &figures.recent), discovery, servers)
+        };
+        let pools = snapshot.config.pools.iter().zip(&snapshot.pools).map(show).collect();
+        let total = registry.summary();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            config: context.source.as_ref().map(|path| path.display().to_string()),
+            uptime_seconds: seconds(now.since(Time::ZERO)),
+            generation: snapshot.generation,
+            leaving: context.leaving.load(Ordering::Relaxed),
+            awaiting_confirmation: AwaitingConfirmation::of(context),
+            connections: registry.connections(),
+            requests_in_flight: registry.requests_in_flight(),
+            listeners: listeners(&context.listening.load(), registry, &figures.recent),
+            pools,
+            overload: Overload {
+                memory: registry.overload[0].value(),
+                descriptors: registry.overload[1].value(),
+                delay: registry.overload[2].value(),
+            },
+            cache: Cache::of(registry),
+            totals: Totals {
+                requests: total.requests,
+                errors: total.errors,
+                latency_ms: Latency::from(&total),
+            },
+            now: figures.recent.total(),
+        }
+    }
 }
 
 /// One server at this moment; none if the present configuration does not have it.
@@ -229,10 +253,25 @@ pub(crate) fn server(context: &Context, pool: &PoolName, id: &BackendId) -> Opti
     let (configured, known) = (&snapshot.config.pools[position], context.discoveries.of(pool));
     let server = state.servers.members.position(id)?;
     let at = At { pool: &state, configured, found: known.as_deref(), server };
-    Some(at.show(&context.registry, &context.registry.by_backend(), context.clock.now()))
+    Some(at.show(&context.registry, &Figures::of(context), context.clock.now()))
 }
 
-type ByServer = BTreeMap<(PoolName, BackendId), Summary>;
+/// What is known of servers, added up once for all of them.
+struct Figures {
+    ended: BTreeMap<(PoolName, BackendId), Summary>,
+    streams: HashMap<(PoolName, BackendId), Streams>,
+    recent: Arc<Recent>,
+}
+
+impl Figures {
+    fn of(context: &Context) -> Self {
+        Self {
+            ended: context.registry.by_backend(),
+            streams: streams_by_server(&context.registry),
+            recent: context.live.recent(),
+        }
+    }
+}
 
 /// The place of a server in its pool.
 struct At<'a> {
@@ -243,12 +282,13 @@ struct At<'a> {
 }
 
 impl At<'_> {
-    fn show(&self, registry: &Registry, figures: &ByServer, now: Time) -> Server {
+    fn show(&self, registry: &Registry, figures: &Figures, now: Time) -> Server {
         let (config, pool) = (&self.pool.config, &self.pool.servers);
         let backend @ Backend { id, address, backup, .. } = &config.backends[self.server];
         let state = &pool.states[self.server];
         let key = (config.name.clone(), id.clone());
-        let summary = figures.get(&key);
+        let summary = figures.ended.get(&key);
+        let in_flight = pool.members.server(self.server).load.in_flight();
         let metrics = registry.backend(&key.0, &key.1);
         let database = metrics.database();
         Server {
@@ -261,15 +301,13 @@ impl At<'_> {
             weight: state.weight,
             effective_weight: rounded(pool.members.effective_weight(self.server)),
             backup: *backup,
-            in_flight: pool.members.server(self.server).load.in_flight(),
+            in_flight,
             requests: summary.map_or(0, |summary| summary.requests),
             errors: summary.map_or(0, |summary| summary.errors),
             share: summary.map_or(0.0, |summary| summary.share),
             latency_ms: summary.map(Latency::from).unwrap_or_default(),
             connections_idle: metrics.connections_idle(),
-            streams: streams(registry, |of| {
-                (of.pool.as_ref(), of.backend.as_ref()) == (Some(&key.0), Some(&key.1))
-            }),
+            streams: figures.streams.get(&key).copied(),
             role: database.map(|database| database.role),
             timeline: database.and_then(|database| database.timeline),
             lag_bytes: database.and_then(|database| database.lag),
@@ -277,17 +315,20 @@ impl At<'_> {
                 .guard
                 .as_ref()
                 .and_then(|guard| Some(guard.servers.get(self.server)?.state().0.as_str())),
+            now: figures.recent.server(&key, in_flight),
+            notes: ServerNotes::from(metrics.notes.read()),
         }
     }
 }
 
 fn pool(
     state: &PoolState,
-    summary: Option<&Summary>,
+    (summary, recent): (Option<&Summary>, &Recent),
     discovery: Option<Discovery>,
     servers: Vec<Server>,
 ) -> Pool {
     let (config, pool) = (&state.config, &state.servers);
+    let in_flight = (0..pool.members.len()).map(|at| pool.members.server(at).load.in_flight()).sum();
     Pool {
         name: config.name.to_string(),
         algorithm: config.algorithm.word(),
@@ -301,6 +342,7 @@ fn pool(
         waiting_for_server: config.wait_for_server.map(|_| pool.arrivals.waiting()),
         discovery,
         servers,
+        now: recent.pool(&config.name, in_flight),
     }
 }
 
@@ -316,7 +358,7 @@ fn breaker(config: &evenkeel_config::Pool, guard: &Guard) -> Breaker {
 }
 
 /// Addresses by listener, in the order in which they were bound.
-fn listeners(bound: &[(ListenerName, Address)], registry: &Registry) -> Vec<Listener> {
+fn listeners(bound: &[(ListenerName, Address)], registry: &Registry, recent: &Recent) -> Vec<Listener> {
     let certificates = registry.certificates();
     let mut listeners = Vec::<Listener>::new();
     for (name, address) in bound {
@@ -328,6 +370,7 @@ fn listeners(bound: &[(ListenerName, Address)], registry: &Registry) -> Vec<List
                 tls: tls(name, &certificates),
                 streams: streams(registry, |of| of.listener == *name),
                 datagrams: datagrams(registry, name),
+                now: recent.listener(name),
             }),
         }
     }
@@ -350,24 +393,9 @@ fn tls(listener: &ListenerName, certificates: &[InUse]) -> Option<Tls> {
     (!certificates.is_empty()).then_some(Tls { certificates })
 }
 
-/// A gauge without labels, from the registry's page: there alone the workers' shards stand added up.
-fn gauge(page: &str, metric: &Metric) -> i64 {
-    let value = |line: &str| line.strip_prefix(metric.name)?.strip_prefix(' ')?.parse().ok();
-    page.lines().find_map(value).unwrap_or_default()
-}
-
 impl From<&Summary> for Latency {
     fn from(summary: &Summary) -> Self {
         let ms = |time: Duration| rounded(time.as_secs_f64() * 1e3);
         Self { p50: ms(summary.p50), p95: ms(summary.p95), p99: ms(summary.p99) }
     }
-}
-
-pub(crate) fn seconds(time: Duration) -> f64 {
-    rounded(time.as_secs_f64())
-}
-
-/// Three decimals: more are noise.
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }

@@ -1,13 +1,15 @@
 //! What `/status` says of connections that are relayed as streams of bytes and of sessions of datagrams, by listener and by
 //! server; and of datagrams, by listener.
 
-use evenkeel_observe::{Registry, StreamKey};
-use evenkeel_types::ListenerName;
+use std::collections::HashMap;
+
+use evenkeel_observe::{Registry, StreamKey, StreamTotals};
+use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The connections of one listener or server.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 pub(crate) struct Streams {
     /// Connections that are relayed now.
     open: i64,
@@ -23,13 +25,29 @@ pub(crate) struct Streams {
 pub(crate) fn streams(registry: &Registry, counts: impl Fn(&StreamKey) -> bool) -> Option<Streams> {
     let mut sum = None;
     for (_, series) in registry.streams().iter().filter(|(key, _)| counts(key)) {
-        let (sum, totals) = (sum.get_or_insert_with(Streams::default), series.totals());
-        sum.open += totals.open;
-        sum.ended += totals.ended.iter().sum::<u64>();
-        sum.received_bytes += totals.received;
-        sum.sent_bytes += totals.sent;
+        sum.get_or_insert_with(Streams::default).add(&series.totals());
     }
     sum
+}
+
+/// Those of each server that connections were relayed to.
+pub(crate) fn streams_by_server(registry: &Registry) -> HashMap<(PoolName, BackendId), Streams> {
+    let mut sums = HashMap::<_, Streams>::new();
+    for (key, series) in registry.streams() {
+        if let (Some(pool), Some(server)) = (key.pool, key.backend) {
+            sums.entry((pool, server)).or_default().add(&series.totals());
+        }
+    }
+    sums
+}
+
+impl Streams {
+    fn add(&mut self, totals: &StreamTotals) {
+        self.open += totals.open;
+        self.ended += totals.ended.iter().sum::<u64>();
+        self.received_bytes += totals.received;
+        self.sent_bytes += totals.sent;
+    }
 }
 
 /// The datagrams of one udp listener.

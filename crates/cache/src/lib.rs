@@ -25,7 +25,7 @@ mod sync;
 mod writer;
 
 pub use coded::Coded;
-pub use disk::{Codec, DiskLimits, OpenError};
+pub use disk::{Codec, DiskLimits, OpenError, Released};
 pub use figures::{DiskFigures, Figures};
 pub use head::{Head, NewHead};
 pub use leader::{Leader, Refused};

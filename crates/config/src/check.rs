@@ -4,6 +4,7 @@ mod built;
 mod datagrams;
 mod limits;
 mod pools;
+mod records;
 mod regex;
 mod streams;
 
@@ -36,6 +37,7 @@ pub(crate) fn check(config: &Config, reader: &Reader) {
         pools::are_used(config, &links, reader);
         routes_can_match(config, &links, reader);
         regex::regexes_can_match(config, &links, reader);
+        records::check(config, &links, reader);
         listeners_are_used(config, &links, reader);
         redirects_lead_somewhere(config, &links, reader);
     }

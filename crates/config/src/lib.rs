@@ -35,7 +35,7 @@ pub use reference::reference;
 pub use schema::schema;
 pub use simple::{simple, simple_files};
 pub use stamp::FileStamp;
-pub use value::{Rate, duration, show_duration};
+pub use value::{Rate, parse_duration, show_duration};
 
 use declare::Declared;
 

@@ -13,6 +13,7 @@ mod files;
 mod health;
 mod limit;
 mod listener;
+mod log;
 mod matching;
 mod outlier;
 mod pool;
@@ -23,11 +24,13 @@ mod recorder;
 mod retry;
 mod route;
 mod route_rules;
+mod share;
 mod sni;
 mod sticky;
 mod store;
 mod stream;
 mod tls;
+mod tracing;
 
 pub use action::{Action, Redirect, Respond, Rewrite};
 pub use cache::*;
@@ -41,6 +44,7 @@ pub use files::Files;
 pub use health::*;
 pub use limit::*;
 pub use listener::*;
+pub use log::*;
 pub use matching::PathMatch;
 pub(crate) use matching::show_path;
 pub use outlier::*;
@@ -52,11 +56,13 @@ pub use recorder::Recorder;
 pub use retry::*;
 pub use route::{RequestId, Route, RouteTimeout};
 pub(crate) use route::{STREAM_ROUTE, is_derived};
+pub use share::{LogShare, RouteTrace, Share};
 pub use sni::Passthrough;
 pub use sticky::Sticky;
 pub use store::{CacheStore, DiskStore, Eviction};
 pub use stream::Transport;
 pub use tls::*;
+pub use tracing::{ParentDecides, Propagation, Tracing};
 
 use crate::declare::{Declared, Rules, declared, section};
 use crate::keys::Absent::{Means, Required};
@@ -73,6 +79,8 @@ section! {
         admin: Admin = key(Kind::Section(Admin::SECTION), Means("the defaults"), ""),
         /// The access log.
         log: Log = key(Kind::Section(Log::SECTION), Means("the defaults"), ""),
+        /// Traces of requests.
+        tracing: Option<Tracing> = key(Kind::Section(Tracing::SECTION), Means("-"), ""),
         /// Records of single requests.
         recorder: Recorder = key(Kind::Section(Recorder::SECTION), Means("the defaults"), ""),
         /// Process-wide limits.

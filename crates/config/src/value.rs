@@ -42,8 +42,8 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Reads a duration as the file has them: `5s`, `100ms`, `1m30s`; `None` if it is none.
-pub fn duration(text: &str) -> Option<Duration> {
+/// Reads a duration as the configuration writes it, such as `5s`, `100ms` or `1m30s`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     duration_ms(text).map(Duration::from_millis)
 }
 

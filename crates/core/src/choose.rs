@@ -101,6 +101,37 @@ pub fn choose(
     tried: &[usize],
     now: Time,
 ) -> Option<Chosen> {
+    choose_and(pool, config, (picker, Memory::Learns), request, tried, now)
+}
+
+/// What [`choose`] would return, for people: the pool remembers nothing of it.
+pub fn preview(
+    pool: &Pool,
+    config: &PoolConfig,
+    picker: &mut Picker,
+    request: &impl Keys,
+    tried: &[usize],
+    now: Time,
+) -> Option<Chosen> {
+    choose_and(pool, config, (picker, Memory::Stays), request, tried, now)
+}
+
+/// Whether a choice is remembered for a client that moves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Learns,
+    Stays,
+}
+
+#[inline]
+fn choose_and(
+    pool: &Pool,
+    config: &PoolConfig,
+    (picker, memory): (&mut Picker, Memory),
+    request: &impl Keys,
+    tried: &[usize],
+    now: Time,
+) -> Option<Chosen> {
     let by_algorithm = |picker: &mut Picker| {
         let choice = picker.pick(&pool.members, key(&config.algorithm, request), tried, now)?;
         Some((choice.server, choice.reason))
@@ -122,7 +153,7 @@ pub fn choose(
             Some(Chosen { server, why, issue_cookie: true })
         }
         Some(sticky @ (Sticky::Header(_) | Sticky::AppCookie(_))) => match affinity_key(sticky, request) {
-            Some(key) => by_affinity(pool, key, tried),
+            Some(key) => by_affinity(pool, key, tried, memory),
             None => by_algorithm(picker).map(|(server, reason)| Chosen {
                 server,
                 why: Why::Algorithm(reason),
@@ -157,7 +188,7 @@ pub fn learn(pool: &Pool, cookie_value: &[u8], server: usize) {
     }
 }
 
-fn by_affinity(pool: &Pool, key: u64, tried: &[usize]) -> Option<Chosen> {
+fn by_affinity(pool: &Pool, key: u64, tried: &[usize], memory: Memory) -> Option<Chosen> {
     let mut affinity = pool.affinity.as_ref()?.of(key);
     let learned = affinity.lookup(key).and_then(|id| pool.members.position(&id));
     if let Some(server) = learned.filter(|s| available(pool, *s, tried)) {
@@ -166,7 +197,9 @@ fn by_affinity(pool: &Pool, key: u64, tried: &[usize]) -> Option<Chosen> {
     let choice = pool.members.owner(key, tried)?;
     // The hash finds the key's first choice again by itself; only who moved must be remembered.
     if choice.reason != Reason::KeyOwner || learned.is_some() {
-        affinity.learn(key, &pool.members.server(choice.server).id);
+        if memory == Memory::Learns {
+            affinity.learn(key, &pool.members.server(choice.server).id);
+        }
         return Some(Chosen { server: choice.server, why: Why::Moved(choice.reason), issue_cookie: false });
     }
     Some(Chosen { server: choice.server, why: Why::Sticky, issue_cookie: false })

@@ -67,6 +67,11 @@ impl Endpoints {
         })
     }
 
+    /// What commands have changed: the servers that they added, and the configured or discovered ones that they removed.
+    pub fn changes(&self) -> (&[Backend], impl Iterator<Item = &BackendId>) {
+        (&self.added, self.removed.iter())
+    }
+
     /// Takes in what was discovered: from now on these servers, and no others that were discovered before. One that a
     /// command has removed stays out for as long as it is among them.
     pub fn discover(&mut self, configured: &Pool, servers: Vec<Backend>) {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
 use evenkeel_config::{self as config, Action, Backend, Config, Route};
-use evenkeel_types::{BackendId, PoolName, Time};
+use evenkeel_types::{BackendId, PoolName, RouteName, Time};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::admission::Arrivals;
 use crate::balance::Members;
@@ -25,7 +26,7 @@ use crate::sticky::{Cookie, Sessions};
 /// A configuration in force. It changes with reloads only; what becomes of the servers is behind [`PoolHandle`]s.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Grows with each reload.
+    /// Grows with each reload, and with each change of a split.
     pub generation: u64,
     /// The configuration that it was made from.
     pub config: Arc<Config>,
@@ -41,7 +42,12 @@ pub struct Snapshot {
     parents: Arc<HashMap<usize, usize>>,
     /// The rate limits of its routes.
     pub limits: Arc<Limits>,
+    /// What commands have set in place of the weights of routes' splits, by route.
+    splits: Arc<HashMap<usize, Split>>,
 }
+
+/// The pools between which a route divides its requests, and their weights.
+pub type Split = Box<[(PoolName, u32)]>;
 
 /// One pool of a snapshot: all that is known of it at any moment. A change of one server's state costs the workers work
 /// for its pool alone: they compare a version for the pool that a request uses, and look at the state only when it is
@@ -88,6 +94,24 @@ impl PoolHandle {
         let version = self.state.load().version + 1;
         self.state.store(Arc::new(PoolState { version, config, servers }));
         self.version.store(version, Release);
+    }
+}
+
+impl PoolState {
+    /// What operators and the configuration say of the servers, in brief: it is another text whenever an id, an address, a weight, a
+    /// role as backup, or the operator's word about a server is another. Health and load do not count.
+    pub fn settings_tag(&self) -> String {
+        let mut hash = Xxh3::new();
+        for (backend, state) in self.config.backends.iter().zip(self.servers.states.iter()) {
+            let word = state.administrative().as_str();
+            let Backend { id, address, max_connections, .. } = backend;
+            let text = format!(
+                "{id}\n{address}\n{}\n{}\n{max_connections:?}\n{word}\n",
+                state.weight, backend.backup
+            );
+            hash.update(text.as_bytes());
+        }
+        format!("{:016x}", hash.digest())
     }
 }
 
@@ -138,6 +162,19 @@ pub struct ServerState {
     pub term: u64,
 }
 
+impl ServerState {
+    /// What the operator wants of it.
+    pub fn administrative(&self) -> Administrative {
+        match self.state {
+            State::Draining => Administrative::Drain,
+            State::Disabled => Administrative::Disable,
+            State::Up | State::Starting | State::Down | State::Unfit | State::Ejected => {
+                Administrative::Ready
+            }
+        }
+    }
+}
+
 impl Snapshot {
     /// A snapshot of `config`, whose pools are given in its order.
     pub fn new(
@@ -164,12 +201,36 @@ impl Snapshot {
         let mirrors = Arc::new(routes.routes().iter().enumerate().filter_map(mirror).collect());
         let parent = |(i, route): (usize, &Route)| Some((i, find(route.cache.as_ref()?.parent.as_ref()?)?));
         let parents = Arc::new(routes.routes().iter().enumerate().filter_map(parent).collect());
-        Self { generation, config, routes, pools, targets, mirrors, parents, limits: Arc::default() }
+        Self {
+            generation,
+            config,
+            routes,
+            pools,
+            targets,
+            mirrors,
+            parents,
+            limits: Arc::default(),
+            splits: Arc::default(),
+        }
     }
 
     /// The same with these limits; without them nothing is limited.
     pub fn with_limits(self, limits: Arc<Limits>) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same with these weights in place of those of the routes' splits, by route. Each has the pools of its route's split in
+    /// the same order.
+    pub fn with_splits(self, splits: HashMap<usize, Split>) -> Self {
+        Self { splits: Arc::new(splits), ..self }
+    }
+
+    /// Between which pools a route divides its requests at this moment; `None` if it does not.
+    pub fn split_of(&self, route: usize) -> Option<&[(PoolName, u32)]> {
+        let Action::Split(configured) = &self.routes.route(route).action else { return None };
+        // Nothing is looked up where no command has set anything.
+        let set = if self.splits.is_empty() { None } else { self.splits.get(&route) };
+        Some(set.map_or(configured, |split| split))
     }
 
     /// The pools of a route's action, as positions in [`Self::pools`]: one for `pool`, one a share for `split`.
@@ -179,9 +240,9 @@ impl Snapshot {
 
     /// The pool that a route sends a request to, given a random number; `None` if it answers by itself.
     pub fn pool_of(&self, route: usize, roll: u64) -> Option<usize> {
-        match &self.routes.route(route).action {
-            Action::Split(split) => self.targets(route).get(crate::route::choose(split, roll)).copied(),
-            _ => self.targets(route).first().copied(),
+        match self.split_of(route) {
+            Some(split) => self.targets(route).get(crate::route::choose(split, roll)).copied(),
+            None => self.targets(route).first().copied(),
         }
     }
 
@@ -240,6 +301,16 @@ pub enum Command {
         /// The server. Its id must not be that of another server of the pool.
         server: Backend,
     },
+    /// Gives pools of a route's split other weights. A reload keeps that for as long as the configuration says the same of the
+    /// split.
+    Split {
+        /// The route.
+        route: RouteName,
+        /// The weights; a pool that is not named keeps its own.
+        weights: Vec<(PoolName, u32)>,
+    },
+    /// Has the log hold what the level says: `error`, `warn`, `info`, `debug` or `trace`.
+    LogLevel(String),
     /// Purges cached responses.
     Purge {
         /// Which: all that any of these speaks of.
@@ -258,10 +329,14 @@ pub enum Command {
 }
 
 /// What a command came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandDone {
     /// It was carried out.
     Done,
+    /// All was so already.
+    Unchanged,
+    /// A configuration was read and is in force; what it warns of.
+    Reloaded(Vec<String>),
     /// The purge with this number: it grows from purge to purge, and begins anew with the process.
     Purged(u64),
 }
@@ -269,8 +344,12 @@ pub enum CommandDone {
 /// Why a command was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandError {
-    /// There is no such pool or server.
+    /// There is no such pool, server or route.
     NotFound(String),
+    /// It contradicts what is there, such as a server of the same id at another address.
+    Conflict(String),
+    /// The pool is not as the client believes: others have changed it.
+    Changed(String),
     /// What is asked for is wrong or cannot take effect, such as a new configuration; all stays as it was.
     Refused(String),
 }

@@ -8,7 +8,6 @@ mod messages;
 mod plain;
 mod screen;
 mod servers;
-mod signals;
 mod stage;
 mod svg;
 #[cfg(test)]
@@ -23,11 +22,11 @@ use std::time::Duration;
 
 use clap::Args;
 use evenkeel_config::Config;
+use evenkeel_terminal::Signals;
 use evenkeel_types::Address;
 
 pub use balancer::Balancer;
 use kind::Kind;
-use signals::Signals;
 use stage::Stage;
 
 /// Three sample servers, the balancer, live traffic and a screen that shows it all.

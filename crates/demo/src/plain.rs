@@ -6,12 +6,11 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use evenkeel_terminal::{Signals, show_bytes, show_count, show_duration};
 use tokio::time::MissedTickBehavior;
 
-use super::draw::{show_bytes, show_count, show_duration};
 use super::figures::{Event, Figures, Latency, Work};
 use super::kind::Kind;
-use super::signals::Signals;
 use super::stage::{Stage, TICK};
 use super::svg;
 
@@ -33,7 +32,7 @@ pub async fn play(
     let start = stage.observe(None);
     say(&format!("Three servers behind a balancer for {} s. Try: {}", length.as_secs(), start.command))?;
     if let Some(admin) = &start.admin {
-        say(&format!("Status: {admin}/status  Metrics: {admin}/metrics"))?;
+        say(&format!("Dashboard: {admin}/  Metrics: {admin}/metrics"))?;
     }
     tokio::select! {
         played = script(stage, length, picture) => played,

@@ -3,12 +3,12 @@
 use std::io;
 use std::time::Duration;
 
+use evenkeel_terminal::{Screen, Signals};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use tokio::time::MissedTickBehavior;
 
 use super::draw::draw;
-use super::signals::Signals;
 use super::stage::{Stage, TICK};
 
 /// The screen is drawn at every n-th tick, and at once after a key.
@@ -24,27 +24,6 @@ pub async fn play(stage: &mut Stage, length: Option<Duration>, signals: &mut Sig
     tokio::select! {
         shown = show(&mut screen.terminal, stage, length) => shown,
         () = signals.any() => Ok(()),
-    }
-}
-
-struct Screen {
-    terminal: DefaultTerminal,
-}
-
-impl Screen {
-    fn open() -> io::Result<Self> {
-        let opened = ratatui::try_init();
-        if opened.is_err() {
-            // It may have failed half way.
-            ratatui::restore();
-        }
-        Ok(Self { terminal: opened? })
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        ratatui::restore();
     }
 }
 

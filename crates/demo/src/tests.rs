@@ -6,11 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use evenkeel_core::health::State;
+use evenkeel_terminal::{show_bytes, show_clock, show_count, show_duration};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 
-use super::draw::{draw, show_bytes, show_clock, show_count, show_duration};
+use super::draw::draw;
 use super::figures::{Event, Figures, Latency, ServerFigures, Work};
 use super::kind::Kind;
 use super::traffic::{Fault, Traffic};

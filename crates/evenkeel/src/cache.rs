@@ -22,7 +22,7 @@ const PAUSE_EMPTY: Duration = Duration::from_secs(1);
 const USELESS_MS_MAX: u64 = 24 * 3_600_000;
 
 /// How long the end of the process waits until what was fetched last is on the disk.
-const SETTLE_MAX: Duration = Duration::from_secs(5);
+pub const SETTLE_MAX: Duration = Duration::from_secs(5);
 /// How long nothing must fail on the disk until the log says that it is well again.
 const WELL_AFTER: Duration = Duration::from_secs(30);
 

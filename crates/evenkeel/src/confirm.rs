@@ -9,6 +9,7 @@ use evenkeel_core::confirm::{Awaiting, Counts, GoBack, History, Trial};
 use evenkeel_core::snapshot::CommandError;
 use evenkeel_net::Socket;
 use evenkeel_observe::RevertReason;
+use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_proxy::Credentials;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -17,6 +18,7 @@ use crate::discovery::Discoveries;
 use crate::probes::Probes;
 use crate::reload::{Bound, Prepared, bind_added, bind_again};
 use crate::servers::Derived;
+use crate::traces::collector;
 
 /// How often a configuration on trial is judged.
 const JUDGED_EVERY: Duration = Duration::from_millis(500);
@@ -154,6 +156,8 @@ impl Control {
         }
         self.end_trial();
         tracing::info!("configuration confirmed");
+        let what = "the configuration on trial was confirmed";
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
         Ok(())
     }
 
@@ -177,13 +181,20 @@ impl Control {
             Err(error) => tracing::error!("the configuration goes back without an address: {error}"),
         }
         let credentials = Credentials::clone(&credentials);
-        self.put_in_force(Prepared { derived, credentials, added, sockets });
+        let collector = collector(&derived.config).unwrap_or_else(|error| {
+            tracing::error!("the configuration goes back without its collector of traces: {error}");
+            None
+        });
+        let warnings = Vec::new();
+        self.put_in_force(Prepared { derived, credentials, added, sockets, collector, warnings });
         self.follow_configuration(probes, discoveries);
         self.registry.reverted(match why {
             GoBack::Late(_) => RevertReason::Timeout,
             GoBack::Errors { .. } => RevertReason::Errors,
             GoBack::Operator => RevertReason::Operator,
         });
+        let what = format!("the configuration has gone back to the one before, because {why}");
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
         let file = self.source.as_ref().map_or("-".into(), |path| path.display().to_string());
         tracing::warn!(
             file,

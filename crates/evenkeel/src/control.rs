@@ -8,8 +8,10 @@ use arc_swap::ArcSwap;
 use evenkeel_admin::Request;
 use evenkeel_config::{Config, Listener};
 use evenkeel_core::health::{Finding, ProbeFailure};
-use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
+use evenkeel_core::snapshot::{CommandError, Snapshot};
+use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_observe::{ProbeResult, Registry, ReloadResult};
+use evenkeel_otlp::Exporter;
 use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
@@ -21,6 +23,12 @@ use crate::discovery::Discoveries;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
+use crate::systemd;
+use crate::upgrade::{self, Asked};
+use crate::watch::Loaded;
+
+/// Between two looks whether a snapshot is still in use.
+const FREED_EVERY: Duration = Duration::from_millis(500);
 
 /// What the control thread works with.
 pub struct Control {
@@ -38,18 +46,33 @@ pub struct Control {
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
     /// How many workers there are.
     pub workers: usize,
+    /// The content of the configuration file that was read last.
+    pub loaded: Arc<Loaded>,
+    /// What sends spans.
+    pub exporter: Arc<Exporter>,
     /// Whether the configuration in force awaits its confirmation.
     pub confirmation: Confirmation,
+    /// Whether another process is about to take the place of this one: nothing is changed that it would not know of.
+    pub upgrading: bool,
+}
+
+/// What comes to the control thread.
+pub struct Inputs {
+    /// From the workers.
+    pub events: mpsc::Receiver<Event>,
+    /// From operators.
+    pub commands: mpsc::Receiver<Request>,
+    /// From upgrades of the binary.
+    pub upgrades: mpsc::Receiver<Asked>,
+    /// Where commands go that the process gives itself.
+    pub own: mpsc::Sender<Request>,
 }
 
 impl Control {
     /// Runs until `stop`.
-    pub async fn run(
-        mut self,
-        mut events: mpsc::Receiver<Event>,
-        mut commands: mpsc::Receiver<Request>,
-        mut stop: oneshot::Receiver<()>,
-    ) {
+    pub async fn run(mut self, inputs: Inputs, mut stop: oneshot::Receiver<()>) {
+        let Inputs { mut events, mut commands, mut upgrades, own: _ } = inputs;
+        let mut alive = Alive::new();
         let (mut probes, mut results) = Probes::new(Arc::clone(&self.shared));
         let mut reloads = Reloads::default();
         probes.plan(&self.servers, self.servers.pools());
@@ -60,8 +83,8 @@ impl Control {
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
-                Some(Probed { pool, id, result, session }) = results.recv() => {
-                    self.count_probe(&pool, &id, &result);
+                Some(Probed { pool, id, result, took, session }) = results.recv() => {
+                    self.count_probe(&pool, &id, &result, took);
                     let was_searching = self.servers.is_searching(&pool, self.now());
                     self.servers.probed(&pool, &id, result, self.now());
                     probes.plan_next(&self.servers, &pool, &id, session);
@@ -81,31 +104,39 @@ impl Control {
                 }
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
-                Some(Request { command, answer }) = commands.recv() => {
-                    match command {
-                        Command::Reload => {
-                            reloads.ask(answer, None, || self.in_force());
-                            continue;
-                        }
-                        Command::Try { within } => {
-                            reloads.ask(answer, Some(within), || self.in_force());
-                            continue;
-                        }
-                        Command::Confirm { keep } => {
-                            let done = self.confirm(keep, &mut probes, &mut discoveries);
-                            let _ = answer.send(done.map(|()| CommandDone::Done));
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    // The client may have gone; the command is carried out all the same.
-                    let _ = answer.send(self.carry_out(command, &mut probes));
+                () = alive.due() => systemd::alive(),
+                Some(asked) = upgrades.recv() => self.upgrade(asked, reloads.are_running()),
+                Some(request) = commands.recv() => {
+                    self.take(request, &mut reloads, &mut probes, &mut discoveries);
                 }
                 prepared = reloads.prepared() => {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
+                    systemd::ready("serving");
                     reloads.answer(&done, || self.in_force());
                 }
+            }
+        }
+    }
+
+    /// Gets ready for another process to take the place of this one, or goes on after that has failed.
+    fn upgrade(&mut self, asked: Asked, is_reloading: bool) {
+        match asked {
+            Asked::End(answer) => {
+                self.upgrading = false;
+                let _ = answer.send(());
+            }
+            Asked::Begin(answer) if is_reloading => {
+                let _ = answer.send(Err("a reload is under way: ask again when it has ended".into()));
+            }
+            Asked::Begin(answer) if self.must_be_decided().is_some() => {
+                let _ = answer.send(Err(self.must_be_decided().unwrap_or_default()));
+            }
+            Asked::Begin(answer) => {
+                let (carried, splits) = (self.servers.carried(), self.servers.carried_splits());
+                let in_force = upgrade::InForce { bound: self.bound.clone(), carried, splits };
+                // Whoever has asked may have given up.
+                self.upgrading = answer.send(Ok(in_force)).is_ok();
             }
         }
     }
@@ -115,33 +146,8 @@ impl Control {
         self.shared.clock.now()
     }
 
-    /// Carries out a command about one server of one pool, or about the cache.
-    fn carry_out(&mut self, command: Command, probes: &mut Probes) -> Result<CommandDone, CommandError> {
-        let now = self.now();
-        let pool = match command {
-            Command::Reload | Command::Try { .. } | Command::Confirm { .. } => return Ok(CommandDone::Done),
-            Command::Purge { scopes, soft } => {
-                return Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)));
-            }
-            Command::Server { pool, id, administrative, weight } => {
-                self.servers.administer(&pool, &id, administrative, weight, now)?;
-                pool
-            }
-            Command::AddServer { pool, server } => {
-                self.servers.add(&pool, server, now)?;
-                pool
-            }
-            Command::RemoveServer { pool, id } => {
-                self.servers.remove(&pool, &id, now)?;
-                pool
-            }
-        };
-        probes.plan(&self.servers, self.servers.pool(&pool));
-        Ok(CommandDone::Done)
-    }
-
     /// What a reload starts from.
-    fn in_force(&self) -> InForce {
+    pub fn in_force(&self) -> InForce {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),
@@ -149,16 +155,18 @@ impl Control {
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
             workers: self.workers,
+            loaded: Arc::clone(&self.loaded),
+            registry: Arc::clone(&self.registry),
         }
     }
 
     /// Makes true what a reload has prepared, and logs and counts how it ended.
-    /// With a time `within` which it is to be confirmed, the old configuration is kept until then.
+    /// With a time `within` which it is to be confirmed, the old configuration is kept until then. What it warns of is returned.
     fn finish_reload(
         &mut self,
         prepared: Result<Prepared, String>,
         within: Option<Duration>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Vec<String>, CommandError> {
         let prepared = match (prepared, within, self.must_be_decided()) {
             (Ok(_), None, Some(why)) => Err(why),
             (prepared, ..) => prepared,
@@ -166,17 +174,23 @@ impl Control {
         match prepared {
             Ok(prepared) => {
                 let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
-                self.put_in_force(prepared);
+                let warnings = self.put_in_force(prepared);
                 self.registry.reloaded(ReloadResult::Success);
                 match trial {
                     Some((within, kept)) => self.begin_trial(within, kept),
                     None => tracing::info!("configuration reloaded"),
                 }
-                Ok(())
+                let what =
+                    format!("the configuration was reloaded: generation {}", self.servers.generation());
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
+                Ok(warnings)
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
                 tracing::error!("configuration not reloaded, the old one stays: {error}");
+                let first = error.lines().next().unwrap_or_default();
+                let what = format!("the configuration was not reloaded, the old one stays: {first}");
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Critical, what));
                 Err(CommandError::Refused(error))
             }
         }
@@ -189,18 +203,20 @@ impl Control {
         self.forget_discoveries();
     }
 
-    /// Makes a configuration true.
-    pub fn put_in_force(&mut self, prepared: Prepared) {
-        let Prepared { derived, credentials, added, sockets } = prepared;
-        warn_of_unchangeable(self.servers.config(), &derived.config);
+    /// Makes a configuration true, and returns what it warns of.
+    pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
+        warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
         self.servers.reconfigure(derived, self.now());
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
+        if let Err(error) = self.exporter.configure(collector) {
+            tracing::error!(%error, "the thread `traces` cannot start; spans are dropped");
+        }
         // The workers must know a listener before its first connection comes.
-        self.shared.publish(Arc::new(self.servers.snapshot()));
-        self.servers.wake_waiting();
+        self.publish();
         for (bound, sockets) in added.iter().zip(sockets) {
             tracing::info!(listener = %bound.listener, "listening on {bound}");
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
@@ -212,6 +228,15 @@ impl Control {
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
         let listening = listening.map(|b| (b.listener.clone(), b.bound.clone())).collect();
         self.listening.store(Arc::new(listening));
+        warnings
+    }
+
+    /// Has the workers see what is in force.
+    pub fn publish(&mut self) {
+        let before = self.shared.snapshot();
+        self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.servers.wake_waiting();
+        tokio::task::spawn_local(free(before));
     }
 
     /// Lets go of what the configuration no longer has, and renames what now belongs to another listener. An address
@@ -237,8 +262,16 @@ impl Control {
         });
     }
 
-    fn count_probe(&self, pool: &PoolName, id: &BackendId, result: &Result<Finding, ProbeFailure>) {
-        self.registry.backend(pool, id).probed(match result {
+    fn count_probe(
+        &self,
+        pool: &PoolName,
+        id: &BackendId,
+        result: &Result<Finding, ProbeFailure>,
+        took: Duration,
+    ) {
+        let figures = self.registry.backend(pool, id);
+        figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
+        figures.probed(match result {
             Ok(_) => ProbeResult::Success,
             Err(ProbeFailure::Refused) => ProbeResult::Refused,
             Err(ProbeFailure::Timeout) => ProbeResult::Timeout,
@@ -268,6 +301,22 @@ pub fn listener_of<'c>(config: &'c Config, bound: &Bound) -> Option<&'c Listener
     config.listeners.iter().find(is_its_own)
 }
 
+/// When systemd is to hear that this thread, on which health and commands depend, goes on.
+struct Alive(Option<tokio::time::Interval>);
+
+impl Alive {
+    fn new() -> Self {
+        Self(systemd::watchdog().map(tokio::time::interval))
+    }
+
+    async fn due(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
 async fn sleep_until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due + Duration::from_millis(1)).await,
@@ -276,8 +325,20 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
 }
 
 /// Says what a reload cannot change.
-fn warn_of_unchangeable(old: &Config, new: &Config) {
-    for key in evenkeel_config::fixed_changes(old, new) {
-        tracing::warn!("changing [{key}] requires a restart; the reload has left it as it was");
+fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
+    let warn = |key: &str| {
+        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        tracing::warn!("{warning}");
+        warning
+    };
+    evenkeel_config::fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// Frees a snapshot once no worker has it any more. To free thousands of routes and pools takes longer than a request may wait, so
+/// no worker must be the last to let go of them.
+async fn free(snapshot: Arc<Snapshot>) {
+    while Arc::strong_count(&snapshot) > 1 {
+        tokio::time::sleep(FREED_EVERY).await;
     }
+    drop(tokio::task::spawn_blocking(move || drop(snapshot)));
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use evenkeel_config::{Config, Diagnostics, FileOwner, Listener, ListenerTls, Parsed, Pool};
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_observe::{Certificate, Registry};
 use evenkeel_proxy::{Credentials, Shared};
 use evenkeel_tls::{Change, ClientTls, ServerTls};
 use evenkeel_types::{ListenerName, Time};
 
-use crate::{roots, secret, server_files};
+use crate::{roots, secret, server_files, traces};
 
 /// Between two looks at the files.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
@@ -30,6 +31,7 @@ pub fn load_config(path: &Path) -> Result<Parsed, Diagnostics> {
         faults.extend(secret::check(&parsed.config));
         faults.extend(roots::check(&parsed.config));
         faults.extend(server_files::check(&parsed.config));
+        faults.extend(traces::check(&parsed.config));
         parsed.with_file_faults(&faults)
     })
 }
@@ -103,19 +105,20 @@ pub async fn follow(shared: Arc<Shared>) {
         let credentials = shared.credentials();
         if !credentials.listeners.is_empty() || !credentials.pools.is_empty() {
             // Not on this thread: a disk that does not answer would hold up probes and commands.
-            let refreshing = tokio::task::spawn_blocking(move || refresh(&credentials));
+            let registry = Arc::clone(&shared.registry);
+            let refreshing = tokio::task::spawn_blocking(move || refresh(&credentials, &registry));
             // A thread that panicked has said so.
             if refreshing.await.unwrap_or_default() {
                 register(&shared.registry, &shared.credentials());
             }
         }
-        warn_of_expiry(&shared.registry.certificates(), &mut warned, shared.clock.now());
+        warn_of_expiry(&shared.registry, &mut warned, shared.clock.now());
         tokio::time::sleep(REFRESH_EVERY).await;
     }
 }
 
-/// Reads those files again that have changed, and logs the outcome; true if there was something to log.
-pub fn refresh(credentials: &Credentials) -> bool {
+/// Reads those files again that have changed, and logs and records the outcome; true if there was something to log.
+pub fn refresh(credentials: &Credentials, registry: &Registry) -> bool {
     let listeners = credentials.listeners.iter().flat_map(|(name, tls)| {
         let owner = FileOwner::Listener(name.clone());
         tls.refresh().into_iter().map(move |change| (owner.clone(), change))
@@ -127,10 +130,22 @@ pub fn refresh(credentials: &Credentials) -> bool {
     let mut has_changed = false;
     for (owner, change) in listeners.chain(pools) {
         has_changed = true;
-        match change {
-            Change::Replaced(_) => tracing::info!("{owner}: {change}"),
-            Change::Kept(_) | Change::NotStapled(_) => tracing::warn!("{owner}: {change}"),
-        }
+        let severity = match change {
+            Change::Replaced(_) => {
+                tracing::info!("{owner}: {change}");
+                Severity::Info
+            }
+            Change::Kept(_) | Change::NotStapled(_) => {
+                tracing::warn!("{owner}: {change}");
+                Severity::Warning
+            }
+        };
+        let event = Event::new(EventKind::Certificate, severity, format!("{owner}: {change}"));
+        registry.events.record(match &owner {
+            FileOwner::Listener(name) => event.listener(name),
+            FileOwner::Pool(name) => event.pool(name),
+            _ => event,
+        });
     }
     has_changed
 }
@@ -154,15 +169,18 @@ pub fn register(registry: &Registry, credentials: &Credentials) {
 /// When each certificate was last warned of. One that takes the place of another in the same file is another one.
 type Warned = HashMap<(ListenerName, String, i64), Time>;
 
-fn warn_of_expiry(certificates: &[Certificate], warned: &mut Warned, now: Time) {
+fn warn_of_expiry(registry: &Registry, warned: &mut Warned, now: Time) {
     let today = SystemTime::now();
     let before = std::mem::take(warned);
-    for certificate in certificates {
+    for certificate in registry.certificates().iter() {
         let Some(warning) = certificate.warning(today) else { continue };
         let key = (certificate.listener.clone(), certificate.cert.clone(), certificate.not_after_s);
         let last = before.get(&key).copied().filter(|last| now.since(*last) < WARN_EVERY);
         if last.is_none() {
             tracing::warn!(listener = %certificate.listener, "{}: {warning}", certificate.cert);
+            let what = format!("{}: {warning}", certificate.cert);
+            let event = Event::new(EventKind::Certificate, Severity::Warning, what);
+            registry.events.record(event.listener(&certificate.listener));
         }
         warned.insert(key, last.unwrap_or(now));
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use evenkeel_config::{Config, Discover, Resolver};
 use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_discover::{Notice, Report, Reports, follow};
+use evenkeel_observe::Registry;
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_types::{Clock, PoolName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -73,7 +75,7 @@ impl Control {
             return;
         }
         for notice in &outcome.notices {
-            announce(&pool, &source, notice, servers.len());
+            announce(&self.registry, &pool, &source, notice, servers.len());
         }
         let error = error.map(|text| text.lines().next().unwrap_or_default().to_owned());
         let (is_success, known) = (error.is_none(), servers.len());
@@ -101,19 +103,26 @@ impl Control {
     }
 }
 
-fn announce(pool: &PoolName, source: &Discover, notice: &Notice, known: usize) {
-    match notice {
+/// Logs and records what has changed about asking for the servers of a pool.
+fn announce(registry: &Registry, pool: &PoolName, source: &Discover, notice: &Notice, known: usize) {
+    let (severity, what) = match notice {
         Notice::Fails(error) if known == 0 => {
             tracing::warn!(%pool, "discovery by {source} has found no servers yet: {error}");
+            (Severity::Critical, format!("discovery by {source} has found no servers yet: {error}"))
         }
         Notice::Fails(error) => {
             tracing::warn!(%pool, servers = known, "discovery by {source} fails, what was found before stays: {error}");
+            (Severity::Warning, format!("discovery by {source} fails, its {known} servers stay: {error}"))
         }
         Notice::Recovered(failures) => {
             tracing::info!(%pool, servers = known, failures, "discovery by {source} works again");
+            (Severity::Info, format!("discovery by {source} works again after {failures} failures"))
         }
         Notice::TooMany(others) => {
             tracing::warn!(%pool, servers = known, others, "discovery by {source} has found more servers than a pool may have");
+            let what = format!("discovery by {source} has found {others} servers more than a pool may have");
+            (Severity::Warning, what)
         }
-    }
+    };
+    registry.events.record(Event::new(EventKind::Discovery, severity, what).pool(pool));
 }

@@ -8,6 +8,10 @@ mod control;
 mod control_socket;
 mod credentials;
 mod discovery;
+mod explain;
+mod inherit;
+mod log;
+mod operator;
 mod overload;
 mod probes;
 mod reload;
@@ -16,6 +20,12 @@ mod roots;
 mod secret;
 mod server_files;
 mod servers;
+mod serving;
+mod start_error;
+mod systemd;
+mod traces;
+mod upgrade;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;
@@ -24,5 +34,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    upgrade::binary::note_own();
     cli::main()
 }

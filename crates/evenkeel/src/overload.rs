@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_core::overload::{Change, Measured, Overload, OverloadCause, OverloadStep};
+use evenkeel_observe::Registry;
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_proxy::Shared;
 use rustix::process::{Resource, getrlimit};
 
@@ -33,7 +35,7 @@ pub async fn watch(shared: Arc<Shared>) {
             delay: delays.iter().min().copied().unwrap_or_default(),
         };
         for change in overload.measured(&settings, &measured, now) {
-            log(change, &measured);
+            announce(&shared.registry, change, &measured);
             shared.registry.overload[change.cause as usize].set(change.to as i64);
         }
         shared.set_step(overload.step());
@@ -42,7 +44,8 @@ pub async fn watch(shared: Arc<Shared>) {
     }
 }
 
-fn log(Change { cause, from, to }: Change, measured: &Measured) {
+/// Logs and records that the process withdraws to another step.
+fn announce(registry: &Registry, Change { cause, from, to }: Change, measured: &Measured) {
     let (from_name, to_name) = (from.as_str(), to.as_str());
     let measure = match cause {
         OverloadCause::Memory => format!("{} bytes resident", measured.memory),
@@ -57,6 +60,13 @@ fn log(Change { cause, from, to }: Change, measured: &Measured) {
     } else {
         tracing::warn!(cause, from = from_name, to = to_name, measure, "overload step changed");
     }
+    let severity = match to {
+        OverloadStep::None => Severity::Info,
+        _ if (to as i64) < (from as i64) => Severity::Warning,
+        _ => Severity::Critical,
+    };
+    let what = format!("overload by {cause} went from {from_name} to {to_name}: {measure}");
+    registry.events.record(Event::new(EventKind::Overload, severity, what));
 }
 
 /// Resident memory in bytes; 0 if the system does not tell.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use evenkeel_config::{Backend, Health, Pool, PoolProtocol, Probe, ProxyProtocol};
 use evenkeel_core::health::{Finding, ProbeFailure};
@@ -28,6 +29,8 @@ pub struct Probed {
     pub id: BackendId,
     /// What came of it.
     pub result: Result<Finding, ProbeFailure>,
+    /// How long it took.
+    pub took: Duration,
     /// The connection that the next check of a database uses.
     pub session: Option<Session>,
 }
@@ -77,7 +80,11 @@ impl Probes {
                 planned.backend == *backend && Some(&planned.settings) == pool.health.as_ref()
             };
             for backend in &pool.backends {
-                match before.remove(&backend.id).filter(|planned| is_same(planned, backend)) {
+                // One that is disabled is not probed.
+                let is_probed =
+                    servers.next_probe(&pool.name, &backend.id, self.shared.clock.now(), &mut self.rng);
+                let same = before.remove(&backend.id);
+                match same.filter(|planned| is_probed.is_some() && is_same(planned, backend)) {
                     Some(same) => drop(self.of(&pool.name).insert(backend.id.clone(), same)),
                     None => self.plan_one(servers, pool, backend, None),
                 }
@@ -143,9 +150,11 @@ impl Probes {
                 () = hurried.notified() => {}
                 () = stirs(session.as_ref()) => {}
             }
+            let began = Instant::now();
             let (result, session) = question.ask(session).await;
+            let took = began.elapsed();
             // The control loop is gone when the process leaves.
-            let _ = results.send(Probed { pool: name, id, result, session }).await;
+            let _ = results.send(Probed { pool: name, id, result, took, session }).await;
         });
         let planned = Planned { backend: backend.clone(), settings, hurry, task: task.abort_handle() };
         self.of(&pool.name).insert(backend.id.clone(), planned);

@@ -2,7 +2,6 @@
 //! and judgements of health never wait for a slow disk or a large file.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +10,19 @@ use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
+use evenkeel_observe::Registry;
+use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::credentials::{self, load_config};
+use crate::inherit::{Inheritance, Taken, role_of};
 use crate::servers::Derived;
+use crate::start_error::StartError;
+use crate::traces::collector;
+use crate::watch::Loaded;
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct Bound {
     pub configured: Address,
     /// The address as it is.
     pub bound: Address,
+    /// Whether systemd has bound it.
+    pub activated: bool,
 }
 
 impl fmt::Display for Bound {
@@ -56,6 +63,10 @@ pub struct InForce {
     pub bound: Vec<Bound>,
     /// How many workers there are.
     pub workers: usize,
+    /// The content that was read last.
+    pub loaded: Arc<Loaded>,
+    /// Where is recorded what becomes of files.
+    pub registry: Arc<Registry>,
 }
 
 /// A new configuration with all that it needs; to make it true cannot fail any more.
@@ -68,6 +79,10 @@ pub struct Prepared {
     pub added: Vec<Bound>,
     /// The sockets of each, bound already.
     pub sockets: Vec<Vec<Socket>>,
+    /// What it is warned of.
+    pub warnings: Vec<String>,
+    /// Where spans go.
+    pub collector: Option<Collector>,
 }
 
 /// Where the outcome of a command is sent.
@@ -119,10 +134,14 @@ impl Reloads {
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
-    pub fn answer(&mut self, outcome: &Result<(), CommandError>, in_force: impl FnOnce() -> InForce) {
+    pub fn answer(
+        &mut self,
+        outcome: &Result<Vec<String>, CommandError>,
+        in_force: impl FnOnce() -> InForce,
+    ) {
         for answer in self.asked.drain(..) {
             // The client may have gone.
-            let _ = answer.send(outcome.clone().map(|()| CommandDone::Done));
+            let _ = answer.send(outcome.clone().map(CommandDone::Reloaded));
         }
         if !self.next.is_empty() {
             self.asked = std::mem::take(&mut self.next);
@@ -139,50 +158,30 @@ impl Reloads {
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
 fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let source = in_force.source.as_deref().ok_or("there is no configuration file to read again")?;
-    let config = load(source)?;
+    in_force.loaded.note(source);
+    let (config, warnings) = load(source)?;
+    let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
     let (added, sockets) =
         bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
     // What was taken over may be older than its files.
-    credentials::refresh(&credentials);
-    Ok(Prepared { derived, credentials, added, sockets })
+    credentials::refresh(&credentials, &in_force.registry);
+    Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
 }
+
+/// What is listened on, and the sockets of each.
+pub type Listened = (Vec<Bound>, Vec<Vec<Socket>>);
 
 /// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
 /// still bound until the new ones are served: a client that connects meanwhile reaches one or the other.
 ///
 /// # Errors
 /// The first address that cannot be bound.
-pub fn bind_added(
-    config: &Config,
-    bound: &[Bound],
-    workers: usize,
-) -> Result<(Vec<Bound>, Vec<Vec<Socket>>), BindError> {
-    let mut added: (Vec<Bound>, Vec<Vec<Socket>>) = (Vec::new(), Vec::new());
-    let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
-    let is_new = |(listener, address): &(&Listener, &Address)| {
-        let place = (listener.transport(), *address);
-        bound.iter().all(|bound| (bound.transport, &bound.configured) != place)
-    };
-    for (listener, address) in addresses.filter(is_new) {
-        let transport = listener.transport();
-        // The kernel may have chosen this port for another address.
-        let place = (transport, address);
-        if bound.iter().chain(&added.0).any(|other| (other.transport, &other.bound) == place) {
-            return Err(BindError::ours(address.clone()));
-        }
-        let (bound, sockets) = match transport {
-            Transport::Stream => evenkeel_net::bind(address, workers, &listen_options(listener))?,
-            Transport::Datagram => evenkeel_net::bind_datagrams(address, workers)?,
-        };
-        added.0.push(Bound {
-            listener: listener.name.clone(),
-            transport,
-            configured: address.clone(),
-            bound,
-        });
-        added.1.push(sockets);
+pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> Result<Listened, BindError> {
+    let mut added = Listened::default();
+    for (listener, address) in new_addresses(config, bound) {
+        bind(listener, address, bound, workers, &mut added)?;
     }
     Ok(added)
 }
@@ -206,8 +205,87 @@ pub fn bind_again(bound: &Bound, config: &Config, workers: usize) -> Result<Vec<
     Ok(sockets)
 }
 
+/// Binds what a configuration says, or takes over what is bound already. Returns also where the sockets that were taken over stood
+/// among those that were offered.
+///
+/// # Errors
+/// The first address that cannot be bound, or that an option is refused for.
+pub fn bind_first(
+    config: &Config,
+    workers: usize,
+    inherited: &mut Inheritance,
+) -> Result<(Listened, Vec<usize>), StartError> {
+    let (mut all, mut positions) = (Listened::default(), Vec::new());
+    for (listener, address) in new_addresses(config, &[]) {
+        let (role, options) = (role_of(listener.transport()), listen_options(listener));
+        match inherited.take(role, (listener.name.as_str(), address), &options)? {
+            Some(mut taken) => {
+                positions.append(&mut taken.positions);
+                keep(listener, address.clone(), taken, &mut all);
+            }
+            None => bind(listener, address, &[], workers, &mut all)?,
+        }
+    }
+    while let Some((role, address, listener)) = inherited.covered(config) {
+        let Some(mut taken) =
+            inherited.take(role, (listener.name.as_str(), &address), &listen_options(listener))?
+        else {
+            break;
+        };
+        positions.append(&mut taken.positions);
+        keep(listener, address, taken, &mut all);
+    }
+    Ok((all, positions))
+}
+
+fn keep(listener: &Listener, configured: Address, taken: Taken, all: &mut Listened) {
+    all.0.push(Bound {
+        listener: listener.name.clone(),
+        transport: listener.transport(),
+        configured,
+        bound: taken.address,
+        activated: taken.activated,
+    });
+    all.1.push(taken.sockets);
+}
+
+/// The addresses of a configuration that are not among `bound`, each with its listener.
+fn new_addresses<'c>(
+    config: &'c Config,
+    bound: &[Bound],
+) -> impl Iterator<Item = (&'c Listener, &'c Address)> {
+    let addresses = config.listeners.iter().flat_map(|l| l.bind.iter().map(move |address| (l, address)));
+    addresses.filter(|(listener, address)| {
+        let place = (listener.transport(), *address);
+        bound.iter().all(|bound| (bound.transport, &bound.configured) != place)
+    })
+}
+
+fn bind(
+    listener: &Listener,
+    address: &Address,
+    others: &[Bound],
+    workers: usize,
+    added: &mut Listened,
+) -> Result<(), BindError> {
+    let transport = listener.transport();
+    // The kernel may have chosen this port for another address.
+    let place = (transport, address);
+    if others.iter().chain(&added.0).any(|other| (other.transport, &other.bound) == place) {
+        return Err(BindError::ours(address.clone()));
+    }
+    let (bound, sockets) = match transport {
+        Transport::Stream => evenkeel_net::bind(address, workers, &listen_options(listener))?,
+        Transport::Datagram => evenkeel_net::bind_datagrams(address, workers)?,
+    };
+    let (listener, configured) = (listener.name.clone(), address.clone());
+    added.0.push(Bound { listener, transport, configured, bound, activated: false });
+    added.1.push(sockets);
+    Ok(())
+}
+
 /// The options of a listener's sockets. The log says so if the kernel's limit is below its backlog.
-fn listen_options(listener: &Listener) -> ListenOptions {
+pub fn listen_options(listener: &Listener) -> ListenOptions {
     let Listener { backlog, tcp_keepalive, fast_open, .. } = *listener;
     if let Some(max) = evenkeel_net::backlog_max().filter(|max| *max < backlog) {
         tracing::warn!(
@@ -220,15 +298,18 @@ fn listen_options(listener: &Listener) -> ListenOptions {
     ListenOptions { backlog, tcp_keepalive, fast_open }
 }
 
-/// Reads a configuration and the certificates that it names, and says what is suspicious in them.
+/// Reads a configuration and the certificates that it names, and returns with it what is suspicious in them.
 ///
 /// # Errors
 /// All that is wrong with it, for people.
-fn load(source: &Path) -> Result<Config, String> {
-    let colour = io::IsTerminal::is_terminal(&io::stderr());
-    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(colour))?;
+fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
+    // Not for this terminal alone: a command may have asked from another one.
+    let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(false))?;
+    let mut warnings = Vec::new();
     if !parsed.warnings.is_empty() {
-        eprintln!("{}", parsed.warnings.render(colour));
+        let text = parsed.warnings.render(false);
+        eprintln!("{text}");
+        warnings.push(text.trim_end().to_owned());
     }
-    Ok(parsed.config)
+    Ok((parsed.config, warnings))
 }

@@ -2,6 +2,8 @@
 //! reloads. From both together come the snapshots that the workers see.
 
 mod announce;
+mod carried;
+mod operate;
 mod pool;
 
 use std::collections::{HashMap, HashSet};
@@ -11,15 +13,17 @@ use std::sync::Arc;
 use evenkeel_config::{Backend, Config, Discover, Pool as PoolConfig};
 use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::endpoints::EndpointError;
-use evenkeel_core::health::{Administrative, Failure, Finding, HealthNotice, ProbeFailure};
+use evenkeel_core::health::{Failure, Finding, HealthNotice, ProbeFailure};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Snapshot};
 use evenkeel_observe::{Database, Registry};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
+pub use self::carried::{Carried, CarriedSplit};
 use crate::secret::secret_bytes;
 use crate::servers::announce::{announce, announce_discovered, announce_panic};
+use crate::servers::operate::SplitSet;
 use crate::servers::pool::PoolServers;
 
 /// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
@@ -34,6 +38,8 @@ pub struct ServerRegistry {
     secret: Vec<u8>,
     pools: HashMap<PoolName, PoolServers>,
     limits: Arc<Limits>,
+    /// What commands have set in place of the weights of routes' splits.
+    splits: HashMap<RouteName, SplitSet>,
     generation: u64,
     metrics: Arc<Registry>,
 }
@@ -67,9 +73,10 @@ impl ServerRegistry {
     /// The servers of a configuration, of which nothing is known yet.
     pub fn new(derived: Derived, metrics: Arc<Registry>, now: Time) -> Self {
         let Derived { config, routes, limits, secret } = derived;
-        let pools = HashMap::new();
+        let (pools, splits) = (HashMap::new(), HashMap::new());
         let discoveries = Arc::default();
-        let mut servers = Self { discoveries, config, routes, secret, pools, limits, generation: 0, metrics };
+        let mut servers =
+            Self { discoveries, config, routes, secret, pools, limits, splits, generation: 0, metrics };
         servers.adopt(now);
         servers
     }
@@ -142,6 +149,7 @@ impl ServerRegistry {
         let pools = self.config.pools.iter().filter_map(handle).collect();
         Snapshot::new(self.generation, Arc::clone(&self.config), Arc::clone(&self.routes), pools)
             .with_limits(Arc::clone(&self.limits))
+            .with_splits(self.splits_by_route())
     }
 
     /// Has requests that wait for a server look again, after the workers have got another snapshot.
@@ -207,62 +215,6 @@ impl ServerRegistry {
         self.pools.get(pool)?.health.next_probe(id, now, rng)
     }
 
-    /// Does what the operator wants of a server.
-    ///
-    /// # Errors
-    /// There is no such server.
-    pub fn administer(
-        &mut self,
-        pool: &PoolName,
-        id: &BackendId,
-        administrative: Option<Administrative>,
-        weight: Option<u32>,
-        now: Time,
-    ) -> Result<(), CommandError> {
-        if self.pools.get(pool).is_none_or(|servers| servers.health.server(id).is_none()) {
-            return Err(CommandError::NotFound(format!("there is no server {id} in a pool {pool}")));
-        }
-        let is_published = self.change(pool, now, |servers| {
-            let mut notices = Vec::new();
-            if let Some(wanted) = administrative {
-                notices.extend(servers.health.administer(id, wanted, now));
-            }
-            if let Some(weight) = weight {
-                tracing::info!(%pool, server = %id, weight, "weight set by the operator");
-                servers.weigh(id, weight, now);
-            }
-            notices
-        });
-        if !is_published && let Some(servers) = self.pools.get_mut(pool) {
-            servers.update(now);
-        }
-        Ok(())
-    }
-
-    /// Adds a server to a pool.
-    ///
-    /// # Errors
-    /// There is no such pool, or it has a server of that id, or too many.
-    pub fn add(&mut self, pool: &PoolName, server: Backend, now: Time) -> Result<(), CommandError> {
-        let (id, address) = (server.id.clone(), server.address.clone());
-        self.change_servers(pool, |servers, configured, secret| {
-            servers.add(configured, server, secret, now)
-        })?;
-        tracing::info!(%pool, server = %id, %address, "server added");
-        Ok(())
-    }
-
-    /// Removes a server from a pool. Requests that it has go on.
-    ///
-    /// # Errors
-    /// There is no such server.
-    pub fn remove(&mut self, pool: &PoolName, id: &BackendId, now: Time) -> Result<(), CommandError> {
-        self.change_servers(pool, |servers, configured, secret| servers.remove(configured, id, secret, now))?;
-        self.metrics.retain_backends(|of, server| of != pool || server != id);
-        tracing::info!(%pool, server = %id, "server removed");
-        Ok(())
-    }
-
     /// Takes in what was discovered for a pool: these servers, and no others that were discovered before. Requests at servers
     /// that are gone go on. True if the pool discovers servers by `source`.
     pub fn discovered(&mut self, pool: &PoolName, source: &Discover, found: Vec<Backend>, now: Time) -> bool {
@@ -277,7 +229,7 @@ impl ServerRegistry {
             return false;
         }
         if let Some(after) = self.pool(pool) {
-            announce_discovered(pool, &before.backends, &after.backends);
+            announce_discovered(&self.metrics, pool, &before.backends, &after.backends);
             let now_there: HashSet<&BackendId> = after.backends.iter().map(|backend| &backend.id).collect();
             self.metrics.retain_backends(|of, server| of != pool || now_there.contains(server));
         }
@@ -299,11 +251,12 @@ impl ServerRegistry {
             let text = format!("pool {pool}: {error}");
             match error {
                 EndpointError::Unknown(_) => CommandError::NotFound(text),
-                EndpointError::Exists(_) | EndpointError::TooMany => CommandError::Refused(text),
+                EndpointError::Exists(_) => CommandError::Conflict(text),
+                EndpointError::TooMany => CommandError::Refused(text),
             }
         })?;
         announce(&self.metrics, pool, &servers.health, &notices);
-        announce_panic(pool, panic, servers.health.panic());
+        announce_panic(&self.metrics, pool, panic, servers.health.panic());
         Ok(())
     }
 
@@ -318,7 +271,7 @@ impl ServerRegistry {
         let (version, panic) = (servers.health.version(), servers.health.panic());
         let notices = change(servers);
         announce(&self.metrics, pool, &servers.health, &notices);
-        announce_panic(pool, panic, servers.health.panic());
+        announce_panic(&self.metrics, pool, panic, servers.health.panic());
         if servers.health.version() == version {
             return false;
         }
@@ -336,7 +289,7 @@ impl ServerRegistry {
                     let panic = servers.health.panic();
                     let notices = servers.reconfigure(pool, &self.secret, now);
                     announce(&self.metrics, &pool.name, &servers.health, &notices);
-                    announce_panic(&pool.name, panic, servers.health.panic());
+                    announce_panic(&self.metrics, &pool.name, panic, servers.health.panic());
                     servers
                 }
             };

@@ -4,6 +4,7 @@
 mod connect;
 mod datagram;
 mod descriptors;
+mod handover;
 mod io;
 mod listen;
 mod memory_file;
@@ -19,9 +20,11 @@ pub use datagram::{
     SessionSocket, is_own_address,
 };
 pub use descriptors::{files_max, for_file, is_exhausted};
+pub use handover::{Carried, Channel, DESCRIPTORS_MAX, activated, replace_stderr};
 pub use io::{Io, Peer};
 pub use listen::{
-    Accepted, BindError, Detached, Listening, Socket, bind, bind_alone, bind_datagrams, covers,
+    Accepted, BindError, Detached, Inherited, Listening, Socket, bind, bind_alone, bind_beside,
+    bind_datagrams, covers,
 };
 pub use memory_file::MemoryFile;
 pub use options::{Dial, ListenOptions, backlog_max};

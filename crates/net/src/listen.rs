@@ -1,10 +1,12 @@
 //! Listening sockets: one per worker and address, so that the kernel spreads connections and clients of UDP without a shared queue.
 
 mod held;
+mod inherited;
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -20,6 +22,7 @@ use crate::options::ListenOptions;
 
 use held::Holder;
 pub use held::covers;
+pub use inherited::{Inherited, bind_beside};
 
 /// How often it is looked who has an address that is in use, while it does not seem to be this process.
 const LOOKS_MAX: u32 = 10;
@@ -282,6 +285,15 @@ impl From<Socket> for std::net::TcpListener {
 impl From<Socket> for std::os::unix::net::UnixListener {
     fn from(socket: Socket) -> Self {
         socket.socket.into()
+    }
+}
+
+impl AsFd for Listening {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ fn record() -> Record<'static> {
         ended: Ended::Complete,
         reason: None,
         cache: None,
+        trace: None,
+        fields: &[],
     }
 }
 
@@ -54,6 +56,7 @@ fn figures(criterion: &mut Criterion) {
                 bytes_in: 0,
                 bytes_out: 5_120,
                 tries: 1,
+                is_broken: false,
             }));
         });
     });
@@ -65,7 +68,11 @@ fn lines(criterion: &mut Criterion) {
         ("access/combined", Destination::File(PathBuf::from("/dev/null")), LogFormat::Combined),
         ("access/off", Destination::Off, LogFormat::Json),
     ] {
-        let log = AccessLog::start(&Log { access, format }, Registry::new(1)).expect("/dev/null opens");
+        let log = AccessLog::start(
+            &Log { access, format, fields: Vec::new(), slow: Duration::from_secs(1) },
+            Registry::new(1),
+        )
+        .expect("/dev/null opens");
         let mut worker = log.worker();
         let mut record = record();
         criterion.bench_function(name, |bencher| {
@@ -91,5 +98,18 @@ fn scrape(criterion: &mut Criterion) {
     criterion.bench_function("render/100 servers", |bencher| bencher.iter(|| registry.render()));
 }
 
-criterion_group!(benches, figures, lines, scrape);
+/// What the admin thread does every second.
+fn sample(criterion: &mut Criterion) {
+    let registry = Registry::new(2);
+    for server in 0..1_000 {
+        registry.series(SeriesKey {
+            route: "api".into(),
+            pool: Some(format!("pool-{}", server % 100).into()),
+            backend: Some(format!("10.0.{}.{}:80", server / 250, server % 250).into()),
+        });
+    }
+    criterion.bench_function("sample/1000 servers", |bencher| bencher.iter(|| registry.sample()));
+}
+
+criterion_group!(benches, figures, lines, scrape, sample);
 criterion_main!(benches);

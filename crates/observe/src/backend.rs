@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 use crate::histogram::{Histogram, HistogramSnapshot};
 use crate::names::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
+use crate::notes::ServerNotes;
 
 /// The figures of one server of one pool.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct BackendMetrics {
     pub breaker_state: Gauge,
     /// True if it is not shown by itself, because too many others are.
     pub(crate) is_folded: bool,
+    /// How it failed lately, and what its last check came to.
+    pub notes: ServerNotes,
     database: Mutex<Option<Database>>,
     probes: [SharedCounter; ProbeResult::ALL.len()],
     outliers: [[SharedCounter; OutlierOutcome::ALL.len()]; OutlierCause::ALL.len()],
@@ -50,6 +53,7 @@ impl BackendMetrics {
             weight_milli: Gauge::default(),
             breaker_state: Gauge::default(),
             is_folded: false,
+            notes: ServerNotes::default(),
             database: Mutex::default(),
             probes: Default::default(),
             outliers: Default::default(),

@@ -81,6 +81,16 @@ impl HistogramSnapshot {
         self.sum_ns = self.sum_ns.wrapping_add(other.sum_ns);
     }
 
+    /// What was recorded since `earlier`, which is a snapshot of the same histograms.
+    pub fn since(&self, earlier: &HistogramSnapshot) -> HistogramSnapshot {
+        let mut since = self.clone();
+        for (mine, theirs) in since.buckets.iter_mut().zip(earlier.buckets) {
+            *mine = mine.saturating_sub(theirs);
+        }
+        since.sum_ns = since.sum_ns.saturating_sub(earlier.sum_ns);
+        since
+    }
+
     /// How many durations were recorded.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()

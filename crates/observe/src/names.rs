@@ -261,6 +261,10 @@ metrics! {
         "Lines written to the access log.";
     ACCESS_LOG_DROPPED: Counter "evenkeel_access_log_dropped_total" []
         "Lines of the access log lost because its destination was too slow or failed.";
+    SPANS_EXPORTED: Counter "evenkeel_spans_exported_total" []
+        "Spans of traces that the collector of `[tracing]` has taken.";
+    SPANS_DROPPED: Counter "evenkeel_spans_dropped_total" []
+        "Spans of traces lost because the collector of `[tracing]` was too slow or failed.";
     RECORDER_KEPT: Counter "evenkeel_recorder_kept_total" [why]
         "Requests of which the flight recorder kept a record, by why it did.";
     RECORDER_DROPPED: Counter "evenkeel_recorder_dropped_total" [reason]
@@ -287,6 +291,8 @@ metrics! {
         "Servers, routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
     WORKERS: Gauge "evenkeel_workers" []
         "Threads that serve requests.";
+    UPGRADES: Counter "evenkeel_upgrades_total" [result]
+        "Upgrades of the binary, by result; they go on to count in the new process.";
     BUILD_INFO: Gauge "evenkeel_build_info" [version]
         "Always 1; the version is its label.";
 
@@ -462,6 +468,16 @@ label! {
         Timeout = "timeout",
         /// Its client left.
         Gone = "gone",
+    }
+}
+
+label! {
+    /// What became of an upgrade of the binary.
+    UpgradeResult {
+        /// The new process has taken over.
+        Success = "success",
+        /// It has not, and the old one serves on.
+        Failure = "failure",
     }
 }
 

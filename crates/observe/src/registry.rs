@@ -12,8 +12,10 @@ use crate::certificate::Certificate;
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
+use crate::events::Events;
 use crate::flight::Recorder;
-use crate::names::{ReloadResult, RevertReason};
+use crate::listener::ListenerSeries;
+use crate::names::{ReloadResult, RevertReason, UpgradeResult};
 use crate::outcomes::{LimitCounts, MirrorCounts, RedisFigures};
 use crate::pool::PoolMetrics;
 use crate::series::{Series, SeriesKey};
@@ -41,6 +43,10 @@ pub struct Registry {
     pub access_log_lines: SharedCounter,
     /// Lines that the access log lost.
     pub access_log_dropped: SharedCounter,
+    /// Spans that the collector has taken.
+    pub spans_exported: SharedCounter,
+    /// Spans that were lost on their way to the collector.
+    pub spans_dropped: SharedCounter,
     /// Grows by one with each configuration that took effect.
     pub config_generation: Gauge,
     /// 1 while the configuration in force goes back by itself unless it is confirmed.
@@ -51,6 +57,8 @@ pub struct Registry {
     pub redis: RedisFigures,
     /// Purges of the cache.
     pub purges: PurgeCounts,
+    /// What has happened lately.
+    pub events: Events,
     /// The flight recorder.
     pub recorder: Recorder,
     certificates: Mutex<Arc<[Certificate]>>,
@@ -58,10 +66,12 @@ pub struct Registry {
     reverts: [SharedCounter; RevertReason::ALL.len()],
     /// 1 if the last reload was refused.
     pub(crate) reload_failed: Gauge,
+    upgrades: [SharedCounter; UpgradeResult::ALL.len()],
     workers: Box<[Arc<WorkerMetrics>]>,
     series: Mutex<Capped<SeriesKey, Series>>,
     streams: Mutex<BTreeMap<StreamKey, Arc<StreamSeries>>>,
     datagrams: Mutex<BTreeMap<ListenerName, Arc<DatagramSeries>>>,
+    listeners: Mutex<BTreeMap<ListenerName, Arc<ListenerSeries>>>,
     backends: Mutex<BTreeMap<BackendKey, Arc<BackendMetrics>>>,
     /// Of servers without figures of their own, by pool.
     other_backends: Mutex<BTreeMap<PoolName, Arc<BackendMetrics>>>,
@@ -85,20 +95,25 @@ impl Registry {
         Arc::new(Self {
             access_log_lines: SharedCounter::default(),
             access_log_dropped: SharedCounter::default(),
+            spans_exported: SharedCounter::default(),
+            spans_dropped: SharedCounter::default(),
             config_generation: Gauge::default(),
             config_awaiting: Gauge::default(),
             connections_limit: Gauge::default(),
             redis: RedisFigures::default(),
             purges: PurgeCounts::default(),
+            events: Events::default(),
             recorder: Recorder::new(workers),
             certificates: Mutex::default(),
             reloads: Default::default(),
             reverts: Default::default(),
             reload_failed: Gauge::default(),
+            upgrades: Default::default(),
             workers: (0..workers).map(|_| Arc::default()).collect(),
             series: Mutex::new(Capped::new(SERIES_MAX)),
             streams: Mutex::default(),
             datagrams: Mutex::default(),
+            listeners: Mutex::default(),
             backends: Mutex::default(),
             other_backends: Mutex::default(),
             pools: Mutex::default(),
@@ -161,8 +176,19 @@ impl Registry {
         lock(&self.datagrams).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
     }
 
-    /// Forgets the connections and datagrams of listeners that are not to be kept, after a reload.
+    /// The figures of the requests of one listener, made when first asked for. Takes a lock: keep the answer.
+    pub fn listener(&self, listener: &ListenerName) -> Arc<ListenerSeries> {
+        let new = || Arc::new(ListenerSeries::new(self.workers.len()));
+        Arc::clone(lock(&self.listeners).entry(listener.clone()).or_insert_with(new))
+    }
+
+    pub(crate) fn all_listeners(&self) -> Vec<(ListenerName, Arc<ListenerSeries>)> {
+        lock(&self.listeners).iter().map(|(name, series)| (name.clone(), Arc::clone(series))).collect()
+    }
+
+    /// Forgets the requests, connections and datagrams of listeners that are not to be kept, after a reload.
     pub fn retain_streams(&self, keep: impl Fn(&ListenerName) -> bool) {
+        lock(&self.listeners).retain(|name, _| keep(name));
         lock(&self.datagrams).retain(|name, _| keep(name));
         lock(&self.streams).retain(|key, _| keep(&key.listener));
     }
@@ -320,6 +346,16 @@ impl Registry {
     /// Configurations that went back for this reason.
     pub(crate) fn reverts(&self, reason: RevertReason) -> u64 {
         self.reverts[reason as usize].value()
+    }
+
+    /// Counts upgrades of the binary, also those of the processes before this one.
+    pub fn upgraded(&self, result: UpgradeResult, count: u64) {
+        self.upgrades[result as usize].add(count);
+    }
+
+    /// Upgrades of the binary that ended with `result`.
+    pub fn upgrades(&self, result: UpgradeResult) -> u64 {
+        self.upgrades[result as usize].value()
     }
 
     pub(crate) fn workers(&self) -> &[Arc<WorkerMetrics>] {

@@ -20,7 +20,7 @@ use crate::histogram::HistogramSnapshot;
 use crate::names::{
     self, BackendFailure, CLASSES, ConnectionRefusal, HandshakeResult, LimitOutcome, Metric, MirrorOutcome,
     OutlierCause, OutlierOutcome, ProbeResult, Protocol, ProxyHeaderResult, ReloadResult, RequestRefusal,
-    RevertReason,
+    RevertReason, UpgradeResult,
 };
 use crate::pool::PoolMetrics;
 use crate::process::Process;
@@ -282,6 +282,8 @@ fn certificates(page: &mut Page, registry: &Registry) {
 fn control(page: &mut Page, registry: &Registry) {
     page.single(&names::ACCESS_LOG_LINES, registry.access_log_lines.value());
     page.single(&names::ACCESS_LOG_DROPPED, registry.access_log_dropped.value());
+    page.single(&names::SPANS_EXPORTED, registry.spans_exported.value());
+    page.single(&names::SPANS_DROPPED, registry.spans_dropped.value());
     page.family(&names::CONFIG_RELOADS);
     for &result in ReloadResult::ALL {
         page.sample(&names::CONFIG_RELOADS, &[result.as_str()], registry.reloads(result));
@@ -298,6 +300,10 @@ fn control(page: &mut Page, registry: &Registry) {
         page.sample(&names::METRICS_FOLDED, &[kind], folded);
     }
     page.single(&names::WORKERS, registry.workers().len());
+    page.family(&names::UPGRADES);
+    for &result in UpgradeResult::ALL {
+        page.sample(&names::UPGRADES, &[result.as_str()], registry.upgrades(result));
+    }
     page.family(&names::BUILD_INFO);
     page.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1);
 }

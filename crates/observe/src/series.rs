@@ -52,6 +52,8 @@ pub struct RequestFigures {
     pub bytes_out: u64,
     /// How many servers were tried, 0 when none was needed.
     pub tries: u32,
+    /// Whether its response broke off by no doing of the client, although its status is none of 5xx.
+    pub is_broken: bool,
 }
 
 /// The figures of one route, pool and server.
@@ -68,6 +70,7 @@ impl Series {
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
             retries: Counter::default(),
+            broken: Counter::default(),
             total: Histogram::default(),
             index,
             worker: Arc::clone(worker),
@@ -104,6 +107,7 @@ impl Series {
             totals.bytes_in += shard.bytes_in.value();
             totals.bytes_out += shard.bytes_out.value();
             totals.retries += shard.retries.value();
+            totals.broken += shard.broken.value();
             totals.duration.merge(&shard.total.snapshot());
         }
         totals
@@ -121,6 +125,8 @@ pub struct SeriesTotals {
     pub bytes_out: u64,
     /// Tries beyond the first.
     pub retries: u64,
+    /// Requests whose response broke off by no doing of the client, although its status is none of 5xx.
+    pub broken: u64,
     /// How long whole requests took.
     pub duration: HistogramSnapshot,
 }
@@ -133,6 +139,7 @@ pub struct SeriesShard {
     bytes_in: Counter,
     bytes_out: Counter,
     retries: Counter,
+    broken: Counter,
     total: Histogram,
     index: usize,
     worker: Arc<WorkerMetrics>,
@@ -147,6 +154,9 @@ impl SeriesShard {
         self.bytes_in.add(request.bytes_in);
         self.bytes_out.add(request.bytes_out);
         self.retries.add(u64::from(request.tries.saturating_sub(1)));
+        if request.is_broken {
+            self.broken.increment();
+        }
         self.total.record(request.total);
         self.worker.overhead.record(request.overhead);
         if let (Some(backend), Some(upstream)) = (&self.backend, request.upstream) {

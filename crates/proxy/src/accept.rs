@@ -28,16 +28,20 @@ const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 
 /// Accepts in the name of `listener` until `closing`, and then the connections that already wait: the kernel has
-/// completed their handshakes, so their clients count on them.
+/// completed their handshakes, so their clients count on them. Those that wait at a socket which another process has taken over
+/// are that process's.
 pub async fn accept(
     worker: Rc<Worker>,
     listener: Rc<RefCell<ListenerName>>,
-    listening: Listening,
+    listening: Rc<Listening>,
     closing: Rc<Closing>,
     _accepting: AcceptingGuard,
 ) {
     let mut last = false;
     loop {
+        if closing.is_handed_over() {
+            return;
+        }
         let accepted = poll_fn(|cx| match listening.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
             // Without budget it is pending even if a connection waits; the task will be polled again at once.

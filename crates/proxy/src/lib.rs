@@ -8,6 +8,7 @@ mod client;
 mod files;
 mod filter;
 mod forward;
+mod handover;
 pub mod http;
 mod l4;
 mod proxied;
@@ -21,6 +22,8 @@ mod worker;
 
 pub use cache::store::Store as CacheStore;
 pub use cache::{Beside, RequestFields, beside};
+pub use evenkeel_cache::Released as ReleasedDisk;
+pub use handover::{HandedSession, ListeningSocket, SessionRecord, StationSessions, Successor};
 pub use http::version::Version;
 pub use request::admit::{Origin, Refusal, Secure, admit};
 pub use request::incoming::Request;

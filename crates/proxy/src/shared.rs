@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 
 use crate::cache::store::{CODEC, Store as CacheStore};
 use crate::client::count::Clients;
+use crate::handover::{HandedSession, ListeningSocket, StationSessions, Successor};
 use crate::l4::own::OwnSockets;
 use crate::worker::lag::Lag;
 
@@ -105,11 +106,38 @@ pub(crate) type Place = (Transport, Address);
 /// An order to a worker.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Serve { listener: ListenerName, connection: Detached, peer: Peer },
-    Listen { listener: ListenerName, place: Place, socket: Socket },
-    Close { place: Place },
-    Rename { place: Place, listener: ListenerName },
-    Leave { grace: Duration },
+    Serve {
+        listener: ListenerName,
+        connection: Detached,
+        peer: Peer,
+    },
+    Listen {
+        listener: ListenerName,
+        place: Place,
+        socket: Socket,
+        sessions: Vec<HandedSession>,
+    },
+    Close {
+        place: Place,
+    },
+    Rename {
+        place: Place,
+        listener: ListenerName,
+    },
+    /// Gives out duplicates of all that it accepts on.
+    Duplicate {
+        answer: mpsc::UnboundedSender<ListeningSocket>,
+    },
+    /// Takes in no datagram for now, and gives out the sessions that it has.
+    PauseDatagrams {
+        answer: mpsc::UnboundedSender<StationSessions>,
+    },
+    /// Goes on with its sessions, which no other process has taken over.
+    ResumeDatagrams,
+    Leave {
+        grace: Duration,
+        successor: Option<Successor>,
+    },
 }
 
 /// What a worker starts with.
@@ -231,10 +259,36 @@ impl Shared {
         sockets: Vec<Socket>,
     ) {
         for (i, socket) in sockets.into_iter().enumerate() {
-            let order =
-                Order::Listen { listener: listener.clone(), place: (transport, address.clone()), socket };
-            self.order(i % self.orders.len(), order);
+            self.listen_at(i, listener, (transport, address), socket);
         }
+    }
+
+    /// Has one worker, by its turn, accept on a socket of an address, where another process had these sessions.
+    pub(crate) fn listen_with(
+        &self,
+        turn: usize,
+        listener: &ListenerName,
+        (transport, address): (Transport, &Address),
+        (socket, sessions): (Socket, Vec<HandedSession>),
+    ) {
+        let (listener, place) = (listener.clone(), (transport, address.clone()));
+        self.order(turn % self.orders.len(), Order::Listen { listener, place, socket, sessions });
+    }
+
+    /// Has one worker, by its turn, accept on one more socket of an address.
+    pub fn listen_at(
+        &self,
+        turn: usize,
+        listener: &ListenerName,
+        place: (Transport, &Address),
+        socket: Socket,
+    ) {
+        self.listen_with(turn, listener, place, (socket, Vec::new()));
+    }
+
+    /// How many workers there are.
+    pub(crate) fn worker_count(&self) -> usize {
+        self.orders.len()
     }
 
     /// Has the workers accept no more on an address. What is under way goes on; idle connections close.
@@ -252,11 +306,12 @@ impl Shared {
         }
     }
 
-    /// Has the workers accept no more at all, close what is idle, and end within `grace`.
-    pub fn leave(&self, grace: Duration) {
+    /// Has the workers accept no more at all, close what is idle, and end within `grace`. With a successor, they close nothing
+    /// between two requests at first, and what waits at the sockets that it has taken is left to it.
+    pub fn leave(&self, grace: Duration, successor: Option<&Successor>) {
         self.leaving.store(true, Release);
         for worker in 0..self.orders.len() {
-            self.order(worker, Order::Leave { grace });
+            self.order(worker, Order::Leave { grace, successor: successor.cloned() });
         }
     }
 

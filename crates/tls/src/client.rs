@@ -25,6 +25,17 @@ const SESSIONS_OF_HOSTS: usize = 256;
 /// Servers for which sessions are kept where it is not known how many there will be.
 const DISCOVERED_EXPECTED: usize = 256;
 
+/// How a server is spoken with that has a certificate of an authority that the system trusts.
+///
+/// # Errors
+/// The system trusts no authority.
+pub fn system_client() -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(crypto::provider())
+        .with_safe_default_protocol_versions()
+        .expect("there are suites and groups for every version");
+    Ok(builder.with_root_certificates(trust::system_roots()?).with_no_client_auth())
+}
+
 /// How one pool's servers are spoken with, shared by all workers: sessions begun by one are resumed by the others.
 #[derive(Debug)]
 pub struct ClientTls {

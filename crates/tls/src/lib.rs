@@ -30,7 +30,7 @@ mod subject;
 mod trust;
 
 pub use check::check;
-pub use client::ClientTls;
+pub use client::{ClientTls, system_client};
 pub use error::{Reason, TlsError};
 pub use file::Change;
 pub use identity::ClientIdentity;

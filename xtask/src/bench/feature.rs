@@ -29,6 +29,9 @@ pub const GUARDED: Feature = Feature {
            breaker = { max_requests = 10_000, failures = \"50%\" }",
 };
 
+/// A tenth of the requests is traced; a server takes their spans as well.
+pub const TRACED: Feature = Feature { name: "traces", route: "trace = \"10%\"", pool: "" };
+
 /// Every answer comes from the cache, also those of the peers.
 pub const CACHED: Feature = Feature { name: "`cache`", route: "cache = { ttl = \"10m\" }", pool: "" };
 
@@ -97,12 +100,17 @@ impl Feature {
     /// The route to the pool `app`, and what that pool has beside its servers. `backends` are those of a mirror.
     pub fn lines(&self, backends: &str) -> String {
         let Self { route, pool, .. } = self;
+        let collector = backends.split(',').next().unwrap_or_default().trim().trim_matches('"');
+        let tracing = match *self == TRACED {
+            true => format!("[tracing]\notlp = \"http://{collector}\"\n\n"),
+            false => String::new(),
+        };
         let shadow = match route.contains("mirror") {
             true => format!("[pool.shadow]\nbackends = [{backends}]\nkeepalive = 512\n"),
             false => String::new(),
         };
         format!(
-            "[[route]]\npool = \"app\"\n{route}\n\n{shadow}\n[pool.app]\nbackends = [{backends}]\nkeepalive = 512\n{pool}\n"
+            "{tracing}[[route]]\npool = \"app\"\n{route}\n\n{shadow}\n[pool.app]\nbackends = [{backends}]\nkeepalive = 512\n{pool}\n"
         )
     }
 }

@@ -1,17 +1,12 @@
 //! http-cache-tests from npm, and what today's edition of it is made of.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
-
-use crate::bench::install::find;
+use crate::npm::{self, output};
 
 /// What is ours of it.
 const OURS: &str = "tests/http-cache-tests";
-/// The packages that npm installs, and their hashes.
-const PACKAGES: [&str; 2] = ["package.json", "package-lock.json"];
 /// The first Node.js that sends interim responses as the suite wants them.
 const NODE_MIN: (u32, u32) = (18, 11);
 
@@ -37,32 +32,7 @@ pub struct Suite {
 /// # Errors
 /// Node.js or npm are missing or too old, or npm fails.
 pub fn install(root: &Path, directory: &Path) -> anyhow::Result<()> {
-    if find("node").is_none() || find("npm").is_none() {
-        bail!(
-            "http-cache-tests needs node and npm, of Node.js {}.{} or later: apt-get install nodejs npm",
-            NODE_MIN.0,
-            NODE_MIN.1
-        );
-    }
-    let version = output(Command::new("node").arg("--version"))?;
-    ensure!(is_new_enough(&version), "node is {version}; {}.{} or later is needed", NODE_MIN.0, NODE_MIN.1);
-
-    let read = |name: &str| fs::read_to_string(root.join(OURS).join(name)).with_context(|| name.to_owned());
-    let wanted = PACKAGES.map(read).into_iter().collect::<anyhow::Result<String>>()?;
-    let installed = directory.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    eprintln!("installing http-cache-tests");
-    fs::create_dir_all(directory)?;
-    for name in PACKAGES {
-        fs::copy(root.join(OURS).join(name), directory.join(name))?;
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(directory);
-    output(&mut npm)?;
-    fs::write(installed, wanted)?;
-    Ok(())
+    npm::install("http-cache-tests", NODE_MIN, &root.join(OURS), directory)
 }
 
 impl Suite {
@@ -96,33 +66,5 @@ impl Suite {
         let mut command = Command::new("node");
         command.arg("--no-warnings").arg(self.ours.join("run.mjs")).arg(&self.directory).arg(base).args(only);
         command
-    }
-}
-
-fn output(command: &mut Command) -> anyhow::Result<String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("cannot start {name}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{name} ended with {}:\n{errors}", output.status);
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// `version` as node prints it: `v20.18.0`.
-fn is_new_enough(version: &str) -> bool {
-    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= NODE_MIN,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_old_node_is_refused() {
-        assert!(is_new_enough("v18.11.0") && is_new_enough("v20.0.1"));
-        assert!(!is_new_enough("v18.10.0") && !is_new_enough("v16.20.2") && !is_new_enough("?"));
     }
 }

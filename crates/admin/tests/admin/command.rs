@@ -1,6 +1,6 @@
 //! `POST /reload` and `PUT /pools/{pool}/servers/{id}`: which commands are sent, and what the client gets.
 
-use evenkeel_admin::{Request, serve};
+use evenkeel_admin::{By, Request, serve};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandError};
 use serde_json::json;
@@ -104,8 +104,8 @@ fn bodies_that_mean_nothing_are_refused_with_the_reason() {
         ("{\"state\":\"drain\"", "EOF"),
         (r#"{"state":"drain"} x"#, "trailing"),
         ("{}", "`state`, `weight` or both"),
-        (r#"{"state":"asleep"}"#, "expected `drain` or `ready`"),
-        (r#"{"state":"Drain"}"#, "expected `drain` or `ready`"),
+        (r#"{"state":"asleep"}"#, "expected one of `drain`, `disable`, `ready`"),
+        (r#"{"state":"Drain"}"#, "expected one of `drain`, `disable`, `ready`"),
         (r#"{"state":null}"#, "expected value"),
         (r#"{"state":"drain","weight":null}"#, "null"),
         (r#"{"state":"drain","state":"ready"}"#, "duplicate field `state`"),
@@ -115,7 +115,7 @@ fn bodies_that_mean_nothing_are_refused_with_the_reason() {
         (r#"{"weight":4294967297}"#, "0 to 1000"),
         (r#"{"weight":"5"}"#, "string"),
         (r#"{"wait":1}"#, "unknown field `wait`"),
-        (r#"{"state":"drain","wieght":1}"#, "expected `state` or `weight`"),
+        (r#"{"state":"drain","wieght":1}"#, "expected one of `state`, `weight`, `why`"),
     ] {
         let answer = api.put("/pools/app/servers/a", body);
         assert_eq!(answer.status, 400, "{body}");
@@ -146,4 +146,15 @@ fn a_body_must_say_that_it_is_json() {
     for right in ["application/json; charset=utf-8", "Application/JSON"] {
         assert_eq!(put(&format!("\ncontent-type: {right}")).status, 200, "{right}");
     }
+}
+
+#[test]
+fn a_change_carries_who_asks_for_it_and_why() {
+    let api = Api::with_token("correct horse battery");
+    let head = "PUT /pools/app/servers/a HTTP/1.1\nhost: localhost\nauthorization: Bearer correct horse battery\n\
+                x-evenkeel-who: deploy-bot\nx-evenkeel-why: release%2042\ncontent-type: application/json\n\
+                content-length: 12";
+    assert_eq!(api.ask(head, "{\"weight\":5}").status, 200);
+    let by = By { who: "token from 127.0.0.1, for deploy-bot".into(), why: Some("release 42".into()) };
+    assert_eq!(*api.bys.lock().unwrap(), [by]);
 }

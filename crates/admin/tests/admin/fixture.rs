@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use evenkeel_admin::{Context, Listener, Request, serve};
+use evenkeel_admin::{By, Context, Explainer, Listener, Request, follow, serve};
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::health::{Administrative, State};
 use evenkeel_core::route::RouteTable;
@@ -48,6 +48,8 @@ pub struct Api {
     pub leaving: Arc<AtomicBool>,
     /// What the control side was asked to do.
     pub commands: Arc<Mutex<Vec<Command>>>,
+    /// And by whom.
+    pub bys: Arc<Mutex<Vec<By>>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -83,21 +85,24 @@ impl Api {
         let leaving = context.leaving.clone();
         let commands = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
-        let (states, asked) = (snapshot.clone(), commands.clone());
+        let bys = Arc::new(Mutex::new(Vec::new()));
+        let (states, asked, by_whom) = (snapshot.clone(), commands.clone(), bys.clone());
         let thread = run(false, async move {
             let obey = async {
-                while let Some(Request { command, answer }) = requests.recv().await {
+                while let Some(Request { command, answer, by, .. }) = requests.recv().await {
                     asked.lock().unwrap().push(command.clone());
+                    by_whom.lock().unwrap().push(by);
                     let _ = answer.send(obey(&states, command));
                 }
             };
-            let stopped = async { drop(stopped.await) };
+            let (stopped, context) = (async { drop(stopped.await) }, Arc::new(context));
             tokio::select! {
-                served = serve(vec![listener], context, stopped) => served.unwrap(),
+                served = serve(vec![listener], Arc::clone(&context), stopped) => served.unwrap(),
                 () = obey => panic!("the API has gone"),
+                () = follow(context) => panic!("the sampler has gone"),
             }
         });
-        Self { bound, snapshot, registry, leaving, commands, stop: Some(stop), thread: Some(thread) }
+        Self { bound, snapshot, registry, leaving, commands, bys, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where it is, if that is a port.
@@ -178,13 +183,20 @@ pub fn context(bound: Address, token: Option<String>) -> (Context, mpsc::Receive
         registry: Registry::new(2),
         clock: Clock::start(),
         commands,
+        upgrades: mpsc::channel(1).0,
         listening: Arc::new(ArcSwap::from_pointee(listening.into())),
         leaving: Arc::default(),
         discoveries: Arc::default(),
         source: None,
+        log_level: || "info".into(),
         awaiting: Arc::default(),
         token,
         bound: Some(bound),
+        live: Default::default(),
+        explainer: Explainer::new(|question| match question.url.as_str() {
+            "ftp://x/" => Err("ftp:// is neither http:// nor https://".into()),
+            _ => Ok(serde_json::json!({ "asked": question.lines(), "method": question.method })),
+        }),
     };
     (context, requests)
 }
@@ -252,6 +264,7 @@ fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<CommandDone, Co
         let mut states = pool.states.to_vec();
         match administrative {
             Some(Administrative::Drain) => states[server].state = State::Draining,
+            Some(Administrative::Disable) => states[server].state = State::Disabled,
             Some(Administrative::Ready) => states[server].state = State::Up,
             None => {}
         }

@@ -4,9 +4,13 @@
 mod cache;
 mod command;
 mod config;
+mod dashboard;
+mod events;
+mod explain;
 mod fixture;
 mod guard;
 mod limits;
+mod live;
 mod metrics;
 mod openapi;
 mod routes;

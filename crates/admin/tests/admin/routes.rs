@@ -37,7 +37,7 @@ fn alive_and_ready_are_two_things() {
 #[test]
 fn what_is_not_there_is_told_in_json() {
     let api = Api::start();
-    for path in ["/nothing", "/status/", "/pools", "/pools/app", "/pools/app/servers/", "/metrics/x"] {
+    for path in ["/nothing", "/status/", "/pools", "/pools/app/servers/", "/metrics/x"] {
         let answer = api.get(path);
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.error().contains(path), "{}", answer.error());
@@ -52,7 +52,8 @@ fn wrong_methods_are_told_in_json_with_the_right_ones() {
         ("DELETE", "/metrics", "get,head"),
         ("OPTIONS", "/status", "get,head"),
         ("GET", "/reload", "post"),
-        ("GET", "/pools/app/servers/a", "put"),
+        ("POST", "/pools/app/servers/a", "get,head,put,delete"),
+        ("GET", "/pools/app/servers", "post"),
     ] {
         let answer = api.send(method, path);
         assert_eq!((answer.status, answer.field("allow")), (405, Some(allowed)), "{method} {path}");

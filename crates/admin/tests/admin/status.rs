@@ -18,6 +18,7 @@ fn request(api: &Api, pool: &str, server: &str, status: u16, ms: u64) {
         bytes_in: 0,
         bytes_out: 0,
         tries: 1,
+        is_broken: false,
     });
 }
 
@@ -41,7 +42,11 @@ fn it_tells_of_the_process() {
     assert_eq!(status["leaving"], false);
     assert_eq!((&status["connections"], &status["requests_in_flight"]), (&json!(5), &json!(4)));
     assert!((0.0..600.0).contains(&status["uptime_seconds"].as_f64().unwrap()), "{status}");
-    let listeners = json!([{ "name": "web", "addresses": ["127.0.0.1:8080", "[::1]:8080"] }]);
+    let listeners = json!([{
+        "name": "web",
+        "addresses": ["127.0.0.1:8080", "[::1]:8080"],
+        "now": { "rps": 0.0, "errors": 0.0 },
+    }]);
     assert_eq!(status["listeners"], listeners);
 }
 

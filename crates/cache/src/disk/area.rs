@@ -37,8 +37,10 @@ pub struct Disk<M> {
     pub failures: AtomicU64,
     /// What failed last.
     pub fault: Mutex<Option<String>>,
+    /// Whether another process has the directory, which takes the place of this one.
+    pub is_released: AtomicBool,
     /// Keeps other processes out of the directory.
-    pub _lock: std::fs::File,
+    pub lock: std::fs::File,
 }
 
 impl<M> Disk<M> {
@@ -76,7 +78,7 @@ impl<M> Disk<M> {
 
     /// Has files removed that the index does not know any more.
     pub fn remove_files(&self, entries: Vec<Arc<Entry>>) {
-        if entries.is_empty() {
+        if entries.is_empty() || self.is_released.load(Ordering::Acquire) {
             return;
         }
         let root = self.root.clone();

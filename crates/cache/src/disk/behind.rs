@@ -28,7 +28,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         key: &[u8],
         now: Time,
     ) -> Option<Reader<M>> {
-        let disk = self.disk()?;
+        let disk = self.own_disk()?;
         let in_memory = shard.objects(id).iter();
         let known: Vec<Id> = in_memory.map(|object| self.variant_id(object.head())).collect();
         let entries: Vec<_> = {
@@ -51,7 +51,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
 
     /// Writes an object to the disk, unless too much waits for that. An older version of it is removed in any case.
     pub(crate) fn save(self: &Arc<Self>, id: Id, object: &Arc<Object<M>>, now: Time) {
-        let Some(disk) = self.disk() else { return };
+        let Some(disk) = self.own_disk() else { return };
         if disk.is_closed.load(Ordering::Acquire) {
             return;
         }
@@ -98,7 +98,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
 
     /// Removes what the disk has for a key, or for one variant of it.
     pub(crate) fn unsave(self: &Arc<Self>, id: Id, variant: Option<&Head<M>>) {
-        let Some(disk) = self.disk() else { return };
+        let Some(disk) = self.own_disk() else { return };
         let variant = variant.map(|head| self.variant_id(head));
         let entries = lock(&disk.index).remove_key(id, variant);
         disk.remove_files(entries);
@@ -106,7 +106,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
 
     /// Changes what makes room on the disk, and how much of it there is.
     pub(crate) fn set_disk_limits(self: &Arc<Self>, policy: Policy, size: Option<u64>) {
-        let Some(disk) = self.disk() else { return };
+        let Some(disk) = self.own_disk() else { return };
         let entries = {
             let mut index = lock(&disk.index);
             let size = size.unwrap_or(index.size);

@@ -13,6 +13,7 @@ mod open;
 mod parked;
 mod pool;
 mod purges;
+mod release;
 mod run;
 #[cfg(all(test, feature = "shuttle"))]
 mod schedules;
@@ -22,3 +23,4 @@ mod stream;
 pub use area::{Disk, DiskLimits};
 pub use fault::OpenError;
 pub use format::Codec;
+pub use release::Released;

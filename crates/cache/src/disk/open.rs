@@ -66,7 +66,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             read: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             fault: Mutex::new(None),
-            _lock: lock,
+            is_released: AtomicBool::new(false),
+            lock,
         };
         store.set_disk(disk);
         let (walked, root) = (Arc::downgrade(&store), root.clone());

@@ -16,7 +16,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     ///
     /// A purge of a URL of which nothing is on the disk is not written down: they are many, because each `POST` is one.
     pub(crate) fn log_purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
-        let Some(disk) = self.disk() else { return self.purges.add(scope, strength) };
+        let Some(disk) = self.own_disk() else { return self.purges.add(scope, strength) };
         let mut log = lock(&disk.log);
         if disk.is_closed.load(Ordering::Acquire) {
             return self.purges.add(scope, strength);
@@ -98,7 +98,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
 
 impl<M> Disk<M> {
     /// A purge could not be written down: nothing of the disk may be found after a restart.
-    fn close(&self, why: &io::Error) {
+    pub fn close(&self, why: &io::Error) {
         self.is_closed.store(true, Ordering::Release);
         self.failed("a purge", why);
         // Without its seed, files are not found any more.

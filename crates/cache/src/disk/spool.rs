@@ -67,7 +67,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         head: &Arc<Head<M>>,
         now: Time,
     ) -> bool {
-        let Some(disk) = self.disk().filter(|disk| !disk.is_closed.load(Ordering::Acquire)) else {
+        let Some(disk) = self.own_disk().filter(|disk| !disk.is_closed.load(Ordering::Acquire)) else {
             return false;
         };
         let (variant, url) = (self.variant_id(head), self.url_hash(head.url()));

@@ -15,7 +15,8 @@ const FIXED: &[Fixed] = &[
     Fixed { key: "server.workers", differs: |old, new| old.server.workers != new.server.workers },
     Fixed { key: "admin", differs: |old, new| shown(&old.admin) != shown(&new.admin) },
     Fixed { key: "cache.disk.path", differs: |old, new| disk_path(old) != disk_path(new) },
-    Fixed { key: "log", differs: |old, new| shown(&old.log) != shown(&new.log) },
+    Fixed { key: "log.access", differs: |old, new| old.log.access != new.log.access },
+    Fixed { key: "log.format", differs: |old, new| old.log.format != new.log.format },
     Fixed {
         key: "listener.NAME.backlog",
         differs: |old, new| any_bound(old, new, |old, new| old.backlog != new.backlog),

@@ -137,12 +137,46 @@ pub(crate) static SERVER_NAME: Syntax = text(
     Some("^[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$|^\\{host\\}$"),
 );
 pub(crate) static ACCESS: Syntax = text(
-    "\"off\", \"stdout\" or a path of a file",
-    "`off`, `stdout`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",
+    "\"off\", \"stdout\", \"syslog\", \"journald\" or a path of a file",
+    "`off`, `stdout`, `syslog`, `syslog:/SOCKET`, `syslog://HOST:PORT`, `journald`, `journald:/SOCKET`, or a path with a \
+     `/` or a `.` in it, relative to the folder of the configuration file.",
     1,
     4_096,
-    Some("^(off|stdout|.*[/.].*)$"),
+    Some("^(off|stdout|syslog|journald|.*[/.].*)$"),
 );
+pub(crate) static LOG_KEY: Syntax = text(
+    "a log key",
+    "1 to 64 lower-case letters, digits and `_`, a letter first.",
+    1,
+    64,
+    Some("^[a-z][a-z0-9_]{0,63}$"),
+)
+.read_by(forms::log_key);
+pub(crate) static LOG_FIELD: Syntax = text(
+    "a source of a log field",
+    "`request-header:NAME`, `response-header:NAME`, `cookie:NAME` or `text:ANYTHING`.",
+    6,
+    300,
+    Some("^((request-header|response-header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+|text:.*)$"),
+);
+pub(crate) static SHARE: Syntax = text(
+    "a percentage",
+    "`10%`, or with up to three decimals: `0.1%`.",
+    2,
+    8,
+    Some("^[0-9]{1,3}(\\.[0-9]{1,3})?%$"),
+);
+pub(crate) static OTLP_URL: Syntax = text(
+    "the URL of a collector",
+    "`http://HOST:PORT` or `https://HOST:PORT`, and a path in front of `/v1/traces` if it has one.",
+    8,
+    2_048,
+    Some("^https?://[!-~]+$"),
+)
+.read_by(forms::otlp_url);
+pub(crate) static SERVICE_NAME: Syntax =
+    text("a name of a service", "Without control characters.", 1, 255, Some("^[^\\u0000-\\u001f\\u007f]+$"))
+        .read_by(forms::service_name);
 pub(crate) static CONTROL_SOCKET: Syntax = text(
     "\"auto\", \"off\" or a path of a socket",
     "`auto`, `off`, or a path with a `/` or a `.` in it, relative to the folder of the configuration file.",

@@ -1,14 +1,14 @@
-//! `[server]`, `[admin]`, `[log]` and `[limits]`: the process as a whole.
+//! `[server]`, `[admin]` and `[limits]`: the process as a whole.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use evenkeel_types::{Address, AddressError};
 
-use crate::declare::{Rules, Setting, Shown, section, word_settings, words};
+use crate::declare::{Rules, Setting, Shown, section};
 use crate::diagnostic::Diagnostic;
 use crate::keys::Absent::{Is, Means};
-use crate::keys::syntax::{ACCESS, ADMIN_ADDRESS, CONTROL_SOCKET, FILE};
+use crate::keys::syntax::{ADMIN_ADDRESS, CONTROL_SOCKET, FILE};
 use crate::keys::{DAY_MS, Kind, Member, key};
 use crate::read::text::{Read, Refused, file};
 use crate::read::{Table, Value, clip};
@@ -28,6 +28,9 @@ section! {
             Means("a key that every Evenkeel knows"),
             r#""/etc/evenkeel/secret""#,
         ),
+        /// Whether the process reads this file again by itself once its content has changed and has then stayed the same for half
+        /// a second. What is wrong with it stands in the log, and the old configuration stays.
+        reload_on_change: bool = key(Kind::Boolean, Is("false"), "true"),
     }
 }
 
@@ -146,76 +149,6 @@ fn is_private(address: &Address) -> bool {
         Address::Name(..) => false,
     }
 }
-
-section! {
-    /// The access log: one line a request.
-    pub struct Log "[log]" {
-        /// Where it goes: `off`, `stdout`, or a file to which lines are appended.
-        access: AccessLog = key(Kind::Text(&ACCESS), Is("stdout"), r#""/var/log/evenkeel/access.log""#),
-        /// One JSON object a line, or the combined log format of Apache httpd.
-        format: LogFormat = key(Kind::OneOf(LogFormat::WORDS), Is(LogFormat::Json.word()), r#""json""#),
-    }
-}
-
-impl Rules for Log {}
-
-/// Where the access log goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AccessLog {
-    /// Nowhere.
-    Off,
-    /// Standard output.
-    Stdout,
-    /// Appended to this file.
-    File(PathBuf),
-}
-
-impl Setting for AccessLog {
-    fn read(value: &Value<'_>) -> Option<Self> {
-        match value.read(access)? {
-            Self::File(path) => Some(Self::File(value.reader.folder.join(path))),
-            other => Some(other),
-        }
-    }
-
-    fn declared(_: &'static Kind, default: Option<&'static str>) -> Option<Self> {
-        access(default?).ok()
-    }
-
-    fn show(&self, _: &'static Kind) -> String {
-        match self {
-            Self::Off => quote("off"),
-            Self::Stdout => quote("stdout"),
-            Self::File(path) => quote(&path.to_string_lossy()),
-        }
-    }
-}
-
-/// A word that is neither known nor looks like a path is a typing mistake, not a file.
-fn access(text: &str) -> Read<AccessLog> {
-    match text {
-        "off" => Ok(AccessLog::Off),
-        "stdout" => Ok(AccessLog::Stdout),
-        path if path.contains(['/', '.']) => file(path).map(|path| AccessLog::File(path.into())),
-        word => Err(Refused(
-            format!("`{}` is neither \"off\" nor \"stdout\"", clip(word)),
-            format!("for a file of that name write `./{}`", clip(word)),
-        )),
-    }
-}
-
-words! {
-    /// How a line of the access log looks.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum LogFormat {
-        /// One JSON object a line.
-        Json = "json",
-        /// The combined log format of Apache httpd.
-        Combined = "combined",
-    }
-}
-
-word_settings!(LogFormat);
 
 section! {
     /// What the process takes on at most.

@@ -17,6 +17,7 @@ use super::matching::PathMatch;
 use super::matching::{self, PATHS};
 use super::protect::Priority;
 use super::retry::{DeadlineHeader, Hedge, Retry};
+use super::share::{LogShare, RouteTrace, SHARE_OR_NOT};
 use super::sni::refuse_addresses;
 use crate::declare::{Rules, Shown, declared, section, word_settings, words};
 use crate::keys::Absent::{Is, Means};
@@ -176,6 +177,12 @@ section! {
             Means("no copies"),
             r#"{ pool = "shadow", percent = 5 }"#,
         ),
+        /// Which of its requests the access log has: `true`, `false`, or a share, as in `"10%"`. A request is logged in any
+        /// case that failed (a status from 500 on, or one that was cut off) or took as long as `slow` of `[log]`.
+        log: LogShare = key(SHARE_OR_NOT, Is("true"), r#""10%""#),
+        /// Which of its requests are traced, in place of `sample` of `[tracing]`: `true`, a share, or `false`, with which
+        /// trace contexts pass through as they come. Only with `[tracing]`.
+        trace: Option<RouteTrace> = key(SHARE_OR_NOT, Means("as `[tracing]` says"), r#""50%""#),
         /// Its listeners are of TCP or UDP: it is for connections and sessions.
         is_layer4: bool = Member::Written,
     }

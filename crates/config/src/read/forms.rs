@@ -129,6 +129,56 @@ pub(crate) fn redis_url(text: &str) -> Read<String> {
     Err(Refused(format!("`{}` is not the URL of a Redis", clip(text)), help.into()))
 }
 
+/// A key of a log line.
+pub(crate) fn log_key(text: &str) -> Read<String> {
+    let is_key = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(is_key) {
+        return Ok(text.into());
+    }
+    let help = "write lower-case letters, digits and `_`, a letter first";
+    Err(Refused(format!("`{}` is not a key of a log line", clip(text)), help.into()))
+}
+
+/// `http://HOST[:PORT][/PATH]`, or `https://`.
+pub(crate) fn otlp_url(text: &str) -> Read<String> {
+    let refuse = |message: &str, help: &str| Err(Refused(message.into(), help.into()));
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+        return refuse(
+            "the URL of a collector begins with `http://` or `https://`",
+            "write `http://127.0.0.1:4318`",
+        );
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if authority.contains('@') {
+        return refuse(
+            "a password does not belong in the URL",
+            "write a header field into a file: `headers_file`",
+        );
+    }
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse::<u16>().is_ok_and(|port| port > 0)),
+        _ => (authority, true),
+    };
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
+    let fits = port
+        && !host.is_empty()
+        && host.bytes().all(is_host)
+        && host.contains(':') == host.starts_with('[')
+        && path.bytes().all(|b| b.is_ascii_graphic() && !b"?#".contains(&b));
+    if fits {
+        return Ok(text.into());
+    }
+    refuse(&format!("`{}` is not the URL of a collector", clip(text)), "write `http://127.0.0.1:4318`")
+}
+
+/// No control characters.
+pub(crate) fn service_name(text: &str) -> Read<String> {
+    if text.chars().any(char::is_control) {
+        return Err(Refused("the name of a service has no control characters".into(), String::new()));
+    }
+    Ok(text.into())
+}
+
 /// A field that the balancer may write over.
 pub(crate) fn subject_header(text: &str) -> Read<String> {
     let name = text::header_name(text)?;

@@ -66,6 +66,12 @@ impl<D: Driver> Permit<D> {
         Self { gate: Rc::clone(gate), server: Some(server), limited: None }
     }
 
+    /// For a session that another process had at a server, which counts it from now on; `None` in a pool with limits, where it would
+    /// need a permit of the pool that it has not asked for.
+    pub fn resumed(gate: &Rc<Gate<D>>, server: usize) -> Option<Self> {
+        gate.guard().is_none().then(|| Self::unlimited(gate, server))
+    }
+
     /// The server where it is in flight.
     pub fn server(&self) -> Option<usize> {
         self.server

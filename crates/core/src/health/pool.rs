@@ -178,6 +178,18 @@ impl PoolHealth {
 
     /// Takes in what the operator wants of a server.
     pub fn administer(&mut self, server: &BackendId, wanted: Administrative, now: Time) -> Vec<HealthNotice> {
+        let member = self.members.iter_mut().find(|member| member.backend.id == *server);
+        if let Some(member) = member
+            && member.health.administrative() != wanted
+        {
+            match (member.health.administrative(), wanted) {
+                // What is relayed to it ends.
+                (_, Administrative::Disable) => member.standing.terms += 1,
+                (Administrative::Disable, _) => member.standing.forget(),
+                _ => {}
+            }
+            self.version += 1;
+        }
         self.change(server, now, |health| health.administer(wanted, now).map(Event::Transition))
     }
 
@@ -324,7 +336,7 @@ impl PoolHealth {
             let Census { primaries, backups } = &mut census;
             let Group { whole, up, ejected } = if member.backend.backup { backups } else { primaries };
             let state = member.health.state();
-            *whole += usize::from(!matches!(state, State::Draining | State::Unfit));
+            *whole += usize::from(!matches!(state, State::Draining | State::Disabled | State::Unfit));
             *up += usize::from(state == State::Up);
             *ejected += usize::from(state == State::Ejected);
         }
@@ -368,7 +380,7 @@ impl Member {
         self.window.clear();
         self.ramp = None;
         let comes = match change.from {
-            State::Down | State::Draining => true,
+            State::Down | State::Draining | State::Disabled => true,
             State::Ejected => !was_used,
             State::Starting => self.is_newcomer,
             // It has only changed its role, or caught up.

@@ -156,7 +156,7 @@ impl PoolHealth {
     fn known(&self) -> Vec<Known<'_>> {
         let known = self.members.iter().map(|member| {
             let is_live = member.health.passes_checks();
-            let is_drained = member.health.state() == State::Draining;
+            let is_drained = matches!(member.health.state(), State::Draining | State::Disabled);
             Known {
                 claim: member.standing.claim.as_ref(),
                 lag: member.standing.lag,

@@ -15,6 +15,19 @@ pub enum Administrative {
     Ready,
     /// No new requests; those in flight may finish.
     Drain,
+    /// As `Drain`, for maintenance: connections that are relayed end, idle ones are closed, and checks stop.
+    Disable,
+}
+
+impl Administrative {
+    /// `ready`, `drain` or `disable`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Disable => "disable",
+        }
+    }
 }
 
 /// One server's state, and why it is in it. When several things speak against a server the operator's word counts
@@ -80,7 +93,7 @@ impl ServerHealth {
     /// Takes in a failure of live traffic; `hold` says what rules out an ejection. On a server that is down or drained
     /// already it counts for nothing.
     pub fn failed(&mut self, failure: Failure, now: Time, hold: Option<Hold>) -> Option<Event> {
-        if matches!(self.state, State::Down | State::Draining | State::Unfit) {
+        if matches!(self.state, State::Down | State::Draining | State::Disabled | State::Unfit) {
             return None;
         }
         let verdict = self.passive.as_mut()?.failure(failure, now, hold);
@@ -109,7 +122,11 @@ impl ServerHealth {
 
     /// Takes in the operator's word.
     pub fn administer(&mut self, administrative: Administrative, now: Time) -> Option<Transition> {
-        self.administrative = administrative;
+        let before = std::mem::replace(&mut self.administrative, administrative);
+        // It was not checked meanwhile: what was known of it may no longer hold.
+        if before == Administrative::Disable && administrative != Administrative::Disable {
+            self.active = self.active.as_ref().map(|active| Active::new(active.settings(), now));
+        }
         self.settle(now)
     }
 
@@ -164,7 +181,9 @@ impl ServerHealth {
             // Its role is not known yet: it may be a replica that takes no writes.
             State::Starting if self.role.is_some() => Availability::Out,
             State::Starting => Availability::Unproven,
-            State::Down | State::Unfit | State::Ejected | State::Draining => Availability::Out,
+            State::Down | State::Unfit | State::Ejected | State::Draining | State::Disabled => {
+                Availability::Out
+            }
         }
     }
 
@@ -180,6 +199,7 @@ impl ServerHealth {
         let passive = || self.passive.as_ref().map(Passive::reason).filter(|reason| !reason.is_empty());
         let reason = match self.state {
             State::Draining => Some("drained by the operator"),
+            State::Disabled => Some("disabled by the operator"),
             State::Ejected => passive(),
             State::Starting | State::Down => active(),
             State::Unfit => role(),
@@ -210,13 +230,16 @@ impl ServerHealth {
         self.passive.as_ref()?.due()
     }
 
-    /// When to probe next, as [`Active::next_probe`]; `None` without active checks.
+    /// When to probe next, as [`Active::next_probe`]; `None` without active checks, and while it is disabled.
     pub(super) fn next_probe(
         &self,
         began: Time,
         is_searching: bool,
         rng: &mut fastrand::Rng,
     ) -> Option<Time> {
+        if self.administrative == Administrative::Disable {
+            return None;
+        }
         Some(self.active.as_ref()?.next_probe(began, is_searching, rng))
     }
 
@@ -238,6 +261,7 @@ impl ServerHealth {
         let is_unfit = self.role.as_ref().is_some_and(|(role, _)| !role.is_fit());
         match (self.administrative, active) {
             (Administrative::Drain, _) => State::Draining,
+            (Administrative::Disable, _) => State::Disabled,
             (Administrative::Ready, State::Down) => State::Down,
             (Administrative::Ready, State::Up) if is_unfit => State::Unfit,
             (Administrative::Ready, _) if ejected => State::Ejected,

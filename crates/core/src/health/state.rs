@@ -21,10 +21,12 @@ pub enum State {
     Ejected,
     /// Out by the operator's word; what it has begun it may finish.
     Draining,
+    /// Out by the operator's word, and not checked; what was relayed to it has been ended.
+    Disabled,
 }
 
 impl State {
-    /// `up`, `starting`, `down`, `unfit`, `ejected` or `draining`.
+    /// `up`, `starting`, `down`, `unfit`, `ejected`, `draining` or `disabled`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -33,6 +35,7 @@ impl State {
             Self::Unfit => "unfit",
             Self::Ejected => "ejected",
             Self::Draining => "draining",
+            Self::Disabled => "disabled",
         }
     }
 }

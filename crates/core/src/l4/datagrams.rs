@@ -25,6 +25,17 @@ pub struct Allowance {
 }
 
 impl Allowance {
+    /// One of which another process has counted this much: how many may go back, whether some have, and whether the client has shown
+    /// that it gets them.
+    pub fn of(left: u32, has_answered: bool, is_shown: bool) -> Self {
+        Self { left, has_answered, is_shown }
+    }
+
+    /// What [`of`](Self::of) makes it of.
+    pub fn parts(self) -> (u32, bool, bool) {
+        (self.left, self.has_answered, self.is_shown)
+    }
+
     /// The client has sent `count` datagrams; each allows `max` in return, `None` is any number.
     #[inline]
     pub fn handle_datagrams(&mut self, count: u32, max: Option<u32>) {

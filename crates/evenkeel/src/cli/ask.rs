@@ -10,10 +10,18 @@ use std::time::Duration;
 use evenkeel_types::Address;
 use serde_json::Value;
 
+use super::change::segment;
+
 /// How long a connection may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the process may be silent. It gives a command 30 s.
 pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
+/// How long it may be silent that sends something every second.
+#[cfg(feature = "top")]
+const STREAM_TIME_MAX: Duration = Duration::from_secs(10);
+/// Bytes of the head of an answer.
+#[cfg(feature = "top")]
+const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
@@ -26,10 +34,12 @@ pub(super) struct Admin {
     pub(super) token: Option<Token>,
     /// How long the process may be silent.
     pub(super) patience: Duration,
+    /// Why it is asked for a change.
+    pub(super) why: Option<String>,
 }
 
 /// A token, and the file that it is from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) file: PathBuf,
@@ -87,27 +97,72 @@ impl Admin {
         self.ask("GET", path, None)
     }
 
+    /// The same process for what may take so long.
+    pub(super) fn patient(self, takes: Duration) -> Self {
+        Self { patience: takes + ANSWER_TIME_MAX, ..self }
+    }
+
     /// Posts an object and returns the one that the process answers.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         self.ask("POST", path, Some(body))
     }
 
     /// Puts an object and returns the one that the process answers.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Unanswered> {
         self.ask("PUT", path, Some(body))
     }
 
     /// What the process answers to a DELETE.
-    #[allow(dead_code, reason = "commands follow")]
     pub(super) fn delete(&self, path: &str) -> Result<Value, Unanswered> {
         self.ask("DELETE", path, None)
+    }
+
+    /// The body of what the process answers to a GET, as it comes. The process is to send something every second.
+    #[cfg(feature = "top")]
+    pub(super) fn stream(&self, path: &str) -> Result<impl Read + use<>, Unanswered> {
+        let silent = |error| Unanswered::Silent(self.address.clone(), error);
+        let patient = Self {
+            address: self.address.clone(),
+            token: self.token.clone(),
+            patience: STREAM_TIME_MAX,
+            why: None,
+        };
+        let (mut stream, host) =
+            patient.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
+        let authorization = self.authorization();
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}\r\n");
+        stream.write_all(request.as_bytes()).map_err(silent)?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if head.len() >= HEAD_BYTES_MAX || stream.read(&mut byte).map_err(silent)? == 0 {
+                return Err(Unanswered::Stranger(self.address.clone()));
+            }
+            head.push(byte[0]);
+        }
+        let is_stream = String::from_utf8_lossy(&head).to_ascii_lowercase().contains("text/event-stream");
+        match parse(&head) {
+            Some((200, _)) if is_stream => Ok(stream),
+            Some((status, mut body)) if status != 200 => {
+                stream.take(ANSWER_BYTES_MAX).read_to_end(&mut body).map_err(silent)?;
+                Err(self
+                    .judge(status, &body)
+                    .err()
+                    .unwrap_or_else(|| Unanswered::Stranger(self.address.clone())))
+            }
+            _ => Err(Unanswered::Stranger(self.address.clone())),
+        }
     }
 
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Unanswered> {
         let text = body.map(Value::to_string);
         let (status, answer) = self.exchange(method, path, text.as_deref())?;
-        let answer: Result<Value, _> = serde_json::from_slice(&answer);
+        self.judge(status, &answer)
+    }
+
+    /// The object that was asked for, or why there is none.
+    fn judge(&self, status: u16, answer: &[u8]) -> Result<Value, Unanswered> {
+        let answer: Result<Value, _> = serde_json::from_slice(answer);
         match (status, answer) {
             (200..=299, Ok(answer)) => Ok(answer),
             (401, _) => Err(match &self.token {
@@ -122,14 +177,24 @@ impl Admin {
         }
     }
 
+    /// The field that shows the token, if there is one.
+    fn authorization(&self) -> String {
+        match &self.token {
+            Some(token) => format!("authorization: Bearer {}\r\n", token.text),
+            None => String::new(),
+        }
+    }
+
     /// One request on a connection of its own.
     fn exchange(&self, method: &str, path: &str, body: Option<&str>) -> Result<(u16, Vec<u8>), Unanswered> {
         let (stream, host) =
             self.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
-        let authorization = match &self.token {
-            Some(token) => format!("authorization: Bearer {}\r\n", token.text),
-            None => String::new(),
-        };
+        let authorization = self.authorization();
+        let reason = self.why.iter().map(|why| format!("x-evenkeel-why: {}\r\n", segment(why)));
+        // A person who acts as root is still a person.
+        let person =
+            std::env::var("SUDO_USER").ok().map(|user| format!("x-evenkeel-who: {}\r\n", segment(&user)));
+        let reason: String = reason.chain(person).collect();
         let (described, body) = match body {
             Some(body) => {
                 (format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()), body)
@@ -137,12 +202,10 @@ impl Admin {
             None => (String::new(), ""),
         };
         // HTTP/1.0: the body of the answer comes in one piece and ends with the connection.
-        let request =
-            format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{described}\r\n{body}");
-        let answer = match stream {
-            Stream::Tcp(stream) => round_trip(stream, &request),
-            Stream::Unix(stream) => round_trip(stream, &request),
-        };
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{authorization}{reason}{described}\r\n{body}"
+        );
+        let answer = round_trip(stream, &request);
         let answer = answer.map_err(|error| Unanswered::Silent(self.address.clone(), error))?;
         parse(&answer).ok_or_else(|| Unanswered::Stranger(self.address.clone()))
     }
@@ -174,6 +237,31 @@ impl Admin {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.flush(),
+            Self::Unix(stream) => stream.flush(),
+        }
+    }
 }
 
 /// Sends a request and reads all that comes back.

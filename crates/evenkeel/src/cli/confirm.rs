@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use evenkeel_config::duration;
+use evenkeel_config::parse_duration;
 use serde_json::{Value, json};
 
 use super::find::Running;
@@ -47,7 +47,7 @@ fn text(answer: &Value) -> String {
 
 /// The time of `--confirm`, as in `60s`, in whole seconds.
 pub(super) fn within(text: &str) -> Result<u64, String> {
-    let time = duration(text).ok_or("write a duration, as in 60s or 5m")?;
+    let time = parse_duration(text).ok_or("write a duration, as in 60s or 5m")?;
     if !(WITHIN_MIN..=WITHIN_MAX).contains(&time) {
         return Err("write a duration from 1s to 24h".into());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use evenkeel_config::Config;
 use evenkeel_demo::{Balancer, Options};
 
-use crate::wire::System;
+use crate::wire::{Origin, System};
 
 /// Runs the demo.
 pub fn run(options: &Options) -> ExitCode {
@@ -14,12 +14,13 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 fn start(config: Config) -> Result<Balancer, String> {
-    let system = System::start(config, None).map_err(|fault| fault.to_string())?;
+    let mut system = System::start(config, None, Origin::default()).map_err(|fault| fault.to_string())?;
+    system.refuse_upgrades();
     Ok(Balancer {
         listening: system.listening().into_iter().map(|(_, address)| address).collect(),
         admin: system.admin(),
         snapshots: Arc::clone(system.snapshots()),
         registry: Arc::clone(system.registry()),
-        leave: Box::new(|grace| system.leave(grace)),
+        leave: Box::new(|grace| system.leave(grace, None)),
     })
 }

@@ -118,7 +118,7 @@ impl Running {
             None => None,
             Some(file) => Some(Token { text: token(&file).map_err(Unanswered::Unknown)?, file }),
         };
-        Ok(Admin { address, token, patience: ANSWER_TIME_MAX })
+        Ok(Admin { address, token, patience: ANSWER_TIME_MAX, why: None })
     }
 }
 
@@ -142,7 +142,8 @@ fn only(mut running: Vec<Process>) -> Result<Option<Process>, Unanswered> {
 /// The processes of this user that answer.
 fn processes() -> Vec<Process> {
     let ask = |(pid, path): (u32, PathBuf)| {
-        let mut admin = Admin { address: Address::Unix(path), token: None, patience: PROCESS_TIME_MAX };
+        let mut admin =
+            Admin { address: Address::Unix(path), token: None, patience: PROCESS_TIME_MAX, why: None };
         let answer = admin.get("/process").ok()?;
         admin.patience = ANSWER_TIME_MAX;
         Some(Process {

@@ -1,12 +1,14 @@
 //! The command line: one file a command. Data goes to stdout, messages to stderr.
 
 mod ask;
+mod change;
 mod check;
 mod completions;
 mod confirm;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
+mod drain;
 mod explain;
 mod find;
 mod output;
@@ -16,10 +18,14 @@ mod reload;
 mod run;
 mod save;
 mod schema;
+mod server;
 mod show;
 mod source;
 mod status;
 mod table;
+#[cfg(feature = "top")]
+mod top;
+mod upgrade;
 mod why;
 
 use std::process::ExitCode;
@@ -56,10 +62,30 @@ enum Command {
     Confirm(confirm::Confirm),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
+    /// List, add and remove the servers of a running process
+    #[command(subcommand)]
+    Server(server::Command),
+    /// Give a server no new requests, and wait until it has finished those that it has
+    Drain(drain::Drain),
+    /// Take a server out for maintenance: no new requests, no checks; relayed connections end
+    Disable(server::Disable),
+    /// Take a server back that was drained or disabled
+    Enable(server::Enable),
+    /// Give a server another weight
+    Weight(server::Weight),
+    /// Divide the requests of a route in another way: ROUTE POOL=WEIGHT ...
+    Split(server::Split),
+    /// Have the log of a running process hold more or less
+    LogLevel(server::LogLevel),
+    /// Watch what a running process does, in the terminal: problems, pools, servers and events
+    #[cfg(feature = "top")]
+    Top(top::Top),
     /// Tell what happened to a request, and who was at fault
     Why(why::Why),
     /// Have a running process forget what it has cached
     Purge(purge::Purge),
+    /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
+    Upgrade(upgrade::Upgrade),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
     /// Print what a shell needs to complete the command line
@@ -85,8 +111,18 @@ pub fn main() -> ExitCode {
         Command::Reload(args) => reload::run(&args),
         Command::Confirm(args) => confirm::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Server(command) => server::run(&command),
+        Command::Drain(args) => drain::run(&args),
+        Command::Disable(args) => args.run(),
+        Command::Enable(args) => args.run(),
+        Command::Weight(args) => args.run(),
+        Command::Split(args) => args.run(),
+        Command::LogLevel(args) => args.run(),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Purge(args) => purge::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::print(&args, Cli::command()),
         Command::Manual(args) => completions::manual(&args, Cli::command()),

@@ -28,6 +28,8 @@ pub(super) fn print(text: &str) -> ExitCode {
 
 /// Says why a command cannot be done, as clap and the diagnostics say it.
 pub(super) fn fail(message: &str) -> ExitCode {
+    // Diagnostics say so themselves.
+    let message = message.strip_prefix("error: ").unwrap_or(message);
     eprintln!("error: {message}");
     WRONG.into()
 }

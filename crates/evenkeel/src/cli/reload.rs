@@ -1,13 +1,13 @@
-//! `evenkeel reload`: has a running process read its configuration file again, and waits for what comes of it.
+//! `evenkeel reload`: has a running process read its configuration file again, and says what came of it.
 
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::change::Change;
 use super::confirm::{awaiting, within};
-use super::find::Running;
-use super::output::{fail, print};
+use super::status::list;
 
 #[derive(Debug, Args)]
 pub struct Reload {
@@ -15,23 +15,26 @@ pub struct Reload {
     #[arg(long, value_name = "TIME", value_parser = within)]
     confirm: Option<u64>,
     #[command(flatten)]
-    running: Running,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    change: Change,
 }
 
+/// Runs the command; it fails when the process refuses the file, and prints what is wrong with it.
 pub fn run(args: &Reload) -> ExitCode {
     let body = match args.confirm {
         Some(seconds) => json!({ "confirm_seconds": seconds }),
         None => json!({}),
     };
-    match args.running.find().and_then(|admin| admin.post("/reload", &body)) {
-        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
-        Ok(answer) => {
-            let rest = awaiting(&answer).unwrap_or_default();
-            print(&format!("reloaded: generation {} is in force\n{rest}", answer["generation"]))
-        }
-        Err(why) => fail(&why.to_string()),
-    }
+    args.change.carry_out(
+        |admin| {
+            let answer = admin.post("/reload", &body)?;
+            list(&answer, "warnings").filter_map(Value::as_str).for_each(|warning| eprintln!("{warning}"));
+            Ok(answer)
+        },
+        |answer| {
+            let rest = awaiting(answer).unwrap_or_default();
+            format!("reloaded: generation {} is in force\n{}", answer["generation"], rest)
+                .trim_end()
+                .to_owned()
+        },
+    )
 }

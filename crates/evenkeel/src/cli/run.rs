@@ -1,19 +1,26 @@
 //! `evenkeel run`: the balancer itself, from its start to its last connection.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use evenkeel_config::Config;
+use evenkeel_admin::By;
+use evenkeel_config::{Config, Diagnostics};
 use evenkeel_core::snapshot::Command;
+use evenkeel_proxy::Successor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{DONE, WRONG, complain, fail};
 use super::source::CONFIG_DEFAULT;
 use crate::credentials::load_config;
+use crate::inherit::Inheritance;
+use crate::log;
 use crate::roots::wrong_with;
-use crate::wire::System;
+use crate::systemd;
+use crate::upgrade::attempts::Upgrades;
+use crate::upgrade::successor::Predecessor;
+use crate::wire::{Origin, System};
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -31,44 +38,98 @@ pub struct Run {
     files: Option<PathBuf>,
 }
 
-pub fn run(mut args: Run) -> ExitCode {
-    start_log();
+pub fn run(args: Run) -> ExitCode {
+    log::start();
+    let origin = match origin() {
+        Ok(origin) => origin,
+        Err(error) => return fail(&error),
+    };
+    let predecessor = origin.predecessor.as_ref().map(Predecessor::reporter);
+    match start(args, origin) {
+        Ok(started) => {
+            drop(predecessor);
+            serve(started)
+        }
+        Err(fault) => {
+            predecessor.iter().for_each(|predecessor| predecessor.fail(&fault.text()));
+            match fault {
+                Fault::Configuration(diagnostics) => {
+                    complain(&diagnostics);
+                    WRONG.into()
+                }
+                Fault::Other(why) => fail(&why),
+            }
+        }
+    }
+}
+
+/// Why the balancer cannot start.
+enum Fault {
+    /// The configuration is wrong.
+    Configuration(Diagnostics),
+    /// Anything else.
+    Other(String),
+}
+
+impl Fault {
+    fn text(&self) -> String {
+        match self {
+            Self::Configuration(diagnostics) => diagnostics.render(false),
+            Self::Other(why) => why.clone(),
+        }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+/// A balancer that runs, what its main thread runs on, and the signals that it obeys.
+type Started = (tokio::runtime::Runtime, Signals, System);
+
+fn serve((runtime, mut signals, mut system): Started) -> ExitCode {
+    systemd::ready("serving");
+    let successor = runtime.block_on(signals.obey(&mut system));
+    leave(&runtime, signals, system, successor)
+}
+
+/// The process in whose place this one comes, or what systemd has bound for it.
+fn origin() -> Result<Origin, String> {
+    match Predecessor::find()? {
+        Some((predecessor, inherited)) => Ok(Origin { predecessor: Some(predecessor), inherited }),
+        None => Ok(Origin { predecessor: None, inherited: Inheritance::from_systemd()? }),
+    }
+}
+
+/// # Errors
+/// The balancer cannot start, for this reason.
+fn start(mut args: Run, origin: Origin) -> Result<Started, Fault> {
     if args.config.is_none() && args.backend.is_empty() && args.files.is_none() {
         if !Path::new(CONFIG_DEFAULT).exists() {
-            return fail(&format!(
+            return Err(Fault::Other(format!(
                 "there is no {CONFIG_DEFAULT} here: name a file with `--config FILE`, servers with `--backend ADDRESS`, or a directory with `--files DIR`"
-            ));
+            )));
         }
         args.config = Some(CONFIG_DEFAULT.into());
     }
     if let Some(wrong) = args.files.as_deref().and_then(wrong_with) {
-        return fail(&format!("--files: {wrong}"));
+        return Err(Fault::Other(format!("--files: {wrong}")));
     }
-    let config = match args.load() {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
+    let config = args.load()?;
     raise_descriptor_limit();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}")),
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     // Before the start: a signal that comes meanwhile must not kill the process.
     let signals = runtime.block_on(async { Signals::install() });
-    let mut signals = match signals {
-        Ok(signals) => signals,
-        Err(error) => return fail(&format!("cannot listen for signals: {error}")),
-    };
-    let system = match System::start(config, args.config) {
-        Ok(system) => system,
-        Err(error) => return fail(&error.to_string()),
-    };
-    runtime.block_on(signals.obey(&system));
-    leave(&runtime, signals, system)
+    let signals = signals.map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let system = System::start(config, args.config, origin).map_err(|error| error.to_string())?;
+    Ok((runtime, signals, system))
 }
 
 impl Run {
-    fn load(&self) -> Result<Config, ExitCode> {
+    fn load(&self) -> Result<Config, Fault> {
         let parsed = match (&self.config, &self.files) {
             (None, Some(root)) => {
                 // The working directory may be gone; then the path is used as it is.
@@ -81,27 +142,39 @@ impl Run {
             }),
             (None, None) => evenkeel_config::simple(&self.listen, &self.backend),
         };
-        parsed.map_err(|diagnostics| {
-            complain(&diagnostics);
-            WRONG.into()
-        })
+        parsed.map_err(Fault::Configuration)
     }
 }
 
-/// Waits for what is in flight. A second signal ends it at once.
-fn leave(runtime: &tokio::runtime::Runtime, mut signals: Signals, system: System) -> ExitCode {
+/// Waits for what is in flight. A second signal ends it at once; of a process that has a successor, the first one says nothing new,
+/// because a service manager sends it to all processes of the service.
+fn leave(
+    runtime: &tokio::runtime::Runtime,
+    mut signals: Signals,
+    system: System,
+    successor: Option<Successor>,
+) -> ExitCode {
     let grace = system.snapshot().config.server.grace;
+    if successor.is_none() {
+        systemd::stopping();
+    }
     tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing what is in flight");
+    let signals_more = if successor.is_some() { 2 } else { 1 };
     let (done_sender, done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        system.leave(grace);
+        system.leave(grace, successor.as_ref());
         // The other end is gone only when a second signal has ended the process.
         let _ = done_sender.send(());
     });
     let ended = runtime.block_on(async {
+        let hurried = async {
+            for _ in 0..signals_more {
+                signals.leave().await;
+            }
+        };
         tokio::select! {
             _ = done => true,
-            () = signals.leave() => false,
+            () = hurried => false,
         }
     });
     if ended {
@@ -139,30 +212,23 @@ impl Signals {
     }
 
     /// Does what signals ask for, until one asks to leave: SIGHUP reloads the configuration, SIGUSR1 opens the
-    /// access log anew.
-    async fn obey(&mut self, system: &System) {
+    /// access log anew. Returns the process that has taken the place of this one, if that is why it leaves.
+    async fn obey(&mut self, system: &mut System) -> Option<Successor> {
+        let mut upgrades = Upgrades::new(system.upgrader());
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return upgrades.give_up().await,
+                _ = self.interrupt.recv() => return upgrades.give_up().await,
+                wanted = system.upgrade_wanted() => upgrades.begin(wanted),
+                ended = upgrades.ended() => if let Some(successor) = ended {
+                    return Some(successor);
+                },
                 // Its outcome stands in the log. It is not waited for: a reload that hangs must not hide other signals.
-                _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload))),
+                _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload, By::itself("SIGHUP")))),
                 _ = self.user1.recv() => system.reopen_log(),
             }
         }
     }
-}
-
-/// Messages go to stderr; `EVENKEEL_LOG` sets the level (`error`, `warn`, `info`, `debug`, `trace`).
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("EVENKEEL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_env_filter(filter)
-        .init();
 }
 
 /// Each connection takes a descriptor, two when it is forwarded: takes as many as the system allows.

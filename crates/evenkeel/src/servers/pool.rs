@@ -1,7 +1,7 @@
 //! What lives on of one pool beside its configuration, under stable ids: which servers it has, each one's health, load and
 //! weight, and the pool's affinity and breakers. All changes of it are published through the pool's handle.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
@@ -18,6 +18,9 @@ use evenkeel_types::{Address, BackendId, Time};
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
 const AFFINITY_MAX: usize = 100_000;
 
+/// Removed servers that a pool remembers.
+const REMOVED_MAX: usize = 100;
+
 /// What lives on of a pool.
 pub struct PoolServers {
     /// The pool's configuration; its `backends` are the servers that it has now.
@@ -29,6 +32,8 @@ pub struct PoolServers {
     loads: HashMap<(BackendId, Address), Arc<Load>>,
     breaker: Arc<Breaker>,
     trips: HashMap<BackendId, Arc<Trip>>,
+    /// Servers that commands have removed and nothing has brought back, the last ones: to remove them again changes nothing.
+    removed: VecDeque<BackendId>,
     /// Weights that the operator set in place of the configured ones.
     weights: HashMap<BackendId, u32>,
     /// Made when the configuration first asks for it.
@@ -56,6 +61,7 @@ impl PoolServers {
             loads: HashMap::new(),
             breaker: Arc::default(),
             trips: HashMap::new(),
+            removed: VecDeque::new(),
             weights: HashMap::new(),
             affinity: None,
             cookie: None,
@@ -119,9 +125,18 @@ impl PoolServers {
         now: Time,
     ) -> Result<Vec<HealthNotice>, EndpointError> {
         self.endpoints.remove(configured, id)?;
+        self.removed.push_back(id.clone());
+        if self.removed.len() > REMOVED_MAX {
+            self.removed.pop_front();
+        }
         let notices = self.adopt(configured, secret, now);
         self.publish();
         Ok(notices)
+    }
+
+    /// True if a command has removed this server, and it has not come back.
+    pub fn was_removed(&self, id: &BackendId) -> bool {
+        self.removed.contains(id)
     }
 
     /// Has these discovered servers from now on, and no others; the workers see it at once, and finish what is in flight
@@ -143,6 +158,16 @@ impl PoolServers {
     pub fn weigh(&mut self, id: &BackendId, weight: u32, now: Time) {
         self.weights.insert(id.clone(), weight);
         self.health.weigh(id, weight, now);
+    }
+
+    /// What commands have changed: the servers that they added, and those that they removed.
+    pub fn changes(&self) -> (&[Backend], impl Iterator<Item = &BackendId>) {
+        self.endpoints.changes()
+    }
+
+    /// Weights that the operator set.
+    pub fn weights(&self) -> impl Iterator<Item = (&BackendId, u32)> {
+        self.weights.iter().map(|(id, weight)| (id, *weight))
     }
 
     /// Takes in what has become of the servers' health and weights; the workers see it at once.
@@ -193,6 +218,7 @@ impl PoolServers {
             pool.backends.iter().map(|backend| (&backend.id, &backend.address)).collect();
         self.loads.retain(|(id, address), load| load.in_flight() > 0 || places.contains(&(id, address)));
         self.trips.retain(|id, _| ids.contains(id));
+        self.removed.retain(|id| !ids.contains(id));
         self.config = Arc::new(pool);
         self.rebuild(secret, now);
         notices

@@ -126,7 +126,7 @@ fn commands_that_make_no_sense_change_nothing() {
     let (app, pool) = (&snapshot.pools[0], "app".into());
     let version = app.version();
     let refused = registry.add(&pool, server("a", 9), NOW);
-    assert!(matches!(&refused, Err(CommandError::Refused(why)) if why.contains("app") && why.contains('a')));
+    assert!(matches!(&refused, Err(CommandError::Conflict(why)) if why.contains("app") && why.contains('a')));
     for outcome in [
         registry.add(&"nowhere".into(), server("c", 9), NOW),
         registry.remove(&pool, &"c".into(), NOW),

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Type};
@@ -44,6 +44,14 @@ impl DatagramSocket {
         let _ = set(socket, UDP_GRO, libc::SOL_UDP, 1);
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         Ok(())
+    }
+
+    /// The number by which the kernel knows it, in whichever process.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn inode(&self) -> io::Result<u64> {
+        Ok(rustix::fs::fstat(&self.socket)?.st_ino)
     }
 
     /// The address that it is bound to.
@@ -93,6 +101,17 @@ pub struct SessionSocket {
 }
 
 impl SessionSocket {
+    /// Takes over a descriptor from another process.
+    ///
+    /// # Errors
+    /// It is no socket of IP.
+    pub fn take(descriptor: OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(descriptor);
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        Ok(Self { socket, local })
+    }
+
     /// Where it sends from.
     pub fn local(&self) -> SocketAddr {
         self.local

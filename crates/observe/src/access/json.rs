@@ -1,11 +1,11 @@
 //! One JSON object (RFC 8259) a line: always the same keys in the same order, `null` for what is not known. The keys of the
-//! cache alone are left out where it was not asked.
+//! cache and of traces alone are left out where there are none.
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::record::{CacheLog, Client, FIELD_BYTES_MAX, Record};
+use super::record::{CacheLog, Client, FIELD_BYTES_MAX, OWN_FIELD_BYTES_MAX, Record, TraceLog};
 use super::stamp::{Stamp, digits};
 
 /// Appends the line of one request.
@@ -61,6 +61,10 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
     if let Some(log) = record.cache {
         cache(out, log);
     }
+    if let Some(log) = record.trace {
+        trace(out, log);
+    }
+    own_fields(out, record.fields);
     out.extend_from_slice(b"}\n");
 }
 
@@ -72,6 +76,39 @@ fn cache(out: &mut Vec<u8>, log: CacheLog<'_>) {
         out.extend_from_slice(b",\"cache_reason\":");
         string(out, reason.as_bytes());
     }
+}
+
+/// Where the request stands in its trace. Without `[tracing]` there are no such keys.
+fn trace(out: &mut Vec<u8>, log: TraceLog) {
+    out.extend_from_slice(b",\"trace_id\":\"");
+    hex(out, &log.trace_id);
+    out.extend_from_slice(b"\",\"span_id\":\"");
+    hex(out, &log.span_id);
+    out.extend_from_slice(if log.sampled {
+        b"\",\"trace_sampled\":true"
+    } else {
+        b"\",\"trace_sampled\":false"
+    });
+}
+
+/// The keys of the configuration's choice, which are clean already.
+pub(super) fn own_fields(out: &mut Vec<u8>, fields: &[(&str, Option<&[u8]>)]) {
+    for (key, value) in fields {
+        out.push(b',');
+        token(out, key);
+        out.push(b':');
+        match value {
+            Some(value) => bounded_string(out, value, OWN_FIELD_BYTES_MAX),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+}
+
+fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend(
+        bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
+    );
 }
 
 pub(super) fn client(out: &mut Vec<u8>, client: Client<'_>) {
@@ -147,11 +184,17 @@ pub(super) fn token(out: &mut Vec<u8>, token: &str) {
 
 /// A string, whatever the bytes are.
 pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    bounded_string(out, bytes, FIELD_BYTES_MAX);
+}
+
+/// The same, cut at another length.
+#[inline]
+fn bounded_string(out: &mut Vec<u8>, bytes: &[u8], bytes_max: usize) {
     out.push(b'"');
-    if bytes.len() <= FIELD_BYTES_MAX && is_clean(bytes) {
+    if bytes.len() <= bytes_max && is_clean(bytes) {
         out.extend_from_slice(bytes);
     } else {
-        escaped(out, bytes);
+        escaped(out, bytes, bytes_max);
     }
     out.push(b'"');
 }
@@ -192,8 +235,8 @@ fn dirty(word: u64) -> u64 {
 
 /// Escapes what must be, and controls that JSON would allow as well: logs are read on terminals.
 #[cold]
-fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
-    let end = out.len() + FIELD_BYTES_MAX;
+fn escaped(out: &mut Vec<u8>, bytes: &[u8], bytes_max: usize) {
+    let end = out.len() + bytes_max;
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             if out.len() >= end {

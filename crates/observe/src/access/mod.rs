@@ -2,25 +2,31 @@
 //! own, so that a slow disk or pipe costs lines but never time on the request path.
 
 mod combined;
+mod datagrams;
+mod destination;
+mod journal;
 mod json;
+mod patience;
 mod record;
 mod stamp;
 mod stream;
+mod syslog;
 mod writer;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use evenkeel_config::{AccessLog as Destination, Log, LogFormat};
+use evenkeel_config::{Log, LogFormat};
 
-pub use record::{CacheLog, Client, Ended, Record, Version};
+pub use record::{CacheLog, Client, Ended, Record, TraceLog, Version};
 pub use stamp::rfc3339;
 pub use stream::StreamRecord;
 
 use crate::registry::Registry;
+use destination::Output;
 use stamp::Stamp;
-use writer::{Batch, Message, Output, Writer};
+use writer::{Batch, Message, Writer};
 
 /// Written buffers that wait for their worker to use them again; more, as after a stall, are freed.
 const SPARE_BUFFERS_MAX: usize = 16;
@@ -32,7 +38,7 @@ const BATCH_BYTES: usize = 32 << 10;
 const BATCH_CAPACITY: usize = BATCH_BYTES + LINE_BYTES_MAX;
 
 /// No line is longer, because every text that comes from outside is cut at [`record::FIELD_BYTES_MAX`].
-const LINE_BYTES_MAX: usize = 32 << 10;
+const LINE_BYTES_MAX: usize = 48 << 10;
 
 /// The access log of the process: owns the writer thread.
 #[derive(Debug)]
@@ -49,12 +55,10 @@ impl AccessLog {
     /// # Errors
     /// When the file cannot be opened or created, or the thread not be started.
     pub fn start(log: &Log, registry: Arc<Registry>) -> io::Result<AccessLog> {
-        let output = match &log.access {
-            Destination::Off => return Ok(Self { format: log.format, registry, writer: None }),
-            Destination::Stdout => Output::stdout()?,
-            Destination::File(path) => Output::file(path)?,
-        };
-        Self::start_with(output, log.format, registry)
+        match Output::open(&log.access, log.format)? {
+            Some(output) => Self::start_with(output, log.format, registry),
+            None => Ok(Self { format: log.format, registry, writer: None }),
+        }
     }
 
     fn start_with(output: Output, format: LogFormat, registry: Arc<Registry>) -> io::Result<AccessLog> {
@@ -81,7 +85,7 @@ impl AccessLog {
     }
 
     /// Has the file opened anew by its name, after something like logrotate moved it away. If that fails, the old
-    /// file stays and a warning says so. Nothing is done for standard output.
+    /// file stays and a warning says so. Nothing is done for standard output; a socket is connected anew.
     pub fn reopen(&self) {
         if let Some(writer) = &self.writer {
             writer.reopen();

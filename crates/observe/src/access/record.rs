@@ -8,6 +8,9 @@ use crate::names::{CacheResult, label};
 /// Bytes of one field of a line, escapes included; a longer one is cut and ends in `...`.
 pub(super) const FIELD_BYTES_MAX: usize = 2_560;
 
+/// The same of a field of the configuration's choice, of which there are up to 16.
+pub(super) const OWN_FIELD_BYTES_MAX: usize = 512;
+
 /// One request that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -59,6 +62,21 @@ pub struct Record<'a> {
     pub reason: Option<&'a str>,
     /// What the cache did; `None` where the route has none.
     pub cache: Option<CacheLog<'a>>,
+    /// The trace and the span of the request, and whether it is traced; `None` without `[tracing]`.
+    pub trace: Option<TraceLog>,
+    /// Keys of the configuration's choice, and what stands there. Any bytes.
+    pub fields: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Where a request stands in its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceLog {
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// The request's span.
+    pub span_id: [u8; 8],
+    /// True if its spans are sent to the collector.
+    pub sampled: bool,
 }
 
 /// What the cache did for a request.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::combined;
-use super::json::{client, milliseconds, number, optional, optional_milliseconds, string, token};
+use super::json::{client, milliseconds, number, optional, optional_milliseconds, own_fields, string, token};
 use super::record::Client;
 use super::stamp::Stamp;
 use crate::stream::StreamEnded;
@@ -41,6 +41,8 @@ pub struct StreamRecord<'a> {
     pub ended: StreamEnded,
     /// Why, in a few words, if that is no matter of course.
     pub reason: Option<&'a str>,
+    /// Keys of the configuration's choice, and what stands there.
+    pub fields: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
 /// One JSON object: the keys of requests where they make sense, always the same in the same order.
@@ -75,6 +77,7 @@ pub(super) fn json(out: &mut Vec<u8>, record: &StreamRecord<'_>, stamp: &mut Sta
     string(out, record.ended.as_str().as_bytes());
     out.extend_from_slice(b",\"reason\":");
     optional(out, record.reason.map(str::as_bytes));
+    own_fields(out, record.fields);
     out.extend_from_slice(b"}\n");
 }
 

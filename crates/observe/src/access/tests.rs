@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use evenkeel_config::AccessLog as Destination;
+
 use super::writer::BATCHES_MAX;
 use super::*;
 
@@ -39,6 +41,8 @@ pub(super) fn ordinary() -> Record<'static> {
         ended: Ended::Complete,
         reason: None,
         cache: None,
+        trace: None,
+        fields: &[],
     }
 }
 
@@ -65,9 +69,13 @@ impl Drop for Directory {
     }
 }
 
+fn log_to(access: Destination) -> Log {
+    Log { access, format: LogFormat::Json, fields: Vec::new(), slow: Duration::from_secs(1) }
+}
+
 fn to_file(path: PathBuf) -> (AccessLog, Arc<Registry>) {
     let registry = Registry::new(1);
-    let log = Log { access: Destination::File(path), format: LogFormat::Json };
+    let log = log_to(Destination::File(path));
     (AccessLog::start(&log, Arc::clone(&registry)).unwrap(), registry)
 }
 
@@ -149,7 +157,7 @@ fn lines_wait_for_a_flush_and_no_longer() {
 #[test]
 fn a_log_that_is_off_takes_nothing_and_starts_nothing() {
     let registry = Registry::new(1);
-    let log = Log { access: Destination::Off, format: LogFormat::Json };
+    let log = log_to(Destination::Off);
     let log = AccessLog::start(&log, Arc::clone(&registry)).unwrap();
     let mut worker = log.worker();
     worker.record(&ordinary());
@@ -240,7 +248,7 @@ fn a_fifo_without_a_reader_does_not_block_the_start() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_an_error_at_the_start() {
-    let log = Log { access: Destination::File("/nowhere/at/all.log".into()), format: LogFormat::Json };
+    let log = log_to(Destination::File("/nowhere/at/all.log".into()));
     let error = AccessLog::start(&log, Registry::new(1)).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }

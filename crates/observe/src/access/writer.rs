@@ -1,17 +1,15 @@
 //! The thread that writes the access log: takes batches in order, gives their buffers back, and outlives every
 //! failure of its destination.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::destination::Output;
+use super::patience::Patience;
 use crate::registry::Registry;
 
 /// Batches that may wait for the writer; what comes while so many wait is dropped and counted.
@@ -19,11 +17,6 @@ pub(super) const BATCHES_MAX: usize = 64;
 
 /// How long [`Writer::finish`] waits for a destination that takes nothing.
 const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// How often a destination in non-blocking mode (a pipe shared with a program that set it so) is asked again before
-/// lines are given up; once if it has failed before.
-const WOULD_BLOCK_RETRIES_MAX: u32 = 100;
-const WOULD_BLOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long the thread leaves the workers alone after writing; the channel holds what hundreds of megabytes a second
 /// make in this time.
@@ -69,7 +62,7 @@ impl Writer {
         let (sender, receiver) = sync_channel(BATCHES_MAX);
         let (alive, ended) = sync_channel(0);
         let orders = Arc::<Orders>::default();
-        let task = Task { output, registry, orders: Arc::clone(&orders), failing: false, torn: false };
+        let task = Task { output, registry, orders: Arc::clone(&orders), failing: false };
         let run = move || {
             task.run(&receiver);
             drop(alive);
@@ -100,37 +93,6 @@ impl Writer {
     }
 }
 
-/// Where the lines go.
-#[derive(Debug)]
-pub(super) struct Output {
-    file: File,
-    /// For reopening; `None` for standard output.
-    path: Option<PathBuf>,
-}
-
-impl Output {
-    /// A file, appended to; created readable for owner and group, because it holds clients' addresses.
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: open(path)?, path: Some(path.into()) })
-    }
-
-    /// Standard output, past the lock and the line buffer of `std::io::Stdout`.
-    pub(super) fn stdout() -> io::Result<Self> {
-        Ok(Self { file: io::stdout().as_fd().try_clone_to_owned()?.into(), path: None })
-    }
-
-    #[cfg(test)]
-    pub(super) fn descriptor(descriptor: impl Into<std::os::fd::OwnedFd>) -> Self {
-        Self { file: descriptor.into().into(), path: None }
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    // A FIFO opened for writing alone blocks until a reader opens it, which would keep the process from starting.
-    let fifo = path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
-    OpenOptions::new().append(true).create(true).read(fifo).mode(0o640).open(path)
-}
-
 /// What the thread owns.
 struct Task {
     output: Output,
@@ -138,8 +100,6 @@ struct Task {
     orders: Arc<Orders>,
     /// The last write failed and that was reported.
     failing: bool,
-    /// The output ends within a line.
-    torn: bool,
 }
 
 impl Task {
@@ -169,13 +129,14 @@ impl Task {
     }
 
     fn reopen(&mut self) {
-        let Some(path) = &self.output.path else { return };
-        match open(path) {
-            Ok(file) => {
-                self.output.file = file;
-                (self.failing, self.torn) = (false, false);
-            }
-            Err(error) => {
+        let stream = match &mut self.output {
+            Output::Stream(stream) => stream,
+            Output::Syslog(syslog) => return syslog.to.reopen(),
+            Output::Journal(journal) => return journal.to.reopen(),
+        };
+        match stream.reopen() {
+            Ok(is_new) => self.failing &= !is_new,
+            Err((path, error)) => {
                 tracing::warn!(path = %path.display(), %error, "cannot reopen the access log; it is still written to the old file")
             }
         }
@@ -183,46 +144,48 @@ impl Task {
 
     /// Writes a batch; on an error, counts as dropped what is not written whole.
     fn write(&mut self, batch: &Batch) {
-        let lost = match self.write_all(&batch.bytes) {
-            Ok(()) => {
-                self.failing = false;
-                0
-            }
-            Err((rest, error)) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "cannot write the access log; its lines are dropped until it can");
-                }
-                rest.iter().filter(|&&byte| byte == b'\n').count() as u64
-            }
-        };
+        let lost = self.write_lines(&batch.bytes);
         self.registry.access_log_dropped.add(lost);
         self.registry.access_log_lines.add(batch.lines.saturating_sub(lost));
     }
 
-    /// The error comes with what was not written.
-    fn write_all<'a>(&mut self, mut bytes: &'a [u8]) -> Result<(), (&'a [u8], io::Error)> {
-        let mut retries = 0;
-        let retries_max = if self.failing { 1 } else { WOULD_BLOCK_RETRIES_MAX };
-        if self.torn {
-            self.output.file.write(b"\n").map_err(|error| (bytes, error))?;
-            self.torn = false;
-        }
-        while !bytes.is_empty() {
-            match self.output.file.write(bytes) {
-                Ok(0) => return Err((bytes, ErrorKind::WriteZero.into())),
-                Ok(written) => {
-                    self.torn = bytes[written - 1] != b'\n';
-                    bytes = &bytes[written..];
-                    retries = 0;
+    /// Writes lines, and tells how many are lost.
+    fn write_lines(&mut self, bytes: &[u8]) -> u64 {
+        let mut patience = Patience::new(self.failing);
+        let (lost, error) = match &mut self.output {
+            Output::Stream(stream) => match stream.write_all(bytes, &mut patience) {
+                Ok(()) => (0, None),
+                Err((rest, error)) => {
+                    (rest.iter().filter(|&&byte| byte == b'\n').count() as u64, Some(error))
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && retries < retries_max => {
-                    retries += 1;
-                    thread::sleep(WOULD_BLOCK_PAUSE);
-                }
-                Err(error) => return Err((bytes, error)),
-            }
-        }
-        Ok(())
+            },
+            Output::Syslog(syslog) => each_line(bytes, |line| syslog.send(line, &mut patience)),
+            Output::Journal(journal) => each_line(bytes, |line| journal.send(line, &mut patience)),
+        };
+        self.judge(error);
+        lost
     }
+
+    /// Says once that the destination has failed, and once that it takes lines again.
+    fn judge(&mut self, error: Option<io::Error>) {
+        let Some(error) = error else {
+            if std::mem::take(&mut self.failing) && !matches!(self.output, Output::Stream(_)) {
+                tracing::info!("the access log's destination takes lines again");
+            }
+            return;
+        };
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::warn!(%error, "cannot write the access log; its lines are dropped until it can");
+        }
+    }
+}
+
+/// Sends each line; tells how many are lost, and why the last one is, if it is.
+fn each_line(bytes: &[u8], mut send: impl FnMut(&[u8]) -> io::Result<()>) -> (u64, Option<io::Error>) {
+    let (mut lost, mut last) = (0, None);
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        last = send(line).err();
+        lost += u64::from(last.is_some());
+    }
+    (lost, last)
 }

@@ -14,7 +14,16 @@ fn key(route: &str, pool: &str, backend: &str) -> SeriesKey {
 
 fn figures(status: u16, total: Duration) -> RequestFigures {
     let overhead = Duration::from_micros(5);
-    RequestFigures { status, total, upstream: Some(total), overhead, bytes_in: 1, bytes_out: 2, tries: 1 }
+    RequestFigures {
+        status,
+        total,
+        upstream: Some(total),
+        overhead,
+        bytes_in: 1,
+        bytes_out: 2,
+        tries: 1,
+        is_broken: false,
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn figures(status: u16, total_ms: u64) -> RequestFigures {
         bytes_in: 100,
         bytes_out: 2_000,
         tries: 1,
+        is_broken: false,
     }
 }
 

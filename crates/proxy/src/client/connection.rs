@@ -156,12 +156,12 @@ impl Client {
 
     /// True when a connection that waits for a request is to close.
     pub fn is_to_go(&self) -> bool {
-        self.worker.is_leaving() || self.position(&self.worker.view()).is_none()
+        self.worker.closes_idle() || self.position(&self.worker.view()).is_none()
     }
 
     /// True when a connection is to carry no further request.
     pub fn is_to_close(&self) -> bool {
-        self.is_to_go() || self.worker.shared.step() != OverloadStep::None
+        self.worker.is_leaving() || self.is_to_go() || self.worker.shared.step() != OverloadStep::None
     }
 
     fn scheme(&self) -> &'static str {
@@ -237,6 +237,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: Some(position),
             peer: self.peer,
             target,
             request,
@@ -302,6 +303,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            position: view.listener_position(&self.listener),
             peer: self.peer,
             target,
             request: &request,
@@ -331,6 +333,7 @@ async fn respond<'x, 'c>(
     log: &mut RequestLog,
     response: Response<'x, 'c>,
 ) -> Ended {
+    log.keep_fields(setting.view, &response.head);
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {
         let (refusal, ended) = match error {
@@ -349,6 +352,7 @@ async fn respond<'x, 'c>(
             }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
+        log.keep_fields(setting.view, &response.head);
         sent = writer.send(response).await;
     }
     match sent {

@@ -23,6 +23,7 @@ use crate::http::version::Version;
 use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
+use crate::request::spans::passed;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, Changes, DeadlineField, Ours};
@@ -130,6 +131,7 @@ pub async fn start<'x, 'c>(
         body: framing,
         deadline,
         node: target.node(),
+        trace: passed(view, request, Some(chosen.server)),
     };
     h1::write_request(&mut lines, request, &changes);
     let head = OutgoingHead { lines, method: request.method, target: parts, is_secure: upstream.is_secure() };
@@ -262,6 +264,9 @@ fn settle<'x, 'c>(
     let (target, now) = (of.target, of.target.worker.clock.now());
     log.answer_came(now);
     let (server, status) = (asked.chosen.server, head.status);
+    if let Some(trace) = of.incoming.request.trace.get() {
+        trace.answered(server, status);
+    }
     // An answer that came before the end of the request says nothing of how quick its server is.
     let is_over = !asked.sending.goes_on();
     let took = log.first_byte().filter(|_| is_over);

@@ -6,6 +6,7 @@ use evenkeel_config::Pool;
 use evenkeel_core::admission::{self, HedgeNotice, Notice, QueueNotice, RefusedBy};
 use evenkeel_core::breaker::{CircuitChange, CircuitState, Full};
 use evenkeel_core::retry::{Cause, Decision, Final};
+use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_observe::{
     BreakerRefusal, Gauge, HedgeOutcome, PoolMetrics, QueueRefusal, Registry, RetryCause, RetryOutcome,
 };
@@ -63,6 +64,25 @@ impl PoolDriver {
     fn circuit(&self, config: &Pool, server: Option<usize>, change: CircuitChange) {
         let (CircuitChange { from, to, reason }, pool) = (change, &config.name);
         let (was, is) = (from.as_str(), to.as_str());
+        let severity = match to {
+            CircuitState::Closed => Severity::Info,
+            CircuitState::HalfOpen => Severity::Warning,
+            CircuitState::Open => Severity::Critical,
+        };
+        let event = |of: &str| {
+            Event::new(
+                EventKind::Breaker,
+                severity,
+                format!("the circuit breaker of {of} went from {was} to {is}: {reason}"),
+            )
+        };
+        self.registry.events.record(match server {
+            None => event("the pool").pool(pool),
+            Some(server) => {
+                let id = &config.backends[server].id;
+                event(&format!("server {id}")).server(pool, id)
+            }
+        });
         match server {
             None => {
                 show(&self.metrics.breaker_state, to);

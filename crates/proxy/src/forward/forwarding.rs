@@ -15,6 +15,7 @@ use super::target::Target;
 use crate::client::writer::ToClient;
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
+use crate::request::trace::Tried;
 use crate::server::error::ServerError;
 
 /// A request that is being forwarded.
@@ -67,12 +68,28 @@ pub fn chose(why: Why) -> String {
 }
 
 impl<'x, 'c> Forwarding<'x, 'c> {
+    /// Notes that a server of the pool is tried, if the request is traced.
+    #[inline]
+    pub fn begin_try(&self, position: usize, is_hedge: bool) {
+        let Target { worker, .. } = self.target;
+        if let Some(trace) = self.incoming.request.trace.get() {
+            let upstream = self.target.upstream(position);
+            let (pool, server, address) = (&self.target.pool().name, &upstream.id, upstream.address());
+            let of = Tried { position, pool, server, address };
+            trace.begin_try(of, is_hedge, worker.clock.now(), worker.random());
+        }
+    }
+
     /// The try of this leg has failed: reports the server, notes what follows, and makes ready for it.
     #[cold]
     pub fn fail(&mut self, leg: Leg, failed: Failed, log: &mut RequestLog) -> AfterFailure {
         let Failed { error, cause, .. } = failed;
         let Self { target, incoming, .. } = *self;
-        target.report_failure(self.admission.server_of(leg), &error);
+        let (server, now) = (self.admission.server_of(leg), target.worker.clock.now());
+        target.report_failure(server, &error);
+        if let Some(trace) = incoming.request.trace.get() {
+            trace.failed(server, (error.word(), error.to_string()), now);
+        }
         let replayable = incoming.body.borrow().can_rewind();
         let (failed, now) = (error.failed_try(cause, replayable), target.worker.clock.now());
         self.note_failure(self.admission.server_of(leg), &error, log, now);
@@ -97,6 +114,9 @@ impl<'x, 'c> Forwarding<'x, 'c> {
     /// Keeps a response that another server's is to replace.
     pub fn defer(&mut self, deferred: Deferred<'x>, log: &mut RequestLog) {
         let error = ServerError::Status(deferred.head.status);
+        if let Some(trace) = self.incoming.request.trace.get() {
+            trace.put_off(deferred.chosen.server, deferred.head.status, self.target.worker.clock.now());
+        }
         log.retry = Some(format!("retried after: {error}"));
         let now = self.target.worker.clock.now();
         self.note_failure(deferred.chosen.server, &error, log, now);

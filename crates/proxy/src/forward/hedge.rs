@@ -71,6 +71,9 @@ pub async fn race<'x, 'c>(
         log.noted.open().step_of(now, StepKind::Answer, "the hedge answered first", id);
     }
     log.server = Some(chosen.server);
+    if let Some(trace) = of.incoming.request.trace.get() {
+        trace.won(chosen.server, of.target.worker.clock.now());
+    }
     log.connect = connect.or(log.connect);
     of.target.report_dismissed(winner.dismissed);
     of.count_attempts(client);
@@ -109,6 +112,7 @@ async fn first_to_answer<'x, 'c>(
             match poll_fn(|cx| Poll::Ready(of.admission.poll(&of.terms, clock.now(), cx))).await {
                 Step::Send { leg, chosen, role } => {
                     log.tries += 1;
+                    of.begin_try(chosen.server, matches!(role, Role::Hedge { .. }));
                     if let Role::Hedge { after } = role {
                         log.note(format!("hedged after {:.1} ms", after.as_secs_f64() * 1e3));
                         of.note_hedge(&first, &chosen, after, log);

@@ -53,6 +53,7 @@ pub async fn forward<'x, 'c>(
                 log.server = Some(chosen.server);
                 log.why = Some(chosen.why);
                 log.tries += 1;
+                of.begin_try(chosen.server, false);
                 if log.tries > 1 {
                     of.note_choice(&chosen, log);
                 }

@@ -18,6 +18,7 @@ impl Target<'_> {
     pub fn report_failure(&self, server: usize, error: &ServerError) {
         if let Some(kind) = error.kind() {
             self.upstream(server).figures().failed(kind);
+            self.upstream(server).notes().failed(error);
         }
         if let Some(failure) = error.failure() {
             if failure == Failure::Timeout && self.compares() {
@@ -32,6 +33,7 @@ impl Target<'_> {
         let failure = Failure::Status(status);
         if matches!(status, 502..=504) || self.counts(failure) {
             self.upstream(server).figures().failed(BackendFailure::Status);
+            self.upstream(server).notes().failed(&failure);
             self.tell(server, failure);
         }
     }

@@ -52,7 +52,7 @@ pub async fn run(
 fn end(log: &mut RequestLog, term: &TermWatch, up: u64, down: u64) {
     log.tunnelled(up, down);
     if term.has_ended() {
-        log.reason = Some("the server has lost its role".into());
+        log.reason = Some("the server has lost its role, or was disabled".into());
     }
 }
 

@@ -77,6 +77,8 @@ pub enum Known {
     SpeaksToCaches,
     /// `TE`
     Te,
+    /// One that carries a trace context: `traceparent`, `tracestate`, or one of B3.
+    TraceContext,
     /// `Transfer-Encoding`
     TransferEncoding,
     /// `Upgrade`
@@ -101,6 +103,7 @@ impl Known {
     /// Recognises a name, whatever its case.
     pub fn of(name: &[u8]) -> Self {
         let (known, text): (Self, &[u8]) = match name.len() {
+            2 if name[0] | 0x20 == b'b' => (Self::TraceContext, b"b3"),
             2 => (Self::Te, b"te"),
             4 if name[0] | 0x20 == b'd' => (Self::Date, b"date"),
             4 => (Self::Host, b"host"),
@@ -118,9 +121,15 @@ impl Known {
                 b'c' => (Self::Connection, b"connection"),
                 b'k' => (Self::KeepAlive, b"keep-alive"),
                 b's' => (Self::SetCookie, b"set-cookie"),
+                b't' => (Self::TraceContext, b"tracestate"),
+                b'x' => (Self::TraceContext, b"x-b3-flags"),
                 _ => (Self::UserAgent, b"user-agent"),
             },
-            12 => (Self::XRequestId, b"x-request-id"),
+            11 if name[0] | 0x20 == b't' => (Self::TraceContext, b"traceparent"),
+            11 => (Self::TraceContext, b"x-b3-spanid"),
+            12 if name[2] | 0x20 == b'r' => (Self::XRequestId, b"x-request-id"),
+            12 if name[5] | 0x20 == b't' => (Self::TraceContext, b"x-b3-traceid"),
+            12 => (Self::TraceContext, b"x-b3-sampled"),
             13 if name[0] | 0x20 == b'c' => (Self::SpeaksToCaches, b"cache-control"),
             13 => (Self::SpeaksToCaches, b"if-none-match"),
             14 if name[0] | 0x20 == b'h' => (Self::Http2Settings, b"http2-settings"),
@@ -130,6 +139,7 @@ impl Known {
             16 if name[12] | 0x20 == b'p' => (Self::XForwardedPort, b"x-forwarded-port"),
             16 => (Self::XForwardedHost, b"x-forwarded-host"),
             17 if name[0] | 0x20 == b'i' => (Self::SpeaksToCaches, b"if-modified-since"),
+            17 if name[2] | 0x20 == b'b' => (Self::TraceContext, b"x-b3-parentspanid"),
             17 if name[0] | 0x20 == b't' => (Self::TransferEncoding, b"transfer-encoding"),
             17 => (Self::XForwardedProto, b"x-forwarded-proto"),
             18 => (Self::XForwardedPrefix, b"x-forwarded-prefix"),
@@ -276,6 +286,14 @@ mod tests {
             ("X-Forwarded-Port", Known::XForwardedPort),
             ("X-Forwarded_Port", Known::XForwardedPort),
             ("x-forwarded-prefix", Known::XForwardedPrefix),
+            ("b3", Known::TraceContext),
+            ("TraceParent", Known::TraceContext),
+            ("tracestate", Known::TraceContext),
+            ("X-B3-TraceId", Known::TraceContext),
+            ("X-B3-SpanId", Known::TraceContext),
+            ("X-B3-ParentSpanId", Known::TraceContext),
+            ("X-B3-Sampled", Known::TraceContext),
+            ("x-b3-flags", Known::TraceContext),
             ("Content_Length", Known::LookAlike),
             ("transfer_encoding", Known::LookAlike),
             ("KEEP_ALIVE", Known::LookAlike),

@@ -188,6 +188,7 @@ pub(super) fn report(worker: &Worker, pool: &PoolView, server: usize, error: &Se
     figures.connect_failures.increment();
     if let Some(kind) = error.kind() {
         figures.failed(kind);
+        pool.upstreams[server].notes().failed(error);
     }
     if let Some(failure) = error.failure() {
         tell(worker, pool.config(), server, failure);

@@ -10,6 +10,7 @@ use evenkeel_observe::{Client, StreamEnded, StreamKey, StreamRecord, StreamSerie
 use evenkeel_types::{ListenerName, RouteName, Time};
 
 use super::relay::Moved;
+use crate::request::own;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 
@@ -20,7 +21,9 @@ pub struct StreamLog {
     protocol: &'static str,
     listener: ListenerName,
     peer: Peer,
-    started: Time,
+    pub(super) started: Time,
+    /// For how long it had been going on then, in another process.
+    pub(super) carried: Duration,
     /// The server name that the client asked for.
     pub sni: Option<String>,
     /// The route that took it.
@@ -49,6 +52,7 @@ impl StreamLog {
             listener: listener.clone(),
             peer,
             started: worker.clock.now(),
+            carried: Duration::ZERO,
             sni: None,
             route: None,
             pool: None,
@@ -80,15 +84,18 @@ impl StreamLog {
         self.record(ended, reason.as_deref());
     }
 
-    /// It is no stream, and is recorded elsewhere.
+    /// It is no stream, or goes on in another process, and is recorded elsewhere.
     pub fn dismiss(mut self) {
         self.is_finished = true;
+        if let Some(series) = &self.series {
+            series.shard(self.worker.index).open.decrement();
+        }
     }
 
     fn record(&mut self, ended: StreamEnded, reason: Option<&str>) {
         self.is_finished = true;
         let worker = &self.worker;
-        let total = worker.clock.now() - self.started;
+        let total = worker.clock.now() - self.started + self.carried;
         let pool = self.pool.as_ref().map(|pool| pool.config());
         match &self.series {
             Some(series) => {
@@ -105,8 +112,12 @@ impl StreamLog {
         if !worker.logs() {
             return;
         }
+        let view = worker.view();
+        let fields = own::of_connection(&view.snapshot.config.log.fields);
         worker.log_stream(&StreamRecord {
-            unix_ns: worker.unix_ns(self.started),
+            unix_ns: worker
+                .unix_ns(self.started)
+                .saturating_sub(u64::try_from(self.carried.as_nanos()).unwrap_or(u64::MAX)),
             client: match self.peer {
                 Peer::Ip(address) => address.into(),
                 Peer::Unix => Client::Unix,
@@ -124,6 +135,7 @@ impl StreamLog {
             bytes_out: self.moved.1.get(),
             ended,
             reason,
+            fields: &fields,
         });
     }
 }

@@ -433,7 +433,7 @@ fn count(
 fn role_lost(client: &Io, server: &Io) -> RelayEnd {
     client.reset_on_close();
     server.reset_on_close();
-    RelayEnd { how: StreamEnded::RoleLost, why: Some("the server has lost its role".into()) }
+    RelayEnd { how: StreamEnded::RoleLost, why: Some("the server has lost its role, or was disabled".into()) }
 }
 
 #[cold]

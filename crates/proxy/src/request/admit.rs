@@ -1,6 +1,7 @@
 //! First stage: a head becomes a request, or is refused. Nothing that two parties could read in two ways gets by.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -186,6 +187,7 @@ pub fn admit<'a>(
         upgrade: None,
         expects_continue: false,
         started: origin.now,
+        trace: OnceCell::new(),
     };
     request.expects_continue = expects_continue(&request)?;
     request.upgrade = upgrade(&request, framing).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A request of our own making that outlives the one it was made of: what fetches a response for the cache.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use evenkeel_types::Time;
 use crate::http::field::{Field, Known, KnownSet, Span};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
+use crate::request::trace::Trace;
 use crate::server::Sender;
 
 /// A request without a body that belongs to no client's connection.
@@ -35,6 +37,7 @@ pub struct Detached {
     drops_underscores: bool,
     id: String,
     started: Time,
+    trace: Option<Trace>,
 }
 
 impl Detached {
@@ -63,6 +66,7 @@ impl Detached {
             drops_underscores: request.drops_underscores,
             id: request.id.to_string(),
             started: request.started,
+            trace: request.trace.get().map(|trace| trace.branch()),
         };
         for field in request.fields {
             let name = field.name.of_bytes(request.bytes);
@@ -115,6 +119,7 @@ impl Detached {
             upgrade: None,
             expects_continue: false,
             started: self.started,
+            trace: self.trace.as_ref().map_or_else(OnceCell::new, |trace| Box::new(trace.branch()).into()),
         }
     }
 }

@@ -90,6 +90,7 @@ mod tests {
             bytes_in: 0,
             bytes_out: 0,
             tries,
+            is_broken: false,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::request::admit::Refusal;
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::request::setting::Setting;
-use crate::request::{answer, limits, mirror};
+use crate::request::{answer, limits, mirror, spans};
 use crate::response::Response;
 
 /// When a client that an overloaded process turned away may come again.
@@ -39,7 +39,8 @@ pub async fn handle<'x, 'c>(
     let Setting { worker, view, listener, .. } = setting;
     let (request, snapshot) = (incoming.request, &view.snapshot);
     let length = incoming.body.borrow().left();
-    let taken = match plan::route(snapshot, listener, request, length, worker.shared.step()) {
+    let routed = plan::route(snapshot, listener, request, length, worker.shared.step());
+    let taken = match spans::begun(worker, view, request, routed) {
         Ok(Routed::By(taken)) => taken,
         Ok(Routed::ToHttps(to)) => {
             let response = answer::redirect(worker, 308, &to);

@@ -1,7 +1,7 @@
 //! One request, whatever version its client speaks: head and body.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -18,6 +18,7 @@ use crate::body::Body;
 use crate::http::field::{Field, Known, KnownSet, Span, has_token};
 use crate::http::head::RequestHead;
 use crate::http::version::Version;
+use crate::request::trace::Trace;
 use crate::server::{Asker, Sender};
 
 /// A request that was admitted: unambiguous, and read as the client meant it.
@@ -69,6 +70,8 @@ pub struct Request<'a> {
     pub expects_continue: bool,
     /// When the last byte of the head was there.
     pub started: Time,
+    /// Where it stands in its trace, from when that is decided; stays empty if requests of its route are not traced.
+    pub trace: OnceCell<Box<Trace>>,
 }
 
 impl<'a> Request<'a> {
@@ -98,6 +101,7 @@ impl<'a> Request<'a> {
             upgrade: None,
             expects_continue: false,
             started: now,
+            trace: OnceCell::new(),
         }
     }
 

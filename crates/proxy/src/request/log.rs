@@ -12,7 +12,10 @@ use crate::client::writer::ResponseWriter;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::request::noted::Noted;
+use crate::request::own;
+use crate::response::Head;
 use crate::worker::pool_view::PoolView;
+use crate::worker::view::View;
 
 /// What is noted of a request on its way.
 #[derive(Debug, Default)]
@@ -51,6 +54,8 @@ pub struct RequestLog {
     pub cache: Option<Cached>,
     /// When the first of several servers was asked that had the request at once.
     pub hedged: Option<Time>,
+    /// The fields of the response that the log has, in the order of `fields` of `[log]`, with gaps for others.
+    pub kept: Vec<Option<Vec<u8>>>,
     /// What the flight recorder is to know beside all that.
     pub noted: Noted,
 }
@@ -97,12 +102,25 @@ impl RequestLog {
         *self = Self { route, is_copied, cache, noted, ..fetch };
     }
 
+    /// Keeps what the log has of the response, which goes out with this head.
+    #[inline]
+    pub fn keep_fields(&mut self, view: &View, head: &Head) {
+        if view.logs_response_fields {
+            self.kept = own::of_response(&view.snapshot.config.log.fields, head);
+        }
+    }
+
     /// What became of a try, beside what is noted of it.
     pub fn note(&mut self, what: String) {
         self.retry = Some(match self.retry.take() {
             None => what,
             Some(before) => format!("{before}; {what}"),
         });
+    }
+
+    /// Bytes that went up and down a tunnel that has ended.
+    pub fn tunnel_bytes(&self) -> (u64, u64) {
+        self.tunnel.unwrap_or_default()
     }
 
     /// Why the client got an error, or why more than one server was asked.
@@ -131,6 +149,8 @@ impl RequestLog {
 pub struct Finished<'a> {
     /// The listener's name.
     pub listener: &'a str,
+    /// Where it stands in the view; `None` if it is not there any more.
+    pub position: Option<usize>,
     /// The other end of the connection.
     pub peer: Peer,
     /// The request target as it came.
@@ -168,10 +188,15 @@ impl<'a> Finished<'a> {
 
     /// The version that the client spoke.
     pub fn version(&self) -> LoggedVersion {
-        match self.request.version {
-            Version::Http10 => LoggedVersion::Http10,
-            Version::Http11 => LoggedVersion::Http11,
-            Version::Http2 => LoggedVersion::Http2,
-        }
+        version(self.request.version)
+    }
+}
+
+/// The version as records have it.
+pub fn version(version: Version) -> LoggedVersion {
+    match version {
+        Version::Http10 => LoggedVersion::Http10,
+        Version::Http11 => LoggedVersion::Http11,
+        Version::Http2 => LoggedVersion::Http2,
     }
 }

@@ -12,6 +12,7 @@ use evenkeel_observe::MirrorOutcome;
 
 use super::incoming::{Incoming, Request};
 use super::setting::Setting;
+use super::spans::passed;
 use crate::body::{Body, BodyLimits, FromBytes, Source};
 use crate::forward::driver::Permit;
 use crate::forward::target::Target;
@@ -160,6 +161,7 @@ fn copy(
         body: framing,
         deadline: None,
         node: to.node(),
+        trace: passed(view, request, None),
     };
     h1::write_request(&mut head, request, &changes);
     head.truncate(head.len() - 2);

@@ -1,4 +1,4 @@
-//! What happens to a request, in this order: `admit`, `handle` with `limits` and `mirror`, and `record`.
+//! What happens to a request, in this order: `admit`, `handle` with `limits` and `mirror`, and `record` with `spans` and `flight`.
 
 pub mod admit;
 pub mod answer;
@@ -10,6 +10,9 @@ pub mod limits;
 pub mod log;
 pub mod mirror;
 pub mod noted;
+pub mod own;
 pub mod record;
 pub mod setting;
+pub mod spans;
 pub mod tally;
+pub mod trace;

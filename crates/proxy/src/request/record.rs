@@ -1,11 +1,14 @@
 //! A request that has ended goes to the metrics, the access log and the flight recorder, once, whichever way it ended.
 
-use evenkeel_observe::{CacheFigures, CacheLog, Ended, Record, RequestFigures};
+use std::time::Duration;
+
+use evenkeel_config::Share;
+use evenkeel_observe::{CacheFigures, CacheLog, Ended, Record, RequestFigures, TraceLog};
 use evenkeel_types::Time;
 
 use crate::http::field::Known;
-use crate::request::flight;
 use crate::request::log::{Cached, Finished};
+use crate::request::{flight, own, spans};
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
@@ -15,7 +18,7 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
     let Finished { request, writer, log, ended, .. } = *finished;
     let now = worker.clock.now();
     let total = now - request.started;
-    let (up, down) = log.tunnel.unwrap_or_default();
+    let (up, down) = log.tunnel_bytes();
     let (bytes_in, bytes_out) = (finished.bytes_in + up, writer.bytes() + down);
     let first_byte = log.first_byte();
     let before = log.sent.map_or(total, |sent| sent - request.started);
@@ -28,8 +31,12 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         bytes_in,
         bytes_out,
         tries: log.tries,
+        is_broken: writer.status() < 500 && is_broken(ended),
     };
     if writer.status() != 0 {
+        if let Some(position) = finished.position {
+            view.count_by_listener(position, figures.is_broken || writer.status() >= 500);
+        }
         view.count(log.route, finished.pool, log.server, &figures);
     }
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
@@ -41,19 +48,52 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         let figures = CacheFigures { result, coalesced, bytes: writer.bytes(), age_s };
         view.tally.cached(route).shard(worker.index).record(&figures);
     }
-    if worker.logs() {
-        write_line(worker, view, finished, &RequestFigures { total, ..figures });
+    let reason = log.why();
+    if worker.logs() && is_logged(worker, view, finished, total) {
+        write_line(worker, view, finished, &RequestFigures { total, ..figures }, reason.as_deref());
     }
+    spans::finish(worker, view, finished, reason.as_deref(), now);
     if !flight::is_ordinary(worker, view, finished, &figures, now) {
         flight::keep(worker, view, finished, &figures, now);
     }
     now
 }
 
-fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &RequestFigures) {
+/// True if a response broke off by no doing of its client.
+fn is_broken(ended: Ended) -> bool {
+    matches!(
+        ended,
+        Ended::BackendAborted | Ended::BackendTimeout | Ended::FileAborted | Ended::RequestTimeout
+    )
+}
+
+/// Whether a request that took `total` is logged: all are, unless their route logs a share of those that are neither failed nor slow.
+#[inline]
+fn is_logged(worker: &Worker, view: &View, finished: &Finished<'_>, total: Duration) -> bool {
+    let Some(route) = finished.log.route else { return true };
+    let share = view.snapshot.routes.route(route).log.0;
+    if share == Share::ALL {
+        return true;
+    }
+    let is_good = match finished.ended {
+        Ended::Complete | Ended::Refused => finished.writer.status() < 500,
+        // It lives as long as it is wanted.
+        Ended::Tunnel => return share.holds(worker.random()),
+        _ => false,
+    };
+    !is_good || total >= view.snapshot.config.log.slow || share.holds(worker.random())
+}
+
+fn write_line(
+    worker: &Worker,
+    view: &View,
+    finished: &Finished<'_>,
+    figures: &RequestFigures,
+    reason: Option<&str>,
+) {
     let Finished { request, writer, log, ended, .. } = *finished;
     let pool = finished.pool.map(PoolView::config);
-    let reason = log.why();
+    let own = own::of(&view.snapshot.config.log.fields, request, &log.kept);
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
         client: finished.client(),
@@ -77,7 +117,13 @@ fn write_line(worker: &Worker, view: &View, finished: &Finished<'_>, figures: &R
         user_agent: request.values(Known::UserAgent).next(),
         referer: request.values(Known::Referer).next(),
         ended,
-        reason: reason.as_deref(),
+        reason,
         cache: log.cache.map(|cached| CacheLog { result: cached.result, reason: cached.reason }),
+        trace: request.trace.get().map(|trace| TraceLog {
+            trace_id: trace.id.0,
+            span_id: trace.span.0,
+            sampled: trace.is_sampled(),
+        }),
+        fields: &own,
     });
 }

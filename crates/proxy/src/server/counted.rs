@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_observe::{BackendMetrics, BackendShard};
+use evenkeel_observe::{BackendMetrics, BackendShard, ServerNotes};
 
 /// Where one worker counts what becomes of one server.
 #[derive(Debug, Clone)]
@@ -20,5 +20,10 @@ impl Counted {
     /// The figures.
     pub fn figures(&self) -> &BackendShard {
         self.metrics.shard(self.worker)
+    }
+
+    /// What people are shown of how it fails.
+    pub fn notes(&self) -> &ServerNotes {
+        &self.metrics.notes
     }
 }

@@ -128,6 +128,17 @@ impl ServerError {
         })
     }
 
+    /// The kind of failure in a word, for traces.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Deadline | Self::Body(BodyError::Deadline) => "request_timeout",
+            Self::Status(_) => "status",
+            Self::Unsendable => "unsendable",
+            Self::NameRefused(_) => "name_refused",
+            other => other.kind().map_or("exhausted", BackendFailure::as_str),
+        }
+    }
+
     /// Who ended the exchange with the server; `None` if it was not ended.
     pub fn closed_first(&self) -> Option<Side> {
         Some(match self {

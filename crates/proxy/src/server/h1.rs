@@ -10,6 +10,7 @@ use crate::http::head::{HeadLimits, ResponseHead, parse_response};
 use crate::http::version::Version;
 use crate::http::write::{self, Nominated};
 use crate::request::incoming::Request;
+use crate::request::trace::Passed;
 
 /// The field by which a server knows a copy of a request. What a client itself sends under that name is removed.
 pub const MIRROR: &str = "x-evenkeel-mirror";
@@ -66,6 +67,8 @@ pub struct Changes<'a> {
     pub deadline: Option<DeadlineField<'a>>,
     /// What this node is called, where the request is to say that it has passed through it (RFC 8586).
     pub node: Option<&'a str>,
+    /// Where the request stands in its trace; `None` if what the client says of that passes through.
+    pub trace: Option<Passed<'a>>,
 }
 
 /// Writes a request's head: hop-by-hop fields left out, ours added, edits applied.
@@ -77,7 +80,7 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes
     changes.target.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_host(out, request, changes.server_host, edits);
-    write_fields(out, request, edits, deadline);
+    write_fields(out, request, changes);
     if let Some(DeadlineField { name, value: Some(value) }) = deadline {
         write::field(out, name, value.as_bytes());
     }
@@ -110,21 +113,22 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
     write::field(out, "host", host.as_bytes());
 }
 
-fn write_fields(
-    out: &mut Vec<u8>,
-    request: &Request<'_>,
-    edits: &HeaderEdits,
-    deadline: Option<&DeadlineField<'_>>,
-) {
+fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
+    let Changes { edits, deadline, trace, .. } = changes;
     let Request { bytes, fields, trusted, reserved, .. } = *request;
     let has_options = request.known.holds(Known::Connection);
     let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
-    let deadline = deadline.map(|deadline| deadline.name);
+    let deadline = deadline.as_ref().map(|deadline| deadline.name);
     let ours = Ours { reserved, deadline, edits, underscores: request.drops_underscores };
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
         Known::LookAlike => false,
         Known::Forwarded if !trusted => false,
+        Known::TraceContext
+            if trace.as_ref().is_some_and(|trace| trace.replaces(field.name.of_bytes(bytes))) =>
+        {
+            false
+        }
         known if known.is_forwarding() || known.is_hop_by_hop() => false,
         // Nothing may take it off (RFC 8586, 2), because then a loop would not be found.
         known if known != Known::CdnLoop && nominated.holds(bytes, fields, field) => false,
@@ -185,6 +189,9 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
     }
     if let Some(node) = changes.node {
         ours("cdn-loop: ", &[node.as_bytes()]);
+    }
+    if let Some(trace) = &changes.trace {
+        trace.write(|name, value| ours(name, &[value]));
     }
 }
 

@@ -11,7 +11,7 @@ use evenkeel_config::{self as config, Keepalive, PoolProtocol};
 use evenkeel_core::balance::Load;
 use evenkeel_core::health::TermWatch;
 use evenkeel_net::{Dial, Io, SessionSocket};
-use evenkeel_observe::{BackendShard, Registry};
+use evenkeel_observe::{BackendShard, Registry, ServerNotes};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, Time};
 
@@ -184,6 +184,11 @@ impl Upstream {
     /// What this worker counts of it.
     pub fn figures(&self) -> &BackendShard {
         self.counted.figures()
+    }
+
+    /// What people are shown of how it fails.
+    pub fn notes(&self) -> &ServerNotes {
+        self.counted.notes()
     }
 
     /// True if the name that a server's certificate must be for depends on the request's host.

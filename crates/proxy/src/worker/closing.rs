@@ -7,6 +7,8 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug, Default)]
 pub struct Closing {
     closed: Cell<bool>,
+    /// Another process accepts what waits there.
+    handed_over: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
 
@@ -15,6 +17,17 @@ impl Closing {
     pub fn close(&self) {
         self.closed.set(true);
         self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Closes it: another process has its sockets, and what waits there.
+    pub fn hand_over(&self) {
+        self.handed_over.set(true);
+        self.close();
+    }
+
+    /// True once another process has its sockets.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.get()
     }
 
     /// Ready once it is closed.

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
-use evenkeel_observe::{Record, StreamRecord, WorkerLog, WorkerMetrics};
+use evenkeel_observe::{Record, RequestTrace, StreamRecord, WorkerLog, WorkerMetrics, WorkerTraces};
 use evenkeel_types::{Clock, ListenerName, Time};
 use slab::Slab;
 use tokio::sync::Notify;
@@ -83,6 +83,7 @@ pub struct Worker {
     lateness: Cell<Duration>,
     view: RefCell<Rc<View>>,
     log: RefCell<WorkerLog>,
+    traces: RefCell<WorkerTraces>,
     logs: Cell<bool>,
     log_pending: Notify,
     rng: RefCell<fastrand::Rng>,
@@ -90,6 +91,7 @@ pub struct Worker {
     /// The text of `Date`, and the second that it is of.
     date: RefCell<(u64, String)>,
     leaving: Cell<bool>,
+    closes_idle: Cell<bool>,
     connections: RefCell<Slab<Waker>>,
     /// What was in force before, for a while.
     retired: RefCell<Option<(Time, Rc<View>)>>,
@@ -97,7 +99,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that has no connection yet.
-    pub fn new(index: usize, shared: Arc<Shared>, log: WorkerLog) -> Self {
+    pub fn new(index: usize, shared: Arc<Shared>, log: WorkerLog, traces: WorkerTraces) -> Self {
         let snapshot = shared.snapshot();
         let logs = snapshot.config.log.access != evenkeel_config::AccessLog::Off;
         Self {
@@ -114,12 +116,14 @@ impl Worker {
             lateness: Cell::default(),
             view: RefCell::new(Rc::new(View::new(&shared, None, index))),
             log: RefCell::new(log),
+            traces: RefCell::new(traces),
             logs: Cell::new(logs),
             log_pending: Notify::new(),
             rng: RefCell::new(fastrand::Rng::new()),
             unix_base_ns: Cell::new(unix_base_ns(shared.clock)),
             date: RefCell::default(),
             leaving: Cell::new(false),
+            closes_idle: Cell::new(false),
             connections: RefCell::default(),
             retired: RefCell::default(),
             shared,
@@ -172,20 +176,35 @@ impl Worker {
         }
     }
 
-    /// Waits until there is something to write to the access log.
+    /// Waits until there is something to write to the access log, or spans to send.
     pub async fn log_is_pending(&self) {
         self.log_pending.notified().await;
     }
 
-    /// Writes what waits for the access log.
+    /// Writes what waits for the access log, and sends the spans that wait.
     pub fn flush_log(&self) {
         self.log.borrow_mut().flush();
+        self.traces.borrow_mut().flush();
     }
 
-    /// The process is leaving from now on.
-    pub fn leave(&self) {
+    /// The process is leaving from now on. With a successor, connections that wait for a request may go on to do so until
+    /// [`close_idle`](Self::close_idle).
+    pub fn leave(&self, has_successor: bool) {
         self.leaving.set(true);
+        self.closes_idle.set(!has_successor);
         self.wake_all();
+    }
+
+    /// Connections that wait for a request close.
+    pub fn close_idle(&self) {
+        if !self.closes_idle.replace(true) {
+            self.wake_all();
+        }
+    }
+
+    /// True once connections that wait for a request close, because the process is leaving.
+    pub fn closes_idle(&self) -> bool {
+        self.closes_idle.get()
     }
 
     /// True once the process is leaving.
@@ -270,6 +289,16 @@ impl Worker {
     /// The same of a connection that was relayed.
     pub fn log_stream(&self, record: &StreamRecord<'_>) {
         self.log_by(|log| log.record_stream(record));
+    }
+
+    /// Sends the spans of a request, some time soon.
+    pub fn trace(&self, request: RequestTrace) {
+        let mut traces = self.traces.borrow_mut();
+        let was_pending = traces.pending();
+        traces.record(request);
+        if !was_pending {
+            self.log_pending.notify_one();
+        }
     }
 
     #[inline]

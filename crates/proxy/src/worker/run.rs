@@ -3,20 +3,24 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use evenkeel_config::Transport;
-use evenkeel_net::Socket;
-use evenkeel_observe::WorkerLog;
+use evenkeel_net::{DatagramSocket, Listening, Socket};
+use evenkeel_observe::{WorkerLog, WorkerTraces};
 use evenkeel_types::ListenerName;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::Worker;
 use super::closing::Closing;
 use crate::accept::{accept, take_over};
-use crate::l4::udp::Station;
+use crate::handover::{HandedSession, ListeningSocket, Successor};
+use crate::l4::udp::{Ends, Pause, Station};
 use crate::shared::{Order, Place, Shared, Start};
 
 /// How often idle connections are looked through and the wall clock is read.
@@ -25,6 +29,10 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const LAG_TICK: Duration = Duration::from_millis(25);
 /// The same while it does not.
 const LAG_TICK_IDLE: Duration = Duration::from_secs(1);
+/// How long a client that has a connection may take to its next request, when another process serves on in the place of this one. A
+/// response to such a request closes the connection, which loses nothing; to close it between two requests can meet the next one
+/// on its way.
+const IDLE_AFTER_HANDOVER: Duration = Duration::from_secs(10);
 /// How often a worker that leaves looks whether it may.
 const LEAVING_TICK: Duration = Duration::from_millis(5);
 /// How long a line of the access log may wait for others to be written with.
@@ -46,7 +54,12 @@ impl WorkerHandle {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<WorkerHandle> {
+pub fn spawn(
+    start: Start,
+    shared: Arc<Shared>,
+    log: WorkerLog,
+    traces: WorkerTraces,
+) -> io::Result<WorkerHandle> {
     let name = format!("worker-{}", start.index);
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -54,7 +67,7 @@ pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<Wo
             .build_local(tokio::runtime::LocalOptions::default());
         match runtime {
             Ok(runtime) => {
-                runtime.block_on(run(start, shared, log));
+                runtime.block_on(run(start, shared, log, traces));
                 // A call that still waits for a disk does not keep the process from leaving.
                 runtime.shutdown_background();
             }
@@ -64,31 +77,44 @@ pub fn spawn(start: Start, shared: Arc<Shared>, log: WorkerLog) -> io::Result<Wo
     Ok(WorkerHandle(thread))
 }
 
-async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog) {
+async fn run(start: Start, shared: Arc<Shared>, log: WorkerLog, traces: WorkerTraces) {
     let Start { index, mut orders } = start;
-    let worker = Rc::new(Worker::new(index, shared, log));
+    let worker = Rc::new(Worker::new(index, shared, log, traces));
     tokio::task::spawn_local(housekeeping(Rc::clone(&worker)));
     tokio::task::spawn_local(flush_log(Rc::clone(&worker)));
     tokio::task::spawn_local(watch_lag(Rc::clone(&worker)));
     let mut accepting = AcceptingOn::default();
     while let Some(order) = orders.recv().await {
-        let Order::Leave { grace } = order else {
+        let Order::Leave { grace, successor } = order else {
             obey(&worker, order, &mut accepting);
             continue;
         };
-        drop(accepting);
-        worker.leave();
-        // Other workers may still hand over what they accept last. A connection that is not done in time is cut off.
-        let end = tokio::time::Instant::now() + grace;
-        while !worker.is_empty() && tokio::time::Instant::now() < end {
-            tokio::select! {
-                Some(order) = orders.recv() => obey(&worker, order, &mut AcceptingOn::default()),
-                () = tokio::time::sleep(LEAVING_TICK) => {}
-            }
-        }
+        accepting.leave(successor.as_ref());
+        worker.leave(successor.is_some());
+        finish(&worker, orders, grace).await;
         break;
     }
     worker.flush_log();
+}
+
+/// Finishes what is under way. Other workers may still hand over what they accept last. A connection that is not done in time is
+/// cut off.
+async fn finish(worker: &Rc<Worker>, mut orders: UnboundedReceiver<Order>, grace: Duration) {
+    let now = tokio::time::Instant::now();
+    let (end, idle_end) = (now + grace, now + IDLE_AFTER_HANDOVER);
+    loop {
+        let now = tokio::time::Instant::now();
+        if worker.is_empty() || now >= end {
+            return;
+        }
+        if now >= idle_end {
+            worker.close_idle();
+        }
+        tokio::select! {
+            Some(order) = orders.recv() => obey(worker, order, &mut AcceptingOn::default()),
+            () = tokio::time::sleep(LEAVING_TICK) => {}
+        }
+    }
 }
 
 /// What a worker accepts on.
@@ -106,11 +132,60 @@ struct Accepting {
     closing: Rc<Closing>,
     /// Ends the sessions of datagrams that go on after that.
     cutting: Rc<Closing>,
+    sockets: Vec<Open>,
+}
+
+/// A socket that clients come to.
+#[derive(Debug)]
+enum Open {
+    Stream(Rc<Listening>),
+    Datagram(Rc<DatagramSocket>, Rc<Pause>),
+}
+
+impl AsFd for Open {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Stream(socket) => socket.as_fd(),
+            Self::Datagram(socket, _) => socket.as_fd(),
+        }
+    }
+}
+
+impl AcceptingOn {
+    /// Accepts no more. What waits where a successor accepts is left to it.
+    fn leave(self, successor: Option<&Successor>) {
+        let Some(successor) = successor else { return };
+        let taken = self.places.iter().filter(|(place, _)| successor.has(place));
+        taken.for_each(|(_, accepting)| accepting.closing.hand_over());
+    }
+
+    /// Gives out duplicates of all sockets.
+    fn duplicate(&self, answer: &UnboundedSender<ListeningSocket>) {
+        for ((transport, address), accepting) in &self.places {
+            for socket in &accepting.sockets {
+                let Ok(descriptor) = socket.as_fd().try_clone_to_owned() else { continue };
+                // The one who asked may have given up.
+                let _ = answer.send(ListeningSocket {
+                    transport: *transport,
+                    address: address.clone(),
+                    descriptor,
+                });
+            }
+        }
+    }
+
+    fn pauses(&self) -> impl Iterator<Item = &Rc<Pause>> {
+        self.places.values().flat_map(|accepting| &accepting.sockets).filter_map(|socket| match socket {
+            Open::Stream(_) => None,
+            Open::Datagram(_, pause) => Some(pause),
+        })
+    }
 }
 
 impl Accepting {
     fn by(listener: ListenerName) -> Self {
-        Self { listener: Rc::new(RefCell::new(listener)), closing: Rc::default(), cutting: Rc::default() }
+        let listener = Rc::new(RefCell::new(listener));
+        Self { listener, closing: Rc::default(), cutting: Rc::default(), sockets: Vec::new() }
     }
 }
 
@@ -124,9 +199,9 @@ impl Drop for Accepting {
 fn obey(worker: &Rc<Worker>, order: Order, accepting: &mut AcceptingOn) {
     match order {
         Order::Serve { listener, connection, peer } => take_over(worker, listener, connection, peer),
-        Order::Listen { listener, place, socket } => {
+        Order::Listen { listener, place, socket, sessions } => {
             let address = place.1.clone();
-            if let Err(error) = listen(worker, listener.clone(), place, socket, accepting) {
+            if let Err(error) = listen(worker, listener.clone(), place, (socket, sessions), accepting) {
                 tracing::error!(%listener, %address, %error, "cannot watch a listening socket");
             }
         }
@@ -144,6 +219,9 @@ fn obey(worker: &Rc<Worker>, order: Order, accepting: &mut AcceptingOn) {
             }
             worker.wake_all();
         }
+        Order::Duplicate { answer } => accepting.duplicate(&answer),
+        Order::PauseDatagrams { answer } => accepting.pauses().for_each(|it| it.begin(answer.clone())),
+        Order::ResumeDatagrams => accepting.pauses().for_each(|it| it.end()),
         Order::Leave { .. } => {}
     }
 }
@@ -153,7 +231,7 @@ fn listen(
     worker: &Rc<Worker>,
     listener: ListenerName,
     place: Place,
-    socket: Socket,
+    (socket, sessions): (Socket, Vec<HandedSession>),
     accepting: &mut AcceptingOn,
 ) -> io::Result<()> {
     if let Some(before) = accepting.draining.remove(&place) {
@@ -165,12 +243,16 @@ fn listen(
     let (listener, closing) = (Rc::clone(&place.listener), Rc::clone(&place.closing));
     match transport {
         Transport::Stream => {
-            let (listening, guard) = (socket.register()?, worker.accepting_began());
+            let (listening, guard) = (Rc::new(socket.register()?), worker.accepting_began());
+            place.sockets.push(Open::Stream(Rc::clone(&listening)));
             tokio::task::spawn_local(accept(Rc::clone(worker), listener, listening, closing, guard));
         }
         Transport::Datagram => {
-            let (socket, cutting) = (socket.register_datagrams()?, Rc::clone(&place.cutting));
-            let station = Station::new(Rc::clone(worker), listener, socket, closing, cutting)?;
+            let (socket, pause) = (Rc::new(socket.register_datagrams()?), Rc::<Pause>::default());
+            let ends = Ends { closing, cutting: Rc::clone(&place.cutting), pause: Rc::clone(&pause) };
+            let mut station = Station::new(Rc::clone(worker), listener, Rc::clone(&socket), ends)?;
+            place.sockets.push(Open::Datagram(socket, pause));
+            station.resume_sessions(sessions);
             tokio::task::spawn_local(station.serve());
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use evenkeel_config::{self as config, Priority};
 use evenkeel_core::limit::{LimitVerdict, Mask, Question};
 use evenkeel_core::snapshot::{PoolHandle, Snapshot};
-use evenkeel_observe::{Registry, RequestFigures, Series, SeriesKey};
+use evenkeel_observe::{ListenerSeries, Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 
@@ -44,12 +44,16 @@ pub struct View {
     pub fixed_bodies: FixedBodies,
     /// True if a route has a cache.
     pub caches: bool,
+    /// True if the access log has fields of responses.
+    pub logs_response_fields: bool,
     /// True if servers of a pool are sent what the TLS handshakes of clients came to.
     pub sends_tlvs: bool,
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
     listeners: HashMap<ListenerName, usize>,
+    /// Where the requests of each listener are counted, in the order of the configuration.
+    listener_series: Box<[Arc<ListenerSeries>]>,
     /// Requests that reached no server, by route; the last is for those that no route took.
     unserved: RefCell<Vec<Option<Arc<Series>>>>,
     /// Where rate limits and mirrors are counted.
@@ -88,6 +92,7 @@ impl View {
             reserved: reserved(config),
             leads_to_high: leads_to_high(config),
             takes_streams: config.listeners.iter().map(|l| l.is_tcp() || l.has_passthrough()).collect(),
+            logs_response_fields: config.log.has_response_fields(),
             caches: config.routes.iter().any(|route| route.cache.is_some()),
             sends_tlvs: config
                 .pools
@@ -98,6 +103,7 @@ impl View {
             tally: Tally::new(registry, worker),
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
+            listener_series: config.listeners.iter().map(|l| registry.listener(&l.name)).collect(),
             unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
             flight: FlightTerms::new(&config.recorder, shared.open.len()),
             heads: HeadLimits::of_requests(&config.limits),
@@ -174,6 +180,14 @@ impl View {
     /// A listener.
     pub fn listener(&self, position: usize) -> &config::Listener {
         &self.snapshot.config.listeners[position]
+    }
+
+    /// Counts a request that came by the listener at this position.
+    #[inline]
+    pub fn count_by_listener(&self, position: usize, has_failed: bool) {
+        if let Some(series) = self.listener_series.get(position) {
+            series.shard(self.worker).record(has_failed);
+        }
     }
 
     /// Counts a request of `route` that a server of `pool`, by its position, has served.

@@ -2,6 +2,7 @@
 //! servers, what comes from servers goes down to clients, and sessions in which nothing moves end.
 
 mod down;
+mod handover;
 mod join;
 mod open;
 mod opening;
@@ -22,6 +23,7 @@ use evenkeel_net::{DatagramSocket, Readiness};
 use evenkeel_observe::{DatagramDrop, DatagramSeries, DatagramShard, StreamEnded};
 use evenkeel_types::{ListenerName, Time};
 
+pub use self::handover::Pause;
 use self::session::{Session, State};
 use self::wait::Waits;
 use super::own::OwnSocket;
@@ -41,7 +43,7 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// One socket that clients send to, with its sessions.
 pub struct Station {
     worker: Rc<Worker>,
-    socket: DatagramSocket,
+    socket: Rc<DatagramSocket>,
     _own: OwnSocket,
     /// In whose name it takes datagrams: a reload may give it to another listener.
     name: Rc<RefCell<ListenerName>>,
@@ -55,11 +57,24 @@ pub struct Station {
     ready: Vec<usize>,
     /// Sessions that have waited for a server.
     waits: Rc<Waits>,
-    ends: (Rc<Closing>, Rc<Closing>),
+    ends: Ends,
+    /// The sessions that another process was offered.
+    handed_out: Vec<usize>,
     /// Until when sessions may go on, once there are no new ones.
     leaves_at: Option<Time>,
     /// When receiving goes on after a pause.
     pauses_until: Option<Time>,
+}
+
+/// What ends a station, or has it rest.
+#[derive(Debug)]
+pub struct Ends {
+    /// It takes no new sessions from then on.
+    pub closing: Rc<Closing>,
+    /// Its sessions end as well.
+    pub cutting: Rc<Closing>,
+    /// It rests.
+    pub pause: Rc<Pause>,
 }
 
 /// What the listener's configuration says, also while the configuration has it no more.
@@ -74,17 +89,16 @@ struct Rules {
 }
 
 impl Station {
-    /// Takes datagrams in the name of `name` until `closing`, and then those of the sessions that there are, for as long as these go
-    /// on, or until `cutting`.
+    /// Takes datagrams in the name of `name` until it is closed, and then those of the sessions that there are, for as long as these go
+    /// on, or until they are cut.
     ///
     /// # Errors
     /// No descriptor is left.
     pub fn new(
         worker: Rc<Worker>,
         name: Rc<RefCell<ListenerName>>,
-        socket: DatagramSocket,
-        closing: Rc<Closing>,
-        cutting: Rc<Closing>,
+        socket: Rc<DatagramSocket>,
+        ends: Ends,
     ) -> io::Result<Self> {
         let listener = name.borrow().clone();
         let rules = Rules {
@@ -102,7 +116,8 @@ impl Station {
             readiness: Readiness::new()?,
             ready: Vec::new(),
             waits: Rc::default(),
-            ends: (closing, cutting),
+            ends,
+            handed_out: Vec::new(),
             leaves_at: None,
             pauses_until: None,
             rules,
@@ -120,13 +135,17 @@ impl Station {
     }
 
     fn poll(&mut self, timer: &mut Timer, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ends.1.poll(cx).is_ready() {
+        if self.ends.cutting.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let view = self.worker.view();
         let now = self.worker.clock.now();
+        let is_closed = self.ends.closing.poll(cx).is_ready();
+        if self.is_paused(now, cx) {
+            return Poll::Pending;
+        }
         self.follow(&view);
-        if self.leaves_at.is_none() && self.ends.0.poll(cx).is_ready() {
+        if self.leaves_at.is_none() && is_closed {
             self.leaves_at = Some(now + self.rules.grace);
             self.follow(&view);
         }

@@ -92,7 +92,12 @@ impl Station {
     }
 
     /// Takes what a session counts as.
-    fn count(&self, view: &View, key: &SessionKey, client: SocketAddr) -> Result<Counts, DatagramDrop> {
+    pub(super) fn count(
+        &self,
+        view: &View,
+        key: &SessionKey,
+        client: SocketAddr,
+    ) -> Result<Counts, DatagramDrop> {
         let Some(position) = view.listener_position(&self.listener).filter(|_| self.leaves_at.is_none())
         else {
             return Err(DatagramDrop::Leaving);

@@ -186,6 +186,24 @@ impl Relayed {
         }
     }
 
+    /// Datagrams that came from the server so far.
+    pub fn answers(&self) -> u32 {
+        self.answers
+    }
+
+    /// It has answered so often in another process.
+    pub fn resume(&mut self, answers: u32) {
+        self.answers = answers;
+    }
+
+    /// It goes on in another process, which records its end.
+    pub fn dismiss(self) {
+        let Self { _own, socket, log, permit, .. } = self;
+        drop((_own, socket));
+        drop(permit);
+        log.dismiss();
+    }
+
     fn judge(&mut self, now: Time) {
         let answer = Answer::whole(200, self.opened, now);
         if let Some(permit) = &mut self.permit {

@@ -44,7 +44,8 @@ impl Station {
         now: Time,
         cx: &mut Context<'_>,
     ) -> bool {
-        if self.pauses_until.is_some() {
+        // What comes to a socket that another process has as well is left to that one.
+        if self.pauses_until.is_some() || self.ends.closing.is_handed_over() {
             return false;
         }
         let Batch { inbox, outbox } = batch;

@@ -1,10 +1,10 @@
-//! The signals that end the demo.
+//! The signals that end a program with a screen.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end the demo.
+/// The signals that end a program.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use evenkeel_config::{Config, Listener, Transport};
 use evenkeel_core::balance::Picker;
-use evenkeel_core::choose::choose;
+use evenkeel_core::explain::explain;
 use evenkeel_core::l4::{StreamFacts, plan, plan_passthrough};
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::route::parse_host;
@@ -12,7 +12,7 @@ use evenkeel_core::snapshot::Snapshot;
 use evenkeel_types::{Address, Time};
 use serde_json::{Value, json};
 
-use super::{considered, pool_facts, split_shares};
+use super::{candidates, considered, pool_facts, split_shares};
 
 /// The connection that is asked about.
 pub struct Connection<'a> {
@@ -60,7 +60,12 @@ fn covers(bind: &Address, to: &Address) -> bool {
 ///
 /// # Errors
 /// No connection like that can be.
-pub fn answer(snapshot: &Snapshot, listener: usize, connection: &Connection<'_>) -> Result<Value, String> {
+pub fn answer(
+    snapshot: &Snapshot,
+    listener: usize,
+    connection: &Connection<'_>,
+    (now, step): (Time, OverloadStep),
+) -> Result<Value, String> {
     let by = &snapshot.config.listeners[listener];
     let sni = match connection.sni {
         None => None,
@@ -74,7 +79,6 @@ pub fn answer(snapshot: &Snapshot, listener: usize, connection: &Connection<'_>)
     if let Some(sni) = &sni {
         answer["sni"] = json!(sni);
     }
-    let step = OverloadStep::None;
     let planned = if by.is_layer4() {
         let trace = snapshot.routes.trace(listener, &facts);
         answer["considered"] = json!(considered(snapshot, &trace));
@@ -103,7 +107,9 @@ pub fn answer(snapshot: &Snapshot, listener: usize, connection: &Connection<'_>)
     let config = &state.config;
     pool_facts(&mut answer, config);
     let mut picker = Picker::new(fastrand::u64(..));
-    match choose(&state.servers, config, &mut picker, &facts, &[], Time::ZERO) {
+    let explained = explain(&state, &mut picker, &facts, now);
+    candidates(&mut answer, config, &explained);
+    match explained.chosen {
         Some(chosen) => {
             let backend = &config.backends[chosen.server];
             answer["server"] = json!(backend.id.as_str());

@@ -1,0 +1,92 @@
+//! `POST /upgrade`: another process takes the place of this one, and the answer comes when that is known to be done or to have failed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request as HttpRequest, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use crate::body;
+use crate::context::{Context, Upgrade};
+use crate::refusal::{ErrorBody, Refusal, bad_request};
+use crate::serve::Retiring;
+
+/// How long the new process may take to be ready, unless the request says something else; in seconds.
+const TIMEOUT_S: u64 = 30;
+/// The longest that a request may say.
+const TIMEOUT_S_MAX: u64 = 600;
+
+/// What is asked for. All of it may be left out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Upgrade)]
+pub(crate) struct Asked {
+    /// The path of the binary.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    binary: Option<PathBuf>,
+    /// How long the new process may take to be ready.
+    #[serde(default)]
+    timeout_seconds: Option<u64>,
+    /// Why, for the log.
+    #[serde(default)]
+    why: Option<String>,
+}
+
+/// Who serves from now on.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upgraded)]
+pub(crate) struct Answer {
+    /// The process that serves from now on.
+    pid: u32,
+    /// The one that answers this, and finishes what it has.
+    old_pid: u32,
+    /// How long it has for that.
+    grace_seconds: f64,
+}
+
+/// Have another process take the place of this one, without loss
+#[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Asked, responses(
+    (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
+    (status = 422, body = ErrorBody, description = "The new process does not serve, and why; this one goes on."),
+    (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 413, body = ErrorBody, description = "The body is too large."),
+    (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
+    (status = 503, body = ErrorBody, description = "The process is leaving."),
+))]
+pub(crate) async fn upgrade(
+    State(context): State<Arc<Context>>,
+    Extension(retiring): Extension<Arc<Retiring>>,
+    request: HttpRequest,
+) -> Result<Json<Answer>, Refusal> {
+    let body = body::read(request).await?;
+    let asked = match body.is_empty() {
+        true => Asked { binary: None, timeout_seconds: None, why: None },
+        false => body::parse(&body, "{\"binary\": \"/usr/bin/evenkeel\"}")?,
+    };
+    let timeout = asked.timeout_seconds.unwrap_or(TIMEOUT_S);
+    if !(1..=TIMEOUT_S_MAX).contains(&timeout) {
+        return Err(bad_request(format!("`timeout_seconds` is 1 to {TIMEOUT_S_MAX}, not {timeout}")));
+    }
+    let gone = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the process is leaving");
+    let (answer, outcome) = oneshot::channel();
+    let upgrade =
+        Upgrade { binary: asked.binary, timeout: Duration::from_secs(timeout), why: asked.why, answer };
+    let refused = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this process takes no upgrades");
+    context.upgrades.send(upgrade).await.map_err(refused)?;
+    // Whoever upgrades has a timeout, and answers in any case.
+    match outcome.await.map_err(|_| gone())? {
+        Ok(done) => {
+            // What is asked after this answer is asked of the new process.
+            retiring.retire().await;
+            let grace_seconds = done.grace.as_secs_f64();
+            Ok(Json(Answer { pid: done.pid, old_pid: done.old_pid, grace_seconds }))
+        }
+        Err(why) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
+    }
+}

@@ -1,0 +1,37 @@
+//! The log of the process: messages to stderr, of a level that can be changed while it runs.
+
+use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
+
+static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Starts it; `EVENKEEL_LOG` sets the level (`error`, `warn`, `info`, `debug`, `trace`).
+pub fn start() {
+    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    // A process has one log.
+    let _ = FILTER.set(handle);
+}
+
+/// What it holds at this moment.
+pub fn level() -> String {
+    let filter = FILTER.get().and_then(|filter| filter.with_current(EnvFilter::to_string).ok());
+    filter.unwrap_or_else(|| "off".into())
+}
+
+/// Has it hold what `level` says from now on.
+///
+/// # Errors
+/// The process has no log, as in the demo; or that is no level.
+pub fn set_level(level: &str) -> Result<(), String> {
+    let filter = FILTER.get().ok_or("this process has no log")?;
+    let new = EnvFilter::try_new(level).map_err(|fault| format!("{level}: {fault}"))?;
+    filter.reload(new).map_err(|fault| fault.to_string())
+}

@@ -1,0 +1,177 @@
+//! Commands of operators and programs: carried out one after the other on the control thread, each with one line in the log that
+//! says who changed what, from what to what, and why.
+
+use evenkeel_admin::{By, Request};
+use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
+use evenkeel_observe::events::{Event, EventKind, Severity};
+use evenkeel_types::{BackendId, PoolName};
+
+use crate::cache;
+use crate::control::Control;
+use crate::discovery::Discoveries;
+use crate::log;
+use crate::probes::Probes;
+use crate::reload::Reloads;
+use crate::systemd;
+
+/// Why a command is refused meanwhile.
+const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
+/// Characters of what is purged that the log shows.
+const SHOWN_MAX: usize = 200;
+
+/// What a change is about: a pool, and maybe a server of it.
+pub type About<'a> = (&'a PoolName, Option<&'a BackendId>);
+
+impl Control {
+    /// Notes that a change was made, in the log and among the events. Text from outside stands in the log quoted and escaped.
+    pub fn audit(&self, by: &By, what: &str, about: Option<About<'_>>) {
+        let By { who, why } = by;
+        let event = Event::new(EventKind::Operator, Severity::Info, what).by(Some(who.clone()), why.clone());
+        let why = why.as_deref().unwrap_or_default();
+        let event = match about {
+            None => {
+                tracing::info!(who, why, "operator: {what}");
+                event
+            }
+            Some((pool, None)) => {
+                tracing::info!(%pool, who, why, "operator: {what}");
+                event.pool(pool)
+            }
+            Some((pool, Some(server))) => {
+                tracing::info!(%pool, %server, who, why, "operator: {what}");
+                event.server(pool, server)
+            }
+        };
+        self.registry.events.record(event);
+    }
+
+    /// Takes a command: what takes long begins, and the rest is done. The client may have gone; it is carried out all the same.
+    pub fn take(
+        &mut self,
+        request: Request,
+        reloads: &mut Reloads,
+        probes: &mut Probes,
+        discoveries: &mut Discoveries,
+    ) {
+        let Request { command, by, if_match, answer } = request;
+        let done = match command {
+            _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
+            Command::Reload => {
+                systemd::reloading();
+                self.audit(&by, "reload asked for", None);
+                return reloads.ask(answer, None, || self.in_force());
+            }
+            Command::Try { within } => {
+                systemd::reloading();
+                self.audit(&by, "reload asked for, to be confirmed", None);
+                return reloads.ask(answer, Some(within), || self.in_force());
+            }
+            Command::Confirm { keep } => self.confirm(keep, probes, discoveries).map(|()| {
+                self.audit(
+                    &by,
+                    if keep { "configuration confirmed" } else { "configuration taken back" },
+                    None,
+                );
+                CommandDone::Done
+            }),
+            command => self.carry_out(command, &by, if_match.as_deref(), probes),
+        };
+        let _ = answer.send(done);
+    }
+
+    /// Carries out a command that is done at once.
+    ///
+    /// # Errors
+    /// It cannot be carried out; all is as before.
+    fn carry_out(
+        &mut self,
+        command: Command,
+        by: &By,
+        if_match: Option<&[String]>,
+        probes: &mut Probes,
+    ) -> Result<CommandDone, CommandError> {
+        self.check_tag(&command, if_match)?;
+        let now = self.now();
+        match command {
+            Command::Reload | Command::Try { .. } | Command::Confirm { .. } => Ok(CommandDone::Done),
+            Command::Purge { scopes, soft } => {
+                let mode = if soft { "soft" } else { "hard" };
+                let shown: String = format!("{scopes:?}").chars().take(SHOWN_MAX).collect();
+                self.audit(by, &format!("purge ({mode}) of {shown}"), None);
+                Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)))
+            }
+            Command::LogLevel(level) => {
+                let before = log::level();
+                if before == level {
+                    return Ok(CommandDone::Unchanged);
+                }
+                let what = format!("log level: from {before} to {level}");
+                // One of both levels may hide the line.
+                let is_shown = tracing::enabled!(tracing::Level::INFO);
+                if is_shown {
+                    self.audit(by, &what, None);
+                }
+                log::set_level(&level).map_err(CommandError::Refused)?;
+                if !is_shown {
+                    self.audit(by, &what, None);
+                }
+                Ok(CommandDone::Done)
+            }
+            Command::Split { route, weights } => {
+                let changes = self.servers.divide(&route, &weights)?;
+                if !changes.is_empty() {
+                    self.publish();
+                }
+                Ok(self.done(by, &format!("split of the route {route}"), &changes, None))
+            }
+            Command::Server { pool, id, administrative, weight } => {
+                let changes = self.servers.administer(&pool, &id, administrative, weight, now)?;
+                probes.plan(&self.servers, self.servers.pool(&pool));
+                Ok(self.done(by, "server", &changes, Some((&pool, Some(&id)))))
+            }
+            Command::AddServer { pool, server } => {
+                let id = server.id.clone();
+                let what = format!("added at {} with weight {}", server.address, server.weight);
+                let changes = self.servers.add(&pool, server, now)?.then_some(what);
+                probes.plan(&self.servers, self.servers.pool(&pool));
+                Ok(self.done(by, "server", changes.as_slice(), Some((&pool, Some(&id)))))
+            }
+            Command::RemoveServer { pool, id } => {
+                let address = self.servers.pool(&pool).and_then(|pool| {
+                    Some(pool.backends.iter().find(|backend| backend.id == id)?.address.to_string())
+                });
+                let what = format!("removed, was at {}", address.unwrap_or_default());
+                let changes = self.servers.remove(&pool, &id, now)?.then_some(what);
+                probes.plan(&self.servers, self.servers.pool(&pool));
+                Ok(self.done(by, "server", changes.as_slice(), Some((&pool, Some(&id)))))
+            }
+        }
+    }
+
+    /// Refuses a change that is meant for another state of the pool.
+    fn check_tag(&self, command: &Command, if_match: Option<&[String]>) -> Result<(), CommandError> {
+        let pool = match command {
+            Command::Server { pool, .. }
+            | Command::AddServer { pool, .. }
+            | Command::RemoveServer { pool, .. } => pool,
+            _ => return Ok(()),
+        };
+        let Some(tags) = if_match else { return Ok(()) };
+        match self.servers.settings_tag(pool) {
+            Some(tag) if !tags.contains(&tag) => Err(CommandError::Changed(format!(
+                "the pool {pool} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
+            ))),
+            // Where there is no such pool, the command says so.
+            _ => Ok(()),
+        }
+    }
+
+    /// What a command came to, noted if it has changed anything.
+    fn done(&self, by: &By, what: &str, changes: &[String], about: Option<About<'_>>) -> CommandDone {
+        if changes.is_empty() {
+            return CommandDone::Unchanged;
+        }
+        self.audit(by, &format!("{what}: {}", changes.join(", ")), about);
+        CommandDone::Done
+    }
+}

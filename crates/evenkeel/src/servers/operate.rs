@@ -1,0 +1,176 @@
+//! What operators change of servers and splits while the process runs: each change says what it changed, and is nothing if all is so
+//! already.
+
+use std::collections::HashMap;
+
+use evenkeel_config::{Action, Backend};
+use evenkeel_core::health::Administrative;
+use evenkeel_core::snapshot::{CommandError, Split};
+use evenkeel_types::{BackendId, PoolName, RouteName, Time};
+
+use super::ServerRegistry;
+
+/// What a command has set in place of the weights of a route's split.
+pub struct SplitSet {
+    /// What the configuration said then. Once it says something else, that counts.
+    configured: Vec<(PoolName, u32)>,
+    weights: Split,
+}
+
+impl SplitSet {
+    /// The weights of its pools.
+    pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
+        self.weights.iter().map(|(pool, weight)| (pool, *weight))
+    }
+}
+
+impl ServerRegistry {
+    /// Does what the operator wants of a server. What has changed is returned, in words.
+    ///
+    /// # Errors
+    /// There is no such server.
+    pub fn administer(
+        &mut self,
+        pool: &PoolName,
+        id: &BackendId,
+        administrative: Option<Administrative>,
+        weight: Option<u32>,
+        now: Time,
+    ) -> Result<Vec<String>, CommandError> {
+        let (state, old_weight) = self
+            .settings(pool, id)
+            .ok_or_else(|| CommandError::NotFound(format!("there is no server {id} in a pool {pool}")))?;
+        let administrative = administrative.filter(|wanted| *wanted != state);
+        let weight = weight.filter(|weight| *weight != old_weight);
+        let mut changes = Vec::new();
+        changes.extend(administrative.map(|to| format!("state from {} to {}", state.as_str(), to.as_str())));
+        changes.extend(weight.map(|to| format!("weight from {old_weight} to {to}")));
+        if changes.is_empty() {
+            return Ok(changes);
+        }
+        let is_published = self.change(pool, now, |servers| {
+            let mut notices = Vec::new();
+            if let Some(wanted) = administrative {
+                notices.extend(servers.health.administer(id, wanted, now));
+            }
+            if let Some(weight) = weight {
+                servers.weigh(id, weight, now);
+            }
+            notices
+        });
+        if !is_published && let Some(servers) = self.pools.get_mut(pool) {
+            servers.update(now);
+        }
+        Ok(changes)
+    }
+
+    /// The tag of what is said of a pool's servers.
+    pub fn settings_tag(&self, pool: &PoolName) -> Option<String> {
+        Some(self.pools.get(pool)?.handle().state().settings_tag())
+    }
+
+    /// What the operator wants of a server at this moment, and its weight.
+    fn settings(&self, pool: &PoolName, id: &BackendId) -> Option<(Administrative, u32)> {
+        let servers = self.pools.get(pool)?;
+        let state = servers.handle().state();
+        let at = state.servers.members.position(id)?;
+        Some((servers.health.server(id)?.administrative(), state.servers.states.get(at)?.weight))
+    }
+
+    /// Adds a server to a pool; false if the pool has it already.
+    ///
+    /// # Errors
+    /// There is no such pool, or it has another server of that id, or too many.
+    pub fn add(&mut self, pool: &PoolName, server: Backend, now: Time) -> Result<bool, CommandError> {
+        let same = self.pool(pool).is_some_and(|pool| {
+            pool.backends.iter().any(|other| other.id == server.id && other.address == server.address)
+        });
+        let weight = self.settings(pool, &server.id).map(|(_, weight)| weight);
+        if same && weight == Some(server.weight) {
+            return Ok(false);
+        }
+        self.change_servers(pool, |servers, configured, secret| {
+            servers.add(configured, server, secret, now)
+        })?;
+        Ok(true)
+    }
+
+    /// Removes a server from a pool. Requests that it has go on. False if it was removed before.
+    ///
+    /// # Errors
+    /// There is no such server, and was none.
+    pub fn remove(&mut self, pool: &PoolName, id: &BackendId, now: Time) -> Result<bool, CommandError> {
+        if self.pools.get(pool).is_some_and(|servers| servers.was_removed(id)) {
+            return Ok(false);
+        }
+        self.change_servers(pool, |servers, configured, secret| servers.remove(configured, id, secret, now))?;
+        self.metrics.retain_backends(|of, server| of != pool || server != id);
+        Ok(true)
+    }
+
+    /// Gives pools of a route's split other weights, and says what has changed. The workers see it with the next snapshot.
+    ///
+    /// # Errors
+    /// There is no such route, or it has no split, or none with such a pool; or no weight would be left.
+    pub fn divide(
+        &mut self,
+        route: &RouteName,
+        weights: &[(PoolName, u32)],
+    ) -> Result<Vec<String>, CommandError> {
+        let configured = self.config.routes.iter().find(|it| it.name == *route);
+        let configured = match configured.map(|route| &route.action) {
+            Some(Action::Split(configured)) => configured,
+            Some(_) => return Err(CommandError::NotFound(format!("the route {route} has no split"))),
+            None => return Err(CommandError::NotFound(format!("there is no route {route}"))),
+        };
+        let before = match self.splits.get(route) {
+            Some(set) if set.configured == *configured => set.weights.to_vec(),
+            _ => configured.clone(),
+        };
+        let mut after = before.clone();
+        for (pool, weight) in weights {
+            let Some(share) = after.iter_mut().find(|(name, _)| name == pool) else {
+                let pools: Vec<_> = configured.iter().map(|(name, _)| name.as_str()).collect();
+                let why = format!("the split of {route} has no pool {pool}, only {}", pools.join(", "));
+                return Err(CommandError::Refused(why));
+            };
+            share.1 = *weight;
+        }
+        if after.iter().all(|(_, weight)| *weight == 0) {
+            return Err(CommandError::Refused(format!(
+                "no pool of the split of {route} would have a weight"
+            )));
+        }
+        let changed = |((pool, from), (_, to)): (&(PoolName, u32), &(PoolName, u32))| {
+            (from != to).then(|| format!("weight of {pool} from {from} to {to}"))
+        };
+        let changes = before.iter().zip(&after).filter_map(changed).collect();
+        if after == *configured {
+            self.splits.remove(route);
+        } else {
+            let set = SplitSet { configured: configured.clone(), weights: after.into() };
+            self.splits.insert(route.clone(), set);
+        }
+        Ok(changes)
+    }
+
+    /// What commands have set of splits, by route, for as long as the configuration says of them what it said then.
+    pub(super) fn splits_by_route(&mut self) -> HashMap<usize, Split> {
+        if self.splits.is_empty() {
+            return HashMap::new();
+        }
+        let mut kept = HashMap::new();
+        let mut by_route = HashMap::new();
+        for (position, route) in self.routes.routes().iter().enumerate() {
+            let Action::Split(configured) = &route.action else { continue };
+            if let Some((name, set)) = self.splits.remove_entry(&route.name)
+                && set.configured == *configured
+            {
+                by_route.insert(position, set.weights.clone());
+                kept.insert(name, set);
+            }
+        }
+        self.splits = kept;
+        by_route
+    }
+}

@@ -1,0 +1,92 @@
+//! Upgrades as the main thread sees them: one at a time, on a thread of its own, and what became of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use evenkeel_admin::{Upgrade, Upgraded};
+use evenkeel_observe::events::{Event, EventKind, Severity};
+use evenkeel_observe::{Registry, UpgradeResult};
+use evenkeel_proxy::Successor;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Plan, Succeeded, Upgrader};
+use crate::systemd;
+
+/// The upgrade under way, if there is one.
+pub struct Upgrades {
+    upgrader: Upgrader,
+    registry: Arc<Registry>,
+    running: Option<Running>,
+}
+
+struct Running {
+    attempt: JoinHandle<Result<Succeeded, String>>,
+    cancelled: Arc<AtomicBool>,
+    answer: oneshot::Sender<Result<Upgraded, String>>,
+}
+
+impl Upgrades {
+    /// None yet.
+    pub fn new(upgrader: Upgrader) -> Self {
+        let registry = Arc::clone(&upgrader.shared.registry);
+        Self { upgrader, registry, running: None }
+    }
+
+    /// Begins one, unless one is under way.
+    pub fn begin(&mut self, wanted: Upgrade) {
+        let Upgrade { binary, timeout, why, answer } = wanted;
+        if self.running.is_some() {
+            // The one who asked may have gone.
+            let _ = answer.send(Err("another upgrade is under way".into()));
+            return;
+        }
+        let why = why.unwrap_or_default();
+        tracing::info!(binary = ?binary, timeout_s = timeout.as_secs(), why, "upgrade: asked for");
+        let (upgrader, cancelled) = (self.upgrader.clone(), Arc::<AtomicBool>::default());
+        let (plan, is_cancelled) = (Plan { binary, timeout }, Arc::clone(&cancelled));
+        let attempt = tokio::task::spawn_blocking(move || upgrader.run(&plan, &is_cancelled));
+        self.running = Some(Running { attempt, cancelled, answer });
+    }
+
+    /// What becomes of the upgrade under way: the process that has taken over, or `None` if this one serves on. Never, while there is
+    /// none. It may be dropped at any time.
+    pub async fn ended(&mut self) -> Option<Successor> {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let ended = (&mut running.attempt).await;
+        let answer = self.running.take()?.answer;
+        match ended.unwrap_or_else(|error| Err(format!("the thread of the upgrade failed: {error}"))) {
+            Ok(Succeeded { pid, successor }) => {
+                self.registry.upgraded(UpgradeResult::Success, 1);
+                tracing::info!(pid, "upgraded: the new process serves, and this one finishes what it has");
+                systemd::succeeded_by(pid);
+                self.record(Severity::Info, format!("process {pid} has taken over"));
+                let grace = self.upgrader.shared.snapshot().config.server.grace;
+                // The one who asked may have gone.
+                let _ = answer.send(Ok(Upgraded { pid, old_pid: std::process::id(), grace }));
+                Some(successor)
+            }
+            Err(why) => {
+                self.registry.upgraded(UpgradeResult::Failure, 1);
+                tracing::error!("not upgraded, this process serves on: {why}");
+                let first = why.lines().next().unwrap_or_default();
+                self.record(Severity::Warning, format!("not upgraded, this process serves on: {first}"));
+                let _ = answer.send(Err(why));
+                None
+            }
+        }
+    }
+
+    fn record(&self, severity: Severity, what: String) {
+        self.registry.events.record(Event::new(EventKind::Upgrade, severity, what));
+    }
+
+    /// Gives up the upgrade under way, because this process is to end. The process that has taken over, if it has by now.
+    pub async fn give_up(&mut self) -> Option<Successor> {
+        let running = self.running.as_ref()?;
+        running.cancelled.store(true, Ordering::Relaxed);
+        // Its new process is ended within that; if not, this one ends all the same.
+        tokio::time::timeout(Duration::from_secs(8), self.ended()).await.ok()?
+    }
+}

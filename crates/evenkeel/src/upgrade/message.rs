@@ -1,0 +1,116 @@
+//! What the process that serves and the one that is to take its place say to each other.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use evenkeel_net::Channel;
+use evenkeel_proxy::SessionRecord;
+use serde::{Deserialize, Serialize};
+
+use crate::servers::{Carried, CarriedSplit};
+
+/// The version of what is said here. It changes when an older process could not go by it; keys that are new are passed over by
+/// older ones.
+pub const PROTOCOL: u32 = 1;
+/// Tells a process that its standard input is a channel, and which version is spoken there.
+pub const VARIABLE: &str = "EVENKEEL_HANDOVER";
+
+/// A message, in the order in which they go.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// From the old process, with the descriptor of its standard error.
+    Offer(Box<Offer>),
+    /// From the old process, each with a descriptor.
+    Sockets(Vec<Offered>),
+    /// From the new one, which is ready but for what it cannot have beside the old one: which of the sockets it takes.
+    Ready(Vec<usize>),
+    /// From the old one: the new one may serve.
+    Go,
+    /// From the new one: what it waits for.
+    Waiting(String),
+    /// From the new one, which accepts connections from now on, and takes no datagrams yet.
+    Serving,
+    /// From the old one, which takes no datagrams any more: sessions, each with the number of its listening socket and a descriptor.
+    Sessions(Vec<(u64, SessionRecord)>),
+    /// From the old one: these were all.
+    Done,
+    /// From the new one, which serves all: the old one may leave.
+    Complete,
+    /// From the new one: why it gives up.
+    Failed(String),
+}
+
+/// What the new process is to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Offer {
+    /// [`PROTOCOL`] of the old process.
+    pub protocol: u32,
+    /// Its version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// How many sockets follow.
+    pub sockets: usize,
+    /// The pools that have a usable server.
+    pub usable: Vec<String>,
+    /// What is known of servers beside the configuration.
+    pub pools: Vec<Carried>,
+    /// Splits that commands have changed.
+    #[serde(default)]
+    pub splits: Vec<CarriedSplit>,
+    /// What the log holds.
+    #[serde(default)]
+    pub log_level: Option<String>,
+    /// Upgrades that have succeeded, this one included, and that have failed.
+    pub upgrades: (u64, u64),
+}
+
+/// A listening socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// What it is for.
+    pub role: Role,
+    /// The listener.
+    pub listener: String,
+    /// The address as the configuration had it.
+    pub configured: String,
+    /// Whether systemd has bound it.
+    pub activated: bool,
+}
+
+/// What a listening socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Connections of clients.
+    Stream,
+    /// Datagrams of clients.
+    Datagram,
+    /// The admin API.
+    Admin,
+}
+
+/// A message that has come, with its descriptors.
+pub type Come = (Message, Vec<OwnedFd>);
+
+/// Sends a message.
+///
+/// # Errors
+/// The other process is gone, or does not read.
+pub fn send(channel: &Channel, message: &Message, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    channel.send(&serde_json::to_vec(message)?, descriptors)
+}
+
+/// The next message; `None` if none begins within `wait`.
+///
+/// # Errors
+/// The other process is gone, or says what this one does not understand.
+pub fn receive(channel: &Channel, wait: Duration) -> io::Result<Option<Come>> {
+    let Some((bytes, descriptors)) = channel.receive(wait)? else { return Ok(None) };
+    let message = serde_json::from_slice(&bytes).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("a message that is not understood: {error}"))
+    })?;
+    Ok(Some((message, descriptors)))
+}

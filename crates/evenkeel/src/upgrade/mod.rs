@@ -1,0 +1,263 @@
+//! Upgrading: another process, which runs another binary or the same one anew, takes the place of this one and gets its sockets.
+
+pub mod attempts;
+pub mod binary;
+pub mod exchange;
+pub mod message;
+pub mod successor;
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use evenkeel_net::Channel;
+use evenkeel_proxy::{Shared, Successor};
+use tokio::sync::{mpsc, oneshot};
+
+use self::exchange::{Exchange, Fault};
+use self::message::Offered;
+use crate::reload::Bound;
+use crate::servers::{Carried, CarriedSplit};
+
+/// How much of what the new process says is kept to be passed on, in bytes.
+const SAID_MAX: usize = 4096;
+/// How long a process that has closed its channel may take to end.
+const END_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What the control thread is asked around an upgrade.
+#[derive(Debug)]
+pub enum Asked {
+    /// One begins: nothing is changed until it has ended.
+    Begin(oneshot::Sender<Result<InForce, String>>),
+    /// It has ended, and this process serves on. The answer comes when changes are taken again.
+    End(oneshot::Sender<()>),
+}
+
+/// What the new process is to go on with.
+#[derive(Debug)]
+pub struct InForce {
+    /// What is listened on.
+    pub bound: Vec<Bound>,
+    /// What commands have changed of the servers.
+    pub carried: Vec<Carried>,
+    /// The same of splits.
+    pub splits: Vec<CarriedSplit>,
+}
+
+/// What an upgrade works with.
+#[derive(Debug, Clone)]
+pub struct Upgrader {
+    /// The workers.
+    pub shared: Arc<Shared>,
+    /// The control thread.
+    pub control: mpsc::Sender<Asked>,
+    /// The socket of the admin API, and what the configuration calls it.
+    pub admin: Option<Arc<(OwnedFd, Offered)>>,
+}
+
+/// An upgrade that is asked for.
+#[derive(Debug)]
+pub struct Plan {
+    /// The binary, if a certain one is wanted.
+    pub binary: Option<PathBuf>,
+    /// How long the new process may take.
+    pub timeout: Duration,
+}
+
+/// The process that serves from now on.
+#[derive(Debug)]
+pub struct Succeeded {
+    /// Its id.
+    pub pid: u32,
+    /// What it has taken over.
+    pub successor: Successor,
+}
+
+impl Upgrader {
+    /// Has a new process take over, and waits until it has. `cancelled` gives the attempt up.
+    ///
+    /// # Errors
+    /// It does not, for this reason; it has been ended, and this process serves on as before.
+    pub fn run(&self, plan: &Plan, cancelled: &AtomicBool) -> Result<Succeeded, String> {
+        if std::process::id() == 1 {
+            return Err("this is process 1 of its container, which ends with it: start another container in its place".into());
+        }
+        let binary = binary::choose(plan.binary.as_deref())?;
+        let (answer, begun) = oneshot::channel();
+        let gone = |_| "the control thread is gone".to_owned();
+        self.control.blocking_send(Asked::Begin(answer)).map_err(|_| gone(()))?;
+        let in_force = begun.blocking_recv().map_err(|_| gone(()))??;
+        let done = self.hand_over(&binary, plan, in_force, cancelled);
+        if done.is_err() {
+            // The control thread is gone only when the process ends.
+            let (answer, ended) = oneshot::channel();
+            let _ = self.control.blocking_send(Asked::End(answer));
+            let _ = ended.blocking_recv();
+        }
+        done
+    }
+
+    fn hand_over(
+        &self,
+        binary: &Path,
+        plan: &Plan,
+        in_force: InForce,
+        cancelled: &AtomicBool,
+    ) -> Result<Succeeded, String> {
+        let deadline = Instant::now() + plan.timeout;
+        let (channel, theirs) =
+            Channel::pair().map_err(|error| format!("no channel to hand over: {error}"))?;
+        let mut started = Started::new(binary, theirs)?;
+        let pid = started.child.id();
+        tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
+        let mut exchange = Exchange { upgrader: self, channel, deadline, cancelled, released: None };
+        let fault = match exchange.run(in_force) {
+            Ok(successor) => {
+                started.release();
+                return Ok(Succeeded { pid, successor });
+            }
+            Err(fault) => fault,
+        };
+        let what = format!("process {pid} ({})", binary.display());
+        let why = match fault {
+            Fault::Gone(why) => match started.ended_within(END_MAX) {
+                Some(status) => format!("{what} ended before it was ready, {status}"),
+                None => format!("{what} {why}"),
+            },
+            Fault::Late(waiting) => {
+                format!("{what} was not ready within {:?}, and was ended{waiting}", plan.timeout)
+            }
+            Fault::Said(why) => {
+                started.ended_within(END_MAX);
+                why
+            }
+            Fault::Ours(why) => why,
+        };
+        let why = started.end(&why);
+        // Only now: the new process had it.
+        if let Some(released) = exchange.released
+            && let Err(error) = self.shared.cache.reclaim_disk(released)
+        {
+            tracing::error!(%error, "the disk cache cannot be used again after an upgrade that has failed; it is in memory alone");
+        }
+        Err(why)
+    }
+}
+
+/// The new process. It is ended when this is dropped, unless it was released.
+struct Started {
+    child: Child,
+    /// What it says before it has got our standard error.
+    said: Arc<Mutex<Vec<u8>>>,
+    listener: Option<JoinHandle<()>>,
+    is_released: bool,
+}
+
+impl Started {
+    fn new(binary: &Path, theirs: OwnedFd) -> Result<Self, String> {
+        let mut command = Command::new(binary);
+        command.args(std::env::args_os().skip(1)).stdin(theirs).stderr(Stdio::piped());
+        command.env(message::VARIABLE, message::PROTOCOL.to_string());
+        // Of the process that systemd has started, not of this one.
+        command.env_remove("WATCHDOG_PID").env_remove("LISTEN_PID").env_remove("LISTEN_FDS");
+        command.arg0(binary);
+        let mut child =
+            command.spawn().map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
+        // Else our own copy of its end would keep the channel open.
+        drop(command);
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let heard = Arc::clone(&said);
+        let stderr = child.stderr.take();
+        let listen = move || stderr.into_iter().for_each(|stderr| listen(stderr, &heard));
+        let listener = std::thread::Builder::new().name("upgrade-stderr".into()).spawn(listen).ok();
+        Ok(Self { child, said, listener, is_released: false })
+    }
+
+    /// How it has ended, if it does in this time.
+    fn ended_within(&mut self, wait: Duration) -> Option<ExitStatus> {
+        let end = Instant::now() + wait;
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < end => std::thread::sleep(LOOK_EVERY),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Ends it if it has not ended, and adds what it has said to `why`.
+    fn end(mut self, why: &str) -> String {
+        self.kill();
+        // A program that it has started may hold its standard error open for ever.
+        if let Some(listener) = self.listener.take_if(|listener| listener.is_finished()) {
+            let _ = listener.join();
+        }
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        match String::from_utf8_lossy(&said).trim() {
+            "" => why.to_owned(),
+            said => format!("{why}; it said: {said}"),
+        }
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself. It is no zombie afterwards in any case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let end = Instant::now() + END_MAX / 4;
+        while self.listener.as_ref().is_some_and(|it| !it.is_finished()) && Instant::now() < end {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// It serves from now on; it is only waited for, so that it is no zombie should it end before this process.
+    fn release(mut self) {
+        self.is_released = true;
+        let pid = self.child.id();
+        let wait = move || {
+            if let Ok(status) = self.child.wait() {
+                tracing::error!(pid, %status, "the process that had taken over has ended, and this one accepts nothing any more");
+            }
+        };
+        // Without a thread it is a zombie until this process ends.
+        drop(std::thread::Builder::new().name("upgrade-wait".into()).spawn(wait));
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if !self.is_released {
+            self.kill();
+        }
+    }
+}
+
+/// Passes on what the new process says, and keeps the last of it.
+fn listen(stderr: impl Read, said: &Mutex<Vec<u8>>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while matches!((&mut stderr).take(SAID_MAX as u64).read_until(b'\n', &mut line), Ok(1..)) {
+        eprint!("{}", String::from_utf8_lossy(&line));
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.append(&mut line);
+        let surplus = said.len().saturating_sub(SAID_MAX);
+        said.drain(..surplus);
+    }
+}
+
+/// A duplicate of this process's standard error.
+fn stderr() -> io::Result<OwnedFd> {
+    io::stderr().as_fd().try_clone_to_owned()
+}
+
+/// Whether the attempt was given up.
+fn is_cancelled(cancelled: &AtomicBool) -> bool {
+    cancelled.load(Ordering::Relaxed)
+}

@@ -1,0 +1,215 @@
+//! The new process's side of an upgrade.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use evenkeel_core::health::State;
+use evenkeel_net::{Channel, Inherited, replace_stderr};
+use evenkeel_proxy::{HandedSession, Shared};
+use evenkeel_types::Time;
+
+use super::message::{Message, Offer, PROTOCOL, VARIABLE, receive, send};
+use crate::inherit::{Heirloom, Inheritance};
+use crate::log;
+use crate::servers::ServerRegistry;
+
+/// How long the old process may be silent. It has a deadline of its own, at which it ends this process.
+const SILENCE_MAX: Duration = Duration::from_secs(660);
+/// How long first health checks are waited for; a server that has not answered by then counts as it does after any start.
+const CHECKS_MAX: Duration = Duration::from_secs(3);
+/// How often the pools are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often the old process hears what is waited for.
+const SAY_EVERY: Duration = Duration::from_millis(200);
+
+/// The process in whose place this one comes.
+#[derive(Debug)]
+pub struct Predecessor {
+    channel: Arc<Channel>,
+    /// What it offers.
+    pub offer: Offer,
+}
+
+/// Tells the old process why this one gives up.
+#[derive(Debug)]
+pub struct Reporter(Arc<Channel>);
+
+impl Reporter {
+    /// Tells it.
+    pub fn fail(&self, why: &str) {
+        // The old process finds out anyhow.
+        let _ = send(&self.0, &Message::Failed(why.trim_end().into()), &[]);
+    }
+}
+
+impl Predecessor {
+    /// The process that has started this one to take its place, if one has, and the sockets that it offers.
+    ///
+    /// # Errors
+    /// It is gone, or speaks another version of what is said at an upgrade.
+    pub fn find() -> Result<Option<(Self, Inheritance)>, String> {
+        if std::env::var_os(VARIABLE).is_none() {
+            return Ok(None);
+        }
+        let fault = |error: io::Error| format!("nothing can be taken over from the process before: {error}");
+        let channel = Channel::from_stdin().map_err(fault)?;
+        match Self::receive(&channel) {
+            Ok((offer, inheritance)) => Ok(Some((Self { channel: Arc::new(channel), offer }, inheritance))),
+            Err(why) => {
+                let _ = send(&channel, &Message::Failed(why.clone()), &[]);
+                Err(why)
+            }
+        }
+    }
+
+    fn receive(channel: &Channel) -> Result<(Offer, Inheritance), String> {
+        let (message, mut descriptors) = next(channel)?;
+        let Message::Offer(offer) = message else { return Err(unexpected(&message)) };
+        if let Some(stderr) = descriptors.pop() {
+            replace_stderr(&stderr).map_err(|error| format!("cannot write messages: {error}"))?;
+        }
+        if offer.protocol != PROTOCOL {
+            return Err(format!(
+                "Evenkeel {} speaks version {PROTOCOL} of the handover, and the running {} speaks version {}: an upgrade \
+                 between them needs a restart",
+                env!("CARGO_PKG_VERSION"),
+                offer.version,
+                offer.protocol
+            ));
+        }
+        let mut heirlooms = Vec::new();
+        while heirlooms.len() < offer.sockets {
+            let (message, descriptors) = next(channel)?;
+            let Message::Sockets(offered) = message else { return Err(unexpected(&message)) };
+            if offered.is_empty() || offered.len() != descriptors.len() {
+                return Err("not all sockets have come: too few file descriptors may be open".into());
+            }
+            for (offered, descriptor) in offered.into_iter().zip(descriptors) {
+                let socket = Inherited::take(descriptor);
+                heirlooms.push(Heirloom {
+                    position: heirlooms.len(),
+                    socket: socket
+                        .map_err(|error| format!("cannot take over {}: {error}", offered.configured))?,
+                    name: offered.listener,
+                    role: Some(offered.role),
+                    configured: Some(offered.configured),
+                    activated: offered.activated,
+                });
+            }
+        }
+        Ok((*offer, Inheritance::of(heirlooms)))
+    }
+
+    /// By which it can be told why this process gives up.
+    pub fn reporter(&self) -> Reporter {
+        Reporter(Arc::clone(&self.channel))
+    }
+
+    /// Goes on with what commands have changed.
+    pub fn carry_on(&self, servers: &mut ServerRegistry, now: Time) {
+        servers.carry_on(self.offer.pools.clone(), now);
+        servers.carry_on_splits(&self.offer.splits);
+        if let Some(level) = &self.offer.log_level
+            && let Err(error) = log::set_level(level)
+        {
+            tracing::warn!(level, error, "the log level of the process before is not taken over");
+        }
+    }
+
+    /// Says that all is ready but for what cannot be had beside the old process, and waits for the word to go on.
+    ///
+    /// # Errors
+    /// The old process is gone.
+    pub fn ready(&self, taken: Vec<usize>) -> Result<(), String> {
+        self.say(&Message::Ready(taken))?;
+        match next(&self.channel)?.0 {
+            Message::Go => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits until the servers are known as well as the old process knew them: each has been checked, and no pool that could be used
+    /// there lacks a server here. Ends with the old process's patience.
+    ///
+    /// # Errors
+    /// The old process is gone.
+    pub fn warm_up(&self, shared: &Shared) -> Result<(), String> {
+        let (begun, mut said) = (Instant::now(), None::<Instant>);
+        while let Some(waiting) = self.waits_for(shared, begun.elapsed()) {
+            if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                said = Some(Instant::now());
+                self.say(&Message::Waiting(waiting))?;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn waits_for(&self, shared: &Shared, waited: Duration) -> Option<String> {
+        let snapshot = shared.snapshot();
+        for (config, handle) in snapshot.config.pools.iter().zip(&snapshot.pools) {
+            let (name, state) = (config.name.as_str(), handle.state());
+            let is_unknown = state.servers.states.iter().any(|server| server.state == State::Starting);
+            if is_unknown && waited < CHECKS_MAX {
+                return Some(format!("a server of pool {name} has not been checked yet"));
+            }
+            let was_usable = self.offer.usable.iter().any(|usable| usable == name);
+            if was_usable && state.servers.members.usable_count() == 0 {
+                return Some(format!(
+                    "pool {name}, which has a usable server in the old process, has none in the new one"
+                ));
+            }
+        }
+        None
+    }
+
+    /// Says that connections are accepted, and returns the sessions of datagrams that the old process had, by the number of the socket
+    /// that their clients send to. It takes no datagrams any more.
+    ///
+    /// # Errors
+    /// The old process is gone.
+    pub fn serving(&self) -> Result<HashMap<u64, Vec<HandedSession>>, String> {
+        self.say(&Message::Serving)?;
+        let mut sessions = HashMap::<u64, Vec<HandedSession>>::new();
+        loop {
+            match next(&self.channel)? {
+                (Message::Sessions(records), descriptors) => {
+                    for ((inode, record), descriptor) in records.into_iter().zip(descriptors) {
+                        sessions.entry(inode).or_default().push(HandedSession { record, descriptor });
+                    }
+                }
+                (Message::Done, _) => return Ok(sessions),
+                (other, _) => return Err(unexpected(&other)),
+            }
+        }
+    }
+
+    /// Says that this process serves all from now on.
+    pub fn complete(self) {
+        // An old process that is gone does not need to know.
+        let _ = send(&self.channel, &Message::Complete, &[]);
+    }
+
+    fn say(&self, message: &Message) -> Result<(), String> {
+        send(&self.channel, message, &[]).map_err(|error| gone(&error))
+    }
+}
+
+fn next(channel: &Channel) -> Result<(Message, Vec<OwnedFd>), String> {
+    match receive(channel, SILENCE_MAX) {
+        Ok(Some(come)) => Ok(come),
+        Ok(None) => Err("the process before has fallen silent".into()),
+        Err(error) => Err(gone(&error)),
+    }
+}
+
+fn gone(error: &io::Error) -> String {
+    format!("the process before has given the upgrade up: {error}")
+}
+
+fn unexpected(message: &Message) -> String {
+    format!("the process before has said {message:?} out of turn")
+}

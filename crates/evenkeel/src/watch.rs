@@ -1,0 +1,82 @@
+//! The configuration file, followed: where the configuration asks for it, a change of its content reloads it.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::Hasher;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use evenkeel_admin::{By, Request};
+use evenkeel_config::FileStamp;
+use evenkeel_core::snapshot::Command;
+use evenkeel_proxy::Shared;
+use tokio::sync::{mpsc, oneshot};
+
+/// Between two looks at the file. A change counts when it is seen twice: what writes the file may not be done.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The content that was read last, whether it was taken or refused.
+#[derive(Debug, Default)]
+pub struct Loaded(AtomicU64);
+
+impl Loaded {
+    /// The content of the file that the process starts with, if it starts with one.
+    pub fn of(file: Option<&Path>) -> Arc<Self> {
+        let loaded = Self::default();
+        file.iter().for_each(|file| loaded.note(file));
+        Arc::new(loaded)
+    }
+
+    /// Notes the content of the file, which is about to be read.
+    pub fn note(&self, file: &Path) {
+        if let Some(content) = digest(file) {
+            self.0.store(content, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Has the file read again whenever its content is another one. Never returns.
+pub async fn follow(
+    shared: Arc<Shared>,
+    file: PathBuf,
+    loaded: Arc<Loaded>,
+    commands: mpsc::Sender<Request>,
+) {
+    let (mut before, mut handled) = (None, None);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !shared.snapshot().config.server.reload_on_change {
+            continue;
+        }
+        let path = file.clone();
+        // Not on this thread: a disk that does not answer would hold up probes and commands.
+        let look = tokio::task::spawn_blocking(move || {
+            let stamp = FileStamp::of(&path);
+            let is_new = stamp.is_some() && stamp != handled && stamp == before;
+            (stamp, is_new.then(|| digest(&path)).flatten())
+        });
+        // A thread that panicked has said so.
+        let Ok((stamp, content)) = look.await else { continue };
+        before = stamp;
+        let Some(content) = content else { continue };
+        handled = stamp;
+        if content == loaded.0.load(Ordering::Relaxed) {
+            continue;
+        }
+        let (answer, done) = oneshot::channel();
+        let by = By::itself("reload_on_change");
+        let asked = commands.send(Request { command: Command::Reload, by, if_match: None, answer }).await;
+        // Its outcome stands in the log.
+        if asked.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+fn digest(file: &Path) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&fs::read(file).ok()?);
+    Some(hasher.finish())
+}

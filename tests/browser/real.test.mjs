@@ -1,0 +1,203 @@
+// The dashboard of a real evenkeel with traffic: what it shows is what the API says, and what its buttons do the proxy does.
+
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+
+import { axe, launch, open, until } from "./support/browser.mjs";
+import { startProxy } from "./support/proxy.mjs";
+
+let [chrome, proxy] = [];
+before(async () => {
+  [chrome, proxy] = await Promise.all([launch(), startProxy()]);
+  proxy.traffic.start();
+});
+after(async () => {
+  await proxy?.close();
+  await chrome?.close();
+});
+
+const number = (text) => Number(text.replaceAll(",", "").replace(/[^\d.]/g, ""));
+const server = async (id) => (await proxy.api("status")).pools.flatMap(({ servers }) => servers).find((it) => it.id === id);
+const tile = async (page, name) => number(await page.locator(`[data-tile=${name}]`).innerText());
+const near = (shown, said, tolerance) => Math.abs(shown - said) <= Math.max(1, said * tolerance);
+
+test("the figures are those of the API", async () => {
+  const { page, check } = await open(chrome.context, proxy.url);
+  await page.getByText("All is well").first().waitFor();
+  await until(async () => {
+    const { now } = await proxy.api("status");
+    return now.rps > 50 && near(await tile(page, "rps"), now.rps, 0.15) && near(await tile(page, "p95"), now.p95, 0.5);
+  }, "requests a second and p95 are near the API's");
+  // 1 request in 200 is answered 500.
+  await until(async () => { const shown = await tile(page, "errors"); return shown > 0.1 && shown < 1; }, "the ratio of errors");
+  const pools = (await proxy.api("status")).pools;
+  for (const { name, algorithm, servers } of pools) {
+    const row = page.locator(`.panel tr[data-key="${name}"]`);
+    assert.match(await row.innerText(), new RegExp(`${algorithm}[\\s\\S]*${servers.length} up`));
+  }
+  assert.ok((await page.locator(".top-state").innerText()).includes(`process ${(await proxy.api("status")).pid}`));
+  check();
+  await page.close();
+});
+
+test("figures stand still and equal the API's when traffic stops", async () => {
+  proxy.traffic.stop();
+  const { page, check } = await open(chrome.context, proxy.url, { path: "pools/api" });
+  await until(async () => (await tile(page, "rps")) === 0, "no requests any more");
+  for (const { id, requests, errors, weight } of (await proxy.api("status")).pools[0].servers) {
+    await page.goto(`${proxy.url}#/pools/api/servers/${id}`);
+    const format = (value) => value.toLocaleString("en");
+    await page.getByText(`${format(requests)} requests, ${format(errors)} errors`).waitFor();
+    await page.locator("dd", { hasText: /^passed after/ }).waitFor();
+    await page.locator("dt", { hasText: "Weight" }).locator("+ dd", { hasText: new RegExp(`^${weight}$`) }).waitFor();
+  }
+  proxy.traffic.start();
+  check();
+  await page.close();
+});
+
+test("a drained server gets nothing, and Undo gives it traffic again", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "pools/api" });
+  await page.getByRole("button", { name: "Drain two" }).click();
+  await page.getByRole("dialog").getByText("2 other servers of the pool take its share.").waitFor();
+  await page.getByLabel("Why?").fill("new kernel");
+  await page.getByRole("dialog").getByRole("button", { name: "Drain" }).click();
+  await page.locator('tr[data-key="two"]').getByText("draining", { exact: true }).waitFor();
+  assert.equal((await server("two")).state, "draining");
+  await until(async () => (await server("two")).in_flight === 0, "it is empty");
+  const { requests } = await server("two");
+  const sent = proxy.traffic.sent;
+  await until(() => proxy.traffic.sent > sent + 100, "more traffic");
+  assert.equal((await server("two")).requests, requests);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.locator('tr[data-key="two"]').getByText("up", { exact: true }).waitFor();
+  await until(async () => (await server("two")).requests > requests, "traffic again");
+  check();
+  await page.close();
+});
+
+test("a weight is set, and undone", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "pools/api" });
+  await page.getByRole("button", { name: "Weight of three" }).click();
+  await page.getByLabel("Weight, 0 to 1000").fill("2");
+  await page.getByText("about 50 % of the pool's requests").waitFor();
+  await page.getByRole("button", { name: "Set the weight" }).click();
+  await until(async () => (await server("three")).weight === 2, "the weight is 2");
+  await page.getByRole("button", { name: "Undo" }).click();
+  await until(async () => (await server("three")).weight === 1, "the weight is 1 again");
+  check();
+  await page.close();
+});
+
+test("a server that dies is the first thing on the page, with the reason, and an event", async () => {
+  const { page, check } = await open(chrome.context, proxy.url);
+  await page.getByText("All is well").first().waitFor();
+  proxy.backends[0].mode.failing = true;
+  const problem = page.locator(".problem", { hasText: "one" }).first();
+  await problem.waitFor();
+  await problem.getByRole("link").click();
+  await page.getByRole("heading", { name: "one" }).waitFor();
+  const { reason } = await server("one");
+  await page.locator(".server-reason").getByText(reason).waitFor();
+  await page.locator("dt", { hasText: "Last check" }).locator("+ dd .is-critical").waitFor();
+  await page.goto(proxy.url + "#/events?kind=health");
+  await page.locator("tbody tr", { hasText: "one" }).first().waitFor();
+  proxy.backends[0].mode.failing = false;
+  await page.goto(proxy.url + "#/");
+  await page.locator(".problems-none.is-good").waitFor();
+  check();
+  await page.close();
+});
+
+test("the cache is shown and purged", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "cache" });
+  await until(async () => (await tile(page, "hit_ratio")) > 50, "hits");
+  await page.locator('tr[data-key="static"]').waitFor();
+  await page.getByLabel("What to purge").fill("http://shop.example.com/static/logo.png");
+  await page.getByRole("button", { name: "Purge" }).click();
+  await page.getByRole("dialog").getByText("This cannot be undone").waitFor();
+  await page.getByRole("dialog").getByRole("button", { name: "Purge" }).click();
+  await page.getByText("Purged shop.example.com/static/logo.png.").waitFor();
+  await until(async () => (await proxy.api("cache")).purged_objects >= 1, "one is purged");
+  check();
+  await page.close();
+});
+
+test("a broken file is refused with its carets, and mended it is taken", async () => {
+  const { page, faults } = await open(chrome.context, proxy.url, { path: "config", allow: [/422|404/] });
+  const reload = async () => {
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
+  };
+  await writeFile(proxy.file, proxy.text.replace("algorithm", "algoritm"));
+  await reload();
+  const fault = page.locator("#main pre.fault");
+  await fault.getByText("algoritm").waitFor();
+  assert.match(await fault.evaluate((it) => it.textContent), /algoritm = [^\n]+\n[^\n]*─/);
+  await writeFile(proxy.file, proxy.text);
+  const { generation } = await proxy.api("status");
+  await reload();
+  await page.getByText(`Reloaded: generation ${generation + 1}`).waitFor();
+  assert.deepEqual(faults, []);
+  await page.close();
+});
+
+test("each page of a real process is accessible and silent", async () => {
+  for (const scheme of ["light", "dark"]) {
+    const { page, faults } = await open(chrome.context, proxy.url, { scheme, allow: [/404/] });
+    for (const path of ["", "pools", "pools/api", "pools/api/servers/one", "cache", "events", "requests", "config"]) {
+      await page.goto(proxy.url + "#/" + path);
+      await page.locator(".health").getByText("All is well").waitFor();
+      await page.locator("#main h1").waitFor();
+      assert.deepEqual(await axe(page), [], `#/${path} in ${scheme}`);
+    }
+    assert.deepEqual(faults, []);
+    await page.close();
+  }
+});
+
+test("the page's policy lets nothing in", async () => {
+  const { headers } = await fetch(proxy.url, { headers: { accept: "text/html" } });
+  assert.match(headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'/);
+  const { page, faults } = await open(chrome.context, proxy.url, { allow: [/policy|Content Security Policy|Trusted/] });
+  const did = await page.evaluate(() => {
+    const script = document.createElement("script");
+    try {
+      script.text = "window.injected = true";
+    } catch {
+      // Trusted types refuse it already.
+    }
+    document.body.append(script);
+    document.body.insertAdjacentElement("beforeend", Object.assign(document.createElement("img"), { src: "http://127.0.0.1:9/x.png" }));
+    return window.injected === true;
+  });
+  assert.equal(did, false);
+  assert.deepEqual(faults.filter((fault) => !fault.includes("127.0.0.1:9")), []);
+  await page.close();
+});
+
+test("a token is asked for, refused when wrong, and kept for the tab alone", async () => {
+  const other = await startProxy({ token: "open sesame, please" });
+  try {
+    const { page, faults } = await open(chrome.context, other.url, { path: "pools", allow: [/401/] });
+    await page.getByLabel("Token").fill("wrong");
+    await page.keyboard.press("Enter");
+    await page.getByText("That is not the token.").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.getByLabel("Token").fill("open sesame, please");
+    await page.keyboard.press("Enter");
+    await page.getByRole("link", { name: "images" }).waitFor();
+    assert.match(page.url(), /#\/pools$/);
+    await page.reload();
+    await page.getByRole("link", { name: "images" }).waitFor();
+    assert.equal(await page.evaluate(() => localStorage.length), 0);
+    const fresh = await open(chrome.context, other.url, { allow: [/401/] });
+    await fresh.page.getByLabel("Token").waitFor();
+    assert.deepEqual([...faults, ...fresh.faults], []);
+    await fresh.page.close();
+    await page.close();
+  } finally {
+    await other.close();
+  }
+});

@@ -1,0 +1,140 @@
+//! Servers are listed, added, changed and removed by commands while traffic flows, and nothing is lost.
+
+use serde_json::Value;
+
+use crate::support::{Evenkeel, Origin, Traffic, eventually, pool};
+
+/// What a command prints with `--json`.
+fn json(evenkeel: &Evenkeel, arguments: &[&str]) -> Value {
+    let outcome = evenkeel.cli(&[arguments, &["--json"]].concat());
+    assert_eq!(outcome.code, Some(0), "{arguments:?}: {}", outcome.stderr);
+    serde_json::from_str(&outcome.stdout).unwrap()
+}
+
+fn fails(evenkeel: &Evenkeel, arguments: &[&str]) -> String {
+    let outcome = evenkeel.cli(arguments);
+    assert_eq!(outcome.code, Some(1), "{arguments:?}: {}", outcome.stdout);
+    outcome.stderr
+}
+
+#[test]
+fn a_server_comes_and_goes_under_traffic() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let address = b.address().to_string();
+    let traffic = Traffic::start(evenkeel.address(), 4);
+    for _ in 0..3 {
+        traffic.more(20);
+        let added = json(&evenkeel, &["server", "add", "app", &address, "--name", "b", "--weight", "2"]);
+        assert_eq!(
+            (&added["id"], &added["weight"], &added["origin"]),
+            (&"b".into(), &2.into(), &"command".into())
+        );
+        let before = traffic.of("b");
+        eventually("b gets requests", || traffic.of("b") > before + 8);
+        let listed = evenkeel.cli(&["server", "list", "app"]);
+        assert!(listed.stdout.contains(&address) && !listed.stdout.contains("POOL"), "{}", listed.stdout);
+        assert_eq!(json(&evenkeel, &["server", "list"])[1]["pool"], "app");
+        assert_eq!(json(&evenkeel, &["server", "remove", "app", "b"])["removed"], "b");
+        assert_eq!(json(&evenkeel, &["server", "list"]).as_array().unwrap().len(), 1);
+    }
+    assert_eq!(traffic.stop().lost, [""; 0]);
+}
+
+#[test]
+fn what_is_repeated_changes_nothing_and_is_noted_once() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let address = b.address().to_string();
+    let commands: [&[&str]; 5] = [
+        &["server", "add", "app", &address, "--name", "b"],
+        &["weight", "app", "b", "7"],
+        &["drain", "app", "b"],
+        &["enable", "app", "b"],
+        &["server", "remove", "app", "b"],
+    ];
+    for (number, command) in commands.iter().enumerate() {
+        let first = evenkeel.cli(command);
+        let tag = evenkeel.admin("GET", "/pools/app", "").header("etag").unwrap().to_owned();
+        let second = evenkeel.cli(command);
+        assert_eq!((first.code, second.code), (Some(0), Some(0)), "{command:?}: {}", second.stderr);
+        assert_eq!(first.stdout, second.stdout);
+        assert_eq!(evenkeel.admin("GET", "/pools/app", "").header("etag"), Some(tag.as_str()));
+        let noted = evenkeel.stderr.count(|line| line.contains("operator: "));
+        assert_eq!(noted, number + 1, "{command:?}: {}", evenkeel.stderr.text());
+    }
+}
+
+#[test]
+fn wrong_names_are_errors_that_say_what_there_is() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    assert!(fails(&evenkeel, &["server", "list", "none"]).contains("there is no pool none, only app"));
+    for command in ["drain", "disable", "enable"] {
+        assert!(
+            fails(&evenkeel, &[command, "app", "z"]).contains("there is no server z in a pool app"),
+            "{command}"
+        );
+    }
+    assert!(fails(&evenkeel, &["weight", "none", "a", "1"]).contains("no server a in a pool none"));
+    assert!(fails(&evenkeel, &["weight", "app", "a", "1001"]).contains("from 0 to 1000"));
+    assert!(fails(&evenkeel, &["server", "remove", "app", "z"]).contains("there is no server z"));
+    assert!(fails(&evenkeel, &["server", "add", "app", "127.0.0.1:9", "--name", "a"]).contains("a already"));
+    assert!(fails(&evenkeel, &["server", "add", "none", "127.0.0.1:9"]).contains("there is no pool none"));
+    assert!(fails(&evenkeel, &["server", "add", "app", "nowhere:at:all"]).contains("address"));
+    assert_eq!(evenkeel.get("/").text(), "a");
+    assert_eq!(evenkeel.stderr.count(|line| line.contains("operator: ")), 0);
+}
+
+#[test]
+fn a_change_meant_for_another_state_of_the_pool_is_refused() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a, &b], ""));
+    let ask = |method: &str, path: &str, tag: &str, body: &str| {
+        evenkeel.admin_with(method, path, &format!("if-match: {tag}\r\n"), body)
+    };
+    let first = evenkeel.admin("GET", "/pools/app", "");
+    let tag = first.header("etag").unwrap().to_owned();
+    let settings: Value = serde_json::from_str(&first.text()).unwrap();
+    assert_eq!(settings["servers"][0]["state"], "ready");
+    let put = ask("PUT", "/pools/app/servers/a", &tag, "{\"weight\":5}");
+    assert_eq!(put.status, 200, "{}", put.text());
+    let newer = put.header("etag").unwrap().to_owned();
+    assert_ne!(newer, tag);
+    for (method, path, body) in [
+        ("PUT", "/pools/app/servers/a", "{\"state\":\"drain\"}"),
+        ("DELETE", "/pools/app/servers/a", ""),
+        ("POST", "/pools/app/servers", "{\"address\":\"127.0.0.1:9\"}"),
+    ] {
+        let refused = ask(method, path, &tag, body);
+        assert_eq!(refused.status, 412, "{method}: {}", refused.text());
+        assert!(refused.text().contains(newer.trim_matches('"')), "{}", refused.text());
+    }
+    assert_eq!(evenkeel.admin("GET", "/pools/app", "").header("etag"), Some(newer.as_str()));
+    let either = format!("{tag}, {newer}");
+    assert_eq!(ask("PUT", "/pools/app/servers/a", &either, "{\"weight\":6}").status, 200);
+    assert_eq!(ask("PUT", "/pools/app/servers/a", "*", "{\"weight\":1}").status, 200);
+    assert_eq!(
+        evenkeel.admin("GET", "/pools/app", "").header("etag"),
+        Some(tag.as_str()),
+        "all is as at first"
+    );
+}
+
+#[test]
+fn the_api_says_what_was_made_and_what_was_there() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let add = |body: &str| evenkeel.admin("POST", "/pools/app/servers", body).status;
+    assert_eq!(add("{\"address\":\"127.0.0.1:9\",\"id\":\"b\",\"backup\":true}"), 201);
+    assert_eq!(add("{\"address\":\"127.0.0.1:9\",\"id\":\"b\",\"backup\":true}"), 200);
+    assert_eq!(add("{\"address\":\"127.0.0.1:10\",\"id\":\"b\"}"), 409);
+    assert_eq!(add("{\"address\":\"127.0.0.1:9\",\"id\":\"b\",\"backup\":true,\"weight\":4}"), 409);
+    assert_eq!(add("{\"address\":\"127.0.0.1:9\",\"id\":\"b/c\"}"), 400);
+    assert_eq!(add("{\"address\":\"127.0.0.1:9\",\"port\":1}"), 400);
+    assert_eq!(evenkeel.admin("DELETE", "/pools/app/servers/b", "").status, 200);
+    assert_eq!(evenkeel.admin("DELETE", "/pools/app/servers/b", "").status, 200);
+    assert_eq!(evenkeel.admin("DELETE", "/pools/app/servers/c", "").status, 404);
+    assert_eq!(evenkeel.admin("GET", "/pools/app/servers/b", "").status, 404);
+    assert_eq!(evenkeel.admin("GET", "/pools/none", "").status, 404);
+}

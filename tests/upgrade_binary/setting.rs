@@ -1,0 +1,116 @@
+//! A balancer whose processes take each other's place: each is known, and none outlives the test.
+
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
+use serde_json::Value;
+
+use crate::support::{Evenkeel, Folder, eventually};
+
+/// A balancer, and the processes that have come in the place of the one that the test started.
+pub struct Chain {
+    evenkeel: Evenkeel,
+    successors: Vec<u32>,
+}
+
+impl Chain {
+    /// Starts the first process.
+    pub fn start(toml: &str) -> Self {
+        Self::of(Evenkeel::start(toml))
+    }
+
+    /// The same in a folder that the test prepared.
+    pub fn start_in(folder: Folder, toml: &str) -> Self {
+        Self::of(Evenkeel::start_in(folder, toml))
+    }
+
+    /// The first process is this one.
+    pub fn of(evenkeel: Evenkeel) -> Self {
+        // The processes that follow are children of the ones before; when these end, they are ours to wait for.
+        set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        Self { evenkeel, successors: Vec::new() }
+    }
+
+    /// The same binary by a path of its own, which the test can replace; returns that path.
+    pub fn start_replaceable(toml: &str) -> (Self, String) {
+        let folder = Folder::new();
+        let binary = folder.path("evenkeel");
+        std::fs::hard_link(env!("CARGO_BIN_EXE_evenkeel"), &binary).unwrap();
+        let mut command = Command::new(&binary);
+        command.args(["run", "-c"]);
+        (Self::of(Evenkeel::start_by(command, folder, toml)), binary)
+    }
+
+    /// Has a new process take over; its id.
+    #[track_caller]
+    pub fn upgrade(&mut self) -> u32 {
+        self.upgrade_by("{}")
+    }
+
+    /// The same by this request.
+    #[track_caller]
+    pub fn upgrade_by(&mut self, body: &str) -> u32 {
+        let response = self.evenkeel.admin("POST", "/upgrade", body);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let answer: Value = serde_json::from_str(&response.text()).unwrap();
+        let pid = answer["pid"].as_u64().unwrap() as u32;
+        self.successors.push(pid);
+        assert_eq!(self.status()["pid"].as_u64(), Some(pid.into()), "it answers at the admin address");
+        pid
+    }
+
+    /// Why this request for an upgrade is refused. The process that serves goes on.
+    #[track_caller]
+    pub fn refusal(&mut self, body: &str) -> String {
+        let before = self.status()["pid"].clone();
+        let response = self.evenkeel.admin("POST", "/upgrade", body);
+        assert_eq!(response.status, 422, "{}", response.text());
+        assert_eq!(self.status()["pid"], before);
+        let answer: Value = serde_json::from_str(&response.text()).unwrap();
+        answer["error"].as_str().unwrap().to_owned()
+    }
+
+    /// A process has come in the place of another without the test asking for it.
+    pub fn note(&mut self, pid: u32) {
+        self.successors.push(pid);
+    }
+
+    /// Ends the process that serves, in good order.
+    pub fn end(mut self) {
+        let Some(last) = self.successors.pop() else { return };
+        let pid = Pid::from_raw(last as i32).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        eventually("the last process ends", || is_over(pid));
+    }
+}
+
+impl Deref for Chain {
+    type Target = Evenkeel;
+
+    fn deref(&self) -> &Evenkeel {
+        &self.evenkeel
+    }
+}
+
+impl DerefMut for Chain {
+    fn deref_mut(&mut self) -> &mut Evenkeel {
+        &mut self.evenkeel
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        for pid in self.successors.drain(..) {
+            let pid = Pid::from_raw(pid as i32).unwrap();
+            let _ = kill_process(pid, Signal::KILL);
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+}
+
+/// True once a process has ended, whose parent has ended before or has waited for it.
+pub fn is_over(pid: Pid) -> bool {
+    matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_)))
+        || rustix::process::test_kill_process(pid).is_err()
+}

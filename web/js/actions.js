@@ -1,0 +1,126 @@
+// What an operator may do to a server: each change says beforehand what will happen, and can be undone from the message after it.
+
+import { change, serverPath } from "./api.js";
+import { confirm } from "./dialog.js";
+import { h } from "./dom.js";
+import { plural } from "./format.js";
+import { icon } from "./icons.js";
+import { isOut } from "./states.js";
+import { toast } from "./toast.js";
+
+/** As the API takes it. */
+const WEIGHT_MAX = 1000;
+
+/** How many servers would still get requests without this one. */
+function others(pool, server) {
+  return pool.servers.filter((other) => other.id !== server.id && other.state === "up" && other.weight > 0).length;
+}
+
+function warning(pool, server) {
+  const left = others(pool, server);
+  if (left > 0) return `${plural(left, "other server")} of the pool ${left === 1 ? "takes" : "take"} its share.`;
+  return "No other server of the pool is up: its requests will be answered with 503.";
+}
+
+function wanted(server) {
+  return { draining: "drain", disabled: "disable" }[server.state] ?? "ready";
+}
+
+async function put(pool, server, body, why) {
+  return change("PUT", serverPath(pool.name, server.id), body, why);
+}
+
+async function changed(pool, server, text, back) {
+  toast(text, { action: { label: "Undo", run: async () => {
+    try {
+      await put(pool, server, back, "undo");
+      toast(`Undone: ${server.id} is as it was before.`);
+    } catch (fault) {
+      toast(`Cannot undo: ${fault.message}`, { severity: "critical" });
+    }
+  } } });
+}
+
+async function setState(pool, server, state, { title, says, action, danger, done }) {
+  const back = { state: wanted(server) };
+  const result = await confirm({ title, says, action, danger, submit: (why) => put(pool, server, { state }, why) });
+  if (result !== null) await changed(pool, server, done, back);
+}
+
+/** Takes a server out gently. */
+export function drain(pool, server) {
+  const running = server.in_flight > 0
+    ? `${plural(server.in_flight, "request")} in flight may finish.` : "No request is in flight there.";
+  return setState(pool, server, "drain", {
+    title: `Drain ${server.id}`,
+    says: `${server.id} of pool ${pool.name} gets no new requests. ${running} ${warning(pool, server)}`,
+    action: "Drain", danger: others(pool, server) === 0, done: `${server.id} is draining.`,
+  });
+}
+
+/** Takes a server out at once. */
+export function disable(pool, server) {
+  return setState(pool, server, "disable", {
+    title: `Disable ${server.id}`,
+    says: `${server.id} of pool ${pool.name} gets no new requests, those of sticky sessions included. ${warning(pool, server)}`,
+    action: "Disable", danger: true, done: `${server.id} is disabled.`,
+  });
+}
+
+/** Gives a server traffic again. */
+export function enable(pool, server) {
+  return setState(pool, server, "ready", {
+    title: `Enable ${server.id}`,
+    says: `${server.id} of pool ${pool.name} gets requests again as soon as its checks pass.`,
+    action: "Enable", danger: false, done: `${server.id} is enabled.`,
+  });
+}
+
+/** Changes a server's weight. */
+export async function weigh(pool, server) {
+  const input = h("input", {
+    type: "number", name: "weight", min: "0", max: String(WEIGHT_MAX), step: "1", required: true, value: String(server.weight),
+    class: "input", autofocus: true,
+  });
+  const preview = h("p", { class: "quiet", role: "status" });
+  const show = () => {
+    const rest = pool.servers.filter((other) => other.id !== server.id && other.state === "up")
+      .reduce((sum, other) => sum + other.weight, 0);
+    const weight = Number(input.value);
+    const share = weight + rest > 0 ? Math.round((weight / (weight + rest)) * 100) : 0;
+    preview.textContent = weight === 0
+      ? "Weight 0: it gets no new requests, but those of its sticky sessions."
+      : `By weight, about ${share} % of the pool's requests.`;
+  };
+  input.addEventListener("input", show);
+  show();
+  const result = await confirm({
+    title: `Weight of ${server.id}`,
+    says: `${server.id} of pool ${pool.name} has weight ${server.weight}. A server of weight 2 gets twice as much as one of weight 1.`,
+    fields: [h("label", { class: "field" }, h("span", {}, `Weight, 0 to ${WEIGHT_MAX}`), input), preview],
+    action: "Set the weight",
+    submit: (why) => put(pool, server, { weight: Number(input.value) }, why),
+  });
+  if (result !== null) await changed(pool, server, `${server.id} has weight ${input.value}.`, { weight: server.weight });
+}
+
+/** The buttons for a server; `update(pool, server)` shows those that fit its state. */
+export function buttons(size = "small") {
+  let [pool, server] = [null, null];
+  const button = (picture, label, run) => h("button", { type: "button", class: "button " + size, title: label, on: { click: () => run(pool, server) } },
+    icon(picture), h("span", { class: "label" }, label));
+  const [out, off, on, weight] = [
+    button("draining", "Drain", drain), button("disabled", "Disable", disable), button("up", "Enable", enable), button("weight", "Weight", weigh),
+  ];
+  const element = h("div", { class: "buttons" }, on, out, off, weight);
+  const update = (thePool, theServer) => {
+    [pool, server] = [thePool, theServer];
+    on.hidden = !isOut(server);
+    out.hidden = isOut(server);
+    off.hidden = server.state === "disabled";
+    for (const [it, verb] of [[out, "Drain"], [off, "Disable"], [on, "Enable"], [weight, "Weight of"]]) {
+      it.setAttribute("aria-label", `${verb} ${server.id}`);
+    }
+  };
+  return { element, update };
+}

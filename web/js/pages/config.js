@@ -1,0 +1,83 @@
+// The configuration in force, how it differs from its file, and reloading.
+
+import { change, explainFault, get } from "../api.js";
+import { confirmation } from "../confirmation.js";
+import { confirm } from "../dialog.js";
+import { h, rebuild } from "../dom.js";
+import { count, plural } from "../format.js";
+import { icon } from "../icons.js";
+import { heading, notice, panel } from "../parts.js";
+import { store } from "../store.js";
+import { toast } from "../toast.js";
+
+export const title = () => "Configuration";
+
+export function open() {
+  const [about, changes, text, result] = [h("p", { class: "pool-facts" }), h("div", {}), h("div", {}), h("div", { "aria-live": "polite" })];
+  const generation = h("span", { class: "quiet" });
+  const load = async () => {
+    try {
+      const found = await get("config");
+      rebuild(about, [found.source], () => found.source ? ["From ", h("code", {}, found.source), ", defaults filled in."] : "From the command line, without a file.");
+      rebuild(changes, found.changes ?? [], () => differences(found));
+      rebuild(text, found.text, () => code(found.text));
+    } catch (fault) {
+      rebuild(changes, fault.message, () => notice(explainFault(fault, "its configuration"), "warning"));
+    }
+  };
+  const awaiting = confirmation();
+  const reload = h("button", { type: "button", class: "button primary", on: { click: async () => {
+    const { fields, wanted } = tryFields();
+    const done = await confirm({
+      title: "Reload the configuration", says: "The process reads its file again and checks it whole. If it is wrong, nothing changes; if it is right, it takes effect at once, and no connection is closed that need not be.",
+      fields, action: "Reload", submit: async (why) => {
+        result.replaceChildren();
+        try {
+          return await change("POST", "reload", wanted(), why);
+        } catch (fault) {
+          // The faults with their carets belong on the page, where there is room for them.
+          return { fault: fault.message };
+        }
+      },
+    });
+    if (done === null) return;
+    if (done.fault === undefined) toast(`Reloaded: generation ${done.generation}.`);
+    const warnings = (done.warnings ?? []).map((warning) => notice(warning, "warning"));
+    result.replaceChildren(...(done.fault === undefined ? warnings : [notice("The configuration was not reloaded; the one before stays in force.", "critical"), h("pre", { class: "fault", tabindex: "0", role: "region", "aria-label": "What is wrong with the configuration" }, done.fault)]));
+    load();
+  } } }, icon("reload"), "Reload");
+  load();
+  let shown = null;
+  const update = () => {
+    awaiting.show();
+    const now = store.status?.generation;
+    if (now === undefined || now === shown) return;
+    if (shown !== null) load();
+    shown = now;
+    generation.textContent = `generation ${count(now)}`;
+  };
+  return { element: [heading("Configuration", generation, reload), about, awaiting.element, result, changes, text], update };
+}
+
+/** Fields for a reload that goes back by itself; `wanted` is the body of the request. */
+function tryFields() {
+  const isTried = h("input", { type: "checkbox", name: "try" });
+  const seconds = h("input", { type: "number", class: "input short", min: "1", max: "86400", value: "60", "aria-label": "Seconds" });
+  const fields = [h("div", { class: "form-row" }, h("label", { class: "toggle" }, isTried, h("span", {}, "Go back unless I confirm within")), seconds, h("span", {}, "seconds"))];
+  return { fields, wanted: () => (isTried.checked ? { confirm_seconds: Number(seconds.value) } : undefined) };
+}
+
+function differences({ changes = [], source }) {
+  if (changes.length === 0) return source ? h("p", { class: "notice is-good" }, icon("up"), h("span", {}, "What is in force is what the file says.")) : [];
+  return panel(`${plural(changes.length, "difference")} from the file`, h("ul", { class: "plain-list changes" }, changes.map((sentence) => h("li", {}, sentence))),
+    h("p", { class: "quiet" }, "They were made while the process ran. `evenkeel save` writes them to the file."));
+}
+
+/** The text with its lines numbered; comments and headings stand out. */
+function code(text) {
+  const lines = text.replace(/\n$/, "").split("\n").map((line) => {
+    const kind = /^\s*#/.test(line) ? "comment" : /^\s*\[/.test(line) && !line.includes("=") ? "table" : "";
+    return h("span", { class: "code-line " + kind }, line + "\n");
+  });
+  return panel("In force", h("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "Configuration in force" }, h("code", {}, lines)));
+}
