@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod buffers;
 pub mod closing;
+pub mod flight;
 pub mod lag;
 pub mod pipes;
 pub mod pool_view;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 
 use self::batch::Batch;
 use self::buffers::Buffers;
+use self::flight::FlightDesk;
 use self::pipes::Pipes;
 use self::unsent::Unsent;
 use self::view::View;
@@ -35,7 +37,6 @@ use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
-use crate::request::flight::FlightDesk;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 

@@ -15,7 +15,6 @@ use evenkeel_types::{BackendId, ListenerName, PoolName};
 
 use crate::filter::compress::fixed::FixedBodies;
 use crate::http::head::HeadLimits;
-use crate::request::flight::FlightTerms;
 use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
 use crate::request::tally::Tally;
@@ -23,6 +22,7 @@ use crate::server::Upstream;
 use crate::server::h1;
 use crate::shared::Shared;
 use crate::worker::Worker;
+use crate::worker::flight::FlightTerms;
 use crate::worker::pool_view::{Place, PoolSlot, PoolView};
 
 /// What a request needs to know, from its admission to its record.
