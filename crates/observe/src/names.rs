@@ -2,6 +2,7 @@
 
 mod cache;
 mod connections;
+mod control;
 mod label;
 mod recorder;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod servers;
 
 pub use cache::{CacheResult, PurgeMode, PurgeScope};
 pub use connections::{ConnectionRefusal, HandshakeResult, Protocol, ProxyHeaderResult};
+pub use control::{ReloadResult, RevertReason, UpgradeResult};
 pub(crate) use label::label;
 pub use recorder::RecordDropped;
 pub use servers::{BackendFailure, OutlierCause, OutlierOutcome, ProbeResult};
@@ -468,37 +470,5 @@ label! {
         Timeout = "timeout",
         /// Its client left.
         Gone = "gone",
-    }
-}
-
-label! {
-    /// What became of an upgrade of the binary.
-    UpgradeResult {
-        /// The new process has taken over.
-        Success = "success",
-        /// It has not, and the old one serves on.
-        Failure = "failure",
-    }
-}
-
-label! {
-    /// What became of a new configuration.
-    ReloadResult {
-        /// It took effect.
-        Success = "success",
-        /// It was refused, and the old one stays.
-        Failure = "failure",
-    }
-}
-
-label! {
-    /// Why a configuration that awaited its confirmation went back.
-    RevertReason {
-        /// It was not confirmed in time.
-        Timeout = "timeout",
-        /// Errors jumped.
-        Errors = "errors",
-        /// The operator wanted it.
-        Operator = "operator",
     }
 }

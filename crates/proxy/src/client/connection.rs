@@ -333,7 +333,7 @@ async fn respond<'x, 'c>(
     log: &mut RequestLog,
     response: Response<'x, 'c>,
 ) -> Ended {
-    log.keep_fields(setting.view, &response.head);
+    log.keep_fields(setting.view, |name| response.head.value(name));
     let mut sent = writer.send(response).await;
     if let Sent::Unsent(error) = &sent {
         let (refusal, ended) = match error {
@@ -352,7 +352,7 @@ async fn respond<'x, 'c>(
             }
         };
         let response = refuse(setting, incoming, writer, log, &refusal, ended);
-        log.keep_fields(setting.view, &response.head);
+        log.keep_fields(setting.view, |name| response.head.value(name));
         sent = writer.send(response).await;
     }
     match sent {

@@ -13,7 +13,6 @@ use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::request::noted::Noted;
 use crate::request::own;
-use crate::response::Head;
 use crate::worker::pool_view::PoolView;
 use crate::worker::view::View;
 
@@ -104,7 +103,7 @@ impl RequestLog {
 
     /// Keeps what the log has of the response, which goes out with this head.
     #[inline]
-    pub fn keep_fields(&mut self, view: &View, head: &Head) {
+    pub fn keep_fields<'h>(&mut self, view: &View, head: impl Fn(&str) -> Option<&'h [u8]>) {
         if view.logs_response_fields {
             self.kept = own::of_response(&view.snapshot.config.log.fields, head);
         }

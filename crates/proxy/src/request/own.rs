@@ -4,16 +4,15 @@ use evenkeel_config::{LogField, LogSource};
 use evenkeel_core::choose::Keys;
 
 use super::incoming::Request;
-use crate::response::Head;
 
 /// A key, and what stands there.
 type Own<'a> = (&'a str, Option<&'a [u8]>);
 
 /// What the response has of them: one entry for each, empty where it comes from elsewhere.
 #[cold]
-pub fn of_response(fields: &[LogField], head: &Head) -> Vec<Option<Vec<u8>>> {
+pub fn of_response<'h>(fields: &[LogField], head: impl Fn(&str) -> Option<&'h [u8]>) -> Vec<Option<Vec<u8>>> {
     let value = |field: &LogField| match &field.source {
-        LogSource::ResponseHeader(name) => head.value(name).map(<[u8]>::to_vec),
+        LogSource::ResponseHeader(name) => head(name).map(<[u8]>::to_vec),
         _ => None,
     };
     fields.iter().map(value).collect()
