@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Evenkeel, Folder, Origin, cli, eventually, pool};
+use crate::support::{Evenkeel, Folder, Origin, cli, eventually, ms, ok, pool};
 
 const OLD: &str = "\
 [server]
@@ -90,10 +90,20 @@ fn a_running_process_is_compared_with_a_file() {
     assert_eq!(evenkeel.status()["generation"], 1, "nothing was reloaded");
 }
 
+/// A server whose answers take long enough to be kept by a recorder that calls a millisecond slow.
+fn server(name: &str) -> Origin {
+    let text = ok(name);
+    let slowly = Origin::answering(move |_| {
+        std::thread::sleep(ms(2));
+        text.clone()
+    });
+    slowly.called(name)
+}
+
 /// A service that answers `/api/...` by one pool and the rest by another, and keeps records of all requests.
 fn shop(api: &Origin, site: &Origin, routes: &str) -> String {
     format!(
-        "[recorder]\nsample = \"1000/s\"\n[listener.web]\nbind = \"127.0.0.1:0\"\n{routes}\
+        "[recorder]\nslow = \"1ms\"\n[listener.web]\nbind = \"127.0.0.1:0\"\n{routes}\
          [pool.api]\nbackends = [\"{}\"]\n[pool.site]\nbackends = [\"{}\"]\n",
         api.address(),
         site.address()
@@ -122,7 +132,7 @@ fn visit(evenkeel: &Evenkeel) {
 
 #[test]
 fn a_mistyped_prefix_is_seen_before_it_costs_a_request() {
-    let (api, site) = (Origin::named("api"), Origin::named("site"));
+    let (api, site) = (server("api"), server("site"));
     let evenkeel =
         Evenkeel::start(&shop(&api, &site, &(route("/api/*", "api") + &route("/welcome", "site"))));
     visit(&evenkeel);
@@ -154,7 +164,7 @@ fn a_mistyped_prefix_is_seen_before_it_costs_a_request() {
 
 #[test]
 fn a_route_that_shadows_another_is_seen_with_what_it_takes() {
-    let (api, site) = (Origin::named("api"), Origin::named("site"));
+    let (api, site) = (server("api"), server("site"));
     let old = route("/api/*", "api") + &route("/welcome", "site");
     let evenkeel = Evenkeel::start(&shop(&api, &site, &old));
     visit(&evenkeel);
