@@ -55,6 +55,8 @@ fn redis_cli_follows_the_primary_from_one_server_to_the_other_and_back() {
         ("OK", Some(a.port()))
     );
 
+    crate::support::eventually("the replica has it", || b.command(&["GET", "key"]) == "three");
+
     // While no server is the primary a command waits, and then finds what was written.
     a.kill();
     wait_for_states(&evenkeel, "app", "a down, b unfit");

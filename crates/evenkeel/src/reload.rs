@@ -239,6 +239,9 @@ pub fn bind_first(
 }
 
 fn keep(listener: &Listener, configured: Address, taken: Taken, all: &mut Listened) {
+    if listener.transport() == Transport::Stream {
+        warn_of_backlog(listener);
+    }
     all.0.push(Bound {
         listener: listener.name.clone(),
         transport: listener.transport(),
@@ -275,7 +278,10 @@ fn bind(
         return Err(BindError::ours(address.clone()));
     }
     let (bound, sockets) = match transport {
-        Transport::Stream => evenkeel_net::bind(address, workers, &listen_options(listener))?,
+        Transport::Stream => {
+            warn_of_backlog(listener);
+            evenkeel_net::bind(address, workers, &listen_options(listener))?
+        }
         Transport::Datagram => evenkeel_net::bind_datagrams(address, workers)?,
     };
     let (listener, configured) = (listener.name.clone(), address.clone());
@@ -284,9 +290,15 @@ fn bind(
     Ok(())
 }
 
-/// The options of a listener's sockets. The log says so if the kernel's limit is below its backlog.
+/// The options of a listener's sockets.
 pub fn listen_options(listener: &Listener) -> ListenOptions {
     let Listener { backlog, tcp_keepalive, fast_open, .. } = *listener;
+    ListenOptions { backlog, tcp_keepalive, fast_open }
+}
+
+/// Says so in the log if the kernel's limit is below the listener's backlog.
+fn warn_of_backlog(listener: &Listener) {
+    let backlog = listener.backlog;
     if let Some(max) = evenkeel_net::backlog_max().filter(|max| *max < backlog) {
         tracing::warn!(
             listener = %listener.name,
@@ -295,7 +307,6 @@ pub fn listen_options(listener: &Listener) -> ListenOptions {
             "the kernel queues fewer connections than `backlog`: raise net.core.somaxconn by sysctl"
         );
     }
-    ListenOptions { backlog, tcp_keepalive, fast_open }
 }
 
 /// Reads a configuration and the certificates that it names, and returns with it what is suspicious in them.
