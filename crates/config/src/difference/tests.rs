@@ -56,6 +56,8 @@ fn others(value: &Value) -> Vec<Value> {
                 "off.example",
                 "/other/*",
                 "/other",
+                "http://127.0.0.1:77",
+                "all",
                 "random",
                 "maglev",
                 "header:x-other",
