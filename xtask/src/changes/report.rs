@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 
+/// The longest latency that is told apart, in microseconds: a request is given up before.
+const LATENCY_US_MAX: u64 = 20_000_000;
 /// Faults that are told in full.
 const TOLD: usize = 20;
 
@@ -33,7 +35,7 @@ impl Report {
     /// # Errors
     /// There is no memory for its histogram.
     pub fn phase(&mut self, name: &str) -> anyhow::Result<()> {
-        let latency_us = Histogram::new(3).context("no histogram")?;
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).context("no histogram")?;
         self.phases.push(Phase { name: name.into(), changes: 0, latency_us, repeated: 0 });
         Ok(())
     }

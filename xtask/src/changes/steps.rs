@@ -2,13 +2,18 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use evenkeel_load::Wire;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::balancer::Balancer;
 use super::traffic::Traffic;
+
+/// Between two changes.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// All that is changed, and the traffic that must not notice.
 pub struct Steps {
@@ -33,6 +38,7 @@ impl Steps {
             let status = self.status(&format!("/round/{round}")).await?;
             ensure!(status == 204, "after reload {round}, its route answers {status}");
             self.traffic.changed();
+            sleep(PAUSE).await;
         }
         Ok(())
     }
@@ -49,6 +55,7 @@ impl Steps {
             balancer.command(&["drain", "app", &address]).await?;
             balancer.command(&["server", "remove", "app", &address]).await?;
             traffic.changed();
+            sleep(PAUSE).await;
         }
         Ok(())
     }
@@ -66,6 +73,7 @@ impl Steps {
             ensure!(now != before, "after an upgrade, process {now} still answers");
             before = now;
             self.traffic.changed();
+            sleep(PAUSE).await;
         }
         Ok(())
     }
