@@ -182,7 +182,7 @@ fn a_signal_to_end_gives_the_upgrade_up() {
         "it leaves in good order, and nothing has its output any more"
     );
     let _ = asked.join();
-    assert!(chain.stderr.text().contains("given up, because this process is told to end"));
+    assert!(chain.stderr.text().contains("given up, because a signal ends this process"));
 }
 
 #[test]

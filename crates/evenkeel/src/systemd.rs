@@ -50,7 +50,7 @@ pub fn watchdog() -> Option<Duration> {
 fn tell(text: &str) {
     let Some(to) = env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&to, text) {
-        tracing::debug!(%error, to = %to.display(), "systemd cannot be told {text:?}");
+        tracing::debug!(%error, to = %to.display(), "cannot notify systemd of {text:?}");
     }
 }
 

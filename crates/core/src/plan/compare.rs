@@ -73,7 +73,7 @@ impl Shift {
             Self::OtherTarget => "would ask for another path or location at the same place",
             Self::Served => "would be served, and are not now",
             Self::OtherRoute => "would be taken by another route, which does the same",
-            Self::Untold => "cannot be told, because a header field that decides is redacted",
+            Self::Untold => "are unknown, because the recorder has redacted a header field that decides",
         }
     }
 }

@@ -181,7 +181,7 @@ impl Exchange<'_> {
         let mut waiting = String::new();
         loop {
             if is_cancelled(self.cancelled) {
-                return Err(Fault::Ours("given up, because this process is told to end".into()));
+                return Err(Fault::Ours("given up, because a signal ends this process".into()));
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             match receive(&self.channel, left.min(LOOK_EVERY)) {
