@@ -20,7 +20,9 @@ use crate::bench::rig::target_directory;
 
 /// Between two reloads.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The slowest request that is told apart.
+/// Hosts between which the routes are divided.
+const HOSTS: u32 = 500;
+/// The slowest request whose time is recorded as it is.
 const LATENCY_MAX_US: u64 = 60_000_000;
 
 /// What `cargo xtask reload` takes.
@@ -35,6 +37,9 @@ pub struct Options {
     /// Pools, each of one server.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pools: u32,
+    /// Routes that get requests [default: all].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    used: Option<u32>,
     /// Reloads.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     reloads: u32,
@@ -74,11 +79,16 @@ impl Stage<'_> {
         let running = self.start(routes, pools)?;
         let large = running.memory()?;
         let seconds = Duration::from_secs_f64(f64::from(reloads) * 0.75);
-        let quiet = self.load(running.web, |stop| {
-            thread::sleep(seconds);
-            stop.store(true, Ordering::Relaxed);
-            Ok(())
-        })?;
+        let undisturbed = |time| {
+            self.load(running.web, move |stop| {
+                thread::sleep(time);
+                stop.store(true, Ordering::Relaxed);
+                Ok(())
+            })
+        };
+        // Until there is a connection to each server.
+        undisturbed(Duration::from_secs(2) * pools / self.options.rate + PAUSE)?;
+        let quiet = undisturbed(seconds)?;
         let mut times = Vec::new();
         let busy = self.load(running.web, |stop| {
             for mark in 1..=reloads {
@@ -128,7 +138,7 @@ impl Stage<'_> {
             let _ = writeln!(text, "[pool.p{pool}]\nbackends = [\"{origin}\"]");
         }
         for route in 0..routes {
-            let (host, pool) = (route % 500, route % pools);
+            let (host, pool) = (route % HOSTS, route % pools);
             let _ = writeln!(
                 text,
                 "[[route]]\nname = \"r{route}\"\nhost = \"h{host}.example.com\"\npath = \"/a{route}/*\"\npool = \"p{pool}\""
@@ -140,23 +150,29 @@ impl Stage<'_> {
         text
     }
 
-    /// Sends requests at a constant rate over one connection until `meanwhile` says so. Latency counts from the moment when a
-    /// request was due.
+    /// Sends requests at a constant rate over one connection, to one route and pool after another, until `meanwhile` says so. Latency
+    /// counts from the moment when a request was due.
     fn load(
         &self,
         web: SocketAddr,
         meanwhile: impl FnOnce(&AtomicBool) -> anyhow::Result<()>,
     ) -> anyhow::Result<Histogram<u64>> {
         let stop = AtomicBool::new(false);
-        let every = Duration::from_secs(1) / self.options.rate;
+        let Options { rate, routes, used, .. } = *self.options;
+        let every = Duration::from_secs(1) / rate;
         thread::scope(|scope| {
             let client = scope.spawn(|| -> anyhow::Result<Histogram<u64>> {
                 let mut seen = Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)?;
                 let mut stream = connect(web)?;
                 let (mut due, mut buffer) = (Instant::now(), [0; 4096]);
-                while !stop.load(Ordering::Relaxed) {
+                for route in (0..used.unwrap_or(routes).min(routes)).cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let host = route % HOSTS;
                     thread::sleep(due.saturating_duration_since(Instant::now()));
-                    stream.write_all(b"GET / HTTP/1.1\r\nhost: reload.test\r\n\r\n")?;
+                    let head = format!("GET /a{route}/ HTTP/1.1\r\nhost: h{host}.example.com\r\n\r\n");
+                    stream.write_all(head.as_bytes())?;
                     let count = stream.read(&mut buffer)?;
                     ensure!(buffer[..count].starts_with(b"HTTP/1.1 200"), "a request failed during a reload");
                     seen.saturating_record(due.elapsed().as_micros() as u64);

@@ -16,6 +16,7 @@ use evenkeel_proxy::{Event, Shared};
 use evenkeel_types::{Address, BackendId, ListenerName, PoolName, Time};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::background;
 use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
@@ -340,5 +341,5 @@ async fn free(snapshot: Arc<Snapshot>) {
     while Arc::strong_count(&snapshot) > 1 {
         tokio::time::sleep(FREED_EVERY).await;
     }
-    drop(tokio::task::spawn_blocking(move || drop(snapshot)));
+    drop(background::spawn("free", move || drop(snapshot)));
 }

@@ -1,6 +1,7 @@
 //! Evenkeel, the traffic tier of a horizontally scaled service.
 
 mod admin;
+mod background;
 mod cache;
 mod cli;
 mod confirm;

@@ -15,8 +15,8 @@ use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
+use crate::background;
 use crate::credentials::{self, load_config};
 use crate::inherit::{Inheritance, Taken, role_of};
 use crate::servers::Derived;
@@ -91,7 +91,7 @@ type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 /// The reload under way and those that wait for it: one runs at a time.
 #[derive(Default)]
 pub struct Reloads {
-    running: Option<JoinHandle<Result<Prepared, String>>>,
+    running: Option<oneshot::Receiver<Result<Prepared, String>>>,
     /// Within what time the one under way, or the last one, is to be confirmed.
     within: Option<Duration>,
     next_within: Option<Duration>,
@@ -130,7 +130,7 @@ impl Reloads {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let prepared = running.await;
         self.running = None;
-        prepared.unwrap_or_else(|error| Err(format!("the thread that prepared it failed: {error}")))
+        prepared.unwrap_or_else(|_| Err("the thread that prepared it failed: see the log".into()))
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
@@ -151,7 +151,7 @@ impl Reloads {
     }
 
     fn start(&mut self, in_force: InForce) {
-        self.running = Some(tokio::task::spawn_blocking(move || prepare(&in_force)));
+        self.running = Some(background::spawn("reload", move || prepare(&in_force)));
     }
 }
 

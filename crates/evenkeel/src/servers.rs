@@ -77,15 +77,18 @@ impl ServerRegistry {
         let discoveries = Arc::default();
         let mut servers =
             Self { discoveries, config, routes, secret, pools, limits, splits, generation: 0, metrics };
-        servers.adopt(now);
+        servers.adopt(None, now);
         servers
     }
 
     /// Makes another configuration true. What is known of a server that stays is kept.
     pub fn reconfigure(&mut self, derived: Derived, now: Time) {
         let Derived { config, routes, limits, secret } = derived;
-        (self.config, self.routes, self.limits, self.secret) = (config, routes, limits, secret);
-        self.adopt(now);
+        let before = std::mem::replace(&mut self.config, config);
+        // Cookies depend on the secret.
+        let is_comparable = self.secret == secret;
+        (self.routes, self.limits, self.secret) = (routes, limits, secret);
+        self.adopt(is_comparable.then_some(&*before), now);
         self.forget_removed();
     }
 
@@ -279,12 +282,18 @@ impl ServerRegistry {
         true
     }
 
-    /// Brings the pools in line with the configuration.
-    fn adopt(&mut self, now: Time) {
+    /// Brings the pools in line with the configuration. One of which `old` says the same stays as it is: thousands are not made anew for one
+    /// that has changed.
+    fn adopt(&mut self, old: Option<&Config>, now: Time) {
         let mut before = std::mem::take(&mut self.pools);
+        let old: HashMap<&PoolName, &PoolConfig> =
+            old.iter().flat_map(|old| &old.pools).map(|pool| (&pool.name, pool)).collect();
         for pool in &self.config.pools {
+            // It is counted from the start, whether or not a request ever comes.
+            self.metrics.pool(&pool.name);
             let servers = match before.remove(&pool.name) {
                 None => PoolServers::new(pool, &self.secret, now),
+                Some(servers) if old.get(&pool.name) == Some(&pool) => servers,
                 Some(mut servers) => {
                     let panic = servers.health.panic();
                     let notices = servers.reconfigure(pool, &self.secret, now);

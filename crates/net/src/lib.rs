@@ -10,6 +10,7 @@ mod listen;
 mod memory_file;
 mod options;
 mod pipe;
+mod priority;
 pub mod proxy_protocol;
 mod stream;
 mod tls;
@@ -29,5 +30,6 @@ pub use listen::{
 pub use memory_file::MemoryFile;
 pub use options::{Dial, ListenOptions, backlog_max};
 pub use pipe::Pipe;
+pub use priority::lower_priority;
 pub use tls::{Handshake, is_refused_handshake};
 pub use wire::Wire;

@@ -79,7 +79,8 @@ fn take(worker: &Rc<Worker>, listener: &ListenerName, accepted: Accepted, peer: 
     worker.metrics.connections_accepted.increment();
     let view = worker.view();
     // A listener that is just going is not worth a look at what it leads to.
-    let is_spared = || view.listener_position(listener).is_some_and(|position| view.leads_to_high[position]);
+    let is_spared =
+        || view.listener_position(listener).is_some_and(|position| view.uses().leads_to_high[position]);
     if worker.shared.step() == OverloadStep::Refuse && !is_spared() {
         worker.metrics.connection_refused(ConnectionRefusal::Overload);
         return;

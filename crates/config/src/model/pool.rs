@@ -25,6 +25,7 @@ use crate::show::{Lines, quote};
 
 section! {
     /// Servers that do the same, and how one of them is chosen.
+    #[derive(PartialEq)]
     pub struct Pool(PoolName) "[pool.NAME]" {
         /// How a server is chosen.
         algorithm: Algorithm = flat(&ALGORITHM),

@@ -8,6 +8,7 @@ mod rewrite;
 mod slashes;
 mod split;
 mod trace;
+mod uses;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -28,6 +29,7 @@ pub use rewrite::{https_location, location, rewrite, stripped};
 pub use slashes::forwarded;
 pub use split::{choose, is_sampled};
 pub use trace::{Considered, Trace, Verdict};
+pub use uses::{Uses, hedges_by_latency};
 
 use conditions::{Mismatch, conditions};
 use index::{Index, Specificity};
@@ -62,6 +64,7 @@ pub struct RouteTable {
     passthrough: Range<usize>,
     /// The routes that name no listener.
     shared: Index,
+    uses: Uses,
 }
 
 /// What belongs to one listener alone.
@@ -121,7 +124,12 @@ impl RouteTable {
             scope.fallback = Some(routes.len());
             routes.push(Route { is_layer4: scope.is_layer4, ..fallback });
         }
-        Self { routes, listeners, passthrough, shared }
+        Self { routes, listeners, passthrough, shared, uses: Uses::of(config) }
+    }
+
+    /// What some of the routes use.
+    pub fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// True if a listener must know the server name that a client asks for, before anything else.

@@ -79,7 +79,7 @@ pub async fn handle<'x, 'c>(
             };
             match outcome {
                 Outcome::Response(mut response) => {
-                    if view.caches && !matches!(request.method, "GET" | "HEAD") {
+                    if view.uses().caches && !matches!(request.method, "GET" | "HEAD") {
                         cache::invalidate(setting, route, request, &response.head);
                     }
                     if route.rewrite.is_some()

@@ -53,6 +53,8 @@ const HEX: [[u8; 2]; 256] = {
 };
 /// How long a view is kept for the last requests to listeners that only it has.
 const RETIRED_FOR: Duration = Duration::from_secs(3);
+/// How many pools are looked through before other work goes on.
+const POOLS_AT_ONCE: usize = 32;
 
 /// What belongs to one worker.
 #[derive(Debug)]
@@ -162,8 +164,8 @@ impl Worker {
         Some((retired, position))
     }
 
-    /// Looks through idle connections, lets go of what was in force before, and reads the wall clock.
-    pub fn keep_house(&self) {
+    /// Looks through idle connections, lets go of what was in force before, and reads the wall clock. Requests go on between pools.
+    pub async fn keep_house(&self) {
         self.unix_base_ns.set(unix_base_ns(self.clock));
         let (now, view) = (self.clock.now(), self.view());
         let (bytes, open) = self.files.size();
@@ -171,8 +173,11 @@ impl Worker {
         self.metrics.files_open.set(i64::try_from(open).unwrap_or(i64::MAX));
         self.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
         // A server that has left a pool which no request uses is let go of here.
-        for pool in view.pools_now() {
+        for (looked, pool) in view.used_pools().enumerate() {
             pool.upstreams.iter().for_each(|upstream| upstream.sweep(now));
+            if (looked + 1) % POOLS_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
         }
     }
 

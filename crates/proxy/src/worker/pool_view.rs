@@ -46,13 +46,24 @@ type StreamsByListener = RefCell<Vec<(ListenerName, Arc<StreamSeries>)>>;
 /// its own count of references is shared by all workers.
 type SeriesByRoute = RefCell<Vec<Option<Arc<Series>>>>;
 
-/// One pool of a [`View`](super::view::View), which renews its part when the pool's state has changed.
+/// One pool of a [`View`](super::view::View). Its part is made when a request first chooses the pool, and renewed when the pool's
+/// state has changed: a worker does nothing for pools that it does not use.
 #[derive(Debug)]
 pub struct PoolSlot {
     handle: Arc<PoolHandle>,
     tls: Option<Arc<ClientTls>>,
-    place: Place,
-    now: RefCell<Rc<PoolView>>,
+    place: Rc<Place>,
+    is_measured: bool,
+    seen: RefCell<Seen>,
+}
+
+/// What a worker has seen of a pool.
+#[derive(Debug)]
+enum Seen {
+    Nothing,
+    /// Its view under the configuration before.
+    Before(Rc<PoolView>),
+    Now(Rc<PoolView>),
 }
 
 /// What a pool's view is made with, whatever the pool.
@@ -67,58 +78,86 @@ pub struct Place {
 }
 
 impl PoolSlot {
-    /// A pool of a new view; `old` is its view under the configuration before.
+    /// A pool of a new view; `before` is its view under the configuration before.
     pub fn new(
         handle: &Arc<PoolHandle>,
         tls: Option<&Arc<ClientTls>>,
-        place: &Place,
+        place: &Rc<Place>,
         is_measured: bool,
-        old: Option<&PoolView>,
+        before: Option<Rc<PoolView>>,
     ) -> Self {
-        let state = handle.state();
-        let local = old.map(|old| Rc::clone(old.gate.local()));
-        let local = local.unwrap_or_else(|| Rc::new(Local::new(place.worker as u64)));
-        let (registry, metrics) = (Arc::clone(&place.registry), place.registry.pool(&state.config.name));
-        let driver = PoolDriver { clock: place.clock, registry, metrics };
-        let view = PoolView {
-            gate: Rc::new(Gate::new(Arc::clone(&state), local, is_measured, driver)),
-            copies: old.map(|old| Rc::clone(&old.copies)).unwrap_or_default(),
-            upstreams: upstreams(&state, tls, place, old),
-            // They are kept by the route's position, which means something only while the routes stay the same.
-            series: state.config.backends.iter().map(|_| Rc::default()).collect(),
-            unserved: Rc::default(),
-            streams: state.config.backends.iter().map(|_| RefCell::default()).collect(),
-            newer: OnceCell::new(),
-            state,
-        };
         Self {
             handle: Arc::clone(handle),
             tls: tls.cloned(),
-            place: place.clone(),
-            now: RefCell::new(Rc::new(view)),
+            place: Rc::clone(place),
+            is_measured,
+            seen: RefCell::new(before.map_or(Seen::Nothing, Seen::Before)),
         }
     }
 
     /// The pool as it is now.
     #[inline]
     pub fn now(&self) -> Rc<PoolView> {
-        let now = Rc::clone(&self.now.borrow());
-        if now.state.version == self.handle.version() { now } else { self.renew(&now) }
+        let seen = self.seen.borrow();
+        if let Seen::Now(now) = &*seen
+            && now.state.version == self.handle.version()
+        {
+            return Rc::clone(now);
+        }
+        drop(seen);
+        self.look()
     }
 
     /// The pool as it is now, in a view of its own; `old` is its view under a configuration before.
     pub fn apart(&self, old: &PoolView) -> Rc<PoolView> {
-        let is_measured = old.gate.is_measured();
-        Self::new(&self.handle, self.tls.as_ref(), &self.place, is_measured, Some(old)).now()
+        Rc::new(self.first(Some(old)))
     }
 
-    /// The pool as this worker saw it last.
-    pub fn last(&self) -> Rc<PoolView> {
-        Rc::clone(&self.now.borrow())
+    /// The pool as this worker saw it last; `None` if it never has.
+    pub fn last(&self) -> Option<Rc<PoolView>> {
+        match &*self.seen.borrow() {
+            Seen::Nothing => None,
+            Seen::Before(view) | Seen::Now(view) => Some(Rc::clone(view)),
+        }
     }
 
     #[cold]
-    fn renew(&self, old: &PoolView) -> Rc<PoolView> {
+    fn look(&self) -> Rc<PoolView> {
+        let (view, old) = match std::mem::replace(&mut *self.seen.borrow_mut(), Seen::Nothing) {
+            Seen::Nothing => (self.first(None), None),
+            Seen::Before(old) => (self.first(Some(&old)), Some(old)),
+            Seen::Now(old) => (self.renewed(&old), Some(old)),
+        };
+        if let Some(old) = old {
+            old.retire_all_but(&view);
+        }
+        let view = Rc::new(view);
+        *self.seen.borrow_mut() = Seen::Now(Rc::clone(&view));
+        view
+    }
+
+    /// The first view under a configuration; `old` is the last one under the configuration before.
+    fn first(&self, old: Option<&PoolView>) -> PoolView {
+        let (state, place) = (self.handle.state(), &*self.place);
+        let local = old.map(|old| Rc::clone(old.gate.local()));
+        let local = local.unwrap_or_else(|| Rc::new(Local::new(place.worker as u64)));
+        let (registry, metrics) = (Arc::clone(&place.registry), place.registry.pool(&state.config.name));
+        let driver = PoolDriver { clock: place.clock, registry, metrics };
+        PoolView {
+            gate: Rc::new(Gate::new(Arc::clone(&state), local, self.is_measured, driver)),
+            copies: old.map(|old| Rc::clone(&old.copies)).unwrap_or_default(),
+            upstreams: upstreams(&state, self.tls.as_ref(), place, old),
+            // They are kept by the route's position, which means something only while the routes stay the same.
+            series: state.config.backends.iter().map(|_| Rc::default()).collect(),
+            unserved: Rc::default(),
+            streams: state.config.backends.iter().map(|_| RefCell::default()).collect(),
+            newer: OnceCell::new(),
+            state,
+        }
+    }
+
+    /// The next view under the same configuration.
+    fn renewed(&self, old: &PoolView) -> PoolView {
         let state = self.handle.state();
         let has_same_servers =
             Arc::ptr_eq(&old.state.config, &state.config) && has_same_terms(&old.state, &state);
@@ -128,21 +167,13 @@ impl PoolSlot {
             (upstreams(&state, self.tls.as_ref(), &self.place, Some(old)), old.series_of(&state.config))
         };
         let (local, driver) = (Rc::clone(old.gate.local()), old.gate.driver().clone());
-        let gate = Gate::new(Arc::clone(&state), local, old.gate.is_measured(), driver);
+        let gate = Rc::new(Gate::new(Arc::clone(&state), local, self.is_measured, driver));
         let (copies, unserved) = (Rc::clone(&old.copies), Rc::clone(&old.unserved));
         let streams = match has_same_servers {
             true => Rc::clone(&old.streams),
             false => state.config.backends.iter().map(|_| RefCell::default()).collect(),
         };
-        let newer = OnceCell::new();
-        let view =
-            PoolView { gate: Rc::new(gate), copies, upstreams, series, unserved, streams, newer, state };
-        let view = Rc::new(view);
-        if !has_same_servers {
-            old.retire_all_but(&view);
-        }
-        *self.now.borrow_mut() = Rc::clone(&view);
-        view
+        PoolView { gate, copies, upstreams, series, unserved, streams, newer: OnceCell::new(), state }
     }
 }
 
@@ -207,7 +238,15 @@ impl PoolView {
         series
     }
 
+    /// Lets go of all servers: the configuration no longer has the pool.
+    pub fn retire(&self) {
+        self.upstreams.iter().for_each(|upstream| upstream.retire());
+    }
+
     fn retire_all_but(&self, next: &Self) {
+        if Rc::ptr_eq(&self.upstreams, &next.upstreams) {
+            return;
+        }
         let is_gone =
             |upstream: &&Rc<Upstream>| !next.upstreams.iter().any(|kept| Rc::ptr_eq(kept, upstream));
         self.upstreams.iter().filter(is_gone).for_each(|upstream| upstream.retire());

@@ -263,7 +263,7 @@ async fn housekeeping(worker: Rc<Worker>) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
         ticks.tick().await;
-        worker.keep_house();
+        worker.keep_house().await;
     }
 }
 
@@ -280,7 +280,7 @@ async fn watch_lag(worker: Rc<Worker>) {
     let lag = &worker.shared.lag[worker.index];
     loop {
         let view = worker.view();
-        let counts = view.compresses || view.snapshot.config.overload.delay.is_some();
+        let counts = view.uses().compresses || view.snapshot.config.overload.delay.is_some();
         drop(view);
         let tick = if counts { LAG_TICK } else { LAG_TICK_IDLE };
         let due = worker.clock.now() + tick;

@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use evenkeel_config::{self as config, Priority};
+use evenkeel_config as config;
 use evenkeel_core::limit::{LimitVerdict, Mask, Question};
+use evenkeel_core::route::{Uses, hedges_by_latency};
 use evenkeel_core::snapshot::{PoolHandle, Snapshot};
 use evenkeel_observe::{ListenerSeries, Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
@@ -18,7 +19,6 @@ use crate::http::head::HeadLimits;
 use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
 use crate::request::tally::Tally;
-use crate::server::Upstream;
 use crate::server::h1;
 use crate::shared::Shared;
 use crate::worker::Worker;
@@ -34,16 +34,10 @@ pub struct View {
     pools: Vec<PoolSlot>,
     /// Certificates of the listeners that have TLS, in the order of the configuration.
     pub tls: Vec<Option<Arc<ServerTls>>>,
-    /// Which listeners lead to a route of high priority, in the order of the configuration.
-    pub leads_to_high: Vec<bool>,
     /// Which listeners take connections, or look for names that pass through, before there is HTTP; in the same order.
     pub takes_streams: Vec<bool>,
-    /// True if any route compresses: then the worker looks how late it is.
-    pub compresses: bool,
     /// Fixed responses, compressed.
     pub fixed_bodies: FixedBodies,
-    /// True if a route has a cache.
-    pub caches: bool,
     /// True if the access log has fields of responses.
     pub logs_response_fields: bool,
     /// True if servers of a pool are sent what the TLS handshakes of clients came to.
@@ -54,7 +48,7 @@ pub struct View {
     listeners: HashMap<ListenerName, usize>,
     /// Where the requests of each listener are counted, in the order of the configuration.
     listener_series: Box<[Arc<ListenerSeries>]>,
-    /// Requests that reached no server, by route; the last is for those that no route took.
+    /// Requests that reached no server: those that no route took, then by route.
     unserved: RefCell<Vec<Option<Arc<Series>>>>,
     /// Where rate limits and mirrors are counted.
     pub tally: Tally,
@@ -75,36 +69,33 @@ impl View {
     pub fn new(shared: &Shared, old: Option<&View>, worker: usize) -> Self {
         let (snapshot, credentials, registry) = (shared.snapshot(), shared.credentials(), &shared.registry);
         let config = &snapshot.config;
-        let before: HashMap<PoolName, Rc<PoolView>> = old
+        let mut before: HashMap<PoolName, Rc<PoolView>> = old
             .iter()
-            .flat_map(|old| old.pools.iter().map(PoolSlot::last))
+            .flat_map(|old| old.pools.iter().filter_map(PoolSlot::last))
             .map(|pool| (pool.config().name.clone(), pool))
             .collect();
-        let (hedged, place) =
-            (hedged(&snapshot), Place { clock: shared.clock, registry: Arc::clone(registry), worker });
+        let place = Rc::new(Place { clock: shared.clock, registry: Arc::clone(registry), worker });
+        let hedged = hedged(&snapshot);
         let slot = |(i, (config, handle)): (usize, (&config::Pool, &Arc<PoolHandle>))| {
-            let (tls, old) = (credentials.pools.get(&config.name), before.get(&config.name));
-            PoolSlot::new(handle, tls, &place, hedged.contains(&i), old.map(|old| &**old))
+            let tls = credentials.pools.get(&config.name);
+            PoolSlot::new(handle, tls, &place, hedged.contains(&i), before.remove(&config.name))
         };
         Self {
             pools: config.pools.iter().zip(&snapshot.pools).enumerate().map(slot).collect(),
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
-            reserved: reserved(config),
-            leads_to_high: leads_to_high(config),
+            reserved: reserved(config, snapshot.routes.uses()),
             takes_streams: config.listeners.iter().map(|l| l.is_tcp() || l.has_passthrough()).collect(),
             logs_response_fields: config.log.has_response_fields(),
-            caches: config.routes.iter().any(|route| route.cache.is_some()),
             sends_tlvs: config
                 .pools
                 .iter()
                 .any(|pool| pool.proxy_protocol == Some(config::ProxyProtocol::V2)),
-            compresses: config.routes.iter().any(|route| route.compress.is_some()),
             fixed_bodies: FixedBodies::default(),
             tally: Tally::new(registry, worker),
             redis: redis(config, credentials.redis_password.as_ref(), old, registry),
             listeners: config.listeners.iter().enumerate().map(|(i, l)| (l.name.clone(), i)).collect(),
             listener_series: config.listeners.iter().map(|l| registry.listener(&l.name)).collect(),
-            unserved: RefCell::new(vec![None; snapshot.routes.len() + 1]),
+            unserved: RefCell::default(),
             flight: FlightTerms::new(&config.recorder, shared.open.len()),
             heads: HeadLimits::of_requests(&config.limits),
             response_heads: HeadLimits::of_responses(&config.limits),
@@ -121,11 +112,17 @@ impl View {
         {
             redis.retire();
         }
-        let (ours, theirs) = (self.upstreams(), next.upstreams());
-        let kept: HashSet<*const Upstream> = theirs.iter().map(Rc::as_ptr).collect();
-        ours.iter()
-            .filter(|upstream| !kept.contains(&Rc::as_ptr(upstream)))
-            .for_each(|upstream| upstream.retire());
+        let kept: HashSet<&PoolName> = next.snapshot.config.pools.iter().map(|pool| &pool.name).collect();
+        // The others let go of servers when they are looked at the next time.
+        let gone =
+            self.pools.iter().filter_map(PoolSlot::last).filter(|pool| !kept.contains(&pool.config().name));
+        gone.for_each(|pool| pool.retire());
+    }
+
+    /// What the routes use.
+    #[inline]
+    pub fn uses(&self) -> &Uses {
+        self.snapshot.routes.uses()
     }
 
     /// Asks Redis about those limits of a route that are in `mask`; false if it does not answer.
@@ -162,14 +159,9 @@ impl View {
         Some(present.pools[position].apart(pool))
     }
 
-    /// All pools as they are now.
-    pub fn pools_now(&self) -> impl Iterator<Item = Rc<PoolView>> {
-        self.pools.iter().map(PoolSlot::now)
-    }
-
-    /// All servers of all pools, as this worker saw them last.
-    fn upstreams(&self) -> Vec<Rc<Upstream>> {
-        self.pools.iter().flat_map(|pool| pool.last().upstreams.to_vec()).collect()
+    /// The pools that this worker has used, as they are now.
+    pub fn used_pools(&self) -> impl Iterator<Item = Rc<PoolView>> {
+        self.pools.iter().filter(|pool| pool.last().is_some()).map(PoolSlot::now)
     }
 
     /// Where a listener stands in the configuration; `None` if it no longer has it.
@@ -216,8 +208,11 @@ impl View {
             }
             (route, ..) => {
                 let mut unserved = self.unserved.borrow_mut();
-                let slot = &mut unserved[route.unwrap_or(self.snapshot.routes.len())];
-                record(slot.get_or_insert_with(|| make(None)));
+                let position = route.map_or(0, |route| route + 1);
+                if unserved.len() <= position {
+                    unserved.resize(position + 1, None);
+                }
+                record(unserved[position].get_or_insert_with(|| make(None)));
             }
         }
     }
@@ -225,18 +220,17 @@ impl View {
 
 /// The pools whose answers are measured, for routes that hedge by what is usual.
 fn hedged(snapshot: &Snapshot) -> HashSet<usize> {
-    let by_p95 = |route: &config::Route| {
-        route.hedge.as_ref().is_some_and(|hedge| hedge.after == config::HedgeAfter::P95)
-    };
-    let routes = snapshot.routes.routes().iter().enumerate().filter(|(_, route)| by_p95(route));
+    if !snapshot.routes.uses().hedges_by_latency {
+        return HashSet::new();
+    }
+    let routes = snapshot.routes.routes().iter().enumerate().filter(|(_, route)| hedges_by_latency(route));
     routes.flat_map(|(i, _)| snapshot.targets(i).iter().copied().chain(snapshot.parent_of(i))).collect()
 }
 
 /// Names of fields that clients may not set.
-fn reserved(config: &config::Config) -> Vec<String> {
-    let mirrors = config.routes.iter().any(|route| route.mirror.is_some());
+fn reserved(config: &config::Config, uses: &Uses) -> Vec<String> {
     let subjects = config.listeners.iter().filter_map(subject_header);
-    subjects.chain(mirrors.then_some(h1::MIRROR)).map(str::to_owned).collect()
+    subjects.chain(uses.mirrors.then_some(h1::MIRROR)).map(str::to_owned).collect()
 }
 
 /// The connection to Redis, if there is to be one: that of `old` as long as it leads to the same.
@@ -249,14 +243,6 @@ fn redis(
     let settings = config.redis.as_ref()?;
     let same = old.and_then(|old| old.redis.as_ref()).filter(|redis| redis.serves(settings, password));
     Some(same.map_or_else(|| Redis::start(settings, password, registry), Rc::clone))
-}
-
-fn leads_to_high(config: &config::Config) -> Vec<bool> {
-    let high: Vec<_> = config.routes.iter().filter(|route| route.priority == Priority::High).collect();
-    let leads = |listener: &config::Listener| {
-        high.iter().any(|route| route.listeners.is_empty() || route.listeners.contains(&listener.name))
-    };
-    config.listeners.iter().map(leads).collect()
 }
 
 /// The field that gives servers the subject of a client's certificate.

@@ -106,7 +106,7 @@ impl Station {
         if !is_answerable(key.peer, key.local) {
             return Err(DatagramDrop::Source);
         }
-        if shared.step() == OverloadStep::Refuse && !view.leads_to_high[position] {
+        if shared.step() == OverloadStep::Refuse && !view.uses().leads_to_high[position] {
             return Err(DatagramDrop::Overload);
         }
         let limit = view.snapshot.config.limits.connections;

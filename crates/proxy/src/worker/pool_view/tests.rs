@@ -74,7 +74,7 @@ fn shared() -> Arc<Shared> {
 fn a_change_of_health_renews_its_pool_alone() {
     let shared = shared();
     let view = View::new(&shared, None, 0);
-    let before: Vec<_> = view.pools_now().collect();
+    let before: Vec<_> = (0..shared.snapshot().pools.len()).map(|pool| view.pool_now(pool)).collect();
     let handle = &shared.snapshot().pools[7];
     let state = handle.state();
     handle.publish(Arc::clone(&state.config), servers(&state.config.backends, &[0], Some(&state.servers)));
