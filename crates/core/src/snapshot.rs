@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
-use evenkeel_config::{self as config, Action, Backend, Config, Route};
+use evenkeel_config::{self as config, Action, Backend, Config};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -34,12 +34,6 @@ pub struct Snapshot {
     pub routes: Arc<RouteTable>,
     /// Its pools, in the order of `config.pools`.
     pub pools: Vec<Arc<PoolHandle>>,
-    /// For each route the pools that its action names, as positions in `pools`.
-    targets: Arc<[Box<[usize]>]>,
-    /// The pools that get copies of requests, by route; positions in `pools`.
-    mirrors: Arc<HashMap<usize, usize>>,
-    /// The pools of cache nodes that routes ask first, by route; positions in `pools`.
-    parents: Arc<HashMap<usize, usize>>,
     /// The rate limits of its routes.
     pub limits: Arc<Limits>,
     /// What commands have set in place of the weights of routes' splits, by route.
@@ -184,34 +178,7 @@ impl Snapshot {
         pools: Vec<Arc<PoolHandle>>,
     ) -> Self {
         debug_assert_eq!(config.pools.len(), pools.len());
-        let position: HashMap<&PoolName, usize> =
-            config.pools.iter().enumerate().map(|(i, pool)| (&pool.name, i)).collect();
-        // Validation has made sure that every pool that is named exists.
-        let find = |name: &PoolName| position.get(name).copied();
-        let targets = routes
-            .routes()
-            .iter()
-            .map(|route| match &route.action {
-                Action::Pool(name) => find(name).into_iter().collect(),
-                Action::Split(split) => split.iter().filter_map(|(name, _)| find(name)).collect(),
-                Action::Redirect(_) | Action::Respond(_) | Action::Files(_) => Box::default(),
-            })
-            .collect();
-        let mirror = |(i, route): (usize, &Route)| Some((i, find(&route.mirror.as_ref()?.pool)?));
-        let mirrors = Arc::new(routes.routes().iter().enumerate().filter_map(mirror).collect());
-        let parent = |(i, route): (usize, &Route)| Some((i, find(route.cache.as_ref()?.parent.as_ref()?)?));
-        let parents = Arc::new(routes.routes().iter().enumerate().filter_map(parent).collect());
-        Self {
-            generation,
-            config,
-            routes,
-            pools,
-            targets,
-            mirrors,
-            parents,
-            limits: Arc::default(),
-            splits: Arc::default(),
-        }
+        Self { generation, config, routes, pools, limits: Arc::default(), splits: Arc::default() }
     }
 
     /// The same with these limits; without them nothing is limited.
@@ -235,7 +202,7 @@ impl Snapshot {
 
     /// The pools of a route's action, as positions in [`Self::pools`]: one for `pool`, one a share for `split`.
     pub fn targets(&self, route: usize) -> &[usize] {
-        &self.targets[route]
+        self.routes.destinations().targets(route)
     }
 
     /// The pool that a route sends a request to, given a random number; `None` if it answers by itself.
@@ -248,23 +215,21 @@ impl Snapshot {
 
     /// The pool that gets copies of a route's requests.
     pub fn mirror_of(&self, route: usize) -> Option<usize> {
-        self.mirrors.get(&route).copied()
+        self.routes.destinations().mirror_of(route)
     }
 
     /// The pool of cache nodes that gets what a route's cache does not have.
     pub fn parent_of(&self, route: usize) -> Option<usize> {
-        self.parents.get(&route).copied()
+        self.routes.destinations().parent_of(route)
     }
 
     /// The pools without a server that takes requests, but for those that routes only ask first and can do without.
     pub fn unusable(&self) -> impl Iterator<Item = &PoolName> {
-        let is_needed = |pool: usize| {
-            !self.parents.values().any(|parent| *parent == pool)
-                || self.targets.iter().any(|targets| targets.contains(&pool))
-        };
         let is_usable = |pool: &PoolHandle| pool.state.load().servers.members.usable_count() > 0;
         let pools = self.config.pools.iter().zip(&self.pools).enumerate();
-        pools.filter(move |(i, (_, pool))| !is_usable(pool) && is_needed(*i)).map(|(_, (pool, _))| &pool.name)
+        pools
+            .filter(move |(i, (_, pool))| !is_usable(pool) && self.routes.destinations().is_needed(*i))
+            .map(|(_, (pool, _))| &pool.name)
     }
 }
 

@@ -98,14 +98,13 @@ impl ServerRegistry {
         let servers: HashSet<(&PoolName, &BackendId)> = (self.pools())
             .flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.id)))
             .collect();
-        let routes: HashSet<&RouteName> = self.routes.routes().iter().map(|route| &route.name).collect();
         self.metrics.retain(|key| {
-            (key.is_of_no_single_route() || routes.contains(&key.route))
+            (key.is_of_no_single_route() || self.routes.has(&key.route))
                 && key.pool.as_ref().is_none_or(|pool| pools.contains(pool))
         });
         self.metrics.retain_pools(|pool| pools.contains(pool));
         self.metrics.retain_backends(|pool, id| servers.contains(&(pool, id)));
-        self.metrics.retain_routes(|route| routes.contains(route));
+        self.metrics.retain_routes(|route| self.routes.has(route));
         let listeners: HashSet<_> = self.config.listeners.iter().map(|listener| &listener.name).collect();
         self.metrics.retain_streams(|listener| listeners.contains(listener));
     }

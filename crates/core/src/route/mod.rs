@@ -1,6 +1,7 @@
 //! Which route takes a request: the most specific one that matches, found through maps rather than by trying each.
 
 mod conditions;
+mod destinations;
 mod host;
 mod index;
 mod path;
@@ -15,6 +16,7 @@ mod uses;
 mod tests;
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
 
@@ -32,6 +34,7 @@ pub use trace::{Considered, Trace, Verdict};
 pub use uses::{Uses, hedges_by_latency};
 
 use conditions::{Mismatch, conditions};
+use destinations::Destinations;
 use index::{Index, Specificity};
 
 /// What a route may depend on. Each is asked for only when a candidate has a condition on it.
@@ -64,6 +67,8 @@ pub struct RouteTable {
     passthrough: Range<usize>,
     /// The routes that name no listener.
     shared: Index,
+    names: HashSet<RouteName>,
+    destinations: Destinations,
     uses: Uses,
 }
 
@@ -124,7 +129,20 @@ impl RouteTable {
             scope.fallback = Some(routes.len());
             routes.push(Route { is_layer4: scope.is_layer4, ..fallback });
         }
-        Self { routes, listeners, passthrough, shared, uses: Uses::of(config) }
+        let (destinations, uses) = (Destinations::of(config, &routes), Uses::of(config));
+        let names = routes.iter().map(|route| route.name.clone()).collect();
+        Self { routes, listeners, passthrough, shared, names, destinations, uses }
+    }
+
+    /// Whether there is a route with this name.
+    pub fn has(&self, name: &RouteName) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The pools that the routes lead to, as positions in `config.pools`.
+    #[inline]
+    pub fn destinations(&self) -> &Destinations {
+        &self.destinations
     }
 
     /// What some of the routes use.
