@@ -5,6 +5,7 @@ pub mod encoder;
 pub mod fixed;
 pub mod pool;
 pub mod reuse;
+mod turns;
 
 use evenkeel_config::{Compress, Encoding};
 use evenkeel_core::compress::{self as decide, Facts};

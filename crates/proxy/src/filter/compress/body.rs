@@ -9,6 +9,7 @@ use evenkeel_observe::Ended;
 
 use super::encoder::Operation;
 use super::pool::Lease;
+use super::turns::Looked;
 use crate::body::Advance;
 use crate::cache::store::Meta;
 use crate::http::field::is_digest;
@@ -184,8 +185,12 @@ impl<'x, 'c> Compressed<'x, 'c> {
     /// There will be no more, or not in time.
     pub async fn read(&mut self, size: ReadSize) -> Result<(), StreamError> {
         if self.state == State::Pause {
-            (self.turn, self.state) = (0, State::Piece);
+            let mut looked = Looked::default();
             tokio::task::yield_now().await;
+            while !self.lease.may_go_on(&mut looked) {
+                tokio::task::yield_now().await;
+            }
+            (self.turn, self.state) = (0, State::Piece);
             return Ok(());
         }
         // What waits holds no buffer.

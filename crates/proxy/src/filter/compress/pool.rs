@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use evenkeel_config::Encoding;
 
 use super::encoder::{Encoder, EncoderFailed, Operation, Progress};
+use super::turns::{Looked, Turns};
 
 /// Bytes that the encoders in use by one worker may take. A response that finds no room goes out as it is.
 const MEMORY_MAX: usize = 64 * 1024 * 1024;
@@ -18,6 +19,9 @@ pub struct Encoders {
     zstd: RefCell<Vec<Encoder>>,
     /// Bytes that those in use take.
     used: Cell<usize>,
+    /// How many there have been.
+    leased: Cell<u64>,
+    turns: Turns,
 }
 
 /// An encoder that one response uses. It goes back when this is dropped, if the response was ended.
@@ -26,6 +30,8 @@ pub struct Lease<'w> {
     encoding: Encoding,
     encoder: Option<Encoder>,
     of: &'w Encoders,
+    /// Of all that there have been, from 1.
+    number: u64,
     bytes: usize,
     /// It has begun a response and has not ended it. Then it is not used again: `deflateReset` of zlib-rs does not forget
     /// that a block of level 1 is open, and what is compressed next cannot be read.
@@ -60,7 +66,9 @@ impl Encoders {
             None => Encoder::new(encoding, level, length)?,
         };
         self.used.set(self.used.get() + bytes);
-        Some(Lease { encoding, encoder: Some(encoder), of: self, bytes, is_midway: false })
+        let number = self.leased.get() + 1;
+        self.leased.set(number);
+        Some(Lease { encoding, encoder: Some(encoder), of: self, number, bytes, is_midway: false })
     }
 
     /// Where encoders are kept; those of brotli cannot be used twice.
@@ -77,6 +85,11 @@ impl Lease<'_> {
     /// What the encoder makes.
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// Whether it is this response's turn, see [`Turns`].
+    pub fn may_go_on(&self, looked: &mut Looked) -> bool {
+        self.of.turns.may_go_on(self.number, looked)
     }
 
     /// As [`Encoder::encode`].
@@ -119,6 +132,7 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.of.used.set(self.of.used.get() - self.bytes);
+        self.of.turns.end(self.number);
         let Some(encoder) = self.encoder.take().filter(|_| !self.is_midway) else { return };
         if let Some(kept) = self.of.kept(encoder.encoding()) {
             let mut kept = kept.borrow_mut();
