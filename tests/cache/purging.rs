@@ -142,8 +142,8 @@ fn a_purge_that_cannot_be_done_says_why() {
         .write("off.toml", "[admin]\nbind = \"off\"\n[listener.web]\nbind = 80\n[[route]]\nrespond = {}\n");
     let wrong = folder.write("wrong.toml", "[admin]\nbnd = 1\n");
     for (arguments, code, part) in [
-        (&["/a", "--admin", &admin][..], 1, "`/a` is not an absolute URL"),
-        (&["--prefix", "https://a/b?c", "--admin", &admin], 1, "a prefix ends within the path"),
+        (&["/a", "--admin", &admin][..], 2, "`/a` is not an absolute URL"),
+        (&["--prefix", "https://a/b?c", "--admin", &admin], 2, "a prefix ends within the path"),
         (&["--all", "--admin", &listener], 1, "is not the admin API of an Evenkeel"),
         (&["--all", "--admin", "127.0.0.1:1"], 1, "no process takes connections at 127.0.0.1:1"),
         (&["--all", "--admin", "unix:/nonexistent/a.sock"], 1, "no process takes connections at unix:"),

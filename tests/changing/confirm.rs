@@ -188,7 +188,7 @@ fn connections_to_an_address_that_is_on_trial_wait_for_the_decision() {
 #[test]
 fn a_wrong_time_is_refused() {
     let evenkeel = Evenkeel::start("[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\nrespond = {}\n");
-    for time in ["0s", "2d", "soon", "60"] {
+    for time in ["0s", "2d", "soon", "0"] {
         assert_eq!(evenkeel.cli(&["reload", "--confirm", time]).code, Some(2), "{time}");
     }
     for (body, status) in [

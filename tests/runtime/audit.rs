@@ -26,6 +26,22 @@ fn a_command_says_who_and_why() {
 }
 
 #[test]
+fn a_purge_and_a_confirmation_have_a_reason() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let done = |arguments: &[&str]| {
+        let outcome = evenkeel.cli(arguments);
+        assert_eq!(outcome.code, Some(0), "{arguments:?}: {}", outcome.stderr);
+    };
+    done(&["purge", "--all", "--why", "wrong prices"]);
+    assert!(noted(&evenkeel, "purge (hard)").contains("why=\"wrong prices\""));
+    done(&["reload", "--confirm", "60", "--why", "new pool"]);
+    assert!(noted(&evenkeel, "reload asked for").contains("why=\"new pool\""));
+    done(&["confirm", "--why", "all is well"]);
+    assert!(noted(&evenkeel, "configuration confirmed").contains("why=\"all is well\""));
+}
+
+#[test]
 fn a_program_says_who_by_its_token_and_for_whom() {
     let origin = Origin::named("a");
     let folder = Folder::new();

@@ -46,7 +46,7 @@ fn a_drain_ends_when_the_last_request_does() {
         "{}",
         at_once.stdout
     );
-    let too_late = evenkeel.cli(&["drain", "app", "slow", "--timeout", "1"]);
+    let too_late = evenkeel.cli(&["drain", "app", "slow", "--timeout", "1s"]);
     assert_eq!(too_late.code, Some(1));
     assert!(
         too_late.stderr.contains("1 requests in flight after 1 s; it goes on draining"),

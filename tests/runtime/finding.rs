@@ -57,6 +57,115 @@ fn several_processes_are_told_apart_by_their_files() {
     }
 }
 
+/// A process that runs `other.toml`, in a folder whose `evenkeel.toml` no process runs.
+fn beside_another_file(origin: &Origin) -> (Arc<Folder>, Evenkeel, String) {
+    let folder = Arc::new(Folder::new());
+    let listener = "[listener.web]\nbind = [\"127.0.0.1:0\"]\npool = \"app\"\n";
+    let other = folder.write("other.toml", &format!("{NO_ADDRESS}{listener}{}", pool(&[origin], "")));
+    folder.write("evenkeel.toml", &format!("{NO_ADDRESS}{listener}{}", pool(&[origin], "")));
+    let running = Evenkeel::run(folder.clone(), &["run", "-c", &other]);
+    (folder, running, other)
+}
+
+#[test]
+fn a_change_never_goes_to_a_process_of_another_file() {
+    let origin = Origin::named("a");
+    let (folder, running, other) = beside_another_file(&origin);
+    let changes: [&[&str]; 12] = [
+        &["drain", "app", "a"],
+        &["disable", "app", "a"],
+        &["weight", "app", "a", "7"],
+        &["server", "add", "app", "127.0.0.1:9"],
+        &["server", "remove", "app", "a"],
+        &["purge", "--all"],
+        &["log-level", "error"],
+        &["reload"],
+        &["confirm"],
+        &["save"],
+        &["upgrade"],
+        &["split", "release", "a=1"],
+    ];
+    let is_refused = |arguments: &[&str]| {
+        let outcome = folder.cli(arguments);
+        assert_eq!(outcome.code, Some(1), "{arguments:?}: {}", outcome.stdout);
+        for part in [
+            "no process runs evenkeel.toml",
+            &format!("process {}: `-c {other}`", running.pid()),
+            &format!("`--admin unix:{}`", running.control_socket()),
+        ] {
+            assert!(outcome.stderr.contains(part), "{arguments:?}: no {part} in {}", outcome.stderr);
+        }
+    };
+    changes.into_iter().for_each(is_refused);
+    assert_eq!(running.stderr.count(|line| line.contains("operator: ") || line.contains("upgrade: ")), 0);
+    // One that looks may ask it.
+    let looked = folder.cli(&["status", "--json"]);
+    assert_eq!(looked.code, Some(0), "{}", looked.stderr);
+    assert!(
+        looked.stderr.contains("note: no process runs evenkeel.toml; asking process"),
+        "{}",
+        looked.stderr
+    );
+    assert_eq!(folder.cli(&["weight", "app", "a", "7", "-c", &other]).code, Some(0));
+    // The same while the file is wrong.
+    folder.write("evenkeel.toml", "[listener.web\n");
+    is_refused(&["drain", "app", "a"]);
+    let second = folder.write("second.toml", &fs::read_to_string(&other).unwrap());
+    let _second = Evenkeel::run(folder.clone(), &["run", "-c", &second]);
+    for command in [&["status"][..], &["drain", "app", "a"]] {
+        let outcome = folder.cli(command);
+        assert_eq!(outcome.code, Some(1));
+        for part in ["none of them runs evenkeel.toml", &other, &second] {
+            assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn what_answers_at_the_address_of_the_file_here_must_run_that_file() {
+    let origin = Origin::named("a");
+    let folder = Arc::new(Folder::new());
+    let listener = "[listener.web]\nbind = [\"127.0.0.1:0\"]\npool = \"app\"\n";
+    let rest = format!("{listener}{}", pool(&[&origin], ""));
+    let other =
+        folder.write("other.toml", &format!("[admin]\nbind = \"127.0.0.1:0\"\nsocket = \"off\"\n{rest}"));
+    let running = Evenkeel::run(folder.clone(), &["run", "-c", &other]);
+    let address = running.admin_address();
+    folder.write("evenkeel.toml", &format!("[admin]\nbind = \"{address}\"\n{rest}"));
+    let outcome = folder.cli(&["drain", "app", "a"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+    for part in ["no process runs evenkeel.toml", &other, &format!("`--admin {address}`")] {
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+    assert_eq!(folder.cli(&["drain", "app", "a", "--admin", &address.to_string()]).code, Some(0));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_called_so() {
+    let folder = Folder::new();
+    for command in [&["status", "-c", "nothere.toml"][..], &["drain", "app", "a", "-c", "nothere.toml"]] {
+        let outcome = folder.cli(command);
+        assert_eq!(outcome.code, Some(1));
+        assert!(outcome.stderr.contains("there is no file nothere.toml"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn processes_without_a_file_are_named_by_their_sockets() {
+    let origin = Origin::named("a");
+    let folder = Arc::new(Folder::new());
+    let backend = origin.address().to_string();
+    let start = || Evenkeel::run(folder.clone(), &["run", "--listen", "127.0.0.1:0", "--backend", &backend]);
+    let (first, second) = (start(), start());
+    let outcome = folder.cli(&["status"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+    for process in [&first, &second] {
+        let part = format!("without a file: `--admin unix:{}`", process.control_socket());
+        assert!(outcome.stderr.contains(&part), "no {part} in {}", outcome.stderr);
+    }
+    assert!(!outcome.stderr.contains("`-c"), "{}", outcome.stderr);
+}
+
 #[test]
 fn a_process_that_was_killed_is_not_found_and_its_socket_goes() {
     let origin = Origin::named("a");

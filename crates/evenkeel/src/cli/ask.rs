@@ -26,7 +26,7 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// The admin API of a running process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Admin {
     /// Where it is.
     pub(super) address: Address,

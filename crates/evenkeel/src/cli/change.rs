@@ -25,7 +25,7 @@ pub(super) struct Change {
 impl Change {
     /// The process, which is told why.
     pub(super) fn find(&self) -> Result<Admin, Unanswered> {
-        Ok(Admin { why: self.why.clone(), ..self.running.find()? })
+        Ok(Admin { why: self.why.clone(), ..self.running.find_to_change()? })
     }
 
     /// Asks, and prints the answer: as JSON if that is wanted, else in words.

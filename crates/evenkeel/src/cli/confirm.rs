@@ -4,11 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use evenkeel_config::parse_duration;
 use serde_json::{Value, json};
 
-use super::find::Running;
-use super::output::{fail, print};
+use super::change::Change;
+use super::time::time;
 
 /// The shortest and the longest time to confirm in.
 const WITHIN_MIN: Duration = Duration::from_secs(1);
@@ -20,38 +19,25 @@ pub struct Confirm {
     #[arg(long)]
     go_back: bool,
     #[command(flatten)]
-    running: Running,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    change: Change,
 }
 
 pub fn run(args: &Confirm) -> ExitCode {
     let body = json!({ "go_back": args.go_back });
-    match args.running.find().and_then(|admin| admin.post("/confirm", &body)) {
-        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
-        Ok(answer) => print(&text(&answer)),
-        Err(why) => fail(&why.to_string()),
-    }
+    args.change.carry_out(|admin| admin.post("/confirm", &body), text)
 }
 
 fn text(answer: &Value) -> String {
     let generation = &answer["generation"];
     if answer["confirmed"] == true {
-        return format!("confirmed: generation {generation} stays in force\n");
+        return format!("confirmed: generation {generation} stays in force");
     }
-    format!(
-        "the configuration before is back as generation {generation}; the file still has the other text\n"
-    )
+    format!("the configuration before is back as generation {generation}; the file still has the other text")
 }
 
-/// The time of `--confirm`, as in `60s`, in whole seconds.
+/// The time of `--confirm`, in whole seconds.
 pub(super) fn within(text: &str) -> Result<u64, String> {
-    let time = parse_duration(text).ok_or("write a duration, as in 60s or 5m")?;
-    if !(WITHIN_MIN..=WITHIN_MAX).contains(&time) {
-        return Err("write a duration from 1s to 24h".into());
-    }
-    Ok(time.as_secs())
+    Ok(time(text, WITHIN_MIN..=WITHIN_MAX)?.as_secs())
 }
 
 /// What a reload answers about its confirmation.

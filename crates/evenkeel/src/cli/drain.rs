@@ -10,6 +10,7 @@ use super::ask::Unanswered;
 use super::change::{Change, server_path};
 use super::output::fail;
 use super::server::{Server, one_line};
+use super::time::{TIME_MAX, time};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -20,9 +21,9 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 pub struct Drain {
     #[command(flatten)]
     server: Server,
-    /// Seconds to wait until it is empty; after that it goes on draining, and the command fails
-    #[arg(long, value_name = "SECONDS", default_value = "300")]
-    timeout: u64,
+    /// How long to wait until it is empty, as in 5m or 300; after that it goes on draining, and the command fails
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = timeout)]
+    timeout: Duration,
     /// Do not wait until it is empty
     #[arg(long)]
     no_wait: bool,
@@ -39,7 +40,7 @@ pub fn run(args: &Drain) -> ExitCode {
             "{} still has {} after {} s; it goes on draining, and `evenkeel enable` takes it back",
             args.server.server,
             left(&server),
-            args.timeout
+            args.timeout.as_secs_f64()
         )),
         Err(why) => fail(&why.to_string()),
     }
@@ -52,7 +53,7 @@ fn drain(args: &Drain) -> Result<(Value, bool), Unanswered> {
     let mut server = admin.put(&path, &json!({ "state": "drain" }))?;
     let (start, mut said) = (Instant::now(), Instant::now());
     while !is_empty(&server) {
-        if args.no_wait || start.elapsed() >= Duration::from_secs(args.timeout) {
+        if args.no_wait || start.elapsed() >= args.timeout {
             return Ok((server, false));
         }
         if said.elapsed() >= SAY_EVERY {
@@ -63,6 +64,10 @@ fn drain(args: &Drain) -> Result<(Value, bool), Unanswered> {
         server = admin.get(&path)?;
     }
     Ok((server, true))
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    time(text, Duration::ZERO..=TIME_MAX)
 }
 
 fn is_empty(server: &Value) -> bool {

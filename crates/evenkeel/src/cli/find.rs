@@ -1,6 +1,7 @@
 //! The arguments by which commands find a running process: by its address, by its configuration file, or because it is the
 //! only one.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,32 +43,44 @@ struct Process {
     admin: Admin,
 }
 
+/// What a command does to the process that it asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    Look,
+    Change,
+}
+
 impl Running {
-    /// Finds it by these arguments.
+    /// Finds the process for a command that changes nothing. Where no process runs the `evenkeel.toml` that happens to be here, the
+    /// only process of this user will do, and a note names it.
     pub(super) fn find(&self) -> Result<Admin, Unanswered> {
+        self.find_to(Intent::Look)
+    }
+
+    /// Finds it for a command that changes something: never a process that runs another file than the one that is meant.
+    pub(super) fn find_to_change(&self) -> Result<Admin, Unanswered> {
+        self.find_to(Intent::Change)
+    }
+
+    fn find_to(&self, intent: Intent) -> Result<Admin, Unanswered> {
         if let Some(text) = &self.admin {
             let address = Address::backend(text)
                 .map_err(|error| Unanswered::Unknown(format!("`--admin {text}`: {error}")))?;
             let config = self.config.as_deref().map(load).transpose()?;
             return self.admin_at(address, config.as_ref());
         }
-        let file = self.file();
-        let mut running = processes();
-        match file {
-            None => match only(running)? {
+        let running = processes();
+        let Some(file) = self.file() else {
+            return match only(running)? {
                 Some(process) => Ok(process.admin),
                 None => self.admin_at(Address::backend(ADMIN_DEFAULT).expect("an address"), None),
-            },
-            Some(file) => {
-                let path = canonical(&file);
-                let (of_file, others): (Vec<_>, Vec<_>) = running
-                    .drain(..)
-                    .partition(|it| it.config.as_deref().map(canonical) == Some(path.clone()));
-                match only(of_file)? {
-                    Some(process) => Ok(process.admin),
-                    None => self.by_file(&file, others),
-                }
-            }
+            };
+        };
+        let (of_file, others): (Vec<_>, Vec<_>) = running.into_iter().partition(|it| it.runs(&file));
+        match only(of_file)? {
+            Some(process) => Ok(process.admin),
+            None if self.config.is_some() => self.by_file(&file),
+            None => self.by_file_here(&file, others, intent),
         }
     }
 
@@ -87,29 +100,55 @@ impl Running {
         self.config.clone().or_else(usual)
     }
 
-    /// By what a configuration file says, where no process of this user says that it runs it.
-    fn by_file(&self, file: &Path, others: Vec<Process>) -> Result<Admin, Unanswered> {
+    /// By the address in a configuration file, where no process of this user says that it runs it.
+    fn by_file(&self, file: &Path) -> Result<Admin, Unanswered> {
         let config = load(file)?;
-        if let ControlSocket::Path(path) = &config.admin.socket
-            && path.exists()
-        {
-            return self.admin_at(Address::Unix(path.clone()), Some(&config));
+        match &config.admin.socket {
+            ControlSocket::Path(path) if path.exists() => {
+                self.admin_at(Address::Unix(path.clone()), Some(&config))
+            }
+            _ => self.admin_at(configured(file, &config)?, Some(&config)),
         }
-        let admin = configured(file, &config).and_then(|address| self.admin_at(address, Some(&config)));
-        // The file is only one that happens to be here, and may be one that is still being written.
-        if self.config.is_none()
-            && !admin.as_ref().is_ok_and(|admin| admin.get("/process").is_ok())
-            && let Some(process) = only(others)?
+    }
+
+    /// The same for a file that nobody has named: it may be one that is still being written, and what answers at its address may run
+    /// another one.
+    fn by_file_here(
+        &self,
+        file: &Path,
+        mut others: Vec<Process>,
+        intent: Intent,
+    ) -> Result<Admin, Unanswered> {
+        let admin = self.by_file(file);
+        if let Ok(admin) = &admin
+            && let Some(process) = Process::at(admin.clone())
         {
-            let other = process.config.map_or("no file".into(), |path| path.display().to_string());
-            eprintln!(
-                "note: no process runs {}; asking process {}, which runs {other}",
-                file.display(),
-                process.pid
-            );
-            return Ok(process.admin);
+            if process.runs(file) {
+                return Ok(process.admin);
+            }
+            if others.iter().all(|other| other.pid != process.pid) {
+                others.push(process);
+            }
         }
-        admin
+        retain_staying(&mut others);
+        let file = file.display();
+        match (others.len(), intent) {
+            (0, _) => admin,
+            (1, Intent::Look) => {
+                let Process { pid, config, admin, .. } = others.remove(0);
+                let other = config.map_or("no file".into(), |path| path.display().to_string());
+                eprintln!("note: no process runs {file}; asking process {pid}, which runs {other}");
+                Ok(admin)
+            }
+            (1, Intent::Change) => Err(Unanswered::Unknown(format!(
+                "no process runs {file}, and another one is not changed unless it is named:{}",
+                names(&others)
+            ))),
+            _ => Err(Unanswered::Unknown(format!(
+                "several processes run, and none of them runs {file}; name one:{}",
+                names(&others)
+            ))),
+        }
     }
 
     fn admin_at(&self, address: Address, config: Option<&Config>) -> Result<Admin, Unanswered> {
@@ -122,46 +161,75 @@ impl Running {
     }
 }
 
-/// The process to ask: those that are leaving count only where there is no other.
-fn only(mut running: Vec<Process>) -> Result<Option<Process>, Unanswered> {
-    if running.iter().any(|process| !process.is_leaving) {
-        running.retain(|process| !process.is_leaving);
-    }
-    if running.len() <= 1 {
-        return Ok(running.pop());
-    }
-    let mut text =
-        String::from("several processes run; name one by its configuration file, or by its socket:");
-    for Process { config, admin, .. } in &running {
-        let config = config.as_ref().map_or("(no file)".into(), |path| path.display().to_string());
-        text.push_str(&format!("\n  -c {config}, or --admin {}", admin.address));
-    }
-    Err(Unanswered::Unknown(text))
-}
-
-/// The processes of this user that answer.
-fn processes() -> Vec<Process> {
-    let ask = |(pid, path): (u32, PathBuf)| {
-        let mut admin =
-            Admin { address: Address::Unix(path), token: None, patience: PROCESS_TIME_MAX, why: None };
+impl Process {
+    /// The one that answers there.
+    fn at(mut admin: Admin) -> Option<Self> {
+        admin.patience = PROCESS_TIME_MAX;
         let answer = admin.get("/process").ok()?;
         admin.patience = ANSWER_TIME_MAX;
-        Some(Process {
-            pid: answer["pid"].as_u64().unwrap_or(pid.into()),
+        Some(Self {
+            pid: answer["pid"].as_u64()?,
             config: answer["config"].as_str().map(PathBuf::from),
             is_leaving: answer["leaving"] == true,
             admin,
         })
-    };
-    control_socket::running().into_iter().filter_map(ask).collect()
+    }
+
+    fn runs(&self, file: &Path) -> bool {
+        self.config.as_deref().map(canonical) == Some(canonical(file))
+    }
 }
 
-/// The file itself, whichever way it is named.
+/// The process to ask, if there is one.
+fn only(mut running: Vec<Process>) -> Result<Option<Process>, Unanswered> {
+    retain_staying(&mut running);
+    if running.len() <= 1 {
+        return Ok(running.pop());
+    }
+    Err(Unanswered::Unknown(format!("several processes run; name one:{}", names(&running))))
+}
+
+/// Those that are leaving count only where there is no other.
+fn retain_staying(running: &mut Vec<Process>) {
+    if running.iter().any(|process| !process.is_leaving) {
+        running.retain(|process| !process.is_leaving);
+    }
+}
+
+/// How to name each of them, on lines of their own.
+fn names(running: &[Process]) -> String {
+    let name = |Process { pid, config, admin, .. }: &Process| match config {
+        Some(path) => {
+            format!("\n  process {pid}: `-c {}` or `--admin {}`", path.display(), admin.address)
+        }
+        None => format!("\n  process {pid}, which runs without a file: `--admin {}`", admin.address),
+    };
+    running.iter().map(name).collect()
+}
+
+/// The processes of this user that answer.
+fn processes() -> Vec<Process> {
+    let at = |(_, path): (u32, PathBuf)| {
+        let address = Address::Unix(path);
+        Process::at(Admin { address, token: None, patience: PROCESS_TIME_MAX, why: None })
+    };
+    control_socket::running().into_iter().filter_map(at).collect()
+}
+
+/// The file itself, whichever way it is named; also one that is gone.
 fn canonical(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }
 
 fn load(file: &Path) -> Result<Config, Unanswered> {
+    if let Err(error) = file.metadata() {
+        return Err(Unanswered::Unknown(match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("there is no file {}, and no process of this user runs it", file.display())
+            }
+            _ => format!("cannot read {}: {error}", file.display()),
+        }));
+    }
     evenkeel_config::load(file).map(|parsed| parsed.config).map_err(|faults| {
         Unanswered::Unknown(format!(
             "{} does not say where the process is, because it is wrong: name its admin API with `--admin ADDRESS`\n{}",

@@ -23,6 +23,7 @@ mod show;
 mod source;
 mod status;
 mod table;
+mod time;
 #[cfg(feature = "top")]
 mod top;
 mod upgrade;

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use evenkeel_core::cache::{NameFault, Named};
 use serde_json::{Value, json};
 
-use super::ask::Unanswered;
-use super::find::Running;
-use super::output::{fail, print};
+use super::change::Change;
 
 #[derive(Debug, Args)]
 pub struct Purge {
@@ -17,10 +16,7 @@ pub struct Purge {
     #[arg(long)]
     soft: bool,
     #[command(flatten)]
-    running: Running,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    change: Change,
 }
 
 /// One of these.
@@ -28,31 +24,29 @@ pub struct Purge {
 #[group(required = true, multiple = false)]
 struct What {
     /// One URL with all its variants, as in https://shop.example.com/a?b; its scheme and port do not matter
+    #[arg(value_parser = |text: &str| named(text, Named::url))]
     url: Option<String>,
     /// All URLs that begin so
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = |text: &str| named(text, Named::prefix))]
     prefix: Option<String>,
     /// All URLs of a host
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| named(text, Named::host))]
     host: Option<String>,
     /// All responses with this tag in Cache-Tag or Surrogate-Key
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = |text: &str| named(text, Named::tag))]
     tag: Option<String>,
     /// Everything
     #[arg(long)]
     all: bool,
 }
 
-pub fn run(args: &Purge) -> ExitCode {
-    match ask(args) {
-        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
-        Ok(answer) => print(&text(&answer)),
-        Err(why) => fail(&why.to_string()),
-    }
+/// What is asked for, if the process will take it.
+fn named(text: &str, read: fn(&str) -> Result<Named, NameFault>) -> Result<String, String> {
+    read(text).map(|_| text.to_owned()).map_err(|fault| fault.to_string())
 }
 
-fn ask(args: &Purge) -> Result<Value, Unanswered> {
-    args.running.find()?.post("/cache/purge", &args.body())
+pub fn run(args: &Purge) -> ExitCode {
+    args.change.carry_out(|admin| admin.post("/cache/purge", &args.body()), text)
 }
 
 impl Purge {
@@ -70,8 +64,8 @@ fn text(answer: &Value) -> String {
     let part = |key: &str| answer[key].as_str().unwrap_or("?").to_owned();
     let (scope, purged, mode) = (part("scope"), part("purged"), part("mode"));
     if scope == "all" {
-        format!("purged {purged} ({mode})\n")
+        format!("purged {purged} ({mode})")
     } else {
-        format!("purged {scope} {purged} ({mode})\n")
+        format!("purged {scope} {purged} ({mode})")
     }
 }

@@ -11,7 +11,7 @@ use super::status::list;
 
 #[derive(Debug, Args)]
 pub struct Reload {
-    /// Go back by itself unless `evenkeel confirm` comes within this time, as in 60s; or sooner when errors jump
+    /// Go back by itself unless `evenkeel confirm` comes within this time, as in 60s or 60; or sooner when errors jump
     #[arg(long, value_name = "TIME", value_parser = within)]
     confirm: Option<u64>,
     #[command(flatten)]

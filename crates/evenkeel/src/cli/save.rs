@@ -36,7 +36,7 @@ pub fn run(args: &Save) -> ExitCode {
 }
 
 fn save(args: &Save) -> Result<String, ExitCode> {
-    let answer = args.running.find().and_then(|admin| admin.get("/config"));
+    let answer = args.running.find_to_change().and_then(|admin| admin.get("/config"));
     let answer = answer.map_err(|why| fail(&why.to_string()))?;
     let source = answer["source"].as_str().ok_or_else(|| {
         fail("there is no configuration file to write to: the process was started without one")

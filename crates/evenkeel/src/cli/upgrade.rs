@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::ask::Unanswered;
 use super::find::Running;
 use super::output::{fail, print};
+use super::time::time;
 
 /// The longest that a new process may take to be ready.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
@@ -20,7 +21,7 @@ pub struct Upgrade {
     /// started from, as it is now]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// How long the new process may take to be ready: 1s to 10m
+    /// How long the new process may take to be ready, as in 30s or 30: 1s to 10m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
     /// Why, for the log of the running process
@@ -55,7 +56,7 @@ fn ask(args: &Upgrade) -> Result<Value, Unanswered> {
         "timeout_seconds": args.timeout.as_secs(),
         "why": args.why,
     });
-    args.running.find()?.patient(args.timeout).post("/upgrade", &body)
+    args.running.find_to_change()?.patient(args.timeout).post("/upgrade", &body)
 }
 
 /// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30s at most`.
@@ -70,9 +71,5 @@ fn text(answer: &Value) -> String {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    let time = evenkeel_config::parse_duration(text).ok_or("write a time as in `30s` or `2m`")?;
-    match (Duration::from_secs(1)..=TIMEOUT_MAX).contains(&time) {
-        true => Ok(time),
-        false => Err("it is 1s to 10m".into()),
-    }
+    time(text, Duration::from_secs(1)..=TIMEOUT_MAX)
 }
