@@ -1,8 +1,9 @@
 //! Exit codes: 0 done, 1 the configuration or the request is wrong, 2 the command line is wrong.
 
 use std::net::TcpListener;
+use std::process::Command;
 
-use crate::support::{Folder, cli};
+use crate::support::{Evenkeel, Folder, cli};
 
 const GOOD: &str =
     "[admin]\nbind = \"off\"\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\nrespond = {}\n";
@@ -12,7 +13,7 @@ fn each_outcome_has_its_code() {
     let folder = Folder::new();
     let good = folder.write("good.toml", GOOD);
     let bad = folder.write("bad.toml", "[listener.web]\nbnd = [\"127.0.0.1:0\"]\n");
-    let cases: [(i32, &[&str]); 14] = [
+    let cases: [(i32, &[&str]); 22] = [
         (0, &["--version"]),
         (0, &["--help"]),
         (0, &["check", "-c", &good]),
@@ -23,7 +24,15 @@ fn each_outcome_has_its_code() {
         (1, &["run", "-c", &bad]),
         (1, &["check", "-c", "/nonexistent/evenkeel.toml"]),
         (1, &["run", "-c", "/nonexistent/evenkeel.toml"]),
-        (1, &["run"]),
+        (2, &["run"]),
+        (2, &["run", "--listen", "99999", "--backend", "3000"]),
+        (2, &["run", "--backend", "foo"]),
+        (2, &["log-level", "foo"]),
+        (2, &["purge", "foo"]),
+        (2, &["purge", "--prefix", "foo"]),
+        (2, &["explain", "-c", &good, "GET", "/", "-H", "bad"]),
+        (2, &["drain", "app", "a", "--timeout", "5x"]),
+        (2, &["upgrade", "--timeout", "0"]),
         (2, &["run", "--no-such-option"]),
         (2, &["no-such-command"]),
         (2, &["explain", "-c", &good]),
@@ -64,7 +73,32 @@ fn a_port_of_the_admin_api_in_use_is_an_error_only_when_it_was_asked_for() {
 fn wrong_addresses_on_the_command_line_are_explained() {
     for arguments in [["--listen", "nowhere:80"], ["--listen", "127.0.0.1:99999"]] {
         let outcome = cli(&["run", arguments[0], arguments[1], "--backend", "127.0.0.1:1"]);
-        assert!(matches!(outcome.code, Some(1 | 2)), "{:?}", outcome.code);
+        assert!(outcome.code == Some(2), "{:?}", outcome.code);
         assert!(outcome.stderr.contains("99999") || outcome.stderr.contains("nowhere"), "{}", outcome.stderr);
     }
+}
+
+/// A process that is ended after a while, if it does not end by itself.
+fn run_with_log(level: &str) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["60", env!("CARGO_BIN_EXE_evenkeel"), "run", "-c"]).env("EVENKEEL_LOG", level);
+    command
+}
+
+#[test]
+fn a_log_level_that_is_none_ends_the_start() {
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", GOOD);
+    for level in ["warning", "foo", "evenkeel=debug"] {
+        let outcome = run_with_log(level).arg(&file).output().unwrap();
+        assert_eq!(outcome.status.code(), Some(1), "{level}");
+        let expected = format!("error: EVENKEEL_LOG={level} is none of error, warn, info, debug, trace\n");
+        assert_eq!(String::from_utf8(outcome.stderr).unwrap(), expected);
+    }
+}
+
+#[test]
+fn an_empty_log_level_is_none_at_all() {
+    let evenkeel = Evenkeel::start_by(run_with_log(""), Folder::new(), "[[route]]\nrespond = {}\n");
+    assert_eq!(evenkeel.admin("GET", "/log-level", "").text(), "{\"level\":\"info\"}");
 }

@@ -56,6 +56,8 @@ fn the_log_level_can_be_changed_while_the_process_runs() {
     evenkeel.cli(&["weight", "app", "a", "3"]);
     evenkeel.stderr.wait_for("the change in the log", |line| line.contains("weight from 2 to 3"));
     let outcome = evenkeel.cli(&["log-level", "loud"]);
-    assert_eq!(outcome.code, Some(1));
-    assert!(outcome.stderr.contains("one of error, warn, info, debug, trace"), "{}", outcome.stderr);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("error, warn, info, debug, trace]"), "{}", outcome.stderr);
+    let outcome = evenkeel.admin("PUT", "/log-level", "{\"level\":\"loud\"}").text();
+    assert!(outcome.contains("one of error, warn, info, debug, trace"), "{outcome}");
 }

@@ -20,8 +20,8 @@ use crate::refusal::{ErrorBody, Refusal, bad_request};
 
 /// For a command to be carried out.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
-/// What the log may hold.
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+/// The levels of the log.
+pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// What is asked for, by whom, and on what condition.
 pub(crate) struct Asked {

@@ -40,6 +40,7 @@ mod streams;
 mod upgrade;
 
 pub use by::By;
+pub use command::LEVELS;
 pub use context::{Context, Request, Upgrade, Upgraded};
 pub use live::follow::follow;
 pub use live::state::Live;

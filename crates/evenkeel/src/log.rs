@@ -3,21 +3,36 @@
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 
+use evenkeel_admin::LEVELS;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+/// The variable of the environment that sets the level at the start.
+const VARIABLE: &str = "EVENKEEL_LOG";
+/// The level when nothing is said.
+const LEVEL_DEFAULT: &str = "info";
+
 static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
 
-/// Starts it; `EVENKEEL_LOG` sets the level (`error`, `warn`, `info`, `debug`, `trace`).
-pub fn start() {
-    let filter = EnvFilter::try_from_env("EVENKEEL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let (filter, handle) = reload::Layer::new(filter);
+/// Starts it; `EVENKEEL_LOG` sets the level.
+///
+/// # Errors
+/// `EVENKEEL_LOG` is no level. As a filter it would be the name of a module, and hide all that is of others.
+pub fn start() -> Result<(), String> {
+    let wanted = std::env::var_os(VARIABLE).unwrap_or_default();
+    let level = match wanted.to_string_lossy().to_ascii_lowercase() {
+        nothing if nothing.is_empty() => LEVEL_DEFAULT.into(),
+        level if LEVELS.contains(&level.as_str()) => level,
+        _ => return Err(format!("{VARIABLE}={} is none of {}", wanted.display(), LEVELS.join(", "))),
+    };
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false);
     tracing_subscriber::registry().with(filter).with(lines).init();
     // A process has one log.
     let _ = FILTER.set(handle);
+    Ok(())
 }
 
 /// What it holds at this moment.

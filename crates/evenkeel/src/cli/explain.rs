@@ -29,7 +29,7 @@ pub struct Explain {
     /// The URL, as in https://shop.example.com/api/cart; with tcp and udp the address, as in 127.0.0.1:5432
     url: String,
     /// A header of the request, as in 'x-canary: 1'; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<String>,
     /// The client's address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -46,6 +46,10 @@ pub struct Explain {
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
+}
+
+fn header(text: &str) -> Result<String, String> {
+    explain::check_header(text).map(|()| text.to_owned())
 }
 
 pub fn run(args: &Explain) -> ExitCode {

@@ -9,6 +9,8 @@ use evenkeel_config::Diagnostics;
 pub(super) const DONE: u8 = 0;
 /// The configuration or the request is wrong.
 pub(super) const WRONG: u8 = 1;
+/// The command line is wrong. Clap ends with it too.
+pub(super) const COMMAND_LINE_WRONG: u8 = 2;
 
 /// Writes diagnostics to stderr, if there are any.
 pub(super) fn complain(diagnostics: &Diagnostics) {

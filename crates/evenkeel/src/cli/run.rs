@@ -11,7 +11,7 @@ use evenkeel_core::snapshot::Command;
 use evenkeel_proxy::Successor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::output::{DONE, WRONG, complain, fail};
+use super::output::{COMMAND_LINE_WRONG, DONE, WRONG, complain, fail};
 use super::source::CONFIG_DEFAULT;
 use crate::credentials::load_config;
 use crate::inherit::Inheritance;
@@ -39,8 +39,7 @@ pub struct Run {
 }
 
 pub fn run(args: Run) -> ExitCode {
-    log::start();
-    let origin = match origin() {
+    let origin = match log::start().and_then(|()| origin()) {
         Ok(origin) => origin,
         Err(error) => return fail(&error),
     };
@@ -57,6 +56,14 @@ pub fn run(args: Run) -> ExitCode {
                     complain(&diagnostics);
                     WRONG.into()
                 }
+                Fault::CommandLine(diagnostics) => {
+                    complain(&diagnostics);
+                    COMMAND_LINE_WRONG.into()
+                }
+                Fault::NothingToRun => {
+                    fail(&fault.text());
+                    COMMAND_LINE_WRONG.into()
+                }
                 Fault::Other(why) => fail(&why),
             }
         }
@@ -67,6 +74,10 @@ pub fn run(args: Run) -> ExitCode {
 enum Fault {
     /// The configuration is wrong.
     Configuration(Diagnostics),
+    /// The command line, which is all the configuration that there is, is wrong.
+    CommandLine(Diagnostics),
+    /// The command line names nothing to run, and no file is in the usual place.
+    NothingToRun,
     /// Anything else.
     Other(String),
 }
@@ -74,7 +85,10 @@ enum Fault {
 impl Fault {
     fn text(&self) -> String {
         match self {
-            Self::Configuration(diagnostics) => diagnostics.render(false),
+            Self::Configuration(diagnostics) | Self::CommandLine(diagnostics) => diagnostics.render(false),
+            Self::NothingToRun => format!(
+                "there is no {CONFIG_DEFAULT} here: name a file with `--config FILE`, servers with `--backend ADDRESS`, or a directory with `--files DIR`"
+            ),
             Self::Other(why) => why.clone(),
         }
     }
@@ -108,9 +122,7 @@ fn origin() -> Result<Origin, String> {
 fn start(mut args: Run, origin: Origin) -> Result<Started, Fault> {
     if args.config.is_none() && args.backend.is_empty() && args.files.is_none() {
         if !Path::new(CONFIG_DEFAULT).exists() {
-            return Err(Fault::Other(format!(
-                "there is no {CONFIG_DEFAULT} here: name a file with `--config FILE`, servers with `--backend ADDRESS`, or a directory with `--files DIR`"
-            )));
+            return Err(Fault::NothingToRun);
         }
         args.config = Some(CONFIG_DEFAULT.into());
     }
@@ -130,19 +142,20 @@ fn start(mut args: Run, origin: Origin) -> Result<Started, Fault> {
 
 impl Run {
     fn load(&self) -> Result<Config, Fault> {
-        let parsed = match (&self.config, &self.files) {
-            (None, Some(root)) => {
+        if let Some(path) = &self.config {
+            let parsed = load_config(path).map_err(Fault::Configuration)?;
+            complain(&parsed.warnings);
+            return Ok(parsed.config);
+        }
+        let built = match &self.files {
+            Some(root) => {
                 // The working directory may be gone; then the path is used as it is.
                 let root = std::path::absolute(root).unwrap_or_else(|_| root.clone());
                 evenkeel_config::simple_files(&self.listen, root)
             }
-            (Some(path), _) => load_config(path).map(|parsed| {
-                complain(&parsed.warnings);
-                parsed.config
-            }),
-            (None, None) => evenkeel_config::simple(&self.listen, &self.backend),
+            None => evenkeel_config::simple(&self.listen, &self.backend),
         };
-        parsed.map_err(Fault::Configuration)
+        built.map_err(Fault::CommandLine)
     }
 }
 

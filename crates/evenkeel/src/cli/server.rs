@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use evenkeel_admin::LEVELS;
 use serde_json::{Map, Value, json};
 
 use super::change::{Change, segment, server_path};
@@ -113,7 +114,8 @@ fn share(text: &str) -> Result<(String, u32), String> {
 
 #[derive(Debug, Args)]
 pub struct LogLevel {
-    /// error, warn, info, debug or trace
+    /// What the log is to hold, with all that is worse
+    #[arg(value_parser = LEVELS)]
     level: String,
     #[command(flatten)]
     change: Change,

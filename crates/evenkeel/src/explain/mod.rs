@@ -167,6 +167,17 @@ fn split(url: &str) -> Result<(&str, &str), String> {
     Ok(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
 }
 
+/// Refuses what is no header.
+///
+/// # Errors
+/// It has no colon, or more than one line.
+pub fn check_header(text: &str) -> Result<(), String> {
+    if text.contains(':') && !text.contains(['\r', '\n']) {
+        return Ok(());
+    }
+    Err(format!("`{text}` is no header: it takes the form 'name: value'"))
+}
+
 /// The request as it would come over the wire.
 fn head(question: &Question) -> Result<String, String> {
     let (host, path) = split(&question.url)?;
@@ -177,9 +188,7 @@ fn head(question: &Question) -> Result<String, String> {
         head.push_str(&format!("host: {host}\r\n"));
     }
     for header in &question.headers {
-        if !header.contains(':') || header.contains(['\r', '\n']) {
-            return Err(format!("`{header}` is no header: it takes the form 'name: value'"));
-        }
+        check_header(header)?;
         head.push_str(&format!("{header}\r\n"));
     }
     head.push_str("\r\n");
