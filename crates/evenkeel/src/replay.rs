@@ -10,7 +10,7 @@ use evenkeel_observe::Registry;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Secure, admit};
-use evenkeel_types::Time;
+use evenkeel_types::{Address, Time};
 use serde_json::Value;
 
 use crate::servers::{Derived, ServerRegistry};
@@ -106,17 +106,27 @@ fn combinations(unknown: &[(String, Vec<String>)]) -> Option<Vec<StandIns>> {
     Some(all)
 }
 
-/// Where the request would end: by the listener of its name, else by the one that has taken over an address of it.
+/// Where the request would end: by the listener that then has an address of the one that it came by, preferably the one of the same
+/// name.
 fn ends(before: &Snapshot, after: &Snapshot, sample: &Sample, stand_ins: &[(String, String)]) -> Outcome {
     let of_name = |it: &&Listener| it.name.as_str() == sample.listener;
-    let heir = || {
-        let was = before.config.listeners.iter().find(of_name)?;
-        let shares = |it: &&Listener| {
-            it.transport() == was.transport() && it.bind.iter().any(|address| was.bind.contains(address))
-        };
-        after.config.listeners.iter().find(shares)
+    let now = after.config.listeners.iter().find(of_name);
+    let Some(was) = before.config.listeners.iter().find(of_name) else {
+        return outcome(after, now, sample, stand_ins);
     };
-    outcome(after, after.config.listeners.iter().find(of_name).or_else(heir), sample, stand_ins)
+    let has = |wide: &Address, address: &Address| wide == address || evenkeel_net::covers(wide, address);
+    let keeps = |it: &&Listener| {
+        it.transport() == was.transport()
+            && it.bind.iter().any(|wide| was.bind.iter().any(|address| has(wide, address)))
+    };
+    match now.filter(keeps).or_else(|| after.config.listeners.iter().find(keeps)) {
+        None if now.is_some() => {
+            let addresses: Vec<String> = was.bind.iter().map(Address::to_string).collect();
+            let why = format!("nothing listens on {} any more", addresses.join(" or "));
+            Outcome::without_route(End::Unreachable(why))
+        }
+        listener => outcome(after, listener, sample, stand_ins),
+    }
 }
 
 /// Where the request ends by one configuration, if it comes by this listener; without one, by that of its name.

@@ -124,6 +124,17 @@ fn a_listener_that_goes_takes_its_requests_with_it_unless_its_address_stays() {
 }
 
 #[test]
+fn a_listener_that_moves_loses_its_requests_unless_an_address_still_covers_the_old_one() {
+    let of = |bind: &str| read(&format!("[listener.web]\nbind = {bind}\npool = \"green\"\n{POOLS}"));
+    let (before, samples) = (of("\"127.0.0.1:80\""), [get("/", &[])]);
+    let group = only(&replay(&before, &of("\"127.0.0.1:82\""), &samples).unwrap());
+    assert_eq!((group.shift, &*group.to), (Shift::Unreachable, "nothing listens on 127.0.0.1:80 any more"));
+    for stays in ["\"0.0.0.0:80\"", "[\"127.0.0.1:82\", \"127.0.0.1:80\"]"] {
+        assert_eq!(replay(&before, &of(stays), &samples).unwrap().unchanged, 1, "{stays}");
+    }
+}
+
+#[test]
 fn a_redacted_field_is_told_of_only_where_it_decides() {
     let by_token =
         |pool: &str| route("/a", &format!("headers = {{ authorization = \"x\" }}\npool = \"{pool}\""));
