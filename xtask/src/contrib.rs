@@ -12,11 +12,12 @@ use crate::python;
 /// Where the tests are.
 const TESTS: &str = "tests/contrib";
 /// Programs that the tests start, and the Debian packages that bring them. None of their services is started.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("logrotate", "logrotate"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
     ("python3", "python3-venv"),
+    ("rsyslogd", "rsyslog"),
     ("strace", "strace"),
     ("systemd-analyze", "systemd"),
 ];

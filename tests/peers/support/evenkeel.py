@@ -10,14 +10,14 @@ from support.wait import wait_until
 class Evenkeel:
     """A running Evenkeel, ready to serve."""
 
-    def __init__(self, binary, directory, configuration, workers=2, grace="10s", admin="off", under=()):
+    def __init__(self, binary, directory, configuration, workers=2, grace="10s", admin="off", under=(), log=None):
         directory.mkdir(parents=True, exist_ok=True)
         self.messages_file = directory / "messages"
         self.access_file = directory / "access.log"
         file = directory / "evenkeel.toml"
         file.write_text(
             f'[server]\nworkers = {workers}\ngrace = "{grace}"\n[admin]\nbind = "{admin}"\n'
-            f'[log]\naccess = "{self.access_file}"\n{configuration}\n'
+            f'[log]\naccess = "{log or self.access_file}"\n{configuration}\n'
         )
         self.messages_stream = open(self.messages_file, "wb")
         self.process = subprocess.Popen(
