@@ -1,4 +1,4 @@
-//! What a change of routes does to requests that were seen: the story of a wrong route, and what cannot be told.
+//! What a change of routes does to requests that were seen: the story of a wrong route, and what is unknown.
 
 use evenkeel_core::plan::{Group, Shift};
 use serde_json::json;
@@ -145,7 +145,7 @@ fn a_redacted_field_is_told_of_only_where_it_decides() {
     let group = only(&seen);
     assert_eq!(
         (group.shift, group.count, &*group.to),
-        (Shift::Untold, 1, "a route depends on authorization")
+        (Shift::Unknown, 1, "a route depends on authorization")
     );
     assert_eq!(seen.unchanged, 1);
     assert_eq!(compare(&before, &before, &samples).unchanged, 2);
@@ -158,7 +158,7 @@ fn a_redacted_query_parameter_is_told_of_only_where_it_decides() {
     let samples = [get("/a?token=(redacted)&b=1", &[]), get("/a?other=(redacted)", &[])];
     let seen = compare(&rest, &(by_token + &rest), &samples);
     let group = only(&seen);
-    assert_eq!((group.shift, &*group.to), (Shift::Untold, "a route depends on the query parameter token"));
+    assert_eq!((group.shift, &*group.to), (Shift::Unknown, "a route depends on the query parameter token"));
     assert_eq!(seen.unchanged, 1);
 }
 
