@@ -15,7 +15,7 @@ use super::source::CONFIG_DEFAULT;
 use crate::control_socket;
 use crate::secret::token;
 
-/// Where the admin API is when nothing else is said.
+/// The address of the admin API if nothing else names one.
 const ADMIN_DEFAULT: &str = "127.0.0.1:9900";
 /// How long a process may take to say which one it is.
 const PROCESS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -30,7 +30,7 @@ pub(super) struct Running {
     /// The configuration file that it runs with [default: evenkeel.toml, if there is one]
     #[arg(short, long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A file that holds the token of its admin API
+    /// A file with the token of its admin API
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -94,13 +94,13 @@ impl Running {
         self.config.is_some()
     }
 
-    /// The configuration file that it is meant to run with: the one that is named, or the usual one if it is there.
+    /// The configuration file that it runs with: the one that the arguments name, else the usual one if it exists.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let usual = || Some(PathBuf::from(CONFIG_DEFAULT)).filter(|file| file.exists());
         self.config.clone().or_else(usual)
     }
 
-    /// By the address in a configuration file, where no process of this user says that it runs it.
+    /// By the addresses in a configuration file that no process of this user runs.
     fn by_file(&self, file: &Path) -> Result<Admin, Unanswered> {
         let config = load(file)?;
         match &config.admin.socket {
@@ -111,7 +111,7 @@ impl Running {
         }
     }
 
-    /// The same for a file that nobody has named: it may be one that is still being written, and what answers at its address may run
+    /// The same for a file that the user did not name. It may belong to no process, and the process that answers at its address may run
     /// another one.
     fn by_file_here(
         &self,
@@ -141,7 +141,7 @@ impl Running {
                 Ok(admin)
             }
             (1, Intent::Change) => Err(Unanswered::Unknown(format!(
-                "no process runs {file}, and another one is not changed unless it is named:{}",
+                "no process runs {file}; to change another process, name it:{}",
                 names(&others)
             ))),
             _ => Err(Unanswered::Unknown(format!(
@@ -232,7 +232,7 @@ fn load(file: &Path) -> Result<Config, Unanswered> {
     }
     evenkeel_config::load(file).map(|parsed| parsed.config).map_err(|faults| {
         Unanswered::Unknown(format!(
-            "{} does not say where the process is, because it is wrong: name its admin API with `--admin ADDRESS`\n{}",
+            "{} has faults, so it does not say where the process is: name its admin API with `--admin ADDRESS`\n{}",
             file.display(),
             faults.render(false).trim_end()
         ))
@@ -245,7 +245,7 @@ fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
     let unknown = |why: &str| Unanswered::Unknown(format!("{file} {why}: name it with `--admin ADDRESS`"));
     match &config.admin.bind {
         None => Err(Unanswered::Unknown(format!(
-            "no process of this user runs {file}, and it turns the admin address off: `bind = \"off\"` in `[admin]`"
+            "no process of this user runs {file}, and the file turns the admin address off: `bind = \"off\"` in `[admin]`"
         ))),
         Some(Address::Ip(address)) if address.port() == 0 => {
             Err(unknown("leaves the port of the admin API to the system"))

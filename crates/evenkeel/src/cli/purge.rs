@@ -1,4 +1,4 @@
-//! `evenkeel purge`: has a running process forget what it has cached.
+//! `evenkeel purge`: purges cached responses of a running process.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use super::change::Change;
 pub struct Purge {
     #[command(flatten)]
     what: What,
-    /// Keep what is purged, but revalidate it before it is used again, or use it while the servers fail
+    /// Keep the purged responses, but revalidate each before its next use; they may still be used while the servers fail
     #[arg(long)]
     soft: bool,
     #[command(flatten)]
@@ -26,7 +26,7 @@ struct What {
     /// One URL with all its variants, as in https://shop.example.com/a?b; its scheme and port do not matter
     #[arg(value_parser = |text: &str| named(text, Named::url))]
     url: Option<String>,
-    /// All URLs that begin so
+    /// All URLs that begin with this URL
     #[arg(long, value_name = "URL", value_parser = |text: &str| named(text, Named::prefix))]
     prefix: Option<String>,
     /// All URLs of a host
