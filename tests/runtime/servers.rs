@@ -72,16 +72,29 @@ fn wrong_names_are_errors_that_say_what_there_is() {
     assert!(fails(&evenkeel, &["server", "list", "none"]).contains("there is no pool none, only app"));
     for command in ["drain", "disable", "enable"] {
         assert!(
-            fails(&evenkeel, &[command, "app", "z"]).contains("there is no server z in a pool app"),
+            fails(&evenkeel, &[command, "app", "z"]).contains("there is no server z in the pool app, only a"),
             "{command}"
         );
     }
-    assert!(fails(&evenkeel, &["weight", "none", "a", "1"]).contains("no server a in a pool none"));
+    assert!(fails(&evenkeel, &["weight", "none", "a", "1"]).contains("there is no pool none, only app"));
     assert!(fails(&evenkeel, &["weight", "app", "a", "1001"]).contains("from 0 to 1000"));
     assert!(fails(&evenkeel, &["server", "remove", "app", "z"]).contains("there is no server z"));
     assert!(fails(&evenkeel, &["server", "add", "app", "127.0.0.1:9", "--name", "a"]).contains("a already"));
     assert!(fails(&evenkeel, &["server", "add", "none", "127.0.0.1:9"]).contains("there is no pool none"));
     assert!(fails(&evenkeel, &["server", "add", "app", "nowhere:at:all"]).contains("address"));
+    for command in [&["drain", "ap", "a"][..], &["server", "list", "ap"], &["server", "remove", "ap", "a"]] {
+        let text = fails(&evenkeel, command);
+        assert!(text.contains("there is no pool ap, only app: did you mean app?"), "{text}");
+    }
+    for path in ["/pools/ap", "/pools/ap/servers/a"] {
+        let answer = evenkeel.admin("GET", path, "");
+        assert_eq!(answer.status, 404);
+        assert!(
+            answer.text().contains("there is no pool ap, only app: did you mean app?"),
+            "{}",
+            answer.text()
+        );
+    }
     assert_eq!(evenkeel.get("/").text(), "a");
     assert_eq!(evenkeel.stderr.count(|line| line.contains("operator: ")), 0);
 }

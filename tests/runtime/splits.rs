@@ -73,9 +73,11 @@ fn what_makes_no_sense_is_refused() {
     let evenkeel = Evenkeel::start(&config(&blue, &green, (9, 1), other));
     let put = |route: &str, body: &str| evenkeel.admin("PUT", &format!("/routes/{route}/split"), body);
     for (route, body, status, part) in [
-        ("none", "{\"blue\":1}", 404, "there is no route none"),
+        ("none", "{\"blue\":1}", 404, "there is no route none, only "),
+        ("relase", "{\"blue\":1}", 404, ": did you mean release?"),
         ("other", "{\"blue\":1}", 404, "has no split"),
         ("release", "{\"red\":1}", 422, "has no pool red, only blue, green"),
+        ("release", "{\"blu\":1}", 422, "has no pool blu, only blue, green: did you mean blue?"),
         ("release", "{\"blue\":0,\"green\":0}", 422, "no pool"),
         ("release", "{\"blue\":-1}", 400, "from 0 to 1000000"),
         ("release", "{}", 400, "name pools"),

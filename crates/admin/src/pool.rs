@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{ETAG, HeaderMap, IF_MATCH};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use evenkeel_config::Backend;
+use evenkeel_config::{Backend, unknown_name};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandDone, PoolState};
 use evenkeel_types::{Address, BackendId, PoolName};
@@ -69,7 +69,7 @@ pub(crate) async fn pool(
     path: In<String>,
 ) -> Result<Tagged<PoolSettings>, Refusal> {
     let pool = PoolName::from(name(path)?);
-    let (state, servers) = look(&context, &pool).ok_or_else(|| no_pool(&pool))?;
+    let (state, servers) = look(&context, &pool).ok_or_else(|| no_pool(&context, &pool))?;
     let settings = PoolSettings { name: pool.to_string(), algorithm: state.config.algorithm.word(), servers };
     Ok((tag(&state), Json(settings)))
 }
@@ -191,7 +191,7 @@ pub(crate) async fn remove(
     let if_match = tags(&headers)?;
     let command = Command::RemoveServer { pool: pool.clone(), id: id.clone() };
     carry_out(&context, Asked { command, by, if_match }).await?;
-    let (state, _) = look(&context, &pool).ok_or_else(|| no_pool(&pool))?;
+    let (state, _) = look(&context, &pool).ok_or_else(|| no_pool(&context, &pool))?;
     Ok((tag(&state), Json(Removed { removed: id.to_string() })))
 }
 
@@ -349,14 +349,19 @@ fn look(context: &Context, pool: &PoolName) -> Option<(Arc<PoolState>, Vec<Serve
     Some((state, servers))
 }
 
-fn no_pool(pool: &PoolName) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, format!("there is no pool {pool}"))
+fn no_pool(context: &Context, pool: &PoolName) -> Refusal {
+    let snapshot = context.snapshot.load();
+    let known = snapshot.config.pools.iter().map(|pool| pool.name.as_str());
+    let why = unknown_name(format_args!("there is no pool {pool}"), pool.as_str(), known);
+    Refusal::new(StatusCode::NOT_FOUND, why)
 }
 
 fn show(context: &Context, pool: &PoolName, id: &BackendId) -> Result<Tagged<Server>, Refusal> {
-    let (state, _) = look(context, pool).ok_or_else(|| no_pool(pool))?;
+    let (state, servers) = look(context, pool).ok_or_else(|| no_pool(context, pool))?;
     let server = status::server(context, pool, id).ok_or_else(|| {
-        Refusal::new(StatusCode::NOT_FOUND, format!("there is no server {id} in a pool {pool}"))
+        let known = servers.iter().map(|server| server.id.as_str());
+        let missing = format_args!("there is no server {id} in the pool {pool}");
+        Refusal::new(StatusCode::NOT_FOUND, unknown_name(missing, id.as_str(), known))
     })?;
     Ok((tag(&state), Json(server)))
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use evenkeel_config::Action;
+use evenkeel_config::{Action, unknown_name};
 use evenkeel_core::snapshot::Command;
 use evenkeel_types::{PoolName, RouteName};
 use serde::Serialize;
@@ -95,7 +95,10 @@ fn show(context: &Context, route: &RouteName) -> Result<Json<RouteSplit>, Refusa
     let routes = snapshot.routes.routes();
     let not_found = |why: String| Refusal::new(StatusCode::NOT_FOUND, why);
     let position = routes.iter().position(|it| it.name == *route);
-    let position = position.ok_or_else(|| not_found(format!("there is no route {route}")))?;
+    let position = position.ok_or_else(|| {
+        let known = routes.iter().map(|route| route.name.as_str());
+        not_found(unknown_name(format_args!("there is no route {route}"), route.as_str(), known))
+    })?;
     let no_split = || not_found(format!("the route {route} does not divide its requests: it has no split"));
     let now = snapshot.split_of(position).ok_or_else(no_split)?;
     let configured = match &snapshot.routes.route(position).action {

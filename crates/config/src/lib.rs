@@ -29,6 +29,7 @@ pub use difference::{Change, Difference, Effect, Subject, difference, fixed_chan
 pub use edit::{Edit, edit};
 pub use files::FileFault;
 pub use model::*;
+pub use nearest::unknown_name;
 pub use owner::FileOwner;
 pub use read::host::HostMatch;
 pub use reference::reference;

@@ -1,7 +1,32 @@
-//! The nearest valid name to a mistyped one, for "did you mean".
+//! The nearest valid name to a mistyped one, for "did you mean", and what is said of a name that is none.
+
+use std::fmt::Display;
 
 /// Longer words are no typing mistakes, and comparing them is not free.
 const COMPARED_MAX: usize = 64;
+/// Names that an error lists.
+const LISTED_MAX: usize = 10;
+
+/// What is said of a name that does not exist: `missing` says so, and what follows says which there are, and which one was meant.
+///
+/// As in `there is no pool apii, only api, web: did you mean api?`.
+pub fn unknown_name<'a>(
+    missing: impl Display,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    if known.is_empty() {
+        return format!("{missing}, and there is no other");
+    }
+    let listed = known[..known.len().min(LISTED_MAX)].join(", ");
+    let more = match known.len().saturating_sub(LISTED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let meant = nearest(name, known).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
+    format!("{missing}, only {listed}{more}{meant}")
+}
 
 /// The candidate nearest to `word`, when it is near enough to have been meant.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -31,6 +56,18 @@ fn allowed(length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_that_there_are() {
+        let text = |known: &[&str]| unknown_name("there is no pool apii", "apii", known.iter().copied());
+        assert_eq!(text(&[]), "there is no pool apii, and there is no other");
+        assert_eq!(text(&["web"]), "there is no pool apii, only web");
+        assert_eq!(text(&["web", "api"]), "there is no pool apii, only web, api: did you mean api?");
+        let many = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "api"];
+        let expected =
+            "there is no pool apii, only a, b, c, d, e, f, g, h, i, j and 2 more: did you mean api?";
+        assert_eq!(text(&many), expected);
+    }
 
     #[test]
     fn only_near_words_are_suggested() {

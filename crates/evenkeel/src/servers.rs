@@ -23,7 +23,7 @@ use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 pub use self::carried::{Carried, CarriedSplit};
 use crate::secret::secret_bytes;
 use crate::servers::announce::{announce, announce_discovered, announce_panic};
-use crate::servers::operate::SplitSet;
+use crate::servers::operate::{SplitSet, unknown_server};
 use crate::servers::pool::PoolServers;
 
 /// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
@@ -246,13 +246,13 @@ impl ServerRegistry {
     ) -> Result<(), CommandError> {
         let configured = self.config.pools.iter().find(|configured| configured.name == *pool);
         let (Some(servers), Some(configured)) = (self.pools.get_mut(pool), configured) else {
-            return Err(CommandError::NotFound(format!("there is no pool {pool}")));
+            return Err(self.unknown_pool(pool));
         };
         let panic = servers.health.panic();
         let notices = change(servers, configured, &self.secret).map_err(|error| {
             let text = format!("pool {pool}: {error}");
             match error {
-                EndpointError::Unknown(_) => CommandError::NotFound(text),
+                EndpointError::Unknown(id) => unknown_server(servers, pool, &id),
                 EndpointError::Exists(_) => CommandError::Conflict(text),
                 EndpointError::TooMany => CommandError::Refused(text),
             }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use evenkeel_admin::LEVELS;
+use evenkeel_config::unknown_name;
 use serde_json::{Map, Value, json};
 
 use super::change::{Change, segment, server_path};
@@ -141,7 +142,8 @@ impl List {
         let pools: Vec<&Value> = list(&status, "pools").filter(is_wanted).collect();
         if let (Some(name), true) = (&self.pool, pools.is_empty()) {
             let names: Vec<_> = list(&status, "pools").map(|pool| word(pool, "name")).collect();
-            return fail(&format!("there is no pool {name}, only {}", names.join(", ")));
+            let known = names.iter().map(String::as_str);
+            return fail(&unknown_name(format_args!("there is no pool {name}"), name, known));
         }
         if !self.json {
             return print(&servers(pools, self.pool.is_none()).render(""));

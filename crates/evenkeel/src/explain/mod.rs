@@ -8,7 +8,7 @@ mod tcp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use evenkeel_config::{Action, Config, Listener, Pool, Priority, Route, Transport};
+use evenkeel_config::{Action, Config, Listener, Pool, Priority, Route, Transport, unknown_name};
 use evenkeel_core::admission::describe_wait;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
@@ -76,11 +76,12 @@ pub fn listener(config: &Config, question: &Question) -> Result<usize, String> {
                 found => Ok(found.unwrap_or(0)),
             }
         }
-        (Some(name), _) => config
-            .listeners
-            .iter()
-            .position(|listener| listener.name.as_str() == name)
-            .ok_or_else(|| format!("there is no listener {name}")),
+        (Some(name), _) => {
+            config.listeners.iter().position(|listener| listener.name.as_str() == name).ok_or_else(|| {
+                let known = config.listeners.iter().map(|listener| listener.name.as_str());
+                unknown_name(format_args!("there is no listener {name}"), name, known)
+            })
+        }
     }
 }
 

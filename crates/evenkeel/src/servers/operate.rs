@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use evenkeel_config::{Action, Backend};
+use evenkeel_config::{Action, Backend, unknown_name};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{CommandError, Split};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
-use super::ServerRegistry;
+use super::{PoolServers, ServerRegistry};
 
 /// What a command has set in place of the weights of a route's split.
 pub struct SplitSet {
@@ -24,6 +24,14 @@ impl SplitSet {
     }
 }
 
+/// That the pool has no such server.
+pub(super) fn unknown_server(servers: &PoolServers, pool: &PoolName, id: &BackendId) -> CommandError {
+    let state = servers.handle().state();
+    let known = state.config.backends.iter().map(|backend| backend.id.as_str());
+    let missing = format_args!("there is no server {id} in the pool {pool}");
+    CommandError::NotFound(unknown_name(missing, id.as_str(), known))
+}
+
 impl ServerRegistry {
     /// Does what the operator wants of a server. What has changed is returned, in words.
     ///
@@ -37,9 +45,7 @@ impl ServerRegistry {
         weight: Option<u32>,
         now: Time,
     ) -> Result<Vec<String>, CommandError> {
-        let (state, old_weight) = self
-            .settings(pool, id)
-            .ok_or_else(|| CommandError::NotFound(format!("there is no server {id} in a pool {pool}")))?;
+        let (state, old_weight) = self.settings(pool, id).ok_or_else(|| self.unknown(pool, id))?;
         let administrative = administrative.filter(|wanted| *wanted != state);
         let weight = weight.filter(|weight| *weight != old_weight);
         let mut changes = Vec::new();
@@ -62,6 +68,20 @@ impl ServerRegistry {
             servers.update(now);
         }
         Ok(changes)
+    }
+
+    /// That there is no such server: what is missing is the pool, or the server in it.
+    fn unknown(&self, pool: &PoolName, id: &BackendId) -> CommandError {
+        match self.pools.get(pool) {
+            Some(servers) => unknown_server(servers, pool, id),
+            None => self.unknown_pool(pool),
+        }
+    }
+
+    /// That there is no such pool.
+    pub(super) fn unknown_pool(&self, pool: &PoolName) -> CommandError {
+        let known = self.config.pools.iter().map(|pool| pool.name.as_str());
+        CommandError::NotFound(unknown_name(format_args!("there is no pool {pool}"), pool.as_str(), known))
     }
 
     /// The tag of what is said of a pool's servers.
@@ -121,7 +141,11 @@ impl ServerRegistry {
         let configured = match configured.map(|route| &route.action) {
             Some(Action::Split(configured)) => configured,
             Some(_) => return Err(CommandError::NotFound(format!("the route {route} has no split"))),
-            None => return Err(CommandError::NotFound(format!("there is no route {route}"))),
+            None => {
+                let known = self.config.routes.iter().map(|route| route.name.as_str());
+                let why = unknown_name(format_args!("there is no route {route}"), route.as_str(), known);
+                return Err(CommandError::NotFound(why));
+            }
         };
         let before = match self.splits.get(route) {
             Some(set) if set.configured == *configured => set.weights.to_vec(),
@@ -130,9 +154,9 @@ impl ServerRegistry {
         let mut after = before.clone();
         for (pool, weight) in weights {
             let Some(share) = after.iter_mut().find(|(name, _)| name == pool) else {
-                let pools: Vec<_> = configured.iter().map(|(name, _)| name.as_str()).collect();
-                let why = format!("the split of {route} has no pool {pool}, only {}", pools.join(", "));
-                return Err(CommandError::Refused(why));
+                let pools = configured.iter().map(|(name, _)| name.as_str());
+                let missing = format_args!("the split of {route} has no pool {pool}");
+                return Err(CommandError::Refused(unknown_name(missing, pool.as_str(), pools)));
             };
             share.1 = *weight;
         }
