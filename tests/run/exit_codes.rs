@@ -13,7 +13,7 @@ fn each_outcome_has_its_code() {
     let folder = Folder::new();
     let good = folder.write("good.toml", GOOD);
     let bad = folder.write("bad.toml", "[listener.web]\nbnd = [\"127.0.0.1:0\"]\n");
-    let cases: [(i32, &[&str]); 22] = [
+    let cases: [(i32, &[&str]); 24] = [
         (0, &["--version"]),
         (0, &["--help"]),
         (0, &["check", "-c", &good]),
@@ -27,6 +27,8 @@ fn each_outcome_has_its_code() {
         (2, &["run"]),
         (2, &["run", "--listen", "99999", "--backend", "3000"]),
         (2, &["run", "--backend", "foo"]),
+        (2, &["run", "--backend", "3000", "--admin", "0.0.0.0:9900"]),
+        (2, &["run", "-c", &good, "--admin", "9901"]),
         (2, &["log-level", "foo"]),
         (2, &["purge", "foo"]),
         (2, &["purge", "--prefix", "foo"]),

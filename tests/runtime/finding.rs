@@ -254,3 +254,19 @@ fn a_directory_that_others_may_write_to_holds_no_socket() {
     assert!(!outcome.stderr.contains("1.sock"), "{}", outcome.stderr);
     assert_eq!(fs::read_dir(&run).unwrap().count(), 1, "nothing was added or removed");
 }
+
+#[test]
+fn a_process_without_a_file_has_the_admin_address_of_its_command_line() {
+    let origin = Origin::named("a");
+    let folder = Arc::new(Folder::new());
+    let backend = origin.address().to_string();
+    let arguments = ["run", "--listen", "127.0.0.1:0", "--backend", &backend, "--admin", "127.0.0.1:0"];
+    let (first, second) =
+        (Evenkeel::run(folder.clone(), &arguments), Evenkeel::run(folder.clone(), &arguments));
+    for process in [&first, &second] {
+        let outcome = folder.cli(&["status", "--json", "--admin", &process.admin_address().to_string()]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let status: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert_eq!(status["pid"], process.pid());
+    }
+}

@@ -34,7 +34,7 @@ pub use owner::FileOwner;
 pub use read::host::HostMatch;
 pub use reference::reference;
 pub use schema::schema;
-pub use simple::{simple, simple_files};
+pub use simple::{simple, simple_admin, simple_files};
 pub use stamp::FileStamp;
 pub use value::{Rate, parse_duration, show_duration};
 

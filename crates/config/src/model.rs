@@ -18,7 +18,7 @@ mod matching;
 mod outlier;
 mod pool;
 mod pool_rules;
-mod process;
+pub(crate) mod process;
 mod protect;
 mod recorder;
 mod retry;

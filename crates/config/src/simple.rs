@@ -6,8 +6,10 @@ use std::sync::Arc;
 use evenkeel_types::{Address, AddressError};
 
 use crate::check;
+use crate::declare::declared;
 use crate::diagnostic::{Diagnostic, Diagnostics, Span};
-use crate::model::{Action, Backend, Config, Files, Health, Listener, Pool, Probe, Route};
+use crate::model::process::{admin_address, is_private};
+use crate::model::{Action, Admin, Backend, Config, Files, Health, Listener, Pool, Probe, Route};
 use crate::read::Links;
 
 /// What the diagnostics call the place of the faults.
@@ -63,6 +65,23 @@ pub fn simple_files(listen: &[String], root: PathBuf) -> Result<Config, Diagnost
     links.binds.iter_mut().zip(binds).for_each(|(bind, place)| bind.1 = place);
     check::built(&config, COMMAND_LINE, &arguments.text, links)?;
     Ok(config)
+}
+
+/// Where the admin API of a process without a file listens: as `[admin] bind` takes it, or `off`.
+///
+/// # Errors
+/// It is no address, or one that others can reach: that takes a token, which only a file names.
+pub fn simple_admin(text: &str) -> Result<Admin, String> {
+    let defaults: Admin = declared().expect("every key of `[admin]` has a default");
+    let mut admin = Admin { explicit: true, bind: None, ..defaults };
+    if text != "off" {
+        let address = admin_address(text).map_err(|fault| fault.to_string())?;
+        if !is_private(&address) {
+            return Err("the admin API could be reached from elsewhere, and has no token: name a port, a loopback address or a unix socket, or run with a file that sets `token_file`".into());
+        }
+        admin.bind = Some(address);
+    }
+    Ok(admin)
 }
 
 /// The command line as it is shown beneath a fault.
@@ -124,6 +143,16 @@ mod tests {
         assert_eq!(ids, ["127.0.0.1:5001", "127.0.0.1:5002", "app.internal:80"]);
         let health = pool.health.as_ref().unwrap();
         assert_eq!((&health.probe, health.interval.as_secs()), (&Probe::Tcp, 5));
+    }
+
+    #[test]
+    fn the_admin_address_is_one_of_this_machine() {
+        let bind = |text| simple_admin(text).map(|admin| admin.bind.map(|address| address.to_string()));
+        assert_eq!(bind("9901"), Ok(Some("127.0.0.1:9901".into())));
+        assert_eq!(bind("unix:/run/admin.sock"), Ok(Some("unix:/run/admin.sock".into())));
+        assert_eq!(bind("off"), Ok(None));
+        assert!(bind("0.0.0.0:9900").unwrap_err().contains("token"));
+        assert!(bind("foo").is_err());
     }
 
     #[test]

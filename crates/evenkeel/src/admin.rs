@@ -69,7 +69,9 @@ fn bind_address(
             None => match evenkeel_net::bind_alone(address) {
                 Ok((bound, socket)) => (bound, socket, false),
                 Err(error) if !config.admin.explicit => {
-                    tracing::warn!("no admin address: {error}; name another one in [admin] bind");
+                    tracing::warn!(
+                        "no admin address: {error}; name another one in `[admin] bind`, or with `--admin`"
+                    );
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),

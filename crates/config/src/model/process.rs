@@ -134,7 +134,7 @@ fn control_socket(text: &str) -> Read<ControlSocket> {
 }
 
 /// A bare port means 127.0.0.1, as for a server; port 0 and IP addresses alone, as for a listener.
-fn admin_address(text: &str) -> Result<Address, AddressError> {
+pub(crate) fn admin_address(text: &str) -> Result<Address, AddressError> {
     let bare = text.strip_prefix(':').unwrap_or(text);
     if !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_digit()) {
         return Address::listener(&format!("127.0.0.1:{bare}"));
@@ -142,7 +142,7 @@ fn admin_address(text: &str) -> Result<Address, AddressError> {
     Address::listener(text)
 }
 
-fn is_private(address: &Address) -> bool {
+pub(crate) fn is_private(address: &Address) -> bool {
     match address {
         Address::Ip(address) => address.ip().to_canonical().is_loopback(),
         Address::Unix(_) => true,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use evenkeel_admin::By;
-use evenkeel_config::{Config, Diagnostics};
+use evenkeel_config::{Admin, Config, Diagnostics, simple_admin};
 use evenkeel_core::snapshot::Command;
 use evenkeel_proxy::Successor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -36,6 +36,10 @@ pub struct Run {
     /// A directory to serve
     #[arg(long, value_name = "DIR", group = "what", conflicts_with = "backend")]
     files: Option<PathBuf>,
+    /// Where the admin API listens: PORT, HOST:PORT, [v6]:PORT, unix:/path or off [default: 127.0.0.1:9900, if no other process listens
+    /// there]
+    #[arg(long, value_name = "ADDRESS", requires = "what", conflicts_with = "config", value_parser = simple_admin)]
+    admin: Option<Admin>,
 }
 
 pub fn run(args: Run) -> ExitCode {
@@ -155,7 +159,11 @@ impl Run {
             }
             None => evenkeel_config::simple(&self.listen, &self.backend),
         };
-        built.map_err(Fault::CommandLine)
+        let mut config = built.map_err(Fault::CommandLine)?;
+        if let Some(admin) = &self.admin {
+            config.admin = admin.clone();
+        }
+        Ok(config)
     }
 }
 
