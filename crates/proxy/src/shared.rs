@@ -12,7 +12,7 @@ use crossbeam_utils::CachePadded;
 use evenkeel_cache::{DiskLimits, Limits, OpenError};
 use evenkeel_config::{self as config, Eviction, Transport};
 use evenkeel_core::cache::evict::Policy;
-use evenkeel_core::health::Failure;
+use evenkeel_core::health::LiveFailure;
 use evenkeel_core::l4::Places;
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::snapshot::Snapshot;
@@ -41,8 +41,8 @@ pub enum Event {
         pool: PoolName,
         /// The server.
         id: BackendId,
-        /// How.
-        failure: Failure,
+        /// Of what, and how.
+        failure: LiveFailure,
     },
 }
 

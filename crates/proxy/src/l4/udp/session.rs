@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_config::Algorithm;
 use evenkeel_core::admission::Answer;
+use evenkeel_core::health::LiveTraffic;
 use evenkeel_core::l4::{Allowance, Place, keeps_sessions};
 use evenkeel_net::SessionSocket;
 use evenkeel_observe::{StreamEnded, StreamSeries};
@@ -221,7 +222,7 @@ impl Relayed {
     pub fn refused(&mut self, worker: &Worker, error: io::Error, now: Time) -> (StreamEnded, String) {
         let error = ServerError::Connect(error);
         if let (Some(pool), Some(server)) = (&self.log.pool, self.log.server) {
-            report(worker, pool, server, &error);
+            report(worker, pool, server, &error, LiveTraffic::Sessions);
         }
         if let Some(permit) = &mut self.permit {
             permit.failed(&error.failed_try(error.cause(false), true), now);
