@@ -16,6 +16,7 @@ use crate::admin::Admin;
 use crate::control_socket::ControlSocket;
 use crate::reload::{Bound, listen_options};
 use crate::start_error::StartError;
+use crate::upgrade::message::Offer;
 use crate::upgrade::successor::Predecessor;
 
 /// What runs beside workers and the control thread.
@@ -49,8 +50,10 @@ pub fn serve_all(
     let (stop_admin, admin_stopped) = oneshot::channel();
     let (admin_thread, control_socket) = admin.start(context, admin_stopped)?;
     if let Some(predecessor) = predecessor {
-        let what = format!("this process has taken over from process {}", predecessor.offer.pid);
-        shared.registry.events.record(Event::new(EventKind::Upgrade, Severity::Info, what));
+        let Offer { pid, who, why, .. } = &predecessor.offer;
+        let what = format!("this process has taken over from process {pid}");
+        let event = Event::new(EventKind::Upgrade, Severity::Info, what).by(who.clone(), why.clone());
+        shared.registry.events.record(event);
         predecessor.complete();
         add_sockets(shared, &counts, workers);
     }
