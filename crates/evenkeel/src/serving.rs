@@ -1,6 +1,7 @@
 //! The last step of a start: from bound sockets to a process that serves, which may be in the place of another one.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -75,19 +76,20 @@ fn take_over(
         shared.registry.upgraded(UpgradeResult::Failure, failed);
     }
     let is_stream = |(bound, _): &(Bound, Vec<Socket>)| bound.transport == Transport::Stream;
-    let (streams, datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
+    let (streams, mut datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
     for (bound, sockets) in streams {
         tracing::info!(listener = %bound.listener, "listening on {bound}");
         shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
     }
-    let mut sessions = match predecessor {
+    let sessions = match predecessor {
         Some(predecessor) => predecessor.serving()?,
         None => HashMap::new(),
     };
-    for (bound, sockets) in datagrams {
+    for (bound, _) in &datagrams {
         tracing::info!(listener = %bound.listener, "listening on {bound}");
-        shared.listen_datagrams(&bound.listener, &bound.bound, sockets, &mut sessions);
     }
+    let listeners = datagrams.iter_mut().map(|(it, sockets)| (&it.listener, &it.bound, mem::take(sockets)));
+    shared.listen_datagrams(listeners, sessions);
     Ok(())
 }
 

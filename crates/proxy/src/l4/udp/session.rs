@@ -73,8 +73,8 @@ pub struct Relayed {
     permit: Option<Permit>,
     /// The configuration by which the server was last found to be in its pool, and the pool's position there.
     seen: (u64, usize),
-    /// When the first datagram went to the server.
-    opened: Time,
+    /// When the first datagram went to the server; `None` if that was in another process.
+    opened: Option<Time>,
     /// Datagrams that came from the server.
     answers: u32,
 }
@@ -142,7 +142,7 @@ impl Relayed {
             log,
             permit,
             seen,
-            opened: now,
+            opened: Some(now),
             answers: 0,
         })
     }
@@ -195,6 +195,7 @@ impl Relayed {
     /// It has answered so often in another process.
     pub fn resume(&mut self, answers: u32) {
         self.answers = answers;
+        self.opened = None;
     }
 
     /// It goes on in another process, which records its end.
@@ -206,7 +207,11 @@ impl Relayed {
     }
 
     fn judge(&mut self, now: Time) {
-        let answer = Answer::whole(200, self.opened, now);
+        let answer = match self.opened {
+            Some(opened) => Answer::whole(200, opened, now),
+            // How long it took is not known.
+            None => Answer { took: None, ..Answer::whole(200, now, now) },
+        };
         if let Some(permit) = &mut self.permit {
             permit.answered(&answer);
         }
