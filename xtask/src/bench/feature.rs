@@ -32,6 +32,9 @@ pub const GUARDED: Feature = Feature {
 /// A tenth of the requests is traced; a server takes their spans as well.
 pub const TRACED: Feature = Feature { name: "traces", route: "trace = \"10%\"", pool: "" };
 
+/// No request is recorded.
+pub const UNRECORDED: Feature = Feature { name: "no `[recorder]`", route: "", pool: "" };
+
 /// Every answer comes from the cache, also those of the peers.
 pub const CACHED: Feature = Feature { name: "`cache`", route: "cache = { ttl = \"10m\" }", pool: "" };
 
@@ -101,16 +104,17 @@ impl Feature {
     pub fn lines(&self, backends: &str) -> String {
         let Self { route, pool, .. } = self;
         let collector = backends.split(',').next().unwrap_or_default().trim().trim_matches('"');
-        let tracing = match *self == TRACED {
-            true => format!("[tracing]\notlp = \"http://{collector}\"\n\n"),
-            false => String::new(),
+        let section = match *self {
+            TRACED => format!("[tracing]\notlp = \"http://{collector}\"\n\n"),
+            UNRECORDED => "[recorder]\nmemory = \"off\"\n\n".to_owned(),
+            _ => String::new(),
         };
         let shadow = match route.contains("mirror") {
             true => format!("[pool.shadow]\nbackends = [{backends}]\nkeepalive = 512\n"),
             false => String::new(),
         };
         format!(
-            "{tracing}[[route]]\npool = \"app\"\n{route}\n\n{shadow}\n[pool.app]\nbackends = [{backends}]\nkeepalive = 512\n{pool}\n"
+            "{section}[[route]]\npool = \"app\"\n{route}\n\n{shadow}\n[pool.app]\nbackends = [{backends}]\nkeepalive = 512\n{pool}\n"
         )
     }
 }

@@ -33,6 +33,8 @@ pub enum Load {
     H1Guarded,
     /// The same as `h1` with a tenth of the requests traced, their export included; evenkeel alone.
     H1Traced,
+    /// The same as `h1` without the flight recorder, evenkeel alone.
+    H1Unrecorded,
     /// The same as `h1`, answered from the cache.
     H1Hit,
     /// The same as `h1-hit` with `compress`, by clients that take gzip; evenkeel alone.
@@ -58,6 +60,7 @@ impl Load {
             Self::H1Post => "HTTP/1.1, 64 connections, POST with a body of 128 bytes",
             Self::H1Guarded => "HTTP/1.1, 64 connections; retries, breaker, outliers and a rate limit",
             Self::H1Traced => "HTTP/1.1, 64 connections; 10 % of the requests traced",
+            Self::H1Unrecorded => "HTTP/1.1, 64 connections; no flight recorder",
             Self::H1Hit => "HTTP/1.1, 64 connections, answered from the cache",
             Self::H1HitGzip => "HTTP/1.1, 64 connections, answered from the cache with gzip",
             Self::H1File => "HTTP/1.1, 64 connections, a file of 1 KiB",
@@ -80,6 +83,7 @@ impl Load {
         match self {
             Self::H1Guarded => feature::GUARDED,
             Self::H1Traced => feature::TRACED,
+            Self::H1Unrecorded => feature::UNRECORDED,
             Self::H1Hit => feature::CACHED,
             Self::H1HitGzip => feature::COMPRESSED,
             Self::H1File => feature::FILES,
@@ -93,7 +97,9 @@ impl Load {
         let is_counted = proxy != Proxy::Varnish;
         is_counted
             && match self {
-                Self::H1Guarded | Self::H1Traced | Self::H1HitGzip => proxy == Proxy::Evenkeel,
+                Self::H1Guarded | Self::H1Traced | Self::H1Unrecorded | Self::H1HitGzip => {
+                    proxy == Proxy::Evenkeel
+                }
                 Self::H1File => proxy != Proxy::Haproxy,
                 Self::H1 | Self::H1Post | Self::H1Hit | Self::H2 | Self::Tcp => true,
             }

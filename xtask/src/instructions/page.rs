@@ -17,7 +17,7 @@ use crate::bench::rig::PROFILE;
 pub fn line(row: &Row) -> String {
     let (least, most) = (row.rounds[0], row.rounds[row.rounds.len() - 1]);
     format!(
-        "{:<12}{:<10}{:>7} instructions per request ({} to {})",
+        "{:<15}{:<10}{:>7} instructions per request ({} to {})",
         row.load.name(),
         row.proxy.program(),
         grouped(row.median()),
