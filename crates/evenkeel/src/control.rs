@@ -191,7 +191,7 @@ impl Control {
                 tracing::error!("configuration not reloaded, the old one stays: {error}");
                 let first = error.lines().next().unwrap_or_default();
                 let what = format!("the configuration was not reloaded, the old one stays: {first}");
-                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Critical, what));
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
                 Err(CommandError::Refused(error))
             }
         }

@@ -117,7 +117,7 @@ fn certificates(context: &Context) -> Vec<CertificateFacts> {
 }
 
 /// The last reload, if it has failed.
-fn reload(context: &Context) -> Option<(f64, String)> {
+fn reload(context: &Context) -> Option<(f64, Severity, String)> {
     let last = context.registry.events.last_of(EventKind::Reload)?;
-    (last.severity != Severity::Info).then_some((last.at, last.what))
+    (last.severity != Severity::Info).then_some((last.at, last.severity, last.what))
 }

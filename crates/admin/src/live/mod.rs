@@ -5,7 +5,7 @@
 
 mod facts;
 pub(crate) mod follow;
-mod problems;
+pub(crate) mod problems;
 pub(crate) mod state;
 pub(crate) mod stream;
 mod tick;

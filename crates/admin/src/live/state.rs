@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use tokio::sync::watch;
 
+use super::facts::facts;
 use super::problems::{Problem, Problems};
 use super::window::{Recent, Window};
+use crate::context::Context;
 use crate::rounded::rounded;
 
 /// Streams at once: some dashboards of some people, with terminals beside them.
@@ -30,8 +32,6 @@ pub(crate) struct State {
     pub(crate) window: Window,
     /// Since when each problem is there.
     pub(crate) problems: Problems,
-    /// What is wrong in this second.
-    pub(crate) found: Arc<[Problem]>,
     /// The last ten seconds.
     pub(crate) recent: Arc<Recent>,
 }
@@ -69,6 +69,13 @@ impl Live {
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Relaxed) > 0
     }
+}
+
+/// What is wrong at this moment, the worst first: the one list for everybody who asks.
+pub(crate) fn problems(context: &Context) -> Vec<Problem> {
+    let recent = context.live.recent();
+    let facts = facts(context, &recent, now());
+    context.live.lock().problems.found(&facts)
 }
 
 /// Seconds since the Unix epoch, to the millisecond.
