@@ -28,7 +28,7 @@ pub fn run(args: &Status) -> ExitCode {
 }
 
 fn text(status: &Value) -> String {
-    let mut text = format!("{}\n{}", head(status), problems(status));
+    let mut text = format!("{}{}\n{}", head(status), on_trial(status), problems(status));
     let mut listeners = Table::new(&["LISTENER", "ADDRESSES"]);
     for listener in list(status, "listeners") {
         let addresses: Vec<_> = list(listener, "addresses").filter_map(Value::as_str).collect();
@@ -57,6 +57,14 @@ fn head(status: &Value) -> String {
         number(status, "requests_in_flight"),
         number(status, "connections"),
     )
+}
+
+/// That the configuration goes back by itself, if it does.
+fn on_trial(status: &Value) -> String {
+    let seconds = status["awaiting_confirmation"]["seconds_left"].as_f64();
+    seconds.map_or_else(String::new, |seconds| {
+        format!("the configuration is on trial, goes back in {seconds:.0} s unless it is confirmed\n")
+    })
 }
 
 fn pool_line(pool: &Value) -> String {
@@ -163,7 +171,10 @@ fn latency(of: &Value) -> String {
 
 fn milliseconds(of: &Value, key: &str) -> String {
     match of["latency_ms"][key].as_f64() {
-        Some(ms) if number(of, "requests") > 0 => format!("{ms} ms"),
+        // The buckets are exact to about a third, so more digits would say nothing.
+        Some(ms) if number(of, "requests") > 0 && ms < 9.95 => format!("{ms:.1} ms"),
+        Some(ms) if number(of, "requests") > 0 && ms < 999.5 => format!("{ms:.0} ms"),
+        Some(ms) if number(of, "requests") > 0 => format!("{:.1} s", ms / 1e3),
         _ => "-".into(),
     }
 }
