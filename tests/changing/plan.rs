@@ -47,7 +47,7 @@ fn two_files_are_compared_in_words() {
         "  pool green: server 10.0.0.1:3000 is removed\n",
         "  pool green: server big: weight: 3 -> 5\n",
         "  pool green: server 10.0.0.3:3000 is added\n",
-        "requires a restart: a reload leaves the old value in force\n    server.workers\n",
+        "takes effect at a restart or upgrade: a reload leaves the old value in force\n    server.workers\n",
     ] {
         assert!(outcome.stdout.contains(line), "no {line} in\n{}", outcome.stdout);
     }
