@@ -57,8 +57,22 @@ fn two_files_are_compared_in_words() {
     assert_eq!(plan["changes"][0]["key"], "server.workers");
     assert_eq!(plan["changes"][0]["effect"], "restart");
     assert_eq!(plan["traffic"], Value::Null);
-    let outcome = cli(&["plan", &old, "-c", &old]);
+    let same = folder.write("same.toml", OLD);
+    let outcome = cli(&["plan", &same, "-c", &old]);
     assert!(outcome.stdout.ends_with(": no change"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_file_that_no_process_runs_is_not_compared_with_itself() {
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", OLD);
+    for arguments in [&["plan", "evenkeel.toml"][..], &["plan", &file, "-c", "./evenkeel.toml"]] {
+        let outcome = folder.cli(arguments);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{arguments:?}");
+        for part in ["no process runs", "-c OLD.toml", "--admin ADDRESS"] {
+            assert!(outcome.stderr.contains(part), "no {part} in {}", outcome.stderr);
+        }
+    }
 }
 
 #[test]

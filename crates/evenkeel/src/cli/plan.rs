@@ -67,7 +67,7 @@ pub fn run(args: &Plan) -> ExitCode {
             return WRONG.into();
         }
     };
-    let old = match old(&args.running) {
+    let old = match old(&args.running, &args.new) {
         Ok(old) => old,
         Err(code) => return code,
     };
@@ -88,8 +88,9 @@ pub fn run(args: &Plan) -> ExitCode {
     printed
 }
 
-/// What is in force: in the process that is meant, or in the file that is named if no process runs it.
-fn old(running: &Running) -> Result<Old, ExitCode> {
+/// What is in force: in the process that is meant, or in the file that is named if no process runs it. That is another one than
+/// the `new` one.
+fn old(running: &Running, new: &Path) -> Result<Old, ExitCode> {
     let refuse = |why: &dyn Display| fail(&why.to_string());
     let asked = running.find().and_then(|admin| admin.get("/config").map(|answer| (admin, answer)));
     let file = running.file();
@@ -98,6 +99,11 @@ fn old(running: &Running) -> Result<Old, ExitCode> {
     match (asked, &file) {
         (Ok((admin, answer)), _) if is_meant(&answer) => of_process(&admin, &answer),
         (Err(why), _) if running.is_addressed() => Err(refuse(&why)),
+        (_, Some(file)) if new.canonicalize().ok() == file.canonicalize().ok() => Err(fail(&format!(
+            "no process runs {}, so there is nothing to compare it with: name the file before with `-c OLD.toml`, or \
+             a process by its admin API with `--admin ADDRESS`",
+            new.display()
+        ))),
         (_, Some(file)) => {
             eprintln!("note: no process runs {}; the files alone are compared", file.display());
             let config = Source { config: file.clone() }.load()?.config;
