@@ -378,6 +378,7 @@ mod upgrade {
 }
 
 mod upgrade_binary {
+    mod audit;
     mod kept;
     mod load;
     mod refused;

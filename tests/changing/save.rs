@@ -40,7 +40,7 @@ fn a_weight_is_written_and_the_rest_stays() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     let outcome = evenkeel.cli(&["save"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stdout.starts_with("no command has changed"), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with("commands have changed nothing"), "{}", outcome.stdout);
     evenkeel.set_server("app", "a", "{\"weight\": 5}");
     evenkeel.set_server("app", "b", "{\"state\": \"drain\"}");
     let outcome = evenkeel.cli(&["save"]);
@@ -51,7 +51,8 @@ fn a_weight_is_written_and_the_rest_stays() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert!(outcome.stdout.contains("next: `evenkeel reload`"), "{}", outcome.stdout);
     // What is in force and the file come together by a reload.
-    for said in ["has what commands have changed already; next: `evenkeel reload`", "no command has changed"]
+    for said in
+        ["has what commands have changed already; next: `evenkeel reload`", "commands have changed nothing"]
     {
         let outcome = evenkeel.cli(&["save"]);
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
@@ -112,7 +113,9 @@ fn servers_and_shares_that_commands_have_changed_are_written() {
     // A reload changes nothing of it any more.
     let outcome = evenkeel.cli(&["plan", &evenkeel.config()]);
     assert!(outcome.stdout.contains(": no change\n"), "{}", outcome.stdout);
-    for said in ["the file has what commands have changed", "no command has changed what was loaded"] {
+    for said in
+        ["the file has what commands have changed", "commands have changed nothing since the file was read"]
+    {
         let outcome = evenkeel.cli(&["diff", "--exit-code"]);
         assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
         assert!(outcome.stdout.contains(said), "{}", outcome.stdout);

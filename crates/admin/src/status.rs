@@ -19,6 +19,7 @@ use crate::cache::Cache;
 use crate::confirm::AwaitingConfirmation;
 use crate::context::Context;
 use crate::discovery::{self, Discovery};
+use crate::live::facts::problems;
 use crate::live::problems::Problem;
 use crate::live::state;
 use crate::live::window::{ListenerNow, Now, Recent};
@@ -136,7 +137,7 @@ struct Breaker {
     /// Why; empty if it never opened.
     reason: String,
     in_flight: u32,
-    /// Requests that wait for a place.
+    /// Queued requests.
     waiting: usize,
     /// Requests that may be in flight; none without a limit.
     limit: Option<u32>,
@@ -168,7 +169,7 @@ pub(crate) struct Server {
     /// Only of one that connections were relayed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     streams: Option<Streams>,
-    /// The role that the last check of a database has found.
+    /// The role of a database server at its last check.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     /// The timeline of PostgreSQL.
@@ -233,7 +234,7 @@ impl Status {
             leaving: context.leaving.load(Ordering::Relaxed),
             awaiting_confirmation: AwaitingConfirmation::of(context),
             at: state::now(),
-            problems: Some(state::problems(context)),
+            problems: Some(problems(context)),
             connections: registry.connections(),
             requests_in_flight: registry.requests_in_flight(),
             listeners: listeners(&context.listening.load(), registry, &figures.recent),

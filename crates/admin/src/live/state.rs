@@ -1,4 +1,4 @@
-//! What is kept of the last seconds and minutes, and how many watch it.
+//! The figures of the last seconds and minutes, and the number of watchers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-use super::facts::facts;
-use super::problems::{Problem, Problems};
+use super::problems::Problems;
 use super::window::{Recent, Window};
-use crate::context::Context;
 use crate::rounded::rounded;
 
 /// Streams at once: some dashboards of some people, with terminals beside them.
@@ -20,17 +18,17 @@ pub(crate) const WATCHERS_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Live {
     state: Mutex<State>,
-    /// The message of the last second; empty until somebody has watched.
+    /// The message of the last second; empty before the first watcher.
     pub(crate) ticks: watch::Sender<Bytes>,
     watchers: AtomicUsize,
 }
 
-/// What one second leads to.
+/// The state after a second.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// The last seconds in detail, and the last minutes in points.
     pub(crate) window: Window,
-    /// Since when each problem is there.
+    /// When each problem began.
     pub(crate) problems: Problems,
     /// The last ten seconds.
     pub(crate) recent: Arc<Recent>,
@@ -54,13 +52,13 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more watcher; false if there are enough.
+    /// Counts one more watcher; false if there are [`WATCHERS_MAX`] already.
     pub(crate) fn begin(&self) -> bool {
         let more = |watchers| (watchers < WATCHERS_MAX).then_some(watchers + 1);
         self.watchers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    /// One watcher less.
+    /// Counts one watcher less.
     pub(crate) fn end(&self) {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -69,13 +67,6 @@ impl Live {
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Relaxed) > 0
     }
-}
-
-/// What is wrong at this moment, the worst first: the one list for everybody who asks.
-pub(crate) fn problems(context: &Context) -> Vec<Problem> {
-    let recent = context.live.recent();
-    let facts = facts(context, &recent, now());
-    context.live.lock().problems.found(&facts)
 }
 
 /// Seconds since the Unix epoch, to the millisecond.

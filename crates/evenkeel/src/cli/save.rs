@@ -21,7 +21,7 @@ const NEXT: &str = "next: `evenkeel reload`, so that the process runs with this 
 
 #[derive(Debug, Args)]
 pub struct Save {
-    /// Write the file with the changes here, and leave the process's own as it is
+    /// Write the result to this file, and leave the file of the process as it is
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     /// Write even if the file differs from what is in force
@@ -66,14 +66,14 @@ fn save(args: &Save) -> Result<String, ExitCode> {
         let is_saved = answer["changes"].as_array().is_some_and(|all| all.len() > others.len());
         return Ok(match is_saved {
             true => format!("{name} has what commands have changed already; {NEXT}\n"),
-            false => format!("no command has changed what {name} could hold\n"),
+            false => format!("commands have changed nothing that {name} has a key for\n"),
         });
     }
     let after = edit(&before, &edits).map_err(|why| fail(&format!("{name}: {why}")))?;
     let target = args.to.clone().unwrap_or_else(|| source.clone());
     let written = replace(&target, &after, || {
         let is_same = fs::read_to_string(&source).is_ok_and(|now| now == before);
-        if is_same { Ok(()) } else { Err(format!("{name} has changed meanwhile")) }
+        if is_same { Ok(()) } else { Err(format!("another program has changed {name} meanwhile")) }
     });
     written.map_err(|code| code.unwrap_or_else(|why| fail(&why)))?;
     let mut text = report(&file, &target);
@@ -83,7 +83,7 @@ fn save(args: &Save) -> Result<String, ExitCode> {
     Ok(text)
 }
 
-/// What is written now, against what was there.
+/// The changes from the previous file to the one that was written.
 fn report(before: &Config, target: &Path) -> String {
     let mut text = format!("written to {}:\n", target.display());
     if let Ok(parsed) = evenkeel_config::load(target) {
@@ -97,7 +97,7 @@ fn report(before: &Config, target: &Path) -> String {
 fn loaded(path: &Path) -> Result<Config, ExitCode> {
     evenkeel_config::load(path).map(|parsed| parsed.config).map_err(|diagnostics| {
         complain(&diagnostics);
-        fail(&format!("{} is wrong: mend it first", path.display()))
+        fail(&format!("{} has faults: correct them first", path.display()))
     })
 }
 
@@ -174,7 +174,7 @@ fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
         "server-removed" => Some(present.map(|_| Edit::RemoveServer { pool, id })),
         "weight" => {
             let weight = number("weight")?;
-            // One that was discovered is not in the file.
+            // A discovered server is not in the file.
             let is_other = present?.weight != weight;
             Some(is_other.then_some(Edit::Weight { pool, id, weight }))
         }
@@ -182,7 +182,7 @@ fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
     }
 }
 
-/// The same of weights of a route's split.
+/// The same for weights of a route's split.
 fn split(change: &Value, file: &Config) -> Option<Option<Edit>> {
     let name = change["route"].as_str()?;
     let route = file.routes.iter().position(|route| route.name.as_str() == name)?;
@@ -207,7 +207,8 @@ fn replace(
 ) -> Result<(), Result<ExitCode, String>> {
     let name = target.display();
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file_name = target.file_name().ok_or_else(|| Err(format!("{name} is no file")))?.to_string_lossy();
+    let file_name =
+        target.file_name().ok_or_else(|| Err(format!("{name} is not the name of a file")))?.to_string_lossy();
     let new = New(folder.join(format!(".{file_name}.{}.new", std::process::id())));
     let cannot = |what: &str, error: &io::Error| Err(format!("cannot {what}: {error}; {name} is as it was"));
     let old = fs::metadata(target).ok();
@@ -215,17 +216,19 @@ fn replace(
     // Beside the old one, so that the files that it names are found.
     if let Err(diagnostics) = load_config(&new.0) {
         complain(&diagnostics);
-        return Err(Ok(fail(&format!("the result would be wrong; {name} is as it was"))));
+        return Err(Ok(fail(&format!("the result would have these faults; {name} is as it was"))));
     }
-    check().map_err(|why| Err(format!("{why}; it is left alone")))?;
+    check().map_err(|why| Err(format!("{why}; the file is as it was")))?;
     fs::rename(&new.0, target).map_err(|error| cannot(&format!("replace {name}"), &error))?;
     // The name is on the disk once its folder is.
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Err(format!("{name} is written, but may be lost if the machine fails now: {error}")))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| {
+        Err(format!(
+            "{name} is written, but may be lost if the machine fails now: cannot sync its folder: {error}"
+        ))
+    })
 }
 
-/// A file that takes the place of another one, or goes.
+/// A file that replaces another one. Dropping this removes it, unless it has done so.
 struct New(PathBuf);
 
 impl New {
@@ -246,7 +249,7 @@ impl New {
 
 impl Drop for New {
     fn drop(&mut self) {
-        // It is gone if it has taken its place.
+        // After the rename there is no file of this name.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! `evenkeel upgrade`: has a new process take the place of a running one.
+//! `evenkeel upgrade`: replaces a running process by a new one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,61 +8,50 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ask::Unanswered;
-use super::find::Running;
-use super::output::{fail, print};
+use super::change::Change;
+use super::output::fail;
 
 /// The longest that a new process may take to be ready.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub struct Upgrade {
-    /// The binary that the new process runs; a path on the machine of the running one [default: the file that the running one was
-    /// started from, as it is now]
+    /// The binary that the new process runs; a path on the machine of the running process [default: the file that is now at the path
+    /// from which the running process was started]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// How long the new process may take to be ready: 1s to 10m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
-    /// Why, for the log of the running process
-    #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
     #[command(flatten)]
-    running: Running,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    change: Change,
 }
 
 pub fn run(args: &Upgrade) -> ExitCode {
     match ask(args) {
-        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
-        Ok(answer) => print(&text(&answer)),
+        Ok(answer) => args.change.show(&answer, text),
         Err(why) => fail(&format!("not upgraded: {why}")),
     }
 }
 
 fn ask(args: &Upgrade) -> Result<Value, Unanswered> {
     let binary = match &args.binary {
-        // Seen from here, and not from where the running process is.
+        // A relative path is relative to the directory of this command.
         Some(path) => Some(
             std::path::absolute(path)
                 .map_err(|error| Unanswered::Unknown(format!("`--binary {}`: {error}", path.display())))?,
         ),
         None => None,
     };
-    let body = json!({
-        "binary": binary,
-        "timeout_seconds": args.timeout.as_secs(),
-        "why": args.why,
-    });
-    args.running.find()?.patient(args.timeout).post("/upgrade", &body)
+    let body = json!({ "binary": binary, "timeout_seconds": args.timeout.as_secs() });
+    args.change.find()?.patient(args.timeout).post("/upgrade", &body)
 }
 
-/// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30s at most`.
+/// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30 s at most`.
 fn text(answer: &Value) -> String {
     let number = |key: &str| answer[key].as_f64().unwrap_or(f64::NAN);
     format!(
-        "upgraded: process {} serves, and process {} finishes what it has, within {} s at most\n",
+        "upgraded: process {} serves, and process {} finishes what it has, within {} s at most",
         number("pid"),
         number("old_pid"),
         number("grace_seconds")
@@ -73,6 +62,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
     let time = evenkeel_config::parse_duration(text).ok_or("write a time as in `30s` or `2m`")?;
     match (Duration::from_secs(1)..=TIMEOUT_MAX).contains(&time) {
         true => Ok(time),
-        false => Err("it is 1s to 10m".into()),
+        false => Err("write a time from 1s to 10m".into()),
     }
 }
