@@ -21,6 +21,7 @@ mod runtime {
     mod reloading;
     mod servers;
     mod splits;
+    mod state;
 }
 
 mod changing {

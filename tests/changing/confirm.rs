@@ -54,6 +54,44 @@ fn without_a_confirmation_the_configuration_before_comes_back() {
 }
 
 #[test]
+fn the_commands_that_show_the_state_say_that_a_configuration_is_on_trial() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let on_trial = |arguments: &[&str]| {
+        let outcome = evenkeel.cli(arguments);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let line = outcome.stdout.lines().find(|line| line.contains("the configuration is on trial"))?;
+        assert!(line.contains("goes back in ") && line.contains(" s unless it is confirmed"), "{line}");
+        Some(line.to_owned())
+    };
+    assert_eq!((on_trial(&["status"]), on_trial(&["top", "--once"])), (None, None));
+    reload(&evenkeel, &pool(&[&b], ""), "1h");
+    assert!(on_trial(&["status"]).is_some() && on_trial(&["top", "--once"]).is_some());
+    assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
+    assert_eq!(on_trial(&["status"]), None);
+}
+
+#[test]
+fn a_confirmation_that_comes_too_late_says_what_became_of_the_configuration() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let refused = |why: &str| {
+        let outcome = evenkeel.cli(&["confirm"]);
+        assert_eq!(outcome.code, Some(1), "{}", outcome.stdout);
+        assert!(outcome.stderr.contains("no configuration awaits its confirmation: "), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(why), "no {why} in {}", outcome.stderr);
+    };
+    refused("there was none since this process started");
+    reload(&evenkeel, &pool(&[&b], ""), "1h");
+    assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
+    refused("the last one was confirmed at 20");
+    reload(&evenkeel, &pool(&[&a], ""), "1s");
+    eventually("it goes back", || evenkeel.status()["awaiting_confirmation"].is_null());
+    refused("Z because it was not confirmed within 1 s");
+    refused("the last one went back at 20");
+}
+
+#[test]
 fn a_confirmed_configuration_stays() {
     let (a, b) = (Origin::named("a"), Origin::named("b"));
     let evenkeel = Evenkeel::start(&pool(&[&a], ""));

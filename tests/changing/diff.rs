@@ -43,3 +43,26 @@ fn a_process_without_a_file_has_only_runtime_changes() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("there is no configuration file"), "{}", outcome.stdout);
 }
+
+#[test]
+fn what_waits_for_a_restart_stays_a_difference_after_the_reload() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let new = format!("[server]\nworkers = 3\n{}", pool(&[&a], "algorithm = \"random\""));
+    assert_eq!(evenkeel.reload(&new).status, 200);
+    for command in [&["diff", "--exit-code"][..], &["plan", "evenkeel.toml"]] {
+        let text = evenkeel.cli(command).stdout;
+        for line in [
+            ": 1 change\n  server.workers: ",
+            "takes effect at a restart or upgrade: a reload leaves the old value in force\n    server.workers",
+        ] {
+            assert!(text.contains(line), "no {line} in\n{text}");
+        }
+    }
+    assert_eq!(evenkeel.cli(&["diff", "--exit-code"]).code, Some(1));
+    // A second reload leaves it as it was, too, and says so.
+    let again = evenkeel.cli(&["reload"]);
+    assert!(again.stderr.contains("changing [server.workers] requires a restart"), "{}", again.stderr);
+    assert_eq!(evenkeel.reload(&pool(&[&a], "algorithm = \"random\"")).status, 200);
+    assert_eq!(evenkeel.cli(&["diff", "--exit-code"]).code, Some(0));
+}

@@ -47,7 +47,7 @@ fn two_files_are_compared_in_words() {
         "  pool green: server 10.0.0.1:3000 is removed\n",
         "  pool green: server big: weight: 3 -> 5\n",
         "  pool green: server 10.0.0.3:3000 is added\n",
-        "requires a restart: a reload leaves the old value in force\n    server.workers\n",
+        "takes effect at a restart or upgrade: a reload leaves the old value in force\n    server.workers\n",
     ] {
         assert!(outcome.stdout.contains(line), "no {line} in\n{}", outcome.stdout);
     }
@@ -57,8 +57,22 @@ fn two_files_are_compared_in_words() {
     assert_eq!(plan["changes"][0]["key"], "server.workers");
     assert_eq!(plan["changes"][0]["effect"], "restart");
     assert_eq!(plan["traffic"], Value::Null);
-    let outcome = cli(&["plan", &old, "-c", &old]);
+    let same = folder.write("same.toml", OLD);
+    let outcome = cli(&["plan", &same, "-c", &old]);
     assert!(outcome.stdout.ends_with(": no change"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_file_that_no_process_runs_is_not_compared_with_itself() {
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", OLD);
+    for arguments in [&["plan", "evenkeel.toml"][..], &["plan", &file, "-c", "./evenkeel.toml"]] {
+        let outcome = folder.cli(arguments);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{arguments:?}");
+        for part in ["no process runs", "-c OLD.toml", "--admin ADDRESS"] {
+            assert!(outcome.stderr.contains(part), "no {part} in {}", outcome.stderr);
+        }
+    }
 }
 
 #[test]

@@ -49,10 +49,16 @@ fn a_weight_is_written_and_the_rest_stays() {
     assert!(outcome.stderr.contains("not saved, because the file has no key for it"), "{}", outcome.stderr);
     assert_eq!(fs::read_to_string(&file).unwrap(), text(&a, &b, ", weight = 5"));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(outcome.stdout.contains("next: `evenkeel reload`"), "{}", outcome.stdout);
     // What is in force and the file come together by a reload.
-    assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
-    let outcome = evenkeel.cli(&["save"]);
-    assert!(outcome.stdout.starts_with("commands have changed nothing"), "{}", outcome.stdout);
+    for said in
+        ["has what commands have changed already; next: `evenkeel reload`", "commands have changed nothing"]
+    {
+        let outcome = evenkeel.cli(&["save"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+        assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
+    }
     assert_eq!(evenkeel.server("app", "a")["weight"], 5);
 }
 
@@ -104,9 +110,17 @@ fn servers_and_shares_that_commands_have_changed_are_written() {
         .replace("weight = 95", "weight = 50")
         .replace("weight = 5 ", "weight = 50 ");
     assert_eq!(saved, expected);
-    assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
-    let outcome = evenkeel.cli(&["diff", "--exit-code"]);
-    assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+    // A reload changes nothing of it any more.
+    let outcome = evenkeel.cli(&["plan", &evenkeel.config()]);
+    assert!(outcome.stdout.contains(": no change\n"), "{}", outcome.stdout);
+    for said in
+        ["the file has what commands have changed", "commands have changed nothing since the file was read"]
+    {
+        let outcome = evenkeel.cli(&["diff", "--exit-code"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+        assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
+    }
 }
 
 #[test]

@@ -252,4 +252,12 @@ fn a_pool_without_a_usable_server_is_told_with_the_states() {
         (&"no_backend".into(), &"draining".into())
     );
     assert!(record["candidates"][0]["why"].is_string(), "{record:#}");
+    assert_eq!(
+        (&record["fault"], &record["verdict"]),
+        (&"configuration".into(), &"An operator had drained or disabled all servers of pool app.".into())
+    );
+    assert_eq!(evenkeel.cli(&["server", "remove", "app", "a"]).code, Some(0));
+    let response = evenkeel.get("/");
+    let record = self::record(&evenkeel, &id_of(&response));
+    assert!(record["verdict"].as_str().unwrap().starts_with("Pool app had no server: "), "{record:#}");
 }

@@ -25,7 +25,8 @@ pub(crate) struct Configuration {
     /// The absolute path of its file; none if it is from the command line.
     #[schema(value_type = Option<String>)]
     source: Option<PathBuf>,
-    /// As TOML, with every default filled in; without the changes by commands.
+    /// As TOML, with every default filled in; without the changes by commands, and without those that
+    /// take effect at a restart or upgrade.
     text: String,
     /// What commands have changed since the file was read, in words.
     changes: Vec<String>,

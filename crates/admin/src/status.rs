@@ -19,6 +19,9 @@ use crate::cache::Cache;
 use crate::confirm::AwaitingConfirmation;
 use crate::context::Context;
 use crate::discovery::{self, Discovery};
+use crate::live::facts::problems;
+use crate::live::problems::Problem;
+use crate::live::state;
 use crate::live::window::{ListenerNow, Now, Recent};
 use crate::notes::ServerNotes;
 use crate::rounded::{rounded, seconds};
@@ -37,6 +40,11 @@ pub(crate) struct Status {
     /// Only while the configuration in force goes back by itself unless it is confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     awaiting_confirmation: Option<AwaitingConfirmation>,
+    /// The moment that all of this is about, in seconds since the Unix epoch.
+    at: f64,
+    /// What is wrong, the worst first. In a message of `/live` it stands beside the status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problems: Option<Vec<Problem>>,
     /// Client connections open.
     connections: i64,
     requests_in_flight: i64,
@@ -225,6 +233,8 @@ impl Status {
             generation: snapshot.generation,
             leaving: context.leaving.load(Ordering::Relaxed),
             awaiting_confirmation: AwaitingConfirmation::of(context),
+            at: state::now(),
+            problems: Some(problems(context)),
             connections: registry.connections(),
             requests_in_flight: registry.requests_in_flight(),
             listeners: listeners(&context.listening.load(), registry, &figures.recent),

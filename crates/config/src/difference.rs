@@ -19,7 +19,7 @@ use crate::model::Config;
 
 pub use change::{Change, Subject};
 pub use effect::Effect;
-pub use fixed::fixed_changes;
+pub use fixed::{fixed_changes, keep_fixed};
 
 use leaves::leaves;
 use tree::Tree;

@@ -25,7 +25,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use difference::{Change, Difference, Effect, Subject, difference, fixed_changes};
+pub use difference::{Change, Difference, Effect, Subject, difference, fixed_changes, keep_fixed};
 pub use edit::{Edit, edit};
 pub use files::FileFault;
 pub use model::*;

@@ -1,7 +1,7 @@
 //! A configuration that awaits its confirmation: what the process keeps of the previous one, and when that comes back.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use evenkeel_config::Config;
@@ -9,6 +9,7 @@ use evenkeel_core::confirm::{Awaiting, Counts, GoBack, History, Trial};
 use evenkeel_core::snapshot::CommandError;
 use evenkeel_net::Socket;
 use evenkeel_observe::RevertReason;
+use evenkeel_observe::access::rfc3339;
 use evenkeel_observe::events::{Event as Happened, EventKind, Severity};
 use evenkeel_proxy::Credentials;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -33,6 +34,8 @@ pub struct Confirmation {
     history: History,
     ticks: u32,
     running: Option<Running>,
+    /// What became of the last one, in words.
+    last: Option<String>,
 }
 
 struct Running {
@@ -150,14 +153,17 @@ impl Control {
         discoveries: &mut Discoveries,
     ) -> Result<(), CommandError> {
         if self.confirmation.running.is_none() {
-            let why = "no configuration awaits its confirmation: it was confirmed, or has gone back, or none was on trial";
-            return Err(CommandError::Refused(why.into()));
+            let last =
+                self.confirmation.last.as_deref().unwrap_or("there was none since this process started");
+            let why = format!("no configuration awaits its confirmation: {last}");
+            return Err(CommandError::Refused(why));
         }
         if !keep {
             self.go_back(GoBack::Operator, probes, discoveries);
             return Ok(());
         }
         self.end_trial();
+        self.confirmation.last = Some(format!("the last one was confirmed at {}", wall_clock()));
         tracing::info!("configuration confirmed");
         let what = "the configuration on trial was confirmed";
         self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
@@ -193,6 +199,7 @@ impl Control {
         let warnings = Vec::new();
         self.put_in_force(Prepared { derived, credentials, added, sockets, collector, warnings });
         self.follow_configuration(probes, discoveries);
+        self.confirmation.last = Some(format!("the last one went back at {} because {why}", wall_clock()));
         self.registry.reverted(match why {
             GoBack::Late(_) => RevertReason::Timeout,
             GoBack::Errors { .. } => RevertReason::Errors,
@@ -206,4 +213,9 @@ impl Control {
             "the configuration has gone back to the previous one, because {why}; the file still has the new text"
         );
     }
+}
+
+/// This moment, for people.
+fn wall_clock() -> String {
+    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }

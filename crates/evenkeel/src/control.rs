@@ -191,7 +191,7 @@ impl Control {
                 tracing::error!("configuration not reloaded, the old one stays: {error}");
                 let first = error.lines().next().unwrap_or_default();
                 let what = format!("the configuration was not reloaded, the old one stays: {first}");
-                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Critical, what));
+                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
                 Err(CommandError::Refused(error))
             }
         }
@@ -206,8 +206,7 @@ impl Control {
 
     /// Makes a configuration true, and returns what it warns of.
     pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
-        warnings.extend(warn_of_unchangeable(self.servers.config(), &derived.config));
+        let Prepared { derived, credentials, added, sockets, collector, warnings } = prepared;
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
         self.servers.reconfigure(derived, self.now());
@@ -323,16 +322,6 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
         Some(due) => tokio::time::sleep_until(due + Duration::from_millis(1)).await,
         None => std::future::pending().await,
     }
-}
-
-/// Says what a reload cannot change.
-fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
-    let warn = |key: &str| {
-        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
-        tracing::warn!("{warning}");
-        warning
-    };
-    evenkeel_config::fixed_changes(old, new).into_iter().map(warn).collect()
 }
 
 /// Frees a snapshot once no worker has it any more. To free thousands of routes and pools takes longer than a request may wait, so

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_config::{Config, Listener, Transport};
+use evenkeel_config::{Config, Listener, Transport, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
@@ -161,18 +161,30 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
         .as_deref()
         .ok_or("there is no configuration file to reload: the process was started without one")?;
     in_force.loaded.note(source);
-    let (config, warnings) = load(source)?;
+    let (config, mut warnings) = load(source)?;
+    warnings.extend(warn_of_unchangeable(&in_force.config, &config));
     let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
-    let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
+    let kept = keep_fixed(&in_force.config, config.clone());
+    let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
     let (added, sockets) =
-        bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
-    // Certificates that were kept may be older than their files.
+        bind_added(&config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
+    // What was taken over may be older than its files.
     credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
 }
 
-/// Addresses to listen on, and the sockets of each.
+/// Says what a reload cannot change.
+fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
+    let warn = |key: &str| {
+        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        tracing::warn!("{warning}");
+        warning
+    };
+    fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// What is listened on, and the sockets of each.
 pub type Listened = (Vec<Bound>, Vec<Vec<Socket>>);
 
 /// Binds the addresses of a configuration that are not among `bound` yet. An address may overlap with another, and with one that is

@@ -45,7 +45,8 @@ pub struct Look {
 /// Draws everything at this moment.
 pub fn draw(frame: &mut Frame<'_>, state: &State, look: Look, now: Instant) {
     let problems = state.tick.as_ref().map_or(0, |tick| tick.problems.len());
-    let problem_lines = problems.clamp(1, PROBLEMS_MAX + 1) as u16;
+    let is_on_trial = state.tick.as_ref().is_some_and(|tick| tick.status.awaiting_confirmation.is_some());
+    let problem_lines = problems.clamp(1, PROBLEMS_MAX + 1) as u16 + u16::from(is_on_trial);
     let [header, totals, found, table, events, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1 + CURVE),
@@ -129,6 +130,12 @@ fn draw_problems(frame: &mut Frame<'_>, area: Rect, tick: &Tick, look: Look) {
         Line::from(vec![look.coloured(word, colour).bold(), problem.what.clone().into(), since.dim()])
     };
     let mut lines: Vec<Line<'_>> = tick.problems.iter().take(PROBLEMS_MAX).map(line).collect();
+    if let Some(awaiting) = &tick.status.awaiting_confirmation {
+        let seconds = awaiting.seconds_left;
+        let what =
+            format!("the configuration is on trial, goes back in {seconds:.0} s unless it is confirmed");
+        lines.insert(0, Line::from(vec![look.coloured("  ▲ ", Color::Yellow).bold(), what.into()]));
+    }
     match tick.problems.len() {
         0 => lines.push(look.coloured("  ● nothing is wrong", Color::Green).into()),
         found if found > PROBLEMS_MAX => lines.push(format!("    and {} more", found - PROBLEMS_MAX).into()),

@@ -94,10 +94,20 @@ pub struct Status {
     pub generation: u64,
     /// Whether it is leaving.
     pub leaving: bool,
+    /// Its configuration goes back unless it is confirmed.
+    pub awaiting_confirmation: Option<Awaiting>,
     /// All requests of the last seconds.
     pub now: Now,
     /// Its pools.
     pub pools: Vec<Pool>,
+}
+
+/// That a configuration is on trial.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Awaiting {
+    /// Until it goes back.
+    pub seconds_left: f64,
 }
 
 /// The last seconds.

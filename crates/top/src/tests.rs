@@ -51,6 +51,21 @@ fn shown(state: &State, now: Instant) -> String {
     lines(picture(state, (80, 24), true, now).buffer()).join("\n")
 }
 
+#[test]
+fn a_configuration_on_trial_says_when_it_goes_back() {
+    let now = Instant::now();
+    let mut state = state(now);
+    let awaiting = serde_json::from_value(serde_json::json!({ "seconds_left": 34.6 })).unwrap();
+    state.tick.as_mut().unwrap().status.awaiting_confirmation = awaiting;
+    let parts = [
+        "is it fine?",
+        "▲ the configuration is on trial, goes back in 35 s unless it is confirmed",
+        "▲ warning  server two of pool api is down",
+        "pools and servers",
+    ];
+    check(&shown(&state, now), &parts);
+}
+
 fn press(state: &mut State, keys: &str) {
     for key in keys.chars() {
         let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };

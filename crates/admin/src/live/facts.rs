@@ -10,13 +10,21 @@ use evenkeel_core::snapshot::PoolState;
 use evenkeel_observe::events::{EventKind, Severity};
 use evenkeel_types::{BackendId, PoolName, Time};
 
-use super::problems::{CertificateFacts, Facts, PoolFacts, ServerFacts};
+use super::problems::{CertificateFacts, Facts, PoolFacts, Problem, ServerFacts};
+use super::state::now;
 use super::window::Recent;
 use crate::context::Context;
 use crate::rounded::rounded;
 
 /// Servers of one pool that are looked at as problems.
 const SERVERS_MAX: usize = 100;
+
+/// What is wrong at this moment, the worst first: the one list for everybody who asks.
+pub(crate) fn problems(context: &Context) -> Vec<Problem> {
+    let recent = context.live.recent();
+    let facts = facts(context, &recent, now());
+    context.live.lock().problems.found(&facts)
+}
 
 /// The facts of this second, which is `at` by the wall clock; `recent` are its last seconds.
 pub(super) fn facts(context: &Context, recent: &Recent, at: f64) -> Facts {
@@ -117,7 +125,7 @@ fn certificates(context: &Context) -> Vec<CertificateFacts> {
 }
 
 /// The last reload, if it has failed.
-fn reload(context: &Context) -> Option<(f64, String)> {
+fn reload(context: &Context) -> Option<(f64, Severity, String)> {
     let last = context.registry.events.last_of(EventKind::Reload)?;
-    (last.severity != Severity::Info).then_some((last.at, last.what))
+    (last.severity != Severity::Info).then_some((last.at, last.severity, last.what))
 }

@@ -35,7 +35,7 @@ fn advance(context: &Context, elapsed: Duration) {
     let mut state = context.live.lock();
     state.window.advance(sample, elapsed, &present);
     let facts = facts(context, state.window.recent(), present.at);
-    state.found = state.problems.judge(&facts).into();
+    state.problems.remember(&facts);
     state.recent = Arc::new(state.window.recent().clone());
 }
 

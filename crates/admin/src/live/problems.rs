@@ -51,8 +51,8 @@ pub(crate) struct Facts {
     /// The steps of overload by their causes; `none` is left out.
     pub(crate) overload: Vec<(&'static str, &'static str)>,
     pub(crate) certificates: Vec<CertificateFacts>,
-    /// When the last reload failed and why, if it has failed.
-    pub(crate) reload: Option<(f64, String)>,
+    /// When the last reload failed, how bad that is, and why, if it has failed.
+    pub(crate) reload: Option<(f64, Severity, String)>,
     /// Lines that the access log has lost in the last seconds.
     pub(crate) log_dropped: u64,
 }
@@ -111,20 +111,15 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// The problems of this second, the worst first. Call it once a second.
-    pub(crate) fn judge(&mut self, facts: &Facts) -> Vec<Problem> {
+    /// Keeps what the next seconds need of this one; to be called once a second.
+    pub(crate) fn remember(&mut self, facts: &Facts) {
         self.remember_queues(facts);
-        let mut found: Vec<Problem> = facts.pools.iter().flat_map(|pool| self.of_pool(pool)).collect();
-        found.extend(of_process(facts));
-        let mut since = HashMap::with_capacity(found.len());
-        for problem in &mut found {
-            let key = key(problem);
-            if problem.since == 0.0 {
-                problem.since = self.since.get(&key).copied().unwrap_or(facts.at);
-            }
-            since.insert(key, problem.since);
-        }
-        self.since = since;
+        self.since = self.all(facts).iter().map(|problem| (key(problem), problem.since)).collect();
+    }
+
+    /// What is wrong at this moment, the worst first.
+    pub(crate) fn found(&self, facts: &Facts) -> Vec<Problem> {
+        let mut found = self.all(facts);
         // Stable: within a severity the order is that of the rules and of the configuration.
         found.sort_by_key(|problem| problem.severity != Severity::Critical.as_str());
         if found.len() > PROBLEMS_MAX {
@@ -132,6 +127,15 @@ impl Problems {
             found.truncate(PROBLEMS_MAX - 1);
             let what = format!("{others} more problems are not listed");
             found.push(Problem { since: facts.at, ..problem(Severity::Warning, "more", what) });
+        }
+        found
+    }
+
+    fn all(&self, facts: &Facts) -> Vec<Problem> {
+        let mut found: Vec<Problem> = facts.pools.iter().flat_map(|pool| self.of_pool(pool)).collect();
+        found.extend(of_process(facts));
+        for problem in found.iter_mut().filter(|problem| problem.since == 0.0) {
+            problem.since = self.since.get(&key(problem)).copied().unwrap_or(facts.at);
         }
         found
     }
@@ -165,7 +169,8 @@ impl Problems {
         }
         found.extend(pool.breaker.as_ref().and_then(|state| breaker(&format!("pool {name}"), state)));
         found.extend(errors(name, pool.recent));
-        if let Some(lengths) = self.queues.get(name).filter(|lengths| lengths.len() >= QUEUED_SECONDS) {
+        let queue = self.queues.get(name).filter(|lengths| lengths.len() >= QUEUED_SECONDS);
+        if let Some(lengths) = queue.filter(|_| pool.waiting > 0) {
             let (now, before) = (pool.waiting, lengths.front().copied().unwrap_or_default());
             let seconds = lengths.len() - 1;
             let what = format!("pool {name} has {now} queued requests; {seconds} s ago it had {before}");
@@ -232,9 +237,8 @@ fn of_process(facts: &Facts) -> Vec<Problem> {
         let severity = if *step == "close" { Severity::Warning } else { Severity::Critical };
         found.push(problem(severity, "overload", format!("the process is overloaded by {cause}: {step}")));
     }
-    if let Some((since, why)) = &facts.reload {
-        let what = why.clone();
-        found.push(Problem { since: *since, ..problem(Severity::Warning, "reload", what) });
+    if let Some((since, severity, why)) = &facts.reload {
+        found.push(Problem { since: *since, ..problem(*severity, "reload", why.clone()) });
     }
     for certificate in &facts.certificates {
         let CertificateFacts { listener, cert, days_left, warning } = certificate;

@@ -4,6 +4,14 @@
 
 use super::*;
 
+impl Problems {
+    /// One second passes, and somebody asks.
+    fn judge(&mut self, facts: &Facts) -> Vec<Problem> {
+        self.remember(facts);
+        self.found(facts)
+    }
+}
+
 fn pool(name: &str) -> PoolFacts {
     PoolFacts {
         name: name.into(),
@@ -93,7 +101,7 @@ fn more_than_one_request_in_a_hundred_that_fails_is_a_problem() {
 fn the_process_itself_may_be_in_trouble() {
     let facts = Facts {
         overload: vec![("memory", "close"), ("delay", "shed_low")],
-        reload: Some((77.0, "the configuration was not reloaded".into())),
+        reload: Some((77.0, Severity::Warning, "the configuration was not reloaded".into())),
         certificates: vec![CertificateFacts {
             listener: "web".into(),
             cert: "a.pem".into(),

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-use super::problems::{Problem, Problems};
+use super::problems::Problems;
 use super::window::{Recent, Window};
 use crate::rounded::rounded;
 
@@ -30,8 +30,6 @@ pub(crate) struct State {
     pub(crate) window: Window,
     /// When each problem began.
     pub(crate) problems: Problems,
-    /// The problems of this second.
-    pub(crate) found: Arc<[Problem]>,
     /// The last ten seconds.
     pub(crate) recent: Arc<Recent>,
 }

@@ -1,7 +1,5 @@
 //! The messages of a stream: the past when it begins, and each second.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,7 +18,7 @@ const INTERVAL_S: u32 = 1;
 struct Tick<'a> {
     at: f64,
     point: &'a Point,
-    problems: &'a [Problem],
+    problems: Vec<Problem>,
     status: Status,
 }
 
@@ -33,12 +31,10 @@ struct History<'a> {
 
 /// The message of this second, in the form of server-sent events.
 pub(super) fn tick(context: &Context) -> Bytes {
-    let (found, point) = {
-        let state = context.live.lock();
-        (Arc::clone(&state.found), state.window.points().back().cloned().unwrap_or_default())
-    };
-    let status = Status::of(context);
-    message("tick", None, &Tick { at: now(), point: &point, problems: &found, status })
+    let point = context.live.lock().window.points().back().cloned().unwrap_or_default();
+    let mut status = Status::of(context);
+    let problems = status.problems.take().unwrap_or_default();
+    message("tick", None, &Tick { at: now(), point: &point, problems, status })
 }
 
 /// The points that are kept.

@@ -48,7 +48,7 @@ impl Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Restart => "requires a restart: a reload leaves the old value in force",
+            Self::Restart => "takes effect at a restart or upgrade: a reload leaves the old value in force",
             Self::Closes => "idle connections of a closed address close, busy ones finish their request",
             Self::Drains => "a removed server gets no new requests and finishes those that it has",
             Self::Opens => "a new address is bound before anything else changes; if that fails, nothing changes",

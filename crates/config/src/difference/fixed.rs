@@ -2,7 +2,7 @@
 
 use crate::declare::{Declared, Setting};
 use crate::keys::Kind;
-use crate::model::{Config, Listener};
+use crate::model::{Config, DiskStore, Listener};
 
 /// A key, or all keys of a table, that stay as they were until a restart.
 struct Fixed {
@@ -34,6 +34,27 @@ const FIXED: &[Fixed] = &[
 /// The keys that `new` changes and that a reload leaves as they were in `old`.
 pub fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     FIXED.iter().filter(|fixed| (fixed.differs)(old, new)).map(|fixed| fixed.key).collect()
+}
+
+/// What is in force after a reload: `new`, with what a reload leaves as it was `old`.
+pub fn keep_fixed(old: &Config, mut new: Config) -> Config {
+    new.server.workers = old.server.workers;
+    new.admin = old.admin.clone();
+    new.log.access = old.log.access.clone();
+    new.log.format = old.log.format;
+    new.cache.disk = match (&old.cache.disk, new.cache.disk) {
+        (Some(old), Some(new)) => Some(DiskStore { path: old.path.clone(), ..new }),
+        (old, _) => old.clone(),
+    };
+    for listener in &mut new.listeners {
+        let before = old.listeners.iter().find(|before| before.name == listener.name);
+        if let Some(before) = before.filter(|before| stays_bound(before, listener)) {
+            listener.backlog = before.backlog;
+            listener.tcp_keepalive = before.tcp_keepalive;
+            listener.fast_open = before.fast_open;
+        }
+    }
+    new
 }
 
 /// True if this key stays as it was until a restart.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Difference, difference, fixed_changes};
+use super::{Difference, difference, fixed_changes, keep_fixed};
 use crate::declare::Declared;
 use crate::model::Config;
 use crate::{Effect, parse};
@@ -188,6 +188,9 @@ fn a_change_of_any_key_is_seen() {
             assert!(!seen.is_empty(), "{path:?} as {other:?} is passed over");
             let is_fixed = seen.changes.iter().any(|change| change.effect == Effect::Restart);
             assert_eq!(is_fixed, !fixed_changes(&config, &new).is_empty(), "{path:?} as {other:?}: {seen:?}");
+            let kept = keep_fixed(&config, new.clone());
+            assert_eq!(fixed_changes(&config, &kept), [""; 0], "{path:?} as {other:?}");
+            assert_eq!(sentences(&difference(&kept, &read(&kept.to_toml()))), [""; 0], "{path:?}");
             let back = difference(&new, &config);
             assert!(!back.is_empty(), "{path:?} back from {other:?} is passed over");
             let names = path.iter().filter_map(Value::as_str);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::find::Running;
 use super::output::{WRONG, complain, fail, print};
 use super::plan::{changes, changes_of, in_force};
+use super::save::with_saved;
 
 #[derive(Debug, Args)]
 pub struct Diff {
@@ -28,9 +29,8 @@ pub fn run(args: &Diff) -> ExitCode {
         Ok(answer) => answer,
         Err(why) => return fail(&why.to_string()),
     };
-    let runtime = changes_of(&answer);
-    let file = match of_file(&answer) {
-        Ok(difference) => difference,
+    let (runtime, file) = match compare(&answer) {
+        Ok(seen) => seen,
         Err(code) => return code,
     };
     let differs = !runtime.is_empty() || file.as_ref().is_some_and(|difference| !difference.is_empty());
@@ -45,12 +45,16 @@ pub fn run(args: &Diff) -> ExitCode {
     if args.exit_code && differs { WRONG.into() } else { printed }
 }
 
-/// What the file would change if it were loaded now; `None` if there is no file.
-fn of_file(answer: &Value) -> Result<Option<Difference>, ExitCode> {
-    let Some(source) = answer["source"].as_str() else { return Ok(None) };
+/// What commands have changed and the file does not have, and what the file would change if it were loaded now; `None` if there is
+/// no file.
+fn compare(answer: &Value) -> Result<(Vec<String>, Option<Difference>), ExitCode> {
+    let Some(source) = answer["source"].as_str() else { return Ok((changes_of(answer), None)) };
     let old = in_force(answer)?;
     match evenkeel_config::load(Path::new(source)) {
-        Ok(parsed) => Ok(Some(difference(&old, &parsed.config))),
+        Ok(parsed) => {
+            let (old, runtime) = with_saved(answer, old, &parsed.config);
+            Ok((runtime, Some(difference(&old, &parsed.config))))
+        }
         Err(diagnostics) => {
             complain(&diagnostics);
             Err(fail(&format!("a reload would fail, because {source} has these faults")))
@@ -61,7 +65,10 @@ fn of_file(answer: &Value) -> Result<Option<Difference>, ExitCode> {
 fn text(answer: &Value, runtime: &[String], file: Option<&Difference>) -> String {
     let source = answer["source"].as_str();
     let mut text = match runtime {
-        [] => "commands have changed nothing since the file was read\n".into(),
+        [] if answer["changes"][0].is_null() => {
+            "commands have changed nothing since the file was read\n".into()
+        }
+        [] => "the file has what commands have changed: `evenkeel reload` changes nothing of it\n".into(),
         changes => {
             let lines: Vec<String> = changes.iter().map(|change| format!("  {change}\n")).collect();
             let hint = if source.is_some() {

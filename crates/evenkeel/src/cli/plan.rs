@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::ask::Admin;
 use super::find::Running;
 use super::output::{WRONG, complain, fail, print};
+use super::save::with_saved;
 use super::source::Source;
 use crate::credentials::load_config;
 use crate::replay::{replay, samples};
@@ -67,7 +68,7 @@ pub fn run(args: &Plan) -> ExitCode {
             return WRONG.into();
         }
     };
-    let old = match old(&args.running) {
+    let old = match old(&args.running, (&args.new, &new)) {
         Ok(old) => old,
         Err(code) => return code,
     };
@@ -88,23 +89,29 @@ pub fn run(args: &Plan) -> ExitCode {
     printed
 }
 
-/// The configuration in force in the process, or, if no process runs it, that of the file that the arguments name.
-fn old(running: &Running) -> Result<Old, ExitCode> {
+/// What is in force: in the process that is meant, or in the file that is named if no process runs it. That is another one than
+/// the `new` one.
+fn old(running: &Running, (new, config): (&Path, &Config)) -> Result<Old, ExitCode> {
     let refuse = |why: &dyn Display| fail(&why.to_string());
     let asked = running.find().and_then(|admin| admin.get("/config").map(|answer| (admin, answer)));
     let file = running.file();
     let is_meant =
         |answer: &Value| running.is_addressed() || !running.names_file() || runs(answer, file.as_deref());
     match (asked, &file) {
-        (Ok((admin, answer)), _) if is_meant(&answer) => of_process(&admin, &answer),
+        (Ok((admin, answer)), _) if is_meant(&answer) => of_process(&admin, &answer, config),
         (Err(why), _) if running.is_addressed() => Err(refuse(&why)),
+        (_, Some(file)) if new.canonicalize().ok() == file.canonicalize().ok() => Err(fail(&format!(
+            "no process runs {}, so there is nothing to compare it with: name the file before with `-c OLD.toml`, or \
+             a process by its admin API with `--admin ADDRESS`",
+            new.display()
+        ))),
         (_, Some(file)) => {
             eprintln!("note: no process runs {}; comparing the two files only", file.display());
             let config = Source { config: file.clone() }.load()?.config;
             Ok(Old { config, name: file.display().to_string(), runtime: Vec::new(), requests: None })
         }
         (Err(why), None) => Err(refuse(&why)),
-        (Ok((admin, answer)), None) => of_process(&admin, &answer),
+        (Ok((admin, answer)), None) => of_process(&admin, &answer, config),
     }
 }
 
@@ -115,18 +122,14 @@ fn runs(answer: &Value, file: Option<&Path>) -> bool {
     source.is_some() && source == file.and_then(canonical)
 }
 
-fn of_process(admin: &Admin, answer: &Value) -> Result<Old, ExitCode> {
+fn of_process(admin: &Admin, answer: &Value, new: &Config) -> Result<Old, ExitCode> {
     let requests = admin.get(&format!("/requests?heads=true&limit={SAMPLES_MAX}")).inspect_err(|why| {
         eprintln!(
             "warning: no request is replayed, because the process does not list those in its flight recorder: {why}"
         );
     });
-    Ok(Old {
-        config: in_force(answer)?,
-        name: "the running process".into(),
-        runtime: changes_of(answer),
-        requests: requests.ok(),
-    })
+    let (config, runtime) = with_saved(answer, in_force(answer)?, new);
+    Ok(Old { config, name: "the running process".into(), runtime, requests: requests.ok() })
 }
 
 /// The configuration in force, as `GET /config` shows it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use evenkeel_config::{Action, Backend, Config, Edit, difference, edit};
+use evenkeel_config::{Action, Backend, Config, Edit, Effect, difference, edit};
 use evenkeel_types::{Address, PoolName};
 use serde_json::Value;
 
@@ -15,6 +15,9 @@ use super::find::Running;
 use super::output::{complain, fail, print};
 use super::plan::in_force;
 use crate::credentials::load_config;
+
+/// What is to be done after a save.
+const NEXT: &str = "next: `evenkeel reload`, so that the process runs with this file";
 
 #[derive(Debug, Args)]
 pub struct Save {
@@ -47,7 +50,10 @@ fn save(args: &Save) -> Result<String, ExitCode> {
     let before =
         fs::read_to_string(&source).map_err(|error| fail(&format!("cannot read {name}: {error}")))?;
     let file = loaded(&source)?;
-    if !args.force && !difference(&in_force(&answer)?, &file).is_empty() {
+    let (in_force, others) = with_saved(&answer, in_force(&answer)?, &file);
+    let changes = difference(&in_force, &file).changes;
+    // What waits for a restart is in the file already.
+    if !args.force && changes.iter().any(|change| change.effect != Effect::Restart) {
         return Err(fail(&format!(
             "{name} differs from what is in force: `evenkeel diff` shows how; reload it first, or write with `--force`"
         )));
@@ -57,7 +63,11 @@ fn save(args: &Save) -> Result<String, ExitCode> {
         eprintln!("warning: not saved, because the file has no key for it: {change}");
     }
     if edits.is_empty() {
-        return Ok(format!("commands have changed nothing that {name} has a key for\n"));
+        let is_saved = answer["changes"].as_array().is_some_and(|all| all.len() > others.len());
+        return Ok(match is_saved {
+            true => format!("{name} has what commands have changed already; {NEXT}\n"),
+            false => format!("commands have changed nothing that {name} has a key for\n"),
+        });
     }
     let after = edit(&before, &edits).map_err(|why| fail(&format!("{name}: {why}")))?;
     let target = args.to.clone().unwrap_or_else(|| source.clone());
@@ -66,7 +76,11 @@ fn save(args: &Save) -> Result<String, ExitCode> {
         if is_same { Ok(()) } else { Err(format!("another program has changed {name} meanwhile")) }
     });
     written.map_err(|code| code.unwrap_or_else(|why| fail(&why)))?;
-    Ok(report(&file, &target))
+    let mut text = report(&file, &target);
+    if args.to.is_none() {
+        text.push_str(&format!("{NEXT}\n"));
+    }
+    Ok(text)
 }
 
 /// The changes from the previous file to the one that was written.
@@ -87,7 +101,44 @@ fn loaded(path: &Path) -> Result<Config, ExitCode> {
     })
 }
 
-/// The changes that can be written, and in words those that cannot. Changes that the file has already are neither.
+/// The configuration in force with those changes by commands that the `file` has by now, and in words those that it does not have:
+/// what lies between the first and the file is what a reload changes.
+pub(super) fn with_saved(answer: &Value, mut in_force: Config, file: &Config) -> (Config, Vec<String>) {
+    let list = |key: &str| answer[key].as_array().map_or(&[][..], Vec::as_slice);
+    let mut others = Vec::new();
+    for (change, what) in list("runtime").iter().zip(list("changes")) {
+        let is_saved = matches!(of_change(change, file), Some(None));
+        if !(is_saved && take_in(change, &mut in_force, file)) {
+            others.push(what.as_str().unwrap_or_default().to_owned());
+        }
+    }
+    (in_force, others)
+}
+
+/// Makes a change by a command as the file has it; false if it does not concern what is in force.
+fn take_in(change: &Value, in_force: &mut Config, file: &Config) -> bool {
+    let is_it = |key: &str, name: &str| change[key].as_str() == Some(name);
+    if let Some(route) = in_force.routes.iter_mut().find(|route| is_it("route", route.name.as_str())) {
+        let saved = file.routes.iter().find(|saved| saved.name == route.name);
+        return saved.map(|saved| route.action = saved.action.clone()).is_some();
+    }
+    let Some(pool) = in_force.pools.iter_mut().find(|pool| is_it("pool", pool.name.as_str())) else {
+        return false;
+    };
+    let is_server = |server: &Backend| is_it("server", server.id.as_str());
+    let place = pool.backends.iter().position(is_server);
+    let of_file = file.pools.iter().find(|it| it.name == pool.name);
+    let saved = of_file.and_then(|pool| pool.backends.iter().find(|server| is_server(server)));
+    match (place, saved) {
+        (Some(place), Some(saved)) => pool.backends[place].weight = saved.weight,
+        (Some(place), None) => drop(pool.backends.remove(place)),
+        (None, Some(saved)) => pool.backends.push(saved.clone()),
+        (None, None) => return false,
+    }
+    true
+}
+
+/// What can be written, and in words what cannot. What the file says already is neither.
 fn edits(answer: &Value, file: &Config) -> (Vec<Edit>, Vec<String>) {
     let list = |key: &str| answer[key].as_array().map_or(&[][..], Vec::as_slice);
     let (mut edits, mut skipped) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::find::Running;
 use super::output::{fail, print};
@@ -28,14 +28,7 @@ pub fn run(args: &Status) -> ExitCode {
 }
 
 fn text(status: &Value) -> String {
-    let mut text = head(status);
-    let problems = problems(status);
-    if problems.is_empty() {
-        text.push_str("\nno problem\n");
-    } else {
-        text.push_str("\nproblems\n");
-        problems.iter().for_each(|problem| text.push_str(&format!("  {problem}\n")));
-    }
+    let mut text = format!("{}{}\n{}", head(status), on_trial(status), problems(status));
     let mut listeners = Table::new(&["LISTENER", "ADDRESSES"]);
     for listener in list(status, "listeners") {
         let addresses: Vec<_> = list(listener, "addresses").filter_map(Value::as_str).collect();
@@ -64,6 +57,14 @@ fn head(status: &Value) -> String {
         number(status, "requests_in_flight"),
         number(status, "connections"),
     )
+}
+
+/// That the configuration goes back by itself, if it does.
+fn on_trial(status: &Value) -> String {
+    let seconds = status["awaiting_confirmation"]["seconds_left"].as_f64();
+    seconds.map_or_else(String::new, |seconds| {
+        format!("the configuration is on trial, goes back in {seconds:.0} s unless it is confirmed\n")
+    })
 }
 
 fn pool_line(pool: &Value) -> String {
@@ -119,45 +120,22 @@ pub(super) fn servers<'v>(pools: impl IntoIterator<Item = &'v Value>, names_pool
     table
 }
 
-/// What is wrong, worst first.
-fn problems(status: &Value) -> Vec<String> {
-    let (mut critical, mut warnings) = (Vec::new(), Vec::new());
-    for pool in list(status, "pools") {
-        let name = word(pool, "name");
-        if number(pool, "usable") == 0 {
-            critical.push(format!("pool {name}: no server is usable"));
-        }
-        if pool["panic"] == true {
-            critical
-                .push(format!("pool {name}: uses ejected servers as well, because too few others are left"));
-        }
-        if let Some(state) = pool["breaker"]["state"].as_str().filter(|state| *state != "closed") {
-            critical.push(format!(
-                "pool {name}: its circuit breaker is {state}: {}",
-                word(&pool["breaker"], "reason")
-            ));
-        }
-        if let Some(error) = pool["discovery"]["error"].as_str() {
-            warnings.push(format!("pool {name}: cannot discover its servers: {error}"));
-        }
-        for server in list(pool, "servers").filter(|it| it["state"] != "up" && it["state"] != "starting") {
-            let (id, state) = (word(server, "id"), word(server, "state"));
-            let since = duration(&server["since_seconds"]);
-            warnings
-                .push(format!("pool {name}: server {id} is {state} for {since}: {}", word(server, "reason")));
-        }
+/// What is wrong, the worst first.
+fn problems(status: &Value) -> String {
+    let Some(problems) = status["problems"].as_array() else {
+        return "the process does not say what is wrong, because it is of an older version\n".into();
+    };
+    if problems.is_empty() {
+        return "no problem\n".into();
     }
-    let steps = status["overload"].as_object().into_iter().flatten();
-    for (cause, step) in steps.filter(|(_, step)| step.as_i64().unwrap_or_default() > 0) {
-        critical.push(format!("the process is overloaded by {cause}, step {step}"));
+    let mut text = String::from("problems\n");
+    for problem in problems {
+        let since = |key: &Value| key.as_f64().unwrap_or_default();
+        let age = json!(since(&status["at"]) - since(&problem["since"]));
+        let (severity, what) = (word(problem, "severity"), word(problem, "what"));
+        text.push_str(&format!("  {severity:<8}  {what}, for {}\n", duration(&age)));
     }
-    for listener in list(status, "listeners") {
-        for warning in list(&listener["tls"], "certificates").filter_map(|it| it["warning"].as_str()) {
-            warnings.push(format!("listener {}: {warning}", word(listener, "name")));
-        }
-    }
-    critical.extend(warnings);
-    critical
+    text
 }
 
 /// The members of a list.
@@ -193,7 +171,10 @@ fn latency(of: &Value) -> String {
 
 fn milliseconds(of: &Value, key: &str) -> String {
     match of["latency_ms"][key].as_f64() {
-        Some(ms) if number(of, "requests") > 0 => format!("{ms} ms"),
+        // The buckets are exact to about a third, so more digits would say nothing.
+        Some(ms) if number(of, "requests") > 0 && ms < 9.95 => format!("{ms:.1} ms"),
+        Some(ms) if number(of, "requests") > 0 && ms < 999.5 => format!("{ms:.0} ms"),
+        Some(ms) if number(of, "requests") > 0 => format!("{:.1} s", ms / 1e3),
         _ => "-".into(),
     }
 }

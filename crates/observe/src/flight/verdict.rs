@@ -138,11 +138,7 @@ impl FlightRecord {
                 "No route takes such a request.",
                 "The routes that come nearest, and `evenkeel explain`.",
             ),
-            Some("no_backend") => FlightVerdict::new(
-                Fault::Server,
-                format!("The servers were at fault: no server of pool {pool} could be used."),
-                "`evenkeel status`: the states of the servers and the reasons for them.",
-            ),
+            Some("no_backend") => self.without_server(pool),
             Some("breaker_open") => FlightVerdict::new(
                 Fault::Server,
                 format!(
@@ -187,6 +183,30 @@ impl FlightRecord {
             ),
             _ => FlightVerdict::new(Fault::Proxy, format!("The request was refused ({reason})."), ""),
         }
+    }
+
+    /// A request for which a pool had no server.
+    fn without_server(&self, pool: &str) -> FlightVerdict {
+        let taken_out = |state: &str| matches!(state, "draining" | "disabled");
+        let look = "`evenkeel status`: the states of the servers and the reasons for them.";
+        if self.pool.is_none()
+            || self.candidates_left_out > 0
+            || !self.candidates.iter().all(|it| taken_out(&it.state))
+        {
+            let verdict = format!("The servers were at fault: no server of pool {pool} could be used.");
+            return FlightVerdict::new(Fault::Server, verdict, look);
+        }
+        let (verdict, look) = if self.candidates.is_empty() {
+            (
+                format!(
+                    "Pool {pool} had no server: none is configured or found, or commands have removed all."
+                ),
+                "`evenkeel server list` and `evenkeel diff`, which shows what commands have removed.",
+            )
+        } else {
+            (format!("An operator had drained or disabled all servers of pool {pool}."), look)
+        };
+        FlightVerdict::new(Fault::Configuration, verdict, look)
     }
 
     /// A request that its client should not have sent like this.
@@ -274,6 +294,7 @@ impl FlightRecord {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Candidate;
     use super::*;
 
     fn judge(change: impl FnOnce(&mut FlightRecord)) -> (Fault, String) {
@@ -301,7 +322,6 @@ mod tests {
         };
         for (word, fault) in [
             ("no_route", Fault::Configuration),
-            ("no_backend", Fault::Server),
             ("breaker_open", Fault::Server),
             ("no_place", Fault::Configuration),
             ("overload", Fault::Proxy),
@@ -315,6 +335,40 @@ mod tests {
         for (word, status) in [("malformed", 400), ("rate_limited", 429), ("body_too_large", 413)] {
             let refused = judge(|r| (r.cause, r.status, r.tries) = (Some(word.into()), status, 0));
             assert_eq!(refused.0, Fault::Client, "{word}");
+        }
+    }
+
+    #[test]
+    fn servers_that_an_operator_took_out_are_not_at_fault() {
+        let without = |states: &[&str]| {
+            let candidates = states.iter().map(|state| Candidate {
+                server: "a".into(),
+                state: (*state).into(),
+                score: None,
+                in_flight: 0,
+                weight: 1.0,
+                why: None,
+            });
+            judge(|r| (r.cause, r.candidates) = (Some("no_backend".into()), candidates.collect()))
+        };
+        for (states, fault, verdict) in [
+            (
+                &["down", "draining"][..],
+                Fault::Server,
+                "The servers were at fault: no server of pool app could be used.",
+            ),
+            (
+                &["draining", "disabled"],
+                Fault::Configuration,
+                "An operator had drained or disabled all servers of pool app.",
+            ),
+            (
+                &[],
+                Fault::Configuration,
+                "Pool app had no server: none is configured or found, or commands have removed all.",
+            ),
+        ] {
+            assert_eq!(without(states), (fault, verdict.to_owned()), "{states:?}");
         }
     }
 
