@@ -118,7 +118,7 @@ test("the cache is shown and purged", async () => {
   await page.getByRole("button", { name: "Purge" }).click();
   await page.getByRole("dialog").getByText("This cannot be undone").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Purge" }).click();
-  await page.getByText("Purged shop.example.com/static/logo.png.").waitFor();
+  await page.getByText("Purged shop.example.com/static/logo.png: 1 response in memory.").waitFor();
   await until(async () => (await proxy.api("cache")).purged_objects >= 1, "one is purged");
   check();
   await page.close();
