@@ -56,13 +56,13 @@ test("a request that cannot be is refused in words", async () => {
 
 test("the configuration in force is shown, and what commands changed of it", async () => {
   const { page, check } = await open(chrome.context, proxy.url, { path: "config" });
-  await page.getByText("What is in force is what the file says.").waitFor();
+  await page.getByText("Commands have changed nothing since the file was read.").waitFor();
   const { text, source } = await proxy.api("config");
   assert.equal((await page.locator(".code code").evaluate((it) => it.textContent)).trimEnd(), text.trimEnd());
   await page.getByText(source).waitFor();
   await put("pools/api/servers/three", { weight: 5 });
   await page.reload();
-  await page.getByText("1 difference from the file").waitFor();
+  await page.getByText("1 change by commands").waitFor();
   const { changes } = await proxy.api("config");
   await page.locator(".changes").getByText(changes[0]).waitFor();
   await put("pools/api/servers/three", { weight: 1 });

@@ -227,7 +227,7 @@ test("a page whose endpoint is absent says so", () => withMock({}, async (mock) 
 
 test("a reload that is refused shows the fault with its carets", () => withMock({}, async (mock) => {
   const { page, faults } = await open(chrome.context, mock.url, { path: "config", allow: [/422/] });
-  await page.getByText("2 differences from the file").waitFor();
+  await page.getByText("2 changes by commands").waitFor();
   mock.mode.wrong = true;
   await page.getByRole("button", { name: "Reload" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
@@ -246,7 +246,7 @@ test("a reload that is refused shows the fault with its carets", () => withMock(
 
 test("a configuration that must be confirmed shows how long is left, and both ways out", () => withMock({ calm: true }, async (mock) => {
   const { page, check } = await open(chrome.context, mock.url, { path: "config" });
-  for (const [button, says] of [["Confirm it", "is confirmed"], ["Go back now", "is back"]]) {
+  for (const [button, says] of [["Confirm it", "is confirmed"], ["Go back now", "is in force again"]]) {
     await page.getByRole("button", { name: "Reload" }).click();
     await page.getByLabel("Go back unless I confirm within").check();
     await page.getByLabel("Seconds").fill("90");

@@ -60,7 +60,7 @@ test("figures stand still and equal the API's when traffic stops", async () => {
 test("a drained server gets nothing, and Undo gives it traffic again", async () => {
   const { page, check } = await open(chrome.context, proxy.url, { path: "pools/api" });
   await page.getByRole("button", { name: "Drain two" }).click();
-  await page.getByRole("dialog").getByText("2 other servers of the pool take its share.").waitFor();
+  await page.getByRole("dialog").getByText("2 other servers of the pool take over its share.").waitFor();
   await page.getByLabel("Why?").fill("new kernel");
   await page.getByRole("dialog").getByRole("button", { name: "Drain" }).click();
   await page.locator('tr[data-key="two"]').getByText("draining", { exact: true }).waitFor();
@@ -183,7 +183,7 @@ test("a token is asked for, refused when wrong, and kept for the tab alone", asy
     const { page, faults } = await open(chrome.context, other.url, { path: "pools", allow: [/401/] });
     await page.getByLabel("Token").fill("wrong");
     await page.keyboard.press("Enter");
-    await page.getByText("That is not the token.").waitFor();
+    await page.getByText("The token is wrong.").waitFor();
     assert.deepEqual(await axe(page), []);
     await page.getByLabel("Token").fill("open sesame, please");
     await page.keyboard.press("Enter");

@@ -164,7 +164,7 @@ fn a_purge_finds_the_process_and_its_token_by_the_file_it_runs_with() {
     );
     let refused = purge(&["--admin", &admin, "--token-file", &wrong]);
     assert_eq!(refused.code, Some(1));
-    assert!(refused.stderr.contains(&format!("refuses the token of {wrong}")), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("refuses the token in {wrong}")), "{}", refused.stderr);
     drop(evenkeel);
 }
 
@@ -180,7 +180,7 @@ fn a_purge_that_cannot_be_done_says_why() {
     for (arguments, code, part) in [
         (&["/a", "--admin", &admin][..], 1, "`/a` is not an absolute URL"),
         (&["--prefix", "https://a/b?c", "--admin", &admin], 1, "a prefix ends within the path"),
-        (&["--all", "--admin", &listener], 1, "is not the admin API of an Evenkeel"),
+        (&["--all", "--admin", &listener], 1, "is not the admin API of Evenkeel"),
         (&["--all", "--admin", "127.0.0.1:1"], 1, "no process takes connections at 127.0.0.1:1"),
         (&["--all", "--admin", "unix:/nonexistent/a.sock"], 1, "no process takes connections at unix:"),
         (&["--all", "--admin", "nonsense"], 1, "`--admin nonsense`"),

@@ -13,7 +13,7 @@ fn reload(evenkeel: &Evenkeel, toml: &str, within: &str) {
     evenkeel.rewrite(toml);
     let outcome = evenkeel.cli(&["reload", "--confirm", within]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stdout.contains("unless `evenkeel confirm` comes before"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("unless you run `evenkeel confirm` before"), "{}", outcome.stdout);
 }
 
 fn is_awaited(evenkeel: &Evenkeel) -> bool {

@@ -38,7 +38,7 @@ fn two_files_are_compared_in_words() {
     let (old, new) = (folder.write("old.toml", OLD), folder.write("new.toml", NEW));
     let outcome = cli(&["plan", &new, "-c", &old]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("the files alone are compared"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("comparing the two files only"), "{}", outcome.stderr);
     for line in [
         "  server.workers: 1 -> 2\n",
         "  listener web: address 127.0.0.1:8002 is closed\n",

@@ -40,7 +40,7 @@ fn a_weight_is_written_and_the_rest_stays() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     let outcome = evenkeel.cli(&["save"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stdout.starts_with("no command has changed"), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with("commands have changed nothing"), "{}", outcome.stdout);
     evenkeel.set_server("app", "a", "{\"weight\": 5}");
     evenkeel.set_server("app", "b", "{\"state\": \"drain\"}");
     let outcome = evenkeel.cli(&["save"]);
@@ -52,7 +52,7 @@ fn a_weight_is_written_and_the_rest_stays() {
     // What is in force and the file come together by a reload.
     assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
     let outcome = evenkeel.cli(&["save"]);
-    assert!(outcome.stdout.starts_with("no command has changed"), "{}", outcome.stdout);
+    assert!(outcome.stdout.starts_with("commands have changed nothing"), "{}", outcome.stdout);
     assert_eq!(evenkeel.server("app", "a")["weight"], 5);
 }
 

@@ -24,7 +24,10 @@ fn names_are_resolved_only_on_demand() {
     let file = folder.write("evenkeel.toml", &text);
     let silent = explain(&file, &[]);
     assert!(silent.contains("dns api.test:3000: not asked here; --resolve asks"), "{silent}");
-    assert!(silent.contains("discovered when the balancer runs") && !silent.contains("503"), "{silent}");
+    assert!(
+        silent.contains("the running balancer discovers the servers") && !silent.contains("503"),
+        "{silent}"
+    );
     assert!(dns.asked(NAME).is_empty());
     let asked = explain(&file, &["--resolve"]);
     assert!(asked.contains("dns api.test:3000: 1 server\n") && asked.contains("127.0.0.7:3000"), "{asked}");

@@ -1,4 +1,4 @@
-//! What is told of requests that were answered: slow ones, hedged ones, those of the cache, the sample; and of HTTP/2.
+//! The records of requests that were answered: slow ones, hedged ones, those of the cache, the sample; and of HTTP/2.
 
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ fn a_slow_request_is_kept_and_says_where_its_time_went() {
 }
 
 #[test]
-fn a_hedge_is_told() {
+fn a_hedge_is_recorded() {
     let (late, quick) = (slow("late"), Origin::named("quick"));
     let evenkeel = Evenkeel::start(&format!(
         "[[route]]\npool = \"app\"\nhedge = {{ after = \"30ms\" }}\n[pool.app]\nbackends = [\
@@ -65,7 +65,7 @@ fn a_hedge_is_told() {
 }
 
 #[test]
-fn an_answer_that_another_server_made_good_is_told() {
+fn an_answer_that_another_server_made_good_is_recorded() {
     let bad = Origin::answering(|_| answer(503, "", "bad")).called("bad");
     let good = Origin::named("good");
     let evenkeel = Evenkeel::start(&format!(
@@ -84,7 +84,7 @@ fn an_answer_that_another_server_made_good_is_told() {
 }
 
 #[test]
-fn what_the_cache_did_is_told() {
+fn what_the_cache_did_is_recorded() {
     let server = Origin::answering(|request| match request.target() {
         "/broken" => answer(500, "", "broken"),
         _ => fresh("", "kept"),
@@ -153,12 +153,16 @@ fn the_last_failed_request_is_found_without_its_id() {
     ));
     let none = evenkeel.cli(&["why", "--last-failed"]);
     assert_eq!(none.code, Some(1));
-    assert!(none.stderr.contains("no request of which there is a record has failed"), "{}", none.stderr);
+    assert!(
+        none.stderr.contains("no request that the flight recorder has kept has failed"),
+        "{}",
+        none.stderr
+    );
     let failed = id_of(&evenkeel.get("/dead"));
     record(&evenkeel, &failed);
-    let told = evenkeel.cli(&["why", "--last-failed", "--json"]);
-    let told: Value = serde_json::from_str(&told.stdout).unwrap();
-    assert_eq!(told["id"], *failed);
+    let last = evenkeel.cli(&["why", "--last-failed", "--json"]);
+    let last: Value = serde_json::from_str(&last.stdout).unwrap();
+    assert_eq!(last["id"], *failed);
     assert_eq!(evenkeel.cli(&["why"]).code, Some(2));
 }
 

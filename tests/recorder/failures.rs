@@ -1,4 +1,4 @@
-//! What is told of requests that failed: by a server, a limit, the client, or because no route takes them.
+//! The records of requests that failed: by a server, a limit, the client, or because no route takes them.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -97,7 +97,7 @@ fn a_server_that_does_not_answer_in_time_is_at_fault() {
 }
 
 #[test]
-fn a_body_that_a_server_cuts_is_told() {
+fn a_body_that_a_server_cuts_is_recorded() {
     let origin = Origin::bytes_then_close("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
     let mut client = evenkeel.client();
@@ -115,7 +115,7 @@ fn a_body_that_a_server_cuts_is_told() {
 }
 
 #[test]
-fn an_open_circuit_breaker_is_told() {
+fn an_open_circuit_breaker_is_recorded() {
     let (server, sick) = fragile("a");
     let keys = "breaker = { failures = \"50%\", requests_min = 4, window = \"1h\", open_for = \"1h\" }";
     let evenkeel = Evenkeel::start(&pool(&[&server], keys));
@@ -168,7 +168,7 @@ fn a_rate_limit_is_told_and_is_the_clients_doing() {
 }
 
 #[test]
-fn a_wait_for_the_shared_redis_is_told() {
+fn a_wait_for_the_shared_redis_is_recorded() {
     let (mut redis, server) = (Redis::start(), Origin::named("a"));
     let limit = "{ per = \"client-ip\", rate = \"1000/s\", shared = true, when_redis_is_away = \"refuse\" }";
     let evenkeel = Evenkeel::start(&format!(
@@ -189,7 +189,7 @@ fn a_wait_for_the_shared_redis_is_told() {
 }
 
 #[test]
-fn a_client_that_leaves_is_told() {
+fn a_client_that_leaves_is_recorded() {
     let server = silent();
     let evenkeel = Evenkeel::start(&pool(&[&server], ""));
     let mut client = evenkeel.client();

@@ -167,7 +167,7 @@ fn it_is_watched_filtered_and_quit_by_keys() {
     terminal.press("d");
     terminal.shows("only those that are not up");
     terminal.press("?");
-    terminal.shows("scroll, as the arrows");
+    terminal.shows("scroll; so do the arrows");
     terminal.press("?q");
     terminal.ends();
 }

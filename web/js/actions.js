@@ -1,4 +1,4 @@
-// What an operator may do to a server: each change says beforehand what will happen, and can be undone from the message after it.
+// Changes of a server by an operator: each dialog says what will happen, and the message after it can undo the change.
 
 import { change, serverPath } from "./api.js";
 import { confirm } from "./dialog.js";
@@ -11,15 +11,15 @@ import { toast } from "./toast.js";
 /** As the API takes it. */
 const WEIGHT_MAX = 1000;
 
-/** How many servers would still get requests without this one. */
+/** How many other servers of the pool get requests. */
 function others(pool, server) {
   return pool.servers.filter((other) => other.id !== server.id && other.state === "up" && other.weight > 0).length;
 }
 
 function warning(pool, server) {
   const left = others(pool, server);
-  if (left > 0) return `${plural(left, "other server")} of the pool ${left === 1 ? "takes" : "take"} its share.`;
-  return "No other server of the pool is up: its requests will be answered with 503.";
+  if (left > 0) return `${plural(left, "other server")} of the pool ${left === 1 ? "takes" : "take"} over its share.`;
+  return "No other server of the pool is up: clients will get 503 for its requests.";
 }
 
 function wanted(server) {
@@ -50,7 +50,7 @@ async function setState(pool, server, state, { title, says, action, danger, done
 /** Takes a server out gently. */
 export function drain(pool, server) {
   const running = server.in_flight > 0
-    ? `${plural(server.in_flight, "request")} in flight may finish.` : "No request is in flight there.";
+    ? `The server finishes its ${plural(server.in_flight, "request")} in flight.` : "No request is in flight there.";
   return setState(pool, server, "drain", {
     title: `Drain ${server.id}`,
     says: `${server.id} of pool ${pool.name} gets no new requests. ${running} ${warning(pool, server)}`,
@@ -62,7 +62,7 @@ export function drain(pool, server) {
 export function disable(pool, server) {
   return setState(pool, server, "disable", {
     title: `Disable ${server.id}`,
-    says: `${server.id} of pool ${pool.name} gets no new requests, those of sticky sessions included. ${warning(pool, server)}`,
+    says: `${server.id} of pool ${pool.name} gets no new requests. Its WebSockets and relayed connections are closed at once, and its health checks stop. ${warning(pool, server)}`,
     action: "Disable", danger: true, done: `${server.id} is disabled.`,
   });
 }
@@ -71,7 +71,7 @@ export function disable(pool, server) {
 export function enable(pool, server) {
   return setState(pool, server, "ready", {
     title: `Enable ${server.id}`,
-    says: `${server.id} of pool ${pool.name} gets requests again as soon as its checks pass.`,
+    says: `${server.id} of pool ${pool.name} gets requests again, with health checks as soon as they pass.`,
     action: "Enable", danger: false, done: `${server.id} is enabled.`,
   });
 }
@@ -89,7 +89,7 @@ export async function weigh(pool, server) {
     const weight = Number(input.value);
     const share = weight + rest > 0 ? Math.round((weight / (weight + rest)) * 100) : 0;
     preview.textContent = weight === 0
-      ? "Weight 0: it gets no new requests, but those of its sticky sessions."
+      ? "Weight 0: it gets no new requests, except those of its sticky sessions."
       : `By weight, about ${share} % of the pool's requests.`;
   };
   input.addEventListener("input", show);

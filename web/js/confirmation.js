@@ -10,7 +10,7 @@ import { toast } from "./toast.js";
 async function decide(goBack) {
   try {
     const { generation } = await change("POST", "confirm", { go_back: goBack });
-    toast(goBack ? `The configuration before is back, as generation ${generation}.` : `Generation ${generation} is confirmed.`);
+    toast(goBack ? `The previous configuration is in force again, as generation ${generation}.` : `Generation ${generation} is confirmed.`);
   } catch (fault) {
     toast(fault.message, { severity: "critical" });
   }

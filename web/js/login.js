@@ -11,7 +11,7 @@ export function loginPage(onToken) {
   const element = h("section", { class: "login panel" },
     h("h1", { tabindex: "-1" }, "This API demands its token"),
     h("p", {}, "The token is in the file that ", h("code", {}, "[admin] token_file"), " names. This tab keeps it until you close it."),
-    wasRefused ? h("p", { class: "fault", role: "alert" }, "That is not the token.") : null,
+    wasRefused ? h("p", { class: "fault", role: "alert" }, "The token is wrong.") : null,
     h("form", { on: { submit: (event) => {
       event.preventDefault();
       useToken(input.value.trim());

@@ -112,7 +112,7 @@ function showBanner() {
     : store.connection === "absent" || (store.connection === "lost" && store.arrived === null) ? store.fault : "";
   banner.hidden = text === "";
   setAttribute(document.body, "data-stale", stale ? "yes" : null);
-  // A screen reader hears it once, not each second.
+  // A screen reader reads it once, not each second.
   setAttribute(banner, "aria-live", stale && banner.textContent !== "" ? "off" : "polite");
   setText(banner, text);
 }
@@ -122,7 +122,7 @@ const stream = h("span", { class: "stream-state" });
 
 function showTop() {
   const worst = store.problems.some(({ severity }) => severity === "critical") ? "critical" : store.problems.length > 0 ? "warning" : "good";
-  // What was well when the last figures came may not be well now.
+  // The last figures may be out of date.
   const word = store.isStale() ? "Stale" : store.status === null ? "Connecting" : null;
   rebuild(health, [word, worst, store.problems.length], () => {
     health.className = "health is-" + (word === null ? worst : "info");

@@ -9,7 +9,7 @@ const STATES = {
   ejected: { severity: "critical", order: 1, says: "Live traffic failed on it." },
   unfit: { severity: "warning", order: 2, says: "It does not have the role that the pool demands, or lags." },
   starting: { severity: "info", order: 3, says: "It has not passed a check yet." },
-  draining: { severity: "paused", order: 4, says: "It finishes what it has begun and gets nothing new." },
+  draining: { severity: "paused", order: 4, says: "It finishes its requests in flight and gets no new ones." },
   disabled: { severity: "paused", order: 5, says: "An operator took it out." },
   up: { severity: "good", order: 6, says: "It gets requests." },
 };
@@ -36,7 +36,7 @@ export function isOut(server) {
   return server.state === "draining" || server.state === "disabled";
 }
 
-/** Whether a server is down in the sense of the filter "only down": an operator may want to look at it. */
+/** Whether the filter "Only not up" shows a server: it is not up, or its circuit breaker is not closed. */
 export function isAmiss(server) {
   return server.state !== "up" || (server.breaker !== undefined && server.breaker !== "closed");
 }

@@ -5,9 +5,9 @@ import { store } from "./store.js";
 
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 8000;
-/** A process that has no stream is asked again after this time, because an upgrade may bring it. */
+/** The page asks a process without a stream again after this time, because an upgrade may bring it. */
 const ABSENT_MS = 10_000;
-/** A connection on which nothing arrives for so long is dead, whatever the kernel says. */
+/** The page gives up a connection on which nothing arrives for so long. */
 const SILENCE_MS = 8000;
 
 let running = null;

@@ -1,4 +1,4 @@
-// Short messages about what the operator did, with a way back.
+// Short messages about changes by the operator, with a button to undo them.
 
 import { h } from "./dom.js";
 import { icon, iconButton } from "./icons.js";

@@ -1,5 +1,4 @@
-//! The files of the dashboard, which are part of the binary, and the headers that keep its pages from doing more than they
-//! should.
+//! The files of the dashboard, which are part of the binary, and the headers that restrict what its pages may do.
 
 use axum::extract::Path;
 use axum::http::header::{
@@ -106,5 +105,5 @@ fn content_type(name: &str) -> &'static str {
 }
 
 fn not_found(path: &str) -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, format!("there is no {path}; GET / lists what there is"))
+    Refusal::new(StatusCode::NOT_FOUND, format!("the API has no path {path}; GET / lists its paths"))
 }

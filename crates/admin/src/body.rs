@@ -1,4 +1,4 @@
-//! Bodies of requests: JSON objects, read whole within a time, in which no key stands that means nothing.
+//! Bodies of requests: JSON objects without unknown keys, read whole within a time.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) async fn read(request: Request) -> Result<Bytes, Refusal> {
         .map_err(|fault| Refusal::new(fault.status(), fault.body_text()))
 }
 
-/// Reads an object of it; `example` is one, for those who write something else.
+/// Parses an object; an error shows `example`.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T, Refusal> {
     // Serde would take a list for the values of the fields in their order.
     if !body.trim_ascii_start().starts_with(b"{") {

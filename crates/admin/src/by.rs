@@ -8,9 +8,9 @@ use percent_encoding::percent_decode;
 use crate::peer::Peer;
 use crate::refusal::{Refusal, bad_request};
 
-/// Says why a change is made: text in UTF-8, percent-encoded where a field cannot carry it.
+/// The field with the reason for a change: text in UTF-8, percent-encoded where a field cannot carry it.
 const WHY: &str = "x-evenkeel-why";
-/// Says who makes it, where a program acts for a person.
+/// The field with the person for whom a program makes the change.
 const WHO: &str = "x-evenkeel-who";
 /// Bytes of a reason.
 pub(crate) const WHY_BYTES_MAX: usize = 500;

@@ -18,12 +18,12 @@ use crate::confirm::{AwaitingConfirmation, Reload};
 use crate::context::{Context, Request};
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 
-/// For a command to be carried out.
+/// How long a command may take.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(30);
-/// What the log may hold.
+/// The levels of the log.
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
-/// What is asked for, by whom, and on what condition.
+/// A command, the peer that sent it, and its condition.
 pub(crate) struct Asked {
     pub(crate) command: Command,
     pub(crate) by: By,
@@ -41,9 +41,9 @@ impl Asked {
 /// What a reload answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reloaded {
-    /// The snapshot that now counts.
+    /// The generation of the configuration in force.
     generation: u64,
-    /// What the configuration is warned of.
+    /// Warnings about the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     /// Only of a configuration that goes back unless it is confirmed.
@@ -58,7 +58,7 @@ pub(crate) struct Reloaded {
     (status = 413, body = ErrorBody, description = "The body is too large."),
     (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
     (status = 200, body = Reloaded, description = "The new configuration is in force."),
-    (status = 422, body = ErrorBody, description = "The new configuration is refused, and why; the old one stays."),
+    (status = 422, body = ErrorBody, description = "The process refuses the new configuration, and says why; the old one stays in force."),
     (status = 503, body = ErrorBody, description = "The process is leaving."),
     (status = 504, body = ErrorBody, description = "There is no outcome yet."),
 ))]
@@ -76,33 +76,33 @@ pub(crate) async fn reload(
     Ok(Json(Reloaded { generation, warnings, awaiting_confirmation: AwaitingConfirmation::of(&context) }))
 }
 
-/// What the log holds.
+/// The level of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct LogLevel {
-    /// `error`, `warn`, `info`, `debug` or `trace`; or directives of the environment.
+    /// `error`, `warn`, `info`, `debug` or `trace`; or directives from `EVENKEEL_LOG`.
     level: String,
 }
 
-/// What the log is to hold.
+/// The level to set.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLogLevel {
     /// `error`, `warn`, `info`, `debug` or `trace`.
     #[schema(pattern = "^(error|warn|info|debug|trace)$")]
     level: String,
-    /// Why, for the log and the events.
+    /// The reason, for the log and the events.
     #[serde(default, deserialize_with = "body::present")]
     #[schema(max_length = 500)]
     why: Option<String>,
 }
 
-/// What the log holds
+/// The level of the log
 #[utoipa::path(get, path = "/log-level", tag = "commands", responses((status = 200, body = LogLevel, description = "The level.")))]
 pub(crate) async fn log_level(State(context): State<Arc<Context>>) -> Json<LogLevel> {
     Json(LogLevel { level: (context.log_level)() })
 }
 
-/// Have the log hold more or less, until the process ends
+/// Change the level of the log, until the process ends; an upgrade keeps it
 #[utoipa::path(put, path = "/log-level", tag = "commands", request_body = NewLogLevel, responses(
     (status = 200, body = LogLevel, description = "The level from now on."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
@@ -119,7 +119,7 @@ pub(crate) async fn set_log_level(
 ) -> Result<Json<LogLevel>, Refusal> {
     let NewLogLevel { level, why } = body::parse(&body::read(request).await?, "{\"level\": \"debug\"}")?;
     if !LEVELS.contains(&level.as_str()) {
-        return Err(bad_request(format!("`level` is one of {}", LEVELS.join(", "))));
+        return Err(bad_request(format!("`level` is one of {}, not {level:?}", LEVELS.join(", "))));
     }
     carry_out(&context, Asked::new(Command::LogLevel(level), by.because(why)?)).await?;
     Ok(log_level(State(context)).await)

@@ -25,11 +25,11 @@ pub(crate) struct Configuration {
     /// The absolute path of its file; none if it is from the command line.
     #[schema(value_type = Option<String>)]
     source: Option<PathBuf>,
-    /// As TOML, with every default filled in; without what commands have changed.
+    /// As TOML, with every default filled in; without the changes by commands.
     text: String,
     /// What commands have changed since the file was read, in words.
     changes: Vec<String>,
-    /// The same for programs, in the same order.
+    /// The same for programs, in the same order. Whether the file has changed since is not said here.
     runtime: Vec<RuntimeChange>,
 }
 

@@ -26,7 +26,7 @@ const CONFIRM_SECONDS_MAX: u64 = 86_400;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reload {
-    /// The configuration before comes back unless `POST /confirm` comes within this time, or errors jump.
+    /// The previous configuration comes back after this time without a `POST /confirm`, or sooner if errors jump.
     #[serde(default, deserialize_with = "confirm_seconds")]
     #[schema(minimum = 1, maximum = 86400)]
     confirm_seconds: Option<u64>,
@@ -85,23 +85,23 @@ impl AwaitingConfirmation {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Decision {
-    /// The configuration before comes back at once.
+    /// The previous configuration comes back at once.
     #[serde(default)]
     go_back: bool,
 }
 
-/// What has become of the configuration.
+/// The outcome.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Decided {
-    /// The one that now counts.
+    /// That of the configuration in force.
     generation: u64,
-    /// False if the one before has come back.
+    /// False if the previous configuration has come back.
     confirmed: bool,
 }
 
-/// Keep the configuration that awaits its confirmation, or have the one before back
+/// Keep the configuration that awaits its confirmation, or go back to the previous one
 #[utoipa::path(post, path = "/confirm", tag = "commands", request_body = Decision, responses(
-    (status = 200, body = Decided, description = "The configuration stays, or the one before has come back."),
+    (status = 200, body = Decided, description = "The configuration stays, or the previous one has come back."),
     (status = 400, body = ErrorBody, description = "The body is wrong."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
     (status = 413, body = ErrorBody, description = "The body is too large."),

@@ -1,5 +1,5 @@
-//! Which connections to the API may be open at once, and which one is dropped so that a new one finds room: clients
-//! that only sit there keep no other client out.
+//! Limits the connections to the API, and chooses which one to drop in favour of a new one: idle clients keep no other
+//! client out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

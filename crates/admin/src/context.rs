@@ -26,9 +26,9 @@ pub struct Context {
     pub registry: Arc<Registry>,
     /// The clock that the snapshot's times were read from; it started with the process.
     pub clock: Clock,
-    /// Where commands are carried out.
+    /// To the control thread, which carries out commands.
     pub commands: mpsc::Sender<Request>,
-    /// Where upgrades of the binary are asked for.
+    /// To the main thread, which carries out upgrades.
     pub upgrades: mpsc::Sender<Upgrade>,
     /// The addresses really bound, listener by listener.
     pub listening: Arc<ArcSwap<Vec<(ListenerName, Address)>>>,
@@ -44,7 +44,7 @@ pub struct Context {
     pub awaiting: Arc<ArcSwapOption<Awaiting>>,
     /// The bearer token to demand, without surrounding blanks. An empty one is never matched.
     pub token: Option<String>,
-    /// The address of TCP that the API itself is bound to; none if unix sockets alone lead to it.
+    /// The TCP address that the API itself is bound to; none if it has unix sockets only.
     pub bound: Option<Address>,
     /// The figures of the last seconds, which [`follow`](crate::follow) fills.
     pub live: Live,
@@ -55,9 +55,9 @@ pub struct Context {
 /// A command on its way to the control thread.
 #[derive(Debug)]
 pub struct Request {
-    /// What is asked for.
+    /// The command.
     pub command: Command,
-    /// On whose behalf, and why.
+    /// The peer that sent it, and the reason.
     pub by: By,
     /// Tags ([`PoolState::settings_tag`](evenkeel_core::snapshot::PoolState::settings_tag)) of the pool that the command concerns, one of
     /// which it must have; `None` if any will do.
@@ -66,14 +66,14 @@ pub struct Request {
     pub answer: oneshot::Sender<Result<CommandDone, CommandError>>,
 }
 
-/// An upgrade that is asked for: another process is to serve in the place of this one.
+/// A request for an upgrade: a new process is to serve in the place of this one.
 #[derive(Debug)]
 pub struct Upgrade {
     /// The binary that it runs; by default the one that this process was started from, as its file is now.
     pub binary: Option<PathBuf>,
     /// How long it may take to be ready.
     pub timeout: Duration,
-    /// Why, for the log.
+    /// The reason, for the log.
     pub why: Option<String>,
     /// The outcome.
     pub answer: oneshot::Sender<Result<Upgraded, String>>,
@@ -84,8 +84,8 @@ pub struct Upgrade {
 pub struct Upgraded {
     /// Its id.
     pub pid: u32,
-    /// The id of the one before, which finishes what it has.
+    /// The id of the old process, which finishes its requests.
     pub old_pid: u32,
-    /// How long that has to finish.
+    /// How long the old process may take for that.
     pub grace: Duration,
 }

@@ -11,7 +11,7 @@ use crate::rounded::seconds;
 /// How a pool discovers its servers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Discovery {
-    /// What is asked: `dns api.internal:8080`.
+    /// The source: `dns api.internal:8080`.
     source: String,
     /// Servers of the last good answer.
     found: usize,

@@ -1,4 +1,4 @@
-//! `GET /events`: what has happened lately, the newest first.
+//! `GET /events`: the latest events, the newest first.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::context::Context;
 use crate::refusal::{Refusal, bad_request};
 
-/// Events that are answered unless the request says otherwise.
+/// Events in an answer if the request does not say.
 const LIMIT_DEFAULT: usize = 100;
 
 /// Something that has happened.
@@ -60,21 +60,21 @@ impl From<events::Event> for Event {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// At most so many.
+    /// The most events in the answer: 100 if it is left out, at most 1,000.
     limit: Option<usize>,
     /// Only those of this kind.
     kind: Option<String>,
 }
 
-/// What is answered.
+/// The answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Events {
     events: Vec<Event>,
 }
 
-/// What has happened lately, the newest first
+/// The latest events, the newest first
 #[utoipa::path(get, path = "/events", tag = "figures", params(Wanted), responses(
-    (status = 200, body = Events, description = "The last events, at most 1,000."),
+    (status = 200, body = Events, description = "The latest events."),
 ))]
 pub(crate) async fn events(
     State(context): State<Arc<Context>>,
@@ -90,6 +90,6 @@ pub(crate) async fn events(
 fn known(name: &str) -> Result<EventKind, Refusal> {
     EventKind::named(name).ok_or_else(|| {
         let kinds: Vec<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        bad_request(format!("there is no kind of event {name:?}; there are {}", kinds.join(", ")))
+        bad_request(format!("`kind` is one of {}, not {name:?}", kinds.join(", ")))
     })
 }

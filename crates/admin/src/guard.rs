@@ -1,5 +1,5 @@
-//! Who may use the API: the token, and what keeps web pages in an operator's browser from using it in the
-//! operator's place.
+//! Checks which requests may use the API: the token, and rules by which web pages in an operator's browser cannot use it
+//! in the operator's place.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::context::Context;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 
-/// The paths that are open without the token, because probes such as those of Kubernetes have none: they tell no more than
-/// that a process accepts connections, and whether it is ready.
+/// The paths that are open without the token, because probes such as those of Kubernetes have none: they show only that a
+/// process accepts connections, and whether it is ready.
 pub(crate) const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Lets a request through or refuses it, and marks every answer as not to be stored, unless it says otherwise, and its
@@ -53,7 +53,7 @@ fn admit(context: &Context, request: &Request) -> Result<Option<ByToken>, Refusa
     if !request.method().is_safe() && !is_our_own_page(request.headers(), authority) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
-            "a web page of another site may not change anything here",
+            "refused, because a web page of another site sent this request (its Origin or Sec-Fetch-Site says so)",
         ));
     }
     if is_open(request) && !matches!(peer, Peer::Control { .. }) {
@@ -62,19 +62,19 @@ fn admit(context: &Context, request: &Request) -> Result<Option<ByToken>, Refusa
     check_peer(context, peer, request.headers())
 }
 
-/// Whether a request may know everything: the API has no token, or it brings the token, or the kernel says who asks.
+/// Whether a request may see everything: the API has no token, or the request has it, or the kernel names the user of the peer.
 pub(crate) fn may_know(context: &Context, peer: Peer, headers: &HeaderMap) -> bool {
     check_peer(context, peer, headers).is_ok()
 }
 
 fn check_peer(context: &Context, peer: Peer, headers: &HeaderMap) -> Result<Option<ByToken>, Refusal> {
     match (&context.token, peer) {
-        // The kernel has said who asks.
+        // The kernel has named the user of the peer.
         (_, Peer::Control { uid, ours }) if is_trusted(uid, ours) => Ok(None),
-        (_, Peer::Control { uid, .. }) => Err(Refusal::new(
+        (_, Peer::Control { uid, ours }) => Err(Refusal::new(
             StatusCode::FORBIDDEN,
             format!(
-                "the control socket is for processes of the same user and of root, and uid {uid} is neither"
+                "the control socket serves processes of uid {ours} and of root, and this one is of uid {uid}"
             ),
         )),
         (Some(token), _) => check_token(token, headers).map(|()| Some(ByToken)),
@@ -95,11 +95,14 @@ fn is_trusted(uid: u32, ours: u32) -> bool {
     uid == ours || uid == 0
 }
 
-/// The host and port asked for. HTTP/1.0 demands no `Host`; we do, because a request without one gives no sign of the
-/// name that it was meant for.
+/// The host and port of the request. HTTP/1.0 demands no `Host`; this API does, because without one it cannot check the
+/// name that the client has used.
 fn authority(request: &Request) -> Result<&str, Refusal> {
     let bad = || {
-        Refusal::new(StatusCode::BAD_REQUEST, "a request has exactly one Host field, with a host and port")
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "a request must have exactly one Host field, with a host and port",
+        )
     };
     let mut fields = request.headers().get_all(HOST).iter();
     let field = fields.next().ok_or_else(bad)?;
@@ -128,7 +131,7 @@ fn check_host(authority: &str, bound: Option<&Address>) -> Result<(), Refusal> {
     }
     Err(Refusal::new(
         StatusCode::MISDIRECTED_REQUEST,
-        format!("{host} is no name of this API: ask for it by its IP address, or as localhost"),
+        format!("the Host {host} is not a name of this API: use its IP address, or localhost"),
     ))
 }
 
@@ -170,7 +173,7 @@ fn check_token(token: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     if right && !token.is_empty() && scheme.eq_ignore_ascii_case(b"Bearer ") {
         return Ok(());
     }
-    refuse("that is not the token")
+    refuse("the token in `Authorization` is wrong")
 }
 
 #[cfg(test)]

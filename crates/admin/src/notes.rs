@@ -1,4 +1,4 @@
-//! What `/status` says of how a server failed lately, and what its last check came to.
+//! The part of `/status` on the last failures of a server, and on its last check.
 
 use evenkeel_observe::Notes;
 use serde::Serialize;

@@ -20,7 +20,7 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
-    /// Whether a unix socket leads here. No browser reaches one, so names mean nothing there.
+    /// Whether the connection is over a unix socket. Browsers cannot open one, so the check of `Host` is not needed.
     pub(crate) fn is_unix(self) -> bool {
         !matches!(self, Self::Tcp(_))
     }

@@ -30,7 +30,7 @@ pub(crate) const WEIGHT_MAX: u32 = 1000;
 /// Characters of a server's name, as in the configuration.
 const NAME_MAX: usize = 64;
 
-/// What the configuration and operators say of a pool; figures and health are in `/status`.
+/// A pool as the configuration and operators have set it; figures and health are in `/status`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PoolSettings {
     name: String,
@@ -100,7 +100,7 @@ pub(crate) async fn server(
     (status = 412, body = ErrorBody, description = "The pool is no longer as the ETag says."),
     (status = 413, body = ErrorBody, description = "The body is too large."),
     (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
-    (status = 422, body = ErrorBody, description = "What is asked for cannot be."),
+    (status = 422, body = ErrorBody, description = "The process refuses the change, and says why."),
     (status = 503, body = ErrorBody, description = "The process is leaving."),
     (status = 504, body = ErrorBody, description = "There is no outcome yet."),
 ))]
@@ -218,7 +218,7 @@ pub(crate) struct Change {
 enum Wanted {
     /// No new requests; it finishes those that it has.
     Drain,
-    /// As `drain`; relayed connections end, idle ones are closed, and it is no longer checked.
+    /// As `drain`; also WebSockets and relayed connections end, idle connections are closed, and health checks stop.
     Disable,
     /// Its health decides.
     Ready,

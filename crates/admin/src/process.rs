@@ -24,7 +24,7 @@ pub(crate) struct Process {
     /// Of the configuration in force; it grows with each reload.
     generation: u64,
     uptime_seconds: f64,
-    /// It accepts nothing any more, and finishes what is in flight.
+    /// Whether it accepts no more connections, and finishes requests in flight.
     leaving: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `POST /cache/purge`: what to purge is read, named in normal form, and sent to the control thread as a command.
+//! `POST /cache/purge`: reads what to purge, brings it to normal form, and sends it to the control thread as a command.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use crate::refusal::{ErrorBody, Refusal, bad_request};
 pub(crate) struct Purged {
     /// `url`, `prefix`, `host`, `tag` or `all`.
     scope: &'static str,
-    /// What of these, in normal form.
+    /// The URL, prefix, host or tag, in normal form.
     purged: String,
     /// `hard` or `soft`.
     mode: &'static str,
-    /// It grows from purge to purge, and begins anew with the process.
+    /// The number of the purge: it grows with each, and begins again in a new process.
     sequence: u64,
     /// Responses in memory that it is about, counted just before it. Absent where more than 8,192 are stored: to count them takes
     /// too long.
@@ -35,9 +35,9 @@ pub(crate) struct Purged {
     outcome: String,
 }
 
-/// Forget cached responses
+/// Purge cached responses
 ///
-/// One of `url`, `prefix`, `host`, `tag` and `"all": true` says which.
+/// The body has one of `url`, `prefix`, `host`, `tag` and `"all": true`.
 #[utoipa::path(post, path = "/cache/purge", tag = "cache", request_body = Wanted, responses(
     (status = 200, body = Purged, description = "What was purged."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
@@ -132,10 +132,14 @@ impl Wanted {
             (None, None, None, None, Some(true)) => (PurgeScope::All, "", Ok(Named::all())),
             (None, None, None, None, Some(false)) => {
                 return Err(bad_request(
-                    "`\"all\": false` purges nothing: leave it out and say what to purge",
+                    "`\"all\": false` purges nothing: leave it out, and name a `url`, `prefix`, `host` or `tag`",
                 ));
             }
-            _ => return Err(bad_request("say one of `url`, `prefix`, `host`, `tag` and `all`")),
+            _ => {
+                return Err(bad_request(
+                    "the body must have exactly one of `url`, `prefix`, `host`, `tag` and `all`",
+                ));
+            }
         };
         let named = named.map_err(|fault| bad_request(fault.to_string()))?;
         let asked = match scope {

@@ -1,4 +1,4 @@
-//! What `POST /explain` asks, and who answers it: the binary, because it alone knows how requests are read.
+//! The question of `POST /explain`, and its way to the binary, which alone knows how the data path reads requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// Headers of a request that is asked about.
+/// The most headers of the request in a question.
 const HEADERS_MAX: usize = 100;
 
 /// Answers questions about requests.
@@ -17,7 +17,7 @@ pub struct Explainer(Box<Answer>);
 type Answer = dyn Fn(&Question) -> Result<Value, String> + Send + Sync;
 
 impl Explainer {
-    /// Asks `answer`. An error of it says why there can be no such request.
+    /// Asks `answer`, whose error says why no such request is possible.
     pub fn new(answer: impl Fn(&Question) -> Result<Value, String> + Send + Sync + 'static) -> Self {
         Self(Box::new(answer))
     }
@@ -35,7 +35,7 @@ impl fmt::Debug for Explainer {
     }
 }
 
-/// A request, a connection or a datagram that is asked about.
+/// A question about a request, a connection or a datagram.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {

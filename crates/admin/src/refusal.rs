@@ -1,4 +1,4 @@
-//! The one form in which the API says no: a status and `{"error": "..."}`.
+//! The one form of an error of the API: a status and `{"error": "..."}`.
 
 use axum::Json;
 use axum::http::StatusCode;

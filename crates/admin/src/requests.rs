@@ -1,4 +1,4 @@
-//! `GET /requests` and `GET /requests/{id}`: what the flight recorder has kept of single requests.
+//! `GET /requests` and `GET /requests/{id}`: the records of the flight recorder.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use utoipa::{IntoParams, ToSchema};
 use crate::context::Context;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 
-/// Records that an answer lists when it is not said how many.
+/// Records in an answer if the request does not say.
 const LIMIT_DEFAULT: usize = 100;
 /// The most that it lists.
 const LIMIT_MAX: usize = 1_000;
 /// Routes that are named of a request that no route took.
 const NEAREST_MAX: usize = 5;
-/// What is made at the end of a request, or when it is asked for, and not noted as it happened.
+/// Parts of a record that are made at the end of a request, or when it is read, instead of as things happened.
 const RECOMPUTED: [&str; 3] = ["nearly", "nearest", "candidates"];
 
 /// Which records are listed.
@@ -60,15 +60,15 @@ pub(crate) struct Requests {
     requests: Vec<Listed>,
     /// Records that there are.
     kept: usize,
-    /// Records that there is room for, if those to come are as long as these.
+    /// Records that there is room for, if further ones are as long as these.
     capacity: u64,
     /// Bytes that the records occupy.
     bytes: u64,
     /// Bytes that they may occupy; 0 when the recorder is off.
     memory_bytes: u64,
-    /// Requests that failed or were slow and of which no record was kept, since the start.
+    /// Requests since the start that failed or were slow and have no record, because they came too fast.
     dropped: u64,
-    /// When the oldest request came of which there is a record, in seconds since the Unix epoch.
+    /// When the oldest request with a record came, in seconds since the Unix epoch.
     oldest_at: Option<f64>,
 }
 
@@ -121,7 +121,7 @@ struct Head {
     pool: Option<String>,
 }
 
-/// One request, with all that is known of it.
+/// One request, with its whole record.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RequestRecord)]
 pub(crate) struct Whole {
@@ -135,7 +135,7 @@ pub(crate) struct Whole {
     /// If no route took it: those that come nearest.
     #[schema(value_type = Vec<Object>)]
     nearest: Vec<NearRoute>,
-    /// What of this was not noted as it happened, but made at the end or now.
+    /// Parts that were made at the end of the request, or now, instead of as things happened.
     recomputed: [&'static str; 3],
     /// Records that have this id. A trusted client may give one id to several requests: this is the newest.
     records_with_id: usize,
@@ -143,7 +143,7 @@ pub(crate) struct Whole {
 
 /// Requests that failed, were slow or are a sample, the newest first
 #[utoipa::path(get, path = "/requests", tag = "requests", params(Filter), responses(
-    (status = 200, body = Requests, description = "Those of which there is a record and which the filter lets through."),
+    (status = 200, body = Requests, description = "The records that match the filter."),
 ))]
 pub(crate) async fn requests(
     State(context): State<Arc<Context>>,
@@ -155,17 +155,17 @@ pub(crate) async fn requests(
         return Err(bad_request(format!("`limit` is a whole number from 1 to {LIMIT_MAX}, not {limit}")));
     }
     if filter.min_ms.is_some_and(|ms| ms.is_nan() || ms < 0.0) {
-        return Err(bad_request("`min_ms` is a number from 0 on"));
+        return Err(bad_request("`min_ms` is a number of milliseconds, 0 or more"));
     }
     let status = filter.status.as_deref().map(Statuses::read).transpose()?;
-    // Reading many records takes milliseconds, which other requests to this API need not wait for.
+    // Reading many records takes milliseconds, for which other requests to this API should not wait.
     let listed = spawn_blocking(move || list(&context, &filter, status, limit)).await;
     listed
         .map(Json)
         .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the records cannot be read"))
 }
 
-/// All that is known of one request
+/// The record of one request: what happened, when, and who was at fault
 #[utoipa::path(get, path = "/requests/{id}", tag = "requests",
     params(("id" = String, Path, description = "As in `X-Request-Id`, percent-encoded.")),
     responses(
@@ -333,17 +333,19 @@ fn not_kept(context: &Context, all: &[Kept], id: &str) -> Refusal {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let age = (now.as_secs_f64() - oldest.at).max(0.0);
         why.push_str(&format!(
-            "; or its record has made room for others: there are {}, the oldest {age:.0} s old",
+            "; or newer records have replaced its record: there are {}, the oldest {age:.0} s old",
             all.len()
         ));
     }
     let dropped: u64 = RecordDropped::ALL.iter().map(|&why| recorder.dropped_so_far(why)).sum();
     if dropped > 0 {
         why.push_str(&format!(
-            "; or it is one of {dropped} that failed or were slow faster than records are made"
+            "; or it is one of {dropped} that failed or were slow and came faster than records are made"
         ));
     }
-    why.push_str("; or this process has not had it yet, or has started since");
+    why.push_str(
+        "; or it has not ended yet, or another process has handled it, before the start of this one",
+    );
     no(why)
 }
 

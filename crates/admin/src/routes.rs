@@ -1,4 +1,4 @@
-//! Which path is answered by what, and the answers too small for a file of their own.
+//! The handler of each path, and the handlers too small for a file of their own.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -66,7 +66,7 @@ async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// 200 when requests can be served, else 503 and, to those with the token, why; never asks for the token
+/// 200 when requests can be served, else 503, with the reason only for requests with the token; never demands the token
 #[utoipa::path(get, path = "/readyz", tag = "process", responses(
     (status = 200, content_type = "text/plain", body = String, description = "Each pool has a usable server."),
     (status = 503, body = ErrorBody, description = "The process is leaving, or a pool has no usable server."),
@@ -97,7 +97,7 @@ async fn ready(
 async fn not_found(request: Request) -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
-        format!("there is no {}; GET / lists what there is", request.uri().path()),
+        format!("the API has no path {}; GET / lists its paths", request.uri().path()),
     )
 }
 

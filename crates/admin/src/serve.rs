@@ -96,7 +96,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Has the API accept nothing more, because another process does at the same socket.
+/// Stops accepting connections to the API, because the new process accepts them at the same socket.
 #[derive(Debug, Default)]
 pub(crate) struct Retiring {
     wished: Notify,
@@ -104,7 +104,7 @@ pub(crate) struct Retiring {
 }
 
 impl Retiring {
-    /// Waits until nothing more is accepted. The request that asks for it is still answered.
+    /// Waits until the API accepts no more. The request that causes it still gets its answer.
     pub(crate) async fn retire(&self) {
         self.wished.notify_one();
         self.done.notified().await;

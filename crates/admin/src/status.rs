@@ -129,7 +129,7 @@ struct Breaker {
     /// Why; empty if it never opened.
     reason: String,
     in_flight: u32,
-    /// Requests that wait for a place.
+    /// Queued requests.
     waiting: usize,
     /// Requests that may be in flight; none without a limit.
     limit: Option<u32>,
@@ -161,7 +161,7 @@ pub(crate) struct Server {
     /// Only of one that connections were relayed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     streams: Option<Streams>,
-    /// The role that the last check of a database has found.
+    /// The role of a database server at its last check.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     /// The timeline of PostgreSQL.

@@ -1,5 +1,5 @@
-//! What `/status` says of connections that are relayed as streams of bytes and of sessions of datagrams, by listener and by
-//! server; and of datagrams, by listener.
+//! The part of `/status` on relayed TCP connections and UDP sessions, by listener and by server; and on datagrams, by
+//! listener.
 
 use std::collections::HashMap;
 
@@ -61,7 +61,7 @@ pub(crate) struct Datagrams {
     dropped: u64,
 }
 
-/// The datagrams of a listener; `None` if it is none of udp.
+/// The datagrams of a listener; `None` unless it is a udp listener.
 pub(crate) fn datagrams(registry: &Registry, listener: &ListenerName) -> Option<Datagrams> {
     let all = registry.all_datagrams();
     let totals = all.iter().find(|(name, _)| name == listener)?.1.totals();

@@ -1,4 +1,4 @@
-//! `POST /upgrade`: another process takes the place of this one, and the answer comes when that is known to be done or to have failed.
+//! `POST /upgrade`: a new process takes the place of this one. The answer comes when that has succeeded or failed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,29 +16,29 @@ use crate::context::{Context, Upgrade};
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::serve::Retiring;
 
-/// How long the new process may take to be ready, unless the request says something else; in seconds.
+/// How long the new process may take to be ready if the request does not say; in seconds.
 const TIMEOUT_S: u64 = 30;
 /// The longest that a request may say.
 const TIMEOUT_S_MAX: u64 = 600;
 
-/// What is asked for. All of it may be left out.
+/// The upgrade. Each key may be left out.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Upgrade)]
 pub(crate) struct Asked {
-    /// The path of the binary.
+    /// The absolute path of the binary; by default that by which this process was started.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     binary: Option<PathBuf>,
-    /// How long the new process may take to be ready.
+    /// How long the new process may take to be ready: 1 to 600; 30 if it is left out.
     #[serde(default)]
     timeout_seconds: Option<u64>,
-    /// Why, for the log.
+    /// The reason, for the log.
     #[serde(default)]
     why: Option<String>,
 }
 
-/// Who serves from now on.
+/// The process that serves from now on, and the old one.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Upgraded)]
 pub(crate) struct Answer {
@@ -50,14 +50,14 @@ pub(crate) struct Answer {
     grace_seconds: f64,
 }
 
-/// Have another process take the place of this one, without loss
+/// Replace this process by a new one, without loss
 #[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Asked, responses(
     (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
-    (status = 422, body = ErrorBody, description = "The new process does not serve, and why; this one goes on."),
+    (status = 422, body = ErrorBody, description = "The upgrade has failed, and why; this process serves on."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
     (status = 413, body = ErrorBody, description = "The body is too large."),
     (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
-    (status = 503, body = ErrorBody, description = "The process is leaving."),
+    (status = 503, body = ErrorBody, description = "The process is leaving, or takes no upgrades, as `evenkeel demo` does."),
 ))]
 pub(crate) async fn upgrade(
     State(context): State<Arc<Context>>,
@@ -77,12 +77,17 @@ pub(crate) async fn upgrade(
     let (answer, outcome) = oneshot::channel();
     let upgrade =
         Upgrade { binary: asked.binary, timeout: Duration::from_secs(timeout), why: asked.why, answer };
-    let refused = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "this process takes no upgrades");
+    let refused = |_| {
+        Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this process takes no upgrades: it is leaving, or is a demo",
+        )
+    };
     context.upgrades.send(upgrade).await.map_err(refused)?;
-    // Whoever upgrades has a timeout, and answers in any case.
+    // The upgrade has a timeout, so the outcome comes in any case.
     match outcome.await.map_err(|_| gone())? {
         Ok(done) => {
-            // What is asked after this answer is asked of the new process.
+            // Requests after this answer reach the new process.
             retiring.retire().await;
             let grace_seconds = done.grace.as_secs_f64();
             Ok(Json(Answer { pid: done.pid, old_pid: done.old_pid, grace_seconds }))

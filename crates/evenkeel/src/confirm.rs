@@ -1,4 +1,4 @@
-//! A configuration that awaits its confirmation: what is kept of the one before, and when that comes back.
+//! A configuration that awaits its confirmation: what the process keeps of the previous one, and when that comes back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::reload::{Bound, Prepared, bind_added, bind_again};
 use crate::servers::Derived;
 use crate::traces::collector;
 
-/// How often a configuration on trial is judged.
+/// Between two looks at the errors of a configuration on trial.
 const JUDGED_EVERY: Duration = Duration::from_millis(500);
-/// Of so many ticks one counts requests while there is nothing to judge.
+/// Without a trial, requests are counted once in so many ticks.
 const COUNTED_EVERY: u32 = 20;
 
 /// Whether the configuration in force awaits its confirmation.
 #[derive(Default)]
 pub struct Confirmation {
-    /// The same, for others to read.
+    /// The same, for the admin API.
     pub awaiting: Arc<ArcSwapOption<Awaiting>>,
     history: History,
     ticks: u32,
@@ -47,7 +47,7 @@ pub struct Kept {
     generation: u64,
     /// The requests of the minute before it was replaced.
     before: Counts,
-    /// Its addresses that the configuration on trial does not have. Connections that come there wait.
+    /// Its addresses that the configuration on trial does not have. Connections to them wait in these sockets.
     sockets: Vec<(Bound, Vec<Socket>)>,
 }
 
@@ -64,7 +64,7 @@ impl Control {
         Counts { requests, errors }
     }
 
-    /// Why no other configuration may come now that is not to be confirmed itself.
+    /// Why a plain reload is refused now.
     pub fn must_be_decided(&self) -> Option<String> {
         let running = self.confirmation.running.as_ref()?;
         let left = running.trial.until.since(self.now()).as_secs();
@@ -74,7 +74,7 @@ impl Control {
         ))
     }
 
-    /// What is in force, to be kept while `new` is on trial. If one is on trial already, it is the one before that.
+    /// The configuration in force, to keep while `new` is on trial. If one is on trial already, the configuration before that one.
     pub fn keep(&mut self, new: &Config) -> Kept {
         let mut kept = match self.confirmation.running.take() {
             Some(running) => running.kept,
@@ -97,8 +97,11 @@ impl Control {
         for bound in self.bound.iter().filter(closes) {
             match bind_again(bound, old, self.workers) {
                 Ok(sockets) => kept.sockets.push((bound.clone(), sockets)),
-                // It is bound anew when the configuration comes back.
-                Err(error) => tracing::debug!(listener = %bound.listener, "not kept open: {error}"),
+                // If the configuration comes back, the address is bound again.
+                Err(error) => tracing::debug!(
+                    listener = %bound.listener,
+                    "the address of the previous configuration is not kept open: {error}"
+                ),
             }
         }
         kept
@@ -115,11 +118,11 @@ impl Control {
         self.registry.config_awaiting.set(1);
         tracing::info!(
             within_s = within.as_secs(),
-            "configuration reloaded; it goes back unless `evenkeel confirm` comes in time"
+            "configuration reloaded on trial; it goes back unless `evenkeel confirm` arrives in time"
         );
     }
 
-    /// Judges the configuration on trial, or counts requests for the next one. It may change what is in force.
+    /// Judges the configuration on trial, or counts requests for the next one. It may bring the previous configuration back.
     pub fn watch_trial(&mut self, probes: &mut Probes, discoveries: &mut Discoveries) {
         self.confirmation.ticks = self.confirmation.ticks.wrapping_add(1);
         if self.confirmation.running.is_none() && self.confirmation.ticks % COUNTED_EVERY != 1 {
@@ -139,7 +142,7 @@ impl Control {
     /// Keeps the configuration on trial, or takes it back.
     ///
     /// # Errors
-    /// There is none.
+    /// No configuration is on trial.
     pub fn confirm(
         &mut self,
         keep: bool,
@@ -147,7 +150,7 @@ impl Control {
         discoveries: &mut Discoveries,
     ) -> Result<(), CommandError> {
         if self.confirmation.running.is_none() {
-            let why = "no configuration awaits its confirmation: it was confirmed, or has gone back";
+            let why = "no configuration awaits its confirmation: it was confirmed, or has gone back, or none was on trial";
             return Err(CommandError::Refused(why.into()));
         }
         if !keep {
@@ -161,14 +164,14 @@ impl Control {
         Ok(())
     }
 
-    /// Nothing awaits its confirmation any more. Sockets that were kept are closed.
+    /// Ends the trial, and returns what was kept. Dropping that closes its sockets.
     fn end_trial(&mut self) -> Option<Kept> {
         self.registry.config_awaiting.set(0);
         self.confirmation.awaiting.store(None);
         self.confirmation.running.take().map(|running| running.kept)
     }
 
-    /// Puts the configuration in force again that was there before the trial.
+    /// Puts the configuration from before the trial in force again.
     fn go_back(&mut self, why: GoBack, probes: &mut Probes, discoveries: &mut Discoveries) {
         let Some(Kept { derived, credentials, sockets, .. }) = self.end_trial() else { return };
         let (mut added, mut sockets): (Vec<Bound>, Vec<Vec<Socket>>) = sockets.into_iter().unzip();
@@ -178,11 +181,13 @@ impl Control {
                 added.extend(more);
                 sockets.extend(their_sockets);
             }
-            Err(error) => tracing::error!("the configuration goes back without an address: {error}"),
+            Err(error) => {
+                tracing::error!("the configuration goes back without some of its addresses: {error}");
+            }
         }
         let credentials = Credentials::clone(&credentials);
         let collector = collector(&derived.config).unwrap_or_else(|error| {
-            tracing::error!("the configuration goes back without its collector of traces: {error}");
+            tracing::error!("the configuration goes back, but sends no traces: {error}");
             None
         });
         let warnings = Vec::new();
@@ -193,12 +198,12 @@ impl Control {
             GoBack::Errors { .. } => RevertReason::Errors,
             GoBack::Operator => RevertReason::Operator,
         });
-        let what = format!("the configuration has gone back to the one before, because {why}");
+        let what = format!("the configuration has gone back to the previous one, because {why}");
         self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
         let file = self.source.as_ref().map_or("-".into(), |path| path.display().to_string());
         tracing::warn!(
             file,
-            "the configuration has gone back to the one before, because {why}; the file still has the new text"
+            "the configuration has gone back to the previous one, because {why}; the file still has the new text"
         );
     }
 }

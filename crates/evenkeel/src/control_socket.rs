@@ -12,14 +12,14 @@ use evenkeel_config::ControlSocket as Setting;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::geteuid;
 
-/// Connections that wait to be accepted.
+/// Connections that may wait to be accepted.
 const BACKLOG: i32 = 64;
 /// Where a service of systemd with `RuntimeDirectory=evenkeel` has its sockets.
 const SERVICE_DIRECTORY: &str = "/run/evenkeel";
-/// Sockets of one directory that are looked at.
+/// Entries of one directory that a command looks at.
 const SOCKETS_MAX: usize = 1_000;
 
-/// The control socket of this process; the file goes with it.
+/// The control socket of this process. Dropping it removes the file.
 pub struct ControlSocket {
     path: PathBuf,
     /// Device and inode.
@@ -28,7 +28,7 @@ pub struct ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // A process that follows this one may have put its own in this place.
+        // After an upgrade, the new process may have put its own socket in this place.
         if file(&self.path).is_ok_and(|file| file == self.file) {
             let _ = fs::remove_file(&self.path);
         }
@@ -38,7 +38,7 @@ impl Drop for ControlSocket {
 /// Binds the control socket; none if the setting says so.
 ///
 /// # Errors
-/// For people: what cannot be had, and why.
+/// The directory or the socket cannot be made; in words.
 pub fn open(setting: &Setting) -> Result<Option<(ControlSocket, UnixListener)>, String> {
     let path = match setting {
         Setting::Off => return Ok(None),
@@ -46,13 +46,14 @@ pub fn open(setting: &Setting) -> Result<Option<(ControlSocket, UnixListener)>, 
         Setting::Auto => {
             let directory = own_directory();
             prepare(&directory)
-                .map_err(|why| format!("no control socket in {}: {why}", directory.display()))?;
+                .map_err(|why| format!("cannot open a control socket in {}: {why}", directory.display()))?;
             drop(alive(&directory));
             directory.join(format!("{}.sock", process::id()))
         }
     };
     let listener = listen_at(&path).and_then(|listener| Ok((file(&path)?, listener)));
-    let (file, listener) = listener.map_err(|why| format!("no control socket {}: {why}", path.display()))?;
+    let (file, listener) =
+        listener.map_err(|why| format!("cannot open the control socket {}: {why}", path.display()))?;
     Ok(Some((ControlSocket { path, file }, listener)))
 }
 
@@ -61,11 +62,11 @@ fn file(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// A socket of mode 0600 that is listening when it first has its name. It takes the place of one that was left behind, and of
-/// that of a process which this one follows: its listeners are bound by then, so that no other has a claim.
+/// A socket of mode 0600 that is listening when it first has its name. It replaces a socket that an ended process left behind, and
+/// at an upgrade that of the old process: this process has bound its listeners by then, so no other process can need the name.
 fn listen_at(path: &Path) -> io::Result<UnixListener> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| !is_socket(&metadata)) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file at this path is not a socket"));
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}", process::id()));
@@ -117,7 +118,7 @@ fn prepare(directory: &Path) -> io::Result<()> {
 /// Refuses a directory in which a user other than `owner` could put a socket of its own: `/tmp` is open to all.
 fn check(metadata: &Metadata, owner: u32) -> Result<(), String> {
     if !metadata.is_dir() {
-        return Err("it is no directory".into());
+        return Err("it is not a directory".into());
     }
     if metadata.uid() != owner {
         return Err(format!("it belongs to uid {}, and this process to uid {owner}", metadata.uid()));
@@ -163,7 +164,7 @@ fn alive(directory: &Path) -> Vec<(u32, PathBuf)> {
     found
 }
 
-/// Whether only its owner can have put something there. Root made the directory of a service for the service's user.
+/// Whether only its owner can have put files there. The directory of a service belongs to the user of the service.
 fn is_sound(directory: &Path) -> bool {
     let us = geteuid().as_raw();
     let is_service = us == 0 && !directory.starts_with("/tmp");
@@ -171,7 +172,7 @@ fn is_sound(directory: &Path) -> bool {
     fs::symlink_metadata(directory).is_ok_and(sound)
 }
 
-/// Where processes of this user have their sockets. `$RUNTIME_DIRECTORY` is an order to look there alone.
+/// Where processes of this user have their sockets. With `$RUNTIME_DIRECTORY` that directory alone.
 fn directories() -> Vec<PathBuf> {
     if let Some(directory) = runtime_directory() {
         return vec![directory];

@@ -1,5 +1,5 @@
-//! Reloads: what a new configuration needs is read, built and bound on a thread of its own, so that probes, commands
-//! and judgements of health never wait for a slow disk or a large file.
+//! Reloads: a thread of their own reads, builds and binds what a new configuration needs, so that probes, commands and
+//! judgements of health never wait for a slow disk or a large file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ use crate::watch::Loaded;
 pub struct Bound {
     /// The listener.
     pub listener: ListenerName,
-    /// What it takes there.
+    /// Connections or datagrams.
     pub transport: Transport,
     /// The address as configured.
     pub configured: Address,
-    /// The address as it is.
+    /// The address that it is really bound to.
     pub bound: Address,
     /// Whether systemd has bound it.
     pub activated: bool,
@@ -48,8 +48,8 @@ impl fmt::Display for Bound {
     }
 }
 
-/// What a reload starts from, and keeps where the new configuration says the same. Only a reload changes any of it,
-/// and one ends before the next begins.
+/// What a reload starts from, and keeps if the new configuration says the same. Only a reload changes any of it, and one
+/// ends before the next begins.
 pub struct InForce {
     /// Where the configuration came from; `None` if from the command line.
     pub source: Option<PathBuf>,
@@ -59,27 +59,27 @@ pub struct InForce {
     pub limits: Arc<Limits>,
     /// Its certificates.
     pub credentials: Arc<Credentials>,
-    /// What is listened on.
+    /// The addresses that the process listens on.
     pub bound: Vec<Bound>,
     /// How many workers there are.
     pub workers: usize,
     /// The content that was read last.
     pub loaded: Arc<Loaded>,
-    /// Where is recorded what becomes of files.
+    /// Counts reads of certificate files.
     pub registry: Arc<Registry>,
 }
 
-/// A new configuration with all that it needs; to make it true cannot fail any more.
+/// A new configuration with all that it needs; to put it in force cannot fail any more.
 pub struct Prepared {
     /// The configuration and what follows from it.
     pub derived: Derived,
     /// Its certificates.
     pub credentials: Credentials,
-    /// What is listened on from now on.
+    /// The addresses that are new.
     pub added: Vec<Bound>,
     /// The sockets of each, bound already.
     pub sockets: Vec<Vec<Socket>>,
-    /// What it is warned of.
+    /// Warnings about the configuration.
     pub warnings: Vec<String>,
     /// Where spans go.
     pub collector: Option<Collector>,
@@ -88,22 +88,21 @@ pub struct Prepared {
 /// Where the outcome of a command is sent.
 type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 
-/// The reload under way and those that wait for it: one runs at a time.
+/// The reload under way and the requests that wait for it or for the next one: one runs at a time.
 #[derive(Default)]
 pub struct Reloads {
     running: Option<oneshot::Receiver<Result<Prepared, String>>>,
-    /// Within what time the one under way, or the last one, is to be confirmed.
+    /// Within what time the operator must confirm the reload under way, or the last one.
     within: Option<Duration>,
     next_within: Option<Duration>,
-    /// They get the outcome of the one that runs.
+    /// Requests that get the outcome of the reload under way.
     asked: Vec<Answer>,
-    /// They came after it had begun, so that it may not have read what they mean; one more reload is for all of them.
+    /// Requests from after its begin. It may have read an older file, so one more reload follows for all of them.
     next: Vec<Answer>,
 }
 
 impl Reloads {
-    /// Begins a reload, or one more after the present one; one that is to be confirmed `within` a time if there is such a
-    /// time.
+    /// Begins a reload, or one more after the one under way; `within` is the time to confirm it in, if it needs that.
     pub fn ask(&mut self, answer: Answer, within: Option<Duration>, in_force: impl FnOnce() -> InForce) {
         if self.running.is_some() {
             self.next.push(answer);
@@ -115,7 +114,7 @@ impl Reloads {
         }
     }
 
-    /// Within what time the reload that is under way, or has just ended, is to be confirmed.
+    /// Within what time the operator must confirm the reload that is under way, or has just ended.
     pub fn within(&self) -> Option<Duration> {
         self.within
     }
@@ -125,12 +124,12 @@ impl Reloads {
         self.running.is_some()
     }
 
-    /// What the reload under way has prepared. Never ready while there is none, and may be dropped at any time.
+    /// Waits for what the reload under way has prepared. Without one it never returns. The future may be dropped at any time.
     pub async fn prepared(&mut self) -> Result<Prepared, String> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let prepared = running.await;
         self.running = None;
-        prepared.unwrap_or_else(|_| Err("the thread that prepared it failed: see the log".into()))
+        prepared.unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into()))
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
@@ -140,7 +139,7 @@ impl Reloads {
         in_force: impl FnOnce() -> InForce,
     ) {
         for answer in self.asked.drain(..) {
-            // The client may have gone.
+            // The client may have left.
             let _ = answer.send(outcome.clone().map(CommandDone::Reloaded));
         }
         if !self.next.is_empty() {
@@ -157,7 +156,10 @@ impl Reloads {
 
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
 fn prepare(in_force: &InForce) -> Result<Prepared, String> {
-    let source = in_force.source.as_deref().ok_or("there is no configuration file to read again")?;
+    let source = in_force
+        .source
+        .as_deref()
+        .ok_or("there is no configuration file to reload: the process was started without one")?;
     in_force.loaded.note(source);
     let (config, warnings) = load(source)?;
     let collector = collector(&config)?;
@@ -165,15 +167,15 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let derived = Derived::of(config, Some((&in_force.config, &in_force.limits)))?;
     let (added, sockets) =
         bind_added(&derived.config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
-    // What was taken over may be older than its files.
+    // Certificates that were kept may be older than their files.
     credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
 }
 
-/// What is listened on, and the sockets of each.
+/// Addresses to listen on, and the sockets of each.
 pub type Listened = (Vec<Bound>, Vec<Vec<Socket>>);
 
-/// Binds what of a configuration is not among `bound` yet. An address may overlap with another, and with one that is
+/// Binds the addresses of a configuration that are not among `bound` yet. An address may overlap with another, and with one that is
 /// still bound until the new ones are served: a client that connects meanwhile reaches one or the other.
 ///
 /// # Errors
@@ -186,10 +188,10 @@ pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> Result<Li
     Ok(added)
 }
 
-/// Binds an address once more that is to be closed: connections that come from now on wait in the new sockets.
+/// Binds an address again before a reload closes it: new connections wait in the new sockets.
 ///
 /// # Errors
-/// It cannot be bound twice, as that of a unix socket.
+/// The address cannot be bound twice, for example that of a unix socket.
 pub fn bind_again(bound: &Bound, config: &Config, workers: usize) -> Result<Vec<Socket>, BindError> {
     if matches!(bound.bound, Address::Unix(_)) {
         return Err(BindError::ours(bound.bound.clone()));
@@ -205,11 +207,11 @@ pub fn bind_again(bound: &Bound, config: &Config, workers: usize) -> Result<Vec<
     Ok(sockets)
 }
 
-/// Binds what a configuration says, or takes over what is bound already. Returns also where the sockets that were taken over stood
-/// among those that were offered.
+/// Binds the addresses of a configuration, or takes over sockets that are bound already. Returns also the positions of those
+/// sockets among the offered ones.
 ///
 /// # Errors
-/// The first address that cannot be bound, or that an option is refused for.
+/// The first address that cannot be bound, or whose options the kernel refuses.
 pub fn bind_first(
     config: &Config,
     workers: usize,
@@ -296,7 +298,7 @@ pub fn listen_options(listener: &Listener) -> ListenOptions {
     ListenOptions { backlog, tcp_keepalive, fast_open }
 }
 
-/// Says so in the log if the kernel's limit is below the listener's backlog.
+/// Logs a warning if the kernel's limit is below the listener's backlog.
 fn warn_of_backlog(listener: &Listener) {
     let backlog = listener.backlog;
     if let Some(max) = evenkeel_net::backlog_max().filter(|max| *max < backlog) {
@@ -309,12 +311,12 @@ fn warn_of_backlog(listener: &Listener) {
     }
 }
 
-/// Reads a configuration and the certificates that it names, and returns with it what is suspicious in them.
+/// Reads a configuration and the certificates that it names, and returns its warnings with it.
 ///
 /// # Errors
-/// All that is wrong with it, for people.
+/// All faults, in words.
 fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
-    // Not for this terminal alone: a command may have asked from another one.
+    // Without colours, because the text may go to another terminal or to a file.
     let parsed = load_config(source).map_err(|diagnostics| diagnostics.render(false))?;
     let mut warnings = Vec::new();
     if !parsed.warnings.is_empty() {

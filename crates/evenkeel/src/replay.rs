@@ -10,25 +10,25 @@ use evenkeel_observe::Registry;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
 use evenkeel_proxy::{Origin, Secure, admit};
-use evenkeel_types::Time;
+use evenkeel_types::{Address, Time};
 use serde_json::Value;
 
 use crate::servers::{Derived, ServerRegistry};
 
-/// Values that are tried in the place of those that are not known, for one request.
+/// Combinations of values that are tried in place of redacted ones, for one request.
 const STAND_INS_MAX: usize = 256;
 
 /// Replays requests through two configurations.
 ///
 /// # Errors
-/// Nothing follows from one of them.
+/// One of them cannot be put in force.
 pub fn replay(before: &Config, after: &Config, samples: &[Sample]) -> Result<Comparison, String> {
     let (before, after) = (snapshot(before)?, snapshot(after)?);
     let mut comparison = Comparison::default();
     for sample in samples {
         let configs = [&*before.config, &*after.config];
         if let Some(name) = unknown_query(sample, &configs) {
-            comparison.add_untold(sample, &format!("a route depends on the query parameter {name}"));
+            comparison.add_unknown(sample, &format!("a route depends on the query parameter {name}"));
             continue;
         }
         let unknown = unknown(sample, &configs);
@@ -39,28 +39,28 @@ pub fn replay(before: &Config, after: &Config, samples: &[Sample]) -> Result<Com
         };
         let outcomes = combinations(&unknown).map(outcomes).unwrap_or_default();
         // Whatever the values are, nothing changes; or the same changes.
-        let is_told =
+        let is_certain =
             outcomes.iter().all(|(was, is)| was == is) || outcomes.iter().all(|it| *it == outcomes[0]);
         match outcomes.first() {
-            Some((was, is)) if is_told => comparison.add(sample, was, is),
+            Some((was, is)) if is_certain => comparison.add(sample, was, is),
             _ => {
                 let names: Vec<&str> = unknown.iter().map(|(name, _)| name.as_str()).collect();
-                comparison.add_untold(sample, &format!("a route depends on {}", names.join(", ")));
+                comparison.add_unknown(sample, &format!("a route depends on {}", names.join(", ")));
             }
         }
     }
     Ok(comparison)
 }
 
-/// What routes and requests go by; no file is read for it.
+/// The snapshot that a replay needs. It reads no file.
 fn snapshot(config: &Config) -> Result<Snapshot, String> {
     let mut config = config.clone();
     config.server.secret_file = None;
     Ok(ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO).snapshot())
 }
 
-/// The fields of the request that are not known and that a route has a condition on; each with the values that make a
-/// difference, and one that stands for all others.
+/// The redacted fields of the request that a route has a condition on, each with the values that make a difference, and one that
+/// stands for all others.
 fn unknown(sample: &Sample, configs: &[&Config]) -> Vec<(String, Vec<String>)> {
     let routes = || configs.iter().flat_map(|config| &config.routes);
     let mut unknown = Vec::new();
@@ -77,7 +77,7 @@ fn unknown(sample: &Sample, configs: &[&Config]) -> Vec<(String, Vec<String>)> {
     unknown
 }
 
-/// A query parameter of the request that is not known and that a route has a condition on.
+/// A redacted query parameter of the request that a route has a condition on.
 fn unknown_query<'s>(sample: &'s Sample, configs: &[&Config]) -> Option<&'s str> {
     let is_asked_for = |name: &&str| {
         let routes = configs.iter().flat_map(|config| &config.routes);
@@ -86,10 +86,10 @@ fn unknown_query<'s>(sample: &'s Sample, configs: &[&Config]) -> Option<&'s str>
     sample.redacted_query().find(is_asked_for)
 }
 
-/// Values of fields that are not known, by their names.
+/// Values in place of redacted fields, by their names.
 type StandIns = Vec<(String, String)>;
 
-/// Every way to fill in what is not known; `None` if there are too many.
+/// All combinations of values for the redacted fields; `None` if there are too many.
 fn combinations(unknown: &[(String, Vec<String>)]) -> Option<Vec<StandIns>> {
     let mut all = vec![Vec::new()];
     for (name, values) in unknown {
@@ -106,17 +106,27 @@ fn combinations(unknown: &[(String, Vec<String>)]) -> Option<Vec<StandIns>> {
     Some(all)
 }
 
-/// Where the request would end: by the listener of its name, else by the one that has taken over an address of it.
+/// Where the request would end: by the listener that then has an address of the one that it came by, preferably the one of the same
+/// name.
 fn ends(before: &Snapshot, after: &Snapshot, sample: &Sample, stand_ins: &[(String, String)]) -> Outcome {
     let of_name = |it: &&Listener| it.name.as_str() == sample.listener;
-    let heir = || {
-        let was = before.config.listeners.iter().find(of_name)?;
-        let shares = |it: &&Listener| {
-            it.transport() == was.transport() && it.bind.iter().any(|address| was.bind.contains(address))
-        };
-        after.config.listeners.iter().find(shares)
+    let now = after.config.listeners.iter().find(of_name);
+    let Some(was) = before.config.listeners.iter().find(of_name) else {
+        return outcome(after, now, sample, stand_ins);
     };
-    outcome(after, after.config.listeners.iter().find(of_name).or_else(heir), sample, stand_ins)
+    let has = |wide: &Address, address: &Address| wide == address || evenkeel_net::covers(wide, address);
+    let keeps = |it: &&Listener| {
+        it.transport() == was.transport()
+            && it.bind.iter().any(|wide| was.bind.iter().any(|address| has(wide, address)))
+    };
+    match now.filter(keeps).or_else(|| after.config.listeners.iter().find(keeps)) {
+        None if now.is_some() => {
+            let addresses: Vec<String> = was.bind.iter().map(Address::to_string).collect();
+            let why = format!("nothing listens on {} any more", addresses.join(" or "));
+            Outcome::without_route(End::Unreachable(why))
+        }
+        listener => outcome(after, listener, sample, stand_ins),
+    }
 }
 
 /// Where the request ends by one configuration, if it comes by this listener; without one, by that of its name.
@@ -133,7 +143,7 @@ fn outcome(
     };
     let listener = &listeners[position];
     if listener.is_layer4() {
-        let why = format!("listener {name} passes on bytes, not requests");
+        let why = format!("listener {name} relays TCP or UDP, and takes no HTTP requests");
         return Outcome::without_route(End::Unreachable(why));
     }
     let head = sample.head(stand_ins);
@@ -142,7 +152,7 @@ fn outcome(
     let refused = |status: u16, why: &str| Outcome::without_route(End::Refused(status, why.into()));
     let parsed = match parse_request(head.as_bytes(), limits, &mut fields) {
         Ok(Some(parsed)) => parsed,
-        Ok(None) => return refused(400, "the head has no end"),
+        Ok(None) => return refused(400, "the head of the request is incomplete"),
         Err(error) => {
             let refusal = evenkeel_proxy::Refusal::from(error);
             return refused(refusal.status, &refusal.why);
@@ -170,8 +180,8 @@ fn outcome(
     }
 }
 
-/// The requests that a process has kept, as `GET /requests?heads=true` shows them. What is not understood is left out and
-/// counted.
+/// The requests in the flight recorder of a process, as `GET /requests?heads=true` shows them, and how many of them cannot be
+/// replayed.
 pub fn samples(answer: &Value) -> (Vec<Sample>, usize) {
     let requests = answer["requests"].as_array().map_or(&[][..], Vec::as_slice);
     let samples: Vec<Sample> = requests.iter().filter_map(sample).collect();
@@ -183,7 +193,7 @@ fn sample(request: &Value) -> Option<Sample> {
     let text = |key: &str| request[key].as_str().map(str::to_owned);
     let header = |pair: &Value| {
         let (name, value) = (pair[0].as_str()?, pair[1].as_str()?);
-        // What cannot stand in a head was no field of it.
+        // A head cannot have such a field.
         let is_sound = |text: &str| !text.contains(['\r', '\n', '\0']);
         (is_sound(name) && is_sound(value)).then(|| (name.to_owned(), value.to_owned()))
     };

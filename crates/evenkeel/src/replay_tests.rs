@@ -1,4 +1,4 @@
-//! What a change of routes does to requests that were seen: the story of a wrong route, and what cannot be told.
+//! What a change of routes does to requests that were seen: the story of a wrong route, and what is unknown.
 
 use evenkeel_core::plan::{Group, Shift};
 use serde_json::json;
@@ -124,6 +124,17 @@ fn a_listener_that_goes_takes_its_requests_with_it_unless_its_address_stays() {
 }
 
 #[test]
+fn a_listener_that_moves_loses_its_requests_unless_an_address_still_covers_the_old_one() {
+    let of = |bind: &str| read(&format!("[listener.web]\nbind = {bind}\npool = \"green\"\n{POOLS}"));
+    let (before, samples) = (of("\"127.0.0.1:80\""), [get("/", &[])]);
+    let group = only(&replay(&before, &of("\"127.0.0.1:82\""), &samples).unwrap());
+    assert_eq!((group.shift, &*group.to), (Shift::Unreachable, "nothing listens on 127.0.0.1:80 any more"));
+    for stays in ["\"0.0.0.0:80\"", "[\"127.0.0.1:82\", \"127.0.0.1:80\"]"] {
+        assert_eq!(replay(&before, &of(stays), &samples).unwrap().unchanged, 1, "{stays}");
+    }
+}
+
+#[test]
 fn a_redacted_field_is_told_of_only_where_it_decides() {
     let by_token =
         |pool: &str| route("/a", &format!("headers = {{ authorization = \"x\" }}\npool = \"{pool}\""));
@@ -134,7 +145,7 @@ fn a_redacted_field_is_told_of_only_where_it_decides() {
     let group = only(&seen);
     assert_eq!(
         (group.shift, group.count, &*group.to),
-        (Shift::Untold, 1, "a route depends on authorization")
+        (Shift::Unknown, 1, "a route depends on authorization")
     );
     assert_eq!(seen.unchanged, 1);
     assert_eq!(compare(&before, &before, &samples).unchanged, 2);
@@ -147,7 +158,7 @@ fn a_redacted_query_parameter_is_told_of_only_where_it_decides() {
     let samples = [get("/a?token=(redacted)&b=1", &[]), get("/a?other=(redacted)", &[])];
     let seen = compare(&rest, &(by_token + &rest), &samples);
     let group = only(&seen);
-    assert_eq!((group.shift, &*group.to), (Shift::Untold, "a route depends on the query parameter token"));
+    assert_eq!((group.shift, &*group.to), (Shift::Unknown, "a route depends on the query parameter token"));
     assert_eq!(seen.unchanged, 1);
 }
 

@@ -14,10 +14,10 @@ use evenkeel_core::snapshot::Command;
 use evenkeel_proxy::Shared;
 use tokio::sync::{mpsc, oneshot};
 
-/// Between two looks at the file. A change counts when it is seen twice: what writes the file may not be done.
+/// Between two looks at the file. A change counts when it is seen twice, because a program may still be writing the file.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The content that was read last, whether it was taken or refused.
+/// The content that the process has read last, whether it is in force or was refused.
 #[derive(Debug, Default)]
 pub struct Loaded(AtomicU64);
 
@@ -29,7 +29,7 @@ impl Loaded {
         Arc::new(loaded)
     }
 
-    /// Notes the content of the file, which is about to be read.
+    /// Notes the content of the file before a reload reads it.
     pub fn note(&self, file: &Path) {
         if let Some(content) = digest(file) {
             self.0.store(content, Ordering::Relaxed);
@@ -37,7 +37,7 @@ impl Loaded {
     }
 }
 
-/// Has the file read again whenever its content is another one. Never returns.
+/// Reloads the file whenever its content has changed. Never returns.
 pub async fn follow(
     shared: Arc<Shared>,
     file: PathBuf,
@@ -57,7 +57,7 @@ pub async fn follow(
             let is_new = stamp.is_some() && stamp != handled && stamp == before;
             (stamp, is_new.then(|| digest(&path)).flatten())
         });
-        // A thread that panicked has said so.
+        // A thread that panicked has logged it.
         let Ok((stamp, content)) = look.await else { continue };
         before = stamp;
         let Some(content) = content else { continue };
@@ -68,7 +68,7 @@ pub async fn follow(
         let (answer, done) = oneshot::channel();
         let by = By::itself("reload_on_change");
         let asked = commands.send(Request { command: Command::Reload, by, if_match: None, answer }).await;
-        // Its outcome stands in the log.
+        // The outcome is in the log.
         if asked.is_ok() {
             let _ = done.await;
         }

@@ -40,7 +40,7 @@ impl Collector {
     /// The one that the configuration names.
     ///
     /// # Errors
-    /// `headers_file` cannot be read, or holds what are no header fields.
+    /// `headers_file` cannot be read, or has lines that are not header fields.
     pub fn of(tracing: &Tracing) -> Result<Self, String> {
         let base = tracing.otlp.trim_end_matches('/');
         let url = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
@@ -56,7 +56,7 @@ impl Collector {
         &self.url
     }
 
-    /// What posts to it.
+    /// A client that posts to it.
     ///
     /// # Errors
     /// TLS cannot be set up.
@@ -99,12 +99,12 @@ impl Collector {
 #[derive(Debug)]
 pub(crate) struct Posting {
     pub(crate) exporter: SpanExporter,
-    /// What came of the last post that failed, which the exporter does not tell.
+    /// The cause of the last post that failed, which the exporter does not return.
     last: Arc<Mutex<Option<Failure>>>,
 }
 
 impl Posting {
-    /// What came of the last post, which has failed.
+    /// The cause, if the last post has failed.
     pub(crate) fn failure(&self) -> Option<Failure> {
         lock(&self.last).take()
     }
@@ -143,7 +143,7 @@ impl HttpClient for Client {
             Ok(answer) => {
                 let status = answer.status();
                 let is_passing = matches!(status.as_u16(), 429 | 502..=504);
-                Some(Failure { why: format!("it answered {status}"), is_passing })
+                Some(Failure { why: format!("the collector answered {status}"), is_passing })
             }
             Err(error) => Some(Failure { why: chain(&**error), is_passing: true }),
         };
@@ -189,7 +189,10 @@ fn headers(path: &Path) -> Result<Vec<(String, String)>, String> {
         }
     }
     if headers.len() > HEADERS_MAX {
-        return Err(format!("{name} holds {} header fields, and {HEADERS_MAX} are possible", headers.len()));
+        return Err(format!(
+            "{name} has {} header fields, and at most {HEADERS_MAX} are allowed",
+            headers.len()
+        ));
     }
     Ok(headers)
 }

@@ -15,16 +15,16 @@ use crate::thread::Sending;
 /// How long [`Exporter::finish`] waits for a collector that takes nothing.
 const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What the thread is to do besides sending; apart from the channel, so that a full one cannot hold it up.
+/// Orders to the thread; apart from the channel, so that a full channel does not delay them.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
     /// Where spans go from now on, if that has changed.
     pub(crate) collector: Mutex<Option<Option<Collector>>>,
-    /// Send what waits, and end.
+    /// Send the waiting spans, and end.
     pub(crate) finish: AtomicBool,
 }
 
-/// Sends spans to the collector that it was told last. Its thread starts with the first one.
+/// Sends spans to the collector of the last [`configure`](Self::configure). Its thread starts with the first collector.
 #[derive(Debug)]
 pub struct Exporter {
     traces: Traces,
@@ -51,12 +51,12 @@ impl Exporter {
         Self { traces, orders: Arc::default(), state: Mutex::new(State::Idle(receiver)) }
     }
 
-    /// What one worker adds its requests to.
+    /// The handle by which one worker adds its requests.
     pub fn worker(&self) -> WorkerTraces {
         self.traces.worker()
     }
 
-    /// Has spans go to this collector from now on; without one, those that still wait are lost.
+    /// Sends spans to this collector from now on; with `None`, spans that still wait are lost.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -95,7 +95,7 @@ impl Exporter {
         };
         match ended.recv_timeout(FINISH_WAIT_MAX) {
             Err(RecvTimeoutError::Disconnected) => drop(thread.join()),
-            // Left to the end of the process.
+            // The thread ends with the process.
             _ => tracing::warn!(
                 "the collector of [tracing] did not take the last spans within 2 s; they are lost"
             ),
@@ -103,7 +103,7 @@ impl Exporter {
     }
 }
 
-/// What is locked stays whole whatever thread dies.
+/// Locks, even after a panic of a holder: none leaves a change half done.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

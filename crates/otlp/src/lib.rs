@@ -1,5 +1,5 @@
-//! Sends the spans of traced requests to a collector, by OTLP over HTTP, on a thread of its own: a collector that is slow or
-//! away costs spans, never time on the request path.
+//! Sends the spans of traced requests to a collector, by OTLP over HTTP, on a thread of its own: a collector that is slow
+//! or unreachable costs spans, never time on the request path.
 
 mod client;
 mod exporter;

@@ -142,7 +142,7 @@ fn span(
     has: Attributes,
     status: Status,
 ) -> SpanData {
-    // Members that are none are left out by not keeping any: what a vendor wrote is no business of ours.
+    // The members of a vendor are passed on in the header, and not kept in the span.
     let state = of.state.parse::<TraceState>().unwrap_or_default();
     let trace = TraceId::from_bytes(of.trace_id);
     SpanData {

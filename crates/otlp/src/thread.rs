@@ -1,5 +1,5 @@
-//! The thread that sends: spans in batches, each until the collector has taken it or it is too late, and one message each when
-//! the collector fails and when it takes spans again.
+//! The thread that sends spans in batches. It tries each until the collector has taken it or the tries are used up, and logs once
+//! when the collector fails and once when it takes spans again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,7 @@ use crate::span::spans;
 
 /// Spans in one post at most; about 300 KiB.
 const POST_MAX: usize = 512;
-/// Spans that wait here at most, beside those in the channel.
+/// The most spans that wait here, beside those in the channel.
 const WAITING_MAX: usize = 4_096;
 /// How long spans wait for others to be sent with.
 const DELAY: Duration = Duration::from_millis(500);
@@ -37,7 +37,7 @@ pub(crate) struct Sending {
     registry: Arc<Registry>,
     collector: Option<(Collector, Option<Posting>)>,
     waiting: VecDeque<SpanData>,
-    /// Since when something waits.
+    /// Since when spans wait.
     since: Option<Instant>,
     /// How often the post at the front of what waits has failed.
     tries: u32,
@@ -49,7 +49,7 @@ struct Failing {
     since: Instant,
     /// Failures in a row.
     count: u32,
-    /// When it is tried again.
+    /// When to try again.
     until: Instant,
     /// Spans that had been lost before.
     dropped: u64,
@@ -98,7 +98,7 @@ impl Sending {
         }
     }
 
-    /// When something is to be sent.
+    /// When to send the next batch.
     fn due(&self) -> Option<Instant> {
         let since = self.since?;
         let due = if self.waiting.len() >= POST_MAX { since } else { since + DELAY };
@@ -129,7 +129,7 @@ impl Sending {
         self.waiting.extend(spans(request));
     }
 
-    /// Sends what can be sent now: a failing collector is not asked before its time.
+    /// Sends a batch now, unless a failing collector has to wait for its next try.
     fn post_if_due(&mut self) {
         if self.failing.as_ref().is_none_or(|failing| failing.until <= Instant::now()) {
             self.post();
@@ -176,7 +176,7 @@ impl Sending {
 
     fn send(&mut self, count: usize) -> Result<(), Failure> {
         let Some((collector, posting)) = &mut self.collector else {
-            return Err(Failure { why: "there is none any more".into(), is_passing: false });
+            return Err(Failure { why: "[tracing] names no collector any more".into(), is_passing: false });
         };
         let posting = match posting {
             Some(posting) => posting,
@@ -202,7 +202,7 @@ impl Sending {
             let why = &failure.why;
             tracing::warn!(
                 url,
-                "cannot send spans to the collector of [tracing]: {why}; they are dropped if it lasts"
+                "cannot send spans to the collector of [tracing]: {why}; spans are dropped if this persists"
             );
             Failing { since: now, count: 0, until: now, dropped: self.registry.spans_dropped.value() }
         });

@@ -14,7 +14,7 @@ impl Screen {
     /// Takes the terminal.
     ///
     /// # Errors
-    /// There is none, or it cannot be used.
+    /// There is no terminal, or it cannot be used.
     pub fn open() -> io::Result<Self> {
         let opened = ratatui::try_init();
         if opened.is_err() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A duration in three digits or so; a dash when there is nothing to tell.
+/// A duration in three digits or so; a dash for 0.
 pub fn show_duration(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1e3;
     match ms {

@@ -1,5 +1,5 @@
-//! The picture: a pure function from [`State`] to what stands on the screen. Each state has a glyph and a word as well as a
-//! colour, so that none is needed.
+//! Draws the screen: a pure function of [`State`]. Each state of a server has a glyph and a word as well as a colour, so that
+//! a terminal without colours shows the same.
 
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,10 @@ const NAME_MAX: usize = 48;
 const WIDTH: u16 = 80;
 
 const HELP: &[&str] = &[
-    "/      show only pools and servers that have a text in their names; Enter keeps it, Esc clears it",
+    "/      show only pools and servers with a text in their names; Enter keeps it, Esc clears it",
     "d      show only servers that are not up",
     "s      sort: configuration, requests, errors, p99, in flight",
-    "j k    scroll, as the arrows, Page Up, Page Down, Home and End do",
+    "j k    scroll; so do the arrows, Page Up, Page Down, Home and End",
     "?      these keys",
     "q      quit",
     "",
@@ -228,7 +228,7 @@ fn keys_line(state: &State) -> Line<'static> {
     if state.is_typing {
         return Line::from(vec!["/".bold(), state.filter.clone().into(), "█".into()]);
     }
-    let keys = [("/", "filter"), ("d", "only down"), ("s", "sort"), ("?", "help"), ("q", "quit")];
+    let keys = [("/", "filter"), ("d", "only not up"), ("s", "sort"), ("?", "help"), ("q", "quit")];
     let mut spans: Vec<Span<'_>> =
         keys.iter().flat_map(|(key, what)| [key.bold(), format!(" {what}   ").into()]).collect();
     if let Some(why) = &state.trouble {

@@ -33,12 +33,12 @@ fn follow<R: Read>(open: impl Fn(&str) -> Result<R, String>, sender: &SyncSender
                     sender.send(message).is_ok()
                 });
                 match read {
-                    Ok(()) => "the stream has ended".into(),
+                    Ok(()) => "the process closed the stream".into(),
                     Err(fault) => fault.to_string(),
                 }
             }
         };
-        // Another process numbers its events from 1 again; the API takes a number that it does not know for its last one.
+        // Another process numbers its events from 1 again; if the API does not know a number, it takes its own last one.
         if sender.send(Message::Lost(why)).is_err() {
             return;
         }

@@ -1,4 +1,5 @@
-//! What `GET /live` sends, as far as the screen shows it. What an older or newer process does not send is empty here.
+//! The messages of `GET /live`, as far as the screen shows them. Fields that another version of the process does not send are
+//! empty.
 
 use serde::Deserialize;
 
@@ -87,11 +88,11 @@ pub struct Status {
     pub version: String,
     /// Its number.
     pub pid: u32,
-    /// For how long it runs.
+    /// How long it has run.
     pub uptime_seconds: f64,
     /// Its configuration.
     pub generation: u64,
-    /// Whether it leaves.
+    /// Whether it is leaving.
     pub leaving: bool,
     /// All requests of the last seconds.
     pub now: Now,
@@ -141,9 +142,9 @@ pub struct Server {
     pub address: String,
     /// Its state.
     pub state: String,
-    /// Why it is in it.
+    /// The reason for the state.
     pub reason: String,
-    /// For how long it is in it.
+    /// How long it has been in the state.
     pub since_seconds: f64,
     /// Its weight.
     pub weight: u32,

@@ -22,7 +22,7 @@ const LINES_MAX: usize = 2_000;
 /// Prints the present second.
 ///
 /// # Errors
-/// The process does not answer, or nothing can be printed.
+/// The process does not answer, or stdout cannot be written.
 pub fn print<R: Read>(open: impl Fn(&str) -> Result<R, String>) -> Result<(), String> {
     let mut state = State::new();
     let stream = open("/live?events_after=0")?;
@@ -35,11 +35,11 @@ pub fn print<R: Read>(open: impl Fn(&str) -> Result<R, String>) -> Result<(), St
     });
     if state.tick.is_none() {
         read.map_err(|fault| fault.to_string())?;
-        return Err("the stream has ended before its first figures".into());
+        return Err("the process closed the stream before it sent any figures".into());
     }
     let text = text(&state, width()).map_err(|fault| fault.to_string())?;
     match io::stdout().write_all(text.as_bytes()) {
-        // A reader that has had enough is no error.
+        // A reader that closes the pipe early is no error.
         Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => Err(fault.to_string()),
         _ => Ok(()),
     }

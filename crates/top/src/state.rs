@@ -1,4 +1,4 @@
-//! What the screen shows, and what keys change about it: no terminal, no clock.
+//! The content of the screen, and how keys change it. It knows no terminal and no clock.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use crate::message::{Event, Message, Now, Pool, Server, Tick};
 const SECONDS_MAX: usize = 300;
 /// Events that are kept.
 const EVENTS_MAX: usize = 200;
-/// A second that lasts longer is none: the stream has stopped.
+/// After so long without a message the figures are stale.
 const STALE_AFTER: Duration = Duration::from_secs(3);
 /// Characters of a filter.
 const FILTER_MAX: usize = 60;
@@ -83,7 +83,7 @@ pub struct State {
     /// The newest first.
     pub events: VecDeque<Event>,
     /// When the last second came.
-    heard: Option<Instant>,
+    received: Option<Instant>,
     /// Why there is no stream.
     pub trouble: Option<String>,
     /// The order of the table.
@@ -107,7 +107,7 @@ impl State {
             tick: None,
             rates: VecDeque::new(),
             events: VecDeque::new(),
-            heard: None,
+            received: None,
             trouble: None,
             sort: Sort::Configured,
             filter: String::new(),
@@ -126,7 +126,7 @@ impl State {
             }
             Message::Tick(tick) => {
                 push_bounded(&mut self.rates, tick.point.rps.round() as u64, SECONDS_MAX);
-                (self.tick, self.heard, self.trouble) = (Some(tick), Some(now), None);
+                (self.tick, self.received, self.trouble) = (Some(tick), Some(now), None);
             }
             Message::Event(event) => {
                 self.events.truncate(EVENTS_MAX - 1);
@@ -138,11 +138,11 @@ impl State {
 
     /// For how long nothing has come, if that is too long.
     pub fn stale(&self, now: Instant) -> Option<Duration> {
-        let since = now.saturating_duration_since(self.heard?);
+        let since = now.saturating_duration_since(self.received?);
         (since > STALE_AFTER).then_some(since)
     }
 
-    /// Does what a key asks for; false if that is to end.
+    /// Carries out a key; false if it quits.
     pub fn press(&mut self, key: KeyEvent) -> bool {
         // In raw mode it is a key and no signal.
         if key.modifiers.contains(KeyModifiers::CONTROL) {

@@ -12,7 +12,7 @@ const LINE_BYTES_MAX: u64 = 32 << 20;
 /// Hands on each message until the stream ends or `each` returns false.
 ///
 /// # Errors
-/// The stream breaks, or is none of an Evenkeel.
+/// The stream breaks off, or is not that of Evenkeel.
 pub fn read(mut stream: impl BufRead, mut each: impl FnMut(Message) -> bool) -> io::Result<()> {
     let (mut event, mut line) = (String::new(), String::new());
     loop {

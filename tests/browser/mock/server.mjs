@@ -58,8 +58,8 @@ async function answer(mock, request, response) {
     Object.assign(mock.mode, body);
     return json(response, 200, mock.mode);
   }
-  if (mock.token !== null && request.headers.authorization !== `Bearer ${mock.token}`) return json(response, 401, { error: "that is not the token" });
-  if (mock.mode.absent.includes(pathname)) return json(response, 404, { error: `there is no ${pathname}; GET / lists what there is` });
+  if (mock.token !== null && request.headers.authorization !== `Bearer ${mock.token}`) return json(response, 401, { error: "the token in `Authorization` is wrong" });
+  if (mock.mode.absent.includes(pathname)) return json(response, 404, { error: `the API has no path ${pathname}; GET / lists its paths` });
   return api(mock, request, response, url, body);
 }
 
@@ -108,7 +108,7 @@ function api(mock, request, response, url, body) {
       if (body.go_back) figures.generation += 1;
       return json(response, 200, { generation: figures.generation, confirmed: !body.go_back });
     case "PUT /server": return change(mock, request, response, parts[1], parts[3], body);
-    default: return json(response, 404, { error: `there is no ${pathname}; GET / lists what there is` });
+    default: return json(response, 404, { error: `the API has no path ${pathname}; GET / lists its paths` });
   }
 }
 

@@ -26,7 +26,7 @@ export function open() {
     objects: tile("Responses kept", "objects", { line: false }), memory: tile("Memory", "memory_bytes", { line: false }),
     served: tile("Served", "served_bytes", { line: false }), disk: tile("Disk", "disk_bytes", { line: false }),
   };
-  const table = new Table({ caption: "Routes with a cache", columns: columns(), rowKey: ({ name }) => name, empty: "No route with a cache has been asked yet." });
+  const table = new Table({ caption: "Routes with a cache", columns: columns(), rowKey: ({ name }) => name, empty: "No route with a cache has had a request yet." });
   const fault = h("div", {});
   const element = [
     heading("Cache"), fault, tiles("Figures of the cache", Object.values(figures)), panel("Routes", table.element), panel("Purge", purgeForm()),
@@ -86,7 +86,7 @@ function purgeForm() {
     event.preventDefault();
     ask(scope.value, value.value.trim(), soft.checked);
   } } }, h("span", {}, "Purge"), scope, value,
-  h("label", { class: "toggle", title: "Keep the responses, but ask the server before each is used again" }, soft, h("span", {}, "soft")),
+  h("label", { class: "toggle", title: "Keep the responses, but revalidate each with the server before its next use" }, soft, h("span", {}, "soft")),
   h("button", { type: "submit", class: "button danger" }, "Purge"));
 }
 
@@ -94,7 +94,7 @@ async function ask(scope, value, soft) {
   const body = { [scope]: scope === "all" ? true : value };
   if (soft) body.soft = true;
   const what = scope === "all" ? "every response" : `${SCOPES[scope].word}: ${value}`;
-  const then = soft ? "The responses stay, and the proxy asks the server before it uses one again." : "The proxy fetches the responses again when they are next asked for.";
+  const then = soft ? "The responses stay, and the proxy revalidates each with the server before its next use." : "The proxy fetches each response again at the next request for it.";
   const done = await confirm({
     title: "Purge the cache", says: `Purge ${what}. ${then} This cannot be undone.`, action: "Purge", danger: true,
     submit: (why) => change("POST", "cache/purge", body, why),

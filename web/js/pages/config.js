@@ -1,4 +1,4 @@
-// The configuration in force, how it differs from its file, and reloading.
+// The configuration in force, what commands have changed of it, and reloading.
 
 import { change, explainFault, get } from "../api.js";
 import { confirmation } from "../confirmation.js";
@@ -29,7 +29,7 @@ export function open() {
   const reload = h("button", { type: "button", class: "button primary", on: { click: async () => {
     const { fields, wanted } = tryFields();
     const done = await confirm({
-      title: "Reload the configuration", says: "The process reads its file again and checks it whole. If it is wrong, nothing changes; if it is right, it takes effect at once, and no connection is closed that need not be.",
+      title: "Reload the configuration", says: "The process reads its file again and checks all of it. A file with faults changes nothing. Otherwise it takes effect at once, and open connections stay open unless the file removes their listener.",
       fields, action: "Reload", submit: async (why) => {
         result.replaceChildren();
         try {
@@ -43,7 +43,7 @@ export function open() {
     if (done === null) return;
     if (done.fault === undefined) toast(`Reloaded: generation ${done.generation}.`);
     const warnings = (done.warnings ?? []).map((warning) => notice(warning, "warning"));
-    result.replaceChildren(...(done.fault === undefined ? warnings : [notice("The configuration was not reloaded; the one before stays in force.", "critical"), h("pre", { class: "fault", tabindex: "0", role: "region", "aria-label": "What is wrong with the configuration" }, done.fault)]));
+    result.replaceChildren(...(done.fault === undefined ? warnings : [notice("The configuration was not reloaded; the previous one stays in force.", "critical"), h("pre", { class: "fault", tabindex: "0", role: "region", "aria-label": "What is wrong with the configuration" }, done.fault)]));
     load();
   } } }, icon("reload"), "Reload");
   load();
@@ -68,9 +68,9 @@ function tryFields() {
 }
 
 function differences({ changes = [], source }) {
-  if (changes.length === 0) return source ? h("p", { class: "notice is-good" }, icon("up"), h("span", {}, "What is in force is what the file says.")) : [];
-  return panel(`${plural(changes.length, "difference")} from the file`, h("ul", { class: "plain-list changes" }, changes.map((sentence) => h("li", {}, sentence))),
-    h("p", { class: "quiet" }, "They were made while the process ran. `evenkeel save` writes them to the file."));
+  if (changes.length === 0) return source ? h("p", { class: "notice is-good" }, icon("up"), h("span", {}, "Commands have changed nothing since the file was read.")) : [];
+  return panel(`${plural(changes.length, "change")} by commands`, h("ul", { class: "plain-list changes" }, changes.map((sentence) => h("li", {}, sentence))),
+    h("p", { class: "quiet" }, source ? "`evenkeel save` writes servers, weights and splits to the file; drained and disabled servers have no key there." : "They last until the process ends."));
 }
 
 /** The text with its lines numbered; comments and headings stand out. */

@@ -1,4 +1,4 @@
-// What has happened: changes of health, ejections, breakers, reloads and changes by people, the newest first.
+// The events: changes of health, ejections, circuit breakers, reloads and changes by people, the newest first.
 
 import { h, rebuild, setText } from "../dom.js";
 import { choice, matches, textFilter } from "../filters.js";

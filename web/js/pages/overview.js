@@ -1,4 +1,4 @@
-// The first page answers "is it fine?": what is wrong and since when, then the figures, then listeners and pools.
+// The first page answers "is it fine?": problems with their duration, then the figures, then pools and listeners.
 
 import { Chart } from "../chart.js";
 import { confirmation } from "../confirmation.js";
@@ -83,7 +83,7 @@ function showConnecting(element) {
     h("p", { class: "problems-none is-info" }, icon("starting"), h("span", {}, store.fault || "Connecting to the process.")));
 }
 
-/** Where a problem is looked at. */
+/** The page that shows more of a problem. */
 function place(problem) {
   if (problem.server) return link(["pools", problem.pool, "servers", problem.server]);
   if (problem.pool) return link(["pools", problem.pool]);

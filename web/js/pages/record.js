@@ -16,7 +16,7 @@ export function open([, id]) {
   get("requests/" + encodeURIComponent(id)).then(
     (record) => body.replaceChildren(...show(record)),
     (fault) => body.replaceChildren(notice(fault.status === 404
-      ? `No record of request ${id}: it was not kept, or newer ones took its place.` : explainFault(fault, "a record of requests"), "warning")),
+      ? `${fault.message.slice(0, 1).toUpperCase()}${fault.message.slice(1)}.` : explainFault(fault, "a record of requests"), "warning")),
   );
   const crumb = h("a", { class: "crumb", href: link(["requests"]) }, icon("back"), "Requests");
   return { element: [crumb, heading(`Request ${id}`), body] };
@@ -36,7 +36,7 @@ function show(record) {
     server ? ["Server", h("a", { href: link(["pools", pool, "servers", server]) }, server)] : null,
     ["Tries", String(record.tries)], ["Ended", record.ended.replaceAll("_", " ")],
     record.wait_ms > 0 ? ["Waited", ms(record.wait_ms)] : null, record.first_byte_ms ? ["First byte of the server", `after ${ms(record.first_byte_ms)}`] : null, closed ? ["Closed first by", closed] : null,
-    ["Kept because", record.why_kept ? `it ${{ failed: "failed", slow: "was slow", sampled: "is a sample" }[record.why_kept] ?? record.why_kept}` : "–"],
+    ["Kept because", record.why_kept ? `it ${{ failed: "failed", retried: "was sent to more than one server", slow: "was slow", sampled: "is one of the sample" }[record.why_kept] ?? record.why_kept}` : "–"],
   ];
   const replay = link(["explain"], {
     method, url: `${record.scheme}://${host}${target}`, client: record.client === "unix" ? "" : record.client, listener: record.listener,

@@ -86,7 +86,7 @@ function failure({ at, what, times }) {
 
 function showFailures(element, requests, pool, id) {
   rebuild(element, requests.map((request) => request.id), () => {
-    if (requests.length === 0) return h("p", { class: "quiet" }, "None of those that are kept.");
+    if (requests.length === 0) return h("p", { class: "quiet" }, "None of the recorded requests failed here.");
     return [h("ul", { class: "plain-list" }, requests.map((request) => h("li", {}, h("a", { href: link(["requests", request.id]) },
       `${request.method} ${request.target}`), " ", h("span", { class: "quiet" }, `${request.status || ""} ${request.reason ?? request.ended.replaceAll("_", " ")} · ${clock(request.at)}`)))),
     h("p", {}, h("a", { href: link(["requests"], { pool, server: id, failed: "1" }) }, "All failed requests of this server"))];
@@ -96,7 +96,7 @@ function showFailures(element, requests, pool, id) {
 function showEvents(element, pool, id) {
   const own = store.events.filter((event) => event.pool === pool && event.server === id).slice(0, SHOWN);
   rebuild(element, own.map(({ seq }) => seq), () => own.length === 0
-    ? h("li", { class: "empty" }, "Nothing has happened to it yet.")
+    ? h("li", { class: "empty" }, "No event concerns this server.")
     : own.map((event) => {
       const at = time();
       const item = h("li", {}, severityBadge(event.severity), h("span", { class: "event-what" }, event.what), at.element);

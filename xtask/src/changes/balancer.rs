@@ -1,4 +1,4 @@
-//! The balancer, whose process is replaced by upgrades, and the commands that are given to it.
+//! The balancer, whose process upgrades replace, and the commands that change it.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::process::Process;
 use crate::bench::proxy::free_address;
 
-/// A running balancer. Ended, with all processes that upgrades have left behind, when dropped.
+/// A running balancer. Dropping it ends it, with all processes that upgrades have left behind.
 pub struct Balancer {
     /// Where clients connect to.
     pub address: SocketAddr,
@@ -59,7 +59,7 @@ impl Balancer {
     pub fn configure(&self, round: usize) -> anyhow::Result<()> {
         let servers: Vec<String> = self.servers.iter().map(|address| format!("\"{address}\"")).collect();
         let Self { address, admin, .. } = self;
-        // WebSockets live on in the process that took them until `grace` is over.
+        // WebSockets stay in the process that accepted them until `grace` is over.
         let text = format!(
             "[server]\ngrace = \"10m\"\n[admin]\nbind = \"{admin}\"\n[log]\naccess = \"off\"\n\
              [listener.web]\nbind = \"{address}\"\npool = \"app\"\n\
@@ -73,7 +73,7 @@ impl Balancer {
     /// Runs a command of evenkeel against the process, to its end.
     ///
     /// # Errors
-    /// It does not succeed; with what it said.
+    /// The command fails; with its output.
     pub async fn command(&self, words: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.binary);
         command.args(words).args(["--admin", &self.admin.to_string()]);
@@ -90,15 +90,15 @@ impl Balancer {
         Ok(said(&done.stdout))
     }
 
-    /// The process that answers now; it is ended with the others in the end.
+    /// The process that answers now. Dropping the balancer ends it with the others.
     ///
     /// # Errors
-    /// It does not say.
+    /// `evenkeel status` names no pid.
     pub async fn pid(&self) -> anyhow::Result<u32> {
-        let status: serde_json::Value =
-            serde_json::from_str(&self.command(&["status", "--json"]).await?).context("status")?;
+        let status: serde_json::Value = serde_json::from_str(&self.command(&["status", "--json"]).await?)
+            .context("`evenkeel status --json` prints no JSON")?;
         let pid = status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
-        let pid = pid.context("the status names no pid")?;
+        let pid = pid.context("`evenkeel status --json` names no pid")?;
         self.pids.borrow_mut().insert(pid);
         Ok(pid)
     }
@@ -106,7 +106,7 @@ impl Balancer {
 
 impl Drop for Balancer {
     fn drop(&mut self) {
-        // A second signal has a process leave at once.
+        // A second signal ends a process at once.
         for _ in 0..2 {
             for pid in self.pids.borrow().iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
                 // It may have ended by itself.

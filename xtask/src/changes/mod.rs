@@ -1,5 +1,5 @@
-//! `cargo xtask changes`: everything changes under traffic, by the commands that an operator types: reloads, servers that come
-//! and go, new binaries. No request may fail, and no WebSocket may be closed.
+//! `cargo xtask changes`: makes changes under traffic, by the commands that an operator types: reloads, servers added, drained and
+//! removed, upgrades of the binary. No request may fail, and no WebSocket may be closed.
 
 mod balancer;
 mod report;
@@ -23,7 +23,7 @@ use crate::vtc;
 
 /// Servers that the pool always has.
 const SERVERS: usize = 3;
-/// Servers that come and go.
+/// Servers that are added, drained and removed.
 const SPARE: usize = 2;
 /// Traffic before the first change, and after the last.
 const QUIET: Duration = Duration::from_secs(3);
@@ -54,7 +54,7 @@ pub struct Options {
 /// Changes everything under traffic and prints what clients noticed.
 ///
 /// # Errors
-/// A request failed, a WebSocket was closed, a change did not come about, or something does not start.
+/// A request failed, a WebSocket was closed, a change failed, or a process does not start.
 pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let binary = match &options.binary {
         Some(binary) => binary.canonicalize().with_context(|| binary.display().to_string())?,
@@ -84,7 +84,8 @@ async fn change(mut steps: Steps, options: &Options) -> anyhow::Result<()> {
     steps.upgrade(options.upgrades).await?;
     traffic.phase("quiet after");
     sleep(QUIET).await;
-    ensure!(traffic.sockets() == options.sockets, "{} WebSockets are open at the end", traffic.sockets());
+    let open = traffic.sockets();
+    ensure!(open == options.sockets, "{open} of {} WebSockets are open at the end", options.sockets);
     traffic.stop();
     for client in clients {
         client.await?;

@@ -1,4 +1,4 @@
-//! What clients noticed, phase by phase.
+//! The latencies and failures that clients saw, phase by phase.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart, in microseconds: a request is given up before.
+/// The longest latency that the histogram can hold, in microseconds: clients give up a request before.
 const LATENCY_US_MAX: u64 = 20_000_000;
-/// Faults that are told in full.
-const TOLD: usize = 20;
+/// Faults that the verdict lists; it counts the others.
+const FAULTS_LISTED_MAX: usize = 20;
 
 /// One phase of a run.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Phase {
     /// How often the change was made.
     changes: usize,
     latency_us: Histogram<u64>,
-    /// Requests that were repeated on a new connection, because the one that was kept had been closed before them.
+    /// Requests that were repeated on a new connection, because the balancer had closed the kept one before.
     repeated: u64,
 }
 
@@ -30,12 +30,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// What happens from now on belongs to this phase.
+    /// Begins a phase: what follows counts in it.
     ///
     /// # Errors
     /// There is no memory for its histogram.
     pub fn phase(&mut self, name: &str) -> anyhow::Result<()> {
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).context("no histogram")?;
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)
+            .context("cannot make a histogram of latencies")?;
         self.phases.push(Phase { name: name.into(), changes: 0, latency_us, repeated: 0 });
         Ok(())
     }
@@ -77,8 +78,8 @@ impl Report {
     /// # Errors
     /// The first faults.
     pub fn verdict(&self) -> anyhow::Result<()> {
-        let told: Vec<&str> = self.faults.iter().take(TOLD).map(String::as_str).collect();
-        ensure!(self.faults.is_empty(), "{} faults:\n{}", self.faults.len(), told.join("\n"));
+        let listed: Vec<&str> = self.faults.iter().take(FAULTS_LISTED_MAX).map(String::as_str).collect();
+        ensure!(self.faults.is_empty(), "{} faults:\n{}", self.faults.len(), listed.join("\n"));
         Ok(())
     }
 }

@@ -19,14 +19,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Steps {
     /// What is changed.
     pub balancer: Balancer,
-    /// Servers that come and go.
+    /// Servers that are added, drained and removed.
     pub spare: Vec<SocketAddr>,
     /// The traffic.
     pub traffic: Rc<Traffic>,
 }
 
 impl Steps {
-    /// Reloads a file that has changed, and checks each time that the change is there.
+    /// Changes the file and reloads it, and checks each time that the change is in force.
     ///
     /// # Errors
     /// A reload fails or changes nothing.

@@ -18,7 +18,7 @@ use super::report::Report;
 const CONNECTIONS: u32 = 50;
 /// A connection is closed after so many requests, so that there are always new ones.
 const REQUESTS_PER_CONNECTION: u32 = 10;
-/// For an answer, an echo, or a new connection.
+/// How long a client waits for an answer, an echo, or a new connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two messages of a WebSocket.
 const MESSAGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl Traffic {
         Ok(clients)
     }
 
-    /// Has all clients end.
+    /// Stops all clients.
     pub fn stop(&self) {
         self.stop.set(true);
     }
@@ -79,12 +79,12 @@ impl Traffic {
         self.sockets.get()
     }
 
-    /// What clients noticed.
+    /// The latencies and failures so far.
     pub fn report(&self) -> Report {
         self.report.borrow().clone()
     }
 
-    /// What happens from now on belongs to this phase.
+    /// Begins a phase: what follows counts in it.
     pub fn phase(&self, name: &str) {
         if let Err(error) = self.report.borrow_mut().phase(name) {
             self.fault(&error.to_string());
@@ -180,7 +180,7 @@ impl Traffic {
                 got.extend(some);
             }
             if got != message {
-                return Err(io::Error::other("another message came back"));
+                return Err(io::Error::other("the echo differs from the message that was sent"));
             }
         }
         Ok(())

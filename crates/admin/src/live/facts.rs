@@ -1,4 +1,4 @@
-//! What is known of the process in this second, read for [`Problems`](super::problems::Problems).
+//! Reads the facts of this second for [`Problems`](super::problems::Problems).
 
 use std::collections::HashSet;
 use std::time::SystemTime;

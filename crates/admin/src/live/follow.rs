@@ -1,4 +1,4 @@
-//! Takes a sample every second, whether someone watches or not.
+//! Takes a sample every second, with or without watchers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::context::Context;
 /// Between two samples.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes a sample every second, and sends those who watch what follows from it. Never returns.
+/// Takes a sample every second, and sends the message of that second to the watchers. Never returns.
 pub async fn follow(context: Arc<Context>) {
     let mut seconds = interval(INTERVAL);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);

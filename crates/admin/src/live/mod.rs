@@ -1,7 +1,7 @@
-//! The figures of the last seconds and minutes, and those who watch them: `GET /live`.
+//! The figures of the last seconds and minutes, and the streams that show them: `GET /live`.
 //!
-//! Once a second one pass over the registry takes a sample. That is done whether someone watches or not, so that a page
-//! which is opened has a past to show; what is sent to watchers is made only while there are any, once for all of them.
+//! Once a second one pass over the registry takes a sample, with or without watchers, so that a page has the last minutes to
+//! show when it opens. The message of a second is made only while there are watchers, once for all of them.
 
 mod facts;
 pub(crate) mod follow;

@@ -1,5 +1,5 @@
-//! What is wrong now, and since when: a pure function from facts of one second, and memory of the seconds before, to
-//! sentences. It answers "is it fine?" in one look.
+//! The problems of this second, each with its begin: a pure function from the facts of one second, and memory of the seconds
+//! before, to sentences. It answers "is it fine?" in one look.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,13 +10,13 @@ use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Problems that are listed, the worst first. How many more there are is the last one.
+/// Problems that are listed, the worst first. If there are more, the last one counts them.
 pub(crate) const PROBLEMS_MAX: usize = 100;
 /// Of the requests of a pool in the last seconds, the share that may fail.
 const ERROR_RATIO_MAX: f64 = 0.01;
 /// Of these, the share from which on it is critical.
 const ERROR_RATIO_CRITICAL: f64 = 0.05;
-/// A queue is a problem that was not empty for so many seconds: bursts are what it is for.
+/// A queue that was not empty for so many seconds is a problem. Shorter bursts are what a queue is for.
 const QUEUED_SECONDS: usize = 5;
 /// Seconds of which the lengths of queues are remembered.
 const QUEUE_MEMORY: usize = 10;
@@ -30,9 +30,9 @@ pub(crate) struct Problem {
     pub(crate) severity: &'static str,
     /// A sentence.
     pub(crate) what: String,
-    /// Since when, in seconds since the Unix epoch.
+    /// When it began, in seconds since the Unix epoch.
     pub(crate) since: f64,
-    /// One word.
+    /// The kind of problem, in one word.
     pub(crate) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pool: Option<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Problem {
     pub(crate) listener: Option<String>,
 }
 
-/// What is known in one second.
+/// The facts of one second.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// The second, since the Unix epoch.
@@ -61,7 +61,7 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) struct PoolFacts {
     pub(crate) name: PoolName,
-    /// False for one that routes only ask first and can do without.
+    /// False for a pool of cache nodes that routes only use as `parent`, and can do without.
     pub(crate) is_needed: bool,
     /// Servers that may get a request.
     pub(crate) usable: usize,
@@ -71,11 +71,11 @@ pub(crate) struct PoolFacts {
     pub(crate) breaker: Option<(CircuitState, String)>,
     /// Requests that are queued.
     pub(crate) waiting: usize,
-    /// Why its servers cannot be asked for.
+    /// Why discovery of its servers fails.
     pub(crate) discovery: Option<String>,
     /// Requests of the last seconds, and those of them that failed.
     pub(crate) recent: (u64, u64),
-    /// The servers of which there is something to say.
+    /// The servers with a problem.
     pub(crate) servers: Vec<ServerFacts>,
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct CertificateFacts {
 
 type Key = (&'static str, Option<String>, Option<String>, Option<String>);
 
-/// Remembers since when each problem is there.
+/// Remembers when each problem began.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     since: HashMap<Key, f64>,
@@ -111,7 +111,7 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// What is wrong in this second, the worst first; to be asked for once a second.
+    /// The problems of this second, the worst first. Call it once a second.
     pub(crate) fn judge(&mut self, facts: &Facts) -> Vec<Problem> {
         self.remember_queues(facts);
         let mut found: Vec<Problem> = facts.pools.iter().flat_map(|pool| self.of_pool(pool)).collect();
@@ -156,7 +156,7 @@ impl Problems {
             let what = format!("pool {name} has no usable server");
             found.push(problem(Severity::Critical, "pool-down", what));
         } else if pool.usable == 0 {
-            let what = format!("pool {name} has no usable server, and routes do without it");
+            let what = format!("pool {name} has no usable server; routes do without it");
             found.push(problem(Severity::Warning, "pool-down", what));
         }
         if let Some(since) = pool.panic {
@@ -168,11 +168,11 @@ impl Problems {
         if let Some(lengths) = self.queues.get(name).filter(|lengths| lengths.len() >= QUEUED_SECONDS) {
             let (now, before) = (pool.waiting, lengths.front().copied().unwrap_or_default());
             let seconds = lengths.len() - 1;
-            let what = format!("pool {name} has {now} requests in its queue, after {before} {seconds} s ago");
+            let what = format!("pool {name} has {now} queued requests; {seconds} s ago it had {before}");
             found.push(problem(Severity::Warning, "queue", what));
         }
         if let Some(why) = &pool.discovery {
-            let what = format!("pool {name} cannot ask for its servers: {why}");
+            let what = format!("pool {name} cannot discover its servers: {why}");
             found.push(problem(Severity::Warning, "discovery", what));
         }
         found.extend(pool.servers.iter().flat_map(|server| of_server(name, server)));
@@ -185,7 +185,7 @@ fn key(problem: &Problem) -> Key {
     (problem.kind, problem.pool.clone(), problem.server.clone(), problem.listener.clone())
 }
 
-/// A problem that is there since it was first seen.
+/// A problem that began when it was first seen.
 fn problem(severity: Severity, kind: &'static str, what: String) -> Problem {
     let severity = severity.as_str();
     Problem { severity, what, since: 0.0, kind, pool: None, server: None, listener: None }
@@ -194,7 +194,7 @@ fn problem(severity: Severity, kind: &'static str, what: String) -> Problem {
 fn of_server(pool: &PoolName, server: &ServerFacts) -> Vec<Problem> {
     let ServerFacts { id, state, reason, since, breaker: circuit } = server;
     let mut found = Vec::new();
-    // One that is not fit has another role, as a replica in a pool of the primary; one that is drained, its operator.
+    // No problem: an unfit server, which has another role (a replica in a pool of the primary), or one that an operator drained.
     if let State::Down | State::Ejected = state {
         let what = format!("server {id} of pool {pool} is {state}: {reason}");
         found.push(Problem { since: *since, ..problem(Severity::Warning, "server-down", what) });

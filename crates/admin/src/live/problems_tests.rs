@@ -49,7 +49,7 @@ fn pools_without_servers_come_before_servers_that_are_down() {
         &[
             ("critical", "pool db has no usable server"),
             ("warning", "server a of pool app is down: connection refused"),
-            ("warning", "pool parents has no usable server, and routes do without it"),
+            ("warning", "pool parents has no usable server; routes do without it"),
         ],
     );
 }
@@ -143,7 +143,7 @@ fn a_queue_is_a_problem_once_it_has_not_been_empty_for_seconds() {
     for (at, waiting) in [(1.0, 3), (2.0, 0), (3.0, 1), (4.0, 2), (5.0, 3), (6.0, 4)] {
         assert_eq!(second(at, waiting), None, "{at}");
     }
-    assert_eq!(second(7.0, 9).as_deref(), Some("pool app has 9 requests in its queue, after 1 4 s ago"));
+    assert_eq!(second(7.0, 9).as_deref(), Some("pool app has 9 queued requests; 4 s ago it had 1"));
     assert_eq!(second(8.0, 0), None);
 }
 

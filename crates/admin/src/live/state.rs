@@ -1,4 +1,4 @@
-//! What is kept of the last seconds and minutes, and how many watch it.
+//! The figures of the last seconds and minutes, and the number of watchers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,19 +18,19 @@ pub(crate) const WATCHERS_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Live {
     state: Mutex<State>,
-    /// The message of the last second; empty until somebody has watched.
+    /// The message of the last second; empty before the first watcher.
     pub(crate) ticks: watch::Sender<Bytes>,
     watchers: AtomicUsize,
 }
 
-/// What one second leads to.
+/// The state after a second.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     /// The last seconds in detail, and the last minutes in points.
     pub(crate) window: Window,
-    /// Since when each problem is there.
+    /// When each problem began.
     pub(crate) problems: Problems,
-    /// What is wrong in this second.
+    /// The problems of this second.
     pub(crate) found: Arc<[Problem]>,
     /// The last ten seconds.
     pub(crate) recent: Arc<Recent>,
@@ -54,13 +54,13 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more watcher; false if there are enough.
+    /// Counts one more watcher; false if there are [`WATCHERS_MAX`] already.
     pub(crate) fn begin(&self) -> bool {
         let more = |watchers| (watchers < WATCHERS_MAX).then_some(watchers + 1);
         self.watchers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    /// One watcher less.
+    /// Counts one watcher less.
     pub(crate) fn end(&self) {
         self.watchers.fetch_sub(1, Ordering::Relaxed);
     }

@@ -26,16 +26,16 @@ use crate::context::Context;
 use crate::events::Event;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 
-/// Messages on their way to one watcher. One that is not taken makes the next ones wait.
+/// Messages on their way to one watcher. If the watcher does not read one, the next ones wait.
 const MESSAGES_MAX: usize = 2;
-/// How long a watcher may take for a message. A slower one is dropped, because all that could be done otherwise is to
-/// keep what it has not read.
+/// How long a watcher may take to read a message. A slower one is dropped, because otherwise its unread messages would pile
+/// up.
 const SLOW_MAX: Duration = Duration::from_secs(5);
 /// How long a stream lasts: less than a connection to the API may, so that it ends between two messages.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(590);
-/// How long a browser waits before it comes again, in milliseconds.
+/// How long a browser waits before it reconnects, in milliseconds.
 const RETRY_MS: u32 = 1_000;
-/// What an earlier stream of the same watcher has sent last.
+/// The number of the last event that the watcher has received.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// How a stream begins.
@@ -43,16 +43,16 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// Events with higher numbers are sent, also those that have been before.
+    /// The stream begins with the events after this number, older ones included.
     events_after: Option<u64>,
 }
 
-/// What happens, every second, as server-sent events
+/// Figures and problems every second, and events as they happen, as server-sent events
 ///
 /// First an event `history` with the points of the last five minutes, then a `tick` each second and an `event` for each
 /// thing that happens.
 #[utoipa::path(get, path = "/live", tag = "figures", params(Wanted), responses(
-    (status = 200, content_type = "text/event-stream", body = String, description = "A stream that lasts some minutes."),
+    (status = 200, content_type = "text/event-stream", body = String, description = "A stream, which ends after 590 seconds."),
     (status = 503, body = ErrorBody, description = "Too many streams are open."),
 ))]
 pub(crate) async fn live(
@@ -64,7 +64,9 @@ pub(crate) async fn live(
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let after = last.or(events_after).unwrap_or_else(|| context.registry.events.last());
     let Some(watching) = Watching::begin(&context) else {
-        let why = format!("{WATCHERS_MAX} streams are open, which is the most that there may be");
+        let why = format!(
+            "{WATCHERS_MAX} streams of /live are open, and the API serves no more: close one, or try again later"
+        );
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
     let (sender, messages) = mpsc::channel(MESSAGES_MAX);
@@ -73,7 +75,7 @@ pub(crate) async fn live(
     Ok((head, Body::new(Messages(messages))).into_response())
 }
 
-/// Sends one watcher all that it is to get, until it leaves, is too slow, or its time is over.
+/// Sends the messages to one watcher, until it leaves, is too slow, or its time is over.
 async fn feed(context: Arc<Context>, watching: Watching, messages: mpsc::Sender<Bytes>, mut after: u64) {
     let end = Instant::now() + STREAM_TIME_MAX;
     let mut ticks = context.live.ticks.subscribe();
@@ -112,11 +114,11 @@ async fn send(messages: &mpsc::Sender<Bytes>, message: Bytes) -> bool {
     matches!(timeout(SLOW_MAX, messages.send(message)).await, Ok(Ok(())))
 }
 
-/// One of those who watch, for as long as this lives.
+/// One watcher, counted for as long as this lives.
 struct Watching(Arc<Context>);
 
 impl Watching {
-    /// `None` if there are enough.
+    /// `None` if there are [`WATCHERS_MAX`] already.
     fn begin(context: &Arc<Context>) -> Option<Self> {
         context.live.begin().then(|| Self(Arc::clone(context)))
     }

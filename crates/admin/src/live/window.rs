@@ -19,7 +19,7 @@ const POINT_POOLS_MAX: usize = 50;
 /// Listeners that a point has figures of.
 const POINT_LISTENERS_MAX: usize = 50;
 
-/// What a pool, a server or everything did over some time.
+/// The figures of a pool, a server or the whole process over some time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Now {
     /// Requests (or relayed connections) that ended, a second.
@@ -34,7 +34,7 @@ pub(crate) struct Now {
     pub(crate) in_flight: i64,
 }
 
-/// What a listener did over some time.
+/// The figures of a listener over some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ListenerNow {
     rps: f64,
@@ -55,7 +55,7 @@ pub(crate) struct Point {
     cache: CacheNow,
 }
 
-/// What the cache did in a second.
+/// The figures of the cache in a second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 struct CacheNow {
     hits: f64,

@@ -71,9 +71,9 @@ fn purges_that_mean_nothing_are_refused_with_the_reason() {
     for (body, part) in [
         ("", "JSON object"),
         ("[\"all\"]", "JSON object"),
-        ("{}", "say one of `url`, `prefix`, `host`, `tag` and `all`"),
-        (r#"{"soft": true}"#, "say one of"),
-        (r#"{"url": "https://a/", "all": true}"#, "say one of"),
+        ("{}", "the body must have exactly one of `url`, `prefix`, `host`, `tag` and `all`"),
+        (r#"{"soft": true}"#, "exactly one of"),
+        (r#"{"url": "https://a/", "all": true}"#, "exactly one of"),
         (r#"{"all": false}"#, "purges nothing"),
         (r#"{"all": "yes"}"#, "expected a boolean"),
         (r#"{"url": null}"#, "expected a string"),

@@ -25,8 +25,8 @@ pub enum Shift {
     Served,
     /// Another route does the same with it.
     OtherRoute,
-    /// It cannot be told, because a field is not known.
-    Untold,
+    /// The plan cannot say, because the recorder has redacted a value that decides.
+    Unknown,
 }
 
 impl Shift {
@@ -59,21 +59,21 @@ impl Shift {
             Self::OtherTarget => "other-target",
             Self::Served => "served",
             Self::OtherRoute => "other-route",
-            Self::Untold => "untold",
+            Self::Unknown => "unknown",
         }
     }
 
     /// What so many requests would do, as in `would match no route`.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::Unreachable => "could not come any more",
+            Self::Unreachable => "would reach no listener",
             Self::NoRoute => "would match no route",
             Self::Refused => "would be refused",
             Self::Elsewhere => "would go elsewhere",
             Self::OtherTarget => "would ask for another path or location at the same place",
             Self::Served => "would be served, and are not now",
             Self::OtherRoute => "would be taken by another route, which does the same",
-            Self::Untold => "are unknown, because the recorder has redacted a header field that decides",
+            Self::Unknown => "are unknown, because the recorder has redacted a value that decides",
         }
     }
 }
@@ -129,9 +129,9 @@ impl Comparison {
         self.count(sample, shift, (before.to_string(), after.to_string()), targets);
     }
 
-    /// Takes in one request whose end cannot be told.
-    pub fn add_untold(&mut self, sample: &Sample, why: &str) {
-        self.count(sample, Shift::Untold, (String::new(), why.to_owned()), None);
+    /// Takes in one request whose end is unknown.
+    pub fn add_unknown(&mut self, sample: &Sample, why: &str) {
+        self.count(sample, Shift::Unknown, (String::new(), why.to_owned()), None);
     }
 
     fn count(

@@ -16,7 +16,7 @@ use super::change::segment;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long the process may be silent. It gives a command 30 s.
 pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
-/// How long it may be silent that sends something every second.
+/// The same for a stream, which sends a message every second.
 #[cfg(feature = "top")]
 const STREAM_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of the head of an answer.
@@ -34,33 +34,33 @@ pub(super) struct Admin {
     pub(super) token: Option<Token>,
     /// How long the process may be silent.
     pub(super) patience: Duration,
-    /// Why it is asked for a change.
+    /// The reason for a change.
     pub(super) why: Option<String>,
 }
 
-/// A token, and the file that it is from.
+/// A token, and the file that holds it.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
     pub(super) text: String,
     pub(super) file: PathBuf,
 }
 
-/// Why there is no answer, or not the one that was asked for.
+/// Why there is no answer, or an error.
 #[derive(Debug)]
 pub(super) enum Unanswered {
-    /// Where the process is, or its token, cannot be known.
+    /// The command cannot find the process, or its token.
     Unknown(String),
     /// No process takes connections there.
     NotRunning(Address, io::Error),
     /// The connection broke off, or the process was silent for too long.
     Silent(Address, io::Error),
-    /// What answers is no admin API of an Evenkeel.
+    /// Another program than the admin API of Evenkeel answers.
     Stranger(Address),
     /// 401, and no token was sent.
     NoToken(Address),
     /// 401, and the token of this file was sent.
     WrongToken(Address, PathBuf),
-    /// It refuses, and says why.
+    /// The process refuses, and says why.
     Refused(String),
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for Unanswered {
             Self::Stranger(address) => {
                 write!(
                     f,
-                    "what answers at {address} is not the admin API of an Evenkeel: name it with `--admin ADDRESS`"
+                    "the program that answers at {address} is not the admin API of Evenkeel: name its address with `--admin ADDRESS`"
                 )
             }
             Self::NoToken(address) => write!(
@@ -84,7 +84,7 @@ impl fmt::Display for Unanswered {
                 "the admin API at {address} demands its token: name the file that holds it with `--token-file FILE`"
             ),
             Self::WrongToken(address, file) => {
-                write!(f, "the admin API at {address} refuses the token of {}", file.display())
+                write!(f, "the admin API at {address} refuses the token in {}", file.display())
             }
             Self::Refused(why) => f.write_str(why),
         }
@@ -97,7 +97,7 @@ impl Admin {
         self.ask("GET", path, None)
     }
 
-    /// The same process for what may take so long.
+    /// The same process, for a request that may take so long.
     pub(super) fn patient(self, takes: Duration) -> Self {
         Self { patience: takes + ANSWER_TIME_MAX, ..self }
     }
@@ -117,7 +117,7 @@ impl Admin {
         self.ask("DELETE", path, None)
     }
 
-    /// The body of what the process answers to a GET, as it comes. The process is to send something every second.
+    /// The body of the answer to a GET, as it arrives. The process must send a message every second.
     #[cfg(feature = "top")]
     pub(super) fn stream(&self, path: &str) -> Result<impl Read + use<>, Unanswered> {
         let silent = |error| Unanswered::Silent(self.address.clone(), error);
@@ -160,7 +160,7 @@ impl Admin {
         self.judge(status, &answer)
     }
 
-    /// The object that was asked for, or why there is none.
+    /// The object of the answer, or the reason for the error.
     fn judge(&self, status: u16, answer: &[u8]) -> Result<Value, Unanswered> {
         let answer: Result<Value, _> = serde_json::from_slice(answer);
         match (status, answer) {
@@ -177,7 +177,7 @@ impl Admin {
         }
     }
 
-    /// The field that shows the token, if there is one.
+    /// The field with the token, if there is one.
     fn authorization(&self) -> String {
         match &self.token {
             Some(token) => format!("authorization: Bearer {}\r\n", token.text),
@@ -191,7 +191,7 @@ impl Admin {
             self.connect().map_err(|error| Unanswered::NotRunning(self.address.clone(), error))?;
         let authorization = self.authorization();
         let reason = self.why.iter().map(|why| format!("x-evenkeel-why: {}\r\n", segment(why)));
-        // A person who acts as root is still a person.
+        // The log names the person who called sudo.
         let person =
             std::env::var("SUDO_USER").ok().map(|user| format!("x-evenkeel-who: {}\r\n", segment(&user)));
         let reason: String = reason.chain(person).collect();
@@ -210,7 +210,7 @@ impl Admin {
         parse(&answer).ok_or_else(|| Unanswered::Stranger(self.address.clone()))
     }
 
-    /// A connection, and what the field `Host` says: an address, because the API answers to no other name.
+    /// A connection, and the value of `Host`: an address, because the API refuses names.
     fn connect(&self) -> io::Result<(Stream, String)> {
         match &self.address {
             Address::Unix(path) => {
@@ -264,15 +264,18 @@ impl Write for Stream {
     }
 }
 
-/// Sends a request and reads all that comes back.
+/// Sends a request and reads the whole answer.
 fn round_trip(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
     let sent = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     let read = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
-    // A process that refuses early has answered, though it may not have read all.
+    // A process that refuses early has answered, although it may not have read the whole request.
     if answer.is_empty() {
         sent.and(read)?;
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it has closed the connection"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the process closed the connection without an answer",
+        ));
     }
     Ok(answer)
 }

@@ -1,4 +1,4 @@
-//! What all commands have in common that change a running process: which process, why, and how the outcome is printed.
+//! What commands that change a running process have in common: which process, the reason, and how the outcome is printed.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use super::output::{fail, print};
 pub(super) struct Change {
     #[command(flatten)]
     running: Running,
-    /// Why; it stands in the log of the process and among its events
+    /// The reason, for the log of the process and its events
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
     /// Print the answer of the admin API as JSON
@@ -23,12 +23,12 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// The process, which is told why.
+    /// The process, with the reason for the change.
     pub(super) fn find(&self) -> Result<Admin, Unanswered> {
         Ok(Admin { why: self.why.clone(), ..self.running.find()? })
     }
 
-    /// Asks, and prints the answer: as JSON if that is wanted, else in words.
+    /// Sends the request, and prints the answer: as JSON with `--json`, else in words.
     pub(super) fn carry_out(
         &self,
         ask: impl FnOnce(&Admin) -> Result<Value, Unanswered>,

@@ -1,4 +1,4 @@
-//! `evenkeel check`: all that is wrong with a configuration file and the certificates that it names, in one go.
+//! `evenkeel check`: all faults of a configuration file and of the certificates that it names, at once.
 
 use std::process::ExitCode;
 

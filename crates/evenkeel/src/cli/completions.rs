@@ -1,4 +1,4 @@
-//! `evenkeel completions` and `evenkeel manual`: what shells and man know of the command line, made of the command line itself.
+//! `evenkeel completions` and `evenkeel manual`: scripts for shells and pages for man, made of the command line itself.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,14 +11,14 @@ use super::output;
 /// `evenkeel completions`
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// The shell whose script is printed
+    /// The shell
     shell: Shell,
 }
 
 /// `evenkeel manual`
 #[derive(Debug, Args)]
 pub struct Manual {
-    /// The directory, which must be there, that gets evenkeel.1 and a page for each command
+    /// The directory for evenkeel.1 and a page for each command; it must exist
     directory: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! `evenkeel confirm`: keeps a configuration that was reloaded with `--confirm`, or has the one before back.
+//! `evenkeel confirm`: keeps a configuration that was reloaded with `--confirm`, or goes back to the previous one.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const WITHIN_MAX: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Args)]
 pub struct Confirm {
-    /// Have the configuration before back at once
+    /// Go back to the previous configuration at once
     #[arg(long)]
     go_back: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ fn text(answer: &Value) -> String {
         return format!("confirmed: generation {generation} stays in force\n");
     }
     format!(
-        "the configuration before is back as generation {generation}; the file still has the other text\n"
+        "the previous configuration is in force again, as generation {generation}; the file still has the new text\n"
     )
 }
 
@@ -58,6 +58,6 @@ pub(super) fn within(text: &str) -> Result<u64, String> {
 pub(super) fn awaiting(answer: &Value) -> Option<String> {
     let seconds = answer["awaiting_confirmation"]["seconds_left"].as_f64()?;
     Some(format!(
-        "it goes back in {seconds:.0} s, or when errors jump, unless `evenkeel confirm` comes before\n"
+        "it goes back in {seconds:.0} s, or when errors jump, unless you run `evenkeel confirm` before\n"
     ))
 }

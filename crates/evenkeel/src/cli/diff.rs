@@ -1,4 +1,4 @@
-//! `evenkeel diff`: what a running process has against what its configuration file says by now.
+//! `evenkeel diff`: the configuration that a running process has in force, compared with what its file says now.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -53,7 +53,7 @@ fn of_file(answer: &Value) -> Result<Option<Difference>, ExitCode> {
         Ok(parsed) => Ok(Some(difference(&old, &parsed.config))),
         Err(diagnostics) => {
             complain(&diagnostics);
-            Err(fail(&format!("a reload would fail: {source} is wrong")))
+            Err(fail(&format!("a reload would fail, because {source} has these faults")))
         }
     }
 }
@@ -61,11 +61,15 @@ fn of_file(answer: &Value) -> Result<Option<Difference>, ExitCode> {
 fn text(answer: &Value, runtime: &[String], file: Option<&Difference>) -> String {
     let source = answer["source"].as_str();
     let mut text = match runtime {
-        [] => "no command has changed what was loaded\n".into(),
+        [] => "commands have changed nothing since the file was read\n".into(),
         changes => {
             let lines: Vec<String> = changes.iter().map(|change| format!("  {change}\n")).collect();
-            let hint = if source.is_some() { "; `evenkeel save` writes what it can into it" } else { "" };
-            format!("commands have changed what the file does not have{hint}:\n{}", lines.concat())
+            let hint = if source.is_some() {
+                "; `evenkeel save` writes those that it can into the file"
+            } else {
+                ""
+            };
+            format!("changes that commands have made{hint}:\n{}", lines.concat())
         }
     };
     let generation = &answer["generation"];

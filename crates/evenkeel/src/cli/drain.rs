@@ -1,4 +1,4 @@
-//! `evenkeel drain`: has a server get no new requests, and waits until it is empty.
+//! `evenkeel drain`: gives a server no new requests, and waits until nothing is in flight there.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,10 +20,10 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 pub struct Drain {
     #[command(flatten)]
     server: Server,
-    /// Seconds to wait until it is empty; after that it goes on draining, and the command fails
+    /// Seconds to wait until nothing is in flight; after that the command fails, and the server goes on draining
     #[arg(long, value_name = "SECONDS", default_value = "300")]
     timeout: u64,
-    /// Do not wait until it is empty
+    /// Do not wait until nothing is in flight
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub fn run(args: &Drain) -> ExitCode {
         Ok((server, true)) => args.change.show(&server, |server| format!("{}: empty", one_line(server))),
         Ok((server, false)) if args.no_wait => args.change.show(&server, one_line),
         Ok((server, false)) => fail(&format!(
-            "{} still has {} after {} s; it goes on draining, and `evenkeel enable` takes it back",
+            "server {} still has {} after {} s; it goes on draining, and `evenkeel enable` takes it back",
             args.server.server,
             left(&server),
             args.timeout
@@ -45,7 +45,7 @@ pub fn run(args: &Drain) -> ExitCode {
     }
 }
 
-/// The server as it was last seen, and whether it is empty.
+/// The last state of the server, and whether nothing is in flight there.
 fn drain(args: &Drain) -> Result<(Value, bool), Unanswered> {
     let path = server_path(&args.server.pool, &args.server.server);
     let admin = args.change.find()?;

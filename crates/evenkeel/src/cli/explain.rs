@@ -1,4 +1,4 @@
-//! `evenkeel explain`: where a request would go, and why. It asks the very functions that the data path asks.
+//! `evenkeel explain`: where a request would go, and why. It calls the same functions as the data path.
 
 mod discovering;
 
@@ -61,7 +61,7 @@ pub fn run(args: &Explain) -> ExitCode {
 }
 
 fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
-    // Nothing is known here of which servers are up: all of them count as such.
+    // The command does not know which servers are up: all count as up.
     config.pools.iter_mut().for_each(|pool| pool.health = None);
     let question = Question {
         method: args.method.clone(),
@@ -81,8 +81,8 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
     Ok(answer)
 }
 
-/// The names of the certificate that a client gets when it asks for this host. Without the files of the certificates, which may
-/// be on another machine, nothing is known of it.
+/// The names of the certificate that a client gets when it asks for this host; `None` without the files of the certificates, which
+/// may be on another machine.
 fn coverage(listener: &Listener, name: &str) -> Option<Coverage> {
     match ServerTls::load(listener.tls.as_ref()?, listener.http) {
         Ok(tls) => Some(tls.coverage(Some(name))),
@@ -93,13 +93,14 @@ fn coverage(listener: &Listener, name: &str) -> Option<Coverage> {
     }
 }
 
-/// How the pool discovers servers, if it does. Where it was not asked, that none is known here means nothing.
+/// Adds how the pool discovers servers, if it does. If this command did not ask for them, a missing server means nothing.
 fn discovered(answer: &mut Value, findings: &Findings) {
     let Some(finding) = answer["pool"].as_str().and_then(|pool| findings.get(&pool.into())) else { return };
     answer["discovery"] = json!(finding.text);
     if !finding.is_asked && answer["server"].is_null() {
         answer["status"] = Value::Null;
-        answer["reason"] = json!("the servers are discovered when the balancer runs, and not known here");
+        answer["reason"] =
+            json!("the running balancer discovers the servers; this command has not asked for them");
     }
 }
 

@@ -14,7 +14,7 @@ use super::source::CONFIG_DEFAULT;
 use crate::control_socket;
 use crate::secret::token;
 
-/// Where the admin API is when nothing else is said.
+/// The address of the admin API if nothing else names one.
 const ADMIN_DEFAULT: &str = "127.0.0.1:9900";
 /// How long a process may take to say which one it is.
 const PROCESS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ pub(super) struct Running {
     /// The configuration file that it runs with [default: evenkeel.toml, if there is one]
     #[arg(short, long = "config", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A file that holds the token of its admin API
+    /// A file with the token of its admin API
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -81,13 +81,13 @@ impl Running {
         self.config.is_some()
     }
 
-    /// The configuration file that it is meant to run with: the one that is named, or the usual one if it is there.
+    /// The configuration file that it runs with: the one that the arguments name, else the usual one if it exists.
     pub(super) fn file(&self) -> Option<PathBuf> {
         let usual = || Some(PathBuf::from(CONFIG_DEFAULT)).filter(|file| file.exists());
         self.config.clone().or_else(usual)
     }
 
-    /// By what a configuration file says, where no process of this user says that it runs it.
+    /// By the addresses in a configuration file that no process of this user runs.
     fn by_file(&self, file: &Path, others: Vec<Process>) -> Result<Admin, Unanswered> {
         let config = load(file)?;
         if let ControlSocket::Path(path) = &config.admin.socket
@@ -96,7 +96,7 @@ impl Running {
             return self.admin_at(Address::Unix(path.clone()), Some(&config));
         }
         let admin = configured(file, &config).and_then(|address| self.admin_at(address, Some(&config)));
-        // The file is only one that happens to be here, and may be one that is still being written.
+        // The user did not name the file: it may belong to no process.
         if self.config.is_none()
             && !admin.as_ref().is_ok_and(|admin| admin.get("/process").is_ok())
             && let Some(process) = only(others)?
@@ -122,7 +122,7 @@ impl Running {
     }
 }
 
-/// The process to ask: those that are leaving count only where there is no other.
+/// The process to ask: one that is leaving counts only if no other one runs.
 fn only(mut running: Vec<Process>) -> Result<Option<Process>, Unanswered> {
     if running.iter().any(|process| !process.is_leaving) {
         running.retain(|process| !process.is_leaving);
@@ -164,7 +164,7 @@ fn canonical(path: &Path) -> PathBuf {
 fn load(file: &Path) -> Result<Config, Unanswered> {
     evenkeel_config::load(file).map(|parsed| parsed.config).map_err(|faults| {
         Unanswered::Unknown(format!(
-            "{} does not say where the process is, because it is wrong: name its admin API with `--admin ADDRESS`\n{}",
+            "{} has faults, so it does not say where the process is: name its admin API with `--admin ADDRESS`\n{}",
             file.display(),
             faults.render(false).trim_end()
         ))
@@ -177,7 +177,7 @@ fn configured(file: &Path, config: &Config) -> Result<Address, Unanswered> {
     let unknown = |why: &str| Unanswered::Unknown(format!("{file} {why}: name it with `--admin ADDRESS`"));
     match &config.admin.bind {
         None => Err(Unanswered::Unknown(format!(
-            "no process of this user runs {file}, and it turns the admin address off: `bind = \"off\"` in `[admin]`"
+            "no process of this user runs {file}, and the file turns the admin address off: `bind = \"off\"` in `[admin]`"
         ))),
         Some(Address::Ip(address)) if address.port() == 0 => {
             Err(unknown("leaves the port of the admin API to the system"))

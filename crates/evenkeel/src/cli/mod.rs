@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-/// Evenkeel: takes every connection, picks a healthy server, and keeps the service up.
+/// Evenkeel: a load balancer that sends each request to a healthy server, and says why it chose that one.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, about, arg_required_else_help = true)]
 struct Cli {
@@ -42,23 +42,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Balance: with a configuration file, or with --listen and --backend or --files and no file at all
+    /// Run the balancer: with a configuration file, or with --listen and --backend or --files and no file at all
     Run(run::Run),
-    /// Say what is wrong with a configuration file
+    /// Show all faults of a configuration file
     Check(check::Check),
     /// Print the effective configuration, defaults filled in
     Show(show::Show),
-    /// Say where a request would go, and why
+    /// Show where a request would go, and why
     Explain(explain::Explain),
-    /// Say what a new configuration would change, and where the requests seen now would go
+    /// Show what a new configuration would change, and where the requests seen now would go
     Plan(plan::Plan),
-    /// Compare what a running process has with its configuration file
+    /// Compare the configuration that a running process has in force with its file
     Diff(diff::Diff),
     /// Write what commands have changed into the configuration file
     Save(save::Save),
     /// Have a running process read its configuration file again
     Reload(reload::Reload),
-    /// Keep a configuration that was reloaded with --confirm, or have the one before back
+    /// Keep a configuration that was reloaded with --confirm, or go back to the previous one
     Confirm(confirm::Confirm),
     /// Show what a running process does: problems, listeners, pools and servers
     Status(status::Status),
@@ -67,38 +67,38 @@ enum Command {
     Server(server::Command),
     /// Give a server no new requests, and wait until it has finished those that it has
     Drain(drain::Drain),
-    /// Take a server out for maintenance: no new requests, no checks; relayed connections end
+    /// Take a server out for maintenance: no new requests, no checks; WebSockets and relayed connections end at once
     Disable(server::Disable),
     /// Take a server back that was drained or disabled
     Enable(server::Enable),
-    /// Give a server another weight
+    /// Change the weight of a server
     Weight(server::Weight),
-    /// Divide the requests of a route in another way: ROUTE POOL=WEIGHT ...
+    /// Change the weights of a route's split: ROUTE POOL=WEIGHT ...
     Split(server::Split),
-    /// Have the log of a running process hold more or less
+    /// Change the level of a running process's log
     LogLevel(server::LogLevel),
     /// Watch what a running process does, in the terminal: problems, pools, servers and events
     #[cfg(feature = "top")]
     Top(top::Top),
-    /// Tell what happened to a request, and who was at fault
+    /// Show what happened to a request, and who was at fault
     Why(why::Why),
-    /// Have a running process forget what it has cached
+    /// Purge cached responses of a running process
     Purge(purge::Purge),
-    /// Have a new process, of this binary's file as it is now or of another one, take the place of a running one without loss
+    /// Replace a running process by a new one, of the binary that is now in its place or of another one, without loss
     Upgrade(upgrade::Upgrade),
     /// Print the JSON Schema of the configuration file
     Schema(schema::Schema),
-    /// Print what a shell needs to complete the command line
+    /// Print a script by which a shell completes the command line
     Completions(completions::Completions),
     /// Write the manual pages
     #[command(hide = true)]
     Manual(completions::Manual),
-    /// See it work: three sample servers, the balancer, live traffic and a table of what happens; --tcp for connections
+    /// Show the balancer at work: three sample servers, live traffic and a table of what happens; --tcp for connections
     #[cfg(feature = "demo")]
     Demo(evenkeel_demo::Options),
 }
 
-/// Runs the command that the command line asks for. A wrong command line ends with exit code 2.
+/// Runs the command of the command line. A wrong command line ends with exit code 2.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(args),

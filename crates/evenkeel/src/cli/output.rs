@@ -1,4 +1,4 @@
-//! How commands say what they have to say: data to stdout, messages to stderr, and an exit code.
+//! How commands report: data to stdout, messages to stderr, and an exit code.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ pub(super) fn complain(diagnostics: &Diagnostics) {
     }
 }
 
-/// Writes data to stdout. A reader that has had enough is no error.
+/// Writes data to stdout. A reader that closes the pipe early is no error.
 pub(super) fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Ok(()) => DONE.into(),
@@ -26,9 +26,9 @@ pub(super) fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says why a command cannot be done, as clap and the diagnostics say it.
+/// Writes why a command fails, in the form of clap and of the diagnostics.
 pub(super) fn fail(message: &str) -> ExitCode {
-    // Diagnostics say so themselves.
+    // Diagnostics begin with it already.
     let message = message.strip_prefix("error: ").unwrap_or(message);
     eprintln!("error: {message}");
     WRONG.into()

@@ -1,4 +1,4 @@
-//! `evenkeel plan`: what a new configuration would change, and what would become of the requests that a process has seen.
+//! `evenkeel plan`: what a new configuration would change, and where the requests that a process has seen would go.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::source::Source;
 use crate::credentials::load_config;
 use crate::replay::{replay, samples};
 
-/// Requests that are asked for.
+/// The most requests that are replayed: the newest.
 const SAMPLES_MAX: usize = 1000;
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub struct Plan {
     new: PathBuf,
     #[command(flatten)]
     running: Running,
-    /// Exit with code 1 if a request that is served now would be refused, or find no route
+    /// Exit with code 1 if a request that is served now would be refused, match no route, or reach no listener
     #[arg(long)]
     fail_on_loss: bool,
     /// Print the plan as JSON
@@ -36,7 +36,7 @@ pub struct Plan {
 /// What is in force now.
 struct Old {
     config: Config,
-    /// Where it was read.
+    /// Where it comes from.
     name: String,
     /// What commands have changed; a reload keeps it.
     runtime: Vec<String>,
@@ -44,7 +44,7 @@ struct Old {
     requests: Option<Value>,
 }
 
-/// All that there is to say.
+/// The result of the plan.
 struct Seen {
     difference: Difference,
     replayed: Option<Replayed>,
@@ -88,7 +88,7 @@ pub fn run(args: &Plan) -> ExitCode {
     printed
 }
 
-/// What is in force: in the process that is meant, or in the file that is named if no process runs it.
+/// The configuration in force in the process, or, if no process runs it, that of the file that the arguments name.
 fn old(running: &Running) -> Result<Old, ExitCode> {
     let refuse = |why: &dyn Display| fail(&why.to_string());
     let asked = running.find().and_then(|admin| admin.get("/config").map(|answer| (admin, answer)));
@@ -99,7 +99,7 @@ fn old(running: &Running) -> Result<Old, ExitCode> {
         (Ok((admin, answer)), _) if is_meant(&answer) => of_process(&admin, &answer),
         (Err(why), _) if running.is_addressed() => Err(refuse(&why)),
         (_, Some(file)) => {
-            eprintln!("note: no process runs {}; the files alone are compared", file.display());
+            eprintln!("note: no process runs {}; comparing the two files only", file.display());
             let config = Source { config: file.clone() }.load()?.config;
             Ok(Old { config, name: file.display().to_string(), runtime: Vec::new(), requests: None })
         }
@@ -118,7 +118,7 @@ fn runs(answer: &Value, file: Option<&Path>) -> bool {
 fn of_process(admin: &Admin, answer: &Value) -> Result<Old, ExitCode> {
     let requests = admin.get(&format!("/requests?heads=true&limit={SAMPLES_MAX}")).inspect_err(|why| {
         eprintln!(
-            "warning: no request is replayed, because the process does not show those that it has seen: {why}"
+            "warning: no request is replayed, because the process does not list those in its flight recorder: {why}"
         );
     });
     Ok(Old {
@@ -134,7 +134,7 @@ pub(super) fn in_force(answer: &Value) -> Result<Config, ExitCode> {
     let text = answer["text"].as_str().unwrap_or_default();
     let parsed = evenkeel_config::parse("the configuration in force", text).map_err(|diagnostics| {
         complain(&diagnostics);
-        fail("the configuration of the running process is not understood: is it of another version?")
+        fail("cannot read the configuration of the running process: is it of another version than this command?")
     })?;
     Ok(parsed.config)
 }
@@ -238,7 +238,7 @@ fn few(items: &[String]) -> String {
 fn traffic(replayed: &Replayed) -> String {
     let Replayed { comparison, others } = replayed;
     if comparison.requests == 0 {
-        return "traffic: the process has kept no request that can be replayed\n".into();
+        return "traffic: the flight recorder of the process has no request that can be replayed\n".into();
     }
     let mut text = format!(
         "traffic: {} requests that the process has kept, replayed through both configurations\n{:>7} would be answered as now\n",

@@ -1,4 +1,4 @@
-//! `evenkeel purge`: has a running process forget what it has cached.
+//! `evenkeel purge`: purges cached responses of a running process.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use super::output::{fail, print};
 pub struct Purge {
     #[command(flatten)]
     what: What,
-    /// Keep what is purged, but revalidate it before it is used again, or use it while the servers fail
+    /// Keep the purged responses, but revalidate each before its next use; they may still be used while the servers fail
     #[arg(long)]
     soft: bool,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub struct Purge {
 struct What {
     /// One URL with all its variants, as in https://shop.example.com/a?b; its scheme and port do not matter
     url: Option<String>,
-    /// All URLs that begin so
+    /// All URLs that begin with this URL
     #[arg(long, value_name = "URL")]
     prefix: Option<String>,
     /// All URLs of a host

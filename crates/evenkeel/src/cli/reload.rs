@@ -1,4 +1,4 @@
-//! `evenkeel reload`: has a running process read its configuration file again, and says what came of it.
+//! `evenkeel reload`: has a running process read its configuration file again, and shows the outcome.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use super::status::list;
 
 #[derive(Debug, Args)]
 pub struct Reload {
-    /// Go back by itself unless `evenkeel confirm` comes within this time, as in 60s; or sooner when errors jump
+    /// Go back to the previous configuration after this time, as in 60s, unless you run `evenkeel confirm`; sooner if errors jump
     #[arg(long, value_name = "TIME", value_parser = within)]
     confirm: Option<u64>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `evenkeel run`: the balancer itself, from its start to its last connection.
+//! `evenkeel run`: runs the balancer, from its start to its last connection.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl From<String> for Fault {
     }
 }
 
-/// A balancer that runs, what its main thread runs on, and the signals that it obeys.
+/// The runtime of the main thread, the signals that it obeys, and the running balancer.
 type Started = (tokio::runtime::Runtime, Signals, System);
 
 fn serve((runtime, mut signals, mut system): Started) -> ExitCode {
@@ -95,7 +95,7 @@ fn serve((runtime, mut signals, mut system): Started) -> ExitCode {
     leave(&runtime, signals, system, successor)
 }
 
-/// The process in whose place this one comes, or what systemd has bound for it.
+/// The old process whose place this one takes, or the sockets that systemd has bound for it.
 fn origin() -> Result<Origin, String> {
     match Predecessor::find()? {
         Some((predecessor, inherited)) => Ok(Origin { predecessor: Some(predecessor), inherited }),
@@ -120,10 +120,10 @@ fn start(mut args: Run, origin: Origin) -> Result<Started, Fault> {
     let config = args.load()?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    // Before the start: a signal that comes meanwhile must not kill the process.
+    let runtime = runtime.map_err(|error| format!("cannot start the runtime of the main thread: {error}"))?;
+    // Before the start, so that a signal during the start does not kill the process.
     let signals = runtime.block_on(async { Signals::install() });
-    let signals = signals.map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let signals = signals.map_err(|error| format!("cannot install signal handlers: {error}"))?;
     let system = System::start(config, args.config, origin).map_err(|error| error.to_string())?;
     Ok((runtime, signals, system))
 }
@@ -146,7 +146,7 @@ impl Run {
     }
 }
 
-/// Waits for what is in flight. A second signal ends it at once; of a process that has a successor, the first one says nothing new,
+/// Waits for requests in flight. A second signal ends the process at once. A process that was replaced ignores the first signal,
 /// because a service manager sends it to all processes of the service.
 fn leave(
     runtime: &tokio::runtime::Runtime,
@@ -158,7 +158,7 @@ fn leave(
     if successor.is_none() {
         systemd::stopping();
     }
-    tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing what is in flight");
+    tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing requests in flight");
     let signals_more = if successor.is_some() { 2 } else { 1 };
     let (done_sender, done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
@@ -181,11 +181,11 @@ fn leave(
         tracing::info!("left");
         return DONE.into();
     }
-    tracing::warn!("left at once, at a second signal");
+    tracing::warn!("left at once because of a second signal; requests in flight were cut");
     WRONG.into()
 }
 
-/// The signals that mean something.
+/// The signals that the process obeys.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -211,8 +211,8 @@ impl Signals {
         }
     }
 
-    /// Does what signals ask for, until one asks to leave: SIGHUP reloads the configuration, SIGUSR1 opens the
-    /// access log anew. Returns the process that has taken the place of this one, if that is why it leaves.
+    /// Obeys signals until one ends the process: SIGHUP reloads the configuration, SIGUSR1 opens the access log
+    /// again. Returns the new process if this one leaves because of an upgrade.
     async fn obey(&mut self, system: &mut System) -> Option<Successor> {
         let mut upgrades = Upgrades::new(system.upgrader());
         loop {
@@ -223,7 +223,7 @@ impl Signals {
                 ended = upgrades.ended() => if let Some(successor) = ended {
                     return Some(successor);
                 },
-                // Its outcome stands in the log. It is not waited for: a reload that hangs must not hide other signals.
+                // The outcome is in the log. Do not wait for it: a reload that hangs must not hide other signals.
                 _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload, By::itself("SIGHUP")))),
                 _ = self.user1.recv() => system.reopen_log(),
             }
@@ -231,12 +231,12 @@ impl Signals {
     }
 }
 
-/// Each connection takes a descriptor, two when it is forwarded: takes as many as the system allows.
+/// Raises the limit of open files as far as the system allows: each connection takes one descriptor, a forwarded one two.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "cannot raise the limit of open files");
+        tracing::warn!(%error, hard_limit = ?limit.maximum, "cannot raise the limit of open files to the hard limit");
     }
 }

@@ -18,7 +18,7 @@ use crate::credentials::load_config;
 
 #[derive(Debug, Args)]
 pub struct Save {
-    /// Write the file with the changes here, and leave the process's own as it is
+    /// Write the result to this file, and leave the file of the process as it is
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     /// Write even if the file differs from what is in force
@@ -57,19 +57,19 @@ fn save(args: &Save) -> Result<String, ExitCode> {
         eprintln!("warning: not saved, because the file has no key for it: {change}");
     }
     if edits.is_empty() {
-        return Ok(format!("no command has changed what {name} could hold\n"));
+        return Ok(format!("commands have changed nothing that {name} has a key for\n"));
     }
     let after = edit(&before, &edits).map_err(|why| fail(&format!("{name}: {why}")))?;
     let target = args.to.clone().unwrap_or_else(|| source.clone());
     let written = replace(&target, &after, || {
         let is_same = fs::read_to_string(&source).is_ok_and(|now| now == before);
-        if is_same { Ok(()) } else { Err(format!("{name} has changed meanwhile")) }
+        if is_same { Ok(()) } else { Err(format!("another program has changed {name} meanwhile")) }
     });
     written.map_err(|code| code.unwrap_or_else(|why| fail(&why)))?;
     Ok(report(&file, &target))
 }
 
-/// What is written now, against what was there.
+/// The changes from the previous file to the one that was written.
 fn report(before: &Config, target: &Path) -> String {
     let mut text = format!("written to {}:\n", target.display());
     if let Ok(parsed) = evenkeel_config::load(target) {
@@ -83,11 +83,11 @@ fn report(before: &Config, target: &Path) -> String {
 fn loaded(path: &Path) -> Result<Config, ExitCode> {
     evenkeel_config::load(path).map(|parsed| parsed.config).map_err(|diagnostics| {
         complain(&diagnostics);
-        fail(&format!("{} is wrong: mend it first", path.display()))
+        fail(&format!("{} has faults: correct them first", path.display()))
     })
 }
 
-/// What can be written, and in words what cannot. What the file says already is neither.
+/// The changes that can be written, and in words those that cannot. Changes that the file has already are neither.
 fn edits(answer: &Value, file: &Config) -> (Vec<Edit>, Vec<String>) {
     let list = |key: &str| answer[key].as_array().map_or(&[][..], Vec::as_slice);
     let (mut edits, mut skipped) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
         "server-removed" => Some(present.map(|_| Edit::RemoveServer { pool, id })),
         "weight" => {
             let weight = number("weight")?;
-            // One that was discovered is not in the file.
+            // A discovered server is not in the file.
             let is_other = present?.weight != weight;
             Some(is_other.then_some(Edit::Weight { pool, id, weight }))
         }
@@ -131,7 +131,7 @@ fn of_change(change: &Value, file: &Config) -> Option<Option<Edit>> {
     }
 }
 
-/// The same of weights of a route's split.
+/// The same for weights of a route's split.
 fn split(change: &Value, file: &Config) -> Option<Option<Edit>> {
     let name = change["route"].as_str()?;
     let route = file.routes.iter().position(|route| route.name.as_str() == name)?;
@@ -156,7 +156,8 @@ fn replace(
 ) -> Result<(), Result<ExitCode, String>> {
     let name = target.display();
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file_name = target.file_name().ok_or_else(|| Err(format!("{name} is no file")))?.to_string_lossy();
+    let file_name =
+        target.file_name().ok_or_else(|| Err(format!("{name} is not the name of a file")))?.to_string_lossy();
     let new = New(folder.join(format!(".{file_name}.{}.new", std::process::id())));
     let cannot = |what: &str, error: &io::Error| Err(format!("cannot {what}: {error}; {name} is as it was"));
     let old = fs::metadata(target).ok();
@@ -164,17 +165,19 @@ fn replace(
     // Beside the old one, so that the files that it names are found.
     if let Err(diagnostics) = load_config(&new.0) {
         complain(&diagnostics);
-        return Err(Ok(fail(&format!("the result would be wrong; {name} is as it was"))));
+        return Err(Ok(fail(&format!("the result would have these faults; {name} is as it was"))));
     }
-    check().map_err(|why| Err(format!("{why}; it is left alone")))?;
+    check().map_err(|why| Err(format!("{why}; the file is as it was")))?;
     fs::rename(&new.0, target).map_err(|error| cannot(&format!("replace {name}"), &error))?;
     // The name is on the disk once its folder is.
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Err(format!("{name} is written, but may be lost if the machine fails now: {error}")))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| {
+        Err(format!(
+            "{name} is written, but may be lost if the machine fails now: cannot sync its folder: {error}"
+        ))
+    })
 }
 
-/// A file that takes the place of another one, or goes.
+/// A file that replaces another one. Dropping this removes it, unless it has done so.
 struct New(PathBuf);
 
 impl New {
@@ -195,7 +198,7 @@ impl New {
 
 impl Drop for New {
     fn drop(&mut self) {
-        // It is gone if it has taken its place.
+        // After the rename there is no file of this name.
         let _ = fs::remove_file(&self.0);
     }
 }

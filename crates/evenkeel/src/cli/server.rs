@@ -41,7 +41,7 @@ pub struct Add {
     /// Its share, from 0 to 1000
     #[arg(long, value_name = "N")]
     weight: Option<u32>,
-    /// What it is called [default: its address]
+    /// Its name, which is its id [default: its address]
     #[arg(long, value_name = "ID")]
     name: Option<String>,
     /// Use it only when no other server is up
@@ -107,7 +107,8 @@ pub struct Split {
 
 fn share(text: &str) -> Result<(String, u32), String> {
     let (pool, weight) = text.split_once('=').ok_or("write it as POOL=WEIGHT")?;
-    let weight = weight.parse().map_err(|_| format!("`{weight}` is no whole number"))?;
+    let weight =
+        weight.parse().map_err(|_| format!("the weight `{weight}` is not a whole number from 0 on"))?;
     Ok((pool.to_owned(), weight))
 }
 
@@ -181,7 +182,7 @@ impl Remove {
 }
 
 impl Server {
-    /// Asks for a change of it, and prints what it then is.
+    /// Sends a change of it, and prints its new state.
     fn put(&self, change: &Change, body: &Value) -> ExitCode {
         let path = server_path(&self.pool, &self.server);
         change.carry_out(|admin| admin.put(&path, body), one_line)

@@ -8,7 +8,7 @@ use evenkeel_config::Parsed;
 
 use super::output::{WRONG, complain};
 
-/// The configuration file that is meant when none is named.
+/// The configuration file that commands use if the command line names none.
 pub(super) const CONFIG_DEFAULT: &str = "evenkeel.toml";
 
 /// Where the configuration is.
@@ -20,7 +20,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads it; what is wrong with it goes to stderr.
+    /// Reads it; faults and warnings go to stderr.
     pub(super) fn load(&self) -> Result<Parsed, ExitCode> {
         match evenkeel_config::load(&self.config) {
             Ok(parsed) => {

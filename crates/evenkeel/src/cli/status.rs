@@ -128,7 +128,8 @@ fn problems(status: &Value) -> Vec<String> {
             critical.push(format!("pool {name}: no server is usable"));
         }
         if pool["panic"] == true {
-            critical.push(format!("pool {name}: too few servers are left; ejected ones are used as well"));
+            critical
+                .push(format!("pool {name}: uses ejected servers as well, because too few others are left"));
         }
         if let Some(state) = pool["breaker"]["state"].as_str().filter(|state| *state != "closed") {
             critical.push(format!(
@@ -137,17 +138,18 @@ fn problems(status: &Value) -> Vec<String> {
             ));
         }
         if let Some(error) = pool["discovery"]["error"].as_str() {
-            warnings.push(format!("pool {name}: its servers are not discovered: {error}"));
+            warnings.push(format!("pool {name}: cannot discover its servers: {error}"));
         }
         for server in list(pool, "servers").filter(|it| it["state"] != "up" && it["state"] != "starting") {
             let (id, state) = (word(server, "id"), word(server, "state"));
             let since = duration(&server["since_seconds"]);
-            warnings.push(format!("pool {name}: {id} is {state} for {since}: {}", word(server, "reason")));
+            warnings
+                .push(format!("pool {name}: server {id} is {state} for {since}: {}", word(server, "reason")));
         }
     }
     let steps = status["overload"].as_object().into_iter().flatten();
     for (cause, step) in steps.filter(|(_, step)| step.as_i64().unwrap_or_default() > 0) {
-        critical.push(format!("overload by {cause}, step {step}"));
+        critical.push(format!("the process is overloaded by {cause}, step {step}"));
     }
     for listener in list(status, "listeners") {
         for warning in list(&listener["tls"], "certificates").filter_map(|it| it["warning"].as_str()) {

@@ -1,4 +1,4 @@
-//! `evenkeel upgrade`: has a new process take the place of a running one.
+//! `evenkeel upgrade`: replaces a running process by a new one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,14 +16,14 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub struct Upgrade {
-    /// The binary that the new process runs; a path on the machine of the running one [default: the file that the running one was
-    /// started from, as it is now]
+    /// The binary that the new process runs; a path on the machine of the running process [default: the file that is now at the path
+    /// from which the running process was started]
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// How long the new process may take to be ready: 1s to 10m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
-    /// Why, for the log of the running process
+    /// The reason, for the log of the running process
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub fn run(args: &Upgrade) -> ExitCode {
 
 fn ask(args: &Upgrade) -> Result<Value, Unanswered> {
     let binary = match &args.binary {
-        // Seen from here, and not from where the running process is.
+        // A relative path is relative to the directory of this command.
         Some(path) => Some(
             std::path::absolute(path)
                 .map_err(|error| Unanswered::Unknown(format!("`--binary {}`: {error}", path.display())))?,
@@ -58,7 +58,7 @@ fn ask(args: &Upgrade) -> Result<Value, Unanswered> {
     args.running.find()?.patient(args.timeout).post("/upgrade", &body)
 }
 
-/// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30s at most`.
+/// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30 s at most`.
 fn text(answer: &Value) -> String {
     let number = |key: &str| answer[key].as_f64().unwrap_or(f64::NAN);
     format!(
@@ -73,6 +73,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
     let time = evenkeel_config::parse_duration(text).ok_or("write a time as in `30s` or `2m`")?;
     match (Duration::from_secs(1)..=TIMEOUT_MAX).contains(&time) {
         true => Ok(time),
-        false => Err("it is 1s to 10m".into()),
+        false => Err("write a time from 1s to 10m".into()),
     }
 }

@@ -51,7 +51,7 @@ fn ask(args: &Why) -> Result<Value, Unanswered> {
             let failed = admin.get("/requests?failed=true&limit=1")?;
             let Some(id) = failed["requests"][0]["id"].as_str() else {
                 let off = "no request is kept, because the flight recorder is off (`memory` in `[recorder]`)";
-                let none = "no request of which there is a record has failed";
+                let none = "no request that the flight recorder has kept has failed";
                 let why = if failed["memory_bytes"] == 0 { off } else { none };
                 return Err(Unanswered::Refused(why.into()));
             };

@@ -159,12 +159,26 @@ fn a_reload_keeps_what_commands_and_probes_said() {
     found(Ok(Finding::Well), &mut registry, "c");
     let old = before.pools[0].state();
 
-    registry.reconfigure(Derived::of(config(&format!("{CHECKED}{OTHER}")), None).unwrap(), NOW);
+    let changed = CHECKED.replacen("[pool.app]\n", "[pool.app]\nalgorithm = \"random\"\n", 1);
+    registry.reconfigure(Derived::of(config(&changed), None).unwrap(), NOW);
     let after = registry.snapshot();
     assert_eq!(names(&after.pools[0].state()), ["a", "c"]);
     assert_eq!(seen(&after.pools[0].state())[1], ("c".into(), State::Up));
     assert_eq!(after.generation, before.generation + 1);
     found(Err(ProbeFailure::Refused), &mut registry, "c");
     assert_eq!(seen(&after.pools[0].state())[1], ("c".into(), State::Down));
-    assert_eq!(before.pools[0].version(), old.version, "who began before ends with what it began with");
+    assert_eq!(before.pools[0].version(), old.version, "a request ends with what it began with");
+}
+
+#[test]
+fn a_reload_leaves_a_pool_alone_that_it_does_not_change() {
+    let (mut registry, before) = registry(CHECKED);
+    let pool = "app".into();
+    registry.add(&pool, server("c", 9), NOW).unwrap();
+    registry.reconfigure(Derived::of(config(&format!("{CHECKED}{OTHER}")), None).unwrap(), NOW);
+    let after = registry.snapshot();
+    assert_eq!(after.pools.len(), before.pools.len() + 1);
+    assert!(Arc::ptr_eq(&before.pools[0], &after.pools[0]));
+    found(Ok(Finding::Well), &mut registry, "c");
+    assert_eq!(seen(&after.pools[0].state())[2], ("c".into(), State::Up));
 }

@@ -1,4 +1,4 @@
-//! Upgrades as the main thread sees them: one at a time, on a thread of its own, and what became of it.
+//! Upgrades as the main thread sees them: one at a time, on a thread of its own, and their results.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,30 +28,30 @@ struct Running {
 }
 
 impl Upgrades {
-    /// None yet.
+    /// Without an upgrade under way.
     pub fn new(upgrader: Upgrader) -> Self {
         let registry = Arc::clone(&upgrader.shared.registry);
         Self { upgrader, registry, running: None }
     }
 
-    /// Begins one, unless one is under way.
+    /// Begins an upgrade, unless one is under way.
     pub fn begin(&mut self, wanted: Upgrade) {
         let Upgrade { binary, timeout, why, answer } = wanted;
         if self.running.is_some() {
-            // The one who asked may have gone.
+            // The client may have left.
             let _ = answer.send(Err("another upgrade is under way".into()));
             return;
         }
         let why = why.unwrap_or_default();
-        tracing::info!(binary = ?binary, timeout_s = timeout.as_secs(), why, "upgrade: asked for");
+        tracing::info!(binary = ?binary, timeout_s = timeout.as_secs(), why, "upgrade: requested");
         let (upgrader, cancelled) = (self.upgrader.clone(), Arc::<AtomicBool>::default());
         let (plan, is_cancelled) = (Plan { binary, timeout }, Arc::clone(&cancelled));
         let attempt = tokio::task::spawn_blocking(move || upgrader.run(&plan, &is_cancelled));
         self.running = Some(Running { attempt, cancelled, answer });
     }
 
-    /// What becomes of the upgrade under way: the process that has taken over, or `None` if this one serves on. Never, while there is
-    /// none. It may be dropped at any time.
+    /// Waits for the end of the upgrade under way: the process that has taken over, or `None` if this one serves on. Without an
+    /// upgrade under way it never returns. The future may be dropped at any time.
     pub async fn ended(&mut self) -> Option<Successor> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let ended = (&mut running.attempt).await;
@@ -63,7 +63,7 @@ impl Upgrades {
                 systemd::succeeded_by(pid);
                 self.record(Severity::Info, format!("process {pid} has taken over"));
                 let grace = self.upgrader.shared.snapshot().config.server.grace;
-                // The one who asked may have gone.
+                // The client may have left.
                 let _ = answer.send(Ok(Upgraded { pid, old_pid: std::process::id(), grace }));
                 Some(successor)
             }
@@ -82,11 +82,11 @@ impl Upgrades {
         self.registry.events.record(Event::new(EventKind::Upgrade, severity, what));
     }
 
-    /// Gives up the upgrade under way, because this process is to end. The process that has taken over, if it has by now.
+    /// Cancels the upgrade under way, because this process is to end. Returns the new process if it has taken over by now.
     pub async fn give_up(&mut self) -> Option<Successor> {
         let running = self.running.as_ref()?;
         running.cancelled.store(true, Ordering::Relaxed);
-        // Its new process is ended within that; if not, this one ends all the same.
+        // The upgrade ends its new process within this time; if it does not, this process ends all the same.
         tokio::time::timeout(Duration::from_secs(8), self.ended()).await.ok()?
     }
 }

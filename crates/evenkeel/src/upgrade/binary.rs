@@ -15,7 +15,7 @@ const STICKY: u32 = 0o1000;
 
 static OWN: OnceLock<Option<PathBuf>> = OnceLock::new();
 
-/// Notes by which path this process was started, which cannot be found out once that file has been replaced. To be called first.
+/// Notes by which path this process was started, which cannot be determined once that file has been replaced. Call it first.
 pub fn note_own() {
     OWN.get_or_init(own);
 }
@@ -40,15 +40,15 @@ fn find(name: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// The binary to start. `wanted` is one that was asked for.
+/// The binary to start. `wanted` is the one that the request names.
 ///
 /// # Errors
-/// It is not there, or it is another one than this process was started from and others could have put it there: who may use the
-/// admin API may not for that reason run any program as the user of this process.
+/// It does not exist; or it is not the one that this process was started from, and users other than root and the user of this
+/// process could have put it there: access to the admin API must not allow to run any program as the user of this process.
 pub fn choose(wanted: Option<&Path>) -> Result<PathBuf, String> {
     let own = OWN.get_or_init(own).clone();
     let Some(binary) = wanted.map(Path::to_owned).or_else(|| own.clone()) else {
-        return Err("it is not known from which file this process was started: name it with `binary`".into());
+        return Err("this process does not know from which file it was started: name the file with `binary` (`--binary FILE`)".into());
     };
     let shown = binary.display();
     if !binary.is_absolute() {
@@ -65,7 +65,7 @@ pub fn choose(wanted: Option<&Path>) -> Result<PathBuf, String> {
                 fs::metadata(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             if let Some(why) = why_not_trusted(&found) {
                 return Err(format!(
-                    "{shown} is not started: {} {why}, so that it may not be what you think it is",
+                    "{shown} is not started, because {} {why}: another user could have put a program there",
                     path.display()
                 ));
             }

@@ -16,18 +16,18 @@ use super::message::{Message, Offer, Offered, PROTOCOL, receive, send};
 use super::{InForce, Upgrader, is_cancelled, stderr};
 use crate::inherit::role_of;
 
-/// How often it is looked whether the attempt is to be given up.
+/// Between two checks of whether the attempt was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The exchange with one new process.
 pub struct Exchange<'a> {
-    /// What it works with.
+    /// The workers, the control thread and the admin socket.
     pub upgrader: &'a Upgrader,
     /// To the new process.
     pub channel: Channel,
-    /// When it is given up.
+    /// When the old process gives up.
     pub deadline: Instant,
-    /// It is given up before.
+    /// Set to give up before that.
     pub cancelled: &'a AtomicBool,
     /// The directory of the disk cache, once the new process may have it.
     pub released: Option<ReleasedDisk>,
@@ -35,13 +35,13 @@ pub struct Exchange<'a> {
 
 /// Why the new process does not take over.
 pub enum Fault {
-    /// It has closed the channel, or said what is not understood.
+    /// It has closed the channel, or sent a message that this process cannot read.
     Gone(String),
     /// It says why itself.
     Said(String),
     /// It took too long, and says what it waits for.
     Late(String),
-    /// It is this process that cannot, or does not want to any more.
+    /// This process cannot go on, or a signal ends it.
     Ours(String),
 }
 
@@ -53,10 +53,10 @@ struct Socket {
 }
 
 impl Exchange<'_> {
-    /// Offers all there is, and returns what the new process, which serves by then, has taken over.
+    /// Offers all sockets, and returns those that the new process, which serves by then, has taken over.
     ///
     /// # Errors
-    /// It does not serve, and this process goes on as if nothing had been.
+    /// The new process does not serve, and this one goes on as before.
     pub fn run(&mut self, in_force: InForce) -> Result<Successor, Fault> {
         let sockets = self.sockets(&in_force)?;
         self.offer(in_force, &sockets)?;
@@ -77,7 +77,7 @@ impl Exchange<'_> {
         served.map(|()| successor)
     }
 
-    /// From the word that it may serve to its word that it serves all.
+    /// From [`Message::Go`] to [`Message::Complete`].
     fn serve(&self, has_datagrams: bool) -> Result<(), Fault> {
         self.send(&Message::Go, &[])?;
         match self.next()? {
@@ -112,15 +112,16 @@ impl Exchange<'_> {
         }
         if let Some(admin) = &self.upgrader.admin {
             let descriptor = admin.0.try_clone();
-            let descriptor =
-                descriptor.map_err(|error| Fault::Ours(format!("no descriptor is left: {error}")))?;
+            let descriptor = descriptor
+                .map_err(|error| Fault::Ours(format!("cannot duplicate the admin socket: {error}")))?;
             sockets.push(Socket { offered: admin.1.clone(), descriptor, place: None });
         }
         Ok(sockets)
     }
 
     fn offer(&self, in_force: InForce, sockets: &[Socket]) -> Result<(), Fault> {
-        let stderr = stderr().map_err(|error| Fault::Ours(format!("no descriptor is left: {error}")))?;
+        let stderr =
+            stderr().map_err(|error| Fault::Ours(format!("cannot duplicate standard error: {error}")))?;
         let snapshot = self.upgrader.shared.snapshot();
         let is_usable = |at: &usize| snapshot.pools[*at].state().servers.members.usable_count() > 0;
         let usable = (0..snapshot.pools.len()).filter(is_usable);
@@ -148,7 +149,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// What comes for sessions of datagrams waits in the kernel from here on, until the new process takes it or this one goes on.
+    /// From here on, datagrams wait in the kernel until the new process reads them or this one goes on.
     fn hand_over_sessions(&self) -> Result<(), Fault> {
         let mut stations = self.upgrader.shared.pause_datagrams();
         while let Some(station) = stations.blocking_recv() {
@@ -165,23 +166,27 @@ impl Exchange<'_> {
     fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), Fault> {
         match send(&self.channel, message, descriptors) {
             Ok(()) => Ok(()),
-            // It may have said why.
+            // The new process may have sent the reason.
             Err(error) => match receive(&self.channel, Duration::ZERO) {
                 Ok(Some((Message::Failed(why), _))) => Err(Fault::Said(why)),
                 _ if error.kind() == ErrorKind::WouldBlock => {
-                    Err(Fault::Gone("does not read what is handed over, and was ended".into()))
+                    Err(Fault::Gone("does not read the messages of the upgrade, and was ended".into()))
                 }
-                _ => Err(Fault::Gone(format!("does not take what is handed over, and was ended: {error}"))),
+                _ => Err(Fault::Gone(format!(
+                    "cannot be sent messages of the upgrade, and was ended: {error}"
+                ))),
             },
         }
     }
 
-    /// What the new process says next, but for what it waits for.
+    /// The next message of the new process, except [`Message::Waiting`].
     fn next(&self) -> Result<Message, Fault> {
         let mut waiting = String::new();
         loop {
             if is_cancelled(self.cancelled) {
-                return Err(Fault::Ours("given up, because a signal ends this process".into()));
+                return Err(Fault::Ours(
+                    "the upgrade was given up, because a signal ends this process".into(),
+                ));
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             match receive(&self.channel, left.min(LOOK_EVERY)) {
@@ -192,7 +197,7 @@ impl Exchange<'_> {
                 Ok(None) => {}
                 Err(error) => {
                     return Err(Fault::Gone(format!(
-                        "does not take part in the upgrade, and was ended: {error}"
+                        "does not answer as an Evenkeel does in an upgrade, and was ended: {error}"
                     )));
                 }
             }
@@ -201,5 +206,5 @@ impl Exchange<'_> {
 }
 
 fn unexpected(message: &Message) -> Fault {
-    Fault::Gone(format!("has said {message:?} out of turn, and was ended"))
+    Fault::Gone(format!("sent an unexpected message in the upgrade, and was ended: {message:?}"))
 }

@@ -1,4 +1,4 @@
-//! What the process that serves and the one that is to take its place say to each other.
+//! The messages between the process that serves and the new one that takes its place.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::servers::{Carried, CarriedSplit};
 
-/// The version of what is said here. It changes when an older process could not go by it; keys that are new are passed over by
-/// older ones.
+/// The version of these messages. It changes when an older process could not understand them; older processes ignore new keys.
 pub const PROTOCOL: u32 = 1;
-/// Tells a process that its standard input is a channel, and which version is spoken there.
+/// This variable says that standard input is the channel, and has the version of the messages.
 pub const VARIABLE: &str = "EVENKEEL_HANDOVER";
 
-/// A message, in the order in which they go.
+/// A message, in the order in which they are sent.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message {
@@ -24,7 +23,7 @@ pub enum Message {
     Offer(Box<Offer>),
     /// From the old process, each with a descriptor.
     Sockets(Vec<Offered>),
-    /// From the new one, which is ready but for what it cannot have beside the old one: which of the sockets it takes.
+    /// From the new one, which is ready except for what only one process can have: which of the sockets it takes.
     Ready(Vec<usize>),
     /// From the old one: the new one may serve.
     Go,
@@ -34,15 +33,15 @@ pub enum Message {
     Serving,
     /// From the old one, which takes no datagrams any more: sessions, each with the number of its listening socket and a descriptor.
     Sessions(Vec<(u64, SessionRecord)>),
-    /// From the old one: these were all.
+    /// From the old one: no more sessions follow.
     Done,
-    /// From the new one, which serves all: the old one may leave.
+    /// From the new one, which serves on all sockets: the old one may leave.
     Complete,
     /// From the new one: why it gives up.
     Failed(String),
 }
 
-/// What the new process is to know.
+/// The first message of the old process.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Offer {
     /// [`PROTOCOL`] of the old process.
@@ -55,12 +54,12 @@ pub struct Offer {
     pub sockets: usize,
     /// The pools that have a usable server.
     pub usable: Vec<String>,
-    /// What is known of servers beside the configuration.
+    /// What commands have changed of servers.
     pub pools: Vec<Carried>,
     /// Splits that commands have changed.
     #[serde(default)]
     pub splits: Vec<CarriedSplit>,
-    /// What the log holds.
+    /// The level of the log.
     #[serde(default)]
     pub log_level: Option<String>,
     /// Upgrades that have succeeded, this one included, and that have failed.
@@ -92,8 +91,8 @@ pub enum Role {
     Admin,
 }
 
-/// A message that has come, with its descriptors.
-pub type Come = (Message, Vec<OwnedFd>);
+/// A message that was received, with its descriptors.
+pub type Received = (Message, Vec<OwnedFd>);
 
 /// Sends a message.
 ///
@@ -106,11 +105,11 @@ pub fn send(channel: &Channel, message: &Message, descriptors: &[BorrowedFd<'_>]
 /// The next message; `None` if none begins within `wait`.
 ///
 /// # Errors
-/// The other process is gone, or says what this one does not understand.
-pub fn receive(channel: &Channel, wait: Duration) -> io::Result<Option<Come>> {
+/// The other process is gone, or sends a message that this one cannot read.
+pub fn receive(channel: &Channel, wait: Duration) -> io::Result<Option<Received>> {
     let Some((bytes, descriptors)) = channel.receive(wait)? else { return Ok(None) };
     let message = serde_json::from_slice(&bytes).map_err(|error| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("a message that is not understood: {error}"))
+        io::Error::new(io::ErrorKind::InvalidData, format!("cannot read a message of the upgrade: {error}"))
     })?;
     Ok(Some((message, descriptors)))
 }

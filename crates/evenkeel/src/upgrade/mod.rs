@@ -1,4 +1,4 @@
-//! Upgrading: another process, which runs another binary or the same one anew, takes the place of this one and gets its sockets.
+//! Upgrades: a new process, which runs another binary or the same one again, takes the place of this one and gets its sockets.
 
 pub mod attempts;
 pub mod binary;
@@ -25,26 +25,26 @@ use self::message::Offered;
 use crate::reload::Bound;
 use crate::servers::{Carried, CarriedSplit};
 
-/// How much of what the new process says is kept to be passed on, in bytes.
+/// Bytes of the new process's standard error that an error message includes.
 const SAID_MAX: usize = 4096;
 /// How long a process that has closed its channel may take to end.
 const END_MAX: Duration = Duration::from_secs(1);
-/// How often it is looked whether it has ended.
+/// Between two checks of whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// What the control thread is asked around an upgrade.
+/// What an upgrade asks of the control thread.
 #[derive(Debug)]
 pub enum Asked {
-    /// One begins: nothing is changed until it has ended.
+    /// An upgrade begins: the control thread refuses changes until it has ended.
     Begin(oneshot::Sender<Result<InForce, String>>),
-    /// It has ended, and this process serves on. The answer comes when changes are taken again.
+    /// It has ended, and this process serves on. The answer comes when the control thread accepts changes again.
     End(oneshot::Sender<()>),
 }
 
-/// What the new process is to go on with.
+/// What the new process takes over.
 #[derive(Debug)]
 pub struct InForce {
-    /// What is listened on.
+    /// The addresses that this process listens on.
     pub bound: Vec<Bound>,
     /// What commands have changed of the servers.
     pub carried: Vec<Carried>,
@@ -63,10 +63,10 @@ pub struct Upgrader {
     pub admin: Option<Arc<(OwnedFd, Offered)>>,
 }
 
-/// An upgrade that is asked for.
+/// An upgrade that was requested.
 #[derive(Debug)]
 pub struct Plan {
-    /// The binary, if a certain one is wanted.
+    /// The binary, if the request names one.
     pub binary: Option<PathBuf>,
     /// How long the new process may take.
     pub timeout: Duration,
@@ -88,11 +88,13 @@ impl Upgrader {
     /// It does not, for this reason; it has been ended, and this process serves on as before.
     pub fn run(&self, plan: &Plan, cancelled: &AtomicBool) -> Result<Succeeded, String> {
         if std::process::id() == 1 {
-            return Err("this is process 1 of its container, which ends with it: start another container in its place".into());
+            return Err(
+                "Evenkeel is process 1, and its container ends with it: replace the container instead".into(),
+            );
         }
         let binary = binary::choose(plan.binary.as_deref())?;
         let (answer, begun) = oneshot::channel();
-        let gone = |_| "the control thread is gone".to_owned();
+        let gone = |_| "the control thread has ended: is the process leaving?".to_owned();
         self.control.blocking_send(Asked::Begin(answer)).map_err(|_| gone(()))?;
         let in_force = begun.blocking_recv().map_err(|_| gone(()))??;
         let done = self.hand_over(&binary, plan, in_force, cancelled);
@@ -113,8 +115,8 @@ impl Upgrader {
         cancelled: &AtomicBool,
     ) -> Result<Succeeded, String> {
         let deadline = Instant::now() + plan.timeout;
-        let (channel, theirs) =
-            Channel::pair().map_err(|error| format!("no channel to hand over: {error}"))?;
+        let (channel, theirs) = Channel::pair()
+            .map_err(|error| format!("cannot make a socket pair for the new process: {error}"))?;
         let mut started = Started::new(binary, theirs)?;
         let pid = started.child.id();
         tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
@@ -146,16 +148,16 @@ impl Upgrader {
         if let Some(released) = exchange.released
             && let Err(error) = self.shared.cache.reclaim_disk(released)
         {
-            tracing::error!(%error, "the disk cache cannot be used again after an upgrade that has failed; it is in memory alone");
+            tracing::error!(%error, "after a failed upgrade, this process cannot open its disk cache again: it caches in memory only");
         }
         Err(why)
     }
 }
 
-/// The new process. It is ended when this is dropped, unless it was released.
+/// The new process. Dropping this ends it, unless it was released.
 struct Started {
     child: Child,
-    /// What it says before it has got our standard error.
+    /// What it writes to standard error before it has received that of this process.
     said: Arc<Mutex<Vec<u8>>>,
     listener: Option<JoinHandle<()>>,
     is_released: bool,
@@ -166,22 +168,22 @@ impl Started {
         let mut command = Command::new(binary);
         command.args(std::env::args_os().skip(1)).stdin(theirs).stderr(Stdio::piped());
         command.env(message::VARIABLE, message::PROTOCOL.to_string());
-        // Of the process that systemd has started, not of this one.
+        // They are meant for the process that systemd has started.
         command.env_remove("WATCHDOG_PID").env_remove("LISTEN_PID").env_remove("LISTEN_FDS");
         command.arg0(binary);
         let mut child =
             command.spawn().map_err(|error| format!("cannot start {}: {error}", binary.display()))?;
-        // Else our own copy of its end would keep the channel open.
+        // Otherwise the copy of its end in this process would keep the channel open.
         drop(command);
         let said = Arc::<Mutex<Vec<u8>>>::default();
-        let heard = Arc::clone(&said);
+        let kept = Arc::clone(&said);
         let stderr = child.stderr.take();
-        let listen = move || stderr.into_iter().for_each(|stderr| listen(stderr, &heard));
+        let listen = move || stderr.into_iter().for_each(|stderr| listen(stderr, &kept));
         let listener = std::thread::Builder::new().name("upgrade-stderr".into()).spawn(listen).ok();
         Ok(Self { child, said, listener, is_released: false })
     }
 
-    /// How it has ended, if it does in this time.
+    /// Its exit status, if it ends within this time.
     fn ended_within(&mut self, wait: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + wait;
         loop {
@@ -217,13 +219,13 @@ impl Started {
         }
     }
 
-    /// It serves from now on; it is only waited for, so that it is no zombie should it end before this process.
+    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process.
     fn release(mut self) {
         self.is_released = true;
         let pid = self.child.id();
         let wait = move || {
             if let Ok(status) = self.child.wait() {
-                tracing::error!(pid, %status, "the process that had taken over has ended, and this one accepts nothing any more");
+                tracing::error!(pid, %status, "the new process has ended, and this one accepts no connections any more: start Evenkeel again");
             }
         };
         // Without a thread it is a zombie until this process ends.
@@ -239,7 +241,7 @@ impl Drop for Started {
     }
 }
 
-/// Passes on what the new process says, and keeps the last of it.
+/// Passes on what the new process writes to standard error, and keeps the end of it.
 fn listen(stderr: impl Read, said: &Mutex<Vec<u8>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
@@ -257,7 +259,7 @@ fn stderr() -> io::Result<OwnedFd> {
     io::stderr().as_fd().try_clone_to_owned()
 }
 
-/// Whether the attempt was given up.
+/// Whether the attempt was cancelled.
 fn is_cancelled(cancelled: &AtomicBool) -> bool {
     cancelled.load(Ordering::Relaxed)
 }

@@ -18,14 +18,14 @@ use crate::servers::ServerRegistry;
 
 /// How long the old process may be silent. It has a deadline of its own, at which it ends this process.
 const SILENCE_MAX: Duration = Duration::from_secs(660);
-/// How long first health checks are waited for; a server that has not answered by then counts as it does after any start.
+/// How long to wait for first health checks; a server that has not answered by then is `starting`, as after any start.
 const CHECKS_MAX: Duration = Duration::from_secs(3);
-/// How often the pools are looked at.
+/// Between two looks at the pools.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// How often the old process hears what is waited for.
+/// Between two messages to the old process about what this one waits for.
 const SAY_EVERY: Duration = Duration::from_millis(200);
 
-/// The process in whose place this one comes.
+/// The old process, whose place this one takes.
 #[derive(Debug)]
 pub struct Predecessor {
     channel: Arc<Channel>,
@@ -33,14 +33,14 @@ pub struct Predecessor {
     pub offer: Offer,
 }
 
-/// Tells the old process why this one gives up.
+/// Sends the old process the reason for which this one gives up.
 #[derive(Debug)]
 pub struct Reporter(Arc<Channel>);
 
 impl Reporter {
-    /// Tells it.
+    /// Sends the reason.
     pub fn fail(&self, why: &str) {
-        // The old process finds out anyhow.
+        // Without it, the old process still sees that this one has ended.
         let _ = send(&self.0, &Message::Failed(why.trim_end().into()), &[]);
     }
 }
@@ -49,12 +49,12 @@ impl Predecessor {
     /// The process that has started this one to take its place, if one has, and the sockets that it offers.
     ///
     /// # Errors
-    /// It is gone, or speaks another version of what is said at an upgrade.
+    /// It is gone, or uses another version of the messages.
     pub fn find() -> Result<Option<(Self, Inheritance)>, String> {
         if std::env::var_os(VARIABLE).is_none() {
             return Ok(None);
         }
-        let fault = |error: io::Error| format!("nothing can be taken over from the process before: {error}");
+        let fault = |error: io::Error| format!("cannot take over from the old process: {error}");
         let channel = Channel::from_stdin().map_err(fault)?;
         match Self::receive(&channel) {
             Ok((offer, inheritance)) => Ok(Some((Self { channel: Arc::new(channel), offer }, inheritance))),
@@ -69,12 +69,14 @@ impl Predecessor {
         let (message, mut descriptors) = next(channel)?;
         let Message::Offer(offer) = message else { return Err(unexpected(&message)) };
         if let Some(stderr) = descriptors.pop() {
-            replace_stderr(&stderr).map_err(|error| format!("cannot write messages: {error}"))?;
+            replace_stderr(&stderr).map_err(|error| {
+                format!("cannot take over the standard error of the old process: {error}")
+            })?;
         }
         if offer.protocol != PROTOCOL {
             return Err(format!(
-                "Evenkeel {} speaks version {PROTOCOL} of the handover, and the running {} speaks version {}: an upgrade \
-                 between them needs a restart",
+                "Evenkeel {} speaks version {PROTOCOL} of the handover, and the running {} speaks version {}: restart the \
+                 service instead",
                 env!("CARGO_PKG_VERSION"),
                 offer.version,
                 offer.protocol
@@ -85,7 +87,11 @@ impl Predecessor {
             let (message, descriptors) = next(channel)?;
             let Message::Sockets(offered) = message else { return Err(unexpected(&message)) };
             if offered.is_empty() || offered.len() != descriptors.len() {
-                return Err("not all sockets have come: too few file descriptors may be open".into());
+                return Err(format!(
+                    "received {} of {} sockets of the old process: is the limit of open files too low?",
+                    descriptors.len(),
+                    offered.len()
+                ));
             }
             for (offered, descriptor) in offered.into_iter().zip(descriptors) {
                 let socket = Inherited::take(descriptor);
@@ -103,23 +109,23 @@ impl Predecessor {
         Ok((*offer, Inheritance::of(heirlooms)))
     }
 
-    /// By which it can be told why this process gives up.
+    /// Sends it the reason if this process gives up.
     pub fn reporter(&self) -> Reporter {
         Reporter(Arc::clone(&self.channel))
     }
 
-    /// Goes on with what commands have changed.
+    /// Takes over what commands have changed.
     pub fn carry_on(&self, servers: &mut ServerRegistry, now: Time) {
         servers.carry_on(self.offer.pools.clone(), now);
         servers.carry_on_splits(&self.offer.splits);
         if let Some(level) = &self.offer.log_level
             && let Err(error) = log::set_level(level)
         {
-            tracing::warn!(level, error, "the log level of the process before is not taken over");
+            tracing::warn!(level, error, "cannot take over the log level of the old process");
         }
     }
 
-    /// Says that all is ready but for what cannot be had beside the old process, and waits for the word to go on.
+    /// Says that this process is ready except for what only one process can have, and waits for [`Message::Go`].
     ///
     /// # Errors
     /// The old process is gone.
@@ -131,8 +137,8 @@ impl Predecessor {
         }
     }
 
-    /// Waits until the servers are known as well as the old process knew them: each has been checked, and no pool that could be used
-    /// there lacks a server here. Ends with the old process's patience.
+    /// Waits until each server has been checked, for at most [`CHECKS_MAX`], and until each pool that has a usable server in the old
+    /// process has one here. The old process ends this one at its deadline.
     ///
     /// # Errors
     /// The old process is gone.
@@ -166,8 +172,8 @@ impl Predecessor {
         None
     }
 
-    /// Says that connections are accepted, and returns the sessions of datagrams that the old process had, by the number of the socket
-    /// that their clients send to. It takes no datagrams any more.
+    /// Says that this process accepts connections, and returns the UDP sessions of the old process, by the inode of the socket that
+    /// their clients send to. The old process reads no datagrams any more.
     ///
     /// # Errors
     /// The old process is gone.
@@ -187,9 +193,9 @@ impl Predecessor {
         }
     }
 
-    /// Says that this process serves all from now on.
+    /// Says that this process serves on all sockets from now on.
     pub fn complete(self) {
-        // An old process that is gone does not need to know.
+        // The old process may have ended.
         let _ = send(&self.channel, &Message::Complete, &[]);
     }
 
@@ -201,15 +207,15 @@ impl Predecessor {
 fn next(channel: &Channel) -> Result<(Message, Vec<OwnedFd>), String> {
     match receive(channel, SILENCE_MAX) {
         Ok(Some(come)) => Ok(come),
-        Ok(None) => Err("the process before has fallen silent".into()),
+        Ok(None) => Err(format!("the old process has sent no message for {} s", SILENCE_MAX.as_secs())),
         Err(error) => Err(gone(&error)),
     }
 }
 
 fn gone(error: &io::Error) -> String {
-    format!("the process before has given the upgrade up: {error}")
+    format!("the old process has given up the upgrade: {error}")
 }
 
 fn unexpected(message: &Message) -> String {
-    format!("the process before has said {message:?} out of turn")
+    format!("the old process sent an unexpected message in the upgrade: {message:?}")
 }

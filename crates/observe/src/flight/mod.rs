@@ -1,5 +1,5 @@
-//! The flight recorder: bounded records of requests that failed, were slow, or are a sample. `record` is what one says,
-//! `redact` what it must not, `rings` where they are kept, and `verdict` who was at fault.
+//! The flight recorder: bounded records of requests that failed, were slow, or are a sample. `record` is the content of
+//! one, `redact` removes secrets, `rings` keeps records, and `verdict` says who was at fault.
 
 mod record;
 mod redact;

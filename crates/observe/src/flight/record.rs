@@ -1,4 +1,4 @@
-//! What is kept of one request, and the bytes that it is kept as.
+//! The record of one request, and the bytes in which it is kept.
 
 use std::time::Duration;
 
@@ -57,19 +57,19 @@ pub struct FlightRecord {
     pub version: String,
     /// The fields of its head, in order.
     pub headers: Vec<(String, String)>,
-    /// Fields of its head that found no room here.
+    /// Fields of its head that had no room here.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub headers_left_out: usize,
     /// What happened, in order.
     pub steps: Vec<FlightStep>,
-    /// Steps that found no room here.
+    /// Steps that had no room here.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub steps_left_out: usize,
     /// Routes that match in part, or are less specific.
     pub nearly: Vec<NearRoute>,
     /// The servers of its pool.
     pub candidates: Vec<Candidate>,
-    /// Servers that found no room here.
+    /// Servers that had no room here.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub candidates_left_out: usize,
     /// Who closed a connection, or gave up on it, before the response was complete.
@@ -101,7 +101,7 @@ pub struct FlightStep {
     pub kind: StepKind,
     /// What, in a sentence.
     pub what: String,
-    /// The server that it was about.
+    /// The server that it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// How long it took, up to `at_ms`.
@@ -214,7 +214,7 @@ words! {
 }
 
 impl FlightRecord {
-    /// The bytes that it is kept as: JSON. What would make it too long is left out.
+    /// The bytes in which it is kept: JSON. Fields that would make it too long are left out.
     pub fn encode(mut self) -> Vec<u8> {
         let encode = |record: &Self| serde_json::to_vec(record).unwrap_or_default();
         let bytes = encode(&self);

@@ -1,4 +1,4 @@
-//! What a record must not hold: passwords, tokens, cookies. They are replaced before anything is kept.
+//! Replaces passwords, tokens and cookies before a record is kept.
 
 /// What stands in place of a value that is not kept.
 pub const REDACTED: &str = "(redacted)";

@@ -1,4 +1,4 @@
-//! Where records are kept: for each worker a few rings, each bounded by bytes, of which the oldest leave first.
+//! Keeps the records: a few rings for each worker, each bounded by bytes; a new record replaces the oldest ones of its ring.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,7 +14,7 @@ const OVERHEAD_BYTES: u64 = 96;
 /// Entries that a reader copies before it lets the worker at its rings again: some microseconds.
 const COPIED_AT_ONCE: usize = 256;
 
-/// The rings of a worker. A flood of one kind pushes out its own kind alone.
+/// The rings of a worker. A flood of one kind replaces only records of its own kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RingKind {
     /// Requests that a server or this process failed.
@@ -98,7 +98,7 @@ struct Ring {
 }
 
 impl Ring {
-    /// Takes a record in, and lets the oldest go for it; false if it has no room at all.
+    /// Adds a record, and removes the oldest ones to make room; false if the record is larger than the ring.
     fn push(&mut self, record: Kept, capacity: u64) -> bool {
         let size = record.size();
         if size > capacity {
@@ -147,7 +147,7 @@ impl Recorder {
         }
     }
 
-    /// Gives it so many bytes, over all workers; `None` keeps nothing. What has no room any more is let go.
+    /// Gives it so many bytes, over all workers; `None` keeps nothing. Records that have no room any more are removed.
     pub fn set_memory(&self, bytes: Option<u64>) {
         let each = bytes.unwrap_or(0) / (self.workers.len() as u64).max(1);
         self.capacity.store(each, Relaxed);
@@ -247,7 +247,7 @@ fn hash(id: &str) -> u64 {
     hasher.finish()
 }
 
-/// The rings stay whole whatever thread dies, so a poisoned lock is as good as another.
+/// Locks, even after a panic of a holder: none leaves a change half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Who was at fault, and what to look at: the end of the story that a record tells.
+//! Says who was at fault in a recorded request, and what to look at.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ pub enum Fault {
     None,
 }
 
-/// What to make of a record.
+/// The judgement of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FlightVerdict {
     /// Whose fault it was.
@@ -103,7 +103,7 @@ impl FlightRecord {
 
     fn server_failed(&self) -> FlightVerdict {
         let name = self.server_name();
-        let reason = self.reason.as_deref().unwrap_or("no reason is known");
+        let reason = self.reason.as_deref().unwrap_or("no reason was recorded");
         let tried =
             if self.tries > 1 { format!(" It was the last of {} tries.", self.tries) } else { String::new() };
         let (what, look) = match self.cause.as_deref() {
@@ -115,7 +115,7 @@ impl FlightRecord {
                 ("did not answer in time", format!("The load of {name}, and `timeout.response` of its pool."))
             }
             Some("malformed") => {
-                ("sent what is no valid response", format!("What {name} sends, with a direct request to it."))
+                ("sent an invalid response", format!("What {name} sends, with a direct request to it."))
             }
             _ => (
                 "broke off",
@@ -131,7 +131,7 @@ impl FlightRecord {
     /// A request that has its whole response, which is an error.
     fn refused(&self) -> FlightVerdict {
         let pool = self.pool.as_deref().unwrap_or("?");
-        let reason = self.reason.as_deref().unwrap_or("no reason is known");
+        let reason = self.reason.as_deref().unwrap_or("no reason was recorded");
         match self.cause.as_deref() {
             Some("no_route") => FlightVerdict::new(
                 Fault::Configuration,
@@ -140,7 +140,7 @@ impl FlightRecord {
             ),
             Some("no_backend") => FlightVerdict::new(
                 Fault::Server,
-                format!("The servers were at fault: none of pool {pool} could be used."),
+                format!("The servers were at fault: no server of pool {pool} could be used."),
                 "`evenkeel status`: the states of the servers and the reasons for them.",
             ),
             Some("breaker_open") => FlightVerdict::new(
@@ -154,12 +154,12 @@ impl FlightRecord {
             ),
             Some("no_place") => FlightVerdict::new(
                 Fault::Configuration,
-                format!("Pool {pool} had no room for it ({reason})."),
+                format!("A limit of pool {pool} was reached ({reason})."),
                 "`breaker`, `concurrency`, `max_connections` and `queue` of the pool, and whether its servers are slow.",
             ),
             Some("overload") => FlightVerdict::new(
                 Fault::Proxy,
-                "The process was overloaded and turned it away.",
+                "The process was overloaded and refused the request.",
                 "`evenkeel_overload_step`, `[overload]`, and the `priority` of the route.",
             ),
             Some("limiter_away") => FlightVerdict::new(
@@ -191,21 +191,22 @@ impl FlightRecord {
 
     /// A request that its client should not have sent like this.
     fn mistaken(&self) -> FlightVerdict {
-        let reason = self.reason.as_deref().unwrap_or("no reason is known");
+        let reason = self.reason.as_deref().unwrap_or("no reason was recorded");
         let (verdict, look) = match self.cause.as_deref() {
             Some("rate_limited" | "connection_rate") => (
-                format!("The client asked more often than it may ({reason})."),
+                format!("The client sent more requests than a limit allows ({reason})."),
                 "`rate_limit` of the route, or `limits` of the listener.",
             ),
-            Some("unsupported") => {
-                (format!("The request asks for what is not supported ({reason})."), "What the client sends.")
-            }
+            Some("unsupported") => (
+                format!("The request needs what Evenkeel does not support ({reason})."),
+                "What the client sends.",
+            ),
             Some("misdirected") => (
                 "The request names a host that the certificate of its connection is not for.".into(),
                 "`misdirected` of the listener, and the names of its certificates.",
             ),
             Some("head_too_large" | "uri_too_long" | "body_too_large") => (
-                format!("The request is larger than it may be ({reason})."),
+                format!("The request exceeds a limit on its size ({reason})."),
                 "`[limits]`, and `limits` of the route.",
             ),
             _ => (format!("The request was refused ({reason})."), "What the client sends."),
@@ -238,7 +239,7 @@ impl FlightRecord {
             (
                 Some(self.wait_ms),
                 Fault::Configuration,
-                "it waited for its turn".to_owned(),
+                "it waited for a permit, a server or a retry".to_owned(),
                 "The limits of the pool or route, and whether its servers are slow.",
             ),
             (

@@ -1,4 +1,4 @@
-//! Discovered servers in `evenkeel explain`: files are read, and name servers are asked only where the operator says so.
+//! Discovered servers in `evenkeel explain`: the command reads files, and asks name servers only with `--resolve`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,18 +15,18 @@ pub type Findings = HashMap<PoolName, Finding>;
 pub struct Finding {
     /// In one line.
     pub text: String,
-    /// False if it was not asked, so that there may be other servers than are known here.
+    /// False if this command did not ask the source, which may have servers.
     pub is_asked: bool,
 }
 
 /// Gives the pools the servers that they discover: those of files, and those of names if `resolve` says so.
 ///
 /// # Errors
-/// The system gives no runtime to ask with.
+/// The system gives no runtime for the lookups.
 pub fn discover(servers: &mut ServerRegistry, resolve: bool) -> Result<Findings, String> {
     let config = Arc::clone(servers.config());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot ask for servers: {error}"))?;
+    let runtime = runtime.map_err(|error| format!("cannot start a runtime to discover servers: {error}"))?;
     let mut findings = Findings::new();
     for pool in &config.pools {
         let Some(source) = &pool.discover else { continue };

@@ -181,16 +181,16 @@ mod tests {
     fn check(name: &str, record: &str) {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/why/golden");
         let file = format!("{folder}/{name}.txt");
-        let told = story(&serde_json::from_str(record).unwrap());
+        let printed = story(&serde_json::from_str(record).unwrap());
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(folder).unwrap();
-            std::fs::write(&file, &told).unwrap();
+            std::fs::write(&file, &printed).unwrap();
         }
-        assert_eq!(told, std::fs::read_to_string(&file).unwrap_or_default(), "{file}");
+        assert_eq!(printed, std::fs::read_to_string(&file).unwrap_or_default(), "{file}");
     }
 
     #[test]
-    fn a_failed_request_is_told_from_its_head_to_the_one_at_fault() {
+    fn a_failed_request_has_a_story_from_its_head_to_the_one_at_fault() {
         check(
             "failed",
             r#"{
@@ -243,9 +243,9 @@ mod tests {
 
     #[test]
     fn a_client_cannot_speak_to_the_terminal() {
-        let told = story(&serde_json::json!({
+        let printed = story(&serde_json::json!({
             "id": "\u{1b}[2J", "method": "GET", "target": "/\u{7}\u{202e}", "headers": [["a\r", "\u{9b}x"]],
         }));
-        assert!(!told.contains(|c: char| c != '\n' && c.is_control() || c == '\u{202e}'), "{told:?}");
+        assert!(!printed.contains(|c: char| c != '\n' && c.is_control() || c == '\u{202e}'), "{printed:?}");
     }
 }
