@@ -40,3 +40,47 @@ test("a dialog closes with the page that it belongs to, and does nothing", () =>
   check();
   await page.close();
 }));
+
+test("buttons of servers have words where there is room, and names everywhere", () => withMock({ servers: 20 }, async (mock) => {
+  for (const [width, hasWords] of [[1700, true], [1360, true], [1100, false]]) {
+    const { page, check } = await open(chrome.context, mock.url, { path: "pools/api", viewport: { width, height: 900 } });
+    const row = page.locator('tr[data-key="api-1"]');
+    for (const word of ["Drain", "Disable", "Weight"]) {
+      const button = row.getByRole("button", { name: new RegExp(`^${word}`) });
+      assert.equal(await button.getAttribute("title"), word);
+      assert.equal(await button.locator(".label").isVisible(), hasWords, `${word} at ${width} pixels`);
+    }
+    check();
+    await page.close();
+  }
+}));
+
+/** In the page: cells whose text is cut, but for those that end in dots on purpose and have a title or a second line. */
+function cut(selector) {
+  return [...document.querySelectorAll(`${selector} .numeric, ${selector} .actions-cell, ${selector} thead th`)].filter((cell) => cell.offsetParent !== null).flatMap((cell) => {
+    const box = cell.getBoundingClientRect();
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const inner = range.getBoundingClientRect();
+    const isCut = inner.width > 0 && (inner.left < box.left - 0.5 || inner.right > box.right + 0.5);
+    return isCut ? [`${cell.textContent}: ${inner.width} in ${box.width}`] : [];
+  });
+}
+
+test("no figure and no heading of a table is cut", () => withMock({ servers: 4 }, async (mock) => {
+  for (const [width, path, table] of [[1700, "pools/api", ".servers"], [1360, "pools/api", ".servers"], [1200, "pools/api", ".servers"], [400, "pools/api", ".servers"], [1360, "requests", ".requests"], [400, "requests", ".requests"]]) {
+    const { page, check } = await open(chrome.context, mock.url, { path, viewport: { width, height: 900 } });
+    await page.locator(`${table} tbody tr`).nth(2).waitFor();
+    const sorters = page.locator(`${table} .sorter:visible`);
+    for (let index = 0; index < (await sorters.count()); index += 1) {
+      await sorters.nth(index).click();
+      await page.evaluate((selector) => {
+        // The longest that a figure may be.
+        for (const cell of document.querySelectorAll(`${selector} tbody td.numeric`)) if (/\d\u202fm?s$/.test(cell.textContent)) cell.textContent = "0.88\u202fms";
+      }, table);
+      assert.deepEqual(await page.evaluate(cut, table), [], `${path} at ${width} pixels`);
+    }
+    check();
+    await page.close();
+  }
+}));
