@@ -84,3 +84,15 @@ test("no figure and no heading of a table is cut", () => withMock({ servers: 4 }
     await page.close();
   }
 }));
+
+test("requests stand in the order of what When shows", () => withMock({}, async (mock) => {
+  const now = Date.now() / 1000;
+  // In the order in which they ended: the newest began long before the others.
+  mock.mode.requests = [30, 2, 20, 10].map((age) => ({ id: `r${age}`, at: now - age, method: "GET", host: "a.test", target: `/${age}`, status: 200, ended: "complete", why_kept: "slow", duration_ms: 5, tries: 1, route: "r", pool: "api", server: "api-1" }));
+  const { page, check } = await open(chrome.context, mock.url, { path: "requests" });
+  await page.locator(".requests tbody tr").nth(3).waitFor();
+  const keys = await page.locator(".requests tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.key));
+  assert.deepEqual(keys, ["r2", "r10", "r20", "r30"]);
+  check();
+  await page.close();
+}));
