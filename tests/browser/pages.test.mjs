@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { start } from "./mock/server.mjs";
-import { launch, open } from "./support/browser.mjs";
+import { launch, open, until } from "./support/browser.mjs";
 
 let chrome;
 before(async () => { chrome = await launch(); });
@@ -93,6 +93,58 @@ test("requests stand in the order of what When shows", () => withMock({}, async 
   await page.locator(".requests tbody tr").nth(3).waitFor();
   const keys = await page.locator(".requests tbody tr").evaluateAll((rows) => rows.map((row) => row.dataset.key));
   assert.deepEqual(keys, ["r2", "r10", "r20", "r30"]);
+  check();
+  await page.close();
+}));
+
+/** Runs in the page: each canvas keeps the texts of its last drawing, with where they end. */
+function noteTexts() {
+  const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+    this.canvas.texts = [];
+    return clearRect.apply(this, box);
+  };
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+    const { width } = this.measureText(text);
+    // Numbers of the y axis end at their place, times have theirs in the middle.
+    this.canvas.texts?.push({ text, isTime: /:/.test(text), right: x + (this.textAlign === "center" ? width / 2 : 0) });
+    return fillText.call(this, text, x, ...rest);
+  };
+}
+
+test("axes have no number twice and no time cut, and a lone second is drawn", () => withMock({ calm: true }, async (mock) => {
+  const { figures } = mock;
+  const alone = { p50: 2, p95: 2, p99: 2 };
+  const quiet = (point, more = {}) => Object.assign(point, { p50: null, p95: null, p99: null, in_flight: 0, connections: 1 }, more);
+  figures.points.forEach((point, index) => quiet(point, index === 150 ? alone : {}));
+  const tick = figures.tick.bind(figures);
+  figures.tick = () => {
+    const at = tick();
+    return { ...at, point: quiet(at.point) };
+  };
+  const { page, check } = await open(chrome.context, mock.url);
+  await page.locator(".chart canvas").nth(2).waitFor();
+  await page.evaluate(noteTexts);
+  const charts = () => page.locator(".chart canvas").evaluateAll((all) => all.map(({ texts = [], width }) => ({ texts, width })));
+  const coloured = () => page.locator(".chart canvas").nth(1).evaluate((canvas) => {
+    const left = Math.ceil(canvas.width * 0.2);
+    const { data } = canvas.getContext("2d").getImageData(left, 0, canvas.width - left, canvas.height * 0.8);
+    let pixels = 0;
+    for (let at = 0; at < data.length; at += 4) if (data[at + 3] > 200 && Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]) > 60) pixels += 1;
+    return pixels;
+  });
+  const drawn = await until(async () => {
+    const all = await charts();
+    return all.every(({ texts }) => texts.length > 2) && all;
+  }, "each graph is drawn again");
+  for (const { texts, width } of drawn) {
+    const numbers = texts.filter(({ isTime, text }) => !isTime && text).map(({ text }) => text);
+    assert.deepEqual(numbers, [...new Set(numbers)]);
+    assert.ok(texts.some(({ isTime }) => isTime));
+    assert.deepEqual(texts.filter(({ right }) => right > width), []);
+  }
+  const pixels = await coloured();
+  assert.ok(pixels > 10, `${pixels} pixels of the lone second`);
   check();
   await page.close();
 }));

@@ -38,7 +38,7 @@ export function open() {
       { label: "p95", colour: "line-4", value: (point) => point.p95 },
       { label: "p99", colour: "line-5", value: (point) => point.p99 },
     ] }),
-    new Chart({ title: "Open requests and connections", format: count, lines: [
+    new Chart({ title: "Open requests and connections", format: count, whole: true, lines: [
       { label: "requests in flight", colour: "line-1", area: true, value: (point) => point.in_flight },
       { label: "connections", colour: "line-3", value: (point) => point.connections },
     ] }),
