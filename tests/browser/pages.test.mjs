@@ -148,3 +148,17 @@ test("axes have no number twice and no time cut, and a lone second is drawn", ()
   check();
   await page.close();
 }));
+
+test("while the stream is stale, no problem grows older", () => withMock({}, async (mock) => {
+  const { page, faults } = await open(chrome.context, mock.url, { allow: [/Failed to load resource|ERR_EMPTY_RESPONSE|ERR_CONNECTION/] });
+  await page.locator(".problem").first().waitFor();
+  mock.mode.refuse = true;
+  for (const stream of mock.streams) stream.destroy();
+  await page.getByText(/Stale for [45].s/).waitFor();
+  const since = () => page.locator(".problem-since").evaluateAll((all) => all.map((it) => it.textContent));
+  const before = await since();
+  await page.getByText(/Stale for [78].s/).waitFor();
+  assert.deepEqual(await since(), before);
+  assert.deepEqual(faults, []);
+  await page.close();
+}));

@@ -109,7 +109,7 @@ function showProblems(element, times) {
     const rest = problems.length - items.length;
     return h("ol", { class: "problem-list" }, items, rest > 0 ? h("li", { class: "quiet" }, `and ${plural(rest, "more problem")}`) : null);
   });
-  for (const { since, at } of times.values()) setText(since, duration(store.now() - at));
+  for (const { since, at } of times.values()) setText(since, duration(store.lastKnown() - at));
   const quiet = element.querySelector(".problems-none .quiet");
   if (quiet === null) return;
   setText(quiet.previousSibling, store.isStale() ? `All was well ${duration(store.age())} ago` : "All is well");
