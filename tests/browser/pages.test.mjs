@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { start } from "./mock/server.mjs";
-import { launch, open, until } from "./support/browser.mjs";
+import { axe, launch, open, until } from "./support/browser.mjs";
 
 let chrome;
 before(async () => { chrome = await launch(); });
@@ -37,6 +37,26 @@ test("a dialog closes with the page that it belongs to, and does nothing", () =>
   }
   await page.keyboard.press("Enter");
   assert.equal(purges, 0);
+  check();
+  await page.close();
+}));
+
+test("what the file says by now stands apart from what commands have changed", () => withMock({ calm: true }, async (mock) => {
+  const { page, check } = await open(chrome.context, mock.url, { path: "config" });
+  const panel = (heading) => page.locator(".panel", { has: page.getByRole("heading", { name: heading }) });
+  await panel("1 change in the file since it was loaded").getByText('algorithm: "least-connections" -> "round-robin"').waitFor();
+  const commands = panel("2 changes by commands since it was loaded");
+  const text = await commands.evaluate((it) => it.textContent);
+  assert.match(text, /weight of server api-2.*evenkeel save writes.*api-4 is draining.*no key for the state/);
+  assert.doesNotMatch(text, /`/);
+  mock.configuration.file = { changes: [], fault: "line 18: unknown key `bakends`: did you mean `backends`? (and 1 more fault)" };
+  await page.reload();
+  await panel("The file is wrong").getByText("line 18: unknown key").waitFor();
+  await panel("2 changes by commands").waitFor();
+  assert.deepEqual(await axe(page), []);
+  Object.assign(mock.configuration, { changes: [], runtime: [], file: { changes: [] } });
+  await page.reload();
+  await page.getByText("What is in force is what the file says.").waitFor();
   check();
   await page.close();
 }));

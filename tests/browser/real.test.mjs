@@ -132,7 +132,7 @@ test("a broken file is refused with its carets, and mended it is taken", async (
   };
   await writeFile(proxy.file, proxy.text.replace("algorithm", "algoritm"));
   await reload();
-  const fault = page.locator("#main pre.fault");
+  const fault = page.getByRole("region", { name: "What is wrong with the configuration" });
   await fault.getByText("algoritm").waitFor();
   assert.match(await fault.evaluate((it) => it.textContent), /algoritm = [^\n]+\n[^\n]*─/);
   await writeFile(proxy.file, proxy.text);

@@ -6,7 +6,7 @@ use crate::purge::verdict;
 use crate::store::Store;
 use crate::sync::Arc;
 
-/// Places of the store that one call looks at: below 1 ms of the thread that asks.
+/// Places of the store that one call looks at: some 1 ms of the thread that asks.
 const LOOKED_AT_MAX: usize = 8_192;
 /// Places between which others may store.
 const BATCH: usize = 512;
