@@ -377,6 +377,7 @@ mod upgrade {
 }
 
 mod upgrade_binary {
+    mod audit;
     mod kept;
     mod load;
     mod refused;

@@ -173,7 +173,9 @@ fn failed_connects_eject_a_server() {
         thread::sleep(ms(5));
         evenkeel.server("app", "gone")["state"] == "ejected"
     });
-    assert_eq!(server.open(), 0);
+    let reason = evenkeel.server("app", "gone")["reason"].to_string();
+    assert!(reason.contains("2 connections failed within 30s, the last: no connection"), "{reason}");
+    eventually("the connections of the test have ended", || server.open() == 0);
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn refusals_count_for_passive_checks_which_take_the_server_out() {
         Client::new(&evenkeel).send("x");
         evenkeel.server("app", "a")["state"] == "ejected"
     });
+    let reason = evenkeel.server("app", "a")["reason"].to_string();
+    assert!(reason.contains("3 sessions failed within 30s"), "{reason}");
     let failed = evenkeel.record(|record| record["backend"] == "a");
     assert_eq!(failed["ended"], "connect_failed");
     let refused = evenkeel.metric("evenkeel_backend_failures_total", &["backend=\"a\""]);

@@ -73,8 +73,8 @@ pub struct Upgrade {
     pub binary: Option<PathBuf>,
     /// How long it may take to be ready.
     pub timeout: Duration,
-    /// The reason, for the log.
-    pub why: Option<String>,
+    /// On whose behalf, and why.
+    pub by: By,
     /// The outcome.
     pub answer: oneshot::Sender<Result<Upgraded, String>>,
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use crate::body;
+use crate::by::Behalf;
 use crate::context::{Context, Upgrade};
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::serve::Retiring;
@@ -33,8 +34,9 @@ pub(crate) struct Asked {
     /// How long the new process may take to be ready: 1 to 600; 30 if it is left out.
     #[serde(default)]
     timeout_seconds: Option<u64>,
-    /// The reason, for the log.
-    #[serde(default)]
+    /// The reason, for the log and the events.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(max_length = 500)]
     why: Option<String>,
 }
 
@@ -53,6 +55,7 @@ pub(crate) struct Answer {
 /// Replace this process by a new one, without loss
 #[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Asked, responses(
     (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
+    (status = 400, body = ErrorBody, description = "The body is wrong."),
     (status = 422, body = ErrorBody, description = "The upgrade has failed, and why; this process serves on."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
     (status = 413, body = ErrorBody, description = "The body is too large."),
@@ -62,6 +65,7 @@ pub(crate) struct Answer {
 pub(crate) async fn upgrade(
     State(context): State<Arc<Context>>,
     Extension(retiring): Extension<Arc<Retiring>>,
+    Behalf(by): Behalf,
     request: HttpRequest,
 ) -> Result<Json<Answer>, Refusal> {
     let body = body::read(request).await?;
@@ -75,8 +79,8 @@ pub(crate) async fn upgrade(
     }
     let gone = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the process is leaving");
     let (answer, outcome) = oneshot::channel();
-    let upgrade =
-        Upgrade { binary: asked.binary, timeout: Duration::from_secs(timeout), why: asked.why, answer };
+    let (by, timeout) = (by.because(asked.why)?, Duration::from_secs(timeout));
+    let upgrade = Upgrade { binary: asked.binary, timeout, by, answer };
     let refused = |_| {
         Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,

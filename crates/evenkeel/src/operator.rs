@@ -3,6 +3,7 @@
 
 use evenkeel_admin::{By, Request};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
+use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_types::{BackendId, PoolName};
 
@@ -37,27 +38,32 @@ fn shown(text: &str) -> String {
 /// What a change is about: a pool, and maybe a server of it.
 pub type About<'a> = (&'a PoolName, Option<&'a BackendId>);
 
+/// Notes that a change was made, in the log and among the events. Text from outside stands in the log quoted and escaped.
+pub fn audit(registry: &Registry, by: &By, what: &str, about: Option<About<'_>>) {
+    let By { who, why } = by;
+    let event = Event::new(EventKind::Operator, Severity::Info, what).by(Some(who.clone()), why.clone());
+    let why = why.as_deref().unwrap_or_default();
+    let event = match about {
+        None => {
+            tracing::info!(who, why, "operator: {what}");
+            event
+        }
+        Some((pool, None)) => {
+            tracing::info!(%pool, who, why, "operator: {what}");
+            event.pool(pool)
+        }
+        Some((pool, Some(server))) => {
+            tracing::info!(%pool, %server, who, why, "operator: {what}");
+            event.server(pool, server)
+        }
+    };
+    registry.events.record(event);
+}
+
 impl Control {
-    /// Notes that a change was made, in the log and among the events. Text from outside stands in the log quoted and escaped.
+    /// Notes that a change was made.
     pub fn audit(&self, by: &By, what: &str, about: Option<About<'_>>) {
-        let By { who, why } = by;
-        let event = Event::new(EventKind::Operator, Severity::Info, what).by(Some(who.clone()), why.clone());
-        let why = why.as_deref().unwrap_or_default();
-        let event = match about {
-            None => {
-                tracing::info!(who, why, "operator: {what}");
-                event
-            }
-            Some((pool, None)) => {
-                tracing::info!(%pool, who, why, "operator: {what}");
-                event.pool(pool)
-            }
-            Some((pool, Some(server))) => {
-                tracing::info!(%pool, %server, who, why, "operator: {what}");
-                event.server(pool, server)
-            }
-        };
-        self.registry.events.record(event);
+        audit(&self.registry, by, what, about);
     }
 
     /// Takes a command: what takes long begins, and the rest is done. The client may have gone; it is carried out all the same.

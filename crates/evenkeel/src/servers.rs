@@ -13,7 +13,7 @@ use std::sync::Arc;
 use evenkeel_config::{Backend, Config, Discover, Pool as PoolConfig};
 use evenkeel_core::discovery::DiscoveryStates;
 use evenkeel_core::endpoints::EndpointError;
-use evenkeel_core::health::{Failure, Finding, HealthNotice, ProbeFailure};
+use evenkeel_core::health::{Finding, HealthNotice, LiveFailure, ProbeFailure};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Snapshot};
@@ -186,7 +186,7 @@ impl ServerRegistry {
     }
 
     /// Takes in a failure of live traffic.
-    pub fn failed(&mut self, pool: &PoolName, id: &BackendId, failure: Failure, now: Time) {
+    pub fn failed(&mut self, pool: &PoolName, id: &BackendId, failure: LiveFailure, now: Time) {
         self.change(pool, now, |servers| servers.health.failed(id, failure, now));
     }
 

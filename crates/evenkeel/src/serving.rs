@@ -1,6 +1,7 @@
 //! The last step of a start: from bound sockets to a process that serves, which may be in the place of another one.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -16,6 +17,7 @@ use crate::admin::Admin;
 use crate::control_socket::ControlSocket;
 use crate::reload::{Bound, listen_options};
 use crate::start_error::StartError;
+use crate::upgrade::message::Offer;
 use crate::upgrade::successor::Predecessor;
 
 /// What runs beside workers and the control thread.
@@ -49,8 +51,10 @@ pub fn serve_all(
     let (stop_admin, admin_stopped) = oneshot::channel();
     let (admin_thread, control_socket) = admin.start(context, admin_stopped)?;
     if let Some(predecessor) = predecessor {
-        let what = format!("this process has taken over from process {}", predecessor.offer.pid);
-        shared.registry.events.record(Event::new(EventKind::Upgrade, Severity::Info, what));
+        let Offer { pid, who, why, .. } = &predecessor.offer;
+        let what = format!("this process has taken over from process {pid}");
+        let event = Event::new(EventKind::Upgrade, Severity::Info, what).by(who.clone(), why.clone());
+        shared.registry.events.record(event);
         predecessor.complete();
         add_sockets(shared, &counts, workers);
     }
@@ -72,19 +76,20 @@ fn take_over(
         shared.registry.upgraded(UpgradeResult::Failure, failed);
     }
     let is_stream = |(bound, _): &(Bound, Vec<Socket>)| bound.transport == Transport::Stream;
-    let (streams, datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
+    let (streams, mut datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
     for (bound, sockets) in streams {
         tracing::info!(listener = %bound.listener, "listening on {bound}");
         shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
     }
-    let mut sessions = match predecessor {
+    let sessions = match predecessor {
         Some(predecessor) => predecessor.serving()?,
         None => HashMap::new(),
     };
-    for (bound, sockets) in datagrams {
+    for (bound, _) in &datagrams {
         tracing::info!(listener = %bound.listener, "listening on {bound}");
-        shared.listen_datagrams(&bound.listener, &bound.bound, sockets, &mut sessions);
     }
+    let listeners = datagrams.iter_mut().map(|(it, sockets)| (&it.listener, &it.bound, mem::take(sockets)));
+    shared.listen_datagrams(listeners, sessions);
     Ok(())
 }
 

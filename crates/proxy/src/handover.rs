@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 use evenkeel_config::Transport;
@@ -12,9 +13,12 @@ use evenkeel_core::l4::{Allowance, SessionKey};
 use evenkeel_net::Socket;
 use evenkeel_types::{Address, ListenerName};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::shared::{Order, Place, Shared};
+
+/// How long datagrams wait for sessions that are not counted yet, because a worker is late.
+const COUNTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What another process has taken over.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +51,16 @@ pub struct HandedSession {
     pub record: SessionRecord,
     /// Its socket, which is connected to its server.
     pub descriptor: OwnedFd,
+}
+
+/// What another process had at a socket.
+#[derive(Debug, Default)]
+pub(crate) struct TakenOver {
+    /// Its sessions.
+    pub(crate) sessions: Vec<HandedSession>,
+    /// Of a socket that takes no datagram until all sockets have their sessions; dropped once this one has. Else a new session could
+    /// get a permit that a session of another socket is about to take.
+    pub(crate) waits: Option<Sender<()>>,
 }
 
 /// What there is to know of a session of datagrams.
@@ -107,16 +121,16 @@ impl Successor {
 
 impl Shared {
     /// Duplicates of all sockets that the workers accept on, as they give them out; it ends with the last.
-    pub fn duplicates(&self) -> mpsc::UnboundedReceiver<ListeningSocket> {
-        let (answer, duplicates) = mpsc::unbounded_channel();
+    pub fn duplicates(&self) -> UnboundedReceiver<ListeningSocket> {
+        let (answer, duplicates) = unbounded_channel();
         self.order_all(|| Order::Duplicate { answer: answer.clone() });
         duplicates
     }
 
     /// Has the workers take in no datagram, from clients or servers, until [`resume_datagrams`](Self::resume_datagrams): what comes
     /// meanwhile waits in the kernel. The sessions that there are, as they give them out; it ends with the last.
-    pub fn pause_datagrams(&self) -> mpsc::UnboundedReceiver<StationSessions> {
-        let (answer, sessions) = mpsc::unbounded_channel();
+    pub fn pause_datagrams(&self) -> UnboundedReceiver<StationSessions> {
+        let (answer, sessions) = unbounded_channel();
         self.order_all(|| Order::PauseDatagrams { answer: answer.clone() });
         sessions
     }
@@ -126,19 +140,26 @@ impl Shared {
         self.order_all(|| Order::ResumeDatagrams);
     }
 
-    /// Has the workers take datagrams on sockets of an address, with the sessions that another process had there, by the numbers by
-    /// which the kernel knows the sockets.
-    pub fn listen_datagrams(
+    /// Has the workers take datagrams on these sockets of listeners, with the sessions that another process had there, by the numbers
+    /// by which the kernel knows the sockets. No datagram is taken before all of these sessions are counted.
+    pub fn listen_datagrams<'a>(
         &self,
-        listener: &ListenerName,
-        address: &Address,
-        sockets: Vec<Socket>,
-        sessions: &mut HashMap<u64, Vec<HandedSession>>,
+        listeners: impl IntoIterator<Item = (&'a ListenerName, &'a Address, Vec<Socket>)>,
+        mut sessions: HashMap<u64, Vec<HandedSession>>,
     ) {
-        for (turn, socket) in sockets.into_iter().enumerate() {
-            let of_it = socket.inode().ok().and_then(|inode| sessions.remove(&inode)).unwrap_or_default();
-            self.listen_with(turn, listener, (Transport::Datagram, address), (socket, of_it));
+        let (waits, all_counted) = mpsc::channel();
+        for (listener, address, sockets) in listeners {
+            for (turn, socket) in sockets.into_iter().enumerate() {
+                let of_it = socket.inode().ok().and_then(|inode| sessions.remove(&inode));
+                let (sessions, waits) = (of_it.unwrap_or_default(), Some(waits.clone()));
+                let taken = TakenOver { sessions, waits };
+                self.listen_with(turn, listener, (Transport::Datagram, address), (socket, taken));
+            }
         }
+        drop(waits);
+        // Nothing is ever sent: it ends with the last socket, or when a worker is too late.
+        let _ = all_counted.recv_timeout(COUNTED_WITHIN);
+        self.resume_datagrams();
     }
 
     fn order_all(&self, order: impl Fn() -> Order) {

@@ -12,7 +12,7 @@ use crossbeam_utils::CachePadded;
 use evenkeel_cache::{DiskLimits, Limits, OpenError};
 use evenkeel_config::{self as config, Eviction, Transport};
 use evenkeel_core::cache::evict::Policy;
-use evenkeel_core::health::Failure;
+use evenkeel_core::health::LiveFailure;
 use evenkeel_core::l4::Places;
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::snapshot::Snapshot;
@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 use crate::cache::store::{CODEC, Store as CacheStore};
 use crate::client::count::Clients;
-use crate::handover::{HandedSession, ListeningSocket, StationSessions, Successor};
+use crate::handover::{ListeningSocket, StationSessions, Successor, TakenOver};
 use crate::l4::own::OwnSockets;
 use crate::worker::lag::Lag;
 
@@ -41,8 +41,8 @@ pub enum Event {
         pool: PoolName,
         /// The server.
         id: BackendId,
-        /// How.
-        failure: Failure,
+        /// Of what, and how.
+        failure: LiveFailure,
     },
 }
 
@@ -115,7 +115,7 @@ pub(crate) enum Order {
         listener: ListenerName,
         place: Place,
         socket: Socket,
-        sessions: Vec<HandedSession>,
+        taken: TakenOver,
     },
     Close {
         place: Place,
@@ -269,10 +269,10 @@ impl Shared {
         turn: usize,
         listener: &ListenerName,
         (transport, address): (Transport, &Address),
-        (socket, sessions): (Socket, Vec<HandedSession>),
+        (socket, taken): (Socket, TakenOver),
     ) {
         let (listener, place) = (listener.clone(), (transport, address.clone()));
-        self.order(turn % self.orders.len(), Order::Listen { listener, place, socket, sessions });
+        self.order(turn % self.orders.len(), Order::Listen { listener, place, socket, taken });
     }
 
     /// Has one worker, by its turn, accept on one more socket of an address.
@@ -283,7 +283,7 @@ impl Shared {
         place: (Transport, &Address),
         socket: Socket,
     ) {
-        self.listen_with(turn, listener, place, (socket, Vec::new()));
+        self.listen_with(turn, listener, place, (socket, TakenOver::default()));
     }
 
     /// How many workers there are.

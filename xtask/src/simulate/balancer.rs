@@ -12,7 +12,8 @@ use evenkeel_core::admission::{Admission, Driver, Gate, HedgeNotice, Local, Noti
 use evenkeel_core::balance::{Availability, Members, Server};
 use evenkeel_core::breaker::CircuitState as Circuit;
 use evenkeel_core::health::{
-    Administrative, Event, Failure, Figures, Finding, HealthNotice, PoolHealth, ProbeFailure, State,
+    Administrative, Event, Failure, Figures, Finding, HealthNotice, LiveFailure, LiveTraffic, PoolHealth,
+    ProbeFailure, State,
 };
 use evenkeel_core::retry::{Cause, Decision};
 use evenkeel_core::snapshot::{self, Guard, PoolState};
@@ -253,9 +254,8 @@ impl Balancer {
             figures.latency_sum += took;
         }
         if matches!(status, 502..=504) {
-            self.change(now, |health, pool| {
-                health.failed(&pool.backends[server].id, Failure::Status(status), now)
-            });
+            let failure = LiveFailure { of: LiveTraffic::Requests, how: Failure::Status(status) };
+            self.change(now, |health, pool| health.failed(&pool.backends[server].id, failure, now));
         } else if self.pool().algorithm == Algorithm::LeastResponseTime {
             self.pool.members.server(server).load.observe_latency(took, now);
         }
@@ -271,6 +271,7 @@ impl Balancer {
             figures.timed += 1;
             figures.latency_sum += response;
         }
+        let failure = LiveFailure { of: LiveTraffic::Requests, how: failure };
         self.change(now, |health, pool| health.failed(&pool.backends[server].id, failure, now));
     }
 

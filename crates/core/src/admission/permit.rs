@@ -66,10 +66,17 @@ impl<D: Driver> Permit<D> {
         Self { gate: Rc::clone(gate), server: Some(server), limited: None }
     }
 
-    /// For a session that another process had at a server, which counts it from now on; `None` in a pool with limits, where it would
-    /// need a permit of the pool that it has not asked for.
-    pub fn resumed(gate: &Rc<Gate<D>>, server: usize) -> Option<Self> {
-        gate.guard().is_none().then(|| Self::unlimited(gate, server))
+    /// For a session that another process had at a server, which counts it from now on. In a pool with limits it holds what any other
+    /// permit holds, also beyond the limits, because the session is there already. Circuit breakers are not asked.
+    pub fn resumed(gate: &Rc<Gate<D>>, server: usize, now: Time) -> Self {
+        let mut permit = Self::new(gate, now);
+        gate.load(server).begin();
+        permit.server = Some(server);
+        if let Some(limited) = &mut permit.limited {
+            gate.breaker().readmit();
+            limited.in_pool = true;
+        }
+        permit
     }
 
     /// The server where it is in flight.

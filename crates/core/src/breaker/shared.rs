@@ -75,6 +75,11 @@ impl Breaker {
         if self.take(max) { Ok(()) } else { Err(full) }
     }
 
+    /// Takes a place in the pool for what is in flight already, whether there is room or not.
+    pub fn readmit(&self) {
+        self.in_flight.fetch_add(1, SeqCst);
+    }
+
     /// Gives a place in the pool back; a queued request gets it, if there is one.
     pub fn leave(&self, now: Time) {
         self.in_flight.fetch_sub(1, SeqCst);

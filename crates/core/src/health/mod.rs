@@ -14,7 +14,7 @@ mod term;
 
 pub use active::{Active, ProbeFailure};
 pub use outlier::{EjectionCause, Figures};
-pub use passive::{Failure, Passive, PassiveVerdict};
+pub use passive::{Failure, LiveFailure, LiveTraffic, Passive, PassiveVerdict};
 pub use pool::{HealthNotice, Panic, PoolHealth};
 pub use role::{Claim, Finding, Judgement, Known, Lineage, Unfit, Verdict, bytes_in_words, judge};
 pub use roles::RoleFacts;

@@ -48,6 +48,44 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What live traffic consists of, where it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveTraffic {
+    /// Requests of HTTP.
+    Requests,
+    /// Connections of tcp listeners.
+    Connections,
+    /// Sessions of udp listeners.
+    Sessions,
+}
+
+impl LiveTraffic {
+    const fn several(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Connections => "connections",
+            Self::Sessions => "sessions",
+        }
+    }
+
+    const fn one(self) -> &'static str {
+        match self {
+            Self::Requests => "request",
+            Self::Connections => "connection",
+            Self::Sessions => "session",
+        }
+    }
+}
+
+/// A failure of live traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LiveFailure {
+    /// Of what.
+    pub of: LiveTraffic,
+    /// How it failed.
+    pub how: Failure,
+}
+
 /// What a failure leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PassiveVerdict {
@@ -72,7 +110,7 @@ pub enum PassiveVerdict {
 pub struct Passive {
     settings: Outlier,
     /// The latest failures within the window, oldest first.
-    failures: VecDeque<Time>,
+    failures: VecDeque<(Time, LiveTraffic)>,
     ejected_until: Option<Time>,
     /// How often it was ejected, less what was forgotten.
     repeats: u32,
@@ -103,22 +141,28 @@ impl Passive {
     }
 
     /// Takes in a failure. `hold` says what rules out an ejection.
-    pub fn failure(&mut self, cause: Failure, now: Time, hold: Option<Hold>) -> PassiveVerdict {
+    pub fn failure(&mut self, failure: LiveFailure, now: Time, hold: Option<Hold>) -> PassiveVerdict {
         if self.ejected_until.is_some() {
             // The remains of what was in flight when it was ejected.
             return PassiveVerdict::Counted;
         }
         let count = self.settings.failures as usize;
-        while self.failures.front().is_some_and(|&oldest| now.since(oldest) > self.settings.window) {
+        while self.failures.front().is_some_and(|(oldest, _)| now.since(*oldest) > self.settings.window) {
             self.failures.pop_front();
         }
-        self.failures.push_back(now);
+        let LiveFailure { of, how } = failure;
+        self.failures.push_back((now, of));
         if self.failures.len() < count {
             return PassiveVerdict::Counted;
         }
         let reason = match count {
-            0 | 1 => format!("request failed: {cause}"),
-            n => format!("{n} requests failed within {:?}, the last: {cause}", self.settings.window),
+            0 | 1 => format!("{} failed: {how}", of.one()),
+            n => {
+                // A pool may serve listeners of several kinds.
+                let are_alike = self.failures.iter().all(|(_, other)| *other == of);
+                let what = if are_alike { of.several() } else { "tries" };
+                format!("{n} {what} failed within {:?}, the last: {how}", self.settings.window)
+            }
         };
         if hold.is_some() {
             self.failures.pop_front();

@@ -10,7 +10,7 @@ use super::panic::{Census, Group};
 use super::role::Finding;
 use super::roles::{Roles, Standing};
 use super::slow_start::{FULL, Ramp};
-use super::{Administrative, Event, Failure, Hold, ProbeFailure, ServerHealth, State, Transition};
+use super::{Administrative, Event, Hold, LiveFailure, ProbeFailure, ServerHealth, State, Transition};
 use crate::balance::Availability;
 
 /// Something to log, to count and to show.
@@ -171,7 +171,7 @@ impl PoolHealth {
     }
 
     /// Takes in a failure of live traffic. One of a server that has left the pool is ignored.
-    pub fn failed(&mut self, server: &BackendId, failure: Failure, now: Time) -> Vec<HealthNotice> {
+    pub fn failed(&mut self, server: &BackendId, failure: LiveFailure, now: Time) -> Vec<HealthNotice> {
         let hold = self.hold(server);
         self.change(server, now, |health| health.failed(failure, now, hold))
     }

@@ -5,7 +5,7 @@ use evenkeel_types::Time;
 
 use super::passive::PassiveVerdict;
 use super::role::{Unfit, Verdict};
-use super::{Active, EjectionCause, Event, Failure, Hold, Passive, ProbeFailure, State, Transition};
+use super::{Active, EjectionCause, Event, Hold, LiveFailure, Passive, ProbeFailure, State, Transition};
 use crate::balance::Availability;
 
 /// What the operator wants of a server.
@@ -92,7 +92,7 @@ impl ServerHealth {
 
     /// Takes in a failure of live traffic; `hold` says what rules out an ejection. On a server that is down or drained
     /// already it counts for nothing.
-    pub fn failed(&mut self, failure: Failure, now: Time, hold: Option<Hold>) -> Option<Event> {
+    pub fn failed(&mut self, failure: LiveFailure, now: Time, hold: Option<Hold>) -> Option<Event> {
         if matches!(self.state, State::Down | State::Draining | State::Disabled | State::Unfit) {
             return None;
         }

@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::ask::Unanswered;
-use super::find::Running;
-use super::output::{fail, print};
+use super::change::Change;
+use super::output::fail;
 
 /// The longest that a new process may take to be ready.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
@@ -23,20 +23,13 @@ pub struct Upgrade {
     /// How long the new process may take to be ready: 1s to 10m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
-    /// The reason, for the log of the running process
-    #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
     #[command(flatten)]
-    running: Running,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
+    change: Change,
 }
 
 pub fn run(args: &Upgrade) -> ExitCode {
     match ask(args) {
-        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
-        Ok(answer) => print(&text(&answer)),
+        Ok(answer) => args.change.show(&answer, text),
         Err(why) => fail(&format!("not upgraded: {why}")),
     }
 }
@@ -50,19 +43,15 @@ fn ask(args: &Upgrade) -> Result<Value, Unanswered> {
         ),
         None => None,
     };
-    let body = json!({
-        "binary": binary,
-        "timeout_seconds": args.timeout.as_secs(),
-        "why": args.why,
-    });
-    args.running.find()?.patient(args.timeout).post("/upgrade", &body)
+    let body = json!({ "binary": binary, "timeout_seconds": args.timeout.as_secs() });
+    args.change.find()?.patient(args.timeout).post("/upgrade", &body)
 }
 
 /// As in `upgraded: process 4711 serves, and process 42 finishes what it has, within 30 s at most`.
 fn text(answer: &Value) -> String {
     let number = |key: &str| answer[key].as_f64().unwrap_or(f64::NAN);
     format!(
-        "upgraded: process {} serves, and process {} finishes what it has, within {} s at most\n",
+        "upgraded: process {} serves, and process {} finishes what it has, within {} s at most",
         number("pid"),
         number("old_pid"),
         number("grace_seconds")

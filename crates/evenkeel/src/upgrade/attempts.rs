@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use evenkeel_admin::{Upgrade, Upgraded};
+use evenkeel_admin::{By, Upgrade, Upgraded};
 use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_observe::{Registry, UpgradeResult};
 use evenkeel_proxy::Successor;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{Plan, Succeeded, Upgrader};
-use crate::systemd;
+use crate::{operator, systemd};
 
 /// The upgrade under way, if there is one.
 pub struct Upgrades {
@@ -24,6 +24,7 @@ pub struct Upgrades {
 struct Running {
     attempt: JoinHandle<Result<Succeeded, String>>,
     cancelled: Arc<AtomicBool>,
+    by: By,
     answer: oneshot::Sender<Result<Upgraded, String>>,
 }
 
@@ -36,18 +37,18 @@ impl Upgrades {
 
     /// Begins an upgrade, unless one is under way.
     pub fn begin(&mut self, wanted: Upgrade) {
-        let Upgrade { binary, timeout, why, answer } = wanted;
+        let Upgrade { binary, timeout, by, answer } = wanted;
         if self.running.is_some() {
             // The client may have left.
             let _ = answer.send(Err("another upgrade is under way".into()));
             return;
         }
-        let why = why.unwrap_or_default();
-        tracing::info!(binary = ?binary, timeout_s = timeout.as_secs(), why, "upgrade: requested");
+        let to = binary.as_ref().map(|binary| format!(", to {binary:?}")).unwrap_or_default();
+        operator::audit(&self.registry, &by, &format!("upgrade asked for{to}"), None);
         let (upgrader, cancelled) = (self.upgrader.clone(), Arc::<AtomicBool>::default());
-        let (plan, is_cancelled) = (Plan { binary, timeout }, Arc::clone(&cancelled));
+        let (plan, is_cancelled) = (Plan { binary, timeout, by: by.clone() }, Arc::clone(&cancelled));
         let attempt = tokio::task::spawn_blocking(move || upgrader.run(&plan, &is_cancelled));
-        self.running = Some(Running { attempt, cancelled, answer });
+        self.running = Some(Running { attempt, cancelled, by, answer });
     }
 
     /// Waits for the end of the upgrade under way: the process that has taken over, or `None` if this one serves on. Without an
@@ -55,13 +56,13 @@ impl Upgrades {
     pub async fn ended(&mut self) -> Option<Successor> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let ended = (&mut running.attempt).await;
-        let answer = self.running.take()?.answer;
+        let Running { by, answer, .. } = self.running.take()?;
         match ended.unwrap_or_else(|error| Err(format!("the thread of the upgrade failed: {error}"))) {
             Ok(Succeeded { pid, successor }) => {
                 self.registry.upgraded(UpgradeResult::Success, 1);
                 tracing::info!(pid, "upgraded: the new process serves, and this one finishes what it has");
                 systemd::succeeded_by(pid);
-                self.record(Severity::Info, format!("process {pid} has taken over"));
+                self.record(by, Severity::Info, format!("process {pid} has taken over"));
                 let grace = self.upgrader.shared.snapshot().config.server.grace;
                 // The client may have left.
                 let _ = answer.send(Ok(Upgraded { pid, old_pid: std::process::id(), grace }));
@@ -71,15 +72,16 @@ impl Upgrades {
                 self.registry.upgraded(UpgradeResult::Failure, 1);
                 tracing::error!("not upgraded, this process serves on: {why}");
                 let first = why.lines().next().unwrap_or_default();
-                self.record(Severity::Warning, format!("not upgraded, this process serves on: {first}"));
+                self.record(by, Severity::Warning, format!("not upgraded, this process serves on: {first}"));
                 let _ = answer.send(Err(why));
                 None
             }
         }
     }
 
-    fn record(&self, severity: Severity, what: String) {
-        self.registry.events.record(Event::new(EventKind::Upgrade, severity, what));
+    fn record(&self, by: By, severity: Severity, what: String) {
+        let event = Event::new(EventKind::Upgrade, severity, what).by(Some(by.who), by.why);
+        self.registry.events.record(event);
     }
 
     /// Cancels the upgrade under way, because this process is to end. Returns the new process if it has taken over by now.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use evenkeel_admin::By;
 use evenkeel_config::Transport;
 use evenkeel_net::{Channel, DESCRIPTORS_MAX};
 use evenkeel_observe::UpgradeResult;
@@ -23,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub struct Exchange<'a> {
     /// The workers, the control thread and the admin socket.
     pub upgrader: &'a Upgrader,
+    /// On whose behalf, and why.
+    pub by: &'a By,
     /// To the new process.
     pub channel: Channel,
     /// When the old process gives up.
@@ -130,6 +133,8 @@ impl Exchange<'_> {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
+            who: Some(self.by.who.clone()),
+            why: self.by.why.clone(),
             sockets: sockets.len(),
             usable: usable.map(|at| snapshot.config.pools[at].name.to_string()).collect(),
             pools: in_force.carried,

@@ -50,6 +50,12 @@ pub struct Offer {
     pub version: String,
     /// Its process id.
     pub pid: u32,
+    /// The person or program that has asked for the upgrade.
+    #[serde(default)]
+    pub who: Option<String>,
+    /// The reason that was given.
+    #[serde(default)]
+    pub why: Option<String>,
     /// How many sockets follow.
     pub sockets: usize,
     /// The pools that have a usable server.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use evenkeel_admin::By;
 use evenkeel_net::Channel;
 use evenkeel_proxy::{Shared, Successor};
 use tokio::sync::{mpsc, oneshot};
@@ -70,6 +71,8 @@ pub struct Plan {
     pub binary: Option<PathBuf>,
     /// How long the new process may take.
     pub timeout: Duration,
+    /// On whose behalf, and why.
+    pub by: By,
 }
 
 /// The process that serves from now on.
@@ -120,7 +123,8 @@ impl Upgrader {
         let mut started = Started::new(binary, theirs)?;
         let pid = started.child.id();
         tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
-        let mut exchange = Exchange { upgrader: self, channel, deadline, cancelled, released: None };
+        let by = &plan.by;
+        let mut exchange = Exchange { upgrader: self, by, channel, deadline, cancelled, released: None };
         let fault = match exchange.run(in_force) {
             Ok(successor) => {
                 started.release();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel_config::{Algorithm, Pool};
 use evenkeel_core::admission::Dismissed;
-use evenkeel_core::health::Failure;
+use evenkeel_core::health::{Failure, LiveFailure, LiveTraffic};
 use evenkeel_observe::BackendFailure;
 use evenkeel_types::Time;
 
@@ -68,13 +68,13 @@ impl Target<'_> {
     }
 
     fn tell(&self, server: usize, failure: Failure) {
-        tell(self.worker, self.pool(), server, failure);
+        tell(self.worker, self.pool(), server, LiveFailure { of: LiveTraffic::Requests, how: failure });
     }
 }
 
 /// Lets passive checks know of a failure, if the pool has any that count it.
-pub fn tell(worker: &Worker, pool: &Pool, server: usize, failure: Failure) {
-    if pool.outlier.as_ref().is_some_and(|outlier| failure.counts(&outlier.on)) {
+pub fn tell(worker: &Worker, pool: &Pool, server: usize, failure: LiveFailure) {
+    if pool.outlier.as_ref().is_some_and(|outlier| failure.how.counts(&outlier.on)) {
         let id = pool.backends[server].id.clone();
         worker.shared.tell(Event::Failure { pool: pool.name.clone(), id, failure });
     }

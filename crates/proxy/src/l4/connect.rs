@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evenkeel_config::{Algorithm, Route};
 use evenkeel_core::admission::{self, Answer, Leg, Step, Terms};
-use evenkeel_core::health::TermWatch;
+use evenkeel_core::health::{LiveFailure, LiveTraffic, TermWatch};
 use evenkeel_core::l4::StreamFacts;
 use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, StreamEnded};
@@ -76,7 +76,7 @@ pub async fn connect(
                         return Ok((server, admission.take_permit(), term));
                     }
                     Err(error) => {
-                        report(worker, &pool, chosen.server, &error);
+                        report(worker, &pool, chosen.server, &error, LiveTraffic::Connections);
                         let failed = error.failed_try(error.cause(false), true);
                         admission.handle_failure(leg, &failed, &terms, trial.answer.at);
                         last = Some(error);
@@ -183,15 +183,15 @@ fn settle(
 }
 
 /// Counts a server that could not be connected to, and tells passive checks.
-pub(super) fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError) {
+pub(super) fn report(worker: &Worker, pool: &PoolView, server: usize, error: &ServerError, of: LiveTraffic) {
     let figures = pool.upstreams[server].figures();
     figures.connect_failures.increment();
     if let Some(kind) = error.kind() {
         figures.failed(kind);
         pool.upstreams[server].notes().failed(error);
     }
-    if let Some(failure) = error.failure() {
-        tell(worker, pool.config(), server, failure);
+    if let Some(how) = error.failure() {
+        tell(worker, pool.config(), server, LiveFailure { of, how });
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use super::Worker;
 use super::closing::Closing;
 use crate::accept::{accept, take_over};
-use crate::handover::{HandedSession, ListeningSocket, Successor};
+use crate::handover::{ListeningSocket, Successor, TakenOver};
 use crate::l4::udp::{Ends, Pause, Station};
 use crate::shared::{Order, Place, Shared, Start};
 
@@ -199,9 +199,9 @@ impl Drop for Accepting {
 fn obey(worker: &Rc<Worker>, order: Order, accepting: &mut AcceptingOn) {
     match order {
         Order::Serve { listener, connection, peer } => take_over(worker, listener, connection, peer),
-        Order::Listen { listener, place, socket, sessions } => {
+        Order::Listen { listener, place, socket, taken } => {
             let address = place.1.clone();
-            if let Err(error) = listen(worker, listener.clone(), place, (socket, sessions), accepting) {
+            if let Err(error) = listen(worker, listener.clone(), place, (socket, taken), accepting) {
                 tracing::error!(%listener, %address, %error, "cannot watch a listening socket");
             }
         }
@@ -231,7 +231,7 @@ fn listen(
     worker: &Rc<Worker>,
     listener: ListenerName,
     place: Place,
-    (socket, sessions): (Socket, Vec<HandedSession>),
+    (socket, taken): (Socket, TakenOver),
     accepting: &mut AcceptingOn,
 ) -> io::Result<()> {
     if let Some(before) = accepting.draining.remove(&place) {
@@ -252,7 +252,7 @@ fn listen(
             let ends = Ends { closing, cutting: Rc::clone(&place.cutting), pause: Rc::clone(&pause) };
             let mut station = Station::new(Rc::clone(worker), listener, Rc::clone(&socket), ends)?;
             place.sockets.push(Open::Datagram(socket, pause));
-            station.resume_sessions(sessions);
+            station.resume_sessions(taken);
             tokio::task::spawn_local(station.serve());
         }
     }

@@ -169,6 +169,23 @@ fn servers_whose_circuit_breakers_are_open_are_passed_over_and_then_refuse() {
 }
 
 #[test]
+fn a_session_of_another_process_holds_a_permit_even_beyond_the_limits() {
+    let keys = "breaker = { max_requests = 3 }";
+    let scene = Scene::new("[{ address = \"5001\", max_connections = 1 }, 5002]", keys, "");
+    let resumed = || Permit::resumed(&scene.gate, 0, Time::ZERO);
+    let (one, two) = (resumed(), resumed());
+    assert_eq!((scene.in_pool(), scene.in_flight()), ((2, 0, 0), vec![2, 0]));
+    let mut third = scene.request();
+    assert_eq!(scene.sent(&mut third, 0).1, 1, "the first server is full");
+    let refused = Step::Refuse(Refusal::Full(Full::Requests));
+    assert_eq!(scene.poll(&mut scene.request(), 0), refused);
+    drop((one, two, third));
+    assert_eq!((scene.in_pool(), scene.in_flight()), ((0, 0, 0), vec![0, 0]));
+    drop(resumed());
+    assert_eq!((scene.in_pool(), scene.in_flight()), ((0, 0, 0), vec![0, 0]));
+}
+
+#[test]
 fn a_copy_gets_what_is_free_and_nothing_else() {
     let keys = "breaker = { max_requests = 1 }\nqueue = { wait = \"1s\" }";
     let scene = Scene::new("[5001]", keys, "");

@@ -6,7 +6,7 @@ use evenkeel_config::Outlier;
 use evenkeel_types::Time;
 use proptest::prelude::*;
 
-use super::{EjectionCause, Failure, Hold, Passive, PassiveVerdict};
+use super::{EjectionCause, Failure, Hold, LiveFailure, LiveTraffic, Passive, PassiveVerdict};
 
 fn settings(failures: u32) -> Outlier {
     let window = Duration::from_secs(30);
@@ -26,8 +26,15 @@ fn second(n: u64) -> Time {
     Time::from_millis(n * 1000)
 }
 
+fn failure(of: LiveTraffic, how: Failure) -> LiveFailure {
+    LiveFailure { of, how }
+}
+
 fn is_ejected_by(passive: &mut Passive, at: u64) -> bool {
-    matches!(passive.failure(Failure::Connect, second(at), None), PassiveVerdict::Ejected(_))
+    matches!(
+        passive.failure(failure(LiveTraffic::Requests, Failure::Connect), second(at), None),
+        PassiveVerdict::Ejected(_)
+    )
 }
 
 /// Seconds for which one failure at `at` ejects a server of `failures = 1`.
@@ -57,6 +64,31 @@ fn enough_failures_within_the_window_eject() {
 }
 
 #[test]
+fn the_reason_says_what_has_failed() {
+    use LiveTraffic::{Connections, Requests, Sessions};
+    for (of, what) in [
+        ([Requests, Requests], "2 requests"),
+        ([Connections, Connections], "2 connections"),
+        ([Sessions, Sessions], "2 sessions"),
+        ([Requests, Connections], "2 tries"),
+    ] {
+        let mut passive = Passive::new(&settings(2));
+        for of in of {
+            passive.failure(failure(of, Failure::Connect), second(1), None);
+        }
+        assert_eq!(
+            passive.reason(),
+            format!("{what} failed within 30s, the last: no connection; out for 30s")
+        );
+    }
+    for (of, what) in [(Requests, "request"), (Connections, "connection"), (Sessions, "session")] {
+        let mut passive = Passive::new(&settings(1));
+        passive.failure(failure(of, Failure::Connect), second(1), None);
+        assert_eq!(passive.reason(), format!("{what} failed: no connection; out for 30s"));
+    }
+}
+
+#[test]
 fn ejections_double_up_to_ten_times_and_repeats_are_forgotten() {
     let mut passive = Passive::new(&settings(1));
     let mut at = 1000;
@@ -79,7 +111,9 @@ fn the_last_server_is_kept_and_that_is_said_once_a_spell() {
         let mut said = Vec::new();
         let hold = Some(Hold::LastUp);
         for at in (100..150).chain(300..320) {
-            if let PassiveVerdict::Kept { .. } = passive.failure(Failure::Status(503), second(at), hold) {
+            if let PassiveVerdict::Kept { .. } =
+                passive.failure(failure(LiveTraffic::Requests, Failure::Status(503)), second(at), hold)
+            {
                 said.push(at);
             }
         }

@@ -10,8 +10,13 @@ use proptest::prelude::*;
 use super::{HealthNotice, Panic, PoolHealth};
 use crate::balance::Availability;
 use crate::health::{
-    Administrative, EjectionCause, Event, FULL, Failure, Figures, Finding, Hold, ProbeFailure, State,
+    Administrative, EjectionCause, Event, FULL, Failure, Figures, Finding, Hold, LiveFailure, LiveTraffic,
+    ProbeFailure, State,
 };
+
+fn request(how: Failure) -> LiveFailure {
+    LiveFailure { of: LiveTraffic::Requests, how }
+}
 
 fn second(n: u64) -> Time {
     Time::from_millis(n * 1000)
@@ -111,7 +116,7 @@ fn wait(pool: &mut PoolHealth, until: u64) -> Vec<String> {
 }
 
 fn fail(pool: &mut PoolHealth, server: &str, at: u64) -> Vec<String> {
-    described(&pool.failed(&id(server), Failure::Connect, second(at)))
+    described(&pool.failed(&id(server), request(Failure::Connect), second(at)))
 }
 
 #[test]
@@ -358,7 +363,7 @@ proptest! {
                 Step::Probe(server, is_ok) => {
                     health.probed(&id(names[server]), is_ok.then_some(Finding::Well).ok_or(ProbeFailure::Refused), at)
                 }
-                Step::Fail(server) => health.failed(&id(names[server]), Failure::BadAnswer, at),
+                Step::Fail(server) => health.failed(&id(names[server]), request(Failure::BadAnswer), at),
                 Step::Drain(server, is_drained) => {
                     let wanted = if is_drained { Administrative::Drain } else { Administrative::Ready };
                     health.administer(&id(names[server]), wanted, at)

@@ -7,7 +7,7 @@ use evenkeel_types::Time;
 
 use super::{Administrative, ServerHealth};
 use crate::balance::Availability;
-use crate::health::{Event, Failure, ProbeFailure, State, Transition};
+use crate::health::{Event, Failure, LiveFailure, LiveTraffic, ProbeFailure, State, Transition};
 
 fn health() -> Health {
     Health {
@@ -33,6 +33,10 @@ fn outlier() -> Outlier {
         latency: None,
         requests_min: 50,
     }
+}
+
+fn request(how: Failure) -> LiveFailure {
+    LiveFailure { of: LiveTraffic::Requests, how }
 }
 
 fn second(n: u64) -> Time {
@@ -70,7 +74,7 @@ fn a_checked_server_is_unproven_until_it_answers() {
 fn the_operators_word_counts_first_then_active_then_passive_checks() {
     let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
     server.probed(Ok(()), second(1));
-    let Some(Event::Transition(ejected)) = server.failed(Failure::Reset, second(2), None) else {
+    let Some(Event::Transition(ejected)) = server.failed(request(Failure::Reset), second(2), None) else {
         panic!("one failure is enough");
     };
     assert_eq!(described(Some(ejected)), "up -> ejected: request failed: connection broken; out for 30s");
@@ -97,7 +101,7 @@ fn the_operators_word_counts_first_then_active_then_passive_checks() {
 fn failures_on_a_server_that_is_down_do_not_eject_it() {
     let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
     server.probed(Err(ProbeFailure::Refused), second(1));
-    assert_eq!(server.failed(Failure::Connect, second(2), None), None);
+    assert_eq!(server.failed(request(Failure::Connect), second(2), None), None);
     assert_eq!(described(server.probed(Ok(()), second(3))), "down -> up: check passed");
 }
 
@@ -126,7 +130,7 @@ fn new_numbers_keep_the_state_and_a_new_probe_starts_over() {
 #[test]
 fn an_unchanged_outlier_keeps_an_ejection_and_a_changed_one_ends_it() {
     let mut server = ServerHealth::new(None, Some(&outlier()), second(0));
-    server.failed(Failure::Timeout, second(1), None);
+    server.failed(request(Failure::Timeout), second(1), None);
     assert_eq!(described(server.reconfigure(None, Some(&outlier()), second(2))), "nothing");
     assert_eq!(server.state(), State::Ejected);
     let other = Outlier { failures: 9, ..outlier() };

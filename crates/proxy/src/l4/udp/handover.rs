@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::Station;
 use super::session::{Relayed, Session, State};
 use crate::forward::driver::Permit;
-use crate::handover::{HandedSession, SessionRecord, StationSessions};
+use crate::handover::{HandedSession, SessionRecord, StationSessions, TakenOver};
 use crate::l4::log::StreamLog;
 use crate::worker::view::View;
 
@@ -46,6 +46,11 @@ impl Pause {
         self.state.set(PauseState::Asked);
         *self.answer.borrow_mut() = Some(answer);
         self.waker.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Begins it for a station that has not begun.
+    fn hold(&self) {
+        self.state.set(PauseState::Paused);
     }
 
     /// Ends it: the station goes on with its sessions.
@@ -123,13 +128,16 @@ impl Station {
 
     /// Goes on with sessions that another process has begun. One whose server its pool does not have here is left out: the next
     /// datagram of its client begins another one.
-    pub fn resume_sessions(&mut self, handed: Vec<HandedSession>) {
-        if handed.is_empty() {
+    pub fn resume_sessions(&mut self, taken: TakenOver) {
+        if taken.waits.is_some() {
+            self.ends.pause.hold();
+        }
+        if taken.sessions.is_empty() {
             return;
         }
         let (view, now) = (self.worker.view(), self.worker.clock.now());
         self.follow(&view);
-        for HandedSession { record, descriptor } in handed {
+        for HandedSession { record, descriptor } in taken.sessions {
             let Ok(socket) = SessionSocket::take(descriptor) else { continue };
             let (key, allowance) = (record.key(), record.allowance());
             let Ok(counts) = self.count(&view, &key, key.client.unwrap_or(key.peer)) else { continue };
@@ -161,7 +169,7 @@ impl Station {
         let mut log = StreamLog::new(&self.worker, "udp", &self.listener, client);
         log.carry_on(record.age, record.bytes);
         (log.route, log.tries) = (record.route.map(|name| name.as_str().into()), record.tries);
-        let permit = Permit::resumed(&pool.gate, server);
+        let permit = Some(Permit::resumed(&pool.gate, server, now));
         (log.pool, log.server) = (Some(pool), Some(server));
         let seen = (view.snapshot.generation, position);
         let header = record.header.map(Vec::into_boxed_slice);

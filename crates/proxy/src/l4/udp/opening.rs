@@ -6,6 +6,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use evenkeel_core::admission::{Leg, Step, Terms};
+use evenkeel_core::health::LiveTraffic;
 use evenkeel_core::l4::{StreamFacts, StreamPlan};
 use evenkeel_net::{SessionSocket, is_exhausted};
 use evenkeel_observe::{ConnectionRefusal, StreamEnded};
@@ -120,7 +121,7 @@ impl Opening {
                 Some(Progress::Connected(socket, self.admission.take_permit()))
             }
             Err(error) => {
-                report(&self.worker, &self.pool, server, &error);
+                report(&self.worker, &self.pool, server, &error, LiveTraffic::Sessions);
                 let failed = error.failed_try(error.cause(false), true);
                 let facts = StreamFacts { client: self.client, sni: None };
                 let view = Rc::clone(&self.view);

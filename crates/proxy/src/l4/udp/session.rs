@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_config::Algorithm;
 use evenkeel_core::admission::Answer;
+use evenkeel_core::health::LiveTraffic;
 use evenkeel_core::l4::{Allowance, Place, keeps_sessions};
 use evenkeel_net::SessionSocket;
 use evenkeel_observe::{StreamEnded, StreamSeries};
@@ -72,8 +73,8 @@ pub struct Relayed {
     permit: Option<Permit>,
     /// The configuration by which the server was last found to be in its pool, and the pool's position there.
     seen: (u64, usize),
-    /// When the first datagram went to the server.
-    opened: Time,
+    /// When the first datagram went to the server; `None` if that was in another process.
+    opened: Option<Time>,
     /// Datagrams that came from the server.
     answers: u32,
 }
@@ -141,7 +142,7 @@ impl Relayed {
             log,
             permit,
             seen,
-            opened: now,
+            opened: Some(now),
             answers: 0,
         })
     }
@@ -194,6 +195,7 @@ impl Relayed {
     /// It has answered so often in another process.
     pub fn resume(&mut self, answers: u32) {
         self.answers = answers;
+        self.opened = None;
     }
 
     /// It goes on in another process, which records its end.
@@ -205,7 +207,11 @@ impl Relayed {
     }
 
     fn judge(&mut self, now: Time) {
-        let answer = Answer::whole(200, self.opened, now);
+        let answer = match self.opened {
+            Some(opened) => Answer::whole(200, opened, now),
+            // How long it took is not known.
+            None => Answer { took: None, ..Answer::whole(200, now, now) },
+        };
         if let Some(permit) = &mut self.permit {
             permit.answered(&answer);
         }
@@ -221,7 +227,7 @@ impl Relayed {
     pub fn refused(&mut self, worker: &Worker, error: io::Error, now: Time) -> (StreamEnded, String) {
         let error = ServerError::Connect(error);
         if let (Some(pool), Some(server)) = (&self.log.pool, self.log.server) {
-            report(worker, pool, server, &error);
+            report(worker, pool, server, &error, LiveTraffic::Sessions);
         }
         if let Some(permit) = &mut self.permit {
             permit.failed(&error.failed_try(error.cause(false), true), now);
