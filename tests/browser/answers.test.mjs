@@ -1,6 +1,7 @@
 // Explain, the configuration and the audit of a real evenkeel: what the pages show is what the API answers.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { axe, launch, open, until } from "./support/browser.mjs";
@@ -56,7 +57,7 @@ test("a request that cannot be is refused in words", async () => {
 
 test("the configuration in force is shown, and what commands changed of it", async () => {
   const { page, check } = await open(chrome.context, proxy.url, { path: "config" });
-  await page.getByText("Commands have changed nothing since the file was read.").waitFor();
+  await page.getByText("What is in force is what the file says.").waitFor();
   const { text, source } = await proxy.api("config");
   assert.equal((await page.locator(".code code").evaluate((it) => it.textContent)).trimEnd(), text.trimEnd());
   await page.getByText(source).waitFor();
@@ -66,6 +67,15 @@ test("the configuration in force is shown, and what commands changed of it", asy
   const { changes } = await proxy.api("config");
   await page.locator(".changes").getByText(changes[0]).waitFor();
   await put("pools/api/servers/three", { weight: 1 });
+  await writeFile(proxy.file, proxy.text.replace('algorithm = "least-connections"', 'algorithm = "round-robin"'));
+  await page.reload();
+  await page.getByText("1 change in the file since it was loaded").waitFor();
+  const { file } = await proxy.api("config");
+  await page.locator(".changes").getByText(file.changes[0]).waitFor();
+  await writeFile(proxy.file, proxy.text.replace("algorithm", "algoritm"));
+  await page.reload();
+  await page.locator(".panel", { hasText: "The file is wrong" }).getByText("algoritm").waitFor();
+  await writeFile(proxy.file, proxy.text);
   check();
   await page.close();
 });

@@ -118,7 +118,7 @@ test("the cache is shown and purged", async () => {
   await page.getByRole("button", { name: "Purge" }).click();
   await page.getByRole("dialog").getByText("This cannot be undone").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Purge" }).click();
-  await page.getByText("Purged shop.example.com/static/logo.png.").waitFor();
+  await page.getByText("Purged shop.example.com/static/logo.png: 1 response in memory.").waitFor();
   await until(async () => (await proxy.api("cache")).purged_objects >= 1, "one is purged");
   check();
   await page.close();
@@ -132,7 +132,7 @@ test("a broken file is refused with its carets, and mended it is taken", async (
   };
   await writeFile(proxy.file, proxy.text.replace("algorithm", "algoritm"));
   await reload();
-  const fault = page.locator("#main pre.fault");
+  const fault = page.getByRole("region", { name: "What is wrong with the configuration" });
   await fault.getByText("algoritm").waitFor();
   assert.match(await fault.evaluate((it) => it.textContent), /algoritm = [^\n]+\n[^\n]*─/);
   await writeFile(proxy.file, proxy.text);

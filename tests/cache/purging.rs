@@ -48,12 +48,24 @@ fn each_scope_purges_what_it_names_and_nothing_else() {
     assert_eq!(fetched(&origin, &evenkeel, &ALL), 5);
     eventually("all are stored", || evenkeel.status()["cache"]["objects"] == 5);
     for (arguments, anew, said) in [
-        (&["https://shop.test/img/a"][..], &ALL[..1], "purged url shop.test/img/a (hard)"),
-        (&["http://SHOP.test:81/css/../img/a?x=1"], &ALL[1..2], "purged url shop.test/img/a?x=1 (hard)"),
-        (&["--prefix", "https://shop.test/img/"], &ALL[..3], "purged prefix shop.test/img/ (hard)"),
-        (&["--host", "blog.test"], &ALL[4..], "purged host blog.test (hard)"),
-        (&["--tag", "tag-b"], &ALL[2..3], "purged tag tag-b (hard)"),
-        (&["--all"], &ALL[..], "purged everything (hard)"),
+        (
+            &["https://shop.test/img/a"][..],
+            &ALL[..1],
+            "purged url shop.test/img/a (hard): 1 response in memory",
+        ),
+        (
+            &["http://SHOP.test:81/css/../img/a?x=1"],
+            &ALL[1..2],
+            "purged url shop.test/img/a?x=1 (hard): 1 response in memory",
+        ),
+        (
+            &["--prefix", "https://shop.test/img/"],
+            &ALL[..3],
+            "purged prefix shop.test/img/ (hard): 3 responses in memory",
+        ),
+        (&["--host", "blog.test"], &ALL[4..], "purged host blog.test (hard): 1 response in memory"),
+        (&["--tag", "tag-b"], &ALL[2..3], "purged tag tag-b (hard): 1 response in memory"),
+        (&["--all"], &ALL[..], "purged everything (hard): 5 responses in memory"),
     ] {
         let arguments = [&["purge", "--admin", &admin], arguments].concat();
         let outcome = cli(&arguments);
@@ -72,12 +84,36 @@ fn each_scope_purges_what_it_names_and_nothing_else() {
 }
 
 #[test]
+fn a_purge_of_what_is_not_cached_says_so() {
+    let (origin, evenkeel) = cached();
+    let admin = evenkeel.admin_address().to_string();
+    fetched(&origin, &evenkeel, &ALL);
+    eventually("all are stored", || evenkeel.status()["cache"]["objects"] == 5);
+    for (arguments, said) in [
+        (
+            &["https://www.shop.test/img/a"][..],
+            "purged url www.shop.test/img/a (hard): nothing of www.shop.test is cached",
+        ),
+        (
+            &["https://shop.test/img/none"],
+            "purged url shop.test/img/none (hard): nothing matched; 4 responses of shop.test cached",
+        ),
+        (&["--host", "127.0.0.1:81"], "purged host 127.0.0.1 (hard): nothing of 127.0.0.1 is cached"),
+        (&["--tag", "none"], "purged tag none (hard): nothing cached matched"),
+    ] {
+        let outcome = cli(&[&["purge", "--admin", &admin], arguments].concat());
+        assert_eq!((outcome.code, outcome.stdout.trim_end()), (Some(0), said), "{}", outcome.stderr);
+    }
+    assert_eq!(fetched(&origin, &evenkeel, &ALL), 0, "nothing was purged");
+}
+
+#[test]
 fn what_is_purged_softly_is_revalidated() {
     let (origin, evenkeel) = cached();
     fetched(&origin, &evenkeel, &ALL);
     eventually("all are stored", || evenkeel.status()["cache"]["objects"] == 5);
     let answer = evenkeel.admin("POST", "/cache/purge", r#"{"tag": "tag-b", "soft": true}"#);
-    let expected = r#"{"scope":"tag","purged":"tag-b","mode":"soft","sequence":1}"#;
+    let expected = r#"{"scope":"tag","purged":"tag-b","mode":"soft","sequence":1,"objects":1,"outcome":"1 response in memory"}"#;
     assert_eq!((answer.status, answer.text().as_str()), (200, expected));
     assert_eq!(fetched(&origin, &evenkeel, &ALL), 1);
     assert_eq!(origin.last().header("if-none-match"), Some("\"1\""));

@@ -34,11 +34,39 @@ fn runtime_and_file_are_both_shown() {
 }
 
 #[test]
+fn the_api_says_what_the_file_says_by_now() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let found = || serde_json::from_str::<Value>(&evenkeel.admin("GET", "/config", "").text()).unwrap();
+    assert_eq!(found()["file"], serde_json::json!({ "changes": [] }));
+    evenkeel.set_server("app", "a", "{\"weight\": 5}");
+    assert_eq!(found()["file"], serde_json::json!({ "changes": [] }), "a command does not change the file");
+    evenkeel.rewrite(&pool(&[&a, &b], ""));
+    let changes = found()["file"]["changes"].clone();
+    let said = evenkeel.cli(&["diff"]).stdout;
+    assert_eq!(changes.as_array().map(Vec::len), Some(1), "{changes}");
+    assert!(said.contains(changes[0].as_str().unwrap()), "{changes} is not in\n{said}");
+    evenkeel.rewrite("[listener.web]\nbnd = 80\n[pool.app]\nbakends = []\n");
+    let file = found()["file"].clone();
+    assert_eq!(file["changes"], serde_json::json!([]));
+    let fault = file["fault"].as_str().unwrap();
+    assert!(
+        fault.starts_with("line ") && fault.contains("no `bind`") && fault.contains("more fault"),
+        "{fault}"
+    );
+    std::fs::remove_file(evenkeel.config()).unwrap();
+    let file = found()["file"].clone();
+    assert!(file["fault"].as_str().unwrap().contains("cannot read"), "{file}");
+}
+
+#[test]
 fn a_process_without_a_file_has_only_runtime_changes() {
     let a = Origin::named("a");
     let server = a.address().to_string();
     let folder = crate::support::Folder::new();
     let evenkeel = Evenkeel::run(folder, &["run", "--listen", "127.0.0.1:0", "--backend", &server]);
+    let found: Value = serde_json::from_str(&evenkeel.admin("GET", "/config", "").text()).unwrap();
+    assert_eq!(found.get("file"), None);
     let outcome = evenkeel.cli(&["diff"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("there is no configuration file"), "{}", outcome.stdout);

@@ -78,7 +78,15 @@ fn a_reload_and_a_purge_are_noted_too() {
     evenkeel.cli(&["reload", "--why", "new certificates"]);
     assert!(noted(&evenkeel, "reload").contains("new certificates"));
     evenkeel.cli(&["purge", "--all"]);
-    assert!(noted(&evenkeel, "purge (hard)").contains("uid "));
+    assert!(noted(&evenkeel, "purge (hard) of everything").contains("uid "));
+    evenkeel.cli(&["purge", "http://Shop.test/api/x#\nINFO forged"]);
+    let line = noted(&evenkeel, "purge (hard) of url");
+    assert!(line.contains("operator: purge (hard) of url http://Shop.test/api/x#\\nINFO forged"), "{line}");
+    let events = evenkeel.admin("GET", "/events", "").text();
+    assert!(events.contains("purge (hard) of url http://Shop.test/api/x"), "{events}");
+    evenkeel.cli(&["purge", "--soft", "--prefix", &format!("http://shop.test/{}", "a".repeat(1_000))]);
+    let line = noted(&evenkeel, "purge (soft) of prefix http://shop.test/aaa");
+    assert!(line.contains("aaa\u{2026}") && line.len() < 500, "{line}");
     evenkeel.signal(rustix::process::Signal::HUP);
     evenkeel
         .stderr

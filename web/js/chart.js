@@ -12,10 +12,14 @@ const DASHES = [[], [6, 4], [2, 3]];
 /** All graphs show their pointers at the same second. */
 const together = () => window.uPlot.sync("time");
 
-/** `lines`: `{ label, colour, value(point), area }`; `format` writes a value. */
+/** What a scale of whole numbers goes up by. */
+const WHOLE_STEPS = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
+/** `lines`: `{ label, colour, value(point), area }`; `format` writes a value; `whole` values have no parts. */
 export class Chart {
   #lines;
   #format;
+  #whole;
   #plot = null;
   #data = [[]];
   #values = [];
@@ -25,9 +29,10 @@ export class Chart {
   #resized;
   #onTheme = () => this.#draw();
 
-  constructor({ title, lines, format }) {
+  constructor({ title, lines, format, whole = false }) {
     this.#lines = lines;
     this.#format = format;
+    this.#whole = whole;
     this.#title = title;
     const legend = lines.map((line, index) => {
       const value = h("b", {});
@@ -97,7 +102,8 @@ export class Chart {
       fill: line.area ? colour(`--${line.colour}-area`) : undefined,
       width: 1.75,
       dash: DASHES[index],
-      points: { show: false },
+      // A value without a neighbour makes no line.
+      points: { show: (plot, line) => isAlone(plot.data[line]), size: 6, fill: colour(`--${line.colour}`) },
       spanGaps: true,
     }));
     this.#plot = new window.uPlot({
@@ -109,9 +115,10 @@ export class Chart {
       series: [{}, ...series],
       axes: [
         { ...axis, size: 24, space: 44, incrs: [60, 120, 300], values: (_, splits) => splits.map(hourAndMinute) },
-        { ...axis, size: 58, space: 36, values: (_, splits) => splits.map((value) => this.#format(value)) },
+        { ...axis, size: 58, space: 36, ...(this.#whole ? { incrs: WHOLE_STEPS } : {}), values: (_, splits) => distinct(splits.map((value) => this.#format(value))) },
       ],
-      padding: [8, 4, 0, 0],
+      // On the right there is room for half of the last time.
+      padding: [8, 20, 0, 0],
       hooks: { setCursor: [(plot) => this.#legend(plot.cursor.idx ?? null)] },
     }, this.#data, this.#box);
   }
@@ -122,6 +129,16 @@ function ceiling(max) {
   if (!(max > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(max * 1.05));
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= max * 1.05);
+}
+
+/** Whether there is one value and no more. */
+function isAlone(values) {
+  return values.filter((value) => value !== null).length === 1;
+}
+
+/** Leaves out what stands on the axis already. */
+function distinct(words) {
+  return words.map((word, index) => (words.indexOf(word) === index ? word : null));
 }
 
 function hourAndMinute(at) {

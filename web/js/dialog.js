@@ -4,12 +4,14 @@ import { h } from "./dom.js";
 import { iconButton } from "./icons.js";
 
 let numbers = 0;
+/** Closes each dialog that is open. */
+const leaves = new Set();
 
 /** Opens a dialog; resolves when it is closed. `build(close)` gives what is in it. */
 export function open(title, build, className = "") {
   numbers += 1;
   const id = "dialog-" + numbers;
-  const before = document.activeElement;
+  let before = document.activeElement;
   return new Promise((resolve) => {
     const dialog = h("dialog", { class: "dialog " + className, "aria-labelledby": id });
     let result = null;
@@ -24,7 +26,14 @@ export function open(title, build, className = "") {
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) close();
     });
+    const leave = () => {
+      // The focus belongs to the new page.
+      before = null;
+      close();
+    };
+    leaves.add(leave);
     dialog.addEventListener("close", () => {
+      leaves.delete(leave);
       dialog.remove();
       if (before?.isConnected) before.focus();
       resolve(result);
@@ -33,6 +42,11 @@ export function open(title, build, className = "") {
     dialog.showModal();
     dialog.querySelector("[autofocus]")?.focus();
   });
+}
+
+/** Closes all dialogs without doing what they ask about: the page that they belong to is left. */
+export function closeAll() {
+  for (const leave of leaves) leave();
 }
 
 /** Whether a dialog is open: keys belong to it. */

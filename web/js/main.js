@@ -1,6 +1,7 @@
 // Starts the dashboard: frame, pages, keys and the stream.
 
 import { authorization } from "./api.js";
+import { closeAll } from "./dialog.js";
 import { h, rebuild, setAttribute, setText } from "./dom.js";
 import { duration, plural } from "./format.js";
 import { icon, iconButton } from "./icons.js";
@@ -59,6 +60,7 @@ function route({ isFirst = false } = {}) {
   const path = location.hash;
   if (path === shownPath) return;
   shownPath = path;
+  closeAll();
   const page = pageOf(parts);
   view?.close?.();
   view = page.open(parts);
@@ -77,6 +79,7 @@ function lock() {
   if (isLocked) return;
   isLocked = true;
   shownPath = null;
+  closeAll();
   view?.close?.();
   view = null;
   const form = loginPage(() => {

@@ -31,6 +31,11 @@ class Store extends EventTarget {
     return this.at + (performance.now() - this.arrived) / 1000;
   }
 
+  /** The same, but it stands still while the stream is stale: what was so then may not be so any more. */
+  lastKnown() {
+    return this.now() - Math.max(0, this.age() - STALE_S);
+  }
+
   /** Seconds since the last tick; 0 before the first. */
   age() {
     return this.arrived === null ? 0 : (performance.now() - this.arrived) / 1000;

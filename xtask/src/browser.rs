@@ -12,7 +12,8 @@ use crate::{npm, vtc};
 /// The tests, the mock and their packages.
 const OURS: &str = "tests/browser";
 /// The files of tests.
-const TESTS: [&str; 4] = ["mocked.test.mjs", "real.test.mjs", "answers.test.mjs", "records.test.mjs"];
+const TESTS: [&str; 5] =
+    ["mocked.test.mjs", "pages.test.mjs", "real.test.mjs", "answers.test.mjs", "records.test.mjs"];
 /// Where screenshots go.
 const PICTURES: &str = "docs/img";
 /// The first Node.js that playwright-core runs on.

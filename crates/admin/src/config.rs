@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::context::Context;
 use crate::discovery::origin;
+use crate::file::File;
 
 /// The configuration in force.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,6 +33,9 @@ pub(crate) struct Configuration {
     changes: Vec<String>,
     /// The same for programs, in the same order. Whether the file has changed since is not said here.
     runtime: Vec<RuntimeChange>,
+    /// What the file says by now. Absent if the configuration is from the command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<File>,
 }
 
 /// One thing that a command has changed, and that is not in the file.
@@ -76,7 +80,7 @@ pub(crate) struct RuntimeChange {
     (status = 200, body = Configuration, description = "The configuration."),
 ))]
 pub(crate) async fn config(State(context): State<Arc<Context>>) -> Json<Configuration> {
-    let snapshot = context.snapshot.load();
+    let snapshot = context.snapshot.load_full();
     let mut runtime = Vec::new();
     for (configured, handle) in snapshot.config.pools.iter().zip(&snapshot.pools) {
         let found = context.discoveries.of(&configured.name);
@@ -89,6 +93,7 @@ pub(crate) async fn config(State(context): State<Arc<Context>>) -> Json<Configur
         text: snapshot.config.to_toml(),
         changes: runtime.iter().map(|change| change.what.clone()).collect(),
         runtime,
+        file: File::of(&snapshot, context.source.as_ref()).await,
     })
 }
 

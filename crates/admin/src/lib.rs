@@ -19,6 +19,7 @@ mod context;
 mod discovery;
 mod events;
 mod explain;
+mod file;
 mod guard;
 mod live;
 mod metrics;

@@ -3,6 +3,7 @@
 
 mod chunks;
 mod coded;
+mod count;
 mod disk;
 mod figures;
 mod fill;

@@ -92,7 +92,8 @@ impl Purges {
     }
 }
 
-fn verdict<M>(rules: &PurgeRules, head: &Head<M>) -> PurgeVerdict {
+/// What rules make of an object.
+pub(crate) fn verdict<M>(rules: &PurgeRules, head: &Head<M>) -> PurgeVerdict {
     let tags: Vec<_> = head.tags().collect();
     rules.verdict(&Purgeable {
         sequence: head.sequence(),

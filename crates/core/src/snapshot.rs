@@ -282,6 +282,10 @@ pub enum Command {
         scopes: Vec<Scope>,
         /// They become stale, and are not removed.
         soft: bool,
+        /// In the words of the client, as in `url http://shop.example.com/a`.
+        asked: String,
+        /// All of the host that is spoken of: the answer says if nothing of it is cached.
+        host: Option<Scope>,
     },
     /// Takes a server out of a pool, as a reload does that no longer names it: it finishes the requests that it has. It
     /// stays out, also over reloads, until it is added again or the configuration has not named it for once.
@@ -302,8 +306,19 @@ pub enum CommandDone {
     Unchanged,
     /// A configuration was read and is in force; what it warns of.
     Reloaded(Vec<String>),
-    /// The purge with this number: it grows from purge to purge, and begins anew with the process.
-    Purged(u64),
+    /// A purge is in force.
+    Purged(Purged),
+}
+
+/// What a purge came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Its number: it grows from purge to purge, and begins anew with the process.
+    pub sequence: u64,
+    /// Responses in memory that it is about; `None` if too many are stored to count at once.
+    pub objects: Option<u64>,
+    /// Responses in memory of the host that is spoken of, before the purge.
+    pub host_objects: Option<u64>,
 }
 
 /// Why a command was not carried out.

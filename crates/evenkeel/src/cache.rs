@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use evenkeel_config::{CacheStore as StoreConfig, Config};
 use evenkeel_core::cache::evict::Policy;
 use evenkeel_core::cache::{Scope, Strength, Wall};
+use evenkeel_core::snapshot::Purged;
 use evenkeel_observe::{DiskFigures, StoreFigures};
 use evenkeel_proxy::{CacheStore, Shared, open_store, store_limits};
 
@@ -66,10 +67,16 @@ pub fn show_figures(shared: &Shared) {
     });
 }
 
-/// Purges, and returns the number of the purge.
-pub fn purge(shared: &Shared, scopes: &[Scope], soft: bool) -> u64 {
+/// Purges. What the purge is about is counted just before it.
+pub fn purge(shared: &Shared, scopes: &[Scope], host: Option<&Scope>, soft: bool) -> Purged {
     let strength = if soft { Strength::Soft(now()) } else { Strength::Hard };
-    scopes.iter().map(|scope| shared.cache.purge(scope, strength)).max().unwrap_or_default()
+    let counts = shared.cache.count([scopes, host.map(std::slice::from_ref).unwrap_or_default()]);
+    let sequence = scopes.iter().map(|scope| shared.cache.purge(scope, strength)).max().unwrap_or_default();
+    Purged {
+        sequence,
+        objects: counts.map(|[objects, _]| objects),
+        host_objects: counts.and_then(|[_, objects]| host.map(|_| objects)),
+    }
 }
 
 /// Makes true what a reload says of the store. What has no room any more is evicted.

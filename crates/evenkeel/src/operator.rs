@@ -20,6 +20,21 @@ const UPGRADING: &str = "an upgrade of the binary is under way: ask again when i
 /// Characters of what is purged that the log shows.
 const SHOWN_MAX: usize = 200;
 
+/// Text from outside for the log: one line, of bounded length, without what a terminal would obey.
+fn shown(text: &str) -> String {
+    let turns_text =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::new();
+    for (position, c) in text.chars().enumerate() {
+        if position == SHOWN_MAX {
+            out.push('\u{2026}');
+            break;
+        }
+        if c.is_control() || turns_text(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
 /// What a change is about: a pool, and maybe a server of it.
 pub type About<'a> = (&'a PoolName, Option<&'a BackendId>);
 
@@ -100,11 +115,10 @@ impl Control {
         let now = self.now();
         match command {
             Command::Reload | Command::Try { .. } | Command::Confirm { .. } => Ok(CommandDone::Done),
-            Command::Purge { scopes, soft } => {
+            Command::Purge { scopes, soft, asked, host } => {
                 let mode = if soft { "soft" } else { "hard" };
-                let shown: String = format!("{scopes:?}").chars().take(SHOWN_MAX).collect();
-                self.audit(by, &format!("purge ({mode}) of {shown}"), None);
-                Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, soft)))
+                self.audit(by, &format!("purge ({mode}) of {}", shown(&asked)), None);
+                Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, host.as_ref(), soft)))
             }
             Command::LogLevel(level) => {
                 let before = log::level();

@@ -68,7 +68,9 @@ export function explain({ url, headers = {} }) {
 }
 
 export const CONFIGURATION = {
-  generation: 4, source: "/etc/evenkeel/evenkeel.toml", changes: ["Pool api: server api-4 is drained.", "Pool api: server api-2 has weight 2 in place of 1."],
+  generation: 4, source: "/etc/evenkeel/evenkeel.toml", changes: ["pool api: server api-4 is draining by a command", "pool api: weight of server api-2: 1 -> 2 by a command"],
+  runtime: [{ kind: "state", pool: "api", server: "api-4", state: "draining" }, { kind: "weight", pool: "api", server: "api-2", weight: 2 }],
+  file: { changes: ["pool api: algorithm: \"least-connections\" -> \"round-robin\""] },
   text: `# The effective configuration
 
 [server]

@@ -30,7 +30,7 @@ export async function start({ port = 0, token = null, ...options } = {}) {
     for (const stream of streams) stream.write(`event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`);
   };
   const timer = setInterval(() => sendAll("tick", figures.tick()), 1000);
-  const mock = { figures, mode, token, streams, sendAll, changes: [] };
+  const mock = { figures, mode, token, streams, sendAll, changes: [], configuration: {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((fault) => json(response, 400, { error: fault.message }));
   });
@@ -90,14 +90,14 @@ function api(mock, request, response, url, body) {
     case "GET /status": return json(response, 200, figures.status());
     case "GET /events": return json(response, 200, { events: figures.events });
     case "GET /cache": return json(response, 200, figures.cache());
-    case "GET /config": return json(response, 200, CONFIGURATION);
-    case "GET /requests": return json(response, 200, requests(searchParams));
+    case "GET /config": return json(response, 200, { ...CONFIGURATION, ...mock.configuration });
+    case "GET /requests": return json(response, 200, mock.mode.requests ? { requests: mock.mode.requests, kept: 4, capacity: 4096 } : requests(searchParams));
     case "GET /record": {
       const found = Array.from({ length: RECORDS }, (_, index) => record(index)).find(({ id }) => id === parts[1]);
       return found ? json(response, 200, whole(found)) : json(response, 404, { error: `there is no request ${parts[1]}` });
     }
     case "POST /explain": return json(response, 200, explain(body));
-    case "POST /cache/purge": return json(response, 200, { scope: Object.keys(body)[0], purged: Object.values(body)[0], mode: body.soft ? "soft" : "hard", sequence: 1 });
+    case "POST /cache/purge": return json(response, 200, { scope: Object.keys(body)[0], purged: Object.values(body)[0], mode: body.soft ? "soft" : "hard", sequence: 1, objects: 2, outcome: "2 responses in memory" });
     case "POST /reload":
       if (mock.mode.wrong) return json(response, 422, { error: WRONG });
       figures.generation += 1;

@@ -99,5 +99,5 @@ async function ask(scope, value, soft) {
     title: "Purge the cache", says: `Purge ${what}. ${then} This cannot be undone.`, action: "Purge", danger: true,
     submit: (why) => change("POST", "cache/purge", body, why),
   });
-  if (done !== null) toast(`Purged ${done.scope === "all" ? "everything" : done.purged}${soft ? ", softly" : ""}.`);
+  if (done !== null) toast(`Purged ${done.scope === "all" ? "everything" : done.purged}${soft ? ", softly" : ""}: ${done.outcome}.`);
 }

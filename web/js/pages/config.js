@@ -10,16 +10,22 @@ import { heading, notice, panel } from "../parts.js";
 import { store } from "../store.js";
 import { toast } from "../toast.js";
 
+/** How often the file is compared again. */
+const REFRESH_MS = 10_000;
+
 export const title = () => "Configuration";
 
 export function open() {
-  const [about, changes, text, result] = [h("p", { class: "pool-facts" }), h("div", {}), h("div", {}), h("div", { "aria-live": "polite" })];
+  const [about, changes, text, result] = [h("p", { class: "pool-facts" }), h("div", { class: "stack" }), h("div", {}), h("div", { "aria-live": "polite" })];
   const generation = h("span", { class: "quiet" });
+  let timer = null;
   const load = async () => {
+    clearTimeout(timer);
+    timer = setTimeout(load, REFRESH_MS);
     try {
       const found = await get("config");
       rebuild(about, [found.source], () => found.source ? ["From ", h("code", {}, found.source), ", defaults filled in."] : "From the command line, without a file.");
-      rebuild(changes, found.changes ?? [], () => differences(found));
+      rebuild(changes, [found.changes, found.runtime, found.file], () => differences(found));
       rebuild(text, found.text, () => code(found.text));
     } catch (fault) {
       rebuild(changes, fault.message, () => notice(explainFault(fault, "its configuration"), "warning"));
@@ -56,7 +62,7 @@ export function open() {
     shown = now;
     generation.textContent = `generation ${count(now)}`;
   };
-  return { element: [heading("Configuration", generation, reload), about, awaiting.element, result, changes, text], update };
+  return { element: [heading("Configuration", generation, reload), about, awaiting.element, result, changes, text], update, close: () => clearTimeout(timer) };
 }
 
 /** Fields for a reload that goes back by itself; `wanted` is the body of the request. */
@@ -67,10 +73,36 @@ function tryFields() {
   return { fields, wanted: () => (isTried.checked ? { confirm_seconds: Number(seconds.value) } : undefined) };
 }
 
-function differences({ changes = [], source }) {
-  if (changes.length === 0) return source ? h("p", { class: "notice is-good" }, icon("up"), h("span", {}, "Commands have changed nothing since the file was read.")) : [];
-  return panel(`${plural(changes.length, "change")} by commands`, h("ul", { class: "plain-list changes" }, changes.map((sentence) => h("li", {}, sentence))),
-    h("p", { class: "quiet" }, source ? "`evenkeel save` writes servers, weights and splits to the file; drained and disabled servers have no key there." : "They last until the process ends."));
+/** What is not as in the file, by its cause: the file has changed since it was loaded, or commands have changed what is in force. */
+function differences({ changes = [], runtime = [], file = null, source }) {
+  const parts = [inFile(file), byCommands(changes, runtime, source)].filter((part) => part !== null);
+  if (parts.length > 0 || !source) return parts;
+  return h("p", { class: "notice is-good" }, icon("up"), h("span", {}, "What is in force is what the file says."));
+}
+
+function inFile(file) {
+  if (file?.fault) {
+    return panel("The file is wrong", notice("A reload would fail; what is in force stays.", "critical"),
+      h("pre", { class: "fault", tabindex: "0", role: "region", "aria-label": "The first fault of the file" }, file.fault));
+  }
+  if (!file?.changes?.length) return null;
+  return panel(`${plural(file.changes.length, "change")} in the file since it was loaded`, sentences(file.changes), h("p", { class: "quiet" }, "A reload puts them in force."));
+}
+
+/** The file has no key for the state of a server. */
+const isUnsaved = (change) => change?.kind === "state";
+
+function byCommands(changes, runtime, source) {
+  if (changes.length === 0) return null;
+  if (!source) return panel(`${plural(changes.length, "change")} by commands`, sentences(changes), h("p", { class: "quiet" }, "They last until the process ends."));
+  const [saved, unsaved] = [false, true].map((wanted) => changes.filter((_, index) => isUnsaved(runtime[index]) === wanted));
+  return panel(`${plural(changes.length, "change")} by commands since it was loaded`,
+    saved.length === 0 ? [] : [sentences(saved), h("p", { class: "quiet" }, h("code", {}, "evenkeel save"), " writes those that the file has a key for to it.")],
+    unsaved.length === 0 ? [] : [sentences(unsaved), h("p", { class: "quiet" }, "The file has no key for the state of a server: it lasts until the server is enabled or the process ends.")]);
+}
+
+function sentences(list) {
+  return h("ul", { class: "plain-list changes" }, list.map((sentence) => h("li", {}, sentence)));
 }
 
 /** The text with its lines numbered; comments and headings stand out. */

@@ -38,7 +38,7 @@ export function open() {
       { label: "p95", colour: "line-4", value: (point) => point.p95 },
       { label: "p99", colour: "line-5", value: (point) => point.p99 },
     ] }),
-    new Chart({ title: "Open requests and connections", format: count, lines: [
+    new Chart({ title: "Open requests and connections", format: count, whole: true, lines: [
       { label: "requests in flight", colour: "line-1", area: true, value: (point) => point.in_flight },
       { label: "connections", colour: "line-3", value: (point) => point.connections },
     ] }),
@@ -109,7 +109,7 @@ function showProblems(element, times) {
     const rest = problems.length - items.length;
     return h("ol", { class: "problem-list" }, items, rest > 0 ? h("li", { class: "quiet" }, `and ${plural(rest, "more problem")}`) : null);
   });
-  for (const { since, at } of times.values()) setText(since, duration(store.now() - at));
+  for (const { since, at } of times.values()) setText(since, duration(store.lastKnown() - at));
   const quiet = element.querySelector(".problems-none .quiet");
   if (quiet === null) return;
   setText(quiet.previousSibling, store.isStale() ? `All was well ${duration(store.age())} ago` : "All is well");

@@ -53,7 +53,8 @@ export function open() {
       const found = await get("requests?" + wanted);
       // A slow answer to an older question says nothing about the filters of now.
       if (mine !== number) return;
-      requests = found.requests;
+      // By what "When" shows; the process has them in the order in which they ended.
+      requests = found.requests.sort((a, b) => b.at - a.at);
       rebuild(fault, "", () => []);
       table.show(requests, { filterChanged });
       setText(shown, `${count(requests.length)} shown, ${count(found.kept)} kept of at most ${count(found.capacity)}`);

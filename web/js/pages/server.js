@@ -66,7 +66,7 @@ function rows(server) {
   const { check } = server;
   return [
     ["Address", server.address],
-    ["In this state", `for ${duration(server.since_seconds)}, since ${clock(store.now() - server.since_seconds)}`],
+    ["In this state", `for ${duration(server.since_seconds)}, since ${clock(store.at - server.since_seconds)}`],
     ["Last check", check ? [h("span", { class: "is-" + (check.passed ? "good" : "critical") }, check.answer), ` after ${ms(check.latency_ms)}, at ${clock(check.at)}`] : "none"],
     ["Last failures", server.failures?.length > 0 ? h("ul", {}, server.failures.map(failure)) : "none"],
     ["Weight", server.effective_weight === server.weight ? count(server.weight) : `${server.weight}, counts ${server.effective_weight} now`],

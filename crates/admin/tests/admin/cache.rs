@@ -11,42 +11,55 @@ use crate::fixture::Api;
 fn a_purge_is_sent_on_in_normal_form() {
     let api = Api::start();
     let url = Named::url("https://shop.example.com/a?b").unwrap().scopes;
-    for (body, scopes, soft, answer) in [
+    for (body, scopes, soft, (scope, purged, mode, outcome), asked, host) in [
         (
             r#"{"url": "HTTPS://Shop.example.com:443/x/../a?b"}"#,
             url,
             false,
-            json!({ "scope": "url", "purged": "shop.example.com/a?b", "mode": "hard", "sequence": 17 }),
+            ("url", "shop.example.com/a?b", "hard", "nothing of shop.example.com is cached"),
+            "url HTTPS://Shop.example.com:443/x/../a?b",
+            Scope::host("shop.example.com"),
         ),
         (
             r#"{"prefix": "http://shop.example.com/img/", "soft": true}"#,
             vec![Scope::prefix("shop.example.com", "/img/")],
             true,
-            json!({ "scope": "prefix", "purged": "shop.example.com/img/", "mode": "soft", "sequence": 17 }),
+            ("prefix", "shop.example.com/img/", "soft", "nothing of shop.example.com is cached"),
+            "prefix http://shop.example.com/img/",
+            Scope::host("shop.example.com"),
         ),
         (
             r#"{"host": "SHOP.example.com"}"#,
             vec![Scope::host("shop.example.com").unwrap()],
             false,
-            json!({ "scope": "host", "purged": "shop.example.com", "mode": "hard", "sequence": 17 }),
+            ("host", "shop.example.com", "hard", "nothing of shop.example.com is cached"),
+            "host SHOP.example.com",
+            Scope::host("shop.example.com"),
         ),
         (
             r#"{"tag": "product-17", "soft": false}"#,
             vec![Scope::tag("product-17")],
             false,
-            json!({ "scope": "tag", "purged": "product-17", "mode": "hard", "sequence": 17 }),
+            ("tag", "product-17", "hard", "nothing cached matched"),
+            "tag product-17",
+            None,
         ),
         (
             r#"{"all": true}"#,
             vec![Scope::All],
             false,
-            json!({ "scope": "all", "purged": "everything", "mode": "hard", "sequence": 17 }),
+            ("all", "everything", "hard", "nothing cached matched"),
+            "everything",
+            None,
         ),
     ] {
         let found = api.post("/cache/purge", body);
+        let answer = json!({
+            "scope": scope, "purged": purged, "mode": mode, "sequence": 17, "objects": 0, "outcome": outcome,
+        });
         assert_eq!((found.status, found.json()), (200, answer), "{body}");
         let last = api.commands.lock().unwrap().pop();
-        assert_eq!(last, Some(Command::Purge { scopes, soft }), "{body}");
+        assert_eq!(last, Some(Command::Purge { scopes, soft, asked: asked.into(), host }), "{body}");
     }
     let page = api.get("/metrics").body;
     assert!(page.contains("evenkeel_cache_purges_total{scope=\"prefix\",mode=\"soft\"} 1\n"), "{page}");

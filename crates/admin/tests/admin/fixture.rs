@@ -15,7 +15,9 @@ use evenkeel_admin::{By, Context, Explainer, Listener, Request, follow, serve};
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::health::{Administrative, State};
 use evenkeel_core::route::RouteTable;
-use evenkeel_core::snapshot::{Command, CommandDone, CommandError, Pool, PoolHandle, ServerState, Snapshot};
+use evenkeel_core::snapshot::{
+    Command, CommandDone, CommandError, Pool, PoolHandle, Purged, ServerState, Snapshot,
+};
 use evenkeel_observe::Registry;
 use evenkeel_types::{Address, Clock, Time};
 use serde_json::Value;
@@ -251,7 +253,7 @@ fn snapshot() -> Snapshot {
 /// Does what a control side does with a command.
 fn obey(present: &ArcSwap<Snapshot>, command: Command) -> Result<CommandDone, CommandError> {
     if let Command::Purge { .. } = command {
-        return Ok(CommandDone::Purged(17));
+        return Ok(CommandDone::Purged(Purged { sequence: 17, objects: Some(0), host_objects: Some(0) }));
     }
     let mut next = Snapshot::clone(&present.load());
     next.generation += 1;

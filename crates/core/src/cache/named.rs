@@ -14,6 +14,8 @@ pub struct Named {
     pub shown: String,
     /// All that one of these speaks of. It is several where routes read a path in different ways.
     pub scopes: Vec<Scope>,
+    /// The host in it, in normal form.
+    pub host: Option<String>,
 }
 
 /// Why a name names nothing that could be purged.
@@ -92,7 +94,7 @@ impl Named {
         let scopes = path.forms().map(|path| Scope::url(&host, path, query)).collect();
         let question = if query.is_some() { "?" } else { "" };
         let shown = format!("{host}{}{question}{}", path.normal, query.unwrap_or_default());
-        Ok(Self { shown, scopes })
+        Ok(Self { shown, scopes, host: Some(host.into_owned()) })
     }
 
     /// All URLs of a host whose paths begin alike.
@@ -105,7 +107,7 @@ impl Named {
             return Err(NameFault::PrefixWithQuery(text.into()));
         }
         let scopes = path.forms().map(|path| Scope::prefix(&host, path)).collect();
-        Ok(Self { shown: format!("{host}{}", path.normal), scopes })
+        Ok(Self { shown: format!("{host}{}", path.normal), scopes, host: Some(host.into_owned()) })
     }
 
     /// All URLs of a host, whatever its port.
@@ -118,7 +120,8 @@ impl Named {
         }
         let (host, _) = parse_host(text).map_err(|fault| NameFault::Host(text.into(), fault))?;
         let scope = Scope::host(&host).ok_or_else(|| NameFault::NotOnlyHost(text.into()))?;
-        Ok(Self { shown: host.into_owned(), scopes: vec![scope] })
+        let host = host.into_owned();
+        Ok(Self { shown: host.clone(), scopes: vec![scope], host: Some(host) })
     }
 
     /// All responses with a tag. Upper and lower case differ.
@@ -131,12 +134,12 @@ impl Named {
         if text.is_empty() || text.len() > TAG_BYTES_MAX || !is_tag(text) {
             return Err(NameFault::Tag(text.into()));
         }
-        Ok(Self { shown: text.into(), scopes: vec![Scope::tag(text)] })
+        Ok(Self { shown: text.into(), scopes: vec![Scope::tag(text)], host: None })
     }
 
     /// Everything.
     pub fn all() -> Self {
-        Self { shown: "everything".into(), scopes: vec![Scope::All] }
+        Self { shown: "everything".into(), scopes: vec![Scope::All], host: None }
     }
 }
 

@@ -59,13 +59,11 @@ impl Purge {
     }
 }
 
-/// As in `purged shop.example.com/a (url, hard)`.
+/// As in `purged url shop.example.com/a (hard): 1 response in memory`.
 fn text(answer: &Value) -> String {
-    let part = |key: &str| answer[key].as_str().unwrap_or("?").to_owned();
-    let (scope, purged, mode) = (part("scope"), part("purged"), part("mode"));
-    if scope == "all" {
-        format!("purged {purged} ({mode})")
-    } else {
-        format!("purged {scope} {purged} ({mode})")
-    }
+    let part = |key: &str| answer[key].as_str();
+    let known = |key: &str| part(key).unwrap_or("?");
+    let scope = if known("scope") == "all" { String::new() } else { format!("{} ", known("scope")) };
+    let outcome = part("outcome").map(|outcome| format!(": {outcome}")).unwrap_or_default();
+    format!("purged {scope}{} ({}){outcome}", known("purged"), known("mode"))
 }

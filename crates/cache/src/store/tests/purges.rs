@@ -29,6 +29,47 @@ fn what_a_purge_is_about_is_gone_and_nothing_else() {
 }
 
 #[test]
+fn what_a_purge_is_about_is_counted_before_it() {
+    let store = store();
+    for (host, path, of) in [
+        ("a.test", "/a", "red"),
+        ("a.test", "/b", "blue"),
+        ("a.test", "/b/c", "red blue"),
+        ("b.test", "/a", "x"),
+    ] {
+        assert!(put(&store, &format!("{host}{path}"), at(host, path, &tags(of), ""), b"x"));
+    }
+    let count = |scope: Scope| store.count([&[scope]]).unwrap()[0];
+    let all = || {
+        [
+            count(Scope::url("a.test", "/b", None)),
+            count(Scope::prefix("a.test", "/b")),
+            count(Scope::host("a.test").unwrap()),
+            count(Scope::tag("red")),
+            count(Scope::All),
+            count(Scope::host("c.test").unwrap()),
+        ]
+    };
+    assert_eq!(all(), [1, 2, 3, 2, 4, 0]);
+    store.purge(&Scope::tag("blue"), Strength::Hard);
+    assert_eq!(all(), [0, 0, 1, 1, 2, 0], "what is purged does not count again");
+    store.purge(&Scope::All, Strength::Soft(Wall::from_secs(1)));
+    assert_eq!(all(), [0, 0, 1, 1, 2, 0], "what is stale is still there");
+    let both = [Scope::url("a.test", "/a", None), Scope::host("a.test").unwrap()];
+    assert_eq!(store.count([&both, &[Scope::All]]), Some([1, 2]), "one response counts once");
+}
+
+#[test]
+fn where_much_is_stored_it_is_not_counted() {
+    let store = sized(1 << 30, Policy::Lru);
+    let put_one = |n: u32| put(&store, &n.to_string(), at("a.test", &format!("/{n}"), &[], ""), b"x");
+    assert!((0..8_192).all(put_one));
+    assert_eq!(store.count([&[Scope::All]]), Some([8_192]));
+    assert!(put_one(8_192));
+    assert_eq!(store.count([&[Scope::All]]), None);
+}
+
+#[test]
 fn a_soft_purge_makes_stale_until_it_is_revalidated() {
     let store = store();
     assert!(put(&store, "k", new(""), b"x"));
