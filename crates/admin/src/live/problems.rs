@@ -118,8 +118,12 @@ impl Problems {
     }
 
     /// What is wrong at this moment, the worst first.
-    pub(crate) fn found(&self, facts: &Facts) -> Vec<Problem> {
+    pub(crate) fn found(&mut self, facts: &Facts) -> Vec<Problem> {
         let mut found = self.all(facts);
+        // One that is seen between two seconds does not begin anew with the next one.
+        for problem in &found {
+            self.since.entry(key(problem)).or_insert(problem.since);
+        }
         // Stable: within a severity the order is that of the rules and of the configuration.
         found.sort_by_key(|problem| problem.severity != Severity::Critical.as_str());
         if found.len() > PROBLEMS_MAX {
