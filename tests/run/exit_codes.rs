@@ -101,6 +101,8 @@ fn a_log_level_that_is_none_ends_the_start() {
 
 #[test]
 fn an_empty_log_level_is_none_at_all() {
-    let evenkeel = Evenkeel::start_by(run_with_log(""), Folder::new(), "[[route]]\nrespond = {}\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command.args(["run", "-c"]).env("EVENKEEL_LOG", "");
+    let evenkeel = Evenkeel::start_by(command, Folder::new(), "[[route]]\nrespond = {}\n");
     assert_eq!(evenkeel.admin("GET", "/log-level", "").text(), "{\"level\":\"info\"}");
 }
