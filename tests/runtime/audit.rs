@@ -21,8 +21,10 @@ fn a_command_says_who_and_why() {
     for part in ["INFO", "pool=app", "server=a", &format!("uid {uid}"), "größere Maschine"] {
         assert!(line.contains(part), "no {part} in {line}");
     }
-    evenkeel.cli(&["log-level", "debug"]);
-    assert!(noted(&evenkeel, "log level: from info to debug").contains("uid "));
+    evenkeel.cli(&["log-level", "error"]);
+    assert!(noted(&evenkeel, "log level: from info to error").contains("uid "));
+    evenkeel.cli(&["weight", "app", "a", "6"]);
+    assert!(noted(&evenkeel, "weight from 5 to 6").contains("uid "), "changes are logged at every level");
 }
 
 #[test]

@@ -49,12 +49,17 @@ fn the_log_level_can_be_changed_while_the_process_runs() {
     assert_eq!(level(), "{\"level\":\"info\"}");
     let outcome = evenkeel.cli(&["log-level", "error"]);
     assert_eq!((outcome.code, outcome.stdout.trim_end()), (Some(0), "the log holds error and above"));
-    let before = evenkeel.stderr.lines().len();
-    evenkeel.cli(&["weight", "app", "a", "2"]);
-    assert_eq!(evenkeel.stderr.lines().len(), before, "nothing below an error is logged");
+    let reload = || assert_eq!(evenkeel.cli(&["reload"]).code, Some(0));
+    let is_about_it = |line: &str| line.contains("configuration reloaded");
+    reload();
     evenkeel.cli(&["log-level", "info"]);
-    evenkeel.cli(&["weight", "app", "a", "3"]);
-    evenkeel.stderr.wait_for("the change in the log", |line| line.contains("weight from 2 to 3"));
+    evenkeel.stderr.wait_for("the change of the level", |line| line.contains("from error to info"));
+    assert!(
+        !evenkeel.stderr.lines().iter().any(|line| is_about_it(line)),
+        "nothing below an error is logged"
+    );
+    reload();
+    evenkeel.stderr.wait_for("a message of the level info", is_about_it);
     let outcome = evenkeel.cli(&["log-level", "loud"]);
     assert_eq!(outcome.code, Some(2));
     assert!(outcome.stderr.contains("error, warn, info, debug, trace]"), "{}", outcome.stderr);

@@ -1,7 +1,7 @@
 //! The log of the process: messages to stderr, of a level that can be changed while it runs.
 
 use std::io::{self, IsTerminal};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use evenkeel_admin::LEVELS;
 use tracing_subscriber::layer::SubscriberExt;
@@ -14,7 +14,16 @@ const VARIABLE: &str = "EVENKEEL_LOG";
 /// The level when nothing is said.
 const LEVEL_DEFAULT: &str = "info";
 
-static FILTER: OnceLock<Handle<EnvFilter, Registry>> = OnceLock::new();
+/// The target of lines that say who has changed what: they are logged at every level.
+pub const AUDIT: &str = "audit";
+
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// The log of this process.
+struct Log {
+    filter: Handle<EnvFilter, Registry>,
+    level: Mutex<String>,
+}
 
 /// Starts it; `EVENKEEL_LOG` sets the level.
 ///
@@ -27,18 +36,18 @@ pub fn start() -> Result<(), String> {
         level if LEVELS.contains(&level.as_str()) => level,
         _ => return Err(format!("{VARIABLE}={} is none of {}", wanted.display(), LEVELS.join(", "))),
     };
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
+    let (layer, filter) = reload::Layer::new(filter_of(&level));
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false);
-    tracing_subscriber::registry().with(filter).with(lines).init();
+    tracing_subscriber::registry().with(layer).with(lines).init();
     // A process has one log.
-    let _ = FILTER.set(handle);
+    let _ = LOG.set(Log { filter, level: Mutex::new(level) });
     Ok(())
 }
 
-/// What it holds at this moment.
+/// The level at this moment.
 pub fn level() -> String {
-    let filter = FILTER.get().and_then(|filter| filter.with_current(EnvFilter::to_string).ok());
-    filter.unwrap_or_else(|| "off".into())
+    let level = LOG.get().map(|log| log.level.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    level.unwrap_or_else(|| "off".into())
 }
 
 /// Has it hold what `level` says from now on.
@@ -46,7 +55,15 @@ pub fn level() -> String {
 /// # Errors
 /// The process has no log, as in the demo; or that is no level.
 pub fn set_level(level: &str) -> Result<(), String> {
-    let filter = FILTER.get().ok_or("this process has no log")?;
-    let new = EnvFilter::try_new(level).map_err(|fault| format!("{level}: {fault}"))?;
-    filter.reload(new).map_err(|fault| fault.to_string())
+    let log = LOG.get().ok_or("this process has no log")?;
+    if !LEVELS.contains(&level) {
+        return Err(format!("{level} is none of {}", LEVELS.join(", ")));
+    }
+    log.filter.reload(filter_of(level)).map_err(|fault| fault.to_string())?;
+    level.clone_into(&mut log.level.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(())
+}
+
+fn filter_of(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("{level},{AUDIT}=info"))
 }

@@ -10,7 +10,7 @@ use evenkeel_types::{BackendId, PoolName};
 use crate::cache;
 use crate::control::Control;
 use crate::discovery::Discoveries;
-use crate::log;
+use crate::log::{self, AUDIT};
 use crate::probes::Probes;
 use crate::reload::Reloads;
 use crate::systemd;
@@ -45,15 +45,15 @@ pub fn audit(registry: &Registry, by: &By, what: &str, about: Option<About<'_>>)
     let why = why.as_deref().unwrap_or_default();
     let event = match about {
         None => {
-            tracing::info!(who, why, "operator: {what}");
+            tracing::info!(target: AUDIT, who, why, "operator: {what}");
             event
         }
         Some((pool, None)) => {
-            tracing::info!(%pool, who, why, "operator: {what}");
+            tracing::info!(target: AUDIT, %pool, who, why, "operator: {what}");
             event.pool(pool)
         }
         Some((pool, Some(server))) => {
-            tracing::info!(%pool, %server, who, why, "operator: {what}");
+            tracing::info!(target: AUDIT, %pool, %server, who, why, "operator: {what}");
             event.server(pool, server)
         }
     };
