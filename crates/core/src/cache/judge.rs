@@ -91,9 +91,10 @@ impl Stored {
         self.born.plus_millis(self.lifetime as u64 * 1_000)
     }
 
-    /// True while it is younger than its lifetime.
+    /// True while it is younger than its lifetime. One without a lifetime never is, also for a worker that read its clock before another
+    /// one stored the response.
     pub fn is_fresh(&self, now: Wall) -> bool {
-        now < self.expires()
+        self.age_millis(now) < u64::from(self.lifetime) * 1_000
     }
 
     /// Seconds of freshness that are left, negative once it is stale: `ttl` of `Cache-Status`.

@@ -39,7 +39,11 @@ fn a_response_is_fresh_then_stale_then_useless() {
 
 #[test]
 fn a_response_of_no_lifetime_is_stale_at_once() {
-    assert_eq!(judge(&stored(0, 0, 0, Flags::default()), &ANY, &at(0)), Verdict::Revalidate(Why::Stale));
+    let of = stored(0, 0, 0, Flags::default());
+    assert_eq!(judge(&of, &ANY, &at(0)), Verdict::Revalidate(Why::Stale));
+    // The clock was read before the response came: two workers share what is kept.
+    let before = Moment { now: Wall::from_secs(BORN.as_millis() / 1_000 - 1), ..Moment::default() };
+    assert_eq!(judge(&of, &ANY, &before), Verdict::Revalidate(Why::Stale));
 }
 
 #[test]
