@@ -121,9 +121,9 @@ fn a_server_that_dies_is_an_event_and_a_problem_until_it_is_back() {
     let up = watcher.find("event", |event| event["kind"] == "health");
     assert_eq!(up["severity"], "info");
     watcher.find("tick", |tick| tick["problems"] == serde_json::json!([]));
-    let told: Value =
+    let listed: Value =
         serde_json::from_str(&evenkeel.admin("GET", "/events?kind=health&limit=2", "").text()).unwrap();
-    assert_eq!((&told["events"][0]["seq"], &told["events"][1]["seq"]), (&up["seq"], &down["seq"]));
+    assert_eq!((&listed["events"][0]["seq"], &listed["events"][1]["seq"]), (&up["seq"], &down["seq"]));
 }
 
 #[test]

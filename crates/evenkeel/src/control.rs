@@ -136,7 +136,7 @@ impl Control {
             Asked::Begin(answer) => {
                 let (carried, splits) = (self.servers.carried(), self.servers.carried_splits());
                 let in_force = upgrade::InForce { bound: self.bound.clone(), carried, splits };
-                // Whoever has asked may have given up.
+                // The command that asked may have given up.
                 self.upgrading = answer.send(Ok(in_force)).is_ok();
             }
         }

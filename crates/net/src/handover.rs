@@ -195,7 +195,7 @@ pub fn activated() -> io::Result<Vec<(String, OwnedFd)>> {
             let what = format!("LISTEN_FDS says {count}, but descriptor {number} is not open");
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
-        // SAFETY: the number is open, as was just seen. Whoever started this process has put it there for us and for nothing
+        // SAFETY: the number is open, as was just seen. The process that started this one has put it there for us and for nothing
         // else in this process: the environment names this process by its id. It is taken once.
         let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
         let name = names.next().filter(|name| !name.is_empty()).unwrap_or("unnamed");
