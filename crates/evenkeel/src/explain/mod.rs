@@ -158,14 +158,36 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
     }
 }
 
-/// Host and port of a URL, and what follows them.
+/// Host and port of a URL, and what follows them. A path alone has no host.
 fn split(url: &str) -> Result<(&str, &str), String> {
+    if url.starts_with('/') {
+        return Ok(("", url));
+    }
     let rest = match url.split_once("://") {
         Some(("http" | "https", rest)) => rest,
-        Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
-        None => url,
+        Some((scheme, _)) if !scheme.contains(['/', '?']) => {
+            return Err(format!("{scheme}:// is neither http:// nor https://"));
+        }
+        _ => {
+            return Err(format!("`{url}` is neither a URL nor a path: write `http://{url}` or `/{url}`"));
+        }
     };
-    Ok(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if host.is_empty() {
+        return Err(format!("`{url}` names no host"));
+    }
+    Ok((host, path))
+}
+
+/// Refuses what a request cannot be for; of a connection or datagram it says nothing.
+///
+/// # Errors
+/// It is neither a URL nor a path.
+pub fn check_url(question: &Question) -> Result<(), String> {
+    match transport(question) {
+        Some(_) => Ok(()),
+        None => split(&question.url).map(drop),
+    }
 }
 
 /// Refuses what is no header.
@@ -204,7 +226,7 @@ fn answer(
     (length, now, step): (Option<u64>, Time, OverloadStep),
 ) -> Value {
     let name = snapshot.config.listeners[listener].name.as_str();
-    let mut answer = json!({ "listener": name, "path": request.path });
+    let mut answer = json!({ "listener": name, "host": request.host, "path": request.path });
     let routed = plan::route(snapshot, listener, request, length, step);
     if let Ok(Routed::ToHttps(to)) = routed {
         (answer["status"], answer["location"]) = (json!(308), json!(to));
