@@ -20,7 +20,15 @@ use super::source::Source;
 use crate::explain::{self, Known, Question};
 use crate::servers::{Derived, ServerRegistry};
 
+/// What the exit codes mean, for `--help` and the manual page.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  there is an answer, also if clients would get an error such as 404: `status` of --json has it
+  1  the configuration has a fault, or nothing like that can be asked of its listeners
+  2  the command line is wrong";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Explain {
     #[command(flatten)]
     source: Source,

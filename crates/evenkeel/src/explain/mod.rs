@@ -22,7 +22,7 @@ use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, Secure, admit};
+use evenkeel_proxy::{Origin, Refusal, Request, Secure, admit};
 use evenkeel_tls::Coverage;
 use evenkeel_types::Time;
 use serde_json::{Value, json};
@@ -123,9 +123,11 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
         let by = &config.listeners[listener];
         let head = head(question)?;
         let mut fields = Vec::new();
-        let parsed = parse_request(head.as_bytes(), HeadLimits::of_requests(&config.limits), &mut fields)
-            .map_err(|error| format!("the request would be refused: {error}"))?
-            .ok_or("the request has no end")?;
+        let parsed =
+            match parse_request(head.as_bytes(), HeadLimits::of_requests(&config.limits), &mut fields) {
+                Ok(parsed) => parsed.ok_or("the request has no end")?,
+                Err(error) => return Ok(refused(by, &error.into())),
+            };
         let peer_text = question.client.to_string();
         let secure = Secure { coverage: self.covered(by, split(&question.url)?.0), subject: None };
         let origin = Origin {
@@ -145,7 +147,7 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
                 let length = if let Framing::Length(length) = framing { Some(length) } else { None };
                 Ok(answer(self.snapshot, listener, &request, (length, self.now, self.step)))
             }
-            Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
+            Err(refusal) => Ok(refused(by, &refusal)),
         }
     }
 
@@ -156,6 +158,11 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
         listener.tls.as_ref().filter(|_| !is_address && !name.is_empty())?;
         (self.coverage)(listener, &name)
     }
+}
+
+/// The answer to a request that the listener refuses before it looks for a route.
+fn refused(by: &Listener, refusal: &Refusal) -> Value {
+    json!({ "listener": by.name.as_str(), "status": refusal.status, "reason": refusal.why })
 }
 
 /// Host and port of a URL, and what follows them. A path alone has no host.
