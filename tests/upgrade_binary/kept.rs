@@ -135,6 +135,7 @@ fn disabled_servers_and_splits_are_known_to_the_new_process() {
     assert_eq!(divided.status, 200, "{}", divided.text());
     for _ in 0..2 {
         chain.upgrade();
+        assert_eq!(chain.status()["generation"], 1, "it begins anew");
         assert!((0..6).all(|_| chain.get("/").text() == "a"));
         let events = chain.admin("GET", "/events?kind=upgrade", "").text();
         assert!(events.contains("this process has taken over from process"), "{events}");

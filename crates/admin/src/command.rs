@@ -41,7 +41,7 @@ impl Asked {
 /// What a reload answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reloaded {
-    /// The generation of the configuration in force.
+    /// That of the configuration in force, as in `/status`.
     generation: u64,
     /// Warnings about the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]

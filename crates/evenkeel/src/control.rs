@@ -224,7 +224,6 @@ impl Control {
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
         }
         self.close_removed();
-        self.registry.config_generation.add(1);
         self.bound.extend(added);
         let config = self.servers.config();
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
@@ -237,6 +236,7 @@ impl Control {
     pub fn publish(&mut self) {
         let before = self.shared.snapshot();
         self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.registry.config_generation.set(self.servers.generation().cast_signed());
         self.servers.wake_waiting();
         tokio::task::spawn_local(free(before));
     }
