@@ -41,7 +41,11 @@ fn what_a_reload_warns_of_is_shown() {
     evenkeel.rewrite(&format!("[server]\nworkers = 2\n{}", pool(&[&a], "")));
     let outcome = evenkeel.cli(&["reload"]);
     assert_eq!(outcome.code, Some(0));
-    assert!(outcome.stderr.contains("changing [server.workers] requires a restart"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("changing [server.workers] requires a restart or an upgrade"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
