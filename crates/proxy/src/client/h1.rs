@@ -214,20 +214,23 @@ impl Connection {
         owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
         let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
         let limits = body_limits(view, listener);
-        let mut body = RefCell::new(Body::new(Source::Http1(source), framing, worker.clock, limits));
-        let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
-        let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
-        writer.serves_half_closed = listener.half_close == HalfClose::Serve;
-        writer.keep_alive = self.may_stay(&request);
-        if owes_continue.get() {
-            writer.owes_continue = Some(&owes_continue);
-            body.get_mut().awaited = Some(&owes_continue);
-        }
-        let target = head.target.of_bytes(&self.input);
-        let mut client = ToClient { writer: &mut writer, timer: &mut timer };
-        let (ended, now) = self.client.handle((view, position), target, &request, &body, &mut client).await;
-        let (next, surplus) = after(body.get_mut(), &writer, ended).await;
-        drop((body, writer, request));
+        let (next, surplus, now) = {
+            let mut body = RefCell::new(Body::new(Source::Http1(source), framing, worker.clock, limits));
+            let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
+            let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
+            writer.serves_half_closed = listener.half_close == HalfClose::Serve;
+            writer.keep_alive = self.may_stay(&request);
+            if owes_continue.get() {
+                writer.owes_continue = Some(&owes_continue);
+                body.get_mut().awaited = Some(&owes_continue);
+            }
+            let target = head.target.of_bytes(&self.input);
+            let mut client = ToClient { writer: &mut writer, timer: &mut timer };
+            let (ended, now) =
+                self.client.handle((view, position), target, &request, &body, &mut client).await;
+            let (next, surplus) = after(body.get_mut(), &writer, ended).await;
+            (next, surplus, now)
+        };
         self.timer = timer;
         self.rested = Some(now);
         self.keep_surplus(next, surplus);

@@ -238,13 +238,12 @@ impl<'a> Target<'a> {
             }
             (Some(&rest[..end]), &rest[end..])
         };
-        let (path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (rest, None),
-        };
-        if target.contains('#') {
+        let end = rest.bytes().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(rest.len());
+        let (path, behind) = rest.split_at(end);
+        if behind.contains('#') {
             return Err(Refusal::malformed("fragment in the request target"));
         }
+        let query = behind.strip_prefix('?');
         Ok(Self { authority, path: if path.is_empty() { "/" } else { path }, query })
     }
 }

@@ -120,7 +120,10 @@ impl<'a> Request<'a> {
     /// are not passed on, and which a trusted peer may pass on from any client.
     pub fn values(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         let fields = if self.known.holds(known) { self.fields } else { &[] };
-        let is_meant = move |f: &&Field| f.known == known && !f.name.of_bytes(self.bytes).contains(&b'_');
+        let is_meant = move |f: &&Field| {
+            let has_look_alikes = known.is_forwarding();
+            f.known == known && !(has_look_alikes && f.name.of_bytes(self.bytes).contains(&b'_'))
+        };
         fields.iter().filter(is_meant).map(|f| f.value.of_bytes(self.bytes))
     }
 
