@@ -21,6 +21,7 @@ use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
+use crate::log::without_label;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::ServerRegistry;
@@ -188,8 +189,9 @@ impl Control {
             }
             Err(error) => {
                 self.registry.reloaded(ReloadResult::Failure);
-                tracing::error!("configuration not reloaded, the old one stays: {error}");
-                let first = error.lines().next().unwrap_or_default();
+                let why = without_label(&error);
+                tracing::error!("configuration not reloaded, the old one stays: {why}");
+                let first = why.lines().next().unwrap_or_default();
                 let what = format!("the configuration was not reloaded, the old one stays: {first}");
                 self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
                 Err(CommandError::Refused(error))
@@ -222,7 +224,6 @@ impl Control {
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
         }
         self.close_removed();
-        self.registry.config_generation.add(1);
         self.bound.extend(added);
         let config = self.servers.config();
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
@@ -235,6 +236,7 @@ impl Control {
     pub fn publish(&mut self) {
         let before = self.shared.snapshot();
         self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.registry.config_generation.set(self.servers.generation().cast_signed());
         self.servers.wake_waiting();
         tokio::task::spawn_local(free(before));
     }

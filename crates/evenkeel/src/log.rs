@@ -64,6 +64,11 @@ pub fn set_level(level: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A message without the `error: ` that diagnostics begin with: what it becomes a part of says that already.
+pub fn without_label(message: &str) -> &str {
+    message.strip_prefix("error: ").unwrap_or(message)
+}
+
 fn filter_of(level: &str) -> EnvFilter {
     EnvFilter::new(format!("{level},{AUDIT}=info"))
 }

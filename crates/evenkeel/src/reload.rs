@@ -176,8 +176,11 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
 
 /// Says what a reload cannot change.
 fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
+    // The main process of a container cannot be upgraded.
+    let how =
+        if std::process::id() == 1 { "a restart" } else { "a restart or an upgrade (`evenkeel upgrade`)" };
     let warn = |key: &str| {
-        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        let warning = format!("changing [{key}] requires {how}; the reload has left it as it was");
         tracing::warn!("{warning}");
         warning
     };

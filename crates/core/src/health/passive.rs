@@ -60,7 +60,8 @@ pub enum LiveTraffic {
 }
 
 impl LiveTraffic {
-    const fn several(self) -> &'static str {
+    /// As in "3 connections".
+    pub(crate) const fn several(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Connections => "connections",
