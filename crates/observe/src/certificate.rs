@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use evenkeel_types::{Expiry, ListenerName};
+use evenkeel_types::{Expiry, ListenerName, PoolName};
 
 use crate::access::rfc3339;
 
@@ -17,6 +17,19 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// When it runs out, in Unix seconds.
     pub not_after_s: i64,
+}
+
+/// Files of certificates, keys or authorities that are broken on disk, while what was read before serves on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaleFiles {
+    /// The listener that they belong to, if any.
+    pub listener: Option<ListenerName>,
+    /// The pool that they belong to, if any.
+    pub pool: Option<PoolName>,
+    /// A sentence: which file, what is wrong with it, and what to do.
+    pub what: String,
+    /// When it was noticed, in seconds since the Unix epoch.
+    pub since: f64,
 }
 
 impl Certificate {
