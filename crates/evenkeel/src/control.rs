@@ -206,10 +206,14 @@ impl Control {
 
     /// Makes a configuration true, and returns what it warns of.
     pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, collector, warnings } = prepared;
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
         self.servers.reconfigure(derived, self.now());
+        for warning in self.servers.shared_addresses() {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        }
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         if let Err(error) = self.exporter.configure(collector) {
