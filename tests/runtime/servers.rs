@@ -163,7 +163,7 @@ fn a_second_server_at_the_same_address_is_warned_of() {
     let outcome = evenkeel.cli(&["server", "add", "app", &address, "--name", "b"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stderr.starts_with(&format!("warning: {words}")), "{}", outcome.stderr);
-    assert_eq!(evenkeel.stderr.count(logged), 1, "{}", evenkeel.stderr.text());
+    evenkeel.stderr.wait_for("the warning", logged);
     let outcome = evenkeel.cli(&["server", "add", "app", "127.0.0.1:9"]);
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
 
