@@ -274,6 +274,11 @@ impl Control {
         result: &Result<Finding, ProbeFailure>,
         took: Duration,
     ) {
+        let took_ms = took.as_micros() as f64 / 1e3;
+        match result {
+            Ok(_) => tracing::debug!(%pool, server = %id, took_ms, "health check passed"),
+            Err(why) => tracing::debug!(%pool, server = %id, took_ms, %why, "health check failed"),
+        }
         let figures = self.registry.backend(pool, id);
         figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
         figures.probed(match result {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evenkeel_config::{Config, Listener, Transport, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
@@ -173,23 +173,39 @@ impl Reloads {
     }
 }
 
+/// Logs each step of a reload with the time that it took.
+struct Steps(Instant);
+
+impl Steps {
+    fn done(&mut self, what: &str) {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        let took_ms = (self.0 - before).as_micros() as f64 / 1e3;
+        tracing::debug!(took_ms, "reload: {what}");
+    }
+}
+
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
 fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let source = in_force
         .source
         .as_deref()
         .ok_or("there is no configuration file to reload: the process was started without one")?;
+    let mut steps = Steps(Instant::now());
     in_force.loaded.note(source);
     let (config, mut warnings) = load(source)?;
+    steps.done("the file is read and checked");
     warnings.extend(warn_of_unchangeable(&in_force.config, &config));
     let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
+    steps.done("certificates and secrets are read");
     let kept = keep_fixed(&in_force.config, config.clone());
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
+    steps.done("routes and pools are built");
     let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
     if !failed.is_empty() {
         return Err(in_lines(&failed));
     }
+    steps.done("new addresses are bound");
     // What was taken over may be older than its files.
     credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
