@@ -1,73 +1,64 @@
 //! The combined log format of Apache httpd, with everything that comes from outside made harmless.
 
-use super::json::{address, number};
+use super::line::Line;
 use super::record::{Client, FIELD_BYTES_MAX, Record};
 use super::stamp::Stamp;
 
-/// Appends the line of one request.
-pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
-    begin(out, record.client, record.unix_ns, stamp);
-    if record.method.is_empty() {
-        out.push(b'-');
+/// The line of one request.
+pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) -> Line<'a> {
+    let line = begin(line, record.client, record.unix_ns, stamp);
+    let line = if record.method.is_empty() {
+        line.put(b"-")
     } else {
-        escaped(out, record.method.as_bytes());
-        out.push(b' ');
-        escaped(out, record.target);
-        out.push(b' ');
-        out.extend_from_slice(record.version.as_str().as_bytes());
-    }
-    out.extend_from_slice(b"\" ");
-    number(out, u64::from(record.status));
-    out.push(b' ');
-    bytes(out, record.bytes_out);
-    field(out, record.referer);
-    field(out, record.user_agent);
-    out.push(b'\n');
+        let line = escaped(line, record.method.as_bytes()).put(b" ");
+        escaped(line, record.target).put(b" ").put(record.version.as_str().as_bytes())
+    };
+    let line = bytes(line.put(b"\" ").number(u64::from(record.status)).put(b" "), record.bytes_out);
+    field(field(line, record.referer), record.user_agent).put(b"\n")
 }
 
 /// What each line begins with, up to the quote of the request's line.
-pub(super) fn begin(out: &mut Vec<u8>, client: Client<'_>, unix_ns: u64, stamp: &mut Stamp) {
-    match client {
-        Client::Peer(text, _) => out.extend_from_slice(text.as_bytes()),
-        Client::Ip(ip, _) => address(out, ip),
-        Client::Unix => out.extend_from_slice(b"unix:"),
-    }
-    out.extend_from_slice(b" - - [");
-    stamp.clf(out, unix_ns);
-    out.extend_from_slice(b"] \"");
+pub(super) fn begin<'a>(line: Line<'a>, client: Client<'_>, unix_ns: u64, stamp: &mut Stamp) -> Line<'a> {
+    let line = match client {
+        Client::Peer(text, _) => line.put(text.as_bytes()),
+        Client::Ip(ip, _) => line.address(ip),
+        Client::Unix => line.put(b"unix:"),
+    };
+    line.put(b" - - [").put(&stamp.clf(unix_ns)).put(b"] \"")
 }
 
 /// How many bytes were sent, `-` when there were none.
-pub(super) fn bytes(out: &mut Vec<u8>, count: u64) {
-    if count == 0 { out.push(b'-') } else { number(out, count) }
+pub(super) fn bytes(line: Line<'_>, count: u64) -> Line<'_> {
+    if count == 0 { line.put(b"-") } else { line.number(count) }
 }
 
 /// A quoted field, `-` when the request has none.
-fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    out.extend_from_slice(b" \"");
-    match bytes {
-        Some(bytes) if !bytes.is_empty() => escaped(out, bytes),
-        _ => out.push(b'-'),
-    }
-    out.push(b'"');
+fn field<'a>(line: Line<'a>, bytes: Option<&[u8]>) -> Line<'a> {
+    let line = line.put(b" \"");
+    let line = match bytes {
+        Some(bytes) if !bytes.is_empty() => escaped(line, bytes),
+        _ => line.put(b"-"),
+    };
+    line.put(b"\"")
 }
 
 /// Bytes with quotes, backslashes, controls and whatever is not ASCII as `\xHH`.
-pub(super) fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn escaped<'a>(mut line: Line<'a>, bytes: &[u8]) -> Line<'a> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let harmless = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
     if bytes.len() <= FIELD_BYTES_MAX && bytes.iter().fold(true, |all, &byte| all & harmless(byte)) {
-        return out.extend_from_slice(bytes);
+        return line.put(bytes);
     }
-    let end = out.len() + FIELD_BYTES_MAX;
+    let left_min = line.left().saturating_sub(FIELD_BYTES_MAX);
     for &byte in bytes {
-        if out.len() >= end {
-            return out.extend_from_slice(b"...");
+        if line.left() <= left_min {
+            return line.put(b"...");
         }
-        if harmless(byte) {
-            out.push(byte);
+        line = if harmless(byte) {
+            line.put(&[byte])
         } else {
-            out.extend_from_slice(&[b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
+            line.put(&[b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]])
+        };
     }
+    line
 }

@@ -12,16 +12,19 @@ use super::tests::ordinary;
 use super::*;
 use crate::names::CacheResult;
 
-fn json_line(record: &Record<'_>) -> String {
-    let mut out = Vec::new();
-    json::write(&mut out, record, &mut Stamp::new());
-    String::from_utf8(out).unwrap()
+fn line(write: impl FnOnce(Line<'_>) -> Line<'_>) -> String {
+    let mut room = vec![0; LINE_BYTES_MAX];
+    let left = write(Line(&mut room)).left();
+    room.truncate(LINE_BYTES_MAX - left);
+    String::from_utf8(room).unwrap()
+}
+
+pub(super) fn json_line(record: &Record<'_>) -> String {
+    line(|room| json::write(room, record, &mut Stamp::new()))
 }
 
 fn combined_line(record: &Record<'_>) -> String {
-    let mut out = Vec::new();
-    combined::write(&mut out, record, &mut Stamp::new());
-    String::from_utf8(out).unwrap()
+    line(|room| combined::write(room, record, &mut Stamp::new()))
 }
 
 fn parsed(record: &Record<'_>) -> Value {

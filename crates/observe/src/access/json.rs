@@ -1,202 +1,135 @@
 //! One JSON object (RFC 8259) a line: always the same keys in the same order, `null` for what is not known. The keys of the
 //! cache and of traces alone are left out where there are none.
 
-use std::io::Write;
-use std::net::IpAddr;
 use std::time::Duration;
 
+use super::line::Line;
 use super::record::{CacheLog, Client, FIELD_BYTES_MAX, OWN_FIELD_BYTES_MAX, Record, TraceLog};
-use super::stamp::{Stamp, digits};
+use super::stamp::Stamp;
 
-/// Appends the line of one request.
-pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, stamp: &mut Stamp) {
-    out.extend_from_slice(b"{\"time\":\"");
-    stamp.rfc3339(out, record.unix_ns);
-    client(out, record.client);
-    out.extend_from_slice(b",\"listener\":");
-    token(out, record.listener);
-    out.extend_from_slice(b",\"method\":");
-    string(out, record.method.as_bytes());
-    out.extend_from_slice(b",\"scheme\":");
-    token(out, record.scheme);
-    out.extend_from_slice(b",\"host\":");
-    string(out, record.host.as_bytes());
-    out.extend_from_slice(b",\"target\":");
-    string(out, record.target);
-    out.extend_from_slice(b",\"version\":\"");
-    out.extend_from_slice(record.version.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"status\":");
-    number(out, u64::from(record.status));
-    out.extend_from_slice(b",\"route\":");
-    optional(out, record.route.map(str::as_bytes));
-    out.extend_from_slice(b",\"pool\":");
-    match record.pool {
-        Some(pool) => token(out, pool),
-        None => out.extend_from_slice(b"null"),
-    }
-    out.extend_from_slice(b",\"backend\":");
-    optional(out, record.backend.map(str::as_bytes));
-    out.extend_from_slice(b",\"tries\":");
-    number(out, u64::from(record.tries));
-    out.extend_from_slice(b",\"duration_ms\":");
-    milliseconds(out, record.total);
-    out.extend_from_slice(b",\"connect_ms\":");
-    optional_milliseconds(out, record.connect);
-    out.extend_from_slice(b",\"first_byte_ms\":");
-    optional_milliseconds(out, record.first_byte);
-    out.extend_from_slice(b",\"bytes_in\":");
-    number(out, record.bytes_in);
-    out.extend_from_slice(b",\"bytes_out\":");
-    number(out, record.bytes_out);
-    out.extend_from_slice(b",\"request_id\":");
-    string(out, record.request_id.as_bytes());
-    out.extend_from_slice(b",\"user_agent\":");
-    optional(out, record.user_agent);
-    out.extend_from_slice(b",\"referer\":");
-    optional(out, record.referer);
-    out.extend_from_slice(b",\"ended\":\"");
-    out.extend_from_slice(record.ended.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"reason\":");
-    optional(out, record.reason.map(str::as_bytes));
-    if let Some(log) = record.cache {
-        cache(out, log);
-    }
-    if let Some(log) = record.trace {
-        trace(out, log);
-    }
-    own_fields(out, record.fields);
-    out.extend_from_slice(b"}\n");
+/// The line of one request.
+pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) -> Line<'a> {
+    let line = begin(line, record.unix_ns, record.client, record.listener, stamp);
+    let line = string(line.put(b",\"method\":\""), record.method.as_bytes());
+    let line = line.put(b",\"scheme\":\"").put_quoted(record.scheme.as_bytes());
+    let line = string(line.put(b",\"host\":\""), record.host.as_bytes());
+    let line = string(line.put(b",\"target\":\""), record.target);
+    let line = line.put(b",\"version\":\"").put_quoted(record.version.as_str().as_bytes());
+    let line = line.put(b",\"status\":").number(u64::from(record.status));
+    let line = optional(line, b",\"route\":\"", record.route.map(str::as_bytes));
+    let line = optional_token(line, b",\"pool\":\"", record.pool);
+    let line = optional(line, b",\"backend\":\"", record.backend.map(str::as_bytes));
+    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
+    let line = line.put(b",\"duration_ms\":").milliseconds(record.total);
+    let line = optional_milliseconds(line.put(b",\"connect_ms\":"), record.connect);
+    let line = optional_milliseconds(line.put(b",\"first_byte_ms\":"), record.first_byte);
+    let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
+    let line = line.put(b",\"bytes_out\":").number(record.bytes_out);
+    let line = string(line.put(b",\"request_id\":\""), record.request_id.as_bytes());
+    let line = optional(line, b",\"user_agent\":\"", record.user_agent);
+    let line = optional(line, b",\"referer\":\"", record.referer);
+    let line = line.put(b",\"ended\":\"").put_quoted(record.ended.as_str().as_bytes());
+    let line = optional(line, b",\"reason\":\"", record.reason.map(str::as_bytes));
+    let line = record.cache.into_iter().fold(line, cache);
+    let line = record.trace.into_iter().fold(line, trace);
+    own_fields(line, record.fields).put(b"}\n")
+}
+
+/// What each line begins with: when, who and where.
+#[inline]
+pub(super) fn begin<'a>(
+    line: Line<'a>,
+    unix_ns: u64,
+    client: Client<'_>,
+    listener: &str,
+    stamp: &mut Stamp,
+) -> Line<'a> {
+    let line = line.put(b"{\"time\":\"").put(&stamp.rfc3339(unix_ns)).put(b"\",\"client\":\"");
+    let line = match client {
+        Client::Peer(text, port) => {
+            line.put(text.as_bytes()).put(b"\",\"client_port\":").number(u64::from(port))
+        }
+        Client::Ip(ip, 0) => line.address(ip).put(b"\",\"client_port\":null"),
+        Client::Ip(ip, port) => line.address(ip).put(b"\",\"client_port\":").number(u64::from(port)),
+        Client::Unix => line.put(b"unix\",\"client_port\":null"),
+    };
+    line.put(b",\"listener\":\"").put_quoted(listener.as_bytes())
 }
 
 /// What the cache did. Requests that no cache was asked about have no such keys.
-fn cache(out: &mut Vec<u8>, log: CacheLog<'_>) {
-    out.extend_from_slice(b",\"cache\":");
-    token(out, log.result.as_str());
-    if let Some(reason) = log.reason {
-        out.extend_from_slice(b",\"cache_reason\":");
-        string(out, reason.as_bytes());
+fn cache<'a>(line: Line<'a>, log: CacheLog<'_>) -> Line<'a> {
+    let line = line.put(b",\"cache\":\"").put_quoted(log.result.as_str().as_bytes());
+    match log.reason {
+        Some(reason) => string(line.put(b",\"cache_reason\":\""), reason.as_bytes()),
+        None => line,
     }
 }
 
 /// Where the request stands in its trace. Without `[tracing]` there are no such keys.
-fn trace(out: &mut Vec<u8>, log: TraceLog) {
-    out.extend_from_slice(b",\"trace_id\":\"");
-    hex(out, &log.trace_id);
-    out.extend_from_slice(b"\",\"span_id\":\"");
-    hex(out, &log.span_id);
-    out.extend_from_slice(if log.sampled {
-        b"\",\"trace_sampled\":true"
-    } else {
-        b"\",\"trace_sampled\":false"
-    });
+fn trace(line: Line<'_>, log: TraceLog) -> Line<'_> {
+    let line = hex(line.put(b",\"trace_id\":\""), &log.trace_id);
+    let line = hex(line.put(b"\",\"span_id\":\""), &log.span_id);
+    line.put(if log.sampled { b"\",\"trace_sampled\":true" } else { b"\",\"trace_sampled\":false" })
 }
 
 /// The keys of the configuration's choice, which are clean already.
-pub(super) fn own_fields(out: &mut Vec<u8>, fields: &[(&str, Option<&[u8]>)]) {
-    for (key, value) in fields {
-        out.push(b',');
-        token(out, key);
-        out.push(b':');
+pub(super) fn own_fields<'a>(line: Line<'a>, fields: &[(&str, Option<&[u8]>)]) -> Line<'a> {
+    fields.iter().fold(line, |line, (key, value)| {
+        let line = line.put(b",\"").put_quoted(key.as_bytes());
         match value {
-            Some(value) => bounded_string(out, value, OWN_FIELD_BYTES_MAX),
-            None => out.extend_from_slice(b"null"),
+            Some(value) => bounded_string(line.put(b":\""), value, OWN_FIELD_BYTES_MAX),
+            None => line.put(b":null"),
         }
-    }
+    })
 }
 
-fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+fn hex<'a>(line: Line<'a>, bytes: &[u8]) -> Line<'a> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend(
-        bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
-    );
+    bytes
+        .iter()
+        .fold(line, |line, byte| line.put(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]))
 }
 
-pub(super) fn client(out: &mut Vec<u8>, client: Client<'_>) {
-    out.extend_from_slice(b"\",\"client\":\"");
-    match client {
-        Client::Peer(text, port) => {
-            out.extend_from_slice(text.as_bytes());
-            out.extend_from_slice(b"\",\"client_port\":");
-            number(out, u64::from(port));
-        }
-        Client::Ip(ip, port) => {
-            address(out, ip);
-            out.extend_from_slice(b"\",\"client_port\":");
-            if port == 0 { out.extend_from_slice(b"null") } else { number(out, u64::from(port)) }
-        }
-        Client::Unix => out.extend_from_slice(b"unix\",\"client_port\":null"),
-    }
-}
-
-/// An address without its port; one of IPv4 that came over an IPv6 socket as what it is.
-pub(super) fn address(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, d] = v4.octets();
-            number(out, u64::from(a));
-            for octet in [b, c, d] {
-                out.push(b'.');
-                number(out, u64::from(octet));
-            }
-        }
-        // Writing to a Vec cannot fail.
-        IpAddr::V6(v6) => drop(write!(out, "{v6}")),
-    }
-}
-
-/// A number in decimal.
-pub(super) fn number(out: &mut Vec<u8>, n: u64) {
-    // Most numbers of a line are a zero or a one.
-    if n < 10 {
-        return out.push(b'0' + n as u8);
-    }
-    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
-}
-
-/// Milliseconds with three decimals, cut to whole microseconds.
-pub(super) fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
-    number(out, duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis())));
-    out.push(b'.');
-    out.extend_from_slice(&digits(u64::from(duration.subsec_micros() % 1_000)));
-}
-
-pub(super) fn optional_milliseconds(out: &mut Vec<u8>, duration: Option<Duration>) {
+/// Milliseconds, if they are known.
+#[inline]
+pub(super) fn optional_milliseconds(line: Line<'_>, duration: Option<Duration>) -> Line<'_> {
     match duration {
-        Some(duration) => milliseconds(out, duration),
-        None => out.extend_from_slice(b"null"),
+        Some(duration) => line.milliseconds(duration),
+        None => line.put(b"null"),
     }
 }
 
-pub(super) fn optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+/// A key and a string; `key` has the quote that the string begins with.
+#[inline(always)]
+pub(super) fn optional<'a>(line: Line<'a>, key: &[u8], bytes: Option<&[u8]>) -> Line<'a> {
     match bytes {
-        Some(bytes) => string(out, bytes),
-        None => out.extend_from_slice(b"null"),
+        Some(bytes) => string(line.put(key), bytes),
+        None => line.put(&key[..key.len() - 1]).put(b"null"),
     }
 }
 
-/// A token (RFC 9110, 5.6.2) of our own or the configuration's: nothing in it needs an escape, and it is short.
-pub(super) fn token(out: &mut Vec<u8>, token: &str) {
-    debug_assert!(is_clean(token.as_bytes()), "{token:?} is no token");
-    out.push(b'"');
-    out.extend_from_slice(token.as_bytes());
-    out.push(b'"');
+/// The same of a token (RFC 9110, 5.6.2) of the configuration's: nothing in it needs an escape, and it is short.
+#[inline(always)]
+pub(super) fn optional_token<'a>(line: Line<'a>, key: &[u8], token: Option<&str>) -> Line<'a> {
+    match token {
+        Some(token) => line.put(key).put_quoted(token.as_bytes()),
+        None => line.put(&key[..key.len() - 1]).put(b"null"),
+    }
 }
 
-/// A string, whatever the bytes are.
-pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
-    bounded_string(out, bytes, FIELD_BYTES_MAX);
+/// The rest of a string behind its first quote, whatever the bytes are.
+pub(super) fn string<'a>(line: Line<'a>, bytes: &[u8]) -> Line<'a> {
+    bounded_string(line, bytes, FIELD_BYTES_MAX)
 }
 
 /// The same, cut at another length.
 #[inline]
-fn bounded_string(out: &mut Vec<u8>, bytes: &[u8], bytes_max: usize) {
-    out.push(b'"');
+fn bounded_string<'a>(line: Line<'a>, bytes: &[u8], bytes_max: usize) -> Line<'a> {
     if bytes.len() <= bytes_max && is_clean(bytes) {
-        out.extend_from_slice(bytes);
+        line.put_quoted(bytes)
     } else {
-        escaped(out, bytes, bytes_max);
+        escaped(line, bytes, bytes_max).put(b"\"")
     }
-    out.push(b'"');
 }
 
 /// Whether bytes can stand in a JSON string as they are: no control, quote or backslash, and ASCII only. Eight at a time.
@@ -235,31 +168,32 @@ fn dirty(word: u64) -> u64 {
 
 /// Escapes what must be, and controls that JSON would allow as well: logs are read on terminals.
 #[cold]
-fn escaped(out: &mut Vec<u8>, bytes: &[u8], bytes_max: usize) {
-    let end = out.len() + bytes_max;
+fn escaped<'a>(mut line: Line<'a>, bytes: &[u8], bytes_max: usize) -> Line<'a> {
+    let left_min = line.left().saturating_sub(bytes_max);
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if out.len() >= end {
-                return out.extend_from_slice(b"...");
+            if line.left() <= left_min {
+                return line.put(b"...");
             }
-            match c {
-                '"' => out.extend_from_slice(b"\\\""),
-                '\\' => out.extend_from_slice(b"\\\\"),
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
+            line = match c {
+                '"' => line.put(b"\\\""),
+                '\\' => line.put(b"\\\\"),
+                '\n' => line.put(b"\\n"),
+                '\r' => line.put(b"\\r"),
+                '\t' => line.put(b"\\t"),
                 // All controls lie below U+0100, so none needs a surrogate pair.
-                c if c.is_control() => drop(write!(out, "\\u{:04x}", u32::from(c))),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
+                c if c.is_control() => hex(line.put(b"\\u00"), &[u32::from(c) as u8]),
+                c => line.put(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            };
         }
         if !chunk.invalid().is_empty() {
-            if out.len() >= end {
-                return out.extend_from_slice(b"...");
+            if line.left() <= left_min {
+                return line.put(b"...");
             }
-            out.extend_from_slice(b"\\ufffd");
+            line = line.put(b"\\ufffd");
         }
     }
+    line
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod datagrams;
 mod destination;
 mod journal;
 mod json;
+mod line;
 mod patience;
 mod record;
 mod stamp;
@@ -25,6 +26,7 @@ pub use stream::StreamRecord;
 
 use crate::registry::Registry;
 use destination::Output;
+use line::Line;
 use stamp::Stamp;
 use writer::{Batch, Message, Writer};
 
@@ -37,7 +39,7 @@ const BATCH_BYTES: usize = 32 << 10;
 /// Room in a batch: what it may hold before its last line, and the longest line.
 const BATCH_CAPACITY: usize = BATCH_BYTES + LINE_BYTES_MAX;
 
-/// No line is longer, because every text that comes from outside is cut at [`record::FIELD_BYTES_MAX`].
+/// Room for a line. None is longer, because every text that comes from outside is cut at [`record::FIELD_BYTES_MAX`].
 const LINE_BYTES_MAX: usize = 48 << 10;
 
 /// The access log of the process: owns the writer thread.
@@ -73,6 +75,7 @@ impl AccessLog {
             Sink {
                 format: self.format,
                 stamp: Stamp::new(),
+                line: vec![0; LINE_BYTES_MAX].into(),
                 bytes: Vec::with_capacity(BATCH_CAPACITY),
                 lines: 0,
                 to_writer: writer.sender(),
@@ -148,6 +151,9 @@ impl Drop for WorkerLog {
 struct Sink {
     format: LogFormat,
     stamp: Stamp,
+    /// Where a line is written.
+    line: Box<[u8]>,
+    /// Those before it.
     bytes: Vec<u8>,
     lines: u64,
     to_writer: SyncSender<Message>,
@@ -159,23 +165,28 @@ struct Sink {
 
 impl Sink {
     fn record(&mut self, record: &Record<'_>) {
-        match self.format {
-            LogFormat::Json => json::write(&mut self.bytes, record, &mut self.stamp),
-            LogFormat::Combined => combined::write(&mut self.bytes, record, &mut self.stamp),
-        }
-        self.line_written();
+        let line = Line(&mut self.line);
+        let rest = match self.format {
+            LogFormat::Json => json::write(line, record, &mut self.stamp),
+            LogFormat::Combined => combined::write(line, record, &mut self.stamp),
+        };
+        let left = rest.left();
+        self.line_written(left);
     }
 
     fn record_stream(&mut self, record: &StreamRecord<'_>) {
-        match self.format {
-            LogFormat::Json => stream::json(&mut self.bytes, record, &mut self.stamp),
-            LogFormat::Combined => stream::combined(&mut self.bytes, record, &mut self.stamp),
-        }
-        self.line_written();
+        let line = Line(&mut self.line);
+        let rest = match self.format {
+            LogFormat::Json => stream::json(line, record, &mut self.stamp),
+            LogFormat::Combined => stream::combined(line, record, &mut self.stamp),
+        };
+        let left = rest.left();
+        self.line_written(left);
     }
 
     #[inline]
-    fn line_written(&mut self) {
+    fn line_written(&mut self, left: usize) {
+        self.bytes.extend_from_slice(&self.line[..self.line.len() - left]);
         self.lines += 1;
         if self.bytes.len() > BATCH_BYTES {
             self.flush();

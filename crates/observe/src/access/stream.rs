@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::combined;
-use super::json::{client, milliseconds, number, optional, optional_milliseconds, own_fields, string, token};
+use super::json::{begin, optional, optional_milliseconds, optional_token, own_fields};
+use super::line::Line;
 use super::record::Client;
 use super::stamp::Stamp;
 use crate::stream::StreamEnded;
@@ -46,55 +47,33 @@ pub struct StreamRecord<'a> {
 }
 
 /// One JSON object: the keys of requests where they make sense, always the same in the same order.
-pub(super) fn json(out: &mut Vec<u8>, record: &StreamRecord<'_>, stamp: &mut Stamp) {
-    out.extend_from_slice(b"{\"time\":\"");
-    stamp.rfc3339(out, record.unix_ns);
-    client(out, record.client);
-    out.extend_from_slice(b",\"listener\":");
-    token(out, record.listener);
-    out.extend_from_slice(b",\"protocol\":");
-    token(out, record.protocol);
-    for (key, text) in [
-        (&b",\"sni\":"[..], record.sni),
-        (b",\"route\":", record.route),
-        (b",\"pool\":", record.pool),
-        (b",\"backend\":", record.backend),
-    ] {
-        out.extend_from_slice(key);
-        optional(out, text.map(str::as_bytes));
-    }
-    out.extend_from_slice(b",\"tries\":");
-    number(out, u64::from(record.tries));
-    out.extend_from_slice(b",\"duration_ms\":");
-    milliseconds(out, record.total);
-    out.extend_from_slice(b",\"connect_ms\":");
-    optional_milliseconds(out, record.connect);
-    out.extend_from_slice(b",\"bytes_in\":");
-    number(out, record.bytes_in);
-    out.extend_from_slice(b",\"bytes_out\":");
-    number(out, record.bytes_out);
-    out.extend_from_slice(b",\"ended\":");
-    string(out, record.ended.as_str().as_bytes());
-    out.extend_from_slice(b",\"reason\":");
-    optional(out, record.reason.map(str::as_bytes));
-    own_fields(out, record.fields);
-    out.extend_from_slice(b"}\n");
+pub(super) fn json<'a>(line: Line<'a>, record: &StreamRecord<'_>, stamp: &mut Stamp) -> Line<'a> {
+    let line = begin(line, record.unix_ns, record.client, record.listener, stamp);
+    let line = line.put(b",\"protocol\":\"").put_quoted(record.protocol.as_bytes());
+    let line = optional(line, b",\"sni\":\"", record.sni.map(str::as_bytes));
+    let line = optional(line, b",\"route\":\"", record.route.map(str::as_bytes));
+    let line = optional_token(line, b",\"pool\":\"", record.pool);
+    let line = optional(line, b",\"backend\":\"", record.backend.map(str::as_bytes));
+    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
+    let line = line.put(b",\"duration_ms\":").milliseconds(record.total);
+    let line = optional_milliseconds(line.put(b",\"connect_ms\":"), record.connect);
+    let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
+    let line = line.put(b",\"bytes_out\":").number(record.bytes_out);
+    let line = line.put(b",\"ended\":\"").put_quoted(record.ended.as_str().as_bytes());
+    let line = optional(line, b",\"reason\":\"", record.reason.map(str::as_bytes));
+    own_fields(line, record.fields).put(b"}\n")
 }
 
 /// The combined format, which has no place for connections: `TCP LISTENER[/SNI] ENDED` stands in place of the request's
 /// line, and the status is 0.
-pub(super) fn combined(out: &mut Vec<u8>, record: &StreamRecord<'_>, stamp: &mut Stamp) {
-    combined::begin(out, record.client, record.unix_ns, stamp);
-    out.extend_from_slice(record.protocol.to_ascii_uppercase().as_bytes());
-    out.push(b' ');
-    combined::escaped(out, record.listener.as_bytes());
-    if let Some(sni) = record.sni {
-        out.push(b'/');
-        combined::escaped(out, sni.as_bytes());
-    }
-    out.push(b' ');
-    out.extend_from_slice(record.ended.as_str().as_bytes());
-    out.extend_from_slice(b"\" 0 ");
-    combined::bytes(out, record.bytes_out);
-    out.extend_from_slice(b" \"-\" \"-\"\n");
+pub(super) fn combined<'a>(line: Line<'a>, record: &StreamRecord<'_>, stamp: &mut Stamp) -> Line<'a> {
+    let line = combined::begin(line, record.client, record.unix_ns, stamp);
+    let line = line.put(record.protocol.to_ascii_uppercase().as_bytes()).put(b" ");
+    let line = combined::escaped(line, record.listener.as_bytes());
+    let line = match record.sni {
+        Some(sni) => combined::escaped(line.put(b"/"), sni.as_bytes()),
+        None => line,
+    };
+    let line = line.put(b" ").put(record.ended.as_str().as_bytes()).put(b"\" 0 ");
+    combined::bytes(line, record.bytes_out).put(b" \"-\" \"-\"\n")
 }

@@ -41,7 +41,8 @@ impl Syslog {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.message.clear();
         self.message.write_all(PRIORITY.as_bytes())?;
-        self.stamp.rfc3339(&mut self.message, u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+        let now = self.stamp.rfc3339(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+        self.message.extend_from_slice(&now);
         self.message.extend_from_slice(&self.sender);
         self.message.extend_from_slice(line);
         self.to.send(&self.message, patience)

@@ -179,8 +179,7 @@ fn a_destination_that_blocks_costs_lines_that_are_counted_and_never_time() {
         assert!(recorded < 100_000, "more lines wait than {BATCHES_MAX} batches can hold");
     }
     // At least what may wait was kept before the first line was dropped.
-    let mut line = Vec::new();
-    json::write(&mut line, &ordinary(), &mut Stamp::new());
+    let line = format_tests::json_line(&ordinary());
     let batches = recorded * line.len() as u64 / BATCH_BYTES as u64;
     assert!(batches >= BATCHES_MAX as u64, "dropped after only {batches} batches");
     drop(worker);

@@ -16,6 +16,7 @@ use evenkeel_types::Time;
 
 use crate::body::Body;
 use crate::http::field::{Field, Known, KnownSet, Span, has_token};
+use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::version::Version;
 use crate::request::trace::Trace;
@@ -66,6 +67,8 @@ pub struct Request<'a> {
     pub id: Cow<'a, str>,
     /// The protocol that it asks to change to.
     pub upgrade: Option<&'a [u8]>,
+    /// How its body is framed, by what the head says.
+    pub declared: Framing,
     /// True when the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
     /// When the last byte of the head was there.
@@ -99,6 +102,7 @@ impl<'a> Request<'a> {
             drops_underscores: false,
             id: id.into(),
             upgrade: None,
+            declared: Framing::Empty,
             expects_continue: false,
             started: now,
             trace: OnceCell::new(),
@@ -120,7 +124,10 @@ impl<'a> Request<'a> {
     /// are not passed on, and which a trusted peer may pass on from any client.
     pub fn values(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         let fields = if self.known.holds(known) { self.fields } else { &[] };
-        let is_meant = move |f: &&Field| f.known == known && !f.name.of_bytes(self.bytes).contains(&b'_');
+        let is_meant = move |f: &&Field| {
+            let has_look_alikes = known.is_forwarding();
+            f.known == known && !(has_look_alikes && f.name.of_bytes(self.bytes).contains(&b'_'))
+        };
         fields.iter().filter(is_meant).map(|f| f.value.of_bytes(self.bytes))
     }
 
