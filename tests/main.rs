@@ -381,6 +381,7 @@ mod upgrade_binary {
     mod audit;
     mod kept;
     mod load;
+    mod purges;
     mod refused;
     mod setting;
     mod sockets;
