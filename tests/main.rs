@@ -382,6 +382,7 @@ mod upgrade_binary {
     mod audit;
     mod kept;
     mod load;
+    mod purges;
     mod refused;
     mod setting;
     mod sockets;
