@@ -331,6 +331,7 @@ mod mirroring {
 }
 
 mod log {
+    mod debug;
     mod fields;
     mod journald;
     mod sampling;
@@ -381,6 +382,7 @@ mod upgrade_binary {
     mod audit;
     mod kept;
     mod load;
+    mod purges;
     mod refused;
     mod setting;
     mod sockets;

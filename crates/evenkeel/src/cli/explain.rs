@@ -1,8 +1,11 @@
-//! `evenkeel explain`: where a request would go, and why. It calls the same functions as the data path.
+//! `evenkeel explain`: where a request would go, and why. It calls the same functions as the data path, or has a running
+//! process call them.
 
+mod asking;
 mod discovering;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,7 +19,7 @@ use serde_json::{Value, json};
 
 use self::discovering::{Findings, discover};
 use super::output::{COMMAND_LINE_WRONG, fail, print};
-use super::source::Source;
+use super::source::{CONFIG_DEFAULT, Source};
 use crate::explain::{self, Known, Question};
 use crate::servers::{Derived, ServerRegistry};
 
@@ -30,8 +33,15 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct Explain {
-    #[command(flatten)]
-    source: Source,
+    /// The configuration file [default: evenkeel.toml]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Ask the running process with this admin API, which knows its servers as they are: PORT, HOST:PORT, [v6]:PORT or unix:/path
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "resolve")]
+    admin: Option<String>,
+    /// A file with the token of its admin API
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
     /// The method, as in GET; tcp for a connection, udp for a datagram
     method: String,
     /// The URL, as in https://shop.example.com/api/cart, or a path, as in /api/cart; with tcp and udp the address, as in 127.0.0.1:5432
@@ -76,7 +86,15 @@ pub fn run(args: &Explain) -> ExitCode {
         fail(&why);
         return COMMAND_LINE_WRONG.into();
     }
-    let config = match args.source.load() {
+    if let Some(address) = &args.admin {
+        return match asking::ask(args, address) {
+            Ok(answer) if args.json => print(&format!("{answer:#}\n")),
+            Ok(answer) => print(&format!("{}{}", text(&answer), asking::servers(&answer))),
+            Err(why) => fail(&why.to_string()),
+        };
+    }
+    let source = Source { config: args.config.clone().unwrap_or_else(|| CONFIG_DEFAULT.into()) };
+    let config = match source.load() {
         Ok(parsed) => parsed.config,
         Err(code) => return code,
     };

@@ -143,8 +143,8 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
             known_host: None,
         };
         match admit(head.as_bytes(), &parsed, &fields, origin) {
-            Ok((request, framing)) => {
-                let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+            Ok(request) => {
+                let length = if let Framing::Length(length) = request.declared { Some(length) } else { None };
                 Ok(answer(self.snapshot, listener, &request, (length, self.now, self.step)))
             }
             Err(refusal) => Ok(refused(by, &refusal)),

@@ -170,7 +170,11 @@ async fn open(
     let limit = Limit { since: Some(before), ..pool.config().timeout.connect.into() };
     let sender = pool.config().proxy_protocol.is_some().then(|| Rc::new(stream.sender(client)));
     let connecting = pool.upstreams[server].open_stream(sender.as_ref(), speaks);
-    let opened = timer.within(limit, connecting).await.unwrap_or(Err(ServerError::ConnectTimeout));
+    let opened = timer.within(limit, connecting).await.unwrap_or_else(|_| {
+        let error = ServerError::ConnectTimeout;
+        pool.upstreams[server].log_failed(&error);
+        Err(error)
+    });
     let now = worker.clock.now();
     Trial { opened, took: now - before, answer: Answer::whole(200, before, now) }
 }
