@@ -129,8 +129,11 @@ fn the_command_asks_a_running_process_that_it_names() {
     let same = ask(&evenkeel, r#"{"url":"http://x/","headers":{"x-a":["1","2"]},"client":"10.1.2.3"}"#);
     assert_eq!((&json["server"], &json["candidates"]), (&"two".into(), &same["candidates"]));
 
-    let refused = evenkeel.cli(&["explain", "--admin", &admin, "GET", "ftp://x/"]);
-    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    for (arguments, code) in [(&["GET", "http://x/", "--listener", "none"][..], 1), (&["GET", "ftp://x/"], 2)]
+    {
+        let refused = evenkeel.cli(&[&["explain", "--admin", &admin], arguments].concat());
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(code), ""), "{arguments:?}");
+    }
     let offline = evenkeel.cli(&["explain", "-c", &evenkeel.config(), "GET", "http://x/"]).stdout;
     assert!(!offline.contains("servers, as they are now"), "{offline}");
 }
