@@ -1,7 +1,10 @@
 //! A configuration that must be confirmed goes back by itself: when no confirmation comes in time, or when errors jump.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -132,6 +135,54 @@ fn errors_that_jump_bring_the_configuration_before_back_at_once() {
     let jumps = |line: &str| line.contains("errors jumped: ") && line.contains("within the minute before it");
     evenkeel.stderr.wait_for("the reason", jumps);
     assert!(!is_awaited(&evenkeel));
+}
+
+#[test]
+fn errors_are_judged_also_while_another_reload_is_prepared() {
+    let (a, c) = (Origin::named("a"), Origin::named("c"));
+    let broken = Origin::answering(|_| answer(500, "", "broken"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    reload(&evenkeel, &pool(&[&broken], ""), "5m");
+    // A reload that reads a pipe waits until something is written into it.
+    let pipe = evenkeel.folder().path("secret");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    evenkeel.rewrite(&format!("[server]\nworkers = 1\nsecret_file = \"{pipe}\"\n{}", pool(&[&broken], "")));
+    thread::scope(|scope| {
+        let next = scope.spawn(|| evenkeel.cli(&["reload", "--confirm", "5m"]));
+        let held = File::options().write(true).open(&pipe).unwrap();
+        let mut client = evenkeel.client();
+        eventually("it goes back", || client.get("/").text() == "a");
+        assert_eq!(reverts(&evenkeel, "errors"), 1.0);
+        assert!(!is_awaited(&evenkeel) && !next.is_finished());
+
+        // The reload read what was in force before, so it begins again.
+        evenkeel.rewrite(&pool(&[&c], ""));
+        drop(held);
+        let outcome = next.join().unwrap();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert_eq!(client.get("/").text(), "c");
+    });
+    assert!(is_awaited(&evenkeel));
+    assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+    assert_eq!(evenkeel.get("/").text(), "a");
+}
+
+#[test]
+fn each_address_that_cannot_be_listened_on_is_named() {
+    let a = Origin::named("a");
+    let others: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let taken: Vec<String> = others.iter().map(|it| it.local_addr().unwrap().to_string()).collect();
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let refused = evenkeel.reload(&format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\", \"{}\", \"{}\"]\npool = \"app\"\n{}",
+        taken[0],
+        taken[1],
+        pool(&[&a], "")
+    ));
+    assert_eq!(refused.status, 422);
+    for address in &taken {
+        assert!(refused.text().contains(&format!("cannot listen on {address}")), "{}", refused.text());
+    }
 }
 
 #[test]

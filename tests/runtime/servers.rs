@@ -151,3 +151,25 @@ fn the_api_says_what_was_made_and_what_was_there() {
     assert_eq!(evenkeel.admin("GET", "/pools/app/servers/b", "").status, 404);
     assert_eq!(evenkeel.admin("GET", "/pools/none", "").status, 404);
 }
+
+#[test]
+fn a_second_server_at_the_same_address_is_warned_of() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let address = a.address().to_string();
+    let words = format!("server b has the same address as server a, {address}");
+    let logged = |line: &str| line.contains("WARN") && line.contains(&words);
+
+    let outcome = evenkeel.cli(&["server", "add", "app", &address, "--name", "b"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with(&format!("warning: {words}")), "{}", outcome.stderr);
+    evenkeel.stderr.wait_for("the warning", logged);
+    let outcome = evenkeel.cli(&["server", "add", "app", "127.0.0.1:9"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+
+    let answer = evenkeel.reload(&pool(&[&a], "")).text();
+    assert!(answer.contains(&words), "{answer}");
+    let third = format!("backends = [{{ address = \"{address}\", name = \"c\" }}, ");
+    let answer = evenkeel.reload(&pool(&[&a], "").replace("backends = [", &third)).text();
+    assert!(answer.contains("servers `c` and `a` of pool `app` have the same address"), "{answer}");
+}

@@ -18,9 +18,31 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Reads a body that says that it is JSON.
 pub(crate) async fn read(request: Request) -> Result<Bytes, Refusal> {
     if !is_json(request.headers()) {
-        let why = "the body must be JSON and say so: `Content-Type: application/json`";
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+        return Err(not_json());
     }
+    read_any(request).await
+}
+
+/// The object that the request brings, or the default of a request without a body, which needs no `Content-Type`; an error
+/// shows `example`.
+pub(crate) async fn optional<T: DeserializeOwned + Default>(
+    request: Request,
+    example: &str,
+) -> Result<T, Refusal> {
+    let is_json = is_json(request.headers());
+    match &read_any(request).await? {
+        nothing if nothing.is_empty() => Ok(T::default()),
+        _ if !is_json => Err(not_json()),
+        bytes => parse(bytes, example),
+    }
+}
+
+fn not_json() -> Refusal {
+    let why = "the body must be JSON and say so: `Content-Type: application/json`";
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
+}
+
+async fn read_any(request: Request) -> Result<Bytes, Refusal> {
     timeout(BODY_TIME_MAX, Bytes::from_request(request, &()))
         .await
         .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"))?

@@ -22,8 +22,8 @@ const TIMEOUT_S: u64 = 30;
 /// The longest that a request may say.
 const TIMEOUT_S_MAX: u64 = 600;
 
-/// The upgrade. Each key may be left out.
-#[derive(Debug, Deserialize, ToSchema)]
+/// The upgrade. Each key may be left out, and the whole body.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Upgrade)]
 pub(crate) struct Asked {
@@ -53,7 +53,7 @@ pub(crate) struct Answer {
 }
 
 /// Replace this process by a new one, without loss
-#[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Asked, responses(
+#[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Option<Asked>, responses(
     (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
     (status = 400, body = ErrorBody, description = "The body is wrong."),
     (status = 422, body = ErrorBody, description = "The upgrade has failed, and why; this process serves on."),
@@ -68,11 +68,7 @@ pub(crate) async fn upgrade(
     Behalf(by): Behalf,
     request: HttpRequest,
 ) -> Result<Json<Answer>, Refusal> {
-    let body = body::read(request).await?;
-    let asked = match body.is_empty() {
-        true => Asked { binary: None, timeout_seconds: None, why: None },
-        false => body::parse(&body, "{\"binary\": \"/usr/bin/evenkeel\"}")?,
-    };
+    let asked: Asked = body::optional(request, "{\"binary\": \"/usr/bin/evenkeel\"}").await?;
     let timeout = asked.timeout_seconds.unwrap_or(TIMEOUT_S);
     if !(1..=TIMEOUT_S_MAX).contains(&timeout) {
         return Err(bad_request(format!("`timeout_seconds` is 1 to {TIMEOUT_S_MAX}, not {timeout}")));

@@ -1,6 +1,6 @@
 //! Which servers a pool has: those of its configuration and those that were discovered, changed by commands.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use evenkeel_config::{Backend, Pool};
@@ -40,6 +40,34 @@ impl fmt::Display for EndpointError {
             Self::TooMany => write!(f, "{ADDED_MAX} servers were added already"),
         }
     }
+}
+
+/// What to say if a server has the same address as another one of its pool.
+pub fn shared_address(servers: &[Backend], id: &BackendId) -> Option<String> {
+    let server = servers.iter().find(|server| server.id == *id)?;
+    let other = servers.iter().find(|other| other.id != *id && other.address == server.address)?;
+    Some(shares(server, other))
+}
+
+/// The same of each server of `added` that is among `servers`, and not the first at its address.
+pub fn shared_addresses(servers: &[Backend], added: &[Backend]) -> Vec<String> {
+    if added.is_empty() {
+        return Vec::new();
+    }
+    let mut first: HashMap<&Address, &Backend> = HashMap::with_capacity(servers.len());
+    for server in servers {
+        first.entry(&server.address).or_insert(server);
+    }
+    let other = |server: &Backend| first.get(&server.address).filter(|first| first.id != server.id);
+    added.iter().filter_map(|server| Some(shares(server, other(server)?))).collect()
+}
+
+fn shares(server: &Backend, other: &Backend) -> String {
+    let Backend { id, address, .. } = server;
+    format!(
+        "server {id} has the same address as server {}, {address}: it gets the requests of both",
+        other.id
+    )
 }
 
 impl Endpoints {

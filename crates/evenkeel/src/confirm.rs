@@ -36,6 +36,14 @@ pub struct Confirmation {
     running: Option<Running>,
     /// What became of the last one, in words.
     last: Option<String>,
+    reverts: u64,
+}
+
+impl Confirmation {
+    /// How often a configuration on trial has gone back.
+    pub fn reverts(&self) -> u64 {
+        self.reverts
+    }
 }
 
 struct Running {
@@ -182,14 +190,11 @@ impl Control {
         let Some(Kept { derived, credentials, sockets, .. }) = self.end_trial() else { return };
         let (mut added, mut sockets): (Vec<Bound>, Vec<Vec<Socket>>) = sockets.into_iter().unzip();
         let bound: Vec<Bound> = self.bound.iter().chain(&added).cloned().collect();
-        match bind_added(&derived.config, &bound, self.workers) {
-            Ok((more, their_sockets)) => {
-                added.extend(more);
-                sockets.extend(their_sockets);
-            }
-            Err(error) => {
-                tracing::error!("the configuration goes back without some of its addresses: {error}");
-            }
+        let ((more, their_sockets), failed) = bind_added(&derived.config, &bound, self.workers);
+        added.extend(more);
+        sockets.extend(their_sockets);
+        for error in &failed {
+            tracing::error!("the configuration goes back without one of its addresses: {error}");
         }
         let credentials = Credentials::clone(&credentials);
         let collector = collector(&derived.config).unwrap_or_else(|error| {
@@ -199,13 +204,17 @@ impl Control {
         let warnings = Vec::new();
         self.put_in_force(Prepared { derived, credentials, added, sockets, collector, warnings });
         self.follow_configuration(probes, discoveries);
+        self.confirmation.reverts += 1;
         self.confirmation.last = Some(format!("the last one went back at {} because {why}", wall_clock()));
         self.registry.reverted(match why {
             GoBack::Late(_) => RevertReason::Timeout,
             GoBack::Errors { .. } => RevertReason::Errors,
             GoBack::Operator => RevertReason::Operator,
         });
-        let what = format!("the configuration has gone back to the previous one, because {why}");
+        let mut what = format!("the configuration has gone back to the previous one, because {why}");
+        for error in &failed {
+            what.push_str(&format!("; {error}"));
+        }
         self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
         let file = self.source.as_ref().map_or("-".into(), |path| path.display().to_string());
         tracing::warn!(

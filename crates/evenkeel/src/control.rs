@@ -97,12 +97,7 @@ impl Control {
                     self.servers.failed(&pool, &id, failure, self.now());
                 }
                 Some(report) = reports.recv() => self.discovered(report, &mut probes),
-                _ = watch.tick() => {
-                    // One that is under way starts from what is in force.
-                    if !reloads.are_running() {
-                        self.watch_trial(&mut probes, &mut discoveries);
-                    }
-                }
+                _ = watch.tick() => self.watch_trial(&mut probes, &mut discoveries),
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
                 () = alive.due() => systemd::alive(),
@@ -111,6 +106,11 @@ impl Control {
                     self.take(request, &mut reloads, &mut probes, &mut discoveries);
                 }
                 prepared = reloads.prepared() => {
+                    if reloads.are_outdated(self.confirmation.reverts()) {
+                        drop(prepared);
+                        reloads.start_again(self.in_force());
+                        continue;
+                    }
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
                     systemd::ready("serving");
@@ -158,6 +158,7 @@ impl Control {
             workers: self.workers,
             loaded: Arc::clone(&self.loaded),
             registry: Arc::clone(&self.registry),
+            reverts: self.confirmation.reverts(),
         }
     }
 
@@ -206,10 +207,14 @@ impl Control {
 
     /// Makes a configuration true, and returns what it warns of.
     pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, collector, warnings } = prepared;
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
         self.servers.reconfigure(derived, self.now());
+        for warning in self.servers.shared_addresses() {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        }
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         if let Err(error) = self.exporter.configure(collector) {

@@ -2,6 +2,7 @@
 //! says who changed what, from what to what, and why.
 
 use evenkeel_admin::{By, Request};
+use evenkeel_core::endpoints::shared_address;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
@@ -154,6 +155,10 @@ impl Control {
                 let what = format!("added at {} with weight {}", server.address, server.weight);
                 let changes = self.servers.add(&pool, server, now)?.then_some(what);
                 probes.plan(&self.servers, self.servers.pool(&pool));
+                let pool_now = self.servers.pool(&pool).filter(|_| changes.is_some());
+                if let Some(warning) = pool_now.and_then(|pool| shared_address(&pool.backends, &id)) {
+                    tracing::warn!(%pool, "{warning}");
+                }
                 Ok(self.done(by, "server", changes.as_slice(), Some((&pool, Some(&id)))))
             }
             Command::RemoveServer { pool, id } => {

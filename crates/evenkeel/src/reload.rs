@@ -49,7 +49,7 @@ impl fmt::Display for Bound {
 }
 
 /// What a reload starts from, and keeps if the new configuration says the same. Only a reload changes any of it, and one
-/// ends before the next begins.
+/// ends before the next begins; and the end of a trial, after which the reload under way begins again.
 pub struct InForce {
     /// Where the configuration came from; `None` if from the command line.
     pub source: Option<PathBuf>,
@@ -67,6 +67,8 @@ pub struct InForce {
     pub loaded: Arc<Loaded>,
     /// Counts reads of certificate files.
     pub registry: Arc<Registry>,
+    /// How often a configuration on trial has gone back.
+    pub reverts: u64,
 }
 
 /// A new configuration with all that it needs; to put it in force cannot fail any more.
@@ -92,6 +94,8 @@ type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 #[derive(Default)]
 pub struct Reloads {
     running: Option<oneshot::Receiver<Result<Prepared, String>>>,
+    /// How often a configuration on trial had gone back when the reload under way began.
+    reverts: u64,
     /// Within what time the operator must confirm the reload under way, or the last one.
     within: Option<Duration>,
     next_within: Option<Duration>,
@@ -117,6 +121,20 @@ impl Reloads {
     /// Within what time the operator must confirm the reload that is under way, or has just ended.
     pub fn within(&self) -> Option<Duration> {
         self.within
+    }
+
+    /// True if a configuration on trial has gone back since the reload that has just ended began: it has prepared what
+    /// does not fit what is in force now.
+    pub fn are_outdated(&self, reverts: u64) -> bool {
+        self.reverts != reverts
+    }
+
+    /// Begins the reload that has just ended again, for the same requests.
+    pub fn start_again(&mut self, in_force: InForce) {
+        tracing::info!(
+            "the reload begins again, because the configuration that it started from has gone back"
+        );
+        self.start(in_force);
     }
 
     /// True while a reload is under way.
@@ -150,6 +168,7 @@ impl Reloads {
     }
 
     fn start(&mut self, in_force: InForce) {
+        self.reverts = in_force.reverts;
         self.running = Some(background::spawn("reload", move || prepare(&in_force)));
     }
 }
@@ -167,8 +186,10 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     let kept = keep_fixed(&in_force.config, config.clone());
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
-    let (added, sockets) =
-        bind_added(&config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
+    let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
+    if !failed.is_empty() {
+        return Err(in_lines(&failed));
+    }
     // What was taken over may be older than its files.
     credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
@@ -189,15 +210,18 @@ pub type Listened = (Vec<Bound>, Vec<Vec<Socket>>);
 
 /// Binds the addresses of a configuration that are not among `bound` yet. An address may overlap with another, and with one that is
 /// still bound until the new ones are served: a client that connects meanwhile reaches one or the other.
-///
-/// # Errors
-/// The first address that cannot be bound.
-pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> Result<Listened, BindError> {
-    let mut added = Listened::default();
+/// Those that cannot be bound are returned beside the others.
+pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> (Listened, Vec<BindError>) {
+    let (mut added, mut failed) = (Listened::default(), Vec::new());
     for (listener, address) in new_addresses(config, bound) {
-        bind(listener, address, bound, workers, &mut added)?;
+        failed.extend(bind(listener, address, bound, workers, &mut added).err());
     }
-    Ok(added)
+    (added, failed)
+}
+
+/// What is wrong with each address, a line for each.
+fn in_lines(failed: &[BindError]) -> String {
+    failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Binds an address again before a reload closes it: new connections wait in the new sockets.

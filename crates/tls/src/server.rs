@@ -16,7 +16,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certificate::Certificate;
 use crate::error::{Reason, TlsError};
-use crate::file::{Change, Watch};
+use crate::file::{Change, Stale, Watch};
 use crate::names::Coverage;
 use crate::store::Store;
 use crate::{crypto, trust};
@@ -105,6 +105,13 @@ impl ServerTls {
             not_after_s: certificate.not_after_s,
         };
         watched.certificates.iter().map(|(_, certificate)| status(certificate)).collect()
+    }
+
+    /// The files that cannot be used as they are now.
+    pub fn stale(&self) -> Vec<Stale> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificates = watched.certificates.iter().map(|(watch, _)| watch);
+        certificates.chain(&watched.client_ca).filter_map(Watch::stale).cloned().collect()
     }
 
     /// Looks at the files, reads those again that have changed, and returns the outcome, to be logged. To be called

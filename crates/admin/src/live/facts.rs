@@ -46,6 +46,7 @@ pub(super) fn facts(context: &Context, recent: &Recent, at: f64) -> Facts {
         pools: pools.collect(),
         overload: overload(context),
         certificates: certificates(context),
+        stale_files: context.registry.stale_files().to_vec(),
         reload: reload(context),
         log_dropped: recent.log_dropped,
     }

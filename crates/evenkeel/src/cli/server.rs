@@ -172,7 +172,15 @@ impl Add {
         }
         let path = format!("/pools/{}/servers", segment(&self.pool));
         let words = |server: &Value| format!("pool {} has {}", self.pool, one_line(server));
-        self.change.carry_out(|admin| admin.post(&path, &body), words)
+        self.change.carry_out(
+            |admin| {
+                let answer = admin.post(&path, &body)?;
+                let warnings = list(&answer, "warnings").filter_map(Value::as_str);
+                warnings.for_each(|warning| eprintln!("warning: {warning}"));
+                Ok(answer)
+            },
+            words,
+        )
     }
 }
 

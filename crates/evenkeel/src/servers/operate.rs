@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use evenkeel_config::{Action, Backend, unknown_name};
+use evenkeel_core::endpoints::shared_addresses;
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{CommandError, Split};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
@@ -95,6 +96,16 @@ impl ServerRegistry {
         let state = servers.handle().state();
         let at = state.servers.members.position(id)?;
         Some((servers.health.server(id)?.administrative(), state.servers.states.get(at)?.weight))
+    }
+
+    /// Warnings about servers that commands have added, and whose address another server of their pool has as well.
+    pub fn shared_addresses(&self) -> Vec<String> {
+        let of_pool = |(name, servers): (&PoolName, &PoolServers)| {
+            let state = servers.handle().state();
+            let warnings = shared_addresses(&state.config.backends, servers.changes().0);
+            warnings.into_iter().map(|warning| format!("pool {name}: {warning}")).collect::<Vec<_>>()
+        };
+        self.pools.iter().flat_map(of_pool).collect()
     }
 
     /// Adds a server to a pool; false if the pool has it already.
