@@ -10,7 +10,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{DEADLINE, Evenkeel, Origin, answer, eventually, pool};
+use crate::support::{Client, DEADLINE, Evenkeel, Origin, Port, Slow, answer, eventually, pool};
 
 fn reload(evenkeel: &Evenkeel, toml: &str, within: &str) {
     evenkeel.rewrite(toml);
@@ -165,6 +165,34 @@ fn errors_are_judged_also_while_another_reload_is_prepared() {
     assert!(is_awaited(&evenkeel));
     assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
     assert_eq!(evenkeel.get("/").text(), "a");
+}
+
+#[test]
+fn taking_a_configuration_back_during_another_reload_leaves_no_listener_without_sockets() {
+    let route = "[[route]]\nrespond = { body = \"here\" }\n";
+    let evenkeel = Evenkeel::start(&format!("[listener.web]\nbind = [\"127.0.0.1:0\"]\n{route}"));
+    let port = Port::reserve();
+    let with_more = |secret: &str| {
+        let more = format!("[listener.more]\nbind = [\"{}\"]\n", port.address());
+        format!("[server]\nworkers = 1\n{secret}[listener.web]\nbind = [\"127.0.0.1:0\"]\n{more}{route}")
+    };
+    reload(&evenkeel, &with_more(""), "5m");
+    assert_eq!(Client::connect(port.address()).get("/").text(), "here");
+    let slow = Slow::new(evenkeel.folder());
+    evenkeel.rewrite(&with_more(&format!("secret_file = \"{}\"\n", slow.path)));
+    thread::scope(|scope| {
+        let next = scope.spawn(|| evenkeel.cli(&["reload", "--confirm", "5m"]));
+        let held = slow.hold();
+        // The address that the trial alone has is closed, after the other reload has found it open.
+        assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+        eventually("the address is closed", || TcpStream::connect(port.address()).is_err());
+        slow.release(held);
+        let outcome = next.join().unwrap();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    });
+    assert_eq!(Client::connect(port.address()).get("/").text(), "here");
+    assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+    eventually("the address is closed again", || TcpStream::connect(port.address()).is_err());
 }
 
 #[test]

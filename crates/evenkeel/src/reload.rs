@@ -15,6 +15,7 @@ use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::background;
 use crate::credentials::{self, load_config};
@@ -23,6 +24,9 @@ use crate::servers::Derived;
 use crate::start_error::StartError;
 use crate::traces::collector;
 use crate::watch::Loaded;
+
+/// How long the preparation of a reload may take, so that a disk that does not answer does not hold up all later ones.
+const PREPARE_MAX: Duration = Duration::from_secs(120);
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -87,13 +91,20 @@ pub struct Prepared {
     pub collector: Option<Collector>,
 }
 
+/// A reload that is being prepared.
+struct Preparing {
+    prepared: oneshot::Receiver<Result<Prepared, String>>,
+    /// When it is given up.
+    until: Instant,
+}
+
 /// Where the outcome of a command is sent.
 type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 
 /// The reload under way and the requests that wait for it or for the next one: one runs at a time.
 #[derive(Default)]
 pub struct Reloads {
-    running: Option<oneshot::Receiver<Result<Prepared, String>>>,
+    running: Option<Preparing>,
     /// How often a configuration on trial had gone back when the reload under way began.
     reverts: u64,
     /// Within what time the operator must confirm the reload under way, or the last one.
@@ -145,9 +156,17 @@ impl Reloads {
     /// Waits for what the reload under way has prepared. Without one it never returns. The future may be dropped at any time.
     pub async fn prepared(&mut self) -> Result<Prepared, String> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let prepared = running.await;
+        let prepared = timeout_at(running.until, &mut running.prepared).await;
         self.running = None;
-        prepared.unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into()))
+        match prepared {
+            Ok(prepared) => prepared
+                .unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into())),
+            // The thread may still wait for the disk. What it prepares is dropped.
+            Err(_) => Err(format!(
+                "the files of the configuration could not be read within {} s: does the disk answer? Reload again when it does",
+                PREPARE_MAX.as_secs()
+            )),
+        }
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
@@ -169,7 +188,8 @@ impl Reloads {
 
     fn start(&mut self, in_force: InForce) {
         self.reverts = in_force.reverts;
-        self.running = Some(background::spawn("reload", move || prepare(&in_force)));
+        let prepared = background::spawn("reload", move || prepare(&in_force));
+        self.running = Some(Preparing { prepared, until: Instant::now() + PREPARE_MAX });
     }
 }
 
@@ -361,4 +381,23 @@ fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
         warnings.push(text.trim_end().to_owned());
     }
     Ok((parsed.config, warnings))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preparation_that_does_not_end_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (hanging, prepared) = oneshot::channel::<Result<Prepared, String>>();
+        let mut reloads = Reloads::default();
+        runtime.block_on(async {
+            reloads.running = Some(Preparing { prepared, until: Instant::now() });
+            let given_up = reloads.prepared().await.err().unwrap();
+            assert!(given_up.contains("could not be read within 120 s"), "{given_up}");
+        });
+        assert!(!reloads.are_running() && hanging.is_closed());
+    }
 }
