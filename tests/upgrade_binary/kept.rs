@@ -7,7 +7,7 @@ use super::setting::Chain;
 use crate::l4::server::{Server, line};
 use crate::support::cache::is_hit;
 use crate::support::disk::{DiskCache, wait_on_disk};
-use crate::support::{Client, DEADLINE, Gate, Origin, cli, eventually, ok, pool};
+use crate::support::{Client, DEADLINE, Folder, Gate, Origin, cli, eventually, ok, pool};
 
 #[test]
 fn the_command_says_which_process_serves() {
@@ -138,6 +138,27 @@ fn disabled_servers_and_splits_are_known_to_the_new_process() {
         assert!((0..6).all(|_| chain.get("/").text() == "a"));
         let events = chain.admin("GET", "/events?kind=upgrade", "").text();
         assert!(events.contains("this process has taken over from process"), "{events}");
+    }
+}
+
+#[test]
+fn commands_about_discovered_servers_are_known_to_the_new_process() {
+    let names = ["a", "b", "c"];
+    let origins = names.map(Origin::named);
+    let list =
+        origins.iter().map(|it| format!("{{ address = \"{}\", name = \"{}\" }},", it.address(), it.name));
+    let folder = Folder::new();
+    folder.write("servers.toml", &format!("backends = [\n{}\n]\n", list.collect::<Vec<_>>().join("\n")));
+    let mut chain = Chain::start_in(folder, "[pool.app]\ndiscover = { file = \"servers.toml\" }\n");
+    eventually("they are discovered", || chain.get("/").status == 200);
+    chain.set_server("app", "a", "{\"state\": \"drain\"}");
+    chain.set_server("app", "b", "{\"weight\": 7}");
+    assert_eq!(chain.admin("DELETE", "/pools/app/servers/c", "").status, 200);
+    for _ in 0..2 {
+        chain.upgrade();
+        assert!((0..9).all(|_| chain.get("/").text() == "b"));
+        assert_eq!(chain.server("app", "a")["state"], "draining");
+        assert_eq!(chain.server("app", "b")["weight"], 7);
     }
 }
 

@@ -107,6 +107,15 @@ impl Endpoints {
         self.forget_removed(configured);
     }
 
+    /// Takes out a discovered server that a command to another process has removed; false if it is not discovered.
+    pub fn keep_out(&mut self, id: &BackendId) -> bool {
+        let is_discovered = self.discovered.iter().any(|server| server.id == *id);
+        if is_discovered {
+            self.removed.insert(id.clone());
+        }
+        is_discovered
+    }
+
     /// Forgets the removal of servers that nothing names any more.
     fn forget_removed(&mut self, configured: &Pool) {
         let named: HashSet<&BackendId> =

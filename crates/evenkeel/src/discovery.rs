@@ -86,6 +86,9 @@ impl Control {
             self.servers.discovered(&pool, &source, found, self.shared.clock.now());
             probes.plan(&self.servers, self.servers.pool(&pool));
         }
+        if is_success {
+            self.servers.forget_pending(&pool);
+        }
         // Afterwards: what the figures count can then be seen.
         if outcome.is_asked {
             self.registry.discovery(&pool).asked(is_success, known);

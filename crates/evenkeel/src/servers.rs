@@ -4,6 +4,7 @@
 mod announce;
 mod carried;
 mod operate;
+mod pending;
 mod pool;
 
 use std::collections::{HashMap, HashSet};
@@ -236,6 +237,15 @@ impl ServerRegistry {
             self.metrics.retain_backends(|of, server| of != pool || now_there.contains(server));
         }
         true
+    }
+
+    /// Forgets what commands to the process before have changed of servers that were not discovered: all were asked for, and they are gone.
+    pub fn forget_pending(&mut self, pool: &PoolName) {
+        let forgotten = self.pools.get_mut(pool).map(PoolServers::forget_pending).unwrap_or_default();
+        if !forgotten.is_empty() {
+            let servers = forgotten.join(", ");
+            tracing::info!(%pool, servers, "changes by command to the process before are dropped, because these servers are no longer discovered");
+        }
     }
 
     /// Changes which servers a pool has, and logs what follows from that for the others.

@@ -15,6 +15,8 @@ use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_types::{Address, BackendId, Time};
 
+use super::pending::{Change, Pending};
+
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
 const AFFINITY_MAX: usize = 100_000;
 
@@ -36,6 +38,8 @@ pub struct PoolServers {
     removed: VecDeque<BackendId>,
     /// Weights that the operator set in place of the configured ones.
     weights: HashMap<BackendId, u32>,
+    /// Changes of servers that are not discovered yet.
+    pending: Pending,
     /// Made when the configuration first asks for it.
     affinity: Option<Arc<Sessions>>,
     cookie: Option<Arc<Cookie>>,
@@ -63,6 +67,7 @@ impl PoolServers {
             trips: HashMap::new(),
             removed: VecDeque::new(),
             weights: HashMap::new(),
+            pending: Pending::default(),
             affinity: None,
             cookie: None,
             members,
@@ -89,6 +94,9 @@ impl PoolServers {
     /// that was in force then.
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
+        if pool.discover.is_none() {
+            self.pending.clear();
+        }
         let notices = self.adopt(pool, secret, now);
         self.edition += 1;
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
@@ -125,13 +133,36 @@ impl PoolServers {
         now: Time,
     ) -> Result<Vec<HealthNotice>, EndpointError> {
         self.endpoints.remove(configured, id)?;
+        self.note_removed(id);
+        let notices = self.adopt(configured, secret, now);
+        self.publish();
+        Ok(notices)
+    }
+
+    fn note_removed(&mut self, id: &BackendId) {
         self.removed.push_back(id.clone());
         if self.removed.len() > REMOVED_MAX {
             self.removed.pop_front();
         }
-        let notices = self.adopt(configured, secret, now);
-        self.publish();
-        Ok(notices)
+    }
+
+    /// Keeps a change of a server that is not discovered yet; false if there are too many.
+    pub fn change_later(&mut self, id: &BackendId, change: Change) -> bool {
+        let is_kept = self.pending.keep(id.clone(), change);
+        if is_kept && change == Change::Removed {
+            self.note_removed(id);
+        }
+        is_kept
+    }
+
+    /// The changes of servers that are not discovered yet.
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// Forgets these changes, and says of which servers.
+    pub fn forget_pending(&mut self) -> Vec<String> {
+        self.pending.clear()
     }
 
     /// True if a command has removed this server, and it has not come back.
@@ -149,6 +180,7 @@ impl PoolServers {
         now: Time,
     ) -> Vec<HealthNotice> {
         self.endpoints.discover(configured, found);
+        self.pending.take_removed(|id| self.endpoints.keep_out(id));
         let notices = self.adopt(configured, secret, now);
         self.publish();
         notices
@@ -208,8 +240,12 @@ impl PoolServers {
     /// Has the servers that the pool now has. What is known of those that stay is kept.
     fn adopt(&mut self, configured: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         let pool = PoolConfig { backends: self.endpoints.of(configured), ..configured.clone() };
-        let notices = self.health.reconfigure(&pool, now);
+        let mut notices = self.health.reconfigure(&pool, now);
         let ids: HashSet<&BackendId> = pool.backends.iter().map(|backend| &backend.id).collect();
+        for (id, state, weight) in self.pending.take_set(&ids) {
+            notices.extend(state.into_iter().flat_map(|state| self.health.administer(&id, state, now)));
+            self.weights.extend(weight.map(|weight| (id, weight)));
+        }
         self.weights.retain(|id, _| ids.contains(id));
         for (id, weight) in &self.weights {
             self.health.weigh(id, *weight, now);

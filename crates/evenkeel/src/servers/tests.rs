@@ -182,3 +182,61 @@ fn a_reload_leaves_a_pool_alone_that_it_does_not_change() {
     found(Ok(Finding::Well), &mut registry, "c");
     assert_eq!(seen(&after.pools[0].state())[2], ("c".into(), State::Up));
 }
+
+const DISCOVERING: &str = "[pool.app]\ndiscover = { file = \"servers.toml\" }\n";
+
+/// The registry discovers these servers.
+fn discover(registry: &mut ServerRegistry, servers: &[Backend]) {
+    let source = registry.config().pools[0].discover.clone().unwrap();
+    assert!(registry.discovered(&"app".into(), &source, servers.to_vec(), NOW));
+}
+
+/// The registry of the process that comes after this one, which has discovered no servers yet.
+fn succeed(before: &ServerRegistry) -> (ServerRegistry, Snapshot) {
+    let (mut after, snapshot) = registry(DISCOVERING);
+    after.carry_on(before.carried(), NOW);
+    (after, snapshot)
+}
+
+#[test]
+fn an_upgrade_keeps_what_commands_said_of_servers_that_are_discovered_later() {
+    let servers = ["a", "b", "c", "d"].map(|name| server(name, u16::from(name.as_bytes()[0])));
+    let (mut before, _) = registry(DISCOVERING);
+    discover(&mut before, &servers);
+    let pool = "app".into();
+    before.administer(&pool, &"a".into(), Some(Administrative::Drain), None, NOW).unwrap();
+    before.administer(&pool, &"b".into(), Some(Administrative::Disable), Some(7), NOW).unwrap();
+    before.remove(&pool, &"c".into(), NOW).unwrap();
+    // The second one comes before the first one has discovered anything.
+    let (first, _) = succeed(&before);
+    let (mut second, snapshot) = succeed(&first);
+    let app = &snapshot.pools[0];
+    assert_eq!(second.remove(&pool, &"c".into(), NOW), Ok(false), "it is known that it was removed");
+    discover(&mut second, &servers[..1]);
+    assert_eq!(seen(&app.state()), [("a".into(), State::Draining)], "it gets no request in between");
+    discover(&mut second, &servers);
+    let state = app.state();
+    assert_eq!(seen(&state)[..2], [("a".into(), State::Draining), ("b".into(), State::Disabled)]);
+    assert_eq!(names(&state), ["a", "b", "d"]);
+    assert_eq!(state.servers.states[1].weight, 7);
+    second.administer(&pool, &"a".into(), Some(Administrative::Ready), None, NOW).unwrap();
+    discover(&mut second, &servers[..2]);
+    assert_ne!(seen(&app.state())[0].1, State::Draining, "it is carried on once");
+    discover(&mut second, &servers[..3]);
+    assert_eq!(names(&app.state()), ["a", "b", "c"], "it was away, and comes back");
+}
+
+#[test]
+fn what_commands_said_of_a_server_that_is_gone_is_forgotten() {
+    let servers = [server("a", 1), server("b", 2)];
+    let (mut before, _) = registry(DISCOVERING);
+    discover(&mut before, &servers);
+    let pool = "app".into();
+    before.administer(&pool, &"a".into(), Some(Administrative::Drain), None, NOW).unwrap();
+    let (mut after, snapshot) = succeed(&before);
+    discover(&mut after, &servers[1..]);
+    after.forget_pending(&pool);
+    assert!(after.carried().is_empty());
+    discover(&mut after, &servers);
+    assert_ne!(seen(&snapshot.pools[0].state())[0].1, State::Draining);
+}
