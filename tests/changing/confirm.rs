@@ -196,6 +196,45 @@ fn taking_a_configuration_back_during_another_reload_leaves_no_listener_without_
 }
 
 #[test]
+fn what_commands_have_changed_comes_back_with_the_configuration() {
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(Origin::named);
+    let both = "[[route]]\nname = \"r\"\nsplit = [{ pool = \"app\", weight = 1 }, { pool = \"other\", weight = 1 }]\n";
+    let old = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n{both}{}[pool.other]\nbackends = [\"{}\"]\n",
+        pool(&[&a, &b, &c], ""),
+        d.address()
+    );
+    let evenkeel = Evenkeel::start(&old);
+    evenkeel.set_server("app", "a", "{\"state\": \"drain\"}");
+    let changes: [&[&str]; 3] = [
+        &["server", "remove", "app", "b"],
+        &["server", "add", "other", "127.0.0.1:9", "--name", "e"],
+        &["split", "r", "other=0"],
+    ];
+    for change in changes {
+        let outcome = evenkeel.cli(change);
+        assert_eq!(outcome.code, Some(0), "{change:?}: {}", outcome.stderr);
+    }
+    let changed = || {
+        let said = evenkeel.cli(&["diff", "-c", &evenkeel.config()]).stdout;
+        said.lines().filter(|line| line.contains("by a command")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = changed();
+    assert_eq!(before.len(), 4, "{before:?}");
+    for _ in 0..2 {
+        reload(&evenkeel, &pool(&[&d], ""), "5m");
+        assert_eq!(evenkeel.get("/").text(), "d");
+        assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+        for _ in 0..6 {
+            assert_eq!(evenkeel.get("/").text(), "c");
+        }
+        assert_eq!(evenkeel.server("app", "a")["state"], "draining");
+        evenkeel.rewrite(&old);
+        assert_eq!(changed(), before);
+    }
+}
+
+#[test]
 fn each_address_that_cannot_be_listened_on_is_named() {
     let a = Origin::named("a");
     let others: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();

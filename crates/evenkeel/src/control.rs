@@ -23,7 +23,7 @@ use crate::credentials;
 use crate::discovery::Discoveries;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
-use crate::servers::ServerRegistry;
+use crate::servers::{Memory, ServerRegistry};
 use crate::systemd;
 use crate::upgrade::{self, Asked};
 use crate::watch::Loaded;
@@ -176,7 +176,7 @@ impl Control {
         match prepared {
             Ok(prepared) => {
                 let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
-                let warnings = self.put_in_force(prepared);
+                let warnings = self.put_in_force(prepared, trial.as_ref().map(|(_, kept)| &kept.memory));
                 self.registry.reloaded(ReloadResult::Success);
                 match trial {
                     Some((within, kept)) => self.begin_trial(within, kept),
@@ -205,12 +205,12 @@ impl Control {
         self.forget_discoveries();
     }
 
-    /// Makes a configuration true, and returns what it warns of.
-    pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
+    /// Makes a configuration true, and returns what it warns of. Servers and splits that come are as is remembered of them.
+    pub fn put_in_force(&mut self, prepared: Prepared, memory: Option<&Memory>) -> Vec<String> {
         let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
-        self.servers.reconfigure(derived, self.now());
+        self.servers.reconfigure(derived, memory, self.now());
         for warning in self.servers.shared_addresses() {
             tracing::warn!("{warning}");
             warnings.push(warning);
