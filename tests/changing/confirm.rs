@@ -342,6 +342,28 @@ fn connections_to_an_address_that_is_on_trial_wait_for_the_decision() {
 }
 
 #[test]
+fn a_trial_of_what_is_in_force_already_is_warned_of() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let old = pool(&[&a], "");
+    let evenkeel = Evenkeel::start(&old);
+    let is_warned = |text: &str| {
+        evenkeel.rewrite(text);
+        let outcome = evenkeel.cli(&["reload", "--confirm", "5m"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stderr.contains("so going back would change nothing")
+    };
+    assert!(is_warned(&old));
+    let new = pool(&[&b], "");
+    assert!(!is_warned(&new));
+    // It is in force, but goes back to the old one still.
+    assert!(!is_warned(&new));
+    assert!(is_warned(&old));
+    assert_eq!(evenkeel.reload(&old).status, 422);
+    assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
+    assert_eq!(evenkeel.reload(&old).status, 200);
+}
+
+#[test]
 fn a_wrong_time_is_refused() {
     let evenkeel = Evenkeel::start("[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\nrespond = {}\n");
     for time in ["0s", "2d", "soon", "0"] {

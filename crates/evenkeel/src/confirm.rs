@@ -40,6 +40,11 @@ pub struct Confirmation {
 }
 
 impl Confirmation {
+    /// True while a configuration is on trial.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// How often a configuration on trial has gone back.
     pub fn reverts(&self) -> u64 {
         self.reverts
@@ -85,6 +90,12 @@ impl Control {
             "the configuration in force awaits its confirmation for {left} s more: `evenkeel confirm` keeps it, \
              `evenkeel confirm --go-back` takes it back, and `evenkeel reload --confirm` tries another one"
         ))
+    }
+
+    /// The configuration that comes back if the next one is tried and not confirmed.
+    pub fn goes_back_to(&self) -> &Arc<Config> {
+        let running = self.confirmation.running.as_ref();
+        running.map_or(self.servers.config(), |running| &running.kept.derived.config)
     }
 
     /// The configuration in force, to keep while `new` is on trial. If one is on trial already, the configuration before that one.

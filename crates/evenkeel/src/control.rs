@@ -81,6 +81,7 @@ impl Control {
         discoveries.plan(self.servers.config());
         let mut watch = confirm::ticks();
         loop {
+            self.loaded.refuse(self.upgrading || self.confirmation.is_running());
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
@@ -152,6 +153,7 @@ impl Control {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),
+            goes_back_to: Arc::clone(self.goes_back_to()),
             limits: Arc::clone(self.servers.limits()),
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
@@ -187,15 +189,18 @@ impl Control {
                 self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
                 Ok(warnings)
             }
-            Err(error) => {
-                self.registry.reloaded(ReloadResult::Failure);
-                tracing::error!("configuration not reloaded, the old one stays: {error}");
-                let first = error.lines().next().unwrap_or_default();
-                let what = format!("the configuration was not reloaded, the old one stays: {first}");
-                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
-                Err(CommandError::Refused(error))
-            }
+            Err(error) => Err(self.refuse_reload(error)),
         }
+    }
+
+    /// Logs and counts that the configuration was not reloaded.
+    pub fn refuse_reload(&self, why: String) -> CommandError {
+        self.registry.reloaded(ReloadResult::Failure);
+        tracing::error!("configuration not reloaded, the old one stays: {why}");
+        let first = why.lines().next().unwrap_or_default();
+        let what = format!("the configuration was not reloaded, the old one stays: {first}");
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
+        CommandError::Refused(why)
     }
 
     /// Has probes and discoveries follow the configuration in force.

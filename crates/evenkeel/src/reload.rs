@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_config::{Config, Listener, Transport, fixed_changes, keep_fixed};
+use evenkeel_config::{Config, Listener, Transport, difference, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
@@ -65,6 +65,8 @@ pub struct InForce {
     pub credentials: Arc<Credentials>,
     /// The addresses that the process listens on.
     pub bound: Vec<Bound>,
+    /// The configuration that comes back if the new one is tried and not confirmed.
+    pub goes_back_to: Arc<Config>,
     /// How many workers there are.
     pub workers: usize,
     /// The content that was read last.
@@ -99,7 +101,7 @@ struct Preparing {
 }
 
 /// Where the outcome of a command is sent.
-type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
+pub type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 
 /// The reload under way and the requests that wait for it or for the next one: one runs at a time.
 #[derive(Default)]
@@ -188,13 +190,14 @@ impl Reloads {
 
     fn start(&mut self, in_force: InForce) {
         self.reverts = in_force.reverts;
-        let prepared = background::spawn("reload", move || prepare(&in_force));
+        let is_trial = self.within.is_some();
+        let prepared = background::spawn("reload", move || prepare(&in_force, is_trial));
         self.running = Some(Preparing { prepared, until: Instant::now() + PREPARE_MAX });
     }
 }
 
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
-fn prepare(in_force: &InForce) -> Result<Prepared, String> {
+fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
     let source = in_force
         .source
         .as_deref()
@@ -205,6 +208,9 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     let kept = keep_fixed(&in_force.config, config.clone());
+    if is_trial {
+        warnings.extend(warn_of_same(&in_force.goes_back_to, &kept));
+    }
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
     let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
     if !failed.is_empty() {
@@ -223,6 +229,23 @@ fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
         warning
     };
     fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// Says that a trial protects nothing if its configuration is `new` and that which comes back `old`.
+fn warn_of_same(old: &Config, new: &Config) -> Option<String> {
+    if !difference(old, new).is_empty() {
+        return None;
+    }
+    let help = if new.server.reload_on_change {
+        "With `reload_on_change = true` the process reads the file as soon as it is saved: set it to false to put changes on trial"
+    } else {
+        "If you have changed the file, a reload has read it before"
+    };
+    let warning = format!(
+        "the file says the same as the configuration that would come back, so going back would change nothing. {help}"
+    );
+    tracing::warn!("{warning}");
+    Some(warning)
 }
 
 /// What is listened on, and the sockets of each.
