@@ -157,6 +157,22 @@ impl Endpoints {
         Ok(())
     }
 
+    /// Takes in what was changed `before` of servers that the pool does not know now, so that it counts again for a configuration that
+    /// knows them.
+    pub fn remember(&mut self, configured: &Pool, before: Self) {
+        let named: HashSet<&BackendId> =
+            configured.backends.iter().chain(&self.discovered).map(|backend| &backend.id).collect();
+        self.removed.extend(before.removed.into_iter().filter(|id| !named.contains(id)));
+        // One that the configuration names by now has stayed, unless it was removed.
+        let ours = |server: &Backend| self.added.iter().any(|added| added.id == server.id);
+        let stays = |server: &Backend| self.has(configured, &server.id) && !ours(server);
+        let added: Vec<_> = before.added.into_iter().filter(stays).collect();
+        self.added.extend(added);
+        if configured.discover.is_none() {
+            self.discovered = before.discovered;
+        }
+    }
+
     /// Takes in another configuration. What was added stays, unless the configuration names it by now; what was removed
     /// stays out for as long as the configuration names it. What was discovered stays for as long as the pool discovers
     /// servers: another source has it replaced with its first good answer.

@@ -12,6 +12,7 @@ use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 use super::{PoolServers, ServerRegistry};
 
 /// What a command has set in place of the weights of a route's split.
+#[derive(Clone)]
 pub struct SplitSet {
     /// What the configuration said then. Once it says something else, that counts.
     configured: Vec<(PoolName, u32)>,
@@ -22,6 +23,11 @@ impl SplitSet {
     /// The weights of its pools.
     pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
         self.weights.iter().map(|(pool, weight)| (pool, *weight))
+    }
+
+    /// True if it replaces the weights that this action has.
+    pub fn replaces(&self, action: &Action) -> bool {
+        matches!(action, Action::Split(configured) if *configured == self.configured)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What lives on of one pool beside its configuration, under stable ids: which servers it has, each one's health, load and
 //! weight, and the pool's affinity and breakers. All changes of it are published through the pool's handle.
 
+mod memory;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
 use evenkeel_core::sticky::{Cookie, Sessions};
 use evenkeel_types::{Address, BackendId, Time};
 
+pub use self::memory::PoolMemory;
 use super::pending::{Change, Pending};
 
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
@@ -94,10 +97,10 @@ impl PoolServers {
     /// that was in force then.
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
+        let notices = self.adopt(pool, secret, now);
         if pool.discover.is_none() {
             self.pending.clear();
         }
-        let notices = self.adopt(pool, secret, now);
         self.edition += 1;
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
         self.begin_terms();
