@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use evenkeel_config::{Config, Difference, difference};
+use evenkeel_config::{Config, Difference, Redactor, difference};
 use evenkeel_core::plan::{Comparison, Group};
 use serde_json::{Value, json};
 
@@ -154,7 +154,10 @@ fn plan(old: &Old, new: &Config) -> Result<Seen, String> {
         None => None,
         Some(answer) => {
             let (samples, others) = samples(answer);
-            Some(Replayed { comparison: replay(&old.config, new, &samples)?, others })
+            // The requests and the configuration in force come redacted; a secret that stays must not look like a change.
+            let redactor = Redactor::of(&[&old.config, new]);
+            let redacted = |config: &Config| config.redacted(&redactor);
+            Some(Replayed { comparison: replay(&redacted(&old.config), &redacted(new), &samples)?, others })
         }
     };
     Ok(Seen { difference, replayed })
