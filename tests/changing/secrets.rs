@@ -23,9 +23,12 @@ fn secrets_are_redacted_wherever_the_configuration_is_shown() {
         let (diff, plan) = (evenkeel.cli(&["diff"]), evenkeel.cli(&["plan", "evenkeel.toml"]));
         let json = evenkeel.cli(&["plan", "evenkeel.toml", "--json"]);
         let page = evenkeel.admin("GET", "/config", "").text();
-        for (name, text) in
-            [("diff", &diff.stdout), ("plan", &plan.stdout), ("plan --json", &json.stdout), ("/config", &page)]
-        {
+        for (name, text) in [
+            ("diff", &diff.stdout),
+            ("plan", &plan.stdout),
+            ("plan --json", &json.stdout),
+            ("/config", &page),
+        ] {
             assert!(!text.contains("hunter"), "{what}: {name} shows a secret:\n{text}");
         }
         (diff.stdout, plan.stdout, page)

@@ -256,7 +256,8 @@ mod tests {
             ("/?", "/?"),
         ] {
             assert_eq!(redactor.url(text), expected, "{text}");
-            if let (Some((_, query)), Some((_, expected))) = (text.split_once('?'), expected.split_once('?')) {
+            if let (Some((_, query)), Some((_, expected))) = (text.split_once('?'), expected.split_once('?'))
+            {
                 assert_eq!(redactor.query(query), expected, "{text}");
             }
         }

@@ -1,11 +1,12 @@
 //! `evenkeel plan`: what a new configuration would change, and where the requests that a process has seen would go.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use evenkeel_config::{Config, Difference, Redactor, difference};
+use evenkeel_config::{Action, Config, Difference, Redactor, difference};
 use evenkeel_core::plan::{Comparison, Group};
 use serde_json::{Value, json};
 
@@ -41,6 +42,8 @@ struct Old {
     name: String,
     /// What commands have changed; a reload keeps it.
     runtime: Vec<String>,
+    /// The splits among that, by route.
+    splits: BTreeMap<String, BTreeMap<String, u32>>,
     /// The requests that the process has kept; `None` without a process.
     requests: Option<Value>,
 }
@@ -108,7 +111,8 @@ fn old(running: &Running, (new, config): (&Path, &Config)) -> Result<Old, ExitCo
         (_, Some(file)) => {
             eprintln!("note: no process runs {}; comparing the two files only", file.display());
             let config = Source { config: file.clone() }.load()?.config;
-            Ok(Old { config, name: file.display().to_string(), runtime: Vec::new(), requests: None })
+            let (name, splits) = (file.display().to_string(), BTreeMap::new());
+            Ok(Old { config, name, runtime: Vec::new(), splits, requests: None })
         }
         (Err(why), None) => Err(refuse(&why)),
         (Ok((admin, answer)), None) => of_process(&admin, &answer, config),
@@ -129,7 +133,8 @@ fn of_process(admin: &Admin, answer: &Value, new: &Config) -> Result<Old, ExitCo
         );
     });
     let (config, runtime) = with_saved(answer, in_force(answer)?, new);
-    Ok(Old { config, name: "the running process".into(), runtime, requests: requests.ok() })
+    let splits = splits_of(answer);
+    Ok(Old { config, name: "the running process".into(), runtime, splits, requests: requests.ok() })
 }
 
 /// The configuration in force, as `GET /config` shows it.
@@ -148,16 +153,50 @@ pub(super) fn changes_of(answer: &Value) -> Vec<String> {
     changes.iter().filter_map(|change| change.as_str().map(str::to_owned)).collect()
 }
 
+/// The weights of the splits that commands have changed, as `GET /config` shows them.
+fn splits_of(answer: &Value) -> BTreeMap<String, BTreeMap<String, u32>> {
+    let changes = answer["runtime"].as_array().map_or(&[][..], Vec::as_slice);
+    let split = |change: &Value| {
+        let weight =
+            |(pool, weight): (&String, &Value)| Some((pool.clone(), weight.as_u64()?.try_into().ok()?));
+        let weights = change["weights"].as_object()?.iter().filter_map(weight).collect();
+        Some((change["route"].as_str()?.to_owned(), weights))
+    };
+    changes.iter().filter_map(split).collect()
+}
+
+/// Both configurations as requests meet them: with the weights that commands have set for splits, which a reload keeps where the
+/// new file says the same of the split as the old one.
+fn as_met(old: &Old, new: &Config) -> (Config, Config) {
+    // The requests and the configuration in force come redacted; a secret that stays must not look like a change.
+    let redactor = Redactor::of(&[&old.config, new]);
+    let (mut before, mut after) = (old.config.redacted(&redactor), new.redacted(&redactor));
+    for route in &mut before.routes {
+        let (Some(set), Action::Split(shares)) = (old.splits.get(route.name.as_str()), &mut route.action)
+        else {
+            continue;
+        };
+        let configured = shares.clone();
+        shares
+            .iter_mut()
+            .for_each(|(pool, weight)| *weight = set.get(pool.as_str()).copied().unwrap_or(*weight));
+        let same = after.routes.iter_mut().find(|same| same.name == route.name);
+        match same.map(|same| &mut same.action) {
+            Some(Action::Split(after)) if *after == configured => after.clone_from(shares),
+            _ => {}
+        }
+    }
+    (before, after)
+}
+
 fn plan(old: &Old, new: &Config) -> Result<Seen, String> {
     let difference = difference(&old.config, new);
     let replayed = match &old.requests {
         None => None,
         Some(answer) => {
             let (samples, others) = samples(answer);
-            // The requests and the configuration in force come redacted; a secret that stays must not look like a change.
-            let redactor = Redactor::of(&[&old.config, new]);
-            let redacted = |config: &Config| config.redacted(&redactor);
-            Some(Replayed { comparison: replay(&redacted(&old.config), &redacted(new), &samples)?, others })
+            let (before, after) = as_met(old, new);
+            Some(Replayed { comparison: replay(&before, &after, &samples)?, others })
         }
     };
     Ok(Seen { difference, replayed })

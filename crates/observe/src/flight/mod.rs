@@ -5,9 +5,9 @@ mod record;
 mod rings;
 mod verdict;
 
+pub use evenkeel_config::{REDACTED, Redactor};
 pub use record::{
     Candidate, FlightRecord, FlightStep, NearRoute, STEPS_MAX, Side, StepKind, WhyKept, cut, milliseconds,
 };
-pub use evenkeel_config::{REDACTED, Redactor};
 pub use rings::{Kept, Recorder, RingKind};
 pub use verdict::{Fault, FlightVerdict};

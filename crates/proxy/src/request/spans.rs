@@ -125,7 +125,10 @@ fn record(
         query: request.query.map(|query| redactor.query(&text(query.as_bytes()))),
         version: version(request.version),
         client: (request.client, peer),
-        user_agent: request.values(Known::UserAgent).next().map(|agent| redactor.field("user-agent", &text(agent))),
+        user_agent: request
+            .values(Known::UserAgent)
+            .next()
+            .map(|agent| redactor.field("user-agent", &text(agent))),
         request_id: request.id.to_string(),
         listener: finished.listener.to_owned(),
         route: route.map(|route| (route.name.clone(), pattern(&route.path))),
