@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ETAG, HeaderMap, IF_MATCH};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::HeaderMap;
 use evenkeel_config::{Backend, unknown_name};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandDone, PoolState};
@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::discovery::origin;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::status::{self, Server};
+use crate::tag::{self, Tag, Tagged, tags};
 
 /// The largest weight, as in the configuration.
 pub(crate) const WEIGHT_MAX: u32 = 1000;
@@ -52,9 +53,6 @@ struct ServerSettings {
     /// Requests in flight at it; none without a limit.
     max_connections: Option<u32>,
 }
-
-/// An answer with the tag of a pool.
-pub(crate) type Tagged<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
 
 /// The path of a pool, or of a server.
 type In<T> = Result<Path<T>, PathRejection>;
@@ -310,24 +308,8 @@ fn names(path: In<(String, String)>) -> Result<(PoolName, BackendId), Refusal> {
     Ok((PoolName::from(pool), BackendId::from(id)))
 }
 
-/// The tags of `If-Match` (RFC 9110, 13.1.1), as they stand between the quotes; none if any will do.
-fn tags(headers: &HeaderMap) -> Result<Option<Vec<String>>, Refusal> {
-    let mut tags = Vec::new();
-    for value in headers.get_all(IF_MATCH) {
-        let text = value.to_str().map_err(|_| bad_request("If-Match is not ASCII"))?;
-        for tag in text.split(',').map(str::trim) {
-            if tag == "*" {
-                return Ok(None);
-            }
-            tags.push(tag.trim_matches('"').to_owned());
-        }
-    }
-    Ok(headers.contains_key(IF_MATCH).then_some(tags))
-}
-
-fn tag(state: &PoolState) -> [(HeaderName, HeaderValue); 1] {
-    let tag = HeaderValue::from_str(&format!("\"{}\"", state.settings_tag()));
-    [(ETAG, tag.unwrap_or(HeaderValue::from_static("\"\"")))]
+fn tag(state: &PoolState) -> Tag {
+    tag::field(&state.settings_tag())
 }
 
 /// A pool at this moment, and what is said of its servers.

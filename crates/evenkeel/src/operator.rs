@@ -5,7 +5,7 @@ use evenkeel_admin::{By, Request};
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
-use evenkeel_types::{BackendId, PoolName};
+use evenkeel_types::{BackendId, PoolName, RouteName};
 
 use crate::cache;
 use crate::control::Control;
@@ -168,22 +168,31 @@ impl Control {
         }
     }
 
-    /// Refuses a change that is meant for another state of the pool.
+    /// Refuses a change that is meant for another state of the pool or split.
     fn check_tag(&self, command: &Command, if_match: Option<&[String]>) -> Result<(), CommandError> {
-        let pool = match command {
+        let Some(tags) = if_match else { return Ok(()) };
+        let (what, tag) = match command {
             Command::Server { pool, .. }
             | Command::AddServer { pool, .. }
-            | Command::RemoveServer { pool, .. } => pool,
+            | Command::RemoveServer { pool, .. } => {
+                (format!("the pool {pool}"), self.servers.settings_tag(pool))
+            }
+            Command::Split { route, .. } => (format!("the split of {route}"), self.split_tag(route)),
             _ => return Ok(()),
         };
-        let Some(tags) = if_match else { return Ok(()) };
-        match self.servers.settings_tag(pool) {
+        match tag {
             Some(tag) if !tags.contains(&tag) => Err(CommandError::Changed(format!(
-                "the pool {pool} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
+                "{what} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
             ))),
-            // Where there is no such pool, the command says so.
+            // Where there is no such thing, the command says so.
             _ => Ok(()),
         }
+    }
+
+    fn split_tag(&self, route: &RouteName) -> Option<String> {
+        let snapshot = self.shared.snapshot();
+        let position = snapshot.routes.routes().iter().position(|it| it.name == *route)?;
+        snapshot.split_tag(position)
     }
 
     /// What a command came to, noted if it has changed anything.
