@@ -17,6 +17,7 @@ use crate::admission::Arrivals;
 use crate::balance::Members;
 use crate::breaker::{Breaker, Trip};
 use crate::cache::Scope;
+use crate::endpoints::Addition;
 use crate::health::{Administrative, State};
 use crate::limit::Limits;
 use crate::retry::Retries;
@@ -275,7 +276,7 @@ pub enum Command {
         /// The pool.
         pool: PoolName,
         /// The server. Its id must not be that of another server of the pool.
-        server: Backend,
+        server: Addition,
     },
     /// Gives pools of a route's split other weights. A reload keeps that for as long as the configuration says the same of the
     /// split.

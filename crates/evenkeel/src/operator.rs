@@ -151,8 +151,9 @@ impl Control {
             }
             Command::AddServer { pool, server } => {
                 let id = server.id.clone();
-                let what = format!("added at {} with weight {}", server.address, server.weight);
-                let changes = self.servers.add(&pool, server, now)?.then_some(what);
+                let is_new = self.servers.add(&pool, server, now)?;
+                let added = self.servers.present(&pool, &id).filter(|_| is_new);
+                let changes = added.map(|it| format!("added at {} with weight {}", it.address, it.weight));
                 probes.plan(&self.servers, self.servers.pool(&pool));
                 Ok(self.done(by, "server", changes.as_slice(), Some((&pool, Some(&id)))))
             }
