@@ -15,7 +15,7 @@ use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{self, timeout_at};
 
 use crate::background;
 use crate::credentials::{self, load_config};
@@ -97,7 +97,7 @@ pub struct Prepared {
 struct Preparing {
     prepared: oneshot::Receiver<Result<Prepared, String>>,
     /// When it is given up.
-    until: Instant,
+    until: time::Instant,
 }
 
 /// Where the outcome of a command is sent.
@@ -192,7 +192,7 @@ impl Reloads {
         self.reverts = in_force.reverts;
         let is_trial = self.within.is_some();
         let prepared = background::spawn("reload", move || prepare(&in_force, is_trial));
-        self.running = Some(Preparing { prepared, until: Instant::now() + PREPARE_MAX });
+        self.running = Some(Preparing { prepared, until: time::Instant::now() + PREPARE_MAX });
     }
 }
 
@@ -436,7 +436,7 @@ mod tests {
         let (hanging, prepared) = oneshot::channel::<Result<Prepared, String>>();
         let mut reloads = Reloads::default();
         runtime.block_on(async {
-            reloads.running = Some(Preparing { prepared, until: Instant::now() });
+            reloads.running = Some(Preparing { prepared, until: time::Instant::now() });
             let given_up = reloads.prepared().await.err().unwrap();
             assert!(given_up.contains("could not be read within 120 s"), "{given_up}");
         });

@@ -10,7 +10,7 @@ use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
 use evenkeel_core::admission::Arrivals;
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
-use evenkeel_core::endpoints::{EndpointError, Endpoints};
+use evenkeel_core::endpoints::{Addition, EndpointError, Endpoints};
 use evenkeel_core::health::{FULL, HealthNotice, PoolHealth};
 use evenkeel_core::retry::Retries;
 use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
@@ -114,7 +114,7 @@ impl PoolServers {
     pub fn add(
         &mut self,
         configured: &PoolConfig,
-        server: Backend,
+        server: Addition,
         secret: &[u8],
         now: Time,
     ) -> Result<Vec<HealthNotice>, EndpointError> {
