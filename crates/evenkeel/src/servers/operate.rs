@@ -9,35 +9,8 @@ use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{CommandError, Split};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
+use super::split_set::SplitSet;
 use super::{PoolServers, ServerRegistry};
-
-/// What a command has set in place of the weights of a route's split.
-#[derive(Clone)]
-pub struct SplitSet {
-    /// What the configuration said then. Once it says something else, that counts.
-    configured: Vec<(PoolName, u32)>,
-    weights: Split,
-}
-
-impl SplitSet {
-    /// The weights of its pools.
-    pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
-        self.weights.iter().map(|(pool, weight)| (pool, *weight))
-    }
-
-    /// True if it replaces the weights that this action has.
-    pub fn replaces(&self, action: &Action) -> bool {
-        matches!(action, Action::Split(configured) if *configured == self.configured)
-    }
-}
-
-/// That the pool has no such server.
-pub(super) fn unknown_server(servers: &PoolServers, pool: &PoolName, id: &BackendId) -> CommandError {
-    let state = servers.handle().state();
-    let known = state.config.backends.iter().map(|backend| backend.id.as_str());
-    let missing = format_args!("there is no server {id} in the pool {pool}");
-    CommandError::NotFound(unknown_name(missing, id.as_str(), known))
-}
 
 impl ServerRegistry {
     /// Does what the operator wants of a server. What has changed is returned, in words.
@@ -80,7 +53,7 @@ impl ServerRegistry {
     /// That there is no such server: what is missing is the pool, or the server in it.
     fn unknown(&self, pool: &PoolName, id: &BackendId) -> CommandError {
         match self.pools.get(pool) {
-            Some(servers) => unknown_server(servers, pool, id),
+            Some(servers) => servers.unknown(pool, id),
             None => self.unknown_pool(pool),
         }
     }
