@@ -29,6 +29,7 @@ mod changing {
     mod diff;
     mod plan;
     mod save;
+    mod secrets;
 }
 
 mod config {

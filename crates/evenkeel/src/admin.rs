@@ -188,7 +188,8 @@ fn explainer(shared: &Arc<Shared>) -> Explainer {
 }
 
 fn serve(listeners: Vec<Listener>, context: Context, stop: oneshot::Receiver<()>) {
-    let Some(runtime) = runtime("admin") else { return };
+    // Records and files are read for people, who can wait; requests of clients go first.
+    let Some(runtime) = runtime("admin", evenkeel_net::lower_priority) else { return };
     let context = Arc::new(context);
     let served = runtime.block_on(async {
         tokio::task::spawn_local(follow(Arc::clone(&context)));

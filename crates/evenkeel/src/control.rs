@@ -24,7 +24,7 @@ use crate::discovery::Discoveries;
 use crate::log::without_label;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
-use crate::servers::ServerRegistry;
+use crate::servers::{Memory, ServerRegistry};
 use crate::systemd;
 use crate::upgrade::{self, Asked};
 use crate::watch::Loaded;
@@ -82,6 +82,7 @@ impl Control {
         discoveries.plan(self.servers.config());
         let mut watch = confirm::ticks();
         loop {
+            self.loaded.refuse(self.upgrading || self.confirmation.is_running());
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
@@ -153,6 +154,7 @@ impl Control {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),
+            goes_back_to: Arc::clone(self.goes_back_to()),
             limits: Arc::clone(self.servers.limits()),
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
@@ -177,7 +179,7 @@ impl Control {
         match prepared {
             Ok(prepared) => {
                 let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
-                let warnings = self.put_in_force(prepared);
+                let warnings = self.put_in_force(prepared, trial.as_ref().map(|(_, kept)| &kept.memory));
                 self.registry.reloaded(ReloadResult::Success);
                 match trial {
                     Some((within, kept)) => self.begin_trial(within, kept),
@@ -188,16 +190,19 @@ impl Control {
                 self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
                 Ok(warnings)
             }
-            Err(error) => {
-                self.registry.reloaded(ReloadResult::Failure);
-                let why = without_label(&error);
-                tracing::error!("configuration not reloaded, the old one stays: {why}");
-                let first = why.lines().next().unwrap_or_default();
-                let what = format!("the configuration was not reloaded, the old one stays: {first}");
-                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
-                Err(CommandError::Refused(error))
-            }
+            Err(error) => Err(self.refuse_reload(error)),
         }
+    }
+
+    /// Logs and counts that the configuration was not reloaded.
+    pub fn refuse_reload(&self, error: String) -> CommandError {
+        self.registry.reloaded(ReloadResult::Failure);
+        let why = without_label(&error);
+        tracing::error!("configuration not reloaded, the old one stays: {why}");
+        let first = why.lines().next().unwrap_or_default();
+        let what = format!("the configuration was not reloaded, the old one stays: {first}");
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
+        CommandError::Refused(error)
     }
 
     /// Has probes and discoveries follow the configuration in force.
@@ -207,12 +212,12 @@ impl Control {
         self.forget_discoveries();
     }
 
-    /// Makes a configuration true, and returns what it warns of.
-    pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
+    /// Makes a configuration true, and returns what it warns of. Servers and splits that come are as is remembered of them.
+    pub fn put_in_force(&mut self, prepared: Prepared, memory: Option<&Memory>) -> Vec<String> {
         let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
-        self.servers.reconfigure(derived, self.now());
+        self.servers.reconfigure(derived, memory, self.now());
         for warning in self.servers.shared_addresses() {
             tracing::warn!("{warning}");
             warnings.push(warning);

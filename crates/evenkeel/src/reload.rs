@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_config::{Config, Listener, Transport, fixed_changes, keep_fixed};
+use evenkeel_config::{Config, Listener, Transport, difference, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
@@ -15,6 +15,7 @@ use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
+use tokio::time::{self, timeout_at};
 
 use crate::background;
 use crate::credentials::{self, load_config};
@@ -23,6 +24,9 @@ use crate::servers::Derived;
 use crate::start_error::StartError;
 use crate::traces::collector;
 use crate::watch::Loaded;
+
+/// How long the preparation of a reload may take, so that a disk that does not answer does not hold up all later ones.
+const PREPARE_MAX: Duration = Duration::from_secs(120);
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -61,6 +65,8 @@ pub struct InForce {
     pub credentials: Arc<Credentials>,
     /// The addresses that the process listens on.
     pub bound: Vec<Bound>,
+    /// The configuration that comes back if the new one is tried and not confirmed.
+    pub goes_back_to: Arc<Config>,
     /// How many workers there are.
     pub workers: usize,
     /// The content that was read last.
@@ -87,13 +93,20 @@ pub struct Prepared {
     pub collector: Option<Collector>,
 }
 
+/// A reload that is being prepared.
+struct Preparing {
+    prepared: oneshot::Receiver<Result<Prepared, String>>,
+    /// When it is given up.
+    until: time::Instant,
+}
+
 /// Where the outcome of a command is sent.
-type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
+pub type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 
 /// The reload under way and the requests that wait for it or for the next one: one runs at a time.
 #[derive(Default)]
 pub struct Reloads {
-    running: Option<oneshot::Receiver<Result<Prepared, String>>>,
+    running: Option<Preparing>,
     /// How often a configuration on trial had gone back when the reload under way began.
     reverts: u64,
     /// Within what time the operator must confirm the reload under way, or the last one.
@@ -145,9 +158,17 @@ impl Reloads {
     /// Waits for what the reload under way has prepared. Without one it never returns. The future may be dropped at any time.
     pub async fn prepared(&mut self) -> Result<Prepared, String> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let prepared = running.await;
+        let prepared = timeout_at(running.until, &mut running.prepared).await;
         self.running = None;
-        prepared.unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into()))
+        match prepared {
+            Ok(prepared) => prepared
+                .unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into())),
+            // The thread may still wait for the disk. What it prepares is dropped.
+            Err(_) => Err(format!(
+                "the files of the configuration could not be read within {} s: does the disk answer? Reload again when it does",
+                PREPARE_MAX.as_secs()
+            )),
+        }
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
@@ -169,7 +190,9 @@ impl Reloads {
 
     fn start(&mut self, in_force: InForce) {
         self.reverts = in_force.reverts;
-        self.running = Some(background::spawn("reload", move || prepare(&in_force)));
+        let is_trial = self.within.is_some();
+        let prepared = background::spawn("reload", move || prepare(&in_force, is_trial));
+        self.running = Some(Preparing { prepared, until: time::Instant::now() + PREPARE_MAX });
     }
 }
 
@@ -185,7 +208,7 @@ impl Steps {
 }
 
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
-fn prepare(in_force: &InForce) -> Result<Prepared, String> {
+fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
     let source = in_force
         .source
         .as_deref()
@@ -199,6 +222,9 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
     steps.done("certificates and secrets are read");
     let kept = keep_fixed(&in_force.config, config.clone());
+    if is_trial {
+        warnings.extend(warn_of_same(&in_force.goes_back_to, &kept));
+    }
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
     steps.done("routes and pools are built");
     let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
@@ -222,6 +248,23 @@ fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
         warning
     };
     fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// Says that a trial protects nothing if its configuration is `new` and that which comes back `old`.
+fn warn_of_same(old: &Config, new: &Config) -> Option<String> {
+    if !difference(old, new).is_empty() {
+        return None;
+    }
+    let help = if new.server.reload_on_change {
+        "With `reload_on_change = true` the process reads the file as soon as it is saved: set it to false to put changes on trial"
+    } else {
+        "If you have changed the file, a reload has read it before"
+    };
+    let warning = format!(
+        "the file says the same as the configuration that would come back, so going back would change nothing. {help}"
+    );
+    tracing::warn!("{warning}");
+    Some(warning)
 }
 
 /// What is listened on, and the sockets of each.
@@ -380,4 +423,23 @@ fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
         warnings.push(text.trim_end().to_owned());
     }
     Ok((parsed.config, warnings))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preparation_that_does_not_end_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (hanging, prepared) = oneshot::channel::<Result<Prepared, String>>();
+        let mut reloads = Reloads::default();
+        runtime.block_on(async {
+            reloads.running = Some(Preparing { prepared, until: time::Instant::now() });
+            let given_up = reloads.prepared().await.err().unwrap();
+            assert!(given_up.contains("could not be read within 120 s"), "{given_up}");
+        });
+        assert!(!reloads.are_running() && hanging.is_closed());
+    }
 }

@@ -7,8 +7,8 @@ use evenkeel_types::{Address, BackendId, PoolName, RouteName, Time};
 use serde::{Deserialize, Serialize};
 
 use super::ServerRegistry;
-use super::operate::SplitSet;
 use super::pending::Change;
+use super::split_set::SplitSet;
 
 /// What commands have changed of the servers of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
