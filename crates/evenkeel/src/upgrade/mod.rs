@@ -83,6 +83,8 @@ pub struct Succeeded {
     pub pid: u32,
     /// What it has taken over.
     pub successor: Successor,
+    /// When it fails before this process has ended.
+    pub failed: oneshot::Receiver<ExitStatus>,
 }
 
 impl Upgrader {
@@ -129,9 +131,9 @@ impl Upgrader {
             Exchange { upgrader: self, by, channel, deadline, cancelled, released: None, purges: None };
         let fault = match exchange.run(in_force) {
             Ok(successor) => {
-                started.release();
+                let failed = started.release();
                 purges::send_all(exchange.channel, exchange.purges);
-                return Ok(Succeeded { pid, successor });
+                return Ok(Succeeded { pid, successor, failed });
             }
             Err(fault) => fault,
         };
@@ -226,17 +228,20 @@ impl Started {
         }
     }
 
-    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process.
-    fn release(mut self) {
+    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process. The status is
+    /// sent if it fails; a process that ends in good order was stopped, or has a successor of its own.
+    fn release(mut self) -> oneshot::Receiver<ExitStatus> {
         self.is_released = true;
-        let pid = self.child.id();
+        let (failed, fails) = oneshot::channel();
         let wait = move || {
-            if let Ok(status) = self.child.wait() {
-                tracing::error!(pid, %status, "the new process has ended, and this one accepts no connections any more: start Evenkeel again");
+            if let Some(status) = self.child.wait().ok().filter(|status| !status.success()) {
+                // This process may be at its end.
+                let _ = failed.send(status);
             }
         };
         // Without a thread it is a zombie until this process ends.
         drop(std::thread::Builder::new().name("upgrade-wait".into()).spawn(wait));
+        fails
     }
 }
 
