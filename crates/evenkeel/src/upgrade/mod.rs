@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod binary;
 pub mod exchange;
 pub mod message;
+pub mod peer;
 pub mod purges;
 pub mod successor;
 
@@ -22,8 +23,9 @@ use evenkeel_net::Channel;
 use evenkeel_proxy::{Shared, Successor};
 use tokio::sync::{mpsc, oneshot};
 
-use self::exchange::{Exchange, Fault};
+use self::exchange::Exchange;
 use self::message::Offered;
+use self::peer::{Fault, Peer};
 use crate::reload::Bound;
 use crate::servers::{Carried, CarriedSplit};
 
@@ -127,12 +129,12 @@ impl Upgrader {
         let pid = started.child.id();
         tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
         let by = &plan.by;
-        let mut exchange =
-            Exchange { upgrader: self, by, channel, deadline, cancelled, released: None, purges: None };
+        let peer = Peer { channel, deadline, cancelled, completes_by: None };
+        let mut exchange = Exchange { upgrader: self, by, peer, released: None, purges: None };
         let fault = match exchange.run(in_force) {
             Ok(successor) => {
                 let failed = started.release();
-                purges::send_all(exchange.channel, exchange.purges);
+                purges::send_all(exchange.peer.channel, exchange.purges);
                 return Ok(Succeeded { pid, successor, failed });
             }
             Err(fault) => fault,
