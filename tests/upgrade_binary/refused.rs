@@ -111,6 +111,33 @@ fn a_broken_configuration_or_an_address_in_use_is_what_the_new_process_says() {
 }
 
 #[test]
+fn a_control_socket_that_cannot_be_bound_is_known_before_a_connection_is_accepted() {
+    let origin = Origin::named("a");
+    let good = pool(&[&origin], "");
+    let mut chain = Chain::start(&good);
+    let path = chain.folder().path("control.sock");
+    chain.rewrite(&format!("[admin]\nbind = \"127.0.0.1:0\"\nsocket = \"/no/such/dir/x.sock\"\n{good}"));
+    let said = chain.refusal("{}");
+    assert!(said.contains("cannot open the control socket /no/such/dir/x.sock: No such file"), "{said}");
+    let text = chain.stderr.text();
+    assert_eq!(text.matches(" listening on ").count(), 1, "the new process did not accept: {text}");
+    // One that is ended before it serves leaves its socket behind, under a passing name; the next one removes it.
+    let gone = Port::reserve();
+    let with_socket = format!("[admin]\nbind = \"127.0.0.1:0\"\nsocket = \"{path}\"\n{good}");
+    let health = "health = { kind = \"tcp\", interval = \"50ms\", fall = 1 }\n";
+    let down = with_socket.replace(&origin.address().to_string(), &gone.address().to_string()) + health;
+    chain.rewrite(&down);
+    assert!(chain.refusal("{\"timeout_seconds\": 1}").contains("was not ready within 1s"));
+    assert!(!fs::exists(&path).unwrap(), "it has its name when the process serves");
+    chain.rewrite(&with_socket);
+    chain.upgrade();
+    let entries = fs::read_dir(chain.folder().path("")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let sockets: Vec<_> = names.filter(|name| name.starts_with("control.sock")).collect();
+    assert_eq!(sockets, ["control.sock"]);
+}
+
+#[test]
 fn a_pool_that_would_be_without_a_server_is_what_the_new_process_waits_for() {
     let (a, gone) = (Origin::named("a"), Port::reserve());
     let health = "health = { kind = \"tcp\", interval = \"50ms\", fall = 1 }";

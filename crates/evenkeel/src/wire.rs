@@ -89,9 +89,7 @@ impl System {
         // Afterwards: an admin address by default gives way to a listener.
         let mut admin = admin::bind(&config, &mut inherited)?;
         inherited.refuse_left()?;
-        if predecessor.is_none() {
-            admin.open_control_socket(&config)?;
-        }
+        admin.open_control_socket(&config)?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&servers.config().log, &registry)?;
         if let Some(predecessor) = &predecessor {

@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod binary;
 pub mod exchange;
 pub mod message;
+pub mod peer;
 pub mod purges;
 pub mod successor;
 
@@ -22,8 +23,9 @@ use evenkeel_net::Channel;
 use evenkeel_proxy::{Shared, Successor};
 use tokio::sync::{mpsc, oneshot};
 
-use self::exchange::{Exchange, Fault};
+use self::exchange::Exchange;
 use self::message::Offered;
+use self::peer::{Fault, Peer};
 use crate::reload::Bound;
 use crate::servers::{Carried, CarriedSplit};
 
@@ -83,6 +85,8 @@ pub struct Succeeded {
     pub pid: u32,
     /// What it has taken over.
     pub successor: Successor,
+    /// When it fails before this process has ended.
+    pub failed: oneshot::Receiver<ExitStatus>,
 }
 
 impl Upgrader {
@@ -125,13 +129,13 @@ impl Upgrader {
         let pid = started.child.id();
         tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
         let by = &plan.by;
-        let mut exchange =
-            Exchange { upgrader: self, by, channel, deadline, cancelled, released: None, purges: None };
+        let peer = Peer { channel, deadline, cancelled, completes_by: None };
+        let mut exchange = Exchange { upgrader: self, by, peer, released: None, purges: None };
         let fault = match exchange.run(in_force) {
             Ok(successor) => {
-                started.release();
-                purges::send_all(exchange.channel, exchange.purges);
-                return Ok(Succeeded { pid, successor });
+                let failed = started.release();
+                purges::send_all(exchange.peer.channel, exchange.purges);
+                return Ok(Succeeded { pid, successor, failed });
             }
             Err(fault) => fault,
         };
@@ -226,17 +230,20 @@ impl Started {
         }
     }
 
-    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process.
-    fn release(mut self) {
+    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process. The status is
+    /// sent if it fails; a process that ends in good order was stopped, or has a successor of its own.
+    fn release(mut self) -> oneshot::Receiver<ExitStatus> {
         self.is_released = true;
-        let pid = self.child.id();
+        let (failed, fails) = oneshot::channel();
         let wait = move || {
-            if let Ok(status) = self.child.wait() {
-                tracing::error!(pid, %status, "the new process has ended, and this one accepts no connections any more: start Evenkeel again");
+            if let Some(status) = self.child.wait().ok().filter(|status| !status.success()) {
+                // This process may be at its end.
+                let _ = failed.send(status);
             }
         };
         // Without a thread it is a zombie until this process ends.
         drop(std::thread::Builder::new().name("upgrade-wait".into()).spawn(wait));
+        fails
     }
 }
 

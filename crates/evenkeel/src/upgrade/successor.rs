@@ -173,13 +173,20 @@ impl Predecessor {
         None
     }
 
-    /// Says that this process accepts connections, and returns the UDP sessions of the old process, by the inode of the socket that
-    /// their clients send to. The old process reads no datagrams any more.
+    /// Says that this process accepts connections from now on.
     ///
     /// # Errors
     /// The old process is gone.
-    pub fn serving(&self) -> Result<HashMap<u64, Vec<HandedSession>>, String> {
-        self.say(&Message::Serving)?;
+    pub fn serving(&self) -> Result<(), String> {
+        self.say(&Message::Serving)
+    }
+
+    /// The UDP sessions of the old process, by the inode of the socket that their clients send to. The old process reads no datagrams
+    /// any more.
+    ///
+    /// # Errors
+    /// The old process is gone.
+    pub fn sessions(&self) -> Result<HashMap<u64, Vec<HandedSession>>, String> {
         let mut sessions = HashMap::<u64, Vec<HandedSession>>::new();
         loop {
             match next(&self.channel)? {
