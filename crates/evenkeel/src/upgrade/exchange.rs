@@ -14,11 +14,15 @@ use evenkeel_proxy::{HandedSession, ListeningSocket, ReleasedDisk, Successor};
 use evenkeel_types::Address;
 
 use super::message::{Message, Offer, Offered, PROTOCOL, receive, send};
-use super::{InForce, Upgrader, is_cancelled, stderr};
+use super::{InForce, Upgrader, is_cancelled, standard_streams};
 use crate::inherit::role_of;
 
 /// Between two checks of whether the attempt was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the first message of a new process may take. It sends one before it reads its configuration; a program that is no Evenkeel
+/// sends none.
+const FIRST_MAX: Duration = Duration::from_secs(10);
 
 /// The exchange with one new process.
 pub struct Exchange<'a> {
@@ -63,7 +67,7 @@ impl Exchange<'_> {
     pub fn run(&mut self, in_force: InForce) -> Result<Successor, Fault> {
         let sockets = self.sockets(&in_force)?;
         self.offer(in_force, &sockets)?;
-        let taken = match self.next()? {
+        let taken = match self.next_by(Some(Instant::now() + FIRST_MAX))? {
             Message::Ready(taken) => taken,
             other => return Err(unexpected(&other)),
         };
@@ -123,8 +127,8 @@ impl Exchange<'_> {
     }
 
     fn offer(&self, in_force: InForce, sockets: &[Socket]) -> Result<(), Fault> {
-        let stderr =
-            stderr().map_err(|error| Fault::Ours(format!("cannot duplicate standard error: {error}")))?;
+        let streams = standard_streams()
+            .map_err(|error| Fault::Ours(format!("cannot duplicate the standard streams: {error}")))?;
         let snapshot = self.upgrader.shared.snapshot();
         let is_usable = |at: &usize| snapshot.pools[*at].state().servers.members.usable_count() > 0;
         let usable = (0..snapshot.pools.len()).filter(is_usable);
@@ -145,7 +149,8 @@ impl Exchange<'_> {
                 registry.upgrades(UpgradeResult::Failure),
             ),
         };
-        self.send(&Message::Offer(Box::new(offer)), &[stderr.as_fd()])?;
+        let streams = [streams[0].as_fd(), streams[1].as_fd()];
+        self.send(&Message::Offer(Box::new(offer)), &streams)?;
         for some in sockets.chunks(DESCRIPTORS_MAX) {
             let offered = some.iter().map(|socket| socket.offered.clone()).collect();
             let descriptors: Vec<BorrowedFd<'_>> = some.iter().map(|it| it.descriptor.as_fd()).collect();
@@ -186,6 +191,11 @@ impl Exchange<'_> {
 
     /// The next message of the new process, except [`Message::Waiting`].
     fn next(&self) -> Result<Message, Fault> {
+        self.next_by(None)
+    }
+
+    /// The same; some message must come by this time.
+    fn next_by(&self, mut first_by: Option<Instant>) -> Result<Message, Fault> {
         let mut waiting = String::new();
         loop {
             if is_cancelled(self.cancelled) {
@@ -196,9 +206,14 @@ impl Exchange<'_> {
             let left = self.deadline.saturating_duration_since(Instant::now());
             match receive(&self.channel, left.min(LOOK_EVERY)) {
                 Ok(Some((Message::Failed(why), _))) => return Err(Fault::Said(why)),
-                Ok(Some((Message::Waiting(what), _))) => waiting = format!(": {what}"),
+                Ok(Some((Message::Waiting(what), _))) => (first_by, waiting) = (None, format!(": {what}")),
                 Ok(Some((message, _))) => return Ok(message),
                 Ok(None) if left.is_zero() => return Err(Fault::Late(waiting)),
+                Ok(None) if first_by.is_some_and(|by| by <= Instant::now()) => {
+                    return Err(Fault::Gone(format!(
+                        "sent no message within {FIRST_MAX:?}, and was ended: is it an Evenkeel?"
+                    )));
+                }
                 Ok(None) => {}
                 Err(error) => {
                     return Err(Fault::Gone(format!(
