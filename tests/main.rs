@@ -332,6 +332,7 @@ mod mirroring {
 }
 
 mod log {
+    mod debug;
     mod fields;
     mod journald;
     mod sampling;
@@ -382,6 +383,7 @@ mod upgrade_binary {
     mod audit;
     mod kept;
     mod load;
+    mod purges;
     mod refused;
     mod setting;
     mod sockets;

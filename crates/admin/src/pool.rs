@@ -9,7 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HeaderMap;
 use evenkeel_config::{Backend, unknown_name};
-use evenkeel_core::endpoints::Addition;
+use evenkeel_core::endpoints::{Addition, shared_address};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandDone, PoolState};
 use evenkeel_types::{Address, BackendId, PoolName};
@@ -27,8 +27,8 @@ use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::status::{self, Server};
 use crate::tag::{self, Tag, Tagged, tags};
 
-/// The largest weight, as in the configuration.
-pub(crate) const WEIGHT_MAX: u32 = 1000;
+/// The largest weight of a server, as in the configuration.
+pub const WEIGHT_MAX: u32 = 1000;
 /// Characters of a server's name, as in the configuration.
 const NAME_MAX: usize = 64;
 
@@ -122,6 +122,16 @@ pub(crate) async fn change(
     show(&context, &pool, &id)
 }
 
+/// A server that was added.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AddedServer {
+    #[serde(flatten)]
+    server: Server,
+    /// Such as that another server of the pool has the same address.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
 /// Add a server to a pool
 ///
 /// A reload keeps it. Adding the same server again changes nothing; what is left out is not compared. A removed server of the
@@ -130,8 +140,8 @@ pub(crate) async fn change(
     params(("pool" = String, Path, description = "The pool."),
         ("If-Match" = Option<String>, Header, description = "The ETag of the pool that the change is meant for.")),
     responses(
-    (status = 200, body = Server, description = "The pool had it already.", headers(("ETag" = String))),
-    (status = 201, body = Server, description = "It was added.", headers(("ETag" = String))),
+    (status = 200, body = AddedServer, description = "The pool had it already.", headers(("ETag" = String))),
+    (status = 201, body = AddedServer, description = "It was added.", headers(("ETag" = String))),
     (status = 404, body = ErrorBody, description = "There is no such pool."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
     (status = 409, body = ErrorBody, description = "The pool has a server of that id at another address, or of which other things hold."),
@@ -147,7 +157,7 @@ pub(crate) async fn add(
     path: In<String>,
     Behalf(by): Behalf,
     request: Request,
-) -> Result<(StatusCode, Tagged<Server>), Refusal> {
+) -> Result<(StatusCode, Tagged<AddedServer>), Refusal> {
     let pool = PoolName::from(name(path)?);
     let if_match = tags(request.headers())?;
     let new: NewServer = body::parse(&body::read(request).await?, "{\"address\": \"10.0.0.3:3000\"}")?;
@@ -156,7 +166,10 @@ pub(crate) async fn add(
     let command = Command::AddServer { pool: pool.clone(), server };
     let done = carry_out(&context, Asked { command, by: by.because(new.why)?, if_match }).await?;
     let status = if done == CommandDone::Unchanged { StatusCode::OK } else { StatusCode::CREATED };
-    Ok((status, show(&context, &pool, &id)?))
+    let (tag, Json(server)) = show(&context, &pool, &id)?;
+    let state = look(&context, &pool).map(|(state, _)| state);
+    let warning = state.and_then(|state| shared_address(&state.config.backends, &id));
+    Ok((status, (tag, Json(AddedServer { server, warnings: warning.into_iter().collect() }))))
 }
 
 /// A server that was removed.
@@ -243,9 +256,9 @@ pub(crate) fn weight<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>,
     let number = Number::deserialize(value)?;
     match number.as_u64().and_then(|weight| u32::try_from(weight).ok()) {
         Some(weight) if weight <= WEIGHT_MAX => Ok(Some(weight)),
-        _ => {
-            Err(D::Error::custom(format!("`weight` is a whole number from 0 to {WEIGHT_MAX}, not {number}")))
-        }
+        _ => Err(D::Error::custom(format!(
+            "`weight` must be a whole number from 0 to {WEIGHT_MAX}, not {number}"
+        ))),
     }
 }
 

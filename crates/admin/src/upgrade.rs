@@ -23,8 +23,8 @@ const TIMEOUT_S: u64 = 30;
 /// The longest that a request may say.
 const TIMEOUT_S_MAX: u64 = 600;
 
-/// The upgrade. Each key may be left out.
-#[derive(Debug, Deserialize, ToSchema)]
+/// The upgrade. Each key may be left out, and the whole body.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Upgrade)]
 pub(crate) struct Asked {
@@ -61,7 +61,7 @@ fn is_proven(request: &HttpRequest) -> bool {
 }
 
 /// Replace this process by a new one, without loss
-#[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Asked, responses(
+#[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Option<Asked>, responses(
     (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
     (status = 400, body = ErrorBody, description = "The body is wrong."),
     (status = 403, body = ErrorBody, description = "It names a binary, and comes neither over the control socket nor with a token; or a web page of another site, or another user of this machine, asks."),
@@ -78,11 +78,7 @@ pub(crate) async fn upgrade(
     request: HttpRequest,
 ) -> Result<Json<Answer>, Refusal> {
     let is_proven = is_proven(&request);
-    let body = body::read(request).await?;
-    let asked = match body.is_empty() {
-        true => Asked { binary: None, timeout_seconds: None, why: None },
-        false => body::parse(&body, "{\"binary\": \"/usr/bin/evenkeel\"}")?,
-    };
+    let asked: Asked = body::optional(request, "{\"binary\": \"/usr/bin/evenkeel\"}").await?;
     if asked.binary.is_some() && !is_proven {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,

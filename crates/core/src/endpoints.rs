@@ -1,6 +1,6 @@
 //! Which servers a pool has: those of its configuration and those that were discovered, changed by commands.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use evenkeel_config::{Backend, Pool};
@@ -89,6 +89,34 @@ impl fmt::Display for EndpointError {
     }
 }
 
+/// What to say if a server has the same address as another one of its pool.
+pub fn shared_address(servers: &[Backend], id: &BackendId) -> Option<String> {
+    let server = servers.iter().find(|server| server.id == *id)?;
+    let other = servers.iter().find(|other| other.id != *id && other.address == server.address)?;
+    Some(shares(server, other))
+}
+
+/// The same of each server of `added` that is among `servers`, and not the first at its address.
+pub fn shared_addresses(servers: &[Backend], added: &[Backend]) -> Vec<String> {
+    if added.is_empty() {
+        return Vec::new();
+    }
+    let mut first: HashMap<&Address, &Backend> = HashMap::with_capacity(servers.len());
+    for server in servers {
+        first.entry(&server.address).or_insert(server);
+    }
+    let other = |server: &Backend| first.get(&server.address).filter(|first| first.id != server.id);
+    added.iter().filter_map(|server| Some(shares(server, other(server)?))).collect()
+}
+
+fn shares(server: &Backend, other: &Backend) -> String {
+    let Backend { id, address, .. } = server;
+    format!(
+        "server {id} has the same address as server {}, {address}: it gets the requests of both",
+        other.id
+    )
+}
+
 impl Endpoints {
     /// The servers that a pool has, where `configured` are those that its configuration names: first those, then the
     /// discovered ones, then the added ones in the order in which they came.
@@ -124,6 +152,15 @@ impl Endpoints {
     pub fn discover(&mut self, configured: &Pool, servers: Vec<Backend>) {
         self.discovered = servers;
         self.forget_removed(configured);
+    }
+
+    /// Takes out a discovered server that a command to another process has removed; false if it is not discovered.
+    pub fn keep_out(&mut self, id: &BackendId) -> bool {
+        let is_discovered = self.discovered.iter().any(|server| server.id == *id);
+        if is_discovered {
+            self.removed.insert(id.clone());
+        }
+        is_discovered
     }
 
     /// Forgets the removal of servers that nothing names any more.
@@ -173,6 +210,22 @@ impl Endpoints {
             self.removed.insert(id.clone());
         }
         Ok(())
+    }
+
+    /// Takes in what was changed `before` of servers that the pool does not know now, so that it counts again for a configuration that
+    /// knows them.
+    pub fn remember(&mut self, configured: &Pool, before: Self) {
+        let named: HashSet<&BackendId> =
+            configured.backends.iter().chain(&self.discovered).map(|backend| &backend.id).collect();
+        self.removed.extend(before.removed.into_iter().filter(|id| !named.contains(id)));
+        // One that the configuration names by now has stayed, unless it was removed.
+        let ours = |server: &Backend| self.added.iter().any(|added| added.id == server.id);
+        let stays = |server: &Backend| self.has(configured, &server.id) && !ours(server);
+        let added: Vec<_> = before.added.into_iter().filter(stays).collect();
+        self.added.extend(added);
+        if configured.discover.is_none() {
+            self.discovered = before.discovered;
+        }
     }
 
     /// Takes in another configuration. What was added stays, unless the configuration names it by now; what was removed

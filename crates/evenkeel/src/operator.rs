@@ -1,7 +1,10 @@
 //! Commands of operators and programs: carried out one after the other on the control thread, each with one line in the log that
 //! says who changed what, from what to what, and why.
 
+use std::time::Duration;
+
 use evenkeel_admin::{By, Request};
+use evenkeel_core::endpoints::shared_address;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
@@ -12,7 +15,7 @@ use crate::control::Control;
 use crate::discovery::Discoveries;
 use crate::log::{self, AUDIT};
 use crate::probes::Probes;
-use crate::reload::Reloads;
+use crate::reload::{Answer, Reloads};
 use crate::systemd;
 
 /// Why a command is refused meanwhile.
@@ -76,17 +79,9 @@ impl Control {
     ) {
         let Request { command, by, if_match, answer } = request;
         let done = match command {
+            Command::Reload => return self.ask_reload(&by, None, answer, reloads),
+            Command::Try { within } => return self.ask_reload(&by, Some(within), answer, reloads),
             _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
-            Command::Reload => {
-                systemd::reloading();
-                self.audit(&by, "reload asked for", None);
-                return reloads.ask(answer, None, || self.in_force());
-            }
-            Command::Try { within } => {
-                systemd::reloading();
-                self.audit(&by, "reload asked for, to be confirmed", None);
-                return reloads.ask(answer, Some(within), || self.in_force());
-            }
             Command::Confirm { keep } => self.confirm(keep, probes, discoveries).map(|()| {
                 self.audit(
                     &by,
@@ -98,6 +93,20 @@ impl Control {
             command => self.carry_out(command, &by, if_match.as_deref(), probes),
         };
         let _ = answer.send(done);
+    }
+
+    /// Begins a reload, which is to be confirmed `within` a time if there is one.
+    fn ask_reload(&mut self, by: &By, within: Option<Duration>, answer: Answer, reloads: &mut Reloads) {
+        let what = if within.is_some() { "reload asked for, to be confirmed" } else { "reload asked for" };
+        self.audit(by, what, None);
+        systemd::reloading();
+        if self.upgrading {
+            let refused = self.refuse_reload(UPGRADING.into());
+            systemd::ready("serving");
+            let _ = answer.send(Err(refused));
+            return;
+        }
+        reloads.ask(answer, within, || self.in_force());
     }
 
     /// Carries out a command that is done at once.
@@ -155,6 +164,10 @@ impl Control {
                 let added = self.servers.present(&pool, &id).filter(|_| is_new);
                 let changes = added.map(|it| format!("added at {} with weight {}", it.address, it.weight));
                 probes.plan(&self.servers, self.servers.pool(&pool));
+                let pool_now = self.servers.pool(&pool).filter(|_| changes.is_some());
+                if let Some(warning) = pool_now.and_then(|pool| shared_address(&pool.backends, &id)) {
+                    tracing::warn!(%pool, "{warning}");
+                }
                 Ok(self.done(by, "server", changes.as_slice(), Some((&pool, Some(&id)))))
             }
             Command::RemoveServer { pool, id } => {

@@ -55,7 +55,7 @@ pub fn serve_all(
         let what = format!("this process has taken over from process {pid}");
         let event = Event::new(EventKind::Upgrade, Severity::Info, what).by(who.clone(), why.clone());
         shared.registry.events.record(event);
-        predecessor.complete();
+        predecessor.complete(shared);
         add_sockets(shared, &counts, workers);
     }
     Ok(Serving { stop_admin, admin_thread, control_socket })

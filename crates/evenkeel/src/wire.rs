@@ -68,6 +68,8 @@ pub struct Origin {
     pub predecessor: Option<Predecessor>,
     /// Listening sockets that are bound already.
     pub inherited: Inheritance,
+    /// The content of the configuration file, noted before it was read.
+    pub loaded: Arc<Loaded>,
 }
 
 impl System {
@@ -76,8 +78,7 @@ impl System {
     /// # Errors
     /// Something that the configuration names cannot be had; nothing keeps running then.
     pub fn start(config: Config, source: Option<PathBuf>, origin: Origin) -> Result<Self, StartError> {
-        let Origin { predecessor, mut inherited } = origin;
-        let loaded = Loaded::of(source.as_deref());
+        let Origin { predecessor, mut inherited, loaded } = origin;
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);

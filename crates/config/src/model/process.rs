@@ -29,7 +29,8 @@ section! {
             r#""/etc/evenkeel/secret""#,
         ),
         /// Whether the process reads this file again by itself once its content has changed and has then stayed the same for half
-        /// a second. What is wrong with it stands in the log, and the old configuration stays.
+        /// a second. What is wrong with it stands in the log, and the old configuration stays. A change during a trial
+        /// (`evenkeel reload --confirm`) or an upgrade is read when that has ended.
         reload_on_change: bool = key(Kind::Boolean, Is("false"), "true"),
     }
 }

@@ -1,5 +1,7 @@
 //! `evenkeel plan`: what a new configuration would change, and where the requests that a process has seen would go.
 
+mod taken;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use evenkeel_config::{Action, Config, Difference, Redactor, difference};
 use evenkeel_core::plan::{Comparison, Group};
 use serde_json::{Value, json};
 
+use self::taken::{Taken, taken};
 use super::ask::Admin;
 use super::find::Running;
 use super::output::{WRONG, complain, fail, print};
@@ -46,6 +49,8 @@ struct Old {
     splits: BTreeMap<String, BTreeMap<String, u32>>,
     /// The requests that the process has kept; `None` without a process.
     requests: Option<Value>,
+    /// Addresses that a reload could not open.
+    taken: Vec<Taken>,
 }
 
 /// The result of the plan.
@@ -111,8 +116,14 @@ fn old(running: &Running, (new, config): (&Path, &Config)) -> Result<Old, ExitCo
         (_, Some(file)) => {
             eprintln!("note: no process runs {}; comparing the two files only", file.display());
             let config = Source { config: file.clone() }.load()?.config;
-            let (name, splits) = (file.display().to_string(), BTreeMap::new());
-            Ok(Old { config, name, runtime: Vec::new(), splits, requests: None })
+            Ok(Old {
+                config,
+                name: file.display().to_string(),
+                runtime: Vec::new(),
+                splits: BTreeMap::new(),
+                requests: None,
+                taken: Vec::new(),
+            })
         }
         (Err(why), None) => Err(refuse(&why)),
         (Ok((admin, answer)), None) => of_process(&admin, &answer, config),
@@ -133,8 +144,11 @@ fn of_process(admin: &Admin, answer: &Value, new: &Config) -> Result<Old, ExitCo
         );
     });
     let (config, runtime) = with_saved(answer, in_force(answer)?, new);
+    let taken = admin.get("/status").map_or_else(|_| Vec::new(), |status| taken(&status, &config, new));
+    taken.iter().for_each(|taken| eprintln!("warning: {taken}"));
     let splits = splits_of(answer);
-    Ok(Old { config, name: "the running process".into(), runtime, splits, requests: requests.ok() })
+    let name = "the running process".into();
+    Ok(Old { config, name, runtime, splits, requests: requests.ok(), taken })
 }
 
 /// The configuration in force, as `GET /config` shows it.
@@ -230,7 +244,9 @@ fn as_json(old: &Old, seen: &Seen) -> Value {
             "not_replayed": others,
         })
     });
-    json!({ "changes": seen.difference.to_json(), "runtime": old.runtime, "traffic": traffic })
+    let taken: Vec<Value> = old.taken.iter().map(Taken::to_json).collect();
+    let changes = seen.difference.to_json();
+    json!({ "changes": changes, "runtime": old.runtime, "addresses_in_use": taken, "traffic": traffic })
 }
 
 fn text(old: &Old, new: &str, seen: &Seen) -> String {

@@ -2,11 +2,13 @@
 
 use evenkeel_config::Backend;
 use evenkeel_core::health::Administrative;
+use evenkeel_core::snapshot::CommandError;
 use evenkeel_types::{Address, BackendId, PoolName, RouteName, Time};
 use serde::{Deserialize, Serialize};
 
 use super::ServerRegistry;
-use super::operate::SplitSet;
+use super::pending::Change;
+use super::split_set::SplitSet;
 
 /// What commands have changed of the servers of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,16 +51,20 @@ impl ServerRegistry {
         let mut all = Vec::new();
         for (name, servers) in &self.pools {
             let (added, removed) = servers.changes();
+            let pending = servers.pending();
             let of_state = |wanted: Administrative| {
                 let servers = servers.health.servers();
                 let such = servers.filter(move |(_, health)| health.administrative() == wanted);
-                such.map(|(id, _)| id.to_string()).collect::<Vec<_>>()
+                let ids = such.map(|(id, _)| id).chain(pending.of_state(wanted));
+                ids.map(ToString::to_string).collect::<Vec<_>>()
             };
             let carried = Carried {
                 pool: name.to_string(),
                 added: added.iter().map(Added::of).collect(),
-                removed: removed.map(ToString::to_string).collect(),
-                weights: servers.weights().map(|(id, weight)| (id.to_string(), weight)).collect(),
+                removed: removed.chain(pending.removed()).map(ToString::to_string).collect(),
+                weights: (servers.weights().chain(pending.weights()))
+                    .map(|(id, weight)| (id.to_string(), weight))
+                    .collect(),
                 drained: of_state(Administrative::Drain),
                 disabled: of_state(Administrative::Disable),
             };
@@ -93,13 +99,17 @@ impl ServerRegistry {
         }
     }
 
-    /// Changes the servers as commands to another process did. What makes no sense with this configuration is logged and left out.
+    /// Changes the servers as commands to another process did. What concerns servers that are not discovered yet is kept until they are.
+    /// What makes no sense with this configuration is logged and left out.
     pub fn carry_on(&mut self, all: Vec<Carried>, now: Time) {
         for Carried { pool, added, removed, weights, drained, disabled } in all {
             let pool = PoolName::from(pool.as_str());
             let mut left_out = Vec::new();
             for id in removed {
-                left_out.extend(self.remove(&pool, &BackendId::from(id.as_str()), now).err());
+                let id = BackendId::from(id.as_str());
+                let done = self.remove(&pool, &id, now);
+                left_out
+                    .extend(done.err().and_then(|why| self.change_later(&pool, &id, Change::Removed, why)));
             }
             for server in added {
                 match server.backend() {
@@ -109,20 +119,33 @@ impl ServerRegistry {
                     }
                 }
             }
-            for (id, weight) in weights {
+            let weights = weights.into_iter().map(|(id, weight)| (id, None, Some(weight)));
+            let drained = drained.into_iter().map(|id| (id, Some(Administrative::Drain), None));
+            let disabled = disabled.into_iter().map(|id| (id, Some(Administrative::Disable), None));
+            for (id, state, weight) in weights.chain(drained).chain(disabled) {
                 let id = BackendId::from(id.as_str());
-                left_out.extend(self.administer(&pool, &id, None, Some(weight), now).err());
-            }
-            let drained = drained.into_iter().map(|id| (id, Administrative::Drain));
-            let disabled = disabled.into_iter().map(|id| (id, Administrative::Disable));
-            for (id, state) in drained.chain(disabled) {
-                let id = BackendId::from(id.as_str());
-                left_out.extend(self.administer(&pool, &id, Some(state), None, now).err());
+                let done = self.administer(&pool, &id, state, weight, now);
+                let change = Change::Set(state, weight);
+                left_out.extend(done.err().and_then(|why| self.change_later(&pool, &id, change, why)));
             }
             for error in left_out {
                 tracing::warn!(%pool, ?error, "a change by command to the process before does not fit this configuration");
             }
         }
+    }
+
+    /// Keeps a change of a server that its pool does not have yet, because it discovers servers. Else the error is returned.
+    fn change_later(
+        &mut self,
+        pool: &PoolName,
+        id: &BackendId,
+        change: Change,
+        why: CommandError,
+    ) -> Option<CommandError> {
+        let servers = self.pools.get_mut(pool).filter(|servers| servers.config().discover.is_some());
+        let is_unknown = matches!(why, CommandError::NotFound(_));
+        let is_kept = is_unknown && servers.is_some_and(|servers| servers.change_later(id, change));
+        (!is_kept).then_some(why)
     }
 }
 

@@ -4,34 +4,13 @@
 use std::collections::HashMap;
 
 use evenkeel_config::{Action, Backend, unknown_name};
-use evenkeel_core::endpoints::Addition;
+use evenkeel_core::endpoints::{Addition, shared_addresses};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{CommandError, Split};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
+use super::split_set::SplitSet;
 use super::{PoolServers, ServerRegistry};
-
-/// What a command has set in place of the weights of a route's split.
-pub struct SplitSet {
-    /// What the configuration said then. Once it says something else, that counts.
-    configured: Vec<(PoolName, u32)>,
-    weights: Split,
-}
-
-impl SplitSet {
-    /// The weights of its pools.
-    pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
-        self.weights.iter().map(|(pool, weight)| (pool, *weight))
-    }
-}
-
-/// That the pool has no such server.
-pub(super) fn unknown_server(servers: &PoolServers, pool: &PoolName, id: &BackendId) -> CommandError {
-    let state = servers.handle().state();
-    let known = state.config.backends.iter().map(|backend| backend.id.as_str());
-    let missing = format_args!("there is no server {id} in the pool {pool}");
-    CommandError::NotFound(unknown_name(missing, id.as_str(), known))
-}
 
 impl ServerRegistry {
     /// Does what the operator wants of a server. What has changed is returned, in words.
@@ -74,7 +53,7 @@ impl ServerRegistry {
     /// That there is no such server: what is missing is the pool, or the server in it.
     fn unknown(&self, pool: &PoolName, id: &BackendId) -> CommandError {
         match self.pools.get(pool) {
-            Some(servers) => unknown_server(servers, pool, id),
+            Some(servers) => servers.unknown(pool, id),
             None => self.unknown_pool(pool),
         }
     }
@@ -96,6 +75,16 @@ impl ServerRegistry {
         let state = servers.handle().state();
         let at = state.servers.members.position(id)?;
         Some((servers.health.server(id)?.administrative(), state.servers.states.get(at)?.weight))
+    }
+
+    /// Warnings about servers that commands have added, and whose address another server of their pool has as well.
+    pub fn shared_addresses(&self) -> Vec<String> {
+        let of_pool = |(name, servers): (&PoolName, &PoolServers)| {
+            let state = servers.handle().state();
+            let warnings = shared_addresses(&state.config.backends, servers.changes().0);
+            warnings.into_iter().map(|warning| format!("pool {name}: {warning}")).collect::<Vec<_>>()
+        };
+        self.pools.iter().flat_map(of_pool).collect()
     }
 
     /// Adds a server to a pool; false if the pool has one already of which all holds that is said.

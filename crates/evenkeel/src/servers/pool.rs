@@ -1,19 +1,24 @@
 //! What lives on of one pool beside its configuration, under stable ids: which servers it has, each one's health, load and
 //! weight, and the pool's affinity and breakers. All changes of it are published through the pool's handle.
 
+mod memory;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
+use evenkeel_config::{Backend, Pool as PoolConfig, Sticky, unknown_name};
 use evenkeel_core::admission::Arrivals;
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
 use evenkeel_core::endpoints::{Addition, EndpointError, Endpoints};
 use evenkeel_core::health::{FULL, HealthNotice, PoolHealth};
 use evenkeel_core::retry::Retries;
-use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
+use evenkeel_core::snapshot::{CommandError, Guard, Pool, PoolHandle, ServerState};
 use evenkeel_core::sticky::{Cookie, Sessions};
-use evenkeel_types::{Address, BackendId, Time};
+use evenkeel_types::{Address, BackendId, PoolName, Time};
+
+pub use self::memory::PoolMemory;
+use super::pending::{Change, Pending};
 
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
 const AFFINITY_MAX: usize = 100_000;
@@ -36,6 +41,8 @@ pub struct PoolServers {
     removed: VecDeque<BackendId>,
     /// Weights that the operator set in place of the configured ones.
     weights: HashMap<BackendId, u32>,
+    /// Changes of servers that are not discovered yet.
+    pending: Pending,
     /// Made when the configuration first asks for it.
     affinity: Option<Arc<Sessions>>,
     cookie: Option<Arc<Cookie>>,
@@ -63,6 +70,7 @@ impl PoolServers {
             trips: HashMap::new(),
             removed: VecDeque::new(),
             weights: HashMap::new(),
+            pending: Pending::default(),
             affinity: None,
             cookie: None,
             members,
@@ -73,6 +81,14 @@ impl PoolServers {
         servers.rebuild(secret, now);
         servers.publish();
         servers
+    }
+
+    /// That the pool, which has this name, has no such server.
+    pub fn unknown(&self, name: &PoolName, id: &BackendId) -> CommandError {
+        let state = self.handle().state();
+        let known = state.config.backends.iter().map(|backend| backend.id.as_str());
+        let missing = format_args!("there is no server {id} in the pool {name}");
+        CommandError::NotFound(unknown_name(missing, id.as_str(), known))
     }
 
     /// The pool's configuration, whose `backends` are the servers that it has now.
@@ -90,6 +106,9 @@ impl PoolServers {
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
         let notices = self.adopt(pool, secret, now);
+        if pool.discover.is_none() {
+            self.pending.clear();
+        }
         self.edition += 1;
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
         self.begin_terms();
@@ -125,13 +144,36 @@ impl PoolServers {
         now: Time,
     ) -> Result<Vec<HealthNotice>, EndpointError> {
         self.endpoints.remove(configured, id)?;
+        self.note_removed(id);
+        let notices = self.adopt(configured, secret, now);
+        self.publish();
+        Ok(notices)
+    }
+
+    fn note_removed(&mut self, id: &BackendId) {
         self.removed.push_back(id.clone());
         if self.removed.len() > REMOVED_MAX {
             self.removed.pop_front();
         }
-        let notices = self.adopt(configured, secret, now);
-        self.publish();
-        Ok(notices)
+    }
+
+    /// Keeps a change of a server that is not discovered yet; false if there are too many.
+    pub fn change_later(&mut self, id: &BackendId, change: Change) -> bool {
+        let is_kept = self.pending.keep(id.clone(), change);
+        if is_kept && change == Change::Removed {
+            self.note_removed(id);
+        }
+        is_kept
+    }
+
+    /// The changes of servers that are not discovered yet.
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// Forgets these changes, and says of which servers.
+    pub fn forget_pending(&mut self) -> Vec<String> {
+        self.pending.clear()
     }
 
     /// True if a command has removed this server, and it has not come back.
@@ -149,6 +191,7 @@ impl PoolServers {
         now: Time,
     ) -> Vec<HealthNotice> {
         self.endpoints.discover(configured, found);
+        self.pending.take_removed(|id| self.endpoints.keep_out(id));
         let notices = self.adopt(configured, secret, now);
         self.publish();
         notices
@@ -208,8 +251,12 @@ impl PoolServers {
     /// Has the servers that the pool now has. What is known of those that stay is kept.
     fn adopt(&mut self, configured: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         let pool = PoolConfig { backends: self.endpoints.of(configured), ..configured.clone() };
-        let notices = self.health.reconfigure(&pool, now);
+        let mut notices = self.health.reconfigure(&pool, now);
         let ids: HashSet<&BackendId> = pool.backends.iter().map(|backend| &backend.id).collect();
+        for (id, state, weight) in self.pending.take_set(&ids) {
+            notices.extend(state.into_iter().flat_map(|state| self.health.administer(&id, state, now)));
+            self.weights.extend(weight.map(|weight| (id, weight)));
+        }
         self.weights.retain(|id, _| ids.contains(id));
         for (id, weight) in &self.weights {
             self.health.weigh(id, *weight, now);

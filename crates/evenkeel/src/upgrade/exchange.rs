@@ -10,7 +10,7 @@ use evenkeel_admin::By;
 use evenkeel_config::Transport;
 use evenkeel_net::{Channel, DESCRIPTORS_MAX};
 use evenkeel_observe::UpgradeResult;
-use evenkeel_proxy::{HandedSession, ListeningSocket, ReleasedDisk, Successor};
+use evenkeel_proxy::{HandedSession, ListeningSocket, OutgoingPurges, ReleasedDisk, Successor};
 use evenkeel_types::Address;
 
 use super::message::{Message, Offer, Offered, PROTOCOL, receive, send};
@@ -38,6 +38,8 @@ pub struct Exchange<'a> {
     pub cancelled: &'a AtomicBool,
     /// The directory of the disk cache, once the new process may have it.
     pub released: Option<ReleasedDisk>,
+    /// What is purged from then on.
+    pub purges: Option<OutgoingPurges>,
 }
 
 /// Why the new process does not take over.
@@ -76,10 +78,12 @@ impl Exchange<'_> {
         let has_datagrams = sockets.iter().any(|it| matches!(it.place, Some((Transport::Datagram, _))));
         drop(sockets);
         let shared = &self.upgrader.shared;
+        self.purges = Some(shared.cache.hand_over_purges());
         self.released = shared.cache.release_disk(crate::cache::SETTLE_MAX);
         let served = self.serve(has_datagrams);
         if served.is_err() {
             shared.resume_datagrams();
+            shared.cache.keep_purges();
         }
         served.map(|()| successor)
     }

@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod binary;
 pub mod exchange;
 pub mod message;
+pub mod purges;
 pub mod successor;
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -126,10 +127,12 @@ impl Upgrader {
         let pid = started.child.id();
         tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
         let by = &plan.by;
-        let mut exchange = Exchange { upgrader: self, by, channel, deadline, cancelled, released: None };
+        let mut exchange =
+            Exchange { upgrader: self, by, channel, deadline, cancelled, released: None, purges: None };
         let fault = match exchange.run(in_force) {
             Ok(successor) => {
                 started.release();
+                purges::send_all(exchange.channel, exchange.purges);
                 return Ok(Succeeded { pid, successor });
             }
             Err(fault) => fault,

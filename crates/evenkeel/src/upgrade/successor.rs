@@ -12,6 +12,7 @@ use evenkeel_proxy::{HandedSession, Shared};
 use evenkeel_types::Time;
 
 use super::message::{Message, Offer, PROTOCOL, VARIABLE, receive, send};
+use super::purges;
 use crate::inherit::{Heirloom, Inheritance};
 use crate::log;
 use crate::servers::ServerRegistry;
@@ -200,10 +201,11 @@ impl Predecessor {
         }
     }
 
-    /// Says that this process serves on all sockets from now on.
-    pub fn complete(self) {
+    /// Says that this process serves on all sockets from now on. What the old process purges until it ends is purged here too.
+    pub fn complete(self, shared: &Shared) {
         // The old process may have ended.
         let _ = send(&self.channel, &Message::Complete, &[]);
+        purges::take_all(self.channel, Arc::clone(&shared.cache));
     }
 
     fn say(&self, message: &Message) -> Result<(), String> {
