@@ -379,12 +379,14 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn of(record: &'a FlightRecord) -> Option<Self> {
         let host = parse_host(&record.host).map(|(host, _)| host.into_owned()).unwrap_or_default();
-        let after_authority = match record.target.split_once("://") {
-            Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        // Only before the path; a query may hold URLs.
+        let scheme = |(scheme, _): &(&str, &str)| !scheme.contains(['/', '?']);
+        let after_authority = match record.target.split_once("://").filter(scheme) {
+            Some((_, rest)) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
             None => &record.target,
         };
         let path = after_authority.split(['?', '#']).next()?;
-        let path = normalise(path).ok()?.into_owned();
+        let path = normalise(if path.is_empty() { "/" } else { path }).ok()?.into_owned();
         let client = record.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Some(Self { record, host, path, client })
     }
