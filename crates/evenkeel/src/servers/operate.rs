@@ -18,6 +18,11 @@ pub struct SplitSet {
 }
 
 impl SplitSet {
+    /// What the configuration said of its pools.
+    pub fn configured(&self) -> impl Iterator<Item = (&PoolName, u32)> {
+        self.configured.iter().map(|(pool, weight)| (pool, *weight))
+    }
+
     /// The weights of its pools.
     pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
         self.weights.iter().map(|(pool, weight)| (pool, *weight))
@@ -126,6 +131,14 @@ impl ServerRegistry {
         self.change_servers(pool, |servers, configured, secret| servers.remove(configured, id, secret, now))?;
         self.metrics.retain_backends(|of, server| of != pool || server != id);
         Ok(true)
+    }
+
+    /// What the configuration says of a route's split, if it has one.
+    pub(super) fn configured_split(&self, route: &RouteName) -> Option<&[(PoolName, u32)]> {
+        match &self.config.routes.iter().find(|it| it.name == *route)?.action {
+            Action::Split(configured) => Some(configured),
+            _ => None,
+        }
     }
 
     /// Gives pools of a route's split other weights, and says what has changed. The workers see it with the next snapshot.
