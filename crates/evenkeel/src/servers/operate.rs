@@ -134,6 +134,14 @@ impl ServerRegistry {
         Ok(true)
     }
 
+    /// What the configuration says of a route's split, if it has one.
+    pub(super) fn configured_split(&self, route: &RouteName) -> Option<&[(PoolName, u32)]> {
+        match &self.config.routes.iter().find(|it| it.name == *route)?.action {
+            Action::Split(configured) => Some(configured),
+            _ => None,
+        }
+    }
+
     /// Gives pools of a route's split other weights, and says what has changed. The workers see it with the next snapshot.
     ///
     /// # Errors

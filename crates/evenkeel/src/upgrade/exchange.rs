@@ -88,6 +88,9 @@ impl Exchange<'_> {
         let mut sockets = Vec::new();
         while let Some(ListeningSocket { transport, address, descriptor }) = duplicates.blocking_recv() {
             let Some(bound) = bound.get(&(transport, &address)) else { continue };
+            let why =
+                |error| Fault::Ours(format!("cannot duplicate a listening socket of {address}: {error}"));
+            let descriptor = descriptor.map_err(why)?;
             let offered = Offered {
                 role: role_of(transport),
                 listener: bound.listener.to_string(),
