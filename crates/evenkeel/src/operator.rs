@@ -8,7 +8,7 @@ use evenkeel_core::endpoints::shared_address;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
-use evenkeel_types::{BackendId, PoolName, RouteName};
+use evenkeel_types::{BackendId, PoolName, RouteName, cut, one_line};
 
 use crate::cache;
 use crate::control::Control;
@@ -20,23 +20,8 @@ use crate::systemd;
 
 /// Why a command is refused meanwhile.
 const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
-/// Characters of what is purged that the log shows.
-const SHOWN_MAX: usize = 200;
-
-/// Text from outside for the log: one line, of bounded length, without what a terminal would obey.
-fn shown(text: &str) -> String {
-    let turns_text =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut out = String::new();
-    for (position, c) in text.chars().enumerate() {
-        if position == SHOWN_MAX {
-            out.push('\u{2026}');
-            break;
-        }
-        if c.is_control() || turns_text(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
-}
+/// Bytes of what is purged that the log shows.
+const SHOWN_MAX: usize = 300;
 
 /// What a change is about: a pool, and maybe a server of it.
 pub type About<'a> = (&'a PoolName, Option<&'a BackendId>);
@@ -126,7 +111,7 @@ impl Control {
             Command::Reload | Command::Try { .. } | Command::Confirm { .. } => Ok(CommandDone::Done),
             Command::Purge { scopes, soft, asked, host } => {
                 let mode = if soft { "soft" } else { "hard" };
-                self.audit(by, &format!("purge ({mode}) of {}", shown(&asked)), None);
+                self.audit(by, &format!("purge ({mode}) of {}", cut(&one_line(&asked), SHOWN_MAX)), None);
                 Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, host.as_ref(), soft)))
             }
             Command::LogLevel(level) => {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use evenkeel_types::{BackendId, ListenerName, PoolName};
+use evenkeel_types::{BackendId, ListenerName, PoolName, cut, one_line};
 
 use crate::names::label;
 
@@ -197,32 +197,19 @@ impl Events {
     }
 }
 
-/// The text for a screen: without control characters and the colours of terminals, and without what exceeds
-/// [`TEXT_BYTES_MAX`], cut between characters.
+/// The text for a screen, whose lines become one, without the colours of terminals, and without what exceeds [`TEXT_BYTES_MAX`].
 fn plain(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len().min(TEXT_BYTES_MAX));
+    let mut text = String::with_capacity(raw.len());
     let mut chars = raw.chars();
     while let Some(char) = chars.next() {
         if char == '\u{1b}' {
             // ECMA-48, 5.4: a control sequence ends with a letter.
             chars.by_ref().find(char::is_ascii_alphabetic);
         } else {
-            text.push(if char.is_control() { ' ' } else { char });
-        }
-        if text.len() > TEXT_BYTES_MAX {
-            break;
+            text.push(if char.is_whitespace() { ' ' } else { char });
         }
     }
-    if text.len() > TEXT_BYTES_MAX {
-        let ellipsis = '\u{2026}';
-        let mut end = TEXT_BYTES_MAX - ellipsis.len_utf8();
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push(ellipsis);
-    }
-    text
+    cut(&one_line(&text), TEXT_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -277,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_cannot_paint_the_screen() {
-        assert_eq!(reload("\u{1b}[1;31merror\u{1b}[0m: a\nb\u{7}").what, "error: a b ");
+        assert_eq!(reload("\u{1b}[1;31merror\u{1b}[0m: a\nb\u{7}").what, "error: a b\\u{7}");
     }
 
     struct Count(AtomicUsize);

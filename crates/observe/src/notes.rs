@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use evenkeel_types::cut;
+
 /// Failures of one server that are kept.
 pub const FAILURES_MAX: usize = 5;
 /// Bytes of a reason.
@@ -48,7 +50,7 @@ pub struct FailureNote {
 impl ServerNotes {
     /// Notes what a check came to, after this time.
     pub fn checked(&self, took: Duration, failure: Option<String>) {
-        let failure = failure.map(cut);
+        let failure = failure.map(|failure| cut(&failure, REASON_BYTES_MAX));
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reason) = &failure {
             notes.add(format!("check: {reason}"));
@@ -60,7 +62,7 @@ impl ServerNotes {
     #[cold]
     pub fn failed(&self, reason: &impl Display) {
         let Ok(mut notes) = self.0.try_lock() else { return };
-        notes.add(cut(reason.to_string()));
+        notes.add(cut(&reason.to_string(), REASON_BYTES_MAX));
     }
 
     /// The notes now.
@@ -79,17 +81,6 @@ impl Notes {
             }
         }
     }
-}
-
-fn cut(mut text: String) -> String {
-    if text.len() > REASON_BYTES_MAX {
-        let mut end = REASON_BYTES_MAX;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
-    text
 }
 
 fn now() -> f64 {

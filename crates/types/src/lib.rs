@@ -3,9 +3,11 @@
 mod address;
 mod expiry;
 mod name;
+mod text;
 mod time;
 
 pub use address::{Address, AddressError};
 pub use expiry::{Expiry, in_words};
 pub use name::{BackendId, ListenerName, PoolName, RouteName};
+pub use text::{cut, one_line};
 pub use time::{Clock, Time};

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use evenkeel_types::one_line;
 use serde_json::{Value, json};
 
 use super::find::Running;
@@ -145,7 +146,7 @@ pub(super) fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v 
 
 /// A text, without what could steer a terminal.
 pub(super) fn word(value: &Value, key: &str) -> String {
-    value[key].as_str().unwrap_or("-").chars().filter(|c| !c.is_control()).collect()
+    one_line(value[key].as_str().unwrap_or("-"))
 }
 
 fn number(value: &Value, key: &str) -> i64 {

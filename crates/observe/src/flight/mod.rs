@@ -7,7 +7,7 @@ mod verdict;
 
 pub use evenkeel_config::{REDACTED, Redactor};
 pub use record::{
-    Candidate, FlightRecord, FlightStep, NearRoute, STEPS_MAX, Side, StepKind, WhyKept, cut, milliseconds,
+    Candidate, FlightRecord, FlightStep, NearRoute, STEPS_MAX, Side, StepKind, WhyKept, milliseconds,
 };
 pub use rings::{Kept, Recorder, RingKind};
 pub use verdict::{Fault, FlightVerdict};

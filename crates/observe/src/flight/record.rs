@@ -246,15 +246,6 @@ pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
-/// The beginning of a text that is longer than `max` bytes.
-pub fn cut(text: &str, max: usize) -> String {
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let end = (0..=max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-    format!("{}...", &text[..end])
-}
-
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
@@ -314,11 +305,5 @@ mod tests {
         assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());
         let read = FlightRecord::decode(&bytes).unwrap();
         assert_eq!((read.headers_left_out, read.headers.len()), (64, 0));
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_characters() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("a\u{e9}\u{e9}", 2), "a...");
     }
 }

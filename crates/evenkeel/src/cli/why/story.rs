@@ -1,6 +1,7 @@
 //! The story of a request in text: what came, what was decided and why, what happened when, and who was at fault.
 
 use evenkeel_observe::access::rfc3339;
+use evenkeel_types::one_line;
 use serde_json::Value;
 
 use super::super::table::Table;
@@ -132,7 +133,7 @@ fn fields(record: &Value) -> String {
         out.push_str("\nfields of the request\n");
     }
     for field in fields {
-        let part = |at: usize| clean(field[at].as_str().unwrap_or_default());
+        let part = |at: usize| one_line(field[at].as_str().unwrap_or_default());
         out.push_str(&format!("  {}: {}\n", part(0), part(1)));
     }
     left_out(&mut out, record, "headers_left_out", "fields");
@@ -150,26 +151,11 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 fn text(value: &Value, key: &str) -> String {
-    clean(value[key].as_str().unwrap_or_default())
+    one_line(value[key].as_str().unwrap_or_default())
 }
 
 fn ms(value: &Value) -> String {
     format!("{:.1} ms", value.as_f64().unwrap_or_default())
-}
-
-/// Without what a terminal would obey: much of this comes from clients.
-fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let turns_text =
-            matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns_text {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

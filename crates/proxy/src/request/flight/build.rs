@@ -5,10 +5,10 @@ use evenkeel_core::balance::{Roster, score};
 use evenkeel_core::health::State;
 use evenkeel_core::route::{Considered, Verdict};
 use evenkeel_observe::flight::{
-    Candidate, FlightRecord, NearRoute, Redactor, Side, StepKind, WhyKept, cut, milliseconds,
+    Candidate, FlightRecord, NearRoute, Redactor, Side, StepKind, WhyKept, milliseconds,
 };
 use evenkeel_observe::{Client, Ended, RequestFigures};
-use evenkeel_types::Time;
+use evenkeel_types::{Time, cut};
 
 use super::super::log::Finished;
 use super::super::noted::{NotedStep, Notes};

@@ -3,9 +3,9 @@
 
 use evenkeel_config::Route;
 use evenkeel_core::route::{Considered, Verdict};
-use evenkeel_observe::flight::{FlightStep, STEPS_MAX, StepKind, cut, milliseconds};
+use evenkeel_observe::flight::{FlightStep, STEPS_MAX, StepKind, milliseconds};
 use evenkeel_observe::{CacheResult, Ended};
-use evenkeel_types::Time;
+use evenkeel_types::{Time, cut};
 
 use super::super::log::{Cached, Finished};
 use super::super::noted::{NotedStep, Notes};
