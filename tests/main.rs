@@ -29,6 +29,7 @@ mod changing {
     mod diff;
     mod plan;
     mod save;
+    mod secrets;
 }
 
 mod config {
@@ -331,6 +332,7 @@ mod mirroring {
 }
 
 mod log {
+    mod debug;
     mod fields;
     mod journald;
     mod sampling;

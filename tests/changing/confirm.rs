@@ -1,13 +1,16 @@
 //! A configuration that must be confirmed goes back by itself: when no confirmation comes in time, or when errors jump.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
 use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{DEADLINE, Evenkeel, Origin, answer, eventually, pool};
+use crate::support::{Client, DEADLINE, Evenkeel, Origin, Port, Slow, answer, eventually, pool};
 
 fn reload(evenkeel: &Evenkeel, toml: &str, within: &str) {
     evenkeel.rewrite(toml);
@@ -135,6 +138,121 @@ fn errors_that_jump_bring_the_configuration_before_back_at_once() {
 }
 
 #[test]
+fn errors_are_judged_also_while_another_reload_is_prepared() {
+    let (a, c) = (Origin::named("a"), Origin::named("c"));
+    let broken = Origin::answering(|_| answer(500, "", "broken"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    reload(&evenkeel, &pool(&[&broken], ""), "5m");
+    // A reload that reads a pipe waits until something is written into it.
+    let pipe = evenkeel.folder().path("secret");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    evenkeel.rewrite(&format!("[server]\nworkers = 1\nsecret_file = \"{pipe}\"\n{}", pool(&[&broken], "")));
+    thread::scope(|scope| {
+        let next = scope.spawn(|| evenkeel.cli(&["reload", "--confirm", "5m"]));
+        let held = File::options().write(true).open(&pipe).unwrap();
+        let mut client = evenkeel.client();
+        eventually("it goes back", || client.get("/").text() == "a");
+        assert_eq!(reverts(&evenkeel, "errors"), 1.0);
+        assert!(!is_awaited(&evenkeel) && !next.is_finished());
+
+        // The reload read what was in force before, so it begins again.
+        evenkeel.rewrite(&pool(&[&c], ""));
+        drop(held);
+        let outcome = next.join().unwrap();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert_eq!(client.get("/").text(), "c");
+    });
+    assert!(is_awaited(&evenkeel));
+    assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+    assert_eq!(evenkeel.get("/").text(), "a");
+}
+
+#[test]
+fn taking_a_configuration_back_during_another_reload_leaves_no_listener_without_sockets() {
+    let route = "[[route]]\nrespond = { body = \"here\" }\n";
+    let evenkeel = Evenkeel::start(&format!("[listener.web]\nbind = [\"127.0.0.1:0\"]\n{route}"));
+    let port = Port::reserve();
+    let with_more = |secret: &str| {
+        let more = format!("[listener.more]\nbind = [\"{}\"]\n", port.address());
+        format!("[server]\nworkers = 1\n{secret}[listener.web]\nbind = [\"127.0.0.1:0\"]\n{more}{route}")
+    };
+    reload(&evenkeel, &with_more(""), "5m");
+    assert_eq!(Client::connect(port.address()).get("/").text(), "here");
+    let slow = Slow::new(evenkeel.folder());
+    evenkeel.rewrite(&with_more(&format!("secret_file = \"{}\"\n", slow.path)));
+    thread::scope(|scope| {
+        let next = scope.spawn(|| evenkeel.cli(&["reload", "--confirm", "5m"]));
+        let held = slow.hold();
+        // The address that the trial alone has is closed, after the other reload has found it open.
+        assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+        eventually("the address is closed", || TcpStream::connect(port.address()).is_err());
+        slow.release(held);
+        let outcome = next.join().unwrap();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    });
+    assert_eq!(Client::connect(port.address()).get("/").text(), "here");
+    assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+    eventually("the address is closed again", || TcpStream::connect(port.address()).is_err());
+}
+
+#[test]
+fn what_commands_have_changed_comes_back_with_the_configuration() {
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(Origin::named);
+    let both = "[[route]]\nname = \"r\"\nsplit = [{ pool = \"app\", weight = 1 }, { pool = \"other\", weight = 1 }]\n";
+    let old = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n{both}{}[pool.other]\nbackends = [\"{}\"]\n",
+        pool(&[&a, &b, &c], ""),
+        d.address()
+    );
+    let evenkeel = Evenkeel::start(&old);
+    evenkeel.set_server("app", "a", "{\"state\": \"drain\"}");
+    let changes: [&[&str]; 3] = [
+        &["server", "remove", "app", "b"],
+        &["server", "add", "other", "127.0.0.1:9", "--name", "e"],
+        &["split", "r", "other=0"],
+    ];
+    for change in changes {
+        let outcome = evenkeel.cli(change);
+        assert_eq!(outcome.code, Some(0), "{change:?}: {}", outcome.stderr);
+    }
+    let changed = || {
+        let said = evenkeel.cli(&["diff", "-c", &evenkeel.config()]).stdout;
+        said.lines().filter(|line| line.contains("by a command")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = changed();
+    assert_eq!(before.len(), 4, "{before:?}");
+    for _ in 0..2 {
+        reload(&evenkeel, &pool(&[&d], ""), "5m");
+        assert_eq!(evenkeel.get("/").text(), "d");
+        assert_eq!(evenkeel.cli(&["confirm", "--go-back"]).code, Some(0));
+        for _ in 0..6 {
+            assert_eq!(evenkeel.get("/").text(), "c");
+        }
+        assert_eq!(evenkeel.server("app", "a")["state"], "draining");
+        evenkeel.rewrite(&old);
+        assert_eq!(changed(), before);
+    }
+}
+
+#[test]
+fn each_address_that_cannot_be_listened_on_is_named() {
+    let a = Origin::named("a");
+    let others: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let taken: Vec<String> = others.iter().map(|it| it.local_addr().unwrap().to_string()).collect();
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let refused = evenkeel.reload(&format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\", \"{}\", \"{}\"]\npool = \"app\"\n{}",
+        taken[0],
+        taken[1],
+        pool(&[&a], "")
+    ));
+    assert_eq!(refused.status, 422);
+    for address in &taken {
+        assert!(refused.text().contains(&format!("cannot listen on {address}")), "{}", refused.text());
+    }
+}
+
+#[test]
 fn a_few_errors_and_many_good_answers_are_no_jump() {
     let a = Origin::named("a");
     let mixed = Origin::answering(|request| match request.target() {
@@ -221,6 +339,28 @@ fn connections_to_an_address_that_is_on_trial_wait_for_the_decision() {
     reload(&evenkeel, &format!("{web}{route}"), "5m");
     assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
     eventually("the address is closed", || TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_trial_of_what_is_in_force_already_is_warned_of() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let old = pool(&[&a], "");
+    let evenkeel = Evenkeel::start(&old);
+    let is_warned = |text: &str| {
+        evenkeel.rewrite(text);
+        let outcome = evenkeel.cli(&["reload", "--confirm", "5m"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stderr.contains("so going back would change nothing")
+    };
+    assert!(is_warned(&old));
+    let new = pool(&[&b], "");
+    assert!(!is_warned(&new));
+    // It is in force, but goes back to the old one still.
+    assert!(!is_warned(&new));
+    assert!(is_warned(&old));
+    assert_eq!(evenkeel.reload(&old).status, 422);
+    assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
+    assert_eq!(evenkeel.reload(&old).status, 200);
 }
 
 #[test]

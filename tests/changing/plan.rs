@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Evenkeel, Folder, Origin, cli, eventually, ms, ok, pool};
+use crate::support::{Evenkeel, Folder, Origin, Port, cli, eventually, ms, ok, pool};
 
 const OLD: &str = "\
 [server]
@@ -177,6 +177,36 @@ fn a_mistyped_prefix_is_seen_before_it_costs_a_request() {
 }
 
 #[test]
+fn a_split_that_a_command_has_set_is_where_requests_go_now() {
+    let (blue, green) = (server("blue"), server("green"));
+    let text = |weights: (u32, u32)| {
+        format!(
+            "[recorder]\nslow = \"1ms\"\n[[route]]\nname = \"release\"\n\
+             split = [{{ pool = \"blue\", weight = {} }}, {{ pool = \"green\", weight = {} }}]\n\
+             [pool.blue]\nbackends = [\"{}\"]\n[pool.green]\nbackends = [\"{}\"]\n",
+            weights.0,
+            weights.1,
+            blue.address(),
+            green.address()
+        )
+    };
+    let evenkeel = Evenkeel::start(&text((9, 1)));
+    assert_eq!(evenkeel.cli(&["split", "release", "green=4"]).code, Some(0));
+    evenkeel.get("/");
+    let traffic = || {
+        let outcome = evenkeel.cli(&["plan", "evenkeel.toml", "--json"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        serde_json::from_str::<Value>(&outcome.stdout).unwrap()["traffic"].clone()
+    };
+    eventually("the request is kept", || traffic()["requests"] == 1);
+    assert_eq!(traffic()["unchanged"], 1, "a reload keeps the split: {}", traffic());
+    evenkeel.rewrite(&text((8, 2)));
+    let group = traffic()["groups"][0].clone();
+    assert_eq!(group["from"], "split between blue 9, green 4 by route release");
+    assert_eq!(group["to"], "split between blue 4, green 1 by route release");
+}
+
+#[test]
 fn a_route_that_shadows_another_is_seen_with_what_it_takes() {
     let (api, site) = (server("api"), server("site"));
     let old = route("/api/*", "api") + &route("/welcome", "site");
@@ -199,4 +229,56 @@ fn a_route_that_shadows_another_is_seen_with_what_it_takes() {
     let example = &group["examples"][0];
     let why = evenkeel.cli(&["why", example["id"].as_str().unwrap()]);
     assert!(why.stdout.contains("/api/v1/orders/"), "the id leads to the request: {}", why.stderr);
+}
+
+#[test]
+fn an_address_that_another_process_has_is_a_warning() {
+    let (origin, own, free, port) =
+        (Origin::named("a"), Port::reserve_everywhere(), Port::reserve(), Port::reserve());
+    let listener = |name: &str, keys: &str| format!("[listener.{name}]\npool = \"app\"\n{keys}\n");
+    let web = |bind: &str| listener("web", &format!("bind = \"{bind}\""));
+    let old = format!("{}{}", web(&own.address().to_string()), pool(&[&origin], ""));
+    let evenkeel = Evenkeel::start(&old);
+    let (taken, udp) = (port.listen(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (there, udp_there) = (port.address(), udp.local_addr().unwrap());
+    // The port of the listener for all addresses overlaps with what the process has itself.
+    let new = format!(
+        "[server]\nworkers = 1\n[admin]\nbind = \"127.0.0.1:0\"\n{}{}{}{}",
+        web(&format!(":{}", own.address().port())),
+        listener("more", &format!("bind = [\"{}\", \"{there}\"]", free.address())),
+        listener("name", &format!("protocol = \"udp\"\nbind = [\"{udp_there}\"]")),
+        pool(&[&origin], "")
+    );
+    let file = evenkeel.folder().write("new.toml", &new);
+    let said = |address: &str| {
+        format!(
+            "another process listens on {address}: as long as it does, a reload with this file is refused"
+        )
+    };
+    let outcome = evenkeel.cli(&["plan", &file, "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let expected = format!(
+        "warning: listener more: {}\nwarning: listener name: {}",
+        said(&there.to_string()),
+        said(&format!("{udp_there} (udp)"))
+    );
+    assert_eq!(outcome.stderr, expected);
+    let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let addresses = json!([
+        { "listener": "more", "address": there.to_string(), "protocol": "tcp" },
+        { "listener": "name", "address": udp_there.to_string(), "protocol": "udp" },
+    ]);
+    assert_eq!(plan["addresses_in_use"], addresses);
+    taken.set_nonblocking(true).unwrap();
+    assert!(taken.accept().is_err(), "nothing has connected to it");
+    let refused = evenkeel.reload(&new);
+    assert!(
+        refused.status == 422 && refused.text().contains("another process already does"),
+        "{}",
+        refused.text()
+    );
+    drop((taken, udp));
+    let outcome = evenkeel.cli(&["plan", &file]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    assert_eq!(evenkeel.reload(&new).status, 200);
 }

@@ -2,49 +2,12 @@
 //! traffic and signals. The file that makes it slow here is a pipe that the test holds open.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
-use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::{Evenkeel, Folder, Origin, eventually, pool};
-
-/// A pipe in the place of a file: its reader waits until the test has written.
-struct Slow {
-    path: String,
-}
-
-impl Slow {
-    fn new(folder: &Folder) -> Self {
-        let path = folder.path("secret");
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        Self { path }
-    }
-
-    /// Returns once the balancer reads it, and holds the reader for as long as what it returns lives.
-    fn hold(&self) -> File {
-        File::options().write(true).open(&self.path).unwrap()
-    }
-
-    /// Lets the present reader go on, and each later one.
-    fn release(self, held: File) {
-        thread::spawn(move || {
-            let mut held = held;
-            loop {
-                // A reader that has what it wants may be gone already.
-                let _ = held.write_all(b"keys cookies");
-                drop(held);
-                held = match File::options().write(true).open(&self.path) {
-                    Ok(held) => held,
-                    Err(_) => return,
-                };
-            }
-        });
-    }
-}
+use crate::support::{Evenkeel, Folder, Origin, Slow, eventually, pool};
 
 const HEALTH: &str =
     "health = { path = \"/\", interval = \"300ms\", timeout = \"300ms\", fall = 2, rise = 1 }";

@@ -77,7 +77,6 @@ fn wrong_names_are_errors_that_say_what_there_is() {
         );
     }
     assert!(fails(&evenkeel, &["weight", "none", "a", "1"]).contains("there is no pool none, only app"));
-    assert!(fails(&evenkeel, &["weight", "app", "a", "1001"]).contains("from 0 to 1000"));
     assert!(fails(&evenkeel, &["server", "remove", "app", "z"]).contains("there is no server z"));
     assert!(fails(&evenkeel, &["server", "add", "app", "127.0.0.1:9", "--name", "a"]).contains("a already"));
     assert!(fails(&evenkeel, &["server", "add", "none", "127.0.0.1:9"]).contains("there is no pool none"));
@@ -97,6 +96,76 @@ fn wrong_names_are_errors_that_say_what_there_is() {
     }
     assert_eq!(evenkeel.get("/").text(), "a");
     assert_eq!(evenkeel.stderr.count(|line| line.contains("operator: ")), 0);
+}
+
+#[test]
+fn a_wrong_weight_is_refused_with_what_is_expected() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let cases: [(&[&str], &str); 7] = [
+        (&["weight", "app", "a", "1001"], "from 0 to 1000, not `1001`"),
+        (&["weight", "app", "a", "abc"], "from 0 to 1000, not `abc`"),
+        (&["weight", "app", "a", "-1"], "from 0 to 1000, not `-1`"),
+        (&["weight", "app", "a", "1.5"], "from 0 to 1000, not `1.5`"),
+        (&["server", "add", "app", "127.0.0.1:9", "--weight", "1001"], "from 0 to 1000, not `1001`"),
+        (&["split", "all", "app=1000001"], "from 0 to 1000000, not `1000001`"),
+        (&["split", "all", "app=x"], "from 0 to 1000000, not `x`"),
+    ];
+    for (arguments, expected) in cases {
+        let outcome = evenkeel.cli(arguments);
+        assert_eq!(outcome.code, Some(2), "{arguments:?}: {}", outcome.stderr);
+        let expected = format!("the weight must be a whole number {expected}");
+        assert!(outcome.stderr.contains(&expected), "{arguments:?}: {}", outcome.stderr);
+    }
+    let answer = evenkeel.admin("PUT", "/pools/app/servers/a", "{\"weight\":1001}");
+    let expected = "{\"error\":\"`weight` must be a whole number from 0 to 1000, not 1001\"}";
+    assert_eq!((answer.status, answer.text().as_str()), (400, expected));
+    let answer = evenkeel.admin("PUT", "/pools/app/servers/a", "{\"weight\":1");
+    assert!(answer.text().contains("the body is not JSON: ") && answer.text().contains("at line 1"));
+}
+
+#[test]
+fn adding_a_server_again_compares_only_what_is_said() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let address = b.address().to_string();
+    let add: &[&str] = &["server", "add", "app", &address, "--name", "b"];
+    assert_eq!(evenkeel.cli(add).code, Some(0));
+    assert_eq!(evenkeel.cli(&["weight", "app", "b", "5"]).code, Some(0));
+    let again = json(&evenkeel, add);
+    assert_eq!(again["weight"], 5, "nothing was said of the weight");
+    assert_eq!(json(&evenkeel, &[add, &["--weight", "5"]].concat())["weight"], 5);
+    for more in [&["--weight", "1"][..], &["--backup"]] {
+        let said = fails(&evenkeel, &[add, more].concat());
+        assert!(said.contains("a server b already, with weight 5, not as a backup"), "{more:?}: {said}");
+    }
+}
+
+#[test]
+fn a_removed_server_comes_back_as_the_configuration_has_it() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let address = b.address().to_string();
+    let text = pool(&[&a], "").replace(
+        "backends = [",
+        &format!(
+            "backends = [{{ address = \"{address}\", name = \"b\", weight = 3, max_connections = 50 }}, "
+        ),
+    );
+    let evenkeel = Evenkeel::start(&text);
+    let settings = || {
+        let answer = evenkeel.admin("GET", "/pools/app", "").text();
+        let servers = serde_json::from_str::<Value>(&answer).unwrap()["servers"].clone();
+        servers.as_array().unwrap().iter().find(|server| server["id"] == "b").cloned()
+    };
+    let before = settings();
+    assert_eq!(before.as_ref().unwrap()["max_connections"], 50);
+    assert_eq!(evenkeel.cli(&["server", "remove", "app", "b"]).code, Some(0));
+    assert_eq!(settings(), None);
+    assert_eq!(evenkeel.cli(&["server", "add", "app", &address, "--name", "b"]).code, Some(0));
+    assert_eq!(settings(), before);
+    evenkeel.stderr.wait_for("the change", |line| line.contains("with weight 3"));
+    let diff = evenkeel.cli(&["diff", "--exit-code"]);
+    assert_eq!(diff.code, Some(0), "{}", diff.stdout);
 }
 
 #[test]
@@ -150,4 +219,26 @@ fn the_api_says_what_was_made_and_what_was_there() {
     assert_eq!(evenkeel.admin("DELETE", "/pools/app/servers/c", "").status, 404);
     assert_eq!(evenkeel.admin("GET", "/pools/app/servers/b", "").status, 404);
     assert_eq!(evenkeel.admin("GET", "/pools/none", "").status, 404);
+}
+
+#[test]
+fn a_second_server_at_the_same_address_is_warned_of() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let address = a.address().to_string();
+    let words = format!("server b has the same address as server a, {address}");
+    let logged = |line: &str| line.contains("WARN") && line.contains(&words);
+
+    let outcome = evenkeel.cli(&["server", "add", "app", &address, "--name", "b"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with(&format!("warning: {words}")), "{}", outcome.stderr);
+    evenkeel.stderr.wait_for("the warning", logged);
+    let outcome = evenkeel.cli(&["server", "add", "app", "127.0.0.1:9"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+
+    let answer = evenkeel.reload(&pool(&[&a], "")).text();
+    assert!(answer.contains(&words), "{answer}");
+    let third = format!("backends = [{{ address = \"{address}\", name = \"c\" }}, ");
+    let answer = evenkeel.reload(&pool(&[&a], "").replace("backends = [", &third)).text();
+    assert!(answer.contains("servers `c` and `a` of pool `app` have the same address"), "{answer}");
 }

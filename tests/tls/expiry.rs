@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use crate::support::{Authority, Evenkeel, Folder, eventually};
+use crate::support::{Authority, Evenkeel, Folder, cli, eventually};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -104,4 +104,18 @@ fn one_that_is_replaced_by_an_expired_one_is_warned_of_again_at_once() {
     warned("has expired at ");
     let told = &certificates(&evenkeel, "web").unwrap()[0];
     assert_eq!(told["days_left"], -1, "{told}");
+}
+
+#[test]
+fn check_and_status_count_the_days_alike_also_a_moment_after_a_certificate_was_issued() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let entry = authority.issue_for(&["a.example"], 20 * DAY - DAY / 1440).write(&folder, "short");
+    let text = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntls.certificates = {entry}\n[[route]]\nrespond = {{}}\n"
+    );
+    let warning = "the certificate expires in 20 days";
+    let checked = cli(&["check", "-c", &folder.write("checked.toml", &text)]).stderr;
+    assert!(checked.contains(warning), "{checked}");
+    let told = &certificates(&Evenkeel::start(&text), "web").unwrap()[0];
+    assert_eq!((&told["days_left"], &told["warning"]), (&20.into(), &warning.into()));
 }

@@ -1,9 +1,12 @@
 //! Certificates change while connections stay: on disk, and by a reload.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::HandshakeKind::{Full, Resumed};
 use rustls::pki_types::CertificateDer;
+use serde_json::Value;
 
 use crate::support::tls::{replace, shown};
 use crate::support::{Authority, Client, Evenkeel, Fault, Folder, TlsClient, eventually};
@@ -188,4 +191,48 @@ fn the_files_of_a_pool_are_followed_as_well() {
     let kept =
         |line: &str| line.contains("pool `app`: ") && line.contains("what was read before stays in use");
     evenkeel.stderr.wait_for("the fault", kept);
+}
+
+#[test]
+fn a_broken_file_is_a_problem_until_it_is_repaired() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let shop = authority.issue(&[NAME]);
+    let (entry, ca) = (shop.write(&folder, "shop"), authority.write(&folder, "ca.pem"));
+    authority.issue(&[NAME]).write(&folder, "other");
+    let mut evenkeel = Evenkeel::start(&format!(
+        "{}[pool.app]\nbackends = [\"127.0.0.1:1\"]\ntls.ca = \"{ca}\"\n",
+        secure("web", &format!("certificates = {entry}"), "here")
+    ));
+    let problems = || {
+        let status = evenkeel.status();
+        let problems = status["problems"].as_array().unwrap().iter();
+        problems.filter(|it| it["kind"] == "certificate-file").cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(problems(), [Value::Null; 0]);
+
+    replace(&folder, "shop.key", &fs::read_to_string(folder.path("other.key")).unwrap());
+    eventually("the key is a problem", || problems().len() == 1);
+    let found = &problems()[0];
+    let what = found["what"].as_str().unwrap();
+    for part in ["listener web: ", "shop.key: is not the key of the certificate in ", "repair the file"] {
+        assert!(what.contains(part), "{part} is missing in {what}");
+    }
+    assert_eq!((&found["severity"], &found["listener"]), (&"warning".into(), &"web".into()));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - 60.0..=now).contains(&found["since"].as_f64().unwrap()), "{found}");
+    for arguments in [&["status"][..], &["top", "--once"]] {
+        let shown = evenkeel.cli(arguments).stdout;
+        assert!(shown.contains("shop.key: is not the key of"), "{arguments:?}: {shown}");
+    }
+
+    fs::remove_file(folder.path("ca.pem")).unwrap();
+    eventually("the file of the pool is a problem too", || problems().len() == 2);
+    let found = &problems()[1];
+    assert_eq!(found["pool"], "app");
+    assert!(found["what"].as_str().unwrap().contains("ca.pem: cannot be read"), "{found}");
+
+    shop.write(&folder, "shop");
+    authority.write(&folder, "ca.pem");
+    eventually("the files are repaired", || problems().is_empty());
+    assert!(evenkeel.is_running());
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request as HttpRequest, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use evenkeel_core::snapshot::Command;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -44,15 +43,7 @@ fn confirm_seconds<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D
 
 impl Reload {
     pub(crate) async fn read(request: HttpRequest) -> Result<Self, Refusal> {
-        let headers = request.headers();
-        let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0");
-        if is_empty && !headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(CONTENT_TYPE) {
-            return Ok(Self::default());
-        }
-        match &body::read(request).await? {
-            nothing if nothing.is_empty() => Ok(Self::default()),
-            bytes => body::parse(bytes, "{\"confirm_seconds\": 60}"),
-        }
+        body::optional(request, "{\"confirm_seconds\": 60}").await
     }
 
     pub(crate) fn command(&self) -> Command {
@@ -81,7 +72,7 @@ impl AwaitingConfirmation {
     }
 }
 
-/// What `POST /confirm` asks for.
+/// What `POST /confirm` asks for; without a body the configuration stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Decision {
@@ -93,14 +84,14 @@ pub(crate) struct Decision {
 /// The outcome.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Decided {
-    /// That of the configuration in force.
+    /// That of the configuration in force, as in `/status`.
     generation: u64,
     /// False if the previous configuration has come back.
     confirmed: bool,
 }
 
 /// Keep the configuration that awaits its confirmation, or go back to the previous one
-#[utoipa::path(post, path = "/confirm", tag = "commands", request_body = Decision, responses(
+#[utoipa::path(post, path = "/confirm", tag = "commands", request_body = Option<Decision>, responses(
     (status = 200, body = Decided, description = "The configuration stays, or the previous one has come back."),
     (status = 400, body = ErrorBody, description = "The body is wrong."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
@@ -115,7 +106,7 @@ pub(crate) async fn confirm(
     Behalf(by): Behalf,
     request: HttpRequest,
 ) -> Result<Json<Decided>, Refusal> {
-    let Decision { go_back } = body::parse(&body::read(request).await?, "{\"go_back\": false}")?;
+    let Decision { go_back } = body::optional(request, "{\"go_back\": true}").await?;
     carry_out(&context, Asked::new(Command::Confirm { keep: !go_back }, by)).await?;
     Ok(Json(Decided { generation: context.snapshot.load().generation, confirmed: !go_back }))
 }

@@ -38,6 +38,7 @@ mod serve;
 mod split;
 mod status;
 mod streams;
+mod tag;
 mod upgrade;
 
 pub use by::By;
@@ -45,5 +46,7 @@ pub use command::LEVELS;
 pub use context::{Context, Request, Upgrade, Upgraded};
 pub use live::follow::follow;
 pub use live::state::Live;
+pub use pool::WEIGHT_MAX;
 pub use question::{Explainer, Question, Values};
 pub use serve::{Listener, serve};
+pub use split::SHARE_MAX;

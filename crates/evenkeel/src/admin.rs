@@ -159,7 +159,8 @@ impl Admin {
         }
         let (able, is_able) = std::sync::mpsc::channel();
         let run = move || {
-            let Some(runtime) = runtime("admin") else { return };
+            // Records and files are read for people, who can wait; requests of clients go first.
+            let Some(runtime) = runtime("admin", evenkeel_net::lower_priority) else { return };
             let _ = able.send(());
             // Else the start has failed.
             if gone.blocking_recv().is_ok() {

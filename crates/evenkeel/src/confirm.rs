@@ -18,7 +18,7 @@ use crate::control::{Control, listener_of, owner_of};
 use crate::discovery::Discoveries;
 use crate::probes::Probes;
 use crate::reload::{Bound, Prepared, bind_added, bind_again};
-use crate::servers::Derived;
+use crate::servers::{Derived, Memory};
 use crate::traces::collector;
 
 /// Between two looks at the errors of a configuration on trial.
@@ -36,6 +36,19 @@ pub struct Confirmation {
     running: Option<Running>,
     /// What became of the last one, in words.
     last: Option<String>,
+    reverts: u64,
+}
+
+impl Confirmation {
+    /// True while a configuration is on trial.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// How often a configuration on trial has gone back.
+    pub fn reverts(&self) -> u64 {
+        self.reverts
+    }
 }
 
 struct Running {
@@ -50,6 +63,8 @@ pub struct Kept {
     generation: u64,
     /// The requests of the minute before it was replaced.
     before: Counts,
+    /// What commands and discoveries have changed.
+    pub memory: Memory,
     /// Its addresses that the configuration on trial does not have. Connections to them wait in these sockets.
     sockets: Vec<(Bound, Vec<Socket>)>,
 }
@@ -77,6 +92,12 @@ impl Control {
         ))
     }
 
+    /// The configuration that comes back if the next one is tried and not confirmed.
+    pub fn goes_back_to(&self) -> &Arc<Config> {
+        let running = self.confirmation.running.as_ref();
+        running.map_or(self.servers.config(), |running| &running.kept.derived.config)
+    }
+
     /// The configuration in force, to keep while `new` is on trial. If one is on trial already, the configuration before that one.
     pub fn keep(&mut self, new: &Config) -> Kept {
         let mut kept = match self.confirmation.running.take() {
@@ -90,10 +111,12 @@ impl Control {
                     generation: self.servers.generation(),
                     // A reload forgets the figures of what it removes.
                     before: self.confirmation.history.latest(),
+                    memory: Memory::default(),
                     sockets: Vec::new(),
                 }
             }
         };
+        kept.memory = self.servers.remember(kept.memory);
         kept.sockets.retain(|(bound, _)| owner_of(new, bound).is_none());
         let old = &kept.derived.config;
         let closes = |bound: &&Bound| owner_of(new, bound).is_none() && listener_of(old, bound).is_some();
@@ -179,17 +202,15 @@ impl Control {
 
     /// Puts the configuration from before the trial in force again.
     fn go_back(&mut self, why: GoBack, probes: &mut Probes, discoveries: &mut Discoveries) {
-        let Some(Kept { derived, credentials, sockets, .. }) = self.end_trial() else { return };
+        let Some(Kept { derived, credentials, memory, sockets, .. }) = self.end_trial() else { return };
+        let memory = self.servers.remember(memory);
         let (mut added, mut sockets): (Vec<Bound>, Vec<Vec<Socket>>) = sockets.into_iter().unzip();
         let bound: Vec<Bound> = self.bound.iter().chain(&added).cloned().collect();
-        match bind_added(&derived.config, &bound, self.workers) {
-            Ok((more, their_sockets)) => {
-                added.extend(more);
-                sockets.extend(their_sockets);
-            }
-            Err(error) => {
-                tracing::error!("the configuration goes back without some of its addresses: {error}");
-            }
+        let ((more, their_sockets), failed) = bind_added(&derived.config, &bound, self.workers);
+        added.extend(more);
+        sockets.extend(their_sockets);
+        for error in &failed {
+            tracing::error!("the configuration goes back without one of its addresses: {error}");
         }
         let credentials = Credentials::clone(&credentials);
         let collector = collector(&derived.config).unwrap_or_else(|error| {
@@ -197,15 +218,20 @@ impl Control {
             None
         });
         let warnings = Vec::new();
-        self.put_in_force(Prepared { derived, credentials, added, sockets, collector, warnings });
+        let prepared = Prepared { derived, credentials, added, sockets, collector, warnings };
+        self.put_in_force(prepared, Some(&memory));
         self.follow_configuration(probes, discoveries);
+        self.confirmation.reverts += 1;
         self.confirmation.last = Some(format!("the last one went back at {} because {why}", wall_clock()));
         self.registry.reverted(match why {
             GoBack::Late(_) => RevertReason::Timeout,
             GoBack::Errors { .. } => RevertReason::Errors,
             GoBack::Operator => RevertReason::Operator,
         });
-        let what = format!("the configuration has gone back to the previous one, because {why}");
+        let mut what = format!("the configuration has gone back to the previous one, because {why}");
+        for error in &failed {
+            what.push_str(&format!("; {error}"));
+        }
         self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
         let file = self.source.as_ref().map_or("-".into(), |path| path.display().to_string());
         tracing::warn!(

@@ -21,9 +21,10 @@ use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
+use crate::log::without_label;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
-use crate::servers::ServerRegistry;
+use crate::servers::{Memory, ServerRegistry};
 use crate::systemd;
 use crate::upgrade::{self, Asked};
 use crate::watch::Loaded;
@@ -81,6 +82,7 @@ impl Control {
         discoveries.plan(self.servers.config());
         let mut watch = confirm::ticks();
         loop {
+            self.loaded.refuse(self.upgrading || self.confirmation.is_running());
             let due =
                 self.servers.due().map(|due| tokio::time::Instant::from_std(self.shared.clock.instant(due)));
             tokio::select! {
@@ -97,12 +99,7 @@ impl Control {
                     self.servers.failed(&pool, &id, failure, self.now());
                 }
                 Some(report) = reports.recv() => self.discovered(report, &mut probes),
-                _ = watch.tick() => {
-                    // One that is under way starts from what is in force.
-                    if !reloads.are_running() {
-                        self.watch_trial(&mut probes, &mut discoveries);
-                    }
-                }
+                _ = watch.tick() => self.watch_trial(&mut probes, &mut discoveries),
                 () = sleep_until(due) => self.servers.poll(self.now()),
                 _ = &mut stop => break,
                 () = alive.due() => systemd::alive(),
@@ -111,6 +108,11 @@ impl Control {
                     self.take(request, &mut reloads, &mut probes, &mut discoveries);
                 }
                 prepared = reloads.prepared() => {
+                    if reloads.are_outdated(self.confirmation.reverts()) {
+                        drop(prepared);
+                        reloads.start_again(self.in_force());
+                        continue;
+                    }
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
                     systemd::ready("serving");
@@ -152,12 +154,14 @@ impl Control {
         InForce {
             source: self.source.clone(),
             config: Arc::clone(self.servers.config()),
+            goes_back_to: Arc::clone(self.goes_back_to()),
             limits: Arc::clone(self.servers.limits()),
             credentials: self.shared.credentials(),
             bound: self.bound.clone(),
             workers: self.workers,
             loaded: Arc::clone(&self.loaded),
             registry: Arc::clone(&self.registry),
+            reverts: self.confirmation.reverts(),
         }
     }
 
@@ -175,7 +179,7 @@ impl Control {
         match prepared {
             Ok(prepared) => {
                 let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));
-                let warnings = self.put_in_force(prepared);
+                let warnings = self.put_in_force(prepared, trial.as_ref().map(|(_, kept)| &kept.memory));
                 self.registry.reloaded(ReloadResult::Success);
                 match trial {
                     Some((within, kept)) => self.begin_trial(within, kept),
@@ -186,15 +190,19 @@ impl Control {
                 self.registry.events.record(Happened::new(EventKind::Reload, Severity::Info, what));
                 Ok(warnings)
             }
-            Err(error) => {
-                self.registry.reloaded(ReloadResult::Failure);
-                tracing::error!("configuration not reloaded, the old one stays: {error}");
-                let first = error.lines().next().unwrap_or_default();
-                let what = format!("the configuration was not reloaded, the old one stays: {first}");
-                self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
-                Err(CommandError::Refused(error))
-            }
+            Err(error) => Err(self.refuse_reload(error)),
         }
+    }
+
+    /// Logs and counts that the configuration was not reloaded.
+    pub fn refuse_reload(&self, error: String) -> CommandError {
+        self.registry.reloaded(ReloadResult::Failure);
+        let why = without_label(&error);
+        tracing::error!("configuration not reloaded, the old one stays: {why}");
+        let first = why.lines().next().unwrap_or_default();
+        let what = format!("the configuration was not reloaded, the old one stays: {first}");
+        self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
+        CommandError::Refused(error)
     }
 
     /// Has probes and discoveries follow the configuration in force.
@@ -204,12 +212,16 @@ impl Control {
         self.forget_discoveries();
     }
 
-    /// Makes a configuration true, and returns what it warns of.
-    pub fn put_in_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { derived, credentials, added, sockets, collector, warnings } = prepared;
+    /// Makes a configuration true, and returns what it warns of. Servers and splits that come are as is remembered of them.
+    pub fn put_in_force(&mut self, prepared: Prepared, memory: Option<&Memory>) -> Vec<String> {
+        let Prepared { derived, credentials, added, sockets, collector, mut warnings } = prepared;
         cache::reconfigure(&self.shared, self.servers.config(), &derived.config);
         self.registry.recorder.set_memory(derived.config.recorder.memory);
-        self.servers.reconfigure(derived, self.now());
+        self.servers.reconfigure(derived, memory, self.now());
+        for warning in self.servers.shared_addresses() {
+            tracing::warn!("{warning}");
+            warnings.push(warning);
+        }
         credentials::register(&self.registry, &credentials);
         self.shared.set_credentials(credentials);
         if let Err(error) = self.exporter.configure(collector) {
@@ -222,7 +234,6 @@ impl Control {
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
         }
         self.close_removed();
-        self.registry.config_generation.add(1);
         self.bound.extend(added);
         let config = self.servers.config();
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
@@ -235,6 +246,7 @@ impl Control {
     pub fn publish(&mut self) {
         let before = self.shared.snapshot();
         self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.registry.config_generation.set(self.servers.generation().cast_signed());
         self.servers.wake_waiting();
         tokio::task::spawn_local(free(before));
     }
@@ -269,6 +281,11 @@ impl Control {
         result: &Result<Finding, ProbeFailure>,
         took: Duration,
     ) {
+        let took_ms = took.as_micros() as f64 / 1e3;
+        match result {
+            Ok(_) => tracing::debug!(%pool, server = %id, took_ms, "health check passed"),
+            Err(why) => tracing::debug!(%pool, server = %id, took_ms, %why, "health check failed"),
+        }
         let figures = self.registry.backend(pool, id);
         figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
         figures.probed(match result {

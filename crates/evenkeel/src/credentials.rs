@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use evenkeel_config::{Config, Diagnostics, FileOwner, Listener, ListenerTls, Parsed, Pool};
 use evenkeel_observe::events::{Event, EventKind, Severity};
-use evenkeel_observe::{Certificate, Registry};
+use evenkeel_observe::{Certificate, Registry, StaleFiles};
 use evenkeel_proxy::{Credentials, Shared};
-use evenkeel_tls::{Change, ClientTls, ServerTls};
+use evenkeel_tls::{Change, ClientTls, ServerTls, Stale};
 use evenkeel_types::{ListenerName, Time};
 
 use crate::{roots, secret, server_files, traces};
@@ -150,7 +150,7 @@ pub fn refresh(credentials: &Credentials, registry: &Registry) -> bool {
     has_changed
 }
 
-/// Shows metrics and `/status` the certificates in use.
+/// Shows metrics, `/status` and the list of problems the certificates in use, and the files that are broken.
 pub fn register(registry: &Registry, credentials: &Credentials) {
     let mut listeners: Vec<_> = credentials.listeners.iter().collect();
     listeners.sort_by_key(|(name, _)| *name);
@@ -163,7 +163,35 @@ pub fn register(registry: &Registry, credentials: &Credentials) {
             not_after_s: status.not_after_s,
         })
     };
-    registry.set_certificates(listeners.into_iter().flat_map(of_listener).collect());
+    registry.set_certificates(listeners.iter().copied().flat_map(of_listener).collect());
+    let of_listener = |(name, tls): (&ListenerName, &Arc<ServerTls>)| {
+        let stale = |stale| StaleFiles {
+            listener: Some(name.clone()),
+            ..in_words(&format!("listener {name}"), &stale)
+        };
+        tls.stale().into_iter().map(stale).collect::<Vec<_>>()
+    };
+    let mut files: Vec<_> = listeners.into_iter().flat_map(of_listener).collect();
+    let mut pools: Vec<_> = credentials.pools.iter().collect();
+    pools.sort_by_key(|(name, _)| *name);
+    files.extend(pools.into_iter().filter_map(|(name, tls)| {
+        Some(StaleFiles { pool: Some(name.clone()), ..in_words(&format!("pool {name}"), &tls.stale()?) })
+    }));
+    registry.set_stale_files(files);
+}
+
+/// What to say about files of `owner` that are broken.
+fn in_words(owner: &str, stale: &Stale) -> StaleFiles {
+    let help = match stale.error.help() {
+        "" => String::new(),
+        help => format!(" ({help})"),
+    };
+    let what = format!(
+        "{owner}: {}; repair the file{help}, and the process reads it by itself; until then what was read before stays in use",
+        stale.error
+    );
+    let since = stale.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    StaleFiles { listener: None, pool: None, what, since }
 }
 
 /// When each certificate was last warned of. One that takes the place of another in the same file is another one.

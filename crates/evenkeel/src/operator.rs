@@ -1,18 +1,21 @@
 //! Commands of operators and programs: carried out one after the other on the control thread, each with one line in the log that
 //! says who changed what, from what to what, and why.
 
+use std::time::Duration;
+
 use evenkeel_admin::{By, Request};
+use evenkeel_core::endpoints::shared_address;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
-use evenkeel_types::{BackendId, PoolName};
+use evenkeel_types::{BackendId, PoolName, RouteName};
 
 use crate::cache;
 use crate::control::Control;
 use crate::discovery::Discoveries;
 use crate::log::{self, AUDIT};
 use crate::probes::Probes;
-use crate::reload::Reloads;
+use crate::reload::{Answer, Reloads};
 use crate::systemd;
 
 /// Why a command is refused meanwhile.
@@ -76,17 +79,9 @@ impl Control {
     ) {
         let Request { command, by, if_match, answer } = request;
         let done = match command {
+            Command::Reload => return self.ask_reload(&by, None, answer, reloads),
+            Command::Try { within } => return self.ask_reload(&by, Some(within), answer, reloads),
             _ if self.upgrading => Err(CommandError::Refused(UPGRADING.into())),
-            Command::Reload => {
-                systemd::reloading();
-                self.audit(&by, "reload asked for", None);
-                return reloads.ask(answer, None, || self.in_force());
-            }
-            Command::Try { within } => {
-                systemd::reloading();
-                self.audit(&by, "reload asked for, to be confirmed", None);
-                return reloads.ask(answer, Some(within), || self.in_force());
-            }
             Command::Confirm { keep } => self.confirm(keep, probes, discoveries).map(|()| {
                 self.audit(
                     &by,
@@ -98,6 +93,20 @@ impl Control {
             command => self.carry_out(command, &by, if_match.as_deref(), probes),
         };
         let _ = answer.send(done);
+    }
+
+    /// Begins a reload, which is to be confirmed `within` a time if there is one.
+    fn ask_reload(&mut self, by: &By, within: Option<Duration>, answer: Answer, reloads: &mut Reloads) {
+        let what = if within.is_some() { "reload asked for, to be confirmed" } else { "reload asked for" };
+        self.audit(by, what, None);
+        systemd::reloading();
+        if self.upgrading {
+            let refused = self.refuse_reload(UPGRADING.into());
+            systemd::ready("serving");
+            let _ = answer.send(Err(refused));
+            return;
+        }
+        reloads.ask(answer, within, || self.in_force());
     }
 
     /// Carries out a command that is done at once.
@@ -151,9 +160,14 @@ impl Control {
             }
             Command::AddServer { pool, server } => {
                 let id = server.id.clone();
-                let what = format!("added at {} with weight {}", server.address, server.weight);
-                let changes = self.servers.add(&pool, server, now)?.then_some(what);
+                let is_new = self.servers.add(&pool, server, now)?;
+                let added = self.servers.present(&pool, &id).filter(|_| is_new);
+                let changes = added.map(|it| format!("added at {} with weight {}", it.address, it.weight));
                 probes.plan(&self.servers, self.servers.pool(&pool));
+                let pool_now = self.servers.pool(&pool).filter(|_| changes.is_some());
+                if let Some(warning) = pool_now.and_then(|pool| shared_address(&pool.backends, &id)) {
+                    tracing::warn!(%pool, "{warning}");
+                }
                 Ok(self.done(by, "server", changes.as_slice(), Some((&pool, Some(&id)))))
             }
             Command::RemoveServer { pool, id } => {
@@ -168,22 +182,31 @@ impl Control {
         }
     }
 
-    /// Refuses a change that is meant for another state of the pool.
+    /// Refuses a change that is meant for another state of the pool or split.
     fn check_tag(&self, command: &Command, if_match: Option<&[String]>) -> Result<(), CommandError> {
-        let pool = match command {
+        let Some(tags) = if_match else { return Ok(()) };
+        let (what, tag) = match command {
             Command::Server { pool, .. }
             | Command::AddServer { pool, .. }
-            | Command::RemoveServer { pool, .. } => pool,
+            | Command::RemoveServer { pool, .. } => {
+                (format!("the pool {pool}"), self.servers.settings_tag(pool))
+            }
+            Command::Split { route, .. } => (format!("the split of {route}"), self.split_tag(route)),
             _ => return Ok(()),
         };
-        let Some(tags) = if_match else { return Ok(()) };
-        match self.servers.settings_tag(pool) {
+        match tag {
             Some(tag) if !tags.contains(&tag) => Err(CommandError::Changed(format!(
-                "the pool {pool} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
+                "{what} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
             ))),
-            // Where there is no such pool, the command says so.
+            // Where there is no such thing, the command says so.
             _ => Ok(()),
         }
+    }
+
+    fn split_tag(&self, route: &RouteName) -> Option<String> {
+        let snapshot = self.shared.snapshot();
+        let position = snapshot.routes.routes().iter().position(|it| it.name == *route)?;
+        snapshot.split_tag(position)
     }
 
     /// What a command came to, noted if it has changed anything.

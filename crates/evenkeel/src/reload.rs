@@ -4,9 +4,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use evenkeel_config::{Config, Listener, Transport, fixed_changes, keep_fixed};
+use evenkeel_config::{Config, Listener, Transport, difference, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
 use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
@@ -15,6 +15,7 @@ use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
+use tokio::time::{self, timeout_at};
 
 use crate::background;
 use crate::credentials::{self, load_config};
@@ -23,6 +24,9 @@ use crate::servers::Derived;
 use crate::start_error::StartError;
 use crate::traces::collector;
 use crate::watch::Loaded;
+
+/// How long the preparation of a reload may take, so that a disk that does not answer does not hold up all later ones.
+const PREPARE_MAX: Duration = Duration::from_secs(120);
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -49,7 +53,7 @@ impl fmt::Display for Bound {
 }
 
 /// What a reload starts from, and keeps if the new configuration says the same. Only a reload changes any of it, and one
-/// ends before the next begins.
+/// ends before the next begins; and the end of a trial, after which the reload under way begins again.
 pub struct InForce {
     /// Where the configuration came from; `None` if from the command line.
     pub source: Option<PathBuf>,
@@ -61,12 +65,16 @@ pub struct InForce {
     pub credentials: Arc<Credentials>,
     /// The addresses that the process listens on.
     pub bound: Vec<Bound>,
+    /// The configuration that comes back if the new one is tried and not confirmed.
+    pub goes_back_to: Arc<Config>,
     /// How many workers there are.
     pub workers: usize,
     /// The content that was read last.
     pub loaded: Arc<Loaded>,
     /// Counts reads of certificate files.
     pub registry: Arc<Registry>,
+    /// How often a configuration on trial has gone back.
+    pub reverts: u64,
 }
 
 /// A new configuration with all that it needs; to put it in force cannot fail any more.
@@ -85,13 +93,22 @@ pub struct Prepared {
     pub collector: Option<Collector>,
 }
 
+/// A reload that is being prepared.
+struct Preparing {
+    prepared: oneshot::Receiver<Result<Prepared, String>>,
+    /// When it is given up.
+    until: time::Instant,
+}
+
 /// Where the outcome of a command is sent.
-type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
+pub type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
 
 /// The reload under way and the requests that wait for it or for the next one: one runs at a time.
 #[derive(Default)]
 pub struct Reloads {
-    running: Option<oneshot::Receiver<Result<Prepared, String>>>,
+    running: Option<Preparing>,
+    /// How often a configuration on trial had gone back when the reload under way began.
+    reverts: u64,
     /// Within what time the operator must confirm the reload under way, or the last one.
     within: Option<Duration>,
     next_within: Option<Duration>,
@@ -119,6 +136,20 @@ impl Reloads {
         self.within
     }
 
+    /// True if a configuration on trial has gone back since the reload that has just ended began: it has prepared what
+    /// does not fit what is in force now.
+    pub fn are_outdated(&self, reverts: u64) -> bool {
+        self.reverts != reverts
+    }
+
+    /// Begins the reload that has just ended again, for the same requests.
+    pub fn start_again(&mut self, in_force: InForce) {
+        tracing::info!(
+            "the reload begins again, because the configuration that it started from has gone back"
+        );
+        self.start(in_force);
+    }
+
     /// True while a reload is under way.
     pub fn are_running(&self) -> bool {
         self.running.is_some()
@@ -127,9 +158,17 @@ impl Reloads {
     /// Waits for what the reload under way has prepared. Without one it never returns. The future may be dropped at any time.
     pub async fn prepared(&mut self) -> Result<Prepared, String> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let prepared = running.await;
+        let prepared = timeout_at(running.until, &mut running.prepared).await;
         self.running = None;
-        prepared.unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into()))
+        match prepared {
+            Ok(prepared) => prepared
+                .unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into())),
+            // The thread may still wait for the disk. What it prepares is dropped.
+            Err(_) => Err(format!(
+                "the files of the configuration could not be read within {} s: does the disk answer? Reload again when it does",
+                PREPARE_MAX.as_secs()
+            )),
+        }
     }
 
     /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
@@ -150,25 +189,49 @@ impl Reloads {
     }
 
     fn start(&mut self, in_force: InForce) {
-        self.running = Some(background::spawn("reload", move || prepare(&in_force)));
+        self.reverts = in_force.reverts;
+        let is_trial = self.within.is_some();
+        let prepared = background::spawn("reload", move || prepare(&in_force, is_trial));
+        self.running = Some(Preparing { prepared, until: time::Instant::now() + PREPARE_MAX });
+    }
+}
+
+/// Logs each step of a reload with the time that it took.
+struct Steps(Instant);
+
+impl Steps {
+    fn done(&mut self, what: &str) {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        let took_ms = (self.0 - before).as_micros() as f64 / 1e3;
+        tracing::debug!(took_ms, "reload: {what}");
     }
 }
 
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
-fn prepare(in_force: &InForce) -> Result<Prepared, String> {
+fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
     let source = in_force
         .source
         .as_deref()
         .ok_or("there is no configuration file to reload: the process was started without one")?;
+    let mut steps = Steps(Instant::now());
     in_force.loaded.note(source);
     let (config, mut warnings) = load(source)?;
+    steps.done("the file is read and checked");
     warnings.extend(warn_of_unchangeable(&in_force.config, &config));
     let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
+    steps.done("certificates and secrets are read");
     let kept = keep_fixed(&in_force.config, config.clone());
+    if is_trial {
+        warnings.extend(warn_of_same(&in_force.goes_back_to, &kept));
+    }
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
-    let (added, sockets) =
-        bind_added(&config, &in_force.bound, in_force.workers).map_err(|error| error.to_string())?;
+    steps.done("routes and pools are built");
+    let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
+    if !failed.is_empty() {
+        return Err(in_lines(&failed));
+    }
+    steps.done("new addresses are bound");
     // What was taken over may be older than its files.
     credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
@@ -176,12 +239,32 @@ fn prepare(in_force: &InForce) -> Result<Prepared, String> {
 
 /// Says what a reload cannot change.
 fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
+    // The main process of a container cannot be upgraded.
+    let how =
+        if std::process::id() == 1 { "a restart" } else { "a restart or an upgrade (`evenkeel upgrade`)" };
     let warn = |key: &str| {
-        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        let warning = format!("changing [{key}] requires {how}; the reload has left it as it was");
         tracing::warn!("{warning}");
         warning
     };
     fixed_changes(old, new).into_iter().map(warn).collect()
+}
+
+/// Says that a trial protects nothing if its configuration is `new` and that which comes back `old`.
+fn warn_of_same(old: &Config, new: &Config) -> Option<String> {
+    if !difference(old, new).is_empty() {
+        return None;
+    }
+    let help = if new.server.reload_on_change {
+        "With `reload_on_change = true` the process reads the file as soon as it is saved: set it to false to put changes on trial"
+    } else {
+        "If you have changed the file, a reload has read it before"
+    };
+    let warning = format!(
+        "the file says the same as the configuration that would come back, so going back would change nothing. {help}"
+    );
+    tracing::warn!("{warning}");
+    Some(warning)
 }
 
 /// What is listened on, and the sockets of each.
@@ -189,15 +272,18 @@ pub type Listened = (Vec<Bound>, Vec<Vec<Socket>>);
 
 /// Binds the addresses of a configuration that are not among `bound` yet. An address may overlap with another, and with one that is
 /// still bound until the new ones are served: a client that connects meanwhile reaches one or the other.
-///
-/// # Errors
-/// The first address that cannot be bound.
-pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> Result<Listened, BindError> {
-    let mut added = Listened::default();
+/// Those that cannot be bound are returned beside the others.
+pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> (Listened, Vec<BindError>) {
+    let (mut added, mut failed) = (Listened::default(), Vec::new());
     for (listener, address) in new_addresses(config, bound) {
-        bind(listener, address, bound, workers, &mut added)?;
+        failed.extend(bind(listener, address, bound, workers, &mut added).err());
     }
-    Ok(added)
+    (added, failed)
+}
+
+/// What is wrong with each address, a line for each.
+fn in_lines(failed: &[BindError]) -> String {
+    failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Binds an address again before a reload closes it: new connections wait in the new sockets.
@@ -337,4 +423,23 @@ fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
         warnings.push(text.trim_end().to_owned());
     }
     Ok((parsed.config, warnings))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preparation_that_does_not_end_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (hanging, prepared) = oneshot::channel::<Result<Prepared, String>>();
+        let mut reloads = Reloads::default();
+        runtime.block_on(async {
+            reloads.running = Some(Preparing { prepared, until: time::Instant::now() });
+            let given_up = reloads.prepared().await.err().unwrap();
+            assert!(given_up.contains("could not be read within 120 s"), "{given_up}");
+        });
+        assert!(!reloads.are_running() && hanging.is_closed());
+    }
 }

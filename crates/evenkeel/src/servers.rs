@@ -3,9 +3,11 @@
 
 mod announce;
 mod carried;
+mod memory;
 mod operate;
 mod pending;
 mod pool;
+mod split_set;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
@@ -22,10 +24,11 @@ use evenkeel_observe::{Database, Registry};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
 pub use self::carried::{Carried, CarriedSplit};
+pub use self::memory::Memory;
 use crate::secret::secret_bytes;
 use crate::servers::announce::{announce, announce_discovered, announce_panic};
-use crate::servers::operate::{SplitSet, unknown_server};
 use crate::servers::pool::PoolServers;
+use crate::servers::split_set::SplitSet;
 
 /// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
 const SECRET_DEFAULT: &[u8] = b"evenkeel";
@@ -78,18 +81,21 @@ impl ServerRegistry {
         let discoveries = Arc::default();
         let mut servers =
             Self { discoveries, config, routes, secret, pools, limits, splits, generation: 0, metrics };
-        servers.adopt(None, now);
+        servers.adopt(None, None, now);
         servers
     }
 
-    /// Makes another configuration true. What is known of a server that stays is kept.
-    pub fn reconfigure(&mut self, derived: Derived, now: Time) {
+    /// Makes another configuration true. What is known of a server that stays is kept, and of one that comes, what is remembered.
+    pub fn reconfigure(&mut self, derived: Derived, memory: Option<&Memory>, now: Time) {
         let Derived { config, routes, limits, secret } = derived;
         let before = std::mem::replace(&mut self.config, config);
         // Cookies depend on the secret.
         let is_comparable = self.secret == secret;
         (self.routes, self.limits, self.secret) = (routes, limits, secret);
-        self.adopt(is_comparable.then_some(&*before), now);
+        self.adopt(is_comparable.then_some(&*before), memory, now);
+        if let Some(memory) = memory {
+            self.recall_splits(memory);
+        }
         self.forget_removed();
     }
 
@@ -262,7 +268,7 @@ impl ServerRegistry {
         let notices = change(servers, configured, &self.secret).map_err(|error| {
             let text = format!("pool {pool}: {error}");
             match error {
-                EndpointError::Unknown(id) => unknown_server(servers, pool, &id),
+                EndpointError::Unknown(id) => servers.unknown(pool, &id),
                 EndpointError::Exists(_) => CommandError::Conflict(text),
                 EndpointError::TooMany => CommandError::Refused(text),
             }
@@ -293,24 +299,33 @@ impl ServerRegistry {
 
     /// Brings the pools in line with the configuration. One of which `old` says the same stays as it is: thousands are not made anew for one
     /// that has changed.
-    fn adopt(&mut self, old: Option<&Config>, now: Time) {
+    fn adopt(&mut self, old: Option<&Config>, memory: Option<&Memory>, now: Time) {
         let mut before = std::mem::take(&mut self.pools);
         let old: HashMap<&PoolName, &PoolConfig> =
             old.iter().flat_map(|old| &old.pools).map(|pool| (&pool.name, pool)).collect();
         for pool in &self.config.pools {
             // It is counted from the start, whether or not a request ever comes.
             self.metrics.pool(&pool.name);
-            let servers = match before.remove(&pool.name) {
-                None => PoolServers::new(pool, &self.secret, now),
-                Some(servers) if old.get(&pool.name) == Some(&pool) => servers,
-                Some(mut servers) => {
+            let remembered = memory.and_then(|memory| memory.pool(&pool.name));
+            let (servers, panic, notices) = match (before.remove(&pool.name), remembered) {
+                (None, None) => (PoolServers::new(pool, &self.secret, now), None, Vec::new()),
+                (None, Some(memory)) => {
+                    let (servers, notices) = PoolServers::recalled(pool, memory, &self.secret, now);
+                    (servers, None, notices)
+                }
+                (Some(servers), _) if old.get(&pool.name) == Some(&pool) => {
+                    self.pools.insert(pool.name.clone(), servers);
+                    continue;
+                }
+                (Some(mut servers), remembered) => {
                     let panic = servers.health.panic();
+                    remembered.into_iter().for_each(|memory| servers.recall(memory));
                     let notices = servers.reconfigure(pool, &self.secret, now);
-                    announce(&self.metrics, &pool.name, &servers.health, &notices);
-                    announce_panic(&self.metrics, &pool.name, panic, servers.health.panic());
-                    servers
+                    (servers, panic, notices)
                 }
             };
+            announce(&self.metrics, &pool.name, &servers.health, &notices);
+            announce_panic(&self.metrics, &pool.name, panic, servers.health.panic());
             self.pools.insert(pool.name.clone(), servers);
         }
     }

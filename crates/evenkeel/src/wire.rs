@@ -68,6 +68,8 @@ pub struct Origin {
     pub predecessor: Option<Predecessor>,
     /// Listening sockets that are bound already.
     pub inherited: Inheritance,
+    /// The content of the configuration file, noted before it was read.
+    pub loaded: Arc<Loaded>,
 }
 
 impl System {
@@ -76,8 +78,7 @@ impl System {
     /// # Errors
     /// Something that the configuration names cannot be had; nothing keeps running then.
     pub fn start(config: Config, source: Option<PathBuf>, origin: Origin) -> Result<Self, StartError> {
-        let Origin { predecessor, mut inherited } = origin;
-        let loaded = Loaded::of(source.as_deref());
+        let Origin { predecessor, mut inherited, loaded } = origin;
         let workers = config.server.workers.unwrap_or_else(default_workers);
         let clock = Clock::start();
         let registry = Registry::new(workers);
@@ -294,10 +295,13 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<J
     thread.spawn(run).map_err(|error| format!("cannot start the thread `{name}`: {error}"))
 }
 
-/// A runtime for one thread; `None`, with a message in the log, where the system cannot give one.
-pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
+/// A runtime for one thread; `None`, with a message in the log, where the system cannot give one. Calls that block have threads of their
+/// own, each of which begins with `begin`.
+pub(crate) fn runtime(thread: &str, begin: fn()) -> Option<LocalRuntime> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_name(format!("{thread}-read"))
+        .on_thread_start(begin)
         .build_local(tokio::runtime::LocalOptions::default());
     runtime
         .inspect_err(|error| tracing::error!(%error, "the runtime of the thread `{thread}` cannot start"))
@@ -305,7 +309,7 @@ pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
 }
 
 fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
-    let Some(runtime) = runtime("control") else { return };
+    let Some(runtime) = runtime("control", || {}) else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));

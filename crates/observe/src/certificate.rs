@@ -2,14 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use evenkeel_types::ListenerName;
+use evenkeel_types::{Expiry, ListenerName, PoolName};
 
 use crate::access::rfc3339;
-
-const DAY_S: i64 = 86_400;
-
-/// A certificate that expires sooner than this is worth a warning, because one that is renewed in time has been renewed by then.
-const EXPIRY_WARNED_DAYS: i64 = 30;
 
 /// A certificate in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,35 +19,46 @@ pub struct Certificate {
     pub not_after_s: i64,
 }
 
+/// Files of certificates, keys or authorities that are broken on disk, while what was read before serves on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StaleFiles {
+    /// The listener that they belong to, if any.
+    pub listener: Option<ListenerName>,
+    /// The pool that they belong to, if any.
+    pub pool: Option<PoolName>,
+    /// A sentence: which file, what is wrong with it, and what to do.
+    pub what: String,
+    /// When it was noticed, in seconds since the Unix epoch.
+    pub since: f64,
+}
+
 impl Certificate {
     /// When it runs out, as in RFC 3339, in UTC.
     pub fn expires(&self) -> String {
         rfc3339(u64::try_from(self.not_after_s).unwrap_or_default())
     }
 
-    /// Whole days until it runs out, or as a negative number since it has. The day that has begun does not count, so
-    /// that 0 is less than a day, on either side.
+    /// Whole days until it runs out, or as a negative number since it has; see [`Expiry::days_left`].
     pub fn days_left(&self, now: SystemTime) -> i64 {
-        self.seconds_left(now) / DAY_S
+        self.expiry().days_left(unix(now))
     }
 
     /// What is to be said about it when it runs out within 30 days, or has already.
     pub fn warning(&self, now: SystemTime) -> Option<String> {
-        if self.seconds_left(now) < 0 {
+        if self.expiry().seconds_left(unix(now)) < 0 {
             return Some(format!("the certificate has expired at {}", self.expires()));
         }
-        match self.days_left(now) {
-            EXPIRY_WARNED_DAYS.. => None,
-            0 => Some("the certificate expires in less than a day".into()),
-            1 => Some("the certificate expires in 1 day".into()),
-            days => Some(format!("the certificate expires in {days} days")),
-        }
+        self.expiry().warning(unix(now))
     }
 
-    fn seconds_left(&self, now: SystemTime) -> i64 {
-        let now_s = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.not_after_s.saturating_sub(i64::try_from(now_s).unwrap_or(i64::MAX))
+    fn expiry(&self) -> Expiry {
+        Expiry(self.not_after_s)
     }
+}
+
+fn unix(now: SystemTime) -> i64 {
+    let now_s = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(now_s).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -66,8 +72,10 @@ mod tests {
         Certificate { listener: "secure".into(), cert: "a.pem".into(), names: Vec::new(), not_after_s }
     }
 
+    const DAY_S: i64 = 86_400;
+
     #[test]
-    fn whole_days_are_told_and_the_last_thirty_are_warned_of() {
+    fn one_near_its_end_and_one_beyond_it_are_warned_of() {
         let certificate = until(1_795_192_764);
         assert_eq!(certificate.expires(), "2026-11-20T16:39:24Z");
         let check = |left_s: i64, days: i64, warning: Option<&str>| {
@@ -77,16 +85,12 @@ mod tests {
             let warning = warning.map(|rest| format!("the certificate {rest}"));
             assert_eq!(certificate.warning(now), warning, "{left_s}");
         };
-        check(90 * DAY_S, 90, None);
         check(30 * DAY_S, 30, None);
-        check(30 * DAY_S - 1, 29, Some("expires in 29 days"));
-        check(2 * DAY_S - 1, 1, Some("expires in 1 day"));
-        check(DAY_S - 1, 0, Some("expires in less than a day"));
+        check(20 * DAY_S - 1, 20, Some("expires in 20 days"));
         check(0, 0, Some("expires in less than a day"));
         let expired = Some("has expired at 2026-11-20T16:39:24Z");
         check(-1, 0, expired);
         check(-DAY_S - 660, -1, expired);
-        check(-2 * DAY_S, -2, expired);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use backend::{BackendMetrics, BackendShard, Database, Tries};
 pub use cache::{
     CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,
 };
-pub use certificate::Certificate;
+pub use certificate::{Certificate, StaleFiles};
 pub use counter::{Counter, Gauge, SharedCounter, WorkerGauge};
 pub use datagrams::{DatagramDrop, DatagramSeries, DatagramShard, DatagramTotals};
 pub use discovery::DiscoveryFigures;

@@ -8,7 +8,7 @@ use evenkeel_types::{BackendId, ListenerName, PoolName, RouteName};
 
 use crate::backend::BackendMetrics;
 use crate::cache::{CacheSeries, CacheTotals, PurgeCounts, StoreFigures};
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, StaleFiles};
 use crate::counter::{Gauge, SharedCounter};
 use crate::datagrams::DatagramSeries;
 use crate::discovery::DiscoveryFigures;
@@ -62,6 +62,7 @@ pub struct Registry {
     /// The flight recorder.
     pub recorder: Recorder,
     certificates: Mutex<Arc<[Certificate]>>,
+    stale_files: Mutex<Arc<[StaleFiles]>>,
     reloads: [SharedCounter; ReloadResult::ALL.len()],
     reverts: [SharedCounter; RevertReason::ALL.len()],
     /// 1 if the last reload was refused.
@@ -105,6 +106,7 @@ impl Registry {
             events: Events::default(),
             recorder: Recorder::new(workers),
             certificates: Mutex::default(),
+            stale_files: Mutex::default(),
             reloads: Default::default(),
             reverts: Default::default(),
             reload_failed: Gauge::default(),
@@ -314,6 +316,16 @@ impl Registry {
     /// The certificates in use.
     pub fn certificates(&self) -> Arc<[Certificate]> {
         Arc::clone(&lock(&self.certificates))
+    }
+
+    /// Replaces the files of certificates and keys that are broken on disk.
+    pub fn set_stale_files(&self, files: Vec<StaleFiles>) {
+        *lock(&self.stale_files) = files.into();
+    }
+
+    /// The files of certificates and keys that are broken on disk.
+    pub fn stale_files(&self) -> Arc<[StaleFiles]> {
+        Arc::clone(&lock(&self.stale_files))
     }
 
     /// Counts a reload of the configuration.

@@ -7,7 +7,7 @@ use evenkeel_config::{
     CertificateFiles, Config, FileFault, FileOwner, ListenerTls, Pool, PoolTls, ServerIdentity, Severity,
     Trust,
 };
-
+use evenkeel_types::{Expiry, in_words};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::Certificate;
@@ -17,9 +17,6 @@ use crate::server::{client_verifier, now_s};
 use crate::{client, file, trust};
 
 const DAY_S: i64 = 86_400;
-
-/// A certificate that runs out sooner than this is worth a warning.
-const EXPIRY_WARNED_DAYS: i64 = 30;
 
 /// Everything that is wrong with the files of `tls`. Errors are what [`crate::ServerTls::load`] and
 /// [`crate::ClientTls::load`] would refuse.
@@ -169,30 +166,20 @@ fn check_certificate(
             return None;
         }
     };
-    let left_s = certificate.not_after_s - now_s;
-    let days = left_s.abs() / DAY_S;
-    if left_s < 0 {
-        let message = format!("the certificate has expired {} ago", count(days));
+    let expiry = Expiry(certificate.not_after_s);
+    if expiry.seconds_left(now_s) < 0 {
+        let message = format!("the certificate has expired {} ago", in_words(expiry.days_left(now_s)));
         findings.warning(cert, &message, "clients that verify it refuse it");
-    } else if days < EXPIRY_WARNED_DAYS {
-        let message = format!("the certificate expires in {}", count(days));
+    } else if let Some(message) = expiry.warning(now_s) {
         findings.warning(cert, &message, "renew it");
     }
     if now_s < certificate.not_before_s {
         let days = (certificate.not_before_s - now_s) / DAY_S;
-        let message = format!("the certificate is valid only in {}", count(days));
+        let message = format!("the certificate is valid only in {}", in_words(days));
         findings.warning(cert, &message, "clients that verify it refuse it until then");
     }
     if let Some(error) = &certificate.staple_fault {
         findings.faults.push(findings.of(error, &[ocsp]));
     }
     Some(certificate)
-}
-
-fn count(days: i64) -> String {
-    match days {
-        0 => "less than a day".into(),
-        1 => "1 day".into(),
-        days => format!("{days} days"),
-    }
 }

@@ -13,7 +13,7 @@ use rustls::sign::SingleCertAndKey;
 
 use crate::certificate::Certificate;
 use crate::error::TlsError;
-use crate::file::{Change, Watch};
+use crate::file::{Change, Stale, Watch};
 use crate::server::now_s;
 use crate::{crypto, trust};
 
@@ -122,6 +122,11 @@ impl ClientTls {
         }
         let bare = without_brackets(host);
         ServerName::try_from(bare).is_ok().then_some(bare)
+    }
+
+    /// As [`crate::ServerTls::stale`].
+    pub fn stale(&self) -> Option<Stale> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).stale().cloned()
     }
 
     /// As [`crate::ServerTls::refresh`]: connections made from now on use what the files hold, and open ones stay as

@@ -52,6 +52,14 @@ impl TlsError {
     pub(crate) fn file(path: &Path, reason: Reason) -> Self {
         Self::File { path: path.to_owned(), reason }
     }
+
+    /// What to do about it; may be empty.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::File { reason, .. } => reason.help(),
+            Self::SystemRoots(_) | Self::ServerName(_) | Self::Random => "",
+        }
+    }
 }
 
 impl Reason {

@@ -32,7 +32,7 @@ mod trust;
 pub use check::check;
 pub use client::{ClientTls, system_client};
 pub use error::{Reason, TlsError};
-pub use file::Change;
+pub use file::{Change, Stale};
 pub use identity::ClientIdentity;
 pub use names::Coverage;
 pub use server::{CertificateStatus, ServerTls};

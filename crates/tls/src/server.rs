@@ -16,7 +16,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certificate::Certificate;
 use crate::error::{Reason, TlsError};
-use crate::file::{Change, Watch};
+use crate::file::{Change, Stale, Watch};
 use crate::names::Coverage;
 use crate::store::Store;
 use crate::{crypto, trust};
@@ -58,8 +58,15 @@ struct Resolver(ArcSwap<Store>);
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let store = self.0.load();
-        Some(store.choose(hello.server_name(), hello.signature_schemes()).key.clone())
+        let (store, name) = (self.0.load(), hello.server_name());
+        let chosen = store.choose(name, hello.signature_schemes());
+        tracing::debug!(
+            sni = name.unwrap_or("-"),
+            cert = %chosen.files.cert.display(),
+            is_for_it = name.is_some_and(|name| chosen.names.covers(name)),
+            "certificate chosen"
+        );
+        Some(chosen.key.clone())
     }
 }
 
@@ -105,6 +112,13 @@ impl ServerTls {
             not_after_s: certificate.not_after_s,
         };
         watched.certificates.iter().map(|(_, certificate)| status(certificate)).collect()
+    }
+
+    /// The files that cannot be used as they are now.
+    pub fn stale(&self) -> Vec<Stale> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificates = watched.certificates.iter().map(|(watch, _)| watch);
+        certificates.chain(&watched.client_ca).filter_map(Watch::stale).cloned().collect()
     }
 
     /// Looks at the files, reads those again that have changed, and returns the outcome, to be logged. To be called

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 
 use evenkeel_core::breaker::CircuitState;
 use evenkeel_core::health::State;
+use evenkeel_observe::StaleFiles;
 use evenkeel_observe::events::Severity;
 use evenkeel_types::{BackendId, ListenerName, PoolName};
 use serde::Serialize;
@@ -51,6 +52,8 @@ pub(crate) struct Facts {
     /// The steps of overload by their causes; `none` is left out.
     pub(crate) overload: Vec<(&'static str, &'static str)>,
     pub(crate) certificates: Vec<CertificateFacts>,
+    /// The files of certificates and keys that are broken on disk.
+    pub(crate) stale_files: Vec<StaleFiles>,
     /// When the last reload failed, how bad that is, and why, if it has failed.
     pub(crate) reload: Option<(f64, Severity, String)>,
     /// Lines that the access log has lost in the last seconds.
@@ -251,6 +254,12 @@ fn of_process(facts: &Facts) -> Vec<Problem> {
         let what = format!("listener {listener}: {warning} ({cert})");
         let listener = Some(listener.to_string());
         found.push(Problem { listener, ..problem(severity, "certificate", what) });
+    }
+    for StaleFiles { listener, pool, what, since } in &facts.stale_files {
+        let (listener, pool) =
+            (listener.as_ref().map(ToString::to_string), pool.as_ref().map(ToString::to_string));
+        let found_at = problem(Severity::Warning, "certificate-file", what.clone());
+        found.push(Problem { since: *since, listener, pool, ..found_at });
     }
     if facts.log_dropped > 0 {
         let what = format!("the access log has lost {} lines in the last 10 s", facts.log_dropped);

@@ -108,6 +108,12 @@ fn the_process_itself_may_be_in_trouble() {
             days_left: 2,
             warning: "the certificate expires in 2 days".into(),
         }],
+        stale_files: vec![StaleFiles {
+            listener: Some("web".into()),
+            pool: None,
+            what: "listener web: a.key holds no private key".into(),
+            since: 50.0,
+        }],
         log_dropped: 9,
         ..at(100.0, Vec::new())
     };
@@ -118,6 +124,7 @@ fn the_process_itself_may_be_in_trouble() {
             ("critical", "listener web: the certificate expires in 2 days (a.pem)"),
             ("warning", "the process is overloaded by memory: close"),
             ("warning", "the configuration was not reloaded"),
+            ("warning", "listener web: a.key holds no private key"),
             ("warning", "the access log has lost 9 lines in the last 10 s"),
         ],
     );

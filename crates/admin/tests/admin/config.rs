@@ -59,3 +59,36 @@ fn a_reload_may_have_to_be_confirmed() {
     }
     assert_eq!(commands(), []);
 }
+
+#[test]
+fn commands_that_need_no_body_take_an_empty_one_of_any_type() {
+    let api = Api::start();
+    let document = api.get("/openapi.json").json();
+    for (path, status, command) in [
+        ("/reload", 200, Some(Command::Reload)),
+        ("/confirm", 200, Some(Command::Confirm { keep: true })),
+        // Nobody takes upgrades here, which is found out only once the request is understood.
+        ("/upgrade", 503, None),
+    ] {
+        let ask = |fields: &str, body: &str| {
+            api.ask(&format!("POST {path} HTTP/1.1\nhost: localhost{fields}"), body).status
+        };
+        for (fields, body) in [
+            ("", ""),
+            ("\ncontent-length: 0", ""),
+            ("\ncontent-type: application/json\ncontent-length: 0", ""),
+            ("\ncontent-type: application/x-www-form-urlencoded\ncontent-length: 0", ""),
+            ("\ntransfer-encoding: chunked", "0\r\n\r\n"),
+            ("\ncontent-type: application/json\ncontent-length: 2", "{}"),
+        ] {
+            assert_eq!(ask(fields, body), status, "{path} {fields:?}");
+            assert_eq!(api.commands.lock().unwrap().pop(), command, "{path} {fields:?}");
+        }
+        for fields in ["", "\ncontent-type: text/plain"] {
+            assert_eq!(ask(&format!("{fields}\ncontent-length: 2"), "{}"), 415, "{path} {fields:?}");
+        }
+        let body = &document["paths"][path]["post"]["requestBody"];
+        assert!(body["content"]["application/json"].is_object(), "{path}: {body}");
+        assert_ne!(body["required"], json!(true), "{path}");
+    }
+}

@@ -10,7 +10,7 @@ use super::outlier::Outlier;
 use super::pool::{Backend, Pool, PoolProtocol};
 use super::tls::Trust;
 use crate::diagnostic::{Diagnostic, Span};
-use crate::read::{Reader, Table};
+use crate::read::{Reader, Table, clip};
 
 /// Requests that may be queued, without a `breaker` that says otherwise.
 const PENDING_MAX: usize = 100;
@@ -192,13 +192,27 @@ impl Pool {
     }
 }
 
-/// Notes servers that have the same id; `of` is what they are servers of, and `spans` where each stands.
+/// Notes servers that have the same id or address; `of` is what they are servers of, and `spans` where each stands.
 pub(crate) fn servers_differ(of: &str, backends: &[Backend], spans: &[Span], reader: &Reader) {
     let mut first: HashMap<&BackendId, &Backend> = HashMap::new();
+    let mut at: HashMap<&Address, &Backend> = HashMap::new();
     for (backend, span) in backends.iter().zip(spans) {
+        let same = *at.entry(&backend.address).or_insert(backend);
+        if same.id != backend.id {
+            reader.note(
+                Diagnostic::warning(format!(
+                    "servers `{}` and `{}` of {of} have the same address",
+                    clip(same.id.as_str()),
+                    clip(backend.id.as_str())
+                ))
+                .at(span.clone())
+                .with_expected(format!("`{}` is the address of both", backend.address))
+                .with_help("correct the address; to send one server more, raise its `weight`"),
+            );
+        }
         let Some(other) = first.insert(&backend.id, backend) else { continue };
         let help = if other.address == backend.address {
-            "raise its `weight` to send it more; to have it twice, give each a `name`"
+            "raise its `weight` to send it more"
         } else {
             "give each a `name` of its own"
         };

@@ -29,7 +29,8 @@ section! {
             r#""/etc/evenkeel/secret""#,
         ),
         /// Whether the process reads this file again by itself once its content has changed and has then stayed the same for half
-        /// a second. What is wrong with it stands in the log, and the old configuration stays.
+        /// a second. What is wrong with it stands in the log, and the old configuration stays. A change during a trial
+        /// (`evenkeel reload --confirm`) or an upgrade is read when that has ended.
         reload_on_change: bool = key(Kind::Boolean, Is("false"), "true"),
     }
 }
@@ -52,7 +53,8 @@ section! {
         /// such as `evenkeel status` use: `auto` is `PID.sock` in `$RUNTIME_DIRECTORY`, else in
         /// `$XDG_RUNTIME_DIR/evenkeel`, else in `/tmp/evenkeel-UID`; or a path; or `off`.
         socket: ControlSocket = key(Kind::Text(&CONTROL_SOCKET), Is("auto"), r#""/run/evenkeel/control.sock""#),
-        /// A file that holds the bearer token. Demanded when `bind` is neither loopback nor a unix socket.
+        /// A file that holds the bearer token. Demanded when `bind` is neither loopback nor a unix socket. Without it, every user of the
+        /// machine may use the API on loopback.
         token_file: Option<PathBuf> = key(
             Kind::Text(&FILE),
             Means("no token is asked for"),

@@ -117,8 +117,10 @@ fn serve((runtime, mut signals, mut system): Started) -> ExitCode {
 /// The old process whose place this one takes, or the sockets that systemd has bound for it.
 fn origin() -> Result<Origin, String> {
     match Predecessor::find()? {
-        Some((predecessor, inherited)) => Ok(Origin { predecessor: Some(predecessor), inherited }),
-        None => Ok(Origin { predecessor: None, inherited: Inheritance::from_systemd()? }),
+        Some((predecessor, inherited)) => {
+            Ok(Origin { predecessor: Some(predecessor), inherited, ..Origin::default() })
+        }
+        None => Ok(Origin { inherited: Inheritance::from_systemd()?, ..Origin::default() }),
     }
 }
 
@@ -134,6 +136,7 @@ fn start(mut args: Run, origin: Origin) -> Result<Started, Fault> {
     if let Some(wrong) = args.files.as_deref().and_then(wrong_with) {
         return Err(Fault::Other(format!("--files: {wrong}")));
     }
+    args.config.iter().for_each(|file| origin.loaded.note(file));
     let config = args.load()?;
     raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

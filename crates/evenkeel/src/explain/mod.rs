@@ -8,7 +8,7 @@ mod tcp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use evenkeel_config::{Action, Config, Listener, Pool, Priority, Route, Transport, unknown_name};
+use evenkeel_config::{Config, Listener, Pool, Priority, Route, Transport, unknown_name};
 use evenkeel_core::admission::describe_wait;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
@@ -18,11 +18,11 @@ use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::plan::{self, Act, Denied, Routed, Taken};
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
-use evenkeel_core::snapshot::Snapshot;
+use evenkeel_core::snapshot::{PoolState, Snapshot};
 use evenkeel_net::Peer;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, Secure, admit};
+use evenkeel_proxy::{Origin, Refusal, Request, Secure, admit};
 use evenkeel_tls::Coverage;
 use evenkeel_types::Time;
 use serde_json::{Value, json};
@@ -123,9 +123,11 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
         let by = &config.listeners[listener];
         let head = head(question)?;
         let mut fields = Vec::new();
-        let parsed = parse_request(head.as_bytes(), HeadLimits::of_requests(&config.limits), &mut fields)
-            .map_err(|error| format!("the request would be refused: {error}"))?
-            .ok_or("the request has no end")?;
+        let parsed =
+            match parse_request(head.as_bytes(), HeadLimits::of_requests(&config.limits), &mut fields) {
+                Ok(parsed) => parsed.ok_or("the request has no end")?,
+                Err(error) => return Ok(refused(by, &error.into())),
+            };
         let peer_text = question.client.to_string();
         let secure = Secure { coverage: self.covered(by, split(&question.url)?.0), subject: None };
         let origin = Origin {
@@ -141,11 +143,11 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
             known_host: None,
         };
         match admit(head.as_bytes(), &parsed, &fields, origin) {
-            Ok((request, framing)) => {
-                let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+            Ok(request) => {
+                let length = if let Framing::Length(length) = request.declared { Some(length) } else { None };
                 Ok(answer(self.snapshot, listener, &request, (length, self.now, self.step)))
             }
-            Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
+            Err(refusal) => Ok(refused(by, &refusal)),
         }
     }
 
@@ -158,14 +160,41 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
     }
 }
 
-/// Host and port of a URL, and what follows them.
+/// The answer to a request that the listener refuses before it looks for a route.
+fn refused(by: &Listener, refusal: &Refusal) -> Value {
+    json!({ "listener": by.name.as_str(), "status": refusal.status, "reason": refusal.why })
+}
+
+/// Host and port of a URL, and what follows them. A path alone has no host.
 fn split(url: &str) -> Result<(&str, &str), String> {
+    if url.starts_with('/') {
+        return Ok(("", url));
+    }
     let rest = match url.split_once("://") {
         Some(("http" | "https", rest)) => rest,
-        Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
-        None => url,
+        Some((scheme, _)) if !scheme.contains(['/', '?']) => {
+            return Err(format!("{scheme}:// is neither http:// nor https://"));
+        }
+        _ => {
+            return Err(format!("`{url}` is neither a URL nor a path: write `http://{url}` or `/{url}`"));
+        }
     };
-    Ok(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if host.is_empty() {
+        return Err(format!("`{url}` names no host"));
+    }
+    Ok((host, path))
+}
+
+/// Refuses what a request cannot be for; of a connection or datagram it says nothing.
+///
+/// # Errors
+/// It is neither a URL nor a path.
+pub fn check_url(question: &Question) -> Result<(), String> {
+    match transport(question) {
+        Some(_) => Ok(()),
+        None => split(&question.url).map(drop),
+    }
 }
 
 /// Refuses what is no header.
@@ -204,7 +233,7 @@ fn answer(
     (length, now, step): (Option<u64>, Time, OverloadStep),
 ) -> Value {
     let name = snapshot.config.listeners[listener].name.as_str();
-    let mut answer = json!({ "listener": name, "path": request.path });
+    let mut answer = json!({ "listener": name, "host": request.host, "path": request.path });
     let routed = plan::route(snapshot, listener, request, length, step);
     if let Ok(Routed::ToHttps(to)) = routed {
         (answer["status"], answer["location"]) = (json!(308), json!(to));
@@ -309,7 +338,7 @@ fn forwarded(
     let state = snapshot.pools[pool].state();
     let config = &state.config;
     pool_facts(answer, config);
-    split_shares(answer, route);
+    split_shares(answer, snapshot, position);
     let path = request.forwarded(route);
     let target = rewrite(route, &path);
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -327,7 +356,7 @@ fn forwarded(
     }
     let mut picker = Picker::new(fastrand::u64(..));
     let explained = explain(&state, &mut picker, request, now);
-    candidates(answer, config, &explained);
+    candidates(answer, &state, &explained);
     match (&explained.held, explained.chosen) {
         (Some(held), _) => (answer["status"], answer["reason"]) = (json!(503), json!(held.to_string())),
         (None, Some(chosen)) => {
@@ -344,9 +373,9 @@ fn forwarded(
 }
 
 /// The servers of the pool, and why each was chosen or not.
-fn candidates(answer: &mut Value, config: &Pool, explained: &Explained) {
+fn candidates(answer: &mut Value, pool: &PoolState, explained: &Explained) {
     let row = |candidate: &evenkeel_core::explain::Candidate| {
-        let backend = &config.backends[candidate.server];
+        let backend = &pool.config.backends[candidate.server];
         let is_chosen = explained.chosen.is_some_and(|chosen| chosen.server == candidate.server);
         let mut row = json!({
             "server": backend.id.as_str(),
@@ -354,7 +383,7 @@ fn candidates(answer: &mut Value, config: &Pool, explained: &Explained) {
             "state": candidate.state.as_str(),
             "chosen": is_chosen,
             "in_flight": candidate.in_flight,
-            "weight": backend.weight,
+            "weight": pool.servers.states[candidate.server].weight,
             "why": candidate.verdict.to_string(),
         });
         if let Some(latency) = candidate.latency {
@@ -376,9 +405,9 @@ fn pool_facts(answer: &mut Value, pool: &Pool) {
     }
 }
 
-/// Which share each pool of a `split` gets.
-fn split_shares(answer: &mut Value, route: &Route) {
-    if let Action::Split(split) = &route.action {
+/// Which share each pool of a `split` gets now.
+fn split_shares(answer: &mut Value, snapshot: &Snapshot, route: usize) {
+    if let Some(split) = snapshot.split_of(route) {
         let total: u32 = split.iter().map(|(_, weight)| weight).sum();
         let shares =
             split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();

@@ -7,8 +7,8 @@ use evenkeel_types::{Address, BackendId, PoolName, RouteName, Time};
 use serde::{Deserialize, Serialize};
 
 use super::ServerRegistry;
-use super::operate::SplitSet;
 use super::pending::Change;
+use super::split_set::SplitSet;
 
 /// What commands have changed of the servers of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +83,12 @@ impl ServerRegistry {
 
     /// The splits that commands have changed.
     pub fn carried_splits(&self) -> Vec<CarriedSplit> {
-        let words = |(pool, weight): (&PoolName, u32)| (pool.to_string(), weight);
         let of = |(route, set): (&RouteName, &SplitSet)| CarriedSplit {
             route: route.to_string(),
-            weights: set.weights().map(words).collect(),
-            configured: Some(set.configured().map(words).collect()),
+            weights: set.weights().map(|(pool, weight)| (pool.to_string(), weight)).collect(),
+            configured: Some(
+                set.configured.iter().map(|(pool, weight)| (pool.to_string(), *weight)).collect(),
+            ),
         };
         self.splits.iter().map(of).collect()
     }

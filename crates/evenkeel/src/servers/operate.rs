@@ -4,38 +4,13 @@
 use std::collections::HashMap;
 
 use evenkeel_config::{Action, Backend, unknown_name};
+use evenkeel_core::endpoints::{Addition, shared_addresses};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{CommandError, Split};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
+use super::split_set::SplitSet;
 use super::{PoolServers, ServerRegistry};
-
-/// What a command has set in place of the weights of a route's split.
-pub struct SplitSet {
-    /// What the configuration said then. Once it says something else, that counts.
-    configured: Vec<(PoolName, u32)>,
-    weights: Split,
-}
-
-impl SplitSet {
-    /// What the configuration said of its pools.
-    pub fn configured(&self) -> impl Iterator<Item = (&PoolName, u32)> {
-        self.configured.iter().map(|(pool, weight)| (pool, *weight))
-    }
-
-    /// The weights of its pools.
-    pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
-        self.weights.iter().map(|(pool, weight)| (pool, *weight))
-    }
-}
-
-/// That the pool has no such server.
-pub(super) fn unknown_server(servers: &PoolServers, pool: &PoolName, id: &BackendId) -> CommandError {
-    let state = servers.handle().state();
-    let known = state.config.backends.iter().map(|backend| backend.id.as_str());
-    let missing = format_args!("there is no server {id} in the pool {pool}");
-    CommandError::NotFound(unknown_name(missing, id.as_str(), known))
-}
 
 impl ServerRegistry {
     /// Does what the operator wants of a server. What has changed is returned, in words.
@@ -78,7 +53,7 @@ impl ServerRegistry {
     /// That there is no such server: what is missing is the pool, or the server in it.
     fn unknown(&self, pool: &PoolName, id: &BackendId) -> CommandError {
         match self.pools.get(pool) {
-            Some(servers) => unknown_server(servers, pool, id),
+            Some(servers) => servers.unknown(pool, id),
             None => self.unknown_pool(pool),
         }
     }
@@ -102,22 +77,48 @@ impl ServerRegistry {
         Some((servers.health.server(id)?.administrative(), state.servers.states.get(at)?.weight))
     }
 
-    /// Adds a server to a pool; false if the pool has it already.
+    /// Warnings about servers that commands have added, and whose address another server of their pool has as well.
+    pub fn shared_addresses(&self) -> Vec<String> {
+        let of_pool = |(name, servers): (&PoolName, &PoolServers)| {
+            let state = servers.handle().state();
+            let warnings = shared_addresses(&state.config.backends, servers.changes().0);
+            warnings.into_iter().map(|warning| format!("pool {name}: {warning}")).collect::<Vec<_>>()
+        };
+        self.pools.iter().flat_map(of_pool).collect()
+    }
+
+    /// Adds a server to a pool; false if the pool has one already of which all holds that is said.
     ///
     /// # Errors
     /// There is no such pool, or it has another server of that id, or too many.
-    pub fn add(&mut self, pool: &PoolName, server: Backend, now: Time) -> Result<bool, CommandError> {
-        let same = self.pool(pool).is_some_and(|pool| {
-            pool.backends.iter().any(|other| other.id == server.id && other.address == server.address)
-        });
-        let weight = self.settings(pool, &server.id).map(|(_, weight)| weight);
-        if same && weight == Some(server.weight) {
-            return Ok(false);
+    pub fn add(
+        &mut self,
+        pool: &PoolName,
+        server: impl Into<Addition>,
+        now: Time,
+    ) -> Result<bool, CommandError> {
+        let wanted = server.into();
+        if let Some(present) = self.present(pool, &wanted.id).filter(|it| it.address == wanted.address) {
+            if wanted.is(&present) {
+                return Ok(false);
+            }
+            let Backend { id, weight, backup, .. } = present;
+            let role = if backup { " as a backup" } else { ", not as a backup" };
+            return Err(CommandError::Conflict(format!(
+                "pool {pool}: there is a server {id} already, with weight {weight}{role}"
+            )));
         }
         self.change_servers(pool, |servers, configured, secret| {
-            servers.add(configured, server, secret, now)
+            servers.add(configured, wanted, secret, now)
         })?;
         Ok(true)
+    }
+
+    /// A server of a pool, with the weight that it has now.
+    pub fn present(&self, pool: &PoolName, id: &BackendId) -> Option<Backend> {
+        let (_, weight) = self.settings(pool, id)?;
+        let backend = self.pool(pool)?.backends.iter().find(|backend| backend.id == *id)?;
+        Some(Backend { weight, ..backend.clone() })
     }
 
     /// Removes a server from a pool. Requests that it has go on. False if it was removed before.

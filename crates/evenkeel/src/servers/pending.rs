@@ -9,7 +9,7 @@ use evenkeel_types::BackendId;
 const PENDING_MAX: usize = 4_096;
 
 /// What is to be changed of servers once a pool has them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Pending(HashMap<BackendId, Change>);
 
 /// What is to be changed of one server.

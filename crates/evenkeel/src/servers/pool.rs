@@ -1,20 +1,23 @@
 //! What lives on of one pool beside its configuration, under stable ids: which servers it has, each one's health, load and
 //! weight, and the pool's affinity and breakers. All changes of it are published through the pool's handle.
 
+mod memory;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
+use evenkeel_config::{Backend, Pool as PoolConfig, Sticky, unknown_name};
 use evenkeel_core::admission::Arrivals;
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
-use evenkeel_core::endpoints::{EndpointError, Endpoints};
+use evenkeel_core::endpoints::{Addition, EndpointError, Endpoints};
 use evenkeel_core::health::{FULL, HealthNotice, PoolHealth};
 use evenkeel_core::retry::Retries;
-use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
+use evenkeel_core::snapshot::{CommandError, Guard, Pool, PoolHandle, ServerState};
 use evenkeel_core::sticky::{Cookie, Sessions};
-use evenkeel_types::{Address, BackendId, Time};
+use evenkeel_types::{Address, BackendId, PoolName, Time};
 
+pub use self::memory::PoolMemory;
 use super::pending::{Change, Pending};
 
 /// Keys that a pool remembers because they belong elsewhere than their hash says; some 100 bytes each.
@@ -80,6 +83,14 @@ impl PoolServers {
         servers
     }
 
+    /// That the pool, which has this name, has no such server.
+    pub fn unknown(&self, name: &PoolName, id: &BackendId) -> CommandError {
+        let state = self.handle().state();
+        let known = state.config.backends.iter().map(|backend| backend.id.as_str());
+        let missing = format_args!("there is no server {id} in the pool {name}");
+        CommandError::NotFound(unknown_name(missing, id.as_str(), known))
+    }
+
     /// The pool's configuration, whose `backends` are the servers that it has now.
     pub fn config(&self) -> &Arc<PoolConfig> {
         &self.config
@@ -94,10 +105,10 @@ impl PoolServers {
     /// that was in force then.
     pub fn reconfigure(&mut self, pool: &PoolConfig, secret: &[u8], now: Time) -> Vec<HealthNotice> {
         self.endpoints.reconfigure(pool);
+        let notices = self.adopt(pool, secret, now);
         if pool.discover.is_none() {
             self.pending.clear();
         }
-        let notices = self.adopt(pool, secret, now);
         self.edition += 1;
         self.handle = Arc::new(PoolHandle::new(Arc::clone(&self.config), self.view()));
         self.begin_terms();
@@ -111,7 +122,7 @@ impl PoolServers {
     pub fn add(
         &mut self,
         configured: &PoolConfig,
-        server: Backend,
+        server: Addition,
         secret: &[u8],
         now: Time,
     ) -> Result<Vec<HealthNotice>, EndpointError> {

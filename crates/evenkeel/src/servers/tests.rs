@@ -8,7 +8,7 @@ use evenkeel_core::snapshot::{CommandError, PoolState, Snapshot};
 use evenkeel_observe::Registry;
 use evenkeel_types::Time;
 
-use super::{Derived, ServerRegistry};
+use super::{Carried, Derived, Memory, ServerRegistry};
 
 const NOW: Time = Time::ZERO;
 
@@ -160,7 +160,7 @@ fn a_reload_keeps_what_commands_and_probes_said() {
     let old = before.pools[0].state();
 
     let changed = CHECKED.replacen("[pool.app]\n", "[pool.app]\nalgorithm = \"random\"\n", 1);
-    registry.reconfigure(Derived::of(config(&changed), None).unwrap(), NOW);
+    registry.reconfigure(Derived::of(config(&changed), None).unwrap(), None, NOW);
     let after = registry.snapshot();
     assert_eq!(names(&after.pools[0].state()), ["a", "c"]);
     assert_eq!(seen(&after.pools[0].state())[1], ("c".into(), State::Up));
@@ -175,7 +175,7 @@ fn a_reload_leaves_a_pool_alone_that_it_does_not_change() {
     let (mut registry, before) = registry(CHECKED);
     let pool = "app".into();
     registry.add(&pool, server("c", 9), NOW).unwrap();
-    registry.reconfigure(Derived::of(config(&format!("{CHECKED}{OTHER}")), None).unwrap(), NOW);
+    registry.reconfigure(Derived::of(config(&format!("{CHECKED}{OTHER}")), None).unwrap(), None, NOW);
     let after = registry.snapshot();
     assert_eq!(after.pools.len(), before.pools.len() + 1);
     assert!(Arc::ptr_eq(&before.pools[0], &after.pools[0]));
@@ -262,4 +262,97 @@ fn an_upgrade_keeps_the_split_of_a_command_unless_the_file_says_otherwise() {
     let (mut after, _) = registry(&split(3));
     after.carry_on_splits(&serde_json::from_value::<Vec<_>>(text).unwrap());
     assert_eq!(after.carried_splits().len(), 1);
+}
+
+/// Puts another configuration on trial, or the one before in force again.
+fn tries(registry: &mut ServerRegistry, memory: Memory, text: &str) -> (Memory, Snapshot) {
+    let memory = registry.remember(memory);
+    let config = evenkeel_config::parse("test.toml", text).unwrap().config;
+    registry.reconfigure(Derived::of(config, None).unwrap(), Some(&memory), NOW);
+    let snapshot = registry.snapshot();
+    (memory, snapshot)
+}
+
+const LISTENER: &str = "[listener.web]\nbind = [8080]\n";
+const SPLIT: &str =
+    "[[route]]\nname = \"r\"\nsplit = [{ pool = \"app\", weight = 1 }, { pool = \"other\", weight = 1 }]\n";
+
+#[test]
+fn what_commands_said_of_what_a_trial_lacks_is_so_again_afterwards() {
+    let before = format!("{LISTENER}{CHECKED}{OTHER}{SPLIT}");
+    let config = evenkeel_config::parse("test.toml", &before).unwrap().config;
+    let mut registry = ServerRegistry::new(Derived::of(config, None).unwrap(), Registry::new(1), NOW);
+    registry.snapshot();
+    let (app, other) = ("app".into(), "other".into());
+    registry.administer(&app, &"a".into(), Some(Administrative::Drain), Some(7), NOW).unwrap();
+    registry.remove(&app, &"b".into(), NOW).unwrap();
+    registry.add(&app, server("c", 3), NOW).unwrap();
+    registry.administer(&other, &"127.0.0.1:3".into(), Some(Administrative::Disable), None, NOW).unwrap();
+    registry.add(&other, server("d", 4), NOW).unwrap();
+    registry.divide(&"r".into(), &[("app".into(), 9)]).unwrap();
+    let (carried, splits) = (registry.carried(), registry.carried_splits());
+
+    // No server, pool or route of before is there, but for the one that was added, which the configuration names.
+    let trial = format!(
+        "{LISTENER}[[route]]\npool = \"app\"\n[pool.app]\nbackends = [{{ address = \"127.0.0.1:3\", name = \"c\" }}]\n"
+    );
+    let (memory, snapshot) = tries(&mut registry, Memory::default(), &trial);
+    assert_eq!(names(&snapshot.pools[0].state()), ["c"]);
+    assert!(registry.carried().is_empty() && registry.carried_splits().is_empty());
+    // Another one in between has some of it, and what was said of that counts.
+    let (memory, snapshot) = tries(&mut registry, memory, &format!("{LISTENER}{CHECKED}"));
+    assert_eq!(seen(&snapshot.pools[0].state())[0], ("a".into(), State::Draining));
+    let (memory, _) = tries(&mut registry, memory, &trial);
+    let (_, snapshot) = tries(&mut registry, memory, &before);
+    assert_eq!(seen(&snapshot.pools[0].state())[0], ("a".into(), State::Draining));
+    assert_eq!(names(&snapshot.pools[0].state()), ["a", "c"]);
+    assert_eq!(snapshot.pools[0].state().servers.states[0].weight, 7);
+    assert_eq!(seen(&snapshot.pools[1].state())[0].1, State::Disabled);
+    let by_pool = |mut all: Vec<Carried>| {
+        all.sort_by_key(|of_pool| format!("{of_pool:?}"));
+        all
+    };
+    assert_eq!(by_pool(registry.carried()), by_pool(carried));
+    assert_eq!(registry.carried_splits(), splits);
+    assert_eq!(registry.remove(&app, &"b".into(), NOW), Ok(false), "it is known that it was removed");
+}
+
+#[test]
+fn what_commands_say_during_a_trial_is_the_last_word() {
+    let before = format!("{LISTENER}{CHECKED}{OTHER}{SPLIT}");
+    let config = evenkeel_config::parse("test.toml", &before).unwrap().config;
+    let mut registry = ServerRegistry::new(Derived::of(config, None).unwrap(), Registry::new(1), NOW);
+    registry.snapshot();
+    let app = "app".into();
+    registry.administer(&app, &"a".into(), Some(Administrative::Drain), Some(7), NOW).unwrap();
+    registry.remove(&app, &"b".into(), NOW).unwrap();
+    registry.add(&app, server("c", 3), NOW).unwrap();
+    registry.divide(&"r".into(), &[("app".into(), 9)]).unwrap();
+
+    let trial = before.replace("fall = 1", "fall = 2");
+    let (memory, _) = tries(&mut registry, Memory::default(), &trial);
+    registry.administer(&app, &"a".into(), Some(Administrative::Ready), Some(1), NOW).unwrap();
+    registry.add(&app, server("b", 2), NOW).unwrap();
+    registry.remove(&app, &"c".into(), NOW).unwrap();
+    registry.divide(&"r".into(), &[("app".into(), 1)]).unwrap();
+    let (_, snapshot) = tries(&mut registry, memory, &before);
+    assert_eq!(seen(&snapshot.pools[0].state())[0], ("a".into(), State::Starting));
+    assert_eq!(names(&snapshot.pools[0].state()), ["a", "b"]);
+    assert_eq!(snapshot.pools[0].state().servers.states[0].weight, 1);
+    assert!(registry.carried_splits().is_empty());
+}
+
+#[test]
+fn servers_that_were_discovered_are_there_again_after_a_trial_that_discovers_none() {
+    let (mut registry, _) = registry(DISCOVERING);
+    discover(&mut registry, &[server("a", 1), server("b", 2)]);
+    let app = "app".into();
+    registry.administer(&app, &"a".into(), Some(Administrative::Drain), None, NOW).unwrap();
+    let text = |pools: &str| format!("{LISTENER}pool = \"app\"\n{pools}");
+    let (memory, snapshot) =
+        tries(&mut registry, Memory::default(), &text("[pool.app]\nbackends = [\"127.0.0.1:3\"]\n"));
+    assert_eq!(names(&snapshot.pools[0].state()), ["127.0.0.1:3"]);
+    let (_, snapshot) = tries(&mut registry, memory, &text(DISCOVERING));
+    assert_eq!(names(&snapshot.pools[0].state()), ["a", "b"]);
+    assert_eq!(seen(&snapshot.pools[0].state())[0], ("a".into(), State::Draining));
 }

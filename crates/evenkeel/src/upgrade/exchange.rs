@@ -12,7 +12,7 @@ use evenkeel_types::Address;
 
 use super::message::{Message, Offer, Offered, PROTOCOL};
 use super::peer::{Fault, Peer, unexpected};
-use super::{InForce, Upgrader, stderr};
+use super::{InForce, Upgrader, standard_streams};
 use crate::inherit::role_of;
 
 /// The exchange with one new process.
@@ -44,7 +44,7 @@ impl Exchange<'_> {
     pub fn run(&mut self, in_force: InForce) -> Result<Successor, Fault> {
         let sockets = self.sockets(&in_force)?;
         self.offer(in_force, &sockets)?;
-        let taken = match self.peer.next()? {
+        let taken = match self.peer.first()? {
             Message::Ready(taken) => taken,
             other => return Err(unexpected(&other)),
         };
@@ -109,8 +109,8 @@ impl Exchange<'_> {
     }
 
     fn offer(&self, in_force: InForce, sockets: &[Socket]) -> Result<(), Fault> {
-        let stderr =
-            stderr().map_err(|error| Fault::Ours(format!("cannot duplicate standard error: {error}")))?;
+        let streams = standard_streams()
+            .map_err(|error| Fault::Ours(format!("cannot duplicate the standard streams: {error}")))?;
         let snapshot = self.upgrader.shared.snapshot();
         let is_usable = |at: &usize| snapshot.pools[*at].state().servers.members.usable_count() > 0;
         let usable = (0..snapshot.pools.len()).filter(is_usable);
@@ -131,7 +131,8 @@ impl Exchange<'_> {
                 registry.upgrades(UpgradeResult::Failure),
             ),
         };
-        self.peer.send(&Message::Offer(Box::new(offer)), &[stderr.as_fd()])?;
+        let streams = [streams[0].as_fd(), streams[1].as_fd()];
+        self.peer.send(&Message::Offer(Box::new(offer)), &streams)?;
         for some in sockets.chunks(DESCRIPTORS_MAX) {
             let offered = some.iter().map(|socket| socket.offered.clone()).collect();
             let descriptors: Vec<BorrowedFd<'_>> = some.iter().map(|it| it.descriptor.as_fd()).collect();

@@ -31,6 +31,8 @@ use crate::servers::{Carried, CarriedSplit};
 
 /// Bytes of the new process's standard error that an error message includes.
 const SAID_MAX: usize = 4096;
+/// Bytes that it may write there. A program that writes more is none to upgrade to, and must not fill the log.
+const STDERR_MAX: u64 = 64 << 10;
 /// How long a process that has closed its channel may take to end.
 const END_MAX: Duration = Duration::from_secs(1);
 /// Between two checks of whether it has ended.
@@ -177,7 +179,9 @@ struct Started {
 impl Started {
     fn new(binary: &Path, theirs: OwnedFd) -> Result<Self, String> {
         let mut command = Command::new(binary);
-        command.args(std::env::args_os().skip(1)).stdin(theirs).stderr(Stdio::piped());
+        // It gets those of this process with the offer, which a program that is no Evenkeel does not read.
+        command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(std::env::args_os().skip(1));
         command.env(message::VARIABLE, message::PROTOCOL.to_string());
         // They are meant for the process that systemd has started.
         command.env_remove("WATCHDOG_PID").env_remove("LISTEN_PID").env_remove("LISTEN_FDS");
@@ -257,7 +261,7 @@ impl Drop for Started {
 
 /// Passes on what the new process writes to standard error, and keeps the end of it.
 fn listen(stderr: impl Read, said: &Mutex<Vec<u8>>) {
-    let mut stderr = BufReader::new(stderr);
+    let mut stderr = BufReader::new(stderr.take(STDERR_MAX));
     let mut line = Vec::new();
     while matches!((&mut stderr).take(SAID_MAX as u64).read_until(b'\n', &mut line), Ok(1..)) {
         eprint!("{}", String::from_utf8_lossy(&line));
@@ -268,9 +272,9 @@ fn listen(stderr: impl Read, said: &Mutex<Vec<u8>>) {
     }
 }
 
-/// A duplicate of this process's standard error.
-fn stderr() -> io::Result<OwnedFd> {
-    io::stderr().as_fd().try_clone_to_owned()
+/// Duplicates of this process's standard output and standard error, in this order.
+fn standard_streams() -> io::Result<[OwnedFd; 2]> {
+    Ok([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?])
 }
 
 /// Whether the attempt was cancelled.

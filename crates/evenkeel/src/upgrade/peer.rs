@@ -12,6 +12,9 @@ use super::message::{Message, receive, send};
 
 /// Between two checks of whether the attempt was cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the first message of a new process may take. It sends one before it reads its configuration; a program that is no Evenkeel
+/// sends none.
+const FIRST_MAX: Duration = Duration::from_secs(10);
 /// How long a new process that accepts connections may take to the end of the upgrade, whatever the deadline and signals say: to end it
 /// would cut them. Shorter than a process that is to leave waits for an upgrade.
 const COMPLETE_MAX: Duration = Duration::from_secs(5);
@@ -74,6 +77,18 @@ impl Peer<'_> {
     /// # Errors
     /// It fails, is late or gone, or the attempt was cancelled.
     pub fn next(&self) -> Result<Message, Fault> {
+        self.next_by(None)
+    }
+
+    /// The same, of a process that has sent none yet: one of some kind must come soon.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn first(&self) -> Result<Message, Fault> {
+        self.next_by(Some(Instant::now() + FIRST_MAX))
+    }
+
+    fn next_by(&self, mut first_by: Option<Instant>) -> Result<Message, Fault> {
         let mut waiting = String::new();
         loop {
             let end = match self.completes_by {
@@ -83,9 +98,14 @@ impl Peer<'_> {
             let left = end.saturating_duration_since(Instant::now());
             match receive(&self.channel, left.min(LOOK_EVERY)) {
                 Ok(Some((Message::Failed(why), _))) => return Err(Fault::Said(why)),
-                Ok(Some((Message::Waiting(what), _))) => waiting = format!(": {what}"),
+                Ok(Some((Message::Waiting(what), _))) => (first_by, waiting) = (None, format!(": {what}")),
                 Ok(Some((message, _))) => return Ok(message),
                 Ok(None) if left.is_zero() => return Err(Fault::Late(waiting)),
+                Ok(None) if first_by.is_some_and(|by| by <= Instant::now()) => {
+                    return Err(Fault::Gone(format!(
+                        "sent no message within {FIRST_MAX:?}, and was ended: is it an Evenkeel?"
+                    )));
+                }
                 Ok(None) => {}
                 Err(error) => {
                     return Err(Fault::Gone(format!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::health::State;
-use evenkeel_net::{Channel, Inherited, replace_stderr};
+use evenkeel_net::{Channel, Inherited, replace_stderr, replace_stdout};
 use evenkeel_proxy::{HandedSession, Shared};
 use evenkeel_types::Time;
 
@@ -69,9 +69,16 @@ impl Predecessor {
     fn receive(channel: &Channel) -> Result<(Offer, Inheritance), String> {
         let (message, mut descriptors) = next(channel)?;
         let Message::Offer(offer) = message else { return Err(unexpected(&message)) };
+        // The old process gives up early on a program that sends it nothing.
+        let _ = send(channel, &Message::Waiting("it reads its configuration".into()), &[]);
         if let Some(stderr) = descriptors.pop() {
             replace_stderr(&stderr).map_err(|error| {
                 format!("cannot take over the standard error of the old process: {error}")
+            })?;
+        }
+        if let Some(stdout) = descriptors.pop() {
+            replace_stdout(&stdout).map_err(|error| {
+                format!("cannot take over the standard output of the old process: {error}")
             })?;
         }
         if offer.protocol != PROTOCOL {
