@@ -331,6 +331,7 @@ mod mirroring {
 }
 
 mod log {
+    mod debug;
     mod fields;
     mod journald;
     mod sampling;

@@ -90,7 +90,11 @@ fn what_waits_for_a_restart_stays_a_difference_after_the_reload() {
     assert_eq!(evenkeel.cli(&["diff", "--exit-code"]).code, Some(1));
     // A second reload leaves it as it was, too, and says so.
     let again = evenkeel.cli(&["reload"]);
-    assert!(again.stderr.contains("changing [server.workers] requires a restart"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("changing [server.workers] requires a restart or an upgrade"),
+        "{}",
+        again.stderr
+    );
     assert_eq!(evenkeel.reload(&pool(&[&a], "algorithm = \"random\"")).status, 200);
     assert_eq!(evenkeel.cli(&["diff", "--exit-code"]).code, Some(0));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Evenkeel, Folder, Origin, cli, eventually, ms, ok, pool};
+use crate::support::{Evenkeel, Folder, Origin, Port, cli, eventually, ms, ok, pool};
 
 const OLD: &str = "\
 [server]
@@ -199,4 +199,56 @@ fn a_route_that_shadows_another_is_seen_with_what_it_takes() {
     let example = &group["examples"][0];
     let why = evenkeel.cli(&["why", example["id"].as_str().unwrap()]);
     assert!(why.stdout.contains("/api/v1/orders/"), "the id leads to the request: {}", why.stderr);
+}
+
+#[test]
+fn an_address_that_another_process_has_is_a_warning() {
+    let (origin, own, free, port) =
+        (Origin::named("a"), Port::reserve_everywhere(), Port::reserve(), Port::reserve());
+    let listener = |name: &str, keys: &str| format!("[listener.{name}]\npool = \"app\"\n{keys}\n");
+    let web = |bind: &str| listener("web", &format!("bind = \"{bind}\""));
+    let old = format!("{}{}", web(&own.address().to_string()), pool(&[&origin], ""));
+    let evenkeel = Evenkeel::start(&old);
+    let (taken, udp) = (port.listen(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (there, udp_there) = (port.address(), udp.local_addr().unwrap());
+    // The port of the listener for all addresses overlaps with what the process has itself.
+    let new = format!(
+        "[server]\nworkers = 1\n[admin]\nbind = \"127.0.0.1:0\"\n{}{}{}{}",
+        web(&format!(":{}", own.address().port())),
+        listener("more", &format!("bind = [\"{}\", \"{there}\"]", free.address())),
+        listener("name", &format!("protocol = \"udp\"\nbind = [\"{udp_there}\"]")),
+        pool(&[&origin], "")
+    );
+    let file = evenkeel.folder().write("new.toml", &new);
+    let said = |address: &str| {
+        format!(
+            "another process listens on {address}: as long as it does, a reload with this file is refused"
+        )
+    };
+    let outcome = evenkeel.cli(&["plan", &file, "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let expected = format!(
+        "warning: listener more: {}\nwarning: listener name: {}",
+        said(&there.to_string()),
+        said(&format!("{udp_there} (udp)"))
+    );
+    assert_eq!(outcome.stderr, expected);
+    let plan: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let addresses = json!([
+        { "listener": "more", "address": there.to_string(), "protocol": "tcp" },
+        { "listener": "name", "address": udp_there.to_string(), "protocol": "udp" },
+    ]);
+    assert_eq!(plan["addresses_in_use"], addresses);
+    taken.set_nonblocking(true).unwrap();
+    assert!(taken.accept().is_err(), "nothing has connected to it");
+    let refused = evenkeel.reload(&new);
+    assert!(
+        refused.status == 422 && refused.text().contains("another process already does"),
+        "{}",
+        refused.text()
+    );
+    drop((taken, udp));
+    let outcome = evenkeel.cli(&["plan", &file]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+    assert_eq!(evenkeel.reload(&new).status, 200);
 }

@@ -63,6 +63,35 @@ fn a_weight_is_written_and_the_rest_stays() {
 }
 
 #[test]
+fn a_place_where_no_file_can_be_is_refused_with_what_is_wrong_with_it() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = start(&text(&a, &b, ""));
+    evenkeel.set_server("app", "a", "{\"weight\": 5}");
+    let folder = evenkeel.folder().path("");
+    let plain = evenkeel.folder().write("plain", "");
+    for (to, expected) in [
+        (
+            "none/new.toml",
+            "error: `--to none/new.toml`: there is no directory none: create it first".to_owned(),
+        ),
+        ("none/", "error: `--to none/`: there is no directory none/: create it first".to_owned()),
+        (
+            &folder,
+            format!("error: `--to {folder}` is a directory: name a file in it, as in {folder}evenkeel.toml"),
+        ),
+        (
+            &format!("{plain}/new.toml"),
+            format!("error: `--to {plain}/new.toml`: {plain} is a file, and no directory"),
+        ),
+    ] {
+        let outcome = evenkeel.cli(&["save", "--to", to]);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(1), expected.as_str()));
+    }
+    let outcome = evenkeel.cli(&["save", "--to", "new.toml"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_file_that_has_changed_is_left_alone() {
     let (a, b) = (Origin::named("a"), Origin::named("b"));
     let evenkeel = start(&text(&a, &b, ""));

@@ -84,6 +84,7 @@ fn an_open_circuit_breaker_refuses_connections_at_once() {
         refused();
         evenkeel.status()["pools"][0]["breaker"]["state"] == "open"
     });
+    evenkeel.stderr.wait_for("the reason", |line| line.contains("4 of 4 connections failed within 3600s"));
     let tried = || evenkeel.metric("evenkeel_backend_connect_failures_total", &[]);
     let before = tried();
     refused();

@@ -99,9 +99,38 @@ fn what_cannot_be_is_refused_with_why() {
     for (question, why) in [
         (r#"{"url":"ftp://x/"}"#, "ftp://"),
         (r#"{"url":"http://x/","listener":"none"}"#, "no listener none"),
-        (r#"{"url":"http://x/","headers":{"a b":"c"}}"#, "refused"),
+        (r#"{"url":"foo"}"#, "neither a URL nor a path"),
     ] {
         let answer = evenkeel.admin("POST", "/explain", question);
         assert!(answer.status == 422 && answer.text().contains(why), "{question}: {}", answer.text());
     }
+}
+
+#[test]
+fn the_command_asks_a_running_process_that_it_names() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let evenkeel = Evenkeel::start(&pool(&[&one, &two], "algorithm = \"least-connections\""));
+    evenkeel.set_server("app", "one", r#"{"state":"drain"}"#);
+    let admin = evenkeel.admin_address().to_string();
+    let explain = |arguments: &[&str]| {
+        let outcome = evenkeel.cli(&[&["explain", "--admin", &admin], arguments].concat());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stdout
+    };
+    let question = ["GET", "http://x/", "-H", "x-a: 1", "-H", "x-a: 2", "--client", "10.1.2.3"];
+    let text = explain(&question);
+    for part in ["pool      app\n", "server    two\n", "servers, as they are now:\n  two "] {
+        assert!(text.contains(part), "{part} is missing in:\n{text}");
+    }
+    let is_of_one =
+        |line: &&str| line.starts_with("  one ") && line.ends_with("draining: drained by the operator");
+    assert_eq!(text.lines().filter(is_of_one).count(), 1, "{text}");
+    let json: Value = serde_json::from_str(&explain(&[&question[..], &["--json"]].concat())).unwrap();
+    let same = ask(&evenkeel, r#"{"url":"http://x/","headers":{"x-a":["1","2"]},"client":"10.1.2.3"}"#);
+    assert_eq!((&json["server"], &json["candidates"]), (&"two".into(), &same["candidates"]));
+
+    let refused = evenkeel.cli(&["explain", "--admin", &admin, "GET", "ftp://x/"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    let offline = evenkeel.cli(&["explain", "-c", &evenkeel.config(), "GET", "http://x/"]).stdout;
+    assert!(!offline.contains("servers, as they are now"), "{offline}");
 }

@@ -256,6 +256,13 @@ fn a_pool_without_a_usable_server_is_told_with_the_states() {
         (&record["fault"], &record["verdict"]),
         (&"configuration".into(), &"An operator had drained or disabled all servers of pool app.".into())
     );
+    evenkeel.set_server("app", "a", "{\"state\":\"ready\",\"weight\":0}");
+    let weightless = self::record(&evenkeel, &id_of(&evenkeel.get("/")));
+    assert_eq!(
+        (&weightless["fault"], &weightless["verdict"]),
+        (&"configuration".into(), &"All servers of pool app have weight 0.".into()),
+        "{weightless:#}"
+    );
     assert_eq!(evenkeel.cli(&["server", "remove", "app", "a"]).code, Some(0));
     let response = evenkeel.get("/");
     let record = self::record(&evenkeel, &id_of(&response));

@@ -49,6 +49,30 @@ fn each_outcome_has_its_code() {
 }
 
 #[test]
+fn an_option_that_is_given_twice_is_an_error_that_says_what_is_wanted() {
+    for (arguments, expected) in [
+        (
+            &["run", "-c", "a.toml", "-c", "b.toml"][..],
+            "error: `--config <FILE>` is given more than once: name one file. Files are not combined",
+        ),
+        (
+            &["check", "--config", "a", "-c", "b"],
+            "error: `--config <FILE>` is given more than once: name one file",
+        ),
+        (
+            &["status", "--admin", "1", "--admin", "2"],
+            "error: `--admin <ADDRESS>` is given more than once: give it once",
+        ),
+        (&["status", "--json", "--json"], "error: `--json` is given more than once: give it once"),
+        (&["run", "-c", "a", "--backend", "1"], "error: the argument '--config <FILE>' cannot be used with"),
+    ] {
+        let outcome = cli(arguments);
+        assert_eq!(outcome.code, Some(2), "{arguments:?}");
+        assert!(outcome.stderr.starts_with(expected), "{arguments:?}: {}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_port_in_use_is_a_clear_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

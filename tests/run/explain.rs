@@ -100,6 +100,58 @@ fn it_says_when_no_route_takes_the_request() {
 }
 
 #[test]
+fn it_shows_the_host_and_refuses_what_is_neither_a_url_nor_a_path() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["GET", "http://SHOP.test:8080/api/cart"], "\nhost      shop.test\n"),
+        (&["GET", "/api/cart", "-H", "host: shop.test"], "\nhost      shop.test\n"),
+        (&["GET", "/api/cart?to=http://a.test/"], "\nhost      none: write a URL, or add -H 'host: NAME'\n"),
+        (&["GET", "http://any.test"], "\npath      /\n"),
+    ];
+    for (arguments, row) in cases {
+        let (code, text) = explain(arguments);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains(row), "{arguments:?}: no {row} in\n{text}");
+    }
+    for (target, why) in [
+        ("foo", "error: `foo` is neither a URL nor a path: write `http://foo` or `/foo`"),
+        (
+            "shop.test/api",
+            "error: `shop.test/api` is neither a URL nor a path: write `http://shop.test/api` or",
+        ),
+        ("", "error: `` is neither"),
+        ("http:///api", "error: `http:///api` names no host"),
+        ("ftp://shop.test/", "error: ftp:// is neither http:// nor https://"),
+    ] {
+        let outcome = cli(&["explain", "GET", target]);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{target}");
+        assert!(outcome.stderr.starts_with(why), "{target}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn an_error_that_clients_would_get_is_an_answer() {
+    let cases: [(&[&str], u16); 4] = [
+        (&["GET", "http://any.test/none"], 404),
+        (&["GET", "http://any.test/%2e%2e/a"], 400),
+        (&["GET", "http://any.test/", "-H", "a b: c"], 400),
+        (&["GET", "http://any.test/", "-H", "transfer-encoding: gzip, chunked"], 501),
+    ];
+    for (arguments, status) in cases {
+        let (code, text) = explain(&[arguments, &["--json"]].concat());
+        assert_eq!(code, Some(0), "{arguments:?}: {text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["status"], status, "{text}");
+        assert!(!answer["reason"].as_str().unwrap().is_empty() && answer["listener"] == "web", "{text}");
+    }
+    let folder = Folder::new();
+    let file = folder.write("evenkeel.toml", FILE);
+    let outcome = cli(&["explain", "-c", &file, "GET", "/", "--listener", "none"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{}", outcome.stderr);
+    let help = cli(&["explain", "--help"]).stdout;
+    assert!(help.contains("0  there is an answer, also if clients would get an error such as 404"), "{help}");
+}
+
+#[test]
 fn it_speaks_json() {
     let (code, text) = explain(&["--json", "GET", "http://shop.test/api/cart"]);
     assert_eq!(code, Some(0));

@@ -28,6 +28,8 @@ impl Terminal {
             .args(["-q", "-c", &command, "/dev/null"])
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
+            .env_remove("COLUMNS")
+            .env_remove("LINES")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -156,6 +158,24 @@ fn a_process_that_is_not_there_is_said_to_be_so() {
     let outcome = crate::support::cli(&["top", "--once", "--admin", "127.0.0.1:1"]);
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains("no process takes connections at 127.0.0.1:1"), "{}", outcome.stderr);
+}
+
+#[test]
+fn without_a_terminal_nothing_but_the_error_is_written() {
+    let (_one, _gone, evenkeel) = evenkeel();
+    let outcome = evenkeel.cli(&["top", "--admin", &evenkeel.admin_address().to_string()]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""));
+    let expected = "error: cannot use the terminal: stdout is not a terminal; `--once` needs none";
+    assert_eq!(outcome.stderr, expected);
+}
+
+#[test]
+fn a_terminal_that_does_not_know_its_size_is_taken_to_be_of_the_usual_one() {
+    let (_one, _gone, evenkeel) = evenkeel();
+    let mut terminal = Terminal::top(&evenkeel, "stty rows 0 cols 0;");
+    terminal.shows("server gone of pool app is down");
+    terminal.press("q");
+    terminal.ends();
 }
 
 #[test]

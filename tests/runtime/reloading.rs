@@ -25,6 +25,9 @@ fn a_reload_that_is_refused_shows_the_fault_with_its_caret() {
         assert!(outcome.stderr.contains(part), "no {part} in\n{}", outcome.stderr);
     }
     assert_eq!(outcome.stderr.matches("error: ").count(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("\nnothing changed: generation 1 stays in force"), "{}", outcome.stderr);
+    let logged = evenkeel.stderr.wait_for("the log", |line| line.contains("not reloaded"));
+    assert!(logged.contains("the old one stays: `round-robbin` is no"), "{logged}");
     assert!(!outcome.stderr.contains('\u{1b}'), "{:?}", outcome.stderr);
     assert_eq!(evenkeel.get("/").text(), "a");
     // The file is broken, and the process is found all the same.
@@ -38,7 +41,11 @@ fn what_a_reload_warns_of_is_shown() {
     evenkeel.rewrite(&format!("[server]\nworkers = 2\n{}", pool(&[&a], "")));
     let outcome = evenkeel.cli(&["reload"]);
     assert_eq!(outcome.code, Some(0));
-    assert!(outcome.stderr.contains("changing [server.workers] requires a restart"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("changing [server.workers] requires a restart or an upgrade"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

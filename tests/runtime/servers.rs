@@ -77,7 +77,6 @@ fn wrong_names_are_errors_that_say_what_there_is() {
         );
     }
     assert!(fails(&evenkeel, &["weight", "none", "a", "1"]).contains("there is no pool none, only app"));
-    assert!(fails(&evenkeel, &["weight", "app", "a", "1001"]).contains("from 0 to 1000"));
     assert!(fails(&evenkeel, &["server", "remove", "app", "z"]).contains("there is no server z"));
     assert!(fails(&evenkeel, &["server", "add", "app", "127.0.0.1:9", "--name", "a"]).contains("a already"));
     assert!(fails(&evenkeel, &["server", "add", "none", "127.0.0.1:9"]).contains("there is no pool none"));
@@ -97,6 +96,32 @@ fn wrong_names_are_errors_that_say_what_there_is() {
     }
     assert_eq!(evenkeel.get("/").text(), "a");
     assert_eq!(evenkeel.stderr.count(|line| line.contains("operator: ")), 0);
+}
+
+#[test]
+fn a_wrong_weight_is_refused_with_what_is_expected() {
+    let a = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let cases: [(&[&str], &str); 7] = [
+        (&["weight", "app", "a", "1001"], "from 0 to 1000, not `1001`"),
+        (&["weight", "app", "a", "abc"], "from 0 to 1000, not `abc`"),
+        (&["weight", "app", "a", "-1"], "from 0 to 1000, not `-1`"),
+        (&["weight", "app", "a", "1.5"], "from 0 to 1000, not `1.5`"),
+        (&["server", "add", "app", "127.0.0.1:9", "--weight", "1001"], "from 0 to 1000, not `1001`"),
+        (&["split", "all", "app=1000001"], "from 0 to 1000000, not `1000001`"),
+        (&["split", "all", "app=x"], "from 0 to 1000000, not `x`"),
+    ];
+    for (arguments, expected) in cases {
+        let outcome = evenkeel.cli(arguments);
+        assert_eq!(outcome.code, Some(2), "{arguments:?}: {}", outcome.stderr);
+        let expected = format!("the weight must be a whole number {expected}");
+        assert!(outcome.stderr.contains(&expected), "{arguments:?}: {}", outcome.stderr);
+    }
+    let answer = evenkeel.admin("PUT", "/pools/app/servers/a", "{\"weight\":1001}");
+    let expected = "{\"error\":\"`weight` must be a whole number from 0 to 1000, not 1001\"}";
+    assert_eq!((answer.status, answer.text().as_str()), (400, expected));
+    let answer = evenkeel.admin("PUT", "/pools/app/servers/a", "{\"weight\":1");
+    assert!(answer.text().contains("the body is not JSON: ") && answer.text().contains("at line 1"));
 }
 
 #[test]

@@ -90,3 +90,33 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(weights(&evenkeel), json!({ "blue": 9, "green": 1 }));
     assert_eq!(evenkeel.cli(&["split", "release", "blue"]).code, Some(2));
 }
+
+#[test]
+fn the_generation_counts_reloads_and_splits_and_nothing_else() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    let file = config(&blue, &green, (1, 1), "");
+    let evenkeel = Evenkeel::start(&file);
+    let is = |generation: u64| {
+        assert_eq!(evenkeel.status()["generation"], generation);
+        assert_eq!(evenkeel.metric("evenkeel_config_generation", &[]), generation as f64);
+        let shown = evenkeel.cli(&["status"]).stdout;
+        assert!(shown.contains(&format!("generation {generation}\n")), "{shown}");
+    };
+    is(1);
+    let server = blue.address().to_string();
+    for (command, generation) in [
+        (&["split", "release", "blue=2"][..], 2),
+        (&["split", "release", "blue=2"], 2),
+        (&["weight", "blue", &server, "7"], 2),
+        (&["drain", "blue", &server], 2),
+        (&["reload"], 3),
+        (&["reload", "--confirm", "60"], 4),
+        (&["confirm", "--go-back"], 5),
+    ] {
+        let outcome = evenkeel.cli(command);
+        assert_eq!(outcome.code, Some(0), "{command:?}: {}", outcome.stderr);
+        is(generation);
+    }
+    assert_eq!(evenkeel.reload("nonsense").status, 422);
+    is(5);
+}

@@ -59,3 +59,18 @@ fn a_drained_or_disabled_server_is_no_problem_and_stays_visible() {
     let text = said(&evenkeel, &["status"]);
     assert!(text.contains("problems\n  critical  pool app has no usable server, for 0 s\n"), "{text}");
 }
+
+#[test]
+fn a_server_of_weight_0_that_is_down_is_no_problem_unless_clients_are_sticky_to_it() {
+    let (a, gone) = (Origin::named("a"), Origin::refusing("gone"));
+    let health = "health = { kind = \"tcp\", interval = \"50ms\", timeout = \"1s\", fall = 1 }";
+    let evenkeel = Evenkeel::start(&pool(&[&a, &gone], health));
+    evenkeel.wait_for_state("gone", "down");
+    let shown = || said(&evenkeel, &["status"]);
+    assert!(shown().contains("server gone of pool app is down"), "{}", shown());
+    evenkeel.set_server("app", "gone", "{\"weight\": 0}");
+    assert!(shown().contains("\nno problem\n"), "{}", shown());
+    let sticky = pool(&[&a, &gone], &format!("{health}\nsticky = {{ header = \"x-session\" }}"));
+    assert_eq!(evenkeel.reload(&sticky).status, 200);
+    eventually("it is a problem", || shown().contains("server gone of pool app is down"));
+}

@@ -7,7 +7,7 @@ use super::setting::Chain;
 use crate::l4::server::{Server, line};
 use crate::support::cache::is_hit;
 use crate::support::disk::{DiskCache, wait_on_disk};
-use crate::support::{Client, DEADLINE, Folder, Gate, Origin, cli, eventually, ok, pool};
+use crate::support::{Client, DEADLINE, Folder, Gate, Origin, Port, cli, eventually, ok, pool};
 
 #[test]
 fn the_command_says_which_process_serves() {
@@ -135,6 +135,7 @@ fn disabled_servers_and_splits_are_known_to_the_new_process() {
     assert_eq!(divided.status, 200, "{}", divided.text());
     for _ in 0..2 {
         chain.upgrade();
+        assert_eq!(chain.status()["generation"], 1, "it begins anew");
         assert!((0..6).all(|_| chain.get("/").text() == "a"));
         let events = chain.admin("GET", "/events?kind=upgrade", "").text();
         assert!(events.contains("this process has taken over from process"), "{events}");
@@ -204,4 +205,44 @@ fn what_the_file_says_by_then_counts() {
     chain.upgrade();
     assert_eq!(chain.get("/new").text(), "new");
     assert_eq!(Client::connect(chain.address()).get("/").text(), "a");
+}
+
+#[test]
+fn what_a_reload_leaves_as_it_was_takes_effect() {
+    let (origin, cache, admin) = (Origin::named("a"), DiskCache::new(), Port::reserve());
+    let mut chain = Chain::of(cache.start(&origin, "{ ttl = \"10m\" }"));
+    let other = cache.path().with_file_name("other");
+    let text = cache.text(&origin, "{ ttl = \"10m\" }");
+    let text = text.replace(cache.path().to_str().unwrap(), other.to_str().unwrap());
+    let text = text.replace("[listener.web]\n", "[listener.web]\nbacklog = 77\nfast_open = 8\n");
+    let changed = format!(
+        "[server]\nworkers = 2\n[admin]\nbind = \"{}\"\n[log]\naccess = \"off\"\n{text}",
+        admin.address()
+    );
+    chain.rewrite(&changed);
+    let outcome = chain.cli(&["reload"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let keys = [
+        "server.workers",
+        "admin",
+        "cache.disk.path",
+        "log.access",
+        "listener.NAME.backlog",
+        "listener.NAME.fast_open",
+    ];
+    for key in keys {
+        let warning =
+            format!("changing [{key}] requires a restart or an upgrade (`evenkeel upgrade`); the reload");
+        assert!(outcome.stderr.contains(&warning), "no {warning} in\n{}", outcome.stderr);
+    }
+    assert!(chain.cli(&["diff"]).stdout.contains("takes effect at a restart or upgrade"));
+    let outcome = chain.cli(&["upgrade", "--json"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let answer: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    chain.note(answer["pid"].as_u64().unwrap() as u32);
+    let outcome = chain.cli(&["diff"]);
+    assert!(outcome.stdout.contains("says what is in force"), "{}{}", outcome.stdout, outcome.stderr);
+    let health = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", admin.address());
+    assert_eq!(Client::connect(admin.address()).ask(health).status, 200);
+    assert!(other.exists(), "the disk cache is there");
 }

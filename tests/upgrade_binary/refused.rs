@@ -89,6 +89,9 @@ fn a_broken_configuration_or_an_address_in_use_is_what_the_new_process_says() {
     chain.rewrite(&good.replace("backends", "backend"));
     let said = chain.refusal("{}");
     assert!(said.contains("backend") && said.contains("evenkeel.toml:"), "{said}");
+    let outcome = chain.cli(&["upgrade"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.starts_with("error: not upgraded: `[pool.NAME]` has"), "{}", outcome.stderr);
     let port = Port::reserve();
     let _taken = port.listen();
     let listener = "[listener.web]\nbind = [\"127.0.0.1:0\"]\npool = \"app\"\n";

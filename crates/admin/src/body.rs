@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 
@@ -55,7 +55,17 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(bad_request(format!("the body must be a JSON object, as in {example}")));
     }
-    serde_json::from_slice(body).map_err(|fault| bad_request(fault.to_string()))
+    serde_json::from_slice(body).map_err(|fault| bad_request(describe(&fault, body)))
+}
+
+/// What is wrong with a body. A place in the text helps only where the text is not JSON.
+fn describe(fault: &serde_json::Error, body: &[u8]) -> String {
+    let text = fault.to_string();
+    if serde_json::from_slice::<IgnoredAny>(body).is_err() {
+        return format!("the body is not JSON: {text}");
+    }
+    let place = format!(" at line {} column {}", fault.line(), fault.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
 /// A key that is present has a value: `null` is not a way to leave it out.

@@ -41,7 +41,7 @@ impl Asked {
 /// What a reload answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reloaded {
-    /// The generation of the configuration in force.
+    /// That of the configuration in force, as in `/status`.
     generation: u64,
     /// Warnings about the configuration.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,12 +68,24 @@ pub(crate) async fn reload(
     request: HttpRequest,
 ) -> Result<Json<Reloaded>, Refusal> {
     let command = Reload::read(request).await?.command();
-    let warnings = match carry_out(&context, Asked::new(command, by)).await? {
+    let generation = || context.snapshot.load().generation;
+    let done = carry_out(&context, Asked::new(command, by)).await;
+    let done = done.map_err(|refusal| match refusal.status() {
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            refusal.and(&format!("nothing changed: generation {} stays in force", generation()))
+        }
+        // The reload may still take effect, or the process is leaving.
+        _ => refusal,
+    });
+    let warnings = match done? {
         CommandDone::Reloaded(warnings) => warnings,
         CommandDone::Done | CommandDone::Unchanged | CommandDone::Purged(_) => Vec::new(),
     };
-    let generation = context.snapshot.load().generation;
-    Ok(Json(Reloaded { generation, warnings, awaiting_confirmation: AwaitingConfirmation::of(&context) }))
+    Ok(Json(Reloaded {
+        generation: generation(),
+        warnings,
+        awaiting_confirmation: AwaitingConfirmation::of(&context),
+    }))
 }
 
 /// The level of the log.

@@ -21,7 +21,8 @@ use crate::file::File;
 /// The configuration in force.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Configuration {
-    /// It grows with each reload.
+    /// The number of what is in force: 1 in a new process, also after an upgrade, and one more with each reload that took effect,
+    /// each return to the previous configuration, and each change of a split.
     generation: u64,
     /// The absolute path of its file; none if it is from the command line.
     #[schema(value_type = Option<String>)]

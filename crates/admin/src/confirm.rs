@@ -84,7 +84,7 @@ pub(crate) struct Decision {
 /// The outcome.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Decided {
-    /// That of the configuration in force.
+    /// That of the configuration in force, as in `/status`.
     generation: u64,
     /// False if the previous configuration has come back.
     confirmed: bool,

@@ -45,5 +45,7 @@ pub use command::LEVELS;
 pub use context::{Context, Request, Upgrade, Upgraded};
 pub use live::follow::follow;
 pub use live::state::Live;
+pub use pool::WEIGHT_MAX;
 pub use question::{Explainer, Question, Values};
 pub use serve::{Listener, serve};
+pub use split::SHARE_MAX;

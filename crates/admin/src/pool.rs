@@ -26,8 +26,8 @@ use crate::discovery::origin;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::status::{self, Server};
 
-/// The largest weight, as in the configuration.
-pub(crate) const WEIGHT_MAX: u32 = 1000;
+/// The largest weight of a server, as in the configuration.
+pub const WEIGHT_MAX: u32 = 1000;
 /// Characters of a server's name, as in the configuration.
 const NAME_MAX: usize = 64;
 
@@ -257,9 +257,9 @@ pub(crate) fn weight<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u32>,
     let number = Number::deserialize(value)?;
     match number.as_u64().and_then(|weight| u32::try_from(weight).ok()) {
         Some(weight) if weight <= WEIGHT_MAX => Ok(Some(weight)),
-        _ => {
-            Err(D::Error::custom(format!("`weight` is a whole number from 0 to {WEIGHT_MAX}, not {number}")))
-        }
+        _ => Err(D::Error::custom(format!(
+            "`weight` must be a whole number from 0 to {WEIGHT_MAX}, not {number}"
+        ))),
     }
 }
 

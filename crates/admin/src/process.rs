@@ -21,7 +21,8 @@ pub(crate) struct Process {
     /// The absolute path of its configuration file; none if it runs without one.
     #[schema(value_type = Option<String>)]
     config: Option<PathBuf>,
-    /// Of the configuration in force; it grows with each reload.
+    /// The number of what is in force: 1 in a new process, also after an upgrade, and one more with each reload that took effect,
+    /// each return to the previous configuration, and each change of a split.
     generation: u64,
     uptime_seconds: f64,
     /// Whether it accepts no more connections, and finishes requests in flight.

@@ -42,7 +42,7 @@ pub struct Question {
     /// The method; `tcp` for a connection, `udp` for a datagram.
     #[serde(default = "get")]
     pub method: String,
-    /// The URL; of a connection or datagram the address.
+    /// The URL, or a path, as of a request without a host; of a connection or datagram the address.
     pub url: String,
     /// The headers: a text for each name, or several in a list.
     #[serde(default)]

@@ -19,6 +19,16 @@ impl Refusal {
     pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self { status, error: error.into() }
     }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The same with one more line.
+    pub(crate) fn and(self, line: &str) -> Self {
+        Self { error: format!("{}\n{line}", self.error.trim_end()), ..self }
+    }
 }
 
 /// A refusal of a request that is wrong in itself.

@@ -23,8 +23,8 @@ use crate::refusal::{ErrorBody, Refusal, bad_request};
 
 /// Pools of a split at most, far above what a configuration has.
 const POOLS_MAX: usize = 1_000;
-/// The largest weight, as in the configuration.
-const WEIGHT_MAX: u64 = 1_000_000;
+/// The largest weight of a pool, as in the configuration.
+pub const SHARE_MAX: u32 = 1_000_000;
 
 /// How a route divides its requests.
 #[derive(Debug, Serialize, ToSchema)]
@@ -78,10 +78,10 @@ pub(crate) async fn set_split(
         ));
     }
     let weight = |(pool, weight): (&String, &Value)| match weight.as_u64() {
-        Some(weight) if weight <= WEIGHT_MAX => Ok((PoolName::from(pool.as_str()), weight as u32)),
+        Some(weight) if weight <= SHARE_MAX.into() => Ok((PoolName::from(pool.as_str()), weight as u32)),
         _ => {
             let why =
-                format!("the weight of `{pool}` is a whole number from 0 to {WEIGHT_MAX}, not {weight}");
+                format!("the weight of `{pool}` must be a whole number from 0 to {SHARE_MAX}, not {weight}");
             Err(bad_request(why))
         }
     };

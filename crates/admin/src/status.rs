@@ -35,6 +35,8 @@ pub(crate) struct Status {
     /// The absolute path of its configuration file; none if it runs without one.
     config: Option<String>,
     uptime_seconds: f64,
+    /// The number of what is in force: 1 in a new process, also after an upgrade, and one more with each reload that took effect,
+    /// each return to the previous configuration, and each change of a split.
     generation: u64,
     leaving: bool,
     /// Only while the configuration in force goes back by itself unless it is confirmed.

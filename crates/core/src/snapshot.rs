@@ -26,7 +26,7 @@ use crate::sticky::{Cookie, Sessions};
 /// A configuration in force. It changes with reloads only; what becomes of the servers is behind [`PoolHandle`]s.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// Grows with each reload, and with each change of a split.
+    /// 1 in a new process; grows with each reload, and with each change of a split.
     pub generation: u64,
     /// The configuration that it was made from.
     pub config: Arc<Config>,

@@ -21,6 +21,7 @@ use crate::cache;
 use crate::confirm::{self, Confirmation};
 use crate::credentials;
 use crate::discovery::Discoveries;
+use crate::log::without_label;
 use crate::probes::{Probed, Probes};
 use crate::reload::{Bound, InForce, Prepared, Reloads};
 use crate::servers::{Memory, ServerRegistry};
@@ -196,8 +197,9 @@ impl Control {
     /// Logs and counts that the configuration was not reloaded.
     pub fn refuse_reload(&self, why: String) -> CommandError {
         self.registry.reloaded(ReloadResult::Failure);
-        tracing::error!("configuration not reloaded, the old one stays: {why}");
-        let first = why.lines().next().unwrap_or_default();
+        let text = without_label(&why);
+        tracing::error!("configuration not reloaded, the old one stays: {text}");
+        let first = text.lines().next().unwrap_or_default();
         let what = format!("the configuration was not reloaded, the old one stays: {first}");
         self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
         CommandError::Refused(why)
@@ -232,7 +234,6 @@ impl Control {
             self.shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
         }
         self.close_removed();
-        self.registry.config_generation.add(1);
         self.bound.extend(added);
         let config = self.servers.config();
         let listening = self.bound.iter().filter(|b| listener_of(config, b).is_some());
@@ -245,6 +246,7 @@ impl Control {
     pub fn publish(&mut self) {
         let before = self.shared.snapshot();
         self.shared.publish(Arc::new(self.servers.snapshot()));
+        self.registry.config_generation.set(self.servers.generation().cast_signed());
         self.servers.wake_waiting();
         tokio::task::spawn_local(free(before));
     }
@@ -279,6 +281,11 @@ impl Control {
         result: &Result<Finding, ProbeFailure>,
         took: Duration,
     ) {
+        let took_ms = took.as_micros() as f64 / 1e3;
+        match result {
+            Ok(_) => tracing::debug!(%pool, server = %id, took_ms, "health check passed"),
+            Err(why) => tracing::debug!(%pool, server = %id, took_ms, %why, "health check failed"),
+        }
         let figures = self.registry.backend(pool, id);
         figures.notes.checked(took, result.as_ref().err().map(ProbeFailure::to_string));
         figures.probed(match result {

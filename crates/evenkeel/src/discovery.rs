@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use evenkeel_config::{Config, Discover, Resolver};
+use evenkeel_config::{Backend, Config, Discover, Resolver};
 use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_discover::{Notice, Report, Reports, follow};
 use evenkeel_observe::Registry;
@@ -11,9 +11,13 @@ use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_types::{Clock, PoolName};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
+use tracing::Level;
 
 use crate::control::Control;
 use crate::probes::Probes;
+
+/// Servers whose addresses are logged of one answer.
+const SHOWN_MAX: usize = 20;
 
 /// Reports that wait for the control thread.
 const REPORTS_MAX: usize = 64;
@@ -78,6 +82,9 @@ impl Control {
             announce(&self.registry, &pool, &source, notice, servers.len());
         }
         let error = error.map(|text| text.lines().next().unwrap_or_default().to_owned());
+        if outcome.is_asked {
+            log_answer(&pool, &source, error.as_deref(), &servers);
+        }
         let (is_success, known) = (error.is_none(), servers.len());
         let found = outcome.has_changed.then(|| servers.to_vec());
         let state = DiscoveryState { source: source.clone(), asked, next, succeeded, error, servers };
@@ -103,6 +110,22 @@ impl Control {
         };
         self.servers.discoveries.retain(discovers);
         self.registry.retain_discoveries(discovers);
+    }
+}
+
+/// Logs what asking for the servers of a pool has come to.
+fn log_answer(pool: &PoolName, source: &Discover, error: Option<&str>, servers: &[Backend]) {
+    // The addresses are not put together for nothing.
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let shown = servers.iter().take(SHOWN_MAX).map(|server| server.address.to_string());
+    let (known, addresses) = (servers.len(), shown.collect::<Vec<_>>().join(" "));
+    match error {
+        None => tracing::debug!(%pool, servers = known, addresses, "discovery by {source} has an answer"),
+        Some(error) => {
+            tracing::debug!(%pool, servers = known, addresses, error, "discovery by {source} has no good answer");
+        }
     }
 }
 

@@ -14,6 +14,9 @@ const VARIABLE: &str = "EVENKEEL_LOG";
 /// The level when nothing is said.
 const LEVEL_DEFAULT: &str = "info";
 
+/// What `debug` comes to: our crates, whose names all begin so, at that level.
+const OURS_AT_DEBUG: &str = "info,evenkeel=debug";
+
 /// The target of lines that say who has changed what: they are logged at every level.
 pub const AUDIT: &str = "audit";
 
@@ -64,6 +67,13 @@ pub fn set_level(level: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A message without the `error: ` that diagnostics begin with: what it becomes a part of says that already.
+pub fn without_label(message: &str) -> &str {
+    message.strip_prefix("error: ").unwrap_or(message)
+}
+
 fn filter_of(level: &str) -> EnvFilter {
+    // `debug` is for decisions of ours; what libraries say of each frame and timer would bury them.
+    let level = if level == "debug" { OURS_AT_DEBUG } else { level };
     EnvFilter::new(format!("{level},{AUDIT}=info"))
 }

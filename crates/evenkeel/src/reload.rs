@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evenkeel_config::{Config, Listener, Transport, difference, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
@@ -15,7 +15,7 @@ use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::background;
 use crate::credentials::{self, load_config};
@@ -158,7 +158,7 @@ impl Reloads {
     /// Waits for what the reload under way has prepared. Without one it never returns. The future may be dropped at any time.
     pub async fn prepared(&mut self) -> Result<Prepared, String> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let prepared = timeout_at(running.until, &mut running.prepared).await;
+        let prepared = timeout_at(running.until.into(), &mut running.prepared).await;
         self.running = None;
         match prepared {
             Ok(prepared) => prepared
@@ -196,26 +196,42 @@ impl Reloads {
     }
 }
 
+/// Logs each step of a reload with the time that it took.
+struct Steps(Instant);
+
+impl Steps {
+    fn done(&mut self, what: &str) {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        let took_ms = (self.0 - before).as_micros() as f64 / 1e3;
+        tracing::debug!(took_ms, "reload: {what}");
+    }
+}
+
 /// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
 fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
     let source = in_force
         .source
         .as_deref()
         .ok_or("there is no configuration file to reload: the process was started without one")?;
+    let mut steps = Steps(Instant::now());
     in_force.loaded.note(source);
     let (config, mut warnings) = load(source)?;
+    steps.done("the file is read and checked");
     warnings.extend(warn_of_unchangeable(&in_force.config, &config));
     let collector = collector(&config)?;
     let credentials = credentials::load(&config, Some((&in_force.config, &in_force.credentials)))?;
+    steps.done("certificates and secrets are read");
     let kept = keep_fixed(&in_force.config, config.clone());
     if is_trial {
         warnings.extend(warn_of_same(&in_force.goes_back_to, &kept));
     }
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
+    steps.done("routes and pools are built");
     let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
     if !failed.is_empty() {
         return Err(in_lines(&failed));
     }
+    steps.done("new addresses are bound");
     // What was taken over may be older than its files.
     credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
@@ -223,8 +239,11 @@ fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
 
 /// Says what a reload cannot change.
 fn warn_of_unchangeable(old: &Config, new: &Config) -> Vec<String> {
+    // The main process of a container cannot be upgraded.
+    let how =
+        if std::process::id() == 1 { "a restart" } else { "a restart or an upgrade (`evenkeel upgrade`)" };
     let warn = |key: &str| {
-        let warning = format!("changing [{key}] requires a restart; the reload has left it as it was");
+        let warning = format!("changing [{key}] requires {how}; the reload has left it as it was");
         tracing::warn!("{warning}");
         warning
     };

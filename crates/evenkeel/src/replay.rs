@@ -172,8 +172,8 @@ fn outcome(
         known_host: None,
     };
     match admit(head.as_bytes(), &parsed, &fields, origin) {
-        Ok((request, framing)) => {
-            let body = if let Framing::Length(length) = framing { Some(length) } else { None };
+        Ok(request) => {
+            let body = if let Framing::Length(length) = request.declared { Some(length) } else { None };
             Outcome::of(snapshot, position, &request, body)
         }
         Err(refusal) => refused(refusal.status, &refusal.why),

@@ -24,8 +24,8 @@ pub use descriptors::{files_max, for_file, is_exhausted};
 pub use handover::{Carried, Channel, DESCRIPTORS_MAX, activated, replace_stderr};
 pub use io::{Io, Peer};
 pub use listen::{
-    Accepted, BindError, Detached, Inherited, Listening, Socket, bind, bind_alone, bind_beside,
-    bind_datagrams, covers,
+    Accepted, BindError, Detached, Holder, Inherited, Listening, Socket, bind, bind_alone, bind_beside,
+    bind_datagrams, covers, holder,
 };
 pub use memory_file::MemoryFile;
 pub use options::{Dial, ListenOptions, backlog_max};

@@ -20,8 +20,8 @@ use crate::descriptors;
 use crate::io::{Io, Peer};
 use crate::options::ListenOptions;
 
-use held::Holder;
-pub use held::covers;
+use held::holder_here;
+pub use held::{Holder, covers, holder};
 pub use inherited::{Inherited, bind_beside};
 
 /// How often it is looked who has an address that is in use, while it does not seem to be this process.
@@ -195,10 +195,10 @@ fn lone_socket(address: SocketAddr, kind: Type, beside_ours: bool) -> io::Result
             other => return other,
         };
         looks += 1;
-        match holder(address, kind)? {
-            Holder::Us if !beside_ours => return Err(ours()),
+        match held_by(address, kind)? {
+            Holder::Own if !beside_ours => return Err(ours()),
             // Only a socket that was bound alone can still be in the way.
-            Holder::Us => {
+            Holder::Own => {
                 let beside = bound_socket(address, kind, true);
                 return beside.map_err(|error| if in_use(&error) { ours() } else { error });
             }
@@ -209,8 +209,8 @@ fn lone_socket(address: SocketAddr, kind: Type, beside_ours: bool) -> io::Result
     }
 }
 
-fn holder(address: SocketAddr, kind: Type) -> io::Result<Holder> {
-    held::holder(address, kind == Type::DGRAM).map_err(|error| {
+fn held_by(address: SocketAddr, kind: Type) -> io::Result<Holder> {
+    holder_here(address, kind == Type::DGRAM).map_err(|error| {
         io::Error::other(format!("it is in use, and /proc does not tell whether by others: {error}"))
     })
 }

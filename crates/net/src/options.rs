@@ -129,6 +129,7 @@ pub(crate) fn set(socket: &impl AsFd, option: libc::c_int, level: libc::c_int, v
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Inherited;
 
     /// An option of a real socket.
     fn get(socket: &impl AsFd, option: libc::c_int) -> libc::c_int {
@@ -166,6 +167,24 @@ mod tests {
         assert!(!client.keepalive().unwrap());
         Dial::new(&[], Some(Duration::from_secs(33))).prepare(&client, ([127, 0, 0, 1], 1).into()).unwrap();
         assert_eq!((client.keepalive().unwrap(), get(&client, libc::TCP_KEEPIDLE)), (true, 33));
+    }
+
+    #[test]
+    fn a_socket_that_is_taken_over_gets_the_options_that_it_is_to_have() {
+        let options = ListenOptions {
+            fast_open: Some(16),
+            tcp_keepalive: Some(Duration::from_secs(77)),
+            ..ListenOptions::default()
+        };
+        let listening = socket(&options);
+        let take = |options: &ListenOptions| {
+            let inherited = Inherited::take(listening.try_clone().unwrap().into()).unwrap();
+            inherited.into_socket(options).unwrap();
+        };
+        take(&options);
+        assert_eq!((get(&listening, libc::TCP_FASTOPEN), listening.keepalive().unwrap()), (16, true));
+        take(&ListenOptions::default());
+        assert_eq!((get(&listening, libc::TCP_FASTOPEN), listening.keepalive().unwrap()), (0, false));
     }
 
     #[test]

@@ -288,7 +288,7 @@ metrics! {
     CONFIG_RELOADED: Gauge "evenkeel_config_last_reload_successful" []
         "0 while the last reload of the configuration was refused, else 1.";
     CONFIG_GENERATION: Gauge "evenkeel_config_generation" []
-        "Grows by one with each configuration that took effect.";
+        "Number of what is in force: 1 in a new process, and one more with each reload that took effect and each change of a split.";
     METRICS_FOLDED: Gauge "evenkeel_metrics_folded" [kind]
         "Servers, routes, or limits, mirrors and caches of routes, that count as `other` because too many have figures of their own.";
     WORKERS: Gauge "evenkeel_workers" []

@@ -1,5 +1,6 @@
 //! A connection from its accept to its close: which protocol it speaks, and who serves it.
 
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -67,6 +68,13 @@ enum Protocol {
     Http2,
 }
 
+#[cold]
+fn failed<T>(client: &Client, why: &dyn Display) -> Option<T> {
+    client.worker.metrics.handshake(HandshakeResult::Failed);
+    client.log_failed_handshake(why);
+    None
+}
+
 /// Shakes hands; `None` if that did not work out.
 async fn secure(client: &mut Client, io: &mut Io, tls: &ServerTls) -> Option<Protocol> {
     let (view, position) = client.view()?;
@@ -74,9 +82,10 @@ async fn secure(client: &mut Client, io: &mut Io, tls: &ServerTls) -> Option<Pro
     drop(view);
     let mut timer = Timer::new(client.worker.clock);
     let shaken = timer.within(limit.into(), io.accept_tls(tls.config())).await;
-    let Ok(Ok(handshake)) = shaken else {
-        client.worker.metrics.handshake(HandshakeResult::Failed);
-        return None;
+    let handshake = match shaken {
+        Ok(Ok(handshake)) => handshake,
+        Ok(Err(error)) => return failed(client, &error),
+        Err(_) => return failed(client, &"it took longer than `timeout.head`"),
     };
     let result = if handshake.is_resumed { HandshakeResult::Resumed } else { HandshakeResult::Full };
     client.worker.metrics.handshake(result);

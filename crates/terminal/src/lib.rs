@@ -5,6 +5,6 @@ mod screen;
 mod show;
 mod signals;
 
-pub use screen::Screen;
+pub use screen::{Screen, columns};
 pub use show::{show_bytes, show_clock, show_count, show_duration};
 pub use signals::Signals;

@@ -58,8 +58,15 @@ struct Resolver(ArcSwap<Store>);
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let store = self.0.load();
-        Some(store.choose(hello.server_name(), hello.signature_schemes()).key.clone())
+        let (store, name) = (self.0.load(), hello.server_name());
+        let chosen = store.choose(name, hello.signature_schemes());
+        tracing::debug!(
+            sni = name.unwrap_or("-"),
+            cert = %chosen.files.cert.display(),
+            is_for_it = name.is_some_and(|name| chosen.names.covers(name)),
+            "certificate chosen"
+        );
+        Some(chosen.key.clone())
     }
 }
 

@@ -10,7 +10,7 @@ use ratatui::style::Color;
 
 use crate::draw::{Look, draw};
 use crate::message::{Event, Message};
-use crate::once::lines;
+use crate::once::{lines, text};
 use crate::state::State;
 
 fn state(now: Instant) -> State {
@@ -164,4 +164,29 @@ fn any_size_can_be_drawn() {
         picture(&state, size, true, now);
     }
     picture(&State::new(), (80, 24), true, now);
+}
+
+#[test]
+fn text_is_cut_only_to_a_width_that_is_known() {
+    let now = Instant::now();
+    let mut state = state(now);
+    for rps in 0..300 {
+        state.rates.push_back(rps);
+    }
+    let tick = state.tick.as_mut().unwrap();
+    tick.problems[0].what = format!("server {} of pool api is down", "x".repeat(150));
+    let longest = |width| {
+        let shown = text(&state, width).unwrap();
+        (shown.lines().map(|line| line.chars().count()).max().unwrap(), shown)
+    };
+    let (width, shown) = longest(None);
+    assert!(shown.contains("x of pool api is down   for 12 s\n"), "{shown}");
+    assert!((190..230).contains(&width), "no wider than what it says: {width}");
+    for (told, expected) in [(100, 100), (10, 80), (9_999, 400)] {
+        assert_eq!(longest(Some(told)).0, expected);
+    }
+    let tick = state.tick.as_mut().unwrap();
+    (tick.problems, tick.status.pools) = (Vec::new(), Vec::new());
+    let shown = text(&state, None).unwrap();
+    assert_eq!(shown.lines().map(|line| line.chars().count()).max(), Some(120));
 }

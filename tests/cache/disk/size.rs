@@ -59,7 +59,8 @@ fn another_directory_requires_a_restart() {
     let elsewhere = text.replace(cache.path().to_str().unwrap(), other.to_str().unwrap());
     assert_eq!(evenkeel.reload(&elsewhere).status, 200);
     evenkeel.stderr.wait_for("a warning", |line| {
-        line.contains("changing [cache.disk.path] requires a restart; the reload has left it as it was")
+        line.contains("changing [cache.disk.path] requires a restart or an upgrade")
+            && line.contains("; the reload has left it as it was")
     });
     assert!(is_hit(&evenkeel.get("/1")) && !other.exists());
     wait_on_disk(&evenkeel, 1);

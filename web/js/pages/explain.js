@@ -11,7 +11,7 @@ import { store } from "../store.js";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /** Parts of an answer that have a place of their own. */
-const PLACED = new Set(["listener", "path", "route", "pool", "server", "address", "status", "location", "reason", "considered", "others", "candidates", "other_candidates"]);
+const PLACED = new Set(["listener", "host", "path", "route", "pool", "server", "address", "status", "location", "reason", "considered", "others", "candidates", "other_candidates"]);
 
 export const title = () => "Explain";
 
@@ -94,11 +94,11 @@ function verdict(found, { method, url }) {
     h("p", {}, h("code", {}, `${method} ${url}`), " ", end, why, "."));
 }
 
-function steps({ listener, path, route, pool, server, address, status }) {
+function steps({ listener, host, path, route, pool, server, address, status }) {
   const step = (name, value, href) => value === undefined || value === null ? null
     : h("li", { class: "step" }, h("span", { class: "step-name" }, name), href ? h("a", { href }, value) : h("span", { class: "step-value" }, value));
   return h("ol", { class: "steps", "aria-label": "The way of the request" },
-    step("listener", listener), step("path", path), step("route", route),
+    step("listener", listener), step("host", host === "" ? "none" : host), step("path", path), step("route", route),
     step("pool", pool, pool ? link(["pools", pool]) : null),
     step("server", server, server ? link(["pools", pool, "servers", server]) : null),
     address !== server ? step("address", address) : null,

@@ -70,10 +70,12 @@ fn pool(state: &PoolState, moment: Moment) -> PoolFacts {
     let servers = &state.servers;
     let guard = servers.guard.as_ref();
     let trips = guard.map_or(&[][..], |guard| &guard.servers);
+    // A server of weight 0 gets no request, except those of clients that are sticky to it.
+    let is_sticky = state.config.sticky.is_some();
     let of = |at: usize| {
         let known = &servers.states[at];
         let breaker = trips.get(at).and_then(|trip| troubled(trip));
-        let is_out = matches!(known.state, State::Down | State::Ejected);
+        let is_out = matches!(known.state, State::Down | State::Ejected) && (known.weight > 0 || is_sticky);
         (is_out || breaker.is_some()).then(|| ServerFacts {
             id: BackendId::clone(&state.config.backends[at].id),
             state: known.state,

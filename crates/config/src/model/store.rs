@@ -43,7 +43,7 @@ section! {
     #[derive(PartialEq, Eq, Hash)]
     pub struct DiskStore "disk of [cache]" {
         /// The directory, which must be the cache's own. Evenkeel makes it if the directory above it exists. A change requires a
-        /// restart.
+        /// restart or an upgrade.
         path: PathBuf = key(Kind::Text(&FOLDER), Required, r#""/var/cache/evenkeel""#),
         /// The most that the directory occupies on the disk. When it is reached, responses are removed from it by `eviction`.
         size: u64 = key(Kind::Size(16 << 20, 1 << 50), Required, r#""10GiB""#),

@@ -8,7 +8,7 @@ use evenkeel_types::Time;
 
 use crate::breaker::{self, Full};
 use crate::choose::{By, Chosen};
-use crate::health::Failure;
+use crate::health::{Failure, LiveTraffic};
 use crate::retry::{Cause, Final};
 
 /// When a client that was refused may come again, if nothing better is known.
@@ -17,6 +17,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What stays the same about a request over all its tries.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a, K> {
+    /// What it is: a request, a connection or a session.
+    pub of: LiveTraffic,
     /// What the choice of a server may depend on.
     pub request: &'a K,
     /// A key whose owner gets the request, whatever the pool's algorithm.

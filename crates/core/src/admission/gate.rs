@@ -13,6 +13,7 @@ use super::permit::Permit;
 use crate::balance::{Load, Picker};
 use crate::breaker::Breaker;
 use crate::choose::{By, Chosen, Keys, choose_by};
+use crate::health::LiveTraffic;
 use crate::retry::LocalBudget;
 use crate::snapshot::{Guard, Pool, PoolState};
 
@@ -94,7 +95,7 @@ impl<D: Driver> Gate<D> {
     /// Gives a request that does not wait a server and a permit for it; `None` if it cannot have one now. For copies of
     /// requests: nothing is counted of a refusal.
     pub fn admit_at_once(self: &Rc<Self>, request: &impl Keys, now: Time) -> Option<(Chosen, Permit<D>)> {
-        let mut permit = Permit::new(self, now);
+        let mut permit = Permit::new(self, LiveTraffic::Requests, now);
         permit.ask_pool(now).ok()?;
         permit.enter_pool().ok()?;
         match permit.find(self.pool(), By::request(request), &[], false, now) {

@@ -10,6 +10,7 @@ use super::facts::{Answer, FailedTry};
 use super::gate::{Driver, Gate};
 use super::notice::{Notice, RefusedBy};
 use crate::breaker::{CircuitChange, Full, Grant, Outcome, Pass, Refused, Trip};
+use crate::health::LiveTraffic;
 
 /// A request in flight at a server, and in a pool with limits all that it holds there: its place in the pool, the passes of
 /// both circuit breakers, and its retries in flight. Dropping it gives all of that back.
@@ -25,6 +26,8 @@ pub struct Permit<D: Driver> {
 /// What a permit holds of a pool with limits.
 #[derive(Debug)]
 struct Limited {
+    /// What holds it.
+    of: LiveTraffic,
     in_pool: bool,
     /// Retries and hedges that wait for an answer.
     retries: u32,
@@ -39,8 +42,9 @@ struct Limited {
 }
 
 impl Limited {
-    fn new(now: Time) -> Self {
+    fn new(of: LiveTraffic, now: Time) -> Self {
         Self {
+            of,
             in_pool: false,
             retries: 0,
             came: now,
@@ -53,9 +57,9 @@ impl Limited {
 }
 
 impl<D: Driver> Permit<D> {
-    /// Holds nothing yet, from `now` on.
-    pub(super) fn new(gate: &Rc<Gate<D>>, now: Time) -> Self {
-        let limited = gate.guard().map(|_| Box::new(Limited::new(now)));
+    /// Holds nothing yet, from `now` on; it is for a request, a connection or a session.
+    pub(super) fn new(gate: &Rc<Gate<D>>, of: LiveTraffic, now: Time) -> Self {
+        let limited = gate.guard().map(|_| Box::new(Limited::new(of, now)));
         Self { gate: Rc::clone(gate), server: None, limited }
     }
 
@@ -69,7 +73,7 @@ impl<D: Driver> Permit<D> {
     /// For a session that another process had at a server, which counts it from now on. In a pool with limits it holds what any other
     /// permit holds, also beyond the limits, because the session is there already. Circuit breakers are not asked.
     pub fn resumed(gate: &Rc<Gate<D>>, server: usize, now: Time) -> Self {
-        let mut permit = Self::new(gate, now);
+        let mut permit = Self::new(gate, LiveTraffic::Sessions, now);
         gate.load(server).begin();
         permit.server = Some(server);
         if let Some(limited) = &mut permit.limited {
@@ -113,7 +117,7 @@ impl<D: Driver> Permit<D> {
         let Some(limited) = &mut self.limited else { return };
         let failed =
             pool_settings(&self.gate).is_some_and(|settings| settings.on.holds_status(answer.status));
-        limited.outcome = outcome(answer, failed, limited.came);
+        limited.outcome = outcome(answer, failed, (limited.of, limited.came));
         // A failed request may be tried again; a successful one is known to be, however long the rest of its answer takes.
         if !failed {
             self.settle_pool(answer.at);
@@ -136,7 +140,7 @@ impl<D: Driver> Permit<D> {
             self.learn(answer.took, answer.at);
         }
         let counts = |settings: &Settings| settings.on.holds_status(answer.status);
-        self.settle_server(|settings, began| outcome(answer, counts(settings), began), answer.at);
+        self.settle_server(|settings, tried| outcome(answer, counts(settings), tried), answer.at);
     }
 
     /// Judges the server alone by its failure.
@@ -147,7 +151,7 @@ impl<D: Driver> Permit<D> {
         if failed.timed_out {
             self.learn(None, now);
         }
-        self.settle_server(|settings, began| failed.outcome(settings, began, now), now);
+        self.settle_server(|settings, tried| failed.outcome(settings, tried, now), now);
     }
 
     /// The request has failed at a server that another permit stands for.
@@ -155,7 +159,7 @@ impl<D: Driver> Permit<D> {
         if let (Some(limited), Some(settings)) = (&mut self.limited, pool_settings(&self.gate))
             && failed.blame.is_some()
         {
-            limited.outcome = failed.outcome(settings, limited.came, now);
+            limited.outcome = failed.outcome(settings, (limited.of, limited.came), now);
         }
     }
 
@@ -286,7 +290,7 @@ impl<D: Driver> Permit<D> {
     /// Moves what it holds of its server into a permit of its own, for a leg beside others.
     pub(super) fn split_server(&mut self) -> Self {
         let limited = self.limited.as_mut().map(|limited| {
-            let mut other = Limited::new(limited.began);
+            let mut other = Limited::new(limited.of, limited.began);
             other.server_pass = limited.server_pass.take();
             Box::new(other)
         });
@@ -312,11 +316,11 @@ impl<D: Driver> Permit<D> {
         }
     }
 
-    fn settle_server(&mut self, outcome: impl FnOnce(&Settings, Time) -> Outcome, now: Time) {
+    fn settle_server(&mut self, outcome: impl FnOnce(&Settings, Tried) -> Outcome, now: Time) {
         let (Some(limited), Some(server)) = (&mut self.limited, self.server) else { return };
         let Some(pass) = limited.server_pass.take() else { return };
         let Some((settings, trip)) = server_trip(&self.gate, server) else { return };
-        let change = trip.settle(pass, outcome(settings, limited.began), settings, now);
+        let change = trip.settle(pass, outcome(settings, (limited.of, limited.began)), settings, now);
         tell(&self.gate, Some(server), change);
     }
 
@@ -356,17 +360,20 @@ impl<D: Driver> Drop for Permit<D> {
     }
 }
 
-fn outcome(answer: &Answer, failed: bool, began: Time) -> Outcome {
+/// What was tried, and since when.
+type Tried = (LiveTraffic, Time);
+
+fn outcome(answer: &Answer, failed: bool, (of, began): Tried) -> Outcome {
     let took = answer.at.since(began).saturating_sub(answer.uploading);
-    Outcome::Ended { failed, took }
+    Outcome::Ended { of, failed, took }
 }
 
 impl FailedTry {
     /// What a circuit breaker makes of it; one that does not count it learns nothing, unless it took too long.
-    fn outcome(&self, settings: &Settings, began: Time, now: Time) -> Outcome {
+    fn outcome(&self, settings: &Settings, (of, began): Tried, now: Time) -> Outcome {
         let failed = self.blame.is_some_and(|blame| blame.counts(&settings.on));
         if failed || self.timed_out {
-            Outcome::Ended { failed, took: now.since(began) }
+            Outcome::Ended { of, failed, took: now.since(began) }
         } else {
             Outcome::Unknown
         }

@@ -132,7 +132,7 @@ impl<D: Driver> Admission<D> {
             return Err(why);
         }
         let gate = Rc::clone(&self.gate);
-        let mut permit = Permit::new(&gate, now);
+        let mut permit = Permit::new(&gate, terms.of, now);
         let Found::Server(chosen) = permit.find(gate.pool(), terms.by(), self.tried(), false, now) else {
             return Err(Final::Servers);
         };

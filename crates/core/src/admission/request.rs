@@ -218,7 +218,7 @@ impl<D: Driver> Admission<D> {
         let gate = Rc::clone(&self.gate);
         let has_queue = gate.config().queue.is_some();
         if self.permit.is_none() {
-            let mut permit = Permit::new(&gate, now);
+            let mut permit = Permit::new(&gate, terms.of, now);
             permit.ask_pool(now).map_err(|open| self.refused_by_pool(open))?;
             self.permit = Some(permit);
         }

@@ -7,6 +7,7 @@ use evenkeel_config::Trip as Settings;
 use evenkeel_types::Time;
 
 use super::window::Tally;
+use crate::health::LiveTraffic;
 
 /// The longest time open, in multiples of `open_for`.
 const OPEN_TIMES_MAX: u32 = 10;
@@ -49,6 +50,8 @@ pub struct Pass {
 pub enum Outcome {
     /// An answer, or none, after this time.
     Ended {
+        /// What it was.
+        of: LiveTraffic,
         /// No connection, no answer, a broken one, or 502 to 504.
         failed: bool,
         /// From its start to the head of the answer, or to its failure.
@@ -171,7 +174,7 @@ impl Circuit {
             return None;
         }
         self.trials = self.trials.saturating_sub(1);
-        let Outcome::Ended { failed, took } = outcome else { return None };
+        let Outcome::Ended { failed, took, .. } = outcome else { return None };
         if failed && settings.failures.is_some() {
             return Some(self.open("a trial failed".into(), settings, now));
         }
@@ -186,12 +189,17 @@ impl Circuit {
         Some(self.turn(CircuitState::Closed, format!("{} trials succeeded", self.succeeded), now))
     }
 
-    /// Opens a closed circuit if what has ended within the window says so.
-    pub fn judge(&mut self, tally: Tally, settings: &Settings, now: Time) -> Option<CircuitChange> {
+    /// Opens a closed circuit if what has ended within the window, such as requests, says so.
+    pub fn judge(
+        &mut self,
+        (tally, of): (Tally, LiveTraffic),
+        settings: &Settings,
+        now: Time,
+    ) -> Option<CircuitChange> {
         if self.state != CircuitState::Closed {
             return None;
         }
-        let reason = verdict(tally, settings)?;
+        let reason = verdict(tally, of, settings)?;
         Some(self.open(reason, settings, now))
     }
 
@@ -218,7 +226,7 @@ pub(super) fn is_slow(settings: &Settings, took: Duration) -> bool {
 }
 
 /// Why a circuit is to open; `None` if it is not.
-pub(super) fn verdict(tally: Tally, settings: &Settings) -> Option<String> {
+pub(super) fn verdict(tally: Tally, of: LiveTraffic, settings: &Settings) -> Option<String> {
     let Tally { ended, failed, slow } = tally;
     if ended < settings.requests_min {
         return None;
@@ -227,11 +235,12 @@ pub(super) fn verdict(tally: Tally, settings: &Settings) -> Option<String> {
         share.is_some_and(|share| u64::from(count) * 100 >= u64::from(share) * u64::from(ended))
     };
     let Settings { failures, slow: slow_share, slow_after, window, .. } = settings;
+    let of = of.several();
     if reaches(failed, *failures) {
-        return Some(format!("{failed} of {ended} requests failed within {window:?}"));
+        return Some(format!("{failed} of {ended} {of} failed within {window:?}"));
     }
     reaches(slow, *slow_share)
-        .then(|| format!("{slow} of {ended} requests took {slow_after:?} or longer within {window:?}"))
+        .then(|| format!("{slow} of {ended} {of} took {slow_after:?} or longer within {window:?}"))
 }
 
 impl fmt::Display for Refused {

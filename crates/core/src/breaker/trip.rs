@@ -60,16 +60,16 @@ impl Trip {
             self.publish(&circuit);
             return change;
         }
-        let Outcome::Ended { failed, took } = outcome else { return None };
+        let Outcome::Ended { of, failed, took } = outcome else { return None };
         // What began before the circuit opened says nothing about the servers that it now protects.
         if self.glance.load(Acquire) != u64::from(pass.round) << 1 {
             return None;
         }
         self.window.count(failed, circuit::is_slow(settings, took), settings.window, now);
         let tally = self.window.tally(settings.window, now);
-        circuit::verdict(tally, settings)?;
+        circuit::verdict(tally, of, settings)?;
         let mut circuit = self.lock();
-        let change = circuit.judge(tally, settings, now);
+        let change = circuit.judge((tally, of), settings, now);
         self.publish(&circuit);
         change
     }

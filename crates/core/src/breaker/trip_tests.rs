@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::health::LiveTraffic;
 
 fn settings() -> Settings {
     Settings {
@@ -19,9 +20,10 @@ fn settings() -> Settings {
     }
 }
 
-const BAD: Outcome = Outcome::Ended { failed: true, took: Duration::ZERO };
-const GOOD: Outcome = Outcome::Ended { failed: false, took: Duration::ZERO };
-const SLOW: Outcome = Outcome::Ended { failed: false, took: Duration::from_secs(2) };
+const BAD: Outcome = Outcome::Ended { of: LiveTraffic::Requests, failed: true, took: Duration::ZERO };
+const GOOD: Outcome = Outcome::Ended { of: LiveTraffic::Requests, failed: false, took: Duration::ZERO };
+const SLOW: Outcome =
+    Outcome::Ended { of: LiveTraffic::Requests, failed: false, took: Duration::from_secs(2) };
 
 fn at(seconds: u64) -> Time {
     Time::from_millis(seconds * 1000)
@@ -75,6 +77,23 @@ fn it_opens_at_the_share_of_slow_requests() {
         assert_eq!(end(&trip, outcome, at(1)), None);
     }
     assert!(end(&trip, SLOW, at(1)).is_some_and(|change| change.reason.contains("took 2s or longer")));
+}
+
+#[test]
+fn its_reason_names_what_has_failed() {
+    for (of, failed, slow) in [
+        (LiveTraffic::Requests, "4 of 4 requests failed within 10s", "4 of 4 requests took 2s or longer"),
+        (LiveTraffic::Connections, "4 of 4 connections failed within 10s", "4 of 4 connections took 2s"),
+        (LiveTraffic::Sessions, "4 of 4 sessions failed within 10s", "4 of 4 sessions took 2s or longer"),
+    ] {
+        for (is_failed, expected) in [(true, failed), (false, slow)] {
+            let (trip, took) = (Trip::default(), Duration::from_secs(2));
+            let outcome = Outcome::Ended { of, failed: is_failed, took };
+            let changes = [(); 4].map(|()| end(&trip, outcome, at(1)));
+            let reason = &changes[3].as_ref().unwrap().reason;
+            assert!(reason.contains(expected), "{reason}");
+        }
+    }
 }
 
 #[test]

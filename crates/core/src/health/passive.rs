@@ -60,7 +60,8 @@ pub enum LiveTraffic {
 }
 
 impl LiveTraffic {
-    const fn several(self) -> &'static str {
+    /// As in "3 connections".
+    pub(crate) const fn several(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Connections => "connections",
@@ -119,6 +120,8 @@ pub struct Passive {
     /// When it last was kept instead of ejected.
     kept_at: Option<Time>,
     reason: String,
+    /// When it was last ejected, and why.
+    ejected: (Time, String),
     cause: Option<EjectionCause>,
 }
 
@@ -136,6 +139,7 @@ impl Passive {
             quiet_since: Time::ZERO,
             kept_at: None,
             reason: String::new(),
+            ejected: (Time::ZERO, String::new()),
             cause: None,
         }
     }
@@ -222,6 +226,15 @@ impl Passive {
         self.ejected_until.is_some()
     }
 
+    /// Notes that the server is only out because of its ejection from now on. If that began earlier, what is said is how
+    /// much of it is left.
+    pub fn resume(&mut self, now: Time) {
+        let (at, why) = &self.ejected;
+        let Some(until) = self.ejected_until.filter(|_| *at != now) else { return };
+        let left = Duration::from_millis(until.since(now).as_millis().try_into().unwrap_or(u64::MAX));
+        self.reason = format!("out for {left:?} more: {why}");
+    }
+
     /// By what it stood out when it was last ejected.
     pub fn cause(&self) -> Option<EjectionCause> {
         self.cause
@@ -252,6 +265,7 @@ impl Passive {
         let period: Duration = self.settings.eject.saturating_mul(times);
         self.ejected_until = Some(now + period);
         self.reason = format!("{reason}; out for {period:?}");
+        self.ejected = (now, reason);
         Transition { from: State::Up, to: State::Ejected, reason: self.reason.clone(), at: now }
     }
 }

@@ -252,6 +252,9 @@ impl ServerHealth {
         let from = std::mem::replace(&mut self.state, to);
         self.since = now;
         self.passive_decided = from == State::Ejected;
+        if let Some(passive) = self.passive.as_mut().filter(|_| to == State::Ejected) {
+            passive.resume(now);
+        }
         Some(Transition { from, to, reason: self.reason(), at: now })
     }
 

@@ -1,8 +1,11 @@
-//! `evenkeel explain`: where a request would go, and why. It calls the same functions as the data path.
+//! `evenkeel explain`: where a request would go, and why. It calls the same functions as the data path, or has a running
+//! process call them.
 
+mod asking;
 mod discovering;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,18 +18,33 @@ use evenkeel_types::Time;
 use serde_json::{Value, json};
 
 use self::discovering::{Findings, discover};
-use super::output::{fail, print};
-use super::source::Source;
+use super::output::{COMMAND_LINE_WRONG, fail, print};
+use super::source::{CONFIG_DEFAULT, Source};
 use crate::explain::{self, Known, Question};
 use crate::servers::{Derived, ServerRegistry};
 
+/// What the exit codes mean, for `--help` and the manual page.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  there is an answer, also if clients would get an error such as 404: `status` of --json has it
+  1  the configuration has a fault, or nothing like that can be asked of its listeners
+  2  the command line is wrong";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct Explain {
-    #[command(flatten)]
-    source: Source,
+    /// The configuration file [default: evenkeel.toml]
+    #[arg(short, long = "config", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Ask the running process with this admin API, which knows its servers as they are: PORT, HOST:PORT, [v6]:PORT or unix:/path
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "resolve")]
+    admin: Option<String>,
+    /// A file with the token of its admin API
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token_file: Option<PathBuf>,
     /// The method, as in GET; tcp for a connection, udp for a datagram
     method: String,
-    /// The URL, as in https://shop.example.com/api/cart; with tcp and udp the address, as in 127.0.0.1:5432
+    /// The URL, as in https://shop.example.com/api/cart, or a path, as in /api/cart; with tcp and udp the address, as in 127.0.0.1:5432
     url: String,
     /// A header of the request, as in 'x-canary: 1'; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
@@ -48,25 +66,14 @@ pub struct Explain {
     json: bool,
 }
 
+/// The line about the host of a path without one.
+const NO_HOST: &str = "host      none: write a URL, or add -H 'host: NAME'\n";
+
 fn header(text: &str) -> Result<String, String> {
     explain::check_header(text).map(|()| text.to_owned())
 }
 
 pub fn run(args: &Explain) -> ExitCode {
-    let config = match args.source.load() {
-        Ok(parsed) => parsed.config,
-        Err(code) => return code,
-    };
-    match explain(args, config) {
-        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
-        Ok(answer) => print(&text(&answer)),
-        Err(error) => fail(&error),
-    }
-}
-
-fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
-    // The command does not know which servers are up: all count as up.
-    config.pools.iter_mut().for_each(|pool| pool.health = None);
     let question = Question {
         method: args.method.clone(),
         url: args.url.clone(),
@@ -75,12 +82,38 @@ fn explain(args: &Explain, mut config: Config) -> Result<Value, String> {
         sni: args.sni.clone(),
         listener: args.listener.clone(),
     };
-    let listener = explain::listener(&config, &question)?;
+    if let Err(why) = explain::check_url(&question) {
+        fail(&why);
+        return COMMAND_LINE_WRONG.into();
+    }
+    if let Some(address) = &args.admin {
+        return match asking::ask(args, address) {
+            Ok(answer) if args.json => print(&format!("{answer:#}\n")),
+            Ok(answer) => print(&format!("{}{}", text(&answer), asking::servers(&answer))),
+            Err(why) => fail(&why.to_string()),
+        };
+    }
+    let source = Source { config: args.config.clone().unwrap_or_else(|| CONFIG_DEFAULT.into()) };
+    let config = match source.load() {
+        Ok(parsed) => parsed.config,
+        Err(code) => return code,
+    };
+    match explain(args, &question, config) {
+        Ok(answer) if args.json => print(&format!("{answer:#}\n")),
+        Ok(answer) => print(&text(&answer)),
+        Err(error) => fail(&error),
+    }
+}
+
+fn explain(args: &Explain, question: &Question, mut config: Config) -> Result<Value, String> {
+    // The command does not know which servers are up: all count as up.
+    config.pools.iter_mut().for_each(|pool| pool.health = None);
+    let listener = explain::listener(&config, question)?;
     let mut servers = ServerRegistry::new(Derived::of(config, None)?, Registry::new(1), Time::ZERO);
     let findings = discover(&mut servers, args.resolve)?;
     let snapshot = Arc::new(servers.snapshot());
     let known = Known { snapshot: &snapshot, coverage, now: Time::ZERO, step: OverloadStep::None };
-    let mut answer = known.answer(listener, &question)?;
+    let mut answer = known.answer(listener, question)?;
     discovered(&mut answer, &findings);
     Ok(answer)
 }
@@ -113,6 +146,7 @@ fn text(answer: &Value) -> String {
     let mut text = String::new();
     let keys = [
         "listener",
+        "host",
         "sni",
         "path",
         "route",
@@ -149,6 +183,7 @@ fn text(answer: &Value) -> String {
     for key in keys {
         match &answer[key] {
             Value::Null => {}
+            Value::String(host) if key == "host" && host.is_empty() => text.push_str(NO_HOST),
             Value::String(value) => text.push_str(&format!("{key:<10}{value}\n")),
             value => text.push_str(&format!("{key:<10}{value}\n")),
         }

@@ -51,6 +51,11 @@ enum Intent {
 }
 
 impl Running {
+    /// The process whose admin API is at this address; with the token in a file, or in that which its configuration names.
+    pub(super) fn at(admin: &str, config: Option<PathBuf>, token_file: Option<PathBuf>) -> Self {
+        Self { admin: Some(admin.to_owned()), config, token_file }
+    }
+
     /// Finds the process for a command that changes nothing. Where no process runs the `evenkeel.toml` that happens to be here, the
     /// only process of this user will do, and a note names it.
     pub(super) fn find(&self) -> Result<Admin, Unanswered> {

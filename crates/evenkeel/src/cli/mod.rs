@@ -31,6 +31,7 @@ mod why;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Evenkeel: a load balancer that sends each request to a healthy server, and says why it chose that one.
@@ -101,7 +102,11 @@ enum Command {
 
 /// Runs the command of the command line. A wrong command line ends with exit code 2.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
@@ -130,4 +135,25 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),
     }
+}
+
+/// Says what is wrong with the command line, or prints the help that it asks for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let Some(option) = repeated(error) else { error.exit() };
+    let what = match option.as_str() {
+        "--config <FILE>" => {
+            "name one file. Files are not combined: put all into one file, or run the command once for each file"
+        }
+        _ => "give it once",
+    };
+    output::fail(&format!("`{option}` is given more than once: {what}"));
+    output::COMMAND_LINE_WRONG.into()
+}
+
+/// The option that was given more than once, if that is what is wrong: clap says that it conflicts with itself.
+fn repeated(error: &clap::Error) -> Option<String> {
+    let of = |kind| error.get(kind).map(ToString::to_string);
+    let option = of(ContextKind::InvalidArg)?;
+    let is_itself = error.kind() == ErrorKind::ArgumentConflict && of(ContextKind::PriorArg)? == option;
+    is_itself.then_some(option)
 }

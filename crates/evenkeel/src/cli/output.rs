@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use evenkeel_config::Diagnostics;
 
+use crate::log::without_label;
+
 /// Done.
 pub(super) const DONE: u8 = 0;
 /// The configuration or the request is wrong.
@@ -30,8 +32,6 @@ pub(super) fn print(text: &str) -> ExitCode {
 
 /// Writes why a command fails, in the form of clap and of the diagnostics.
 pub(super) fn fail(message: &str) -> ExitCode {
-    // Diagnostics begin with it already.
-    let message = message.strip_prefix("error: ").unwrap_or(message);
-    eprintln!("error: {message}");
+    eprintln!("error: {}", without_label(message));
     WRONG.into()
 }

@@ -1,5 +1,7 @@
 //! `evenkeel plan`: what a new configuration would change, and where the requests that a process has seen would go.
 
+mod taken;
+
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +11,7 @@ use evenkeel_config::{Config, Difference, difference};
 use evenkeel_core::plan::{Comparison, Group};
 use serde_json::{Value, json};
 
+use self::taken::{Taken, taken};
 use super::ask::Admin;
 use super::find::Running;
 use super::output::{WRONG, complain, fail, print};
@@ -43,6 +46,8 @@ struct Old {
     runtime: Vec<String>,
     /// The requests that the process has kept; `None` without a process.
     requests: Option<Value>,
+    /// Addresses that a reload could not open.
+    taken: Vec<Taken>,
 }
 
 /// The result of the plan.
@@ -108,7 +113,13 @@ fn old(running: &Running, (new, config): (&Path, &Config)) -> Result<Old, ExitCo
         (_, Some(file)) => {
             eprintln!("note: no process runs {}; comparing the two files only", file.display());
             let config = Source { config: file.clone() }.load()?.config;
-            Ok(Old { config, name: file.display().to_string(), runtime: Vec::new(), requests: None })
+            Ok(Old {
+                config,
+                name: file.display().to_string(),
+                runtime: Vec::new(),
+                requests: None,
+                taken: Vec::new(),
+            })
         }
         (Err(why), None) => Err(refuse(&why)),
         (Ok((admin, answer)), None) => of_process(&admin, &answer, config),
@@ -129,7 +140,9 @@ fn of_process(admin: &Admin, answer: &Value, new: &Config) -> Result<Old, ExitCo
         );
     });
     let (config, runtime) = with_saved(answer, in_force(answer)?, new);
-    Ok(Old { config, name: "the running process".into(), runtime, requests: requests.ok() })
+    let taken = admin.get("/status").map_or_else(|_| Vec::new(), |status| taken(&status, &config, new));
+    taken.iter().for_each(|taken| eprintln!("warning: {taken}"));
+    Ok(Old { config, name: "the running process".into(), runtime, requests: requests.ok(), taken })
 }
 
 /// The configuration in force, as `GET /config` shows it.
@@ -188,7 +201,9 @@ fn as_json(old: &Old, seen: &Seen) -> Value {
             "not_replayed": others,
         })
     });
-    json!({ "changes": seen.difference.to_json(), "runtime": old.runtime, "traffic": traffic })
+    let taken: Vec<Value> = old.taken.iter().map(Taken::to_json).collect();
+    let changes = seen.difference.to_json();
+    json!({ "changes": changes, "runtime": old.runtime, "addresses_in_use": taken, "traffic": traffic })
 }
 
 fn text(old: &Old, new: &str, seen: &Seen) -> String {

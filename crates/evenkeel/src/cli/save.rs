@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::find::Running;
 use super::output::{complain, fail, print};
 use super::plan::in_force;
+use super::source::CONFIG_DEFAULT;
 use crate::credentials::load_config;
 
 /// What is to be done after a save.
@@ -39,6 +40,9 @@ pub fn run(args: &Save) -> ExitCode {
 }
 
 fn save(args: &Save) -> Result<String, ExitCode> {
+    if let Some(wrong) = args.to.as_deref().and_then(wrong_with) {
+        return Err(fail(&wrong));
+    }
     let answer = args.running.find_to_change().and_then(|admin| admin.get("/config"));
     let answer = answer.map_err(|why| fail(&why.to_string()))?;
     let source = answer["source"].as_str().ok_or_else(|| {
@@ -81,6 +85,30 @@ fn save(args: &Save) -> Result<String, ExitCode> {
         text.push_str(&format!("{NEXT}\n"));
     }
     Ok(text)
+}
+
+/// Why nothing can be written there, as far as the path itself says it.
+fn wrong_with(target: &Path) -> Option<String> {
+    let name = target.display();
+    if target.is_dir() {
+        let file = target.join(CONFIG_DEFAULT);
+        return Some(format!("`--to {name}` is a directory: name a file in it, as in {}", file.display()));
+    }
+    let is_folder = target.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let folder = if is_folder { target } else { folder_of(target) };
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(format!("`--to {name}`: {} is a file, and no directory", folder.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(format!("`--to {name}`: there is no directory {}: create it first", folder.display()))
+        }
+        Err(error) => Some(format!("`--to {name}`: cannot read {}: {error}", folder.display())),
+    }
+}
+
+/// The directory that a file is in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The changes from the previous file to the one that was written.
@@ -206,7 +234,7 @@ fn replace(
     check: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), Result<ExitCode, String>> {
     let name = target.display();
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(target);
     let file_name =
         target.file_name().ok_or_else(|| Err(format!("{name} is not the name of a file")))?.to_string_lossy();
     let new = New(folder.join(format!(".{file_name}.{}.new", std::process::id())));

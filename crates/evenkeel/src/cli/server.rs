@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use evenkeel_admin::LEVELS;
+use evenkeel_admin::{LEVELS, SHARE_MAX, WEIGHT_MAX};
 use evenkeel_config::unknown_name;
 use serde_json::{Map, Value, json};
 
@@ -41,7 +41,7 @@ pub struct Add {
     /// The server: PORT, HOST:PORT, [v6]:PORT or unix:/path
     address: String,
     /// Its share, from 0 to 1000
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = weight, allow_negative_numbers = true)]
     weight: Option<u32>,
     /// Its name, which is its id [default: its address]
     #[arg(long, value_name = "ID")]
@@ -91,6 +91,7 @@ pub struct Weight {
     #[command(flatten)]
     server: Server,
     /// Its share, from 0 to 1000; 0 takes no new requests
+    #[arg(value_parser = weight, allow_negative_numbers = true)]
     weight: u32,
     #[command(flatten)]
     change: Change,
@@ -109,9 +110,18 @@ pub struct Split {
 
 fn share(text: &str) -> Result<(String, u32), String> {
     let (pool, weight) = text.split_once('=').ok_or("write it as POOL=WEIGHT")?;
-    let weight =
-        weight.parse().map_err(|_| format!("the weight `{weight}` is not a whole number from 0 on"))?;
-    Ok((pool.to_owned(), weight))
+    Ok((pool.to_owned(), number(weight, SHARE_MAX)?))
+}
+
+fn weight(text: &str) -> Result<u32, String> {
+    number(text, WEIGHT_MAX)
+}
+
+/// # Errors
+/// It is no whole number from 0 to `max`.
+fn number(text: &str, max: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number <= max);
+    number.ok_or_else(|| format!("the weight must be a whole number from 0 to {max}, not `{text}`"))
 }
 
 #[derive(Debug, Args)]

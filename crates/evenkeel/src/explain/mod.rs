@@ -22,7 +22,7 @@ use evenkeel_core::snapshot::Snapshot;
 use evenkeel_net::Peer;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
-use evenkeel_proxy::{Origin, Request, Secure, admit};
+use evenkeel_proxy::{Origin, Refusal, Request, Secure, admit};
 use evenkeel_tls::Coverage;
 use evenkeel_types::Time;
 use serde_json::{Value, json};
@@ -123,9 +123,11 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
         let by = &config.listeners[listener];
         let head = head(question)?;
         let mut fields = Vec::new();
-        let parsed = parse_request(head.as_bytes(), HeadLimits::of_requests(&config.limits), &mut fields)
-            .map_err(|error| format!("the request would be refused: {error}"))?
-            .ok_or("the request has no end")?;
+        let parsed =
+            match parse_request(head.as_bytes(), HeadLimits::of_requests(&config.limits), &mut fields) {
+                Ok(parsed) => parsed.ok_or("the request has no end")?,
+                Err(error) => return Ok(refused(by, &error.into())),
+            };
         let peer_text = question.client.to_string();
         let secure = Secure { coverage: self.covered(by, split(&question.url)?.0), subject: None };
         let origin = Origin {
@@ -141,11 +143,11 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
             known_host: None,
         };
         match admit(head.as_bytes(), &parsed, &fields, origin) {
-            Ok((request, framing)) => {
-                let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+            Ok(request) => {
+                let length = if let Framing::Length(length) = request.declared { Some(length) } else { None };
                 Ok(answer(self.snapshot, listener, &request, (length, self.now, self.step)))
             }
-            Err(refusal) => Ok(json!({ "status": refusal.status, "reason": refusal.why })),
+            Err(refusal) => Ok(refused(by, &refusal)),
         }
     }
 
@@ -158,14 +160,41 @@ impl<C: Fn(&Listener, &str) -> Option<Coverage>> Known<'_, C> {
     }
 }
 
-/// Host and port of a URL, and what follows them.
+/// The answer to a request that the listener refuses before it looks for a route.
+fn refused(by: &Listener, refusal: &Refusal) -> Value {
+    json!({ "listener": by.name.as_str(), "status": refusal.status, "reason": refusal.why })
+}
+
+/// Host and port of a URL, and what follows them. A path alone has no host.
 fn split(url: &str) -> Result<(&str, &str), String> {
+    if url.starts_with('/') {
+        return Ok(("", url));
+    }
     let rest = match url.split_once("://") {
         Some(("http" | "https", rest)) => rest,
-        Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
-        None => url,
+        Some((scheme, _)) if !scheme.contains(['/', '?']) => {
+            return Err(format!("{scheme}:// is neither http:// nor https://"));
+        }
+        _ => {
+            return Err(format!("`{url}` is neither a URL nor a path: write `http://{url}` or `/{url}`"));
+        }
     };
-    Ok(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if host.is_empty() {
+        return Err(format!("`{url}` names no host"));
+    }
+    Ok((host, path))
+}
+
+/// Refuses what a request cannot be for; of a connection or datagram it says nothing.
+///
+/// # Errors
+/// It is neither a URL nor a path.
+pub fn check_url(question: &Question) -> Result<(), String> {
+    match transport(question) {
+        Some(_) => Ok(()),
+        None => split(&question.url).map(drop),
+    }
 }
 
 /// Refuses what is no header.
@@ -204,7 +233,7 @@ fn answer(
     (length, now, step): (Option<u64>, Time, OverloadStep),
 ) -> Value {
     let name = snapshot.config.listeners[listener].name.as_str();
-    let mut answer = json!({ "listener": name, "path": request.path });
+    let mut answer = json!({ "listener": name, "host": request.host, "path": request.path });
     let routed = plan::route(snapshot, listener, request, length, step);
     if let Ok(Routed::ToHttps(to)) = routed {
         (answer["status"], answer["location"]) = (json!(308), json!(to));

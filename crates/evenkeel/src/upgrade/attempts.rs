@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{Plan, Succeeded, Upgrader};
+use crate::log::without_label;
 use crate::{operator, systemd};
 
 /// The upgrade under way, if there is one.
@@ -70,10 +71,11 @@ impl Upgrades {
             }
             Err(why) => {
                 self.registry.upgraded(UpgradeResult::Failure, 1);
+                let why = without_label(&why);
                 tracing::error!("not upgraded, this process serves on: {why}");
                 let first = why.lines().next().unwrap_or_default();
                 self.record(by, Severity::Warning, format!("not upgraded, this process serves on: {first}"));
-                let _ = answer.send(Err(why));
+                let _ = answer.send(Err(why.to_owned()));
                 None
             }
         }

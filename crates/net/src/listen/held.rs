@@ -19,27 +19,34 @@ pub fn covers(wide: &Address, narrow: &Address) -> bool {
 
 /// Of which processes the sockets are that listen on an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holder {
-    /// All are of this one.
-    Us,
+pub enum Holder {
+    /// All are of the process that is asked about.
+    Own,
     /// Some are of others.
     Others,
     /// There is none. One that comes or goes meanwhile may hide others from this look.
     Nobody,
 }
 
-/// Who listens on `address` or on one that overlaps with it, of TCP or of UDP.
+/// Who listens on `address` or on one that overlaps with it, of TCP or of UDP, in the network of the process `pid`: that process, or
+/// others.
 ///
 /// # Errors
-/// `/proc`, which tells it, cannot be read.
-pub(super) fn holder(address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
+/// `/proc`, which tells it, cannot be read: there is no such process, or it is of another user.
+pub fn holder(pid: u32, address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
+    look(&pid.to_string(), address, is_udp)
+}
+
+/// The same of this process.
+pub(super) fn holder_here(address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
+    look("self", address, is_udp)
+}
+
+fn look(process: &str, address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
     let mut held = HashSet::new();
-    let (table, table6, state) = match is_udp {
-        true => ("/proc/self/net/udp", "/proc/self/net/udp6", UNCONNECTED),
-        false => ("/proc/self/net/tcp", "/proc/self/net/tcp6", LISTEN),
-    };
-    note_listening(File::open(table)?, state, address, &mut held)?;
-    match File::open(table6) {
+    let (table, table6, state) = if is_udp { ("udp", "udp6", UNCONNECTED) } else { ("tcp", "tcp6", LISTEN) };
+    note_listening(File::open(format!("/proc/{process}/net/{table}"))?, state, address, &mut held)?;
+    match File::open(format!("/proc/{process}/net/{table6}")) {
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         table => note_listening(table?, state, address, &mut held)?,
@@ -47,14 +54,14 @@ pub(super) fn holder(address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
     if held.is_empty() {
         return Ok(Holder::Nobody);
     }
-    for descriptor in fs::read_dir("/proc/self/fd")? {
+    for descriptor in fs::read_dir(format!("/proc/{process}/fd"))? {
         // It may have been closed in the meantime.
         let Ok(target) = fs::read_link(descriptor?.path()) else { continue };
         if let Some(inode) = target.to_str().and_then(socket_inode) {
             held.remove(&inode);
         }
         if held.is_empty() {
-            return Ok(Holder::Us);
+            return Ok(Holder::Own);
         }
     }
     Ok(Holder::Others)
@@ -148,10 +155,13 @@ mod tests {
             // There need not be IPv6.
             let Ok(socket) = std::net::TcpListener::bind((ip, 0)) else { continue };
             let address = socket.local_addr().unwrap();
-            assert_eq!(holder(address, false).unwrap(), Holder::Us, "{address}");
-            assert_eq!(holder(address, true).unwrap(), Holder::Nobody, "{address} of UDP");
+            assert_eq!(holder_here(address, false).unwrap(), Holder::Own, "{address}");
+            assert_eq!(holder_here(address, true).unwrap(), Holder::Nobody, "{address} of UDP");
+            // A process sees what another one has.
+            assert_eq!(holder(std::process::id(), address, false).unwrap(), Holder::Own, "{address}");
+            assert_eq!(holder(std::os::unix::process::parent_id(), address, false).unwrap(), Holder::Others);
             drop(socket);
-            assert_eq!(holder(address, false).unwrap(), Holder::Nobody, "{address}");
+            assert_eq!(holder_here(address, false).unwrap(), Holder::Nobody, "{address}");
         }
     }
 

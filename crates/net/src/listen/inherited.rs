@@ -8,7 +8,7 @@ use socket2::Type;
 
 use super::{Socket, bound_socket};
 use crate::datagram::DatagramSocket;
-use crate::options::ListenOptions;
+use crate::options::{ListenOptions, set};
 
 /// A socket that another process has bound, with its queue.
 #[derive(Debug)]
@@ -63,6 +63,10 @@ impl Inherited {
         if !self.is_datagram {
             if !self.socket.unix && options.tcp_keepalive.is_none() {
                 self.socket.socket.set_keepalive(false)?;
+            }
+            if !self.socket.unix && options.fast_open.is_none() {
+                // A kernel without it refuses, and has none to end.
+                let _ = set(&self.socket.socket, libc::TCP_FASTOPEN, libc::IPPROTO_TCP, 0);
             }
             options.listen(&self.socket.socket, !self.socket.unix)?;
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::record::{FlightRecord, WhyKept};
+use super::record::{Candidate, FlightRecord, WhyKept};
 
 /// Whose fault it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -187,11 +187,15 @@ impl FlightRecord {
 
     /// A request for which a pool had no server.
     fn without_server(&self, pool: &str) -> FlightVerdict {
-        let taken_out = |state: &str| matches!(state, "draining" | "disabled");
+        let is_put_out = |it: &Candidate| matches!(it.state.as_str(), "draining" | "disabled");
+        // Such a server gets no new request, whatever its health.
+        let has_no_weight = |it: &Candidate| it.weight == 0.0;
         let look = "`evenkeel status`: the states of the servers and the reasons for them.";
+        let weights =
+            "`evenkeel status`: the weights and states of the servers; `evenkeel weight` changes a weight.";
         if self.pool.is_none()
             || self.candidates_left_out > 0
-            || !self.candidates.iter().all(|it| taken_out(&it.state))
+            || !self.candidates.iter().all(|it| is_put_out(it) || has_no_weight(it))
         {
             let verdict = format!("The servers were at fault: no server of pool {pool} could be used.");
             return FlightVerdict::new(Fault::Server, verdict, look);
@@ -203,8 +207,12 @@ impl FlightRecord {
                 ),
                 "`evenkeel server list` and `evenkeel diff`, which shows what commands have removed.",
             )
-        } else {
+        } else if self.candidates.iter().all(is_put_out) {
             (format!("An operator had drained or disabled all servers of pool {pool}."), look)
+        } else if self.candidates.iter().all(has_no_weight) {
+            (format!("All servers of pool {pool} have weight 0."), weights)
+        } else {
+            (format!("All servers of pool {pool} have weight 0, or were drained or disabled."), weights)
         };
         FlightVerdict::new(Fault::Configuration, verdict, look)
     }
@@ -294,7 +302,6 @@ impl FlightRecord {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Candidate;
     use super::*;
 
     fn judge(change: impl FnOnce(&mut FlightRecord)) -> (Fault, String) {
@@ -340,27 +347,31 @@ mod tests {
 
     #[test]
     fn servers_that_an_operator_took_out_are_not_at_fault() {
-        let without = |states: &[&str]| {
-            let candidates = states.iter().map(|state| Candidate {
+        let without = |servers: &[(&str, f64)]| {
+            let candidates = servers.iter().map(|(state, weight)| Candidate {
                 server: "a".into(),
                 state: (*state).into(),
                 score: None,
                 in_flight: 0,
-                weight: 1.0,
+                weight: *weight,
                 why: None,
             });
             judge(|r| (r.cause, r.candidates) = (Some("no_backend".into()), candidates.collect()))
         };
-        for (states, fault, verdict) in [
+        let at_fault = "The servers were at fault: no server of pool app could be used.";
+        for (servers, fault, verdict) in [
+            (&[("down", 1.0), ("draining", 1.0)][..], Fault::Server, at_fault),
+            (&[("down", 1.0), ("up", 0.0)], Fault::Server, at_fault),
             (
-                &["down", "draining"][..],
-                Fault::Server,
-                "The servers were at fault: no server of pool app could be used.",
-            ),
-            (
-                &["draining", "disabled"],
+                &[("draining", 1.0), ("disabled", 0.0)],
                 Fault::Configuration,
                 "An operator had drained or disabled all servers of pool app.",
+            ),
+            (&[("up", 0.0), ("down", 0.0)], Fault::Configuration, "All servers of pool app have weight 0."),
+            (
+                &[("up", 0.0), ("draining", 1.0)],
+                Fault::Configuration,
+                "All servers of pool app have weight 0, or were drained or disabled.",
             ),
             (
                 &[],
@@ -368,7 +379,7 @@ mod tests {
                 "Pool app had no server: none is configured or found, or commands have removed all.",
             ),
         ] {
-            assert_eq!(without(states), (fault, verdict.to_owned()), "{states:?}");
+            assert_eq!(without(servers), (fault, verdict.to_owned()), "{servers:?}");
         }
     }
 

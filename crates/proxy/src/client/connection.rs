@@ -1,6 +1,7 @@
 //! What is known of a client's connection, and what happens to each of its requests, whatever version it speaks.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -109,6 +110,12 @@ impl Client {
     /// The other end, or whom it speaks for by a PROXY header.
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Logs why its TLS handshake has failed.
+    pub fn log_failed_handshake(&self, why: &dyn Display) {
+        let (listener, peer) = (&self.listener, &self.peer_text);
+        tracing::debug!(%listener, peer, %why, "TLS handshake with a client failed");
     }
 
     /// Believes a PROXY header. Before the first request.

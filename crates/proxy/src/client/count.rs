@@ -1,6 +1,5 @@
 //! How many connections each client has open on each listener: shared by all workers.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +9,7 @@ use evenkeel_config::Listener;
 use evenkeel_core::limit::network;
 use evenkeel_net::Peer;
 use evenkeel_types::ListenerName;
+use hashbrown::HashTable;
 
 /// Tables, each behind a lock of its own, so that workers seldom meet.
 const SHARDS: usize = 64;
@@ -18,13 +18,19 @@ const IPV6_PREFIX: u8 = 64;
 
 /// A listener and one of its clients.
 type Key = (ListenerName, IpAddr);
-/// How many connections each has.
-type Open = HashMap<Key, u32>;
+
+/// How many connections a client has.
+#[derive(Debug)]
+struct Open {
+    key: Key,
+    hash: u64,
+    connections: u32,
+}
 
 /// The connections of each client; as many entries at most as connections are open.
 #[derive(Debug)]
 pub struct Clients {
-    shards: Box<[CachePadded<Mutex<Open>>]>,
+    shards: Box<[CachePadded<Mutex<HashTable<Open>>>]>,
     keyed: RandomState,
 }
 
@@ -32,8 +38,8 @@ pub struct Clients {
 #[derive(Debug)]
 pub struct Place {
     clients: Arc<Clients>,
-    shard: usize,
     key: Key,
+    hash: u64,
 }
 
 impl Default for Clients {
@@ -55,38 +61,40 @@ impl Clients {
             return Ok(None);
         }
         let key = (listener.name.clone(), network(address, IPV6_PREFIX));
-        let shard = self.keyed.hash_one(key.1) as usize % SHARDS;
-        let mut table = self.table(shard);
-        let open = match table.get_mut(&key) {
-            Some(open) => open,
-            None => table.entry(key.clone()).or_insert(0),
-        };
-        if listener.limits.connections_per_client.is_some_and(|max| *open >= max) {
+        // Once, for the shard, the table and the end of the connection: it is keyed, and so not cheap.
+        let hash = self.keyed.hash_one(&key);
+        let mut table = self.table(hash);
+        let none = || Open { key: key.clone(), hash, connections: 0 };
+        let entry = table.entry(hash, |open| open.key == key, |open| open.hash).or_insert_with(none);
+        let open = entry.into_mut();
+        if listener.limits.connections_per_client.is_some_and(|max| open.connections >= max) {
             return Err(Full);
         }
-        *open += 1;
+        open.connections += 1;
         drop(table);
-        Ok(Some(Place { clients: Arc::clone(self), shard, key }))
+        Ok(Some(Place { clients: Arc::clone(self), key, hash }))
     }
 
-    fn table(&self, shard: usize) -> MutexGuard<'_, Open> {
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    /// By bits that the table itself does not go by.
+    fn table(&self, hash: u64) -> MutexGuard<'_, HashTable<Open>> {
+        self.shards[(hash >> 32) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.clients.table(self.hash);
+        let Ok(mut entry) = table.find_entry(self.hash, |open| open.key == self.key) else { return };
+        match &mut entry.get_mut().connections {
+            0 | 1 => drop(entry.remove()),
+            connections => *connections -= 1,
+        }
     }
 }
 
 /// A client has as many connections as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut table = self.clients.table(self.shard);
-        match table.get_mut(&self.key) {
-            Some(open) if *open > 1 => *open -= 1,
-            _ => drop(table.remove(&self.key)),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -200,26 +200,26 @@ impl Connection {
         let owes_continue = Cell::new(false);
         let worker = &self.client.worker;
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
-        let early = &self.input[head.len..];
-        let (request, framing) = {
+        let (next, surplus, now) = {
             let origin = self.client.origin(view, position, &mut id, known_host.as_deref());
-            match admit(&self.input, &head, fields, origin) {
-                Ok(admitted) => admitted,
+            // Stays where it is: it is large.
+            let admitted = admit(&self.input, &head, fields, origin);
+            let request = match &admitted {
+                Ok(request) => request,
                 Err(refusal) => {
                     let refused = Refused { bytes: &self.input, head: &head, fields };
-                    return self.refuse(view, listener, &refusal, Some(refused)).await;
+                    return self.refuse(view, listener, refusal, Some(refused)).await;
                 }
-            }
-        };
-        owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
-        let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
-        let limits = body_limits(view, listener);
-        let (next, surplus, now) = {
+            };
+            let (framing, early) = (request.declared, &self.input[head.len..]);
+            owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
+            let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
+            let limits = body_limits(view, listener);
             let mut body = RefCell::new(Body::new(Source::Http1(source), framing, worker.clock, limits));
             let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
             let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
             writer.serves_half_closed = listener.half_close == HalfClose::Serve;
-            writer.keep_alive = self.may_stay(&request);
+            writer.keep_alive = self.may_stay(request);
             if owes_continue.get() {
                 writer.owes_continue = Some(&owes_continue);
                 body.get_mut().awaited = Some(&owes_continue);
@@ -227,7 +227,7 @@ impl Connection {
             let target = head.target.of_bytes(&self.input);
             let mut client = ToClient { writer: &mut writer, timer: &mut timer };
             let (ended, now) =
-                self.client.handle((view, position), target, &request, &body, &mut client).await;
+                self.client.handle((view, position), target, request, &body, &mut client).await;
             let (next, surplus) = after(body.get_mut(), &writer, ended).await;
             (next, surplus, now)
         };

@@ -251,9 +251,9 @@ impl Asked {
         };
         let admitted =
             admit(lines, head, fields, client.origin(view, *position, &mut id, known_host.as_deref()));
-        let (request, declared) = match admitted {
-            Ok((request, declared)) if !self.is_tunnel || request.upgrade.is_some() => (request, declared),
-            admitted => {
+        let request = match &admitted {
+            Ok(request) if !self.is_tunnel || request.upgrade.is_some() => request,
+            _ => {
                 // What asks for a tunnel (RFC 8441) is that or nothing: what would follow is no body of a plain request.
                 let no_tunnel =
                     || Refusal::new(501, RequestRefusal::Unsupported, "no tunnel for that protocol");
@@ -265,13 +265,13 @@ impl Asked {
         };
         let stream = self.stream.take().filter(|stream| !stream.is_end_stream());
         let has_ended = request.upgrade.is_some() || stream.is_none();
-        let framing = framing(declared, request.method, has_ended);
+        let framing = framing(request.declared, request.method, has_ended);
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
         let source = Source::Http2(FromHttp2::new(stream, length));
         let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
         let target = head.target.of_bytes(lines);
         let mut client_side = ToClient { writer: &mut writer, timer };
-        let (_, now) = client.handle((view, *position), target, &request, &body, &mut client_side).await;
+        let (_, now) = client.handle((view, *position), target, request, &body, &mut client_side).await;
         streams.rested.set(now);
     }
 }

@@ -91,6 +91,9 @@ pub async fn connect(
         Err(_) => ServerError::ConnectTimeout,
     };
     upstream.figures().connect_failures.increment();
+    if matches!(error, ServerError::ConnectTimeout) {
+        upstream.log_failed(&error);
+    }
     (Err(Failed::new(error)), now - before)
 }
 

@@ -94,7 +94,10 @@ impl<'x, 'c> Forwarding<'x, 'c> {
         let (failed, now) = (error.failed_try(cause, replayable), target.worker.clock.now());
         self.note_failure(self.admission.server_of(leg), &error, log, now);
         let after = self.admission.handle_failure(leg, &failed, &self.terms, now);
-        if let Some(what) = follows(after) {
+        let what = follows(after);
+        let then = what.as_deref().unwrap_or("no other server is asked");
+        self.log_failure(server, &error, then);
+        if let Some(what) = what {
             log.noted.open().step(now, StepKind::Retry, what);
         }
         match after {
@@ -111,6 +114,13 @@ impl<'x, 'c> Forwarding<'x, 'c> {
         after
     }
 
+    /// Logs how a try has failed, and what follows.
+    fn log_failure(&self, server: usize, error: &ServerError, then: &str) {
+        let (pool, request) = (self.target.pool(), &self.incoming.request.id);
+        let (server, pool) = (&pool.backends[server].id, &pool.name);
+        tracing::debug!(%pool, %server, %request, %error, then, "a try has failed");
+    }
+
     /// Keeps a response that another server's is to replace.
     pub fn defer(&mut self, deferred: Deferred<'x>, log: &mut RequestLog) {
         let error = ServerError::Status(deferred.head.status);
@@ -121,6 +131,7 @@ impl<'x, 'c> Forwarding<'x, 'c> {
         let now = self.target.worker.clock.now();
         self.note_failure(deferred.chosen.server, &error, log, now);
         let what = "another server is asked; this answer is kept until that one is reached";
+        self.log_failure(deferred.chosen.server, &error, what);
         log.noted.open().step(now, StepKind::Retry, what);
         self.incoming.body.borrow_mut().rewind();
         (self.deferred, self.last) = (Some(Box::new(deferred)), Some(error));
@@ -144,6 +155,9 @@ impl<'x, 'c> Forwarding<'x, 'c> {
         }
         let after_ms = after.as_secs_f64() * 1e3;
         let what = format!("asked as well, because no answer had come for {after_ms:.1} ms: {}", hedge.why);
+        let (server, pool, request) =
+            (&backends[hedge.server].id, &self.target.pool().name, &self.incoming.request.id);
+        tracing::debug!(%pool, %server, %request, "{what}");
         let now = self.target.worker.clock.now();
         notes.step_of(now, StepKind::Choose, what, &backends[hedge.server].id);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use evenkeel_config::{Outlier, Pool, Route};
 use evenkeel_core::admission::Terms;
+use evenkeel_core::health::LiveTraffic;
 use evenkeel_core::retry::deadline;
 use evenkeel_core::snapshot;
 use evenkeel_types::Time;
@@ -101,6 +102,14 @@ impl<'v> Target<'v> {
         'v: 'r,
     {
         let (retry, hedge) = (&self.route.retry, self.route.hedge.as_ref());
-        Terms { request, owner_of: self.owner_of, retry, hedge, is_short, deadline: self.deadline }
+        Terms {
+            of: LiveTraffic::Requests,
+            request,
+            owner_of: self.owner_of,
+            retry,
+            hedge,
+            is_short,
+            deadline: self.deadline,
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use evenkeel_config::{Algorithm, Route};
+use evenkeel_config::{Algorithm, Retry, Route};
 use evenkeel_core::admission::{self, Answer, Leg, Step, Terms};
 use evenkeel_core::health::{LiveFailure, LiveTraffic, TermWatch};
 use evenkeel_core::l4::StreamFacts;
@@ -32,6 +32,15 @@ type Connected = (Io, Option<Permit>, TermWatch);
 /// Why there is none: how the client's connection ends, and the reason for the log.
 pub(super) type Unconnected = (StreamEnded, String);
 
+/// What stays the same about a connection or session over all its tries.
+pub(super) fn stream_terms<'a>(
+    of: LiveTraffic,
+    request: &'a StreamFacts<'a>,
+    retry: &'a Retry,
+) -> Terms<'a, StreamFacts<'a>> {
+    Terms { of, request, owner_of: None, retry, hedge: None, is_short: false, deadline: None }
+}
+
 /// Connects to a server of the pool. What the client has sent so far is read into `early` if that lets the server's handshake
 /// do with a packet less.
 ///
@@ -48,8 +57,7 @@ pub async fn connect(
     let facts = StreamFacts { client: stream.client.peer.ip().to_canonical(), sni: None };
     let route: &Route = view.snapshot.routes.route(stream.plan.route);
     let retry = &route.retry;
-    let terms =
-        Terms { request: &facts, owner_of: None, retry, hedge: None, is_short: false, deadline: None };
+    let terms = stream_terms(LiveTraffic::Connections, &facts, retry);
     let mut admission = Admission::new(&pool.gate, &terms, worker.clock.now());
     let mut last = None;
     loop {
@@ -162,7 +170,11 @@ async fn open(
     let limit = Limit { since: Some(before), ..pool.config().timeout.connect.into() };
     let sender = pool.config().proxy_protocol.is_some().then(|| Rc::new(stream.sender(client)));
     let connecting = pool.upstreams[server].open_stream(sender.as_ref(), speaks);
-    let opened = timer.within(limit, connecting).await.unwrap_or(Err(ServerError::ConnectTimeout));
+    let opened = timer.within(limit, connecting).await.unwrap_or_else(|_| {
+        let error = ServerError::ConnectTimeout;
+        pool.upstreams[server].log_failed(&error);
+        Err(error)
+    });
     let now = worker.clock.now();
     Trial { opened, took: now - before, answer: Answer::whole(200, before, now) }
 }

@@ -129,7 +129,7 @@ pub struct Origin<'a> {
     pub known_host: Option<&'a KnownHost>,
 }
 
-/// Makes a request of a head, and tells how its body is framed.
+/// Makes a request of a head.
 ///
 /// # Errors
 /// The request is refused.
@@ -138,7 +138,7 @@ pub fn admit<'a>(
     head: &RequestHead,
     fields: &'a [Field],
     origin: Origin<'a>,
-) -> Result<(Request<'a>, Framing), Refusal> {
+) -> Result<Request<'a>, Refusal> {
     let bytes = &bytes[..head.len];
     let method = match head.method.of_bytes(bytes) {
         b"GET" => "GET",
@@ -147,7 +147,7 @@ pub fn admit<'a>(
     if method == "CONNECT" {
         return Err(Refusal::new(501, RequestRefusal::Unsupported, "CONNECT is not supported"));
     }
-    let framing = framing::of_request(bytes, fields, head.version)?;
+    let declared = framing::of_request(bytes, fields, head.version)?;
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
     let (authority, host) = host(bytes, fields, head.version, target.authority, origin.known_host)?;
     let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());
@@ -185,16 +185,17 @@ pub fn admit<'a>(
         drops_underscores: origin.listener.underscores == Underscores::Drop,
         id: Cow::Borrowed(origin.fresh_id),
         upgrade: None,
+        declared,
         expects_continue: false,
         started: origin.now,
         trace: OnceCell::new(),
     };
     request.expects_continue = expects_continue(&request)?;
-    request.upgrade = upgrade(&request, framing).unwrap_or_default();
+    request.upgrade = upgrade(&request, declared).unwrap_or_default();
     if trusted {
         believe(&mut request, origin.listener);
     }
-    Ok((request, framing))
+    Ok(request)
 }
 
 /// The field that tells servers who the client is, by its certificate.

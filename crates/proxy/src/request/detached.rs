@@ -8,6 +8,7 @@ use std::rc::Rc;
 use evenkeel_types::Time;
 
 use crate::http::field::{Field, Known, KnownSet, Span};
+use crate::http::framing::Framing;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::request::trace::Trace;
@@ -117,6 +118,7 @@ impl Detached {
             drops_underscores: self.drops_underscores,
             id: Cow::Borrowed(&self.id),
             upgrade: None,
+            declared: Framing::Empty,
             expects_continue: false,
             started: self.started,
             trace: self.trace.as_ref().map_or_else(OnceCell::new, |trace| Box::new(trace.branch()).into()),

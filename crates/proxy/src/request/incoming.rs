@@ -16,6 +16,7 @@ use evenkeel_types::Time;
 
 use crate::body::Body;
 use crate::http::field::{Field, Known, KnownSet, Span, has_token};
+use crate::http::framing::Framing;
 use crate::http::head::RequestHead;
 use crate::http::version::Version;
 use crate::request::trace::Trace;
@@ -66,6 +67,8 @@ pub struct Request<'a> {
     pub id: Cow<'a, str>,
     /// The protocol that it asks to change to.
     pub upgrade: Option<&'a [u8]>,
+    /// How its body is framed, by what the head says.
+    pub declared: Framing,
     /// True when the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
     /// When the last byte of the head was there.
@@ -99,6 +102,7 @@ impl<'a> Request<'a> {
             drops_underscores: false,
             id: id.into(),
             upgrade: None,
+            declared: Framing::Empty,
             expects_continue: false,
             started: now,
             trace: OnceCell::new(),

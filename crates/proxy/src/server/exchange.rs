@@ -369,13 +369,15 @@ impl AnswerBody<'_> {
     /// Gives the connection back to be used again, if the answer has ended cleanly and the request was sent whole.
     pub fn finish(&mut self, sent_whole: bool, upstream: &Upstream, now: Time) {
         let is_clean = self.body.is_done() && self.body.surplus().iter().all(|bytes| bytes.is_empty());
-        if let Some(Link::Http1(connection)) = self.link.take()
-            && self.stays
-            && sent_whole
-            && is_clean
-        {
-            upstream.keep(connection, now);
+        let Some(Link::Http1(connection)) = self.link.take() else { return };
+        if self.stays && sent_whole && is_clean {
+            return upstream.keep(connection, now);
         }
+        upstream.log_closed(match (self.stays, sent_whole) {
+            (false, _) => "the server does not keep it open",
+            (true, false) => "the request was not sent whole",
+            (true, true) => "the answer did not end cleanly",
+        });
     }
 
     /// Reads the body and throws it away; true if that was all of it.

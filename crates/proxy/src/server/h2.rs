@@ -160,10 +160,16 @@ impl Connections {
             is_idle: Cell::new(false),
             counted: self.counted.clone(),
         });
-        let watched = Rc::downgrade(&shared);
+        let (watched, counted) = (Rc::downgrade(&shared), self.counted.clone());
         tokio::task::spawn_local(async move {
             // How it ended, each of its streams has been told.
-            let _ = connection.await;
+            let ended = connection.await;
+            if let Some(counted) = counted {
+                match ended {
+                    Ok(()) => counted.log_closed("idle for too long, or the server has ended it"),
+                    Err(error) => counted.log_closed(error),
+                }
+            }
             if let Some(shared) = watched.upgrade() {
                 shared.close();
             }

@@ -94,8 +94,9 @@ mod tests {
 
     #[test]
     fn the_name_that_was_not_used_for_longest_makes_room() {
-        let metrics = Registry::new(1).backend(&PoolName::from("app"), &BackendId::from("one"));
-        let connections = NamedConnections::new(Counted::new(metrics, 0));
+        let (pool, server) = (PoolName::from("app"), BackendId::from("one"));
+        let metrics = Registry::new(1).backend(&pool, &server);
+        let connections = NamedConnections::new(Counted::new((pool, server), metrics, 0));
         let keepalive = Keepalive { idle: 2, ..Keepalive::default() };
         let a = Rc::downgrade(&connections.of(Some("a"), keepalive));
         let b = Rc::downgrade(&connections.of(Some("b"), keepalive));

@@ -132,7 +132,8 @@ impl Upstream {
         counted: (usize, &Registry),
     ) -> Self {
         let ((load, term), (worker, registry)) = (server, counted);
-        let counted = Counted::new(registry.backend(&pool.name, &backend.id), worker);
+        let of = (pool.name.clone(), backend.id.clone());
+        let counted = Counted::new(of, registry.backend(&pool.name, &backend.id), worker);
         let sharing = match (pool.protocol, pool.proxy_protocol) {
             (PoolProtocol::Http2, _) => Sharing::Http2,
             (PoolProtocol::Http1, None) => Sharing::Http1,
@@ -229,6 +230,7 @@ impl Upstream {
             if is_young && now - since < self.idle_max && connection.io.is_quiet() {
                 return Some(connection);
             }
+            self.log_closed(why_unfit(is_young, now - since < self.idle_max));
         }
         None
     }
@@ -254,7 +256,7 @@ impl Upstream {
                 Link::Http1(Connection { io: Rc::new(io), only: Some(Rc::new(only)), opened: now, served: 0 })
             }),
         };
-        link.map_err(|error| match name {
+        link.inspect_err(|error| self.counted.log_failed(error)).map_err(|error| match name {
             Some(_) if evenkeel_net::is_refused_handshake(&error) => ServerError::NameRefused(error),
             _ => ServerError::Connect(error),
         })
@@ -265,11 +267,16 @@ impl Upstream {
     /// # Errors
     /// What the kernel, the resolver or the server says.
     pub async fn open_stream(&self, sender: Option<&Rc<Sender>>, speaks: bool) -> Result<Io, ServerError> {
-        let mut io = self.dial.connect_to_speak(&self.address, speaks).await.map_err(ServerError::Connect)?;
+        let failed = |error| {
+            self.counted.log_failed(&error);
+            ServerError::Connect(error)
+        };
+        let mut io = self.dial.connect_to_speak(&self.address, speaks).await.map_err(failed)?;
         if !matches!(self.sharing, Sharing::Http1 | Sharing::Http2) || self.tls.is_some() {
-            Box::pin(self.prepare(&mut io, sender)).await.map_err(ServerError::Connect)?;
+            Box::pin(self.prepare(&mut io, sender)).await.map_err(failed)?;
         }
         self.figures().connections_opened.increment();
+        self.counted.log_opened();
         Ok(io)
     }
 
@@ -320,6 +327,7 @@ impl Upstream {
             io.connect_tls(tls.config(), name).await?;
         }
         self.figures().connections_opened.increment();
+        self.counted.log_opened();
         Ok(io)
     }
 
@@ -335,18 +343,32 @@ impl Upstream {
         connection.served = connection.served.saturating_add(1);
         let may_serve = self.keepalive.requests.is_none_or(|max| connection.served < max);
         if !may_serve || self.retired.get() {
-            return;
+            let why = if may_serve { RETIRED } else { "`keepalive.requests` are served" };
+            return self.log_closed(why);
         }
         if idle.len() >= self.keepalive.idle && !idle.is_empty() && self.is_named_by_host() {
             self.figures().connections_idle.decrement();
             idle.remove(0);
+            self.log_closed("a connection for another name needs its place");
         }
         if idle.len() < self.keepalive.idle {
             self.figures().connections_idle.increment();
             idle.push(Idle { connection, since: now });
         } else if let Sharing::Own(own) = &self.sharing {
             own.keep(Idle { connection, since: now });
+        } else {
+            self.log_closed("`keepalive.idle` connections are idle already");
         }
+    }
+
+    /// Logs that no connection to it came about in time.
+    pub fn log_failed(&self, error: &ServerError) {
+        self.counted.log_failed(error);
+    }
+
+    /// Logs that a connection to it is closed, and why.
+    pub fn log_closed(&self, why: &str) {
+        self.counted.log_closed(why);
     }
 
     /// Closes what is idle, and keeps nothing from now on.
@@ -357,7 +379,10 @@ impl Upstream {
             own.close();
         }
         let closed = self.idle.take().len();
-        (0..closed).for_each(|_| self.figures().connections_idle.decrement());
+        (0..closed).for_each(|_| {
+            self.figures().connections_idle.decrement();
+            self.log_closed(RETIRED);
+        });
     }
 
     /// Closes connections that have been idle for too long, or that the server has closed.
@@ -367,9 +392,15 @@ impl Upstream {
             own.sweep(now);
         }
         let mut idle = self.idle.borrow_mut();
-        let before = idle.len();
-        idle.retain(|it| now - it.since < self.idle_max && it.connection.io.is_quiet());
-        (idle.len()..before).for_each(|_| self.figures().connections_idle.decrement());
+        idle.retain(|it| {
+            let is_fresh = now - it.since < self.idle_max;
+            let stays = is_fresh && it.connection.io.is_quiet();
+            if !stays {
+                self.figures().connections_idle.decrement();
+                self.log_closed(why_unfit(true, is_fresh));
+            }
+            stays
+        });
     }
 }
 
@@ -387,6 +418,18 @@ impl Connection {
     /// The name that the server's certificate was for; `None` is the server's own.
     pub(super) fn name(&self) -> Option<&str> {
         self.only.as_ref().and_then(|only| only.name.as_deref())
+    }
+}
+
+/// Why an idle connection is closed that no configuration has any more.
+pub(super) const RETIRED: &str = "its server has left the pool, or is reached in another way now";
+
+/// Why an idle connection carries no further request.
+pub(super) fn why_unfit(is_young: bool, is_fresh: bool) -> &'static str {
+    match (is_young, is_fresh) {
+        (false, _) => "`keepalive.age` is over",
+        (true, false) => "it was idle for `timeout.idle`",
+        (true, true) => "the server closed it, or sent something, while it was idle",
     }
 }
 

@@ -12,7 +12,7 @@ use evenkeel_net::proxy_protocol::{Carried, Header, Tlvs, Version};
 use evenkeel_types::Time;
 
 use super::counted::Counted;
-use super::pool::{Connection, Idle};
+use super::pool::{Connection, Idle, why_unfit};
 
 /// A client's connection, as servers see it.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ impl Sender {
             if is_young && server.is_fit(&it, now) {
                 return Some(it.connection);
             }
+            server.counted.log_closed(why_unfit(is_young, now - it.since < server.idle_max));
         }
         None
     }
@@ -118,7 +119,12 @@ impl Sender {
         let idle = &mut all[at].idle;
         let before = idle.len();
         idle.retain(stays);
-        (idle.len()..before).for_each(|_| server.counted.figures().connections_idle.decrement());
+        (idle.len()..before).for_each(|_| {
+            server.counted.figures().connections_idle.decrement();
+            server
+                .counted
+                .log_closed("it was idle for too long, closed by the server, or its pool has changed");
+        });
         let some_are_left = !idle.is_empty();
         if !some_are_left {
             all.swap_remove(at);
@@ -130,7 +136,10 @@ impl Sender {
 impl Drop for Sender {
     fn drop(&mut self) {
         for Kept { server, idle } in self.kept.get_mut() {
-            idle.iter().for_each(|_| server.counted.figures().connections_idle.decrement());
+            idle.iter().for_each(|_| {
+                server.counted.figures().connections_idle.decrement();
+                server.counted.log_closed("the client has left that it was for");
+            });
         }
     }
 }

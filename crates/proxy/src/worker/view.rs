@@ -45,7 +45,7 @@ pub struct View {
     /// Names of fields that name the client to servers: clients may not set them, on any listener.
     pub reserved: Vec<String>,
     /// Where each listener stands in the configuration.
-    listeners: HashMap<ListenerName, usize>,
+    listeners: foldhash::HashMap<ListenerName, usize>,
     /// Where the requests of each listener are counted, in the order of the configuration.
     listener_series: Box<[Arc<ListenerSeries>]>,
     /// Requests that reached no server: those that no route took, then by route.

@@ -3,7 +3,7 @@
 use evenkeel_core::admission::{
     AfterFailure, AfterHead, Answer, Dismissed, FailedTry, FirstByte, Leg, Role, Step, Terms, Winner,
 };
-use evenkeel_core::health::Failure;
+use evenkeel_core::health::{Failure, LiveTraffic};
 use evenkeel_core::retry::Cause;
 use evenkeel_types::Time;
 
@@ -64,6 +64,7 @@ impl Request {
 pub(super) fn terms<'a>(setup: &'a Setup, request: &'a Asked) -> Terms<'a, Asked> {
     let route = setup.route();
     Terms {
+        of: LiveTraffic::Requests,
         request,
         owner_of: None,
         retry: &route.retry,

@@ -12,7 +12,7 @@ use evenkeel_types::Time;
 use super::*;
 use crate::balance::{Availability, Members, Server};
 use crate::choose::Keys;
-use crate::health::Failure;
+use crate::health::{Failure, LiveTraffic};
 use crate::retry::Cause;
 use crate::route::Facts;
 use crate::snapshot::{Guard, Pool, PoolState};
@@ -124,7 +124,15 @@ impl Scene {
     fn terms(&self) -> Terms<'_, Asked> {
         let route = &self.config.routes[0];
         let (retry, hedge) = (&route.retry, route.hedge.as_ref());
-        Terms { request: &self.asked, owner_of: None, retry, hedge, is_short: true, deadline: self.deadline }
+        Terms {
+            of: LiveTraffic::Requests,
+            request: &self.asked,
+            owner_of: None,
+            retry,
+            hedge,
+            is_short: true,
+            deadline: self.deadline,
+        }
     }
 
     fn request(&self) -> Request {

@@ -89,7 +89,7 @@ fn the_operators_word_counts_first_then_active_then_passive_checks() {
     assert_eq!(described(server.probed(Ok(()), second(5))), "nothing");
     assert_eq!(
         described(server.administer(Administrative::Ready, second(6))),
-        "draining -> ejected: request failed: connection broken; out for 30s"
+        "draining -> ejected: out for 26s more: request failed: connection broken"
     );
     assert_eq!(server.due(), Some(second(32)));
     assert_eq!(described(server.poll(second(31))), "nothing");
@@ -135,4 +135,19 @@ fn an_unchanged_outlier_keeps_an_ejection_and_a_changed_one_ends_it() {
     assert_eq!(server.state(), State::Ejected);
     let other = Outlier { failures: 9, ..outlier() };
     assert_eq!(described(server.reconfigure(None, Some(&other), second(3))), "ejected -> up: not checked");
+}
+
+#[test]
+fn an_ejection_that_a_failed_check_had_hidden_says_how_much_of_it_is_left() {
+    let mut server = ServerHealth::new(Some(&health()), Some(&outlier()), second(0));
+    server.probed(Ok(()), second(0));
+    let ejected = server.failed(request(Failure::Connect), second(1), None);
+    let Some(Event::Transition(ejected)) = ejected else { panic!("{ejected:?}") };
+    assert_eq!(ejected.reason, "request failed: no connection; out for 30s");
+    server.probed(Err(ProbeFailure::Refused), second(2));
+    let left = "out for 19.5s more: request failed: no connection";
+    let back = server.probed(Ok(()), Time::from_millis(11_500));
+    assert_eq!(described(back), format!("down -> ejected: {left}"));
+    assert_eq!((server.reason(), server.since()), (left.to_owned(), Time::from_millis(11_500)));
+    assert_eq!(described(server.poll(second(31))), "ejected -> up: ejection is over");
 }

@@ -14,7 +14,7 @@ use evenkeel_types::{Address, Time};
 
 use super::session::Relayed;
 use crate::forward::driver::{Admission, Permit};
-use crate::l4::connect::{Unconnected, given_up, report};
+use crate::l4::connect::{Unconnected, given_up, report, stream_terms};
 use crate::l4::log::StreamLog;
 use crate::server::Sender;
 use crate::server::error::ServerError;
@@ -163,5 +163,5 @@ impl Opening {
 
 fn terms<'a>(view: &'a View, plan: StreamPlan, facts: &'a StreamFacts<'a>) -> Terms<'a, StreamFacts<'a>> {
     let retry = &view.snapshot.routes.route(plan.route).retry;
-    Terms { request: facts, owner_of: None, retry, hedge: None, is_short: false, deadline: None }
+    stream_terms(LiveTraffic::Sessions, facts, retry)
 }
