@@ -15,8 +15,8 @@ use crate::control::Control;
 use crate::discovery::Discoveries;
 use crate::log::{self, AUDIT};
 use crate::probes::Probes;
-use crate::reload::{Answer, Reloads};
 use crate::systemd;
+use crate::turns::{Answer, Reloads};
 
 /// Why a command is refused meanwhile.
 const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
@@ -95,18 +95,30 @@ impl Control {
         let _ = answer.send(done);
     }
 
-    /// Begins a reload, which is to be confirmed `within` a time if there is one.
+    /// Takes a reload, which is to be confirmed `within` a time if there is one.
     fn ask_reload(&mut self, by: &By, within: Option<Duration>, answer: Answer, reloads: &mut Reloads) {
         let what = if within.is_some() { "reload asked for, to be confirmed" } else { "reload asked for" };
         self.audit(by, what, None);
         systemd::reloading();
-        if self.upgrading {
-            let refused = self.refuse_reload(UPGRADING.into());
-            systemd::ready("serving");
-            let _ = answer.send(Err(refused));
-            return;
+        if let Err((answer, why)) = reloads.ask(answer, within) {
+            let _ = answer.send(Err(self.refuse_reload(why)));
         }
-        reloads.ask(answer, within, || self.in_force());
+        self.begin_reload(reloads);
+    }
+
+    /// Begins the next reload that was asked for, if none is under way. What could not be put in force is refused unread.
+    pub fn begin_reload(&mut self, reloads: &mut Reloads) {
+        while reloads.take_turn() {
+            let why = match reloads.within() {
+                _ if self.upgrading => Some(UPGRADING.to_owned()),
+                Some(_) => None,
+                None => self.must_be_decided(),
+            };
+            let Some(why) = why else { return reloads.start(self.in_force()) };
+            let refused = self.refuse_reload(why);
+            systemd::ready("serving");
+            reloads.answer(&Err(refused));
+        }
     }
 
     /// Carries out a command that is done at once.
