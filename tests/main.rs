@@ -29,6 +29,7 @@ mod changing {
     mod diff;
     mod plan;
     mod save;
+    mod secrets;
 }
 
 mod config {
@@ -382,6 +383,7 @@ mod upgrade_binary {
     mod audit;
     mod kept;
     mod load;
+    mod purges;
     mod refused;
     mod setting;
     mod sockets;

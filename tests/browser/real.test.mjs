@@ -90,6 +90,37 @@ test("a weight is set, and undone", async () => {
   await page.close();
 });
 
+test("another operator's change is not written over, by a dialog or by Undo", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "pools/api", allow: [/412/] });
+  const elsewhere = (id, body) => proxy.api(`pools/api/servers/${id}`, { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  await page.getByRole("button", { name: "Weight of three" }).click();
+  await page.getByLabel("Weight, 0 to 1000").fill("4");
+  await elsewhere("three", { weight: 7 });
+  await page.getByRole("button", { name: "Set the weight" }).click();
+  await page.getByRole("dialog").getByText("three has been changed meanwhile: it is up with weight 7 now. Nothing was changed by you.").waitFor();
+  assert.equal((await server("three")).weight, 7);
+  // The second time it is meant.
+  await page.getByRole("button", { name: "Set the weight" }).click();
+  await page.getByText("three has weight 4.").waitFor();
+  assert.equal((await server("three")).weight, 4);
+  await elsewhere("three", { weight: 9 });
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByText("Cannot undo: three has been changed since: it is up with weight 9 now.").waitFor();
+  assert.equal((await server("three")).weight, 9);
+  // Another server of the pool does not matter.
+  await page.getByRole("button", { name: "Weight of three" }).click();
+  await page.getByLabel("Weight, 0 to 1000").fill("1");
+  await page.getByRole("button", { name: "Set the weight" }).click();
+  await page.getByText("three has weight 1.").waitFor();
+  await elsewhere("two", { weight: 2 });
+  await page.getByRole("button", { name: "Undo" }).click();
+  await until(async () => (await server("three")).weight === 9, "the weight is 9 again");
+  await elsewhere("three", { weight: 1 });
+  await elsewhere("two", { weight: 1 });
+  check();
+  await page.close();
+});
+
 test("a server that dies is the first thing on the page, with the reason, and an event", async () => {
   const { page, check } = await open(chrome.context, proxy.url);
   await page.getByText("All is well").first().waitFor();

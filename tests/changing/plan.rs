@@ -177,6 +177,36 @@ fn a_mistyped_prefix_is_seen_before_it_costs_a_request() {
 }
 
 #[test]
+fn a_split_that_a_command_has_set_is_where_requests_go_now() {
+    let (blue, green) = (server("blue"), server("green"));
+    let text = |weights: (u32, u32)| {
+        format!(
+            "[recorder]\nslow = \"1ms\"\n[[route]]\nname = \"release\"\n\
+             split = [{{ pool = \"blue\", weight = {} }}, {{ pool = \"green\", weight = {} }}]\n\
+             [pool.blue]\nbackends = [\"{}\"]\n[pool.green]\nbackends = [\"{}\"]\n",
+            weights.0,
+            weights.1,
+            blue.address(),
+            green.address()
+        )
+    };
+    let evenkeel = Evenkeel::start(&text((9, 1)));
+    assert_eq!(evenkeel.cli(&["split", "release", "green=4"]).code, Some(0));
+    evenkeel.get("/");
+    let traffic = || {
+        let outcome = evenkeel.cli(&["plan", "evenkeel.toml", "--json"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        serde_json::from_str::<Value>(&outcome.stdout).unwrap()["traffic"].clone()
+    };
+    eventually("the request is kept", || traffic()["requests"] == 1);
+    assert_eq!(traffic()["unchanged"], 1, "a reload keeps the split: {}", traffic());
+    evenkeel.rewrite(&text((8, 2)));
+    let group = traffic()["groups"][0].clone();
+    assert_eq!(group["from"], "split between blue 9, green 4 by route release");
+    assert_eq!(group["to"], "split between blue 4, green 1 by route release");
+}
+
+#[test]
 fn a_route_that_shadows_another_is_seen_with_what_it_takes() {
     let (api, site) = (server("api"), server("site"));
     let old = route("/api/*", "api") + &route("/welcome", "site");

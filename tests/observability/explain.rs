@@ -94,6 +94,27 @@ fn each_server_has_its_real_state_and_the_reason_why_it_is_not_chosen() {
 }
 
 #[test]
+fn weights_and_splits_are_those_that_commands_have_set() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    let evenkeel = Evenkeel::start(&format!(
+        "[[route]]\nname = \"release\"\nsplit = [{{ pool = \"blue\", weight = 9 }}, {{ pool = \"green\", weight = 1 }}]\n\
+         [pool.blue]\nbackends = [{{ address = \"{}\", name = \"b\" }}]\n\
+         [pool.green]\nbackends = [{{ address = \"{}\", name = \"g\" }}]\n",
+        blue.address(),
+        green.address()
+    ));
+    let facts = || {
+        let answer = ask(&evenkeel, r#"{"url":"http://x/"}"#);
+        (answer["split"].clone(), answer["candidates"][0]["weight"].clone())
+    };
+    assert_eq!(facts(), ("blue 9/10, green 1/10".into(), 1.into()));
+    evenkeel.set_server("blue", "b", r#"{"weight":5}"#);
+    evenkeel.set_server("green", "g", r#"{"weight":5}"#);
+    assert_eq!(evenkeel.cli(&["split", "release", "green=4"]).code, Some(0));
+    assert_eq!(facts(), ("blue 9/13, green 4/13".into(), 5.into()));
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_why() {
     let evenkeel = Evenkeel::start(ROUTES);
     for (question, why) in [
@@ -129,8 +150,11 @@ fn the_command_asks_a_running_process_that_it_names() {
     let same = ask(&evenkeel, r#"{"url":"http://x/","headers":{"x-a":["1","2"]},"client":"10.1.2.3"}"#);
     assert_eq!((&json["server"], &json["candidates"]), (&"two".into(), &same["candidates"]));
 
-    let refused = evenkeel.cli(&["explain", "--admin", &admin, "GET", "ftp://x/"]);
-    assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+    for (arguments, code) in [(&["GET", "http://x/", "--listener", "none"][..], 1), (&["GET", "ftp://x/"], 2)]
+    {
+        let refused = evenkeel.cli(&[&["explain", "--admin", &admin], arguments].concat());
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(code), ""), "{arguments:?}");
+    }
     let offline = evenkeel.cli(&["explain", "-c", &evenkeel.config(), "GET", "http://x/"]).stdout;
     assert!(!offline.contains("servers, as they are now"), "{offline}");
 }

@@ -100,6 +100,16 @@ fn of_requests_with_one_id_the_newest_is_told_and_how_many_there_are() {
 }
 
 #[test]
+fn records_are_read_behind_the_traffic() {
+    let dead = Origin::refusing("dead");
+    let evenkeel = Evenkeel::start(&pool(&[&dead], ""));
+    evenkeel.get("/");
+    listed(&evenkeel, "failed=true", 1);
+    let nice = evenkeel.nice_of("admin-read");
+    assert!(!nice.is_empty() && nice.iter().all(|nice| *nice == 10), "{nice:?}");
+}
+
+#[test]
 fn a_hundred_thousand_failures_take_no_more_memory_than_they_may() {
     let dead = Origin::refusing("dead");
     let evenkeel = Evenkeel::start(&format!(

@@ -224,6 +224,12 @@ fn a_request_without_a_route_names_the_nearest() {
     assert!(nearly.contains("keyed") && !record.to_string().contains("s3cret"), "{nearly}");
     assert_eq!(record["nearest"][0]["route"], "cart", "{record:#}");
     assert_eq!(record["nearest"][0]["why_not"], "the path is `/chart`, not `/cart`");
+    // A URL in the query is no part of the path.
+    for target in ["/chart?to=https://a.test/b", "http://test/chart?to=https://a.test/b"] {
+        let answer = evenkeel.ask(format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"));
+        let record = self::record(&evenkeel, &id_of(&answer));
+        assert_eq!(record["nearest"][0]["why_not"], "the path is `/chart`, not `/cart`", "{target}");
+    }
     let story = why(&evenkeel, &id_of(&response));
     assert!(story.contains("routes that come nearest") && story.contains("evenkeel explain"), "{story}");
 }

@@ -125,6 +125,50 @@ fn a_wrong_weight_is_refused_with_what_is_expected() {
 }
 
 #[test]
+fn adding_a_server_again_compares_only_what_is_said() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let address = b.address().to_string();
+    let add: &[&str] = &["server", "add", "app", &address, "--name", "b"];
+    assert_eq!(evenkeel.cli(add).code, Some(0));
+    assert_eq!(evenkeel.cli(&["weight", "app", "b", "5"]).code, Some(0));
+    let again = json(&evenkeel, add);
+    assert_eq!(again["weight"], 5, "nothing was said of the weight");
+    assert_eq!(json(&evenkeel, &[add, &["--weight", "5"]].concat())["weight"], 5);
+    for more in [&["--weight", "1"][..], &["--backup"]] {
+        let said = fails(&evenkeel, &[add, more].concat());
+        assert!(said.contains("a server b already, with weight 5, not as a backup"), "{more:?}: {said}");
+    }
+}
+
+#[test]
+fn a_removed_server_comes_back_as_the_configuration_has_it() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let address = b.address().to_string();
+    let text = pool(&[&a], "").replace(
+        "backends = [",
+        &format!(
+            "backends = [{{ address = \"{address}\", name = \"b\", weight = 3, max_connections = 50 }}, "
+        ),
+    );
+    let evenkeel = Evenkeel::start(&text);
+    let settings = || {
+        let answer = evenkeel.admin("GET", "/pools/app", "").text();
+        let servers = serde_json::from_str::<Value>(&answer).unwrap()["servers"].clone();
+        servers.as_array().unwrap().iter().find(|server| server["id"] == "b").cloned()
+    };
+    let before = settings();
+    assert_eq!(before.as_ref().unwrap()["max_connections"], 50);
+    assert_eq!(evenkeel.cli(&["server", "remove", "app", "b"]).code, Some(0));
+    assert_eq!(settings(), None);
+    assert_eq!(evenkeel.cli(&["server", "add", "app", &address, "--name", "b"]).code, Some(0));
+    assert_eq!(settings(), before);
+    evenkeel.stderr.wait_for("the change", |line| line.contains("with weight 3"));
+    let diff = evenkeel.cli(&["diff", "--exit-code"]);
+    assert_eq!(diff.code, Some(0), "{}", diff.stdout);
+}
+
+#[test]
 fn a_change_meant_for_another_state_of_the_pool_is_refused() {
     let (a, b) = (Origin::named("a"), Origin::named("b"));
     let evenkeel = Evenkeel::start(&pool(&[&a, &b], ""));

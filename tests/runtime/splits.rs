@@ -67,6 +67,28 @@ fn a_reload_keeps_them_until_the_file_says_something_else_of_the_split() {
 }
 
 #[test]
+fn a_change_meant_for_another_state_of_the_split_is_refused() {
+    let (blue, green) = (Origin::named("blue"), Origin::named("green"));
+    let evenkeel = Evenkeel::start(&config(&blue, &green, (9, 1), ""));
+    let path = "/routes/release/split";
+    let put = |tag: &str, body: &str| evenkeel.admin_with("PUT", path, &format!("if-match: {tag}\r\n"), body);
+    let tag = || evenkeel.admin("GET", path, "").header("etag").unwrap().to_owned();
+    let first = tag();
+    let changed = put(&first, r#"{"green":4}"#);
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let second = changed.header("etag").unwrap().to_owned();
+    assert!(second != first && second == tag(), "{first} {second}");
+    let refused = put(&first, r#"{"green":2}"#);
+    assert_eq!(refused.status, 412, "{}", refused.text());
+    assert!(refused.text().contains(second.trim_matches('"')), "{}", refused.text());
+    assert_eq!(weights(&evenkeel), json!({ "blue": 9, "green": 4 }));
+    assert_eq!(put("*", r#"{"green":1}"#).status, 200);
+    assert_eq!(tag(), first, "all is as at first");
+    assert_eq!(evenkeel.reload(&config(&blue, &green, (8, 1), "")).status, 200);
+    assert_eq!(put(&first, r#"{"green":2}"#).status, 412, "a reload changes it as well");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let (blue, green) = (Origin::named("blue"), Origin::named("green"));
     let other = "[[route]]\npath = \"/other\"\nname = \"other\"\nrespond = { status = 200 }";

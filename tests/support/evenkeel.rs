@@ -306,6 +306,18 @@ impl Evenkeel {
         prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
     }
 
+    /// The nice values of its threads of this name.
+    pub fn nice_of(&self, thread: &str) -> Vec<i32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let stat = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).ok();
+        let nice = |stat: String| {
+            let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+            // The 19th field; the first after the name is the third.
+            (name == thread).then(|| rest.split(' ').nth(16).unwrap().parse().unwrap())
+        };
+        tasks.flatten().filter_map(stat).filter_map(nice).collect()
+    }
+
     /// File descriptors that are open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()

@@ -63,6 +63,20 @@ fn a_request_has_a_span_and_its_try_another_below_it() {
 }
 
 #[test]
+fn spans_hold_no_secret_of_the_query() {
+    let (collector, origin) = (Collector::start(), Origin::named("a"));
+    let evenkeel = Evenkeel::start(&format!(
+        "[recorder]\nredact = \"customer\"\n{}{}",
+        collector.tracing("sample = \"100%\""),
+        pool(&[&origin], "")
+    ));
+    evenkeel.client().get_with("/login?a=1&token=hunter2&customer=me", "user-agent: x\r\n");
+    let (request, _) = collector.trace_of("/login");
+    request.assert_has(&[("url.query", "a=1&token=(redacted)&customer=(redacted)")]);
+    assert!(origin.last().target().contains("hunter2"), "the server gets what the client sent");
+}
+
+#[test]
 fn the_access_log_names_the_trace() {
     let (collector, origin) = (Collector::start(), Origin::named("a"));
     let evenkeel = collector.traced("sample = \"100%\"", &[&origin], "");

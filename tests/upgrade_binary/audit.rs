@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::setting::Chain;
+use super::setting::{Chain, ask};
 use crate::support::{Origin, pool};
 
 /// What the process that serves says of who and why in its newest event of a kind.
@@ -41,11 +41,15 @@ fn the_command_says_who_and_why() {
 fn a_request_says_for_whom_and_why_also_if_it_fails() {
     let origin = Origin::named("a");
     let chain = Chain::start(&pool(&[&origin], ""));
-    let ask = |fields: &str, body: &str| chain.admin_with("POST", "/upgrade", fields, body).status;
+    let ask =
+        |fields: &str, body: &str| ask(&chain.socket(), fields, body)["HTTP/1.1 ".len()..][..3].to_owned();
     let fields = "x-evenkeel-who: deploy-bot\r\nx-evenkeel-why: release%2042\r\n";
-    assert_eq!(ask(fields, "{\"binary\":\"/bin/false\"}"), 422);
+    assert_eq!(ask(fields, "{\"binary\":\"/bin/false\"}"), "422");
     let line = noted(&chain, "release 42");
-    assert!(line.contains("/bin/false") && line.contains("127.0.0.1, for deploy-bot"), "{line}");
+    assert!(
+        line.contains("/bin/false") && line.contains("uid ") && line.contains(", for deploy-bot"),
+        "{line}"
+    );
     for kind in ["operator", "upgrade"] {
         let event = newest(&chain, kind);
         assert!(event["who"].as_str().unwrap().ends_with(", for deploy-bot"), "{event}");
@@ -53,10 +57,10 @@ fn a_request_says_for_whom_and_why_also_if_it_fails() {
     }
     assert_eq!(newest(&chain, "operator")["what"], "upgrade asked for, to \"/bin/false\"");
     assert!(newest(&chain, "upgrade")["what"].as_str().unwrap().starts_with("not upgraded"));
-    assert_eq!(ask("", "{\"binary\":\"/bin/false\",\"why\":\"said in the body\"}"), 422);
+    assert_eq!(ask("", "{\"binary\":\"/bin/false\",\"why\":\"said in the body\"}"), "422");
     assert!(noted(&chain, "said in the body").contains("/bin/false"));
-    assert_eq!(ask("", &format!("{{\"why\":\"{}\"}}", "a".repeat(501))), 400);
-    assert_eq!(ask("x-evenkeel-why: %FF\r\n", "{}"), 400);
+    assert_eq!(ask("", &format!("{{\"why\":\"{}\"}}", "a".repeat(501))), "400");
+    assert_eq!(ask("x-evenkeel-why: %FF\r\n", "{}"), "400");
     assert_eq!(
         chain.stderr.count(|line| line.contains("operator: ")),
         2,

@@ -26,7 +26,7 @@ fn the_command_says_which_process_serves() {
     assert_eq!(chain.get("/").text(), "a");
     assert_eq!(chain.wait_end().code(), Some(0));
     chain.stderr.wait_for("the reason in the log", |line| line.contains("to see it"));
-    let outcome = cli(&["upgrade", "--admin", &admin, "--binary", "/no/such/evenkeel"]);
+    let outcome = chain.cli(&["upgrade", "--binary", "/no/such/evenkeel"]);
     assert_eq!(outcome.code, Some(1));
     assert_eq!(
         outcome.stderr,

@@ -6,10 +6,10 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use super::setting::Chain;
+use super::setting::{Chain, ask};
 use crate::support::cache::is_hit;
 use crate::support::disk::{DiskCache, wait_on_disk};
-use crate::support::{Origin, Port, Traffic, eventually, ms, pool};
+use crate::support::{Folder, Origin, Port, Traffic, eventually, ms, pool};
 
 /// A program for the test in the place of a binary; returns its path.
 fn script(chain: &Chain, name: &str, text: &str) -> String {
@@ -82,6 +82,48 @@ fn whatever_is_wrong_with_the_new_binary_the_old_process_serves_on_and_says_what
 }
 
 #[test]
+fn a_program_that_is_no_evenkeel_is_ended_soon_and_does_not_fill_the_log() {
+    let origin = Origin::named("a");
+    let mut chain = Chain::start(&pool(&[&origin], ""));
+    let shouts = script(&chain, "shouts", "#!/bin/sh\nexec yes noise >&2\n");
+    let said = chain.refusal(&format!("{{\"binary\": \"{shouts}\", \"timeout_seconds\": 600}}"));
+    assert!(said.contains("ended before it was ready"), "{said}");
+    assert!(said.len() < 8 << 10, "{} bytes", said.len());
+    let talks = script(&chain, "talks", "#!/bin/sh\nexec yes chatter\n");
+    let said = chain.refusal(&format!("{{\"binary\": \"{talks}\", \"timeout_seconds\": 600}}"));
+    assert!(said.contains("sent no message within 10s, and was ended: is it an Evenkeel?"), "{said}");
+    chain.get("/after");
+    chain.record(|record| record["target"] == "/after");
+    assert_eq!(chain.stdout.count(|line| line.contains("chatter")), 0);
+    let logged: usize = chain.stderr.lines().iter().map(String::len).sum();
+    assert!(logged < 100 << 10, "{logged} bytes");
+    chain.upgrade();
+    chain.get("/upgraded");
+    chain.record(|record| record["target"] == "/upgraded");
+}
+
+#[test]
+fn a_binary_is_named_over_the_control_socket_or_with_the_token_alone() {
+    let origin = Origin::named("a");
+    let mut chain = Chain::start(&pool(&[&origin], ""));
+    let dies = script(&chain, "dies", "#!/bin/sh\nexit 3\n");
+    let refused = chain.admin("POST", "/upgrade", &by(&dies));
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(refused.text().contains("over the control socket, or with the token"), "{}", refused.text());
+    assert_eq!(chain.stderr.count(|line| line.contains("upgrade asked for")), 0);
+    assert!(chain.refusal(&by(&dies)).contains("exit status: 3"), "the control socket is the operator's");
+    chain.upgrade();
+
+    let folder = Folder::new();
+    let token = folder.write("token", "correct horse battery\n");
+    let text = format!("[admin]\nbind = \"127.0.0.1:0\"\ntoken_file = \"{token}\"\n{}", pool(&[&origin], ""));
+    let proven = Chain::start(&text);
+    let fields = "authorization: Bearer correct horse battery\r\n";
+    let answer = proven.admin_with("POST", "/upgrade", fields, &by(&dies));
+    assert!(answer.status == 422 && answer.text().contains("exit status: 3"), "{}", answer.text());
+}
+
+#[test]
 fn a_broken_configuration_or_an_address_in_use_is_what_the_new_process_says() {
     let origin = Origin::named("a");
     let good = pool(&[&origin], "");
@@ -108,6 +150,33 @@ fn a_broken_configuration_or_an_address_in_use_is_what_the_new_process_says() {
     chain.rewrite(&good);
     chain.upgrade();
     assert_eq!(chain.get("/").text(), "a");
+}
+
+#[test]
+fn a_control_socket_that_cannot_be_bound_is_known_before_a_connection_is_accepted() {
+    let origin = Origin::named("a");
+    let good = pool(&[&origin], "");
+    let mut chain = Chain::start(&good);
+    let path = chain.folder().path("control.sock");
+    chain.rewrite(&format!("[admin]\nbind = \"127.0.0.1:0\"\nsocket = \"/no/such/dir/x.sock\"\n{good}"));
+    let said = chain.refusal("{}");
+    assert!(said.contains("cannot open the control socket /no/such/dir/x.sock: No such file"), "{said}");
+    let text = chain.stderr.text();
+    assert_eq!(text.matches(" listening on ").count(), 1, "the new process did not accept: {text}");
+    // One that is ended before it serves leaves its socket behind, under a passing name; the next one removes it.
+    let gone = Port::reserve();
+    let with_socket = format!("[admin]\nbind = \"127.0.0.1:0\"\nsocket = \"{path}\"\n{good}");
+    let health = "health = { kind = \"tcp\", interval = \"50ms\", fall = 1 }\n";
+    let down = with_socket.replace(&origin.address().to_string(), &gone.address().to_string()) + health;
+    chain.rewrite(&down);
+    assert!(chain.refusal("{\"timeout_seconds\": 1}").contains("was not ready within 1s"));
+    assert!(!fs::exists(&path).unwrap(), "it has its name when the process serves");
+    chain.rewrite(&with_socket);
+    chain.upgrade();
+    let entries = fs::read_dir(chain.folder().path("")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let sockets: Vec<_> = names.filter(|name| name.starts_with("control.sock")).collect();
+    assert_eq!(sockets, ["control.sock"]);
 }
 
 #[test]
@@ -142,15 +211,8 @@ fn one_upgrade_at_a_time_and_no_reload_meanwhile() {
     let origin = Origin::named("a");
     let mut chain = Chain::start(&pool(&[&origin], ""));
     let hangs = script(&chain, "hangs", "#!/bin/sh\nexec sleep 600\n");
-    let (admin, body) =
-        (chain.admin_address(), format!("{{\"binary\": \"{hangs}\", \"timeout_seconds\": 3}}"));
-    let first = thread::spawn(move || {
-        let length = body.len();
-        let request = format!(
-            "POST /upgrade HTTP/1.1\r\nhost: {admin}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        crate::support::Client::connect(admin).ask(request)
-    });
+    let (socket, body) = (chain.socket(), format!("{{\"binary\": \"{hangs}\", \"timeout_seconds\": 3}}"));
+    let first = thread::spawn(move || ask(&socket, "", &body));
     chain.stderr.wait_for("the upgrade is under way", |line| line.contains("the new process is started"));
     assert_eq!(chain.refusal("{}"), "another upgrade is under way");
     let reload = chain.admin("POST", "/reload", "");
@@ -158,7 +220,7 @@ fn one_upgrade_at_a_time_and_no_reload_meanwhile() {
     let drain = chain.admin("PUT", "/pools/app/servers/a", "{\"state\": \"drain\"}");
     assert_eq!(drain.status, 422, "the new process would not know of it");
     assert_eq!(chain.get("/").text(), "a");
-    assert!(first.join().unwrap().text().contains("was not ready within 3s"));
+    assert!(first.join().unwrap().contains("was not ready within 3s"));
     assert_eq!(chain.admin("POST", "/reload", "").status, 200);
     chain.upgrade();
 }
@@ -168,14 +230,8 @@ fn a_signal_to_end_gives_the_upgrade_up() {
     let origin = Origin::named("a");
     let chain = Chain::start(&pool(&[&origin], ""));
     let hangs = script(&chain, "hangs", "#!/bin/sh\nexec sleep 600\n");
-    let (admin, body) = (chain.admin_address(), by(&hangs));
-    let asked = thread::spawn(move || {
-        let request = format!(
-            "POST /upgrade HTTP/1.1\r\nhost: {admin}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        crate::support::Client::connect(admin).ask(request)
-    });
+    let (socket, body) = (chain.socket(), by(&hangs));
+    let asked = thread::spawn(move || ask(&socket, "", &body));
     chain.stderr.wait_for("the upgrade is under way", |line| line.contains("the new process is started"));
     let mut chain = chain;
     chain.signal(Signal::TERM);

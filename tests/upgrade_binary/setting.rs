@@ -1,6 +1,8 @@
 //! A balancer whose processes take each other's place: each is known, and none outlives the test.
 
+use std::io::{Read, Write};
 use std::ops::{Deref, DerefMut};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
@@ -64,11 +66,21 @@ impl Chain {
     #[track_caller]
     pub fn refusal(&mut self, body: &str) -> String {
         let before = self.status()["pid"].clone();
-        let response = self.evenkeel.admin("POST", "/upgrade", body);
-        assert_eq!(response.status, 422, "{}", response.text());
+        let answer = ask(&self.socket(), "", body);
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer}"));
+        assert!(head.starts_with("HTTP/1.1 422 "), "{answer}");
         assert_eq!(self.status()["pid"], before);
-        let answer: Value = serde_json::from_str(&response.text()).unwrap();
+        let answer: Value = serde_json::from_str(text).unwrap();
         answer["error"].as_str().unwrap().to_owned()
+    }
+
+    /// The control socket of the process that serves.
+    pub fn socket(&self) -> String {
+        let first = self.evenkeel.control_socket();
+        match self.successors.last() {
+            None => first,
+            Some(pid) => first.replace(&format!("{}.sock", self.evenkeel.pid()), &format!("{pid}.sock")),
+        }
     }
 
     /// A process has come in the place of another without the test asking for it.
@@ -83,6 +95,19 @@ impl Chain {
         kill_process(pid, Signal::TERM).unwrap();
         eventually("the last process ends", || is_over(pid));
     }
+}
+
+/// Asks for an upgrade over a control socket, where a request may name a binary; the whole answer.
+pub fn ask(socket: &str, fields: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let length = body.len();
+    let head =
+        "POST /upgrade HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close";
+    write!(stream, "{head}\r\n{fields}content-length: {length}\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    // A process that ends meanwhile gives no answer.
+    let _ = stream.read_to_string(&mut answer);
+    answer
 }
 
 impl Deref for Chain {

@@ -30,6 +30,22 @@ fn more_or_fewer_workers_lose_nothing() {
 }
 
 #[test]
+fn a_socket_for_which_no_descriptor_is_left_refuses_the_upgrade() {
+    let origin = Origin::named("a");
+    let bind = vec!["\"127.0.0.1:0\""; 20].join(", ");
+    let listener = format!("[listener.web]\nbind = [{bind}]\npool = \"app\"\n");
+    let mut chain = Chain::start(&format!("[server]\nworkers = 4\n{listener}{}", pool(&[&origin], "")));
+    let open = chain.descriptors() as u64;
+    chain.limit_descriptors(open + 30);
+    let said = chain.refusal("{}");
+    assert!(said.contains("cannot duplicate a listening socket of 127.0.0.1:"), "{said}");
+    assert!(said.contains("Too many open files"), "{said}");
+    chain.limit_descriptors(1_000);
+    chain.upgrade();
+    assert_eq!(chain.get("/").text(), "a");
+}
+
+#[test]
 fn listeners_come_go_and_change_their_names_with_an_upgrade() {
     let (origin, one, other) = (Origin::named("a"), Port::reserve_everywhere(), Port::reserve());
     let listener = |name: &str, bind: &str| format!("[listener.{name}]\nbind = \"{bind}\"\npool = \"app\"\n");

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::setting::Chain;
 use crate::support::{Client, DEADLINE, Evenkeel, Folder, Origin, eventually, ms, pool};
@@ -142,6 +142,59 @@ fn systemd_hears_of_the_start_reloads_upgrades_and_the_end() {
     manager.hears("WATCHDOG=1");
     chain.end();
     manager.hears("STOPPING=1");
+}
+
+/// A service whose watchdog is fed every 100 ms, after an upgrade. The client has a connection to the old process, which a tunnel keeps.
+fn upgraded(manager: &Manager, path: &str, origin: &Origin) -> (Chain, Pid, Client) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+    command.args(["run", "-c"]).env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "200000");
+    let mut chain = Chain::of(Evenkeel::start_by(command, Folder::new(), &pool(&[origin], "")));
+    let mut tunnel = chain.client();
+    assert_eq!(tunnel.get_with("/", "connection: upgrade\r\nupgrade: echo\r\n").status, 101);
+    let new = chain.upgrade();
+    manager.hears(&format!("MAINPID={new}"));
+    (chain, Pid::from_raw(new as i32).unwrap(), tunnel)
+}
+
+fn tunnels() -> Origin {
+    Origin::start(|_, wire| {
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n");
+        wire.hold();
+    })
+}
+
+#[test]
+fn a_process_that_has_a_successor_does_not_feed_its_watchdog() {
+    let (origin, folder) = (tunnels(), Folder::new());
+    let path = folder.path("notify");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    let (mut chain, new, tunnel) = upgraded(&manager, &path, &origin);
+    kill_process(new, Signal::STOP).unwrap();
+    // What was sent before that is read first; of a process that goes on, ten messages come in this time.
+    manager.0.set_read_timeout(Some(ms(1_000))).unwrap();
+    let mut buf = [0; 4096];
+    let heard = (0..20).take_while(|_| manager.0.recv(&mut buf).is_ok()).count();
+    assert!(heard < 20, "the old process feeds the watchdog of the new one");
+    kill_process(new, Signal::CONT).unwrap();
+    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    manager.hears("WATCHDOG=1");
+    assert!(chain.is_running(), "the tunnel keeps the old process");
+    drop(tunnel);
+}
+
+#[test]
+fn a_successor_that_fails_ends_the_old_process_as_the_main_one() {
+    let (origin, folder) = (tunnels(), Folder::new());
+    let path = folder.path("notify");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    let (mut chain, new, tunnel) = upgraded(&manager, &path, &origin);
+    kill_process(new, Signal::KILL).unwrap();
+    manager.hears(&format!("MAINPID={}", chain.pid()));
+    assert_eq!(chain.wait_end().code(), Some(1), "it does not wait for the tunnel");
+    chain.stderr.wait_for("the alarm", |line| line.contains("ERROR") && line.contains("has failed"));
+    drop(tunnel);
 }
 
 #[test]

@@ -168,6 +168,24 @@ fn moved_sessions_count_for_least_connections() {
 }
 
 #[test]
+fn sessions_of_a_listener_that_the_new_configuration_does_not_have_go_on_in_the_old_process() {
+    let server = Server::named("a");
+    let text = config("", &[&server], "");
+    let mut chain = Chain::start(&text);
+    let client = Client::new(&chain);
+    assert_eq!(client.name(), "a");
+    let listener = text.find("[pool.app]").unwrap();
+    chain
+        .rewrite(&format!("[listener.other]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}", &text[listener..]));
+    chain.upgrade();
+    for _ in 0..3 {
+        assert_eq!(client.name(), "a");
+    }
+    assert_eq!(server.sessions(), 1);
+    assert_eq!(chain.wait_end().code(), Some(0), "it ends with the session");
+}
+
+#[test]
 fn a_failed_upgrade_leaves_the_sessions_where_they_are() {
     let server = Server::named("a");
     let mut chain = Chain::start(&config("", &[&server], ""));

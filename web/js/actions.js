@@ -1,6 +1,7 @@
-// Changes of a server by an operator: each dialog says what will happen, and the message after it can undo the change.
+// Changes of a server by an operator: each dialog says what will happen, and the message after it can undo the change. Neither
+// writes over what another operator has changed meanwhile.
 
-import { change, serverPath } from "./api.js";
+import { changeIf, look, serverPath } from "./api.js";
 import { confirm } from "./dialog.js";
 import { h } from "./dom.js";
 import { plural } from "./format.js";
@@ -26,15 +27,61 @@ function wanted(server) {
   return { draining: "drain", disabled: "disable" }[server.state] ?? "ready";
 }
 
-async function put(pool, server, body, why) {
-  return change("PUT", serverPath(pool.name, server.id), body, why);
+/** As in `draining with weight 3`. */
+const said = ({ state, weight }) => `${state} with weight ${weight}`;
+
+const isSame = (one, other) => wanted(one) === wanted(other) && one.weight === other.weight;
+
+/** One dialog at a time: between a click and its dialog, the process is asked. */
+let opening = false;
+
+/** What the process says of the server now, with its tag; null, and a message, if it says nothing. */
+async function seen(pool, server) {
+  if (opening) return null;
+  opening = true;
+  try {
+    return await look(serverPath(pool.name, server.id));
+  } catch (fault) {
+    toast(`Cannot change ${server.id}: ${fault.message}`, { severity: "critical" });
+    return null;
+  } finally {
+    opening = false;
+  }
 }
 
-async function changed(pool, server, text, back) {
+/** Makes the change if the pool is still as it was when the dialog opened. Else the dialog says what is so now, and may ask again. */
+async function put(pool, now, body, why) {
+  const path = serverPath(pool.name, now.found.id);
+  try {
+    return await changeIf(now.tag, "PUT", path, body, why);
+  } catch (fault) {
+    if (fault.status !== 412) throw fault;
+    const before = now.found;
+    Object.assign(now, await look(path));
+    const what = isSame(before, now.found) ? `Pool ${pool.name} has been changed meanwhile; ${now.found.id} is still ${said(now.found)}.`
+      : `${now.found.id} has been changed meanwhile: it is ${said(now.found)} now.`;
+    throw new Error(`${what} Nothing was changed by you. Send again to change it all the same.`);
+  }
+}
+
+/** Takes a change back, unless the server has been changed once more. Changes of other servers of the pool do not matter. */
+async function takeBack(path, done, back) {
+  try {
+    return await changeIf(done.tag, "PUT", path, back, "undo");
+  } catch (fault) {
+    if (fault.status !== 412) throw fault;
+    const now = await look(path);
+    if (!isSame(now.found, done.found)) throw new Error(`${now.found.id} has been changed since: it is ${said(now.found)} now.`);
+    return changeIf(now.tag, "PUT", path, back, "undo");
+  }
+}
+
+function changed(pool, text, done, back) {
+  const { id } = done.found;
   toast(text, { action: { label: "Undo", run: async () => {
     try {
-      await put(pool, server, back, "undo");
-      toast(`Undone: ${server.id} is as it was before.`);
+      await takeBack(serverPath(pool.name, id), done, back);
+      toast(`Undone: ${id} is as it was before.`);
     } catch (fault) {
       toast(`Cannot undo: ${fault.message}`, { severity: "critical" });
     }
@@ -42,9 +89,10 @@ async function changed(pool, server, text, back) {
 }
 
 async function setState(pool, server, state, { title, says, action, danger, done }) {
-  const back = { state: wanted(server) };
-  const result = await confirm({ title, says, action, danger, submit: (why) => put(pool, server, { state }, why) });
-  if (result !== null) await changed(pool, server, done, back);
+  const now = await seen(pool, server);
+  if (now === null) return;
+  const result = await confirm({ title, says, action, danger, submit: (why) => put(pool, now, { state }, why) });
+  if (result !== null) changed(pool, done, result, { state: wanted(now.found) });
 }
 
 /** Takes a server out gently. */
@@ -78,8 +126,10 @@ export function enable(pool, server) {
 
 /** Changes a server's weight. */
 export async function weigh(pool, server) {
+  const now = await seen(pool, server);
+  if (now === null) return;
   const input = h("input", {
-    type: "number", name: "weight", min: "0", max: String(WEIGHT_MAX), step: "1", required: true, value: String(server.weight),
+    type: "number", name: "weight", min: "0", max: String(WEIGHT_MAX), step: "1", required: true, value: String(now.found.weight),
     class: "input", autofocus: true,
   });
   const preview = h("p", { class: "quiet", role: "status" });
@@ -96,12 +146,12 @@ export async function weigh(pool, server) {
   show();
   const result = await confirm({
     title: `Weight of ${server.id}`,
-    says: `${server.id} of pool ${pool.name} has weight ${server.weight}. A server of weight 2 gets twice as much as one of weight 1.`,
+    says: `${server.id} of pool ${pool.name} has weight ${now.found.weight}. A server of weight 2 gets twice as much as one of weight 1.`,
     fields: [h("label", { class: "field" }, h("span", {}, `Weight, 0 to ${WEIGHT_MAX}`), input), preview],
     action: "Set the weight",
-    submit: (why) => put(pool, server, { weight: Number(input.value) }, why),
+    submit: (why) => put(pool, now, { weight: Number(input.value) }, why),
   });
-  if (result !== null) await changed(pool, server, `${server.id} has weight ${input.value}.`, { weight: server.weight });
+  if (result !== null) changed(pool, `${server.id} has weight ${input.value}.`, result, { weight: now.found.weight });
 }
 
 /** The buttons for a server; `update(pool, server)` shows those that fit its state. */

@@ -64,14 +64,32 @@ export async function get(path, options) {
   return response.json();
 }
 
+/** The JSON at a path as `found`, and the tag of what it says. */
+export async function look(path) {
+  const response = await send(path);
+  return { found: await response.json(), tag: tagOf(response) };
+}
+
+/** A proxy that compresses the answer makes its tag a weak one, which `If-Match` cannot use. */
+function tagOf(response) {
+  return response.headers.get("etag")?.replace(/^W\//, "") ?? null;
+}
+
 /** Sends JSON; `why` goes to the audit log. The answer's JSON, or null. */
 export async function change(method, path, body, why) {
+  const { found } = await changeIf(null, method, path, body, why);
+  return found;
+}
+
+/** The same for what still has this tag; else the fault has status 412. The answer's JSON is `found`, and `tag` the new tag. */
+export async function changeIf(tag, method, path, body, why) {
   const headers = {};
+  if (tag !== null) headers["if-match"] = tag;
   if (body !== undefined) headers["content-type"] = "application/json";
   if (why) headers["x-evenkeel-why"] = encodeURIComponent(why);
   const response = await send(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await response.text();
-  return text === "" ? null : JSON.parse(text);
+  return { found: text === "" ? null : JSON.parse(text), tag: tagOf(response) };
 }
 
 /** The path of a server in the API. */

@@ -27,7 +27,7 @@ pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 pub(crate) struct Asked {
     pub(crate) command: Command,
     pub(crate) by: By,
-    /// Tags of the pool, one of which it must have.
+    /// Tags of the pool or split, one of which it must have.
     pub(crate) if_match: Option<Vec<String>>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use evenkeel_config::{Action, Backend, Pool};
+use evenkeel_config::{Action, Backend, Pool, Redactor};
 use evenkeel_core::discovery::DiscoveryState;
 use evenkeel_core::health;
 use evenkeel_core::snapshot::{PoolState, Snapshot};
@@ -28,7 +28,7 @@ pub(crate) struct Configuration {
     #[schema(value_type = Option<String>)]
     source: Option<PathBuf>,
     /// As TOML, with every default filled in; without the changes by commands, and without those that
-    /// take effect at a restart or upgrade.
+    /// take effect at a restart or upgrade. In place of each secret stands `(redacted)` with a checksum.
     text: String,
     /// What commands have changed since the file was read, in words.
     changes: Vec<String>,
@@ -91,7 +91,7 @@ pub(crate) async fn config(State(context): State<Arc<Context>>) -> Json<Configur
     Json(Configuration {
         generation: snapshot.generation,
         source: context.source.clone(),
-        text: snapshot.config.to_toml(),
+        text: snapshot.config.redacted(&Redactor::of(&[&*snapshot.config])).to_toml(),
         changes: runtime.iter().map(|change| change.what.clone()).collect(),
         runtime,
         file: File::of(&snapshot, context.source.as_ref()).await,

@@ -59,8 +59,8 @@ pub struct Request {
     pub command: Command,
     /// The peer that sent it, and the reason.
     pub by: By,
-    /// Tags ([`PoolState::settings_tag`](evenkeel_core::snapshot::PoolState::settings_tag)) of the pool that the command concerns, one of
-    /// which it must have; `None` if any will do.
+    /// Tags ([`PoolState::settings_tag`](evenkeel_core::snapshot::PoolState::settings_tag), [`Snapshot::split_tag`]) of the pool or split
+    /// that the command concerns, one of which it must have; `None` if any will do.
     pub if_match: Option<Vec<String>>,
     /// The outcome, sent after [`Context::snapshot`] shows the change. The client may have left by then.
     pub answer: oneshot::Sender<Result<CommandDone, CommandError>>,

@@ -38,6 +38,7 @@ mod serve;
 mod split;
 mod status;
 mod streams;
+mod tag;
 mod upgrade;
 
 pub use by::By;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ETAG, HeaderMap, IF_MATCH};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::HeaderMap;
 use evenkeel_config::{Backend, unknown_name};
-use evenkeel_core::endpoints::shared_address;
+use evenkeel_core::endpoints::{Addition, shared_address};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{Command, CommandDone, PoolState};
 use evenkeel_types::{Address, BackendId, PoolName};
@@ -25,6 +25,7 @@ use crate::context::Context;
 use crate::discovery::origin;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::status::{self, Server};
+use crate::tag::{self, Tag, Tagged, tags};
 
 /// The largest weight of a server, as in the configuration.
 pub const WEIGHT_MAX: u32 = 1000;
@@ -53,9 +54,6 @@ struct ServerSettings {
     /// Requests in flight at it; none without a limit.
     max_connections: Option<u32>,
 }
-
-/// An answer with the tag of a pool.
-pub(crate) type Tagged<T> = ([(HeaderName, HeaderValue); 1], Json<T>);
 
 /// The path of a pool, or of a server.
 type In<T> = Result<Path<T>, PathRejection>;
@@ -136,7 +134,8 @@ pub(crate) struct AddedServer {
 
 /// Add a server to a pool
 ///
-/// A reload keeps it. Adding the same server again changes nothing.
+/// A reload keeps it. Adding the same server again changes nothing; what is left out is not compared. A removed server of the
+/// configuration comes back as it was, but for what is said here.
 #[utoipa::path(post, path = "/pools/{pool}/servers", tag = "pools", request_body = NewServer,
     params(("pool" = String, Path, description = "The pool."),
         ("If-Match" = Option<String>, Header, description = "The ETag of the pool that the change is meant for.")),
@@ -145,7 +144,7 @@ pub(crate) struct AddedServer {
     (status = 201, body = AddedServer, description = "It was added.", headers(("ETag" = String))),
     (status = 404, body = ErrorBody, description = "There is no such pool."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
-    (status = 409, body = ErrorBody, description = "The pool has another server of that id."),
+    (status = 409, body = ErrorBody, description = "The pool has a server of that id at another address, or of which other things hold."),
     (status = 412, body = ErrorBody, description = "The pool is no longer as the ETag says."),
     (status = 413, body = ErrorBody, description = "The body is too large."),
     (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
@@ -279,7 +278,7 @@ impl Change {
 pub(crate) struct NewServer {
     /// `PORT`, `HOST:PORT`, `[v6]:PORT` or `unix:/path`.
     address: String,
-    /// Its share; 1 if it is left out.
+    /// Its share; if it is left out, 1, or what the configuration says of the server.
     #[serde(default, deserialize_with = "weight")]
     #[schema(maximum = 1000)]
     weight: Option<u32>,
@@ -296,21 +295,19 @@ pub(crate) struct NewServer {
 }
 
 impl NewServer {
-    fn server(&self) -> Result<Backend, Refusal> {
+    fn server(&self) -> Result<Addition, Refusal> {
         let address = Address::backend(&self.address);
         let address = address.map_err(|fault| bad_request(format!("`address`: {fault}")))?;
-        let mut server = Backend::new(address);
-        if let Some(id) = &self.id {
+        let mut id = BackendId::from(address.to_string());
+        if let Some(given) = &self.id {
             let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-            if id.is_empty() || id.len() > NAME_MAX || !id.chars().all(is_name) {
+            if given.is_empty() || given.len() > NAME_MAX || !given.chars().all(is_name) {
                 let form = format!("`id` has 1 to {NAME_MAX} letters, digits, `.`, `_` and `-`");
                 return Err(bad_request(form));
             }
-            server.id = BackendId::from(id.as_str());
+            id = BackendId::from(given.as_str());
         }
-        server.weight = self.weight.unwrap_or(server.weight);
-        server.backup = self.backup.unwrap_or(server.backup);
-        Ok(server)
+        Ok(Addition { id, address, weight: self.weight, backup: self.backup, max_connections: None })
     }
 }
 
@@ -324,24 +321,8 @@ fn names(path: In<(String, String)>) -> Result<(PoolName, BackendId), Refusal> {
     Ok((PoolName::from(pool), BackendId::from(id)))
 }
 
-/// The tags of `If-Match` (RFC 9110, 13.1.1), as they stand between the quotes; none if any will do.
-fn tags(headers: &HeaderMap) -> Result<Option<Vec<String>>, Refusal> {
-    let mut tags = Vec::new();
-    for value in headers.get_all(IF_MATCH) {
-        let text = value.to_str().map_err(|_| bad_request("If-Match is not ASCII"))?;
-        for tag in text.split(',').map(str::trim) {
-            if tag == "*" {
-                return Ok(None);
-            }
-            tags.push(tag.trim_matches('"').to_owned());
-        }
-    }
-    Ok(headers.contains_key(IF_MATCH).then_some(tags))
-}
-
-fn tag(state: &PoolState) -> [(HeaderName, HeaderValue); 1] {
-    let tag = HeaderValue::from_str(&format!("\"{}\"", state.settings_tag()));
-    [(ETAG, tag.unwrap_or(HeaderValue::from_static("\"\"")))]
+fn tag(state: &PoolState) -> Tag {
+    tag::field(&state.settings_tag())
 }
 
 /// A pool at this moment, and what is said of its servers.

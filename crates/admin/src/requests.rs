@@ -11,6 +11,7 @@ use evenkeel_core::route::{Facts, normalise, parse_host};
 use evenkeel_observe::RecordDropped;
 use evenkeel_observe::flight::{FlightRecord, FlightVerdict, Kept, NearRoute, WhyKept};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,6 +22,8 @@ use crate::refusal::{ErrorBody, Refusal, bad_request};
 const LIMIT_DEFAULT: usize = 100;
 /// The most that it lists.
 const LIMIT_MAX: usize = 1_000;
+/// One reads records at a time, so that many requests do not take many cores from the workers.
+static READING: Semaphore = Semaphore::const_new(1);
 /// Routes that are named of a request that no route took.
 const NEAREST_MAX: usize = 5;
 /// Parts of a record that are made at the end of a request, or when it is read, instead of as things happened.
@@ -158,11 +161,7 @@ pub(crate) async fn requests(
         return Err(bad_request("`min_ms` is a number of milliseconds, 0 or more"));
     }
     let status = filter.status.as_deref().map(Statuses::read).transpose()?;
-    // Reading many records takes milliseconds, for which other requests to this API should not wait.
-    let listed = spawn_blocking(move || list(&context, &filter, status, limit)).await;
-    listed
-        .map(Json)
-        .map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the records cannot be read"))
+    read(move || list(&context, &filter, status, limit)).await.map(Json)
 }
 
 /// The record of one request: what happened, when, and who was at fault
@@ -177,12 +176,14 @@ pub(crate) async fn request(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Whole>, Refusal> {
     let Path(id) = path.map_err(|fault| bad_request(fault.body_text()))?;
-    let found = spawn_blocking(move || whole(&context, &id)).await;
-    found
-        .unwrap_or_else(|_| {
-            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the records cannot be read"))
-        })
-        .map(Json)
+    read(move || whole(&context, &id)).await?.map(Json)
+}
+
+/// Reads records on another thread: many of them take milliseconds, for which other requests to this API should not wait.
+async fn read<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    let failed = || Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the records cannot be read");
+    let _turn = READING.acquire().await.map_err(|_| failed())?;
+    spawn_blocking(work).await.map_err(|_| failed())
 }
 
 fn list(context: &Context, filter: &Filter, status: Option<Statuses>, limit: usize) -> Requests {
@@ -378,12 +379,14 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn of(record: &'a FlightRecord) -> Option<Self> {
         let host = parse_host(&record.host).map(|(host, _)| host.into_owned()).unwrap_or_default();
-        let after_authority = match record.target.split_once("://") {
-            Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        // Only before the path; a query may hold URLs.
+        let scheme = |(scheme, _): &(&str, &str)| !scheme.contains(['/', '?']);
+        let after_authority = match record.target.split_once("://").filter(scheme) {
+            Some((_, rest)) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
             None => &record.target,
         };
         let path = after_authority.split(['?', '#']).next()?;
-        let path = normalise(path).ok()?.into_owned();
+        let path = normalise(if path.is_empty() { "/" } else { path }).ok()?.into_owned();
         let client = record.client.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Some(Self { record, host, path, client })
     }
@@ -412,5 +415,29 @@ impl Facts for Seen<'_> {
 
     fn has_header(&self, _: &str, _: &str) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn records_are_read_for_one_request_at_a_time() {
+        static READING_NOW: AtomicUsize = AtomicUsize::new(0);
+        let work = || {
+            let others = READING_NOW.fetch_add(1, Ordering::SeqCst);
+            (0..1_000).for_each(|_| yield_now());
+            READING_NOW.fetch_sub(1, Ordering::SeqCst);
+            others
+        };
+        let tasks: Vec<_> = (0..16).map(|_| tokio::spawn(read(work))).collect();
+        for task in tasks {
+            let others = task.await.expect("it ends").map_err(|_| "it is read");
+            assert_eq!(others, Ok(0));
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::command::{Asked, carry_out};
 use crate::context::Context;
 use crate::pool::name;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
+use crate::tag::{self, Tagged, tags};
 
 /// Pools of a split at most, far above what a configuration has.
 const POOLS_MAX: usize = 1_000;
@@ -38,13 +39,13 @@ pub(crate) struct RouteSplit {
 
 /// How a route divides its requests between pools
 #[utoipa::path(get, path = "/routes/{route}/split", tag = "routes", params(("route" = String, Path, description = "The name of the route.")), responses(
-    (status = 200, body = RouteSplit, description = "The weights."),
+    (status = 200, body = RouteSplit, description = "The weights. The ETag changes with each of them; send it as `If-Match` with a change.", headers(("ETag" = String))),
     (status = 404, body = ErrorBody, description = "There is no such route, or it has no split."),
 ))]
 pub(crate) async fn split(
     State(context): State<Arc<Context>>,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Json<RouteSplit>, Refusal> {
+) -> Result<Tagged<RouteSplit>, Refusal> {
     show(&context, &RouteName::from(name(path)?))
 }
 
@@ -52,11 +53,14 @@ pub(crate) async fn split(
 ///
 /// The body is an object of pools and weights, such as `{"blue": 90, "green": 10}`; a pool that is not named keeps its weight. A
 /// reload keeps the weights for as long as the configuration says the same of the split.
-#[utoipa::path(put, path = "/routes/{route}/split", tag = "routes", params(("route" = String, Path, description = "The name of the route.")),
+#[utoipa::path(put, path = "/routes/{route}/split", tag = "routes",
+    params(("route" = String, Path, description = "The name of the route."),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the split that the change is meant for.")),
     request_body(content = BTreeMap<String, u32>), responses(
-    (status = 200, body = RouteSplit, description = "The weights from now on."),
+    (status = 200, body = RouteSplit, description = "The weights from now on.", headers(("ETag" = String))),
     (status = 404, body = ErrorBody, description = "There is no such route, or it has no split."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
+    (status = 412, body = ErrorBody, description = "The split is no longer as the ETag says."),
     (status = 413, body = ErrorBody, description = "The body is too large."),
     (status = 415, body = ErrorBody, description = "The body does not say that it is JSON."),
     (status = 422, body = ErrorBody, description = "The split does not have such a pool, or no pool would have a weight."),
@@ -68,8 +72,9 @@ pub(crate) async fn set_split(
     path: Result<Path<String>, PathRejection>,
     Behalf(by): Behalf,
     request: Request,
-) -> Result<Json<RouteSplit>, Refusal> {
+) -> Result<Tagged<RouteSplit>, Refusal> {
     let route = RouteName::from(name(path)?);
+    let if_match = tags(request.headers())?;
     let wanted: Map<String, Value> =
         body::parse(&body::read(request).await?, "{\"blue\": 90, \"green\": 10}")?;
     if wanted.is_empty() || wanted.len() > POOLS_MAX {
@@ -86,11 +91,12 @@ pub(crate) async fn set_split(
         }
     };
     let weights = wanted.iter().map(weight).collect::<Result<_, _>>()?;
-    carry_out(&context, Asked::new(Command::Split { route: route.clone(), weights }, by)).await?;
+    let command = Command::Split { route: route.clone(), weights };
+    carry_out(&context, Asked { command, by, if_match }).await?;
     show(&context, &route)
 }
 
-fn show(context: &Context, route: &RouteName) -> Result<Json<RouteSplit>, Refusal> {
+fn show(context: &Context, route: &RouteName) -> Result<Tagged<RouteSplit>, Refusal> {
     let snapshot = context.snapshot.load();
     let routes = snapshot.routes.routes();
     let not_found = |why: String| Refusal::new(StatusCode::NOT_FOUND, why);
@@ -109,5 +115,6 @@ fn show(context: &Context, route: &RouteName) -> Result<Json<RouteSplit>, Refusa
         split.iter().map(|(pool, weight)| (pool.to_string(), *weight)).collect()
     };
     let (split, configured) = (weights(now), weights(configured));
-    Ok(Json(RouteSplit { route: route.to_string(), split, configured }))
+    let tag = snapshot.split_tag(position).ok_or_else(no_split)?;
+    Ok((tag::field(&tag), Json(RouteSplit { route: route.to_string(), split, configured })))
 }

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use crate::body;
-use crate::by::Behalf;
+use crate::by::{Behalf, ByToken};
 use crate::context::{Context, Upgrade};
+use crate::peer::Peer;
 use crate::refusal::{ErrorBody, Refusal, bad_request};
 use crate::serve::Retiring;
 
@@ -27,7 +28,8 @@ const TIMEOUT_S_MAX: u64 = 600;
 #[serde(deny_unknown_fields)]
 #[schema(as = Upgrade)]
 pub(crate) struct Asked {
-    /// The absolute path of the binary; by default that by which this process was started.
+    /// The absolute path of the binary; by default that by which this process was started. Only over the control socket, or with a
+    /// token.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     binary: Option<PathBuf>,
@@ -52,10 +54,17 @@ pub(crate) struct Answer {
     grace_seconds: f64,
 }
 
+/// Whether the kernel or a token says that the request comes from the operator of this process.
+fn is_proven(request: &HttpRequest) -> bool {
+    let extensions = request.extensions();
+    matches!(extensions.get::<Peer>(), Some(Peer::Control { .. })) || extensions.get::<ByToken>().is_some()
+}
+
 /// Replace this process by a new one, without loss
 #[utoipa::path(post, path = "/upgrade", tag = "commands", request_body = Option<Asked>, responses(
     (status = 200, body = Answer, description = "The new process serves, and this one finishes what it has."),
     (status = 400, body = ErrorBody, description = "The body is wrong."),
+    (status = 403, body = ErrorBody, description = "It names a binary, and comes neither over the control socket nor with a token; or a web page of another site, or another user of this machine, asks."),
     (status = 422, body = ErrorBody, description = "The upgrade has failed, and why; this process serves on."),
     (status = 408, body = ErrorBody, description = "The body came too slowly."),
     (status = 413, body = ErrorBody, description = "The body is too large."),
@@ -68,7 +77,15 @@ pub(crate) async fn upgrade(
     Behalf(by): Behalf,
     request: HttpRequest,
 ) -> Result<Json<Answer>, Refusal> {
+    let is_proven = is_proven(&request);
     let asked: Asked = body::optional(request, "{\"binary\": \"/usr/bin/evenkeel\"}").await?;
+    if asked.binary.is_some() && !is_proven {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "`binary` is taken over the control socket, or with the token of `[admin] token_file`, alone: any user of this machine \
+             can reach this API, and must not choose what this process starts",
+        ));
+    }
     let timeout = asked.timeout_seconds.unwrap_or(TIMEOUT_S);
     if !(1..=TIMEOUT_S_MAX).contains(&timeout) {
         return Err(bad_request(format!("`timeout_seconds` is 1 to {TIMEOUT_S_MAX}, not {timeout}")));

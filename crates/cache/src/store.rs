@@ -15,6 +15,7 @@ use crate::head::Head;
 use crate::key::{Id, random_seed};
 use crate::leader::Leader;
 use crate::object::Object;
+use crate::outbox::Outbox;
 use crate::pinned::Pinned;
 use crate::purge::Purges;
 use crate::reader::Reader;
@@ -78,6 +79,7 @@ pub struct Store<M> {
     pub(crate) purges: Arc<Purges>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) counts: Counts,
+    pub(crate) outbox: Outbox,
     disk: OnceLock<Disk<M>>,
     is_walked: AtomicBool,
 }
@@ -124,6 +126,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
             purges: Arc::default(),
             flights: Arc::default(),
             counts: Counts::default(),
+            outbox: Outbox::default(),
             disk: OnceLock::new(),
             is_walked: AtomicBool::new(false),
         })
@@ -251,7 +254,9 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     /// Purges. Hard: what it is about is not used any more. Soft: only after it was revalidated. Returns at once; what is
     /// purged is freed when it is found and by [`Store::sweep`].
     pub fn purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
-        self.log_purge(scope, strength)
+        let sequence = self.log_purge(scope, strength);
+        self.outbox.put(scope, strength);
+        sequence
     }
 
     /// The store at this moment.

@@ -16,6 +16,7 @@ mod tree;
 use serde_json::{Value, json};
 
 use crate::model::Config;
+use crate::redact::Redactor;
 
 pub use change::{Change, Subject};
 pub use effect::Effect;
@@ -31,9 +32,11 @@ pub struct Difference {
     pub changes: Vec<Change>,
 }
 
-/// What `new` changes of `old`.
+/// What `new` changes of `old`. Either may have been [redacted](Config::redacted) before; no secret of the other is shown.
 pub fn difference(old: &Config, new: &Config) -> Difference {
-    let (before, after) = (Tree::of(old), Tree::of(new));
+    // Each side may name secrets that the other one does not.
+    let redactor = Redactor::of(&[old, new]);
+    let (before, after) = (Tree::of(old, &redactor), Tree::of(new, &redactor));
     let mut changes = Vec::new();
     for leaf in leaves(&before.process(), &after.process()) {
         let effect = if fixed::is_fixed(&leaf.path) { Effect::Restart } else { Effect::AtOnce };

@@ -21,6 +21,53 @@ pub struct Endpoints {
     removed: HashSet<BackendId>,
 }
 
+/// A server to add, as far as something is said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addition {
+    /// Its id.
+    pub id: BackendId,
+    /// Where it is.
+    pub address: Address,
+    /// Its share.
+    pub weight: Option<u32>,
+    /// Whether it is used only when no other server is up.
+    pub backup: Option<bool>,
+    /// Requests in flight at it, or that there is no limit.
+    pub max_connections: Option<Option<u32>>,
+}
+
+impl From<Backend> for Addition {
+    /// Everything is said.
+    fn from(server: Backend) -> Self {
+        let Backend { id, address, weight, backup, max_connections } = server;
+        Self {
+            id,
+            address,
+            weight: Some(weight),
+            backup: Some(backup),
+            max_connections: Some(max_connections),
+        }
+    }
+}
+
+impl Addition {
+    /// True if this is said of a server of the pool: what is not said does not count.
+    pub fn is(&self, server: &Backend) -> bool {
+        *server == self.over(server)
+    }
+
+    /// The server, with what is not said as `other` has it.
+    fn over(&self, other: &Backend) -> Backend {
+        Backend {
+            id: self.id.clone(),
+            address: self.address.clone(),
+            weight: self.weight.unwrap_or(other.weight),
+            backup: self.backup.unwrap_or(other.backup),
+            max_connections: self.max_connections.unwrap_or(other.max_connections),
+        }
+    }
+}
+
 /// Why the servers of a pool cannot be changed so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointError {
@@ -123,18 +170,26 @@ impl Endpoints {
         self.removed.retain(|id| named.contains(id));
     }
 
-    /// Adds a server. One that the configuration names in the same words, or that was discovered, just comes back.
+    /// Adds a server. One that the configuration names, or that was discovered, with this id and address, comes back as it was, but
+    /// for what is said of it here.
     ///
     /// # Errors
     /// Its id is taken, or there are too many.
-    pub fn add(&mut self, configured: &Pool, server: Backend) -> Result<(), EndpointError> {
-        if self.has(configured, &server.id) {
-            return Err(EndpointError::Exists(server.id));
+    pub fn add(&mut self, configured: &Pool, server: impl Into<Addition>) -> Result<(), EndpointError> {
+        let wanted = server.into();
+        if self.has(configured, &wanted.id) {
+            return Err(EndpointError::Exists(wanted.id));
         }
-        if configured.backends.contains(&server) || self.discovered.contains(&server) {
-            self.removed.remove(&server.id);
+        let was = |known: &&Backend| known.id == wanted.id && known.address == wanted.address;
+        let known = configured.backends.iter().chain(&self.discovered).find(was);
+        if let Some(known) = known.filter(|known| wanted.is(known)) {
+            self.removed.remove(&known.id);
             return Ok(());
         }
+        let server = match known {
+            Some(known) => wanted.over(known),
+            None => wanted.over(&Backend::new(wanted.address.clone())),
+        };
         if self.added.len() >= ADDED_MAX {
             return Err(EndpointError::TooMany);
         }
@@ -229,6 +284,30 @@ mod tests {
         assert!(endpoints.of(&configured).is_empty());
         endpoints.add(&configured, server(A)).unwrap();
         assert_eq!(ids(&endpoints, &configured), ["a"]);
+    }
+
+    #[test]
+    fn a_removed_server_comes_back_as_it_was_but_for_what_is_said() {
+        let full = "{ address = \"127.0.0.1:1\", name = \"a\", weight = 3, max_connections = 50 }";
+        let (configured, mut endpoints) = (pool(&format!("{full}, {B}")), Endpoints::default());
+        let said = |weight, backup| Addition {
+            id: "a".into(),
+            address: server(A).address,
+            weight,
+            backup,
+            max_connections: None,
+        };
+        for (weight, backup) in [(None, None), (Some(3), None), (None, Some(false))] {
+            endpoints.remove(&configured, &"a".into()).unwrap();
+            endpoints.add(&configured, said(weight, backup)).unwrap();
+            assert_eq!(endpoints.of(&configured), configured.backends, "{weight:?} {backup:?}");
+            assert!(endpoints.changes().0.is_empty());
+        }
+        endpoints.remove(&configured, &"a".into()).unwrap();
+        endpoints.add(&configured, said(Some(5), None)).unwrap();
+        let back = endpoints.of(&configured).pop().unwrap();
+        assert_eq!((back.weight, back.max_connections), (5, Some(50)));
+        assert_eq!(endpoints.of(&configured).len(), 2);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::admission::Arrivals;
 use crate::balance::Members;
 use crate::breaker::{Breaker, Trip};
 use crate::cache::Scope;
+use crate::endpoints::Addition;
 use crate::health::{Administrative, State};
 use crate::limit::Limits;
 use crate::retry::Retries;
@@ -200,6 +201,17 @@ impl Snapshot {
         Some(set.map_or(configured, |split| split))
     }
 
+    /// What the configuration and operators say of the split of a route, in brief: it is another text whenever a pool or a weight is
+    /// another. `None` if the route has no split.
+    pub fn split_tag(&self, route: usize) -> Option<String> {
+        let Action::Split(configured) = &self.routes.route(route).action else { return None };
+        let mut hash = Xxh3::new();
+        for ((pool, weight), (_, now)) in configured.iter().zip(self.split_of(route)?) {
+            hash.update(format!("{pool}\n{weight}\n{now}\n").as_bytes());
+        }
+        Some(format!("{:016x}", hash.digest()))
+    }
+
     /// The pools of a route's action, as positions in [`Self::pools`]: one for `pool`, one a share for `split`.
     pub fn targets(&self, route: usize) -> &[usize] {
         self.routes.destinations().targets(route)
@@ -264,7 +276,7 @@ pub enum Command {
         /// The pool.
         pool: PoolName,
         /// The server. Its id must not be that of another server of the pool.
-        server: Backend,
+        server: Addition,
     },
     /// Gives pools of a route's split other weights. A reload keeps that for as long as the configuration says the same of the
     /// split.

@@ -15,10 +15,11 @@ use evenkeel_net::ListenOptions;
 use evenkeel_proxy::Shared;
 use evenkeel_types::Address;
 use rustix::process::geteuid;
+use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::control::Control;
-use crate::control_socket::{self, ControlSocket};
+use crate::control_socket::{self, ControlSocket, Unnamed};
 use crate::explain::{self, Known, Question};
 use crate::inherit::Inheritance;
 use crate::log;
@@ -35,7 +36,7 @@ pub struct Admin {
     tcp: Option<Place>,
     /// A duplicate of that, for a process that takes the place of this one.
     spare: Option<Spare>,
-    control: Option<(ControlSocket, UnixListener)>,
+    control: Option<(Unnamed, UnixListener)>,
     token: Option<String>,
 }
 
@@ -99,7 +100,8 @@ impl Admin {
         self.spare.clone()
     }
 
-    /// Binds the control socket. There may be no place for one by default: then the admin address is left.
+    /// Binds the control socket, which has its name once this is served. There may be no place for one by default: then the admin
+    /// address is left.
     ///
     /// # Errors
     /// What is configured cannot be bound.
@@ -142,25 +144,53 @@ impl Admin {
         }
     }
 
-    /// Serves it on a thread of its own, which is returned, so that `/healthz` and `/status` wait for no work of the control side. The
-    /// control socket is there for as long as what is returned.
+    /// Prepares a thread that serves it, so that `/healthz` and `/status` wait for no work of the control side.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(
-        self,
-        context: Context,
-        stop: oneshot::Receiver<()>,
-    ) -> Result<(Option<JoinHandle<()>>, Option<ControlSocket>), String> {
+    pub fn prepare(self, context: Context, stop: oneshot::Receiver<()>) -> Result<Prepared, String> {
         let (socket, unix) = self.control.unzip();
         let uid = geteuid().as_raw();
         let unix = unix.map(|listener| Listener::Control(listener, uid));
         let listeners: Vec<_> = self.tcp.map(|(listener, _)| listener).into_iter().chain(unix).collect();
+        let (go, gone) = oneshot::channel();
         if listeners.is_empty() {
-            return Ok((None, None));
+            return Ok(Prepared { thread: None, socket: None, go });
         }
-        let thread = spawn("admin", move || serve(listeners, context, stop))?;
-        Ok((Some(thread), socket))
+        let (able, is_able) = std::sync::mpsc::channel();
+        let run = move || {
+            // Records and files are read for people, who can wait; requests of clients go first.
+            let Some(runtime) = runtime("admin", evenkeel_net::lower_priority) else { return };
+            let _ = able.send(());
+            // Else the start has failed.
+            if gone.blocking_recv().is_ok() {
+                serve(&runtime, listeners, context, stop);
+            }
+        };
+        let thread = spawn("admin", run)?;
+        is_able.recv().map_err(|_| "cannot start the runtime of the thread `admin`")?;
+        Ok(Prepared { thread: Some(thread), socket, go })
+    }
+}
+
+/// All that it takes to serve the admin API.
+pub struct Prepared {
+    thread: Option<JoinHandle<()>>,
+    socket: Option<Unnamed>,
+    go: oneshot::Sender<()>,
+}
+
+impl Prepared {
+    /// Serves it on a thread, which is returned. The control socket is there for as long as what is returned.
+    pub fn start(self) -> (Option<JoinHandle<()>>, Option<ControlSocket>) {
+        let named = self.socket.map(Unnamed::named).transpose();
+        let named = named.unwrap_or_else(|why| {
+            tracing::error!("{why}; commands find this process by its admin address alone");
+            None
+        });
+        // The thread waits for nothing else.
+        let _ = self.go.send(());
+        (self.thread, named)
     }
 }
 
@@ -187,8 +217,7 @@ fn explainer(shared: &Arc<Shared>) -> Explainer {
     })
 }
 
-fn serve(listeners: Vec<Listener>, context: Context, stop: oneshot::Receiver<()>) {
-    let Some(runtime) = runtime("admin") else { return };
+fn serve(runtime: &LocalRuntime, listeners: Vec<Listener>, context: Context, stop: oneshot::Receiver<()>) {
     let context = Arc::new(context);
     let served = runtime.block_on(async {
         tokio::task::spawn_local(follow(Arc::clone(&context)));

@@ -38,8 +38,9 @@ pub fn open(config: &StoreConfig) -> Result<Arc<CacheStore>, String> {
     })
 }
 
-/// Waits until what was fetched last is on the disk.
+/// Waits until what was fetched last is on the disk, and what was purged last is known to the process that has taken over.
 pub fn settle(shared: &Shared) {
+    shared.cache.finish_purges(SETTLE_MAX);
     shared.cache.settle(SETTLE_MAX);
 }
 

@@ -202,14 +202,14 @@ impl Control {
     }
 
     /// Logs and counts that the configuration was not reloaded.
-    pub fn refuse_reload(&self, why: String) -> CommandError {
+    pub fn refuse_reload(&self, error: String) -> CommandError {
         self.registry.reloaded(ReloadResult::Failure);
-        let text = without_label(&why);
-        tracing::error!("configuration not reloaded, the old one stays: {text}");
-        let first = text.lines().next().unwrap_or_default();
+        let why = without_label(&error);
+        tracing::error!("configuration not reloaded, the old one stays: {why}");
+        let first = why.lines().next().unwrap_or_default();
         let what = format!("the configuration was not reloaded, the old one stays: {first}");
         self.registry.events.record(Happened::new(EventKind::Reload, Severity::Warning, what));
-        CommandError::Refused(why)
+        CommandError::Refused(error)
     }
 
     /// Has probes and discoveries follow the configuration in force.

@@ -1,8 +1,10 @@
 //! The control socket: a unix socket named by the pid, in a directory of the user's own, by which commands find running
 //! processes and the kernel says who asks.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -35,11 +37,38 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Binds the control socket; none if the setting says so.
+/// A control socket under a passing name, by which no command finds it. Dropping it removes the file.
+pub struct Unnamed {
+    passing: PathBuf,
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Unnamed {
+    /// Gives it its name. It replaces a socket that an ended process left behind, and at an upgrade that of the old process: this process
+    /// has bound its listeners by then, so no other process can need the name.
+    ///
+    /// # Errors
+    /// The file cannot be renamed; in words.
+    pub fn named(self) -> Result<ControlSocket, String> {
+        let (path, file) = (self.path.clone(), self.file);
+        fs::rename(&self.passing, &path).map_err(|why| cannot_open(&path, &why))?;
+        Ok(ControlSocket { path, file })
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        // There is none any more once it has its name.
+        let _ = fs::remove_file(&self.passing);
+    }
+}
+
+/// Binds the control socket, without its name yet; none if the setting says so.
 ///
 /// # Errors
 /// The directory or the socket cannot be made; in words.
-pub fn open(setting: &Setting) -> Result<Option<(ControlSocket, UnixListener)>, String> {
+pub fn open(setting: &Setting) -> Result<Option<(Unnamed, UnixListener)>, String> {
     let path = match setting {
         Setting::Off => return Ok(None),
         Setting::Path(path) => path.clone(),
@@ -51,10 +80,12 @@ pub fn open(setting: &Setting) -> Result<Option<(ControlSocket, UnixListener)>, 
             directory.join(format!("{}.sock", process::id()))
         }
     };
-    let listener = listen_at(&path).and_then(|listener| Ok((file(&path)?, listener)));
-    let (file, listener) =
-        listener.map_err(|why| format!("cannot open the control socket {}: {why}", path.display()))?;
-    Ok(Some((ControlSocket { path, file }, listener)))
+    let opened = listen_for(&path).map_err(|why| cannot_open(&path, &why))?;
+    Ok(Some(opened))
+}
+
+fn cannot_open(path: &Path, why: &io::Error) -> String {
+    format!("cannot open the control socket {}: {why}", path.display())
 }
 
 fn file(path: &Path) -> io::Result<(u64, u64)> {
@@ -62,24 +93,50 @@ fn file(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// A socket of mode 0600 that is listening when it first has its name. It replaces a socket that an ended process left behind, and
-/// at an upgrade that of the old process: this process has bound its listeners by then, so no other process can need the name.
-fn listen_at(path: &Path) -> io::Result<UnixListener> {
+/// A socket of mode 0600 that is to have this name, and is listening by then.
+fn listen_for(path: &Path) -> io::Result<(Unnamed, UnixListener)> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| !is_socket(&metadata)) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file at this path is not a socket"));
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", process::id()));
-    let passing = path.with_file_name(name);
+    let name = path.file_name().unwrap_or_default();
+    remove_left_over(path.parent().unwrap_or(Path::new(".")), name);
+    let mut own = name.to_owned();
+    own.push(format!(".{}", process::id()));
+    let passing = path.with_file_name(own);
     // Left over from a process with the same pid.
     let _ = fs::remove_file(&passing);
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddrUnix::new(&passing)?)?;
-    let named = fs::set_permissions(&passing, Permissions::from_mode(0o600))
-        .and_then(|()| Ok(listen(&socket, BACKLOG)?))
-        .and_then(|()| fs::rename(&passing, path));
-    named.inspect_err(|_| drop(fs::remove_file(&passing)))?;
-    Ok(UnixListener::from(socket))
+    let unnamed = Unnamed { file: file(&passing)?, passing, path: path.into() };
+    fs::set_permissions(&unnamed.passing, Permissions::from_mode(0o600))?;
+    listen(&socket, BACKLOG)?;
+    Ok((unnamed, UnixListener::from(socket)))
+}
+
+/// Removes sockets with passing names, which processes have left behind that were ended before they served.
+fn remove_left_over(directory: &Path, name: &OsStr) {
+    let is_passing = |other: &OsStr| {
+        let rest = other.as_bytes().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+        rest.is_some_and(|rest| !rest.is_empty() && rest.iter().all(u8::is_ascii_digit))
+    };
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten().take(SOCKETS_MAX) {
+        if is_passing(&entry.file_name()) {
+            connect_or_remove(&entry.path());
+        }
+    }
+}
+
+/// Whether a process listens at a socket; its file is removed if none does.
+fn connect_or_remove(path: &Path) -> bool {
+    match UnixStream::connect(path) {
+        Ok(_) => true,
+        Err(error) => {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                let _ = fs::remove_file(path);
+            }
+            false
+        }
+    }
 }
 
 /// The directory in which this process has its socket.
@@ -150,16 +207,15 @@ fn alive(directory: &Path) -> Vec<(u32, PathBuf)> {
     let Ok(entries) = fs::read_dir(directory) else { return found };
     for entry in entries.flatten().take(SOCKETS_MAX) {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_suffix(".sock")?.parse::<u32>().ok());
-        let Some(pid) = pid else { continue };
-        let path = entry.path();
-        match UnixStream::connect(&path) {
-            Ok(_) => found.push((pid, path)),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                let _ = fs::remove_file(&path);
-            }
-            Err(_) => {}
+        let Some((pid, rest)) = name.to_str().and_then(|name| name.split_once(".sock")) else { continue };
+        let (Ok(pid), path) = (pid.parse::<u32>(), entry.path()) else { continue };
+        // One of a process that does not serve yet is not found, but is not left behind either.
+        let is_passing = rest.strip_prefix('.').is_some_and(|rest| rest.parse::<u32>().is_ok());
+        if !rest.is_empty() && !is_passing {
+            continue;
         }
+        let is_alive = connect_or_remove(&path);
+        found.extend((is_alive && !is_passing).then_some((pid, path)));
     }
     found
 }

@@ -8,7 +8,7 @@ use evenkeel_core::endpoints::shared_address;
 use evenkeel_core::snapshot::{Command, CommandDone, CommandError};
 use evenkeel_observe::Registry;
 use evenkeel_observe::events::{Event, EventKind, Severity};
-use evenkeel_types::{BackendId, PoolName};
+use evenkeel_types::{BackendId, PoolName, RouteName};
 
 use crate::cache;
 use crate::control::Control;
@@ -180,8 +180,9 @@ impl Control {
             }
             Command::AddServer { pool, server } => {
                 let id = server.id.clone();
-                let what = format!("added at {} with weight {}", server.address, server.weight);
-                let changes = self.servers.add(&pool, server, now)?.then_some(what);
+                let is_new = self.servers.add(&pool, server, now)?;
+                let added = self.servers.present(&pool, &id).filter(|_| is_new);
+                let changes = added.map(|it| format!("added at {} with weight {}", it.address, it.weight));
                 probes.plan(&self.servers, self.servers.pool(&pool));
                 let pool_now = self.servers.pool(&pool).filter(|_| changes.is_some());
                 if let Some(warning) = pool_now.and_then(|pool| shared_address(&pool.backends, &id)) {
@@ -201,22 +202,31 @@ impl Control {
         }
     }
 
-    /// Refuses a change that is meant for another state of the pool.
+    /// Refuses a change that is meant for another state of the pool or split.
     fn check_tag(&self, command: &Command, if_match: Option<&[String]>) -> Result<(), CommandError> {
-        let pool = match command {
+        let Some(tags) = if_match else { return Ok(()) };
+        let (what, tag) = match command {
             Command::Server { pool, .. }
             | Command::AddServer { pool, .. }
-            | Command::RemoveServer { pool, .. } => pool,
+            | Command::RemoveServer { pool, .. } => {
+                (format!("the pool {pool}"), self.servers.settings_tag(pool))
+            }
+            Command::Split { route, .. } => (format!("the split of {route}"), self.split_tag(route)),
             _ => return Ok(()),
         };
-        let Some(tags) = if_match else { return Ok(()) };
-        match self.servers.settings_tag(pool) {
+        match tag {
             Some(tag) if !tags.contains(&tag) => Err(CommandError::Changed(format!(
-                "the pool {pool} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
+                "{what} has changed: its ETag is \"{tag}\" by now; look at it and ask again"
             ))),
-            // Where there is no such pool, the command says so.
+            // Where there is no such thing, the command says so.
             _ => Ok(()),
         }
+    }
+
+    fn split_tag(&self, route: &RouteName) -> Option<String> {
+        let snapshot = self.shared.snapshot();
+        let position = snapshot.routes.routes().iter().position(|it| it.name == *route)?;
+        snapshot.split_tag(position)
     }
 
     /// What a command came to, noted if it has changed anything.

@@ -7,6 +7,7 @@ mod memory;
 mod operate;
 mod pending;
 mod pool;
+mod split_set;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
@@ -26,8 +27,8 @@ pub use self::carried::{Carried, CarriedSplit};
 pub use self::memory::Memory;
 use crate::secret::secret_bytes;
 use crate::servers::announce::{announce, announce_discovered, announce_panic};
-use crate::servers::operate::{SplitSet, unknown_server};
 use crate::servers::pool::PoolServers;
+use crate::servers::split_set::SplitSet;
 
 /// Keys the cookies of balancers that share no secret. An attacker who guesses a server's address can then check the guess.
 const SECRET_DEFAULT: &[u8] = b"evenkeel";
@@ -267,7 +268,7 @@ impl ServerRegistry {
         let notices = change(servers, configured, &self.secret).map_err(|error| {
             let text = format!("pool {pool}: {error}");
             match error {
-                EndpointError::Unknown(id) => unknown_server(servers, pool, &id),
+                EndpointError::Unknown(id) => servers.unknown(pool, &id),
                 EndpointError::Exists(_) => CommandError::Conflict(text),
                 EndpointError::TooMany => CommandError::Refused(text),
             }

@@ -36,26 +36,25 @@ pub struct Serving {
 /// That process has given up, or something of the admin API cannot be had.
 pub fn serve_all(
     predecessor: Option<Predecessor>,
-    (mut admin, context): (Admin, Context),
+    (admin, context): (Admin, Context),
     shared: &Arc<Shared>,
     bound: Vec<Bound>,
     sockets: Vec<Vec<Socket>>,
     workers: usize,
 ) -> Result<Serving, StartError> {
     let counts: Vec<(Bound, usize)> = bound.iter().cloned().zip(sockets.iter().map(Vec::len)).collect();
-    take_over(predecessor.as_ref(), shared, bound, sockets)?;
-    if predecessor.is_some() {
-        // Only now: by path, it takes the place of that of the process before.
-        admin.open_control_socket(&shared.snapshot().config)?;
-    }
+    // Before the first connection is accepted: a fault later than that would cut those that were.
     let (stop_admin, admin_stopped) = oneshot::channel();
-    let (admin_thread, control_socket) = admin.start(context, admin_stopped)?;
+    let admin = admin.prepare(context, admin_stopped)?;
+    take_over(predecessor.as_ref(), shared, bound, sockets)?;
+    // Only now: by path, the control socket takes the place of that of the process before.
+    let (admin_thread, control_socket) = admin.start();
     if let Some(predecessor) = predecessor {
         let Offer { pid, who, why, .. } = &predecessor.offer;
         let what = format!("this process has taken over from process {pid}");
         let event = Event::new(EventKind::Upgrade, Severity::Info, what).by(who.clone(), why.clone());
         shared.registry.events.record(event);
-        predecessor.complete();
+        predecessor.complete(shared);
         add_sockets(shared, &counts, workers);
     }
     Ok(Serving { stop_admin, admin_thread, control_socket })
@@ -75,6 +74,8 @@ fn take_over(
         shared.registry.upgraded(UpgradeResult::Success, succeeded);
         shared.registry.upgraded(UpgradeResult::Failure, failed);
     }
+    // Before connections are accepted, so that the process before does not end this one with them.
+    predecessor.map(Predecessor::serving).transpose()?;
     let is_stream = |(bound, _): &(Bound, Vec<Socket>)| bound.transport == Transport::Stream;
     let (streams, mut datagrams): (Vec<_>, Vec<_>) = bound.into_iter().zip(sockets).partition(is_stream);
     for (bound, sockets) in streams {
@@ -82,7 +83,7 @@ fn take_over(
         shared.listen(&bound.listener, (bound.transport, &bound.bound), sockets);
     }
     let sessions = match predecessor {
-        Some(predecessor) => predecessor.serving()?,
+        Some(predecessor) => predecessor.sessions()?,
         None => HashMap::new(),
     };
     for (bound, _) in &datagrams {

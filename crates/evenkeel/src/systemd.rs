@@ -6,9 +6,13 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+
+/// Whether another process is the main one of the service, and says itself that it runs.
+static IS_SUCCEEDED: AtomicBool = AtomicBool::new(false);
 
 /// The process serves.
 pub fn ready(status: &str) {
@@ -29,12 +33,21 @@ pub fn stopping() {
 
 /// Another process is the main one of the service from now on.
 pub fn succeeded_by(pid: u32) {
+    IS_SUCCEEDED.store(true, Ordering::Relaxed);
     notify(&format!("MAINPID={pid}\nSTATUS=process {pid} has taken over"));
 }
 
-/// The control thread runs.
+/// That process has failed. Systemd may not notice, because it is a child of this one: its end is to count as that of the main process.
+pub fn successor_failed(pid: u32) {
+    let own = std::process::id();
+    notify(&format!("MAINPID={own}\nSTATUS=process {pid}, which had taken over, has failed"));
+}
+
+/// The control thread runs. A process that has a successor does not say so: the watchdog is for the successor.
 pub fn alive() {
-    notify("WATCHDOG=1");
+    if !IS_SUCCEEDED.load(Ordering::Relaxed) {
+        notify("WATCHDOG=1");
+    }
 }
 
 /// How often to call [`alive`]: twice in the `WatchdogSec=` of the unit. `None` without a watchdog for this process.

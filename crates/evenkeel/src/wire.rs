@@ -89,9 +89,7 @@ impl System {
         // Afterwards: an admin address by default gives way to a listener.
         let mut admin = admin::bind(&config, &mut inherited)?;
         inherited.refuse_left()?;
-        if predecessor.is_none() {
-            admin.open_control_socket(&config)?;
-        }
+        admin.open_control_socket(&config)?;
         let mut servers = ServerRegistry::new(Derived::of(config, None)?, Arc::clone(&registry), clock.now());
         let log = start_log(&servers.config().log, &registry)?;
         if let Some(predecessor) = &predecessor {
@@ -297,10 +295,13 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<J
     thread.spawn(run).map_err(|error| format!("cannot start the thread `{name}`: {error}"))
 }
 
-/// A runtime for one thread; `None`, with a message in the log, where the system cannot give one.
-pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
+/// A runtime for one thread; `None`, with a message in the log, where the system cannot give one. Calls that block have threads of their
+/// own, each of which begins with `begin`.
+pub(crate) fn runtime(thread: &str, begin: fn()) -> Option<LocalRuntime> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .thread_name(format!("{thread}-read"))
+        .on_thread_start(begin)
         .build_local(tokio::runtime::LocalOptions::default());
     runtime
         .inspect_err(|error| tracing::error!(%error, "the runtime of the thread `{thread}` cannot start"))
@@ -308,7 +309,7 @@ pub(crate) fn runtime(thread: &str) -> Option<LocalRuntime> {
 }
 
 fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
-    let Some(runtime) = runtime("control") else { return };
+    let Some(runtime) = runtime("control", || {}) else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));
         tokio::task::spawn_local(overload::watch(Arc::clone(&control.shared)));

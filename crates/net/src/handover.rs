@@ -165,8 +165,16 @@ pub fn replace_stderr(descriptor: &OwnedFd) -> io::Result<()> {
     replace(descriptor.as_fd(), 2)
 }
 
+/// The same of standard output.
+///
+/// # Errors
+/// What the kernel says.
+pub fn replace_stdout(descriptor: &OwnedFd) -> io::Result<()> {
+    replace(descriptor.as_fd(), 1)
+}
+
 fn replace(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
-    // SAFETY: the descriptor is open for as long as it is borrowed. The numbers 0 and 2 are the standard streams, which this
+    // SAFETY: the descriptor is open for as long as it is borrowed. The numbers 0 to 2 are the standard streams, which this
     // program reads and writes by their numbers alone, so that nothing owns what is closed there.
     let done = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -21,7 +21,7 @@ pub use datagram::{
     SessionSocket, is_own_address,
 };
 pub use descriptors::{files_max, for_file, is_exhausted};
-pub use handover::{Carried, Channel, DESCRIPTORS_MAX, activated, replace_stderr};
+pub use handover::{Carried, Channel, DESCRIPTORS_MAX, activated, replace_stderr, replace_stdout};
 pub use io::{Io, Peer};
 pub use listen::{
     Accepted, BindError, Detached, Holder, Inherited, Listening, Socket, bind, bind_alone, bind_beside,

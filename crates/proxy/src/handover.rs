@@ -2,6 +2,7 @@
 //! datagrams with the sockets by which they speak to their servers.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ pub struct ListeningSocket {
     pub transport: Transport,
     /// The address that it is bound to.
     pub address: Address,
-    /// The duplicate.
-    pub descriptor: OwnedFd,
+    /// The duplicate, if a descriptor was left for it.
+    pub descriptor: io::Result<OwnedFd>,
 }
 
 /// The sessions of one socket that clients send datagrams to.

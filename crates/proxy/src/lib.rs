@@ -22,6 +22,7 @@ mod worker;
 
 pub use cache::store::Store as CacheStore;
 pub use cache::{Beside, RequestFields, beside};
+pub use evenkeel_cache::Outgoing as OutgoingPurges;
 pub use evenkeel_cache::Released as ReleasedDisk;
 pub use handover::{HandedSession, ListeningSocket, SessionRecord, StationSessions, Successor};
 pub use http::version::Version;

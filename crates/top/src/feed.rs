@@ -38,7 +38,7 @@ fn follow<R: Read>(open: impl Fn(&str) -> Result<R, String>, sender: &SyncSender
                 }
             }
         };
-        // Another process numbers its events from 1 again; if the API does not know a number, it takes its own last one.
+        // Another process numbers its events from 1 again; if it has not reached this number, it sends all of them.
         if sender.send(Message::Lost(why)).is_err() {
             return;
         }

@@ -107,6 +107,7 @@ function api(mock, request, response, url, body) {
       figures.awaiting = null;
       if (body.go_back) figures.generation += 1;
       return json(response, 200, { generation: figures.generation, confirmed: !body.go_back });
+    case "GET /server": return server(mock, response, parts[1], parts[3]);
     case "PUT /server": return change(mock, request, response, parts[1], parts[3], body);
     default: return json(response, 404, { error: `the API has no path ${pathname}; GET / lists its paths` });
   }
@@ -128,9 +129,26 @@ function requests(wanted) {
   return { requests: all.slice(0, Number(wanted.get("limit") ?? 100)), kept: RECORDS, capacity: 4096 };
 }
 
-function change(mock, request, response, poolName, id, { state, weight }) {
-  const server = mock.figures.pools.find(({ name }) => name === poolName)?.servers.find((it) => it.id === id);
+/** The pool, and the server of it. */
+function find(mock, poolName, id) {
+  const pool = mock.figures.pools.find(({ name }) => name === poolName);
+  return [pool, pool?.servers.find((it) => it.id === id)];
+}
+
+/** A text that changes with the settings of the pool's servers. */
+const tag = (pool) => `"${pool.servers.map(({ id, state, weight }) => `${id}-${["draining", "disabled"].includes(state) ? state : "ready"}-${weight}`).join("+")}"`;
+
+function server(mock, response, poolName, id) {
+  const [pool, server] = find(mock, poolName, id);
   if (!server) return json(response, 404, { error: `pool ${poolName} has no server ${id}` });
+  response.setHeader("etag", tag(pool));
+  return json(response, 200, server);
+}
+
+function change(mock, request, response, poolName, id, { state, weight }) {
+  const [pool, server] = find(mock, poolName, id);
+  if (!server) return json(response, 404, { error: `pool ${poolName} has no server ${id}` });
+  if (![undefined, tag(pool)].includes(request.headers["if-match"])) return json(response, 412, { error: `the pool ${poolName} has changed` });
   const why = decodeURIComponent(request.headers["x-evenkeel-why"] ?? "");
   mock.changes.push({ pool: poolName, id, state, weight, why });
   const states = { drain: ["draining", "an operator drains it"], disable: ["disabled", "an operator disabled it"], ready: ["up", "an operator enabled it"] };
@@ -141,6 +159,7 @@ function change(mock, request, response, poolName, id, { state, weight }) {
   if (weight !== undefined) server.weight = weight;
   const what = state === undefined ? `Server ${id} of pool ${poolName} has weight ${weight}.` : `Server ${id} of pool ${poolName} is ${server.state}.`;
   mock.sendAll("event", mock.figures.event("operator", "info", what, { pool: poolName, server: id, who: "a token", ...(why ? { why } : {}) }));
+  response.setHeader("etag", tag(pool));
   return json(response, 200, server);
 }
 

@@ -43,7 +43,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// The stream begins with the events after this number, older ones included.
+    /// The stream begins with the events after this number, older ones included. A number that this process has not reached is one of
+    /// another process, such as the one before an upgrade: then the stream begins with the first event.
     events_after: Option<u64>,
 }
 
@@ -62,7 +63,13 @@ pub(crate) async fn live(
 ) -> Result<Response, Refusal> {
     let Query(Wanted { events_after }) = wanted.map_err(|fault| bad_request(fault.body_text()))?;
     let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let after = last.or(events_after).unwrap_or_else(|| context.registry.events.last());
+    let newest = context.registry.events.last();
+    let after = match last.or(events_after) {
+        None => newest,
+        // A number of the process before this one, which had more events: all events of this process are new to the watcher.
+        Some(after) if after > newest => 0,
+        Some(after) => after,
+    };
     let Some(watching) = Watching::begin(&context) else {
         let why = format!(
             "{WATCHERS_MAX} streams of /live are open, and the API serves no more: close one, or try again later"

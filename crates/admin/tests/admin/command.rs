@@ -39,7 +39,8 @@ fn a_refused_reload_tells_why() {
     let answer = reload(|request| {
         request.answer.send(Err(CommandError::Refused("evenkeel.toml:3: no such key".into()))).unwrap();
     });
-    assert_eq!((answer.status, answer.error().as_str()), (422, "evenkeel.toml:3: no such key"));
+    let expected = "evenkeel.toml:3: no such key\nnothing changed: generation 7 stays in force";
+    assert_eq!((answer.status, answer.error().as_str()), (422, expected));
 }
 
 #[test]

@@ -136,6 +136,22 @@ fn events_are_sent_as_they_happen_and_none_is_missed_between_two_streams() {
 }
 
 #[test]
+fn a_watcher_of_the_process_before_gets_the_events_of_this_one() {
+    let api = Api::start();
+    let record =
+        |what: &str| api.registry.events.record(Event::new(EventKind::Upgrade, Severity::Info, what));
+    record("one");
+    for (path, fields) in [("/live", "last-event-id: 200\r\n"), ("/live?events_after=200", "")] {
+        let mut watcher = watch(&api, path, fields);
+        assert_eq!(watcher.find("event").id, Some(1), "{path}");
+    }
+    let mut watcher = watch(&api, "/live?events_after=200", "");
+    watcher.find("event");
+    record("two");
+    assert_eq!(watcher.find("event").id, Some(2), "and those that follow");
+}
+
+#[test]
 fn there_are_at_most_32_streams_and_room_again_when_one_ends() {
     let api = Api::start();
     let mut watchers: Vec<_> = (0..32).map(|_| watch(&api, "/live", "")).collect();

@@ -4,8 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use evenkeel_core::cache::{HostId, Scope, Strength, TagId, UrlId, Wall};
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::record::{Record, decode, encode, take};
 
 /// A file to which purges are appended.
 #[derive(Debug)]
@@ -17,9 +18,6 @@ pub struct PurgeLog {
     /// A longer one is not begun.
     len_max: u64,
 }
-
-/// A purge and its number.
-pub type Record = (u64, Scope, Strength);
 
 impl PurgeLog {
     /// The name of the file.
@@ -82,8 +80,7 @@ impl PurgeLog {
 
 /// A purge with its length and its checksum.
 fn framed(record: &Record) -> Vec<u8> {
-    let mut payload = Vec::new();
-    encode(record, &mut payload);
+    let payload = encode(record);
     let mut out = (payload.len() as u32).to_le_bytes().to_vec();
     out.extend(&payload);
     out.extend(xxh3_64(&payload).to_le_bytes());
@@ -103,69 +100,10 @@ fn read_all(mut bytes: &[u8]) -> Option<Vec<Record>> {
     Some(records)
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, rest) = bytes.split_at_checked(N)?;
-    *bytes = rest;
-    taken.try_into().ok()
-}
-
-/// Sequence; the soft moment in milliseconds, or the largest number; what it is about.
-fn encode((sequence, scope, strength): &Record, out: &mut Vec<u8>) {
-    out.extend(sequence.to_le_bytes());
-    let soft = match strength {
-        Strength::Hard => u64::MAX,
-        Strength::Soft(at) => at.as_millis(),
-    };
-    out.extend(soft.to_le_bytes());
-    match scope {
-        Scope::All => out.push(0),
-        Scope::Url { whole, bare } => {
-            out.push(1);
-            out.extend(whole.0.to_le_bytes());
-            out.extend(bare.0.to_le_bytes());
-        }
-        Scope::Host(host) => {
-            out.push(2);
-            out.extend(host.0.to_le_bytes());
-        }
-        Scope::Tag(tag) => {
-            out.push(3);
-            out.extend(tag.0.to_le_bytes());
-        }
-        Scope::Prefix { host, path } => {
-            out.push(4);
-            out.extend(host.0.to_le_bytes());
-            out.extend(path.as_bytes());
-        }
-    }
-}
-
-fn decode(mut bytes: &[u8]) -> Option<Record> {
-    let bytes = &mut bytes;
-    let sequence = u64::from_le_bytes(take(bytes)?);
-    let strength = match u64::from_le_bytes(take(bytes)?) {
-        u64::MAX => Strength::Hard,
-        soft => Strength::Soft(Wall::from_millis(soft)),
-    };
-    let [kind] = take(bytes)?;
-    let mut id = || take(bytes).map(u128::from_le_bytes);
-    let scope = match kind {
-        0 => Scope::All,
-        1 => Scope::Url { whole: UrlId(id()?), bare: UrlId(id()?) },
-        2 => Scope::Host(HostId(id()?)),
-        3 => Scope::Tag(TagId(id()?)),
-        4 => {
-            let host = HostId(id()?);
-            let path = std::str::from_utf8(std::mem::take(bytes)).ok()?;
-            Scope::Prefix { host, path: path.into() }
-        }
-        _ => return None,
-    };
-    bytes.is_empty().then_some((sequence, scope, strength))
-}
-
 #[cfg(test)]
 mod tests {
+    use evenkeel_core::cache::{Scope, Strength, Wall};
+
     use super::*;
 
     #[test]

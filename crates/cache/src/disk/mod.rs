@@ -13,6 +13,7 @@ mod open;
 mod parked;
 mod pool;
 mod purges;
+pub mod record;
 mod release;
 mod run;
 #[cfg(all(test, feature = "shuttle"))]

@@ -13,8 +13,9 @@ use super::area::{Disk, DiskLimits};
 use super::fault::{OpenError, doing};
 use super::format::Codec;
 use super::index::{Entry, HEAD, Index};
-use super::log::{PurgeLog, Record};
+use super::log::PurgeLog;
 use super::pool::Pool;
+use super::record::Record;
 use crate::key::random_seed;
 use crate::store::{Limits, Store};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -102,7 +103,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     fn adopt(&self, entry: Option<Entry>, path: &Path) {
         let Some(disk) = self.disk() else { return };
         let Some(entry) = entry.map(Arc::new) else {
-            drop(fs::remove_file(path));
+            self.remove_stray(path);
             return;
         };
         // What is written from now on is newer, although the clock may have gone back.
@@ -119,9 +120,16 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
         let entry = named.and_then(|of| lock(&disk.index).of_stamp(of.id, of.variant, of.stamp));
         match entry {
             Some(entry) => entry.set_head(),
-            None => drop(fs::remove_file(path)),
+            None => self.remove_stray(path),
         }
         Some(())
+    }
+
+    /// Removes a file that belongs to no entry, unless another process has the directory by now: it may have written it.
+    fn remove_stray(&self, path: &Path) {
+        if self.own_disk().is_some() {
+            drop(fs::remove_file(path));
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::io;
 use evenkeel_core::cache::{Scope, Strength};
 
 use super::area::Disk;
-use super::log::{PurgeLog, Record};
+use super::log::PurgeLog;
 use super::open::{remove_objects, write_seed};
+use super::record::Record;
 use crate::store::Store;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, lock};
@@ -18,7 +19,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     pub(crate) fn log_purge(self: &Arc<Self>, scope: &Scope, strength: Strength) -> u64 {
         let Some(disk) = self.own_disk() else { return self.purges.add(scope, strength) };
         let mut log = lock(&disk.log);
-        if disk.is_closed.load(Ordering::Acquire) {
+        // It may have been released in the meantime.
+        if disk.is_closed.load(Ordering::Acquire) || self.own_disk().is_none() {
             return self.purges.add(scope, strength);
         }
         // The rule is there before the disk is looked at: what comes to the disk later is held against it.
@@ -73,7 +75,7 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
 
     /// Uses the disk again, if it was closed and nothing is on it any more that a purge was about.
     pub fn reopen_disk(self: &Arc<Self>) {
-        let Some(disk) = self.disk().filter(|_| self.is_disk_closed()) else { return };
+        let Some(disk) = self.own_disk().filter(|_| self.is_disk_closed()) else { return };
         let store = Arc::clone(self);
         disk.pool.remove(Box::new(move || {
             // If it fails, the disk stays closed: the caller tries again.
@@ -84,7 +86,8 @@ impl<M: Clone + Send + Sync + 'static> Store<M> {
     fn reopen(&self) -> io::Result<()> {
         let Some(disk) = self.disk() else { return Ok(()) };
         let mut log = lock(&disk.log);
-        if !disk.is_closed.load(Ordering::Acquire) {
+        // What another process has in the directory is not touched.
+        if !disk.is_closed.load(Ordering::Acquire) || self.own_disk().is_none() {
             return Ok(());
         }
         remove_objects(&disk.root)?;

@@ -3,6 +3,7 @@
 use toml::Table;
 
 use crate::model::Config;
+use crate::redact::Redactor;
 
 /// A configuration beside what `show` writes of it.
 pub(super) struct Tree<'c> {
@@ -11,8 +12,9 @@ pub(super) struct Tree<'c> {
 }
 
 impl<'c> Tree<'c> {
-    pub(super) fn of(config: &'c Config) -> Self {
-        let shown = config.to_toml().parse().expect("what `show` writes is TOML");
+    /// The tables have secrets redacted, so that two of them differ where the secrets do.
+    pub(super) fn of(config: &'c Config, redactor: &Redactor) -> Self {
+        let shown = config.redacted(redactor).to_toml().parse().expect("what `show` writes is TOML");
         Self { config, shown }
     }
 

@@ -53,7 +53,8 @@ section! {
         /// such as `evenkeel status` use: `auto` is `PID.sock` in `$RUNTIME_DIRECTORY`, else in
         /// `$XDG_RUNTIME_DIR/evenkeel`, else in `/tmp/evenkeel-UID`; or a path; or `off`.
         socket: ControlSocket = key(Kind::Text(&CONTROL_SOCKET), Is("auto"), r#""/run/evenkeel/control.sock""#),
-        /// A file that holds the bearer token. Demanded when `bind` is neither loopback nor a unix socket.
+        /// A file that holds the bearer token. Demanded when `bind` is neither loopback nor a unix socket. Without it, every user of the
+        /// machine may use the API on loopback.
         token_file: Option<PathBuf> = key(
             Kind::Text(&FILE),
             Means("no token is asked for"),

@@ -23,7 +23,7 @@ section! {
         sample: Rate = key(Kind::Rate(0, 1_000), Is("10/s"), r#""10/s""#),
         /// Names of fields and query parameters whose values are not kept, beside those that never are: `Authorization`,
         /// `Cookie`, `Set-Cookie`, `X-Api-Key`, and whatever has `token`, `secret`, `password`, `session` or `signature` in its
-        /// name.
+        /// name. Spans, and the configuration that the API and `evenkeel diff` show, are redacted by the same names.
         redact: Vec<String> = key(
             Kind::OneOrList(&Kind::Text(&HEADER_NAME), 100),
             Means("no other names"),

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use evenkeel_config::Action;
 use evenkeel_types::{PoolName, RouteName};
 
 use super::{Act, Denied, DenyReason, Planned, Routed, act, route};
@@ -102,9 +101,9 @@ impl Outcome {
             Ok(Act::Forward(pool)) => {
                 let path = forwarded(taken.route, request.path(), request.unmerged());
                 let target = path.map(|path| rewrite(taken.route, &path).into_owned());
-                let pools = match &taken.route.action {
-                    Action::Split(shares) => split(shares),
-                    _ => End::Pool(snapshot.config.pools[pool].name.clone()),
+                let pools = match snapshot.split_of(taken.position) {
+                    Some(shares) => split(shares),
+                    None => End::Pool(snapshot.config.pools[pool].name.clone()),
                 };
                 (pools, target.unwrap_or_default())
             }

@@ -27,7 +27,7 @@ use crate::servers::{Derived, ServerRegistry};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  there is an answer, also if clients would get an error such as 404: `status` of --json has it
-  1  the configuration has a fault, or nothing like that can be asked of its listeners
+  1  the configuration has a fault, the process does not answer, or nothing like that can be asked of the listeners
   2  the command line is wrong";
 
 #[derive(Debug, Args)]

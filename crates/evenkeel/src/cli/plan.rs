@@ -2,12 +2,13 @@
 
 mod taken;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use evenkeel_config::{Config, Difference, difference};
+use evenkeel_config::{Action, Config, Difference, Redactor, difference};
 use evenkeel_core::plan::{Comparison, Group};
 use serde_json::{Value, json};
 
@@ -44,6 +45,8 @@ struct Old {
     name: String,
     /// What commands have changed; a reload keeps it.
     runtime: Vec<String>,
+    /// The splits among that, by route.
+    splits: BTreeMap<String, BTreeMap<String, u32>>,
     /// The requests that the process has kept; `None` without a process.
     requests: Option<Value>,
     /// Addresses that a reload could not open.
@@ -117,6 +120,7 @@ fn old(running: &Running, (new, config): (&Path, &Config)) -> Result<Old, ExitCo
                 config,
                 name: file.display().to_string(),
                 runtime: Vec::new(),
+                splits: BTreeMap::new(),
                 requests: None,
                 taken: Vec::new(),
             })
@@ -142,7 +146,9 @@ fn of_process(admin: &Admin, answer: &Value, new: &Config) -> Result<Old, ExitCo
     let (config, runtime) = with_saved(answer, in_force(answer)?, new);
     let taken = admin.get("/status").map_or_else(|_| Vec::new(), |status| taken(&status, &config, new));
     taken.iter().for_each(|taken| eprintln!("warning: {taken}"));
-    Ok(Old { config, name: "the running process".into(), runtime, requests: requests.ok(), taken })
+    let splits = splits_of(answer);
+    let name = "the running process".into();
+    Ok(Old { config, name, runtime, splits, requests: requests.ok(), taken })
 }
 
 /// The configuration in force, as `GET /config` shows it.
@@ -161,13 +167,50 @@ pub(super) fn changes_of(answer: &Value) -> Vec<String> {
     changes.iter().filter_map(|change| change.as_str().map(str::to_owned)).collect()
 }
 
+/// The weights of the splits that commands have changed, as `GET /config` shows them.
+fn splits_of(answer: &Value) -> BTreeMap<String, BTreeMap<String, u32>> {
+    let changes = answer["runtime"].as_array().map_or(&[][..], Vec::as_slice);
+    let split = |change: &Value| {
+        let weight =
+            |(pool, weight): (&String, &Value)| Some((pool.clone(), weight.as_u64()?.try_into().ok()?));
+        let weights = change["weights"].as_object()?.iter().filter_map(weight).collect();
+        Some((change["route"].as_str()?.to_owned(), weights))
+    };
+    changes.iter().filter_map(split).collect()
+}
+
+/// Both configurations as requests meet them: with the weights that commands have set for splits, which a reload keeps where the
+/// new file says the same of the split as the old one.
+fn as_met(old: &Old, new: &Config) -> (Config, Config) {
+    // The requests and the configuration in force come redacted; a secret that stays must not look like a change.
+    let redactor = Redactor::of(&[&old.config, new]);
+    let (mut before, mut after) = (old.config.redacted(&redactor), new.redacted(&redactor));
+    for route in &mut before.routes {
+        let (Some(set), Action::Split(shares)) = (old.splits.get(route.name.as_str()), &mut route.action)
+        else {
+            continue;
+        };
+        let configured = shares.clone();
+        shares
+            .iter_mut()
+            .for_each(|(pool, weight)| *weight = set.get(pool.as_str()).copied().unwrap_or(*weight));
+        let same = after.routes.iter_mut().find(|same| same.name == route.name);
+        match same.map(|same| &mut same.action) {
+            Some(Action::Split(after)) if *after == configured => after.clone_from(shares),
+            _ => {}
+        }
+    }
+    (before, after)
+}
+
 fn plan(old: &Old, new: &Config) -> Result<Seen, String> {
     let difference = difference(&old.config, new);
     let replayed = match &old.requests {
         None => None,
         Some(answer) => {
             let (samples, others) = samples(answer);
-            Some(Replayed { comparison: replay(&old.config, new, &samples)?, others })
+            let (before, after) = as_met(old, new);
+            Some(Replayed { comparison: replay(&before, &after, &samples)?, others })
         }
     };
     Ok(Seen { difference, replayed })

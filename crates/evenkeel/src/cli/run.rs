@@ -2,13 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 
 use clap::Args;
 use evenkeel_admin::By;
 use evenkeel_config::{Admin, Config, Diagnostics, simple_admin};
 use evenkeel_core::snapshot::Command;
-use evenkeel_proxy::Successor;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{COMMAND_LINE_WRONG, DONE, WRONG, complain, fail};
@@ -18,6 +18,7 @@ use crate::inherit::Inheritance;
 use crate::log;
 use crate::roots::wrong_with;
 use crate::systemd;
+use crate::upgrade::Succeeded;
 use crate::upgrade::attempts::Upgrades;
 use crate::upgrade::successor::Predecessor;
 use crate::wire::{Origin, System};
@@ -109,8 +110,8 @@ type Started = (tokio::runtime::Runtime, Signals, System);
 
 fn serve((runtime, mut signals, mut system): Started) -> ExitCode {
     systemd::ready("serving");
-    let successor = runtime.block_on(signals.obey(&mut system));
-    leave(&runtime, signals, system, successor)
+    let succeeded = runtime.block_on(signals.obey(&mut system));
+    leave(&runtime, signals, system, succeeded)
 }
 
 /// The old process whose place this one takes, or the sockets that systemd has bound for it.
@@ -170,21 +171,26 @@ impl Run {
     }
 }
 
+/// How long requests in flight may take when the process that had taken over has failed: until this one ends, clients are refused.
+const FAILED_GRACE: Duration = Duration::from_secs(2);
+
 /// Waits for requests in flight. A second signal ends the process at once. A process that was replaced ignores the first signal,
-/// because a service manager sends it to all processes of the service.
+/// because a service manager sends it to all processes of the service. It ends soon if its successor fails, so that a service manager
+/// starts Evenkeel again.
 fn leave(
     runtime: &tokio::runtime::Runtime,
     mut signals: Signals,
     system: System,
-    successor: Option<Successor>,
+    succeeded: Option<Succeeded>,
 ) -> ExitCode {
     let grace = system.snapshot().config.server.grace;
-    if successor.is_none() {
+    if succeeded.is_none() {
         systemd::stopping();
     }
     tracing::info!(grace_s = grace.as_secs_f64(), "leaving: finishing requests in flight");
-    let signals_more = if successor.is_some() { 2 } else { 1 };
-    let (done_sender, done) = tokio::sync::oneshot::channel();
+    let signals_more = if succeeded.is_some() { 2 } else { 1 };
+    let (successor, failed) = succeeded.map(|it| (it.successor, (it.pid, it.failed))).unzip();
+    let (done_sender, mut done) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         system.leave(grace, successor.as_ref());
         // The other end is gone only when a second signal has ended the process.
@@ -197,16 +203,45 @@ fn leave(
             }
         };
         tokio::select! {
-            _ = done => true,
-            () = hurried => false,
+            biased;
+            () = failure(failed) => {
+                let is_done = tokio::time::timeout(FAILED_GRACE, &mut done).await.is_ok();
+                if is_done { Left::Failed } else { Left::Cut("because the process that had taken over has failed") }
+            }
+            _ = &mut done => Left::Done,
+            () = hurried => Left::Cut("because of a second signal"),
         }
     });
-    if ended {
-        tracing::info!("left");
-        return DONE.into();
+    match ended {
+        Left::Done => {
+            tracing::info!("left");
+            return DONE.into();
+        }
+        Left::Failed => tracing::info!("left"),
+        Left::Cut(why) => tracing::warn!("left at once {why}; requests in flight were cut"),
     }
-    tracing::warn!("left at once because of a second signal; requests in flight were cut");
     WRONG.into()
+}
+
+/// How a process has left.
+enum Left {
+    /// All was finished.
+    Done,
+    /// The same, but no process serves any more.
+    Failed,
+    /// Requests in flight were cut, for this reason.
+    Cut(&'static str),
+}
+
+/// Waits until the process that has taken over fails; for ever if there is none, or it does not.
+async fn failure(of: Option<(u32, tokio::sync::oneshot::Receiver<ExitStatus>)>) {
+    let Some((pid, failed)) = of else { return std::future::pending().await };
+    let Ok(status) = failed.await else { return std::future::pending().await };
+    systemd::successor_failed(pid);
+    tracing::error!(
+        pid, %status,
+        "the process that had taken over has failed, and this one accepts no connections any more: it ends within {FAILED_GRACE:?}, so that a service manager starts Evenkeel again"
+    );
 }
 
 /// The signals that the process obeys.
@@ -237,15 +272,15 @@ impl Signals {
 
     /// Obeys signals until one ends the process: SIGHUP reloads the configuration, SIGUSR1 opens the access log
     /// again. Returns the new process if this one leaves because of an upgrade.
-    async fn obey(&mut self, system: &mut System) -> Option<Successor> {
+    async fn obey(&mut self, system: &mut System) -> Option<Succeeded> {
         let mut upgrades = Upgrades::new(system.upgrader());
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return upgrades.give_up().await,
                 _ = self.interrupt.recv() => return upgrades.give_up().await,
                 wanted = system.upgrade_wanted() => upgrades.begin(wanted),
-                ended = upgrades.ended() => if let Some(successor) = ended {
-                    return Some(successor);
+                ended = upgrades.ended() => if ended.is_some() {
+                    return ended;
                 },
                 // The outcome is in the log. Do not wait for it: a reload that hangs must not hide other signals.
                 _ = self.hangup.recv() => drop(tokio::spawn(system.command(Command::Reload, By::itself("SIGHUP")))),

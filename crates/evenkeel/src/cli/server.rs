@@ -173,7 +173,10 @@ impl List {
 
 impl Add {
     fn run(&self) -> ExitCode {
-        let mut body = json!({ "address": self.address, "backup": self.backup });
+        let mut body = json!({ "address": self.address });
+        if self.backup {
+            body["backup"] = json!(true);
+        }
         if let Some(weight) = self.weight {
             body["weight"] = json!(weight);
         }

@@ -8,7 +8,7 @@ mod tcp;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use evenkeel_config::{Action, Config, Listener, Pool, Priority, Route, Transport, unknown_name};
+use evenkeel_config::{Config, Listener, Pool, Priority, Route, Transport, unknown_name};
 use evenkeel_core::admission::describe_wait;
 use evenkeel_core::balance::Picker;
 use evenkeel_core::breaker;
@@ -18,7 +18,7 @@ use evenkeel_core::overload::OverloadStep;
 use evenkeel_core::plan::{self, Act, Denied, Routed, Taken};
 use evenkeel_core::retry;
 use evenkeel_core::route::{Trace, Verdict, parse_host, rewrite};
-use evenkeel_core::snapshot::Snapshot;
+use evenkeel_core::snapshot::{PoolState, Snapshot};
 use evenkeel_net::Peer;
 use evenkeel_proxy::http::framing::Framing;
 use evenkeel_proxy::http::head::{HeadLimits, parse_request};
@@ -338,7 +338,7 @@ fn forwarded(
     let state = snapshot.pools[pool].state();
     let config = &state.config;
     pool_facts(answer, config);
-    split_shares(answer, route);
+    split_shares(answer, snapshot, position);
     let path = request.forwarded(route);
     let target = rewrite(route, &path);
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
@@ -356,7 +356,7 @@ fn forwarded(
     }
     let mut picker = Picker::new(fastrand::u64(..));
     let explained = explain(&state, &mut picker, request, now);
-    candidates(answer, config, &explained);
+    candidates(answer, &state, &explained);
     match (&explained.held, explained.chosen) {
         (Some(held), _) => (answer["status"], answer["reason"]) = (json!(503), json!(held.to_string())),
         (None, Some(chosen)) => {
@@ -373,9 +373,9 @@ fn forwarded(
 }
 
 /// The servers of the pool, and why each was chosen or not.
-fn candidates(answer: &mut Value, config: &Pool, explained: &Explained) {
+fn candidates(answer: &mut Value, pool: &PoolState, explained: &Explained) {
     let row = |candidate: &evenkeel_core::explain::Candidate| {
-        let backend = &config.backends[candidate.server];
+        let backend = &pool.config.backends[candidate.server];
         let is_chosen = explained.chosen.is_some_and(|chosen| chosen.server == candidate.server);
         let mut row = json!({
             "server": backend.id.as_str(),
@@ -383,7 +383,7 @@ fn candidates(answer: &mut Value, config: &Pool, explained: &Explained) {
             "state": candidate.state.as_str(),
             "chosen": is_chosen,
             "in_flight": candidate.in_flight,
-            "weight": backend.weight,
+            "weight": pool.servers.states[candidate.server].weight,
             "why": candidate.verdict.to_string(),
         });
         if let Some(latency) = candidate.latency {
@@ -405,9 +405,9 @@ fn pool_facts(answer: &mut Value, pool: &Pool) {
     }
 }
 
-/// Which share each pool of a `split` gets.
-fn split_shares(answer: &mut Value, route: &Route) {
-    if let Action::Split(split) = &route.action {
+/// Which share each pool of a `split` gets now.
+fn split_shares(answer: &mut Value, snapshot: &Snapshot, route: usize) {
+    if let Some(split) = snapshot.split_of(route) {
         let total: u32 = split.iter().map(|(_, weight)| weight).sum();
         let shares =
             split.iter().map(|(name, weight)| format!("{name} {weight}/{total}")).collect::<Vec<_>>();

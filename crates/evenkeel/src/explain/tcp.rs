@@ -102,13 +102,13 @@ pub fn answer(
     } else {
         answer["tls"] = json!(tls(snapshot, listener, planned.passes_through));
     }
-    split_shares(&mut answer, route);
+    split_shares(&mut answer, snapshot, planned.route);
     let state = snapshot.pools[planned.pool].state();
     let config = &state.config;
     pool_facts(&mut answer, config);
     let mut picker = Picker::new(fastrand::u64(..));
     let explained = explain(&state, &mut picker, &facts, now);
-    candidates(&mut answer, config, &explained);
+    candidates(&mut answer, &state, &explained);
     match explained.chosen {
         Some(chosen) => {
             let backend = &config.backends[chosen.server];

@@ -7,8 +7,8 @@ use evenkeel_types::{Address, BackendId, PoolName, RouteName, Time};
 use serde::{Deserialize, Serialize};
 
 use super::ServerRegistry;
-use super::operate::SplitSet;
 use super::pending::Change;
+use super::split_set::SplitSet;
 
 /// What commands have changed of the servers of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Carried {
 pub struct CarriedSplit {
     route: String,
     weights: Vec<(String, u32)>,
+    /// What the configuration said then; processes of an older version do not say.
+    #[serde(default)]
+    configured: Option<Vec<(String, u32)>>,
 }
 
 /// A server that was added.
@@ -80,19 +83,30 @@ impl ServerRegistry {
 
     /// The splits that commands have changed.
     pub fn carried_splits(&self) -> Vec<CarriedSplit> {
+        let words = |(pool, weight): (&PoolName, u32)| (pool.to_string(), weight);
         let of = |(route, set): (&RouteName, &SplitSet)| CarriedSplit {
             route: route.to_string(),
-            weights: set.weights().map(|(pool, weight)| (pool.to_string(), weight)).collect(),
+            weights: set.weights().map(words).collect(),
+            configured: Some(set.configured().map(words).collect()),
         };
         self.splits.iter().map(of).collect()
     }
 
-    /// Changes the splits as commands to another process did. What makes no sense with this configuration is logged and left out.
+    /// Changes the splits as commands to another process did, unless the configuration says something else of them by now, as in a
+    /// reload. What makes no sense with this configuration is logged and left out.
     pub fn carry_on_splits(&mut self, all: &[CarriedSplit]) {
-        for CarriedSplit { route, weights } in all {
+        for CarriedSplit { route, weights, configured } in all {
             let route = RouteName::from(route.as_str());
-            let weights: Vec<_> =
-                weights.iter().map(|(pool, weight)| (PoolName::from(pool.as_str()), *weight)).collect();
+            let named = |shares: &[(String, u32)]| -> Vec<(PoolName, u32)> {
+                shares.iter().map(|(pool, weight)| (PoolName::from(pool.as_str()), *weight)).collect()
+            };
+            if let (Some(before), Some(now)) = (configured, self.configured_split(&route))
+                && named(before) != *now
+            {
+                tracing::info!(%route, "the configuration says something else of this split by now: the weights that a command had set are dropped");
+                continue;
+            }
+            let weights = named(weights);
             if let Err(error) = self.divide(&route, &weights) {
                 tracing::warn!(%route, ?error, "a change by command to the process before does not fit this configuration");
             }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use evenkeel_types::{PoolName, RouteName};
 
 use super::ServerRegistry;
-use super::operate::SplitSet;
 use super::pool::PoolMemory;
+use super::split_set::SplitSet;
 
 /// What is remembered: the last word on each server and split since the configuration that may come back was replaced.
 #[derive(Default)]

@@ -4,40 +4,13 @@
 use std::collections::HashMap;
 
 use evenkeel_config::{Action, Backend, unknown_name};
-use evenkeel_core::endpoints::shared_addresses;
+use evenkeel_core::endpoints::{Addition, shared_addresses};
 use evenkeel_core::health::Administrative;
 use evenkeel_core::snapshot::{CommandError, Split};
 use evenkeel_types::{BackendId, PoolName, RouteName, Time};
 
+use super::split_set::SplitSet;
 use super::{PoolServers, ServerRegistry};
-
-/// What a command has set in place of the weights of a route's split.
-#[derive(Clone)]
-pub struct SplitSet {
-    /// What the configuration said then. Once it says something else, that counts.
-    configured: Vec<(PoolName, u32)>,
-    weights: Split,
-}
-
-impl SplitSet {
-    /// The weights of its pools.
-    pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
-        self.weights.iter().map(|(pool, weight)| (pool, *weight))
-    }
-
-    /// True if it replaces the weights that this action has.
-    pub fn replaces(&self, action: &Action) -> bool {
-        matches!(action, Action::Split(configured) if *configured == self.configured)
-    }
-}
-
-/// That the pool has no such server.
-pub(super) fn unknown_server(servers: &PoolServers, pool: &PoolName, id: &BackendId) -> CommandError {
-    let state = servers.handle().state();
-    let known = state.config.backends.iter().map(|backend| backend.id.as_str());
-    let missing = format_args!("there is no server {id} in the pool {pool}");
-    CommandError::NotFound(unknown_name(missing, id.as_str(), known))
-}
 
 impl ServerRegistry {
     /// Does what the operator wants of a server. What has changed is returned, in words.
@@ -80,7 +53,7 @@ impl ServerRegistry {
     /// That there is no such server: what is missing is the pool, or the server in it.
     fn unknown(&self, pool: &PoolName, id: &BackendId) -> CommandError {
         match self.pools.get(pool) {
-            Some(servers) => unknown_server(servers, pool, id),
+            Some(servers) => servers.unknown(pool, id),
             None => self.unknown_pool(pool),
         }
     }
@@ -114,22 +87,38 @@ impl ServerRegistry {
         self.pools.iter().flat_map(of_pool).collect()
     }
 
-    /// Adds a server to a pool; false if the pool has it already.
+    /// Adds a server to a pool; false if the pool has one already of which all holds that is said.
     ///
     /// # Errors
     /// There is no such pool, or it has another server of that id, or too many.
-    pub fn add(&mut self, pool: &PoolName, server: Backend, now: Time) -> Result<bool, CommandError> {
-        let same = self.pool(pool).is_some_and(|pool| {
-            pool.backends.iter().any(|other| other.id == server.id && other.address == server.address)
-        });
-        let weight = self.settings(pool, &server.id).map(|(_, weight)| weight);
-        if same && weight == Some(server.weight) {
-            return Ok(false);
+    pub fn add(
+        &mut self,
+        pool: &PoolName,
+        server: impl Into<Addition>,
+        now: Time,
+    ) -> Result<bool, CommandError> {
+        let wanted = server.into();
+        if let Some(present) = self.present(pool, &wanted.id).filter(|it| it.address == wanted.address) {
+            if wanted.is(&present) {
+                return Ok(false);
+            }
+            let Backend { id, weight, backup, .. } = present;
+            let role = if backup { " as a backup" } else { ", not as a backup" };
+            return Err(CommandError::Conflict(format!(
+                "pool {pool}: there is a server {id} already, with weight {weight}{role}"
+            )));
         }
         self.change_servers(pool, |servers, configured, secret| {
-            servers.add(configured, server, secret, now)
+            servers.add(configured, wanted, secret, now)
         })?;
         Ok(true)
+    }
+
+    /// A server of a pool, with the weight that it has now.
+    pub fn present(&self, pool: &PoolName, id: &BackendId) -> Option<Backend> {
+        let (_, weight) = self.settings(pool, id)?;
+        let backend = self.pool(pool)?.backends.iter().find(|backend| backend.id == *id)?;
+        Some(Backend { weight, ..backend.clone() })
     }
 
     /// Removes a server from a pool. Requests that it has go on. False if it was removed before.
@@ -143,6 +132,14 @@ impl ServerRegistry {
         self.change_servers(pool, |servers, configured, secret| servers.remove(configured, id, secret, now))?;
         self.metrics.retain_backends(|of, server| of != pool || server != id);
         Ok(true)
+    }
+
+    /// What the configuration says of a route's split, if it has one.
+    pub(super) fn configured_split(&self, route: &RouteName) -> Option<&[(PoolName, u32)]> {
+        match &self.config.routes.iter().find(|it| it.name == *route)?.action {
+            Action::Split(configured) => Some(configured),
+            _ => None,
+        }
     }
 
     /// Gives pools of a route's split other weights, and says what has changed. The workers see it with the next snapshot.

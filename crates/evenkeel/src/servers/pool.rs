@@ -6,16 +6,16 @@ mod memory;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use evenkeel_config::{Backend, Pool as PoolConfig, Sticky};
+use evenkeel_config::{Backend, Pool as PoolConfig, Sticky, unknown_name};
 use evenkeel_core::admission::Arrivals;
 use evenkeel_core::balance::{Availability, Load, Members, Server};
 use evenkeel_core::breaker::{Breaker, Trip};
-use evenkeel_core::endpoints::{EndpointError, Endpoints};
+use evenkeel_core::endpoints::{Addition, EndpointError, Endpoints};
 use evenkeel_core::health::{FULL, HealthNotice, PoolHealth};
 use evenkeel_core::retry::Retries;
-use evenkeel_core::snapshot::{Guard, Pool, PoolHandle, ServerState};
+use evenkeel_core::snapshot::{CommandError, Guard, Pool, PoolHandle, ServerState};
 use evenkeel_core::sticky::{Cookie, Sessions};
-use evenkeel_types::{Address, BackendId, Time};
+use evenkeel_types::{Address, BackendId, PoolName, Time};
 
 pub use self::memory::PoolMemory;
 use super::pending::{Change, Pending};
@@ -83,6 +83,14 @@ impl PoolServers {
         servers
     }
 
+    /// That the pool, which has this name, has no such server.
+    pub fn unknown(&self, name: &PoolName, id: &BackendId) -> CommandError {
+        let state = self.handle().state();
+        let known = state.config.backends.iter().map(|backend| backend.id.as_str());
+        let missing = format_args!("there is no server {id} in the pool {name}");
+        CommandError::NotFound(unknown_name(missing, id.as_str(), known))
+    }
+
     /// The pool's configuration, whose `backends` are the servers that it has now.
     pub fn config(&self) -> &Arc<PoolConfig> {
         &self.config
@@ -114,7 +122,7 @@ impl PoolServers {
     pub fn add(
         &mut self,
         configured: &PoolConfig,
-        server: Backend,
+        server: Addition,
         secret: &[u8],
         now: Time,
     ) -> Result<Vec<HealthNotice>, EndpointError> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use evenkeel_admin::{By, Upgrade, Upgraded};
 use evenkeel_observe::events::{Event, EventKind, Severity};
 use evenkeel_observe::{Registry, UpgradeResult};
-use evenkeel_proxy::Successor;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -54,12 +53,13 @@ impl Upgrades {
 
     /// Waits for the end of the upgrade under way: the process that has taken over, or `None` if this one serves on. Without an
     /// upgrade under way it never returns. The future may be dropped at any time.
-    pub async fn ended(&mut self) -> Option<Successor> {
+    pub async fn ended(&mut self) -> Option<Succeeded> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let ended = (&mut running.attempt).await;
         let Running { by, answer, .. } = self.running.take()?;
         match ended.unwrap_or_else(|error| Err(format!("the thread of the upgrade failed: {error}"))) {
-            Ok(Succeeded { pid, successor }) => {
+            Ok(succeeded) => {
+                let pid = succeeded.pid;
                 self.registry.upgraded(UpgradeResult::Success, 1);
                 tracing::info!(pid, "upgraded: the new process serves, and this one finishes what it has");
                 systemd::succeeded_by(pid);
@@ -67,7 +67,7 @@ impl Upgrades {
                 let grace = self.upgrader.shared.snapshot().config.server.grace;
                 // The client may have left.
                 let _ = answer.send(Ok(Upgraded { pid, old_pid: std::process::id(), grace }));
-                Some(successor)
+                Some(succeeded)
             }
             Err(why) => {
                 self.registry.upgraded(UpgradeResult::Failure, 1);
@@ -87,7 +87,7 @@ impl Upgrades {
     }
 
     /// Cancels the upgrade under way, because this process is to end. Returns the new process if it has taken over by now.
-    pub async fn give_up(&mut self) -> Option<Successor> {
+    pub async fn give_up(&mut self) -> Option<Succeeded> {
         let running = self.running.as_ref()?;
         running.cancelled.store(true, Ordering::Relaxed);
         // The upgrade ends its new process within this time; if it does not, this process ends all the same.

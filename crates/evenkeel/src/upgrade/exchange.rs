@@ -1,24 +1,19 @@
 //! The old process's side of an upgrade: what it offers, and how far the new process has come.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use evenkeel_admin::By;
 use evenkeel_config::Transport;
-use evenkeel_net::{Channel, DESCRIPTORS_MAX};
+use evenkeel_net::DESCRIPTORS_MAX;
 use evenkeel_observe::UpgradeResult;
-use evenkeel_proxy::{HandedSession, ListeningSocket, ReleasedDisk, Successor};
+use evenkeel_proxy::{HandedSession, ListeningSocket, OutgoingPurges, ReleasedDisk, Successor};
 use evenkeel_types::Address;
 
-use super::message::{Message, Offer, Offered, PROTOCOL, receive, send};
-use super::{InForce, Upgrader, is_cancelled, stderr};
+use super::message::{Message, Offer, Offered, PROTOCOL};
+use super::peer::{Fault, Peer, unexpected};
+use super::{InForce, Upgrader, standard_streams};
 use crate::inherit::role_of;
-
-/// Between two checks of whether the attempt was cancelled.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The exchange with one new process.
 pub struct Exchange<'a> {
@@ -26,26 +21,12 @@ pub struct Exchange<'a> {
     pub upgrader: &'a Upgrader,
     /// On whose behalf, and why.
     pub by: &'a By,
-    /// To the new process.
-    pub channel: Channel,
-    /// When the old process gives up.
-    pub deadline: Instant,
-    /// Set to give up before that.
-    pub cancelled: &'a AtomicBool,
+    /// The new process.
+    pub peer: Peer<'a>,
     /// The directory of the disk cache, once the new process may have it.
     pub released: Option<ReleasedDisk>,
-}
-
-/// Why the new process does not take over.
-pub enum Fault {
-    /// It has closed the channel, or sent a message that this process cannot read.
-    Gone(String),
-    /// It says why itself.
-    Said(String),
-    /// It took too long, and says what it waits for.
-    Late(String),
-    /// This process cannot go on, or a signal ends it.
-    Ours(String),
+    /// What is purged from then on.
+    pub purges: Option<OutgoingPurges>,
 }
 
 /// A listening socket that is offered.
@@ -63,7 +44,7 @@ impl Exchange<'_> {
     pub fn run(&mut self, in_force: InForce) -> Result<Successor, Fault> {
         let sockets = self.sockets(&in_force)?;
         self.offer(in_force, &sockets)?;
-        let taken = match self.next()? {
+        let taken = match self.peer.first()? {
             Message::Ready(taken) => taken,
             other => return Err(unexpected(&other)),
         };
@@ -72,26 +53,28 @@ impl Exchange<'_> {
         let has_datagrams = sockets.iter().any(|it| matches!(it.place, Some((Transport::Datagram, _))));
         drop(sockets);
         let shared = &self.upgrader.shared;
+        self.purges = Some(shared.cache.hand_over_purges());
         self.released = shared.cache.release_disk(crate::cache::SETTLE_MAX);
         let served = self.serve(has_datagrams);
         if served.is_err() {
             shared.resume_datagrams();
+            shared.cache.keep_purges();
         }
         served.map(|()| successor)
     }
 
     /// From [`Message::Go`] to [`Message::Complete`].
-    fn serve(&self, has_datagrams: bool) -> Result<(), Fault> {
-        self.send(&Message::Go, &[])?;
-        match self.next()? {
-            Message::Serving => {}
+    fn serve(&mut self, has_datagrams: bool) -> Result<(), Fault> {
+        self.peer.send(&Message::Go, &[])?;
+        match self.peer.next()? {
+            Message::Serving => self.peer.begins_to_serve(),
             other => return Err(unexpected(&other)),
         }
         if has_datagrams {
             self.hand_over_sessions()?;
         }
-        self.send(&Message::Done, &[])?;
-        match self.next()? {
+        self.peer.send(&Message::Done, &[])?;
+        match self.peer.next()? {
             Message::Complete => Ok(()),
             other => Err(unexpected(&other)),
         }
@@ -105,6 +88,9 @@ impl Exchange<'_> {
         let mut sockets = Vec::new();
         while let Some(ListeningSocket { transport, address, descriptor }) = duplicates.blocking_recv() {
             let Some(bound) = bound.get(&(transport, &address)) else { continue };
+            let why =
+                |error| Fault::Ours(format!("cannot duplicate a listening socket of {address}: {error}"));
+            let descriptor = descriptor.map_err(why)?;
             let offered = Offered {
                 role: role_of(transport),
                 listener: bound.listener.to_string(),
@@ -123,8 +109,8 @@ impl Exchange<'_> {
     }
 
     fn offer(&self, in_force: InForce, sockets: &[Socket]) -> Result<(), Fault> {
-        let stderr =
-            stderr().map_err(|error| Fault::Ours(format!("cannot duplicate standard error: {error}")))?;
+        let streams = standard_streams()
+            .map_err(|error| Fault::Ours(format!("cannot duplicate the standard streams: {error}")))?;
         let snapshot = self.upgrader.shared.snapshot();
         let is_usable = |at: &usize| snapshot.pools[*at].state().servers.members.usable_count() > 0;
         let usable = (0..snapshot.pools.len()).filter(is_usable);
@@ -145,11 +131,12 @@ impl Exchange<'_> {
                 registry.upgrades(UpgradeResult::Failure),
             ),
         };
-        self.send(&Message::Offer(Box::new(offer)), &[stderr.as_fd()])?;
+        let streams = [streams[0].as_fd(), streams[1].as_fd()];
+        self.peer.send(&Message::Offer(Box::new(offer)), &streams)?;
         for some in sockets.chunks(DESCRIPTORS_MAX) {
             let offered = some.iter().map(|socket| socket.offered.clone()).collect();
             let descriptors: Vec<BorrowedFd<'_>> = some.iter().map(|it| it.descriptor.as_fd()).collect();
-            self.send(&Message::Sockets(offered), &descriptors)?;
+            self.peer.send(&Message::Sockets(offered), &descriptors)?;
         }
         Ok(())
     }
@@ -162,54 +149,9 @@ impl Exchange<'_> {
                 let records =
                     some.iter().map(|it: &HandedSession| (station.inode, it.record.clone())).collect();
                 let descriptors: Vec<BorrowedFd<'_>> = some.iter().map(|it| it.descriptor.as_fd()).collect();
-                self.send(&Message::Sessions(records), &descriptors)?;
+                self.peer.send(&Message::Sessions(records), &descriptors)?;
             }
         }
         Ok(())
     }
-
-    fn send(&self, message: &Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), Fault> {
-        match send(&self.channel, message, descriptors) {
-            Ok(()) => Ok(()),
-            // The new process may have sent the reason.
-            Err(error) => match receive(&self.channel, Duration::ZERO) {
-                Ok(Some((Message::Failed(why), _))) => Err(Fault::Said(why)),
-                _ if error.kind() == ErrorKind::WouldBlock => {
-                    Err(Fault::Gone("does not read the messages of the upgrade, and was ended".into()))
-                }
-                _ => Err(Fault::Gone(format!(
-                    "cannot be sent messages of the upgrade, and was ended: {error}"
-                ))),
-            },
-        }
-    }
-
-    /// The next message of the new process, except [`Message::Waiting`].
-    fn next(&self) -> Result<Message, Fault> {
-        let mut waiting = String::new();
-        loop {
-            if is_cancelled(self.cancelled) {
-                return Err(Fault::Ours(
-                    "the upgrade was given up, because a signal ends this process".into(),
-                ));
-            }
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            match receive(&self.channel, left.min(LOOK_EVERY)) {
-                Ok(Some((Message::Failed(why), _))) => return Err(Fault::Said(why)),
-                Ok(Some((Message::Waiting(what), _))) => waiting = format!(": {what}"),
-                Ok(Some((message, _))) => return Ok(message),
-                Ok(None) if left.is_zero() => return Err(Fault::Late(waiting)),
-                Ok(None) => {}
-                Err(error) => {
-                    return Err(Fault::Gone(format!(
-                        "does not answer as an Evenkeel does in an upgrade, and was ended: {error}"
-                    )));
-                }
-            }
-        }
-    }
-}
-
-fn unexpected(message: &Message) -> Fault {
-    Fault::Gone(format!("sent an unexpected message in the upgrade, and was ended: {message:?}"))
 }

@@ -37,6 +37,8 @@ pub enum Message {
     Done,
     /// From the new one, which serves on all sockets: the old one may leave.
     Complete,
+    /// From the old one, after [`Complete`](Self::Complete) and until it ends: what is purged there.
+    Purged(Vec<Vec<u8>>),
     /// From the new one: why it gives up.
     Failed(String),
 }

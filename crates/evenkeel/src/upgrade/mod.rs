@@ -4,6 +4,8 @@ pub mod attempts;
 pub mod binary;
 pub mod exchange;
 pub mod message;
+pub mod peer;
+pub mod purges;
 pub mod successor;
 
 use std::io::{self, BufRead, BufReader, Read};
@@ -21,13 +23,16 @@ use evenkeel_net::Channel;
 use evenkeel_proxy::{Shared, Successor};
 use tokio::sync::{mpsc, oneshot};
 
-use self::exchange::{Exchange, Fault};
+use self::exchange::Exchange;
 use self::message::Offered;
+use self::peer::{Fault, Peer};
 use crate::reload::Bound;
 use crate::servers::{Carried, CarriedSplit};
 
 /// Bytes of the new process's standard error that an error message includes.
 const SAID_MAX: usize = 4096;
+/// Bytes that it may write there. A program that writes more is none to upgrade to, and must not fill the log.
+const STDERR_MAX: u64 = 64 << 10;
 /// How long a process that has closed its channel may take to end.
 const END_MAX: Duration = Duration::from_secs(1);
 /// Between two checks of whether it has ended.
@@ -82,6 +87,8 @@ pub struct Succeeded {
     pub pid: u32,
     /// What it has taken over.
     pub successor: Successor,
+    /// When it fails before this process has ended.
+    pub failed: oneshot::Receiver<ExitStatus>,
 }
 
 impl Upgrader {
@@ -124,11 +131,13 @@ impl Upgrader {
         let pid = started.child.id();
         tracing::info!(pid, binary = %binary.display(), "upgrade: the new process is started");
         let by = &plan.by;
-        let mut exchange = Exchange { upgrader: self, by, channel, deadline, cancelled, released: None };
+        let peer = Peer { channel, deadline, cancelled, completes_by: None };
+        let mut exchange = Exchange { upgrader: self, by, peer, released: None, purges: None };
         let fault = match exchange.run(in_force) {
             Ok(successor) => {
-                started.release();
-                return Ok(Succeeded { pid, successor });
+                let failed = started.release();
+                purges::send_all(exchange.peer.channel, exchange.purges);
+                return Ok(Succeeded { pid, successor, failed });
             }
             Err(fault) => fault,
         };
@@ -170,7 +179,9 @@ struct Started {
 impl Started {
     fn new(binary: &Path, theirs: OwnedFd) -> Result<Self, String> {
         let mut command = Command::new(binary);
-        command.args(std::env::args_os().skip(1)).stdin(theirs).stderr(Stdio::piped());
+        // It gets those of this process with the offer, which a program that is no Evenkeel does not read.
+        command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(std::env::args_os().skip(1));
         command.env(message::VARIABLE, message::PROTOCOL.to_string());
         // They are meant for the process that systemd has started.
         command.env_remove("WATCHDOG_PID").env_remove("LISTEN_PID").env_remove("LISTEN_FDS");
@@ -223,17 +234,20 @@ impl Started {
         }
     }
 
-    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process.
-    fn release(mut self) {
+    /// Lets it serve. A thread waits for its end, so that it does not become a zombie if it ends before this process. The status is
+    /// sent if it fails; a process that ends in good order was stopped, or has a successor of its own.
+    fn release(mut self) -> oneshot::Receiver<ExitStatus> {
         self.is_released = true;
-        let pid = self.child.id();
+        let (failed, fails) = oneshot::channel();
         let wait = move || {
-            if let Ok(status) = self.child.wait() {
-                tracing::error!(pid, %status, "the new process has ended, and this one accepts no connections any more: start Evenkeel again");
+            if let Some(status) = self.child.wait().ok().filter(|status| !status.success()) {
+                // This process may be at its end.
+                let _ = failed.send(status);
             }
         };
         // Without a thread it is a zombie until this process ends.
         drop(std::thread::Builder::new().name("upgrade-wait".into()).spawn(wait));
+        fails
     }
 }
 
@@ -247,7 +261,7 @@ impl Drop for Started {
 
 /// Passes on what the new process writes to standard error, and keeps the end of it.
 fn listen(stderr: impl Read, said: &Mutex<Vec<u8>>) {
-    let mut stderr = BufReader::new(stderr);
+    let mut stderr = BufReader::new(stderr.take(STDERR_MAX));
     let mut line = Vec::new();
     while matches!((&mut stderr).take(SAID_MAX as u64).read_until(b'\n', &mut line), Ok(1..)) {
         eprint!("{}", String::from_utf8_lossy(&line));
@@ -258,9 +272,9 @@ fn listen(stderr: impl Read, said: &Mutex<Vec<u8>>) {
     }
 }
 
-/// A duplicate of this process's standard error.
-fn stderr() -> io::Result<OwnedFd> {
-    io::stderr().as_fd().try_clone_to_owned()
+/// Duplicates of this process's standard output and standard error, in this order.
+fn standard_streams() -> io::Result<[OwnedFd; 2]> {
+    Ok([io::stdout().as_fd().try_clone_to_owned()?, io::stderr().as_fd().try_clone_to_owned()?])
 }
 
 /// Whether the attempt was cancelled.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_core::health::State;
-use evenkeel_net::{Channel, Inherited, replace_stderr};
+use evenkeel_net::{Channel, Inherited, replace_stderr, replace_stdout};
 use evenkeel_proxy::{HandedSession, Shared};
 use evenkeel_types::Time;
 
 use super::message::{Message, Offer, PROTOCOL, VARIABLE, receive, send};
+use super::purges;
 use crate::inherit::{Heirloom, Inheritance};
 use crate::log;
 use crate::servers::ServerRegistry;
@@ -68,9 +69,16 @@ impl Predecessor {
     fn receive(channel: &Channel) -> Result<(Offer, Inheritance), String> {
         let (message, mut descriptors) = next(channel)?;
         let Message::Offer(offer) = message else { return Err(unexpected(&message)) };
+        // The old process gives up early on a program that sends it nothing.
+        let _ = send(channel, &Message::Waiting("it reads its configuration".into()), &[]);
         if let Some(stderr) = descriptors.pop() {
             replace_stderr(&stderr).map_err(|error| {
                 format!("cannot take over the standard error of the old process: {error}")
+            })?;
+        }
+        if let Some(stdout) = descriptors.pop() {
+            replace_stdout(&stdout).map_err(|error| {
+                format!("cannot take over the standard output of the old process: {error}")
             })?;
         }
         if offer.protocol != PROTOCOL {
@@ -172,13 +180,20 @@ impl Predecessor {
         None
     }
 
-    /// Says that this process accepts connections, and returns the UDP sessions of the old process, by the inode of the socket that
-    /// their clients send to. The old process reads no datagrams any more.
+    /// Says that this process accepts connections from now on.
     ///
     /// # Errors
     /// The old process is gone.
-    pub fn serving(&self) -> Result<HashMap<u64, Vec<HandedSession>>, String> {
-        self.say(&Message::Serving)?;
+    pub fn serving(&self) -> Result<(), String> {
+        self.say(&Message::Serving)
+    }
+
+    /// The UDP sessions of the old process, by the inode of the socket that their clients send to. The old process reads no datagrams
+    /// any more.
+    ///
+    /// # Errors
+    /// The old process is gone.
+    pub fn sessions(&self) -> Result<HashMap<u64, Vec<HandedSession>>, String> {
         let mut sessions = HashMap::<u64, Vec<HandedSession>>::new();
         loop {
             match next(&self.channel)? {
@@ -193,10 +208,11 @@ impl Predecessor {
         }
     }
 
-    /// Says that this process serves on all sockets from now on.
-    pub fn complete(self) {
+    /// Says that this process serves on all sockets from now on. What the old process purges until it ends is purged here too.
+    pub fn complete(self, shared: &Shared) {
         // The old process may have ended.
         let _ = send(&self.channel, &Message::Complete, &[]);
+        purges::take_all(self.channel, Arc::clone(&shared.cache));
     }
 
     fn say(&self, message: &Message) -> Result<(), String> {

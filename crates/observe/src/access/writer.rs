@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::destination::Output;
 use super::patience::Patience;
@@ -21,6 +21,9 @@ const FINISH_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long the thread leaves the workers alone after writing; the channel holds what hundreds of megabytes a second
 /// make in this time.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// Between two reports that lines are lost: a destination may lose some lines of many batches.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// Lines on their way from a worker.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ impl Writer {
         let (sender, receiver) = sync_channel(BATCHES_MAX);
         let (alive, ended) = sync_channel(0);
         let orders = Arc::<Orders>::default();
-        let task = Task { output, registry, orders: Arc::clone(&orders), failing: false };
+        let task = Task::new(output, registry, Arc::clone(&orders));
         let run = move || {
             task.run(&receiver);
             drop(alive);
@@ -98,11 +101,18 @@ struct Task {
     output: Output,
     registry: Arc<Registry>,
     orders: Arc<Orders>,
-    /// The last write failed and that was reported.
+    /// The last line was lost.
     failing: bool,
+    /// That lines are lost was reported, and the destination has not taken a whole batch since.
+    is_reported: bool,
+    reported_at: Option<Instant>,
 }
 
 impl Task {
+    fn new(output: Output, registry: Arc<Registry>, orders: Arc<Orders>) -> Self {
+        Self { output, registry, orders, failing: false, is_reported: false, reported_at: None }
+    }
+
     fn run(mut self, receiver: &Receiver<Message>) {
         // Ends early only when all senders are gone, and then nothing is left to write.
         while let Ok(message) = receiver.recv() {
@@ -135,7 +145,8 @@ impl Task {
             Output::Journal(journal) => return journal.to.reopen(),
         };
         match stream.reopen() {
-            Ok(is_new) => self.failing &= !is_new,
+            Ok(true) => (self.failing, self.is_reported, self.reported_at) = (false, false, None),
+            Ok(false) => {}
             Err((path, error)) => {
                 tracing::warn!(path = %path.display(), %error, "cannot reopen the access log; it is still written to the old file")
             }
@@ -152,40 +163,86 @@ impl Task {
     /// Writes lines, and tells how many are lost.
     fn write_lines(&mut self, bytes: &[u8]) -> u64 {
         let mut patience = Patience::new(self.failing);
-        let (lost, error) = match &mut self.output {
+        let Written { lost, error, is_last_lost } = match &mut self.output {
             Output::Stream(stream) => match stream.write_all(bytes, &mut patience) {
-                Ok(()) => (0, None),
+                Ok(()) => Written::default(),
                 Err((rest, error)) => {
-                    (rest.iter().filter(|&&byte| byte == b'\n').count() as u64, Some(error))
+                    let lost = rest.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                    Written { lost, error: Some(error), is_last_lost: true }
                 }
             },
             Output::Syslog(syslog) => each_line(bytes, |line| syslog.send(line, &mut patience)),
             Output::Journal(journal) => each_line(bytes, |line| journal.send(line, &mut patience)),
         };
-        self.judge(error);
+        self.failing = is_last_lost;
+        self.report(error);
         lost
     }
 
-    /// Says once that the destination has failed, and once that it takes lines again.
-    fn judge(&mut self, error: Option<io::Error>) {
-        let Some(error) = error else {
-            if std::mem::take(&mut self.failing) && !matches!(self.output, Output::Stream(_)) {
-                tracing::info!("the access log's destination takes lines again");
+    /// Says once that the destination loses lines, and once that it takes them again.
+    fn report(&mut self, error: Option<io::Error>) {
+        let is_due = || self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        match error {
+            Some(error) if !self.is_reported && is_due() => {
+                (self.is_reported, self.reported_at) = (true, Some(Instant::now()));
+                tracing::warn!(%error, "cannot write the access log; lines are dropped until its destination takes all of them");
             }
-            return;
-        };
-        if !std::mem::replace(&mut self.failing, true) {
-            tracing::warn!(%error, "cannot write the access log; its lines are dropped until it can");
+            Some(_) => {}
+            None => {
+                if std::mem::take(&mut self.is_reported) && !matches!(self.output, Output::Stream(_)) {
+                    tracing::info!("the access log's destination takes lines again");
+                }
+            }
         }
     }
 }
 
-/// Sends each line; tells how many are lost, and why the last one is, if it is.
-fn each_line(bytes: &[u8], mut send: impl FnMut(&[u8]) -> io::Result<()>) -> (u64, Option<io::Error>) {
-    let (mut lost, mut last) = (0, None);
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Written {
+    lost: u64,
+    /// Why the first of the lost lines is lost.
+    error: Option<io::Error>,
+    is_last_lost: bool,
+}
+
+/// Sends each line.
+fn each_line(bytes: &[u8], mut send: impl FnMut(&[u8]) -> io::Result<()>) -> Written {
+    let mut written = Written::default();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        last = send(line).err();
-        lost += u64::from(last.is_some());
+        let sent = send(line);
+        written.is_last_lost = sent.is_err();
+        if let Err(error) = sent {
+            written.lost += 1;
+            written.error.get_or_insert(error);
+        }
     }
-    (lost, last)
+    written
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::super::datagrams::{Datagrams, Peer};
+    use super::super::syslog::Syslog;
+    use super::*;
+
+    #[test]
+    fn a_loss_is_reported_also_if_the_last_line_of_its_batch_is_taken() {
+        let path = std::env::temp_dir().join(format!("evenkeel-writer-{}.sock", std::process::id()));
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        let output = Output::Syslog(Syslog::new(Datagrams::new(Peer::Local(path.clone()))));
+        let mut task = Task::new(output, Registry::new(1), Arc::default());
+        let too_long = vec![b'x'; 8 << 20];
+        assert_eq!(task.write_lines(&[&too_long[..], b"\nshort\n"].concat()), 1);
+        assert!(task.is_reported && !task.failing, "{}", task.failing);
+        daemon.recv(&mut [0; 1_024]).unwrap();
+        assert_eq!(task.write_lines(b"short\n"), 0);
+        assert!(!task.is_reported);
+        assert_eq!(task.write_lines(&[&too_long[..], b"\nshort\n"].concat()), 1);
+        assert!(!task.is_reported, "it was reported a moment ago");
+        std::fs::remove_file(path).unwrap();
+    }
 }

@@ -2,13 +2,12 @@
 //! one, `redact` removes secrets, `rings` keeps records, and `verdict` says who was at fault.
 
 mod record;
-mod redact;
 mod rings;
 mod verdict;
 
+pub use evenkeel_config::{REDACTED, Redactor};
 pub use record::{
     Candidate, FlightRecord, FlightStep, NearRoute, STEPS_MAX, Side, StepKind, WhyKept, cut, milliseconds,
 };
-pub use redact::{REDACTED, Redactor};
 pub use rings::{Kept, Recorder, RingKind};
 pub use verdict::{Fault, FlightVerdict};

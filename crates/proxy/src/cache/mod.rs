@@ -132,6 +132,13 @@ fn purge_by_method<'x, 'c>(
             Ended::Refused,
         );
     }
+    if worker.shared.cache.is_cut_off() {
+        let why = "another process serves from now on: send the request again, over another connection";
+        return Outcome::Refused(
+            Refusal { status: 503, kind: None, why: why.into(), retry_after: Some(1) },
+            Ended::Refused,
+        );
+    }
     let path = request.forwarded(target.route);
     worker.shared.registry.purges.count(PurgeScope::Url, PurgeMode::Hard);
     purge(setting, Scope::url(request.authority, &path, request.query));

@@ -108,6 +108,8 @@ fn record(
         Peer::Unix => None,
     };
     let unix_ns = |time| worker.unix_ns(time);
+    // A span holds no secret that the flight recorder would not keep.
+    let redactor = &view.flight.redactor;
     RequestTrace {
         trace_id: trace.id.0,
         span_id: trace.span.0,
@@ -120,10 +122,13 @@ fn record(
         host: text(request.host.as_bytes()),
         port: request.port,
         path: text(request.path.as_bytes()),
-        query: request.query.map(|query| text(query.as_bytes())),
+        query: request.query.map(|query| redactor.query(&text(query.as_bytes()))),
         version: version(request.version),
         client: (request.client, peer),
-        user_agent: request.values(Known::UserAgent).next().map(text),
+        user_agent: request
+            .values(Known::UserAgent)
+            .next()
+            .map(|agent| redactor.field("user-agent", &text(agent))),
         request_id: request.id.to_string(),
         listener: finished.listener.to_owned(),
         route: route.map(|route| (route.name.clone(), pattern(&route.path))),
@@ -131,7 +136,7 @@ fn record(
         server: pool.zip(log.server).map(|(pool, server)| pool.backends[server].id.clone()),
         status: writer.status(),
         ended,
-        reason: reason.map(|reason| text(reason.as_bytes())),
+        reason: reason.map(|reason| redactor.url(&text(reason.as_bytes()))),
         cache: log.cache.map(|cached| cached.result),
         bytes: (finished.bytes_in + up, writer.bytes() + down),
         tries: trace.take_tries(now, unix_ns),

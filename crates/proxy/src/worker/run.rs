@@ -152,18 +152,23 @@ impl AsFd for Open {
 }
 
 impl AcceptingOn {
-    /// Accepts no more. What waits where a successor accepts is left to it.
+    /// Accepts no more. What waits where a successor accepts is left to it. Sessions of datagrams of other places go on here.
     fn leave(self, successor: Option<&Successor>) {
         let Some(successor) = successor else { return };
-        let taken = self.places.iter().filter(|(place, _)| successor.has(place));
-        taken.for_each(|(_, accepting)| accepting.closing.hand_over());
+        for (place, accepting) in &self.places {
+            if successor.has(place) {
+                accepting.closing.hand_over();
+            } else {
+                accepting.pauses().for_each(|pause| pause.end());
+            }
+        }
     }
 
     /// Gives out duplicates of all sockets.
     fn duplicate(&self, answer: &UnboundedSender<ListeningSocket>) {
         for ((transport, address), accepting) in &self.places {
             for socket in &accepting.sockets {
-                let Ok(descriptor) = socket.as_fd().try_clone_to_owned() else { continue };
+                let descriptor = socket.as_fd().try_clone_to_owned();
                 // The one who asked may have given up.
                 let _ = answer.send(ListeningSocket {
                     transport: *transport,
@@ -175,14 +180,18 @@ impl AcceptingOn {
     }
 
     fn pauses(&self) -> impl Iterator<Item = &Rc<Pause>> {
-        self.places.values().flat_map(|accepting| &accepting.sockets).filter_map(|socket| match socket {
-            Open::Stream(_) => None,
-            Open::Datagram(_, pause) => Some(pause),
-        })
+        self.places.values().flat_map(Accepting::pauses)
     }
 }
 
 impl Accepting {
+    fn pauses(&self) -> impl Iterator<Item = &Rc<Pause>> {
+        self.sockets.iter().filter_map(|socket| match socket {
+            Open::Stream(_) => None,
+            Open::Datagram(_, pause) => Some(pause),
+        })
+    }
+
     fn by(listener: ListenerName) -> Self {
         let listener = Rc::new(RefCell::new(listener));
         Self { listener, closing: Rc::default(), cutting: Rc::default(), sockets: Vec::new() }

@@ -1,4 +1,6 @@
-//! Replaces passwords, tokens and cookies before a record is kept.
+//! Replaces passwords, tokens and cookies before a record is kept, or a configuration is shown.
+
+mod config;
 
 /// What stands in place of a value that is not kept.
 pub const REDACTED: &str = "(redacted)";
@@ -69,6 +71,11 @@ impl Redactor {
     /// replaced.
     pub fn url(&self, text: &str) -> String {
         self.parameters(&without_user(text), 0)
+    }
+
+    /// A query without its `?`, as it may be kept.
+    pub fn query(&self, query: &str) -> String {
+        self.url(&format!("?{query}")).split_off(1)
     }
 
     fn parameters(&self, text: &str, depth: u32) -> String {
@@ -249,6 +256,10 @@ mod tests {
             ("/?", "/?"),
         ] {
             assert_eq!(redactor.url(text), expected, "{text}");
+            if let (Some((_, query)), Some((_, expected))) = (text.split_once('?'), expected.split_once('?'))
+            {
+                assert_eq!(redactor.query(query), expected, "{text}");
+            }
         }
     }
 
