@@ -10,6 +10,7 @@ import { link } from "../router.js";
 import { severityBadge } from "../states.js";
 import { store } from "../store.js";
 import { Table } from "../table.js";
+import { latencyChart, requestsChart } from "./charts.js";
 import { listenerColumns } from "./listener_columns.js";
 import { poolColumns } from "./pool_columns.js";
 
@@ -29,15 +30,7 @@ export function open() {
     in_flight: tile("In flight", "in_flight"), connections: tile("Connections", "connections"),
   };
   const charts = [
-    new Chart({ title: "Requests/s", format: rate, lines: [
-      { label: "requests", colour: "line-1", area: true, value: (point) => point.rps },
-      { label: "errors", colour: "line-2", value: (point) => point.errors },
-    ] }),
-    new Chart({ title: "Latency", format: ms, lines: [
-      { label: "p50", colour: "line-3", value: (point) => point.p50 },
-      { label: "p95", colour: "line-4", value: (point) => point.p95 },
-      { label: "p99", colour: "line-5", value: (point) => point.p99 },
-    ] }),
+    requestsChart((point) => point), latencyChart((point) => point),
     new Chart({ title: "Open requests and connections", format: count, whole: true, lines: [
       { label: "requests in flight", colour: "line-1", area: true, value: (point) => point.in_flight },
       { label: "connections", colour: "line-3", value: (point) => point.connections },

@@ -1,6 +1,5 @@
 // One pool: its figures, and its servers with their states and reasons.
 
-import { Chart } from "../chart.js";
 import { h, rebuild, setText } from "../dom.js";
 import { matches, sortFromQuery, sortToQuery, textFilter, toggle } from "../filters.js";
 import { count, duration, ms, percent, plural, rate } from "../format.js";
@@ -10,6 +9,7 @@ import { link } from "../router.js";
 import { isAmiss, stateBar } from "../states.js";
 import { store } from "../store.js";
 import { Table } from "../table.js";
+import { latencyChart, requestsChart } from "./charts.js";
 import { serverColumns } from "./server_columns.js";
 
 export const title = ([, name]) => `Pool ${name}`;
@@ -21,14 +21,7 @@ export function open([, name]) {
     p99: tile("p99", "p99"), in_flight: tile("In flight", "in_flight"),
   };
   const at = (point) => point.pools?.[name];
-  const charts = [
-    new Chart({ title: "Requests/s", format: rate, lines: [
-      { label: "requests", colour: "line-1", area: true, value: (point) => at(point)?.rps },
-      { label: "errors", colour: "line-2", value: (point) => at(point)?.errors },
-    ] }),
-    new Chart({ title: "Latency", format: ms, lines: ["p50", "p95", "p99"].map((key, index) => (
-      { label: key, colour: `line-${index + 3}`, value: (point) => at(point)?.[key] })) }),
-  ];
+  const charts = [requestsChart(at), latencyChart(at)];
   const table = new Table({
     caption: `Servers of pool ${name}`, columns: serverColumns(of), rowKey: ({ id }) => id, rowHeight: 48,
     empty: "No server matches.", sort: sortFromQuery(), onSort: sortToQuery, className: "servers",

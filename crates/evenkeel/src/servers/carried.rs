@@ -83,12 +83,11 @@ impl ServerRegistry {
 
     /// The splits that commands have changed.
     pub fn carried_splits(&self) -> Vec<CarriedSplit> {
+        let words = |(pool, weight): (&PoolName, u32)| (pool.to_string(), weight);
         let of = |(route, set): (&RouteName, &SplitSet)| CarriedSplit {
             route: route.to_string(),
-            weights: set.weights().map(|(pool, weight)| (pool.to_string(), weight)).collect(),
-            configured: Some(
-                set.configured.iter().map(|(pool, weight)| (pool.to_string(), *weight)).collect(),
-            ),
+            weights: set.weights().map(words).collect(),
+            configured: Some(set.configured().map(words).collect()),
         };
         self.splits.iter().map(of).collect()
     }

@@ -14,6 +14,11 @@ pub struct SplitSet {
 }
 
 impl SplitSet {
+    /// What the configuration said of its pools.
+    pub fn configured(&self) -> impl Iterator<Item = (&PoolName, u32)> {
+        self.configured.iter().map(|(pool, weight)| (pool, *weight))
+    }
+
     /// The weights of its pools.
     pub fn weights(&self) -> impl Iterator<Item = (&PoolName, u32)> {
         self.weights.iter().map(|(pool, weight)| (pool, *weight))

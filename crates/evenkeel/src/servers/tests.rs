@@ -241,29 +241,6 @@ fn what_commands_said_of_a_server_that_is_gone_is_forgotten() {
     assert_ne!(seen(&snapshot.pools[0].state())[0].1, State::Draining);
 }
 
-/// Two pools among which a route divides its requests.
-fn split(app: u32) -> String {
-    let shares = format!("[{{ pool = \"app\", weight = {app} }}, {{ pool = \"other\", weight = 1 }}]");
-    format!("[[route]]\nname = \"main\"\npath = \"/*\"\nsplit = {shares}\n{CHECKED}{OTHER}")
-}
-
-#[test]
-fn an_upgrade_keeps_the_split_of_a_command_unless_the_file_says_otherwise() {
-    let (mut before, _) = registry(&split(1));
-    before.divide(&"main".into(), &[("app".into(), 7)]).unwrap();
-    for (configured, kept) in [(1, true), (3, false)] {
-        let (mut after, _) = registry(&split(configured));
-        after.carry_on_splits(&before.carried_splits());
-        assert_eq!(after.carried_splits() == before.carried_splits(), kept);
-    }
-    // A process of an older version does not say what its configuration was.
-    let mut text = serde_json::to_value(before.carried_splits()).unwrap();
-    text[0].as_object_mut().unwrap().remove("configured");
-    let (mut after, _) = registry(&split(3));
-    after.carry_on_splits(&serde_json::from_value::<Vec<_>>(text).unwrap());
-    assert_eq!(after.carried_splits().len(), 1);
-}
-
 /// Puts another configuration on trial, or the one before in force again.
 fn tries(registry: &mut ServerRegistry, memory: Memory, text: &str) -> (Memory, Snapshot) {
     let memory = registry.remember(memory);
@@ -355,4 +332,27 @@ fn servers_that_were_discovered_are_there_again_after_a_trial_that_discovers_non
     let (_, snapshot) = tries(&mut registry, memory, &text(DISCOVERING));
     assert_eq!(names(&snapshot.pools[0].state()), ["a", "b"]);
     assert_eq!(seen(&snapshot.pools[0].state())[0], ("a".into(), State::Draining));
+}
+
+/// Two pools among which a route divides its requests.
+fn split(app: u32) -> String {
+    let shares = format!("[{{ pool = \"app\", weight = {app} }}, {{ pool = \"other\", weight = 1 }}]");
+    format!("[[route]]\nname = \"main\"\npath = \"/*\"\nsplit = {shares}\n{CHECKED}{OTHER}")
+}
+
+#[test]
+fn an_upgrade_keeps_the_split_of_a_command_unless_the_file_says_otherwise() {
+    let (mut before, _) = registry(&split(1));
+    before.divide(&"main".into(), &[("app".into(), 7)]).unwrap();
+    for (configured, kept) in [(1, true), (3, false)] {
+        let (mut after, _) = registry(&split(configured));
+        after.carry_on_splits(&before.carried_splits());
+        assert_eq!(after.carried_splits() == before.carried_splits(), kept);
+    }
+    // A process of an older version does not say what its configuration was.
+    let mut text = serde_json::to_value(before.carried_splits()).unwrap();
+    text[0].as_object_mut().unwrap().remove("configured");
+    let (mut after, _) = registry(&split(3));
+    after.carry_on_splits(&serde_json::from_value::<Vec<_>>(text).unwrap());
+    assert_eq!(after.carried_splits().len(), 1);
 }
