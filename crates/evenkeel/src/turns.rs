@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(turns, [(None, 2), (Some(minute), 2), (None, 1), (Some(hour), 1), (Some(minute), 1)]);
 
-        let asks = |n: usize| (n % 2 == 0).then_some(minute);
+        let asks = |n: usize| n.is_multiple_of(2).then_some(minute);
         for n in 0..TURNS_MAX {
             assert!(reloads.ask(oneshot::channel().0, asks(n)).is_ok());
         }
