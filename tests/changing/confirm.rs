@@ -235,6 +235,55 @@ fn what_commands_have_changed_comes_back_with_the_configuration() {
 }
 
 #[test]
+fn a_plain_reload_is_refused_unread_while_a_configuration_is_on_trial() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    reload(&evenkeel, &pool(&[&b], ""), "5m");
+    let slow = Slow::new(evenkeel.folder());
+    // To read it would take for ever.
+    let secret = format!("[server]\nworkers = 1\nsecret_file = \"{}\"\n", slow.path);
+    let refused = evenkeel.reload(&format!("{secret}{}", pool(&[&a], "")));
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("awaits its confirmation"), "{}", refused.text());
+    assert_eq!(evenkeel.cli(&["confirm"]).code, Some(0));
+    assert_eq!(evenkeel.get("/").text(), "b");
+}
+
+#[test]
+fn reloads_that_wait_for_another_one_keep_what_each_was_asked_for() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let evenkeel = Evenkeel::start(&pool(&[&a], ""));
+    let slow = Slow::new(evenkeel.folder());
+    let secret = format!("[server]\nworkers = 1\nsecret_file = \"{}\"\n", slow.path);
+    evenkeel.rewrite(&format!("{secret}{}", pool(&[&a], "")));
+    evenkeel.signal(Signal::HUP);
+    let held = slow.hold();
+    evenkeel.rewrite(&pool(&[&b], ""));
+    thread::scope(|scope| {
+        let bodies = ["", "{\"confirm_seconds\": 300}", "{}", "{\"confirm_seconds\": 600}"];
+        let asked = bodies.iter().enumerate().map(|(before, body)| {
+            let asked = scope.spawn(|| evenkeel.admin("POST", "/reload", body));
+            let is_noted = |line: &str| line.contains("operator: reload asked for");
+            eventually("it waits", || evenkeel.stderr.count(is_noted) == before + 2);
+            asked
+        });
+        let asked: Vec<_> = asked.collect();
+        slow.release(held);
+        let answers: Vec<_> = asked.into_iter().map(|asked| asked.join().unwrap()).collect();
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses, [200, 200, 422, 200]);
+        assert!(answers[2].text().contains("awaits its confirmation"), "{}", answers[2].text());
+    });
+    let refused = |line: &str| line.contains("configuration not reloaded");
+    let tried = |line: &str| line.contains("configuration reloaded on trial");
+    eventually("the log has each outcome", || {
+        (evenkeel.stderr.count(refused), evenkeel.stderr.count(tried)) == (1, 2)
+    });
+    let left = evenkeel.status()["awaiting_confirmation"]["seconds_left"].as_f64().unwrap();
+    assert!(left > 500.0, "not the time of the last one: {left}");
+}
+
+#[test]
 fn each_address_that_cannot_be_listened_on_is_named() {
     let a = Origin::named("a");
     let others: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();

@@ -160,6 +160,26 @@ fn an_address_is_not_widened_over_another_process() {
 }
 
 #[test]
+fn a_reload_that_is_refused_resets_no_connection_to_an_address_that_it_would_have_added() {
+    let (origin, port) = (Origin::named("a"), Port::reserve_everywhere());
+    let (narrow, number) = (port.address(), port.address().port());
+    let wide = format!("0.0.0.0:{number}");
+    let evenkeel = Evenkeel::start(&listening(&wide, &origin));
+    let newcomers = Newcomers::start(narrow);
+    // The kernel prefers the narrower address for clients of both.
+    let theirs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = theirs.local_addr().unwrap();
+    for _ in 0..2 {
+        newcomers.more();
+        let refused = evenkeel.reload(&listening(&format!("{wide}\", \"{narrow}\", \"{taken}"), &origin));
+        assert_eq!(refused.status, 422);
+        assert!(refused.text().contains("another process already does"), "{}", refused.text());
+    }
+    newcomers.more();
+    newcomers.stop();
+}
+
+#[test]
 fn a_listener_does_not_cover_the_admin_api() {
     let (folder, port) = (Folder::new(), Port::reserve_everywhere());
     let file = folder.write(

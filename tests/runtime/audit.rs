@@ -94,3 +94,23 @@ fn a_reload_and_a_purge_are_noted_too() {
         .stderr
         .wait_for("the signal in the log", |line| line.contains("operator: ") && line.contains("SIGHUP"));
 }
+
+#[test]
+fn an_address_forges_no_line() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let add = |address: &str| {
+        evenkeel.admin("POST", "/pools/app/servers", &format!("{{\"address\": \"{address}\"}}"))
+    };
+    for address in ["unix:/a\\nINFO forged", "unix:/a\\u001b[31mforged", "unix:/a\\u0085forged"] {
+        let refused = add(address);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("without control characters"), "{}", refused.text());
+    }
+    // What turns the direction of text is possible in a path, but escaped in the log.
+    assert_eq!(add("unix:/a\\u202eb").status, 201);
+    let line = noted(&evenkeel, "added at unix:/a");
+    assert!(line.contains("added at unix:/a\\u{202e}b with") && !line.contains('\u{202e}'), "{line:?}");
+    assert!(line.contains("server=unix:/a\\u{202e}b"), "{line:?}");
+    assert_eq!(evenkeel.stderr.count(|line| line.starts_with("INFO forged")), 0);
+}

@@ -52,3 +52,24 @@ fn a_client_of_the_old_process_purges_the_new_one() {
     drop(client);
     assert_eq!(chain.wait_end().code(), Some(0));
 }
+
+#[test]
+fn a_process_that_cannot_reach_the_one_that_serves_refuses_to_purge() {
+    let origin = origin(&Gate::default());
+    let text = format!("[cache]\npurge_from = [\"127.0.0.0/8\"]\n{}", config(&[&origin], "true"));
+    let mut chain = Chain::of(Evenkeel::start(&text));
+    let mut client = chain.client();
+    assert_eq!(client.get("/a").text(), "kept");
+    // The second process ends at once, because it has nothing to finish.
+    chain.upgrade();
+    chain.upgrade();
+    chain
+        .stderr
+        .wait_for("the second one has ended", |line| line.contains("is purged nowhere else any more"));
+    let purge = "PURGE /a HTTP/1.1\r\nhost: test\r\n\r\n";
+    client.send(purge);
+    assert_eq!(client.answer("PURGE").status, 503);
+    let mut other = chain.client();
+    other.send(purge);
+    assert_eq!(other.answer("PURGE").text(), "purged\n");
+}

@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::control::{Control, listener_of, owner_of};
 use crate::discovery::Discoveries;
 use crate::probes::Probes;
-use crate::reload::{Bound, Prepared, bind_added, bind_again};
+use crate::reload::{Bound, Prepared, bind_added, bind_again, listen};
 use crate::servers::{Derived, Memory};
 use crate::traces::collector;
 
@@ -206,7 +206,9 @@ impl Control {
         let memory = self.servers.remember(memory);
         let (mut added, mut sockets): (Vec<Bound>, Vec<Vec<Socket>>) = sockets.into_iter().unzip();
         let bound: Vec<Bound> = self.bound.iter().chain(&added).cloned().collect();
-        let ((more, their_sockets), failed) = bind_added(&derived.config, &bound, self.workers);
+        let (more, mut failed) = bind_added(&derived.config, &bound, self.workers);
+        let ((more, their_sockets), silent) = listen(more);
+        failed.extend(silent);
         added.extend(more);
         sockets.extend(their_sockets);
         for error in &failed {

@@ -23,9 +23,10 @@ use crate::credentials;
 use crate::discovery::Discoveries;
 use crate::log::without_label;
 use crate::probes::{Probed, Probes};
-use crate::reload::{Bound, InForce, Prepared, Reloads};
+use crate::reload::{Bound, InForce, Prepared, in_lines, listen};
 use crate::servers::{Memory, ServerRegistry};
 use crate::systemd;
+use crate::turns::Reloads;
 use crate::upgrade::{self, Asked};
 use crate::watch::Loaded;
 
@@ -116,7 +117,8 @@ impl Control {
                     let done = self.finish_reload(prepared, reloads.within());
                     self.follow_configuration(&mut probes, &mut discoveries);
                     systemd::ready("serving");
-                    reloads.answer(&done, || self.in_force());
+                    reloads.answer(&done);
+                    self.begin_reload(&mut reloads);
                 }
             }
         }
@@ -172,10 +174,15 @@ impl Control {
         prepared: Result<Prepared, String>,
         within: Option<Duration>,
     ) -> Result<Vec<String>, CommandError> {
-        let prepared = match (prepared, within, self.must_be_decided()) {
-            (Ok(_), None, Some(why)) => Err(why),
-            (prepared, ..) => prepared,
-        };
+        let prepared = prepared.and_then(|prepared| {
+            let Prepared { added, sockets, .. } = prepared;
+            let ((added, sockets), failed) = listen((added, sockets));
+            if failed.is_empty() {
+                Ok(Prepared { added, sockets, ..prepared })
+            } else {
+                Err(in_lines(&failed))
+            }
+        });
         match prepared {
             Ok(prepared) => {
                 let trial = within.map(|within| (within, self.keep(&prepared.derived.config)));

@@ -25,6 +25,7 @@ mod serving;
 mod start_error;
 mod systemd;
 mod traces;
+mod turns;
 mod upgrade;
 mod watch;
 mod wire;

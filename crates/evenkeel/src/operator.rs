@@ -15,8 +15,8 @@ use crate::control::Control;
 use crate::discovery::Discoveries;
 use crate::log::{self, AUDIT};
 use crate::probes::Probes;
-use crate::reload::{Answer, Reloads};
 use crate::systemd;
+use crate::turns::{Answer, Reloads};
 
 /// Why a command is refused meanwhile.
 const UPGRADING: &str = "an upgrade of the binary is under way: ask again when it has ended";
@@ -26,10 +26,12 @@ const SHOWN_MAX: usize = 300;
 /// What a change is about: a pool, and maybe a server of it.
 pub type About<'a> = (&'a PoolName, Option<&'a BackendId>);
 
-/// Notes that a change was made, in the log and among the events. Text from outside stands in the log quoted and escaped.
+/// Notes that a change was made, in the log and among the events. Text from outside stands there quoted or escaped.
 pub fn audit(registry: &Registry, by: &By, what: &str, about: Option<About<'_>>) {
     let By { who, why } = by;
-    let event = Event::new(EventKind::Operator, Severity::Info, what).by(Some(who.clone()), why.clone());
+    let what = one_line(what);
+    let event =
+        Event::new(EventKind::Operator, Severity::Info, what.clone()).by(Some(who.clone()), why.clone());
     let why = why.as_deref().unwrap_or_default();
     let event = match about {
         None => {
@@ -37,11 +39,13 @@ pub fn audit(registry: &Registry, by: &By, what: &str, about: Option<About<'_>>)
             event
         }
         Some((pool, None)) => {
-            tracing::info!(target: AUDIT, %pool, who, why, "operator: {what}");
+            let shown = one_line(pool.as_str());
+            tracing::info!(target: AUDIT, pool = %shown, who, why, "operator: {what}");
             event.pool(pool)
         }
         Some((pool, Some(server))) => {
-            tracing::info!(target: AUDIT, %pool, %server, who, why, "operator: {what}");
+            let (of, id) = (one_line(pool.as_str()), one_line(server.as_str()));
+            tracing::info!(target: AUDIT, pool = %of, server = %id, who, why, "operator: {what}");
             event.server(pool, server)
         }
     };
@@ -80,18 +84,30 @@ impl Control {
         let _ = answer.send(done);
     }
 
-    /// Begins a reload, which is to be confirmed `within` a time if there is one.
+    /// Takes a reload, which is to be confirmed `within` a time if there is one.
     fn ask_reload(&mut self, by: &By, within: Option<Duration>, answer: Answer, reloads: &mut Reloads) {
         let what = if within.is_some() { "reload asked for, to be confirmed" } else { "reload asked for" };
         self.audit(by, what, None);
         systemd::reloading();
-        if self.upgrading {
-            let refused = self.refuse_reload(UPGRADING.into());
-            systemd::ready("serving");
-            let _ = answer.send(Err(refused));
-            return;
+        if let Err((answer, why)) = reloads.ask(answer, within) {
+            let _ = answer.send(Err(self.refuse_reload(why)));
         }
-        reloads.ask(answer, within, || self.in_force());
+        self.begin_reload(reloads);
+    }
+
+    /// Begins the next reload that was asked for, if none is under way. What could not be put in force is refused unread.
+    pub fn begin_reload(&mut self, reloads: &mut Reloads) {
+        while reloads.take_turn() {
+            let why = match reloads.within() {
+                _ if self.upgrading => Some(UPGRADING.to_owned()),
+                Some(_) => None,
+                None => self.must_be_decided(),
+            };
+            let Some(why) = why else { return reloads.start(self.in_force()) };
+            let refused = self.refuse_reload(why);
+            systemd::ready("serving");
+            reloads.answer(&Err(refused));
+        }
     }
 
     /// Carries out a command that is done at once.
@@ -111,7 +127,7 @@ impl Control {
             Command::Reload | Command::Try { .. } | Command::Confirm { .. } => Ok(CommandDone::Done),
             Command::Purge { scopes, soft, asked, host } => {
                 let mode = if soft { "soft" } else { "hard" };
-                self.audit(by, &format!("purge ({mode}) of {}", cut(&one_line(&asked), SHOWN_MAX)), None);
+                self.audit(by, &format!("purge ({mode}) of {}", cut(&asked, SHOWN_MAX)), None);
                 Ok(CommandDone::Purged(cache::purge(&self.shared, &scopes, host.as_ref(), soft)))
             }
             Command::LogLevel(level) => {

@@ -4,29 +4,22 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use evenkeel_config::{Config, Listener, Transport, difference, fixed_changes, keep_fixed};
 use evenkeel_core::limit::Limits;
-use evenkeel_core::snapshot::{CommandDone, CommandError};
 use evenkeel_net::{BindError, ListenOptions, Socket};
 use evenkeel_observe::Registry;
 use evenkeel_otlp::Collector;
 use evenkeel_proxy::Credentials;
 use evenkeel_types::{Address, ListenerName};
-use tokio::sync::oneshot;
-use tokio::time::{self, timeout_at};
 
-use crate::background;
 use crate::credentials::{self, load_config};
 use crate::inherit::{Inheritance, Taken, role_of};
 use crate::servers::Derived;
 use crate::start_error::StartError;
 use crate::traces::collector;
 use crate::watch::Loaded;
-
-/// How long the preparation of a reload may take, so that a disk that does not answer does not hold up all later ones.
-const PREPARE_MAX: Duration = Duration::from_secs(120);
 
 /// An address that the workers accept on.
 #[derive(Debug, Clone)]
@@ -77,7 +70,7 @@ pub struct InForce {
     pub reverts: u64,
 }
 
-/// A new configuration with all that it needs; to put it in force cannot fail any more.
+/// A new configuration with all that it needs; only to [listen](listen) may fail still.
 pub struct Prepared {
     /// The configuration and what follows from it.
     pub derived: Derived,
@@ -85,115 +78,12 @@ pub struct Prepared {
     pub credentials: Credentials,
     /// The addresses that are new.
     pub added: Vec<Bound>,
-    /// The sockets of each, bound already.
+    /// The sockets of each, which are bound already, but do not listen yet.
     pub sockets: Vec<Vec<Socket>>,
     /// Warnings about the configuration.
     pub warnings: Vec<String>,
     /// Where spans go.
     pub collector: Option<Collector>,
-}
-
-/// A reload that is being prepared.
-struct Preparing {
-    prepared: oneshot::Receiver<Result<Prepared, String>>,
-    /// When it is given up.
-    until: time::Instant,
-}
-
-/// Where the outcome of a command is sent.
-pub type Answer = oneshot::Sender<Result<CommandDone, CommandError>>;
-
-/// The reload under way and the requests that wait for it or for the next one: one runs at a time.
-#[derive(Default)]
-pub struct Reloads {
-    running: Option<Preparing>,
-    /// How often a configuration on trial had gone back when the reload under way began.
-    reverts: u64,
-    /// Within what time the operator must confirm the reload under way, or the last one.
-    within: Option<Duration>,
-    next_within: Option<Duration>,
-    /// Requests that get the outcome of the reload under way.
-    asked: Vec<Answer>,
-    /// Requests from after its begin. It may have read an older file, so one more reload follows for all of them.
-    next: Vec<Answer>,
-}
-
-impl Reloads {
-    /// Begins a reload, or one more after the one under way; `within` is the time to confirm it in, if it needs that.
-    pub fn ask(&mut self, answer: Answer, within: Option<Duration>, in_force: impl FnOnce() -> InForce) {
-        if self.running.is_some() {
-            self.next.push(answer);
-            self.next_within = self.next_within.or(within);
-        } else {
-            self.asked.push(answer);
-            self.within = within;
-            self.start(in_force());
-        }
-    }
-
-    /// Within what time the operator must confirm the reload that is under way, or has just ended.
-    pub fn within(&self) -> Option<Duration> {
-        self.within
-    }
-
-    /// True if a configuration on trial has gone back since the reload that has just ended began: it has prepared what
-    /// does not fit what is in force now.
-    pub fn are_outdated(&self, reverts: u64) -> bool {
-        self.reverts != reverts
-    }
-
-    /// Begins the reload that has just ended again, for the same requests.
-    pub fn start_again(&mut self, in_force: InForce) {
-        tracing::info!(
-            "the reload begins again, because the configuration that it started from has gone back"
-        );
-        self.start(in_force);
-    }
-
-    /// True while a reload is under way.
-    pub fn are_running(&self) -> bool {
-        self.running.is_some()
-    }
-
-    /// Waits for what the reload under way has prepared. Without one it never returns. The future may be dropped at any time.
-    pub async fn prepared(&mut self) -> Result<Prepared, String> {
-        let Some(running) = &mut self.running else { return std::future::pending().await };
-        let prepared = timeout_at(running.until, &mut running.prepared).await;
-        self.running = None;
-        match prepared {
-            Ok(prepared) => prepared
-                .unwrap_or_else(|_| Err("the thread that prepared the reload panicked: see the log".into())),
-            // The thread may still wait for the disk. What it prepares is dropped.
-            Err(_) => Err(format!(
-                "the files of the configuration could not be read within {} s: does the disk answer? Reload again when it does",
-                PREPARE_MAX.as_secs()
-            )),
-        }
-    }
-
-    /// Sends the outcome of the reload that has ended, and begins the next one if one was asked for.
-    pub fn answer(
-        &mut self,
-        outcome: &Result<Vec<String>, CommandError>,
-        in_force: impl FnOnce() -> InForce,
-    ) {
-        for answer in self.asked.drain(..) {
-            // The client may have left.
-            let _ = answer.send(outcome.clone().map(CommandDone::Reloaded));
-        }
-        if !self.next.is_empty() {
-            self.asked = std::mem::take(&mut self.next);
-            self.within = self.next_within.take();
-            self.start(in_force());
-        }
-    }
-
-    fn start(&mut self, in_force: InForce) {
-        self.reverts = in_force.reverts;
-        let is_trial = self.within.is_some();
-        let prepared = background::spawn("reload", move || prepare(&in_force, is_trial));
-        self.running = Some(Preparing { prepared, until: time::Instant::now() + PREPARE_MAX });
-    }
 }
 
 /// Logs each step of a reload with the time that it took.
@@ -207,8 +97,8 @@ impl Steps {
     }
 }
 
-/// Reads, builds and binds. Binding comes last of what can fail: nothing is bound for a reload that is refused.
-fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
+/// Reads, builds and reserves addresses. That comes last: nothing is bound for a configuration with a fault.
+pub fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
     let source = in_force
         .source
         .as_deref()
@@ -226,14 +116,14 @@ fn prepare(in_force: &InForce, is_trial: bool) -> Result<Prepared, String> {
         warnings.extend(warn_of_same(&in_force.goes_back_to, &kept));
     }
     let derived = Derived::of(kept, Some((&in_force.config, &in_force.limits)))?;
+    // What was taken over may be older than its files.
+    credentials::refresh(&credentials, &in_force.registry);
     steps.done("routes and pools are built");
     let ((added, sockets), failed) = bind_added(&config, &in_force.bound, in_force.workers);
     if !failed.is_empty() {
         return Err(in_lines(&failed));
     }
     steps.done("new addresses are bound");
-    // What was taken over may be older than its files.
-    credentials::refresh(&credentials, &in_force.registry);
     Ok(Prepared { derived, credentials, added, sockets, collector, warnings })
 }
 
@@ -270,19 +160,38 @@ fn warn_of_same(old: &Config, new: &Config) -> Option<String> {
 /// What is listened on, and the sockets of each.
 pub type Listened = (Vec<Bound>, Vec<Vec<Socket>>);
 
-/// Binds the addresses of a configuration that are not among `bound` yet. An address may overlap with another, and with one that is
-/// still bound until the new ones are served: a client that connects meanwhile reaches one or the other.
-/// Those that cannot be bound are returned beside the others.
+/// Binds the addresses of a configuration that are not among `bound` yet. Their sockets are to [listen](listen) right before they are
+/// served: an address may overlap with one that is served, and the kernel would prefer the narrower one. Those of UDP come last,
+/// because datagrams arrive as soon as they are bound. Those that cannot be bound are returned beside the others.
 pub fn bind_added(config: &Config, bound: &[Bound], workers: usize) -> (Listened, Vec<BindError>) {
     let (mut added, mut failed) = (Listened::default(), Vec::new());
-    for (listener, address) in new_addresses(config, bound) {
-        failed.extend(bind(listener, address, bound, workers, &mut added).err());
+    for transport in [Transport::Stream, Transport::Datagram] {
+        for (listener, address) in new_addresses(config, bound).filter(|(it, _)| it.transport() == transport)
+        {
+            failed.extend(bind(listener, address, bound, workers, &mut added).err());
+        }
     }
     (added, failed)
 }
 
+/// Lets the sockets of these addresses listen. Addresses where that fails, for example because another process has listened there
+/// meanwhile, are returned beside the others.
+pub fn listen((addresses, sockets): Listened) -> (Listened, Vec<BindError>) {
+    let (mut listening, mut failed) = (Listened::default(), Vec::new());
+    for (bound, mut sockets) in addresses.into_iter().zip(sockets) {
+        match sockets.iter_mut().try_for_each(Socket::listen) {
+            Ok(()) => {
+                listening.0.push(bound);
+                listening.1.push(sockets);
+            }
+            Err(error) => failed.push(BindError { address: bound.bound, error }),
+        }
+    }
+    (listening, failed)
+}
+
 /// What is wrong with each address, a line for each.
-fn in_lines(failed: &[BindError]) -> String {
+pub fn in_lines(failed: &[BindError]) -> String {
     failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
@@ -335,7 +244,8 @@ pub fn bind_first(
         positions.append(&mut taken.positions);
         keep(listener, address, taken, &mut all);
     }
-    Ok((all, positions))
+    let (all, failed) = listen(all);
+    failed.into_iter().next().map_or(Ok((all, positions)), |error| Err(error.into()))
 }
 
 fn keep(listener: &Listener, configured: Address, taken: Taken, all: &mut Listened) {
@@ -380,7 +290,7 @@ fn bind(
     let (bound, sockets) = match transport {
         Transport::Stream => {
             warn_of_backlog(listener);
-            evenkeel_net::bind(address, workers, &listen_options(listener))?
+            evenkeel_net::reserve(address, workers, &listen_options(listener))?
         }
         Transport::Datagram => evenkeel_net::bind_datagrams(address, workers)?,
     };
@@ -423,23 +333,4 @@ fn load(source: &Path) -> Result<(Config, Vec<String>), String> {
         warnings.push(text.trim_end().to_owned());
     }
     Ok((parsed.config, warnings))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_preparation_that_does_not_end_is_given_up() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let (hanging, prepared) = oneshot::channel::<Result<Prepared, String>>();
-        let mut reloads = Reloads::default();
-        runtime.block_on(async {
-            reloads.running = Some(Preparing { prepared, until: time::Instant::now() });
-            let given_up = reloads.prepared().await.err().unwrap();
-            assert!(given_up.contains("could not be read within 120 s"), "{given_up}");
-        });
-        assert!(!reloads.are_running() && hanging.is_closed());
-    }
 }

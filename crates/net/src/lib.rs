@@ -25,7 +25,7 @@ pub use handover::{Carried, Channel, DESCRIPTORS_MAX, activated, replace_stderr,
 pub use io::{Io, Peer};
 pub use listen::{
     Accepted, BindError, Detached, Holder, Inherited, Listening, Socket, bind, bind_alone, bind_beside,
-    bind_datagrams, covers, holder,
+    bind_datagrams, covers, holder, reserve,
 };
 pub use memory_file::MemoryFile;
 pub use options::{Dial, ListenOptions, backlog_max};

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::datagram::DatagramSocket;
 use crate::descriptors;
 use crate::io::{Io, Peer};
-use crate::options::ListenOptions;
+use crate::options::{self, ListenOptions};
 
 use held::holder_here;
 pub use held::{Holder, covers, holder};
@@ -27,11 +27,13 @@ pub use inherited::{Inherited, bind_beside};
 /// How often it is looked who has an address that is in use, while it does not seem to be this process.
 const LOOKS_MAX: u32 = 10;
 
-/// A bound, listening socket that no runtime drives yet; it may go to another thread.
+/// A bound socket that no runtime drives yet; it may go to another thread. It listens, unless it is only reserved.
 #[derive(Debug)]
 pub struct Socket {
     socket: socket2::Socket,
     unix: bool,
+    /// The backlog with which a reserved one is to listen.
+    reserved: Option<u32>,
 }
 
 /// A listening socket on the runtime of its worker.
@@ -96,11 +98,28 @@ pub fn bind(
     workers: usize,
     options: &ListenOptions,
 ) -> Result<(Address, Vec<Socket>), BindError> {
+    let (bound, mut sockets) = reserve(address, workers, options)?;
+    for socket in &mut sockets {
+        socket.listen().map_err(|error| BindError { address: address.clone(), error })?;
+    }
+    Ok((bound, sockets))
+}
+
+/// Binds `address` as [`bind`] does, but the sockets listen only after [`Socket::listen`]: until then the kernel gives them no
+/// connection, which would be reset if they are dropped.
+///
+/// # Errors
+/// As [`bind`].
+pub fn reserve(
+    address: &Address,
+    workers: usize,
+    options: &ListenOptions,
+) -> Result<(Address, Vec<Socket>), BindError> {
     let failed = |error| BindError { address: address.clone(), error };
     match address {
-        Address::Ip(ip) => bind_tcp(*ip, workers, options).map_err(failed),
+        Address::Ip(ip) => reserve_tcp(*ip, workers, options).map_err(failed),
         Address::Unix(path) => {
-            bind_unix(path, options).map(|socket| (address.clone(), vec![socket])).map_err(failed)
+            reserve_unix(path, options).map(|socket| (address.clone(), vec![socket])).map_err(failed)
         }
         Address::Name(..) => Err(failed(io::ErrorKind::InvalidInput.into())),
     }
@@ -117,11 +136,12 @@ pub fn bind_alone(address: &Address) -> Result<(Address, Socket), BindError> {
         Address::Ip(ip) => {
             let (socket, bound) = first_socket(*ip, Type::STREAM, false).map_err(failed)?;
             ListenOptions::default().listen(&socket, true).map_err(failed)?;
-            Ok((Address::Ip(bound), Socket { socket, unix: false }))
+            Ok((Address::Ip(bound), Socket { socket, unix: false, reserved: None }))
         }
         Address::Unix(path) => {
-            let bound = bind_unix(path, &ListenOptions::default());
-            bound.map(|socket| (address.clone(), socket)).map_err(failed)
+            let mut socket = reserve_unix(path, &ListenOptions::default()).map_err(failed)?;
+            socket.listen().map_err(failed)?;
+            Ok((address.clone(), socket))
         }
         Address::Name(..) => Err(failed(io::ErrorKind::InvalidInput.into())),
     }
@@ -137,16 +157,17 @@ pub fn bind_datagrams(address: &Address, workers: usize) -> Result<(Address, Vec
     let bind = || {
         let (first, address) = first_socket(*ip, Type::DGRAM, true)?;
         first.set_reuse_port(true)?;
-        let mut sockets = vec![Socket { socket: first, unix: false }];
+        let mut sockets = vec![Socket { socket: first, unix: false, reserved: None }];
         for _ in 1..workers {
-            sockets.push(Socket { socket: bound_socket(address, Type::DGRAM, true)?, unix: false });
+            let socket = bound_socket(address, Type::DGRAM, true)?;
+            sockets.push(Socket { socket, unix: false, reserved: None });
         }
         Ok((Address::Ip(address), sockets))
     };
     bind().map_err(failed)
 }
 
-fn bind_tcp(
+fn reserve_tcp(
     address: SocketAddr,
     workers: usize,
     options: &ListenOptions,
@@ -154,12 +175,10 @@ fn bind_tcp(
     let (first, address) = first_socket(address, Type::STREAM, true)?;
     // Shared among our own workers only now that no other process is there.
     first.set_reuse_port(true)?;
-    options.listen(&first, true)?;
-    let mut sockets = vec![Socket { socket: first, unix: false }];
+    let mut sockets = vec![Socket::reserved(first, false, options)?];
     for _ in 1..workers {
         let socket = bound_socket(address, Type::STREAM, true)?;
-        options.listen(&socket, true)?;
-        sockets.push(Socket { socket, unix: false });
+        sockets.push(Socket::reserved(socket, false, options)?);
     }
     Ok((Address::Ip(address), sockets))
 }
@@ -236,7 +255,7 @@ fn has_ipv6() -> bool {
     socket2::Socket::new(Domain::IPV6, Type::STREAM, None).is_ok() && Path::new("/proc/net/if_inet6").exists()
 }
 
-fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<Socket> {
+fn reserve_unix(path: &Path, options: &ListenOptions) -> io::Result<Socket> {
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     let address = SockAddr::unix(path)?;
@@ -247,14 +266,29 @@ fn bind_unix(path: &Path, options: &ListenOptions) -> io::Result<Socket> {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;
-        return bind_unix(path, options);
+        return reserve_unix(path, options);
     }
     socket.bind(&address)?;
-    options.listen(&socket, false)?;
-    Ok(Socket { socket, unix: true })
+    Socket::reserved(socket, true, options)
 }
 
 impl Socket {
+    fn reserved(socket: socket2::Socket, unix: bool, options: &ListenOptions) -> io::Result<Self> {
+        options.prepare(&socket, !unix)?;
+        Ok(Self { socket, unix, reserved: Some(options.backlog) })
+    }
+
+    /// Lets a socket of [`reserve`] listen. Without effect on others.
+    ///
+    /// # Errors
+    /// What the kernel says, for example that another process has listened on the address meanwhile.
+    pub fn listen(&mut self) -> io::Result<()> {
+        match self.reserved.take() {
+            Some(backlog) => options::listen(&self.socket, backlog),
+            None => Ok(()),
+        }
+    }
+
     /// Hands a socket of [`bind_datagrams`] to the runtime of the calling thread.
     ///
     /// # Errors
@@ -375,4 +409,34 @@ impl Detached {
 /// IPv4 clients of a dual-stack socket come as `::ffff:a.b.c.d`; everything else wants to see `a.b.c.d`.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_reserved_address_takes_no_connection_until_it_listens() {
+        let options = ListenOptions::default();
+        let (wide, mut sockets) = bind(&Address::Ip(([0, 0, 0, 0], 0).into()), 1, &options).unwrap();
+        let Address::Ip(wide) = wide else { panic!("{wide}") };
+        let narrow = SocketAddr::from(([127, 0, 0, 1], wide.port()));
+        let served = TcpListener::from(sockets.remove(0));
+        let reserve = || reserve(&Address::Ip(narrow), 2, &options).unwrap().1;
+        let accepts = |listener: &TcpListener| listener.accept().is_ok();
+
+        let reserved = reserve();
+        TcpStream::connect(narrow).unwrap();
+        assert!(accepts(&served), "the one that listens takes it");
+        drop(reserved);
+        let mut listening = reserve();
+        listening.iter_mut().for_each(|socket| socket.listen().unwrap());
+        TcpStream::connect(narrow).unwrap();
+        assert!(!accepts(&served), "the kernel prefers the narrower one");
+        let listening = listening.into_iter().map(TcpListener::from);
+        assert_eq!(listening.filter(accepts).count(), 1);
+    }
 }

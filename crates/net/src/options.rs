@@ -34,6 +34,12 @@ impl Default for ListenOptions {
 impl ListenOptions {
     /// Makes `socket` listen.
     pub(crate) fn listen(&self, socket: &socket2::Socket, is_tcp: bool) -> io::Result<()> {
+        self.prepare(socket, is_tcp)?;
+        listen(socket, self.backlog)
+    }
+
+    /// Sets the options of a socket that is to listen.
+    pub(crate) fn prepare(&self, socket: &socket2::Socket, is_tcp: bool) -> io::Result<()> {
         if is_tcp {
             socket.set_tcp_nodelay(true)?;
             if let Some(idle) = self.tcp_keepalive {
@@ -43,8 +49,13 @@ impl ListenOptions {
                 set(socket, libc::TCP_FASTOPEN, libc::IPPROTO_TCP, queue)?;
             }
         }
-        socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))
+        Ok(())
     }
+}
+
+/// Makes `socket` listen, with so many connections in its queue.
+pub(crate) fn listen(socket: &socket2::Socket, backlog: u32) -> io::Result<()> {
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 /// The largest backlog that the kernel gives, `net.core.somaxconn`; `None` if it does not tell.

@@ -30,7 +30,7 @@ pub enum AddressError {
     Host(String),
     /// There is no network interface of this name, which a link-local address names as its zone (RFC 4007, 11).
     Zone(String),
-    /// `unix:` without an absolute path.
+    /// `unix:` without an absolute path, or with control characters in it.
     UnixPath,
     /// A host name where only an IP address is possible.
     NameForListener(String),
@@ -45,7 +45,10 @@ impl fmt::Display for AddressError {
             Self::Host(h) => write!(f, "`{h}` is neither an IP address nor a host name"),
             Self::Zone(zone) => write!(f, "this machine has no network interface `{zone}`"),
             Self::UnixPath => {
-                write!(f, "`unix:` takes an absolute path of at most 107 bytes, as in `unix:/run/app.sock`")
+                write!(
+                    f,
+                    "`unix:` takes an absolute path of at most 107 bytes without control characters, as in `unix:/run/app.sock`"
+                )
             }
             Self::NameForListener(h) => write!(f, "a listener binds to an IP address, and `{h}` is a name"),
         }
@@ -95,7 +98,8 @@ impl Address {
         }
         if let Some(path) = text.strip_prefix("unix:") {
             // 107 bytes: sun_path of unix(7), less its final NUL.
-            return if path.starts_with('/') && path.len() <= 107 && !path.contains('\0') {
+            // A path with a line end could forge lines in the log.
+            return if path.starts_with('/') && path.len() <= 107 && !path.contains(char::is_control) {
                 Ok(Self::Unix(path.into()))
             } else {
                 Err(AddressError::UnixPath)
@@ -216,6 +220,9 @@ mod tests {
             "::1:80",
             "a b:1",
             "unix:x",
+            "unix:/a\nb",
+            "unix:/a\u{1b}[31mb",
+            "unix:/a\u{85}b",
             "+80:1",
         ] {
             assert!(backend(bad).starts_with("error"), "{bad} was taken for {}", backend(bad));

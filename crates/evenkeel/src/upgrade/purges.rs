@@ -20,12 +20,18 @@ pub fn send_all(channel: Channel, purges: Option<OutgoingPurges>) {
     let run = move || {
         while let Some(some) = purges.next(LOOK_EVERY) {
             let is_there = receive(&channel, Duration::ZERO).map(drop);
-            let is_sent = if some.is_empty() {
-                is_there
-            } else {
-                is_there.and_then(|()| send(&channel, &Message::Purged(some), &[]))
-            };
-            if let Err(error) = is_sent {
+            if some.is_empty() && is_there.is_err() {
+                // From here on, requests to purge are refused.
+                drop(purges);
+                tracing::info!(
+                    "the new process has ended: what this one purges from its cache is purged nowhere else any more"
+                );
+                return;
+            }
+            if some.is_empty() {
+                continue;
+            }
+            if let Err(error) = is_there.and_then(|()| send(&channel, &Message::Purged(some), &[])) {
                 tracing::warn!(%error, "the new process does not learn what this one purges from its cache");
                 return;
             }

@@ -44,7 +44,7 @@ impl Inherited {
         if let (true, Address::Ip(ip)) = (is_datagram, &address) {
             DatagramSocket::prepare(&socket, *ip)?;
         }
-        Ok(Self { socket: Socket { socket, unix: is_unix }, address, is_datagram })
+        Ok(Self { socket: Socket { socket, unix: is_unix, reserved: None }, address, is_datagram })
     }
 
     /// The number by which the kernel knows the socket, in whichever process.
@@ -98,7 +98,7 @@ pub fn bind_beside(address: &Address, options: &ListenOptions) -> Option<Socket>
     let Address::Ip(ip) = address else { return None };
     let socket = bound_socket(*ip, Type::STREAM, true).ok()?;
     options.listen(&socket, true).ok()?;
-    Some(Socket { socket, unix: false })
+    Some(Socket { socket, unix: false, reserved: None })
 }
 
 fn inode(descriptor: BorrowedFd<'_>) -> io::Result<u64> {
