@@ -67,7 +67,7 @@ fn commands_that_need_no_body_take_an_empty_one_of_any_type() {
     for (path, status, command) in [
         ("/reload", 200, Some(Command::Reload)),
         ("/confirm", 200, Some(Command::Confirm { keep: true })),
-        // Nobody takes upgrades here, which is found out only once the request is understood.
+        // No process takes upgrades here, which the API finds out only once the request is understood.
         ("/upgrade", 503, None),
     ] {
         let ask = |fields: &str, body: &str| {

@@ -16,12 +16,8 @@ pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) 
     let line = string(line.put(b",\"target\":\""), record.target);
     let line = line.put(b",\"version\":\"").put_quoted(record.version.as_str().as_bytes());
     let line = line.put(b",\"status\":").number(u64::from(record.status));
-    let line = optional(line, b",\"route\":\"", record.route.map(str::as_bytes));
-    let line = optional_token(line, b",\"pool\":\"", record.pool);
-    let line = optional(line, b",\"backend\":\"", record.backend.map(str::as_bytes));
-    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
-    let line = line.put(b",\"duration_ms\":").milliseconds(record.total);
-    let line = optional_milliseconds(line.put(b",\"connect_ms\":"), record.connect);
+    let line = way(line, (record.route, record.pool, record.backend), record.tries);
+    let line = times(line, record.total, record.connect);
     let line = optional_milliseconds(line.put(b",\"first_byte_ms\":"), record.first_byte);
     let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
     let line = line.put(b",\"bytes_out\":").number(record.bytes_out);
@@ -54,6 +50,26 @@ pub(super) fn begin<'a>(
         Client::Unix => line.put(b"unix\",\"client_port\":null"),
     };
     line.put(b",\"listener\":\"").put_quoted(listener.as_bytes())
+}
+
+/// Where it went, and after how many tries.
+#[inline(always)]
+pub(super) fn way<'a>(
+    line: Line<'a>,
+    (route, pool, backend): (Option<&str>, Option<&str>, Option<&str>),
+    tries: u32,
+) -> Line<'a> {
+    let line = optional(line, b",\"route\":\"", route.map(str::as_bytes));
+    let line = optional_token(line, b",\"pool\":\"", pool);
+    let line = optional(line, b",\"backend\":\"", backend.map(str::as_bytes));
+    line.put(b",\"tries\":").number(u64::from(tries))
+}
+
+/// How long it took, and how long to connect.
+#[inline(always)]
+pub(super) fn times(line: Line<'_>, total: Duration, connect: Option<Duration>) -> Line<'_> {
+    let line = line.put(b",\"duration_ms\":").milliseconds(total);
+    optional_milliseconds(line.put(b",\"connect_ms\":"), connect)
 }
 
 /// What the cache did. Requests that no cache was asked about have no such keys.
@@ -92,7 +108,7 @@ fn hex<'a>(line: Line<'a>, bytes: &[u8]) -> Line<'a> {
 
 /// Milliseconds, if they are known.
 #[inline]
-pub(super) fn optional_milliseconds(line: Line<'_>, duration: Option<Duration>) -> Line<'_> {
+fn optional_milliseconds(line: Line<'_>, duration: Option<Duration>) -> Line<'_> {
     match duration {
         Some(duration) => line.milliseconds(duration),
         None => line.put(b"null"),
@@ -110,7 +126,7 @@ pub(super) fn optional<'a>(line: Line<'a>, key: &[u8], bytes: Option<&[u8]>) -> 
 
 /// The same of a token (RFC 9110, 5.6.2) of the configuration's: nothing in it needs an escape, and it is short.
 #[inline(always)]
-pub(super) fn optional_token<'a>(line: Line<'a>, key: &[u8], token: Option<&str>) -> Line<'a> {
+fn optional_token<'a>(line: Line<'a>, key: &[u8], token: Option<&str>) -> Line<'a> {
     match token {
         Some(token) => line.put(key).put_quoted(token.as_bytes()),
         None => line.put(&key[..key.len() - 1]).put(b"null"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::combined;
-use super::json::{begin, optional, optional_milliseconds, optional_token, own_fields};
+use super::json::{begin, optional, own_fields, times, way};
 use super::line::Line;
 use super::record::Client;
 use super::stamp::Stamp;
@@ -51,12 +51,8 @@ pub(super) fn json<'a>(line: Line<'a>, record: &StreamRecord<'_>, stamp: &mut St
     let line = begin(line, record.unix_ns, record.client, record.listener, stamp);
     let line = line.put(b",\"protocol\":\"").put_quoted(record.protocol.as_bytes());
     let line = optional(line, b",\"sni\":\"", record.sni.map(str::as_bytes));
-    let line = optional(line, b",\"route\":\"", record.route.map(str::as_bytes));
-    let line = optional_token(line, b",\"pool\":\"", record.pool);
-    let line = optional(line, b",\"backend\":\"", record.backend.map(str::as_bytes));
-    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
-    let line = line.put(b",\"duration_ms\":").milliseconds(record.total);
-    let line = optional_milliseconds(line.put(b",\"connect_ms\":"), record.connect);
+    let line = way(line, (record.route, record.pool, record.backend), record.tries);
+    let line = times(line, record.total, record.connect);
     let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
     let line = line.put(b",\"bytes_out\":").number(record.bytes_out);
     let line = line.put(b",\"ended\":\"").put_quoted(record.ended.as_str().as_bytes());

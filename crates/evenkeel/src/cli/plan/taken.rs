@@ -37,8 +37,8 @@ impl Taken {
     }
 }
 
-/// The addresses of `new` that `old` does not have, and on which another process than the running one listens. There are none if it
-/// cannot be told: the process must run on this machine, and as a user whose sockets this command may see.
+/// The addresses of `new` that `old` does not have, and on which another process than the running one listens. None if this command
+/// cannot know: the process must run on this machine, and as a user whose sockets this command may see.
 pub fn taken(status: &Value, old: &Config, new: &Config) -> Vec<Taken> {
     let Some(pid) = local(status) else { return Vec::new() };
     let mut taken = Vec::new();
