@@ -25,7 +25,7 @@ pub use held::{Holder, covers, holder};
 pub use inherited::{Inherited, bind_beside};
 
 /// How often it is looked who has an address that is in use, while it does not seem to be this process.
-const LOOKS_MAX: u32 = 10;
+const LOOKS_MAX: u32 = 4;
 
 /// A bound socket that no runtime drives yet; it may go to another thread. It listens, unless it is only reserved.
 #[derive(Debug)]

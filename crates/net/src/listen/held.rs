@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use evenkeel_types::Address;
 
 /// The state `TCP_LISTEN` in proc_net_tcp(5).
 const LISTEN: &str = "0A";
+/// The state `TCP_SYN_RECV`: before Linux 4.4, connections that are being opened stand beside their listening socket.
+const OPENING: &str = "03";
 /// The state of a socket of UDP that is not connected.
 const UNCONNECTED: &str = "07";
 
@@ -43,39 +45,64 @@ pub(super) fn holder_here(address: SocketAddr, is_udp: bool) -> io::Result<Holde
 }
 
 fn look(process: &str, address: SocketAddr, is_udp: bool) -> io::Result<Holder> {
-    let mut held = HashSet::new();
     let (table, table6, state) = if is_udp { ("udp", "udp6", UNCONNECTED) } else { ("tcp", "tcp6", LISTEN) };
-    note_listening(File::open(format!("/proc/{process}/net/{table}"))?, state, address, &mut held)?;
-    match File::open(format!("/proc/{process}/net/{table6}")) {
-        // A kernel without IPv6.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        table => note_listening(table?, state, address, &mut held)?,
+    let mut holder = Holder::Nobody;
+    for table in [table, table6] {
+        let table = match File::open(format!("/proc/{process}/net/{table}")) {
+            // A kernel without IPv6.
+            Err(error) if table.ends_with('6') && error.kind() == io::ErrorKind::NotFound => continue,
+            table => table?,
+        };
+        let mut held = HashSet::new();
+        note_listening(table, state, address, &mut held)?;
+        if held.is_empty() {
+            continue;
+        }
+        if !has_all(process, held)? {
+            return Ok(Holder::Others);
+        }
+        holder = Holder::Own;
     }
-    if held.is_empty() {
-        return Ok(Holder::Nobody);
-    }
+    Ok(holder)
+}
+
+/// Whether all sockets with these inodes are the process's.
+fn has_all(process: &str, mut inodes: HashSet<u64>) -> io::Result<bool> {
     for descriptor in fs::read_dir(format!("/proc/{process}/fd"))? {
         // It may have been closed in the meantime.
         let Ok(target) = fs::read_link(descriptor?.path()) else { continue };
         if let Some(inode) = target.to_str().and_then(socket_inode) {
-            held.remove(&inode);
+            inodes.remove(&inode);
         }
-        if held.is_empty() {
-            return Ok(Holder::Own);
+        if inodes.is_empty() {
+            return Ok(true);
         }
     }
-    Ok(Holder::Others)
+    Ok(false)
 }
 
 /// Notes the inode of each socket in `table` that listens on an address that overlaps with `address`.
-fn note_listening(table: File, state: &str, address: SocketAddr, held: &mut HashSet<u64>) -> io::Result<()> {
-    for line in BufReader::new(table).lines() {
+fn note_listening(
+    table: impl Read,
+    state: &str,
+    address: SocketAddr,
+    held: &mut HashSet<u64>,
+) -> io::Result<()> {
+    for line in BufReader::new(table).lines().skip(1) {
         let line = line?;
+        if state == LISTEN && is_connection(&line) {
+            // The kernel lists all listening sockets first. Connections, of which there may be very many, need not be read.
+            break;
+        }
         held.extend(
             listening(&line, state).filter(|(local, _)| overlap(*local, address)).map(|(_, inode)| inode),
         );
     }
     Ok(())
+}
+
+fn is_connection(line: &str) -> bool {
+    line.split_ascii_whitespace().nth(3).is_some_and(|state| ![LISTEN, OPENING].contains(&state))
 }
 
 /// The address and inode of a listening socket, from a line of proc_net_tcp(5).
@@ -163,6 +190,32 @@ mod tests {
             drop(socket);
             assert_eq!(holder_here(address, false).unwrap(), Holder::Nobody, "{address}");
         }
+    }
+
+    #[test]
+    fn connections_are_not_read() {
+        struct Unread;
+        impl Read for Unread {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("read to the end"))
+            }
+        }
+        let line = |number: u8, state: &str| {
+            format!("   {number}: 0100007F:1F90 00000000:0000 {state} 0:0 00:0 0  1000  0 471{number} 1 0\n")
+        };
+        let table = |states: &[&str]| {
+            let lines = states.iter().zip(0..).map(|(state, number)| line(number, state));
+            format!("  sl  local_address rem_address   st\n{}", lines.collect::<String>())
+        };
+        let address = "127.0.0.1:8080".parse().unwrap();
+        let mut held = HashSet::new();
+        let tcp = table(&[LISTEN, OPENING, LISTEN, "06"]);
+        note_listening(tcp.as_bytes().chain(Unread), LISTEN, address, &mut held).unwrap();
+        assert_eq!(held, HashSet::from([4710, 4712]));
+        let udp = table(&["01", UNCONNECTED]);
+        held.clear();
+        note_listening(udp.as_bytes(), UNCONNECTED, address, &mut held).unwrap();
+        assert_eq!(held, HashSet::from([4711]));
     }
 
     #[test]
