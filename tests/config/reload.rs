@@ -75,6 +75,22 @@ fn many_reloads_in_a_row_leak_nothing() {
 }
 
 #[test]
+fn memory_of_a_large_configuration_is_given_back_though_no_request_comes() {
+    let a = Origin::named("a");
+    let small = pool(&[&a], "");
+    let route = |n| format!("[[route]]\nname = \"r{n}\"\npath = \"/r{n}/*\"\npool = \"app\"\n");
+    let large = format!("{small}{}", (0..5_000).map(route).collect::<String>());
+    let evenkeel = Evenkeel::start(&small);
+    let before = evenkeel.allocated();
+    assert_eq!(evenkeel.reload(&large).status / 100, 2);
+    assert_eq!(evenkeel.get("/r7/").text(), "a");
+    let grown = evenkeel.allocated() - before;
+    assert_eq!(evenkeel.reload(&small).status / 100, 2);
+    assert_eq!(evenkeel.get("/r7/").text(), "a");
+    eventually("most of it is free for others", || evenkeel.allocated() < before + grown / 3);
+}
+
+#[test]
 fn listeners_come_and_go_and_the_others_do_not_notice() {
     let web = "[listener.web]\nbind = [\"127.0.0.1:0\"]\n";
     let more = "[listener.more]\nbind = [\"127.0.0.2:0\"]\n";

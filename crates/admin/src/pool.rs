@@ -328,7 +328,7 @@ fn tag(state: &PoolState) -> Tag {
 /// A pool at this moment, and what is said of its servers.
 fn look(context: &Context, pool: &PoolName) -> Option<(Arc<PoolState>, Vec<ServerSettings>)> {
     let snapshot = context.snapshot.load();
-    let position = snapshot.config.pools.iter().position(|config| config.name == *pool)?;
+    let position = snapshot.position_of(pool)?;
     let (configured, known) = (&snapshot.config.pools[position], context.discoveries.of(pool));
     let state = snapshot.pools[position].state();
     let show = |(at, backend): (usize, &Backend)| ServerSettings {

@@ -260,7 +260,7 @@ impl Status {
 /// One server at this moment; none if the present configuration does not have it.
 pub(crate) fn server(context: &Context, pool: &PoolName, id: &BackendId) -> Option<Server> {
     let snapshot = context.snapshot.load();
-    let position = snapshot.config.pools.iter().position(|config| config.name == *pool)?;
+    let position = snapshot.position_of(pool)?;
     let state = snapshot.pools[position].state();
     let (configured, known) = (&snapshot.config.pools[position], context.discoveries.of(pool));
     let server = state.servers.members.position(id)?;

@@ -212,6 +212,11 @@ impl Snapshot {
         Some(format!("{:016x}", hash.digest()))
     }
 
+    /// Where a pool stands in [`Self::pools`]; `None` if the configuration does not have it.
+    pub fn position_of(&self, pool: &PoolName) -> Option<usize> {
+        self.routes.destinations().position_of(pool)
+    }
+
     /// The pools of a route's action, as positions in [`Self::pools`]: one for `pool`, one a share for `split`.
     pub fn targets(&self, route: usize) -> &[usize] {
         self.routes.destinations().targets(route)

@@ -18,6 +18,7 @@ use tokio::runtime::LocalRuntime;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin;
+use crate::background;
 use crate::cache;
 use crate::confirm::Confirmation;
 use crate::control::{Control, Inputs};
@@ -103,6 +104,7 @@ impl System {
         let exporter = traces::start(servers.config(), &registry)?;
         let handles = spawn_workers(starts, &shared, &log, &exporter)?;
         cache::show_figures(&shared);
+        background::give_back_memory();
         let listening = Arc::new(ArcSwap::from_pointee(named(&bound)));
         let leaving = Arc::new(AtomicBool::new(false));
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
@@ -309,6 +311,8 @@ pub(crate) fn runtime(thread: &str, begin: fn()) -> Option<LocalRuntime> {
 }
 
 fn run_control(control: Control, inputs: Inputs, stop: oneshot::Receiver<()>) {
+    // Workers that wake up do not wait until a reload of many pools is in force.
+    evenkeel_net::let_others_go_first();
     let Some(runtime) = runtime("control", || {}) else { return };
     runtime.block_on(async {
         tokio::task::spawn_local(credentials::follow(Arc::clone(&control.shared)));

@@ -7,6 +7,7 @@ mod descriptors;
 mod handover;
 mod io;
 mod listen;
+mod memory;
 mod memory_file;
 mod options;
 mod pipe;
@@ -27,9 +28,10 @@ pub use listen::{
     Accepted, BindError, Detached, Holder, Inherited, Listening, Socket, bind, bind_alone, bind_beside,
     bind_datagrams, covers, holder, reserve,
 };
+pub use memory::give_back_memory;
 pub use memory_file::MemoryFile;
 pub use options::{Dial, ListenOptions, backlog_max};
 pub use pipe::Pipe;
-pub use priority::lower_priority;
+pub use priority::{let_others_go_first, lower_priority};
 pub use tls::{Handshake, is_refused_handshake};
 pub use wire::Wire;

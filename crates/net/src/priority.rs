@@ -1,8 +1,10 @@
 //! The scheduling priority of threads whose work may take its time.
 
 /// In nanoseconds, the longest that Linux takes. A thread that wakes up with the usual slice of some 3 ms preempts a thread
-/// with this one at once, where otherwise it may have to wait until the slice of the running thread has ended.
+/// with a longer one at once, where otherwise it may have to wait until the slice of the running thread has ended.
 const SLICE_NS: u64 = 100_000_000;
+/// The same of a thread that is not to wait for long itself: ten times as long as usual.
+const SLICE_OF_EQUALS_NS: u64 = 30_000_000;
 /// About a tenth of the weight of the other threads, on a core that has more to do than it can.
 const NICE: i32 = 10;
 
@@ -23,12 +25,23 @@ struct SchedulingAttributes {
 /// Lowers the priority of the calling thread for the rest of its life: threads that wake up go first, and a core that both need
 /// goes to the others for the most part. Does nothing where the kernel refuses it; before Linux 6.12 the weight alone changes.
 pub fn lower_priority() {
+    schedule(NICE, SLICE_NS);
+}
+
+/// Threads that wake up go before the calling thread from now on, but its share of a core stays as it was. Does nothing before Linux 6.12.
+pub fn let_others_go_first() {
+    // SAFETY: it touches no memory; thread 0 is the calling one.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    schedule(nice, SLICE_OF_EQUALS_NS);
+}
+
+fn schedule(nice: i32, slice_ns: u64) {
     let size = size_of::<SchedulingAttributes>();
     let attributes = SchedulingAttributes {
         size: u32::try_from(size).expect("it is a few words long"),
         policy: libc::SCHED_OTHER.cast_unsigned(),
-        nice: NICE,
-        runtime: SLICE_NS,
+        nice,
+        runtime: slice_ns,
         ..SchedulingAttributes::default()
     };
     // SAFETY: the kernel reads `size` bytes of a structure that lives beyond the call; thread 0 is the calling one.

@@ -14,15 +14,16 @@ pub struct Destinations {
     ends: Box<[usize]>,
     mirrors: HashMap<usize, usize>,
     parents: HashMap<usize, usize>,
+    positions: foldhash::HashMap<PoolName, usize>,
 }
 
 impl Destinations {
     /// The pools to which `routes` of `config` lead.
     pub fn of(config: &Config, routes: &[Route]) -> Self {
-        let position: HashMap<&PoolName, usize> =
-            config.pools.iter().enumerate().map(|(i, pool)| (&pool.name, i)).collect();
+        let positions: foldhash::HashMap<PoolName, usize> =
+            config.pools.iter().enumerate().map(|(i, pool)| (pool.name.clone(), i)).collect();
         // Validation has made sure that every pool that is named exists.
-        let find = |name: &PoolName| position.get(name).copied();
+        let find = |name: &PoolName| positions.get(name).copied();
         let (mut targets, mut ends) = (Vec::with_capacity(routes.len()), Vec::with_capacity(routes.len()));
         let (mut mirrors, mut parents) = (HashMap::new(), HashMap::new());
         for (i, route) in routes.iter().enumerate() {
@@ -36,7 +37,12 @@ impl Destinations {
             let parent = route.cache.as_ref().and_then(|cache| cache.parent.as_ref());
             parents.extend(parent.and_then(|parent| Some((i, find(parent)?))));
         }
-        Self { targets: targets.into(), ends: ends.into(), mirrors, parents }
+        Self { targets: targets.into(), ends: ends.into(), mirrors, parents, positions }
+    }
+
+    /// Where a pool stands in the configuration, whether or not a route leads to it.
+    pub fn position_of(&self, pool: &PoolName) -> Option<usize> {
+        self.positions.get(pool).copied()
     }
 
     /// The pools of a route's action: one for `pool`, one a share for `split`.

@@ -43,8 +43,8 @@ pub struct PoolView {
 type StreamsByListener = RefCell<Vec<(ListenerName, Arc<StreamSeries>)>>;
 
 /// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
-/// its own count of references is shared by all workers.
-type SeriesByRoute = RefCell<Vec<Option<Arc<Series>>>>;
+/// its own count of references is shared by all workers. Few of the routes lead to one pool.
+type SeriesByRoute = RefCell<foldhash::HashMap<usize, Arc<Series>>>;
 
 /// One pool of a [`View`](super::view::View). Its part is made when a request first chooses the pool, and renewed when the pool's
 /// state has changed: a worker does nothing for pools that it does not use.
@@ -215,11 +215,7 @@ impl PoolView {
         record: impl FnOnce(&Series),
     ) {
         let series = server.map_or(&self.unserved, |server| &self.series[server]);
-        let mut series = series.borrow_mut();
-        if series.len() <= route {
-            series.resize(route + 1, None);
-        }
-        record(series[route].get_or_insert_with(make));
+        record(series.borrow_mut().entry(route).or_insert_with(make));
     }
 
     /// The series of connections from a listener to a server; `make` looks it up the first time.

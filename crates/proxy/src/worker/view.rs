@@ -2,7 +2,7 @@
 //! when a reload has changed the configuration; each pool in it follows its own servers.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use evenkeel_core::route::{Uses, hedges_by_latency};
 use evenkeel_core::snapshot::{PoolHandle, Snapshot};
 use evenkeel_observe::{ListenerSeries, Registry, RequestFigures, Series, SeriesKey};
 use evenkeel_tls::ServerTls;
-use evenkeel_types::{BackendId, ListenerName, PoolName};
+use evenkeel_types::{BackendId, ListenerName};
 
 use crate::filter::compress::fixed::FixedBodies;
 use crate::http::head::HeadLimits;
@@ -48,8 +48,8 @@ pub struct View {
     listeners: foldhash::HashMap<ListenerName, usize>,
     /// Where the requests of each listener are counted, in the order of the configuration.
     listener_series: Box<[Arc<ListenerSeries>]>,
-    /// Requests that reached no server: those that no route took, then by route.
-    unserved: RefCell<Vec<Option<Arc<Series>>>>,
+    /// Requests that reached no server, by route; `None` for those that no route took.
+    unserved: RefCell<foldhash::HashMap<Option<usize>, Arc<Series>>>,
     /// Where rate limits and mirrors are counted.
     pub tally: Tally,
     /// Where rate limits are counted together with other balancers.
@@ -69,16 +69,17 @@ impl View {
     pub fn new(shared: &Shared, old: Option<&View>, worker: usize) -> Self {
         let (snapshot, credentials, registry) = (shared.snapshot(), shared.credentials(), &shared.registry);
         let config = &snapshot.config;
-        let mut before: HashMap<PoolName, Rc<PoolView>> = old
-            .iter()
-            .flat_map(|old| old.pools.iter().filter_map(PoolSlot::last))
-            .map(|pool| (pool.config().name.clone(), pool))
-            .collect();
+        let mut before: Vec<Option<Rc<PoolView>>> = vec![None; config.pools.len()];
+        for pool in old.iter().flat_map(|old| old.pools.iter().filter_map(PoolSlot::last)) {
+            if let Some(position) = snapshot.position_of(&pool.config().name) {
+                before[position] = Some(pool);
+            }
+        }
         let place = Rc::new(Place { clock: shared.clock, registry: Arc::clone(registry), worker });
         let hedged = hedged(&snapshot);
         let slot = |(i, (config, handle)): (usize, (&config::Pool, &Arc<PoolHandle>))| {
             let tls = credentials.pools.get(&config.name);
-            PoolSlot::new(handle, tls, &place, hedged.contains(&i), before.remove(&config.name))
+            PoolSlot::new(handle, tls, &place, hedged.contains(&i), before[i].take())
         };
         Self {
             pools: config.pools.iter().zip(&snapshot.pools).enumerate().map(slot).collect(),
@@ -112,10 +113,9 @@ impl View {
         {
             redis.retire();
         }
-        let kept: HashSet<&PoolName> = next.snapshot.config.pools.iter().map(|pool| &pool.name).collect();
         // The others let go of servers when they are looked at the next time.
-        let gone =
-            self.pools.iter().filter_map(PoolSlot::last).filter(|pool| !kept.contains(&pool.config().name));
+        let is_gone = |pool: &Rc<PoolView>| next.snapshot.position_of(&pool.config().name).is_none();
+        let gone = self.pools.iter().filter_map(PoolSlot::last).filter(is_gone);
         gone.for_each(|pool| pool.retire());
     }
 
@@ -149,13 +149,11 @@ impl View {
     /// A pool of this view as it is now, for a request that has waited. After a reload that is the pool of the same name, seen apart
     /// from other requests: series are kept by the positions of routes, which are others now.
     pub fn pool_again(&self, pool: &PoolView, worker: &Worker) -> Option<Rc<PoolView>> {
-        let name = &pool.config().name;
-        let find = |view: &Self| view.snapshot.config.pools.iter().position(|pool| pool.name == *name);
         let present = worker.view();
+        let position = present.snapshot.position_of(&pool.config().name)?;
         if present.snapshot.generation == self.snapshot.generation {
-            return find(self).map(|position| self.pool_now(position));
+            return Some(self.pool_now(position));
         }
-        let position = find(&present)?;
         Some(present.pools[position].apart(pool))
     }
 
@@ -206,14 +204,7 @@ impl View {
                 let id = server.map(|server| &pool.upstreams[server].id);
                 pool.with_series(server, route, || make(id), record);
             }
-            (route, ..) => {
-                let mut unserved = self.unserved.borrow_mut();
-                let position = route.map_or(0, |route| route + 1);
-                if unserved.len() <= position {
-                    unserved.resize(position + 1, None);
-                }
-                record(unserved[position].get_or_insert_with(|| make(None)));
-            }
+            (route, ..) => record(self.unserved.borrow_mut().entry(route).or_insert_with(|| make(None))),
         }
     }
 }

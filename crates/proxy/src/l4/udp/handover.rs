@@ -157,8 +157,7 @@ impl Station {
         record: SessionRecord,
         now: Time,
     ) -> Option<Box<Relayed>> {
-        let position =
-            view.snapshot.config.pools.iter().position(|pool| pool.name.as_str() == record.pool)?;
+        let position = view.snapshot.position_of(&record.pool.as_str().into())?;
         let pool = view.pool_now(position);
         let server = pool.servers().members.position(&record.server.as_str().into())?;
         let is_the_same = pool.upstreams[server].address().to_string() == record.address;

@@ -153,10 +153,7 @@ impl Relayed {
         let generation = view.snapshot.generation;
         let Some(pool) = &self.log.pool else { return false };
         if self.seen.0 != generation {
-            let name = &pool.config().name;
-            let Some(position) = view.snapshot.config.pools.iter().position(|pool| pool.name == *name) else {
-                return false;
-            };
+            let Some(position) = view.snapshot.position_of(&pool.config().name) else { return false };
             self.seen = (generation, position);
         }
         let present = view.pool_now(self.seen.1);
