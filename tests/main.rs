@@ -22,6 +22,7 @@ mod runtime {
     mod servers;
     mod splits;
     mod state;
+    mod token;
 }
 
 mod changing {
