@@ -8,11 +8,15 @@ import { join } from "node:path";
 
 import { until } from "./browser.mjs";
 
-/** A server that answers after a few milliseconds; `/broken` with 500, and `/reset` or, when `mode.failing`, anything not at all. */
+/**
+ * A server that answers after a few milliseconds; `/broken` with 500. It leaves `/held` without an answer, and closes the connection of
+ * `/reset` or, when `mode.failing`, of any request.
+ */
 async function backend(name) {
   const mode = { failing: false };
   const server = createServer((request, response) => {
     if (mode.failing || request.url.startsWith("/reset")) return request.socket.destroy();
+    if (request.url === "/held") return;
     const isFailing = request.url.startsWith("/broken");
     setTimeout(() => {
       response.writeHead(isFailing ? 500 : 200, { "content-type": "text/plain", "cache-control": request.url.startsWith("/static") ? "max-age=60" : "no-store" });
@@ -121,6 +125,15 @@ class Traffic {
       await this.send(path);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  /** Requests without an answer, which stay in flight until the function returned is called. */
+  hold(number) {
+    const held = Array.from({ length: number }, () => {
+      const request = httpRequest({ port: this.#port, path: "/held", headers: { host: "shop.example.com" } });
+      return request.on("error", () => {}).end();
+    });
+    return () => held.forEach((request) => request.destroy());
   }
 
   /** One request; resolves to its status, or 0. */
