@@ -193,6 +193,57 @@ test("a broken file is refused with its carets, and mended it is taken", async (
   await page.close();
 });
 
+test("a configuration on trial stays when it is confirmed, and goes back when the operator says so", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "config" });
+  const generation = async () => (await proxy.api("status")).generation;
+  const isOnTrial = async () => (await proxy.api("status")).awaiting_confirmation !== undefined;
+  const reload = async ({ seconds = null } = {}) => {
+    await page.goto(proxy.url + "#/config");
+    await page.getByRole("button", { name: "Reload" }).click();
+    if (seconds !== null) {
+      await page.getByLabel("Go back unless I confirm within").check();
+      await page.getByLabel("Seconds").fill(String(seconds));
+    }
+    await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
+  };
+  const says = (text) => page.locator(".toast").getByText(text, { exact: true }).waitFor();
+  const shownGeneration = (number) => page.locator(".page-head").getByText(`generation ${number}`, { exact: true }).waitFor();
+  const isOver = () => page.locator(".awaiting").waitFor({ state: "hidden" });
+  const first = await generation();
+  assert.match(await proxy.answer("/who"), /^hello from (one|two|three)$/m);
+
+  // The route api sends its requests to the other pool.
+  await writeFile(proxy.file, proxy.text.replace('path = "/*"\npool = "api"', 'path = "/*"\npool = "images"'));
+  await reload({ seconds: 90 });
+  await says(`Reloaded: generation ${first + 1}.`);
+  await page.getByText(/The configuration in force goes back in 1.min unless it is confirmed\./).waitFor();
+  assert.deepEqual([await generation(), await isOnTrial(), await proxy.answer("/who")], [first + 1, true, "hello from four\n"]);
+  await page.goto(proxy.url + "#/");
+  await page.getByRole("button", { name: "Confirm it" }).click();
+  await says(`Generation ${first + 1} is confirmed.`);
+  await isOver();
+  assert.deepEqual([await generation(), await isOnTrial(), await proxy.answer("/who")], [first + 1, false, "hello from four\n"]);
+
+  await writeFile(proxy.file, proxy.text);
+  await reload({ seconds: 3600 });
+  await page.getByText(/goes back in 59.min unless it is confirmed/).waitFor();
+  assert.deepEqual([await generation(), await isOnTrial()], [first + 2, true]);
+  assert.match(await proxy.answer("/who"), /^hello from (one|two|three)$/m);
+  await page.getByRole("button", { name: "Go back now" }).click();
+  await says(`The previous configuration is in force again, as generation ${first + 3}.`);
+  await isOver();
+  await shownGeneration(first + 3);
+  assert.deepEqual([await generation(), await isOnTrial(), await proxy.answer("/who")], [first + 3, false, "hello from four\n"]);
+  // The file still has what was taken back.
+  await page.getByRole("heading", { name: "1 change in the file since it was loaded" }).waitFor();
+
+  await reload();
+  await shownGeneration(first + 4);
+  assert.match(await proxy.answer("/who"), /^hello from (one|two|three)$/m);
+  check();
+  await page.close();
+});
+
 test("each page of a real process is accessible and silent", async () => {
   for (const scheme of ["light", "dark"]) {
     const { page, faults } = await open(chrome.context, proxy.url, { scheme, allow: [/404/] });

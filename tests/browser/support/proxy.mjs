@@ -79,7 +79,9 @@ export async function startProxy({ token = null } = {}) {
   if (child.exitCode !== null) throw new Error(said);
   const port = (pattern) => Number(pattern.exec(said)?.[1]);
   const url = `http://127.0.0.1:${port(/admin on 127\.0\.0\.1:(\d+)/)}/`;
-  const traffic = new Traffic(port(/listening on 127\.0\.0\.1:(\d+)/));
+  const web = port(/listening on 127\.0\.0\.1:(\d+)/);
+  const traffic = new Traffic(web);
+  const answer = async (path) => (await fetch(`http://127.0.0.1:${web}${path}`)).text();
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   const api = async (path, options = {}) => (await fetch(url + path, { ...options, headers: { ...headers, ...options.headers } })).json();
   await until(async () => (await api("status")).pools.every((pool) => pool.servers.every(({ state }) => state === "up")), "all servers are up");
@@ -90,7 +92,7 @@ export async function startProxy({ token = null } = {}) {
     backends.forEach((it) => it.close());
     await rm(directory, { recursive: true, force: true });
   };
-  return { url, api, backends, traffic, file, text, close, said: () => said };
+  return { url, api, answer, backends, traffic, file, text, close, said: () => said };
 }
 
 /** One request in so many is answered 500: below 1 %, from which on the dashboard calls it a problem. */
