@@ -22,6 +22,8 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("strace", "strace"),
     ("systemd-analyze", "systemd"),
 ];
+/// The C compiler of the static binary.
+const MUSL: (&str, &str) = ("musl-gcc", "musl-tools");
 /// The version of cargo-deb, which makes the Debian package, for machines that have none.
 const CARGO_DEB: &str = "3.8.0";
 
@@ -33,6 +35,9 @@ pub struct Options {
     /// The evenkeel to test [default: the debug build, which must be there].
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Build the static binary of the image too, and test it: some minutes.
+    #[arg(long = "static")]
+    is_static: bool,
 }
 
 /// Runs the tests in a Python environment of their own, below the target directory.
@@ -45,6 +50,7 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
     let mut packages: Vec<&str> = PROGRAMS
         .iter()
+        .chain(options.is_static.then_some(&MUSL))
         .filter(|(program, _)| install::find(program).is_none())
         .map(|(_, package)| *package)
         .collect();
@@ -56,10 +62,34 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     pytest.args(["-m", "pytest", "--quiet", "--durations=5"]);
     pytest.args(options.only.iter().flat_map(|only| ["-k", only]));
     pytest.env("PATH", path);
+    if options.is_static {
+        pytest.env("EVENKEEL_STATIC", static_binary(root, &target)?);
+    }
     // No compiled files beside the tests.
     pytest.env("EVENKEEL", &binary).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(root.join(TESTS));
     ensure!(pytest.status().context("cannot start Python")?.success(), "tests of contrib failed");
     Ok(())
+}
+
+/// Builds the binary of the image as `contrib/docker/Dockerfile` does, but without optimisation.
+fn static_binary(root: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+    let triple = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let added = Command::new("rustup").args(["--quiet", "target", "add", &triple]).status();
+    ensure!(added.context("cannot start rustup")?.success(), "rustup target add {triple} failed");
+    let mut cargo = Command::new("cargo");
+    cargo.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--no-default-features",
+        "--package",
+        "evenkeel",
+        "--target",
+        &triple,
+    ]);
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "false").current_dir(root);
+    ensure!(cargo.status().context("cannot start cargo")?.success(), "the static evenkeel does not compile");
+    Ok(target.join(triple).join("debug/evenkeel"))
 }
 
 /// `PATH` with a cargo-deb in it. If there is none, it is installed below `target`, without optimisation, which takes half a minute.
