@@ -22,6 +22,7 @@ mod runtime {
     mod servers;
     mod splits;
     mod state;
+    mod token;
 }
 
 mod changing {
@@ -301,6 +302,7 @@ mod attacks {
     mod s16_cache_users;
     mod s17_proxy_protocol;
     mod s21_admin;
+    mod s21_admin_operations;
     mod s21_admin_variants;
     mod s22_bombs;
     mod s23_complexity;

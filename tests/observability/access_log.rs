@@ -194,3 +194,41 @@ fn a_reader_of_the_log_that_sleeps_or_leaves_holds_up_no_request() {
         assert_eq!(client.get(&format!("/{long}")).status, 200);
     }
 }
+
+#[test]
+fn a_full_disk_costs_lines_alone_and_is_logged_once() {
+    let (disk, origin) = (Folder::new(), Origin::named("a"));
+    let path = disk.path("access.log");
+    // A file system of its own, which is soon full.
+    let mount = format!("mount -t tmpfs -o size=64k none {}", disk.path(""));
+    let text = format!("[log]\naccess = \"{path}\"\n{}", pool(&[&origin], ""));
+    let evenkeel = Evenkeel::start_after(&mount, &text);
+    let mut client = evenkeel.client();
+    let counted = |name: &str| evenkeel.metric(name, &[]);
+    let (dropped, written) = ("evenkeel_access_log_dropped_total", "evenkeel_access_log_lines_total");
+    eventually("the disk is full", || {
+        (0..50).for_each(|_| assert_eq!(client.get("/filling").status, 200));
+        counted(dropped) > 0.0
+    });
+    let before = (counted(dropped), counted(written));
+    assert!(before.1 > 0.0, "the first lines have had room");
+    eventually("each further line is counted", || {
+        (0..50).for_each(|_| assert_eq!(client.get("/full").status, 200));
+        counted(dropped) >= before.0 + 500.0
+    });
+    assert_eq!(counted(written), before.1);
+    const CANNOT: &str = "cannot write the access log";
+    let line = evenkeel.stderr.wait_for("the failure is logged", |line| line.contains(CANNOT));
+    for part in ["WARN", &path, "No space left on device", "lines are dropped"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    // The folder as the process sees it.
+    let seen = format!("/proc/{}/root{path}", evenkeel.pid());
+    fs::write(&seen, "").unwrap();
+    eventually("lines are written again", || {
+        assert_eq!(client.get("/again").status, 200);
+        fs::read_to_string(&seen).unwrap().contains("/again")
+    });
+    evenkeel.stderr.wait_for("that is logged", |line| line.contains("takes lines again"));
+    assert_eq!(evenkeel.stderr.count(|line| line.contains(CANNOT)), 1, "{}", evenkeel.stderr.text());
+}

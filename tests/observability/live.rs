@@ -6,6 +6,9 @@ use std::net::TcpStream;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
+use std::sync::atomic::Ordering::SeqCst;
+
+use crate::breaker::trip::fragile;
 use crate::support::live::Watcher;
 use crate::support::{Evenkeel, Gate, Origin, answer, eventually, ok, pool};
 
@@ -150,6 +153,78 @@ fn a_change_by_an_operator_is_an_event_with_who_made_it_and_why() {
     let event = watcher.find("event", |event| event["kind"] == "operator");
     assert_eq!((&event["server"], &event["why"]), (&"one".into(), &"a larger machine".into()), "{event}");
     assert!(event["who"].as_str().is_some_and(|who| !who.is_empty()), "{event}");
+}
+
+/// The events of a kind, the newest first, once there are so many.
+fn events(evenkeel: &Evenkeel, kind: &str, count: usize) -> Vec<Value> {
+    let mut found = Vec::new();
+    eventually(&format!("there are {count} events of the kind {kind}"), || {
+        let answer = evenkeel.admin("GET", &format!("/events?kind={kind}"), "");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer: Value = serde_json::from_str(&answer.text()).unwrap();
+        found = answer["events"].as_array().unwrap().clone();
+        found.len() >= count
+    });
+    assert!(found.iter().all(|event| event["kind"] == kind), "{found:#?}");
+    assert_eq!(found.len(), count, "{found:#?}");
+    found
+}
+
+#[track_caller]
+fn assert_event(event: &Value, severity: &str, server: Option<&str>, parts: &[&str]) {
+    assert_eq!((&event["severity"], &event["pool"]), (&severity.into(), &"app".into()), "{event:#}");
+    assert_eq!(event["server"].as_str(), server, "{event:#}");
+    let what = event["what"].as_str().unwrap();
+    parts.iter().for_each(|part| assert!(what.contains(part), "no `{part}` in {what}"));
+}
+
+#[test]
+fn an_ejection_is_an_event_with_its_server_and_cause_and_its_end_is_another() {
+    let (bad, sick) = fragile("bad");
+    let good = Origin::named("good");
+    let keys = "outlier = { failures = 3, window = \"30s\", eject = \"300ms\" }";
+    let evenkeel = Evenkeel::start(&pool(&[&bad, &good], keys));
+    let mut watcher = Watcher::open(evenkeel.admin_address());
+    watcher.find("tick", |_| true);
+    let mut client = evenkeel.client();
+    assert!(events(&evenkeel, "ejection", 0).is_empty());
+    eventually("three requests have failed", || client.get("/").status == 503 && bad.count() == 3);
+    sick.store(false, SeqCst);
+    let live = watcher.find("event", |event| event["kind"] == "ejection");
+    let listed = events(&evenkeel, "ejection", 2);
+    let (back, out) = (&listed[0], &listed[1]);
+    assert_eq!(*out, live);
+    assert_event(out, "critical", Some("bad"), &["server bad went from up to ejected: 3 ", "503"]);
+    assert_event(back, "info", Some("bad"), &["server bad went from ejected to up: "]);
+}
+
+#[test]
+fn each_change_of_a_circuit_breaker_is_an_event_with_its_cause() {
+    let (server, sick) = fragile("one");
+    let keys = "breaker = { failures = \"50%\", requests_min = 4, window = \"1h\", open_for = \"100ms\", trials = 1 }";
+    let evenkeel = Evenkeel::start(&pool(&[&server], keys));
+    let mut client = evenkeel.client();
+    (0..4).for_each(|_| assert_eq!(client.get("/").text(), "sick"));
+    sick.store(false, SeqCst);
+    eventually("a trial succeeds", || client.get("/").status == 200);
+    let listed = events(&evenkeel, "breaker", 3);
+    let opened = ["breaker of the pool went from closed to open: ", "4 of 4 requests failed"];
+    assert_event(&listed[2], "critical", None, &opened);
+    assert_event(&listed[1], "warning", None, &["breaker of the pool went from open to half_open: "]);
+    assert_event(&listed[0], "info", None, &["breaker of the pool went from half_open to closed: "]);
+}
+
+#[test]
+fn a_circuit_breaker_of_a_server_that_opens_is_an_event_with_the_server() {
+    let (bad, _) = fragile("bad");
+    let good = Origin::named("good");
+    let keys =
+        "server_breaker = { failures = \"50%\", requests_min = 3, window = \"1h\", open_for = \"1h\" }";
+    let evenkeel = Evenkeel::start(&pool(&[&bad, &good], keys));
+    let mut client = evenkeel.client();
+    (0..10).for_each(|_| drop(client.get("/")));
+    let opened = ["breaker of server bad went from closed to open: ", "3 of 3 requests failed"];
+    assert_event(&events(&evenkeel, "breaker", 1)[0], "critical", Some("bad"), &opened);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::cache::fresh;
 use crate::support::h2::Peer;
 use crate::support::h2::fields::{self, Blocks};
 use crate::support::h2::frames::{flag, headers, kind};
-use crate::support::{Evenkeel, Folder, Origin, answer, eventually, ms, ok, pool};
+use crate::support::{Client, Evenkeel, Folder, Gate, Origin, answer, eventually, ms, ok, pool};
 
 /// A server that takes its time for `/slow`.
 fn slow(name: &'static str) -> Origin {
@@ -180,4 +180,58 @@ fn a_reload_changes_what_is_kept() {
     record(&evenkeel, &get("/slow"));
     assert_eq!(evenkeel.reload(&toml("memory = \"off\"")).status, 200);
     assert_eq!(list(&evenkeel, "")["kept"], 0);
+}
+
+/// A server that keeps `/hold` until the gate opens.
+fn holding(name: &str, gate: &Gate) -> Origin {
+    let (gate, text) = (gate.clone(), ok(name));
+    Origin::start(move |request, wire| {
+        if request.target() == "/hold" {
+            gate.wait();
+        }
+        wire.send(&text);
+    })
+    .called(name)
+}
+
+#[test]
+fn the_servers_that_were_considered_have_the_scores_that_the_algorithm_compares() {
+    let gate = Gate::default();
+    let (big, small) = (holding("big", &gate), holding("small", &gate));
+    let of = |server: &Origin, weight: u32| {
+        format!("{{ address = \"{}\", name = \"{}\", weight = {weight} }}", server.address(), server.name)
+    };
+    let backends = format!("backends = [{}, {}]\n", of(&big, 3), of(&small, 1));
+    let text = |algorithm: &str| {
+        let pool = format!("[pool.app]\nalgorithm = \"{algorithm}\"\n{backends}");
+        format!("[recorder]\nsample = \"1000/s\"\n{pool}")
+    };
+    let evenkeel = Evenkeel::start(&text("least-connections"));
+    let address = evenkeel.address();
+    let held = std::thread::spawn(move || Client::connect(address).get("/hold").status);
+    eventually("it is held", || big.count() + small.count() == 1);
+    assert_eq!(big.count(), 1, "with nothing in flight, three units of weight are less busy than one");
+    let response = evenkeel.get("/");
+    assert_eq!(response.text(), "big");
+    let kept = record(&evenkeel, &id_of(&response));
+    let rows = kept["candidates"].as_array().unwrap().iter().map(|candidate| {
+        let number = |key: &str| candidate[key].as_f64().unwrap();
+        (candidate["server"].as_str().unwrap(), number("in_flight"), number("weight"), number("score"))
+    });
+    let rows: Vec<_> = rows.collect();
+    // Requests in flight, with the next one, for each unit of weight: the least is chosen.
+    assert_eq!(rows, [("big", 1.0, 3.0, 0.667), ("small", 0.0, 1.0, 1.0)], "{kept:#}");
+    let story = why(&evenkeel, &id_of(&response));
+    for row in ["SERVER STATE IN FLIGHT WEIGHT SCORE WHY", "big up 1 3 0.667 chosen: ", "small up 0 1 1"] {
+        let is_there =
+            story.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(row));
+        assert!(is_there, "no row `{row}` in\n{story}");
+    }
+    gate.open();
+    assert_eq!(held.join().unwrap(), 200);
+    // Round robin compares nothing.
+    assert_eq!(evenkeel.reload(&text("round-robin")).status, 200);
+    let kept = record(&evenkeel, &id_of(&evenkeel.get("/")));
+    let candidates = kept["candidates"].as_array().unwrap();
+    assert!(candidates.len() == 2 && candidates.iter().all(|it| it["score"].is_null()), "{kept:#}");
 }

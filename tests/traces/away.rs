@@ -50,7 +50,19 @@ fn a_collector_that_does_not_answer_slows_nothing_down_and_fills_no_memory() {
     (n..n + 3_000).for_each(&mut get);
     assert!(evenkeel.allocated() < before + (24 << 20), "{} from {before}", evenkeel.allocated());
     assert!(begun.elapsed() < ms(60_000));
+    let mut line = None;
+    eventually("the failure is logged", || {
+        get(n);
+        line = evenkeel.stderr.lines().into_iter().find(|line| line.contains(CANNOT));
+        line.is_some()
+    });
+    let line = line.unwrap();
+    let url = format!("http://{}/v1/traces", collector.origin.address());
+    for part in ["WARN", &url, "no answer within 10 s", "spans are dropped if this persists"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
     assert_eq!(evenkeel.metric("evenkeel_client_aborts_total", &[]), 0.0);
+    assert_eq!(says(&evenkeel, CANNOT), 1);
 }
 
 #[test]

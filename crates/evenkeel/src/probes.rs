@@ -1,6 +1,5 @@
 //! Planning probes: one at a time for each server whose pool is checked, for as long as the pool has the server.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use evenkeel_net::proxy_protocol::{Header, Version};
 use evenkeel_proxy::{Shared, probe};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{Address, BackendId, PoolName};
+use foldhash::HashMap;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
@@ -62,7 +62,7 @@ impl Probes {
     /// No probes, and where the results of those to come arrive.
     pub fn new(shared: Arc<Shared>) -> (Self, mpsc::Receiver<Probed>) {
         let (results, receiver) = mpsc::channel(RESULTS_MAX);
-        (Self { planned: HashMap::new(), results, shared, rng: fastrand::Rng::new() }, receiver)
+        (Self { planned: HashMap::default(), results, shared, rng: fastrand::Rng::new() }, receiver)
     }
 
     /// Ends the probes of servers that are gone, or of which the configuration now says something else, and plans those of
@@ -75,6 +75,9 @@ impl Probes {
     /// The same for the servers of these pools alone.
     pub fn plan<'p>(&mut self, servers: &ServerRegistry, pools: impl IntoIterator<Item = &'p Arc<Pool>>) {
         for pool in pools {
+            if pool.health.is_none() && !self.planned.contains_key(&pool.name) {
+                continue;
+            }
             let mut before = self.planned.remove(&pool.name).unwrap_or_default();
             let is_same = |planned: &Planned, backend: &Backend| {
                 planned.backend == *backend && Some(&planned.settings) == pool.health.as_ref()

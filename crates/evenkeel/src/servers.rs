@@ -9,7 +9,6 @@ mod pending;
 mod pool;
 mod split_set;
 
-use std::collections::{HashMap, HashSet};
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -21,7 +20,8 @@ use evenkeel_core::limit::Limits;
 use evenkeel_core::route::RouteTable;
 use evenkeel_core::snapshot::{CommandError, Snapshot};
 use evenkeel_observe::{Database, Registry};
-use evenkeel_types::{BackendId, PoolName, RouteName, Time};
+use evenkeel_types::{BackendId, ListenerName, PoolName, RouteName, Time};
+use foldhash::{HashMap, HashSet};
 
 pub use self::carried::{Carried, CarriedSplit};
 pub use self::memory::Memory;
@@ -77,7 +77,7 @@ impl ServerRegistry {
     /// The servers of a configuration, of which nothing is known yet.
     pub fn new(derived: Derived, metrics: Arc<Registry>, now: Time) -> Self {
         let Derived { config, routes, limits, secret } = derived;
-        let (pools, splits) = (HashMap::new(), HashMap::new());
+        let (pools, splits) = (HashMap::default(), HashMap::default());
         let discoveries = Arc::default();
         let mut servers =
             Self { discoveries, config, routes, secret, pools, limits, splits, generation: 0, metrics };
@@ -101,18 +101,18 @@ impl ServerRegistry {
 
     /// Has the metrics forget what the configuration no longer has.
     fn forget_removed(&self) {
-        let pools: HashSet<&PoolName> = self.config.pools.iter().map(|pool| &pool.name).collect();
+        let has = |pool: &PoolName| self.pools.contains_key(pool);
         let servers: HashSet<(&PoolName, &BackendId)> = (self.pools())
             .flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.id)))
             .collect();
         self.metrics.retain(|key| {
-            (key.is_of_no_single_route() || self.routes.has(&key.route))
-                && key.pool.as_ref().is_none_or(|pool| pools.contains(pool))
+            (key.is_of_no_single_route() || self.routes.has(&key.route)) && key.pool.as_ref().is_none_or(has)
         });
-        self.metrics.retain_pools(|pool| pools.contains(pool));
+        self.metrics.retain_pools(has);
         self.metrics.retain_backends(|pool, id| servers.contains(&(pool, id)));
         self.metrics.retain_routes(|route| self.routes.has(route));
-        let listeners: HashSet<_> = self.config.listeners.iter().map(|listener| &listener.name).collect();
+        let listeners: HashSet<&ListenerName> =
+            self.config.listeners.iter().map(|listener| &listener.name).collect();
         self.metrics.retain_streams(|listener| listeners.contains(listener));
     }
 
@@ -300,22 +300,20 @@ impl ServerRegistry {
     /// Brings the pools in line with the configuration. One of which `old` says the same stays as it is: thousands are not made anew for one
     /// that has changed.
     fn adopt(&mut self, old: Option<&Config>, memory: Option<&Memory>, now: Time) {
-        let mut before = std::mem::take(&mut self.pools);
+        let config = Arc::clone(&self.config);
+        self.pools.retain(|name, _| self.routes.destinations().position_of(name).is_some());
         let old: HashMap<&PoolName, &PoolConfig> =
             old.iter().flat_map(|old| &old.pools).map(|pool| (&pool.name, pool)).collect();
-        for pool in &self.config.pools {
+        let is_new = |pool: &&PoolConfig| old.get(&pool.name) != Some(pool);
+        for pool in config.pools.iter().filter(is_new) {
             // It is counted from the start, whether or not a request ever comes.
             self.metrics.pool(&pool.name);
             let remembered = memory.and_then(|memory| memory.pool(&pool.name));
-            let (servers, panic, notices) = match (before.remove(&pool.name), remembered) {
+            let (servers, panic, notices) = match (self.pools.remove(&pool.name), remembered) {
                 (None, None) => (PoolServers::new(pool, &self.secret, now), None, Vec::new()),
                 (None, Some(memory)) => {
                     let (servers, notices) = PoolServers::recalled(pool, memory, &self.secret, now);
                     (servers, None, notices)
-                }
-                (Some(servers), _) if old.get(&pool.name) == Some(&pool) => {
-                    self.pools.insert(pool.name.clone(), servers);
-                    continue;
                 }
                 (Some(mut servers), remembered) => {
                     let panic = servers.health.panic();

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::bench::process::Process;
 use crate::bench::proxy::free_address;
@@ -95,12 +96,28 @@ impl Balancer {
     /// # Errors
     /// `evenkeel status` names no pid.
     pub async fn pid(&self) -> anyhow::Result<u32> {
-        let status: serde_json::Value = serde_json::from_str(&self.command(&["status", "--json"]).await?)
-            .context("`evenkeel status --json` prints no JSON")?;
+        let status = self.status().await?;
         let pid = status["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
         let pid = pid.context("`evenkeel status --json` names no pid")?;
         self.pids.borrow_mut().insert(pid);
         Ok(pid)
+    }
+
+    /// Requests that a server of the pool has got.
+    ///
+    /// # Errors
+    /// `evenkeel status` does not name the server.
+    pub async fn requests(&self, server: &str) -> anyhow::Result<u64> {
+        let status = self.status().await?;
+        let servers = status["pools"][0]["servers"].as_array();
+        let found = servers.into_iter().flatten().find(|it| it["id"] == server);
+        let requests = found.and_then(|server| server["requests"].as_u64());
+        requests.with_context(|| format!("`evenkeel status --json` has no requests of server {server}"))
+    }
+
+    async fn status(&self) -> anyhow::Result<Value> {
+        let printed = self.command(&["status", "--json"]).await?;
+        serde_json::from_str(&printed).context("`evenkeel status --json` prints no JSON")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use evenkeel_load::Wire;
@@ -14,6 +14,10 @@ use super::traffic::Traffic;
 
 /// Between two changes.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long an added server may take to get its first request.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
+/// Between two looks for it.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// All that is changed, and the traffic that must not notice.
 pub struct Steps {
@@ -43,15 +47,16 @@ impl Steps {
         Ok(())
     }
 
-    /// Adds a server, drains it, and removes it.
+    /// Adds a server, drains it once it has got a request, and removes it.
     ///
     /// # Errors
-    /// A command fails.
+    /// A command fails, or an added server gets no request.
     pub async fn servers(&mut self, times: usize) -> anyhow::Result<()> {
         self.traffic.phase("servers");
         let Self { balancer, spare, traffic } = self;
         for address in spare.iter().cycle().take(times).map(ToString::to_string) {
             balancer.command(&["server", "add", "app", &address]).await?;
+            gets_requests(balancer, &address).await?;
             balancer.command(&["drain", "app", &address]).await?;
             balancer.command(&["server", "remove", "app", &address]).await?;
             traffic.changed();
@@ -83,4 +88,20 @@ impl Steps {
         let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
         Ok(wire.ask(request.as_bytes()).await?.context("no answer")?.status()?)
     }
+}
+
+/// Waits until the balancer has sent a request to a server.
+async fn gets_requests(balancer: &Balancer, server: &str) -> anyhow::Result<()> {
+    // It may have had some when it was in the pool before.
+    let before = balancer.requests(server).await?;
+    let begun = Instant::now();
+    while balancer.requests(server).await? == before {
+        let waited = begun.elapsed();
+        ensure!(
+            waited < FIRST_REQUEST_MAX,
+            "server {server} was added and has got no request for {waited:?}"
+        );
+        sleep(LOOK_EVERY).await;
+    }
+    Ok(())
 }

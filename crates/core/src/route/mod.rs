@@ -16,7 +16,6 @@ mod uses;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::{ControlFlow, Range};
 
@@ -67,7 +66,7 @@ pub struct RouteTable {
     passthrough: Range<usize>,
     /// The routes that name no listener.
     shared: Index,
-    names: HashSet<RouteName>,
+    names: foldhash::HashSet<RouteName>,
     destinations: Destinations,
     uses: Uses,
 }

@@ -197,7 +197,7 @@ impl ServerRegistry {
         if self.splits.is_empty() {
             return HashMap::new();
         }
-        let mut kept = HashMap::new();
+        let mut kept = foldhash::HashMap::default();
         let mut by_route = HashMap::new();
         for (position, route) in self.routes.routes().iter().enumerate() {
             let Action::Split(configured) = &route.action else { continue };

@@ -58,14 +58,14 @@ impl AccessLog {
     /// When the file cannot be opened or created, or the thread not be started.
     pub fn start(log: &Log, registry: Arc<Registry>) -> io::Result<AccessLog> {
         match Output::open(&log.access, log.format)? {
-            Some(output) => Self::start_with(output, log.format, registry),
+            Some(output) => Self::start_with(output, log, registry),
             None => Ok(Self { format: log.format, registry, writer: None }),
         }
     }
 
-    fn start_with(output: Output, format: LogFormat, registry: Arc<Registry>) -> io::Result<AccessLog> {
-        let writer = Writer::start(output, Arc::clone(&registry))?;
-        Ok(Self { format, registry, writer: Some(writer) })
+    fn start_with(output: Output, log: &Log, registry: Arc<Registry>) -> io::Result<AccessLog> {
+        let writer = Writer::start(output, log.access.to_string(), Arc::clone(&registry))?;
+        Ok(Self { format: log.format, registry, writer: Some(writer) })
     }
 
     /// What one worker writes its lines to.

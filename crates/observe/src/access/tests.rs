@@ -82,7 +82,8 @@ fn to_file(path: PathBuf) -> (AccessLog, Arc<Registry>) {
 fn to_descriptor(descriptor: impl Into<std::os::fd::OwnedFd>) -> (AccessLog, Arc<Registry>) {
     let registry = Registry::new(1);
     let output = Output::descriptor(descriptor);
-    (AccessLog::start_with(output, LogFormat::Json, Arc::clone(&registry)).unwrap(), registry)
+    let log = log_to(Destination::Stdout);
+    (AccessLog::start_with(output, &log, Arc::clone(&registry)).unwrap(), registry)
 }
 
 /// A log into a pipe, and the pipe's other end.

@@ -61,11 +61,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(output: Output, registry: Arc<Registry>) -> io::Result<Self> {
+    /// For this destination, which the configuration calls `to`.
+    pub(super) fn start(output: Output, to: String, registry: Arc<Registry>) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(BATCHES_MAX);
         let (alive, ended) = sync_channel(0);
         let orders = Arc::<Orders>::default();
-        let task = Task::new(output, registry, Arc::clone(&orders));
+        let task = Task::new(output, to, registry, Arc::clone(&orders));
         let run = move || {
             task.run(&receiver);
             drop(alive);
@@ -99,6 +100,8 @@ impl Writer {
 /// What the thread owns.
 struct Task {
     output: Output,
+    /// What the configuration calls it.
+    to: String,
     registry: Arc<Registry>,
     orders: Arc<Orders>,
     /// The last line was lost.
@@ -109,8 +112,8 @@ struct Task {
 }
 
 impl Task {
-    fn new(output: Output, registry: Arc<Registry>, orders: Arc<Orders>) -> Self {
-        Self { output, registry, orders, failing: false, is_reported: false, reported_at: None }
+    fn new(output: Output, to: String, registry: Arc<Registry>, orders: Arc<Orders>) -> Self {
+        Self { output, to, registry, orders, failing: false, is_reported: false, reported_at: None }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -182,15 +185,16 @@ impl Task {
     /// Says once that the destination loses lines, and once that it takes them again.
     fn report(&mut self, error: Option<io::Error>) {
         let is_due = || self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        let to = &self.to;
         match error {
             Some(error) if !self.is_reported && is_due() => {
                 (self.is_reported, self.reported_at) = (true, Some(Instant::now()));
-                tracing::warn!(%error, "cannot write the access log; lines are dropped until its destination takes all of them");
+                tracing::warn!(to, %error, "cannot write the access log; lines are dropped until its destination takes all of them");
             }
             Some(_) => {}
             None => {
-                if std::mem::take(&mut self.is_reported) && !matches!(self.output, Output::Stream(_)) {
-                    tracing::info!("the access log's destination takes lines again");
+                if std::mem::take(&mut self.is_reported) {
+                    tracing::info!(to, "the access log's destination takes lines again");
                 }
             }
         }
@@ -234,7 +238,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("evenkeel-writer-{}.sock", std::process::id()));
         let daemon = UnixDatagram::bind(&path).unwrap();
         let output = Output::Syslog(Syslog::new(Datagrams::new(Peer::Local(path.clone()))));
-        let mut task = Task::new(output, Registry::new(1), Arc::default());
+        let mut task = Task::new(output, String::new(), Registry::new(1), Arc::default());
         let too_long = vec![b'x'; 8 << 20];
         assert_eq!(task.write_lines(&[&too_long[..], b"\nshort\n"].concat()), 1);
         assert!(task.is_reported && !task.failing, "{}", task.failing);
