@@ -17,7 +17,7 @@ const JOURNEYS = 3;
  * What a frame may touch, whatever the machine: how many rows are built, for how many elements the style is computed, and how often the
  * page is laid out. Three or four rows of 43 elements come into view with each frame; once a second all that can be seen is written anew.
  */
-const [BUILT_MAX, RESTYLED_MAX, LAYOUTS_MAX] = [50, 300, 1.2];
+const [BUILT_MAX, RESTYLED_MAX, LAYOUTS_MAX] = [50, 300, 1.5];
 /** Every page, with what shows that it is there. */
 const PAGES = [
   ["", ".problems li"], ["pools", "tbody tr"], ["pools/api", ".servers tbody tr"], ["pools/api/servers/api-3", ".facts"], ["cache", "tbody tr"],
