@@ -1,6 +1,7 @@
 //! Open and closed loops: the rate, the number of requests, and what a stall of the server does to latencies.
 
 use std::collections::HashSet;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -95,7 +96,7 @@ fn an_interrupted_run_prints_what_there_is() {
         let running = scope.spawn(|| run(&[&url(&origin, "/"), "-d", "1h", "-c", "1", "-t", "1"]));
         eventually("the last request is there", || origin.count() == 21);
         let pattern = format!("bench .*{}", url(&origin, "/"));
-        let found = std::process::Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
+        let found = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
         let pid = String::from_utf8(found.stdout).unwrap();
         let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
@@ -105,6 +106,17 @@ fn an_interrupted_run_prints_what_there_is() {
         assert_eq!(number(&run.json, "/totals/requests"), 20.0);
     });
     gate.open();
+}
+
+#[test]
+fn a_terminal_shows_how_it_goes() {
+    let origin = Origin::named("a");
+    let binary = env!("CARGO_BIN_EXE_evenkeel");
+    let command = format!("{binary} bench {} -R 50 -d 1500ms -c 2 -t 1 --late-max 10s", url(&origin, "/"));
+    let shown = Command::new("script").args(["-q", "-c", &command, "/dev/null"]).stdin(Stdio::null()).output();
+    let shown = String::from_utf8_lossy(&shown.unwrap().stdout).into_owned();
+    let line = shown.split('\r').find(|line| line.contains(" requests, ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains(" of 2 s: ") && line.contains("/s, 0 errors"), "{line}");
 }
 
 #[test]
@@ -119,7 +131,7 @@ fn a_server_that_does_not_keep_up_is_named_as_that() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("NOTE: the rate was not held: "), "{}", outcome.stdout);
     assert!(
-        outcome.stdout.contains("never started, because all 1 connections were busy"),
+        outcome.stdout.contains("never started, because no connection was free"),
         "{}",
         outcome.stdout
     );

@@ -68,10 +68,10 @@ impl Report {
         if never == 0 || (never as f64) < due as f64 * NEVER_STARTED_SHARE {
             return Vec::new();
         }
-        let connections = self.options.connections;
         vec![format!(
-            "the rate was not held: {never} of {due} requests never started, because all {connections} connections were \
-             busy. The server does not keep up, or the run needs more --connections"
+            "the rate was not held: {never} of {due} requests never started, because no connection was free. The \
+             server does not keep up, or the run needs more connections than {}",
+            self.options.connections
         )]
     }
 
