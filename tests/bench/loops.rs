@@ -113,9 +113,11 @@ fn a_terminal_shows_how_it_goes() {
     let origin = Origin::named("a");
     let binary = env!("CARGO_BIN_EXE_evenkeel");
     let command = format!("{binary} bench {} -R 50 -d 1500ms -c 2 -t 1 --late-max 10s", url(&origin, "/"));
-    let shown = Command::new("script").args(["-q", "-c", &command, "/dev/null"]).stdin(Stdio::null()).output();
+    let shown =
+        Command::new("script").args(["-q", "-c", &command, "/dev/null"]).stdin(Stdio::null()).output();
     let shown = String::from_utf8_lossy(&shown.unwrap().stdout).into_owned();
-    let line = shown.split('\r').find(|line| line.contains(" requests, ")).unwrap_or_else(|| panic!("{shown}"));
+    let line =
+        shown.split('\r').find(|line| line.contains(" requests, ")).unwrap_or_else(|| panic!("{shown}"));
     assert!(line.contains(" of 2 s: ") && line.contains("/s, 0 errors"), "{line}");
 }
 
@@ -130,9 +132,5 @@ fn a_server_that_does_not_keep_up_is_named_as_that() {
         cli(&["bench", &target, "-R", "200", "-d", "1s", "-c", "1", "-t", "1", "--late-max", "10s"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("NOTE: the rate was not held: "), "{}", outcome.stdout);
-    assert!(
-        outcome.stdout.contains("never started, because no connection was free"),
-        "{}",
-        outcome.stdout
-    );
+    assert!(outcome.stdout.contains("never started, because no connection was free"), "{}", outcome.stdout);
 }
