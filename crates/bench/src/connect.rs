@@ -21,6 +21,9 @@ use tokio_rustls::TlsConnector;
 use crate::record::{Answer, Failure, Fault};
 use crate::scenario::Message;
 
+/// Connections that a request goes over at most, if servers close them before they do anything about it.
+const TRIES_MAX: u32 = 3;
+
 /// Opens connections.
 #[derive(Clone)]
 pub struct Dialer {
@@ -80,7 +83,8 @@ pub struct Slot {
     dialer: Rc<Dialer>,
     /// No connection is used twice.
     once: bool,
-    sender: tokio::sync::Mutex<Option<Sender>>,
+    /// With the number of its connection.
+    sender: tokio::sync::Mutex<Option<(Sender, u64)>>,
     opened: Cell<u64>,
 }
 
@@ -100,54 +104,63 @@ impl Slot {
     /// # Errors
     /// There is no whole response.
     pub async fn exchange(&self, message: Message, split_by: Option<&HeaderName>) -> Result<Answer, Failure> {
-        let (mut sender, is_new) = self.sender().await?;
-        let first = send(&mut sender, message.clone(), split_by).await;
-        let result = match first {
-            // The server closed the idle connection before anything was sent on it.
-            Err((_, true)) if !is_new => {
-                (sender, _) = self.sender().await?;
-                send(&mut sender, message, split_by).await
+        let mut tries = 1;
+        loop {
+            let (mut sender, number, is_new) = self.sender().await?;
+            match send(&mut sender, message.clone(), split_by).await {
+                Ok(answer) => {
+                    if !self.once && matches!(sender, Sender::H1(_)) {
+                        *self.sender.lock().await = Some((sender, number));
+                    }
+                    return Ok(answer);
+                }
+                // The server closes connections as it likes: the request goes over another one.
+                Err((_, true)) if tries < TRIES_MAX && (!is_new || self.dialer.http2) => {
+                    tries += 1;
+                    let mut kept = self.sender.lock().await;
+                    if kept.as_ref().is_some_and(|(_, other)| *other == number) {
+                        *kept = None;
+                    }
+                }
+                Err((failure, _)) => return Err(failure),
             }
-            other => other,
-        };
-        if result.is_ok() && !self.once && matches!(sender, Sender::H1(_)) {
-            *self.sender.lock().await = Some(sender);
         }
-        result.map_err(|(failure, _)| failure)
     }
 
-    /// A connection that is open, and whether it is new. One of HTTP/1.1 is taken from its place until it is put back.
-    async fn sender(&self) -> Result<(Sender, bool), Failure> {
+    /// A connection that is open, its number, and whether it is new. One of HTTP/1.1 is taken from its place until it
+    /// is put back.
+    async fn sender(&self) -> Result<(Sender, u64, bool), Failure> {
         let mut kept = self.sender.lock().await;
         match kept.take() {
-            Some(Sender::H1(mut sender)) => {
+            Some((Sender::H1(mut sender), number)) => {
                 let is_open = sender.ready().await.is_ok();
                 if is_open {
-                    return Ok((Sender::H1(sender), false));
+                    return Ok((Sender::H1(sender), number, false));
                 }
             }
-            Some(Sender::H2(sender)) if !sender.is_closed() => {
-                *kept = Some(Sender::H2(sender.clone()));
-                return Ok((Sender::H2(sender), false));
+            Some((Sender::H2(sender), number)) if !sender.is_closed() => {
+                *kept = Some((Sender::H2(sender.clone()), number));
+                return Ok((Sender::H2(sender), number, false));
             }
             _ => {}
         }
         let sender = self.dialer.dial().await?;
-        self.opened.set(self.opened.get() + 1);
+        let number = self.opened.get() + 1;
+        self.opened.set(number);
         if let (Sender::H2(sender), false) = (&sender, self.once) {
-            *kept = Some(Sender::H2(sender.clone()));
+            *kept = Some((Sender::H2(sender.clone()), number));
         }
-        Ok((sender, true))
+        Ok((sender, number, true))
     }
 }
 
-/// One exchange; when it fails, whether nothing of the request was sent.
+/// One exchange; when it fails, whether the server has done nothing about the request.
 async fn send(
     sender: &mut Sender,
     message: Message,
     split_by: Option<&HeaderName>,
 ) -> Result<Answer, (Failure, bool)> {
-    let of = |why: &hyper::Error| (of_hyper(why), why.is_canceled() || why.is_closed());
+    let of = |why: &hyper::Error| (of_hyper(why), why.is_canceled() || why.is_closed() || is_refused(why));
     let response = match sender {
         Sender::H1(sender) => sender.send_request(message).await,
         Sender::H2(sender) => {
@@ -174,6 +187,15 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {
         spawn_local(future);
     }
+}
+
+/// HTTP/2: the server ends the connection and has not begun with the stream, or refuses it (RFC 9113, 6.8 and 8.7).
+fn is_refused(why: &hyper::Error) -> bool {
+    let Some(why) = why.source().and_then(|source| source.downcast_ref::<h2::Error>()) else { return false };
+    let reason = why.reason();
+    why.is_remote()
+        && (why.is_go_away() && reason == Some(h2::Reason::NO_ERROR)
+            || reason == Some(h2::Reason::REFUSED_STREAM))
 }
 
 fn of_hyper(why: &hyper::Error) -> Failure {

@@ -82,7 +82,9 @@ fn quantiles(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     let nines_max = (histogram.len().max(10) as f64).log10();
     let point = |at: usize| {
         let nines = nines_max * at as f64 / POINTS as f64;
-        (nines, ms_at(histogram, 1.0 - 10_f64.powf(-nines)))
+        // The last point is the largest value.
+        let quantile = if at == POINTS { 1.0 } else { 1.0 - 10_f64.powf(-nines) };
+        (nines, ms_at(histogram, quantile))
     };
     (0..=POINTS).map(point).collect()
 }
