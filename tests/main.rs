@@ -13,6 +13,15 @@ mod run {
     mod unix_sockets;
 }
 
+mod bench {
+    mod errors;
+    mod http2;
+    mod loops;
+    mod results;
+    mod run;
+    mod scenarios;
+}
+
 mod runtime {
     mod audit;
     mod draining;

@@ -20,6 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),
     ("admin", &["types", "config", "core", "observe"]),
     ("otlp", &["types", "config", "observe", "tls"]),
+    ("bench", &[]),
     ("load", &[]),
     ("terminal", &[]),
     ("demo", &["types", "config", "core", "observe", "load", "terminal"]),

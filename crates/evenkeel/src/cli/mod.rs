@@ -1,6 +1,8 @@
 //! The command line: one file a command. Data goes to stdout, messages to stderr.
 
 mod ask;
+#[cfg(feature = "bench")]
+mod bench;
 mod change;
 mod check;
 mod completions;
@@ -82,6 +84,9 @@ enum Command {
     /// Watch what a running process does, in the terminal: problems, pools, servers and events
     #[cfg(feature = "top")]
     Top(top::Top),
+    /// Put load on a server, at a rate or over connections, and show latencies and errors
+    #[cfg(feature = "bench")]
+    Bench(Box<bench::Bench>),
     /// Show what happened to a request, and who was at fault
     Why(why::Why),
     /// Purge cached responses of a running process
@@ -126,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::LogLevel(args) => args.run(),
         #[cfg(feature = "top")]
         Command::Top(args) => top::run(&args),
+        #[cfg(feature = "bench")]
+        Command::Bench(args) => bench::run(*args),
         Command::Why(args) => why::run(&args),
         Command::Purge(args) => purge::run(&args),
         Command::Upgrade(args) => upgrade::run(&args),
