@@ -1,0 +1,9 @@
+//! MiniGram: a photo-sharing application that shows how a web service grows from one server to many.
+//!
+//! The application knows its engines only through [`ports`]. `DESIGN.md` says how real engines fit behind the same ports.
+
+pub mod clock;
+pub mod ids;
+pub mod media;
+pub mod ports;
+pub mod text;
