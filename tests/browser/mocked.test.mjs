@@ -7,10 +7,17 @@ import { start } from "./mock/server.mjs";
 import { record } from "./mock/records.mjs";
 import { axe, launch, open, until } from "./support/browser.mjs";
 
-/** Frames of a journey through all rows. */
-const FRAMES = 150;
-/** What a frame may take of the processor, and for a screen refreshed 60 times a second; generous, for slow and busy machines. */
-const [PROCESSOR_MS_MAX, FRAME_MS_MAX] = [60, 500];
+/** Frames of a journey through 1,000 rows: 160 pixels each, more than a wheel scrolls, and with 60 frames a second the whole way in 5 s. */
+const FRAMES = 300;
+/** What a frame may take of the processor: what a screen that is refreshed 60 times a second has. */
+const PROCESSOR_MS_MAX = 16;
+/** The least of so many journeys counts, because other programs make each step slower. */
+const JOURNEYS = 3;
+/**
+ * What a frame may touch, whatever the machine: how many rows are built, for how many elements the style is computed, and how often the
+ * page is laid out. Three or four rows of 43 elements come into view with each frame; once a second all that can be seen is written anew.
+ */
+const [BUILT_MAX, RESTYLED_MAX, LAYOUTS_MAX] = [50, 300, 1.5];
 /** Every page, with what shows that it is there. */
 const PAGES = [
   ["", ".problems li"], ["pools", "tbody tr"], ["pools/api", ".servers tbody tr"], ["pools/api/servers/api-3", ".facts"], ["cache", "tbody tr"],
@@ -105,43 +112,63 @@ test("lines of graphs can be seen in the dark", () => withMock({}, async (mock) 
   }
 }));
 
-/** Runs in the page: scrolls from top to bottom in so many frames; how long each took, long tasks, and frames in which rows were missing. */
+/** Runs in the page: scrolls from top to bottom in so many frames; how long each took, the most rows that were built, and frames in which rows were missing. */
 async function scrollThrough(count) {
-  const [long, frames] = [[], []];
-  new PerformanceObserver((list) => long.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+  const frames = [];
   const main = document.getElementById("main");
   const bottom = main.scrollHeight - main.clientHeight;
-  let [empty, last] = [0, performance.now()];
+  let [empty, built, last] = [0, 0, performance.now()];
   for (let frame = 0; frame < count; frame += 1) {
     main.scrollTop = (bottom * frame) / (count - 1);
     await new Promise(requestAnimationFrame);
     await new Promise((resolve) => setTimeout(resolve));
     frames.push(performance.now() - last);
     last = performance.now();
+    built = Math.max(built, main.querySelectorAll("tbody tr").length);
     const box = main.getBoundingClientRect();
     if (frame > 20 && document.elementFromPoint(box.left + 200, box.bottom - 120)?.closest("tr.spacer")) empty += 1;
   }
-  return { frames, long, empty };
+  return { frames: frames.sort((a, b) => a - b), built, empty };
+}
+
+/** For how many elements the page computed the style in each frame while `run` went on; the median. */
+async function restyled(devtools, run) {
+  const events = [];
+  const collect = ({ value }) => events.push(...value);
+  devtools.on("Tracing.dataCollected", collect);
+  await devtools.send("Tracing.start", { traceConfig: { includedCategories: ["devtools.timeline"] } });
+  await run();
+  const ended = new Promise((resolve) => devtools.once("Tracing.tracingComplete", resolve));
+  await devtools.send("Tracing.end");
+  await ended;
+  const counts = events.filter(({ name, args }) => name === "UpdateLayoutTree" && args.elementCount > 0).map(({ args }) => args.elementCount).sort((a, b) => a - b);
+  assert.ok(counts.length > FRAMES / 2, `${counts.length} frames change something`);
+  return counts[Math.floor(counts.length / 2)];
 }
 
 test("a pool of 1,000 servers scrolls smoothly, and each row can be reached", () => withMock({ servers: 1000 }, async (mock) => {
   const { page, check } = await open(chrome.context, mock.url, { path: "pools/api" });
   await page.locator(".servers tbody tr").nth(5).waitFor();
-  const rows = await page.locator(".servers tbody tr").count();
-  assert.ok(rows < 80, `${rows} rows are built`);
   // The processor time of the page's thread: on a busy machine a frame may come late without any fault of the page.
   const devtools = await chrome.context.newCDPSession(page);
   await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
-  const worked = async () => (await devtools.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value * 1e3;
-  const before = await worked();
-  const { frames, long, empty } = await page.evaluate(scrollThrough, FRAMES);
-  const perFrame = ((await worked()) - before) / FRAMES;
-  frames.sort((a, b) => a - b);
-  const [median, p95] = [frames[FRAMES / 2], frames[Math.floor(FRAMES * 0.95)]];
-  console.log(`1,000 servers: ${perFrame.toFixed(1)} ms of processor time a frame; frames of ${median.toFixed(1)} ms (median), ${p95.toFixed(1)} ms (p95); ${long.length} tasks above 50 ms`);
-  assert.ok(perFrame < PROCESSOR_MS_MAX, `${perFrame} ms of processor time a frame`);
-  assert.ok(p95 < FRAME_MS_MAX, `frames of ${p95} ms (p95)`);
-  assert.equal(empty, 0, "frames in which rows were missing");
+  const metric = async (wanted) => (await devtools.send("Performance.getMetrics")).metrics.find(({ name }) => name === wanted).value;
+  let least = Infinity;
+  for (let journey = 0; journey < JOURNEYS && least >= PROCESSOR_MS_MAX; journey += 1) {
+    const [worked, layouts] = [await metric("TaskDuration"), await metric("LayoutCount")];
+    const { frames, built, empty } = await page.evaluate(scrollThrough, FRAMES);
+    const perFrame = (((await metric("TaskDuration")) - worked) * 1e3) / FRAMES;
+    const laidOut = ((await metric("LayoutCount")) - layouts) / FRAMES;
+    console.log(`1,000 servers: ${perFrame.toFixed(1)} ms of processor time and ${laidOut.toFixed(2)} layouts a frame; frames of ${frames[FRAMES / 2].toFixed(1)} ms (median), ${frames[Math.floor(FRAMES * 0.95)].toFixed(1)} ms (p95)`);
+    least = Math.min(least, perFrame);
+    assert.ok(built <= BUILT_MAX, `${built} rows are built`);
+    assert.ok(laidOut <= LAYOUTS_MAX, `${laidOut} layouts a frame`);
+    assert.equal(empty, 0, "frames in which rows were missing");
+  }
+  assert.ok(least < PROCESSOR_MS_MAX, `${least} ms of processor time a frame`);
+  const elements = await restyled(devtools, () => page.evaluate(scrollThrough, FRAMES));
+  console.log(`1,000 servers: the style of ${elements} elements is computed in a frame (median)`);
+  assert.ok(elements <= RESTYLED_MAX, `the style of ${elements} elements is computed in a frame`);
   await page.getByRole("link", { name: "api-1000", exact: true }).waitFor();
   await page.getByRole("searchbox").fill("10.0.3.17:");
   await page.getByRole("link", { name: "api-767", exact: true }).waitFor();

@@ -1,6 +1,7 @@
 // What an operator sees on single pages before a proxy of made-up figures: dialogs, buttons, orders, graphs and times.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
 import { start } from "./mock/server.mjs";
@@ -182,3 +183,63 @@ test("while the stream is stale, no problem grows older", () => withMock({}, asy
   assert.deepEqual(faults, []);
   await page.close();
 }));
+
+/** Each state of a server, and what is so bad about it: states of one severity share a colour. */
+const STATES = { down: "critical", ejected: "critical", unfit: "warning", starting: "info", draining: "paused", disabled: "paused", up: "good" };
+
+/** Runs in the page: the picture, the word and the colours of badges or counts of states. */
+function pictured(elements) {
+  const light = (colour) => colour.match(/\d+/g).slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  return elements.map((element) => {
+    const [picture, style] = [element.querySelector("svg.icon"), getComputedStyle(element)];
+    const { width, height } = picture.getBoundingClientRect();
+    const [text, surface] = [light(style.color), light(getComputedStyle(element.closest(".panel, .page, body")).backgroundColor)];
+    return {
+      word: element.innerText.trim().replace(/^\d+ /, ""), path: picture.querySelector("path").getAttribute("d"), isSeen: Math.min(width, height) >= 12,
+      colour: style.color, stroke: getComputedStyle(picture).stroke, contrast: (Math.max(text, surface) + 0.05) / (Math.min(text, surface) + 0.05),
+    };
+  });
+}
+
+for (const scheme of ["light", "dark"]) {
+  test(`each state has a picture, a word and a colour in ${scheme}, the same on every page`, () => withMock({ servers: 7, calm: true }, async (mock) => {
+    const known = await readFile(new URL("../../crates/core/src/health/state.rs", import.meta.url), "utf8");
+    assert.deepEqual([...known.matchAll(/Self::\w+ => "(\w+)"/g)].map(([, word]) => word).sort(), Object.keys(STATES).sort(), "the states that a process reports");
+    Object.keys(STATES).forEach((state, at) => { mock.figures.pools[0].servers[at].state = state; });
+
+    const { page, check } = await open(chrome.context, mock.url, { scheme, path: "pools/api" });
+    const badges = page.locator(".servers td.state-cell .badge");
+    await until(async () => (await badges.count()) === 7, "seven servers");
+    const shown = await badges.evaluateAll(pictured);
+    assert.deepEqual(shown.map(({ word }) => word), Object.keys(STATES));
+    assert.equal(new Set(shown.map(({ path }) => path)).size, 7, "no two states share a picture");
+    for (const { word, isSeen, colour, stroke, contrast } of shown) {
+      assert.ok(isSeen, `the picture of ${word}`);
+      assert.equal(stroke, colour, `the picture of ${word} has the colour of the word`);
+      assert.ok(contrast >= 4.5, `${word} has a contrast of ${contrast.toFixed(1)}`);
+    }
+    const colourOf = new Map(shown.map(({ word, colour }) => [STATES[word], colour]));
+    assert.equal(new Set(colourOf.values()).size, 5, "no two severities share a colour");
+    for (const { word, colour } of shown) assert.equal(colour, colourOf.get(STATES[word]), word);
+
+    const same = async (locator, list) => {
+      const there = await locator.evaluateAll(pictured);
+      assert.deepEqual(there.map(({ word, path, colour }) => [word, path, colour]), list.map(({ word, path, colour }) => [word, path, colour]));
+    };
+    await same(page.locator(".pool-state .state-count"), shown);
+    const segments = await page.locator(".pool-state .state-bar > span").evaluateAll((all) => all.map((it) => getComputedStyle(it).backgroundColor));
+    assert.equal(segments.length, 7);
+    assert.equal(new Set(segments).size, 5, "a colour of the bar for each severity");
+    await page.goto(mock.url + "#/");
+    await page.locator('tr[data-key="api"] .state-count').nth(6).waitFor();
+    await same(page.locator('tr[data-key="api"] .state-count'), shown);
+    for (const [at, it] of shown.entries()) {
+      await page.goto(`${mock.url}#/pools/api/servers/api-${at + 1}`);
+      await page.locator(".server-state .badge", { hasText: it.word }).waitFor();
+      await same(page.locator(".server-state .badge"), [it]);
+    }
+    check();
+    await page.close();
+  }));
+}

@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 
 import { axe, launch, open, until } from "./support/browser.mjs";
 import { startProxy } from "./support/proxy.mjs";
+import { allPools, cachePage, noteTicks, oneServer, onePool, overview, shows } from "./support/shown.mjs";
 
 let [chrome, proxy] = [];
 before(async () => {
@@ -20,23 +21,41 @@ after(async () => {
 const number = (text) => Number(text.replaceAll(",", "").replace(/[^\d.]/g, ""));
 const server = async (id) => (await proxy.api("status")).pools.flatMap(({ servers }) => servers).find((it) => it.id === id);
 const tile = async (page, name) => number(await page.locator(`[data-tile=${name}]`).innerText());
-const near = (shown, said, tolerance) => Math.abs(shown - said) <= Math.max(1, said * tolerance);
 
-test("the figures are those of the API", async () => {
-  const { page, check } = await open(chrome.context, proxy.url);
+test("every figure on every page is that of the tick which the page received", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { first: noteTicks, viewport: { width: 1700, height: 900 } });
   await page.getByText("All is well").first().waitFor();
+  // So that no column holds a mere 0: requests in flight at each server, and 1 request in 200 that is answered 500.
+  const release = proxy.traffic.hold(6);
   await until(async () => {
-    const { now } = await proxy.api("status");
-    return now.rps > 50 && near(await tile(page, "rps"), now.rps, 0.15) && near(await tile(page, "p95"), now.p95, 0.5);
-  }, "requests a second and p95 are near the API's");
-  // 1 request in 200 is answered 500.
-  await until(async () => { const shown = await tile(page, "errors"); return shown > 0.1 && shown < 1; }, "the ratio of errors");
-  const pools = (await proxy.api("status")).pools;
-  for (const { name, algorithm, servers } of pools) {
-    const row = page.locator(`.panel tr[data-key="${name}"]`);
-    assert.match(await row.innerText(), new RegExp(`${algorithm}[\\s\\S]*${servers.length} up`));
+    const { now, pools, cache } = await proxy.api("status");
+    const servers = pools.flatMap((pool) => pool.servers);
+    return now.rps > 50 && now.errors > 0 && now.p50 > 0 && cache.hit_ratio > 0
+      && servers.every(({ now: { rps, p99 } }) => rps > 0 && p99 > 0) && pools[0].servers.every((server) => server.in_flight > 0);
+  }, "figures to show");
+  const pages = [["", overview], ["pools", allPools], ["pools/api", onePool("api")], ["pools/images", onePool("images")], ["pools/api/servers/two", oneServer("api", "two")], ["cache", cachePage]];
+  for (const [path, wanted] of pages) {
+    await page.goto(`${proxy.url}#/${path}`);
+    await shows(page, wanted);
   }
+  release();
   assert.ok((await page.locator(".top-state").innerText()).includes(`process ${(await proxy.api("status")).pid}`));
+  check();
+  await page.close();
+});
+
+test("the ticks of /live are what /status says", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { first: noteTicks });
+  proxy.traffic.stop();
+  await until(async () => (await proxy.api("status")).now.rps === 0, "no requests any more");
+  // What goes on without requests: time, checks and the age of connections.
+  const still = (status) => JSON.parse(JSON.stringify(status, (key, value) => (/^at$|seconds|^check$|^connections|^memory$/.test(key) ? undefined : value)));
+  await until(async () => {
+    const [status, tick] = [await proxy.api("status"), await page.evaluate(() => window.newestTick)];
+    assert.deepEqual(still({ ...tick.status, problems: tick.problems }), still(status));
+    return true;
+  }, "the same figures");
+  proxy.traffic.start();
   check();
   await page.close();
 });
@@ -171,6 +190,57 @@ test("a broken file is refused with its carets, and mended it is taken", async (
   await reload();
   await page.getByText(`Reloaded: generation ${generation + 1}`).waitFor();
   assert.deepEqual(faults, []);
+  await page.close();
+});
+
+test("a configuration on trial stays when it is confirmed, and goes back when the operator says so", async () => {
+  const { page, check } = await open(chrome.context, proxy.url, { path: "config" });
+  const generation = async () => (await proxy.api("status")).generation;
+  const isOnTrial = async () => (await proxy.api("status")).awaiting_confirmation !== undefined;
+  const reload = async ({ seconds = null } = {}) => {
+    await page.goto(proxy.url + "#/config");
+    await page.getByRole("button", { name: "Reload" }).click();
+    if (seconds !== null) {
+      await page.getByLabel("Go back unless I confirm within").check();
+      await page.getByLabel("Seconds").fill(String(seconds));
+    }
+    await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
+  };
+  const says = (text) => page.locator(".toast").getByText(text, { exact: true }).waitFor();
+  const shownGeneration = (number) => page.locator(".page-head").getByText(`generation ${number}`, { exact: true }).waitFor();
+  const isOver = () => page.locator(".awaiting").waitFor({ state: "hidden" });
+  const first = await generation();
+  assert.match(await proxy.answer("/who"), /^hello from (one|two|three)$/m);
+
+  // The route api sends its requests to the other pool.
+  await writeFile(proxy.file, proxy.text.replace('path = "/*"\npool = "api"', 'path = "/*"\npool = "images"'));
+  await reload({ seconds: 90 });
+  await says(`Reloaded: generation ${first + 1}.`);
+  await page.getByText(/The configuration in force goes back in 1.min unless it is confirmed\./).waitFor();
+  assert.deepEqual([await generation(), await isOnTrial(), await proxy.answer("/who")], [first + 1, true, "hello from four\n"]);
+  await page.goto(proxy.url + "#/");
+  await page.getByRole("button", { name: "Confirm it" }).click();
+  await says(`Generation ${first + 1} is confirmed.`);
+  await isOver();
+  assert.deepEqual([await generation(), await isOnTrial(), await proxy.answer("/who")], [first + 1, false, "hello from four\n"]);
+
+  await writeFile(proxy.file, proxy.text);
+  await reload({ seconds: 3600 });
+  await page.getByText(/goes back in 59.min unless it is confirmed/).waitFor();
+  assert.deepEqual([await generation(), await isOnTrial()], [first + 2, true]);
+  assert.match(await proxy.answer("/who"), /^hello from (one|two|three)$/m);
+  await page.getByRole("button", { name: "Go back now" }).click();
+  await says(`The previous configuration is in force again, as generation ${first + 3}.`);
+  await isOver();
+  await shownGeneration(first + 3);
+  assert.deepEqual([await generation(), await isOnTrial(), await proxy.answer("/who")], [first + 3, false, "hello from four\n"]);
+  // The file still has what was taken back.
+  await page.getByRole("heading", { name: "1 change in the file since it was loaded" }).waitFor();
+
+  await reload();
+  await shownGeneration(first + 4);
+  assert.match(await proxy.answer("/who"), /^hello from (one|two|three)$/m);
+  check();
   await page.close();
 });
 

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 @pytest.fixture(scope="module")
 def package(root, program, tmp_path_factory):
     """The files of the package, unpacked, and the file itself."""
-    if not shutil.which("cargo-deb"):
-        pytest.skip("cargo-deb is not installed: cargo install cargo-deb --locked")
+    program("cargo-deb")
     command = ["cargo", "xtask", "package", "--no-build", "--profile", "dev"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -34,8 +34,11 @@ export async function launch() {
   return { browser: browser.browser() ?? browser, context: browser, close };
 }
 
-/** Opens a page of the dashboard at `url`. `faults` fills with what it must not do; `allow` are patterns of console messages that may come. */
-export async function open(context, url, { scheme = "light", path = "", allow = [], viewport = null } = {}) {
+/**
+ * Opens a page of the dashboard at `url`. `faults` fills with what it must not do; `allow` are patterns of console messages that may come;
+ * `first` runs in the page before its own code.
+ */
+export async function open(context, url, { scheme = "light", path = "", allow = [], viewport = null, first = null } = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(DEADLINE_MS);
   const faults = [];
@@ -51,6 +54,7 @@ export async function open(context, url, { scheme = "light", path = "", allow = 
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
   });
+  if (first) await page.addInitScript(first);
   // Without a new build: the files of this directory in place of those in the binary, under the same policy.
   const web = process.env.EVENKEEL_WEB;
   if (web) await page.route(isFile, (route) => route.fulfill({ path: join(web, name(route.request().url())), headers: { "content-security-policy": CSP, "content-type": TYPES[extname(name(route.request().url()))] } }));

@@ -8,11 +8,15 @@ import { join } from "node:path";
 
 import { until } from "./browser.mjs";
 
-/** A server that answers after a few milliseconds; `/broken` with 500, and `/reset` or, when `mode.failing`, anything not at all. */
+/**
+ * A server that answers after a few milliseconds; `/broken` with 500. It leaves `/held` without an answer, and closes the connection of
+ * `/reset` or, when `mode.failing`, of any request.
+ */
 async function backend(name) {
   const mode = { failing: false };
   const server = createServer((request, response) => {
     if (mode.failing || request.url.startsWith("/reset")) return request.socket.destroy();
+    if (request.url === "/held") return;
     const isFailing = request.url.startsWith("/broken");
     setTimeout(() => {
       response.writeHead(isFailing ? 500 : 200, { "content-type": "text/plain", "cache-control": request.url.startsWith("/static") ? "max-age=60" : "no-store" });
@@ -75,7 +79,9 @@ export async function startProxy({ token = null } = {}) {
   if (child.exitCode !== null) throw new Error(said);
   const port = (pattern) => Number(pattern.exec(said)?.[1]);
   const url = `http://127.0.0.1:${port(/admin on 127\.0\.0\.1:(\d+)/)}/`;
-  const traffic = new Traffic(port(/listening on 127\.0\.0\.1:(\d+)/));
+  const web = port(/listening on 127\.0\.0\.1:(\d+)/);
+  const traffic = new Traffic(web);
+  const answer = async (path) => (await fetch(`http://127.0.0.1:${web}${path}`)).text();
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
   const api = async (path, options = {}) => (await fetch(url + path, { ...options, headers: { ...headers, ...options.headers } })).json();
   await until(async () => (await api("status")).pools.every((pool) => pool.servers.every(({ state }) => state === "up")), "all servers are up");
@@ -86,7 +92,7 @@ export async function startProxy({ token = null } = {}) {
     backends.forEach((it) => it.close());
     await rm(directory, { recursive: true, force: true });
   };
-  return { url, api, backends, traffic, file, text, close, said: () => said };
+  return { url, api, answer, backends, traffic, file, text, close, said: () => said };
 }
 
 /** One request in so many is answered 500: below 1 %, from which on the dashboard calls it a problem. */
@@ -121,6 +127,15 @@ class Traffic {
       await this.send(path);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  /** Requests without an answer, which stay in flight until the function returned is called. */
+  hold(number) {
+    const held = Array.from({ length: number }, () => {
+      const request = httpRequest({ port: this.#port, path: "/held", headers: { host: "shop.example.com" } });
+      return request.on("error", () => {}).end();
+    });
+    return () => held.forEach((request) => request.destroy());
   }
 
   /** One request; resolves to its status, or 0. */

@@ -17,7 +17,7 @@ pub struct Tally {
     /// By the position of the route.
     mirrors: RefCell<HashMap<usize, Arc<MirrorCounts>>>,
     /// By the position of the route. Looked up for each request to a route with a cache.
-    caches: RefCell<foldhash::HashMap<usize, Arc<CacheSeries>>>,
+    caches: RefCell<Vec<Option<Arc<CacheSeries>>>>,
 }
 
 impl Tally {
@@ -42,7 +42,10 @@ impl Tally {
     /// Where a route's cache is counted.
     pub fn cached(&self, (position, route): (usize, &Route)) -> Arc<CacheSeries> {
         let mut caches = self.caches.borrow_mut();
-        Arc::clone(caches.entry(position).or_insert_with(|| self.registry.cache(&route.name)))
+        if caches.len() <= position {
+            caches.resize(position + 1, None);
+        }
+        Arc::clone(caches[position].get_or_insert_with(|| self.registry.cache(&route.name)))
     }
 
     /// Where copies of a route's requests are counted.
