@@ -21,7 +21,7 @@ const FILES_MAX: usize = 3;
 
 /// Files that need each other, however far around.
 pub struct Circle {
-    /// The crate's directory below `crates`.
+    /// The crate's directory.
     name: String,
     /// Relative to the repository, sorted.
     files: Vec<String>,
@@ -44,16 +44,16 @@ impl Circle {
 /// A source file cannot be read.
 pub fn all(root: &Path) -> io::Result<Vec<Circle>> {
     let mut circles = Vec::new();
-    let mut crates = Vec::new();
+    let mut crates = vec!["minigram".to_owned()];
     let below = root.join("crates");
     if below.is_dir() {
         for entry in fs::read_dir(below)? {
-            crates.push(entry?.file_name().to_string_lossy().into_owned());
+            crates.push(format!("crates/{}", entry?.file_name().to_string_lossy()));
         }
     }
     crates.sort();
     for name in crates {
-        let source = format!("crates/{name}/src");
+        let source = format!("{name}/src");
         let entry = ["lib.rs", "main.rs"].map(|file| format!("{source}/{file}"));
         let Some(entry) = entry.into_iter().find(|file| root.join(file).is_file()) else { continue };
         let tree = Tree::read(&entry, &|file| fs::read_to_string(root.join(file)))?;

@@ -28,9 +28,11 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ha", &["types", "config", "core", "observe"]),
     ("dns", &["types", "config", "core", "observe"]),
     ("scale", &["types", "config", "core", "observe"]),
+    // What any user of the binary could write.
+    ("minigram", &[]),
 ];
 
-/// Checks the `[dependencies]` of `crates/NAME/Cargo.toml`, those of a target included.
+/// Checks the `[dependencies]` of a crate whose directory has its name, those of a target included.
 /// Dev-dependencies are free: a test may stand on whatever shows the behaviour.
 pub fn check_manifest(file: &str, text: &str) -> Vec<Finding> {
     let name = file.split('/').rev().nth(1).unwrap_or_default();

@@ -1,0 +1,89 @@
+//! Time as a value, and the clock that engines read it from, so that tests of expiry need not wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The time `span` after this one, rounded up to a millisecond.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        let ms = u64::try_from(span.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// As SQL databases keep it.
+    #[must_use]
+    pub fn to_sql(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
+    /// From what [`Time::to_sql`] wrote.
+    #[must_use]
+    pub fn from_sql(ms: i64) -> Self {
+        Self(u64::try_from(ms).unwrap_or(0))
+    }
+}
+
+/// Where an engine reads the time.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// A clock that moves only by [`Clock::advance`]; its clones move with it.
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// A manual clock that shows `start`.
+    #[must_use]
+    pub fn manual(start: Time) -> Self {
+        Self::Manual(Arc::new(AtomicU64::new(start.0)))
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        match self {
+            Self::System => {
+                let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                Time(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+            }
+            Self::Manual(ms) => Time(ms.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock; the machine's clock moves by itself.
+    pub fn advance(&self, span: Duration) {
+        if let Self::Manual(ms) = self {
+            ms.fetch_add(Time(0).plus(span).0, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_with_its_clones_and_rounds_up() {
+        let clock = Clock::manual(Time(1000));
+        let clone = clock.clone();
+        clock.advance(Duration::from_micros(1500));
+        assert_eq!(clone.now(), Time(1002));
+        assert_eq!(clone.now().since(Time(1000)), Duration::from_millis(2));
+        assert_eq!(Time(1000).since(clone.now()), Duration::ZERO);
+    }
+}

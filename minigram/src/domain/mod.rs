@@ -1,0 +1,8 @@
+//! The rules of the application, without HTTP: who may do what, and what follows from it.
+
+pub mod accounts;
+pub mod feeds;
+pub mod jobs;
+pub mod passwords;
+pub mod posting;
+pub mod tokens;

@@ -1,0 +1,118 @@
+//! Posting a photo: its type told by its content, its bytes streamed into the blobs, and then the photo and its jobs
+//! written in one transaction.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+
+use super::jobs::FanOut;
+use crate::clock::Clock;
+use crate::ids::{IdMaker, PhotoId, UserId};
+use crate::media::MediaType;
+use crate::ports::blobs::{BlobKey, Blobs, BlobsError, Body};
+use crate::ports::position::Position;
+use crate::ports::store::{Caption, NewPhoto, Store, StoreError};
+use crate::ports::{Retriable, Retry};
+
+/// Why a photo was not posted.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// The file is no picture of a type that MiniGram takes.
+    #[error("the file is no JPEG, PNG, WebP or GIF")]
+    UnknownType,
+    /// The blobs failed, or the file is too large.
+    #[error(transparent)]
+    Blobs(#[from] BlobsError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Retriable for PostError {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::UnknownType => Retry::Never,
+            Self::Blobs(error) => error.retry(),
+            Self::Store(error) => error.retry(),
+        }
+    }
+}
+
+/// Posts photos.
+pub struct Posting {
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    ids: Arc<IdMaker>,
+    clock: Clock,
+    bytes_max: u64,
+}
+
+impl Posting {
+    /// Takes photos of at most `bytes_max`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        blobs: Arc<dyn Blobs>,
+        ids: Arc<IdMaker>,
+        clock: Clock,
+        bytes_max: u64,
+    ) -> Self {
+        Self { store, blobs, ids, clock, bytes_max }
+    }
+
+    /// Posts a photo, and says where the store's log is then: the session has to note it.
+    ///
+    /// # Errors
+    /// `UnknownType`, `TooLarge` or `BrokenOff` of the blobs, and what engines fail with. The file is removed then,
+    /// unless the store may have taken the photo.
+    pub async fn post(
+        &self,
+        author: UserId,
+        caption: Caption,
+        body: Body,
+    ) -> Result<(PhotoId, Position), PostError> {
+        let created = self.clock.now();
+        let id = self.ids.photo(author, created);
+        let (start, body) = peek(body).await?;
+        let media = MediaType::of_content(&start).ok_or(PostError::UnknownType)?;
+        let key = original(author, id, media);
+        let bytes = self.blobs.put(&key, body, self.bytes_max).await?;
+        let photo = NewPhoto { id, author, caption, media, bytes, created };
+        match self.store.add_photo(&photo, &[FanOut { photo: id, author }.job()]).await {
+            Ok(written) => Ok((id, written)),
+            Err(error) => {
+                // After other errors the photo may be there, by this call or an earlier try of it.
+                if matches!(error, StoreError::NoSuchUser) {
+                    self.blobs.delete(&key).await?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Where the file of a photo is, as it was uploaded. With the author, so that the same id for another author's photo,
+/// which the store refuses, overwrites no file.
+///
+/// # Panics
+/// Never: numbers make a valid key.
+#[must_use]
+pub fn original(author: UserId, photo: PhotoId, media: MediaType) -> BlobKey {
+    BlobKey::new(&format!("photos/{author}/{photo}/original"), media).expect("numbers make a valid key")
+}
+
+/// The first bytes, as many as tell the type, and the whole body again.
+async fn peek(mut body: Body) -> Result<(Bytes, Body), PostError> {
+    let mut start = BytesMut::new();
+    while start.len() < MediaType::NEEDED {
+        match body.next().await {
+            Some(Ok(bytes)) => start.extend_from_slice(&bytes),
+            Some(Err(error)) => return Err(BlobsError::BrokenOff(error).into()),
+            None => break,
+        }
+    }
+    let start = start.freeze();
+    let whole = stream::iter([Ok(start.clone())]).chain(body).boxed();
+    Ok((start, whole))
+}

@@ -1,0 +1,42 @@
+//! Port: what must outlive everything else, in a database with a primary and replicas.
+//!
+//! Guarantees of every engine:
+//! - A write that was acknowledged is durable, and returns its [`Position`].
+//! - A read that is given [`Positions`] shows all of these writes, or fails with [`StoreError::Behind`]. It never
+//!   shows less.
+//! - A write is whole or absent: a photo and the jobs that it causes are added in one transaction.
+//! - A write that is repeated because its answer was lost has its effect once. What has an id is refused the second
+//!   time with [`StoreError::IdTaken`]; follows and likes count once.
+
+use async_trait::async_trait;
+
+use super::position::{Position, Positions};
+use crate::ids::Shard;
+
+mod comments;
+mod error;
+mod feeds;
+mod follows;
+mod likes;
+mod outbox;
+mod photos;
+mod users;
+
+pub use comments::{COMMENT_CHARS_MAX, Comment, CommentText, Comments, NewComment};
+pub use error::{StoreError, StoreResult};
+pub use feeds::{FEED_ENTRIES_MAX, FeedEntry, Feeds};
+pub use follows::Follows;
+pub use likes::{Liked, Likes};
+pub use outbox::{Outbox, OutboxId, OutboxJob};
+pub use photos::{CAPTION_CHARS_MAX, Caption, NewPhoto, Photo, PhotoState, Photos};
+pub use users::{NewUser, Profile, User, Users};
+
+/// Entries that one call returns at most, whatever its `limit` says.
+pub const PAGE_MAX: u32 = 100;
+
+/// All of the database.
+#[async_trait]
+pub trait Store: Users + Follows + Photos + Likes + Comments + Feeds + Outbox {
+    /// How far this store has got in the log of the database that has `shard`; what [`Positions`] are compared with.
+    async fn reached(&self, shard: Shard) -> StoreResult<Position>;
+}

@@ -1,0 +1,34 @@
+//! The contract of the cache.
+
+mod property;
+mod read_through;
+mod values;
+
+pub mod cases {
+    //! All cases by name.
+    pub use super::property::*;
+    pub use super::read_through::*;
+    pub use super::values::*;
+}
+
+macro_rules! cache_contract {
+    ($engine:ident, $start:path) => {
+        mod $engine {
+            use crate::cache::cases;
+            cases! { $start:
+                a_value_is_found_until_its_lifetime_is_over,
+                hits_and_misses_are_counted_by_kind,
+                one_who_looks_fetches_and_the_others_wait,
+                a_fetch_that_failed_or_took_too_long_is_given_to_another,
+                an_aging_value_is_refreshed_by_one_and_served_to_all,
+                what_was_fetched_before_an_invalidation_is_refused,
+                a_fetch_after_an_invalidation_is_told_what_to_read_behind,
+                many_callers_cause_one_fetch,
+                a_fetch_goes_on_without_its_caller,
+                a_failed_fetch_is_not_kept,
+                a_refresh_happens_behind_the_caller,
+                nothing_is_served_beyond_its_lifetime_or_after_an_invalidation,
+            }
+        }
+    };
+}

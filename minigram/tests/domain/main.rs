@@ -1,0 +1,6 @@
+//! The rules of the application, on the embedded engines.
+#![allow(clippy::unwrap_used)]
+
+mod accounts;
+mod photos;
+mod world;
