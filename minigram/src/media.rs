@@ -1,4 +1,4 @@
-//! The types of pictures that MiniGram takes and makes, told by a file's first bytes and never by its name.
+//! The types of pictures that MiniGram takes and makes, found from a file's first bytes and never from its name.
 
 use serde::{Deserialize, Serialize};
 

@@ -60,7 +60,7 @@ impl Dialer {
     }
 
     async fn handshake(&self, io: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Sender, Failure> {
-        // What goes wrong with a connection is told to the request on it.
+        // The request on a connection learns what goes wrong with it.
         if self.http2 {
             let (sender, connection) = http2::Builder::new(Local)
                 .timer(TokioTimer::new())

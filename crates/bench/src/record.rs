@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use crate::pace::Turn;
 
-/// Servers that are told apart; those beyond are counted together.
+/// Servers with figures of their own; those beyond are counted together.
 const SERVERS_MAX: usize = 100;
 /// The server of responses without the header.
 const UNNAMED: &str = "(no header)";

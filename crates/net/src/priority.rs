@@ -30,9 +30,12 @@ pub fn lower_priority() {
 
 /// Threads that wake up go before the calling thread from now on, but its share of a core stays as it was. Does nothing before Linux 6.12.
 pub fn let_others_go_first() {
-    // SAFETY: it touches no memory; thread 0 is the calling one.
-    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    schedule(nice, SLICE_OF_EQUALS_NS);
+    // SAFETY: neither call touches memory; thread 0 is the calling one.
+    let (policy, nice) = unsafe { (libc::sched_getscheduler(0), libc::getpriority(libc::PRIO_PROCESS, 0)) };
+    // An operator may have chosen another policy for the whole process.
+    if policy == libc::SCHED_OTHER {
+        schedule(nice, SLICE_OF_EQUALS_NS);
+    }
 }
 
 fn schedule(nice: i32, slice_ns: u64) {

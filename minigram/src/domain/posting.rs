@@ -1,4 +1,4 @@
-//! Posting a photo: its type told by its content, its bytes streamed into the blobs, and then the photo and its jobs
+//! Posting a photo: its type found from its content, its bytes streamed into the blobs, and then the photo and its jobs
 //! written in one transaction.
 
 use std::sync::Arc;

@@ -100,7 +100,7 @@ impl SqliteQueue {
         Ok(())
     }
 
-    /// The attempts of the job that `receipt` is for, if nobody else got it since. Its time may be over: a late
+    /// The attempts of the job that `receipt` is for, if no other worker got it since. Its time may be over: a late
     /// acknowledgement is better than doing the job twice.
     async fn attempts(
         &self,

@@ -6,7 +6,7 @@
 //!   meanwhile: its [`Fill`] is refused.
 //! - Of all who look for a missing value, one is asked to fetch it. When the value is about to expire, one is asked
 //!   to fetch it anew, while the others are served the old one.
-//! - Whoever fetches after an invalidation learns what the read must not be behind ([`Fill::after`]), so that a
+//! - A caller that fetches after an invalidation learns what the read must not be behind ([`Fill::after`]), so that a
 //!   replica that lags cannot bring the old value back. The engine may forget this after [`REMEMBERED`], or earlier
 //!   for want of room.
 //! - Losing a value is allowed at any time.
@@ -98,7 +98,7 @@ pub enum Found {
     Aging(Bytes, Fill),
     /// No value; this caller has the task of fetching it.
     Missing(Fill),
-    /// No value; another caller is fetching it. Whoever does not wait must not read behind these positions.
+    /// No value; another caller is fetching it. A caller that does not wait must not read behind these positions.
     Fetching(Positions),
 }
 
