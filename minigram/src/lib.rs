@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod domain;
 pub mod embedded;
+pub mod engines;
 pub mod ids;
 pub mod media;
 pub mod ports;
