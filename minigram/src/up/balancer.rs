@@ -1,16 +1,13 @@
 //! Evenkeel before the application: its configuration file with the addresses of this run, and its process.
 
-use std::ffi::OsStr;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tokio::time::{Instant, sleep};
+use anyhow::Context;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 
-use super::program::{Program, Start};
+use crate::process::{Process, Program};
 
 /// The configuration that the reader sees in the repository.
 pub const TEMPLATE: &str = include_str!("../../evenkeel/embedded.toml");
@@ -18,8 +15,8 @@ pub const TEMPLATE: &str = include_str!("../../evenkeel/embedded.toml");
 /// How long it may take to begin.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How often to look whether it answers.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long it may take to answer once.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// What one run puts into the template.
 #[derive(Debug)]
@@ -82,60 +79,25 @@ fn backends(servers: &[(String, SocketAddr)]) -> Array {
     array
 }
 
-/// A running balancer.
-#[derive(Debug)]
-pub struct Balancer {
-    /// Its process.
-    pub program: Program,
-    log: PathBuf,
+/// Starts it with a configuration file; its messages go to `log`.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start(program: &Path, configuration: &Path, log: &Path) -> anyhow::Result<Process> {
+    let program = Program::new("evenkeel", program, log).args(["run", "-c"]).arg(configuration);
+    Process::start(&program).context("evenkeel cannot be started")
 }
 
-impl Balancer {
-    /// Starts it with a configuration file; its messages go to `log`.
-    ///
-    /// # Errors
-    /// It cannot be started.
-    pub fn start(program: &Path, configuration: &Path, log: &Path) -> anyhow::Result<Self> {
-        let arguments = ["run".as_ref(), "-c".as_ref(), configuration.as_os_str()] as [&OsStr; 3];
-        let start = Start { name: "evenkeel", program, arguments: &arguments, log };
-        Ok(Self { program: Program::start(&start)?, log: log.to_owned() })
-    }
-
-    /// Waits until `address`, which is one of its listeners, says by `/readyz` that a server of the application answers.
-    ///
-    /// # Errors
-    /// It ends before, or takes too long.
-    pub async fn ready(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build()?;
-        let url = format!("http://{address}/readyz");
-        let until = Instant::now() + START_TIME_MAX;
-        loop {
-            tokio::select! {
-                status = self.program.ended() => {
-                    bail!("evenkeel ended before it was ready ({}):\n{}", status?, self.last_messages());
-                }
-                response = client.get(&url).send() => {
-                    if response.is_ok_and(|response| response.status().is_success()) {
-                        return Ok(());
-                    }
-                }
-            }
-            if Instant::now() > until {
-                bail!(
-                    "no server answers through evenkeel within {} s:\n{}",
-                    START_TIME_MAX.as_secs(),
-                    self.last_messages()
-                );
-            }
-            sleep(LOOK_EVERY).await;
-        }
-    }
-
-    fn last_messages(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(10)..].join("\n")
-    }
+/// Waits until `address`, which is one of its listeners, says by `/readyz` that a server of the application answers.
+///
+/// # Errors
+/// It ends before, or takes too long.
+pub async fn ready(process: &Process, address: SocketAddr) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().timeout(ANSWER_TIME_MAX).no_proxy().build()?;
+    let url = format!("http://{address}/readyz");
+    let answers =
+        || async { client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) };
+    process.wait_until("a server answers through it", START_TIME_MAX, answers).await
 }
 
 #[cfg(test)]

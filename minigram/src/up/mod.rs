@@ -2,7 +2,6 @@
 
 pub mod balancer;
 pub mod build;
-pub mod program;
 pub mod running;
 pub mod secret;
 pub mod seed;
