@@ -13,4 +13,7 @@ pub mod ids;
 pub mod leave;
 pub mod media;
 pub mod ports;
+pub mod process;
+pub mod settings;
 pub mod text;
+pub mod up;
