@@ -6,5 +6,6 @@ pub mod jobs;
 pub mod likes;
 pub mod passwords;
 pub mod posting;
+pub mod sizes;
 pub mod tokens;
 pub mod views;
