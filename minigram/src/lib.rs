@@ -15,5 +15,6 @@ pub mod media;
 pub mod ports;
 pub mod process;
 pub mod settings;
+pub mod telemetry;
 pub mod text;
 pub mod up;
