@@ -17,4 +17,5 @@ pub mod process;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod traced;
 pub mod up;
