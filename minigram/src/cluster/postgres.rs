@@ -13,7 +13,7 @@ use super::http::http_client;
 use super::layout::Layout;
 use super::members::Members;
 use super::settings::ClusterSettings;
-use crate::process::{Ports, wait_until};
+use crate::process::{Ports, wait_until, watchdog};
 
 /// The nodes.
 pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
@@ -21,6 +21,8 @@ pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
 pub const DATABASES: [&str; 2] = ["minigram_0", "minigram_1"];
 /// How long the nodes may take until one is the primary and the others follow it.
 const READY_BOUND: Duration = Duration::from_secs(90);
+/// The pipe of a node's watchdog, in its folder.
+const WATCHDOG: &str = "watchdog";
 /// Who may change the state of a node by Patroni's REST API; the password is the secret `patroni`.
 pub const PATRONI_USER: &str = "minigram";
 
@@ -53,7 +55,12 @@ pub async fn start(
         let file = folder.join("patroni.yml");
         // JSON is YAML.
         layout.write(&file, &serde_json::to_string_pretty(&configuration(layout, name, &nodes, etcd)?)?)?;
-        let program = layout.engine(name, &patroni).directory(&folder).kept(&settings.minigram).arg(&file);
+        let pipe = folder.join(WATCHDOG);
+        watchdog::make(&pipe)?;
+        layout.own(&pipe)?;
+        let program =
+            layout.engine(name, &patroni).directory(&folder).kept(&settings.minigram).watchdog(pipe);
+        let program = program.arg(&file);
         members.start(program)?;
     }
     let client = http_client()?;
@@ -79,6 +86,13 @@ fn configuration(layout: &Layout, name: &str, nodes: &Nodes, etcd: u16) -> anyho
             "listen": format!("127.0.0.1:{patroni}"),
             "connect_address": format!("127.0.0.1:{patroni}"),
             "authentication": login(PATRONI_USER, "patroni")?,
+        },
+        // Ends the node 5 seconds before its lock ends, if Patroni or PostgreSQL hangs.
+        "watchdog": {
+            "mode": "required",
+            "driver": "testing",
+            "device": folder.join(WATCHDOG),
+            "safety_margin": 5,
         },
         "etcd3": { "host": format!("127.0.0.1:{etcd}") },
         "bootstrap": {

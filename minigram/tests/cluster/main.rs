@@ -25,6 +25,7 @@ async fn the_engines_lose_nothing_that_they_acknowledged() {
     queue::a_lost_server_loses_no_message(&engines).await;
     sessions::a_crash_of_the_primary_loses_no_replicated_write(&engines).await;
     postgres::a_lost_node_loses_no_write(&engines, &alerts).await;
+    postgres::a_primary_that_hangs_loses_no_write(&engines).await;
     logs::one_search_finds_the_lines_of_all_processes(&engines).await;
     engines.end_in_order().await;
 
