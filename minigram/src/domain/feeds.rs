@@ -58,7 +58,8 @@ impl HomeFeeds {
     /// # Errors
     /// What the store fails with; some followers may have it then.
     pub async fn fan_out(&self, job: FanOut) -> StoreResult<()> {
-        let all = Positions::none();
+        // Followers of before the job must be there, whichever replica answers.
+        let all = self.store.reached(job.author.shard()).await?.into();
         if self.store.user(job.author, &all).await?.is_none_or(|author| author.celebrity) {
             return Ok(());
         }

@@ -5,4 +5,5 @@ pub mod feeds;
 pub mod jobs;
 pub mod passwords;
 pub mod posting;
+pub mod sizes;
 pub mod tokens;
