@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod dead_letters;
 mod down;
 mod keep;
 
@@ -17,6 +18,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows jobs that failed too often, or makes them ready again.
+    DeadLetters(dead_letters::DeadLetters),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
@@ -27,6 +30,7 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::DeadLetters(letters) => letters.run(),
         Command::Down(down) => down.run(),
         Command::Keep(keep) => keep.run(),
     }

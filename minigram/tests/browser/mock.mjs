@@ -164,13 +164,13 @@ class Mock {
 
   #post(author, url, file, answer) {
     this.uploads += 1;
-    const photo = Object.assign(this.addPhoto(author, url.searchParams.get("caption"), { isReady: this.#readyMs === 0 }), { file });
-    if (!photo.isReady) {
-      setTimeout(() => {
-        photo.isReady = true;
-        this.publish(photo, { kind: "ready", photo: photo.id });
-      }, this.#readyMs);
-    }
+    const photo = Object.assign(this.addPhoto(author, url.searchParams.get("caption"), { isReady: false }), { file });
+    setTimeout(() => {
+      photo.isReady = true;
+      this.publish(photo, { kind: "ready", photo: photo.id });
+      const message = JSON.stringify({ kind: "photo", photo: photo.id, by: short(author) });
+      for (const { link, user } of this.sockets) if (user?.follows.has(author.name)) link.send(message);
+    }, this.#readyMs);
     answer(201, this.photo(photo, author));
   }
 

@@ -3,7 +3,7 @@
 use minigram::domain::jobs::{FanOut, Notify, RemoveFiles, Thumbnails};
 use minigram::domain::posting::original;
 use minigram::domain::sizes::Size;
-use minigram::ids::CommentId;
+use minigram::ids::{CommentId, UserId};
 use minigram::media::MediaType;
 use minigram::ports::bus::Event;
 use minigram::ports::position::Positions;
@@ -12,6 +12,10 @@ use minigram::workers::messages::{photo_topic, user_topic};
 use serde_json::json;
 
 use crate::world::{CELEBRITY_FOLLOWERS, World, eager, message, png, until};
+
+fn person(id: UserId, name: &str) -> serde_json::Value {
+    json!({"id": id.to_string(), "name": name, "display_name": ""})
+}
 
 #[tokio::test]
 async fn a_photo_gets_its_sizes_its_followers_and_a_message() {
@@ -28,7 +32,7 @@ async fn a_photo_gets_its_sizes_its_followers_and_a_message() {
     let ready = json!({"kind": "ready", "photo": photo.to_string()});
     assert_eq!(message(&mut *watching).await, ready);
     assert_eq!(message(&mut *author).await, ready);
-    let posted = json!({"kind": "photo", "photo": photo.to_string(), "author": ada.to_string()});
+    let posted = json!({"kind": "photo", "photo": photo.to_string(), "by": person(ada, "ada")});
     assert_eq!(message(&mut *follower).await, posted);
     world.settled().await;
     assert!(world.is_ready(photo).await);
@@ -108,7 +112,7 @@ async fn comments_and_follows_reach_those_whom_they_are_about() {
         world.engines.queue.push(&job.job()).await.unwrap();
     }
     let _running = world.work(world.engines.clone(), settings);
-    let (photo, bob) = (photo.to_string(), bob.to_string());
+    let (photo, bob) = (photo.to_string(), person(bob, "bob"));
     let commented = json!({"kind": "comment", "photo": photo, "comment": "77", "by": bob});
     assert_eq!(message(&mut *author).await, commented);
     assert_eq!(message(&mut *author).await, json!({"kind": "follow", "by": bob}));

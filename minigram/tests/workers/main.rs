@@ -1,6 +1,7 @@
 //! Workers on embedded engines: thumbnails, fan-out, notifications, files that go; and what happens when they fail.
 #![allow(clippy::unwrap_used)]
 
+mod command;
 mod faults;
 mod gate;
 mod jobs;

@@ -37,9 +37,9 @@ pub struct World {
     pub clock: Clock,
     pub engines: Engines,
     pub feeds: HomeFeeds,
-    posting: Posting,
-    ids: Arc<IdMaker>,
-    directory: TempDir,
+    pub posting: Posting,
+    pub ids: Arc<IdMaker>,
+    pub directory: TempDir,
 }
 
 /// Workers that run until they are dropped or asked to leave.

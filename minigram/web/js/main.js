@@ -21,7 +21,7 @@ function bar() {
 /** Says what happened to the user's photos, and who follows them now. */
 async function notify({ detail }) {
   if (detail.kind === "ready") return;
-  const by = detail.by ?? detail.user ?? detail.author ?? null;
+  const { by } = detail;
   const name = by?.display_name || by?.name || "Somebody";
   if (by?.name && by.name === user()?.name) return;
   const photo = detail.photo ? `/p/${detail.photo}` : null;

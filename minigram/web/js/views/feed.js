@@ -7,6 +7,7 @@ import { live } from "../live.js";
 import { follow, likeButton, pictureBox } from "../parts/photo.js";
 import { avatar } from "../parts/people.js";
 import { pages } from "../parts/pages.js";
+import { refresh } from "../router.js";
 import { welcome } from "./sign.js";
 
 const PAGE = 10;
@@ -15,7 +16,7 @@ const SIZES = "(min-width: 640px) 600px, 100vw";
 export function feed({ signal }) {
   if (!me()) return welcome();
   const list = h("div", { class: "feed", role: "feed", "aria-label": "Photos" });
-  const fresh = h("button", { type: "button", class: "button fresh", hidden: true, on: { click: () => location.reload() } }, "New photos");
+  const fresh = h("button", { type: "button", class: "button fresh", hidden: true, on: { click: () => refresh() } }, "New photos");
   let isFirst = true;
   const show = (photo) => {
     const element = card(photo, isFirst, signal);
