@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+use tracing::Instrument;
 
 use super::metrics::Metrics;
 use super::pause::Pause;
@@ -55,7 +56,8 @@ impl Hand {
         let Taken { receipt, job, attempt } = taken;
         let begun = Instant::now();
         let key = job.key.clone();
-        let worked = match self.attempt(&receipt, work(job), leave).await {
+        let span = tracing::info_span!("job", topic = self.topic, key, attempt);
+        let worked = match self.attempt(&receipt, work(job).instrument(span), leave).await {
             Some(done) => {
                 if let Err(failure) = &done {
                     tracing::warn!(topic = self.topic, key, attempt, reason = %failure, "a job failed");

@@ -12,6 +12,7 @@ use super::settings::WorkerSettings;
 use crate::domain::jobs::{Failure, Notify, Thumbnails};
 use crate::domain::posting::original;
 use crate::domain::sizes::Size;
+use crate::domain::views::keys;
 use crate::engines::Engines;
 use crate::media::MediaType;
 use crate::ports::blobs::{BlobsError, Part};
@@ -43,17 +44,29 @@ impl Thumbnailer {
     /// The engines fail; for good if the picture is broken or has too many pixels.
     pub async fn make(&self, job: Thumbnails) -> Result<(), Failure> {
         let Some(photo) = self.photo(job).await? else { return Ok(()) };
-        if photo.state == PhotoState::Processing {
-            let file = self.original(&photo).await?;
-            let made = self.sizes(file, photo.media).await?;
-            self.keep(&photo, made).await?;
-            match self.engines.store.set_ready(photo.id).await {
-                Ok(_) => {}
-                // Deleted meanwhile. The job that removes its files may have run before they were written.
-                Err(StoreError::NoSuchPhoto) => return self.remove(&photo).await,
-                Err(error) => return Err(Failure::again(error)),
+        let written = match photo.state {
+            PhotoState::Processing => {
+                let file = self.original(&photo).await?;
+                let made = self.sizes(file, photo.media).await?;
+                self.keep(&photo, made).await?;
+                match self.engines.store.set_ready(photo.id).await {
+                    Ok(written) => written,
+                    // Deleted meanwhile. The job that removes its files may have run before they were written.
+                    Err(StoreError::NoSuchPhoto) => return self.remove(&photo).await,
+                    Err(error) => return Err(Failure::again(error)),
+                }
             }
-        }
+            // An earlier attempt got this far.
+            PhotoState::Ready => {
+                self.engines.store.reached(photo.id.shard()).await.map_err(Failure::again)?
+            }
+        };
+        self.engines.cache.invalidate(&keys::photo(photo.id), written).await.map_err(Failure::again)?;
+        self.announce(&photo).await
+    }
+
+    /// Says that the photo can be seen: to those who look at it, to its author, and to the author's followers.
+    async fn announce(&self, photo: &Photo) -> Result<(), Failure> {
         let ready = Message::Ready { photo: photo.id };
         messages::publish(&*self.engines.bus, &messages::photo_topic(photo.id), &ready).await?;
         messages::publish(&*self.engines.bus, &messages::user_topic(photo.author), &ready).await?;
