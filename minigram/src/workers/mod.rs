@@ -103,7 +103,7 @@ fn spawn_hands(
             }
         }));
     }
-    let thumbnailer = Arc::new(Thumbnailer::new(engines.clone(), settings));
+    let thumbnailer = Arc::new(Thumbnailer::new(engines.clone(), settings, metrics));
     for _ in 0..settings.thumbnails {
         let thumbnailer = thumbnailer.clone();
         tasks.spawn(hand(Thumbnails::TOPIC).run(leave.clone(), move |job| {

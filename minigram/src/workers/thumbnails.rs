@@ -7,8 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::messages::{self, Message};
+use super::metrics::Metrics;
 use super::pictures::{self, Made};
 use super::settings::WorkerSettings;
+use crate::app::edge::{Edge, about_photo_tag, user_tag};
 use crate::domain::jobs::{Failure, Notify, Thumbnails};
 use crate::domain::posting::original;
 use crate::domain::sizes::Size;
@@ -22,16 +24,18 @@ use crate::ports::store::{Photo, PhotoState, StoreError};
 /// Makes thumbnails.
 pub struct Thumbnailer {
     engines: Engines,
+    edge: Edge,
     decoders: Arc<Semaphore>,
     pixels_max: u64,
     original_bytes_max: u64,
 }
 
 impl Thumbnailer {
-    /// Decodes as many pictures at once as `settings` say.
-    pub fn new(engines: Engines, settings: &WorkerSettings) -> Self {
+    /// Decodes as many pictures at once as `settings` say. Must be called within a tokio runtime.
+    pub fn new(engines: Engines, settings: &WorkerSettings, metrics: &Metrics) -> Self {
         Self {
             engines,
+            edge: Edge::start(&settings.edge, metrics.purges_failed.clone()),
             decoders: Arc::new(Semaphore::new(settings.decoders.max(1))),
             pixels_max: settings.pixels_max,
             original_bytes_max: settings.original_bytes_max,
@@ -62,6 +66,8 @@ impl Thumbnailer {
             }
         };
         self.engines.cache.invalidate(&keys::photo(photo.id), written).await.map_err(Failure::again)?;
+        // Strangers are shown the photo, and it in its author's list, as it is now.
+        self.edge.purge(&[about_photo_tag(photo.id), user_tag(photo.author)]).await;
         self.announce(&photo).await
     }
 
