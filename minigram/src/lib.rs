@@ -6,17 +6,20 @@
 
 pub mod app;
 pub mod clock;
+pub mod cluster;
 pub mod domain;
 pub mod embedded;
 pub mod engines;
 pub mod ids;
 pub mod leave;
+pub mod logs;
 pub mod media;
 pub mod ports;
 pub mod process;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod traced;
 pub mod up;
 pub mod web;
 pub mod workers;

@@ -1,12 +1,17 @@
 //! The command line: one file for each command.
 
+use std::future::Future;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 mod dead_letters;
+mod doctor;
 mod down;
+mod engines;
 mod keep;
+mod logs;
 
 /// A photo-sharing application, from one server to many.
 #[derive(Debug, Parser)]
@@ -20,6 +25,9 @@ struct Cli {
 enum Command {
     /// Shows jobs that failed too often, or makes them ready again.
     DeadLetters(dead_letters::DeadLetters),
+    Doctor(doctor::Doctor),
+    Engines(engines::Engines),
+    Logs(logs::Logs),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
@@ -31,7 +39,17 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::DeadLetters(letters) => letters.run(),
+        Command::Doctor(doctor) => Ok(doctor.run()),
+        Command::Engines(engines) => asynchronously(engines.run()),
+        Command::Logs(logs) => logs.run(),
         Command::Down(down) => down.run(),
         Command::Keep(keep) => keep.run(),
     }
+}
+
+/// Runs a command that needs many threads and timers.
+fn asynchronously(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().build().context("the threads of the runtime cannot be started")?;
+    runtime.block_on(command)
 }
