@@ -115,7 +115,7 @@ async fn report(engines: &Engines, what: &str, writer: Client, reader: Client) {
 
 pub async fn the_rows_are_still_there(engines: &Engines) {
     let rows = rows(engines).await;
-    for first in [1_000_000, 2_000_000, 3_000_000, 4_000_000] {
+    for first in [1_000_000, 2_000_000, 3_000_000] {
         assert!(rows.range(first..first + 1_000_000).count() > ROWS, "no rows from {first} on");
     }
 }
