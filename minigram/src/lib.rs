@@ -9,6 +9,7 @@ pub mod embedded;
 pub mod engines;
 pub mod ids;
 pub mod leave;
+pub mod load;
 pub mod media;
 pub mod ports;
 pub mod process;

@@ -1,11 +1,14 @@
 //! The command line: one file for each command.
 
+use std::future::Future;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 mod down;
 mod keep;
+mod load;
 
 /// A photo-sharing application, from one server to many.
 #[derive(Debug, Parser)]
@@ -19,6 +22,9 @@ struct Cli {
 enum Command {
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
+    Load(load::Load),
+    Stress(load::Stress),
+    Scaling(load::Scaling),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
     #[command(hide = true)]
     Keep(keep::Keep),
@@ -28,6 +34,16 @@ enum Command {
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Down(down) => down.run(),
+        Command::Load(load) => asynchronously(load.run()),
+        Command::Stress(stress) => asynchronously(stress.run()),
+        Command::Scaling(scaling) => asynchronously(scaling.run()),
         Command::Keep(keep) => keep.run(),
     }
+}
+
+/// Runs a command that needs timers and sockets.
+fn asynchronously(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().build().context("the threads of the runtime cannot be started")?;
+    runtime.block_on(command)
 }
