@@ -1,8 +1,10 @@
 //! MiniGram: a photo-sharing application that shows how a web service grows from one server to many.
 //!
-//! [`domain`] has the rules. It knows its engines only through [`ports`]. [`embedded`] implements every port inside the process.
+//! [`app`] is what clients talk to. [`domain`] has the rules, without HTTP. It knows its engines only through [`ports`].
+//! [`embedded`] implements every port inside the process.
 //! `DESIGN.md` says how real engines fit behind the same ports.
 
+pub mod app;
 pub mod clock;
 pub mod domain;
 pub mod embedded;

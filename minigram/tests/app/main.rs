@@ -1,0 +1,6 @@
+//! The application by its sockets: three servers that share the embedded engines.
+#![allow(clippy::unwrap_used)]
+
+mod account;
+mod people;
+mod world;
