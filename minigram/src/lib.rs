@@ -18,3 +18,5 @@ pub mod process;
 pub mod settings;
 pub mod text;
 pub mod up;
+pub mod web;
+pub mod workers;

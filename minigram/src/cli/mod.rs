@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod dead_letters;
 mod down;
 mod keep;
 mod load;
@@ -20,6 +21,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows jobs that failed too often, or makes them ready again.
+    DeadLetters(dead_letters::DeadLetters),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     Load(load::Load),
@@ -33,6 +36,7 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::DeadLetters(letters) => letters.run(),
         Command::Down(down) => down.run(),
         Command::Load(load) => asynchronously(load.run()),
         Command::Stress(stress) => asynchronously(stress.run()),

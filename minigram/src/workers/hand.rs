@@ -1,0 +1,112 @@
+//! One worker: takes a job, keeps it while it does it, and tells the queue what became of it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+
+use super::metrics::Metrics;
+use super::pause::Pause;
+use super::settings::WorkerSettings;
+use crate::domain::jobs::{Failure, Worked, settle};
+use crate::leave::Leave;
+use crate::ports::queue::{NewJob, Queue, QueueError, Receipt, Taken};
+
+/// One worker of a topic.
+#[derive(Clone)]
+pub struct Hand {
+    /// Whose jobs.
+    pub topic: &'static str,
+    /// Where jobs come from.
+    pub queue: Arc<dyn Queue>,
+    /// Bounds.
+    pub settings: Arc<WorkerSettings>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Hand {
+    /// Does jobs by `work`, one after the other, until leaving is requested.
+    pub async fn run<F, W>(self, mut leave: Leave, work: F)
+    where
+        F: Fn(NewJob) -> W,
+        W: Future<Output = Result<(), Failure>>,
+    {
+        let mut pause = Pause::new();
+        while !leave.is_requested() {
+            let worked = match self.queue.take(self.topic, self.settings.take_wait).await {
+                Ok(None) => Ok(()),
+                Ok(Some(taken)) => self.handle(taken, &mut leave, &work).await,
+                Err(error) => Err(error),
+            };
+            match worked {
+                Ok(()) => pause.over(),
+                Err(error) => pause.after(&error, "the queue failed", self.topic, &mut leave).await,
+            }
+        }
+    }
+
+    async fn handle<F, W>(&self, taken: Taken, leave: &mut Leave, work: &F) -> Result<(), QueueError>
+    where
+        F: Fn(NewJob) -> W,
+        W: Future<Output = Result<(), Failure>>,
+    {
+        let Taken { receipt, job, attempt } = taken;
+        let begun = Instant::now();
+        let key = job.key.clone();
+        let worked = match self.attempt(&receipt, work(job), leave).await {
+            Some(done) => {
+                if let Err(failure) = &done {
+                    tracing::warn!(topic = self.topic, key, attempt, reason = %failure, "a job failed");
+                }
+                settle(&*self.queue, &receipt, &done).await
+            }
+            None => Ok(Worked::Late),
+        };
+        if let Ok(worked) = worked {
+            self.metrics.job(self.topic, worked, begun.elapsed());
+        }
+        worked.map(drop)
+    }
+
+    /// Does one job, and says to the queue that it is still done. `None` if the queue gave it to another worker.
+    async fn attempt(
+        &self,
+        receipt: &Receipt,
+        work: impl Future<Output = Result<(), Failure>>,
+        leave: &mut Leave,
+    ) -> Option<Result<(), Failure>> {
+        tokio::pin!(work);
+        let now = tokio::time::Instant::now();
+        let mut extend = interval_at(now + self.settings.extend_every, self.settings.extend_every);
+        extend.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut end = now + self.settings.job_max;
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = sleep_until(end) => return Some(Err(Failure::again(self.unfinished(leaving)))),
+                () = leave.requested(), if !leaving => {
+                    leaving = true;
+                    end = end.min(tokio::time::Instant::now() + self.settings.finish_within);
+                }
+                _ = extend.tick() => match self.queue.extend(receipt).await {
+                    Ok(()) => {}
+                    Err(QueueError::Late) => return None,
+                    Err(error) => tracing::warn!(topic = self.topic, %error, "a job was not extended"),
+                },
+            }
+        }
+    }
+
+    fn unfinished(&self, leaving: bool) -> String {
+        let seconds = |time: Duration| time.as_secs_f64();
+        if leaving {
+            let within = seconds(self.settings.finish_within);
+            return format!("the worker left, and the job did not finish within {within} s");
+        }
+        format!("the job did not finish within {} s", seconds(self.settings.job_max))
+    }
+}

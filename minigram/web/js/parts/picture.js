@@ -1,0 +1,26 @@
+// The picture of a photo: WebP or JPEG in the size that fits, and what stands there until the sizes are made.
+
+import { h } from "../dom.js";
+import { nameOf } from "../format.js";
+
+/** Pixels of the longest side. */
+const SMALL = 480;
+const LARGE = 1080;
+
+export const describe = (photo) => photo.caption || `Photo by ${nameOf(photo.author)}, without a caption`;
+
+/** `sizes` says how wide it is shown; `square` takes the small square where that is enough. */
+export function picture(photo, { sizes, isSquare = false, isFirst = false }) {
+  if (photo.state !== "ready") {
+    return h("div", { class: "picture preparing", role: "img", "aria-label": `${describe(photo)} (being prepared)` }, h("span", { class: "spinner" }), h("span", {}, "Being prepared"));
+  }
+  const { urls } = photo;
+  const set = ({ thumb, small, large }) => [isSquare && `${thumb} 150w`, `${small} ${SMALL}w`, `${large} ${LARGE}w`].filter(Boolean).join(", ");
+  const image = h("img", {
+    src: urls.small, srcset: set(urls), sizes, alt: describe(photo), decoding: "async",
+    loading: isFirst ? "eager" : "lazy", fetchpriority: isFirst ? "high" : null,
+  });
+  image.addEventListener("error", () => element.classList.add("missing"), { once: true });
+  const element = h("picture", { class: "picture" }, h("source", { type: "image/webp", srcset: set(urls.webp), sizes }), image);
+  return element;
+}
