@@ -8,8 +8,12 @@ use clap::{Parser, Subcommand};
 
 mod dead_letters;
 mod down;
+mod end;
 mod keep;
 mod load;
+mod server;
+mod up;
+mod worker;
 
 /// A photo-sharing application, from one server to many.
 #[derive(Debug, Parser)]
@@ -21,10 +25,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Up),
     /// Shows jobs that failed too often, or makes them ready again.
     DeadLetters(dead_letters::DeadLetters),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
+    Server(server::Server),
+    Worker(worker::Worker),
     Load(load::Load),
     Stress(load::Stress),
     Scaling(load::Scaling),
@@ -36,8 +43,11 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Up(up) => asynchronously(up.run()),
         Command::DeadLetters(letters) => letters.run(),
         Command::Down(down) => down.run(),
+        Command::Server(server) => asynchronously(server.run()),
+        Command::Worker(worker) => asynchronously(worker.run()),
         Command::Load(load) => asynchronously(load.run()),
         Command::Stress(stress) => asynchronously(stress.run()),
         Command::Scaling(scaling) => asynchronously(scaling.run()),

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::metrics::Samples;
+use crate::ports::cache::Kind;
 use crate::settings::read_secret;
 use crate::up::running::Running;
 
@@ -16,17 +17,16 @@ const SCRAPE_MAX: Duration = Duration::from_secs(5);
 /// What Evenkeel did with requests of routes that have a cache, when the body came from the cache.
 const FROM_EDGE: [&str; 4] = ["hit", "revalidated", "updating", "stale"];
 
-/// What the application counts of its own cache, by `cache` and `result`.
-const APP_CACHE: &str = "minigram_cache_requests_total";
-
-/// The kinds of answers that it keeps.
-const KINDS: [&str; 4] = ["user", "photo", "feed", "comments"];
+/// The kinds of answers that the application's cache keeps.
+const KINDS: [Kind; 4] = Kind::ALL;
 
 /// The counters of all processes.
 #[derive(Debug, Clone, Default)]
 pub struct Counters {
     evenkeel: Samples,
     servers: Samples,
+    /// Of one server: all work with the same cache, and each says the same of it.
+    cache: Samples,
 }
 
 /// A cache, or a part of one.
@@ -63,11 +63,15 @@ impl Counters {
         let url = format!("http://{}/metrics", running.admin);
         let response = client.get(url).bearer_auth(token).send().await.context("evenkeel's metrics")?;
         counters.evenkeel.add(&response.error_for_status()?.text().await?);
-        for server in &running.servers {
+        for (number, server) in running.servers.iter().enumerate() {
             let url = format!("http://{}/metrics", server.address);
             let response = client.get(url).send().await;
             let response = response.with_context(|| format!("the metrics of {}", server.name))?;
-            counters.servers.add(&response.error_for_status()?.text().await?);
+            let text = response.error_for_status()?.text().await?;
+            counters.servers.add(&text);
+            if number == 0 {
+                counters.cache.add(&text);
+            }
         }
         Ok(counters)
     }
@@ -77,13 +81,18 @@ impl Counters {
     pub fn savings(&self, before: &Self, browser: &HitRatio) -> Savings {
         let evenkeel = self.evenkeel.since(&before.evenkeel);
         let servers = self.servers.since(&before.servers);
+        let cache = self.cache.since(&before.cache);
         let mut caches = vec![browser.clone()];
         for route in ["media", "photos", "users"] {
             caches.extend(edge(&evenkeel, route));
         }
         for kind in KINDS {
-            let count = |result| servers.sum(APP_CACHE, &[("cache", kind), ("result", result)]);
-            caches.extend(hit_ratio(format!("application: {kind}"), count("hit"), count("miss")));
+            let labels = [("cache", kind.name())];
+            let (hits, misses) = (
+                cache.sum("minigram_cache_hits_total", &labels),
+                cache.sum("minigram_cache_misses_total", &labels),
+            );
+            caches.extend(hit_ratio(format!("application: {}", kind.name()), hits, misses));
         }
         let asked = evenkeel.sum("evenkeel_requests_total", &[]);
         let at_origin = servers.sum("http_requests_total", &[]);

@@ -1,0 +1,94 @@
+//! What a settings file says of the parts of the application: tokens, servers, workers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use super::{Settings, Span, read_secret};
+use crate::app::AppSettings;
+use crate::workers::WorkerSettings;
+
+/// Access tokens. All servers need the same key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSettings {
+    /// The file with the key that signs them: 32 bytes or more.
+    pub key_file: PathBuf,
+    /// How long one is valid.
+    pub access: Option<Span>,
+}
+
+/// A server.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// How long a session lasts after it was last refreshed.
+    pub session: Option<Span>,
+    /// How long answers of the store stay in the cache.
+    pub cache: Option<Span>,
+    /// What browsers see, as `https://photos.example.com`.
+    pub public_origin: Option<String>,
+    /// How long a server that leaves says so before it stops.
+    pub not_ready: Option<Span>,
+    /// How long open requests then have to end.
+    pub drain: Option<Span>,
+}
+
+/// A process of workers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkSettings {
+    /// Where `/metrics` and `/healthz` are served.
+    pub listen: Option<SocketAddr>,
+    /// Thumbnails at once.
+    pub thumbnails: Option<usize>,
+    /// Pictures decoded at once.
+    pub decoders: Option<usize>,
+    /// Photos put into feeds at once.
+    pub fan_out: Option<usize>,
+    /// How long jobs have to finish when the process should end.
+    pub finish_within: Option<Span>,
+}
+
+impl Settings {
+    /// The settings of the server with this name.
+    ///
+    /// # Errors
+    /// There is no key for tokens.
+    pub fn server(&self, name: &str) -> anyhow::Result<AppSettings> {
+        let tokens = self.tokens.as_ref().context("a server needs a table [tokens] with `key_file`")?;
+        let mut settings = AppSettings::new(name, read_secret(&self.path(&tokens.key_file))?);
+        let said = &self.app;
+        set(&mut settings.access_ttl, tokens.access);
+        set(&mut settings.session_ttl, said.session);
+        set(&mut settings.cache_ttl, said.cache);
+        set(&mut settings.leaving.not_ready, said.not_ready);
+        set(&mut settings.leaving.drain, said.drain);
+        settings.public_origin.clone_from(&said.public_origin);
+        Ok(settings)
+    }
+
+    /// The settings of a process of workers with this name.
+    #[must_use]
+    pub fn worker(&self, name: &str) -> WorkerSettings {
+        let (said, usual) = (&self.worker, WorkerSettings::default());
+        let mut settings = WorkerSettings {
+            name: name.to_owned(),
+            listen: said.listen,
+            thumbnails: said.thumbnails.unwrap_or(usual.thumbnails),
+            decoders: said.decoders.unwrap_or(usual.decoders),
+            fan_out: said.fan_out.unwrap_or(usual.fan_out),
+            ..usual
+        };
+        set(&mut settings.finish_within, said.finish_within);
+        settings
+    }
+}
+
+fn set(setting: &mut std::time::Duration, said: Option<Span>) {
+    if let Some(Span(span)) = said {
+        *setting = span;
+    }
+}
