@@ -35,14 +35,11 @@ async fn user(engines: &Engines, id: UserId) -> Result<Option<User>, Failure> {
 }
 
 /// To the author of the photo. One's own comment is no news.
-async fn commented(
-    engines: &Engines,
-    photo: PhotoId,
-    comment: CommentId,
-    by: UserId,
-) -> Result<(), Failure> {
+async fn commented(engines: &Engines, photo: PhotoId, comment: CommentId, by: UserId) -> Result<(), Failure> {
     let after = engines.store.reached(photo.shard()).await.map_err(Failure::again)?.into();
-    let Some(photo) = engines.store.photo(photo, &after).await.map_err(Failure::again)? else { return Ok(()) };
+    let Some(photo) = engines.store.photo(photo, &after).await.map_err(Failure::again)? else {
+        return Ok(());
+    };
     if photo.author == by {
         return Ok(());
     }

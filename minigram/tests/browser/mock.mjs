@@ -12,10 +12,11 @@ import { accept } from "./socket.mjs";
 const WEB = fileURLToPath(new URL("../../web", import.meta.url));
 const TYPES = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html; charset=utf-8" };
 const ACCESS_MS = 300_000;
+const WATCHED_MAX = 50;
 
-/** Starts a MiniGram; `ready_ms` is how long a photo takes until its sizes are there. */
-export async function start({ readyMs = 0 } = {}) {
-  const app = new Mock(readyMs);
+/** Starts a MiniGram; `readyMs` is how long a photo takes until its sizes are there, `width` how many pixels its sample photos have. */
+export async function start({ readyMs = 0, width = 240 } = {}) {
+  const app = new Mock(readyMs, width);
   const server = createServer((request, response) => app.handle(request, response));
   server.on("upgrade", (request, socket) => app.upgrade(request, socket));
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -35,9 +36,17 @@ class Mock {
   uploads = 0;
   #ids = 5_000_000_000_000_000_000n;
   #readyMs;
+  #width;
+  #painted = new Map();
 
-  constructor(readyMs) {
+  constructor(readyMs, width) {
     this.#readyMs = readyMs;
+    this.#width = width;
+  }
+
+  #paint(number) {
+    if (!this.#painted.has(number)) this.#painted.set(number, paint(number, this.#width, Math.round(this.#width * 0.75)));
+    return this.#painted.get(number);
   }
 
   id() {
@@ -60,25 +69,37 @@ class Mock {
   addComment(photo, author, text) {
     const comment = { id: this.id(), author: short(author), text, created: new Date().toISOString() };
     photo.comments.unshift(comment);
-    this.publish(photo, { kind: "comment", photo: photo.id, comment: comment.id, by: short(author) });
+    this.publish(photo, { kind: "comment", photo: photo.id, comment: comment.id, by: author.id });
+    if (author !== photo.author) this.notice(photo.author, { kind: "comment", photo: photo.id, comment: comment.id, by: short(author) });
     return comment;
   }
 
   like(photo, user, isLiked) {
     photo.likes[isLiked ? "add" : "delete"](user.name);
-    this.publish(photo, { kind: "like", photo: photo.id, by: short(user), liked: isLiked, likes: photo.likes.size + photo.extra });
+    this.publish(photo, { kind: "like", photo: photo.id, likes: photo.likes.size + photo.extra });
+    if (isLiked && user !== photo.author) this.notice(photo.author, { kind: "like", photo: photo.id, by: short(user) });
   }
 
+  /** To those who watch a photo. */
   publish(photo, message) {
-    for (const { link, user, watched } of this.sockets) if (watched.has(photo.id) || user?.name === photo.author.name) link.send(JSON.stringify(message));
+    for (const { link, watched } of this.sockets) if (watched.has(photo.id)) link.send(JSON.stringify(message));
+  }
+
+  /** To a user, whatever they look at. */
+  notice(user, message) {
+    for (const socket of this.sockets) if (socket.user === user) socket.link.send(JSON.stringify({ ...message, notice: true }));
   }
 
   upgrade(request, socket) {
     const client = { link: null, user: null, watched: new Set() };
     client.link = accept(request, socket, (text) => {
       const message = JSON.parse(text);
-      if (message.access_token) client.user = this.sessions.get(message.access_token) ?? null;
-      if (message.watch) client.watched = new Set(message.watch.map(String));
+      if (message.access_token) {
+        client.user = this.sessions.get(message.access_token) ?? null;
+        client.link.send(JSON.stringify({ kind: "signed-in" }));
+      }
+      if (message.watch?.length > WATCHED_MAX) client.link.close();
+      else if (message.watch) client.watched = new Set(message.watch);
     });
     this.sockets.add(client);
     socket.on("close", () => this.sockets.delete(client));
@@ -101,7 +122,7 @@ class Mock {
       }
     } else if (url.pathname.startsWith("/media/")) {
       const photo = this.photos.find(({ id }) => id === url.pathname.split("/")[3]);
-      if (photo) answer(200, photo.file ?? cached(photo.number), { "content-type": "image/png" });
+      if (photo) answer(200, photo.file ?? this.#paint(photo.number), { "content-type": "image/png" });
       else answer(404, null);
     } else {
       await page(url.pathname, answer);
@@ -144,7 +165,7 @@ class Mock {
     if (/^\/users\/\w+$/.test(path)) return answer(200, { ...this.user(named()), ...(viewer ? { followed: viewer.follows.has(named().name) } : {}) });
     if (/\/like$/.test(path)) {
       this.like(photo(), known(), request.method === "PUT");
-      return answer(200, { likes: photo().likes.size + photo().extra, liked: request.method === "PUT" });
+      return answer(204, null);
     }
     if (call.startsWith("POST") && /\/comments$/.test(path)) return answer(201, this.addComment(photo(), known(), sent().text));
     if (/\/comments$/.test(path)) return answer(200, { comments: photo().comments, next: null });
@@ -168,8 +189,7 @@ class Mock {
     setTimeout(() => {
       photo.isReady = true;
       this.publish(photo, { kind: "ready", photo: photo.id });
-      const message = JSON.stringify({ kind: "photo", photo: photo.id, by: short(author) });
-      for (const { link, user } of this.sockets) if (user?.follows.has(author.name)) link.send(message);
+      for (const user of this.users.values()) if (user.follows.has(author.name)) this.notice(user, { kind: "photo", photo: photo.id, author: short(author) });
     }, this.#readyMs);
     answer(201, this.photo(photo, author));
   }
@@ -180,11 +200,12 @@ class Mock {
   }
 
   photo(photo, viewer) {
-    const at = (ending) => Object.fromEntries(["thumb", "small", "large"].map((size) => [size, `/media/${photo.author.id}/${photo.id}/${size}.${ending}`]));
+    const original = `/media/${photo.author.id}/${photo.id}/original.png`;
+    const at = (ending) => Object.fromEntries(["thumb", "small", "large"].map((size) => [size, photo.isReady ? `/media/${photo.author.id}/${photo.id}/${size}.${ending}` : original]));
     return {
       id: photo.id, author: short(photo.author), caption: photo.caption, created: photo.created.toISOString ? photo.created.toISOString() : photo.created,
       state: photo.isReady ? "ready" : "processing", likes: photo.likes.size + photo.extra, comments: photo.comments.length,
-      ...(viewer ? { liked: photo.likes.has(viewer.name) } : {}), urls: { ...at("jpg"), original: `/media/${photo.author.id}/${photo.id}/original.png`, webp: at("webp") },
+      ...(viewer ? { liked: photo.likes.has(viewer.name) } : {}), urls: { ...at("jpg"), original, ...(photo.isReady ? { webp: at("webp") } : {}) },
     };
   }
 }
@@ -194,12 +215,6 @@ function fail(status, message) {
 }
 
 const short = ({ id, name, display_name }) => ({ id, name, display_name });
-
-const painted = new Map();
-function cached(number) {
-  if (!painted.has(number)) painted.set(number, paint(number));
-  return painted.get(number);
-}
 
 /** The shell, as `web::write` fills it, and what it names. */
 async function page(path, answer) {

@@ -68,12 +68,15 @@ test("the feed goes on as one scrolls, and is where it was on the way back", asy
   await page.getByText("That is all.").waitFor();
   const ids = await cards.evaluateAll((all) => all.map((card) => card.dataset.photo));
   assert.equal(new Set(ids).size, others);
-  await cards.nth(15).scrollIntoViewIfNeeded();
-  const at = await page.evaluate(() => window.scrollY);
-  await cards.nth(15).locator(".card-picture").click();
+  const card = cards.nth(15);
+  await card.locator(".card-picture").click();
   await page.getByLabel("Add a comment").waitFor();
   await page.goBack();
-  await until(async () => Math.abs((await page.evaluate(() => window.scrollY)) - at) < 400, "the feed is where it was");
+  const isInView = () => card.evaluate((element) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  });
+  await until(isInView, "the photo that was chosen is in view again");
   check();
 });
 

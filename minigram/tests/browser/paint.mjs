@@ -16,7 +16,7 @@ const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2),
 const mix = (from, to, share) => from.map((value, index) => value + (to[index] - value) * share);
 
 /** A landscape; the same number paints the same. */
-export function paint(number, width = 1080, height = 810) {
+export function paint(number, width, height) {
   const [top, low] = SKIES[number % SKIES.length].map(rgb);
   const hill = rgb(HILLS[(number * 3 + 1) % HILLS.length]);
   const [sunX, sunY, sunR] = [width * (0.25 + 0.5 * ((number * 0.37) % 1)), height * 0.42, height * 0.09];

@@ -11,7 +11,7 @@ const PAGES = [["feed", "/"], ["photo", null], ["profile", "/@ada"], ["search", 
 const LOOKS = [["light", { scheme: "light" }], ["dark", { scheme: "dark" }], ["phone", { scheme: "light", viewport: { width: 390, height: 844 } }], ["phone-dark", { scheme: "dark", viewport: { width: 390, height: 844 } }]];
 
 await mkdir(directory, { recursive: true });
-const mock = await start();
+const mock = await start({ width: 1080 });
 populate(mock);
 for (const [look, options] of LOOKS) {
   const visitor = await session(mock.url, null, options);

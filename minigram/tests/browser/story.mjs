@@ -35,6 +35,7 @@ export async function story(url, author, reader, [authorName, readerName]) {
   await author.waitForURL(/\/p\/\d+$/);
   const isSeen = (page) => page.locator("img[alt='Dawn, from the tent']").first().evaluate((image) => image.complete && image.naturalWidth > 0);
   await until(() => isSeen(author), "the author sees the photo");
+  await author.locator("picture source[type='image/webp']").waitFor({ state: "attached" });
   const id = /\/p\/(\d+)$/.exec(author.url())[1];
 
   // The reader did nothing: a message says that there is a new photo.

@@ -124,7 +124,7 @@ export async function upload(file, caption, progress, signal) {
     request.responseType = "json";
     request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 0));
     request.addEventListener("load", () => {
-      if (request.status === 201) resolve(request.response.photo ?? request.response);
+      if (request.status === 201) resolve(request.response);
       else reject(new ApiError(request.status, request.response));
     });
     request.addEventListener("error", () => reject(new ApiError(0, null)));

@@ -4,11 +4,14 @@ import { session, token, user } from "./api.js";
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30_000;
+/** Photos that the server watches for one socket. */
+const WATCHED_MAX = 50;
 
 export const live = new EventTarget();
 const watched = new Map();
 let socket = null;
 let isOpen = false;
+let wasOpen = false;
 let pause = FIRST_MS;
 let timer = null;
 
@@ -35,6 +38,9 @@ export function watch(photo) {
   };
 }
 
+/** The photos that are watched; of too many, those that came last. */
+export const watching = () => [...watched.keys()].slice(-WATCHED_MAX);
+
 let isAnnouncing = false;
 /** Sends the list of watched photos once for all changes of this turn. */
 function announce() {
@@ -42,7 +48,7 @@ function announce() {
   isAnnouncing = true;
   queueMicrotask(() => {
     isAnnouncing = false;
-    if (isOpen) socket.send(JSON.stringify({ watch: [...watched.keys()] }));
+    if (isOpen) socket.send(JSON.stringify({ watch: watching() }));
   });
 }
 
@@ -63,7 +69,9 @@ async function connect() {
     isOpen = true;
     pause = FIRST_MS;
     announce();
-    live.dispatchEvent(new Event("open"));
+    // What happened while there was no connection is lost.
+    if (wasOpen) live.dispatchEvent(new Event("lost"));
+    wasOpen = true;
   });
   mine.addEventListener("message", ({ data }) => {
     const message = JSON.parse(data);

@@ -2,7 +2,7 @@
 
 import { read, session, token, user } from "./api.js";
 import { h, icon, link } from "./dom.js";
-import { live, start as startLive } from "./live.js";
+import { live, start as startLive, watching } from "./live.js";
 import { avatar } from "./parts/people.js";
 import { say } from "./parts/toasts.js";
 import { start as startRouter } from "./router.js";
@@ -19,18 +19,21 @@ function bar() {
 }
 
 /** Says what happened to the user's photos, and who follows them now. */
-async function notify({ detail }) {
-  if (detail.kind === "ready") return;
-  const { by } = detail;
+function notify({ detail }) {
+  if (!detail.notice) return;
+  const by = detail.by ?? detail.author;
   const name = by?.display_name || by?.name || "Somebody";
-  if (by?.name && by.name === user()?.name) return;
-  const photo = detail.photo ? `/p/${detail.photo}` : null;
-  if (detail.kind === "follow") say(`${name} follows you`, by?.name ? `/@${by.name}` : null);
-  if (detail.kind === "photo") say(`${name} posted a photo`, photo);
-  if (!photo || !(detail.kind === "like" || detail.kind === "comment") || detail.liked === false) return;
-  const answer = await read(`/photos/${detail.photo}`).catch(() => null);
-  const about = answer?.photo ?? answer;
-  if (about?.author.name === user()?.name) say(detail.kind === "like" ? `${name} likes your photo` : `${name} commented on your photo`, photo);
+  const photo = `/p/${detail.photo}`;
+  const texts = { like: [`${name} likes your photo`, photo], comment: [`${name} commented on your photo`, photo], photo: [`${name} posted a photo`, photo], follow: [`${name} follows you`, by?.name && `/@${by.name}`] };
+  if (texts[detail.kind]) say(...texts[detail.kind]);
+}
+
+/** Messages were lost: reads anew the numbers that are shown. */
+async function catchUp() {
+  for (const photo of watching()) {
+    const now = await read(`/photos/${photo}`).catch(() => null);
+    if (now) live.dispatchEvent(new CustomEvent("state", { detail: { ...now, photo } }));
+  }
 }
 
 /** A session that the browser still has is renewed before anything is shown. */
@@ -40,3 +43,4 @@ bar();
 startRouter();
 startLive();
 for (const kind of ["like", "comment", "follow", "photo"]) live.addEventListener(kind, notify);
+live.addEventListener("lost", catchUp);

@@ -62,13 +62,32 @@ export function likeButton(photo) {
   return { button, set };
 }
 
-/** Follows what happens to a photo; `on` has a function for each kind. Ends when `signal` says so. */
+/** Calls the functions of `on`, one for each kind of message, for what happens to a photo that is watched. Ends with `signal`. */
 export function follow(photo, on, signal) {
-  const unwatch = watch(photo.id);
   for (const [kind, listener] of Object.entries(on)) {
-    live.addEventListener(kind, ({ detail }) => { if (String(detail.photo) === String(photo.id)) listener(detail); }, { signal });
+    // A notice is for the user, wherever they are; the photo has a message of its own.
+    const isMeant = (detail) => detail.photo === photo.id && (!detail.notice || kind === "ready");
+    live.addEventListener(kind, ({ detail }) => { if (isMeant(detail)) listener(detail); }, { signal });
   }
-  signal.addEventListener("abort", unwatch, { once: true });
+}
+
+/** Watches a photo while its element is near the window. */
+export function watchWhileShown(photo, element, signal) {
+  let unwatch = null;
+  const end = () => {
+    unwatch?.();
+    unwatch = null;
+  };
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.at(-1).isIntersecting) return end();
+    unwatch ??= watch(photo.id);
+    return null;
+  }, { rootMargin: "600px" });
+  observer.observe(element);
+  signal.addEventListener("abort", () => {
+    observer.disconnect();
+    end();
+  }, { once: true });
 }
 
 /** The picture in a box, which shows it as soon as it is ready. */
@@ -76,7 +95,7 @@ export function pictureBox(photo, options, signal) {
   const box = h("div", { class: "picture-box" }, picture(photo, options));
   if (photo.state === "ready") return box;
   const look = async () => {
-    const now = await read(`/photos/${photo.id}`, signal).then((answer) => answer.photo ?? answer, () => null);
+    const now = await read(`/photos/${photo.id}`, signal).catch(() => null);
     if (now?.state !== "ready" || signal.aborted || photo.state === "ready") return;
     Object.assign(photo, { state: now.state, urls: now.urls });
     clearInterval(timer);

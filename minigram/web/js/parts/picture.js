@@ -1,4 +1,4 @@
-// The picture of a photo: WebP or JPEG in the size that fits, and what stands there until the sizes are made.
+// The picture of a photo: WebP or JPEG in the size that fits, and the original until the sizes are made.
 
 import { h } from "../dom.js";
 import { nameOf } from "../format.js";
@@ -9,18 +9,17 @@ const LARGE = 1080;
 
 export const describe = (photo) => photo.caption || `Photo by ${nameOf(photo.author)}, without a caption`;
 
-/** `sizes` says how wide it is shown; `square` takes the small square where that is enough. */
+/** `sizes` says how wide it is shown; `isSquare` takes the small square where that is enough. */
 export function picture(photo, { sizes, isSquare = false, isFirst = false }) {
-  if (photo.state !== "ready") {
-    return h("div", { class: "picture preparing", role: "img", "aria-label": `${describe(photo)} (being prepared)` }, h("span", { class: "spinner" }), h("span", {}, "Being prepared"));
-  }
   const { urls } = photo;
+  const isReady = photo.state === "ready";
   const set = ({ thumb, small, large }) => [isSquare && `${thumb} 150w`, `${small} ${SMALL}w`, `${large} ${LARGE}w`].filter(Boolean).join(", ");
   const image = h("img", {
-    src: urls.small, srcset: set(urls), sizes, alt: describe(photo), decoding: "async",
+    src: isReady ? urls.small : urls.original, srcset: isReady && set(urls), sizes: isReady && sizes, alt: describe(photo), decoding: "async",
     loading: isFirst ? "eager" : "lazy", fetchpriority: isFirst ? "high" : null,
   });
   image.addEventListener("error", () => element.classList.add("missing"), { once: true });
-  const element = h("picture", { class: "picture" }, h("source", { type: "image/webp", srcset: set(urls.webp), sizes }), image);
+  const element = h("picture", { class: "picture" }, isReady && h("source", { type: "image/webp", srcset: set(urls.webp), sizes }), image,
+    !isReady && h("span", { class: "preparing" }, h("span", { class: "spinner" }), "Being prepared"));
   return element;
 }

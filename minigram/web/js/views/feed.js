@@ -4,7 +4,7 @@ import { read, user as me } from "../api.js";
 import { h, icon, link } from "../dom.js";
 import { ago, nameOf, number } from "../format.js";
 import { live } from "../live.js";
-import { follow, likeButton, pictureBox } from "../parts/photo.js";
+import { follow, likeButton, pictureBox, watchWhileShown } from "../parts/photo.js";
 import { avatar } from "../parts/people.js";
 import { pages } from "../parts/pages.js";
 import { refresh } from "../router.js";
@@ -41,12 +41,17 @@ function card(photo, isFirst, signal) {
   const created = new Date(photo.created);
   const like = likeButton(photo);
   const comments = h("span", { class: "count" }, number(photo.comments));
-  follow(photo, {
-    like: (message) => { if (typeof message.likes === "number") like.set(message.likes); },
-    comment: () => { photo.comments += 1; comments.textContent = number(photo.comments); },
-  }, signal);
+  const setComments = (now) => {
+    photo.comments = now;
+    comments.textContent = number(now);
+  };
+  const state = (now) => {
+    like.set(now.likes);
+    setComments(now.comments);
+  };
+  follow(photo, { like: (message) => like.set(message.likes), comment: () => setComments(photo.comments + 1), state }, signal);
   const title = `by-${photo.id}`;
-  return h("article", { class: "card", "aria-labelledby": title, "data-photo": photo.id },
+  const element = h("article", { class: "card", "aria-labelledby": title, "data-photo": photo.id },
     h("header", { class: "card-head" },
       link(`/@${author.name}`, { class: "person-link", id: title }, avatar(author), h("span", { class: "names" }, h("strong", {}, nameOf(author)), h("span", { class: "at" }, `@${author.name}`))),
       h("time", { datetime: photo.created, title: created.toLocaleString() }, ago(created))),
@@ -55,4 +60,6 @@ function card(photo, isFirst, signal) {
       h("div", { class: "actions" }, like.button,
         link(`/p/${photo.id}`, { class: "action", "aria-label": `Comments, ${number(photo.comments)}` }, icon("comment"), comments)),
       photo.caption && h("p", { class: "caption" }, link(`/@${author.name}`, { class: "caption-by" }, author.name), " ", photo.caption)));
+  watchWhileShown(photo, element, signal);
+  return element;
 }

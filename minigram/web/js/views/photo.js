@@ -5,7 +5,7 @@ import { field, h, icon, link } from "../dom.js";
 import { ago, nameOf } from "../format.js";
 import { avatar, person } from "../parts/people.js";
 import { pages } from "../parts/pages.js";
-import { follow, likeButton, pictureBox } from "../parts/photo.js";
+import { follow, likeButton, pictureBox, watchWhileShown } from "../parts/photo.js";
 import { say } from "../parts/toasts.js";
 import { go } from "../router.js";
 import { problem } from "./missing.js";
@@ -21,8 +21,7 @@ export function photo({ found, signal, title }) {
 
 async function show(id, place, signal, title) {
   try {
-    const answer = await read(`/photos/${id}`, signal);
-    const shown = answer.photo ?? answer;
+    const shown = await read(`/photos/${id}`, signal);
     place.replaceChildren(...page(shown, signal));
     title(`${nameOf(shown.author)}: ${shown.caption || "a photo"}`);
   } catch (error) {
@@ -37,17 +36,22 @@ function page(shown, signal) {
   const { author } = shown;
   const like = likeButton(shown);
   const comments = commentList(shown, signal);
-  const onLike = (message) => { if (typeof message.likes === "number") like.set(message.likes); };
-  follow(shown, { like: onLike, comment: (message) => comments.arrived(message) }, signal);
+  const state = (now) => {
+    like.set(now.likes);
+    comments.arrived();
+  };
+  follow(shown, { like: (message) => like.set(message.likes), comment: comments.arrived, state }, signal);
   const created = new Date(shown.created);
-  return [h("article", { class: "photo-page", "data-photo": shown.id },
+  const article = h("article", { class: "photo-page", "data-photo": shown.id },
     h("div", { class: "photo-large" }, pictureBox(shown, { sizes: SIZES, isFirst: true }, signal)),
     h("div", { class: "photo-side" },
       h("h1", { class: "hidden" }, `Photo by ${nameOf(author)}`),
       h("div", { class: "photo-head" }, person(author), me()?.name === author.name && removeButton(shown)),
       shown.caption && h("p", { class: "caption" }, shown.caption),
       h("div", { class: "actions" }, like.button, h("time", { datetime: shown.created, title: created.toLocaleString() }, ago(created))),
-      ...comments.elements))];
+      ...comments.elements));
+  watchWhileShown(shown, article, signal);
+  return [article];
 }
 
 function removeButton(shown) {
@@ -91,11 +95,9 @@ function commentList(shown, signal) {
     list.prepend(item(comment));
   };
   // A message has the ids of a comment; its text is read.
-  const arrived = async (message) => {
-    if (message.text && message.author) return add(message);
+  const arrived = async () => {
     const { items } = await load(null).catch(() => ({ items: [] }));
     items.reverse().forEach(add);
-    return null;
   };
   return { elements: [me() ? commentForm(shown, add) : h("p", { class: "status" }, link("/sign-in", {}, "Sign in"), " to comment."), list, end], arrived };
 }
@@ -108,8 +110,7 @@ function commentForm(shown, add) {
     if (!text.value.trim()) return;
     button.disabled = true;
     try {
-      const answer = await call("POST", `/photos/${shown.id}/comments`, { body: { text: text.value } });
-      add(answer.comment ?? answer);
+      add(await call("POST", `/photos/${shown.id}/comments`, { body: { text: text.value } }));
       text.value = "";
     } catch (error) {
       say(error.message);

@@ -21,8 +21,7 @@ export function profile({ found, signal, title }) {
 
 async function show(name, place, signal, title) {
   try {
-    const answer = await read(`/users/${name}`, signal);
-    const user = answer.user ?? answer;
+    const user = await read(`/users/${name}`, signal);
     place.replaceChildren(head(user), ...grid(user, signal));
     title(nameOf(user));
   } catch (error) {
@@ -71,7 +70,7 @@ function own(user) {
 
 function grid(user, signal) {
   const list = h("ul", { class: "grid", "aria-label": "Photos" });
-  const show = (photo) => h("li", {}, link(`/p/${photo.id}`, { title: describe(photo) }, picture({ ...photo, author: photo.author ?? user }, { sizes: SIZES, isSquare: true })));
+  const show = (photo) => h("li", {}, link(`/p/${photo.id}`, { title: describe(photo) }, picture(photo, { sizes: SIZES, isSquare: true })));
   const load = async (before) => {
     const answer = await read(`/users/${user.name}/photos?limit=${PAGE}${before ? `&before=${before}` : ""}`, signal);
     return { items: answer.photos, next: answer.next };
