@@ -16,6 +16,7 @@ pub mod media;
 pub mod ports;
 pub mod process;
 pub mod settings;
+pub mod telemetry;
 pub mod text;
 pub mod up;
 pub mod web;

@@ -57,6 +57,7 @@ pub(crate) async fn sign_up(State(app): State<App>, Sent(sent): Sent<SignUp>) ->
     let name: UserName = sent.name.parse()?;
     let profile = Profile::new(&sent.display_name, &sent.bio)?;
     let signed_in = app.accounts.sign_up(name.clone(), profile, Password::new(&sent.password)?).await?;
+    app.metrics.sign_ups.inc();
     app.invalidate(&signed_in.session.positions, &keys::searches_for(&name)).await?;
     app.signed_in(StatusCode::CREATED, signed_in).await
 }

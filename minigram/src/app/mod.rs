@@ -18,20 +18,35 @@ use crate::leave::{Leave, LeaveSender};
 mod account;
 mod auth;
 mod bodies;
+mod cacheable;
+mod comments;
+pub mod edge;
 mod guard;
 mod health;
+mod likes;
+mod live;
+mod media;
+mod metrics;
+mod notices;
+mod observe;
 mod people;
+mod photos;
 mod problem;
 mod requests;
 mod routes;
 mod serve;
 mod settings;
 mod sign_in_limits;
+mod topics;
+mod upload;
 mod writes;
 
 pub use serve::serve;
 pub use settings::{AppSettings, Leaving, Limits};
 
+use edge::Edge;
+use metrics::Metrics;
+use notices::Notices;
 use sign_in_limits::SignInLimits;
 
 /// One server of the application. Copies are the same server.
@@ -51,6 +66,10 @@ pub struct Server {
     ids: Arc<IdMaker>,
     sign_in_limits: SignInLimits,
     uploads: Semaphore,
+    sockets: Arc<Semaphore>,
+    notices: Notices,
+    edge: Edge,
+    metrics: Arc<Metrics>,
     /// When the server is not ready any more.
     leaving: (LeaveSender, Leave),
     /// When connections are to end.
@@ -84,13 +103,18 @@ impl App {
             settings.clock.clone(),
             settings.limits.photo_bytes,
         );
-        let limits = &settings.limits;
+        let (limits, closing) = (&settings.limits, Leave::pair());
+        let metrics = Arc::new(Metrics::new(&engines));
         Ok(Self(Arc::new(Server {
             likes: LikeBatches::start(engines.store.clone(), settings.likes),
             sign_in_limits: SignInLimits::new(limits.sign_in_burst, limits.sign_in_every),
             uploads: Semaphore::new(limits.uploads),
             leaving: Leave::pair(),
-            closing: Leave::pair(),
+            sockets: Arc::new(Semaphore::new(limits.sockets)),
+            notices: Notices::start(&engines, metrics.clone(), closing.1.clone()),
+            edge: Edge::start(&settings.edge, metrics.purges_failed.clone()),
+            metrics,
+            closing,
             engines,
             settings,
             accounts,

@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::auth::{Signed, Viewer};
 use super::bodies::{AuthorJson, UserJson, UsersJson};
+use super::cacheable::cacheable;
+use super::edge::user_tag;
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::{Asked, OfName, Sent, limit};
 use crate::domain::views::{UserCard, keys};
@@ -61,6 +63,7 @@ pub(crate) async fn change_me(
     let profile = Profile::new(&sent.display_name, &sent.bio)?;
     let written = app.engines.store.set_profile(signed.user(), &profile).await?;
     app.wrote(&signed, &written.into(), &[keys::user(signed.user())]).await?;
+    app.edge.purge(&[user_tag(signed.user())]).await;
     signed.positions.note(written);
     me(State(app), signed).await
 }
@@ -70,18 +73,14 @@ pub(crate) async fn change_me(
     (status = 200, body = UserJson),
     (status = 404, body = ProblemJson),
 ))]
-pub(crate) async fn user(
-    State(app): State<App>,
-    viewer: Viewer,
-    OfName(name): OfName,
-) -> Answer<Json<UserJson>> {
+pub(crate) async fn user(State(app): State<App>, viewer: Viewer, name: OfName, headers: HeaderMap) -> Answer {
     let positions = viewer.positions();
-    let card = app.named(&OfName(name), &positions).await?;
+    let card = app.named(&name, &positions).await?;
     let followed = match viewer.user() {
         Some(viewer) => Some(app.engines.store.follows(viewer, card.id, &positions).await?),
         None => None,
     };
-    Ok(Json(UserJson::new(&card, followed)))
+    cacheable(&headers, &viewer, &[user_tag(card.id)], &UserJson::new(&card, followed))
 }
 
 /// Users whose names begin with a text.
@@ -111,7 +110,11 @@ pub(crate) async fn search(
 pub(crate) async fn follow(State(app): State<App>, signed: Signed, name: OfName) -> Answer<StatusCode> {
     let followee = app.named(&name, &signed.positions).await?.id;
     let written = app.feeds.follow(signed.user(), followee).await?;
-    app.follow_changed(&signed, followee, &written).await
+    let status = app.follow_changed(&signed, followee, &written).await?;
+    if followee != signed.user() {
+        app.notices.followed(followee, signed.user());
+    }
+    Ok(status)
 }
 
 /// Follows a user no longer.

@@ -11,7 +11,6 @@ use crate::domain::passwords::PasswordError;
 use crate::domain::posting::PostError;
 use crate::domain::tokens::TokenError;
 use crate::ports::blobs::BlobsError;
-use crate::ports::bus::BusError;
 use crate::ports::cache::CacheError;
 use crate::ports::sessions::SessionsError;
 use crate::ports::store::StoreError;
@@ -68,6 +67,11 @@ impl Problem {
     pub fn internal(reason: &dyn std::fmt::Display) -> Self {
         tracing::error!(%reason, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed")
+    }
+
+    /// Whether the client is not signed in.
+    pub fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// What an engine failed with for which the client is not to blame.
@@ -177,12 +181,6 @@ impl From<PostError> for Problem {
 
 impl From<CacheError> for Problem {
     fn from(error: CacheError) -> Self {
-        Self::engine(&error)
-    }
-}
-
-impl From<BusError> for Problem {
-    fn from(error: BusError) -> Self {
         Self::engine(&error)
     }
 }

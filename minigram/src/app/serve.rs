@@ -70,6 +70,7 @@ async fn connection(
     service: TowerToHyperService<axum::Router>,
     _permit: OwnedSemaphorePermit,
 ) {
+    let _counted = app.metrics.connection();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small packets are delayed on a connection");
     }
@@ -91,17 +92,19 @@ async fn connection(
     }
 }
 
-/// Waits until all connections have ended, or for as long as they have.
+/// Waits until all connections and WebSockets have ended, or for as long as they have.
 async fn drain(app: &App, connections: &Semaphore) {
     let limits = &app.settings.limits;
     let all = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let ended = async {
         // Fails if the semaphore is closed, which nothing does.
         let _ = connections.acquire_many(all(limits.connections)).await;
+        let _ = app.sockets.acquire_many(all(limits.sockets)).await;
     };
     if timeout(app.settings.leaving.drain, ended).await.is_err() {
         let open = limits.connections - connections.available_permits();
-        tracing::warn!(server = app.settings.name, open, "left with open connections");
+        let sockets = limits.sockets - app.sockets.available_permits();
+        tracing::warn!(server = app.settings.name, open, sockets, "left with open connections");
     } else {
         tracing::info!(server = app.settings.name, "left");
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::edge::EdgeNode;
 use crate::clock::Clock;
 use crate::domain::likes::BatchSettings;
 use crate::domain::passwords::Passwords;
@@ -26,6 +27,8 @@ pub struct AppSettings {
     /// Scheme, host and port that browsers see, such as `https://photos.example.com`. Requests that change something
     /// are refused if a page of another origin sends them. `None`: the origin must have the request's `Host`.
     pub public_origin: Option<String>,
+    /// The edges that are purged when something changes. There may be none.
+    pub edge: Vec<EdgeNode>,
     /// How likes are batched.
     pub likes: BatchSettings,
     /// What a server takes on at most.
@@ -53,6 +56,8 @@ pub struct Limits {
     pub upload: Duration,
     /// How long a connection may be idle, and how long a request's head may take.
     pub idle: Duration,
+    /// How often a WebSocket must show that it lives, and its session is looked for.
+    pub socket_check: Duration,
     /// Failed attempts to sign in under one name that are allowed at once.
     pub sign_in_burst: u32,
     /// After how long another failed attempt is allowed.
@@ -82,6 +87,7 @@ impl AppSettings {
             session_ttl: Duration::from_secs(30 * 24 * 3600),
             cache_ttl: Duration::from_secs(5 * 60),
             public_origin: None,
+            edge: Vec::new(),
             likes: BatchSettings::default(),
             limits: Limits::default(),
             leaving: Leaving::default(),
@@ -100,6 +106,7 @@ impl Default for Limits {
             request: Duration::from_secs(10),
             upload: Duration::from_secs(120),
             idle: Duration::from_secs(75),
+            socket_check: Duration::from_secs(30),
             sign_in_burst: 10,
             sign_in_every: Duration::from_secs(6),
         }

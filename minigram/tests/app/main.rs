@@ -2,5 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
+mod caching;
+mod live;
+mod observed;
 mod people;
+mod photos;
+mod social;
 mod world;

@@ -56,7 +56,6 @@ pub struct Reply {
 /// A user who is signed in.
 #[derive(Debug, Clone)]
 pub struct User {
-    pub name: String,
     pub id: String,
     pub token: String,
     pub cookie: String,
@@ -182,7 +181,6 @@ impl User {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
         Self {
-            name: text(&json["user"]["name"]),
             id: text(&json["user"]["id"]),
             token: text(&json["access_token"]),
             cookie,
