@@ -8,6 +8,7 @@ use anyhow::Context;
 use minigram::app::{self, App};
 use minigram::leave::Leave;
 use minigram::settings::Settings;
+use minigram::telemetry;
 use tokio::net::TcpListener;
 
 use super::end::End;
@@ -30,6 +31,7 @@ impl Server {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let settings = Settings::read(&self.config)?;
         let mut end = End::new()?;
+        let telemetry = telemetry::start(settings.telemetry("minigram-server", &self.name))?;
         let engines = settings.connect().await?;
         let app = App::new(engines, settings.server(&self.name)?)?;
         let listener = TcpListener::bind(self.bind).await;
@@ -43,6 +45,7 @@ impl Server {
                 serving.await?;
             }
         }
+        telemetry.end().await;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use minigram::leave::Leave;
 use minigram::settings::Settings;
-use minigram::workers;
+use minigram::{telemetry, workers};
 
 use super::end::End;
 
@@ -24,6 +24,7 @@ impl Worker {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let settings = Settings::read(&self.config)?;
         let mut end = End::new()?;
+        let telemetry = telemetry::start(settings.telemetry("minigram-worker", &self.name))?;
         let engines = settings.connect().await?;
         let (ask, leave) = Leave::pair();
         let mut working = std::pin::pin!(workers::run(engines, settings.worker(&self.name), leave));
@@ -34,6 +35,7 @@ impl Worker {
                 working.await?;
             }
         }
+        telemetry.end().await;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
 
 use super::browsers::User;
 use crate::up::running::Running;
@@ -20,6 +21,12 @@ pub const FEED_PHOTOS: usize = 12;
 
 /// Photos that are considered, at most.
 const PHOTOS_MAX: usize = 2000;
+
+/// How long to wait until every photo has its thumbnails.
+const READY_MAX: Duration = Duration::from_secs(180);
+
+/// How often to look whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long one request of the preparation may take.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
@@ -42,8 +49,16 @@ pub struct Prepared {
 pub struct Photo {
     /// Its id, as paths have it.
     pub id: String,
+    /// `processing`, or `ready`.
+    state: String,
     /// Paths of its pictures.
     pub urls: Urls,
+}
+
+impl Photo {
+    fn is_ready(&self) -> bool {
+        self.state == "ready"
+    }
 }
 
 /// Paths of pictures.
@@ -80,7 +95,15 @@ pub async fn prepare(running: &Running, users: usize) -> anyhow::Result<Prepared
     let client = Client { http, running };
     let tokens: Vec<String> =
         stream::iter(0..users).map(|number| client.sign_in(number)).buffered(AT_ONCE).try_collect().await?;
-    let mut photos = client.photos().await?;
+    // With a token, because the edge may keep what strangers saw while a photo was processed.
+    let reader = tokens.first().context("a load needs users")?;
+    let mut photos = client.photos(reader).await?;
+    let begun = Instant::now();
+    while !photos.iter().all(Photo::is_ready) {
+        ensure!(begun.elapsed() < READY_MAX, "not all photos have thumbnails after {READY_MAX:?}");
+        sleep(LOOK_EVERY).await;
+        photos = client.photos(reader).await?;
+    }
     ensure!(!photos.is_empty(), "the system has no photos: start it with `minigram up --photos 60`");
     let mut numbers: HashMap<String, usize> =
         photos.iter().enumerate().map(|(number, photo)| (photo.id.clone(), number)).collect();
@@ -117,11 +140,11 @@ impl Client<'_> {
         Ok(signed_in.access_token)
     }
 
-    async fn photos(&self) -> anyhow::Result<Vec<Photo>> {
+    async fn photos(&self, token: &str) -> anyhow::Result<Vec<Photo>> {
         let mut photos: Vec<Photo> = Vec::new();
         for person in PEOPLE {
             let page: Page =
-                self.get(&format!("/api/v1/users/{}/photos?limit=100", person.name), None).await?;
+                self.get(&format!("/api/v1/users/{}/photos?limit=100", person.name), token).await?;
             photos.extend(page.photos);
         }
         // Ids sort by time: the newest are the most popular.
@@ -131,7 +154,7 @@ impl Client<'_> {
     }
 
     async fn feed(&self, token: &str) -> anyhow::Result<Page> {
-        self.get(&format!("/api/v1/feed?limit={FEED_PHOTOS}"), Some(token)).await
+        self.get(&format!("/api/v1/feed?limit={FEED_PHOTOS}"), token).await
     }
 
     /// The page itself, and the files that it names.
@@ -150,12 +173,9 @@ impl Client<'_> {
         Ok(files)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str, token: Option<&str>) -> anyhow::Result<T> {
-        let mut request = self.http.get(format!("http://{}{path}", self.running.address));
-        if let Some(token) = token {
-            request = request.bearer_auth(token);
-        }
-        let response = request.send().await?.error_for_status()?;
+    async fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> anyhow::Result<T> {
+        let url = format!("http://{}{path}", self.running.address);
+        let response = self.http.get(url).bearer_auth(token).send().await?.error_for_status()?;
         response.json().await.with_context(|| format!("the answer to {path} is not as expected"))
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 mod parts;
 mod span;
 
-pub use parts::{ServerSettings, TokenSettings, WorkSettings};
+pub use parts::{EdgeSettings, ServerSettings, TokenSettings, TracingSettings, WorkSettings};
 pub use span::Span;
 
 use crate::clock::Clock;
@@ -34,6 +34,12 @@ pub struct Settings {
     /// How servers behave.
     #[serde(default)]
     pub app: ServerSettings,
+    /// The edges that servers purge, each a table `[[edge]]`.
+    #[serde(default)]
+    pub edge: Vec<EdgeSettings>,
+    /// Where traces go.
+    #[serde(default)]
+    pub tracing: TracingSettings,
     /// How workers behave.
     #[serde(default)]
     pub worker: WorkSettings,

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use super::{Settings, Span, read_secret};
 use crate::app::AppSettings;
+use crate::app::edge::EdgeNode;
+use crate::telemetry::TelemetrySettings;
 use crate::workers::WorkerSettings;
 
 /// Access tokens. All servers need the same key.
@@ -34,6 +36,26 @@ pub struct ServerSettings {
     pub not_ready: Option<Span>,
     /// How long open requests then have to end.
     pub drain: Option<Span>,
+}
+
+/// An Evenkeel before the servers, whose cache they purge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSettings {
+    /// Its admin API, as `http://127.0.0.1:9900`.
+    pub admin: String,
+    /// The file with the token of its admin API.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Traces over OTLP.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracingSettings {
+    /// The collector, as `http://127.0.0.1:4318`. Without it no traces are recorded.
+    pub otlp: Option<String>,
+    /// Part of the traces that begin here and are recorded, from 0 to 1; all by default.
+    pub sample: Option<f64>,
 }
 
 /// A process of workers.
@@ -67,7 +89,25 @@ impl Settings {
         set(&mut settings.leaving.not_ready, said.not_ready);
         set(&mut settings.leaving.drain, said.drain);
         settings.public_origin.clone_from(&said.public_origin);
+        for edge in &self.edge {
+            let token = edge.token_file.as_ref().map(|file| read_secret(&self.path(file))).transpose()?;
+            settings.edge.push(EdgeNode { admin: edge.admin.clone(), token });
+        }
         Ok(settings)
+    }
+
+    /// The logs and traces of a process of this kind and name. Logs are JSON, on stderr.
+    #[must_use]
+    pub fn telemetry(&self, service: &'static str, name: &str) -> TelemetrySettings {
+        TelemetrySettings {
+            service,
+            instance: name.to_owned(),
+            json: true,
+            file: None,
+            filter: "info".to_owned(),
+            otlp: self.tracing.otlp.clone(),
+            sample: self.tracing.sample.unwrap_or(1.0).clamp(0.0, 1.0),
+        }
     }
 
     /// The settings of a process of workers with this name.

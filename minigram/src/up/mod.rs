@@ -11,10 +11,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::task::JoinSet;
 
+use crate::app::edge::EdgeNode;
 use crate::clock::Clock;
 use crate::engines::Engines;
 use crate::leave::{Leave, LeaveSender};
 use crate::process::Process;
+use crate::telemetry::{self, Telemetry, TelemetrySettings};
 
 pub mod balancer;
 pub mod build;
@@ -66,6 +68,7 @@ pub struct System {
     pub seeded: Option<Seeded>,
     state: State,
     balancer: Process,
+    telemetry: Telemetry,
     /// Servers first, workers second.
     parts: [(LeaveSender, JoinSet<anyhow::Result<()>>); 2],
 }
@@ -78,6 +81,15 @@ impl System {
     pub async fn start(settings: &UpSettings) -> anyhow::Result<Self> {
         let state = State::take(&settings.state)?;
         Running::remove(state.directory());
+        let telemetry = telemetry::start(TelemetrySettings {
+            service: "minigram",
+            instance: "up".to_owned(),
+            json: true,
+            file: Some(state.path("minigram.log")),
+            filter: "info".to_owned(),
+            otlp: settings.otlp.clone(),
+            sample: 1.0,
+        })?;
         let evenkeel = match &settings.evenkeel {
             Some(evenkeel) => evenkeel.clone(),
             None => build::evenkeel().await?,
@@ -87,8 +99,11 @@ impl System {
         let admin_token = state.path("admin.token");
         let admin = free_address(None, ADMIN_PORT).context("the admin API")?;
         let address = free_address(settings.listen, PORT)?;
-        secret::kept(&admin_token)?;
-        let setup = servers::Setup { token_key: secret::kept(&state.path("token.key"))? };
+        let token = Some(secret::kept(&admin_token)?);
+        let setup = servers::Setup {
+            token_key: secret::kept(&state.path("token.key"))?,
+            edge: EdgeNode { admin: format!("http://{admin}"), token },
+        };
         let (leave_servers, leave) = Leave::pair();
         let mut serving = JoinSet::new();
         let servers = servers::start(&engines, &setup, settings.servers, &leave, &mut serving)?;
@@ -110,7 +125,7 @@ impl System {
         };
         running.write(state.directory())?;
         let parts = [(leave_servers, serving), (leave_workers, working)];
-        Ok(Self { running, seeded, state, balancer, parts })
+        Ok(Self { running, seeded, state, balancer, parts, telemetry })
     }
 
     /// Waits until something ends that should not, and says what.
@@ -140,6 +155,7 @@ impl System {
             result = result.and(Err(anyhow::anyhow!("evenkeel was killed, because it did not end in time")));
         }
         Running::remove(self.state.directory());
+        self.telemetry.end().await;
         result
     }
 

@@ -9,6 +9,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::app::edge::EdgeNode;
 use crate::app::{self, App, AppSettings, Leaving};
 use crate::engines::Engines;
 use crate::leave::Leave;
@@ -22,6 +23,8 @@ const LEAVING: Leaving = Leaving { not_ready: Duration::from_millis(2500), drain
 pub struct Setup {
     /// Signs access tokens.
     pub token_key: String,
+    /// The Evenkeel that is purged when something changes.
+    pub edge: EdgeNode,
 }
 
 /// Starts `count` servers, and returns their names and addresses. Each has a listener and a thread of its own, as if it
@@ -43,8 +46,11 @@ pub fn start(
         let listener = listener.with_context(|| format!("no port is free for {name}"))?;
         let address = listener.local_addr()?;
         listener.set_nonblocking(true).context("a listener cannot be shared with other tasks")?;
-        let settings =
-            AppSettings { leaving: LEAVING, ..AppSettings::new(&*name, setup.token_key.as_bytes()) };
+        let settings = AppSettings {
+            leaving: LEAVING,
+            edge: vec![setup.edge.clone()],
+            ..AppSettings::new(&*name, setup.token_key.as_bytes())
+        };
         let (end, ended) = oneshot::channel();
         let (engines, leave) = (engines.clone(), leave.clone());
         thread::Builder::new()

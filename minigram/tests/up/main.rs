@@ -2,5 +2,6 @@
 
 mod client;
 mod configuration;
+mod parts;
 mod whole;
 mod world;
