@@ -70,7 +70,7 @@ async fn likes_and_comments_are_seen_live_on_every_server() {
 
     world.put_by(&bob, 0, &format!("{}/like", path(&photo))).await.expect(204);
     assert_eq!(viewer.next().await, json!({"kind": "like", "photo": id, "likes": 1}));
-    let mut received = vec![author.next().await, author.next().await];
+    let mut received = [author.next().await, author.next().await];
     received.sort_by_key(|message| message["notice"].as_bool());
     assert_eq!(received[0], json!({"kind": "like", "photo": id, "likes": 1}));
     let by = json!({"id": bob.id, "name": "bob", "display_name": "bob of tests"});
