@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tracing::Instrument;
 
 use super::metrics::Metrics;
 use super::pause::Pause;
@@ -55,7 +56,8 @@ impl Hand {
         let Taken { receipt, job, attempt } = taken;
         let begun = Instant::now();
         let key = job.key.clone();
-        let worked = match self.attempt(&receipt, work(job), leave).await {
+        let span = tracing::info_span!("job", topic = self.topic, key, attempt);
+        let worked = match self.attempt(&receipt, work(job).instrument(span), leave).await {
             Some(done) => {
                 if let Err(failure) = &done {
                     tracing::warn!(topic = self.topic, key, attempt, reason = %failure, "a job failed");
@@ -77,26 +79,36 @@ impl Hand {
         work: impl Future<Output = Result<(), Failure>>,
         leave: &mut Leave,
     ) -> Option<Result<(), Failure>> {
-        tokio::pin!(work);
-        let now = tokio::time::Instant::now();
-        let mut extend = interval_at(now + self.settings.extend_every, self.settings.extend_every);
-        extend.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut end = now + self.settings.job_max;
+        let keeping = self.keep(receipt);
+        tokio::pin!(work, keeping);
+        let mut end = Instant::now() + self.settings.job_max;
         let mut leaving = false;
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
+                () = &mut keeping => return None,
                 () = sleep_until(end) => return Some(Err(Failure::again(self.unfinished(leaving)))),
                 () = leave.requested(), if !leaving => {
                     leaving = true;
-                    end = end.min(tokio::time::Instant::now() + self.settings.finish_within);
+                    end = end.min(Instant::now() + self.settings.finish_within);
                 }
-                _ = extend.tick() => match self.queue.extend(receipt).await {
-                    Ok(()) => {}
-                    Err(QueueError::Late) => return None,
-                    Err(error) => tracing::warn!(topic = self.topic, %error, "a job was not extended"),
-                },
+            }
+        }
+    }
+
+    /// Extends a job again and again, beside the work: a queue that is slow does not hold the work up. Ends when another
+    /// worker has the job.
+    async fn keep(&self, receipt: &Receipt) {
+        let every = self.settings.extend_every;
+        let mut extend = interval_at(Instant::now() + every, every);
+        extend.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            extend.tick().await;
+            match self.queue.extend(receipt).await {
+                Ok(()) => {}
+                Err(QueueError::Late) => return,
+                Err(error) => tracing::warn!(topic = self.topic, %error, "a job was not extended"),
             }
         }
     }

@@ -5,10 +5,9 @@ use serde::Serialize;
 use crate::domain::jobs::Failure;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::bus::Bus;
-use crate::ports::store::User;
 
-/// What happened. Ids are texts, because JavaScript's numbers are too small for them.
-#[derive(Debug, Clone, Serialize)]
+/// What happened. Ids are texts, because JavaScript's numbers are too small for them. Servers add the names of users.
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Message {
     /// All sizes of a photo are there.
@@ -23,7 +22,8 @@ pub enum Message {
         #[serde(serialize_with = "as_text")]
         photo: PhotoId,
         /// By whom.
-        by: Person,
+        #[serde(serialize_with = "as_text")]
+        author: UserId,
     },
     /// A photo of the user got a comment.
     Comment {
@@ -34,29 +34,15 @@ pub enum Message {
         #[serde(serialize_with = "as_text")]
         comment: CommentId,
         /// By whom.
-        by: Person,
+        #[serde(serialize_with = "as_text")]
+        by: UserId,
     },
     /// The user has a new follower.
     Follow {
         /// Who follows.
-        by: Person,
+        #[serde(serialize_with = "as_text")]
+        by: UserId,
     },
-}
-
-/// Who did it, as browsers show it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Person {
-    #[serde(serialize_with = "as_text")]
-    id: UserId,
-    name: String,
-    display_name: String,
-}
-
-impl From<&User> for Person {
-    fn from(user: &User) -> Self {
-        let display_name = user.profile.display_name().to_owned();
-        Self { id: user.id, name: user.name.to_string(), display_name }
-    }
 }
 
 /// The topic of those who look at a photo.

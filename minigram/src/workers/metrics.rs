@@ -45,6 +45,8 @@ pub struct Metrics {
     queued: Family<Waiting, Gauge>,
     oldest: Family<Topic, Gauge>,
     outbox: Gauge,
+    /// Purges of the edge that were given up.
+    pub purges_failed: Counter,
 }
 
 /// What became of jobs, as the label `result` says it.
@@ -62,6 +64,7 @@ impl Metrics {
             queued: Family::default(),
             oldest: Family::default(),
             outbox: Gauge::default(),
+            purges_failed: Counter::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -82,6 +85,8 @@ impl Metrics {
         let help = "Age of the oldest job that is neither done nor a dead letter; 0 if there is none";
         registry.register_with_unit("queue_oldest", help, Unit::Seconds, new.oldest.clone());
         registry.register("outbox_jobs", "Jobs in the outbox", new.outbox.clone());
+        let help = "Purges of the edge that failed and were given up";
+        registry.register("edge_purges_failed", help, new.purges_failed.clone());
         for topic in TOPICS {
             for result in RESULTS {
                 drop(new.jobs.get_or_create(&Ended { topic, result }));

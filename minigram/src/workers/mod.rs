@@ -16,6 +16,7 @@ use crate::engines::Engines;
 use crate::leave::Leave;
 
 pub mod dead_letters;
+mod fan_out;
 mod hand;
 pub mod messages;
 mod metrics;
@@ -93,16 +94,16 @@ fn spawn_hands(
     };
     let feeds = Arc::new(HomeFeeds::new(engines.store.clone()));
     for _ in 0..settings.fan_out {
-        let feeds = feeds.clone();
+        let (engines, feeds) = (engines.clone(), feeds.clone());
         tasks.spawn(hand(FanOut::TOPIC).run(leave.clone(), move |job| {
-            let feeds = feeds.clone();
+            let (engines, feeds) = (engines.clone(), feeds.clone());
             async move {
                 let job = FanOut::read(&job).map_err(Failure::for_good)?;
-                feeds.fan_out(job).await.map_err(Failure::again)
+                fan_out::fan_out(&engines, &feeds, job).await
             }
         }));
     }
-    let thumbnailer = Arc::new(Thumbnailer::new(engines.clone(), settings));
+    let thumbnailer = Arc::new(Thumbnailer::new(engines.clone(), settings, metrics));
     for _ in 0..settings.thumbnails {
         let thumbnailer = thumbnailer.clone();
         tasks.spawn(hand(Thumbnails::TOPIC).run(leave.clone(), move |job| {

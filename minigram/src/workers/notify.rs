@@ -2,11 +2,11 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::messages::{self, Message, Person, user_topic};
+use super::messages::{self, Message, user_topic};
 use crate::domain::jobs::{Failure, Notify};
 use crate::engines::Engines;
 use crate::ids::{CommentId, PhotoId, UserId};
-use crate::ports::store::{PAGE_MAX, User};
+use crate::ports::store::PAGE_MAX;
 
 /// Messages on their way at once, of one job.
 const PUBLISHING: usize = 16;
@@ -21,17 +21,9 @@ pub async fn notify(engines: &Engines, job: Notify) -> Result<(), Failure> {
         Notify::Posted { photo, author } => posted(engines, photo, author).await,
         Notify::Commented { photo, comment, by } => commented(engines, photo, comment, by).await,
         Notify::Followed { followee, by } => {
-            let Some(by) = user(engines, by).await? else { return Ok(()) };
-            let message = Message::Follow { by: Person::from(&by) };
-            messages::publish(&*engines.bus, &user_topic(followee), &message).await
+            messages::publish(&*engines.bus, &user_topic(followee), &Message::Follow { by }).await
         }
     }
-}
-
-/// The user, in a state that no write before the job is missing from.
-async fn user(engines: &Engines, id: UserId) -> Result<Option<User>, Failure> {
-    let after = engines.store.reached(id.shard()).await.map_err(Failure::again)?.into();
-    engines.store.user(id, &after).await.map_err(Failure::again)
 }
 
 /// To the author of the photo. One's own comment is no news.
@@ -43,8 +35,7 @@ async fn commented(engines: &Engines, photo: PhotoId, comment: CommentId, by: Us
     if photo.author == by {
         return Ok(());
     }
-    let Some(by) = user(engines, by).await? else { return Ok(()) };
-    let message = Message::Comment { photo: photo.id, comment, by: Person::from(&by) };
+    let message = Message::Comment { photo: photo.id, comment, by };
     messages::publish(&*engines.bus, &user_topic(photo.author), &message).await
 }
 
@@ -53,8 +44,10 @@ async fn commented(engines: &Engines, photo: PhotoId, comment: CommentId, by: Us
 async fn posted(engines: &Engines, photo: PhotoId, author: UserId) -> Result<(), Failure> {
     let after = engines.store.reached(author.shard()).await.map_err(Failure::again)?.into();
     let user = engines.store.user(author, &after).await.map_err(Failure::again)?;
-    let Some(user) = user.filter(|author| !author.celebrity) else { return Ok(()) };
-    let message = Message::Photo { photo, by: Person::from(&user) };
+    if user.is_none_or(|author| author.celebrity) {
+        return Ok(());
+    }
+    let message = Message::Photo { photo, author };
     let mut last = None;
     loop {
         let page = engines.store.followers(author, last, PAGE_MAX, &after).await.map_err(Failure::again)?;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::app::edge::EdgeNode;
+
 /// Settings of [`run`](super::run).
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -10,6 +12,8 @@ pub struct WorkerSettings {
     pub name: String,
     /// Where `/metrics` and `/healthz` are served; `None` if nowhere.
     pub listen: Option<SocketAddr>,
+    /// The Evenkeels before the servers, which keep what everyone is shown of a photo. There may be none.
+    pub edge: Vec<EdgeNode>,
     /// Relays that bring jobs from the outbox into the queue.
     pub relays: usize,
     /// Jobs of the topic `fan-out` at once.
@@ -47,6 +51,7 @@ impl Default for WorkerSettings {
         Self {
             name: "worker".to_owned(),
             listen: None,
+            edge: Vec::new(),
             relays: 1,
             fan_out: 4,
             thumbnails: 4,

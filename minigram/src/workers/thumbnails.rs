@@ -7,11 +7,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::messages::{self, Message};
+use super::metrics::Metrics;
 use super::pictures::{self, Made};
 use super::settings::WorkerSettings;
+use crate::app::edge::{Edge, about_photo_tag, user_tag};
 use crate::domain::jobs::{Failure, Notify, Thumbnails};
 use crate::domain::posting::original;
 use crate::domain::sizes::Size;
+use crate::domain::views::keys;
 use crate::engines::Engines;
 use crate::media::MediaType;
 use crate::ports::blobs::{BlobsError, Part};
@@ -21,16 +24,18 @@ use crate::ports::store::{Photo, PhotoState, StoreError};
 /// Makes thumbnails.
 pub struct Thumbnailer {
     engines: Engines,
+    edge: Edge,
     decoders: Arc<Semaphore>,
     pixels_max: u64,
     original_bytes_max: u64,
 }
 
 impl Thumbnailer {
-    /// Decodes as many pictures at once as `settings` say.
-    pub fn new(engines: Engines, settings: &WorkerSettings) -> Self {
+    /// Decodes as many pictures at once as `settings` say. Must be called within a tokio runtime.
+    pub fn new(engines: Engines, settings: &WorkerSettings, metrics: &Metrics) -> Self {
         Self {
             engines,
+            edge: Edge::start(&settings.edge, metrics.purges_failed.clone()),
             decoders: Arc::new(Semaphore::new(settings.decoders.max(1))),
             pixels_max: settings.pixels_max,
             original_bytes_max: settings.original_bytes_max,
@@ -43,17 +48,31 @@ impl Thumbnailer {
     /// The engines fail; for good if the picture is broken or has too many pixels.
     pub async fn make(&self, job: Thumbnails) -> Result<(), Failure> {
         let Some(photo) = self.photo(job).await? else { return Ok(()) };
-        if photo.state == PhotoState::Processing {
-            let file = self.original(&photo).await?;
-            let made = self.sizes(file, photo.media).await?;
-            self.keep(&photo, made).await?;
-            match self.engines.store.set_ready(photo.id).await {
-                Ok(_) => {}
-                // Deleted meanwhile. The job that removes its files may have run before they were written.
-                Err(StoreError::NoSuchPhoto) => return self.remove(&photo).await,
-                Err(error) => return Err(Failure::again(error)),
+        let written = match photo.state {
+            PhotoState::Processing => {
+                let file = self.original(&photo).await?;
+                let made = self.sizes(file, photo.media).await?;
+                self.keep(&photo, made).await?;
+                match self.engines.store.set_ready(photo.id).await {
+                    Ok(written) => written,
+                    // Deleted meanwhile. The job that removes its files may have run before they were written.
+                    Err(StoreError::NoSuchPhoto) => return self.remove(&photo).await,
+                    Err(error) => return Err(Failure::again(error)),
+                }
             }
-        }
+            // An earlier attempt got this far.
+            PhotoState::Ready => {
+                self.engines.store.reached(photo.id.shard()).await.map_err(Failure::again)?
+            }
+        };
+        self.engines.cache.invalidate(&keys::photo(photo.id), written).await.map_err(Failure::again)?;
+        // Strangers are shown the photo, and it in its author's list, as it is now.
+        self.edge.purge(&[about_photo_tag(photo.id), user_tag(photo.author)]).await;
+        self.announce(&photo).await
+    }
+
+    /// Says that the photo can be seen: to those who look at it, to its author, and to the author's followers.
+    async fn announce(&self, photo: &Photo) -> Result<(), Failure> {
         let ready = Message::Ready { photo: photo.id };
         messages::publish(&*self.engines.bus, &messages::photo_topic(photo.id), &ready).await?;
         messages::publish(&*self.engines.bus, &messages::user_topic(photo.author), &ready).await?;

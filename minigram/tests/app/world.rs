@@ -180,11 +180,7 @@ impl User {
         let json = reply.json();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
-        Self {
-            id: text(&json["user"]["id"]),
-            token: text(&json["access_token"]),
-            cookie,
-        }
+        Self { id: text(&json["user"]["id"]), token: text(&json["access_token"]), cookie }
     }
 }
 

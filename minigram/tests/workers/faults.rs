@@ -84,28 +84,23 @@ async fn a_worker_that_is_slow_keeps_its_job_as_long_as_it_extends_it() {
     let settings = WorkerSettings { extend_every: Duration::from_millis(5), ..eager() };
     let _slow = world.work(engines, settings);
     until("the job is under way", || async { gate.waiting() == 1 }).await;
-    let queue = &*world.engines.queue;
-    // Twice the visibility, in steps; each one waits until the worker has extended the job.
+    // The same queue, as it will look after two thirds of the visibility.
+    let visibility = Policy::default().visibility;
+    let ahead = Clock::manual(world.clock.now().plus(visibility * 2 / 3));
+    let later = SqliteQueue::open(&world.queue_file(), ahead.clone(), Policy::default()).await.unwrap();
+    // Twice the visibility, in steps; after each one the worker extends the job.
     for _ in 0..4 {
-        world.clock.advance(Policy::default().visibility / 2);
-        until("no other worker gets it", || async {
-            assert_eq!(queue.take(Thumbnails::TOPIC, Duration::ZERO).await.unwrap(), None);
-            extended(&world).await
-        })
-        .await;
+        world.clock.advance(visibility / 2);
+        ahead.advance(visibility / 2);
+        let extended = || async { later.depth(Thumbnails::TOPIC).await.unwrap().taken == 1 };
+        until("the job is extended", extended).await;
+        let taken = world.engines.queue.take(Thumbnails::TOPIC, Duration::ZERO).await.unwrap();
+        assert_eq!(taken, None, "no other worker gets it");
     }
     gate.open();
     world.settled().await;
     assert!(world.is_ready(photo).await);
-}
-
-/// Whether the job would stay with its worker for two thirds of the visibility from now.
-async fn extended(world: &World) -> bool {
-    let reaches = Policy::default().visibility * 2 / 3;
-    let later = world.clock.now().plus(reaches);
-    let (later, file) = (Clock::manual(later), world.queue_file());
-    let queue = SqliteQueue::open(&file, later, Policy::default()).await.unwrap();
-    queue.depth(Thumbnails::TOPIC).await.unwrap().taken == 1
+    assert_eq!(world.depth(Thumbnails::TOPIC).await.dead, 0);
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! What each kind of job does, once and twice.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use minigram::domain::feeds::HomeFeeds;
 use minigram::domain::jobs::{FanOut, Notify, RemoveFiles, Thumbnails};
 use minigram::domain::posting::original;
 use minigram::domain::sizes::Size;
-use minigram::ids::{CommentId, UserId};
+use minigram::domain::views::Views;
+use minigram::ids::CommentId;
 use minigram::media::MediaType;
 use minigram::ports::bus::Event;
 use minigram::ports::position::Positions;
@@ -12,10 +17,6 @@ use minigram::workers::messages::{photo_topic, user_topic};
 use serde_json::json;
 
 use crate::world::{CELEBRITY_FOLLOWERS, World, eager, message, png, until};
-
-fn person(id: UserId, name: &str) -> serde_json::Value {
-    json!({"id": id.to_string(), "name": name, "display_name": ""})
-}
 
 #[tokio::test]
 async fn a_photo_gets_its_sizes_its_followers_and_a_message() {
@@ -32,7 +33,7 @@ async fn a_photo_gets_its_sizes_its_followers_and_a_message() {
     let ready = json!({"kind": "ready", "photo": photo.to_string()});
     assert_eq!(message(&mut *watching).await, ready);
     assert_eq!(message(&mut *author).await, ready);
-    let posted = json!({"kind": "photo", "photo": photo.to_string(), "by": person(ada, "ada")});
+    let posted = json!({"kind": "photo", "photo": photo.to_string(), "author": ada.to_string()});
     assert_eq!(message(&mut *follower).await, posted);
     world.settled().await;
     assert!(world.is_ready(photo).await);
@@ -95,6 +96,26 @@ async fn files_go_with_their_photo_and_no_job_brings_them_back() {
 }
 
 #[tokio::test]
+async fn what_workers_change_is_not_served_from_the_cache_as_it_was() {
+    let world = World::new().await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    world.feeds.follow(bob, ada).await.unwrap();
+    let feeds = Arc::new(HomeFeeds::new(world.engines.store.clone()));
+    let (store, cache) = (world.engines.store.clone(), world.engines.cache.clone());
+    let views = Views::new(store, cache, feeds, Duration::from_secs(300));
+    let photo = world.post(ada, png(20, 20)).await;
+    let none = Positions::none();
+    let looked = async || {
+        let ready = views.photos(&[photo], &none).await.unwrap()[0].ready;
+        (ready, views.feed(bob, None, 10, &none).await.unwrap().entries.len())
+    };
+    assert_eq!(looked().await, (false, 0), "from now on this is cached");
+    let _running = world.work(world.engines.clone(), eager());
+    world.settled().await;
+    assert_eq!(looked().await, (true, 1));
+}
+
+#[tokio::test]
 async fn comments_and_follows_reach_those_whom_they_are_about() {
     let world = World::new().await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
@@ -112,7 +133,7 @@ async fn comments_and_follows_reach_those_whom_they_are_about() {
         world.engines.queue.push(&job.job()).await.unwrap();
     }
     let _running = world.work(world.engines.clone(), settings);
-    let (photo, bob) = (photo.to_string(), person(bob, "bob"));
+    let (photo, bob) = (photo.to_string(), bob.to_string());
     let commented = json!({"kind": "comment", "photo": photo, "comment": "77", "by": bob});
     assert_eq!(message(&mut *author).await, commented);
     assert_eq!(message(&mut *author).await, json!({"kind": "follow", "by": bob}));

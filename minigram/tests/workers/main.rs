@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod command;
+mod edge;
 mod faults;
 mod gate;
 mod jobs;

@@ -1,6 +1,11 @@
 //! What `/metrics` and `/healthz` of a worker say.
 
+use std::time::Duration;
+
+use minigram::domain::jobs::RemoveFiles;
+use minigram::ids::PhotoId;
 use minigram::leave::Leave;
+use minigram::media::MediaType;
 use minigram::workers::{self, WorkerSettings};
 use tokio::net::TcpListener;
 
@@ -15,7 +20,7 @@ async fn metrics_count_jobs_and_show_the_queue() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, leave) = Leave::pair();
-    let settings = WorkerSettings { gauges_every: std::time::Duration::from_millis(20), ..eager() };
+    let settings = WorkerSettings { gauges_every: Duration::from_millis(20), ..eager() };
     let running = tokio::spawn(workers::serve(world.engines.clone(), settings, Some(listener), leave));
     let fetch = async |path: &str| {
         let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
@@ -42,4 +47,26 @@ async fn metrics_count_jobs_and_show_the_queue() {
     assert_eq!(fetch("/healthz").await, "ok\n");
     sender.request();
     running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_oldest_job_is_the_one_that_was_accepted_first_and_is_still_open() {
+    let world = World::new().await;
+    let ada = world.user("ada").await;
+    let queue = &*world.engines.queue;
+    let accepted = world.clock.now();
+    for (number, media) in [(1, MediaType::Png), (2, MediaType::Gif)] {
+        let photo = PhotoId::from_sql(number);
+        queue.push(&RemoveFiles { photo, author: ada, media }.job()).await.unwrap();
+        world.clock.advance(Duration::from_secs(5));
+    }
+    let topic = RemoveFiles::TOPIC;
+    assert_eq!(queue.oldest(topic).await.unwrap(), Some(accepted));
+    let first = queue.take(topic, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(queue.oldest(topic).await.unwrap(), Some(accepted), "it is being done");
+    queue.bury(&first.receipt, "no").await.unwrap();
+    assert_eq!(queue.oldest(topic).await.unwrap(), Some(accepted.plus(Duration::from_secs(5))));
+    let second = queue.take(topic, Duration::ZERO).await.unwrap().unwrap();
+    queue.ack(&second.receipt).await.unwrap();
+    assert_eq!(queue.oldest(topic).await.unwrap(), None);
 }

@@ -112,15 +112,20 @@ impl World {
 
     /// Waits until neither outbox nor queue has a job.
     pub async fn settled(&self) {
-        until("all jobs are done", || async {
-            let mut open = self.engines.store.outbox_len().await.unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let outbox = self.engines.store.outbox_len().await.unwrap();
+            let mut depths = Vec::new();
             for topic in minigram::domain::jobs::TOPICS {
-                let depth = self.depth(topic).await;
-                open += depth.ready + depth.delayed + depth.taken;
+                depths.push((topic, self.depth(topic).await));
             }
-            open == 0
-        })
-        .await;
+            let open = |depth: &Depth| depth.ready + depth.delayed + depth.taken;
+            if outbox == 0 && depths.iter().all(|(_, depth)| open(depth) == 0) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not within {DEADLINE:?}: outbox {outbox}, {depths:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub async fn home(&self, user: UserId) -> Vec<PhotoId> {
