@@ -90,9 +90,9 @@ pub fn write(file: &Path, picture: &[u8], prepared: &Prepared, plan: &Plan) -> a
     let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     values.insert("token", prepared.tokens.iter().map(String::as_str).collect());
     values.insert("photo", repeated(&plan.network.large, |number| &*photos[number].id));
-    values.insert("small", repeated(&plan.network.small, |number| &*photos[number].urls.small));
-    values.insert("large", repeated(&plan.network.large, |number| &*photos[number].urls.large));
-    values.insert("shell", prepared.shell.iter().map(String::as_str).collect());
+    values.insert("small", repeated(&plan.network.small, |number| below(&photos[number].urls.small)));
+    values.insert("large", repeated(&plan.network.large, |number| below(&photos[number].urls.large)));
+    values.insert("shell", prepared.shell.iter().map(|path| below(path)).collect());
     values.retain(|_, values| !values.is_empty());
     let mut requests = requests(plan);
     requests
@@ -122,10 +122,15 @@ fn requests(plan: &Plan) -> Vec<Request> {
         Request::new("comments", photo, "GET", "/api/v1/photos/{photo}/comments"),
         Request::new("like", pages(Page::Like), "PUT", "/api/v1/photos/{photo}/like").signed_in(),
         upload,
-        Request::new("picture, small", pictures(&plan.network.small), "GET", "{small}"),
-        Request::new("picture, large", pictures(&plan.network.large), "GET", "{large}"),
-        Request::new("pages and files", plan.network.shells * plan.shell_files, "GET", "{shell}"),
+        Request::new("picture, small", pictures(&plan.network.small), "GET", "/{small}"),
+        Request::new("picture, large", pictures(&plan.network.large), "GET", "/{large}"),
+        Request::new("pages and files", plan.network.shells * plan.shell_files, "GET", "/{shell}"),
     ]
+}
+
+/// A path without its first `/`, which a scenario must have outside of its values.
+fn below(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or(path)
 }
 
 /// Names in braces.

@@ -56,8 +56,13 @@ pub struct World {
 impl World {
     /// Starts a new system with few photos, and returns when it is ready.
     pub fn up() -> Self {
+        Self::up_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn up_with(arguments: &[&str]) -> Self {
         let state = TempDir::new().unwrap();
-        let child = up(state.path()).spawn().unwrap();
+        let child = up(state.path()).args(arguments).spawn().unwrap();
         let mut world = Self { running: unknown(), child, state };
         world.wait_until_ready();
         world
