@@ -18,6 +18,7 @@ pub mod process;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod traced;
 pub mod up;
 pub mod web;
 pub mod workers;
