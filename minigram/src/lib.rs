@@ -6,12 +6,14 @@
 
 pub mod app;
 pub mod clock;
+pub mod cluster;
 pub mod domain;
 pub mod embedded;
 pub mod engines;
 pub mod ids;
 pub mod leave;
 pub mod load;
+pub mod logs;
 pub mod media;
 pub mod ports;
 pub mod process;

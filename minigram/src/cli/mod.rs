@@ -7,10 +7,13 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 mod dead_letters;
+mod doctor;
 mod down;
 mod end;
+mod engines;
 mod keep;
 mod load;
+mod logs;
 mod server;
 mod up;
 mod worker;
@@ -28,6 +31,9 @@ enum Command {
     Up(up::Up),
     /// Shows jobs that failed too often, or makes them ready again.
     DeadLetters(dead_letters::DeadLetters),
+    Doctor(doctor::Doctor),
+    Engines(engines::Engines),
+    Logs(logs::Logs),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     Server(server::Server),
@@ -45,6 +51,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Up(up) => asynchronously(up.run()),
         Command::DeadLetters(letters) => letters.run(),
+        Command::Doctor(doctor) => Ok(doctor.run()),
+        Command::Engines(engines) => asynchronously(engines.run()),
+        Command::Logs(logs) => logs.run(),
         Command::Down(down) => down.run(),
         Command::Server(server) => asynchronously(server.run()),
         Command::Worker(worker) => asynchronously(worker.run()),
@@ -55,7 +64,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs a command that needs timers and sockets.
+/// Runs a command that needs many threads and timers.
 fn asynchronously(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().build().context("the threads of the runtime cannot be started")?;
