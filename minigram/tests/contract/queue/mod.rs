@@ -14,7 +14,7 @@ pub fn policy() -> Policy {
         attempts_max: 3,
         backoff_first: Duration::from_millis(200),
         backoff_max: Duration::from_millis(300),
-        jobs_max: 20,
+        jobs_max: 100,
         remembered: Duration::from_millis(3000),
     }
 }
