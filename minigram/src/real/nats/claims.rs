@@ -70,7 +70,7 @@ impl NatsQueue {
             }
             Some(claim) if claim.is_exhausted(now, self.policy.attempts_max) => {
                 let known = Known { claim, sequence: last };
-                self.bury(place, known, NO_ANSWER, Some(delivered.job)).await?;
+                self.make_dead(place, known, NO_ANSWER, Some(delivered.job)).await?;
                 return Ok(None);
             }
             Some(claim) => claim.attempts,
@@ -142,7 +142,7 @@ impl NatsQueue {
     }
 
     /// Makes a dead letter of a job. False if the claim has changed since.
-    pub(super) async fn bury(
+    pub(super) async fn make_dead(
         &self,
         place: &Place,
         mut known: Known,
@@ -226,7 +226,7 @@ impl NatsQueue {
         let place = Place::new(&job.topic, &job.key);
         if let Some(known) = self.known(&place).await?.filter(|known| known.claim == *exhausted) {
             // If the claim has changed since, its worker answered at the last moment.
-            self.bury(&place, known, NO_ANSWER, Some(job)).await?;
+            self.make_dead(&place, known, NO_ANSWER, Some(job)).await?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::claims::Known;
 use super::names::{Kind, Place};
 use super::records::{Claim, State, job_to_bytes, parse_letter};
 use super::table::Put;
+use crate::clock::Time;
 use crate::ports::Source;
 use crate::ports::queue::{
     DeadLetter, Depth, Fate, NewJob, Pushed, Queue, QueueError, QueueResult, Receipt, Taken,
@@ -54,6 +55,11 @@ impl NatsQueue {
     async fn taken(&self, receipt: &Receipt) -> QueueResult<(Place, Known)> {
         let own = self.own(receipt).await.map_err(unavailable)?;
         own.filter(|(_, known)| known.claim.state != State::Done).ok_or(QueueError::Late)
+    }
+
+    async fn give_up(&self, place: &Place, known: Known, reason: &str) -> QueueResult<Fate> {
+        let dead = self.make_dead(place, known, reason, None).await.map_err(unavailable)?;
+        if dead { Ok(Fate::Dead) } else { Err(QueueError::Late) }
     }
 
     async fn depth_of(&self, topic: &str) -> Result<Depth, Source> {
@@ -118,8 +124,7 @@ impl Queue for NatsQueue {
         let (place, mut known) = self.taken(receipt).await?;
         let attempts = known.claim.attempts;
         if attempts >= self.policy.attempts_max {
-            let buried = self.bury(&place, known, reason, None).await.map_err(unavailable)?;
-            return if buried { Ok(Fate::Dead) } else { Err(QueueError::Late) };
+            return self.give_up(&place, known, reason).await;
         }
         let backoff = self.policy.backoff(attempts);
         known.claim.state = State::Waiting(self.clock.now().plus(backoff));
@@ -128,6 +133,11 @@ impl Queue for NatsQueue {
         }
         self.delay(&known.claim.reply, backoff).await.map_err(unavailable)?;
         Ok(Fate::Again(backoff))
+    }
+
+    async fn bury(&self, receipt: &Receipt, reason: &str) -> QueueResult<Fate> {
+        let (place, known) = self.taken(receipt).await?;
+        self.give_up(&place, known, reason).await
     }
 
     async fn extend(&self, receipt: &Receipt) -> QueueResult<()> {
@@ -165,6 +175,10 @@ impl Queue for NatsQueue {
 
     async fn depth(&self, topic: &str) -> QueueResult<Depth> {
         self.depth_of(topic).await.map_err(unavailable)
+    }
+
+    async fn oldest(&self, topic: &str) -> QueueResult<Option<Time>> {
+        self.jobs.first(&Kind::Jobs.topic(&self.settings.prefix, topic)).await.map_err(unavailable)
     }
 }
 

@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 
 use super::NatsSettings;
 use super::names::Kind;
+use crate::clock::Time;
 use crate::ports::Source;
 
 /// Messages that a scan fetches at once.
@@ -84,6 +85,18 @@ impl Table {
         match self.stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(Some(message)),
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When the first message of these subjects was kept.
+    pub(super) async fn first(&self, subjects: &str) -> Result<Option<Time>, Source> {
+        match self.stream.get_first_raw_message_by_subject(subjects).await {
+            Ok(message) => {
+                let ms = message.time.unix_timestamp_nanos() / 1_000_000;
+                Ok(Some(Time(u64::try_from(ms).unwrap_or(0))))
+            }
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
