@@ -37,6 +37,17 @@ impl Home {
         self.0.path()
     }
 
+    /// Writes a file that its server may change; returns its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let file = self.path().join(name);
+        fs::write(&file, text).unwrap();
+        if geteuid().is_root() {
+            let status = Command::new("chown").arg(USER).arg(&file).status().unwrap();
+            assert!(status.success(), "chown {USER}: {status}");
+        }
+        file.to_str().unwrap().to_owned()
+    }
+
     fn log(&self) -> PathBuf {
         self.path().join("log")
     }

@@ -1,26 +1,42 @@
 //! A Redis that keeps sessions and cache, as `up` starts it.
 
+use std::net::SocketAddr;
+
 use minigram::real::redis::{RedisSettings, server};
 
 use super::process::{Server, exchange, program};
 
 pub struct Redis(Server);
 
+/// A primary and a replica, and three Sentinels that watch them.
+pub struct Pair {
+    pub primary: Redis,
+    pub replica: Redis,
+    sentinels: Vec<Server>,
+}
+
 impl Redis {
     pub fn start() -> Self {
+        Self::follow(None)
+    }
+
+    fn follow(replica_of: Option<u16>) -> Self {
         let redis = program(&["redis-server"], "redis-server");
         let server = Server::start(
             redis,
             |home, port| {
-                let node =
-                    server::Node { maxmemory_bytes: 64 << 20, ..server::Node::new(port.number, home.path()) };
-                let file = home.path().join("redis.conf");
-                std::fs::write(&file, node.to_conf()).unwrap();
-                vec![file.to_str().unwrap().to_owned()]
+                let node = server::Node::new(port.number, home.path());
+                let node = server::Node { maxmemory_bytes: 64 << 20, replica_of, ..node };
+                vec![home.write("redis.conf", &node.to_conf())]
             },
-            |address| exchange(address, "PING\r\n").is_some_and(|line| line.starts_with("+PONG")),
+            answers,
         );
         Self(server)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
     }
 
     /// Settings for what has this prefix.
@@ -36,4 +52,35 @@ impl Redis {
     pub fn resume(&mut self) {
         self.0.resume();
     }
+}
+
+impl Pair {
+    pub fn start() -> Self {
+        let primary = Redis::start();
+        let port = primary.0.address().port();
+        let replica = Redis::follow(Some(port));
+        let sentinels = (0..3).map(|_| sentinel(port)).collect();
+        Self { primary, replica, sentinels }
+    }
+
+    /// Where the Sentinels listen.
+    pub fn sentinels(&self) -> Vec<SocketAddr> {
+        self.sentinels.iter().map(Server::address).collect()
+    }
+}
+
+fn sentinel(primary: u16) -> Server {
+    let redis = program(&["redis-server"], "redis-server");
+    Server::start(
+        redis,
+        |home, port| {
+            let sentinel = server::Sentinel::new(port.number, home.path(), primary);
+            vec![home.write("sentinel.conf", &sentinel.to_conf()), "--sentinel".to_owned()]
+        },
+        answers,
+    )
+}
+
+fn answers(address: SocketAddr) -> bool {
+    exchange(address, "PING\r\n").is_some_and(|line| line.starts_with("+PONG"))
 }

@@ -1,9 +1,10 @@
 //! A server that speaks S3: moto's, out of memory.
 //!
 //! It comes from PyPI, because Debian has none. `MINIGRAM_MOTO` names the program `moto_server`; without it the one in
-//! `target/moto` is used, which `minigram/tests/support/install-moto` installs.
+//! `target/moto` is used, which `install-moto` installs there first if need be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use minigram::real::s3::S3Settings;
 
@@ -41,12 +42,12 @@ impl S3 {
 }
 
 fn moto() -> PathBuf {
-    let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/moto/bin/moto_server"));
-    let file = std::env::var_os("MINIGRAM_MOTO").map_or_else(default, PathBuf::from);
-    assert!(
-        file.is_file(),
-        "{} is missing: run minigram/tests/support/install-moto (it needs the package python3-venv)",
-        file.display()
-    );
-    file
+    if let Some(file) = std::env::var_os("MINIGRAM_MOTO") {
+        return file.into();
+    }
+    let installer = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/install-moto");
+    let status = Command::new(&installer).status();
+    let status = status.unwrap_or_else(|error| panic!("{}: {error}", installer.display()));
+    assert!(status.success(), "{}: {status}", installer.display());
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/moto/bin/moto_server")
 }

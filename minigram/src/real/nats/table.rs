@@ -91,7 +91,7 @@ impl Table {
 
     /// When the first message of these subjects was kept.
     pub(super) async fn first(&self, subjects: &str) -> Result<Option<Time>, Source> {
-        match self.stream.get_first_raw_message_by_subject(subjects).await {
+        match self.stream.get_first_raw_message_by_subject(subjects, 1).await {
             Ok(message) => {
                 let ms = message.time.unix_timestamp_nanos() / 1_000_000;
                 Ok(Some(Time(u64::try_from(ms).unwrap_or(0))))

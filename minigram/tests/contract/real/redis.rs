@@ -1,5 +1,7 @@
 //! Sessions, cache and bus on Redis.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +13,13 @@ use minigram::ports::cache::{Cache, Found, Key, Kind};
 use minigram::ports::position::Position;
 use minigram::ports::sessions::{Sessions, SessionsError};
 use minigram::ports::{Retriable, Retry};
-use minigram::real::redis::{RedisBus, RedisCache, RedisSessions, RedisSettings};
+use minigram::real::redis::{RedisBus, RedisCache, RedisSessions, RedisSettings, server};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::prefix;
 use crate::subject::Subject;
 use crate::support::Shared;
-use crate::support::redis::Redis;
+use crate::support::redis::{Pair, Redis};
 
 sessions_contract!(sessions, crate::real::redis::start_sessions);
 cache_contract!(cache, crate::real::redis::start_cache);
@@ -56,13 +58,8 @@ async fn start_bus() -> Subject<dyn Bus> {
 }
 
 async fn command<T: redis::FromRedisValue>(settings: &RedisSettings, words: &[&str]) -> T {
-    let client = redis::Client::open(settings.url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut command = redis::Cmd::new();
-    words.iter().for_each(|word| {
-        command.arg(word);
-    });
-    command.query_async(&mut connection).await.unwrap()
+    let address = settings.url.strip_prefix("redis://").unwrap().parse().unwrap();
+    ask(address, words).await.expect("Redis answers")
 }
 
 async fn keys(settings: &RedisSettings) -> Vec<String> {
@@ -223,6 +220,60 @@ async fn after_a_crash_subscribers_learn_of_the_loss_and_go_on() {
         eventually(async || bus.publish(topic, "message".into()).await.ok()).await;
         assert_eq!(next(subscriber).await, Event::Message("message".into()));
     }
+}
+
+async fn ask<T: redis::FromRedisValue>(address: SocketAddr, words: &[&str]) -> Option<T> {
+    let client = redis::Client::open(format!("redis://{address}")).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+    let mut command = redis::Cmd::new();
+    words.iter().for_each(|word| {
+        command.arg(word);
+    });
+    command.query_async(&mut connection).await.ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_primary_is_lost_sentinel_promotes_the_replica_which_has_every_session() {
+    let mut pair = Pair::start();
+    for sentinel in pair.sentinels() {
+        // Each must know the replica and the two others, or there is no majority.
+        eventually(async || {
+            let words = ["SENTINEL", "MASTER", server::PAIR];
+            let fields: HashMap<String, String> = ask(sentinel, &words).await?;
+            let know = |name: &str, count: &str| fields.get(name).is_some_and(|value| value == count);
+            (know("num-slaves", "1") && know("num-other-sentinels", "2")).then_some(())
+        })
+        .await;
+    }
+    let prefix = prefix();
+    let settings = |redis: &Redis| RedisSettings { replicas: 1, ..redis.settings(&prefix) };
+    let sessions = RedisSessions::connect(&settings(&pair.primary)).await.unwrap();
+    let cache = RedisCache::connect(&settings(&pair.primary)).await.unwrap();
+    let key = Key::new(Kind::Profile, "ada");
+    cache.set(&key, "old".into(), WEEK).await.unwrap();
+    let mut opened = Vec::new();
+    for user in 0..50 {
+        let (session, _) = sessions.open(UserId::from_sql(user), WEEK).await.unwrap();
+        let written = Position { database: 0, timeline: 1, lsn: 7 };
+        sessions.note_write(session.id, written).await.unwrap();
+        opened.push((session.id, written));
+    }
+    pair.primary.kill();
+
+    let next = settings(&pair.replica);
+    eventually(async || {
+        let (role, _, _): (String, redis::Value, redis::Value) =
+            ask(pair.replica.address(), &["ROLE"]).await?;
+        (role == "master").then_some(())
+    })
+    .await;
+    let sessions = RedisSessions::connect(&RedisSettings { replicas: 0, ..next.clone() }).await.unwrap();
+    for (id, written) in opened {
+        let session = sessions.session(id).await.unwrap().expect("an acknowledged session is kept");
+        assert_eq!(session.positions.of(0), Some(written));
+    }
+    let cache = RedisCache::connect(&next).await.unwrap();
+    assert!(matches!(cache.look(&key).await.unwrap(), Found::Missing(_)), "an old value was served");
 }
 
 /// What a call yields as soon as it yields something.
