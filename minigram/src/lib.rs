@@ -6,11 +6,13 @@
 
 pub mod app;
 pub mod clock;
+pub mod cluster;
 pub mod domain;
 pub mod embedded;
 pub mod engines;
 pub mod ids;
 pub mod leave;
+pub mod logs;
 pub mod media;
 pub mod ports;
 pub mod process;
@@ -18,4 +20,5 @@ pub mod real;
 pub mod settings;
 pub mod telemetry;
 pub mod text;
+pub mod traced;
 pub mod up;

@@ -14,7 +14,10 @@ use super::cacheable::{CACHE_TAG, has_tag};
 use super::problem::{Answer, Problem};
 use super::requests::id;
 use crate::domain::sizes::Size;
+use crate::ids::{PhotoId, UserId};
 use crate::ports::blobs::{Blob, BlobKey, Part};
+use crate::ports::position::Positions;
+use crate::ports::{Retriable, Retry};
 
 /// An hour in browsers, a day at the edge, from where a deleted photo can be purged.
 const LIFETIME: HeaderValue = HeaderValue::from_static("public, max-age=3600, s-maxage=86400, immutable");
@@ -40,6 +43,7 @@ pub(crate) async fn media(
     headers: HeaderMap,
 ) -> Answer {
     let key = key(&author, &photo, &file).ok_or_else(|| Problem::not_found("picture"))?;
+    app.check_shown(&author, &photo).await?;
     let etag = format!("\"{photo}-{file}\"");
     let part = headers.get(RANGE).filter(|_| if_range(&headers, &etag)).and_then(part);
     let blob = app.engines.blobs.get(&key, part.unwrap_or(Part::Whole)).await?;
@@ -55,6 +59,19 @@ pub(crate) async fn media(
         headers.insert(name, HeaderValue::try_from(value).map_err(|error| Problem::internal(&error))?);
     }
     Ok(response)
+}
+
+impl App {
+    /// Refuses the files of a photo that was deleted, which a worker removes some time later: meanwhile the edge would
+    /// take them again. While the store is unavailable, files are shown.
+    async fn check_shown(&self, author: &str, photo: &str) -> Answer<()> {
+        let (author, photo) = (UserId::from_sql(id(author)?), PhotoId::from_sql(id(photo)?));
+        let shown = match self.views.photos(&[photo], &Positions::none()).await {
+            Ok(cards) => cards.iter().any(|card| card.author == author),
+            Err(error) => error.retry() == Retry::Soon,
+        };
+        if shown { Ok(()) } else { Err(Problem::not_found("picture")) }
+    }
 }
 
 fn picture(blob: Blob, part: bool) -> Answer<Response> {

@@ -82,6 +82,7 @@ impl App {
     /// # Errors
     /// `Key`, if the key for access tokens is too short.
     pub fn new(engines: Engines, settings: AppSettings) -> Result<Self, TokenError> {
+        let engines = engines.traced();
         let tokens = AccessTokens::new(&settings.token_key, settings.clock.clone(), settings.access_ttl)?;
         let (tokens, ids) = (Arc::new(tokens), Arc::new(IdMaker::new(fastrand::u16(..))));
         let feeds = Arc::new(HomeFeeds::new(engines.store.clone()));

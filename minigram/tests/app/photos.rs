@@ -120,9 +120,12 @@ async fn only_the_author_deletes_a_photo_and_then_no_server_shows_it() {
         world.get(server, &path(&photo)).await.expect(200);
     }
     world.delete_by(&bob, 0, &path(&photo)).await.expect(403);
+    let picture = photo["urls"]["original"].as_str().unwrap();
+    world.get(2, picture).await.expect(200);
     world.delete_by(&ada, 1, &path(&photo)).await.expect(204);
     for server in 0..3 {
         world.get(server, &path(&photo)).await.expect(404);
+        world.get(server, picture).await.expect(404);
         let list = world.get(server, "/api/v1/users/ada/photos").await.expect(200).json();
         assert!(list["photos"].as_array().unwrap().is_empty());
     }

@@ -19,7 +19,7 @@ fn png(bytes: usize) -> Vec<u8> {
 }
 
 impl World {
-    async fn post(&self, author: UserId) -> PhotoId {
+    pub async fn post(&self, author: UserId) -> PhotoId {
         self.clock.advance(Duration::from_secs(1));
         self.posting.post(author, Caption::default(), body(&png(100), 7)).await.unwrap().0
     }

@@ -1,10 +1,13 @@
-//! A Redis that keeps sessions and cache, as `up` starts it.
+//! A Redis that keeps sessions and cache, alone or as a pair with Sentinels.
 
 use std::net::SocketAddr;
 
-use minigram::real::redis::{RedisSettings, server};
+use minigram::real::redis::RedisSettings;
 
-use super::process::{Server, exchange, program};
+use super::process::{Home, Port, Server, exchange, program};
+
+/// What Sentinels call the pair.
+pub const PAIR: &str = "minigram";
 
 pub struct Redis(Server);
 
@@ -25,9 +28,8 @@ impl Redis {
         let server = Server::start(
             redis,
             |home, port| {
-                let node = server::Node::new(port.number, home.path());
-                let node = server::Node { maxmemory_bytes: 64 << 20, replica_of, ..node };
-                vec![home.write("redis.conf", &node.to_conf())]
+                let conf = redis_conf(home, port, replica_of);
+                vec![home.write("redis.conf", &conf)]
             },
             answers,
         );
@@ -74,8 +76,8 @@ fn sentinel(primary: u16) -> Server {
     Server::start(
         redis,
         |home, port| {
-            let sentinel = server::Sentinel::new(port.number, home.path(), primary);
-            vec![home.write("sentinel.conf", &sentinel.to_conf()), "--sentinel".to_owned()]
+            let conf = sentinel_conf(home, port, primary);
+            vec![home.write("sentinel.conf", &conf), "--sentinel".to_owned()]
         },
         answers,
     )
@@ -83,4 +85,22 @@ fn sentinel(primary: u16) -> Server {
 
 fn answers(address: SocketAddr) -> bool {
     exchange(address, "PING\r\n").is_some_and(|line| line.starts_with("+PONG"))
+}
+
+fn redis_conf(home: &Home, port: &Port, replica_of: Option<u16>) -> String {
+    let (port, directory) = (port.number, home.path().display());
+    let follow = replica_of.map_or_else(String::new, |primary| format!("replicaof 127.0.0.1 {primary}\n"));
+    format!(
+        "bind 127.0.0.1\nport {port}\ndir \"{directory}\"\nmaxmemory 64mb\nmaxmemory-policy volatile-lru\n\
+         appendonly yes\nappendfsync everysec\nsave \"\"\nrepl-diskless-sync-delay 0\n\
+         repl-ping-replica-period 1\n{follow}"
+    )
+}
+
+fn sentinel_conf(home: &Home, port: &Port, primary: u16) -> String {
+    let (port, directory) = (port.number, home.path().display());
+    format!(
+        "bind 127.0.0.1\nport {port}\ndir \"{directory}\"\nsentinel monitor {PAIR} 127.0.0.1 {primary} 2\n\
+         sentinel down-after-milliseconds {PAIR} 1000\nsentinel failover-timeout {PAIR} 10000\n"
+    )
 }

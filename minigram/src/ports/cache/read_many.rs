@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
+use tracing::Instrument;
 
 use super::{Cache, Fill, Found, Key, Positions, read_through};
 
@@ -49,11 +50,12 @@ where
         }
     }
     if !aging.is_empty() {
-        tokio::spawn(fetch_and_fill(Arc::clone(cache), aging, ttl, fetch.clone()));
+        tokio::spawn(fetch_and_fill(Arc::clone(cache), aging, ttl, fetch.clone()).in_current_span());
     }
     if !missing.is_empty() {
         // It goes on when its caller goes away, because others wait for it.
-        let task = tokio::spawn(fetch_and_fill(Arc::clone(cache), missing, ttl, fetch.clone()));
+        let task =
+            tokio::spawn(fetch_and_fill(Arc::clone(cache), missing, ttl, fetch.clone()).in_current_span());
         let fetched = task.await.unwrap_or_else(|error| match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => unreachable!("nothing cancels the task while its caller runs"),

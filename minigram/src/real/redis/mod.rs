@@ -9,7 +9,6 @@ mod bus;
 mod cache;
 mod link;
 mod position;
-pub mod server;
 mod sessions;
 
 pub use bus::RedisBus;

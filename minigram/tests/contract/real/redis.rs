@@ -13,13 +13,13 @@ use minigram::ports::cache::{Cache, Found, Key, Kind};
 use minigram::ports::position::Position;
 use minigram::ports::sessions::{Sessions, SessionsError};
 use minigram::ports::{Retriable, Retry};
-use minigram::real::redis::{RedisBus, RedisCache, RedisSessions, RedisSettings, server};
+use minigram::real::redis::{RedisBus, RedisCache, RedisSessions, RedisSettings};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::prefix;
 use crate::subject::Subject;
 use crate::support::Shared;
-use crate::support::redis::{Pair, Redis};
+use crate::support::redis::{PAIR, Pair, Redis};
 
 sessions_contract!(sessions, crate::real::redis::start_sessions);
 cache_contract!(cache, crate::real::redis::start_cache);
@@ -238,7 +238,7 @@ async fn when_the_primary_is_lost_sentinel_promotes_the_replica_which_has_every_
     for sentinel in pair.sentinels() {
         // Each must know the replica and the two others, or there is no majority.
         eventually(async || {
-            let words = ["SENTINEL", "MASTER", server::PAIR];
+            let words = ["SENTINEL", "MASTER", PAIR];
             let fields: HashMap<String, String> = ask(sentinel, &words).await?;
             let know = |name: &str, count: &str| fields.get(name).is_some_and(|value| value == count);
             (know("num-slaves", "1") && know("num-other-sentinels", "2")).then_some(())
