@@ -10,4 +10,5 @@ pub mod engines;
 pub mod ids;
 pub mod media;
 pub mod ports;
+pub mod real;
 pub mod text;

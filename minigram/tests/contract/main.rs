@@ -18,3 +18,7 @@ mod bus;
 mod blobs;
 
 mod embedded;
+#[path = "../support/postgres/mod.rs"]
+#[allow(dead_code)]
+mod postgres;
+mod real_postgres;
