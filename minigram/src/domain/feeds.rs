@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::jobs::FanOut;
 use crate::ids::{PhotoId, UserId};
-use crate::ports::position::{Position, Positions};
+use crate::ports::position::Positions;
 use crate::ports::store::{FeedEntry, PAGE_MAX, Photo, Store, StoreResult};
 
 /// Photos that a new follower finds in the feed.
@@ -33,21 +33,22 @@ impl HomeFeeds {
         Self { store }
     }
 
-    /// Makes `follower` follow `followee`, and puts the followee's latest photos into the feed.
+    /// Makes `follower` follow `followee`, and puts the followee's latest photos into the feed. Returns
+    /// what the follower must read from now on.
     ///
     /// # Errors
     /// `NoSuchUser`, and what the store fails with.
-    pub async fn follow(&self, follower: UserId, followee: UserId) -> StoreResult<Position> {
-        let written = self.store.follow(follower, followee).await?;
-        let after = written.into();
+    pub async fn follow(&self, follower: UserId, followee: UserId) -> StoreResult<Positions> {
+        let mut after = Positions::from(self.store.follow(follower, followee).await?);
         let celebrity = self.store.user(followee, &after).await?.is_some_and(|user| user.celebrity);
         if celebrity || follower == followee {
-            return Ok(written);
+            return Ok(after);
         }
         let photos = self.store.photos_by(&[followee], None, BACKFILL, &after).await?;
         let entries: Vec<FeedEntry> =
             photos.iter().map(|photo| FeedEntry { photo: photo.id, author: followee }).collect();
-        self.store.push_to_feeds(&entries, &[follower]).await
+        after.note(self.store.push_to_feeds(&entries, &[follower]).await?);
+        Ok(after)
     }
 
     /// Puts a photo into the feeds of its author's followers. A second time changes nothing.
@@ -58,7 +59,8 @@ impl HomeFeeds {
     /// # Errors
     /// What the store fails with; some followers may have it then.
     pub async fn fan_out(&self, job: FanOut) -> StoreResult<()> {
-        let all = Positions::none();
+        // Followers of before the job must be there, whichever replica answers.
+        let all = self.store.reached(job.author.shard()).await?.into();
         if self.store.user(job.author, &all).await?.is_none_or(|author| author.celebrity) {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 
-use super::jobs::FanOut;
+use super::jobs::{FanOut, Thumbnails};
 use crate::clock::Clock;
 use crate::ids::{IdMaker, PhotoId, UserId};
 use crate::media::MediaType;
@@ -79,7 +79,8 @@ impl Posting {
         let key = original(author, id, media);
         let bytes = self.blobs.put(&key, body, self.bytes_max).await?;
         let photo = NewPhoto { id, author, caption, media, bytes, created };
-        match self.store.add_photo(&photo, &[FanOut { photo: id, author }.job()]).await {
+        let jobs = [FanOut { photo: id, author }.job(), Thumbnails { photo: id, author }.job()];
+        match self.store.add_photo(&photo, &jobs).await {
             Ok(written) => Ok((id, written)),
             Err(error) => {
                 // After other errors the photo may be there, by this call or an earlier try of it.

@@ -82,12 +82,6 @@ impl PostgresStore {
         })
     }
 
-    /// Connections in use now, to all databases.
-    #[must_use]
-    pub fn connections_active(&self) -> u64 {
-        self.shared.databases.iter().map(|database| database.connections_active()).sum()
-    }
-
     /// Finishes what is going on and ends all connections.
     pub async fn close(&self) {
         for database in &self.shared.databases {
@@ -101,6 +95,10 @@ impl Store for PostgresStore {
     async fn reached(&self, shard: Shard) -> StoreResult<Position> {
         let map = self.shared.map.now();
         self.shared.database(map.database_of(shard))?.log_position().await
+    }
+
+    fn connections_active(&self) -> u64 {
+        self.shared.databases.iter().map(|database| database.connections_active()).sum()
     }
 }
 
