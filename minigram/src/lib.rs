@@ -6,11 +6,13 @@
 
 pub mod app;
 pub mod clock;
+pub mod cluster;
 pub mod domain;
 pub mod embedded;
 pub mod engines;
 pub mod ids;
 pub mod leave;
+pub mod logs;
 pub mod media;
 pub mod ports;
 pub mod process;

@@ -1,11 +1,16 @@
 //! The command line: one file for each command.
 
+use std::future::Future;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod doctor;
 mod down;
+mod engines;
 mod keep;
+mod logs;
 
 /// A photo-sharing application, from one server to many.
 #[derive(Debug, Parser)]
@@ -17,6 +22,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::Doctor),
+    Engines(engines::Engines),
+    Logs(logs::Logs),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
@@ -27,7 +35,17 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Doctor(doctor) => Ok(doctor.run()),
+        Command::Engines(engines) => asynchronously(engines.run()),
+        Command::Logs(logs) => logs.run(),
         Command::Down(down) => down.run(),
         Command::Keep(keep) => keep.run(),
     }
+}
+
+/// Runs a command that needs many threads and timers.
+fn asynchronously(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().build().context("the threads of the runtime cannot be started")?;
+    runtime.block_on(command)
 }

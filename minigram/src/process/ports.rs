@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
 
@@ -49,7 +50,7 @@ impl Port {
 #[derive(Debug)]
 pub struct Ports {
     file: PathBuf,
-    taken: BTreeMap<String, Port>,
+    taken: Mutex<BTreeMap<String, Port>>,
 }
 
 impl Ports {
@@ -59,22 +60,22 @@ impl Ports {
         let lines = text.lines().filter_map(|line| line.split_once(' '));
         let numbers = lines.filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)));
         let reserved = numbers.filter_map(|(name, number)| Some((name, Port::reserve_this(number).ok()?)));
-        Self { file: file.to_owned(), taken: reserved.collect() }
+        Self { file: file.to_owned(), taken: Mutex::new(reserved.collect()) }
     }
 
     /// The port of this name: the same one each time.
     ///
     /// # Errors
     /// There is no free port, or the file cannot be written.
-    pub fn port(&mut self, name: &str) -> io::Result<u16> {
-        if let Some(port) = self.taken.get(name) {
+    pub fn port(&self, name: &str) -> io::Result<u16> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(port) = taken.get(name) {
             return Ok(port.number);
         }
         let port = Port::reserve()?;
         let number = port.number;
-        self.taken.insert(name.to_owned(), port);
-        let lines: String =
-            self.taken.iter().map(|(name, port)| format!("{name} {}\n", port.number)).collect();
+        taken.insert(name.to_owned(), port);
+        let lines: String = taken.iter().map(|(name, port)| format!("{name} {}\n", port.number)).collect();
         fs::write(&self.file, lines)?;
         Ok(number)
     }
@@ -100,13 +101,13 @@ mod tests {
     fn the_next_start_gets_the_same_ports() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ports");
-        let mut ports = Ports::open(&file);
+        let ports = Ports::open(&file);
         let numbers = [ports.port("a").unwrap(), ports.port("b").unwrap()];
         assert_eq!(ports.port("a").unwrap(), numbers[0]);
         drop(ports);
         // Another program takes the second one.
         let _other = TcpListener::bind((Ipv4Addr::LOCALHOST, numbers[1])).unwrap();
-        let mut again = Ports::open(&file);
+        let again = Ports::open(&file);
         assert_eq!(again.port("a").unwrap(), numbers[0]);
         assert_ne!(again.port("b").unwrap(), numbers[1]);
     }

@@ -53,6 +53,6 @@ async fn a_process_that_ends_early_is_an_error_with_the_end_of_its_log() {
 #[test]
 fn ports_differ_from_each_other() {
     let folder = tempfile::tempdir().unwrap();
-    let mut ports = Ports::open(&folder.path().join("ports"));
+    let ports = Ports::open(&folder.path().join("ports"));
     assert_ne!(ports.port("a").unwrap(), ports.port("b").unwrap());
 }
