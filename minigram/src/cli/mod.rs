@@ -11,6 +11,7 @@ mod down;
 mod engines;
 mod keep;
 mod logs;
+mod shards;
 
 /// A photo-sharing application, from one server to many.
 #[derive(Debug, Parser)]
@@ -25,6 +26,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
+    Shards(shards::Shards),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
@@ -38,6 +40,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),
+        Command::Shards(shards) => asynchronously(shards.run()),
         Command::Down(down) => down.run(),
         Command::Keep(keep) => keep.run(),
     }
