@@ -22,3 +22,5 @@ pub mod telemetry;
 pub mod text;
 pub mod traced;
 pub mod up;
+pub mod web;
+pub mod workers;

@@ -146,11 +146,11 @@ def test_the_rules(minigram, program):
     directory = minigram / "observability"
     subprocess.run([program("promtool"), "check", "rules", "minigram-rules.yml"], cwd=directory, check=True)
     subprocess.run([program("promtool"), "test", "rules", "minigram-rules.test.yml"], cwd=directory, check=True)
-    told = (directory / "README.md").read_text()
+    described = (directory / "README.md").read_text()
     groups = yaml.safe_load((directory / "minigram-rules.yml").read_text())["groups"]
     alerts = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
     tests = (directory / "minigram-rules.test.yml").read_text()
-    assert alerts and all(f"| `{alert}` |" in told and f"alertname: {alert}" in tests for alert in alerts)
+    assert alerts and all(f"| `{alert}` |" in described and f"alertname: {alert}" in tests for alert in alerts)
 
 
 def test_the_dashboard(minigram):

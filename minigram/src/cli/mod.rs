@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod dead_letters;
 mod doctor;
 mod down;
 mod engines;
@@ -23,6 +24,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows jobs that failed too often, or makes them ready again.
+    DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
@@ -37,6 +40,7 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::DeadLetters(letters) => letters.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),

@@ -1,4 +1,4 @@
-//! The webhook that Alertmanager calls when nobody else is named: it writes each alert into a log, where `minigram logs` finds it.
+//! The webhook that Alertmanager always calls: it writes each alert into a log, where `minigram logs` finds it.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

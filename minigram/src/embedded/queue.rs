@@ -57,8 +57,20 @@ impl SqliteQueue {
         self.database.write().await.map_err(unavailable)
     }
 
+    /// Whether a job of `topic` is due. Workers that wait look often, and must not hold up who writes.
+    async fn is_due(&self, topic: &str, now: Time) -> QueueResult<bool> {
+        let due = sqlx::query(
+            "SELECT 1 FROM jobs WHERE topic = ? AND state IN ('waiting', 'taken') AND due <= ? LIMIT 1",
+        );
+        let due = due.bind(topic).bind(now.to_sql()).fetch_optional(self.database.readers());
+        Ok(due.await.map_err(unavailable)?.is_some())
+    }
+
     async fn try_take(&self, topic: &str) -> QueueResult<Option<Taken>> {
         let now = self.clock.now();
+        if !self.is_due(topic, now).await? {
+            return Ok(None);
+        }
         let mut write = self.write().await?;
         self.bury_unanswered(&mut write, topic, now).await?;
         let row = sqlx::query(

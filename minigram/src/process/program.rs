@@ -94,7 +94,8 @@ impl Program {
         self.keeper.is_some()
     }
 
-    /// The command that starts it in a process group of its own, so that Ctrl-C in a terminal reaches it by nobody but us.
+    /// The command that starts it in a process group of its own, so that Ctrl-C in a terminal does not reach it, and this
+    /// process decides when it ends.
     pub(super) fn command(&self) -> io::Result<Command> {
         let mut command = match &self.keeper {
             Some(keeper) => {

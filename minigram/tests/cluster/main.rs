@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod doctor;
 mod engines;
 mod logs;
 mod postgres;
