@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod engines;
 pub mod ids;
 pub mod leave;
+pub mod load;
 pub mod logs;
 pub mod media;
 pub mod ports;

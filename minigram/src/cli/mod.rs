@@ -9,10 +9,15 @@ use clap::{Parser, Subcommand};
 mod dead_letters;
 mod doctor;
 mod down;
+mod end;
 mod engines;
 mod keep;
+mod load;
 mod logs;
+mod server;
 mod shards;
+mod up;
+mod worker;
 
 /// A photo-sharing application, from one server to many.
 #[derive(Debug, Parser)]
@@ -24,6 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Up),
     /// Shows jobs that failed too often, or makes them ready again.
     DeadLetters(dead_letters::DeadLetters),
     Doctor(doctor::Doctor),
@@ -32,6 +38,11 @@ enum Command {
     Shards(shards::Shards),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
+    Server(server::Server),
+    Worker(worker::Worker),
+    Load(load::Load),
+    Stress(load::Stress),
+    Scaling(load::Scaling),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
     #[command(hide = true)]
     Keep(keep::Keep),
@@ -40,12 +51,18 @@ enum Command {
 /// Runs the command of the command line.
 pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Up(up) => asynchronously(up.run()),
         Command::DeadLetters(letters) => letters.run(),
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),
         Command::Shards(shards) => asynchronously(shards.run()),
         Command::Down(down) => down.run(),
+        Command::Server(server) => asynchronously(server.run()),
+        Command::Worker(worker) => asynchronously(worker.run()),
+        Command::Load(load) => asynchronously(load.run()),
+        Command::Stress(stress) => asynchronously(stress.run()),
+        Command::Scaling(scaling) => asynchronously(scaling.run()),
         Command::Keep(keep) => keep.run(),
     }
 }

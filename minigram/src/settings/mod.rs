@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+mod parts;
 mod span;
 
+pub use parts::{EdgeSettings, ServerSettings, TokenSettings, TracingSettings, WorkSettings};
 pub use span::Span;
+
+use crate::clock::Clock;
+use crate::engines::Engines;
 
 /// Bytes of a settings file, at most.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -24,6 +29,20 @@ pub struct Settings {
     pub engines: EngineKind,
     /// Needed for the embedded engines.
     pub embedded: Option<EmbeddedSettings>,
+    /// Needed by servers.
+    pub tokens: Option<TokenSettings>,
+    /// How servers behave.
+    #[serde(default)]
+    pub app: ServerSettings,
+    /// The edges that servers purge, each a table `[[edge]]`.
+    #[serde(default)]
+    pub edge: Vec<EdgeSettings>,
+    /// Where traces go.
+    #[serde(default)]
+    pub tracing: TracingSettings,
+    /// How workers behave.
+    #[serde(default)]
+    pub worker: WorkSettings,
     /// The folder of the file. Relative paths begin there.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -68,6 +87,19 @@ impl Settings {
             bail!("`engines = \"embedded\"` needs a table [embedded] with `directory`");
         }
         Ok(settings)
+    }
+
+    /// Opens or reaches the engines.
+    ///
+    /// # Errors
+    /// An engine cannot be opened or reached.
+    pub async fn connect(&self) -> anyhow::Result<Engines> {
+        match (self.engines, &self.embedded) {
+            (EngineKind::Embedded, Some(embedded)) => {
+                Engines::embedded(&self.path(&embedded.directory), Clock::System).await
+            }
+            (EngineKind::Embedded, None) => bail!("there is no table [embedded]"),
+        }
     }
 
     /// A path of these settings, from the folder of their file.

@@ -1,7 +1,10 @@
 //! Logs and traces of a process: logs as JSON, one line an event, with the id of the trace that they belong to; traces
 //! over OTLP.
 
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use opentelemetry::global;
@@ -14,6 +17,7 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use reqwest::header::HeaderMap;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -30,6 +34,8 @@ pub struct TelemetrySettings {
     pub instance: String,
     /// JSON, or text for people.
     pub json: bool,
+    /// The file to which the log is appended. `None`: stderr.
+    pub file: Option<PathBuf>,
     /// Which events, as in `info,minigram=debug`. `RUST_LOG` takes its place.
     pub filter: String,
     /// Where traces go, such as `http://127.0.0.1:4318`. `None`: they are not recorded.
@@ -44,20 +50,27 @@ pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
 }
 
-/// Starts logs to stderr, and traces, for the whole process. Must be called within a tokio runtime.
+/// Starts logs and traces for the whole process. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// The filter or the address is malformed, or logs were started before.
+/// The filter or the address is malformed, the file cannot be opened, or logs were started before.
 pub fn start(settings: TelemetrySettings) -> anyhow::Result<Telemetry> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => filter,
         _ => settings.filter.clone(),
     };
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("the log filter `{filter}`"))?;
+    let writer = match &settings.file {
+        Some(path) => {
+            let file = File::options().create(true).append(true).open(path);
+            BoxMakeWriter::new(Arc::new(file.with_context(|| format!("the log {}", path.display()))?))
+        }
+        None => BoxMakeWriter::new(io::stderr),
+    };
     let log = if settings.json {
-        json::JsonLog::new(settings.service, settings.instance.clone(), io::stderr).boxed()
+        json::JsonLog::new(settings.service, settings.instance.clone(), writer).boxed()
     } else {
-        tracing_subscriber::fmt::layer().with_writer(io::stderr).boxed()
+        tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(settings.file.is_none()).boxed()
     };
     let traces = settings.otlp.as_deref().map(|otlp| provider(&settings, otlp)).transpose()?;
     let spans =

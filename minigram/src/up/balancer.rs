@@ -88,13 +88,13 @@ pub fn start(program: &Path, configuration: &Path, log: &Path) -> anyhow::Result
     Process::start(&program).context("evenkeel cannot be started")
 }
 
-/// Waits until `address`, which is one of its listeners, says by `/readyz` that a server of the application answers.
+/// Waits until a server of the application answers through `address`, which is one of its listeners.
 ///
 /// # Errors
 /// It ends before, or takes too long.
 pub async fn ready(process: &Process, address: SocketAddr) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().timeout(ANSWER_TIME_MAX).no_proxy().build()?;
-    let url = format!("http://{address}/readyz");
+    let url = format!("http://{address}/api/v1/openapi.json");
     let answers =
         || async { client.get(&url).send().await.is_ok_and(|response| response.status().is_success()) };
     process.wait_until("a server answers through it", START_TIME_MAX, answers).await

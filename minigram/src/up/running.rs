@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+/// The name of the process with servers, workers and engines.
+pub const SYSTEM: &str = "minigram";
+
 /// In the state directory while the system runs.
 const FILE: &str = "running.json";
 
@@ -21,6 +24,8 @@ pub struct Running {
     pub admin_token: PathBuf,
     /// Evenkeel's process.
     pub evenkeel: u32,
+    /// The process with servers, workers and engines.
+    pub minigram: u32,
     /// The application servers.
     pub servers: Vec<Server>,
 }
@@ -45,6 +50,18 @@ impl Running {
             format!("no running system in {}: start one with `minigram up`", state.display())
         })?;
         serde_json::from_slice(&text).with_context(|| format!("{} is broken", file.display()))
+    }
+
+    /// All processes, each with its name.
+    #[must_use]
+    pub fn named_processes(&self) -> Vec<(&'static str, u32)> {
+        vec![("evenkeel", self.evenkeel), (SYSTEM, self.minigram)]
+    }
+
+    /// All processes.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        self.named_processes().into_iter().map(|(_, process)| process).collect()
     }
 
     /// Says it, in one piece.

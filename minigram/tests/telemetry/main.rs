@@ -70,6 +70,7 @@ async fn a_clients_trace_goes_on_down_to_the_engines() {
         service: "minigram-server",
         instance: "app-1".to_owned(),
         json: true,
+        file: None,
         filter: "info".to_owned(),
         otlp: Some(otlp),
         sample: 0.0,

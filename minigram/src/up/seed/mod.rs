@@ -16,7 +16,7 @@ use crate::embedded::blobs::ObjectBlobs;
 use crate::engines::open_store;
 use crate::ids::{IdMaker, PhotoId, UserId};
 use crate::ports::blobs::Blobs;
-use crate::ports::store::{Caption, CommentText, NewComment, NewUser, Profile, Store};
+use crate::ports::store::{Caption, CommentText, NewComment, NewLike, NewUser, Profile, Store};
 
 mod people;
 mod pictures;
@@ -174,12 +174,16 @@ impl Seeding {
     async fn reactions(&mut self, users: &[UserId], posted: &[(PhotoId, Time)]) -> anyhow::Result<()> {
         for (photo, created) in posted {
             let liked = self.rng.f64();
+            let mut likes = Vec::new();
             for user in users {
                 if self.rng.f64() < liked * 0.7 {
-                    let when = created.plus(Duration::from_secs(self.rng.u64(60..5000)));
-                    self.store.like(*user, *photo, when).await?;
-                    self.seeded.likes += 1;
+                    let created = created.plus(Duration::from_secs(self.rng.u64(60..5000)));
+                    likes.push(NewLike { user: *user, photo: *photo, created });
                 }
+            }
+            for liked in self.store.like_many(&likes).await {
+                liked?;
+                self.seeded.likes += 1;
             }
             for _ in 0..self.rng.usize(..4) {
                 let created = created.plus(Duration::from_secs(self.rng.u64(60..5000)));

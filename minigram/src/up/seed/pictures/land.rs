@@ -15,6 +15,9 @@ const SKIES: [([Colour; 3], Colour); 5] = [
 
 const SUN: Colour = Colour::hex(0xff_f4d8);
 
+/// Brighter than its glow can make the sky.
+const SUN_DISC: Colour = Colour([1.6, 1.5, 1.3]);
+
 fn sky(canvas: &mut Canvas, rng: &mut Rng) -> ([Colour; 3], Colour) {
     let (sky, land) = SKIES[rng.usize(..SKIES.len())];
     canvas.gradient(&[sky[0], sky[1], sky[2], sky[2]]);
@@ -27,7 +30,7 @@ pub fn mountains(canvas: &mut Canvas, rng: &mut Rng) {
     let (width, height) = (canvas.width as f32, canvas.height as f32);
     let sun = (width * (0.2 + rng.f32() * 0.6), height * (0.28 + rng.f32() * 0.15));
     canvas.glow(sun, height * 0.55, SUN, 0.55);
-    canvas.disc(sun, height * 0.045, 2.0, SUN, 0.95);
+    canvas.disc(sun, height * 0.045, 2.0, SUN_DISC, 0.95);
     let ranges = 6;
     for range in 0..ranges {
         let near = range as f32 / (ranges - 1) as f32;
@@ -53,7 +56,7 @@ pub fn sea(canvas: &mut Canvas, rng: &mut Rng) {
     let horizon = height * (0.5 + rng.f32() * 0.1);
     let sun = (width * (0.3 + rng.f32() * 0.4), horizon - height * (0.05 + rng.f32() * 0.12));
     canvas.glow(sun, height * 0.6, SUN, 0.6);
-    canvas.disc(sun, height * 0.06, 2.0, SUN, 0.95);
+    canvas.disc(sun, height * 0.06, 2.0, SUN_DISC, 0.95);
     let (waves, swell) = (Noise::new(rng), Noise::new(rng));
     for y in horizon as usize..canvas.height {
         let deep = (y as f32 - horizon) / (height - horizon);

@@ -39,12 +39,13 @@ pub fn aurora(canvas: &mut Canvas, rng: &mut Rng) {
 fn wood(canvas: &mut Canvas, rng: &mut Rng) {
     let height = canvas.height as f32;
     let hills = Noise::new(rng);
-    let mut tops: Vec<f32> = (0..canvas.width)
+    let ground: Vec<f32> = (0..canvas.width)
         .map(|x| height * (0.97 - 0.1 * hills.rough(x as f32 / canvas.width as f32 * 3.0, 3)))
         .collect();
+    let mut tops = ground.clone();
     for _ in 0..canvas.width / 7 {
         let (trunk, tall) = (rng.usize(..canvas.width), height * (0.04 + rng.f32() * 0.09));
-        let (foot, half) = (tops[trunk], tall * 0.22);
+        let (foot, half) = (ground[trunk], tall * 0.22);
         let reach = half as usize;
         let (from, end) = (trunk.saturating_sub(reach), (trunk + reach + 1).min(canvas.width));
         for (x, outline) in tops.iter_mut().enumerate().take(end).skip(from) {

@@ -55,7 +55,8 @@ pub struct Picture {
 pub fn paint(number: usize) -> ImageResult<Picture> {
     let (scene, captions) = SCENES[number % SCENES.len()];
     let (width, height) = SIZES[(number / 2) % SIZES.len()];
-    let mut rng = Rng::with_seed(0x6d69_6e69 + number as u64);
+    // Neighbouring seeds would begin alike.
+    let mut rng = Rng::with_seed((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut canvas = Canvas::new(width, height);
     scene(&mut canvas, &mut rng);
     canvas.vignette(0.25);
