@@ -15,6 +15,7 @@ mod keep;
 mod load;
 mod logs;
 mod server;
+mod shards;
 mod up;
 mod worker;
 
@@ -34,6 +35,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
+    Shards(shards::Shards),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     Server(server::Server),
@@ -54,6 +56,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),
+        Command::Shards(shards) => asynchronously(shards.run()),
         Command::Down(down) => down.run(),
         Command::Server(server) => asynchronously(server.run()),
         Command::Worker(worker) => asynchronously(worker.run()),

@@ -1,6 +1,8 @@
 //! Servers that tests start: as ordinary users, on free ports, with a directory of their own, ended with the test.
 
 pub mod nats;
+#[allow(dead_code)]
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod s3;

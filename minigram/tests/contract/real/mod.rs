@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 mod nats;
+mod postgres;
 mod redis;
 mod s3;
 
