@@ -8,6 +8,7 @@ pub mod app;
 pub mod clock;
 pub mod cluster;
 pub mod domain;
+pub mod drills;
 pub mod embedded;
 pub mod engines;
 pub mod ids;

@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use clap::Subcommand;
 use minigram::clock::Clock;
 use minigram::domain::jobs::TOPICS;
-use minigram::engines::Engines;
 use minigram::ports::queue::DeadLetter;
 use minigram::settings::Settings;
 use minigram::workers::dead_letters;
@@ -57,8 +55,7 @@ impl DeadLetters {
 
     async fn answer(self) -> anyhow::Result<ExitCode> {
         let settings = Settings::read(&self.config)?;
-        let Some(embedded) = &settings.embedded else { bail!("the settings name no engines") };
-        let engines = Engines::embedded(&settings.path(&embedded.directory), Clock::System).await?;
+        let engines = settings.connect().await?;
         let queue = &*engines.queue;
         match self.what {
             What::List { topic, limit } => {

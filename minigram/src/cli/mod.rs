@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod dead_letters;
 mod doctor;
 mod down;
+mod drill;
 mod end;
 mod engines;
 mod keep;
@@ -43,6 +44,7 @@ enum Command {
     Load(load::Load),
     Stress(load::Stress),
     Scaling(load::Scaling),
+    Drill(drill::Drill),
     /// Runs a program, and ends everything that it started when it or this command's parent ends.
     #[command(hide = true)]
     Keep(keep::Keep),
@@ -63,6 +65,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Load(load) => asynchronously(load.run()),
         Command::Stress(stress) => asynchronously(stress.run()),
         Command::Scaling(scaling) => asynchronously(scaling.run()),
+        Command::Drill(drill) => asynchronously(drill.run()),
         Command::Keep(keep) => keep.run(),
     }
 }

@@ -1,16 +1,15 @@
 //! `minigram shards`: shows which database has which shard, and moves one.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use minigram::ids::Shard;
+use minigram::real::postgres::PostgresSettings;
 use minigram::real::postgres::shards::{MoveBounds, move_shard, show};
-use minigram::real::postgres::{DatabaseSettings, PostgresSettings};
-use serde::Deserialize;
+use minigram::settings::Settings;
 
 /// Shows which database has which shard, or moves a shard to another database while servers go on.
 #[derive(Debug, clap::Args)]
@@ -40,31 +39,9 @@ enum Command {
     },
 }
 
-/// What this command needs of the settings.
-#[derive(Debug, Deserialize)]
-struct File {
-    postgres: Postgres,
-}
-
-#[derive(Debug, Deserialize)]
-struct Postgres {
-    databases: Vec<Database>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Database {
-    write: String,
-}
-
 impl Shards {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let text = fs::read_to_string(&self.config)
-            .with_context(|| format!("{} cannot be read", self.config.display()))?;
-        let file: File =
-            toml::from_str(&text).with_context(|| format!("the settings in {}", self.config.display()))?;
-        let databases = file.postgres.databases.into_iter();
-        let databases = databases.map(|at| DatabaseSettings { write: at.write, read: None }).collect();
-        let settings = PostgresSettings::new(databases);
+        let settings = Settings::read(&self.config)?.postgres()?;
         match self.command {
             Command::Show => print_shards(&settings).await?,
             Command::Move { shard, to, fence } => {

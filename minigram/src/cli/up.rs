@@ -1,18 +1,32 @@
 //! `minigram up`: starts everything, and ends it again.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use minigram::up::seed::{PASSWORD, PEOPLE};
+use minigram::up::real::{RealSettings, RealSystem};
+use minigram::up::running::Running;
+use minigram::up::seed::{PASSWORD, PEOPLE, Seeded};
 use minigram::up::state::default_directory;
 use minigram::up::{System, UpSettings};
 
 use super::end::End;
 
+/// Which engines a system has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// Those inside the process: SQLite, and memory.
+    Embedded,
+    /// PostgreSQL with Patroni, Redis, NATS and Prometheus, as `minigram doctor` wants them.
+    Real,
+}
+
 /// Starts everything: three application servers, workers, and Evenkeel before them, with sample users and photos. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 pub struct Up {
+    /// Which engines.
+    #[arg(long, value_enum, default_value_t = Kind::Embedded)]
+    engines: Kind,
     /// Where users, photos and logs are kept.
     #[arg(long, value_name = "DIR", default_value_os_t = default_directory())]
     state: PathBuf,
@@ -34,6 +48,15 @@ pub struct Up {
     /// A collector of traces, as http://127.0.0.1:4318.
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
+    /// Real engines: processes of workers.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
+    workers: u16,
+    /// Real engines: the user that they run as if root starts them [default: postgres, else nobody].
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Real engines: where to send alerts, beside logs/alerts.log.
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
 }
 
 impl Up {
@@ -48,11 +71,15 @@ impl Up {
             otlp: self.otlp,
         };
         let mut end = End::new()?;
+        if self.engines == Kind::Real {
+            let (user, webhook, workers) = (self.user, self.webhook, self.workers.into());
+            return run_real(&RealSettings { up: settings, workers, user, webhook }, &mut end).await;
+        }
         let mut system = tokio::select! {
             system = System::start(&settings) => system?,
             () = end.requested() => return Ok(ExitCode::SUCCESS),
         };
-        describe(&system);
+        describe(&system.running, system.seeded, system.directory());
         let broken = tokio::select! {
             error = system.broken() => Some(error),
             () = end.requested() => None,
@@ -69,9 +96,23 @@ impl Up {
     }
 }
 
-fn describe(system: &System) {
-    let running = &system.running;
-    if let Some(seeded) = system.seeded {
+/// Engines, servers and workers are started again when they end, so that only a request ends the system.
+async fn run_real(settings: &RealSettings, end: &mut End) -> anyhow::Result<ExitCode> {
+    let system = tokio::select! {
+        system = RealSystem::start(settings) => system?,
+        () = end.requested() => return Ok(ExitCode::SUCCESS),
+    };
+    describe(&system.running, system.seeded, system.directory());
+    end.requested().await;
+    println!("Ending: servers, workers, Evenkeel, engines.");
+    tokio::select! {
+        () = system.leave() => Ok(ExitCode::SUCCESS),
+        () = end.requested() => anyhow::bail!("ended at once, because it was asked to a second time"),
+    }
+}
+
+fn describe(running: &Running, seeded: Option<Seeded>, state: &Path) {
+    if let Some(seeded) = seeded {
         println!(
             "Made {} users, {} photos, {} likes and {} comments.",
             seeded.users, seeded.photos, seeded.likes, seeded.comments
@@ -85,7 +126,7 @@ fn describe(system: &System) {
         running.admin,
         running.admin_token.display()
     );
-    println!("  state       {}  (evenkeel.toml, logs, data)", system.directory().display());
+    println!("  state       {}  (evenkeel.toml, logs, data)", state.display());
     println!();
     println!("Ctrl-C ends everything.");
 }

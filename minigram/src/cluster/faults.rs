@@ -136,6 +136,15 @@ impl Faults {
         kill_tree(self.process(name)?)
     }
 
+    /// Asks a program to end in order. It is started again after a second.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn end(&self, name: &str) -> anyhow::Result<()> {
+        self.process(name)?.signal(Signal::TERM);
+        Ok(())
+    }
+
     /// Ends every process of an engine as a crash does, and keeps it down until [`Self::recover`], as a lost machine.
     ///
     /// # Errors

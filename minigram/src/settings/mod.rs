@@ -7,9 +7,11 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 mod parts;
+mod real;
 mod span;
 
 pub use parts::{EdgeSettings, ServerSettings, TokenSettings, TracingSettings, WorkSettings};
+pub use real::{BlobsTable, DatabaseTable, NatsTable, PostgresTable, RedisTable, S3Table};
 pub use span::Span;
 
 use crate::clock::Clock;
@@ -29,6 +31,14 @@ pub struct Settings {
     pub engines: EngineKind,
     /// Needed for the embedded engines.
     pub embedded: Option<EmbeddedSettings>,
+    /// Needed for the real engines, as are the next three.
+    pub postgres: Option<PostgresTable>,
+    /// Sessions, messages between servers, and the cache.
+    pub redis: Option<RedisTable>,
+    /// The queue.
+    pub nats: Option<NatsTable>,
+    /// Pictures.
+    pub blobs: Option<BlobsTable>,
     /// Needed by servers.
     pub tokens: Option<TokenSettings>,
     /// How servers behave.
@@ -55,6 +65,8 @@ pub enum EngineKind {
     /// Those inside the process. Users, photos and jobs are in files, which several processes of one machine may share;
     /// sessions, cache and bus are each process's own.
     Embedded,
+    /// PostgreSQL, Redis and NATS. Any number of processes on any number of machines may share them.
+    Real,
 }
 
 /// Where the embedded engines keep their files.
@@ -99,6 +111,7 @@ impl Settings {
                 Engines::embedded(&self.path(&embedded.directory), Clock::System).await
             }
             (EngineKind::Embedded, None) => bail!("there is no table [embedded]"),
+            (EngineKind::Real, _) => self.connect_real().await,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::telemetry::{self, Telemetry, TelemetrySettings};
 
 pub mod balancer;
 pub mod build;
+pub mod real;
 pub mod running;
 pub mod secret;
 pub mod seed;

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::metrics::Metrics;
 use super::pause::Pause;
 use super::settings::WorkerSettings;
-use crate::domain::jobs::{Failure, Worked, settle};
+use crate::domain::jobs::{Failure, Worked, settle, traceparent};
 use crate::leave::Leave;
 use crate::ports::queue::{NewJob, Queue, QueueError, Receipt, Taken};
+use crate::telemetry;
 
 /// One worker of a topic.
 #[derive(Clone)]
@@ -56,7 +58,15 @@ impl Hand {
         let Taken { receipt, job, attempt } = taken;
         let begun = Instant::now();
         let key = job.key.clone();
-        let span = tracing::info_span!("job", topic = self.topic, key, attempt);
+        let span = tracing::info_span!(
+            "job",
+            topic = self.topic,
+            key,
+            attempt,
+            trace_id = Empty,
+            otel.kind = "consumer"
+        );
+        telemetry::follow(&span, traceparent(&job).as_deref());
         let worked = match self.attempt(&receipt, work(job).instrument(span), leave).await {
             Some(done) => {
                 if let Err(failure) = &done {

@@ -5,5 +5,6 @@ mod client;
 mod configuration;
 mod load;
 mod parts;
+mod real;
 mod whole;
 mod world;

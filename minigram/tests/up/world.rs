@@ -1,6 +1,7 @@
 //! A running system for a test: started by the binary, ended with the test.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -61,7 +62,8 @@ impl World {
 
     /// The same with further arguments.
     pub fn up_with(arguments: &[&str]) -> Self {
-        let state = TempDir::new().unwrap();
+        // PostgreSQL runs as another user, who must be able to enter it.
+        let state = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
         let child = up(state.path()).args(arguments).spawn().unwrap();
         let mut world = Self { running: unknown(), child, state };
         world.wait_until_ready();

@@ -60,21 +60,50 @@ pub fn crowd_name(number: usize) -> String {
     format!("crowd_{number}")
 }
 
-/// Makes sample data in the files of the embedded engines, which must be new: [`PEOPLE`], so many photos of theirs, and so
-/// many users who follow some of them. Thumbnails and feeds are left to the workers.
+/// Makes sample data in the files of the embedded engines, which must be new: see [`seed_into`].
 ///
 /// # Errors
 /// What the engines fail with.
 pub async fn seed(directory: &Path, photos: usize, crowd: usize) -> anyhow::Result<Seeded> {
     std::fs::create_dir_all(directory)
         .with_context(|| format!("the directory {} cannot be made", directory.display()))?;
-    let now = Clock::System.now();
-    let begin = Time(now.0.saturating_sub(ms(BETWEEN_PHOTOS) * (photos as u64 + 1)));
-    let clock = Clock::manual(begin);
+    let clock = Clock::manual(begin(photos));
     let store = open_store(directory, clock.clone()).await?;
-    let blobs: Arc<dyn Blobs> = Arc::new(ObjectBlobs::local(&directory.join("blobs"))?);
+    let blobs = Arc::new(ObjectBlobs::local(&directory.join("blobs"))?);
+    let seeded = seed_at(clock, Arc::new(store.clone()), blobs, photos, crowd).await;
+    store.close().await;
+    seeded
+}
+
+/// Makes sample data in engines that are new: [`PEOPLE`], so many photos of theirs, and so many users who follow some of
+/// them. Thumbnails and feeds are left to the workers.
+///
+/// # Errors
+/// What the engines fail with.
+pub async fn seed_into(
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    photos: usize,
+    crowd: usize,
+) -> anyhow::Result<Seeded> {
+    seed_at(Clock::manual(begin(photos)), store, blobs, photos, crowd).await
+}
+
+/// When the first photo is posted, so that the last one is posted now.
+fn begin(photos: usize) -> Time {
+    let now = Clock::System.now();
+    Time(now.0.saturating_sub(ms(BETWEEN_PHOTOS) * (photos as u64 + 1)))
+}
+
+async fn seed_at(
+    clock: Clock,
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    photos: usize,
+    crowd: usize,
+) -> anyhow::Result<Seeded> {
     let mut seeding = Seeding {
-        store: Arc::new(store.clone()),
+        store,
         blobs,
         ids: Arc::new(IdMaker::new(0)),
         clock,
@@ -86,10 +115,7 @@ pub async fn seed(directory: &Path, photos: usize, crowd: usize) -> anyhow::Resu
     let posted = seeding.photos(&users, photos).await?;
     seeding.crowd(&users, crowd).await?;
     seeding.reactions(&users, &posted).await?;
-    let seeded = seeding.seeded;
-    drop(seeding);
-    store.close().await;
-    Ok(seeded)
+    Ok(seeding.seeded)
 }
 
 struct Seeding {

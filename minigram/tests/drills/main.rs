@@ -1,0 +1,50 @@
+//! Drills on one system with real engines, as a user does them: short ones, and all of them with `MINIGRAM_ALL_FAULTS` in the
+//! environment.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use world::{MINIGRAM, World};
+
+/// Those that take few seconds.
+const QUICK: [&str; 5] = ["kill-server", "deploy", "kill-postgres", "switch-over", "fill-queue"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_acknowledged_is_lost_whatever_fails() {
+    let world = World::up().await;
+    let names: &[&str] = if std::env::var_os("MINIGRAM_ALL_FAULTS").is_some() { &["all"] } else { &QUICK };
+    let mut drill = Command::new(MINIGRAM);
+    drill.arg("drill").args(names).args(["--json", "--rate", "15", "--state"]).arg(&world.state);
+    let output = drill.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
+
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    println!("{said}\n{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(rows.len(), if names == ["all"] { 11 } else { QUICK.len() });
+    for row in &rows {
+        // A checker that does nothing loses nothing.
+        assert!(row["checked"]["acknowledged"].as_u64().unwrap() >= 30, "{row}");
+        assert_eq!(row["met"], true, "{row}");
+        // Nothing ends in order without a server that takes its place.
+        if row["drill"] == "deploy" {
+            assert_eq!((&row["requests"]["failed"], &row["requests"]["honest"]), (&0.into(), &0.into()), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_drill_without_a_system_says_what_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(MINIGRAM).args(["drill", "kill-server", "--state"]).arg(folder.path()).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("minigram up --engines real"), "{said}");
+    let output = Command::new(MINIGRAM).args(["drill", "kill-all"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no drill `kill-all`") && said.contains("kill-server, "), "{said}");
+}

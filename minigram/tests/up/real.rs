@@ -1,0 +1,75 @@
+//! `minigram up --engines real`: servers and workers as processes of their own, PostgreSQL, Redis and NATS behind them.
+
+use minigram::cluster::Running;
+use minigram::up::seed::{PASSWORD, PEOPLE, paint};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::client::{Client, eventually};
+use crate::world::{World, minigram};
+
+#[tokio::test]
+async fn real_engines_show_photos_and_own_writes_and_end_in_order() {
+    let mut world = World::up_with(&["--engines", "real", "--servers", "2"]);
+    let engines = Running::read(world.state()).unwrap();
+    for name in ["app-1", "app-2", "worker-1", "worker-2", "evenkeel"] {
+        assert!(engines.process(name).is_some(), "{name} is no process of its own");
+    }
+    let ada = Client::new(world.running.address).sign_in(PEOPLE[0].name, PASSWORD).await;
+    let bob = Client::new(world.running.address).sign_in(PEOPLE[1].name, PASSWORD).await;
+
+    let picture = paint(7).unwrap().jpeg;
+    let posted = ada.send(Method::POST, "/api/v1/photos?caption=New", |request| request.body(picture)).await;
+    assert_eq!(posted.status(), StatusCode::CREATED);
+    let posted: Value = posted.json().await.unwrap();
+    let photo = format!("/api/v1/photos/{}", posted["id"].as_str().unwrap());
+    // Replicas answer reads; those of the author wait for none.
+    let own = ada.json(&format!("/api/v1/users/{}/photos", PEOPLE[0].name)).await;
+    assert_eq!(own["photos"][0]["id"], posted["id"], "{own}");
+
+    own_writes_are_read_at_once(&bob, &photo).await;
+    eventually("the photo is ready, and has bob's like", || async {
+        let seen = ada.json(&photo).await;
+        (seen["state"] == "ready" && seen["likes"] == 1).then_some(())
+    })
+    .await;
+    let small = posted["urls"]["small"].as_str().unwrap();
+    let picture = ada.get(small).await;
+    assert_eq!(
+        (picture.status(), picture.headers()["content-type"].as_bytes()),
+        (StatusCode::OK, &b"image/jpeg"[..])
+    );
+
+    for (command, expected) in
+        [("dead-letters", "there are no dead letters"), ("shards", "database 1: 32 shards")]
+    {
+        let config = world.state().join("minigram.toml");
+        let what = if command == "shards" { "show" } else { "list" };
+        let output = minigram().args([command, "--config"]).arg(config).arg(what).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(expected), "{command}: {output:?}");
+    }
+
+    let down = minigram().arg("down").arg("--state").arg(world.state()).output().unwrap();
+    assert!(String::from_utf8_lossy(&down.stdout).contains("has ended"), "{down:?}");
+    assert!(world.ended().success());
+    assert_eq!(world.processes(), Vec::<String>::new());
+}
+
+/// Comments and likes as fast as answers come, each followed by a read that must show it.
+async fn own_writes_are_read_at_once(user: &Client, photo: &str) {
+    let comments = format!("{photo}/comments");
+    for number in 0..20 {
+        let text = json!({ "text": format!("number {number}") });
+        let made = user.send(Method::POST, &comments, |request| request.json(&text)).await;
+        assert_eq!(made.status(), StatusCode::CREATED);
+        let made: Value = made.json().await.unwrap();
+        let page = user.json(&format!("{comments}?limit=50")).await;
+        let ids: Vec<&Value> =
+            page["comments"].as_array().unwrap().iter().map(|comment| &comment["id"]).collect();
+        assert!(ids.contains(&&made["id"]), "comment {number} is not in {page}");
+    }
+    let liked = user.send(Method::PUT, &format!("{photo}/like"), |request| request).await;
+    assert_eq!(liked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(user.json(photo).await["liked"], true);
+}
