@@ -16,7 +16,7 @@ pub struct Drill {
     #[arg(long, value_name = "DIR", default_value_os_t = default_directory())]
     state: PathBuf,
     /// Actions a second. A write has a read after it, so requests are about 1.7 times as many.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=5000))]
     rate: u32,
     /// Users who write and read.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(2..=50))]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::time::{Instant, sleep};
 
 mod deploy;
@@ -91,6 +91,12 @@ async fn one(scene: &Scene, users: &[Arc<Session>], rate: u32, drill: Drill) -> 
     let (ledger, tally) = (Arc::new(Ledger::default()), Arc::new(Tally::default()));
     let load = Load::start(users, rate, ledger.clone(), tally.clone()).await?;
     sleep(BEFORE).await;
+    if calm(&tally, Instant::now()).await.is_none() {
+        load.finish().await;
+        bail!("requests fail or are slow before the fault: choose a lower --rate. {:?}", tally.counts());
+    }
+    // What was slow while connections were opened does not count.
+    tally.reset();
     let begun = Instant::now();
     let faulted = drill.cause_and_mend(scene, users, &load).await;
     let normal_after = if faulted.is_ok() { calm(&tally, begun).await } else { None };

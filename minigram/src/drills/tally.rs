@@ -80,6 +80,11 @@ impl Tally {
         self.inner().last_bad
     }
 
+    /// Begins anew.
+    pub fn reset(&self) {
+        *self.inner() = Inner::default();
+    }
+
     /// The numbers up to now.
     pub fn counts(&self) -> Counts {
         self.inner().counts.clone()

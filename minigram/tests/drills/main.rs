@@ -32,7 +32,11 @@ async fn nothing_that_was_acknowledged_is_lost_whatever_fails() {
         assert_eq!(row["met"], true, "{row}");
         // Nothing ends in order without a server that takes its place.
         if row["drill"] == "deploy" {
-            assert_eq!((&row["requests"]["failed"], &row["requests"]["honest"]), (&0.into(), &0.into()), "{row}");
+            assert_eq!(
+                (&row["requests"]["failed"], &row["requests"]["honest"]),
+                (&0.into(), &0.into()),
+                "{row}"
+            );
         }
     }
 }
@@ -40,7 +44,8 @@ async fn nothing_that_was_acknowledged_is_lost_whatever_fails() {
 #[test]
 fn a_drill_without_a_system_says_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(MINIGRAM).args(["drill", "kill-server", "--state"]).arg(folder.path()).output().unwrap();
+    let output =
+        Command::new(MINIGRAM).args(["drill", "kill-server", "--state"]).arg(folder.path()).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("minigram up --engines real"), "{said}");
