@@ -5,6 +5,7 @@
 //! `DESIGN.md` says how real engines fit behind the same ports.
 
 pub mod app;
+pub mod backup;
 pub mod clock;
 pub mod cluster;
 pub mod domain;

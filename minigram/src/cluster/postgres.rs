@@ -1,6 +1,8 @@
 //! Three nodes of PostgreSQL, of which Patroni makes one the primary.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,12 +10,14 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection};
 
+use super::archive::{Archive, quoted};
 use super::doctor;
+use super::endpoints::Endpoints;
 use super::http::http_client;
 use super::layout::Layout;
 use super::members::Members;
 use super::settings::ClusterSettings;
-use crate::process::{Ports, wait_until};
+use crate::process::{Ports, Process, wait_until};
 
 /// The nodes.
 pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
@@ -21,6 +25,8 @@ pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
 pub const DATABASES: [&str; 2] = ["minigram_0", "minigram_1"];
 /// How long the nodes may take until one is the primary and the others follow it.
 const READY_BOUND: Duration = Duration::from_secs(90);
+/// How long a restore may take.
+const RECOVERY_BOUND: Duration = Duration::from_secs(2 * 3600);
 /// Who may change the state of a node by Patroni's REST API; the password is the secret `patroni`.
 pub const PATRONI_USER: &str = "minigram";
 
@@ -33,6 +39,17 @@ pub struct Nodes {
     pub patroni: BTreeMap<String, u16>,
 }
 
+/// The state of a database to begin with.
+#[derive(Debug, Clone)]
+pub struct Recovery {
+    /// The data directory of a base backup.
+    pub base: PathBuf,
+    /// The time to stop at, as RFC 3339 writes it; `None` for the end of the archive.
+    pub time: Option<String>,
+    /// The history that leads there.
+    pub timeline: u32,
+}
+
 /// Starts the nodes; returns when one is the primary and two follow it, one of them synchronously.
 pub async fn start(
     layout: &Layout,
@@ -40,30 +57,77 @@ pub async fn start(
     members: &Members,
     settings: &ClusterSettings,
     etcd: u16,
+    archive: &Archive,
+    recovery: Option<&Recovery>,
 ) -> anyhow::Result<Nodes> {
+    let has_data = NODES.iter().any(|name| layout.root().join(name).join("data").exists());
+    if recovery.is_none() {
+        archive.check_new(has_data)?;
+    }
     let mut nodes = Nodes { postgres: BTreeMap::new(), patroni: BTreeMap::new() };
     for name in NODES {
         nodes.postgres.insert(name.to_owned(), ports.port(&format!("postgres-{name}"))?);
         nodes.patroni.insert(name.to_owned(), ports.port(&format!("patroni-{name}"))?);
     }
     let patroni = doctor::path_of("patroni")?;
+    let mut processes: Vec<Arc<Process>> = Vec::new();
     for name in NODES {
         let folder = layout.folder(name)?;
         layout.folder(&format!("logs/postgres-{name}"))?;
         let file = folder.join("patroni.yml");
         // JSON is YAML.
-        layout.write(&file, &serde_json::to_string_pretty(&configuration(layout, name, &nodes, etcd)?)?)?;
+        let mut configuration = configuration(layout, name, &nodes, etcd)?;
+        for (key, value) in archive.parameters() {
+            configuration["postgresql"]["parameters"][key] = value;
+        }
+        if let Some(recovery) = recovery {
+            recover(&mut configuration, recovery, archive);
+        }
+        layout.write(&file, &serde_json::to_string_pretty(&configuration)?)?;
         let program = layout.engine(name, &patroni).directory(&folder).kept(&settings.minigram).arg(&file);
-        members.start(program)?;
+        processes.push(members.start(program)?);
     }
     let client = http_client()?;
-    wait_until("one node of PostgreSQL is the primary, and two follow it", READY_BOUND, || async {
+    let bound = if recovery.is_some() { RECOVERY_BOUND } else { READY_BOUND };
+    let complete = wait_until("one node of PostgreSQL is the primary, and two follow it", bound, || async {
         leader(&client, &nodes.patroni).await.is_some_and(|cluster| cluster.is_complete)
-    })
-    .await
-    .with_context(|| format!("see {}/node-*.log", layout.root().join("logs").display()))?;
-    create(layout, &nodes, &client).await?;
+    });
+    let complete = async {
+        tokio::select! {
+            complete = complete => complete,
+            error = first_ended(&processes) => Err(error),
+        }
+    };
+    complete.await.with_context(|| format!("see {}/node-*.log", layout.root().join("logs").display()))?;
+    create(layout, &nodes, &client, archive).await?;
     Ok(nodes)
+}
+
+/// Waits for a node to end, which it does when it cannot begin.
+async fn first_ended(processes: &[Arc<Process>]) -> anyhow::Error {
+    let ends = processes.iter().map(|process| Box::pin(async move { (process.ended().await, process) }));
+    let ((status, process), ..) = futures_util::future::select_all(ends).await;
+    anyhow::anyhow!("{} ended ({status}):\n{}", process.name(), process.log_end())
+}
+
+/// Has the node that comes first begin with a base backup and the archive instead of an empty database.
+fn recover(configuration: &mut Value, recovery: &Recovery, archive: &Archive) {
+    let data = configuration["postgresql"]["data_dir"].as_str().unwrap_or_default().to_owned();
+    let [from, to] = [recovery.base.as_path(), data.as_ref()].map(quoted);
+    let mut target = json!({
+        "recovery_target_action": "promote",
+        "recovery_target_timeline": recovery.timeline.to_string(),
+        "restore_command": archive.restore_command(),
+    });
+    if let Some(time) = &recovery.time {
+        target["recovery_target_time"] = json!(time);
+    }
+    configuration["bootstrap"]["method"] = json!("restore");
+    configuration["bootstrap"]["restore"] = json!({
+        "command": format!("cp --archive --no-target-directory -- {from} {to}"),
+        "no_params": true,
+        "recovery_conf": target,
+    });
 }
 
 fn configuration(layout: &Layout, name: &str, nodes: &Nodes, etcd: u16) -> anyhow::Result<Value> {
@@ -176,6 +240,33 @@ pub async fn leader(client: &reqwest::Client, patroni: &BTreeMap<String, u16>) -
     Some(Leader { is_complete: leader.is_complete && replicas == NODES.len() - 1, ..leader })
 }
 
+/// Where a backup is copied from.
+#[derive(Debug)]
+pub struct Source {
+    /// The node: a replica, best one that no write waits for; the primary if there is no other.
+    pub node: String,
+    /// The port of its PostgreSQL.
+    pub port: u16,
+    /// The port of the primary.
+    pub primary: u16,
+}
+
+/// Looks for the node to copy a backup from.
+pub async fn source(endpoints: &Endpoints) -> anyhow::Result<Source> {
+    let client = http_client()?;
+    let leader = leader(&client, &endpoints.patroni).await.context("PostgreSQL has no primary")?;
+    let mut replicas = Vec::new();
+    for (name, port) in &endpoints.patroni {
+        if is(&client, *port, "replica").await {
+            replicas.push(name.clone());
+        }
+    }
+    replicas.sort_by_key(|name| Some(name) == leader.synchronous.as_ref());
+    let node = replicas.into_iter().next().unwrap_or(leader.name);
+    let port = *endpoints.postgres.get(&node).context("the node has no port")?;
+    Ok(Source { node, port, primary: leader.port })
+}
+
 /// True if a node says that PostgreSQL runs on it in this role.
 async fn is(client: &reqwest::Client, port: u16, role: &str) -> bool {
     let response = client.get(format!("http://127.0.0.1:{port}/{role}")).send().await;
@@ -198,17 +289,18 @@ fn read(cluster: &Value) -> Option<Leader> {
 }
 
 /// Creates roles and databases that do not exist yet, and sets the passwords to those of the state directory.
-async fn create(layout: &Layout, nodes: &Nodes, client: &reqwest::Client) -> anyhow::Result<()> {
+async fn create(
+    layout: &Layout,
+    nodes: &Nodes,
+    client: &reqwest::Client,
+    archive: &Archive,
+) -> anyhow::Result<()> {
     let leader = leader(client, &nodes.patroni).await.context("PostgreSQL has no primary")?;
-    let options = PgConnectOptions::new_without_pgpass()
-        .host("127.0.0.1")
-        .port(leader.port)
-        .username("postgres")
-        .password(&layout.secret("postgres")?)
-        .database("postgres")
-        .ssl_mode(PgSslMode::Disable);
-    let mut connection =
-        PgConnection::connect_with(&options).await.context("the primary refuses its superuser")?;
+    let mut connection = superuser(layout, leader.port).await?;
+    let system = "SELECT system_identifier::text FROM pg_control_system()";
+    let system: String =
+        sqlx::query_scalar(system).fetch_one(&mut connection).await.context("the database's identity")?;
+    archive.claim(&system)?;
     for (role, limits) in [("minigram", ""), ("evenkeel", "CONNECTION LIMIT 20")] {
         // Passwords are hexadecimal digits, and need no quoting.
         let password = layout.secret(role)?;
@@ -223,6 +315,18 @@ async fn create(layout: &Layout, nodes: &Nodes, client: &reqwest::Client) -> any
         }
     }
     connection.close().await.context("the primary does not end the session")
+}
+
+/// A session of the superuser on a node.
+pub async fn superuser(layout: &Layout, port: u16) -> anyhow::Result<PgConnection> {
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(port)
+        .username("postgres")
+        .password(&layout.secret("postgres")?)
+        .database("postgres")
+        .ssl_mode(PgSslMode::Disable);
+    PgConnection::connect_with(&options).await.context("the primary refuses its superuser")
 }
 
 async fn exists(connection: &mut PgConnection, query: &'static str, name: &str) -> anyhow::Result<bool> {
