@@ -109,9 +109,10 @@ pub(crate) async fn search(
     ))]
 pub(crate) async fn follow(State(app): State<App>, signed: Signed, name: OfName) -> Answer<StatusCode> {
     let followee = app.named(&name, &signed.positions).await?.id;
+    let before = app.engines.store.follows(signed.user(), followee, &signed.positions).await?;
     let written = app.feeds.follow(signed.user(), followee).await?;
     let status = app.follow_changed(&signed, followee, &written).await?;
-    if followee != signed.user() {
+    if !before && followee != signed.user() {
         app.notices.followed(followee, signed.user());
     }
     Ok(status)

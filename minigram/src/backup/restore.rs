@@ -90,7 +90,7 @@ pub async fn restore(restore: &Restore) -> anyhow::Result<Restored> {
     if let Err(error) = restore_nodes(&restore.cluster, &recovery).await {
         let put_back = aside.put_back();
         return Err(match put_back {
-            Ok(()) => error.context("the state directory is as it was before"),
+            Ok(()) => error.context("the restore failed, and the state directory is as it was before"),
             Err(other) => error.context(format!(
                 "what was there before is in {}, because it could not be put back: {other:#}",
                 aside.folder.display()

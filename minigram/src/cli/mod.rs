@@ -17,6 +17,7 @@ mod load;
 mod logs;
 mod restore;
 mod server;
+mod shards;
 mod up;
 mod worker;
 
@@ -38,6 +39,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
+    Shards(shards::Shards),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     Server(server::Server),
@@ -60,6 +62,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),
+        Command::Shards(shards) => asynchronously(shards.run()),
         Command::Down(down) => down.run(),
         Command::Server(server) => asynchronously(server.run()),
         Command::Worker(worker) => asynchronously(worker.run()),

@@ -78,7 +78,8 @@ impl Faults {
         kill_tree(self.postgres(node)?)
     }
 
-    /// Stops PostgreSQL of a node with all its processes, as a dead disk would; [`Self::thaw_postgres`] lets it go on.
+    /// Stops PostgreSQL of a node with all its processes, as a dead disk would. Patroni hangs with it, so that
+    /// the watchdog ends the node after 15 seconds, unless [`Self::thaw_postgres`] lets it go on before.
     ///
     /// # Errors
     /// It does not run.
@@ -98,13 +99,13 @@ impl Faults {
         Ok(())
     }
 
-    /// Stops every process of an engine, for a node of PostgreSQL Patroni too.
+    /// Stops every process of an engine, for a node of PostgreSQL Patroni too. Its watchdog goes on, as that of a machine does, and ends
+    /// the node if it was the primary.
     ///
     /// # Errors
     /// It does not run.
     pub fn freeze(&self, name: &str) -> anyhow::Result<()> {
-        signal_tree(self.process(name)?, Signal::STOP);
-        Ok(())
+        self.signal_engine(name, Signal::STOP)
     }
 
     /// Lets every process of an engine go on.
@@ -112,7 +113,17 @@ impl Faults {
     /// # Errors
     /// It does not run.
     pub fn thaw(&self, name: &str) -> anyhow::Result<()> {
-        signal_tree(self.process(name)?, Signal::CONT);
+        self.signal_engine(name, Signal::CONT)
+    }
+
+    fn signal_engine(&self, name: &str, signal: Signal) -> anyhow::Result<()> {
+        let process = self.process(name)?;
+        if self.endpoints()?.patroni.contains_key(name) {
+            // The process is the keeper, which has the watchdog.
+            descendants(process.id).iter().for_each(|below| below.signal(signal));
+        } else {
+            signal_tree(process, signal);
+        }
         Ok(())
     }
 

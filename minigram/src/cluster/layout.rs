@@ -104,6 +104,12 @@ impl Layout {
         write().with_context(|| format!("{} cannot be written", path.display()))
     }
 
+    /// Gives a file to the engines' user.
+    pub fn own(&self, path: &Path) -> anyhow::Result<()> {
+        let owned = self.user.as_ref().map_or(Ok(()), |user| user.own(path));
+        owned.with_context(|| format!("the owner of {} cannot be changed", path.display()))
+    }
+
     /// The file of a password, which is made at the first start and read by this process's user alone.
     pub fn secret_file(&self, role: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join("secrets").join(role);

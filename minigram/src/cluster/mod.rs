@@ -28,12 +28,14 @@ mod postgres;
 mod redis;
 mod restore;
 mod settings;
+mod source;
 mod start;
 
 pub(crate) use archive::WAL;
 pub use endpoints::{Endpoints, Running};
 pub(crate) use layout::Layout;
-pub(crate) use postgres::{Recovery, Source, source, superuser};
-pub(crate) use restore::restore as restore_nodes;
+pub(crate) use postgres::superuser;
+pub(crate) use restore::{Recovery, restore as restore_nodes};
 pub use settings::ClusterSettings;
+pub(crate) use source::{Source, source};
 pub use start::Cluster;

@@ -1,7 +1,6 @@
 //! Three nodes of PostgreSQL, of which Patroni makes one the primary.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +9,14 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::archive::{Archive, quoted};
+use super::archive::Archive;
 use super::doctor;
-use super::endpoints::Endpoints;
 use super::http::http_client;
 use super::layout::Layout;
 use super::members::Members;
+use super::restore::Recovery;
 use super::settings::ClusterSettings;
-use crate::process::{Ports, Process, wait_until};
+use crate::process::{Ports, Process, wait_until, watchdog};
 
 /// The nodes.
 pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
@@ -27,6 +26,8 @@ pub const DATABASES: [&str; 2] = ["minigram_0", "minigram_1"];
 const READY_BOUND: Duration = Duration::from_secs(90);
 /// How long a restore may take.
 const RECOVERY_BOUND: Duration = Duration::from_secs(2 * 3600);
+/// The pipe of a node's watchdog, in its folder.
+const WATCHDOG: &str = "watchdog";
 /// Who may change the state of a node by Patroni's REST API; the password is the secret `patroni`.
 pub const PATRONI_USER: &str = "minigram";
 
@@ -37,17 +38,6 @@ pub struct Nodes {
     pub postgres: BTreeMap<String, u16>,
     /// Patroni's REST API.
     pub patroni: BTreeMap<String, u16>,
-}
-
-/// The state of a database to begin with.
-#[derive(Debug, Clone)]
-pub struct Recovery {
-    /// The data directory of a base backup.
-    pub base: PathBuf,
-    /// The time to stop at, as RFC 3339 writes it; `None` for the end of the archive.
-    pub time: Option<String>,
-    /// The history that leads there.
-    pub timeline: u32,
 }
 
 /// Starts the nodes; returns when one is the primary and two follow it, one of them synchronously.
@@ -81,11 +71,15 @@ pub async fn start(
             configuration["postgresql"]["parameters"][key] = value;
         }
         if let Some(recovery) = recovery {
-            recover(&mut configuration, recovery, archive);
+            recovery.begin_with(&mut configuration, archive);
         }
         layout.write(&file, &serde_json::to_string_pretty(&configuration)?)?;
-        let program = layout.engine(name, &patroni).directory(&folder).kept(&settings.minigram).arg(&file);
-        processes.push(members.start(program)?);
+        let pipe = folder.join(WATCHDOG);
+        watchdog::make(&pipe)?;
+        layout.own(&pipe)?;
+        let program =
+            layout.engine(name, &patroni).directory(&folder).kept(&settings.minigram).watchdog(pipe);
+        processes.push(members.start(program.arg(&file))?);
     }
     let client = http_client()?;
     let bound = if recovery.is_some() { RECOVERY_BOUND } else { READY_BOUND };
@@ -110,26 +104,6 @@ async fn first_ended(processes: &[Arc<Process>]) -> anyhow::Error {
     anyhow::anyhow!("{} ended ({status}):\n{}", process.name(), process.log_end())
 }
 
-/// Has the node that comes first begin with a base backup and the archive instead of an empty database.
-fn recover(configuration: &mut Value, recovery: &Recovery, archive: &Archive) {
-    let data = configuration["postgresql"]["data_dir"].as_str().unwrap_or_default().to_owned();
-    let [from, to] = [recovery.base.as_path(), data.as_ref()].map(quoted);
-    let mut target = json!({
-        "recovery_target_action": "promote",
-        "recovery_target_timeline": recovery.timeline.to_string(),
-        "restore_command": archive.restore_command(),
-    });
-    if let Some(time) = &recovery.time {
-        target["recovery_target_time"] = json!(time);
-    }
-    configuration["bootstrap"]["method"] = json!("restore");
-    configuration["bootstrap"]["restore"] = json!({
-        "command": format!("cp --archive --no-target-directory -- {from} {to}"),
-        "no_params": true,
-        "recovery_conf": target,
-    });
-}
-
 fn configuration(layout: &Layout, name: &str, nodes: &Nodes, etcd: u16) -> anyhow::Result<Value> {
     let (postgres, patroni) = (nodes.postgres[name], nodes.patroni[name]);
     let folder = layout.root().join(name);
@@ -143,6 +117,13 @@ fn configuration(layout: &Layout, name: &str, nodes: &Nodes, etcd: u16) -> anyho
             "listen": format!("127.0.0.1:{patroni}"),
             "connect_address": format!("127.0.0.1:{patroni}"),
             "authentication": login(PATRONI_USER, "patroni")?,
+        },
+        // Ends the node 5 seconds before its lock ends, if Patroni or PostgreSQL hangs.
+        "watchdog": {
+            "mode": "required",
+            "driver": "testing",
+            "device": folder.join(WATCHDOG),
+            "safety_margin": 5,
         },
         "etcd3": { "host": format!("127.0.0.1:{etcd}") },
         "bootstrap": {
@@ -240,35 +221,8 @@ pub async fn leader(client: &reqwest::Client, patroni: &BTreeMap<String, u16>) -
     Some(Leader { is_complete: leader.is_complete && replicas == NODES.len() - 1, ..leader })
 }
 
-/// Where a backup is copied from.
-#[derive(Debug)]
-pub struct Source {
-    /// The node: a replica, best one that no write waits for; the primary if there is no other.
-    pub node: String,
-    /// The port of its PostgreSQL.
-    pub port: u16,
-    /// The port of the primary.
-    pub primary: u16,
-}
-
-/// Looks for the node to copy a backup from.
-pub async fn source(endpoints: &Endpoints) -> anyhow::Result<Source> {
-    let client = http_client()?;
-    let leader = leader(&client, &endpoints.patroni).await.context("PostgreSQL has no primary")?;
-    let mut replicas = Vec::new();
-    for (name, port) in &endpoints.patroni {
-        if is(&client, *port, "replica").await {
-            replicas.push(name.clone());
-        }
-    }
-    replicas.sort_by_key(|name| Some(name) == leader.synchronous.as_ref());
-    let node = replicas.into_iter().next().unwrap_or(leader.name);
-    let port = *endpoints.postgres.get(&node).context("the node has no port")?;
-    Ok(Source { node, port, primary: leader.port })
-}
-
 /// True if a node says that PostgreSQL runs on it in this role.
-async fn is(client: &reqwest::Client, port: u16, role: &str) -> bool {
+pub async fn is(client: &reqwest::Client, port: u16, role: &str) -> bool {
     let response = client.get(format!("http://127.0.0.1:{port}/{role}")).send().await;
     response.is_ok_and(|response| response.status().is_success())
 }

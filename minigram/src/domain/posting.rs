@@ -104,7 +104,9 @@ pub fn original(author: UserId, photo: PhotoId, media: MediaType) -> BlobKey {
 }
 
 /// The first bytes, as many as tell the type, and the whole body again.
-async fn peek(mut body: Body) -> Result<(Bytes, Body), PostError> {
+async fn peek(body: Body) -> Result<(Bytes, Body), PostError> {
+    // A file that is shorter ends here, and again when the whole body is read.
+    let mut body = body.fuse();
     let mut start = BytesMut::new();
     while start.len() < MediaType::NEEDED {
         match body.next().await {

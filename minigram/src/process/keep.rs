@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -16,18 +17,19 @@ use rustix::process::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::tree;
+use super::{tree, watchdog};
 
 /// How long the kernel may take to end what was killed.
 const KILL_BOUND: Duration = Duration::from_secs(5);
 /// The exit code after the process that wanted the program has died.
 const ABANDONED: i32 = 3;
 
-/// Runs a command with its arguments, and returns its exit code when nothing of it is left.
+/// Runs a command with its arguments, and returns its exit code when nothing of it is left. The command may set a watchdog by the
+/// pipe `watched`; if it is then silent for too long, it is killed with everything that it started.
 ///
 /// # Errors
 /// The program cannot be started.
-pub fn keep(command: &[OsString]) -> anyhow::Result<i32> {
+pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<i32> {
     let (program, arguments) = command.split_first().context("keep: no program")?;
     set_child_subreaper(Some(getpid())).context("cannot adopt processes")?;
     let child = Command::new(program)
@@ -36,6 +38,12 @@ pub fn keep(command: &[OsString]) -> anyhow::Result<i32> {
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let main = Pid::from_child(&child);
+    if let Some(pipe) = watched {
+        watchdog::watch(pipe, || {
+            eprintln!("keep: the program has not fed its watchdog in time, and is killed");
+            tree::kill_descendants(getpid());
+        })?;
+    }
     thread::Builder::new().name("lifeline".into()).spawn(end_with_parent)?;
     thread::Builder::new().name("signals".into()).spawn(move || pass_on(main))?;
     let code = reap_until(main)?;

@@ -10,6 +10,7 @@ mod running;
 mod spawner;
 pub mod tree;
 mod user;
+pub mod watchdog;
 
 pub use ports::{Port, Ports};
 pub use program::Program;

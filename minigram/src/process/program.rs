@@ -19,6 +19,7 @@ pub struct Program {
     directory: Option<PathBuf>,
     user: Option<User>,
     keeper: Option<PathBuf>,
+    watchdog: Option<PathBuf>,
     log: PathBuf,
 }
 
@@ -33,6 +34,7 @@ impl Program {
             directory: None,
             user: None,
             keeper: None,
+            watchdog: None,
             log: log.into(),
         }
     }
@@ -79,6 +81,13 @@ impl Program {
         self
     }
 
+    /// The named pipe by which it feeds its watchdog: see [`super::watchdog`]. It needs a keeper.
+    #[must_use]
+    pub fn watchdog(mut self, pipe: impl Into<PathBuf>) -> Self {
+        self.watchdog = Some(pipe.into());
+        self
+    }
+
     /// Its name in messages.
     pub fn name(&self) -> &str {
         &self.name
@@ -100,7 +109,9 @@ impl Program {
         let mut command = match &self.keeper {
             Some(keeper) => {
                 let mut command = Command::new(keeper);
-                command.args(["keep", "--", "setpriv"]).stdin(Stdio::piped());
+                command.arg("keep").stdin(Stdio::piped());
+                command.args(self.watchdog.iter().flat_map(|pipe| ["--watchdog".as_ref(), pipe.as_os_str()]));
+                command.args(["--", "setpriv"]);
                 command
             }
             None => {

@@ -144,3 +144,21 @@ pub fn join(span: &Span, headers: &HeaderMap) {
         span.record("trace_id", format!("{:032x}", fastrand::u128(1..)));
     }
 }
+
+/// The current span as `traceparent` names it, for what goes on in another process; `None` if it is not recorded.
+#[must_use]
+pub fn traceparent() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span().span_context().clone();
+    let flags = span.trace_flags().to_u8();
+    span.is_valid().then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
+}
+
+/// Makes a span part of the trace that this `traceparent` names, as [`join`] does.
+pub fn follow(span: &Span, traceparent: Option<&str>) {
+    let mut headers = HeaderMap::new();
+    if let Some(Ok(value)) = traceparent.map(str::parse) {
+        headers.insert("traceparent", value);
+    }
+    join(span, &headers);
+}

@@ -87,6 +87,9 @@ async fn likes_and_comments_are_seen_live_on_every_server() {
     assert_eq!(author.next().await["kind"], "comment");
     assert_eq!(author.next().await, json!({"kind": "follow", "by": by, "notice": true}));
 
+    // A second time is no news.
+    world.put_by(&bob, 1, "/api/v1/users/ada/follow").await.expect(204);
+
     // What is watched no longer is not sent.
     viewer.send(&json!({"watch": []})).await;
     assert_eq!(viewer.next().await["kind"], "watching");

@@ -107,8 +107,12 @@ async fn a_file_that_is_too_large_or_no_picture_is_refused_and_leaves_nothing() 
     Reply::of(world.by(&ada, Method::POST, 0, &long).body(JPEG)).await.expect(422);
     Reply::of(world.request(Method::POST, 0, "/api/v1/photos").body(JPEG)).await.expect(401);
     assert_eq!(world.get_by(&ada, 1, "/api/v1/me").await.json()["photos"], 0);
+    post(Body::default()).await.expect(415);
     post(JPEG.into()).await.expect(201);
-    assert_eq!(world.get_by(&ada, 1, "/api/v1/me").await.json()["photos"], 1);
+    // Shorter than what its type is found by at most.
+    let short = post(JPEG[..4].into()).await.expect(201).json();
+    assert_eq!(world.get(1, short["urls"]["original"].as_str().unwrap()).await.expect(200).body, JPEG[..4]);
+    assert_eq!(world.get_by(&ada, 1, "/api/v1/me").await.json()["photos"], 2);
 }
 
 #[tokio::test]

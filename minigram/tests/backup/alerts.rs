@@ -61,11 +61,12 @@ pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts:
     let client = reqwest::Client::new();
     let user = format!("http://{address}/api/v1/users/ada");
     let ask = async || client.get(&user).send().await.unwrap().status();
-    let query = format!("http://127.0.0.1:{}/api/v1/query", engines.endpoints.prometheus);
+    let ratio = "api/v1/query?query=minigram:http_errors:ratio_rate1m";
+    let query = format!("http://127.0.0.1:{}/{ratio}", engines.endpoints.prometheus);
     // Prometheus has counted requests, and no failed one.
     let is_counted = || async {
         assert_eq!(ask().await, 404);
-        let query = client.get(&query).query(&[("query", "minigram:http_errors:ratio_rate1m")]).send().await;
+        let query = client.get(&query).send().await;
         let found: Value = query.unwrap().json().await.unwrap();
         found["data"]["result"][0]["value"][1] == "0"
     };

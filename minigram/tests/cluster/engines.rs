@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use minigram::cluster::Endpoints;
 use minigram::cluster::faults::Faults;
+use minigram::cluster::{Endpoints, Running};
 use minigram::process::tree::{Member, wait_gone};
 use minigram::process::{Process, Program};
 use rustix::process::Signal;
@@ -75,6 +75,11 @@ impl Engines {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The process of an engine.
+    pub fn process(&self, name: &str) -> Member {
+        Running::read(&self.state).unwrap().process(name).unwrap()
     }
 
     /// Asks them to end, and checks that no process is left.

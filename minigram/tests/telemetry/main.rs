@@ -83,7 +83,9 @@ async fn a_clients_trace_goes_on_down_to_the_engines() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/v1/users", listener.local_addr().unwrap());
     let (leave, leaving) = Leave::pair();
-    let app = App::new(engines(&directory).await, settings).unwrap();
+    let engines = engines(&directory).await;
+    let store = engines.store.clone();
+    let app = App::new(engines, settings).unwrap();
     let serving = tokio::spawn(minigram::app::serve(app, listener, leaving));
 
     let http = reqwest::Client::new();
@@ -92,11 +94,18 @@ async fn a_clients_trace_goes_on_down_to_the_engines() {
     assert_eq!(signed_up.status(), 201);
     let traced = http.get(format!("{url}/ada")).header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
     assert_eq!(traced.timeout(DEADLINE).send().await.unwrap().status(), 200);
+    let token =
+        signed_up.json::<serde_json::Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+    let photos = url.replace("users", "photos");
+    let photo = http.post(photos).bearer_auth(token).body(&b"\xff\xd8\xff\xe0\0\x10JFIF"[..]);
+    let posted = photo.header("traceparent", format!("00-{TRACE}-{PARENT}-01")).timeout(DEADLINE);
+    assert_eq!(posted.send().await.unwrap().status(), 201);
     drop(http);
     leave.request();
     timeout(DEADLINE, serving).await.unwrap().unwrap().unwrap();
     timeout(DEADLINE, telemetry.end()).await.unwrap();
 
+    let jobs = store.take_outbox(10, Duration::ZERO).await.unwrap();
     let spans = spans.lock().unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE), "others are not recorded: {spans:?}");
@@ -110,5 +119,13 @@ async fn a_clients_trace_goes_on_down_to_the_engines() {
     assert_eq!(hex(&request.parent_span_id), PARENT);
     for call in ["Cache.look", "Store.user_by_name"] {
         assert_eq!(by_id[named(call).parent_span_id.as_slice()].name, request.name, "{call}");
+    }
+
+    // The jobs of the photo carry the trace on to the worker.
+    let post = hex(&named("POST /api/v1/photos").span_id);
+    assert_eq!(jobs.len(), 2);
+    for job in jobs {
+        let expected = format!("00-{TRACE}-{post}-01");
+        assert_eq!(minigram::domain::jobs::traceparent(&job.job), Some(expected), "{job:?}");
     }
 }

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::media::MediaType;
 use crate::ports::queue::NewJob;
+use crate::telemetry;
+
+/// The field of a payload that names the trace.
+const TRACEPARENT: &str = "traceparent";
 
 /// The topics of all kinds of jobs.
 pub const TOPICS: [&str; 4] = [FanOut::TOPIC, Thumbnails::TOPIC, Notify::TOPIC, RemoveFiles::TOPIC];
@@ -67,6 +71,13 @@ pub struct RemoveFiles {
     pub media: MediaType,
 }
 
+/// The trace in which a job was made, as the header of the same name has it.
+#[must_use]
+pub fn traceparent(job: &NewJob) -> Option<String> {
+    let payload: serde_json::Value = serde_json::from_slice(&job.payload).ok()?;
+    Some(payload.get(TRACEPARENT)?.as_str()?.to_owned())
+}
+
 impl Notify {
     fn key(&self) -> String {
         match self {
@@ -83,15 +94,20 @@ macro_rules! kind {
             /// The topic of these jobs.
             pub const TOPIC: &str = $topic;
 
-            /// As a job.
+            /// As a job, which is part of the current trace ([`traceparent`]).
             ///
             /// # Panics
             /// Never: numbers and names can be written as JSON.
             #[must_use]
             pub fn job(self) -> NewJob {
-                let payload = serde_json::to_vec(&self).expect("numbers and names can be written as JSON");
+                let mut payload =
+                    serde_json::to_value(&self).expect("numbers and names can be written as JSON");
+                if let (Some(fields), Some(trace)) = (payload.as_object_mut(), telemetry::traceparent()) {
+                    fields.insert(TRACEPARENT.to_owned(), trace.into());
+                }
                 let key: fn(&Self) -> String = $key;
-                NewJob { topic: Self::TOPIC.to_owned(), key: key(&self), payload: payload.into() }
+                let payload = payload.to_string().into();
+                NewJob { topic: Self::TOPIC.to_owned(), key: key(&self), payload }
             }
 
             /// From what `job` made.

@@ -9,7 +9,7 @@ use crate::ports::{Retriable, Retry};
 
 mod kinds;
 
-pub use kinds::{FanOut, Notify, RemoveFiles, TOPICS, Thumbnails};
+pub use kinds::{FanOut, Notify, RemoveFiles, TOPICS, Thumbnails, traceparent};
 
 /// How long a relay has what it took from the outbox to itself.
 const RELAY_LEASE: Duration = Duration::from_secs(10);
