@@ -66,7 +66,8 @@ pub struct Restored {
     pub replaced: Option<PathBuf>,
 }
 
-/// Restores; the engines must not run, and are started as usual afterwards. If it fails, the state directory is as it was.
+/// Restores; the engines must not run, and are started as usual afterwards. If it fails, or the future is dropped, the state directory
+/// is as it was.
 ///
 /// # Errors
 /// The target is not within a backup's window; the error says which there are.
@@ -86,7 +87,7 @@ pub async fn restore(restore: &Restore) -> anyhow::Result<Restored> {
         },
         timeline: window.timeline,
     };
-    let aside = Aside::put(state.directory())?;
+    let mut aside = Aside::put(state.directory())?;
     if let Err(error) = restore_nodes(&restore.cluster, &recovery).await {
         let put_back = aside.put_back();
         return Err(match put_back {
@@ -141,6 +142,8 @@ struct Aside {
     state: PathBuf,
     folder: PathBuf,
     names: Vec<&'static str>,
+    /// True when it stays aside, or is back.
+    is_done: bool,
 }
 
 impl Aside {
@@ -148,7 +151,7 @@ impl Aside {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let folder = state.join(format!("replaced-{now}"));
         fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        let mut aside = Self { state: state.to_owned(), folder, names: Vec::new() };
+        let mut aside = Self { state: state.to_owned(), folder, names: Vec::new(), is_done: false };
         for name in REPLACED {
             let from = state.join(name);
             if from.exists() {
@@ -160,7 +163,8 @@ impl Aside {
         Ok(aside)
     }
 
-    fn put_back(&self) -> anyhow::Result<()> {
+    fn put_back(&mut self) -> anyhow::Result<()> {
+        self.is_done = true;
         for name in REPLACED {
             let failed = self.state.join(name);
             if failed.exists() {
@@ -175,9 +179,20 @@ impl Aside {
     }
 
     /// Where it is; `None` if there was nothing.
-    fn finish(self) -> Option<PathBuf> {
+    fn finish(mut self) -> Option<PathBuf> {
+        self.is_done = true;
         // It is removed if it is empty.
-        fs::remove_dir(&self.folder).is_err().then_some(self.folder)
+        fs::remove_dir(&self.folder).is_err().then(|| self.folder.clone())
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.is_done
+            && let Err(error) = self.put_back()
+        {
+            tracing::error!("what was in {} could not be put back: {error:#}", self.folder.display());
+        }
     }
 }
 
@@ -230,7 +245,7 @@ mod tests {
         let file = state.path().join("node-a/data");
         fs::create_dir(state.path().join("node-a")).unwrap();
         fs::write(&file, "before").unwrap();
-        let aside = Aside::put(state.path()).unwrap();
+        let mut aside = Aside::put(state.path()).unwrap();
         assert!(!file.exists());
         fs::create_dir_all(state.path().join("etcd/new")).unwrap();
         aside.put_back().unwrap();

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use minigram::backup::{self, Target};
 use minigram::cluster::ClusterSettings;
 use minigram::up::state::default_directory;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::backup::directory;
 
@@ -44,7 +45,14 @@ impl Restore {
         cluster.user = self.user;
         cluster.backup = Some(directory(self.directory, &self.state));
         let restore = backup::Restore { cluster, pictures, target: self.to, timeline: self.timeline };
-        let restored = backup::restore(&restore).await?;
+        let mut end = signal(SignalKind::terminate()).context("cannot take signals")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
+        let interrupted = "interrupted; the state directory is as it was before";
+        let restored = tokio::select! {
+            restored = backup::restore(&restore) => restored?,
+            _ = end.recv() => bail!(interrupted),
+            _ = interrupt.recv() => bail!(interrupted),
+        };
         println!(
             "restored on three nodes within {:.1} s, beginning with the backup {}",
             begun.elapsed().as_secs_f64(),
