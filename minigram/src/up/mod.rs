@@ -91,7 +91,11 @@ impl System {
             sample: 1.0,
         })?;
         let evenkeel = match &settings.evenkeel {
-            Some(evenkeel) => evenkeel.clone(),
+            // Children run in a directory of their own.
+            Some(evenkeel) => {
+                let named = || format!("the balancer's program {}", evenkeel.display());
+                evenkeel.canonicalize().with_context(named)?
+            }
             None => build::evenkeel().await?,
         };
         let seeded = seed_if_new(&state, settings).await?;
