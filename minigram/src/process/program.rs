@@ -131,10 +131,11 @@ impl Program {
         }
         command.arg("--").arg(&self.path).args(&self.arguments);
         // Variables such as PGPASSWORD, which a user has set for other servers, go before what a configuration says.
-        let inherited = std::env::vars_os().map(|(name, _)| name);
-        let foreign =
-            inherited.filter(|name| FOREIGN.iter().any(|prefix| name.as_bytes().starts_with(prefix)));
-        foreign.for_each(|name| drop(command.env_remove(name)));
+        for (name, _) in std::env::vars_os() {
+            if FOREIGN.iter().any(|prefix| name.as_bytes().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.directory.as_deref().unwrap_or(Path::new("/")));
         let log: File = OpenOptions::new().create(true).append(true).open(&self.log)?;

@@ -53,7 +53,7 @@ pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts:
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (leave, leaving) = Leave::pair();
-    let app = App::new(embedded, AppSettings::new("app-1".into(), [7; 32])).unwrap();
+    let app = App::new(embedded, AppSettings::new("app-1", [7; 32])).unwrap();
     let server = tokio::spawn(serve(app, listener, leaving));
     let targets = json!([{ "targets": [address], "labels": { "service": "app-1" } }]);
     std::fs::write(engines.endpoints.targets.join("app.json"), targets.to_string()).unwrap();
