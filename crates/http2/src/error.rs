@@ -73,6 +73,9 @@ impl fmt::Debug for Code {
     }
 }
 
+/// The reason of the error that ends a connection whose peer has begun a head and does not end it in time.
+pub const HEAD_TIMEOUT: &str = "a head that does not end";
+
 /// Why a connection ends. GOAWAY with the code has been written to the output when one of these is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionError {

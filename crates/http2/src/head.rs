@@ -76,7 +76,8 @@ pub struct Head {
 pub struct HeadLimits {
     /// Bytes of names and values, and 32 for each field (RFC 9113, 6.5.2).
     pub size: usize,
-    /// Fields, pseudo-header fields and each crumb of a cookie included.
+    /// Fields, pseudo-header fields included. The crumbs of a cookie count as one (RFC 9113, 8.2.3): their bytes, and the 32
+    /// for each, bound them.
     pub fields: usize,
 }
 
@@ -193,7 +194,7 @@ impl Head {
     /// Adds a field that a table holds.
     #[inline]
     pub(crate) fn push(&mut self, line: Line<'_>) {
-        if !self.has_room(line.name_len, line.value_len) {
+        if !self.has_room(line.name_len + line.value_len, line.class) {
             return;
         }
         let start = self.bytes.len();
@@ -211,7 +212,7 @@ impl Head {
     /// Adds the line that was written last, or takes it away when there is no room for it.
     #[inline]
     pub(crate) fn keep(&mut self, line: Written) {
-        if self.has_room(line.name_len, line.value_len) {
+        if self.has_room(line.name_len + line.value_len, line.class) {
             self.judge(line);
         } else {
             self.bytes.truncate(line.start);
@@ -219,9 +220,9 @@ impl Head {
     }
 
     #[inline]
-    fn has_room(&mut self, name_len: usize, value_len: usize) -> bool {
-        self.size += name_len + value_len + 32;
-        self.count += 1;
+    fn has_room(&mut self, len: usize, class: Class) -> bool {
+        self.size += len + 32;
+        self.count += usize::from(class != Class::Cookie || self.cookies == 0);
         let has_room = self.size <= self.limits.size && self.count <= self.limits.fields;
         self.is_oversized |= !has_room;
         has_room

@@ -53,12 +53,13 @@ mod streams;
 
 pub use budget::BudgetConfig;
 pub use config::{Config, Keepalive, Pace};
-pub use connection::{Connection, HEAD_TIMEOUT, Request, Role};
-pub use error::{Code, CommandError, ConnectionError, StreamError};
+pub use connection::{Connection, Role};
+pub use error::{Code, CommandError, ConnectionError, HEAD_TIMEOUT, StreamError};
 pub use event::{Event, HeadKind, Received};
 pub use frame::PREFACE;
 pub use head::{Field, Head, HeadLimits};
 pub use hpack::{Decoder, Encoder};
+pub use message::Request;
 pub use priority::Priority;
 pub use settings::Settings;
 pub use streams::StreamId;

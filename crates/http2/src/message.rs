@@ -30,6 +30,21 @@ impl Part {
     }
 }
 
+/// The pseudo-header fields of a request (RFC 9113, 8.3.1). They must be valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'r> {
+    /// `:method`.
+    pub method: &'r [u8],
+    /// `:scheme`; empty for a plain CONNECT, which has none.
+    pub scheme: &'r [u8],
+    /// `:authority`; empty if the request has none.
+    pub authority: &'r [u8],
+    /// `:path`; empty for a plain CONNECT, which has none.
+    pub path: &'r [u8],
+    /// `:protocol` of an extended CONNECT (RFC 8441); empty in all else.
+    pub protocol: &'r [u8],
+}
+
 /// Why `head` is no request that may be acted on; `extended` if tunnels by RFC 8441 may be asked for.
 pub(crate) fn fault_of_request(head: &Head, extended: bool) -> Option<&'static str> {
     if head.fault.is_some() {

@@ -128,11 +128,24 @@ fn bombs_are_kept_small_and_leave_the_table_right() {
     assert_eq!(sizes.len(), 2);
     assert!(sizes[0].0 && sizes[0].1 <= HeadLimits::default().size, "{sizes:?}");
     assert_eq!(sizes[1], (false, "x: \r\n".len() + 4000));
-    let crumbs = [get(), block(&[("cookie", "a")]).repeat(200)].concat();
-    feed(&mut server, &frame(HEADERS, WHOLE, 5, &crumbs), &mut head, |_, head, _, _| {
-        assert!(head.is_oversized() && head.cookies() < 100);
+    let crumbs = [get(), block(&[("cookie", "a")]).repeat(2000)].concat();
+    feed(&mut server, &in_pieces(5, &crumbs), &mut head, |_, head, _, _| {
+        assert!(head.is_oversized() && head.cookies() < 1000);
     })
     .unwrap();
+}
+
+/// HEADERS and CONTINUATION of a block that is larger than a frame.
+fn in_pieces(stream: u32, block: &[u8]) -> Vec<u8> {
+    let mut pieces = block.chunks(16_000).peekable();
+    let mut frames = Vec::new();
+    let mut kind = HEADERS;
+    while let Some(piece) = pieces.next() {
+        let last = if pieces.peek().is_none() { END_HEADERS } else { 0 };
+        let ends = if kind == HEADERS { END_STREAM } else { 0 };
+        frames.extend(frame(std::mem::replace(&mut kind, CONTINUATION), ends | last, stream, piece));
+    }
+    frames
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! DATA: pieces of bodies, which count against windows until they are consumed.
 
-use super::receive::{Data, Outcome};
+use super::reader::Data;
+use super::receive::Outcome;
 use super::{Connection, Role};
 use crate::budget;
 use crate::error::{Code, broken, broken_stream};

@@ -1,6 +1,7 @@
 //! HEADERS and CONTINUATION: from field blocks to requests, responses and trailers.
 
-use super::receive::{Block, Outcome};
+use super::reader::Block;
+use super::receive::Outcome;
 use super::{Connection, Role};
 use crate::error::{Code, Fault, StreamError, broken, broken_stream};
 use crate::event::{Event, HeadKind};

@@ -1,83 +1,16 @@
 //! How a connection ends, and what happens at which time: GOAWAY, PING, and what the peer leaves out.
 
-use std::time::Duration;
-
 use evenkeel_types::Time;
 
+use super::ending::{PACE_EVERY, Stage};
 use super::{Connection, Role, Sweep};
-use crate::config::Config;
-use crate::error::{Code, ConnectionError};
+use crate::error::{Code, ConnectionError, HEAD_TIMEOUT};
 use crate::event::Event;
 use crate::frame::{self, MAX_31, flag, kind};
 
 /// What PING carries that asks whether the peer is there, and whether it has read the first GOAWAY.
 const ALIVE: [u8; 8] = *b"alive?\0\x01";
 const LEAVE: [u8; 8] = *b"leaving\x01";
-/// The reason of the error that ends a connection whose peer has begun a head and does not end it in time.
-pub const HEAD_TIMEOUT: &str = "a head that does not end";
-/// How often streams are looked at for those that are too slow.
-const PACE_EVERY: Duration = Duration::from_secs(1);
-
-/// How far the end is.
-#[derive(Debug, Default)]
-pub(super) struct Leaving {
-    stage: Stage,
-    /// The last stream that the peer has looked at, by its GOAWAY.
-    pub(super) peer_last: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Staying,
-    /// The first GOAWAY is sent: requests that are under way are still taken.
-    Announced,
-    /// The second is sent: streams beyond this one are not looked at.
-    Final(u32),
-}
-
-impl Leaving {
-    pub(super) fn is_final(&self) -> bool {
-        matches!(self.stage, Stage::Final(_)) || self.peer_last.is_some()
-    }
-
-    /// True for a request that came after the last one that is looked at.
-    pub(super) fn is_beyond(&self, number: u32) -> bool {
-        matches!(self.stage, Stage::Final(last) if number > last)
-    }
-
-    /// True if no more requests are to be made.
-    pub(super) fn has_begun(&self) -> bool {
-        self.stage != Stage::Staying || self.peer_last.is_some()
-    }
-}
-
-/// When something is due.
-#[derive(Debug)]
-pub(super) struct Timers {
-    /// When something came last.
-    pub(super) heard: Time,
-    /// When our SETTINGS must have been acknowledged.
-    pub(super) settings_due: Option<Time>,
-    /// When a PING must have been answered.
-    ping_due: Option<Time>,
-    /// When the second GOAWAY is sent.
-    leave_due: Option<Time>,
-    /// When streams are looked at for those that are too slow.
-    pace_due: Time,
-}
-
-impl Timers {
-    pub(super) fn new(config: &Config, now: Time) -> Self {
-        Self {
-            heard: now,
-            settings_due: config.settings_timeout.map(|timeout| now + timeout),
-            ping_due: None,
-            leave_due: None,
-            pace_due: now + PACE_EVERY,
-        }
-    }
-}
 
 impl Connection {
     /// Takes no more requests, and lets those that are under way end (RFC 9113, 6.8). A server says so first without

@@ -2,16 +2,18 @@
 
 mod control;
 mod data;
+mod ending;
 mod heads;
 mod leave;
+mod reader;
 mod receive;
 mod request;
 mod send;
 
 use evenkeel_types::Time;
 
-use self::leave::{Leaving, Timers};
-use self::receive::Reader;
+use self::ending::{Leaving, Timers};
+use self::reader::Reader;
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::error::{Code, ConnectionError, StreamError};
@@ -20,9 +22,6 @@ use crate::frame::{self, PREFACE};
 use crate::hpack::{Decoder, Encoder};
 use crate::settings::{self, Settings};
 use crate::streams::{StreamId, Streams};
-
-pub use self::leave::HEAD_TIMEOUT;
-pub use self::request::Request;
 
 /// The least room in the output, in bytes: less would cut DATA into small frames.
 const OUTPUT_MIN: usize = 2048;
@@ -107,7 +106,7 @@ impl Connection {
             role,
             config: Config { output_max: config.output_max.max(OUTPUT_MIN), ..*config },
             now,
-            reader: Reader::new(role),
+            reader: Reader::new(role == Role::Server),
             decoder: Decoder::new(config.settings.header_table_size),
             encoder: Encoder::new(config.encoder_table_max),
             streams: Streams::default(),
@@ -138,7 +137,7 @@ impl Connection {
 
     /// True once the peer's SETTINGS have come.
     pub fn is_greeted(&self) -> bool {
-        self.reader.is_greeted()
+        self.reader.is_greeted
     }
 
     /// Streams that are open.

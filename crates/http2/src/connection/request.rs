@@ -3,22 +3,8 @@
 use super::{Connection, Role};
 use crate::error::CommandError;
 use crate::frame::MAX_31;
+use crate::message::Request;
 use crate::streams::{Half, StreamId};
-
-/// The pseudo-header fields of a request (RFC 9113, 8.3.1). They must be valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'r> {
-    /// `:method`.
-    pub method: &'r [u8],
-    /// `:scheme`; empty for a plain CONNECT, which has none.
-    pub scheme: &'r [u8],
-    /// `:authority`; empty if the request has none.
-    pub authority: &'r [u8],
-    /// `:path`; empty for a plain CONNECT, which has none.
-    pub path: &'r [u8],
-    /// `:protocol` of an extended CONNECT (RFC 8441); empty in all else.
-    pub protocol: &'r [u8],
-}
 
 impl Connection {
     /// How many requests may be made now: by the peer's limit of concurrent streams, and none once one side is leaving.
