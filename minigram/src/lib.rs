@@ -5,6 +5,7 @@
 //! `DESIGN.md` says why each is as it is.
 
 pub mod app;
+pub mod backup;
 pub mod clock;
 pub mod cluster;
 pub mod domain;

@@ -29,6 +29,15 @@ pub struct Engines {
     /// Seconds between two readings of the metrics.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=300))]
     scrape: u64,
+    /// Seconds that the condition of an alert must last, at most [default: as each rule says].
+    #[arg(long, value_name = "SECONDS")]
+    alert_after: Option<u64>,
+    /// Where backups and the archive are [default: backup in the state directory].
+    #[arg(long, value_name = "DIR")]
+    backup: Option<PathBuf>,
+    /// How far behind the archive may be, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    archive_every: u64,
 }
 
 impl Engines {
@@ -42,6 +51,8 @@ impl Engines {
         let mut settings = ClusterSettings::new(state.directory(), &evenkeel, &minigram);
         (settings.user, settings.webhook) = (self.user, self.webhook);
         settings.scrape_interval = Duration::from_secs(self.scrape);
+        settings.alert_after_max = self.alert_after.map(Duration::from_secs);
+        (settings.backup, settings.archive_every) = (self.backup, Duration::from_secs(self.archive_every));
         let mut end = signal(SignalKind::terminate()).context("cannot take signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
         let cluster = tokio::select! {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod dead_letters;
 mod doctor;
 mod down;
@@ -15,6 +16,7 @@ mod engines;
 mod keep;
 mod load;
 mod logs;
+mod restore;
 mod server;
 mod shards;
 mod up;
@@ -33,6 +35,8 @@ enum Command {
     Up(up::Up),
     /// Shows jobs that failed too often, or makes them ready again.
     DeadLetters(dead_letters::DeadLetters),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
@@ -55,6 +59,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Up(up) => asynchronously(up.run()),
         Command::DeadLetters(letters) => letters.run(),
+        Command::Backup(backup) => asynchronously(backup.run()),
+        Command::Restore(restore) => asynchronously(restore.run()),
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),

@@ -109,7 +109,7 @@ pub(super) fn path_of(program: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// The folder of PostgreSQL's programs, which Debian keeps out of the path.
-pub(super) fn postgres_programs() -> anyhow::Result<PathBuf> {
+pub(crate) fn postgres_programs() -> anyhow::Result<PathBuf> {
     let folder = path_of("postgres")?.parent().map(Path::to_owned);
     folder.context("PostgreSQL's programs have no folder")
 }

@@ -46,6 +46,8 @@ pub struct Endpoints {
     pub secrets: PathBuf,
     /// The folder for files that name more targets for Prometheus, in the form of `file_sd_configs`.
     pub targets: PathBuf,
+    /// The directory of the backups and of the archive.
+    pub backup: PathBuf,
 }
 
 impl Endpoints {

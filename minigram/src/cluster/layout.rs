@@ -43,6 +43,11 @@ impl Layout {
 
     /// Fails if the engines' user may not enter the directory.
     pub fn check_access(&self) -> anyhow::Result<()> {
+        self.check_access_to(&self.root)
+    }
+
+    /// Fails if the engines' user may not enter this directory.
+    pub fn check_access_to(&self, directory: &Path) -> anyhow::Result<()> {
         let Some(User { name, uid, gid }) = &self.user else { return Ok(()) };
         let mut test = Command::new("setpriv");
         test.args([
@@ -54,11 +59,11 @@ impl Layout {
             "-x",
         ]);
         let status =
-            test.arg(&self.root).stdin(Stdio::null()).status().context("setpriv cannot be started")?;
+            test.arg(directory).stdin(Stdio::null()).status().context("setpriv cannot be started")?;
         ensure!(
             status.success(),
-            "user {name}, as whom the engines run, may not enter {}: choose another --state, such as one below /var/tmp",
-            self.root.display()
+            "user {name}, as whom the engines run, may not enter {}: choose another one, such as one below /var/tmp",
+            directory.display()
         );
         Ok(())
     }
@@ -76,13 +81,18 @@ impl Layout {
     /// A folder that belongs to the engines' user alone.
     pub fn folder(&self, name: &str) -> anyhow::Result<PathBuf> {
         let path = self.root.join(name);
-        let make = || -> std::io::Result<()> {
-            fs::create_dir_all(&path)?;
-            fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-            self.user.as_ref().map_or(Ok(()), |user| user.own(&path))
-        };
-        make().with_context(|| format!("the folder {} cannot be made", path.display()))?;
+        self.folder_at(&path)?;
         Ok(path)
+    }
+
+    /// The same at any place.
+    pub fn folder_at(&self, path: &Path) -> anyhow::Result<()> {
+        let make = || -> std::io::Result<()> {
+            fs::create_dir_all(path)?;
+            fs::set_permissions(path, Permissions::from_mode(0o700))?;
+            self.user.as_ref().map_or(Ok(()), |user| user.own(path))
+        };
+        make().with_context(|| format!("the folder {} cannot be made", path.display()))
     }
 
     /// Writes a file that the engines' user alone may read.

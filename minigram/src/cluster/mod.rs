@@ -13,6 +13,7 @@
 //! [`Cluster`] starts them. [`faults`] breaks them on purpose, also from another process. [`doctor`] says what is missing.
 
 mod alerts;
+mod archive;
 mod balancer;
 pub mod doctor;
 mod endpoints;
@@ -25,9 +26,16 @@ mod monitoring;
 mod nats;
 mod postgres;
 mod redis;
+mod restore;
 mod settings;
+mod source;
 mod start;
 
+pub(crate) use archive::WAL;
 pub use endpoints::{Endpoints, Running};
+pub(crate) use layout::Layout;
+pub(crate) use postgres::superuser;
+pub(crate) use restore::{Recovery, restore as restore_nodes};
 pub use settings::ClusterSettings;
+pub(crate) use source::{Source, source};
 pub use start::Cluster;

@@ -31,8 +31,9 @@ pub async fn start(
     alertmanager(layout, members, settings, endpoints.alertmanager, receiver).await?;
     layout.folder("targets")?;
     let folder = layout.folder("prometheus")?;
-    layout.write(&folder.join("evenkeel-rules.yml"), EVENKEEL_RULES)?;
-    layout.write(&folder.join("minigram-rules.yml"), MINIGRAM_RULES)?;
+    for (name, rules) in [("evenkeel-rules.yml", EVENKEEL_RULES), ("minigram-rules.yml", MINIGRAM_RULES)] {
+        layout.write(&folder.join(name), &hastened(rules, settings.alert_after_max))?;
+    }
     let file = folder.join("prometheus.yml");
     layout.write(&file, &serde_json::to_string_pretty(&prometheus(layout, settings, endpoints, etcd))?)?;
     let own = format!("127.0.0.1:{}", endpoints.prometheus);
@@ -48,6 +49,30 @@ pub async fn start(
         ])
         .arg("--log.format=json");
     ready(members, program, &format!("http://{own}/-/ready")).await
+}
+
+/// Rules whose conditions must last no longer than this before they alert.
+fn hastened(rules: &str, after_max: Option<Duration>) -> String {
+    let Some(after_max) = after_max else { return rules.to_owned() };
+    let lines = rules.lines().map(|line| match line.split_once("for: ") {
+        Some((indent, span)) if indent.trim().is_empty() && seconds(span) > Some(after_max.as_secs()) => {
+            format!("{indent}for: {}s\n", after_max.as_secs())
+        }
+        _ => format!("{line}\n"),
+    });
+    lines.collect()
+}
+
+/// Such as `5s`, `1m`, `2h`.
+fn seconds(span: &str) -> Option<u64> {
+    let (number, unit) = span.split_at_checked(span.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "s" => Some(number),
+        "m" => Some(number * 60),
+        "h" => Some(number * 3600),
+        _ => None,
+    }
 }
 
 async fn alertmanager(
@@ -119,4 +144,17 @@ fn prometheus(layout: &Layout, settings: &ClusterSettings, endpoints: &Endpoints
             },
         ],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_wait_longer_are_hastened() {
+        let rules = "  - alert: A\n    expr: b\n    for: 1m\n  - alert: C\n    for: 3s\n";
+        let hastened_rules = "  - alert: A\n    expr: b\n    for: 5s\n  - alert: C\n    for: 3s\n";
+        assert_eq!(hastened(rules, Some(Duration::from_secs(5))), hastened_rules);
+        assert_eq!(hastened(rules, None), rules);
+    }
 }

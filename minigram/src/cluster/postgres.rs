@@ -1,6 +1,7 @@
 //! Three nodes of PostgreSQL, of which Patroni makes one the primary.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,12 +9,14 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection};
 
+use super::archive::Archive;
 use super::doctor;
 use super::http::http_client;
 use super::layout::Layout;
 use super::members::Members;
+use super::restore::Recovery;
 use super::settings::ClusterSettings;
-use crate::process::{Ports, wait_until, watchdog};
+use crate::process::{Ports, Process, wait_until, watchdog};
 
 /// The nodes.
 pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
@@ -21,6 +24,8 @@ pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
 pub const DATABASES: [&str; 2] = ["minigram_0", "minigram_1"];
 /// How long the nodes may take until one is the primary and the others follow it.
 const READY_BOUND: Duration = Duration::from_secs(90);
+/// How long a restore may take.
+const RECOVERY_BOUND: Duration = Duration::from_secs(2 * 3600);
 /// The pipe of a node's watchdog, in its folder.
 const WATCHDOG: &str = "watchdog";
 /// Who may change the state of a node by Patroni's REST API; the password is the secret `patroni`.
@@ -42,35 +47,61 @@ pub async fn start(
     members: &Members,
     settings: &ClusterSettings,
     etcd: u16,
+    archive: &Archive,
+    recovery: Option<&Recovery>,
 ) -> anyhow::Result<Nodes> {
+    let has_data = NODES.iter().any(|name| layout.root().join(name).join("data").exists());
+    if recovery.is_none() {
+        archive.check_new(has_data)?;
+    }
     let mut nodes = Nodes { postgres: BTreeMap::new(), patroni: BTreeMap::new() };
     for name in NODES {
         nodes.postgres.insert(name.to_owned(), ports.port(&format!("postgres-{name}"))?);
         nodes.patroni.insert(name.to_owned(), ports.port(&format!("patroni-{name}"))?);
     }
     let patroni = doctor::path_of("patroni")?;
+    let mut processes: Vec<Arc<Process>> = Vec::new();
     for name in NODES {
         let folder = layout.folder(name)?;
         layout.folder(&format!("logs/postgres-{name}"))?;
         let file = folder.join("patroni.yml");
         // JSON is YAML.
-        layout.write(&file, &serde_json::to_string_pretty(&configuration(layout, name, &nodes, etcd)?)?)?;
+        let mut configuration = configuration(layout, name, &nodes, etcd)?;
+        for (key, value) in archive.parameters() {
+            configuration["postgresql"]["parameters"][key] = value;
+        }
+        if let Some(recovery) = recovery {
+            recovery.begin_with(&mut configuration, archive);
+        }
+        layout.write(&file, &serde_json::to_string_pretty(&configuration)?)?;
         let pipe = folder.join(WATCHDOG);
         watchdog::make(&pipe)?;
         layout.own(&pipe)?;
         let program =
             layout.engine(name, &patroni).directory(&folder).kept(&settings.minigram).watchdog(pipe);
-        let program = program.arg(&file);
-        members.start(program)?;
+        processes.push(members.start(program.arg(&file))?);
     }
     let client = http_client()?;
-    wait_until("one node of PostgreSQL is the primary, and two follow it", READY_BOUND, || async {
+    let bound = if recovery.is_some() { RECOVERY_BOUND } else { READY_BOUND };
+    let complete = wait_until("one node of PostgreSQL is the primary, and two follow it", bound, || async {
         leader(&client, &nodes.patroni).await.is_some_and(|cluster| cluster.is_complete)
-    })
-    .await
-    .with_context(|| format!("see {}/node-*.log", layout.root().join("logs").display()))?;
-    create(layout, &nodes, &client).await?;
+    });
+    let complete = async {
+        tokio::select! {
+            complete = complete => complete,
+            error = first_ended(&processes) => Err(error),
+        }
+    };
+    complete.await.with_context(|| format!("see {}/node-*.log", layout.root().join("logs").display()))?;
+    create(layout, &nodes, &client, archive).await?;
     Ok(nodes)
+}
+
+/// Waits for a node to end, which it does when it cannot begin.
+async fn first_ended(processes: &[Arc<Process>]) -> anyhow::Error {
+    let ends = processes.iter().map(|process| Box::pin(async move { (process.ended().await, process) }));
+    let ((status, process), ..) = futures_util::future::select_all(ends).await;
+    anyhow::anyhow!("{} ended ({status}):\n{}", process.name(), process.log_end())
 }
 
 fn configuration(layout: &Layout, name: &str, nodes: &Nodes, etcd: u16) -> anyhow::Result<Value> {
@@ -191,7 +222,7 @@ pub async fn leader(client: &reqwest::Client, patroni: &BTreeMap<String, u16>) -
 }
 
 /// True if a node says that PostgreSQL runs on it in this role.
-async fn is(client: &reqwest::Client, port: u16, role: &str) -> bool {
+pub async fn is(client: &reqwest::Client, port: u16, role: &str) -> bool {
     let response = client.get(format!("http://127.0.0.1:{port}/{role}")).send().await;
     response.is_ok_and(|response| response.status().is_success())
 }
@@ -212,17 +243,18 @@ fn read(cluster: &Value) -> Option<Leader> {
 }
 
 /// Creates roles and databases that do not exist yet, and sets the passwords to those of the state directory.
-async fn create(layout: &Layout, nodes: &Nodes, client: &reqwest::Client) -> anyhow::Result<()> {
+async fn create(
+    layout: &Layout,
+    nodes: &Nodes,
+    client: &reqwest::Client,
+    archive: &Archive,
+) -> anyhow::Result<()> {
     let leader = leader(client, &nodes.patroni).await.context("PostgreSQL has no primary")?;
-    let options = PgConnectOptions::new_without_pgpass()
-        .host("127.0.0.1")
-        .port(leader.port)
-        .username("postgres")
-        .password(&layout.secret("postgres")?)
-        .database("postgres")
-        .ssl_mode(PgSslMode::Disable);
-    let mut connection =
-        PgConnection::connect_with(&options).await.context("the primary refuses its superuser")?;
+    let mut connection = superuser(layout, leader.port).await?;
+    let system = "SELECT system_identifier::text FROM pg_control_system()";
+    let system: String =
+        sqlx::query_scalar(system).fetch_one(&mut connection).await.context("the database's identity")?;
+    archive.claim(&system)?;
     for (role, limits) in [("minigram", ""), ("evenkeel", "CONNECTION LIMIT 20")] {
         // Passwords are hexadecimal digits, and need no quoting.
         let password = layout.secret(role)?;
@@ -237,6 +269,18 @@ async fn create(layout: &Layout, nodes: &Nodes, client: &reqwest::Client) -> any
         }
     }
     connection.close().await.context("the primary does not end the session")
+}
+
+/// A session of the superuser on a node.
+pub async fn superuser(layout: &Layout, port: u16) -> anyhow::Result<PgConnection> {
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(port)
+        .username("postgres")
+        .password(&layout.secret("postgres")?)
+        .database("postgres")
+        .ssl_mode(PgSslMode::Disable);
+    PgConnection::connect_with(&options).await.context("the primary refuses its superuser")
 }
 
 async fn exists(connection: &mut PgConnection, query: &'static str, name: &str) -> anyhow::Result<bool> {

@@ -18,6 +18,12 @@ pub struct ClusterSettings {
     pub webhook: Option<String>,
     /// How often Prometheus reads metrics and evaluates rules.
     pub scrape_interval: Duration,
+    /// How long the condition of an alert must last, at most; `None` for what each rule says.
+    pub alert_after_max: Option<Duration>,
+    /// Where backups and the archive are; `backup` in the state directory if left out.
+    pub backup: Option<PathBuf>,
+    /// The archive is at most this far behind, in whole seconds.
+    pub archive_every: Duration,
 }
 
 impl ClusterSettings {
@@ -30,6 +36,14 @@ impl ClusterSettings {
             user: None,
             webhook: None,
             scrape_interval: Duration::from_secs(5),
+            alert_after_max: None,
+            backup: None,
+            archive_every: Duration::from_secs(60),
         }
+    }
+
+    /// Where backups and the archive are.
+    pub fn backup_directory(&self) -> PathBuf {
+        self.backup.clone().unwrap_or_else(|| self.state.join("backup"))
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::task::JoinHandle;
 
+use super::archive::Archive;
 use super::endpoints::{Endpoints, Running};
 use super::layout::Layout;
 use super::members::Members;
@@ -16,7 +17,7 @@ use super::{alerts, balancer, etcd, monitoring, nats, postgres, redis};
 use crate::process::{Ports, Process, Program, User};
 
 /// How long engines of one kind may take to end.
-const STOP_BOUND: Duration = Duration::from_secs(15);
+pub(super) const STOP_BOUND: Duration = Duration::from_secs(15);
 
 /// Running engines. They are killed when the value is dropped, and when this process dies; [`Cluster::stop`] ends them in order.
 #[derive(Debug)]
@@ -42,12 +43,13 @@ impl Cluster {
         for lost in fs::read_dir(layout.root().join("lost"))?.flatten() {
             fs::remove_file(lost.path()).with_context(|| lost.path().display().to_string())?;
         }
+        let archive = Archive::prepare(&layout, settings)?;
         let ports = Ports::open(&layout.root().join("ports"));
         let members = Members::new(layout.root());
 
         let postgres = async {
             let etcd = etcd::start(&layout, &ports, &members).await?;
-            Ok((etcd, postgres::start(&layout, &ports, &members, settings, etcd).await?))
+            Ok((etcd, postgres::start(&layout, &ports, &members, settings, etcd, &archive, None).await?))
         };
         let redis = redis::start(&layout, &ports, &members);
         let nats = nats::start(&layout, &ports, &members);
@@ -68,6 +70,7 @@ impl Cluster {
             databases: postgres::DATABASES.map(str::to_owned).to_vec(),
             secrets: layout.root().join("secrets"),
             targets: layout.root().join("targets"),
+            backup: archive.root().to_owned(),
         };
         balancer::start(&layout, &members, settings, &endpoints).await?;
         let (alerts, receiver) = alerts::serve(layout.root()).await?;

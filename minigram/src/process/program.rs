@@ -3,11 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::user::User;
+
+/// Beginnings of the names of variables that a program does not inherit.
+const FOREIGN: [&[u8]; 3] = [b"PG", b"PATRONI_", b"ETCD"];
 
 /// A program with its arguments, its user, and the log that takes its output.
 #[derive(Debug, Clone)]
@@ -126,6 +130,12 @@ impl Program {
             command.env("HOME", "/nonexistent").env("USER", name);
         }
         command.arg("--").arg(&self.path).args(&self.arguments);
+        // Variables such as PGPASSWORD, which a user has set for other servers, go before what a configuration says.
+        for (name, _) in std::env::vars_os() {
+            if FOREIGN.iter().any(|prefix| name.as_bytes().starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.directory.as_deref().unwrap_or(Path::new("/")));
         let log: File = OpenOptions::new().create(true).append(true).open(&self.log)?;

@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &["types"]),
     ("core", &["types", "config"]),
     ("observe", &["types", "config"]),
+    ("http2", &["types"]),
     ("cache", &["types", "core", "net"]),
     ("discover", &["types", "config"]),
     ("net", &["types", "config", "observe"]),
