@@ -62,4 +62,6 @@ fn progress(row: &Row) {
     for loss in row.losses().iter().take(LOSSES_MAX) {
         eprintln!("  {loss}");
     }
+    // A later drill that cannot be done ends the command without its table.
+    eprintln!("  {}", row.json());
 }

@@ -13,6 +13,7 @@ use super::session::Session;
 use super::{deploy, queue};
 use crate::domain::jobs::Thumbnails;
 use crate::ports::queue::Depth;
+use crate::process::tree::Member;
 use crate::process::wait_until;
 
 /// How long something stays frozen, if nothing ends it before.
@@ -128,9 +129,10 @@ impl Drill {
             }
             Self::StopPrimary => {
                 let stopped = scene.faults.primary().await?.name;
+                let old = scene.process(&stopped);
                 scene.faults.freeze(&stopped)?;
-                // Its watchdog ends it, and it is started again.
-                another_primary(scene, &stopped).await?;
+                // Its watchdog ends it. It is started again so soon that it may still have the lock of the primary.
+                another_process(scene, &stopped, old).await?;
                 scene.faults.wait_complete().await
             }
             Self::KillRedis => kill_redis(scene).await,
@@ -160,6 +162,11 @@ async fn another_primary(scene: &Scene, old: &str) -> anyhow::Result<()> {
         scene.faults.primary().await.is_ok_and(|primary| primary.name != old)
     })
     .await
+}
+
+async fn another_process(scene: &Scene, name: &str, old: Option<Member>) -> anyhow::Result<()> {
+    let is_new = || async { scene.process(name).is_some_and(|new| Some(new) != old) };
+    wait_until(&format!("{name} is a new process"), WHOLE_BOUND, is_new).await
 }
 
 async fn kill_redis(scene: &Scene) -> anyhow::Result<()> {
