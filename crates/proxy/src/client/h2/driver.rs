@@ -97,7 +97,13 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
-        self.futures.register(cx);
+        self.futures.enter();
+        let polled = self.poll_rounds(cx);
+        self.futures.leave(cx);
+        polled
+    }
+
+    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
         let now = || self.client.worker.clock.now();
         if self.client.is_to_close() {
             self.session.machine.borrow_mut().leave(now());

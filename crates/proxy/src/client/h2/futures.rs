@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -29,6 +29,8 @@ struct Slot {
 struct Ready {
     slots: Mutex<VecDeque<usize>>,
     task: Mutex<Option<Waker>>,
+    /// While the task is polled it looks for what was woken by itself.
+    is_polled: AtomicBool,
 }
 
 struct SlotWaker {
@@ -45,7 +47,9 @@ impl Wake for SlotWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_listed.swap(true, AcqRel) {
             lock(&self.ready.slots).push_back(self.slot);
-            if let Some(task) = lock(&self.ready.task).as_ref() {
+            if !self.ready.is_polled.load(Acquire)
+                && let Some(task) = lock(&self.ready.task).as_ref()
+            {
                 task.wake_by_ref();
             }
         }
@@ -63,11 +67,22 @@ impl Futures {
         self.active
     }
 
-    /// Sets the task that wakers wake: the one that is polled with `cx`.
-    pub fn register(&self, cx: &Context<'_>) {
+    /// The task begins to be polled: what is woken from here on is found by [`poll_ready`](Self::poll_ready).
+    pub fn enter(&self) {
+        self.ready.is_polled.store(true, Release);
+    }
+
+    /// The task has been polled with `cx`, and is woken from here on.
+    pub fn leave(&self, cx: &Context<'_>) {
         let mut task = lock(&self.ready.task);
         if !task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             *task = Some(cx.waker().clone());
+        }
+        drop(task);
+        self.ready.is_polled.store(false, Release);
+        // In this order, so that none is missed that another thread wakes meanwhile.
+        if !lock(&self.ready.slots).is_empty() {
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -127,8 +142,9 @@ impl Futures {
 
     /// Ready when none is left; polls those that were woken.
     pub fn poll_rest(&mut self, cx: &Context<'_>) -> Poll<()> {
-        self.register(cx);
+        self.enter();
         while self.poll_ready(usize::MAX) {}
+        self.leave(cx);
         if self.active == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 }
