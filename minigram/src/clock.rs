@@ -24,6 +24,15 @@ impl Time {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// As RFC 3339 writes it, in UTC with milliseconds.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (day, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
+        let (year, month, day) = civil(day);
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+    }
+
     /// As SQL databases keep it.
     #[must_use]
     pub fn to_sql(self) -> i64 {
@@ -35,6 +44,19 @@ impl Time {
     pub fn from_sql(ms: i64) -> Self {
         Self(u64::try_from(ms).unwrap_or(0))
     }
+}
+
+/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01. Counts in eras of 400 years that
+/// begin in March, so that the leap day is the last of its year.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 /// Where an engine reads the time.
@@ -76,6 +98,16 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        let check = |ms, expected: &str| assert_eq!(Time(ms).rfc3339(), expected);
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(951_868_799_999, "2000-02-29T23:59:59.999Z");
+        check(1_780_000_000_000, "2026-05-28T20:26:40.000Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
 
     #[test]
     fn a_manual_clock_moves_with_its_clones_and_rounds_up() {

@@ -34,6 +34,17 @@ impl Shard {
         Self(Sha256::digest(name.as_str())[0] % SHARDS)
     }
 
+    /// All of them, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SHARDS).map(Self)
+    }
+
+    /// The shard with this number, if there is one.
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        (number < SHARDS).then_some(Self(number))
+    }
+
     /// Its number, below [`SHARDS`].
     #[must_use]
     pub fn number(self) -> u8 {

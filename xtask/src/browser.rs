@@ -1,4 +1,5 @@
-//! `cargo xtask browser`: the dashboard in a real Chromium, before a real evenkeel with traffic and before made-up figures.
+//! `cargo xtask browser`: the dashboard in a real Chromium, before a real evenkeel with traffic and before made-up figures; and the pages
+//! of MiniGram, before a mock and before the whole system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +15,8 @@ const OURS: &str = "tests/browser";
 /// The files of tests.
 const TESTS: [&str; 5] =
     ["mocked.test.mjs", "pages.test.mjs", "real.test.mjs", "answers.test.mjs", "records.test.mjs"];
+/// The tests of MiniGram's pages, which share Chromium and packages.
+const MINIGRAM: [&str; 2] = ["minigram/tests/browser/pages.test.mjs", "minigram/tests/browser/real.test.mjs"];
 /// Where screenshots go.
 const PICTURES: &str = "docs/img";
 /// The first Node.js that playwright-core runs on.
@@ -57,7 +60,8 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         // One after the other: they measure frames.
         node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
         node.args(options.only.iter().map(|only| format!("--test-name-pattern={only}")));
-        node.args(TESTS.map(|test| ours.join(test)));
+        node.env("MINIGRAM", vtc::build_package(root, "minigram")?);
+        node.args(TESTS.map(|test| ours.join(test))).args(MINIGRAM.map(|test| root.join(test)));
     }
     let status = node.status().context("cannot start node")?;
     ensure!(status.success(), "node ended with {status}");

@@ -157,13 +157,21 @@ fn port(messages: &str) -> Option<u16> {
 /// # Errors
 /// It does not compile.
 pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
+    build_package(root, "evenkeel")
+}
+
+/// Builds the program of another package of the workspace, without optimisation.
+///
+/// # Errors
+/// It does not compile.
+pub fn build_package(root: &Path, package: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    let status = command.current_dir(root).args(["build", "--quiet", "--package", "evenkeel"]).status()?;
+    let status = command.current_dir(root).args(["build", "--quiet", "--package", package]).status()?;
     if !status.success() {
-        bail!("evenkeel does not compile");
+        bail!("{package} does not compile");
     }
-    Ok(target_directory(root)?.join("debug/evenkeel"))
+    Ok(target_directory(root)?.join("debug").join(package))
 }
 
 /// A directory of one script, removed with all that is in it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::jobs::FanOut;
 use crate::ids::{PhotoId, UserId};
-use crate::ports::position::{Position, Positions};
+use crate::ports::position::Positions;
 use crate::ports::store::{FeedEntry, PAGE_MAX, Photo, Store, StoreResult};
 
 /// Photos that a new follower finds in the feed.
@@ -33,43 +33,57 @@ impl HomeFeeds {
         Self { store }
     }
 
-    /// Makes `follower` follow `followee`, and puts the followee's latest photos into the feed.
+    /// Makes `follower` follow `followee`, and puts the followee's latest photos into the feed. Returns
+    /// what the follower must read from now on.
     ///
     /// # Errors
     /// `NoSuchUser`, and what the store fails with.
-    pub async fn follow(&self, follower: UserId, followee: UserId) -> StoreResult<Position> {
-        let written = self.store.follow(follower, followee).await?;
-        let after = written.into();
+    pub async fn follow(&self, follower: UserId, followee: UserId) -> StoreResult<Positions> {
+        let mut after = Positions::from(self.store.follow(follower, followee).await?);
         let celebrity = self.store.user(followee, &after).await?.is_some_and(|user| user.celebrity);
         if celebrity || follower == followee {
-            return Ok(written);
+            return Ok(after);
         }
         let photos = self.store.photos_by(&[followee], None, BACKFILL, &after).await?;
         let entries: Vec<FeedEntry> =
             photos.iter().map(|photo| FeedEntry { photo: photo.id, author: followee }).collect();
-        self.store.push_to_feeds(&entries, &[follower]).await
+        after.note(self.store.push_to_feeds(&entries, &[follower]).await?);
+        Ok(after)
     }
 
     /// Puts a photo into the feeds of its author's followers. A second time changes nothing.
+    ///
+    /// # Errors
+    /// What the store fails with; some followers may have it then.
+    pub async fn fan_out(&self, job: FanOut) -> StoreResult<()> {
+        let mut last = None;
+        loop {
+            let followers = self.fan_out_page(job, last).await?;
+            let Some(end) = followers.last() else { return Ok(()) };
+            last = Some(*end);
+        }
+    }
+
+    /// Puts a photo into the feeds of a page of its author's followers, those with ids above `from`, and returns these.
+    /// There are none after the last page.
     ///
     /// A celebrity's photos are pulled, and so are not pushed. Others have fewer followers than makes a celebrity,
     /// which bounds the work.
     ///
     /// # Errors
     /// What the store fails with; some followers may have it then.
-    pub async fn fan_out(&self, job: FanOut) -> StoreResult<()> {
-        let all = Positions::none();
+    pub async fn fan_out_page(&self, job: FanOut, from: Option<UserId>) -> StoreResult<Vec<UserId>> {
+        // Followers of before the job must be there, whichever replica answers.
+        let all = self.store.reached(job.author.shard()).await?.into();
         if self.store.user(job.author, &all).await?.is_none_or(|author| author.celebrity) {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let entry = FeedEntry { photo: job.photo, author: job.author };
-        let mut last = None;
-        loop {
-            let followers = self.store.followers(job.author, last, PAGE_MAX, &all).await?;
-            let Some(end) = followers.last() else { return Ok(()) };
+        let followers = self.store.followers(job.author, from, PAGE_MAX, &all).await?;
+        if !followers.is_empty() {
+            let entry = FeedEntry { photo: job.photo, author: job.author };
             self.store.push_to_feeds(&[entry], &followers).await?;
-            last = Some(*end);
         }
+        Ok(followers)
     }
 
     /// A page of the feed of a user from new to old, `before` what the page before named as [`FeedPage::next`].

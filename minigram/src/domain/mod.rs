@@ -3,6 +3,9 @@
 pub mod accounts;
 pub mod feeds;
 pub mod jobs;
+pub mod likes;
 pub mod passwords;
 pub mod posting;
+pub mod sizes;
 pub mod tokens;
+pub mod views;

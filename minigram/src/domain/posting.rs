@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 
-use super::jobs::FanOut;
+use super::jobs::{FanOut, Thumbnails};
 use crate::clock::Clock;
 use crate::ids::{IdMaker, PhotoId, UserId};
 use crate::media::MediaType;
@@ -79,7 +79,8 @@ impl Posting {
         let key = original(author, id, media);
         let bytes = self.blobs.put(&key, body, self.bytes_max).await?;
         let photo = NewPhoto { id, author, caption, media, bytes, created };
-        match self.store.add_photo(&photo, &[FanOut { photo: id, author }.job()]).await {
+        let jobs = [FanOut { photo: id, author }.job(), Thumbnails { photo: id, author }.job()];
+        match self.store.add_photo(&photo, &jobs).await {
             Ok(written) => Ok((id, written)),
             Err(error) => {
                 // After other errors the photo may be there, by this call or an earlier try of it.
@@ -103,7 +104,9 @@ pub fn original(author: UserId, photo: PhotoId, media: MediaType) -> BlobKey {
 }
 
 /// The first bytes, as many as tell the type, and the whole body again.
-async fn peek(mut body: Body) -> Result<(Bytes, Body), PostError> {
+async fn peek(body: Body) -> Result<(Bytes, Body), PostError> {
+    // A file that is shorter ends here, and again when the whole body is read.
+    let mut body = body.fuse();
     let mut start = BytesMut::new();
     while start.len() < MediaType::NEEDED {
         match body.next().await {

@@ -1,4 +1,4 @@
-//! Blobs in anything that `object_store` speaks to: here, files below a directory.
+//! Blobs in anything that `object_store` speaks to: files below a directory here, S3 in `real::s3`.
 
 use std::path::Path as Directory;
 use std::sync::Arc;
@@ -30,6 +30,12 @@ impl ObjectBlobs {
         std::fs::create_dir_all(directory).map_err(|error| BlobsError::Unavailable(error.into()))?;
         let store = LocalFileSystem::new_with_prefix(directory).map_err(unavailable)?.with_fsync(true);
         Ok(Self { store: Arc::new(store) })
+    }
+
+    /// Blobs in this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
     }
 
     /// Sends `body` on in pieces; returns the size.

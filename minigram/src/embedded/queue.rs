@@ -15,8 +15,10 @@ use crate::ports::queue::{
     DeadLetter, Depth, Fate, NewJob, Policy, Pushed, Queue, QueueError, QueueResult, Receipt, Taken,
 };
 
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../../migrations/queue/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "first", include_str!("../../migrations/queue/0001_first.sql")),
+    (2, "accepted", include_str!("../../migrations/queue/0002_accepted.sql")),
+];
 
 /// How often a worker that waits looks for jobs that another process pushed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -55,10 +57,22 @@ impl SqliteQueue {
         self.database.write().await.map_err(unavailable)
     }
 
+    /// Whether a job of `topic` is due. Workers that wait look often, and must not hold up who writes.
+    async fn is_due(&self, topic: &str, now: Time) -> QueueResult<bool> {
+        let due = sqlx::query(
+            "SELECT 1 FROM jobs WHERE topic = ? AND state IN ('waiting', 'taken') AND due <= ? LIMIT 1",
+        );
+        let due = due.bind(topic).bind(now.to_sql()).fetch_optional(self.database.readers());
+        Ok(due.await.map_err(unavailable)?.is_some())
+    }
+
     async fn try_take(&self, topic: &str) -> QueueResult<Option<Taken>> {
         let now = self.clock.now();
+        if !self.is_due(topic, now).await? {
+            return Ok(None);
+        }
         let mut write = self.write().await?;
-        self.bury(&mut write, topic, now).await?;
+        self.bury_unanswered(&mut write, topic, now).await?;
         let row = sqlx::query(
             "UPDATE jobs SET state = 'taken', due = ?1, attempts = attempts + 1, deliveries = deliveries + 1
              WHERE id = (SELECT id FROM jobs WHERE topic = ?2 AND state IN ('waiting', 'taken') AND due <= ?3
@@ -80,7 +94,7 @@ impl SqliteQueue {
     }
 
     /// Makes dead letters of jobs whose last worker did not answer.
-    async fn bury(
+    async fn bury_unanswered(
         &self,
         write: &mut Transaction<'static, Sqlite>,
         topic: &str,
@@ -167,12 +181,13 @@ impl Queue for SqliteQueue {
             return Ok(Pushed::Known);
         }
         let added = sqlx::query(
-            "INSERT INTO jobs (topic, key, payload, due) SELECT ?, ?, ?, ?
+            "INSERT INTO jobs (topic, key, payload, due, accepted) SELECT ?, ?, ?, ?, ?
              WHERE (SELECT COUNT(*) FROM jobs WHERE state IN ('waiting', 'taken')) < ?",
         )
         .bind(&job.topic)
         .bind(&job.key)
         .bind(&job.payload[..])
+        .bind(now.to_sql())
         .bind(now.to_sql())
         .bind(i64::try_from(self.policy.jobs_max).unwrap_or(i64::MAX))
         .execute(&mut *write)
@@ -224,6 +239,13 @@ impl Queue for SqliteQueue {
         Ok(Fate::Again(backoff))
     }
 
+    async fn bury(&self, receipt: &Receipt, reason: &str) -> QueueResult<Fate> {
+        let mut write = self.write().await?;
+        self.attempts(&mut write, receipt).await?;
+        self.settle(write, receipt, "dead", self.clock.now(), reason).await?;
+        Ok(Fate::Dead)
+    }
+
     async fn extend(&self, receipt: &Receipt) -> QueueResult<()> {
         let mut write = self.write().await?;
         self.attempts(&mut write, receipt).await?;
@@ -233,7 +255,7 @@ impl Queue for SqliteQueue {
 
     async fn dead(&self, topic: &str, limit: u32) -> QueueResult<Vec<DeadLetter>> {
         let mut write = self.write().await?;
-        self.bury(&mut write, topic, self.clock.now()).await?;
+        self.bury_unanswered(&mut write, topic, self.clock.now()).await?;
         let rows = sqlx::query(
             "SELECT key, payload, attempts, reason, due FROM jobs
              WHERE topic = ? AND state = 'dead' ORDER BY due, id LIMIT ?",
@@ -256,12 +278,12 @@ impl Queue for SqliteQueue {
     async fn replay(&self, topic: &str, keys: &[String]) -> QueueResult<u64> {
         let now = self.clock.now();
         let mut write = self.write().await?;
-        self.bury(&mut write, topic, now).await?;
+        self.bury_unanswered(&mut write, topic, now).await?;
         let mut replayed = 0;
         for key in keys {
             let changed = sqlx::query(
-                "UPDATE jobs SET state = 'waiting', attempts = 0, due = ?
-                 WHERE topic = ? AND key = ? AND state = 'dead'",
+                "UPDATE jobs SET state = 'waiting', attempts = 0, due = ?1, accepted = ?1
+                 WHERE topic = ?2 AND key = ?3 AND state = 'dead'",
             )
             .bind(now.to_sql())
             .bind(topic)
@@ -298,6 +320,20 @@ impl Queue for SqliteQueue {
             taken: count(row.get(2)),
             dead: count(row.get(3)),
         })
+    }
+
+    async fn oldest(&self, topic: &str) -> QueueResult<Option<Time>> {
+        let row = sqlx::query(
+            "SELECT MIN(accepted) FROM jobs WHERE topic = ?1
+             AND (state = 'waiting' OR state = 'taken' AND (due > ?2 OR attempts < ?3))",
+        )
+        .bind(topic)
+        .bind(self.clock.now().to_sql())
+        .bind(i64::from(self.policy.attempts_max))
+        .fetch_one(self.database.readers())
+        .await
+        .map_err(unavailable)?;
+        Ok(row.get::<Option<i64>, _>(0).map(Time::from_sql))
     }
 }
 

@@ -53,6 +53,12 @@ impl Database {
         self.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
+    /// Connections that are in use now.
+    pub fn connections_active(&self) -> u64 {
+        let active = |pool: &SqlitePool| u64::from(pool.size()).saturating_sub(pool.num_idle() as u64);
+        active(&self.writer) + active(&self.readers)
+    }
+
     /// Finishes what is going on and closes the file.
     pub async fn close(&self) {
         self.readers.close().await;

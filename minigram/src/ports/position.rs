@@ -56,6 +56,11 @@ impl Positions {
         }
     }
 
+    /// The position in each database.
+    pub fn iter(&self) -> impl Iterator<Item = Position> {
+        self.0.iter().copied()
+    }
+
     /// The position to wait for in this database.
     #[must_use]
     pub fn of(&self, database: u16) -> Option<Position> {

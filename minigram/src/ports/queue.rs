@@ -155,6 +155,17 @@ pub trait Queue: Send + Sync {
     /// `Late`.
     async fn fail(&self, receipt: &Receipt, reason: &str) -> QueueResult<Fate>;
 
+    /// Makes a dead letter of a job that no further attempt can do.
+    ///
+    /// An engine that does not implement this treats the job as [`Queue::fail`] does, which ends in a dead letter as
+    /// well, after attempts that are in vain.
+    ///
+    /// # Errors
+    /// `Late`.
+    async fn bury(&self, receipt: &Receipt, reason: &str) -> QueueResult<Fate> {
+        self.fail(receipt, reason).await
+    }
+
     /// Starts the visibility of a job anew.
     ///
     /// # Errors
@@ -170,6 +181,12 @@ pub trait Queue: Send + Sync {
 
     /// How many jobs `topic` has.
     async fn depth(&self, topic: &str) -> QueueResult<Depth>;
+
+    /// When the oldest job of `topic` was accepted that is neither done nor a dead letter. `None` if there is none, or
+    /// if the engine does not keep it.
+    async fn oldest(&self, _topic: &str) -> QueueResult<Option<Time>> {
+        Ok(None)
+    }
 }
 
 /// What calls return.

@@ -18,3 +18,6 @@ mod bus;
 mod blobs;
 
 mod embedded;
+mod real;
+#[path = "../support/mod.rs"]
+mod support;

@@ -9,7 +9,8 @@ use super::{SqliteStore, commit, count, failed, list, refused};
 use crate::clock::Time;
 use crate::ids::{PhotoId, UserId};
 use crate::ports::position::Positions;
-use crate::ports::store::{Liked, Likes, PAGE_MAX, StoreError, StoreResult};
+use crate::ports::store::{Liked, Likes, NewLike, PAGE_MAX, StoreError, StoreResult};
+use crate::ports::{Retriable, Retry};
 
 /// Slots of one photo. A user's likes and unlikes go to the same one, so that none becomes negative.
 const SLOTS: i64 = 64;
@@ -18,28 +19,29 @@ const SLOTS: i64 = 64;
 impl Likes for SqliteStore {
     async fn like(&self, user: UserId, photo: PhotoId, now: Time) -> StoreResult<Liked> {
         let mut write = self.write().await?;
-        // Not `INSERT OR IGNORE`, so that a photo that does not exist is an error.
-        let added = sqlx::query(
-            "INSERT INTO likes (photo, user, created) VALUES (?, ?, ?) ON CONFLICT (photo, user) DO NOTHING",
-        )
-        .bind(photo.to_sql())
-        .bind(user.to_sql())
-        .bind(now.to_sql())
-        .execute(&mut *write)
-        .await
-        .map_err(|error| refused(error, StoreError::NoSuchPhoto))?;
-        finish(write, user, photo, added.rows_affected(), 1).await
+        let changed = add(&mut write, NewLike { user, photo, created: now }).await?;
+        Ok(Liked { position: commit(write).await?, changed })
+    }
+
+    async fn like_many(&self, likes: &[NewLike]) -> Vec<StoreResult<Liked>> {
+        let likes = &likes[..likes.len().min(PAGE_MAX as usize)];
+        match self.add_all(likes).await {
+            Ok(added) => added,
+            Err(error) => likes.iter().map(|_| Err(same(&error))).collect(),
+        }
     }
 
     async fn unlike(&self, user: UserId, photo: PhotoId) -> StoreResult<Liked> {
         let mut write = self.write().await?;
-        let removed = sqlx::query("DELETE FROM likes WHERE photo = ? AND user = ?")
+        let rows = sqlx::query("DELETE FROM likes WHERE photo = ? AND user = ?")
             .bind(photo.to_sql())
             .bind(user.to_sql())
             .execute(&mut *write)
             .await
-            .map_err(failed)?;
-        finish(write, user, photo, removed.rows_affected(), -1).await
+            .map_err(failed)?
+            .rows_affected();
+        count_in_slot(&mut write, user, photo, rows, -1).await?;
+        Ok(Liked { position: commit(write).await?, changed: rows > 0 })
     }
 
     async fn like_counts(&self, photos: &[PhotoId], after: &Positions) -> StoreResult<Vec<u64>> {
@@ -72,13 +74,47 @@ impl Likes for SqliteStore {
     }
 }
 
-async fn finish(
-    mut write: Transaction<'static, Sqlite>,
+impl SqliteStore {
+    async fn add_all(&self, likes: &[NewLike]) -> StoreResult<Vec<StoreResult<Liked>>> {
+        let mut write = self.write().await?;
+        let mut added = Vec::with_capacity(likes.len());
+        for like in likes {
+            match add(&mut write, *like).await {
+                // SQLite undoes the statement alone, and the transaction goes on.
+                Err(StoreError::NoSuchPhoto) => added.push(Err(StoreError::NoSuchPhoto)),
+                Err(error) => return Err(error),
+                Ok(changed) => added.push(Ok(changed)),
+            }
+        }
+        let position = commit(write).await?;
+        Ok(added.into_iter().map(|one| one.map(|changed| Liked { position, changed })).collect())
+    }
+}
+
+/// Adds a like, and says whether it was not there.
+async fn add(write: &mut Transaction<'static, Sqlite>, like: NewLike) -> StoreResult<bool> {
+    // Not `INSERT OR IGNORE`, so that a photo that does not exist is an error.
+    let rows = sqlx::query(
+        "INSERT INTO likes (photo, user, created) VALUES (?, ?, ?) ON CONFLICT (photo, user) DO NOTHING",
+    )
+    .bind(like.photo.to_sql())
+    .bind(like.user.to_sql())
+    .bind(like.created.to_sql())
+    .execute(&mut **write)
+    .await
+    .map_err(|error| refused(error, StoreError::NoSuchPhoto))?
+    .rows_affected();
+    count_in_slot(write, like.user, like.photo, rows, 1).await?;
+    Ok(rows > 0)
+}
+
+async fn count_in_slot(
+    write: &mut Transaction<'static, Sqlite>,
     user: UserId,
     photo: PhotoId,
     rows: u64,
     change: i64,
-) -> StoreResult<Liked> {
+) -> StoreResult<()> {
     if rows > 0 {
         sqlx::query(
             "INSERT INTO like_slots (photo, slot, likes) VALUES (?1, ?2, ?3)
@@ -87,9 +123,17 @@ async fn finish(
         .bind(photo.to_sql())
         .bind(user.to_sql().rem_euclid(SLOTS))
         .bind(change)
-        .execute(&mut *write)
+        .execute(&mut **write)
         .await
         .map_err(failed)?;
     }
-    Ok(Liked { position: commit(write).await?, changed: rows > 0 })
+    Ok(())
+}
+
+/// The error of a transaction, once more for each of its likes.
+fn same(error: &StoreError) -> StoreError {
+    match error.retry() {
+        Retry::Soon => StoreError::Unavailable(error.to_string().into()),
+        Retry::Never => StoreError::Failed(error.to_string().into()),
+    }
 }

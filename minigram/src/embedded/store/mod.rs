@@ -77,6 +77,10 @@ impl Store for SqliteStore {
     async fn reached(&self, _shard: Shard) -> StoreResult<Position> {
         self.position().await
     }
+
+    fn connections_active(&self) -> u64 {
+        self.database.connections_active()
+    }
 }
 
 /// Commits, and returns where the log is then.

@@ -15,12 +15,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use super::position::{Position, Positions};
 use super::{Retriable, Retry, Source};
 
+mod read_many;
 mod read_through;
 
+pub use read_many::read_many;
 pub use read_through::read_through;
 
 /// How long one caller has the task of fetching a value. After it another one gets the task.
@@ -133,6 +136,11 @@ pub trait Cache: Send + Sync {
 
     /// Looks for a value, and asks one caller to fetch it if need be.
     async fn look(&self, key: &Key) -> CacheResult<Found>;
+
+    /// Looks for several values, as [`Cache::look`] does for each, in this order.
+    async fn look_many(&self, keys: &[Key]) -> Vec<CacheResult<Found>> {
+        join_all(keys.iter().map(|key| self.look(key))).await
+    }
 
     /// Keeps a value that was fetched, for `ttl`. False if it was refused, because it was invalidated, or another
     /// caller got the task.

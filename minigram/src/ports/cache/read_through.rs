@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
+use tracing::Instrument;
 
 use super::{Cache, FETCH_TIME, Fill, Found, Key, Positions};
 
@@ -37,11 +38,12 @@ where
         match cache.look(key).await {
             Ok(Found::Fresh(value)) => return Ok(value),
             Ok(Found::Aging(value, fill)) => {
-                tokio::spawn(fetch_and_fill(Arc::clone(cache), fill, ttl, fetch));
+                tokio::spawn(fetch_and_fill(Arc::clone(cache), fill, ttl, fetch).in_current_span());
                 return Ok(value);
             }
             Ok(Found::Missing(fill)) => {
-                let task = tokio::spawn(fetch_and_fill(Arc::clone(cache), fill, ttl, fetch));
+                let task =
+                    tokio::spawn(fetch_and_fill(Arc::clone(cache), fill, ttl, fetch).in_current_span());
                 return task.await.unwrap_or_else(|error| match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
                     Err(_) => unreachable!("nothing cancels the task while its caller runs"),

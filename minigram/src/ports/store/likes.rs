@@ -7,6 +7,17 @@ use super::{Position, Positions, StoreResult};
 use crate::clock::Time;
 use crate::ids::{PhotoId, UserId};
 
+/// A like to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewLike {
+    /// Who.
+    pub user: UserId,
+    /// Which photo.
+    pub photo: PhotoId,
+    /// When.
+    pub created: Time,
+}
+
 /// What became of a like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Liked {
@@ -24,6 +35,11 @@ pub trait Likes: Send + Sync {
     /// # Errors
     /// `NoSuchPhoto`.
     async fn like(&self, user: UserId, photo: PhotoId, now: Time) -> StoreResult<Liked>;
+
+    /// Adds likes, at most [`PAGE_MAX`](super::PAGE_MAX), in one transaction for each database, and says in this
+    /// order what became of each. The like of a photo that does not exist fails by itself; a database that fails
+    /// fails all of its likes.
+    async fn like_many(&self, likes: &[NewLike]) -> Vec<StoreResult<Liked>>;
 
     /// Takes a like back.
     async fn unlike(&self, user: UserId, photo: PhotoId) -> StoreResult<Liked>;

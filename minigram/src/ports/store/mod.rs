@@ -26,7 +26,7 @@ pub use comments::{COMMENT_CHARS_MAX, Comment, CommentText, Comments, NewComment
 pub use error::{StoreError, StoreResult};
 pub use feeds::{FEED_ENTRIES_MAX, FeedEntry, Feeds};
 pub use follows::Follows;
-pub use likes::{Liked, Likes};
+pub use likes::{Liked, Likes, NewLike};
 pub use outbox::{Outbox, OutboxId, OutboxJob};
 pub use photos::{CAPTION_CHARS_MAX, Caption, NewPhoto, Photo, PhotoState, Photos};
 pub use users::{NewUser, Profile, User, Users};
@@ -39,4 +39,7 @@ pub const PAGE_MAX: u32 = 100;
 pub trait Store: Users + Follows + Photos + Likes + Comments + Feeds + Outbox {
     /// How far this store has got in the log of the database that has `shard`; what [`Positions`] are compared with.
     async fn reached(&self, shard: Shard) -> StoreResult<Position>;
+
+    /// Connections to databases that are in use now, by this process.
+    fn connections_active(&self) -> u64;
 }

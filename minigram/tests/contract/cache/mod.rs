@@ -1,12 +1,14 @@
 //! The contract of the cache.
 
 mod property;
+mod read_many;
 mod read_through;
 mod values;
 
 pub mod cases {
     //! All cases by name.
     pub use super::property::*;
+    pub use super::read_many::*;
     pub use super::read_through::*;
     pub use super::values::*;
 }
@@ -27,6 +29,9 @@ macro_rules! cache_contract {
                 a_fetch_goes_on_without_its_caller,
                 a_failed_fetch_is_not_kept,
                 a_refresh_happens_behind_the_caller,
+                values_that_are_missing_are_fetched_together,
+                many_values_are_not_read_behind_their_invalidations,
+                a_value_that_another_caller_fetches_is_waited_for,
                 nothing_is_served_beyond_its_lifetime_or_after_an_invalidation,
             }
         }

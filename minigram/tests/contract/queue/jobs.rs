@@ -90,7 +90,8 @@ pub async fn a_failed_job_comes_back_after_its_backoff(subject: Subject<dyn Queu
     for (attempt, backoff) in [(1, policy().backoff_first), (2, policy().backoff_max)] {
         let taken = take(queue).await.unwrap();
         assert_eq!(taken.attempt, attempt);
-        assert_eq!(queue.fail(&taken.receipt, "no disk").await.unwrap(), Fate::Again(backoff));
+        let fate = queue.fail(&taken.receipt, "no disk").await.unwrap();
+        assert_eq!(fate, Fate::Again(subject.scaled(backoff)));
         assert_eq!(queue.depth(TOPIC).await.unwrap(), Depth { delayed: 1, ..Depth::default() });
         assert_eq!(take(queue).await, None);
         subject.pass(backoff).await;
@@ -209,4 +210,31 @@ pub async fn workers_share_the_jobs(subject: Subject<dyn Queue>) {
     }
     keys.sort();
     assert_eq!(keys, jobs.into_iter().map(|job| job.key).collect::<Vec<_>>());
+}
+
+pub async fn a_job_that_cannot_be_done_is_a_dead_letter_at_once(subject: Subject<dyn Queue>) {
+    let queue = &*subject.port;
+    queue.push(&job("a")).await.unwrap();
+    let taken = take(queue).await.unwrap();
+    assert_eq!(queue.bury(&taken.receipt, "no such photo").await.unwrap(), Fate::Dead);
+    assert!(matches!(queue.ack(&taken.receipt).await, Err(QueueError::Late)));
+    assert_eq!(queue.depth(TOPIC).await.unwrap(), Depth { dead: 1, ..Depth::default() });
+    let dead = queue.dead(TOPIC, 10).await.unwrap();
+    assert_eq!((dead[0].attempts, dead[0].reason.as_str()), (1, "no such photo"));
+}
+
+pub async fn the_time_of_the_oldest_job_is_known_until_it_is_done(subject: Subject<dyn Queue>) {
+    let queue = &*subject.port;
+    assert_eq!(queue.oldest(TOPIC).await.unwrap(), None);
+    let begun = subject.now();
+    queue.push(&job("a")).await.unwrap();
+    let first = queue.oldest(TOPIC).await.unwrap().unwrap();
+    // An engine may cut a time to milliseconds where the test's clock rounds up.
+    assert!(begun.0 <= first.0 + 1 && first.0 <= subject.now().0, "{begun:?} {first:?}");
+    subject.pass(policy().backoff_first).await;
+    queue.push(&job("b")).await.unwrap();
+    assert_eq!(queue.oldest(TOPIC).await.unwrap(), Some(first));
+    queue.ack(&take(queue).await.unwrap().receipt).await.unwrap();
+    let second = queue.oldest(TOPIC).await.unwrap().unwrap();
+    assert!(second > first && queue.oldest("feeds").await.unwrap().is_none());
 }

@@ -14,7 +14,7 @@ pub fn policy() -> Policy {
         attempts_max: 3,
         backoff_first: Duration::from_millis(200),
         backoff_max: Duration::from_millis(300),
-        jobs_max: 20,
+        jobs_max: 100,
         remembered: Duration::from_millis(3000),
     }
 }
@@ -42,6 +42,8 @@ macro_rules! queue_contract {
                 a_full_queue_refuses_and_takes_jobs_again_when_one_is_done,
                 a_worker_that_waits_gets_the_job_that_is_pushed,
                 workers_share_the_jobs,
+                a_job_that_cannot_be_done_is_a_dead_letter_at_once,
+                the_time_of_the_oldest_job_is_known_until_it_is_done,
                 no_job_is_lost_and_none_is_handed_to_two_at_once,
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use minigram::ports::queue::{Fate, NewJob, Pushed, Queue, QueueError, Taken};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -13,6 +14,9 @@ use super::policy;
 use crate::subject::Subject;
 
 const RUNS: usize = 40;
+
+/// Runs of an engine that a test has to wait for, all at once. A run has 8 jobs at most.
+const RUNS_AT_ONCE: usize = 12;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -54,20 +58,31 @@ struct Model<'a> {
 
 pub async fn no_job_is_lost_and_none_is_handed_to_two_at_once(subject: Subject<dyn Queue>) {
     let mut runner = TestRunner::default();
-    for run in 0..RUNS {
-        let steps = proptest::collection::vec(step(), 1..60).new_tree(&mut runner).unwrap().current();
-        let mut model = Model {
-            subject: &subject,
-            topic: format!("topic {run}"),
-            open: BTreeSet::new(),
-            held: BTreeMap::new(),
-            workers: Vec::new(),
-        };
-        for step in &steps {
-            model.apply(step, &steps).await;
+    let steps = |_| proptest::collection::vec(step(), 1..60).new_tree(&mut runner).unwrap().current();
+    let runs = if subject.waits() { RUNS_AT_ONCE } else { RUNS };
+    let runs: Vec<Vec<Step>> = (0..runs).map(steps).collect();
+    let runs = runs.iter().enumerate().map(|(number, steps)| run(&subject, number, steps));
+    if subject.waits() {
+        join_all(runs).await;
+    } else {
+        for run in runs {
+            run.await;
         }
-        model.finish(&steps).await;
     }
+}
+
+async fn run(subject: &Subject<dyn Queue>, number: usize, steps: &[Step]) {
+    let mut model = Model {
+        subject,
+        topic: format!("topic {number}"),
+        open: BTreeSet::new(),
+        held: BTreeMap::new(),
+        workers: Vec::new(),
+    };
+    for step in steps {
+        model.apply(step, steps).await;
+    }
+    model.finish(steps).await;
 }
 
 impl Model<'_> {
@@ -109,7 +124,7 @@ impl Model<'_> {
         assert!(self.open.contains(key), "{key} was handed out although it was done: {steps:?}");
         assert!((1..=policy().attempts_max).contains(&taken.attempt), "{taken:?} after {steps:?}");
         let now = self.subject.now().0;
-        let visibility = u64::try_from(policy().visibility.as_millis()).unwrap();
+        let visibility = u64::try_from(self.subject.scaled(policy().visibility).as_millis()).unwrap();
         let until = self.held.insert(key.clone(), asked + visibility).unwrap_or(0);
         assert!(until <= now, "{key} was handed to two at once: {steps:?}");
         self.workers.push(taken.clone());
@@ -140,7 +155,8 @@ impl Model<'_> {
                 let asked = self.subject.now().0;
                 match queue.extend(&taken.receipt).await {
                     Ok(()) => {
-                        let visibility = u64::try_from(policy().visibility.as_millis()).unwrap();
+                        let visibility =
+                            u64::try_from(self.subject.scaled(policy().visibility).as_millis()).unwrap();
                         self.held.insert(key, asked + visibility);
                     }
                     Err(QueueError::Late) => {}

@@ -41,6 +41,7 @@ macro_rules! store_contract {
                 a_celebrity_stays_one,
                 a_like_counts_once_and_can_be_taken_back,
                 likes_of_many_at_once_are_all_counted,
+                likes_are_added_many_at_a_time_and_each_has_its_own_result,
                 a_feed_has_each_photo_once_and_only_of_those_whom_the_user_follows,
                 a_feed_keeps_the_newest_photos,
                 a_read_shows_the_write_whose_position_it_is_given,

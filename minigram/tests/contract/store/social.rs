@@ -2,7 +2,7 @@
 
 use minigram::ids::{PhotoId, UserId};
 use minigram::ports::position::Positions;
-use minigram::ports::store::{FEED_ENTRIES_MAX, FeedEntry, PAGE_MAX, Store, StoreError};
+use minigram::ports::store::{FEED_ENTRIES_MAX, FeedEntry, NewLike, PAGE_MAX, Store, StoreError};
 
 use super::CELEBRITY_FOLLOWERS;
 use super::fixture::{NOW, add_photo, add_user, new_photo};
@@ -115,6 +115,28 @@ pub async fn likes_of_many_at_once_are_all_counted(subject: Subject<dyn Store>) 
     }
     let all = Positions::none();
     assert_eq!(subject.port.like_counts(&[photo], &all).await.unwrap(), [40]);
+}
+
+pub async fn likes_are_added_many_at_a_time_and_each_has_its_own_result(subject: Subject<dyn Store>) {
+    let (store, all) = (&*subject.port, Positions::none());
+    let (ada, bob) = (add_user(store, "ada").await, add_user(store, "bob").await);
+    let (photo, other) = (add_photo(store, ada, 1).await, add_photo(store, bob, 2).await);
+    store.like(ada, photo, NOW).await.unwrap();
+    let like = |user, photo| NewLike { user, photo, created: NOW };
+    let absent = PhotoId::from_sql(1);
+    let likes = [like(ada, photo), like(bob, photo), like(bob, absent), like(bob, photo), like(ada, other)];
+    let added = store.like_many(&likes).await;
+    let changed: Vec<Option<bool>> =
+        added.iter().map(|one| one.as_ref().ok().map(|liked| liked.changed)).collect();
+    assert_eq!(changed, [Some(false), Some(true), None, Some(false), Some(true)]);
+    assert!(matches!(added[2], Err(StoreError::NoSuchPhoto)), "{:?}", added[2]);
+    let mut after = Positions::none();
+    for liked in added.into_iter().flatten() {
+        after.note(liked.position);
+    }
+    assert_eq!(store.like_counts(&[photo, other, absent], &after).await.unwrap(), [2, 1, 0]);
+    assert_eq!(store.likes(bob, &[photo, other, absent], &all).await.unwrap(), [true, false, false]);
+    assert!(store.like_many(&[]).await.is_empty());
 }
 
 pub async fn a_feed_has_each_photo_once_and_only_of_those_whom_the_user_follows(subject: Subject<dyn Store>) {

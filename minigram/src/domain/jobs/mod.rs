@@ -3,50 +3,19 @@
 use std::future::Future;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use crate::ids::{PhotoId, UserId};
-use crate::ports::queue::{Fate, NewJob, Queue, QueueError};
+use crate::ports::queue::{Fate, NewJob, Queue, QueueError, Receipt};
 use crate::ports::store::{Outbox, StoreError};
 use crate::ports::{Retriable, Retry};
+
+mod kinds;
+
+pub use kinds::{FanOut, Notify, RemoveFiles, TOPICS, Thumbnails, traceparent};
 
 /// How long a relay has what it took from the outbox to itself.
 const RELAY_LEASE: Duration = Duration::from_secs(10);
 
 /// Jobs that a relay takes at once.
 const RELAY_JOBS: u32 = 50;
-
-/// Puts a photo into the feeds of its author's followers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FanOut {
-    /// Which photo.
-    pub photo: PhotoId,
-    /// Its author.
-    pub author: UserId,
-}
-
-impl FanOut {
-    /// The topic of these jobs.
-    pub const TOPIC: &str = "fan-out";
-
-    /// As a job: one for each photo.
-    ///
-    /// # Panics
-    /// Never: two numbers can be written as JSON.
-    #[must_use]
-    pub fn job(self) -> NewJob {
-        let payload = serde_json::to_vec(&self).expect("two numbers can be written as JSON");
-        NewJob { topic: Self::TOPIC.to_owned(), key: self.photo.to_string(), payload: payload.into() }
-    }
-
-    /// From what [`FanOut::job`] made.
-    ///
-    /// # Errors
-    /// The payload is another.
-    pub fn read(job: &NewJob) -> serde_json::Result<Self> {
-        serde_json::from_slice(&job.payload)
-    }
-}
 
 /// Why jobs did not get from the outbox into the queue. They stay in the outbox.
 #[derive(Debug, thiserror::Error)]
@@ -120,9 +89,43 @@ where
     E: std::fmt::Display,
 {
     let Some(taken) = queue.take(topic, wait).await? else { return Ok(Worked::Nothing) };
-    let answered = match work(taken.job).await {
-        Ok(()) => queue.ack(&taken.receipt).await.map(|()| Worked::Done),
-        Err(error) => queue.fail(&taken.receipt, &error.to_string()).await.map(Worked::Failed),
+    let done = work(taken.job).await.map_err(|error| Failure::again(error));
+    settle(queue, &taken.receipt, &done).await
+}
+
+/// Why a job was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failure {
+    reason: String,
+    can_be_done: bool,
+}
+
+impl Failure {
+    /// A failure that may pass: the job is tried again, as often as the queue's policy says.
+    pub fn again(reason: impl ToString) -> Self {
+        Self { reason: reason.to_string(), can_be_done: true }
+    }
+
+    /// A failure that no further attempt mends: the job becomes a dead letter at once.
+    pub fn for_good(reason: impl ToString) -> Self {
+        Self { reason: reason.to_string(), can_be_done: false }
+    }
+}
+
+/// Tells the queue what became of a job.
+///
+/// # Errors
+/// What the queue fails with. The job comes back after its visibility.
+pub async fn settle(
+    queue: &dyn Queue,
+    receipt: &Receipt,
+    done: &Result<(), Failure>,
+) -> Result<Worked, QueueError> {
+    let answered = match done {
+        Ok(()) => queue.ack(receipt).await.map(|()| Worked::Done),
+        Err(Failure { reason, can_be_done: true }) => queue.fail(receipt, reason).await.map(Worked::Failed),
+        Err(Failure { reason, can_be_done: false }) => queue.bury(receipt, reason).await.map(Worked::Failed),
     };
     match answered {
         Err(QueueError::Late) => Ok(Worked::Late),

@@ -1,0 +1,124 @@
+//! Uploading a photo: the request's body is streamed into the blobs, and never whole in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::State;
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use utoipa::IntoParams;
+
+use super::App;
+use super::auth::Signed;
+use super::bodies::PhotoJson;
+use super::edge::user_tag;
+use super::problem::{Answer, Problem, ProblemJson};
+use super::requests::Asked;
+use crate::domain::views::keys;
+use crate::ports::blobs::{self, BlobsError};
+use crate::ports::store::Caption;
+
+/// How long a client may send nothing.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// How long the rest of a refused file is read, so that the client has sent all and reads the answer.
+const REST_MAX: Duration = Duration::from_secs(5);
+
+/// What goes with a photo.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UploadQuery {
+    /// At most 500 characters.
+    #[serde(default)]
+    caption: String,
+}
+
+/// Posts a photo: the body is the file, a JPEG, PNG, WebP or GIF. Its content says which, and `Content-Type` does not
+/// matter.
+#[utoipa::path(post, path = "/photos", tag = "photos", security(("access" = [])), params(UploadQuery),
+    request_body(content_type = "application/octet-stream", content = Vec<u8>), responses(
+        (status = 201, body = PhotoJson),
+        (status = 401, body = ProblemJson),
+        (status = 413, description = "The file is too large", body = ProblemJson),
+        (status = 415, description = "The file is no picture of these types", body = ProblemJson),
+        (status = 422, description = "The caption is not allowed", body = ProblemJson),
+    ))]
+pub(crate) async fn upload(
+    State(app): State<App>,
+    mut signed: Signed,
+    Asked(asked): Asked<UploadQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer {
+    let caption = Caption::new(&asked.caption)?;
+    let _permit = app.uploads.try_acquire().map_err(|_| Problem::unavailable(&"too many uploads"))?;
+    let (bytes_max, length) = (app.settings.limits.photo_bytes, body_length(&headers));
+    if length.is_some_and(|length| length > bytes_max) {
+        return Err(BlobsError::TooLarge(bytes_max).into());
+    }
+    let upload = Upload::new(body);
+    let posted = app.posting.post(signed.user(), caption, upload.body()).await;
+    if posted.is_err() {
+        upload.read_rest(bytes_max).await;
+    }
+    let (photo, written) = posted?;
+    let old = [keys::user(signed.user()), keys::photos_of(signed.user())];
+    app.wrote(&signed, &written.into(), &old).await?;
+    app.metrics.photos.inc();
+    app.edge.purge(&[user_tag(signed.user())]).await;
+    signed.positions.note(written);
+    let json = app.photo(photo, Some(&signed)).await?;
+    let mut response = (StatusCode::CREATED, Json(json)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/photos/{photo}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn body_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(axum::http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A body that can be read on when its first reader has given up.
+struct Upload(Arc<Mutex<BodyDataStream>>);
+
+impl Upload {
+    fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(body.into_data_stream())))
+    }
+
+    fn body(&self) -> blobs::Body {
+        stream::unfold(Arc::clone(&self.0), |body| async move {
+            let next = timeout(PAUSE_MAX, async { body.lock().await.next().await }).await;
+            let next: Result<Bytes, crate::ports::Source> = match next {
+                Ok(bytes) => bytes?.map_err(Into::into),
+                Err(_) => Err(format!("nothing came for {PAUSE_MAX:?}").into()),
+            };
+            Some((next, body))
+        })
+        .boxed()
+    }
+
+    async fn read_rest(&self, bytes_max: u64) {
+        let rest = async {
+            let mut bytes = 0;
+            while let Some(Ok(more)) = self.0.lock().await.next().await {
+                bytes += more.len() as u64;
+                if bytes > bytes_max {
+                    return;
+                }
+            }
+        };
+        // Over: a client that sends more than this slowly loses the connection.
+        let _ = timeout(REST_MAX, rest).await;
+    }
+}

@@ -1,0 +1,91 @@
+//! `minigram up`: starts everything, and ends it again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use minigram::up::seed::{PASSWORD, PEOPLE};
+use minigram::up::state::default_directory;
+use minigram::up::{System, UpSettings};
+
+use super::end::End;
+
+/// Starts everything: three application servers, workers, and Evenkeel before them, with sample users and photos. Ctrl-C ends it.
+#[derive(Debug, clap::Args)]
+pub struct Up {
+    /// Where users, photos and logs are kept.
+    #[arg(long, value_name = "DIR", default_value_os_t = default_directory())]
+    state: PathBuf,
+    /// Where to listen [default: 127.0.0.1:8080, or a free port if it is in use].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Application servers.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
+    servers: u16,
+    /// Sample photos of a new system.
+    #[arg(long, value_name = "NUMBER", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=2000))]
+    photos: u16,
+    /// Sample users of a new system that only look, like and comment, for load tests.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    crowd: u16,
+    /// Evenkeel's binary [default: built from the same workspace, or found beside this program or in PATH].
+    #[arg(long, value_name = "FILE")]
+    evenkeel: Option<PathBuf>,
+    /// A collector of traces, as http://127.0.0.1:4318.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+}
+
+impl Up {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = UpSettings {
+            state: self.state,
+            listen: self.listen,
+            servers: self.servers.into(),
+            photos: self.photos.into(),
+            crowd: self.crowd.into(),
+            evenkeel: self.evenkeel,
+            otlp: self.otlp,
+        };
+        let mut end = End::new()?;
+        let mut system = tokio::select! {
+            system = System::start(&settings) => system?,
+            () = end.requested() => return Ok(ExitCode::SUCCESS),
+        };
+        describe(&system);
+        let broken = tokio::select! {
+            error = system.broken() => Some(error),
+            () = end.requested() => None,
+        };
+        println!("Ending: servers, workers, Evenkeel.");
+        let left = tokio::select! {
+            left = system.leave() => left,
+            () = end.requested() => anyhow::bail!("ended at once, because it was asked to a second time"),
+        };
+        match broken {
+            Some(error) => Err(error),
+            None => left.map(|()| ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn describe(system: &System) {
+    let running = &system.running;
+    if let Some(seeded) = system.seeded {
+        println!(
+            "Made {} users, {} photos, {} likes and {} comments.",
+            seeded.users, seeded.photos, seeded.likes, seeded.comments
+        );
+    }
+    println!();
+    println!("  MiniGram    http://{}/", running.address);
+    println!("  sign in as  {}, password {PASSWORD}", PEOPLE[0].name);
+    println!(
+        "  dashboard   http://{}/  (changes ask for the token in {})",
+        running.admin,
+        running.admin_token.display()
+    );
+    println!("  state       {}  (evenkeel.toml, logs, data)", system.directory().display());
+    println!();
+    println!("Ctrl-C ends everything.");
+}

@@ -1,0 +1,2 @@
+-- Ends a session. ARGV[3]: id.
+remove(ARGV[3])

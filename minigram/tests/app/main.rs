@@ -1,0 +1,11 @@
+//! The application by its sockets: three servers that share the embedded engines.
+#![allow(clippy::unwrap_used)]
+
+mod account;
+mod caching;
+mod live;
+mod observed;
+mod people;
+mod photos;
+mod social;
+mod world;

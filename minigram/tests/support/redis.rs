@@ -1,0 +1,106 @@
+//! A Redis that keeps sessions and cache, alone or as a pair with Sentinels.
+
+use std::net::SocketAddr;
+
+use minigram::real::redis::RedisSettings;
+
+use super::process::{Home, Port, Server, exchange, program};
+
+/// What Sentinels call the pair.
+pub const PAIR: &str = "minigram";
+
+pub struct Redis(Server);
+
+/// A primary and a replica, and three Sentinels that watch them.
+pub struct Pair {
+    pub primary: Redis,
+    pub replica: Redis,
+    sentinels: Vec<Server>,
+}
+
+impl Redis {
+    pub fn start() -> Self {
+        Self::follow(None)
+    }
+
+    fn follow(replica_of: Option<u16>) -> Self {
+        let redis = program(&["redis-server"], "redis-server");
+        let server = Server::start(
+            redis,
+            |home, port| {
+                let conf = redis_conf(home, port, replica_of);
+                vec![home.write("redis.conf", &conf)]
+            },
+            answers,
+        );
+        Self(server)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    /// Settings for what has this prefix.
+    pub fn settings(&self, prefix: &str) -> RedisSettings {
+        let url = format!("redis://{}", self.0.address());
+        RedisSettings { prefix: prefix.to_owned(), ..RedisSettings::new(&url) }
+    }
+
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    pub fn resume(&mut self) {
+        self.0.resume();
+    }
+}
+
+impl Pair {
+    pub fn start() -> Self {
+        let primary = Redis::start();
+        let port = primary.0.address().port();
+        let replica = Redis::follow(Some(port));
+        let sentinels = (0..3).map(|_| sentinel(port)).collect();
+        Self { primary, replica, sentinels }
+    }
+
+    /// Where the Sentinels listen.
+    pub fn sentinels(&self) -> Vec<SocketAddr> {
+        self.sentinels.iter().map(Server::address).collect()
+    }
+}
+
+fn sentinel(primary: u16) -> Server {
+    let redis = program(&["redis-server"], "redis-server");
+    Server::start(
+        redis,
+        |home, port| {
+            let conf = sentinel_conf(home, port, primary);
+            vec![home.write("sentinel.conf", &conf), "--sentinel".to_owned()]
+        },
+        answers,
+    )
+}
+
+fn answers(address: SocketAddr) -> bool {
+    exchange(address, "PING\r\n").is_some_and(|line| line.starts_with("+PONG"))
+}
+
+fn redis_conf(home: &Home, port: &Port, replica_of: Option<u16>) -> String {
+    let (port, directory) = (port.number, home.path().display());
+    let follow = replica_of.map_or_else(String::new, |primary| format!("replicaof 127.0.0.1 {primary}\n"));
+    format!(
+        "bind 127.0.0.1\nport {port}\ndir \"{directory}\"\nmaxmemory 64mb\nmaxmemory-policy volatile-lru\n\
+         appendonly yes\nappendfsync everysec\nsave \"\"\nrepl-diskless-sync-delay 0\n\
+         repl-ping-replica-period 1\n{follow}"
+    )
+}
+
+fn sentinel_conf(home: &Home, port: &Port, primary: u16) -> String {
+    let (port, directory) = (port.number, home.path().display());
+    format!(
+        "bind 127.0.0.1\nport {port}\ndir \"{directory}\"\nsentinel monitor {PAIR} 127.0.0.1 {primary} 2\n\
+         sentinel down-after-milliseconds {PAIR} 1000\nsentinel failover-timeout {PAIR} 10000\n"
+    )
+}

@@ -1,0 +1,149 @@
+//! A running system for a test: started by the binary, ended with the test.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use minigram::up::running::Running;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The longest that a condition may take. A machine that is busy with builds needs much of it.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits until `look` returns something.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        sleep(LOOK_EVERY);
+    }
+}
+
+/// Evenkeel's binary, built by the same profile as this test.
+pub fn evenkeel() -> &'static Path {
+    static EVENKEEL: OnceLock<PathBuf> = OnceLock::new();
+    EVENKEEL.get_or_init(|| {
+        let minigram = Path::new(env!("CARGO_BIN_EXE_minigram"));
+        let profile = minigram.parent().unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--package", "evenkeel", "--bin", "evenkeel", "--target-dir"]);
+        build.arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "evenkeel cannot be built");
+        profile.join("evenkeel")
+    })
+}
+
+/// `minigram up`, and what it started.
+pub struct World {
+    pub running: Running,
+    child: Child,
+    state: TempDir,
+}
+
+impl World {
+    /// Starts a new system with few photos, and returns when it is ready.
+    pub fn up() -> Self {
+        Self::up_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn up_with(arguments: &[&str]) -> Self {
+        let state = TempDir::new().unwrap();
+        let child = up(state.path()).args(arguments).spawn().unwrap();
+        let mut world = Self { running: unknown(), child, state };
+        world.wait_until_ready();
+        world
+    }
+
+    /// Starts it once more, after it has ended.
+    pub fn restart(&mut self) {
+        self.child = up(self.state.path()).spawn().unwrap();
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&mut self) {
+        self.running = eventually("the system is ready", || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let said = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
+                panic!("minigram up ended ({status}):\n{said}");
+            }
+            Running::read(self.state.path()).ok()
+        });
+    }
+
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until `minigram up` has ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        eventually("minigram up ends", || self.child.try_wait().unwrap())
+    }
+
+    /// What runs with files of this system: its processes, by what `/proc` says of their command lines.
+    pub fn processes(&self) -> Vec<String> {
+        let state = self.state.path().to_str().unwrap().to_owned();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(&state) {
+                found.push(line);
+            }
+        }
+        found
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Evenkeel ends with it.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `minigram up` in a state directory.
+pub fn up(state: &Path) -> Command {
+    let mut command = minigram();
+    command.args(["up", "--photos", "6", "--listen", "127.0.0.1:0", "--evenkeel"]).arg(evenkeel());
+    command.arg("--state").arg(state);
+    command
+}
+
+/// The program, whose messages are read.
+pub fn minigram() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_minigram"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Before a system is ready.
+fn unknown() -> Running {
+    let nowhere = ([0, 0, 0, 0], 0).into();
+    Running {
+        address: nowhere,
+        admin: nowhere,
+        admin_token: PathBuf::new(),
+        evenkeel: 0,
+        minigram: 0,
+        servers: Vec::new(),
+    }
+}

@@ -1,0 +1,11 @@
+//! Workers on embedded engines: thumbnails, fan-out, notifications, files that go; and what happens when they fail.
+#![allow(clippy::unwrap_used)]
+
+mod command;
+mod edge;
+mod faults;
+mod gate;
+mod jobs;
+mod leaving;
+mod observed;
+mod world;
