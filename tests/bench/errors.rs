@@ -67,7 +67,7 @@ fn statuses_count_as_errors_by_class_and_keep_the_connection() {
 #[test]
 fn an_idle_connection_that_the_server_closes_is_no_error() {
     let origin = Origin::bytes_then_close("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na");
-    let run = run(&[&url(&origin, "/"), "-R", "20", "-d", "500ms", "-c", "1"]);
+    let run = run(&[&url(&origin, "/"), "-R", "20", "-n", "10", "-c", "1", "-t", "1"]);
     assert_eq!(number(&run.json, "/totals/errors"), 0.0, "{}", run.json);
     assert_eq!(number(&run.json, "/totals/requests"), 10.0, "{}", run.json);
     assert_eq!(origin.connections(), 10);

@@ -1,4 +1,5 @@
 //! Fields of HTTP/2 made of lines, so that seeds can be read: `name: value`, pseudo-header fields first.
+#![allow(dead_code)]
 
 use evenkeel_proxy::http::field::Field;
 use http::header::{HeaderMap, HeaderName, HeaderValue};

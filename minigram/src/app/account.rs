@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::App;
 use super::auth::{Signed, Viewer};
 use super::bodies::{SignedInJson, UserJson};
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::Sent;
+use super::server::App;
 use crate::domain::accounts::SignedIn;
 use crate::domain::passwords::Password;
 use crate::domain::views::keys;

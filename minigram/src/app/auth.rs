@@ -4,8 +4,8 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use super::App;
 use super::problem::{Answer, Problem};
+use super::server::App;
 use crate::domain::tokens::{Access, TokenError};
 use crate::ids::UserId;
 use crate::ports::position::Positions;

@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::App;
 use super::auth::{Signed, Viewer};
 use super::bodies::{AuthorJson, CommentJson, CommentsJson};
 use super::cacheable::cacheable;
 use super::edge::{about_photo_tag, photo_tag};
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::{Asked, OfPhoto, PageQuery, Sent, id};
+use super::server::App;
 use crate::domain::jobs::Notify;
 use crate::domain::views::keys;
 use crate::ids::{CommentId, PhotoId, UserId};

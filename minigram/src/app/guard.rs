@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::App;
 use super::problem::{Answer, Problem};
+use super::server::App;
 
 /// Which server answered.
 const X_SERVER: HeaderName = HeaderName::from_static("x-server");

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::App;
+use super::server::App;
 
 /// The process answers.
 pub(crate) async fn healthz() -> &'static str {

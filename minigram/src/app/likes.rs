@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::App;
 use super::auth::Signed;
 use super::problem::{Answer, ProblemJson};
 use super::requests::OfPhoto;
+use super::server::App;
 use crate::domain::views::keys;
 use crate::ids::{PhotoId, UserId};
 use crate::ports::store::{Liked, NewLike};

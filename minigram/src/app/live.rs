@@ -15,12 +15,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::App;
 use super::auth::Signed;
 use super::bodies::AuthorJson;
 use super::notices::{photo_topic, user_topic};
 use super::problem::{Answer, Problem};
 use super::requests::id;
+use super::server::App;
 use super::topics::Topics;
 use crate::ids::{PhotoId, UserId};
 use crate::ports::bus::Event;

@@ -9,10 +9,10 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
 use super::cacheable::{CACHE_TAG, has_tag};
 use super::problem::{Answer, Problem};
 use super::requests::id;
+use super::server::App;
 use crate::domain::sizes::Size;
 use crate::ids::{PhotoId, UserId};
 use crate::ports::blobs::{Blob, BlobKey, Part};

@@ -16,8 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::App;
 use super::problem::{Answer, Problem};
+use super::server::App;
 use crate::engines::Engines;
 use crate::ports::cache::Kind;
 

@@ -8,8 +8,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
-use super::App;
 use super::metrics;
+use super::server::App;
 use crate::telemetry;
 
 /// Counts a request, and makes what is done for it part of the client's trace.

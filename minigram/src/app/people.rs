@@ -6,13 +6,13 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::App;
 use super::auth::{Signed, Viewer};
 use super::bodies::{AuthorJson, UserJson, UsersJson};
 use super::cacheable::cacheable;
 use super::edge::user_tag;
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::{Asked, OfName, Sent, limit};
+use super::server::App;
 use crate::domain::views::{UserCard, keys};
 use crate::ids::UserId;
 use crate::ports::position::Positions;

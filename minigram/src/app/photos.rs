@@ -6,13 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 
-use super::App;
 use super::auth::{Signed, Viewer};
 use super::bodies::{AuthorJson, PhotoJson, PhotosJson};
 use super::cacheable::cacheable;
 use super::edge::{about_photo_tag, photo_tag, user_tag};
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::{Asked, OfName, OfPhoto, PageQuery};
+use super::server::App;
 use crate::domain::jobs::RemoveFiles;
 use crate::domain::views::{Page, PhotoCard, keys};
 use crate::ids::{PhotoId, UserId};

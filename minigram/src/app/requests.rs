@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use super::App;
 use super::problem::{Answer, Problem};
+use super::server::App;
 use crate::domain::views::PAGE;
 use crate::ids::{CommentId, PhotoId};
 use crate::text::UserName;

@@ -12,8 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use super::App;
 use super::routes::router;
+use super::server::App;
 use crate::leave::Leave;
 
 /// How long to wait before another connection is accepted when there are no descriptors left.

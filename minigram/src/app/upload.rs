@@ -16,12 +16,12 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use super::App;
 use super::auth::Signed;
 use super::bodies::PhotoJson;
 use super::edge::user_tag;
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::Asked;
+use super::server::App;
 use crate::domain::views::keys;
 use crate::ports::blobs::{self, BlobsError};
 use crate::ports::store::Caption;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use super::App;
 use super::auth::Signed;
 use super::problem::Answer;
+use super::server::App;
 use crate::ports::cache::Key;
 use crate::ports::position::Positions;
 use crate::ports::{Retriable, Retry};

@@ -18,7 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("net", &["types", "config", "observe"]),
     ("tls", &["types", "config", "observe"]),
     ("databases", &["types", "config", "core", "net", "tls"]),
-    ("proxy", &["types", "config", "core", "cache", "net", "tls", "observe"]),
+    ("proxy", &["types", "config", "core", "cache", "http2", "net", "tls", "observe"]),
     ("admin", &["types", "config", "core", "observe"]),
     ("otlp", &["types", "config", "observe", "tls"]),
     ("bench", &[]),

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use evenkeel_net::Io;
 
-use super::BodyError;
+use super::error::BodyError;
 use crate::http::chunks::{Decoder, Malformed, Step};
 use crate::http::framing::Framing;
 use crate::worker::buffers::{Buffers, ReadSize};

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::RecvStream;
 
-use super::BodyError;
+use super::error::BodyError;
 use crate::http::chunks::Malformed;
 use crate::http::lines;
 

@@ -3,25 +3,26 @@
 //! Nothing is read ahead of what was handed on. That is the back-pressure, and the bound on memory.
 
 mod bytes;
+mod error;
 mod http1;
 mod http2;
 mod replay;
 pub mod send;
+mod stream;
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use evenkeel_types::{Clock, Time};
 
 pub use self::bytes::FromBytes;
+pub use self::error::BodyError;
 pub use self::http1::FromHttp1;
 pub use self::http2::FromHttp2;
 use self::replay::Kept;
-use crate::http::chunks::Malformed;
+pub use self::stream::FromStream;
 use crate::http::framing::Framing;
 use crate::worker::buffers::ReadSize;
 use crate::worker::timer::Timer;
@@ -42,36 +43,6 @@ pub struct BodyLimits {
     pub rate_min: u64,
     /// Bytes of data in all.
     pub bytes_max: Option<u64>,
-}
-
-/// Why a body ends before its end.
-#[derive(Debug)]
-pub enum BodyError {
-    /// Its framing is broken.
-    Malformed(Malformed),
-    /// The connection closed within it.
-    Cut,
-    /// The connection failed within it.
-    Io(io::Error),
-    /// Nothing came for too long, or too little.
-    Timeout,
-    /// The time for the whole exchange was up.
-    Deadline,
-    /// It has more bytes than allowed.
-    TooLarge,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(m) => write!(f, "malformed body: {m}"),
-            Self::Cut => f.write_str("connection closed within the body"),
-            Self::Io(e) => write!(f, "connection failed within the body: {e}"),
-            Self::Timeout => f.write_str("body too slow"),
-            Self::Deadline => f.write_str("request timeout"),
-            Self::TooLarge => f.write_str("body too large"),
-        }
-    }
 }
 
 /// A body on its way in.
@@ -121,8 +92,10 @@ impl Copied {
 pub enum Source<'a> {
     /// A connection of its own.
     Http1(FromHttp1<'a>),
-    /// A stream among others.
+    /// A stream among others, of a server.
     Http2(FromHttp2),
+    /// A stream among others, of a client.
+    Stream(FromStream),
     /// Memory.
     Bytes(FromBytes),
 }
@@ -133,6 +106,7 @@ macro_rules! source {
         match $self.source {
             Source::Http1(ref $source) => $call,
             Source::Http2(ref $source) => $call,
+            Source::Stream(ref $source) => $call,
             Source::Bytes(ref $source) => $call,
         }
     };
@@ -140,6 +114,7 @@ macro_rules! source {
         match $self.source {
             Source::Http1(ref mut $source) => $call,
             Source::Http2(ref mut $source) => $call,
+            Source::Stream(ref mut $source) => $call,
             Source::Bytes(ref mut $source) => $call,
         }
     };
@@ -238,7 +213,7 @@ impl<'a> Body<'a> {
     pub fn surplus(&self) -> [&[u8]; 2] {
         match &self.source {
             Source::Http1(source) => source.surplus(),
-            Source::Http2(_) | Source::Bytes(_) => [b"", b""],
+            Source::Http2(_) | Source::Stream(_) | Source::Bytes(_) => [b"", b""],
         }
     }
 
@@ -267,7 +242,7 @@ impl<'a> Body<'a> {
         match &mut self.source {
             Source::Http1(source) => source.rewind(),
             Source::Bytes(source) => source.rewind(),
-            Source::Http2(_) => {}
+            Source::Http2(_) | Source::Stream(_) => {}
         }
         if let Some(kept) = &mut self.kept {
             kept.clear();
@@ -295,6 +270,7 @@ impl<'a> Body<'a> {
         let has_piece = match &mut self.source {
             Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
             Source::Http2(source) => source.advance()?,
+            Source::Stream(source) => source.advance()?,
             Source::Bytes(source) => source.advance(),
         };
         if has_piece {
@@ -351,6 +327,7 @@ impl<'a> Body<'a> {
         let read = match &mut self.source {
             Source::Http1(source) => source.poll_read(cx),
             Source::Http2(source) => source.poll_read(cx),
+            Source::Stream(source) => source.poll_read(cx),
             Source::Bytes(_) => Poll::Ready(Ok(false)),
         };
         if let Poll::Ready(read) = read {

@@ -15,9 +15,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use evenkeel_http2::Code;
 use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
-use h2::Reason;
 use tokio::sync::mpsc;
 
 pub use self::http2::ToHttp2;
@@ -158,7 +158,7 @@ impl<'c> ResponseWriter<'c> {
             // Only a reset tells a client that takes the close for the end.
             Way::Http1(io) if self.until_close => io.reset_on_close(),
             Way::Http1(_) | Way::Fetch(_) => {}
-            Way::Http2(stream) => stream.reset(Reason::INTERNAL_ERROR),
+            Way::Http2(stream) => stream.reset(Code::INTERNAL_ERROR),
         }
     }
 
@@ -166,7 +166,7 @@ impl<'c> ResponseWriter<'c> {
     pub fn abandon(&mut self) {
         match &mut self.way {
             Way::Http1(io) => io.reset_on_close(),
-            Way::Http2(stream) => stream.reset(Reason::CANCEL),
+            Way::Http2(stream) => stream.reset(Code::CANCEL),
             Way::Fetch(_) => {}
         }
     }
@@ -176,7 +176,7 @@ impl<'c> ResponseWriter<'c> {
         match &mut self.way {
             Way::Http1(_) | Way::Fetch(_) => false,
             Way::Http2(stream) => {
-                stream.reset(Reason::PROTOCOL_ERROR);
+                stream.reset(Code::PROTOCOL_ERROR);
                 true
             }
         }

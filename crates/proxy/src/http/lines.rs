@@ -1,9 +1,10 @@
 //! From HTTP/2 fields to lines and back, and what is refused on the way (RFC 9113, 8.2 and 8.3).
 
+use evenkeel_http2::Head;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, request, response};
+use http::response;
 
-use crate::http::field::{Field, Known, KnownSet, Span};
+use crate::http::field::{Field, Known, KnownSet, Span, is_token};
 use crate::http::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
 use crate::http::version::Version;
 
@@ -12,71 +13,81 @@ const FIELDS: usize = 12;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Writes a request's head to `out` as lines, and lists its fields: first `host`, made of `:authority`.
+/// Writes the head of a request that has come over HTTP/2 to `out` as lines, and lists its fields: first `host`, made of
+/// `:authority`. A tunnel that it asks for (RFC 8441) is asked for as HTTP/1.1 does: `upgrade` is the lines of that.
 ///
 /// # Errors
-/// The head breaks the rules, or its limits.
-pub fn of_request(
-    parts: &request::Parts,
+/// It exceeds the limits.
+pub fn of_head(
+    head: &Head,
     limits: HeadLimits,
+    upgrade: &[u8],
     out: &mut Vec<u8>,
     fields: &mut Vec<Field>,
 ) -> Result<RequestHead, HeadError> {
     let mut lines = Lines::begin(out, fields, limits);
-    let method = lines.part(parts.method.as_str().as_bytes());
-    lines.out.push(b' ');
-    let target = parts.uri.path_and_query().map_or("*", |target| target.as_str());
-    if target.len() > limits.uri {
-        return Err(HeadError::TargetTooLong);
+    let (method, target) = lines.request_line(head, !upgrade.is_empty())?;
+    if head.is_oversized() {
+        return Err(HeadError::TooLarge);
     }
-    let target = lines.part(target.as_bytes());
-    lines.out.extend_from_slice(b" HTTP/2.0\r\n");
-    if let Some(authority) = authority(parts)? {
-        lines.field("host", authority)?;
+    let authority = head.authority();
+    if let Some(authority) = authority {
+        lines.raw_field(b"host", authority)?;
     }
-    lines.fields(&parts.headers, |name| name == header::HOST)?;
+    let repeats_host = authority.is_some() && head.fields().any(|field| field.name_index == HOST);
+    if repeats_host || head.cookies() > 1 {
+        lines.one_by_one(head, authority.is_some())?;
+    } else {
+        lines.section(head)?;
+    }
+    for (name, value) in all_fields(upgrade) {
+        lines.raw_field(name, value)?;
+    }
     let (len, known) = lines.end()?;
     Ok(RequestHead { len, method, target, version: Version::Http2, known })
 }
 
-/// Writes what a head that is refused says of itself, for the log and for how its client wants to be told.
-pub fn of_refused(
-    parts: &request::Parts,
+/// Where HPACK's static table has these names.
+const COOKIE: u8 = 32;
+const HOST: u8 = 38;
+
+/// Writes what a head of HTTP/2 that is refused says of itself, for the log and for how its client wants to be told.
+pub fn of_refused_head(
+    head: &Head,
     limits: HeadLimits,
     out: &mut Vec<u8>,
     fields: &mut Vec<Field>,
 ) -> RequestHead {
     let mut lines = Lines::begin(out, fields, limits);
-    let method = lines.part(parts.method.as_str().as_bytes());
+    let method = lines.part(if is_token(head.method()) { head.method() } else { b"" });
     lines.out.push(b' ');
-    let target = parts.uri.path_and_query().map_or("*", |target| target.as_str());
-    let target = lines.part(if target.len() > limits.uri { b"" } else { target.as_bytes() });
+    let is_clean = |path: &&[u8]| path.len() <= limits.uri && !path.iter().any(u8::is_ascii_control);
+    let target = lines.part(head.path().filter(is_clean).unwrap_or_default());
     lines.out.extend_from_slice(b" HTTP/2.0\r\n");
-    let content_type = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let host = authority(parts).ok().flatten();
-    for (name, value) in [("host", host), ("content-type", content_type)] {
+    let is_value = |value: &&[u8]| !value.iter().any(u8::is_ascii_control);
+    let of_section = |name: &[u8]| head.field(name).filter(is_value);
+    let host = head.authority().filter(is_value).or_else(|| of_section(b"host"));
+    for (name, value) in [(b"host".as_slice(), host), (b"content-type", of_section(b"content-type"))] {
         // One that is at fault itself is left out.
-        let _ = value.map(|value| lines.field(name, value));
+        let _ = value.map(|value| lines.raw_field(name, value));
     }
     RequestHead { len: lines.out.len(), method, target, version: Version::Http2, known: lines.known }
 }
 
-/// Whom a request is for. `Host` may say it too, but nothing else (RFC 9113, 8.3.1); not for CONNECT (8.5).
-fn authority(parts: &request::Parts) -> Result<Option<&[u8]>, HeadError> {
-    if parts.method == Method::CONNECT && parts.uri.authority().is_none() {
-        return Err(HeadError::Malformed("CONNECT without :authority"));
-    }
-    let mut hosts = parts.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(HeadError::Malformed("more than one host"));
-    }
-    match (parts.uri.authority().map(|authority| authority.as_str().as_bytes()), host) {
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            Err(HeadError::Malformed(":authority and host differ"))
-        }
-        (authority, host) => Ok(authority.or(host)),
-    }
+/// The fields of a section of lines that HTTP/2 may have, up to its empty line or its end.
+pub fn section_fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    all_fields(section).filter(|(name, _)| !is_of_the_connection(Known::of(name)))
+}
+
+fn all_fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = section;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\r', rest).filter(|end| *end > 0)?;
+        let (line, after) = rest.split_at(end);
+        rest = after.strip_prefix(b"\r\n")?;
+        let colon = memchr::memchr(b':', line)?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    })
 }
 
 /// Writes a response's head to `out` as lines, and lists its fields.
@@ -95,7 +106,7 @@ pub fn of_response(
     lines.out.push(b' ');
     let reason = lines.part(parts.status.canonical_reason().unwrap_or_default().as_bytes());
     lines.out.extend_from_slice(b"\r\n");
-    lines.fields(&parts.headers, |_| false)?;
+    lines.fields(&parts.headers)?;
     let (len, _) = lines.end()?;
     Ok(ResponseHead { len, status: parts.status.as_u16(), reason, version: Version::Http2 })
 }
@@ -171,6 +182,78 @@ impl<'o> Lines<'o> {
         Span::between(start, self.out.len())
     }
 
+    /// The line that HTTP/1.1 would begin with; yields where method and target are.
+    fn request_line(&mut self, head: &Head, is_upgrade: bool) -> Result<(Span, Span), HeadError> {
+        let method = self.part(if is_upgrade { b"GET" } else { head.method() });
+        self.out.push(b' ');
+        let target = head.path().unwrap_or(b"*");
+        if target.len() > self.limits.uri {
+            return Err(HeadError::TargetTooLong);
+        }
+        let target = self.part(target);
+        self.out.extend_from_slice(b" HTTP/2.0\r\n");
+        Ok((method, target))
+    }
+
+    /// The fields of a head that are lines already.
+    fn section(&mut self, head: &Head) -> Result<(), HeadError> {
+        let fields = head.fields();
+        if self.fields.len() + fields.len() > self.limits.fields {
+            return Err(HeadError::TooLarge);
+        }
+        let before = self.out.len();
+        self.out.extend_from_slice(head.section());
+        self.fields.extend(fields.map(|field| {
+            let known = Known::of(field.name);
+            self.known.insert(known);
+            let name = before + field.start;
+            let value = name + field.name.len() + 2;
+            let (name, value) =
+                (Span::between(name, value - 2), Span::between(value, value + field.value.len()));
+            Field { known, name, value }
+        }));
+        Ok(())
+    }
+
+    /// The same, where some are left out or put together.
+    fn one_by_one(&mut self, head: &Head, without_host: bool) -> Result<(), HeadError> {
+        let mut has_cookie = false;
+        for field in head.fields() {
+            match field.name_index {
+                COOKIE if head.cookies() > 1 => {
+                    if !std::mem::replace(&mut has_cookie, true) {
+                        // One line again, as those who read cookies expect it (RFC 9113, 8.2.3).
+                        let crumbs = head.fields().filter(|field| field.name_index == COOKIE);
+                        let crumbs: Vec<&[u8]> = crumbs.map(|crumb| crumb.value).collect();
+                        let cookie = crumbs.join(&b"; "[..]);
+                        if cookie.trim_ascii().len() < cookie.len() {
+                            return Err(HeadError::Malformed("an empty crumb of a cookie"));
+                        }
+                        self.raw_field(b"cookie", &cookie)?;
+                    }
+                }
+                HOST if without_host => {}
+                _ => self.raw_field(field.name, field.value)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A field that is known to be valid.
+    fn raw_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
+        if self.fields.len() >= self.limits.fields || self.out.len() >= self.limits.bytes {
+            return Err(HeadError::TooLarge);
+        }
+        let known = Known::of(name);
+        self.known.insert(known);
+        let name = self.part(name);
+        self.out.extend_from_slice(b": ");
+        let value = self.part(value);
+        self.out.extend_from_slice(b"\r\n");
+        self.fields.push(Field { known, name, value });
+        Ok(())
+    }
+
     fn field(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
         if self.fields.len() >= self.limits.fields || self.out.len() >= self.limits.bytes {
             return Err(HeadError::TooLarge);
@@ -194,14 +277,10 @@ impl<'o> Lines<'o> {
         Ok(())
     }
 
-    fn fields(
-        &mut self,
-        fields: &HeaderMap,
-        is_left_out: impl Fn(&HeaderName) -> bool,
-    ) -> Result<(), HeadError> {
+    fn fields(&mut self, fields: &HeaderMap) -> Result<(), HeadError> {
         let mut has_cookie = false;
         // The values of one name follow each other.
-        for (name, value) in fields.iter().filter(|(name, _)| !is_left_out(name)) {
+        for (name, value) in fields {
             if name != header::COOKIE {
                 self.field(name.as_str(), value.as_bytes())?;
             } else if !std::mem::replace(&mut has_cookie, true) {

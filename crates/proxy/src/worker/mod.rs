@@ -69,6 +69,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     /// Buffers that wait for use.
     pub buffers: Buffers,
+    /// Where heads that come over HTTP/2 are written to, before they are read.
+    pub http2_head: RefCell<evenkeel_http2::Head>,
     /// Pipes that wait for use.
     pub pipes: Pipes,
     /// What has come of datagrams and goes on at once; made for the first of them.
@@ -109,6 +111,7 @@ impl Worker {
             clock: shared.clock,
             metrics: shared.registry.worker(index),
             buffers: Buffers::default(),
+            http2_head: RefCell::default(),
             pipes: Pipes::default(),
             datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
+use super::PostgresStore;
 use super::errors::refused;
 use super::link::Statement;
-use super::{PostgresStore, count, get, numbers, page};
+use super::rows::{count, get, numbers, page};
 use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::position::{Position, Positions};

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 
+use super::PostgresStore;
 use super::link::Statement;
+use super::rows::{get, page};
 use super::write::Write;
-use super::{PostgresStore, get, page};
 use crate::ids::{PhotoId, Shard, UserId};
 use crate::ports::position::{Position, Positions};
 use crate::ports::store::{FEED_ENTRIES_MAX, FeedEntry, Feeds, PAGE_MAX, StoreError, StoreResult};

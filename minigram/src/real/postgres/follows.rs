@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 
+use super::PostgresStore;
 use super::link::Statement;
+use super::rows::{get, page};
 use super::settle::{ADD_FOLLOWER, REMOVE_FOLLOWER};
+use super::shared::Shared;
 use super::write::Write;
-use super::{PostgresStore, Shared, get, page};
 use crate::ids::UserId;
 use crate::ports::position::{Position, Positions};
 use crate::ports::store::{Follows, StoreError, StoreResult};

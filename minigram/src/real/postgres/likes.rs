@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 
+use super::PostgresStore;
 use super::errors::refused;
 use super::link::Statement;
+use super::rows::{count, get, numbers};
 use super::write::Write;
-use super::{PostgresStore, count, get, numbers};
 use crate::clock::Time;
 use crate::ids::{PhotoId, Shard, UserId};
 use crate::ports::position::Positions;

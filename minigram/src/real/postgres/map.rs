@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::database::Ask;
 use super::link::Statement;
-use super::{Shared, get};
+use super::rows::get;
+use super::shared::Shared;
 use crate::ids::{SHARDS, Shard};
 use crate::ports::store::{StoreError, StoreResult};
 

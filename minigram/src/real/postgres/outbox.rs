@@ -6,10 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
+use super::PostgresStore;
 use super::database::Database;
 use super::link::Statement;
+use super::rows::{count, get, page};
+use super::shared::Shared;
 use super::write::Write;
-use super::{PostgresStore, Shared, count, get, page};
 use crate::ports::queue::NewJob;
 use crate::ports::store::{Outbox, OutboxId, OutboxJob, PAGE_MAX, StoreError, StoreResult};
 

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use sqlx::postgres::PgRow;
 
+use super::PostgresStore;
 use super::errors::refused;
 use super::link::Statement;
-use super::{PostgresStore, count, get, page};
+use super::rows::{count, get, page};
 use crate::clock::Time;
 use crate::ids::{PhotoId, UserId};
 use crate::media::MediaType;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::database::Database;
 use super::link::Statement;
-use super::{Shared, get};
+use super::rows::get;
+use super::shared::Shared;
 use crate::ids::UserId;
 use crate::ports::store::{StoreError, StoreResult};
 

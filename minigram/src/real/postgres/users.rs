@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use sqlx::postgres::PgRow;
 
+use super::PostgresStore;
 use super::errors::refused;
 use super::link::Statement;
-use super::{PostgresStore, count, get, page};
+use super::rows::{count, get, page};
 use crate::clock::Time;
 use crate::ids::{Shard, UserId};
 use crate::ports::position::{Position, Positions};

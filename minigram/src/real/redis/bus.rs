@@ -8,8 +8,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::RedisSettings;
 use super::link::Link;
+use super::settings::RedisSettings;
 use crate::ports::Source;
 use crate::ports::bus::{Bus, BusError, BusResult, Event, Subscription};
 use listener::{Ask, Listener};

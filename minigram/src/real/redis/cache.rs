@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
-use super::RedisSettings;
 use super::link::{Link, ms, now, script};
 use super::position::{from_text, to_text};
+use super::settings::RedisSettings;
 use crate::clock::Clock;
 use crate::ports::Source;
 use crate::ports::cache::{

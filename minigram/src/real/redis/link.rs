@@ -10,7 +10,7 @@ use redis::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::RedisSettings;
+use super::settings::RedisSettings;
 use crate::clock::Clock;
 use crate::ports::Source;
 

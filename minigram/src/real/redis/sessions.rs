@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use redis::{Cmd, Script, ScriptInvocation, Value, from_redis_value};
 use tracing::warn;
 
-use super::RedisSettings;
 use super::link::{Link, ms, now, script};
 use super::position::{from_text, to_text};
+use super::settings::RedisSettings;
 use crate::clock::{Clock, Time};
 use crate::ids::UserId;
 use crate::ports::Source;

@@ -1,81 +1,73 @@
-//! How long a client may take: to end a head that it has begun, to take what is written to it, and with nothing to ask.
-
-use std::time::Duration;
+//! How long a client may take: to take what is written to it, and with nothing to ask. The state machine watches the rest.
 
 use evenkeel_config::ListenerTimeout;
-use evenkeel_types::{Clock, Time};
-
-use super::guard::Alarm;
+use evenkeel_types::Time;
 
 /// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     /// Nothing was asked for too long.
     Idle,
-    /// A head has been begun, and does not end.
-    Slow,
+    /// The client did not do in time what it must: it is told why.
+    Late,
     /// The client takes nothing of what is written to it.
     Stuck,
-    /// It has ended by itself.
+    /// It has ended by itself, by an error of the client, or because it was to end.
     Closed,
 }
 
 /// What a connection waits for.
+#[derive(Debug)]
 pub struct Watch {
-    /// What its guard sees.
-    pub alarm: Alarm,
-    clock: Clock,
     timeout: ListenerTimeout,
     has_asked: bool,
-    /// Since when a head is under way.
-    head_since: Option<Time>,
-    /// Since when nothing could be written, and how much had been by then.
-    stuck_since: Option<(Time, u64)>,
+    /// Since when no request is under way, if none is.
+    rested: Option<Time>,
+    /// Since when nothing could be written.
+    stuck: Option<Time>,
 }
 
 impl Watch {
-    /// Of a connection that has just been greeted.
-    pub fn new(alarm: Alarm, clock: Clock, timeout: ListenerTimeout) -> Self {
-        Self { alarm, clock, timeout, has_asked: false, head_since: None, stuck_since: None }
+    /// Of a connection that has just begun.
+    pub fn new(timeout: ListenerTimeout, now: Time) -> Self {
+        Self { timeout, has_asked: false, rested: Some(now), stuck: None }
     }
 
     /// A request has come.
     pub fn asked(&mut self) {
-        self.has_asked = true;
+        (self.has_asked, self.rested) = (true, None);
     }
 
-    /// When the connection is over, and why, if nothing happens until then; `rested` since then, if no request is under
-    /// way.
-    pub fn due(&mut self, rested: Option<Time>) -> Option<(Time, Over)> {
-        let head = self.head().map(|due| (due, Over::Slow));
-        let write = self.write().map(|due| (due, Over::Stuck));
+    /// No request is under way any more.
+    pub fn rest(&mut self, now: Time) {
+        self.rested.get_or_insert(now);
+    }
+
+    /// The idle time begins anew.
+    pub fn rest_again(&mut self, now: Time) {
+        self.rested = Some(now);
+    }
+
+    /// Since when no request is under way, if none is.
+    pub fn rested(&self) -> Option<Time> {
+        self.rested
+    }
+
+    /// Nothing can be written at the moment.
+    pub fn blocked(&mut self, now: Time) {
+        self.stuck.get_or_insert(now);
+    }
+
+    /// Something has been written.
+    pub fn wrote(&mut self) {
+        self.stuck = None;
+    }
+
+    /// When the connection is over, and why, if nothing happens until then.
+    pub fn due(&self) -> Option<(Time, Over)> {
         let idle = if self.has_asked { self.timeout.idle } else { self.timeout.head };
-        let rest = rested.map(|since| (since + idle, Over::Idle));
-        [head, write, rest].into_iter().flatten().min_by_key(|(due, _)| *due)
-    }
-
-    fn head(&mut self) -> Option<Time> {
-        if !self.alarm.is_in_head() {
-            self.head_since = None;
-            return None;
-        }
-        Some(*self.head_since.get_or_insert_with(|| self.clock.now()) + self.timeout.head)
-    }
-
-    fn write(&mut self) -> Option<Time> {
-        if !self.alarm.is_blocked() {
-            self.stuck_since = None;
-            return None;
-        }
-        let written = self.alarm.written();
-        let (since, _) = match self.stuck_since {
-            Some(stuck) if stuck.1 == written => stuck,
-            _ => *self.stuck_since.insert((self.clock.now(), written)),
-        };
-        Some(since + self.timeout.write)
-    }
-
-    /// How long it may take to be told that it is over.
-    pub fn farewell(&self) -> Duration {
-        self.timeout.write
+        let rest = self.rested.map(|since| (since + idle, Over::Idle));
+        let stuck = self.stuck.map(|since| (since + self.timeout.write, Over::Stuck));
+        [rest, stuck].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 }

@@ -125,7 +125,7 @@ impl<'c> ResponseWriter<'c> {
         let size = self.worker.unsent.read_size();
         match &self.way {
             Way::Http1(_) | Way::Fetch(_) => size,
-            Way::Http2(stream) => size.min(stream.unsent.read_size()),
+            Way::Http2(stream) => size.min(stream.read_size()),
         }
     }
 

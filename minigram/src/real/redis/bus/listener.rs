@@ -10,9 +10,10 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-use super::{RedisSettings, channel};
+use super::channel;
 use crate::ports::bus::{BusError, BusResult, Event};
 use crate::real::redis::link::client;
+use crate::real::redis::settings::RedisSettings;
 
 /// How long to wait before connecting again; doubles up to the second one.
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
