@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use super::{tree, watchdog};
 
 /// How long the kernel may take to end what was killed.
 const KILL_BOUND: Duration = Duration::from_secs(5);
+/// How often to look for processes that are left.
+const ROUNDS_MAX: usize = 10;
 /// The exit code after the process that wanted the program has died.
 const ABANDONED: i32 = 3;
 
@@ -41,15 +44,30 @@ pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<i32>
     if let Some(pipe) = watched {
         watchdog::watch(pipe, || {
             eprintln!("keep: the program has not fed its watchdog in time, and is killed");
-            tree::kill_descendants(getpid());
+            end_all();
         })?;
     }
     thread::Builder::new().name("lifeline".into()).spawn(end_with_parent)?;
     thread::Builder::new().name("signals".into()).spawn(move || pass_on(main))?;
     let code = reap_until(main)?;
-    let left = tree::kill_descendants(getpid());
-    ensure!(tree::wait_gone(&left, KILL_BOUND), "processes outlive their kill: {left:?}");
+    ensure!(end_all(), "processes outlive their kill");
     Ok(code)
+}
+
+/// Ends everything that was started or adopted; false if something outlives that. One thread at a time: if the keeper ended while
+/// another thread had only stopped the processes, they would stay so. It looks again until it finds none, because the kernel's list of
+/// children may leave some out while others end.
+fn end_all() -> bool {
+    static ENDING: Mutex<()> = Mutex::new(());
+    let _alone = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..ROUNDS_MAX {
+        let left = tree::kill_descendants(getpid());
+        if left.is_empty() {
+            return true;
+        }
+        tree::wait_gone(&left, KILL_BOUND);
+    }
+    false
 }
 
 /// Waits for the program, and takes note of the end of every process that was adopted: Patroni believes that a zombie runs.
@@ -76,8 +94,7 @@ fn end_with_parent() {
     let mut bytes = [0; 64];
     let mut input = std::io::stdin().lock();
     while !matches!(input.read(&mut bytes), Ok(0) | Err(_)) {}
-    let left = tree::kill_descendants(getpid());
-    tree::wait_gone(&left, KILL_BOUND);
+    end_all();
     std::process::exit(ABANDONED);
 }
 
