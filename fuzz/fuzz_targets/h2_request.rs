@@ -60,7 +60,9 @@ fn check_host(head: &Head, bytes: &[u8], fields: &[Field]) {
     let hosts: Vec<&[u8]> =
         fields.iter().filter(|f| f.known == Known::Host).map(|f| f.value.of_bytes(bytes)).collect();
     assert!(hosts.len() <= 1, "more than one host");
-    for said in head.fields().filter(|field| field.name == b"host").map(|field| field.value).chain(head.authority()) {
+    for said in
+        head.fields().filter(|field| field.name == b"host").map(|field| field.value).chain(head.authority())
+    {
         assert!(hosts[0].eq_ignore_ascii_case(said), "another host");
     }
 }

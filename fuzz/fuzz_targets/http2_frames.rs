@@ -43,7 +43,8 @@ fn run(bytes: &[u8], size: usize) -> (Vec<String>, Vec<u8>) {
                     if body.as_ref().is_some_and(|(number, ..)| *number != stream.number()) {
                         flush(&mut body, &mut seen);
                     }
-                    let (_, bytes, has_ended) = body.get_or_insert_with(|| (stream.number(), Vec::new(), false));
+                    let (_, bytes, has_ended) =
+                        body.get_or_insert_with(|| (stream.number(), Vec::new(), false));
                     bytes.extend_from_slice(&rest[data]);
                     *has_ended |= ends;
                 }

@@ -36,7 +36,8 @@ fuzz_target!(|input: &[u8]| {
             }
             other.clear(HeadLimits { size: usize::MAX, fields: usize::MAX });
             again.decode(&block, &mut other).expect("we encoded it");
-            let same: Vec<_> = other.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
+            let same: Vec<_> =
+                other.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
             assert_eq!(same, fields);
         }
     }

@@ -26,7 +26,9 @@ impl Side {
     fn hear(&mut self, input: &[u8], now: Time) -> bool {
         let mut taken = 0;
         loop {
-            let Ok(received) = self.connection.receive(&input[taken..], &mut self.head, now) else { return false };
+            let Ok(received) = self.connection.receive(&input[taken..], &mut self.head, now) else {
+                return false;
+            };
             taken += received.taken;
             match received.event {
                 Some(Event::Head { stream, kind: HeadKind::Request, .. }) => self.streams.push(stream),
@@ -49,8 +51,13 @@ fuzz_target!(|script: &[u8]| {
         let body = vec![at; usize::from(value) * 100];
         match act % 12 {
             0 => {
-                let request =
-                    Request { method: b"POST", scheme: b"https", authority: b"test", path: b"/x", protocol: b"" };
+                let request = Request {
+                    method: b"POST",
+                    scheme: b"https",
+                    authority: b"test",
+                    path: b"/x",
+                    protocol: b"",
+                };
                 client.streams.extend(client.connection.request(&request, fields, value == 0));
             }
             1 | 2 => {
