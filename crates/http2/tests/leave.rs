@@ -47,8 +47,8 @@ fn a_server_leaves_in_two_steps_and_loses_no_request() {
     client.request(&GET, [], true).unwrap();
     let second = exchange(&mut client, &mut server);
     assert_eq!((heads(&first), heads(&second)), (1, 1));
-    let told = exchange(&mut server, &mut client);
-    assert_eq!(told, [Event::GoAway { last: u32::MAX >> 1, code: Code::NO_ERROR }]);
+    let seen = exchange(&mut server, &mut client);
+    assert_eq!(seen, [Event::GoAway { last: u32::MAX >> 1, code: Code::NO_ERROR }]);
     assert_eq!(client.request(&GET, [], true), Err(CommandError::Leaving));
     exchange(&mut client, &mut server);
     assert_eq!(exchange(&mut server, &mut client), [Event::GoAway { last: 3, code: Code::NO_ERROR }]);

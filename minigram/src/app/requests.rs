@@ -87,7 +87,7 @@ impl FromRequestParts<App> for OfName {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
         let Path(name): Path<String> = Path::from_request_parts(parts, app).await?;
-        // A name that nobody can have is one that nobody has.
+        // A malformed name belongs to no user.
         name.parse().map(Self).map_err(|_| Problem::not_found("user"))
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// A request that takes longer is not as usual.
 pub const SLOW: Duration = Duration::from_secs(1);
-/// Reasons of failures that are told apart.
+/// Reasons of failures that are counted apart.
 const REASONS_MAX: usize = 20;
 
 /// Counts requests.

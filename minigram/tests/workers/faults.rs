@@ -37,8 +37,8 @@ async fn a_broken_picture_and_a_bomb_become_dead_letters_and_the_worker_goes_on(
     assert!(!world.is_ready(broken).await && !world.is_ready(bomb).await);
     let queue = &*world.engines.queue;
     let letters = dead_letters::list(queue, &[FanOut::TOPIC, Thumbnails::TOPIC], 10).await.unwrap();
-    let told: Vec<_> = letters.iter().map(|letter| (&*letter.job.key, letter.attempts)).collect();
-    assert_eq!(told, [(&*broken.to_string(), 1), (&*bomb.to_string(), 1)], "no attempt in vain");
+    let dead: Vec<_> = letters.iter().map(|letter| (&*letter.job.key, letter.attempts)).collect();
+    assert_eq!(dead, [(&*broken.to_string(), 1), (&*bomb.to_string(), 1)], "no attempt in vain");
     assert!(letters[0].reason.contains("the picture cannot be decoded"), "{}", letters[0].reason);
     let reason = "the picture has 1000 x 1001 pixels; at most 1000000 are allowed";
     assert_eq!(letters[1].reason, reason);

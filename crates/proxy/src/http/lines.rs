@@ -51,7 +51,7 @@ pub fn of_head(
 const COOKIE: u8 = 32;
 const HOST: u8 = 38;
 
-/// Writes what a head of HTTP/2 that is refused says of itself, for the log and for how its client wants to be told.
+/// Writes what a head of HTTP/2 that is refused says of itself, for the log and for the form of the error that its client gets.
 pub fn of_refused_head(
     head: &Head,
     limits: HeadLimits,

@@ -1,5 +1,5 @@
 //! The bus on Redis's channels. A process has one connection for all its subscriptions; a ring for each topic hands
-//! messages to the subscribers, so that a slow one holds up nobody else.
+//! messages to the subscribers, so that a slow one does not delay the others.
 
 use async_trait::async_trait;
 use bytes::Bytes;

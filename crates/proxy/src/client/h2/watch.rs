@@ -8,7 +8,7 @@ use evenkeel_types::Time;
 pub enum Over {
     /// Nothing was asked for too long.
     Idle,
-    /// The client did not do in time what it must: it is told why.
+    /// The client did not do in time what it must: a GOAWAY says why.
     Late,
     /// The client takes nothing of what is written to it.
     Stuck,
