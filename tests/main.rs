@@ -273,6 +273,7 @@ mod http2 {
     mod memory;
     mod refused_bodies;
     mod servers;
+    mod upstream;
 }
 
 mod attacks {
@@ -384,6 +385,7 @@ mod traces {
 }
 
 mod upgrade {
+    mod http2_servers;
     mod layered;
     mod tunnel;
     mod with_body;

@@ -1,7 +1,7 @@
 //! A head that came over HTTP/2 either is refused, or is written as lines that say the same and nothing else.
 #![no_main]
 
-use evenkeel_http2::{Config, Connection, Encoder, Event, Head, PREFACE};
+use evenkeel_http2::{Config, Connection, Event, Head, PREFACE};
 use evenkeel_proxy::Version;
 use evenkeel_proxy::http::field::{Field, Known};
 use evenkeel_proxy::http::head::{HeadLimits, RequestHead, parse_request};
@@ -32,17 +32,8 @@ fuzz_target!(|input: &[u8]| {
 fn request(input: &[u8]) -> Option<Head> {
     let now = Time::from_millis(1);
     let mut server = Connection::server(&Config::server(), now);
-    let mut block = Vec::new();
-    let mut encoder = Encoder::new(4096);
-    for line in input.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-        let start = usize::from(line[0] == b':');
-        let colon = start + line[start..].iter().position(|b| *b == b':')?;
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        encoder.field(name, value.strip_prefix(b" ").unwrap_or(value), &mut block);
-    }
-    let [_, a, b, c] = u32::try_from(block.len()).ok()?.to_be_bytes();
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    let bytes = [PREFACE.as_slice(), &settings, &[a, b, c, 1, 5, 0, 0, 0, 1], &block].concat();
+    let bytes = [PREFACE.as_slice(), &settings, &http2::headers(input, 5)?].concat();
     let (mut head, mut taken) = (Head::new(), 0);
     loop {
         let received = server.receive(&bytes[taken..], &mut head, now).ok()?;

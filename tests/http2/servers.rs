@@ -1,33 +1,17 @@
 //! Servers of HTTP/2: what they may send ahead, in which pieces, and what they must not.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 
 use crate::http1::date::assert_date;
+use crate::support::Evenkeel;
 use crate::support::h2::frames::{data, flag, headers, kind, setting};
-use crate::support::h2::{Serving, fields};
-use crate::support::{Evenkeel, Fault, Wire};
-
-/// Serves each connection by `serve`.
-fn server(serve: impl Fn(&mut Wire) -> Result<(), Fault> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            // How the connection ends is the balancer's affair.
-            thread::spawn(move || serve(&mut Wire::new(stream.unwrap())));
-        }
-    });
-    address
-}
+use crate::support::h2::{Serving, fields, serving};
 
 /// Answers each request by the frames that `answer` makes for its stream.
 fn answering(answer: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
-    server(move |wire| {
+    serving(move |wire| {
         let mut server = Serving::greet(wire)?;
         loop {
             let frame = server.next()?;
@@ -78,7 +62,7 @@ fn an_end_behind_a_head_that_is_all_is_no_body() {
 fn who_takes_nothing_leaves_the_others_their_share_of_the_connection() {
     let windows = Arc::new([(); 2].map(|()| AtomicU32::new(65_535)));
     let theirs = windows.clone();
-    let server = server(move |wire| {
+    let server = serving(move |wire| {
         let mut server = Serving::greet(wire)?;
         loop {
             let frame = server.next()?;

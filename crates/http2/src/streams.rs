@@ -123,6 +123,8 @@ pub(crate) struct Streams {
     active: u32,
     /// Those that have ended and are still kept.
     held: u32,
+    /// Those with data that was not taken.
+    wanting: u32,
     /// The last stream that was opened, by its number.
     pub(crate) last: u32,
     pub(crate) queue: Queue,
@@ -155,6 +157,7 @@ impl Default for Streams {
             index: Vec::new(),
             active: 0,
             held: 0,
+            wanting: 0,
             last: 0,
             queue,
             reset,
@@ -183,6 +186,19 @@ impl Streams {
     /// How many are open.
     pub(crate) fn active(&self) -> u32 {
         self.active
+    }
+
+    /// Notes whether a stream has data that was not taken.
+    #[inline]
+    pub(crate) fn set_wants(&mut self, slot: u32, wants: bool) {
+        let before = std::mem::replace(&mut self[slot].wants, wants);
+        self.wanting = self.wanting + u32::from(wants) - u32::from(before);
+    }
+
+    /// True if other streams have data that was not taken.
+    #[inline]
+    pub(crate) fn others_want(&self, slot: u32) -> bool {
+        self.wanting > u32::from(self[slot].wants)
     }
 
     /// The slot of a stream if it is still open.
@@ -257,6 +273,7 @@ impl Streams {
     /// Forgets a stream that has ended.
     pub(crate) fn remove(&mut self, slot: u32) {
         self.dequeue(slot);
+        self.set_wants(slot, false);
         let number = std::mem::replace(&mut self[slot].number, 0);
         self[slot].next = self.free;
         self.free = slot;

@@ -10,6 +10,7 @@ mod filter;
 mod forward;
 mod handover;
 pub mod http;
+mod http2;
 mod l4;
 mod proxied;
 mod request;

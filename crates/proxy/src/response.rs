@@ -12,7 +12,7 @@ use crate::cache::store::Object;
 use crate::forward::driver::Permit;
 use crate::http::framing::Framing;
 use crate::http::write;
-use crate::server::Connection;
+use crate::server::Link;
 use crate::stream::Stream;
 
 /// A final response.
@@ -47,11 +47,11 @@ pub enum Body<'x, 'c> {
     Tunnel(Box<Tunnel>),
 }
 
-/// A connection to a server that has agreed to another protocol.
+/// A connection to a server, or a stream of one, that has agreed to another protocol.
 #[derive(Debug)]
 pub struct Tunnel {
-    /// The connection.
-    pub connection: Connection,
+    /// The connection, or the place on it.
+    pub link: Link,
     /// What the server has sent behind its head.
     pub early: Vec<u8>,
     /// The protocol.

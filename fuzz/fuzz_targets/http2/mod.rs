@@ -1,33 +1,20 @@
 //! Fields of HTTP/2 made of lines, so that seeds can be read: `name: value`, pseudo-header fields first.
-#![allow(dead_code)]
 
+use evenkeel_http2::Encoder;
 use evenkeel_proxy::http::field::Field;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Names, colon included, and values.
-type Pseudo<'a> = Vec<(&'a [u8], &'a [u8])>;
-
-/// Pseudo-header fields and fields; `None` for what `h2` refuses by itself (RFC 9113, 8.2).
-pub fn fields(input: &[u8]) -> Option<(Pseudo<'_>, HeaderMap)> {
-    let (mut pseudo, mut headers) = (Vec::new(), HeaderMap::new());
+/// A HEADERS frame of stream 1 with these fields; `None` for what are no lines. `flags` say what follows it.
+pub fn headers(input: &[u8], flags: u8) -> Option<Vec<u8>> {
+    let mut block = Vec::new();
+    let mut encoder = Encoder::new(4096);
     for line in input.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
         let start = usize::from(line[0] == b':');
         let colon = start + line[start..].iter().position(|b| *b == b':')?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        if start == 1 {
-            pseudo.push((name, value));
-            continue;
-        }
-        let name = HeaderName::from_lowercase(name).ok()?;
-        let of_connection = ["connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection"]
-            .contains(&name.as_str());
-        if of_connection || name == "te" && value != b"trailers" {
-            return None;
-        }
-        headers.append(name, HeaderValue::from_bytes(value).ok()?);
+        encoder.field(name, value.strip_prefix(b" ").unwrap_or(value), &mut block);
     }
-    Some((pseudo, headers))
+    let [_, a, b, c] = u32::try_from(block.len()).ok()?.to_be_bytes();
+    Some([&[a, b, c, 1, flags, 0, 0, 0, 1], &block[..]].concat())
 }
 
 /// Names and values of the fields of a head.

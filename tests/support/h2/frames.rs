@@ -58,6 +58,8 @@ pub mod setting {
     pub const MAX_FRAME_SIZE: u16 = 5;
     /// SETTINGS_MAX_HEADER_LIST_SIZE.
     pub const MAX_HEADER_LIST_SIZE: u16 = 6;
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, section 3).
+    pub const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 }
 
 /// The error codes of RFC 9113, section 7.

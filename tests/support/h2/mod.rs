@@ -8,7 +8,7 @@ pub mod serving;
 
 pub use case::{Case, Expect, bare, case, check};
 pub use peer::Peer;
-pub use serving::Serving;
+pub use serving::{Serving, serving};
 
 use super::{Evenkeel, Origin, ok, pool};
 

@@ -1,6 +1,6 @@
 //! What is sent on streams: heads, data as the windows allow, trailers, resets.
 
-use super::Connection;
+use super::{Connection, Role};
 use crate::budget::EARNED;
 use crate::error::{Code, CommandError};
 use crate::frame::{self, Frame, HEADER, flag, kind};
@@ -103,7 +103,8 @@ impl Connection {
     }
 
     /// The stream that may send now, among those whose data was not taken: the next by urgency and turn (RFC 9218). It has
-    /// its turn until the next call. `None` if no stream can send.
+    /// its turn until the next call. A client's streams may also send later, each as much as fits a turn while others wait: all that
+    /// are named must be offered theirs. `None` if no stream can send.
     pub fn next_writable(&mut self) -> Option<StreamId> {
         self.turn = None;
         if self.is_closed
@@ -240,6 +241,9 @@ impl Connection {
         let allowed = allowed.min(self.flow.send.room()).min(room.saturating_sub(HEADER).max(1));
         let turn = match self.turn {
             Some((turn, left)) if turn == slot => left,
+            // A client's streams have their turns when their own tasks run: each may send as much as the others.
+            _ if self.role == Role::Client && self.streams.others_want(slot) => TURN,
+            _ if self.role == Role::Client => usize::MAX,
             _ if self.streams.queue.is_ahead_of(schedule::level(stream)) => 0,
             _ => usize::MAX,
         };
@@ -275,7 +279,7 @@ impl Connection {
         if self.config.pace.is_some() {
             self.streams[slot].pace[1].wait(self.now);
         }
-        self.streams[slot].wants = true;
+        self.streams.set_wants(slot, true);
         match wait {
             // It is put into the queue when its window opens.
             Wait::Stream => self.streams.dequeue(slot),
@@ -303,7 +307,7 @@ impl Connection {
             return self.wait(slot, wait);
         }
         if self.streams[slot].wants {
-            self.streams[slot].wants = false;
+            self.streams.set_wants(slot, false);
             self.streams.dequeue(slot);
         }
         self.streams[slot].pace[1].go();
@@ -314,7 +318,7 @@ impl Connection {
 
     fn end_local(&mut self, slot: u32) {
         self.streams.dequeue(slot);
-        self.streams[slot].wants = false;
+        self.streams.set_wants(slot, false);
         self.streams[slot].local = Half::Closed;
         self.settle(slot);
     }

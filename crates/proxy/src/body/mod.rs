@@ -5,9 +5,7 @@
 mod bytes;
 mod error;
 mod http1;
-mod http2;
 mod replay;
-pub mod send;
 mod stream;
 
 use std::cell::Cell;
@@ -20,7 +18,6 @@ use evenkeel_types::{Clock, Time};
 pub use self::bytes::FromBytes;
 pub use self::error::BodyError;
 pub use self::http1::FromHttp1;
-pub use self::http2::FromHttp2;
 use self::replay::Kept;
 pub use self::stream::FromStream;
 use crate::http::framing::Framing;
@@ -92,9 +89,7 @@ impl Copied {
 pub enum Source<'a> {
     /// A connection of its own.
     Http1(FromHttp1<'a>),
-    /// A stream among others, of a server.
-    Http2(FromHttp2),
-    /// A stream among others, of a client.
+    /// A stream among others.
     Stream(FromStream),
     /// Memory.
     Bytes(FromBytes),
@@ -105,7 +100,6 @@ macro_rules! source {
     ($self:ident, $source:ident => $call:expr) => {
         match $self.source {
             Source::Http1(ref $source) => $call,
-            Source::Http2(ref $source) => $call,
             Source::Stream(ref $source) => $call,
             Source::Bytes(ref $source) => $call,
         }
@@ -113,7 +107,6 @@ macro_rules! source {
     ($self:ident, mut $source:ident => $call:expr) => {
         match $self.source {
             Source::Http1(ref mut $source) => $call,
-            Source::Http2(ref mut $source) => $call,
             Source::Stream(ref mut $source) => $call,
             Source::Bytes(ref mut $source) => $call,
         }
@@ -213,7 +206,7 @@ impl<'a> Body<'a> {
     pub fn surplus(&self) -> [&[u8]; 2] {
         match &self.source {
             Source::Http1(source) => source.surplus(),
-            Source::Http2(_) | Source::Stream(_) | Source::Bytes(_) => [b"", b""],
+            Source::Stream(_) | Source::Bytes(_) => [b"", b""],
         }
     }
 
@@ -242,7 +235,7 @@ impl<'a> Body<'a> {
         match &mut self.source {
             Source::Http1(source) => source.rewind(),
             Source::Bytes(source) => source.rewind(),
-            Source::Http2(_) | Source::Stream(_) => {}
+            Source::Stream(_) => {}
         }
         if let Some(kept) = &mut self.kept {
             kept.clear();
@@ -269,7 +262,6 @@ impl<'a> Body<'a> {
         }
         let has_piece = match &mut self.source {
             Source::Http1(source) => source.advance().map_err(BodyError::Malformed)?,
-            Source::Http2(source) => source.advance()?,
             Source::Stream(source) => source.advance()?,
             Source::Bytes(source) => source.advance(),
         };
@@ -326,7 +318,6 @@ impl<'a> Body<'a> {
         }
         let read = match &mut self.source {
             Source::Http1(source) => source.poll_read(cx),
-            Source::Http2(source) => source.poll_read(cx),
             Source::Stream(source) => source.poll_read(cx),
             Source::Bytes(_) => Poll::Ready(Ok(false)),
         };

@@ -1,12 +1,11 @@
-//! The body of a request that comes over HTTP/2: what its stream has received, whose window opens again only when it has been
-//! passed on.
+//! A body that comes over HTTP/2: what its stream has received, whose window opens again only when it has been passed on.
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::error::BodyError;
-use crate::client::h2::Exchange;
 use crate::http::chunks::Malformed;
+use crate::http2::{Exchange, Failure};
 
 /// Where the body comes from, and how far it was read.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl FromStream {
         Ok(!self.piece.is_empty())
     }
 
-    /// Lets go of what was read, and has the client send more in its place.
+    /// Lets go of what was read, and has the peer send more in its place.
     pub fn release(&mut self) {
         self.piece.clear();
         let owed = std::mem::take(&mut self.owed);
@@ -79,12 +78,19 @@ impl FromStream {
         if self.is_done {
             return Poll::Ready(Ok(false));
         }
-        let has_read = ready!(self.exchange.poll_data(cx, &mut self.next)).map_err(BodyError::Io)?;
+        let has_read = ready!(self.exchange.poll_data(cx, &mut self.next)).map_err(broken)?;
         self.owed += self.next.len();
         self.is_done = self.exchange.is_drained();
         if self.is_done {
             self.trailers = self.exchange.take_trailers();
         }
         Poll::Ready(Ok(has_read))
+    }
+}
+
+fn broken(failure: Failure) -> BodyError {
+    match failure {
+        Failure::Oversized => BodyError::Malformed(Malformed("trailers larger than the limits")),
+        failure => BodyError::Io(failure.into()),
     }
 }

@@ -2,7 +2,6 @@
 
 mod driver;
 mod futures;
-mod session;
 mod stream;
 mod watch;
 
@@ -11,7 +10,6 @@ use std::rc::Rc;
 use evenkeel_net::Io;
 
 use self::driver::Driver;
-pub use self::session::Exchange;
 use self::watch::Over;
 use crate::client::connection::{Client, linger};
 use crate::worker::timer::Timer;

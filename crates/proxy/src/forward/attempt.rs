@@ -81,7 +81,8 @@ pub async fn connect(
     let before = clock.now();
     let limit = Limit { since: Some(before), after: target.pool().timeout.connect, at_most };
     // In a box, because it is large and seldom needed.
-    let connecting = Box::pin(upstream.connect(asker, before, target.view.response_heads));
+    let connecting =
+        Box::pin(upstream.connect(asker, before, target.worker.surroundings(target.view.response_heads)));
     let connected = timer.within(limit, connecting).await;
     let now = clock.now();
     let error = match connected {
@@ -137,7 +138,14 @@ pub async fn start<'x, 'c>(
         trace: passed(view, request, Some(chosen.server)),
     };
     h1::write_request(&mut lines, request, &changes);
-    let head = OutgoingHead { lines, method: request.method, target: parts, is_secure: upstream.is_secure() };
+    let (method, is_secure) = (request.method, upstream.is_secure());
+    let head = OutgoingHead {
+        lines,
+        method,
+        target: parts,
+        is_secure,
+        upgrade: request.upgrade.filter(|_| is_short),
+    };
     let ours = Ours {
         reserved: &view.reserved,
         deadline: route.deadline_header.as_ref().map(|header| header.name()),

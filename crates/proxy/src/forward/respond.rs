@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_config::{RequestId, Sticky};
-use evenkeel_core::choose::{Chosen, learn};
+use evenkeel_core::choose::{Chosen, Keys, learn};
 use evenkeel_core::plan::Planned;
 use evenkeel_core::sticky;
 use evenkeel_observe::Ended;
@@ -18,10 +18,10 @@ use crate::http::field::{Field, Known, list};
 use crate::http::framing::Framing;
 use crate::http::head::ResponseHead;
 use crate::http::version::Version;
+use crate::http::websocket;
 use crate::http::write::{self, Nominated};
 use crate::request::incoming::{Incoming, Request};
-use crate::response::{Body, Head, Response, Tunnel};
-use crate::server::Link;
+use crate::response::{Body, Head, Response, Tunnel, reason};
 use crate::server::error::ServerError;
 use crate::server::exchange::RoundTrip;
 use crate::stream::Stream;
@@ -70,7 +70,7 @@ pub fn respond<'x, 'c>(
     admission: &mut Admission,
 ) -> Result<Response<'x, 'c>, ServerError> {
     let (request, status) = (incoming.request, answer.head.status);
-    if status == 101 {
+    if status == 101 || answer.asked.trip.opens_tunnel(status) {
         return switch(target, answer, request, client.writer, admission);
     }
     if request.takes_for_tunnel(status) {
@@ -177,29 +177,35 @@ fn switch<'x, 'c>(
         return Err(ServerError::Malformed("101 before the end of the request"));
     }
     let (buf, fields) = trip.head();
-    let agreed = fields.iter().find(|f| f.known == Known::Upgrade).map(|f| f.value.of_bytes(buf));
+    let over_stream = trip.opens_tunnel(head.status);
+    let said = fields.iter().find(|f| f.known == Known::Upgrade).map(|f| f.value.of_bytes(buf));
+    // Over a stream the one protocol was asked for that comes first.
+    let agreed = if over_stream { list(protocol).next() } else { said };
     let was_asked = |agreed: &[u8]| list(protocol).any(|asked| asked.eq_ignore_ascii_case(agreed));
     // Several are layers, of which each must have been offered (RFC 9110, 7.8).
     let agreed = agreed.filter(|agreed| list(agreed).next().is_some() && list(agreed).all(was_asked));
     let Some(agreed) = agreed.map(<[u8]>::to_vec) else {
         return Err(ServerError::Malformed("101 to a protocol that was not asked for"));
     };
-    let is_stream = request.version == Version::Http2;
+    let to_stream = request.version == Version::Http2;
     // On a stream the upgrade is complete with any success, and needs no proof (RFC 8441, 5).
-    let status = if is_stream { 200 } else { 101 };
-    let mut copied = Head::new(status, head.reason.of_bytes(buf), target.worker.buffers.medium());
+    let status = if to_stream { 200 } else { 101 };
+    let words = if over_stream { reason(status).as_bytes() } else { head.reason.of_bytes(buf) };
+    let mut copied = Head::new(status, words, target.worker.buffers.medium());
     write::copy_fields(copied.out(), buf, head.len, fields, |field| {
-        let is_proof = is_stream && field.name.of_bytes(buf).eq_ignore_ascii_case(b"sec-websocket-accept");
+        let is_proof = (to_stream || over_stream)
+            && field.name.of_bytes(buf).eq_ignore_ascii_case(b"sec-websocket-accept");
         !(is_proof || field.known == Known::XRequestId || field.known.is_hop_by_hop())
     });
+    if let Some(key) = request.header("sec-websocket-key").filter(|_| over_stream && !to_stream) {
+        copied.field("sec-websocket-accept", &websocket::accept(key));
+    }
     write_affinity(target, chosen, (buf, fields), request, writer);
-    let (Link::Http1(connection), early) = trip.into_tunnel(&head) else {
-        return Err(ServerError::Malformed("101 over HTTP/2"));
-    };
+    let (link, early) = trip.into_tunnel(&head);
     let idle = target.route.timeout.idle;
     let _permit = admission.take_permit();
     let term = target.upstream(chosen.server).watch_term();
-    let tunnel = Tunnel { connection, early, protocol: agreed, idle, term, _permit };
+    let tunnel = Tunnel { link, early, protocol: agreed, idle, term, _permit };
     let body = Body::Tunnel(Box::new(tunnel));
     Ok(Response { head: copied, body, framing: Framing::Empty, ended: Ended::Tunnel, closes: true })
 }

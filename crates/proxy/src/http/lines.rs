@@ -1,17 +1,10 @@
-//! From HTTP/2 fields to lines and back, and what is refused on the way (RFC 9113, 8.2 and 8.3).
-
-use evenkeel_http2::Head;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::response;
+//! From heads of HTTP/2 to lines and back, and what is refused on the way (RFC 9113, 8.2 and 8.3).
 
 use crate::http::field::{Field, Known, KnownSet, Span, is_token};
 use crate::http::head::{HeadError, HeadLimits, RequestHead, ResponseHead};
 use crate::http::version::Version;
-
-/// Most heads have no more fields. Counting them costs more than the memory of those that a head does not have.
-const FIELDS: usize = 12;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use evenkeel_http2::Head;
+use http::StatusCode;
 
 /// Writes the head of a request that has come over HTTP/2 to `out` as lines, and lists its fields: first `host`, made of
 /// `:authority`. A tunnel that it asks for (RFC 8441) is asked for as HTTP/1.1 does: `upgrade` is the lines of that.
@@ -90,71 +83,30 @@ fn all_fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Writes a response's head to `out` as lines, and lists its fields.
+/// Writes the head of a response that has come over HTTP/2 to `out` as lines, and lists its fields.
 ///
 /// # Errors
-/// The head breaks the rules, or its limits.
+/// It exceeds the limits.
 pub fn of_response(
-    parts: &response::Parts,
+    head: &Head,
     limits: HeadLimits,
     out: &mut Vec<u8>,
     fields: &mut Vec<Field>,
 ) -> Result<ResponseHead, HeadError> {
     let mut lines = Lines::begin(out, fields, limits);
+    if head.is_oversized() {
+        return Err(HeadError::TooLarge);
+    }
+    let status = head.status();
     lines.out.extend_from_slice(b"HTTP/2.0 ");
-    lines.part(parts.status.as_str().as_bytes());
+    lines.part(itoa::Buffer::new().format(status).as_bytes());
     lines.out.push(b' ');
-    let reason = lines.part(parts.status.canonical_reason().unwrap_or_default().as_bytes());
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let reason = lines.part(reason.unwrap_or_default().as_bytes());
     lines.out.extend_from_slice(b"\r\n");
-    lines.fields(&parts.headers)?;
+    lines.section(head)?;
     let (len, _) = lines.end()?;
-    Ok(ResponseHead { len, status: parts.status.as_u16(), reason, version: Version::Http2 })
-}
-
-/// Trailers as a section of lines with its empty line.
-pub fn of_trailers(trailers: &HeaderMap) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, value) in trailers {
-        crate::http::write::field(&mut out, name.as_str(), value.as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
-    out
-}
-
-/// The fields of a section of lines, up to its empty line or its end. What belongs to a connection of HTTP/1.1 has no
-/// place in HTTP/2 (RFC 9113, 8.2.2), and `host` has one of its own.
-///
-/// # Errors
-/// A line is none that HTTP could have.
-pub fn to_fields(section: &[u8]) -> Result<HeaderMap, HeadError> {
-    const MALFORMED: HeadError = HeadError::Malformed("invalid field");
-    let mut fields = HeaderMap::with_capacity(FIELDS);
-    let mut rest = section;
-    while let Some(end) = memchr::memchr(b'\r', rest) {
-        let (line, after) = rest.split_at(end);
-        if line.is_empty() {
-            break;
-        }
-        rest = after.strip_prefix(b"\r\n").ok_or(MALFORMED)?;
-        let colon = memchr::memchr(b':', line).ok_or(MALFORMED)?;
-        let known = Known::of(&line[..colon]);
-        if is_of_the_connection(known) {
-            continue;
-        }
-        let name = match (known, &line[..colon]) {
-            // These are in nearly every response, and costly to look up.
-            (Known::ContentLength, _) => header::CONTENT_LENGTH,
-            (Known::Date, _) => header::DATE,
-            (Known::XRequestId, b"x-request-id") => X_REQUEST_ID,
-            (_, b"content-type" | b"Content-Type") => header::CONTENT_TYPE,
-            (_, name) => HeaderName::from_bytes(name).map_err(|_| MALFORMED)?,
-        };
-        let mut value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| MALFORMED)?;
-        // Each is another one: it would only drive what is of use from the table of the compression.
-        value.set_sensitive(known == Known::XRequestId);
-        fields.append(name, value);
-    }
-    Ok(fields)
+    Ok(ResponseHead { len, status, reason, version: Version::Http2 })
 }
 
 fn is_of_the_connection(known: Known) -> bool {
@@ -251,45 +203,6 @@ impl<'o> Lines<'o> {
         let value = self.part(value);
         self.out.extend_from_slice(b"\r\n");
         self.fields.push(Field { known, name, value });
-        Ok(())
-    }
-
-    fn field(&mut self, name: &str, value: &[u8]) -> Result<(), HeadError> {
-        if self.fields.len() >= self.limits.fields || self.out.len() >= self.limits.bytes {
-            return Err(HeadError::TooLarge);
-        }
-        if value.first().is_some_and(u8::is_ascii_whitespace)
-            || value.last().is_some_and(u8::is_ascii_whitespace)
-        {
-            return Err(HeadError::Malformed("white space around a field value"));
-        }
-        let known = Known::of(name.as_bytes());
-        // `http` takes a quotation mark for a character of names, which is none of a token's (RFC 9110, 5.6.2).
-        if known == Known::Other && name.contains('"') {
-            return Err(HeadError::Malformed("invalid field name"));
-        }
-        self.known.insert(known);
-        let name = self.part(name.as_bytes());
-        self.out.extend_from_slice(b": ");
-        let value = self.part(value);
-        self.out.extend_from_slice(b"\r\n");
-        self.fields.push(Field { known, name, value });
-        Ok(())
-    }
-
-    fn fields(&mut self, fields: &HeaderMap) -> Result<(), HeadError> {
-        let mut has_cookie = false;
-        // The values of one name follow each other.
-        for (name, value) in fields {
-            if name != header::COOKIE {
-                self.field(name.as_str(), value.as_bytes())?;
-            } else if !std::mem::replace(&mut has_cookie, true) {
-                // One line again, as those who read cookies expect it (RFC 9113, 8.2.3), which counts once and by its
-                // bytes. That the sender refers to one crumb many times is bounded by SETTINGS_MAX_HEADER_LIST_SIZE.
-                let crumbs = fields.get_all(name).iter().map(HeaderValue::as_bytes);
-                self.field(name.as_str(), &crumbs.collect::<Vec<_>>().join(&b"; "[..]))?;
-            }
-        }
         Ok(())
     }
 

@@ -13,4 +13,5 @@ pub mod lines;
 mod quick;
 pub mod trailers;
 pub mod version;
+pub mod websocket;
 pub mod write;

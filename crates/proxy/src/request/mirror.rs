@@ -232,7 +232,8 @@ impl Copy {
     async fn open(&self, timer: &mut Timer) -> Result<Link, ServerError> {
         let (to, now) = (self.to(), self.worker.clock.now());
         let upstream = to.upstream(self.chosen.server);
-        let connecting = upstream.connect(self.asker(), now, self.view.response_heads);
+        let connecting =
+            upstream.connect(self.asker(), now, self.worker.surroundings(self.view.response_heads));
         match timer.within(to.pool().timeout.connect.into(), connecting).await {
             Ok(connected) => connected,
             Err(_) => Err(ServerError::ConnectTimeout),
@@ -260,7 +261,8 @@ impl Copy {
         let upstream = to.upstream(self.chosen.server);
         let parts = [self.target.as_str(), "", ""];
         let is_secure = upstream.is_secure();
-        let head = OutgoingHead { lines: self.head.clone(), method: &self.method, target: parts, is_secure };
+        let lines = self.head.clone();
+        let head = OutgoingHead { lines, method: &self.method, target: parts, is_secure, upgrade: None };
         let rest = (!self.body.is_empty()).then_some(&body);
         let around = self.worker.surroundings(self.view.response_heads);
         let started = RoundTrip::start(around, link, head, rest, passage, timer).await;

@@ -37,6 +37,8 @@ pub enum ServerError {
     Status(u16),
     /// The request is none that the server's protocol has a place for.
     Unsendable,
+    /// It speaks HTTP/2, and takes no tunnel over a stream.
+    NoTunnels,
     /// What came is not a valid, unambiguous response.
     Malformed(&'static str),
     /// The head of the response exceeds `limits.response_head` or `limits.response_headers`.
@@ -77,9 +79,11 @@ impl ServerError {
     pub fn cause(&self, started: bool) -> Option<Cause> {
         Some(match self {
             Self::Deadline | Self::Body(BodyError::Deadline) => return None,
-            Self::Connect(_) | Self::NameRefused(_) | Self::ConnectTimeout | Self::Unprocessed => {
-                Cause::Connect
-            }
+            Self::Connect(_)
+            | Self::NameRefused(_)
+            | Self::ConnectTimeout
+            | Self::Unprocessed
+            | Self::NoTunnels => Cause::Connect,
             Self::Reset(_) | Self::Closed if !started => Cause::Reset,
             Self::Timeout => Cause::Timeout,
             Self::Status(status) => Cause::Status(*status),
@@ -112,7 +116,7 @@ impl ServerError {
                 return None;
             }
             // Else clients could have servers ejected by naming hosts that these do not serve.
-            Self::NameRefused(_) => return None,
+            Self::NameRefused(_) | Self::NoTunnels => return None,
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(e) if e.kind() == io::ErrorKind::ConnectionRefused => BackendFailure::Refused,
             Self::Connect(_) => BackendFailure::Unreachable,
@@ -135,6 +139,7 @@ impl ServerError {
             Self::Status(_) => "status",
             Self::Unsendable => "unsendable",
             Self::NameRefused(_) => "name_refused",
+            Self::NoTunnels => "no_tunnels",
             other => other.kind().map_or("exhausted", BackendFailure::as_str),
         }
     }
@@ -149,6 +154,7 @@ impl ServerError {
             }
             Self::Body(BodyError::Cut | BodyError::Io(_)) => Side::Server,
             Self::NameRefused(_) | Self::ConnectTimeout | Self::Timeout | Self::Deadline => Side::Proxy,
+            Self::NoTunnels => Side::Proxy,
             Self::Unsendable | Self::Malformed(_) | Self::HeadTooLarge | Self::TooManyInterim => Side::Proxy,
             Self::Body(_) => Side::Proxy,
         })
@@ -177,7 +183,7 @@ impl ServerError {
             Self::Deadline | Self::Body(BodyError::Deadline) | Self::Status(_) | Self::Unsendable => {
                 return None;
             }
-            Self::NameRefused(_) => return None,
+            Self::NameRefused(_) | Self::NoTunnels => return None,
             Self::Connect(e) if is_exhausted(e) => return None,
             Self::Connect(_) | Self::ConnectTimeout => Failure::Connect,
             Self::Timeout | Self::Body(BodyError::Timeout) => Failure::Timeout,
@@ -214,6 +220,9 @@ impl fmt::Display for ServerError {
             Self::Timeout => f.write_str("response timeout"),
             Self::Status(status) => write!(f, "{status} from the server"),
             Self::Unsendable => f.write_str("request cannot be sent over HTTP/2"),
+            Self::NoTunnels => f.write_str(
+                "server of HTTP/2 takes no tunnels: it does not announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441)",
+            ),
             Self::Malformed(what) => write!(f, "malformed response: {what}"),
             Self::HeadTooLarge => {
                 f.write_str("response head larger than limits.response_head or limits.response_headers")

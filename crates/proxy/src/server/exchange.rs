@@ -6,21 +6,20 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use bytes::Bytes;
-use evenkeel_types::{Clock, Time};
-use h2::RecvStream;
+use evenkeel_types::Time;
 
 use super::error::ServerError;
 use super::h1;
-use super::h2::{self as http2, Waiting};
+use super::h2;
+pub use super::outgoing::{OutgoingHead, Surroundings};
 use super::pool::{Connection, Link, Upstream};
 use super::upload::{Out, Passage, Sending, Upload, UploadError};
-use crate::body::{Advance, Body, BodyLimits, FromHttp1, FromHttp2, Source};
+use crate::body::{Advance, Body, BodyLimits, FromHttp1, FromStream, Source};
 use crate::http::field::{Field, Known, has_token};
 use crate::http::framing::{self, Framing};
-use crate::http::head::{HeadLimits, ResponseHead};
+use crate::http::head::ResponseHead;
 use crate::http::version::Version;
-use crate::worker::buffers::Buffers;
+use crate::http2::Exchange;
 use crate::worker::timer::{Elapsed, Limit, Timer};
 
 /// Bytes of interim responses that one answer may begin with.
@@ -28,37 +27,15 @@ const INTERIM_BYTES_MAX: usize = 256 * 1024;
 /// Interim responses that a server may send in a second.
 const INTERIM_PER_SECOND_MAX: u32 = 100;
 
-/// A request's head, as lines, and what HTTP/2 says apart from them.
-#[derive(Debug)]
-pub struct OutgoingHead<'o> {
-    /// The whole head in the form of HTTP/1.1.
-    pub lines: Vec<u8>,
-    /// The method.
-    pub method: &'o str,
-    /// Path and query, in parts.
-    pub target: [&'o str; 3],
-    /// Whether the connection is encrypted.
-    pub is_secure: bool,
-}
-
-/// What a round trip needs of its surroundings.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings<'x> {
-    /// Where buffers come from and go to.
-    pub buffers: &'x Buffers,
-    /// The process's clock.
-    pub clock: Clock,
-    /// What the answer's heads and trailers may measure.
-    pub heads: HeadLimits,
-}
-
 /// A request at a server, and what has come back so far.
 #[derive(Debug)]
 pub struct RoundTrip<'x> {
     around: Surroundings<'x>,
     link: Link,
     /// The stream that the answer comes over; `None` over HTTP/1.1.
-    stream: Option<Waiting>,
+    stream: Option<Rc<Exchange>>,
+    /// True if a stream is to become a tunnel (RFC 8441).
+    asks_for_tunnel: bool,
     buf: Vec<u8>,
     fields: Vec<Field>,
     interim: Interim,
@@ -90,6 +67,7 @@ impl<'x> RoundTrip<'x> {
         timer: &mut Timer,
     ) -> Result<(Box<Self>, Sending<'x, 'c>), (ServerError, Link)> {
         let sent = around.clock.now();
+        let asks_for_tunnel = head.upgrade.is_some() && matches!(link, Link::Http2(_));
         let going = |body, out| Sending::Going(Box::new(Upload::new(body, out, passage, around.clock)));
         let (stream, sending) = match &link {
             Link::Http1(Connection { io, .. }) => {
@@ -105,19 +83,20 @@ impl<'x> RoundTrip<'x> {
                 (None, sending)
             }
             Link::Http2(_) => {
-                let opened = Box::pin(open_stream(&link, &head, rest.is_none(), passage.stall, timer)).await;
+                let ends = rest.is_none() && head.upgrade.is_none();
+                let opened = Box::pin(open_stream(&link, &head, ends, passage.stall, timer)).await;
                 around.buffers.give(head.lines);
-                let (waiting, stream) = match opened {
-                    Ok(opened) => opened,
+                let stream = match opened {
+                    Ok(stream) => stream,
                     Err(error) => return Err((error, link)),
                 };
                 let done = Sending::Done(Ok(()));
-                let sending = rest.map_or(done, |body| going(body, Out::Http2(stream)));
-                (Some(waiting), sending)
+                let sending = rest.map_or(done, |body| going(body, Out::Http2(Rc::clone(&stream))));
+                (Some(stream), sending)
             }
         };
         let (buf, fields, interim) = (Vec::new(), Vec::new(), Interim::default());
-        let trip = Self { around, link, stream, buf, fields, interim, sent, uploaded: None };
+        let trip = Self { around, link, stream, asks_for_tunnel, buf, fields, interim, sent, uploaded: None };
         Ok((Box::new(trip), sending))
     }
 
@@ -162,15 +141,15 @@ impl<'x> RoundTrip<'x> {
                     Err(error) => Err(ServerError::Reset(error)),
                 }
             }
-            (Link::Http2(_), Some(waiting)) => waiting.begun().await,
+            (Link::Http2(_), Some(stream)) => h2::begun(stream).await,
             (Link::Http2(_), None) => Ok(()),
         }
     }
 
     /// The status of a head that has not been read yet, if that much of it has come.
     pub fn status_begun(&self) -> Option<u16> {
-        if let Some(waiting) = &self.stream {
-            return waiting.status();
+        if let Some(stream) = &self.stream {
+            return stream.status();
         }
         let digits = self.buf.strip_prefix(b"HTTP/1.")?.get(2..5)?;
         std::str::from_utf8(digits).ok()?.parse().ok()
@@ -195,7 +174,7 @@ impl<'x> RoundTrip<'x> {
                 }
                 h1::read_head(io, buf, fields, around.heads).await
             }
-            (Link::Http2(_), Some(waiting)) => waiting.read_head(around.heads, buf, fields).await,
+            (Link::Http2(_), Some(stream)) => h2::read_head(stream, around.buffers, buf, fields).await,
             (Link::Http2(_), None) => Err(ServerError::Closed),
         }
     }
@@ -240,6 +219,11 @@ impl<'x> RoundTrip<'x> {
         Ok(())
     }
 
+    /// True if an answer of this status makes a tunnel of its stream (RFC 8441, 5).
+    pub fn opens_tunnel(&self, status: u16) -> bool {
+        self.asks_for_tunnel && matches!(status, 200..=299)
+    }
+
     /// The bytes that the last head and its fields are positions in, and the fields.
     pub fn head(&self) -> (&[u8], &[Field]) {
         (&self.buf, &self.fields)
@@ -274,7 +258,7 @@ impl<'x> RoundTrip<'x> {
     /// # Errors
     /// Its framing could be read in two ways.
     pub fn into_body(
-        mut self: Box<Self>,
+        mut self,
         head: &ResponseHead,
         to_head: bool,
         empty: Framing,
@@ -297,9 +281,10 @@ impl<'x> RoundTrip<'x> {
             }
             Link::Http2(_) => {
                 around.buffers.give(buf);
-                let stream = self.stream.as_mut().and_then(|waiting| waiting.body.take());
-                let framing = framing_of_stream(framing, stream.as_ref(), empty);
-                (Source::Http2(FromHttp2::new(stream, length(framing))), framing)
+                let Some(stream) = self.stream.take() else { return Err(ServerError::Closed) };
+                let is_bare = stream.is_bare();
+                let framing = framing_of_stream(framing, is_bare, empty);
+                (Source::Stream(FromStream::new(stream, length(framing), is_bare)), framing)
             }
         };
         let body = Body::new(source, framing, around.clock, limits);
@@ -308,7 +293,7 @@ impl<'x> RoundTrip<'x> {
     }
 
     /// The connection, and what has been read behind the head: it belongs to another protocol from here on.
-    pub fn into_tunnel(self: Box<Self>, head: &ResponseHead) -> (Link, Vec<u8>) {
+    pub fn into_tunnel(self, head: &ResponseHead) -> (Link, Vec<u8>) {
         let early = self.buf[head.len..].to_vec();
         self.around.buffers.give(self.buf);
         self.around.buffers.give_fields(self.fields);
@@ -323,19 +308,15 @@ async fn open_stream(
     ends: bool,
     stall: Limit,
     timer: &mut Timer,
-) -> Result<(Waiting, h2::SendStream<Bytes>), ServerError> {
+) -> Result<Rc<Exchange>, ServerError> {
     let Link::Http2(place) = link else { return Err(ServerError::Unprocessed) };
-    let opening = async {
-        let head = http2::head(&head.lines, head.method, &head.target.concat(), head.is_secure)?;
-        place.send(head, ends).await
-    };
-    timer.within(stall, opening).await.unwrap_or(Err(ServerError::Timeout))
+    timer.within(stall, place.send(head, ends)).await.unwrap_or(Err(ServerError::Timeout))
 }
 
 /// Over HTTP/2 a head alone may be all of an answer.
-fn framing_of_stream(framing: Framing, stream: Option<&RecvStream>, empty: Framing) -> Framing {
+fn framing_of_stream(framing: Framing, is_bare: bool, empty: Framing) -> Framing {
     match framing {
-        Framing::UntilClose if stream.is_none_or(RecvStream::is_end_stream) => empty,
+        Framing::UntilClose if is_bare => empty,
         Framing::UntilClose => Framing::Chunked,
         framing => framing,
     }

@@ -1,46 +1,36 @@
-//! Speaking HTTP/2 to a server: connections that many requests share, and one request's stream.
+//! Speaking HTTP/2 to a server: connections that many requests share, and one request's place on one.
 
-use std::cell::{Cell, RefCell};
+mod driver;
+mod head;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use evenkeel_config::Keepalive;
-use evenkeel_net::{Io, Wire};
+use evenkeel_http2::{CommandError, StreamError};
+use evenkeel_net::Io;
 use evenkeel_types::Time;
-use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Request, Uri, response};
 use tokio::sync::Mutex;
 
+use self::driver::Driver;
 use super::counted::Counted;
 use super::error::ServerError;
+use super::outgoing::{OutgoingHead, Surroundings};
 use crate::http::field::Field;
-use crate::http::head::{HeadLimits, ResponseHead};
+use crate::http::head::ResponseHead;
 use crate::http::lines;
+use crate::http2::{Answer, Exchange, Failure, Session};
+use crate::worker::buffers::Buffers;
 
 /// Requests under way on one connection, even if the server would take more: beyond that another is opened, so that
 /// one lost packet or one busy thread of the server does not hold up all requests.
 const STREAMS_MAX: usize = 100;
 /// Connections to one server from one worker.
 const CONNECTIONS_MAX: usize = 64;
-/// Bytes of a response body that the server may send ahead, and that a slow client makes us keep.
-const WINDOW: u32 = 256 * 1024;
-/// The same of all: a request that does not take its data leaves the others their share.
-const CONNECTION_WINDOW: u32 = WINDOW * STREAMS_MAX as u32;
-/// Bookkeeping of small DATA frames that wait to be read, of which each may cost 256: as many as one stream has room for
-/// of one byte each. Beyond that the connection ends, for all of its streams.
-const DATA_FRAME_BUDGET: usize = WINDOW as usize * 256;
-/// Bytes of a request body that may wait for the server's window.
-const UNSENT_MAX: usize = 64 * 1024;
-
-/// How many streams a server takes that has not told yet; one that sets no limit is taken to mean one more.
-const STREAMS_UNKNOWN: usize = usize::MAX - 1;
 
 /// The connections to one server.
 #[derive(Debug)]
@@ -55,9 +45,11 @@ pub struct Connections {
 /// A connection that many requests share.
 #[derive(Debug)]
 struct Shared {
-    handle: SendRequest<Bytes>,
+    session: Rc<Session>,
     /// Requests under way.
     streams: Cell<usize>,
+    /// Requests of those for which the server allows no stream yet.
+    waiting: RefCell<Vec<Waker>>,
     /// When it was last used.
     used: Cell<Time>,
     opened: Time,
@@ -73,12 +65,17 @@ struct Shared {
 #[derive(Debug)]
 pub struct Place {
     shared: Rc<Shared>,
+    /// Its stream, once it has one.
+    exchange: OnceCell<Rc<Exchange>>,
     /// True if the connection had been open before: the server may be closing it just now.
     pub reused: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.get() {
+            exchange.leave();
+        }
         self.shared.streams.set(self.shared.streams.get() - 1);
         self.shared.count();
     }
@@ -87,6 +84,8 @@ impl Drop for Place {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.close();
+        // No request is under way any more, or will be.
+        self.session.command(|machine| machine.leave(self.session.clock.now()));
     }
 }
 
@@ -106,10 +105,7 @@ impl Connections {
         let mut open = self.open.borrow_mut();
         // One that has had its time closes when its last request has ended.
         open.retain(|shared| !shared.is_closed.get() && shared.may_serve(now, keepalive));
-        let has_room = |shared: &&Rc<Shared>| {
-            shared.streams.get() < STREAMS_MAX.min(shared.handle.current_max_send_streams())
-        };
-        open.iter().find(has_room).map(|shared| shared.take(now, true))
+        open.iter().find(|shared| shared.has_room()).map(|shared| shared.take(now, true))
     }
 
     /// A place on a connection that `connect` opens, or another request in the meantime.
@@ -118,11 +114,12 @@ impl Connections {
     /// What came of connecting.
     pub async fn open(
         &self,
-        (now, keepalive): (Time, Keepalive),
-        heads: HeadLimits,
+        keepalive: Keepalive,
+        around: Surroundings<'_>,
         connect: impl Future<Output = io::Result<Io>>,
     ) -> io::Result<Place> {
         let _alone = self.opening.lock().await;
+        let now = around.clock.now();
         if let Some(mut place) = self.place(now, keepalive) {
             place.reused = false;
             return Ok(place);
@@ -131,47 +128,18 @@ impl Connections {
             let why = "too many connections with all their streams in use";
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, why));
         }
-        let wire = Wire::new(Rc::new(connect.await?), Vec::new());
-        let mut builder = Builder::new();
-        builder
-            .enable_push(false)
-            .initial_window_size(WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buffer_size(UNSENT_MAX)
-            .data_frame_budget(DATA_FRAME_BUDGET)
-            .initial_max_send_streams(STREAMS_UNKNOWN)
-            .max_header_list_size(list_size(heads));
-        let (handle, mut connection) = builder.handshake::<_, Bytes>(wire).await.map_err(io::Error::other)?;
-        // What the server does not take at once it would refuse, and some servers forget requests that come too early.
-        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
-            Poll::Pending if handle.current_max_send_streams() == STREAMS_UNKNOWN => Poll::Pending,
-            Poll::Pending => Poll::Ready(Ok(())),
-        })
-        .await?;
-        let shared = Rc::new(Shared {
-            handle,
-            streams: Cell::new(0),
-            used: Cell::new(now),
-            opened: now,
-            requests: Cell::new(0),
-            is_closed: Cell::new(false),
-            is_idle: Cell::new(false),
-            counted: self.counted.clone(),
-        });
+        let mut driver = Driver::new(connect.await?, around.buffers, around.clock, around.heads);
+        driver.greet().await?;
+        let shared = Rc::new(Shared::new(Rc::clone(driver.session()), now, self.counted.clone()));
         let (watched, counted) = (Rc::downgrade(&shared), self.counted.clone());
         tokio::task::spawn_local(async move {
-            // How it ended, each of its streams has been told.
-            let ended = connection.await;
-            if let Some(counted) = counted {
-                match ended {
-                    Ok(()) => counted.log_closed("idle for too long, or the server has ended it"),
-                    Err(error) => counted.log_closed(error),
+            let ended = driver.run(watched).await;
+            match (counted, ended) {
+                (None, _) => {}
+                (Some(counted), Failure::Closed) => {
+                    counted.log_closed("idle for too long, or the server has ended it");
                 }
-            }
-            if let Some(shared) = watched.upgrade() {
-                shared.close();
+                (Some(counted), failure) => counted.log_closed(failure),
             }
         });
         let place = shared.take(now, false);
@@ -203,12 +171,47 @@ impl Connections {
 }
 
 impl Shared {
+    fn new(session: Rc<Session>, now: Time, counted: Option<Counted>) -> Self {
+        let (streams, waiting, requests, is_closed, is_idle) = <_>::default();
+        Self {
+            session,
+            streams,
+            waiting,
+            used: Cell::new(now),
+            opened: now,
+            requests,
+            is_closed,
+            is_idle,
+            counted,
+        }
+    }
+
+    /// True if another request may be under way now.
+    fn has_room(&self) -> bool {
+        let machine = self.session.machine.borrow();
+        let allowed = machine.peer_settings().max_concurrent_streams as usize;
+        self.streams.get() < STREAMS_MAX.min(allowed) && !machine.is_leaving()
+    }
+
+    /// Has requests that wait for a stream look again, if there may be one.
+    fn wake_waiting(&self) {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
+        let machine = self.session.machine.borrow();
+        let may_go_on = machine.room_for_requests() > 0 || machine.is_leaving() || machine.is_finished();
+        drop(machine);
+        if may_go_on {
+            self.waiting.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
     fn take(self: &Rc<Self>, now: Time, reused: bool) -> Place {
         self.streams.set(self.streams.get() + 1);
         self.used.set(now);
         self.requests.set(self.requests.get().saturating_add(1));
         self.count();
-        Place { shared: Rc::clone(self), reused }
+        Place { shared: Rc::clone(self), exchange: OnceCell::new(), reused }
     }
 
     /// True if it may be given another request.
@@ -237,24 +240,41 @@ impl Shared {
 }
 
 impl Place {
-    /// Sends a request's head; `ends` if it has no body.
+    /// Sends a request's head; `ends` if it has no body. Waits while the server takes no further stream.
     ///
     /// # Errors
-    /// The connection has just closed: nothing was sent.
-    pub async fn send(
-        &self,
-        head: Request<()>,
-        ends: bool,
-    ) -> Result<(Waiting, SendStream<Bytes>), ServerError> {
-        let mut handle = self.shared.handle.clone();
-        let ready = poll_fn(|cx| handle.poll_ready(cx)).await;
-        match ready.and_then(|()| handle.send_request(head, ends)) {
-            Ok((response, stream)) => Ok((Waiting { response, body: None, begun: None }, stream)),
-            Err(_) => {
-                self.give_up();
-                Err(ServerError::Unprocessed)
-            }
+    /// The request is none that HTTP/2 has a place for, or the connection takes no more: nothing was sent.
+    pub async fn send(&self, head: &OutgoingHead<'_>, ends: bool) -> Result<Rc<Exchange>, ServerError> {
+        let target = head.target.concat();
+        let (request, section) = head::parts(head, &target)?;
+        let session = &self.shared.session;
+        let is_tunnel = !request.protocol.is_empty();
+        if is_tunnel && !session.machine.borrow().peer_settings().enable_connect_protocol {
+            return Err(ServerError::NoTunnels);
         }
+        let opened = poll_fn(|cx| {
+            let has_place = |name| !is_tunnel || !head::is_of_http1_tunnels(name);
+            let fields = lines::section_fields(section).filter(|(name, _)| has_place(name));
+            match session.command(|machine| machine.request(&request, fields, ends)) {
+                Err(CommandError::Busy) => {
+                    self.shared.waiting.borrow_mut().push(cx.waker().clone());
+                    Poll::Pending
+                }
+                opened => Poll::Ready(opened),
+            }
+        });
+        let Ok(stream) = opened.await else {
+            self.give_up();
+            return Err(ServerError::Unprocessed);
+        };
+        let exchange = Rc::new(Exchange::new(Rc::clone(session), Some(stream), false));
+        session.enlist(stream, Rc::clone(&exchange));
+        Ok(Rc::clone(self.exchange.get_or_init(|| exchange)))
+    }
+
+    /// Its stream, if a request was sent over it.
+    pub fn exchange(&self) -> Option<&Rc<Exchange>> {
+        self.exchange.get()
     }
 
     /// Takes no more requests: something is wrong with the connection.
@@ -263,93 +283,39 @@ impl Place {
     }
 }
 
-/// An answer that is waited for.
-#[derive(Debug)]
-pub struct Waiting {
-    response: ResponseFuture,
-    /// Of the final response.
-    pub body: Option<RecvStream>,
-    /// A head that has come and was not read yet.
-    begun: Option<response::Parts>,
-}
-
-impl Waiting {
-    /// The next head, as lines.
-    ///
-    /// # Errors
-    /// The server closed, failed, or sent what is no acceptable head.
-    pub async fn read_head(
-        &mut self,
-        limits: HeadLimits,
-        buf: &mut Vec<u8>,
-        fields: &mut Vec<Field>,
-    ) -> Result<ResponseHead, ServerError> {
-        let parts = self.begun.take();
-        let parts = if let Some(parts) = parts { parts } else { self.next_head().await? };
-        Ok(lines::of_response(&parts, limits, buf, fields)?)
-    }
-
-    /// Waits for the next head without reading it.
-    ///
-    /// # Errors
-    /// The server closed or failed.
-    pub async fn begun(&mut self) -> Result<(), ServerError> {
-        let parts = self.next_head().await?;
-        self.begun = Some(parts);
-        Ok(())
-    }
-
-    /// The status of a head that has come and was not read yet.
-    pub fn status(&self) -> Option<u16> {
-        self.begun.as_ref().map(|parts| parts.status.as_u16())
-    }
-
-    async fn next_head(&mut self) -> Result<response::Parts, ServerError> {
-        let parts = poll_fn(|cx| {
-            if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
-                return Poll::Ready(interim.map(|interim| interim.into_parts().0));
-            }
-            Pin::new(&mut self.response).poll(cx).map_ok(|response| {
-                let (parts, body) = response.into_parts();
-                self.body = Some(body);
-                parts
-            })
-        });
-        parts.await.map_err(failed)
-    }
-}
-
-/// Twice the limit as HTTP/2 counts it, where each field weighs 32 bytes more than its name and value (RFC 9113,
-/// 6.5.2): so a head that is too large is read, and refused as that. Beyond it there is only a stream error.
-fn list_size(heads: HeadLimits) -> u32 {
-    u32::try_from(2 * (heads.bytes + 32 * heads.fields)).unwrap_or(u32::MAX)
-}
-
-fn failed(error: h2::Error) -> ServerError {
-    // The server says that it has not looked at the request (RFC 9113, 8.7).
-    if error.reason() == Some(Reason::REFUSED_STREAM) || error.is_go_away() && error.is_remote() {
-        return ServerError::Unprocessed;
-    }
-    if error.is_io() { ServerError::Closed } else { ServerError::Reset(io::Error::other(error)) }
-}
-
-/// The head of a request, made of its lines.
+/// Takes the next head of an answer, as lines, once it has come.
 ///
 /// # Errors
-/// What the client sent, or the route made of it, is nothing that HTTP/2 has a place for.
-pub fn head(lines: &[u8], method: &str, target: &str, secure: bool) -> Result<Request<()>, ServerError> {
-    let start = memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1);
-    let section = &lines[start..];
-    let host = section.strip_prefix(b"host: ").and_then(|rest| rest.split(|b| *b == b'\r').next());
-    let mut head = Request::new(());
-    *head.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| ServerError::Unsendable)?;
-    let mut uri = Uri::default().into_parts();
-    uri.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
-    uri.authority =
-        Some(Authority::try_from(host.unwrap_or(b"localhost")).map_err(|_| ServerError::Unsendable)?);
-    uri.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| ServerError::Unsendable)?);
-    *head.uri_mut() = Uri::from_parts(uri).map_err(|_| ServerError::Unsendable)?;
-    *head.version_mut() = http::Version::HTTP_2;
-    *head.headers_mut() = lines::to_fields(section).map_err(|_| ServerError::Unsendable)?;
-    Ok(head)
+/// The server closed, failed, or sent what is no acceptable head.
+pub async fn read_head(
+    exchange: &Exchange,
+    buffers: &Buffers,
+    buf: &mut Vec<u8>,
+    fields: &mut Vec<Field>,
+) -> Result<ResponseHead, ServerError> {
+    begun(exchange).await?;
+    let Some(answer) = exchange.take_answer() else { return Err(ServerError::Closed) };
+    let Answer { head, lines, fields: listed } = answer;
+    buffers.give(std::mem::replace(buf, lines));
+    buffers.give_fields(std::mem::replace(fields, listed));
+    Ok(head?)
+}
+
+/// Waits for the next head of an answer.
+///
+/// # Errors
+/// The server closed or failed.
+pub async fn begun(exchange: &Exchange) -> Result<(), ServerError> {
+    poll_fn(|cx| exchange.poll_answer(cx)).await.map_err(failed)
+}
+
+fn failed(failure: Failure) -> ServerError {
+    match failure {
+        // The server says that it has not looked at the request (RFC 9113, 8.7).
+        Failure::Stream(error) if error.is_unprocessed() => ServerError::Unprocessed,
+        Failure::Stream(StreamError::PeerMisbehaved { reason, .. }) => ServerError::Malformed(reason),
+        Failure::Closed | Failure::Lost(_) => ServerError::Closed,
+        Failure::TooManyInterim => ServerError::TooManyInterim,
+        failure => ServerError::Reset(failure.into()),
+    }
 }

@@ -6,11 +6,12 @@ pub mod exchange;
 pub mod h1;
 pub mod h2;
 mod names;
+mod outgoing;
 mod pool;
 mod postgres;
 pub mod probe;
 mod sender;
 pub mod upload;
 
-pub use pool::{Asker, Connection, Link, Upstream};
+pub use pool::{Asker, Link, Upstream};
 pub use sender::Sender;

@@ -19,9 +19,9 @@ use super::counted::Counted;
 use super::error::ServerError;
 use super::h2::Place;
 use super::names::NamedConnections;
+use super::outgoing::Surroundings;
 use super::postgres::{ask_for_tls, is_postgres};
 use super::sender::{Own, Sender};
-use crate::http::head::HeadLimits;
 
 /// A server of a pool.
 #[derive(Debug)]
@@ -239,7 +239,12 @@ impl Upstream {
     ///
     /// # Errors
     /// What the kernel, the resolver or the server says.
-    pub async fn connect(&self, asker: Asker<'_>, now: Time, heads: HeadLimits) -> Result<Link, ServerError> {
+    pub async fn connect(
+        &self,
+        asker: Asker<'_>,
+        now: Time,
+        around: Surroundings<'_>,
+    ) -> Result<Link, ServerError> {
         let name = self.name(asker.host);
         let link = match &self.sharing {
             Sharing::Http1 => self.open(name, &[]).await.map(|io| {
@@ -248,7 +253,7 @@ impl Upstream {
             }),
             Sharing::Http2 => {
                 let connections = self.shared.of(name, self.keepalive);
-                let opening = connections.open((now, self.keepalive), heads, self.open(name, &[]));
+                let opening = connections.open(self.keepalive, around, self.open(name, &[]));
                 opening.await.map(Link::Http2)
             }
             Sharing::Own(own) => self.open(name, &own.header(asker.sender, asker.id)).await.map(|io| {

@@ -141,12 +141,13 @@ async fn ask<T>(
     timeout: Duration,
     look: impl AsyncFnOnce(&ResponseHead, Option<Vec<u8>>, &mut AnswerBody<'_>) -> Result<T, ProbeFailure>,
 ) -> Result<T, ProbeFailure> {
-    let (buffers, clock) = (Buffers::default(), Clock::start());
+    let (buffers, clock) = (Rc::new(Buffers::default()), Clock::start());
     let around = Surroundings { buffers: &buffers, clock, heads: LIMITS };
     let limits = BodyLimits { stall: timeout, at_most: None, rate_min: 0, bytes_max: None };
     let Question { method, path, host, fields, body } = question;
     let lines = lines(method, path, host, fields, body.len(), server.protocol);
-    let head = OutgoingHead { lines, method, target: [path, "", ""], is_secure: server.tls.is_some() };
+    let target = [path, "", ""];
+    let head = OutgoingHead { lines, method, target, is_secure: server.tls.is_some(), upgrade: None };
     let (framing, is_empty) = (Framing::Length(body.len() as u64), body.is_empty());
     let body = RefCell::new(Body::new(Source::Bytes(FromBytes::new(body)), framing, clock, limits));
     let ours = Ours { reserved: &[], deadline: None, edits: &<_>::default(), underscores: false };
@@ -157,8 +158,7 @@ async fn ask<T>(
             Link::Http1(Connection { io: Rc::new(io), only: None, opened: clock.now(), served: 0 })
         }
         PoolProtocol::Http2 => {
-            let opened =
-                connections.open((clock.now(), Keepalive::default()), LIMITS, async { Ok(io) }).await;
+            let opened = connections.open(Keepalive::default(), around, async { Ok(io) }).await;
             Link::Http2(opened.map_err(from_handshake)?)
         }
     };

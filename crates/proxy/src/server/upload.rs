@@ -7,18 +7,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
-use h2::SendStream;
 
 use super::h1::Ours;
-use crate::body::send::{poll_room, try_send};
 use crate::body::{Advance, Body, BodyError};
 use crate::http::chunks::Malformed;
 use crate::http::framing::Framing;
 use crate::http::head::HeadLimits;
-use crate::http::{lines, trailers, write};
+use crate::http::{trailers, write};
+use crate::http2::Exchange;
 use crate::worker::buffers::Buffers;
 use crate::worker::timer::{Limit, Timer};
 
@@ -116,7 +114,7 @@ pub enum Out {
     /// Over a connection of its own, behind these bytes.
     Http1(Rc<Io>, Vec<u8>),
     /// Over a stream that its head has opened.
-    Http2(SendStream<Bytes>),
+    Http2(Rc<Exchange>),
 }
 
 /// What is done next.
@@ -190,7 +188,8 @@ impl<'x, 'c> Upload<'x, 'c> {
             }
             let room = match &mut self.out {
                 Out::Http1(io, _) => io.poll_writable(cx).map_err(|_| UploadError::Server),
-                Out::Http2(stream) => poll_room(stream, cx).map_err(|_| UploadError::Server),
+                // When there is room, the connection's task has this one be polled.
+                Out::Http2(stream) => stream.poll_failed(cx).map(|()| Err(UploadError::Server)),
             };
             if let Poll::Ready(room) = room {
                 room?;
@@ -215,10 +214,10 @@ impl<'x, 'c> Upload<'x, 'c> {
             Out::Http2(_) if !piece => return Ok((true, false)),
             Out::Http2(stream) => {
                 let body = self.body.borrow();
-                let mut left = &body.piece()[*sent..];
-                let is_sent = try_send(stream, &mut left, false).map_err(|_| UploadError::Server)?;
-                let now_sent = body.piece().len() - left.len();
-                return Ok((is_sent, now_sent > std::mem::replace(sent, now_sent)));
+                let left = &body.piece()[*sent..];
+                let taken = stream.send(left, false).map_err(|_| UploadError::Server)?;
+                *sent += taken;
+                return Ok((taken == left.len(), taken > 0));
             }
         };
         let body = self.body.borrow();
@@ -261,12 +260,9 @@ fn end(out: &mut Out, trailers: &[u8], is_chunked: bool) -> Result<(), UploadErr
         }
         Out::Http1(..) => Ok(()),
         Out::Http2(stream) if trailers.is_empty() => {
-            stream.send_data(Bytes::new(), true).map_err(|_| UploadError::Server)
+            stream.send(b"", true).map(drop).map_err(|_| UploadError::Server)
         }
-        Out::Http2(stream) => {
-            let fields = lines::to_fields(trailers).map_err(|_| UploadError::Server)?;
-            stream.send_trailers(fields).map_err(|_| UploadError::Server)
-        }
+        Out::Http2(stream) => stream.send_trailers(trailers).map_err(|_| UploadError::Server),
     }
 }
 

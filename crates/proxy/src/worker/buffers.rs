@@ -4,6 +4,7 @@ use std::cell::{RefCell, RefMut};
 use std::io;
 use std::task::{Context, Poll};
 
+use evenkeel_http2::Head;
 use evenkeel_net::Io;
 
 use crate::http::field::Field;
@@ -37,6 +38,8 @@ pub struct Buffers {
     large: RefCell<Vec<Vec<u8>>>,
     passing: RefCell<Vec<u8>>,
     fields: RefCell<Vec<Vec<Field>>>,
+    /// Where heads that come over HTTP/2 are written to, before they are read.
+    pub http2_head: RefCell<Head>,
 }
 
 impl Buffers {

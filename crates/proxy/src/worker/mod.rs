@@ -68,9 +68,7 @@ pub struct Worker {
     /// What this worker counts.
     pub metrics: Arc<WorkerMetrics>,
     /// Buffers that wait for use.
-    pub buffers: Buffers,
-    /// Where heads that come over HTTP/2 are written to, before they are read.
-    pub http2_head: RefCell<evenkeel_http2::Head>,
+    pub buffers: Rc<Buffers>,
     /// Pipes that wait for use.
     pub pipes: Pipes,
     /// What has come of datagrams and goes on at once; made for the first of them.
@@ -110,8 +108,7 @@ impl Worker {
             index,
             clock: shared.clock,
             metrics: shared.registry.worker(index),
-            buffers: Buffers::default(),
-            http2_head: RefCell::default(),
+            buffers: Rc::default(),
             pipes: Pipes::default(),
             datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),

@@ -1,8 +1,6 @@
 //! The task of a connection: reads, has the machine make events of it, polls the streams, and sends what they have written.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,12 +13,11 @@ use evenkeel_net::Io;
 use evenkeel_observe::RequestRefusal;
 
 use super::futures::Futures;
-use super::session::{Exchange, Failure, Session};
 use super::stream::{Asked, refuse, serve};
 use super::watch::{Over, Watch};
 use crate::client::connection::Client;
+use crate::http2::{Exchange, Failure, Session, Wire};
 use crate::worker::timer::Timer;
-use crate::worker::unsent::{CONNECTION_MAX, Unsent};
 use crate::worker::view::View;
 
 /// Requests under way at a time.
@@ -41,10 +38,9 @@ const POLLS: usize = 64;
 /// What the task of a connection holds.
 pub struct Driver {
     client: Rc<Client>,
-    io: Rc<Io>,
+    wire: Wire,
     session: Rc<Session>,
-    /// The exchanges of streams, and the futures that serve them by key.
-    exchanges: Vec<Option<(Rc<Exchange>, usize)>>,
+    /// What serves the streams, by the keys of their exchanges.
     futures: Futures,
     watch: Watch,
     timer: Timer,
@@ -60,12 +56,14 @@ impl Driver {
         let (view, position) = client.view()?;
         let timeout = view.listener(position).timeout.clone();
         let now = client.worker.clock.now();
-        let machine = RefCell::new(Connection::server(&config(&view, timeout.head), now));
-        let session = Rc::new(Session { machine, unsent: Unsent::new(CONNECTION_MAX) });
-        let timer = Timer::new(client.worker.clock);
+        let machine = Connection::server(&config(&view, timeout.head), now);
+        let clock = client.worker.clock;
+        let session = Session::new(machine, Rc::clone(&client.worker.buffers), clock);
+        let wire = Wire::new(io, Rc::clone(&session));
+        let timer = Timer::new(clock);
         let (farewell, watch) = (timeout.write, Watch::new(timeout, now));
-        let (exchanges, futures) = (Vec::new(), Futures::new());
-        Some(Self { client, io, session, exchanges, futures, watch, timer, is_shrunk: false, farewell })
+        let futures = Futures::new();
+        Some(Self { client, wire, session, futures, watch, timer, is_shrunk: false, farewell })
     }
 
     /// Serves the connection, of which `early` has been read already, until it is over.
@@ -75,20 +73,18 @@ impl Driver {
             Err(over) => over,
         };
         if over == Over::Stuck {
-            self.io.reset_on_close();
+            self.wire.io.reset_on_close();
         } else {
             // Whether or not the client comes to hear why.
             let mut timer = Timer::new(self.client.worker.clock);
-            let _ = timer.within(self.farewell.into(), poll_fn(|cx| self.poll_flush(cx))).await;
+            let _ = timer.within(self.farewell.into(), poll_fn(|cx| self.wire.poll_flush(cx))).await;
         }
         over
     }
 
     /// The connection is over: what is under way has no client any more.
     pub fn give_up(&mut self) {
-        for (exchange, _) in self.exchanges.drain(..).flatten() {
-            exchange.fail(Failure::Connection);
-        }
+        self.session.fail_all(Failure::Closed);
     }
 
     /// Waits for the exchanges that are still under way.
@@ -112,13 +108,13 @@ impl Driver {
             self.session.machine.borrow_mut().lend_output(|| self.client.worker.buffers.large());
             let has_polled = self.futures.poll_ready(POLLS);
             self.give_turns();
-            let written = self.output_len();
-            if let Poll::Ready(Err(_)) = self.poll_flush(cx) {
+            let written = self.wire.output_len();
+            if let Poll::Ready(Err(_)) = self.wire.poll_flush(cx) {
                 return Poll::Ready(Over::Closed);
             }
             // What was sent makes room for streams that wait for it.
-            let has_sent = self.output_len() < written;
-            if self.is_finished() {
+            let has_sent = self.wire.output_len() < written;
+            if self.wire.is_finished() {
                 return Poll::Ready(Over::Closed);
             }
             match self.poll_read(cx) {
@@ -133,94 +129,38 @@ impl Driver {
         Poll::Pending
     }
 
-    fn output_len(&self) -> usize {
-        self.session.machine.borrow().output().len()
-    }
-
-    fn is_finished(&self) -> bool {
-        let machine = self.session.machine.borrow();
-        machine.is_finished() && machine.output().is_empty()
-    }
-
     /// Polls the streams whose turn it is to send, as long as there is room.
     fn give_turns(&mut self) {
         loop {
             let Some(stream) = self.session.machine.borrow_mut().next_writable() else { break };
-            if let Some(Some((_, key))) = self.exchanges.get(stream.slot()) {
-                self.futures.poll(*key);
+            if let Some(exchange) = self.session.exchange(stream) {
+                self.futures.poll(exchange.key.get());
             }
         }
-    }
-
-    /// Sends what is written. Ready when nothing is left of it.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match self.try_write() {
-                Ok(true) => return Poll::Ready(Ok(())),
-                Ok(false) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.watch.blocked(self.client.worker.clock.now());
-                    ready!(self.io.poll_writable(cx))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-
-    /// Writes once; true when nothing is left to be written.
-    fn try_write(&mut self) -> io::Result<bool> {
-        let mut machine = self.session.machine.borrow_mut();
-        if machine.output().is_empty() {
-            self.io.try_flush()?;
-            if let Some(buffer) = machine.take_buffer() {
-                self.client.worker.buffers.give(buffer);
-            }
-            self.watch.wrote();
-            return Ok(true);
-        }
-        let count = self.io.try_write(&[IoSlice::new(machine.output())])?;
-        machine.sent(count);
-        self.watch.wrote();
-        Ok(false)
     }
 
     /// Reads once, and acts on what has come.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
-        if !self.session.machine.borrow().wants_input() {
-            return Poll::Pending;
-        }
-        let buffers = &self.client.worker.buffers;
-        let mut input = Vec::new();
-        let read = ready!(buffers.poll_large(&self.io, cx, &mut input));
-        let taken = match read {
-            Ok(1..) => self.take(&input),
-            Ok(0) | Err(_) => Err(Over::Closed),
-        };
+        let Ok(input) = ready!(self.wire.poll_read(cx)) else { return Poll::Ready(Err(Over::Closed)) };
+        let taken = if input.is_empty() { Err(Over::Closed) } else { self.take(&input) };
         self.client.worker.buffers.give(input);
         Poll::Ready(taken)
     }
 
     /// Acts on what has come.
     fn take(&mut self, input: &[u8]) -> Result<(), Over> {
-        let worker = Rc::clone(&self.client.worker);
-        let session = Rc::clone(&self.session);
-        let now = worker.clock.now();
-        let mut head = worker.http2_head.take();
+        let (buffers, session) = (Rc::clone(&self.client.worker.buffers), Rc::clone(&self.session));
+        let now = self.client.worker.clock.now();
+        let mut head = buffers.http2_head.take();
         let mut rest = input;
         let taken = loop {
-            let received = session.machine.borrow_mut().receive(rest, &mut head, now);
-            let received = match received {
-                Ok(received) => received,
+            match session.next_event(&mut rest, &mut head, now) {
+                Ok(Some((event, piece))) => self.act(event, &head, piece),
+                Ok(None) => break Ok(()),
                 Err(error) => break Err(self.broken(error)),
-            };
-            let (piece, after) = rest.split_at(received.taken);
-            rest = after;
-            match received.event {
-                Some(event) => self.act(event, &head, piece),
-                None => break Ok(()),
             }
         };
-        worker.http2_head.replace(head);
+        buffers.http2_head.replace(head);
         taken
     }
 
@@ -237,30 +177,19 @@ impl Driver {
         match event {
             Event::Head { stream, kind: HeadKind::Request, ends } => self.request(stream, head, ends),
             Event::Head { stream, .. } => {
-                if let Some(exchange) = self.exchange(stream) {
-                    exchange.trailers(head.section());
+                if let Some(exchange) = self.session.exchange(stream) {
+                    exchange.trailers(head);
                 }
             }
             Event::Data { stream, data, ends } => {
-                if let Some(exchange) = self.exchange(stream) {
+                if let Some(exchange) = self.session.exchange(stream) {
                     exchange.data(&piece[data], ends);
                 }
             }
-            Event::Reset { stream, error } => {
-                if let Some(Some((exchange, _))) =
-                    self.exchanges.get_mut(stream.slot()).map(|entry| entry.take())
-                {
-                    exchange.fail(Failure::Stream(error));
-                }
-            }
+            Event::Reset { stream, error } => self.session.reset(stream, error),
             Event::Refused { error, .. } => self.refused(head, error),
             Event::Settings | Event::GoAway { .. } | Event::Pong { .. } | Event::Origins => {}
         }
-    }
-
-    fn exchange(&self, stream: StreamId) -> Option<&Rc<Exchange>> {
-        let (exchange, _) = self.exchanges.get(stream.slot())?.as_ref()?;
-        Some(exchange)
     }
 
     fn request(&mut self, stream: StreamId, head: &Head, ends: bool) {
@@ -273,11 +202,8 @@ impl Driver {
             return;
         };
         let serving = serve(Rc::clone(&self.client), Rc::clone(&exchange), asked, ends);
-        let key = self.futures.insert(Box::pin(serving));
-        if stream.slot() >= self.exchanges.len() {
-            self.exchanges.resize_with(stream.slot() + 1, || None);
-        }
-        self.exchanges[stream.slot()] = Some((exchange, key));
+        exchange.key.set(self.futures.insert(Box::pin(serving)));
+        self.session.enlist(stream, exchange);
     }
 
     /// A request that the machine has refused is recorded like any other.
@@ -297,7 +223,7 @@ impl Driver {
         }
         let lull = self.watch.rested().filter(|_| !self.is_shrunk).map(|rested| rested + LULL);
         let machine_due = self.session.machine.borrow().next_timeout();
-        let due = self.watch.due();
+        let due = self.watch.due(self.wire.stuck);
         let Some(first) = machine_due.into_iter().chain(due.map(|(due, _)| due)).chain(lull).min() else {
             return Poll::Pending;
         };
@@ -329,9 +255,8 @@ impl Driver {
     /// An idle connection keeps little.
     fn shrink(&mut self) {
         self.is_shrunk = true;
-        self.session.machine.borrow_mut().shrink();
+        self.session.shrink();
         self.futures.shrink();
-        self.exchanges = Vec::new();
     }
 }
 

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use evenkeel_http2::{Code, Head, StreamError};
 use evenkeel_observe::RequestRefusal;
 
-use super::session::Exchange;
 use crate::body::{Body, FromStream, Source};
 use crate::client::connection::{Client, Refused, body_limits};
 use crate::client::writer::{ResponseWriter, ToClient, ToHttp2, Way};
@@ -15,7 +14,9 @@ use crate::http::framing::Framing;
 use crate::http::head::{HeadError, RequestHead};
 use crate::http::lines;
 use crate::http::version::Version;
+use crate::http::websocket;
 use crate::http::write;
+use crate::http2::Exchange;
 use crate::request::admit::{Refusal, admit};
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
@@ -135,21 +136,8 @@ fn ask_for_upgrade(protocol: &[u8], worker: &Worker, lines: &mut Vec<u8>) {
     write::field(lines, "connection", b"upgrade");
     // What takes the key's place here is the stream itself. Other protocols have none.
     if protocol.eq_ignore_ascii_case(b"websocket") {
-        write::field(lines, "sec-websocket-key", &websocket_key(worker));
+        let random = u128::from(worker.random()) << 64 | u128::from(worker.random());
+        write::field(lines, "sec-websocket-key", &websocket::key(random));
     }
     write::field(lines, "upgrade", protocol);
-}
-
-/// Sixteen random bytes in base64 (RFC 6455, 4.1).
-fn websocket_key(worker: &Worker) -> [u8; 24] {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bits = u128::from(worker.random()) << 64 | u128::from(worker.random());
-    let mut key = [b'='; 24];
-    for digit in &mut key[..21] {
-        *digit = DIGITS[(bits & 63) as usize];
-        bits >>= 6;
-    }
-    // The last digit stands for two bits alone.
-    key[21] = DIGITS[((bits & 3) << 4) as usize];
-    key
 }

@@ -23,14 +23,12 @@ pub struct Watch {
     has_asked: bool,
     /// Since when no request is under way, if none is.
     rested: Option<Time>,
-    /// Since when nothing could be written.
-    stuck: Option<Time>,
 }
 
 impl Watch {
     /// Of a connection that has just begun.
     pub fn new(timeout: ListenerTimeout, now: Time) -> Self {
-        Self { timeout, has_asked: false, rested: Some(now), stuck: None }
+        Self { timeout, has_asked: false, rested: Some(now) }
     }
 
     /// A request has come.
@@ -53,21 +51,11 @@ impl Watch {
         self.rested
     }
 
-    /// Nothing can be written at the moment.
-    pub fn blocked(&mut self, now: Time) {
-        self.stuck.get_or_insert(now);
-    }
-
-    /// Something has been written.
-    pub fn wrote(&mut self) {
-        self.stuck = None;
-    }
-
-    /// When the connection is over, and why, if nothing happens until then.
-    pub fn due(&self) -> Option<(Time, Over)> {
+    /// When the connection is over, and why, if nothing happens until then; nothing could be written since `stuck`.
+    pub fn due(&self, stuck: Option<Time>) -> Option<(Time, Over)> {
         let idle = if self.has_asked { self.timeout.idle } else { self.timeout.head };
         let rest = self.rested.map(|since| (since + idle, Over::Idle));
-        let stuck = self.stuck.map(|since| (since + self.timeout.write, Over::Stuck));
+        let stuck = stuck.map(|since| (since + self.timeout.write, Over::Stuck));
         [rest, stuck].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 }

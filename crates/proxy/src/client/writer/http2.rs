@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use evenkeel_http2::Code;
 
 use super::wait::{ClientWait, Progress};
-use crate::client::h2::Exchange;
+use crate::http2::Exchange;
 use crate::worker::buffers::ReadSize;
 use crate::worker::timer::WriteError;
 
