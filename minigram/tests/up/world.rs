@@ -30,10 +30,13 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Evenkeel's binary, built by the same profile as this test.
+/// Evenkeel's binary: `$EVENKEEL`, or one that is built by the same profile as this test.
 pub fn evenkeel() -> &'static Path {
     static EVENKEEL: OnceLock<PathBuf> = OnceLock::new();
     EVENKEEL.get_or_init(|| {
+        if let Some(path) = std::env::var_os("EVENKEEL") {
+            return path.into();
+        }
         let minigram = Path::new(env!("CARGO_BIN_EXE_minigram"));
         let profile = minigram.parent().unwrap();
         let mut build = Command::new(env!("CARGO"));

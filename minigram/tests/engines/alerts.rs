@@ -30,6 +30,12 @@ impl Receiver {
         Self { url, alerts }
     }
 
+    /// An alert of this name that has come.
+    pub fn find(&self, name: &str) -> Option<Value> {
+        let alerts = self.alerts.lock().unwrap();
+        alerts.iter().find(|it| it["labels"]["alertname"] == name).cloned()
+    }
+
     /// Waits for an alert about a node.
     pub async fn wait_for(&self, name: &str, node: &str) {
         let is_here = || async {

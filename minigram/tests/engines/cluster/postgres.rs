@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use minigram::process::wait_until;
 
-use super::alerts::Receiver;
 use super::engines::Engines;
 use super::writer::{Client, rows};
+use crate::alerts::Receiver;
 
 /// How long an engine may take to do what it should.
 const BOUND: Duration = Duration::from_secs(90);

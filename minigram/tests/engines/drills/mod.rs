@@ -1,6 +1,5 @@
 //! Drills on one system with real engines, as a user does them: short ones, and all of them with `MINIGRAM_ALL_FAULTS` in the
 //! environment.
-#![allow(clippy::unwrap_used)]
 
 mod world;
 
@@ -8,7 +7,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use world::{MINIGRAM, World};
+use crate::programs::MINIGRAM;
+use world::World;
 
 /// Those that take few seconds.
 const QUICK: [&str; 5] = ["kill-server", "deploy", "kill-postgres", "switch-over", "fill-queue"];

@@ -2,7 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ use rustix::process::Signal;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
+use crate::programs::{MINIGRAM, evenkeel};
+
 /// How long anything may take on a busy machine.
 pub const BOUND: Duration = Duration::from_secs(120);
 
@@ -112,17 +113,4 @@ impl<'a> Engines<'a> {
 /// One number of a query.
 pub async fn number(session: &mut PgConnection, query: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(session).await.unwrap()
-}
-
-/// The balancer: `$EVENKEEL`, or the one beside this test, which is built if need be.
-pub fn evenkeel() -> PathBuf {
-    if let Some(path) = std::env::var_os("EVENKEEL") {
-        return path.into();
-    }
-    let path = Path::new(MINIGRAM).with_file_name("evenkeel");
-    if !path.is_file() {
-        let status = Command::new(env!("CARGO")).args(["build", "--package", "evenkeel"]).status().unwrap();
-        assert!(status.success(), "evenkeel does not compile");
-    }
-    path
 }

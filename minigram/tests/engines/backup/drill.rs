@@ -9,7 +9,8 @@ use minigram::process::wait_until;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use super::engines::{BOUND, Engines, Places, evenkeel, fail, minigram, number, succeed};
+use super::engines::{BOUND, Engines, Places, fail, minigram, number, succeed};
+use crate::programs::evenkeel;
 
 /// Rows before the first backup, before the chosen second, and after it.
 const BEFORE_BACKUP: i64 = 40;
