@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
-use tokio::io::ReadBuf;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::pipe::Pipe;
@@ -129,21 +128,6 @@ impl Io {
         match &self.tls {
             None => self.stream.try_read(buf),
             Some(tls) => tls.try_read(&self.stream, buf),
-        }
-    }
-
-    /// [`poll_read`](Self::poll_read) into a buffer of tokio's, which is left empty at the end.
-    pub(crate) fn poll_read_into(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.poll_readable(cx))?;
-            let read = match &self.tls {
-                None => self.stream.try_read_uninit(buf),
-                Some(tls) => tls.try_read_uninit(&self.stream, buf),
-            };
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read),
-            }
         }
     }
 

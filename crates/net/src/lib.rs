@@ -15,7 +15,6 @@ mod priority;
 pub mod proxy_protocol;
 mod stream;
 mod tls;
-mod wire;
 
 pub use datagram::{
     BATCH, DATAGRAM_MAX, DatagramSocket, Inbox, Message, Outbox, Readiness, Received, SEGMENTS_MAX,
@@ -34,4 +33,3 @@ pub use options::{Dial, ListenOptions, backlog_max};
 pub use pipe::Pipe;
 pub use priority::{let_others_go_first, lower_priority};
 pub use tls::{Handshake, is_refused_handshake};
-pub use wire::Wire;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
-use tokio::io::{Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::pipe::Pipe;
@@ -51,20 +51,6 @@ impl Stream {
     pub(crate) fn try_look(&self, bytes: &mut [u8]) -> io::Result<usize> {
         // There is still something to read afterwards, however little it was.
         self.try_io(Interest::READABLE, 0, |fd| Ok(rustix::net::recv(fd, bytes, RecvFlags::PEEK)?.0))
-    }
-
-    /// [`try_read`](Self::try_read) into a buffer of tokio's.
-    pub(crate) fn try_read_uninit(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
-        let room = buf.remaining();
-        // SAFETY: nothing that is initialised is made uninitialised: bytes are only written.
-        let unfilled = unsafe { buf.unfilled_mut() };
-        let read = self.try_io(Interest::READABLE, room, |fd| {
-            Ok(rustix::net::recv(fd, unfilled, RecvFlags::empty())?.1)
-        })?;
-        // SAFETY: the kernel has written `read` bytes, no more than there was room for.
-        unsafe { buf.assume_init(read) };
-        buf.advance(read);
-        Ok(())
     }
 
     /// Looks at what has come, as far as the capacity of `buf` goes, and leaves it to be read. `WouldBlock` unless that

@@ -13,8 +13,6 @@ use rustls::{
     ServerConfig, ServerConnection,
 };
 
-use tokio::io::ReadBuf;
-
 use crate::stream::Stream;
 
 /// Bytes of plaintext that wait in the session, encrypted, for a peer that is slow to take them.
@@ -112,11 +110,6 @@ impl Session {
     pub(crate) fn try_read(&self, stream: &Stream, buf: &mut Vec<u8>) -> io::Result<usize> {
         let room = buf.capacity() - buf.len();
         self.read(stream, room, |bytes| buf.extend_from_slice(bytes))
-    }
-
-    /// The same into a buffer of tokio's.
-    pub(crate) fn try_read_uninit(&self, stream: &Stream, buf: &mut ReadBuf<'_>) -> io::Result<()> {
-        self.read(stream, buf.remaining(), |bytes| buf.put_slice(bytes)).map(drop)
     }
 
     /// Hands plaintext to `take`, at most `room` bytes of it.
