@@ -11,7 +11,7 @@ use crate::support::h2::frames::{
     Code, Frame, data, flag, frame, goaway_after, headers, kind, rst_stream, setting, settings, window_update,
 };
 use crate::support::h2::{Serving, serving};
-use crate::support::{Client, Evenkeel, Fault, eventually, ms};
+use crate::support::{Client, DEADLINE, Evenkeel, Fault, eventually, ms};
 
 fn balancer(servers: &[SocketAddr]) -> Evenkeel {
     let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
@@ -46,6 +46,11 @@ fn telling<T: Send + 'static>(
     (address, told)
 }
 
+/// What a server tells next.
+fn heard<T>(told: &Receiver<T>) -> T {
+    told.recv_timeout(DEADLINE).expect("the server was asked in time")
+}
+
 #[test]
 fn a_client_that_leaves_has_its_stream_reset() {
     let (server, told) = telling(|server, tell| {
@@ -63,17 +68,20 @@ fn a_client_that_leaves_has_its_stream_reset() {
     reading.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
     assert!(reading.head().unwrap().start.contains("200"));
     reading.reset();
-    assert_eq!(told.recv().unwrap(), (1, Code::CANCEL), "within the answer");
+    drop(reading);
+    assert_eq!(heard(&told), (1, Code::CANCEL), "within the answer");
     let mut waiting = evenkeel.client();
     waiting.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
     eventually("it is under way", || evenkeel.metric("evenkeel_backend_in_flight", &[]) == 1.0);
     waiting.reset();
-    assert_eq!(told.recv().unwrap(), (3, Code::CANCEL), "before the answer");
+    drop(waiting);
+    assert_eq!(heard(&told), (3, Code::CANCEL), "before the answer");
     let mut sending = evenkeel.client();
     sending.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\nbody");
     eventually("it is under way", || evenkeel.metric("evenkeel_backend_in_flight", &[]) == 1.0);
     sending.reset();
-    assert_eq!(told.recv().unwrap(), (5, Code::CANCEL), "within the request");
+    drop(sending);
+    assert_eq!(heard(&told), (5, Code::CANCEL), "within the request");
     assert_eq!(evenkeel.get("/").text(), "0/7", "the connection goes on");
 }
 
@@ -99,7 +107,7 @@ fn a_server_that_takes_one_stream_at_a_time_gets_more_connections() {
     let evenkeel = balancer(&[server]);
     let mut first = evenkeel.client();
     first.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
-    holds.recv().unwrap();
+    heard(&holds);
     for stream in [1, 3, 5] {
         assert_eq!(evenkeel.get("/").text(), format!("2/{stream}"));
     }
@@ -121,7 +129,7 @@ fn a_request_waits_for_a_server_that_takes_no_stream_yet() {
     let evenkeel = balancer(&[server]);
     let mut clients: Vec<Client> = (0..4).map(|_| evenkeel.client()).collect();
     assert_eq!(clients[0].get("/").status, 200);
-    told.recv().unwrap();
+    heard(&told);
     clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
 }
 
@@ -205,7 +213,7 @@ fn interim_heads_and_trailers_pass_both_ways() {
     assert_eq!(response.interim[0].header("link"), Some("</a.css>"));
     assert_eq!(response.text(), "page");
     assert_eq!(response.body.trailers, [("x-sum".to_owned(), "1".to_owned())]);
-    let (ends, trailers) = told.recv().unwrap();
+    let (ends, trailers) = heard(&told);
     assert!(ends);
     assert_eq!(values(&trailers, "x-end"), ["yes"]);
 }
@@ -309,7 +317,7 @@ fn uploads_share_the_window_of_their_connection() {
         let mut client = evenkeel.client();
         client.send([head.as_bytes(), &vec![b'y'; SHORT]].concat());
         assert_eq!(client.answer("POST").status, 200);
-        told.recv().unwrap();
+        heard(&told);
     }
     drop(evenkeel);
     endless.into_iter().for_each(|client| client.join().unwrap());
@@ -323,7 +331,8 @@ fn a_server_that_breaks_the_rules_is_named_with_the_rule() {
         headers(stream, flag::WHOLE, [literal(":status", "200"), literal("connection", "close")].concat())
     };
     let without = |stream| headers(stream, flag::WHOLE, literal("x-status", "200"));
-    let cases: [(fn(u32) -> Vec<u8>, &str); 3] = [
+    type Answer = fn(u32) -> Vec<u8>;
+    let cases: [(Answer, &str); 3] = [
         (upper, "an invalid field name"),
         (connection, "a field that belongs to a connection of HTTP/1.1"),
         (without, "no :status"),
@@ -339,7 +348,7 @@ fn a_server_that_breaks_the_rules_is_named_with_the_rule() {
         let evenkeel = balancer(&[server]);
         assert_eq!(evenkeel.get("/").status, 502, "{why}");
         let record = evenkeel.record(|record| record["status"] == 502);
-        assert!(record["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{why}: {record}");
+        assert!(record["reason"].as_str().is_some_and(|detail| detail.contains(why)), "{why}: {record}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::h2::fields::{Blocks, GET, block, literal, values};
 use crate::support::h2::frames::{Code, data, flag, headers, kind, rst_stream, setting, window_update};
 use crate::support::h2::{Expect, Peer, Serving, serving};
-use crate::support::{Client, Evenkeel, Fault, Origin, eventually, ok, pool};
+use crate::support::{Client, DEADLINE, Evenkeel, Fault, Origin, eventually, ok, pool};
 
 const UPGRADE: &str = "GET /chat?a=b HTTP/1.1\r\nhost: test\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
                        sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\
@@ -101,7 +101,7 @@ fn a_websocket_of_http1_is_a_stream_of_the_server() {
     let (server, asked) = server(echo);
     let evenkeel = balancer(server, "");
     let mut client = open(&evenkeel);
-    let head = asked.recv().unwrap();
+    let head = asked.recv_timeout(DEADLINE).unwrap();
     for (name, value) in [
         (":method", "CONNECT"),
         (":protocol", "websocket"),
@@ -142,7 +142,7 @@ fn a_websocket_of_http2_is_one_too() {
     let (server, asked) = server(echo);
     let evenkeel = balancer(server, "");
     let mut peer = open_stream(&evenkeel);
-    let head = asked.recv().unwrap();
+    let head = asked.recv_timeout(DEADLINE).unwrap();
     assert_eq!([values(&head, ":protocol"), values(&head, "sec-websocket-key")].concat(), ["websocket"]);
     for text in ["one", "two"] {
         peer.send(data(1, flag::NONE, text)).unwrap();
@@ -204,7 +204,7 @@ fn a_server_that_takes_none_is_named_and_not_blamed() {
     assert_eq!(response.status, 502);
     assert!(response.text().contains("SETTINGS_ENABLE_CONNECT_PROTOCOL"), "{}", response.text());
     let record = evenkeel.record(|record| record["status"] == 502);
-    assert!(record["detail"].as_str().is_some_and(|why| why.contains("RFC 8441")), "{record}");
+    assert!(record["reason"].as_str().is_some_and(|why| why.contains("RFC 8441")), "{record}");
     let mut peer = Peer::greeted(evenkeel.client());
     let connect = [(":method", "CONNECT"), GET[1], GET[2], GET[3], (":protocol", "websocket")];
     peer.send(headers(1, flag::END_HEADERS, block(&connect))).unwrap();
@@ -264,7 +264,7 @@ fn an_upgrade_behind_a_body_is_an_ordinary_request() {
     let evenkeel = balancer(server, "");
     let request = UPGRADE.replace("GET", "POST").replace("\r\n\r\n", "\r\ncontent-length: 4\r\n\r\nbody");
     assert_eq!(evenkeel.ask(request).status, 204);
-    let (asked, body) = body.recv().unwrap();
+    let (asked, body) = body.recv_timeout(DEADLINE).unwrap();
     assert_eq!((values(&asked, ":method"), values(&asked, ":protocol")), (vec!["POST"], vec![]));
     assert_eq!(body, b"body");
 }
@@ -337,5 +337,5 @@ fn who_takes_nothing_stops_the_other_side() {
     let evenkeel = balancer(server, "");
     let mut client = open(&evenkeel);
     client.send(vec![1; 4 * WINDOW]);
-    assert_eq!([count.recv().unwrap(), count.recv().unwrap()], [WINDOW, 4 * WINDOW]);
+    assert_eq!([count.recv_timeout(DEADLINE).unwrap(), count.recv_timeout(DEADLINE).unwrap()], [WINDOW, 4 * WINDOW]);
 }
