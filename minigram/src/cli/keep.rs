@@ -16,9 +16,8 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// Returns the program's own exit code.
+    /// Ends this process with the program's own exit code.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let code = minigram::process::keep::keep(&self.program, self.watchdog.as_deref())?;
-        Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+        match minigram::process::keep::keep(&self.program, self.watchdog.as_deref())? {}
     }
 }

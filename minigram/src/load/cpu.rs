@@ -37,7 +37,7 @@ pub struct Usage {
 impl Snapshot {
     /// Reads it for these processes, each with its name.
     #[must_use]
-    pub fn take(processes: &[(&str, u32)]) -> Self {
+    pub fn take(processes: &[(String, u32)]) -> Self {
         let mut ticks = BTreeMap::new();
         for (name, process) in processes {
             let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_busy_thread_shows() {
-        let own = [("test", std::process::id())];
+        let own = [("test".to_owned(), std::process::id())];
         let before = Snapshot::take(&own);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(300) {

@@ -4,15 +4,17 @@
 //! adopts such daemons (a child subreaper). It ends all of them when its program ends, or when its standard input closes, which
 //! happens when the process that started the keeper dies, however it dies.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
+use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, wait,
 };
@@ -22,17 +24,19 @@ use super::{tree, watchdog};
 
 /// How long the kernel may take to end what was killed.
 const KILL_BOUND: Duration = Duration::from_secs(5);
-/// How often to look for processes that are left.
-const ROUNDS_MAX: usize = 10;
+/// Between two looks for processes that are left.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The exit code if something outlives its kill.
+const OUTLIVED: i32 = 4;
 /// The exit code after the process that wanted the program has died.
 const ABANDONED: i32 = 3;
 
-/// Runs a command with its arguments, and returns its exit code when nothing of it is left. The command may set a watchdog by the
-/// pipe `watched`; if it is then silent for too long, it is killed with everything that it started.
+/// Runs a command with its arguments, and ends this process with its exit code when nothing of it is left. The command may set a
+/// watchdog by the pipe `watched`; if it is then silent for too long, it is killed with everything that it started.
 ///
 /// # Errors
 /// The program cannot be started.
-pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<i32> {
+pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<Infallible> {
     let (program, arguments) = command.split_first().context("keep: no program")?;
     set_child_subreaper(Some(getpid())).context("cannot adopt processes")?;
     let child = Command::new(program)
@@ -44,37 +48,58 @@ pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<i32>
     if let Some(pipe) = watched {
         watchdog::watch(pipe, || {
             eprintln!("keep: the program has not fed its watchdog in time, and is killed");
-            end_all();
+            drop(end_all());
         })?;
     }
     thread::Builder::new().name("lifeline".into()).spawn(end_with_parent)?;
     thread::Builder::new().name("signals".into()).spawn(move || pass_on(main))?;
     let code = reap_until(main)?;
-    ensure!(end_all(), "processes outlive their kill");
-    Ok(code)
+    end_with(code)
 }
 
-/// Ends everything that was started or adopted; false if something outlives that. One thread at a time: if the keeper ended while
-/// another thread had only stopped the processes, they would stay so. It looks again until it finds none, because the kernel's list of
-/// children may leave some out while others end.
-fn end_all() -> bool {
+/// Ends everything that was started or adopted. While a thread has the result, no other thread ends anything.
+#[must_use]
+fn end_all() -> MutexGuard<'static, ()> {
     static ENDING: Mutex<()> = Mutex::new(());
-    let _alone = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
-    for _ in 0..ROUNDS_MAX {
-        let left = tree::kill_descendants(getpid());
-        if left.is_empty() {
-            return true;
+    let alone = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let left = tree::kill_descendants(getpid());
+    tree::wait_gone(&left, KILL_BOUND);
+    alone
+}
+
+/// Ends everything, then this process. No other thread may end anything from then on: those that it had only stopped by then would
+/// stay stopped. The kernel's list of children may leave some out while others end, so the last word has `wait`, which knows when there
+/// are none.
+fn end_with(code: i32) -> ! {
+    let _alone = end_all();
+    let begun = Instant::now();
+    while has_children() {
+        if begun.elapsed() > KILL_BOUND {
+            eprintln!("keep: processes outlive their kill");
+            std::process::exit(OUTLIVED);
         }
-        tree::wait_gone(&left, KILL_BOUND);
+        tree::kill_descendants(getpid());
+        thread::sleep(PAUSE);
     }
-    false
+    std::process::exit(code);
+}
+
+/// True while there is a child whose end this process has not taken note of.
+fn has_children() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Waits for the program, and takes note of the end of every process that was adopted: Patroni believes that a zombie runs.
 fn reap_until(main: Pid) -> anyhow::Result<i32> {
     loop {
         let ended = match wait(WaitOptions::empty()) {
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(Errno::INTR) => continue,
             ended => ended.context("cannot wait for processes")?,
         };
         match ended {
@@ -94,8 +119,7 @@ fn end_with_parent() {
     let mut bytes = [0; 64];
     let mut input = std::io::stdin().lock();
     while !matches!(input.read(&mut bytes), Ok(0) | Err(_)) {}
-    end_all();
-    std::process::exit(ABANDONED);
+    end_with(ABANDONED)
 }
 
 /// Passes on requests to end.

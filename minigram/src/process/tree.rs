@@ -51,6 +51,13 @@ impl Member {
         let name = fs::read_to_string(format!("/proc/{}/comm", self.id.as_raw_nonzero()));
         name.unwrap_or_default().trim_end().to_owned()
     }
+
+    /// An argument that it was started with; the program itself is number 0.
+    pub fn argument(&self, number: usize) -> String {
+        let line = fs::read(format!("/proc/{}/cmdline", self.id.as_raw_nonzero())).unwrap_or_default();
+        let argument = line.split(|byte| *byte == 0).nth(number).unwrap_or_default();
+        String::from_utf8_lossy(argument).into_owned()
+    }
 }
 
 /// All processes below `root`, parents before their children; `root` is not among them.

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::process::tree::{self, Member};
 
 /// The name of the process with servers, workers and engines.
 pub const SYSTEM: &str = "minigram";
@@ -52,13 +55,18 @@ impl Running {
         serde_json::from_slice(&text).with_context(|| format!("{} is broken", file.display()))
     }
 
-    /// All processes, each with its name.
+    /// All processes of the system now, each with what it is for.
     #[must_use]
-    pub fn named_processes(&self) -> Vec<(&'static str, u32)> {
-        vec![("evenkeel", self.evenkeel), (SYSTEM, self.minigram)]
+    pub fn named_processes(&self) -> Vec<(String, u32)> {
+        let root = i32::try_from(self.minigram).ok().and_then(Pid::from_raw);
+        let below = root.map(tree::descendants).unwrap_or_default();
+        let id = |member: &Member| member.id.as_raw_nonzero().get().unsigned_abs();
+        let mut all = vec![(SYSTEM.to_owned(), self.minigram)];
+        all.extend(below.iter().map(|member| (purpose(member), id(member))));
+        all
     }
 
-    /// All processes.
+    /// All processes of the system now.
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
         self.named_processes().into_iter().map(|(_, process)| process).collect()
@@ -80,4 +88,21 @@ impl Running {
         // It may be absent, because the system ended before it was ready.
         drop(fs::remove_file(state.join(FILE)));
     }
+}
+
+/// What a process of the system is for.
+fn purpose(member: &Member) -> String {
+    let program = member.program();
+    let part = match program.as_str() {
+        "minigram" => match member.argument(1).as_str() {
+            "server" => "application servers",
+            "worker" => "workers",
+            _ => "watching over processes",
+        },
+        "postgres" => "database (PostgreSQL)",
+        "redis-server" => "sessions, cache, bus (Redis)",
+        "nats-server" => "queue (NATS)",
+        other => other,
+    };
+    part.to_owned()
 }

@@ -1,12 +1,13 @@
 //! A program whose children leave it, as Patroni's do: the keeper has them.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use minigram::process::Process;
+use minigram::process::tree::{descendants, kill_descendants};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{DEADLINE, member_in, shell, wait_gone};
+use super::{DEADLINE, eventually, member_in, shell, wait_gone};
 
 const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 
@@ -45,19 +46,52 @@ async fn a_keeper_passes_on_the_request_to_end_and_the_exit_code() {
 fn a_daemon_ends_when_the_process_that_wanted_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("daemon");
-    // The shell stands for `minigram up`: it has the other end of the keeper's standard input.
-    let script = format!("sleep 1000 | {MINIGRAM} keep -- sh -c \"$1\" & wait");
-    let mut up = Command::new("sh");
-    up.args(["-c", &script, "sh", &daemon(&file)]).stdin(Stdio::null()).process_group(0);
-    let mut up = up.spawn().unwrap();
+    let wanted = Wanted::start(&daemon(&file));
     let daemon = member_in(&file);
-    // The writer of the pipe is the shell's child.
-    let writers = minigram::process::tree::descendants(Pid::from_child(&up));
-    let writer = writers.iter().find(|it| it.program() == "sleep").unwrap();
-    kill_process(writer.id, Signal::KILL).unwrap();
+    wanted.kill();
     wait_gone(daemon);
-    let left = minigram::process::tree::kill_descendants(Pid::from_child(&up));
-    let _ = up.kill();
-    up.wait().unwrap();
-    assert!(minigram::process::tree::wait_gone(&left, DEADLINE));
+}
+
+#[test]
+fn daemons_that_are_about_to_start_end_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().display();
+    let one = "(setsid sleep 1000 </dev/null >/dev/null &)";
+    let wanted =
+        Wanted::start(&format!("cd {at}; for i in $(seq 500); do {one}; : > begun; done; sleep 1000"));
+    eventually("the first daemon", || folder.path().join("begun").exists());
+    wanted.kill();
+    eventually("no process works there any more", || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        !processes
+            .filter_map(|it| std::fs::read_link(it.path().join("cwd")).ok())
+            .any(|at| at.starts_with(folder.path()))
+    });
+}
+
+/// A keeper with a program, and a shell that stands for `minigram up`: it has the other end of the keeper's standard input.
+struct Wanted(Child);
+
+impl Wanted {
+    fn start(program: &str) -> Self {
+        let script = format!("sleep 1000 | {MINIGRAM} keep -- sh -c \"$1\" & wait");
+        let mut up = Command::new("sh");
+        up.args(["-c", &script, "sh", program]).stdin(Stdio::null()).process_group(0);
+        Self(up.spawn().unwrap())
+    }
+
+    /// Kills the writer of the keeper's standard input, which is the shell's child.
+    fn kill(&self) {
+        let below = descendants(Pid::from_child(&self.0));
+        let writer = below.iter().find(|it| it.program() == "sleep").unwrap();
+        kill_process(writer.id, Signal::KILL).unwrap();
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        kill_descendants(Pid::from_child(&self.0));
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -38,3 +38,13 @@ fn member_in(file: &Path) -> Member {
 fn wait_gone(member: Member) {
     assert!(minigram::process::tree::wait_gone(&[member], DEADLINE), "{member:?} still runs");
 }
+
+/// Waits until something is so.
+#[track_caller]
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -35,6 +35,8 @@ const BETWEEN_PHOTOS: Duration = Duration::from_secs(97 * 60);
 
 /// Photos that are painted at once.
 const PAINT_AT_ONCE: usize = 4;
+/// How many of the crowd are added at once: a commit waits for a second machine, and the databases have room for others meanwhile.
+const CROWD_AT_ONCE: usize = 16;
 
 /// Bytes of a sample photo, at most.
 const PHOTO_BYTES_MAX: u64 = 10 << 20;
@@ -132,30 +134,33 @@ impl Seeding {
         let mut users = Vec::new();
         for person in PEOPLE {
             users.push(self.user(person.name, Profile::new(person.display_name, person.bio)?).await?);
+            self.seeded.users += 1;
         }
         Ok(users)
     }
 
-    async fn user(&mut self, name: &str, profile: Profile) -> anyhow::Result<UserId> {
+    async fn user(&self, name: &str, profile: Profile) -> anyhow::Result<UserId> {
         let name = name.parse()?;
         let created = self.clock.now();
         let password_hash = Passwords::weak(1).hash(Password::new(PASSWORD)?).await?;
         let user = NewUser { id: self.ids.user(&name, created), name, profile, password_hash, created };
         self.store.add_user(&user).await?;
-        self.seeded.users += 1;
         Ok(user.id)
     }
 
     async fn crowd(&mut self, people: &[UserId], count: usize) -> anyhow::Result<()> {
-        let feeds = HomeFeeds::new(self.store.clone());
-        for number in 1..=count {
-            let follower = self.user(&crowd_name(number), Profile::new("", "")?).await?;
-            let first = self.rng.usize(..people.len());
+        let first: Vec<usize> = (0..count).map(|_| self.rng.usize(..people.len())).collect();
+        let (seeding, feeds) = (&*self, &HomeFeeds::new(self.store.clone()));
+        let members = stream::iter((1..=count).zip(first)).map(|(number, first)| async move {
+            let follower = seeding.user(&crowd_name(number), Profile::new("", "")?).await?;
             for followee in people.iter().cycle().skip(first).take(CROWD_FOLLOWS) {
                 feeds.follow(follower, *followee).await?;
-                self.seeded.follows += 1;
             }
-        }
+            anyhow::Ok(())
+        });
+        members.buffer_unordered(CROWD_AT_ONCE).try_collect::<()>().await?;
+        self.seeded.users += count;
+        self.seeded.follows += count * CROWD_FOLLOWS;
         Ok(())
     }
 
