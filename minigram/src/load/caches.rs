@@ -14,6 +14,9 @@ use crate::up::running::Running;
 /// How long `/metrics` may take.
 const SCRAPE_MAX: Duration = Duration::from_secs(5);
 
+/// The route of pictures; all others send text.
+const PICTURES: &str = "media";
+
 /// What Evenkeel did with requests of routes that have a cache, when the body came from the cache.
 const FROM_EDGE: [&str; 4] = ["hit", "revalidated", "updating", "stale"];
 
@@ -85,7 +88,7 @@ impl Counters {
         let servers = self.servers.since(&before.servers);
         let cache = self.cache.since(&before.cache);
         let mut caches = vec![browser.clone()];
-        for route in ["media", "photos", "users"] {
+        for route in [PICTURES, "photos", "users"] {
             caches.extend(edge(&evenkeel, route));
         }
         for kind in KINDS {
@@ -100,14 +103,17 @@ impl Counters {
         let at_origin = servers.sum("http_requests_total", &[]);
         let browser_hits = browser.requests as f64 * browser.ratio;
         let share = |part: f64, all: f64| if all > 0.0 { (part / all).clamp(0.0, 1.0) } else { 0.0 };
-        let text = evenkeel.sum("evenkeel_compress_in_bytes_total", &[]);
-        let sent = evenkeel.sum("evenkeel_compress_out_bytes_total", &[]);
+        let spared = evenkeel.sum("evenkeel_compress_in_bytes_total", &[])
+            - evenkeel.sum("evenkeel_compress_out_bytes_total", &[])
+            + evenkeel.sum("evenkeel_compress_reused_saved_bytes_total", &[]);
+        let sent = |labels: &[(&str, &str)]| evenkeel.sum("evenkeel_response_bytes_total", labels);
+        let text = sent(&[]) - sent(&[("route", PICTURES)]) + spared;
         let [replica, primary] =
             ["replica", "primary"].map(|server| servers.sum("db_reads_total", &[("server", server)]));
         Savings {
             caches,
             origin_spared: 1.0 - share(at_origin, asked + browser_hits),
-            text_spared: if text > 0.0 { 1.0 - share(sent, text) } else { 0.0 },
+            text_spared: share(spared, text),
             by_replicas: (replica > 0.0).then(|| share(replica, replica + primary)),
         }
     }
