@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use async_trait::async_trait;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -11,13 +10,13 @@ use axum::{Json, Router};
 use minigram::app::edge::EdgeNode;
 use minigram::ids::UserId;
 use minigram::ports::position::Position;
-use minigram::ports::sessions::{RefreshToken, Session, SessionId, Sessions, SessionsError, SessionsResult};
+use minigram::ports::sessions::RefreshToken;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
 
+use crate::breakable::Breakable;
 use crate::photos::path;
 use crate::world::{Reply, World, engines, eventually};
 
@@ -99,67 +98,12 @@ async fn a_purge_that_fails_is_repeated() {
     assert_eq!(*purged.lock().unwrap(), [format!("user-{}", ada.id)]);
 }
 
-/// Sessions that can become unavailable, as a whole or for notes alone.
-struct Breakable {
-    sessions: Arc<dyn Sessions>,
-    broken: Arc<AtomicBool>,
-    notes_broken: Arc<AtomicBool>,
-}
-
-impl Breakable {
-    fn check(&self) -> SessionsResult<()> {
-        match self.broken.load(Ordering::SeqCst) {
-            true => Err(SessionsError::Unavailable("broken by the test".into())),
-            false => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Sessions for Breakable {
-    async fn open(&self, user: UserId, ttl: Duration) -> SessionsResult<(Session, RefreshToken)> {
-        self.check()?;
-        self.sessions.open(user, ttl).await
-    }
-
-    async fn rotate(&self, token: &RefreshToken, ttl: Duration) -> SessionsResult<(Session, RefreshToken)> {
-        self.check()?;
-        self.sessions.rotate(token, ttl).await
-    }
-
-    async fn session(&self, id: SessionId) -> SessionsResult<Option<Session>> {
-        self.check()?;
-        self.sessions.session(id).await
-    }
-
-    async fn note_write(&self, id: SessionId, written: Position) -> SessionsResult<()> {
-        self.check()?;
-        if self.notes_broken.load(Ordering::SeqCst) {
-            return Err(SessionsError::Unavailable("broken by the test".into()));
-        }
-        self.sessions.note_write(id, written).await
-    }
-
-    async fn revoke(&self, id: SessionId) -> SessionsResult<()> {
-        self.check()?;
-        self.sessions.revoke(id).await
-    }
-
-    async fn revoke_all(&self, user: UserId) -> SessionsResult<usize> {
-        self.check()?;
-        self.sessions.revoke_all(user).await
-    }
-}
-
 #[tokio::test]
 async fn an_engine_that_is_unavailable_is_said_honestly_and_no_write_is_acknowledged_that_may_be_missed() {
     let (mut engines, clock, directory) = engines().await;
-    let (broken, notes_broken) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    engines.sessions = Arc::new(Breakable {
-        sessions: engines.sessions.clone(),
-        broken: broken.clone(),
-        notes_broken: notes_broken.clone(),
-    });
+    let sessions = Breakable::new(engines.sessions.clone());
+    let (broken, notes_broken) = (sessions.broken.clone(), sessions.notes_broken.clone());
+    engines.sessions = Arc::new(sessions);
     let world = World::on(engines, clock, directory, |_| {}).await;
     let ada = world.sign_up("ada").await;
     let photo = world.upload(&ada, 0, "").await;

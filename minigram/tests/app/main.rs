@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
+mod breakable;
 mod caching;
 mod live;
 mod observed;
 mod people;
 mod photos;
+mod repeated;
 mod social;
 mod world;

@@ -11,12 +11,17 @@ use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::position::{Position, Positions};
 use crate::ports::queue::NewJob;
-use crate::ports::store::{Comment, CommentText, Comments, NewComment, PAGE_MAX, StoreError, StoreResult};
+use crate::ports::store::{
+    Comment, CommentText, Comments, NewComment, PAGE_MAX, Post, StoreError, StoreResult,
+};
 
 #[async_trait]
 impl Comments for SqliteStore {
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.write().await?;
+        if let Some(once) = &comment.once {
+            write = self.first_time(write, once, &Post::comment(comment)).await?;
+        }
         sqlx::query("INSERT INTO comments (id, photo, author, text, created) VALUES (?, ?, ?, ?, ?)")
             .bind(comment.id.to_sql())
             .bind(comment.photo.to_sql())

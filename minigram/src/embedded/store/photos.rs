@@ -12,13 +12,16 @@ use crate::ids::{PhotoId, UserId};
 use crate::media::MediaType;
 use crate::ports::position::{Position, Positions};
 use crate::ports::queue::NewJob;
-use crate::ports::store::{Caption, NewPhoto, Photo, PhotoState, Photos, StoreError, StoreResult};
+use crate::ports::store::{Caption, NewPhoto, Photo, PhotoState, Photos, Post, StoreError, StoreResult};
 use crate::text::Malformed;
 
 #[async_trait]
 impl Photos for SqliteStore {
     async fn add_photo(&self, photo: &NewPhoto, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.write().await?;
+        if let Some(once) = &photo.once {
+            write = self.first_time(write, once, &Post::photo(photo)).await?;
+        }
         sqlx::query(
             "INSERT INTO photos (id, author, caption, media, bytes, created) VALUES (?, ?, ?, ?, ?, ?)",
         )

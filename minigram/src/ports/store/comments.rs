@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Position, Positions, StoreResult};
+use super::{Once, Position, Positions, StoreResult};
 use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::queue::NewJob;
@@ -48,6 +48,8 @@ pub struct NewComment {
     pub text: CommentText,
     /// When.
     pub created: Time,
+    /// Given if the client may repeat the request.
+    pub once: Option<Once>,
 }
 
 /// A comment.
@@ -71,7 +73,7 @@ pub trait Comments: Send + Sync {
     /// Adds a comment, and `jobs` to the outbox, in one transaction.
     ///
     /// # Errors
-    /// `NoSuchPhoto`; `IdTaken`, and then no job is added.
+    /// `NoSuchPhoto`; `IdTaken`, `Repeated` and `KeyReused`, and then no job is added.
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position>;
 
     /// Deletes a comment if `author` wrote it; otherwise nothing changes.

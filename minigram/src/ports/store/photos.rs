@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Position, Positions, StoreResult};
+use super::{Once, Position, Positions, StoreResult};
 use crate::clock::Time;
 use crate::ids::{PhotoId, UserId};
 use crate::media::MediaType;
@@ -56,6 +56,8 @@ pub struct NewPhoto {
     pub bytes: u64,
     /// When.
     pub created: Time,
+    /// Given if the client may repeat the request.
+    pub once: Option<Once>,
 }
 
 /// A photo.
@@ -84,7 +86,7 @@ pub trait Photos: Send + Sync {
     /// without their photo.
     ///
     /// # Errors
-    /// `NoSuchUser`; `IdTaken`, and then no job is added.
+    /// `NoSuchUser`; `IdTaken`, `Repeated` and `KeyReused`, and then no job is added.
     async fn add_photo(&self, photo: &NewPhoto, jobs: &[NewJob]) -> StoreResult<Position>;
 
     /// Says that all sizes of a photo are there; nothing changes if that is known.

@@ -14,13 +14,18 @@ use crate::ids::{PhotoId, UserId};
 use crate::media::MediaType;
 use crate::ports::position::{Position, Positions};
 use crate::ports::queue::NewJob;
-use crate::ports::store::{Caption, NewPhoto, PAGE_MAX, Photo, PhotoState, Photos, StoreError, StoreResult};
+use crate::ports::store::{
+    Caption, NewPhoto, PAGE_MAX, Photo, PhotoState, Photos, Post, StoreError, StoreResult,
+};
 use crate::text::Malformed;
 
 #[async_trait]
 impl Photos for PostgresStore {
     async fn add_photo(&self, photo: &NewPhoto, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.shared.begin(photo.id.shard()).await?;
+        if let Some(once) = &photo.once {
+            write = write.first_time(once, &Post::photo(photo)).await?;
+        }
         let add = Statement::new(
             "WITH added AS (
                  INSERT INTO photos (id, author, caption, media, bytes, created)

@@ -165,5 +165,5 @@ pub async fn comments_belong_to_their_photo_and_their_author(subject: Subject<dy
 
 fn new_comment(photo: PhotoId, author: UserId) -> NewComment {
     let text = CommentText::new("what a view").unwrap();
-    NewComment { id: ids().comment(photo, NOW), photo, author, text, created: NOW }
+    NewComment { id: ids().comment(photo, NOW), photo, author, text, created: NOW, once: None }
 }
