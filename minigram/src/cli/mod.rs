@@ -16,6 +16,7 @@ mod engines;
 mod keep;
 mod load;
 mod logs;
+mod pages;
 mod restore;
 mod server;
 mod shards;
@@ -40,6 +41,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
+    Pages(pages::Pages),
     Shards(shards::Shards),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
@@ -64,6 +66,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),
+        Command::Pages(pages) => pages.run(),
         Command::Shards(shards) => asynchronously(shards.run()),
         Command::Down(down) => down.run(),
         Command::Server(server) => asynchronously(server.run()),

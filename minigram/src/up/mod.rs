@@ -114,7 +114,7 @@ impl System {
         let servers = servers::start(&engines, &setup, settings.servers, &leave, &mut serving)?;
         let (leave_workers, leave) = Leave::pair();
         let mut working = JoinSet::new();
-        working.spawn(servers::work(engines, leave));
+        working.spawn(servers::work(engines, setup.edge, leave));
         crate::web::write(&state.path("web")).context("the pages cannot be written")?;
         let addresses =
             Addresses { listener: address, admin, servers: &servers, otlp: settings.otlp.as_deref() };

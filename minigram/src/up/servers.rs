@@ -75,10 +75,11 @@ fn serve(engines: Engines, settings: AppSettings, listener: TcpListener, leave: 
     })
 }
 
-/// Works until leaving is requested.
+/// Works until leaving is requested, and purges the edge of what a job changes.
 ///
 /// # Errors
 /// A worker panicked.
-pub async fn work(engines: Engines, leave: Leave) -> anyhow::Result<()> {
-    workers::run(engines, WorkerSettings::default(), leave).await
+pub async fn work(engines: Engines, edge: EdgeNode, leave: Leave) -> anyhow::Result<()> {
+    let settings = WorkerSettings { edge: vec![edge], ..WorkerSettings::default() };
+    workers::run(engines, settings, leave).await
 }

@@ -1,24 +1,16 @@
-//! Caches: what the edge may keep, when it is purged, and what happens when engines fail.
+//! Caches: what the edge may keep, and what happens when engines fail.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
-use minigram::app::edge::EdgeNode;
 use minigram::ids::UserId;
 use minigram::ports::position::Position;
 use minigram::ports::sessions::RefreshToken;
 use reqwest::Method;
-use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
-use tokio::net::TcpListener;
 
 use crate::breakable::Breakable;
 use crate::photos::path;
-use crate::world::{Reply, World, engines, eventually};
+use crate::world::{Reply, World, engines};
 
 #[tokio::test]
 async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
@@ -44,58 +36,6 @@ async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
     }
     let absent = world.get(0, "/api/v1/users/nobody").await.expect(404);
     assert_eq!(absent.header("cache-control"), "no-store");
-}
-
-type Purged = Arc<Mutex<Vec<String>>>;
-
-/// An admin API that notes purges, and fails the first ones.
-async fn edge(failures: usize) -> (EdgeNode, Purged) {
-    let (purged, left) = (Purged::default(), Arc::new(Mutex::new(failures)));
-    let purge = async |State((purged, left)): State<(Purged, Arc<Mutex<usize>>)>, Json(sent): Json<Value>| {
-        let mut left = left.lock().unwrap();
-        if *left > 0 {
-            *left -= 1;
-            return StatusCode::SERVICE_UNAVAILABLE;
-        }
-        purged.lock().unwrap().push(sent["tag"].as_str().unwrap().to_owned());
-        StatusCode::OK
-    };
-    let router = Router::new().route("/cache/purge", post(purge)).with_state((purged.clone(), left));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let admin = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (EdgeNode { admin, token: None }, purged)
-}
-
-#[tokio::test]
-async fn the_edge_is_purged_before_a_change_is_acknowledged() {
-    let (node, purged) = edge(0).await;
-    let world = World::with(move |settings| settings.edge = vec![node.clone()]).await;
-    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
-    let take = || std::mem::take(&mut *purged.lock().unwrap());
-    let photo = world.upload(&ada, 0, "").await;
-    let (user, photo_tag) = (format!("user-{}", ada.id), format!("photo-{}", photo["id"].as_str().unwrap()));
-    assert_eq!(take(), std::slice::from_ref(&user));
-    let comments = format!("{}/comments", path(&photo));
-    world.post_by(&bob, 1, &comments, &json!({"text": "x"})).await.expect(201);
-    assert_eq!(take(), [format!("about-{photo_tag}")]);
-    let profile = json!({"display_name": "Ada", "bio": ""});
-    Reply::of(world.by(&ada, Method::PUT, 2, "/api/v1/me").json(&profile)).await.expect(200);
-    assert_eq!(take(), std::slice::from_ref(&user));
-    world.delete_by(&ada, 0, &path(&photo)).await.expect(204);
-    let mut tags = take();
-    tags.sort();
-    assert_eq!(tags, [photo_tag, user]);
-}
-
-#[tokio::test]
-async fn a_purge_that_fails_is_repeated() {
-    let (node, purged) = edge(2).await;
-    let world = World::with(move |settings| settings.edge = vec![node.clone()]).await;
-    let ada = world.sign_up("ada").await;
-    world.upload(&ada, 0, "").await;
-    eventually("the purge", || async { (!purged.lock().unwrap().is_empty()).then_some(()) }).await;
-    assert_eq!(*purged.lock().unwrap(), [format!("user-{}", ada.id)]);
 }
 
 #[tokio::test]

@@ -4,6 +4,9 @@
 mod account;
 mod breakable;
 mod caching;
+mod edge;
+#[path = "../support/edge.rs"]
+mod fake_edge;
 mod live;
 mod observed;
 mod people;

@@ -3,6 +3,8 @@
 
 mod command;
 mod edge;
+#[path = "../support/edge.rs"]
+mod fake_edge;
 mod faults;
 mod gate;
 mod jobs;
