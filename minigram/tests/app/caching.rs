@@ -20,7 +20,7 @@ async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
     let id = photo["id"].as_str().unwrap();
     for (path, tags) in [
         ("/api/v1/users/ada".to_owned(), format!("user-{}", ada.id)),
-        ("/api/v1/users/ada/photos".to_owned(), format!("user-{},photo-{id}", ada.id)),
+        ("/api/v1/users/ada/photos".to_owned(), format!("user-{},about-photo-{id}", ada.id)),
         (path(&photo), format!("photo-{id},about-photo-{id},user-{}", ada.id)),
         (format!("{}/comments", path(&photo)), format!("photo-{id},about-photo-{id}")),
     ] {

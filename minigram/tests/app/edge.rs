@@ -37,6 +37,46 @@ async fn the_edge_is_purged_before_a_change_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn likes_purge_what_shows_their_number_but_not_each_of_them() {
+    const LIKES: usize = 12;
+    let edge = FakeEdge::start().await;
+    let (node, every) = (edge.node(), Duration::from_secs(1));
+    let world = World::with(move |settings| {
+        settings.edge = vec![node.clone()];
+        settings.likes_purged_every = every;
+    })
+    .await;
+    let ada = world.sign_up("ada").await;
+    let photo = world.upload(&ada, 0, "").await;
+    let tag = format!("about-photo-{}", photo["id"].as_str().unwrap());
+    let shown = world.get(0, "/api/v1/users/ada/photos").await.expect(200);
+    assert!(shown.header("cache-tag").contains(&tag), "a list shows likes as well");
+    edge.take();
+    let begun = std::time::Instant::now();
+    for n in 0..LIKES {
+        let fan = world.sign_up(&format!("fan{n}")).await;
+        world.put_by(&fan, 0, &format!("{}/like", path(&photo))).await.expect(204);
+    }
+    let last = begun.elapsed();
+    let purges = |at_least: usize| {
+        let (edge, tag) = (&edge, &tag);
+        async move {
+            let purged = edge.purged();
+            assert!(purged.iter().all(|purged| purged == tag), "{purged:?}");
+            (purged.len() >= at_least).then_some(purged.len())
+        }
+    };
+    // The first at once; the last when its time has come.
+    let seen = eventually("a purge", || purges(1)).await;
+    let most = usize::try_from(last.as_millis() / every.as_millis()).unwrap() + 2;
+    assert!(seen <= most, "{seen} purges for {LIKES} likes within {last:?}");
+    eventually("a purge after the last like", || purges(2)).await;
+    world.delete_by(&ada, 1, &format!("{}/like", path(&photo))).await.expect(204);
+    edge.take();
+    eventually("a purge by another server", || purges(1)).await;
+}
+
+#[tokio::test]
 async fn a_purge_that_fails_is_repeated() {
     let edge = FakeEdge::start().await;
     edge.fail(2);

@@ -12,8 +12,10 @@ use tokio::time::sleep;
 
 use crate::ids::{PhotoId, UserId};
 
+mod gathered;
 mod node;
 
+pub use gathered::GatheredPurges;
 pub use node::{EdgeNode, Names, PurgeError, system_names};
 
 use node::{Left, Node};
@@ -79,6 +81,12 @@ impl Edge {
             tokio::spawn(repeat(nodes.clone(), failed.clone(), purges));
         }
         Self { nodes, again, failed }
+    }
+
+    /// Whether there is anything to purge.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     /// Purges what has any of these tags. An address that does not answer in time is asked again in the background;
