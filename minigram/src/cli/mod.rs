@@ -20,6 +20,7 @@ mod pages;
 mod restore;
 mod server;
 mod shards;
+mod stuck_photos;
 mod up;
 mod worker;
 
@@ -43,6 +44,7 @@ enum Command {
     Logs(logs::Logs),
     Pages(pages::Pages),
     Shards(shards::Shards),
+    StuckPhotos(stuck_photos::StuckPhotos),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     Server(server::Server),
@@ -68,6 +70,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Logs(logs) => logs.run(),
         Command::Pages(pages) => pages.run(),
         Command::Shards(shards) => asynchronously(shards.run()),
+        Command::StuckPhotos(photos) => asynchronously(photos.run()),
         Command::Down(down) => down.run(),
         Command::Server(server) => asynchronously(server.run()),
         Command::Worker(worker) => asynchronously(worker.run()),

@@ -10,4 +10,5 @@ mod gate;
 mod jobs;
 mod leaving;
 mod observed;
+mod stuck;
 mod world;

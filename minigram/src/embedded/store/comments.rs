@@ -11,16 +11,14 @@ use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::position::{Position, Positions};
 use crate::ports::queue::NewJob;
-use crate::ports::store::{
-    Comment, CommentText, Comments, NewComment, PAGE_MAX, Post, StoreError, StoreResult,
-};
+use crate::ports::store::{Comment, CommentText, Comments, NewComment, PAGE_MAX, StoreError, StoreResult};
 
 #[async_trait]
 impl Comments for SqliteStore {
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.write().await?;
         if let Some(once) = &comment.once {
-            write = self.first_time(write, once, &Post::comment(comment)).await?;
+            write = self.first_time(write, once, &comment.post()).await?;
         }
         sqlx::query("INSERT INTO comments (id, photo, author, text, created) VALUES (?, ?, ?, ?, ?)")
             .bind(comment.id.to_sql())

@@ -22,9 +22,10 @@ mod outbox;
 mod photos;
 mod users;
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "first", include_str!("../../../migrations/store/0001_first.sql")),
     (2, "once", include_str!("../../../migrations/store/0002_once.sql")),
+    (3, "processing", include_str!("../../../migrations/store/0003_processing.sql")),
 ];
 
 /// The number of the only database.

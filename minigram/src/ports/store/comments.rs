@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Once, Position, Positions, StoreResult};
+use super::{Once, Position, Positions, Post, StoreResult};
 use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::queue::NewJob;
@@ -50,6 +50,15 @@ pub struct NewComment {
     pub created: Time,
     /// Given if the client may repeat the request.
     pub once: Option<Once>,
+}
+
+impl NewComment {
+    /// What the comment is to its request's key.
+    #[must_use]
+    pub fn post(&self) -> Post {
+        let (id, about) = (self.id.to_sql(), self.photo.to_sql());
+        Post { id, about, user: self.author.to_sql(), created: self.created.to_sql() }
+    }
 }
 
 /// A comment.

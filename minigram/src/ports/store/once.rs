@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{NewComment, NewPhoto, Position};
+use super::Position;
 use crate::clock::Time;
 use crate::text::Malformed;
 
@@ -85,22 +85,6 @@ pub struct Post {
     pub user: i64,
     /// When.
     pub created: i64,
-}
-
-impl Post {
-    /// A photo.
-    #[must_use]
-    pub fn photo(photo: &NewPhoto) -> Self {
-        let (id, user) = (photo.id.to_sql(), photo.author.to_sql());
-        Self { id, about: 0, user, created: photo.created.to_sql() }
-    }
-
-    /// A comment.
-    #[must_use]
-    pub fn comment(comment: &NewComment) -> Self {
-        let (id, about) = (comment.id.to_sql(), comment.photo.to_sql());
-        Self { id, about, user: comment.author.to_sql(), created: comment.created.to_sql() }
-    }
 }
 
 /// What the first try of a request has made.

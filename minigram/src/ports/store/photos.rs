@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Once, Position, Positions, StoreResult};
+use super::{Once, Position, Positions, Post, StoreResult};
 use crate::clock::Time;
 use crate::ids::{PhotoId, UserId};
 use crate::media::MediaType;
@@ -60,6 +60,15 @@ pub struct NewPhoto {
     pub once: Option<Once>,
 }
 
+impl NewPhoto {
+    /// What the photo is to its request's key.
+    #[must_use]
+    pub fn post(&self) -> Post {
+        let (id, user) = (self.id.to_sql(), self.author.to_sql());
+        Post { id, about: 0, user, created: self.created.to_sql() }
+    }
+}
+
 /// A photo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Photo {
@@ -107,6 +116,10 @@ pub trait Photos: Send + Sync {
     /// The photos with these ids, at most [`PAGE_MAX`](super::PAGE_MAX), in this order; those that do not exist are
     /// left out.
     async fn photos(&self, ids: &[PhotoId], after: &Positions) -> StoreResult<Vec<Photo>>;
+
+    /// Photos that were posted before `posted` and are [`PhotoState::Processing`], with ids above `from`, in order of ids:
+    /// a page. Shows all that was acknowledged.
+    async fn processing(&self, posted: Time, from: Option<PhotoId>, limit: u32) -> StoreResult<Vec<Photo>>;
 
     /// Photos by any of `authors`, at most [`PAGE_MAX`](super::PAGE_MAX) of these.
     async fn photos_by(

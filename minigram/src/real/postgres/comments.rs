@@ -11,16 +11,14 @@ use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::position::{Position, Positions};
 use crate::ports::queue::NewJob;
-use crate::ports::store::{
-    Comment, CommentText, Comments, NewComment, PAGE_MAX, Post, StoreError, StoreResult,
-};
+use crate::ports::store::{Comment, CommentText, Comments, NewComment, PAGE_MAX, StoreError, StoreResult};
 
 #[async_trait]
 impl Comments for PostgresStore {
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.shared.begin(comment.photo.shard()).await?;
         if let Some(once) = &comment.once {
-            write = write.first_time(once, &Post::comment(comment)).await?;
+            write = write.first_time(once, &comment.post()).await?;
         }
         let add = Statement::new(
             "INSERT INTO comments (id, photo, author, text, created) VALUES ($1, $2, $3, $4, $5)",

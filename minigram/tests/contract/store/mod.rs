@@ -35,6 +35,7 @@ macro_rules! store_contract {
                 photos_come_in_the_order_that_was_asked_for,
                 a_deleted_photo_takes_likes_and_comments_along,
                 a_photo_becomes_ready_once_its_sizes_are_there,
+                photos_that_are_processing_are_listed_by_age,
                 a_job_in_the_outbox_is_leased_and_comes_back_until_it_was_sent,
                 two_relays_share_the_outbox,
                 a_photo_with_the_key_of_an_earlier_one_is_not_added_again,
