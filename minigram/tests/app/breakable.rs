@@ -14,11 +14,13 @@ pub struct Breakable {
     sessions: Arc<dyn Sessions>,
     pub broken: Arc<AtomicBool>,
     pub notes_broken: Arc<AtomicBool>,
+    /// Looking for a session takes for ever.
+    pub hangs: Arc<AtomicBool>,
 }
 
 impl Breakable {
     pub fn new(sessions: Arc<dyn Sessions>) -> Self {
-        Self { sessions, broken: Arc::default(), notes_broken: Arc::default() }
+        Self { sessions, broken: Arc::default(), notes_broken: Arc::default(), hangs: Arc::default() }
     }
 
     fn check(&self) -> SessionsResult<()> {
@@ -43,6 +45,9 @@ impl Sessions for Breakable {
 
     async fn session(&self, id: SessionId) -> SessionsResult<Option<Session>> {
         self.check()?;
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.sessions.session(id).await
     }
 

@@ -1,7 +1,9 @@
 //! Caches: what the edge may keep, and what happens when engines fail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use minigram::app::AppSettings;
 use minigram::ids::UserId;
 use minigram::ports::position::Position;
 use minigram::ports::sessions::RefreshToken;
@@ -61,6 +63,26 @@ async fn an_engine_that_is_unavailable_is_said_honestly_and_no_write_is_acknowle
     notes_broken.store(false, Ordering::SeqCst);
     world.put_by(&ada, 1, &like).await.expect(204);
     assert_eq!(world.get_by(&ada, 2, &path(&photo)).await.json()["likes"], 1);
+}
+
+/// Before Evenkeel gives up and answers 504, which says nothing about when to try again.
+#[tokio::test]
+async fn a_request_whose_engine_hangs_is_refused_in_time_and_says_when_to_try_again() {
+    let (mut engines, clock, directory) = engines().await;
+    let sessions = Breakable::new(engines.sessions.clone());
+    let hangs = sessions.hangs.clone();
+    engines.sessions = Arc::new(sessions);
+    let limit = |settings: &mut AppSettings| settings.limits.request = Duration::from_millis(200);
+    let world = World::on(engines, clock, directory, limit).await;
+    let ada = world.sign_up("ada").await;
+    hangs.store(true, Ordering::SeqCst);
+    let reply = world.get_by(&ada, 0, "/api/v1/me").await.expect(503);
+    assert_eq!(
+        (reply.header("retry-after"), reply.header("content-type")),
+        ("1", "application/problem+json")
+    );
+    hangs.store(false, Ordering::SeqCst);
+    world.get_by(&ada, 0, "/api/v1/me").await.expect(200);
 }
 
 #[tokio::test]
