@@ -15,6 +15,7 @@
 mod alerts;
 mod archive;
 mod balancer;
+mod copying;
 pub mod doctor;
 mod endpoints;
 mod etcd;
@@ -24,6 +25,7 @@ mod layout;
 mod members;
 mod monitoring;
 mod nats;
+mod patroni;
 mod postgres;
 mod redis;
 mod restore;
@@ -32,6 +34,7 @@ mod source;
 mod start;
 
 pub(crate) use archive::WAL;
+pub(crate) use copying::bytes_in;
 pub use endpoints::{Endpoints, Running};
 pub(crate) use layout::Layout;
 pub(crate) use postgres::superuser;
