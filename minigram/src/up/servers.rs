@@ -15,8 +15,9 @@ use crate::engines::Engines;
 use crate::leave::Leave;
 use crate::workers::{self, WorkerSettings};
 
-/// Evenkeel looks once a second, and needs two answers.
-const LEAVING: Leaving = Leaving { not_ready: Duration::from_millis(2500), drain: Duration::from_secs(10) };
+/// How a server leaves: Evenkeel looks once a second, and needs two answers. What is open has some time to end.
+pub(super) const LEAVING: Leaving =
+    Leaving { not_ready: Duration::from_millis(2500), drain: Duration::from_secs(10) };
 
 /// What all servers have in common.
 #[derive(Debug)]

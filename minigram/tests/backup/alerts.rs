@@ -1,11 +1,8 @@
 //! An application server fails, Prometheus notices, and Alertmanager calls a webhook.
 
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use axum::extract::{Json, State};
-use axum::routing::post;
 use minigram::app::{App, AppSettings, serve};
 use minigram::clock::Clock;
 use minigram::leave::Leave;
@@ -16,35 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::net::TcpListener;
 
 use super::engines::{BOUND, Engines};
-
-type Alerts = Arc<Mutex<Vec<Value>>>;
-
-/// Takes alerts.
-pub struct Receiver {
-    pub url: String,
-    alerts: Alerts,
-}
-
-impl Receiver {
-    pub async fn start() -> Self {
-        let alerts = Alerts::default();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let router = axum::Router::new().route("/", post(receive)).with_state(Arc::clone(&alerts));
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, alerts }
-    }
-
-    /// An alert of this name that has come.
-    fn find(&self, name: &str) -> Option<Value> {
-        let alerts = self.alerts.lock().unwrap();
-        alerts.iter().find(|it| it["labels"]["alertname"] == name).cloned()
-    }
-}
-
-async fn receive(State(alerts): State<Alerts>, Json(call): Json<Value>) {
-    alerts.lock().unwrap().extend(call["alerts"].as_array().unwrap().iter().cloned());
-}
+use super::webhook::Receiver;
 
 /// A server of MiniGram answers well at first: no alert. Then its store breaks.
 pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts: &Receiver) {
@@ -71,7 +40,7 @@ pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts:
         found["data"]["result"][0]["value"][1] == "0"
     };
     wait_until("Prometheus counts the server's requests", BOUND, is_counted).await.unwrap();
-    assert_eq!(alerts.find("MinigramErrorRatioHigh"), None);
+    assert_eq!(alerts.find("MinigramErrorRatioHigh", &[]), None);
 
     let begun = Instant::now();
     let file = SqliteConnectOptions::new().filename(store_in(folder.path()));
@@ -79,10 +48,10 @@ pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts:
     sqlx::raw_sql("ALTER TABLE users RENAME TO gone").execute(&mut store).await.unwrap();
     let has_come = || async {
         assert!(ask().await.is_server_error());
-        alerts.find("MinigramErrorRatioHigh").is_some()
+        alerts.find("MinigramErrorRatioHigh", &[]).is_some()
     };
     wait_until("the alert", BOUND, has_come).await.unwrap();
-    let alert = alerts.find("MinigramErrorRatioHigh").unwrap();
+    let alert = alerts.find("MinigramErrorRatioHigh", &[]).unwrap();
     println!("the alert came {:.1} s after the first error", begun.elapsed().as_secs_f64());
     assert_eq!(alert["status"], "firing");
     assert_eq!(alert["labels"]["severity"], "critical");

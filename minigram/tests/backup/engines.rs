@@ -2,7 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,8 @@ use minigram::process::{Process, Program};
 use rustix::process::Signal;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
+
+pub use super::evenkeel::evenkeel;
 
 pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 /// How long anything may take on a busy machine.
@@ -85,7 +87,7 @@ impl<'a> Engines<'a> {
         let program = Program::new("engines", MINIGRAM, places.at("engines.log"))
             .args(["engines", "--scrape", "1", "--alert-after", "2", "--archive-every", "1"])
             .args(["--webhook", webhook, "--evenkeel"])
-            .args([evenkeel(), "--backup".into(), places.backup(), "--state".into(), state.clone()]);
+            .args([evenkeel().into(), "--backup".into(), places.backup(), "--state".into(), state.clone()]);
         let process = Process::start(&program).unwrap();
         let is_ready = || async { Faults::open(&state).is_ok() };
         process.wait_until("all engines take requests", BOUND, is_ready).await.unwrap();
@@ -112,17 +114,4 @@ impl<'a> Engines<'a> {
 /// One number of a query.
 pub async fn number(session: &mut PgConnection, query: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(session).await.unwrap()
-}
-
-/// The balancer: `$EVENKEEL`, or the one beside this test, which is built if need be.
-pub fn evenkeel() -> PathBuf {
-    if let Some(path) = std::env::var_os("EVENKEEL") {
-        return path.into();
-    }
-    let path = Path::new(MINIGRAM).with_file_name("evenkeel");
-    if !path.is_file() {
-        let status = Command::new(env!("CARGO")).args(["build", "--package", "evenkeel"]).status().unwrap();
-        assert!(status.success(), "evenkeel does not compile");
-    }
-    path
 }

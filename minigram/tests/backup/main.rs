@@ -4,12 +4,16 @@
 mod alerts;
 mod drill;
 mod engines;
+#[path = "../support/evenkeel.rs"]
+mod evenkeel;
+#[path = "../support/alerts.rs"]
+mod webhook;
 
 use engines::{Engines, Places};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_that_was_lost_comes_back_at_a_chosen_second() {
-    let alerts = alerts::Receiver::start().await;
+    let alerts = webhook::Receiver::start().await;
     let places = Places::new();
     let engines = Engines::start(&places, &alerts.url).await;
     alerts::errors_of_a_server_reach_the_webhook(&engines, &alerts).await;

@@ -13,6 +13,7 @@ use minigram::process::{Process, Program};
 use rustix::process::Signal;
 
 use super::alerts::Receiver;
+use super::evenkeel::evenkeel;
 
 pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 /// How long a start may take on a busy machine.
@@ -133,17 +134,4 @@ fn working_below(folder: &Path) -> Option<String> {
     let mut below = processes
         .filter(|it| std::fs::read_link(it.path().join("cwd")).is_ok_and(|at| at.starts_with(folder)));
     below.next().map(|it| it.file_name().to_string_lossy().into_owned())
-}
-
-/// The balancer: `$EVENKEEL`, or the one beside this test, which is built if need be.
-fn evenkeel() -> PathBuf {
-    if let Some(path) = std::env::var_os("EVENKEEL") {
-        return path.into();
-    }
-    let path = Path::new(MINIGRAM).with_file_name("evenkeel");
-    if !path.is_file() {
-        let status = Command::new(env!("CARGO")).args(["build", "--package", "evenkeel"]).status().unwrap();
-        assert!(status.success(), "evenkeel does not compile");
-    }
-    path
 }

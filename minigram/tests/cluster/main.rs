@@ -4,9 +4,12 @@
 //! `MINIGRAM_ALL_FAULTS` in the environment there is one more, which takes 40 seconds: a primary that hangs.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/alerts.rs"]
 mod alerts;
 mod doctor;
 mod engines;
+#[path = "../support/evenkeel.rs"]
+mod evenkeel;
 mod logs;
 mod postgres;
 mod queue;

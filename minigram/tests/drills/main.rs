@@ -2,6 +2,8 @@
 //! environment.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/evenkeel.rs"]
+mod evenkeel;
 mod world;
 
 use std::process::Command;

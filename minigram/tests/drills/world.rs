@@ -2,13 +2,14 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use minigram::process::{Process, Program};
 use minigram::up::running::Running;
 use tempfile::TempDir;
+
+use super::evenkeel::evenkeel;
 
 pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 /// How long a start may take on a busy machine.
@@ -34,17 +35,4 @@ impl World {
         process.wait_until("the system is ready", START_BOUND, is_ready).await.unwrap();
         Self { state, _process: process, _folder: folder }
     }
-}
-
-/// The balancer: `$EVENKEEL`, or the one beside this test, which is built if need be.
-fn evenkeel() -> PathBuf {
-    if let Some(path) = std::env::var_os("EVENKEEL") {
-        return path.into();
-    }
-    let path = Path::new(MINIGRAM).with_file_name("evenkeel");
-    if !path.is_file() {
-        let status = Command::new(env!("CARGO")).args(["build", "--package", "evenkeel"]).status().unwrap();
-        assert!(status.success(), "evenkeel does not compile");
-    }
-    path
 }

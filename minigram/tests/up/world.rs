@@ -4,13 +4,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use minigram::up::running::Running;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+pub use crate::evenkeel::evenkeel;
 
 /// The longest that a condition may take. A machine that is busy with builds needs much of it.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -28,23 +29,6 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
         sleep(LOOK_EVERY);
     }
-}
-
-/// Evenkeel's binary, built by the same profile as this test.
-pub fn evenkeel() -> &'static Path {
-    static EVENKEEL: OnceLock<PathBuf> = OnceLock::new();
-    EVENKEEL.get_or_init(|| {
-        let minigram = Path::new(env!("CARGO_BIN_EXE_minigram"));
-        let profile = minigram.parent().unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--package", "evenkeel", "--bin", "evenkeel", "--target-dir"]);
-        build.arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "evenkeel cannot be built");
-        profile.join("evenkeel")
-    })
 }
 
 /// `minigram up`, and what it started.
