@@ -41,6 +41,12 @@ pub struct RealSettings {
     pub user: Option<String>,
     /// Where Alertmanager sends alerts.
     pub webhook: Option<String>,
+    /// Where photos are; `blobs` in the state directory if left out.
+    pub blobs: Option<PathBuf>,
+    /// Where backups and the archive are; `backup` in the state directory if left out.
+    pub backup: Option<PathBuf>,
+    /// The archive is at most this far behind, in whole seconds.
+    pub archive_every: Duration,
 }
 
 /// A running system.
@@ -68,13 +74,16 @@ impl RealSystem {
         let engines = ClusterSettings {
             user: settings.user.clone(),
             webhook: settings.webhook.clone(),
+            backup: settings.backup.clone(),
+            archive_every: settings.archive_every,
             ..ClusterSettings::new(state.directory(), &evenkeel, &minigram)
         };
         let cluster = Cluster::start(&engines).await?;
         let front = Front::choose(&state, &settings.up)?;
         let admin = front.admin;
         let otlp = settings.up.otlp.as_deref();
-        let parts = Parts { state: &state, cluster: &cluster, minigram: &minigram, admin, otlp };
+        let blobs = blobs_directory(settings.blobs.as_deref())?;
+        let parts = Parts { state: &state, cluster: &cluster, minigram: &minigram, admin, blobs, otlp };
         let file = parts.write_settings("minigram.toml", None)?;
         let seeded = seed_if_new(&file, &settings.up).await?;
         let servers = parts.servers(&file, settings.up.servers).await?;
@@ -119,6 +128,7 @@ struct Parts<'a> {
     cluster: &'a Cluster,
     minigram: &'a Path,
     admin: SocketAddr,
+    blobs: PathBuf,
     otlp: Option<&'a str>,
 }
 
@@ -197,7 +207,7 @@ impl Parts<'_> {
                 "cache": endpoints.redis_url(endpoints.cache)?,
             },
             "nats": { "url": endpoints.queue_url(), "replicas": endpoints.nats.len() },
-            "blobs": { "directory": "blobs" },
+            "blobs": { "directory": self.blobs },
             "tokens": { "key_file": "token.key" },
             "app": { "not_ready": span(LEAVING.not_ready), "drain": span(LEAVING.drain) },
             "edge": [{ "admin": format!("http://{}", self.admin), "token_file": "admin.token" }],
@@ -216,6 +226,14 @@ impl Parts<'_> {
             .with_context(|| format!("{} cannot be written", file.display()))?;
         Ok(file)
     }
+}
+
+/// Where photos are, as settings have it: the folder that is asked for, which is made, or one beside the settings.
+fn blobs_directory(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let Some(asked) = asked else { return Ok(PathBuf::from("blobs")) };
+    std::fs::create_dir_all(asked)
+        .and_then(|()| asked.canonicalize())
+        .with_context(|| format!("the folder {} for photos cannot be made", asked.display()))
 }
 
 /// A length of time as settings have it.

@@ -36,6 +36,7 @@ pub struct World {
     pub running: Running,
     child: Child,
     state: TempDir,
+    arguments: Vec<String>,
 }
 
 impl World {
@@ -49,14 +50,15 @@ impl World {
         // PostgreSQL runs as another user, who must be able to enter it.
         let state = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
         let child = up(state.path()).args(arguments).spawn().unwrap();
-        let mut world = Self { running: unknown(), child, state };
+        let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let mut world = Self { running: unknown(), child, state, arguments };
         world.wait_until_ready();
         world
     }
 
-    /// Starts it once more, after it has ended.
+    /// Starts it once more with the same arguments, after it has ended.
     pub fn restart(&mut self) {
-        self.child = up(self.state.path()).spawn().unwrap();
+        self.child = up(self.state.path()).args(&self.arguments).spawn().unwrap();
         self.wait_until_ready();
     }
 
