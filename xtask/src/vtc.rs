@@ -160,11 +160,15 @@ pub fn build(root: &Path) -> anyhow::Result<PathBuf> {
     build_package(root, "evenkeel")
 }
 
-/// Builds the program of another package of the workspace, without optimisation.
+/// Builds the program of another package of the workspace, without optimisation. A variable of the package's name (`EVENKEEL`,
+/// `MINIGRAM`) names a program that is built already.
 ///
 /// # Errors
 /// It does not compile.
 pub fn build_package(root: &Path, package: &str) -> anyhow::Result<PathBuf> {
+    if let Some(built) = std::env::var_os(package.to_uppercase()) {
+        return Path::new(&built).canonicalize().with_context(|| PathBuf::from(built).display().to_string());
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     let status = command.current_dir(root).args(["build", "--quiet", "--package", package]).status()?;

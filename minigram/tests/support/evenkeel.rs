@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Evenkeel's binary: `$EVENKEEL`, or the one of this profile, which is built if need be.
+/// Evenkeel's binary: `$EVENKEEL`, or one that is built by the same profile as this test.
 pub fn evenkeel() -> &'static Path {
     static EVENKEEL: OnceLock<PathBuf> = OnceLock::new();
     EVENKEEL.get_or_init(|| {

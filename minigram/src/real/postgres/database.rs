@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::Row;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use tokio::time::Instant;
 
 use super::errors::SqlError;
 use super::link::{Link, Statement};
+use super::pool::Pool;
 use super::settings::{DatabaseSettings, PostgresSettings, Timeouts};
 use crate::ids::Shard;
 use crate::ports::position::Position;
@@ -51,8 +52,8 @@ pub struct Database {
     /// Its number, for positions.
     pub number: u16,
     /// For writes, and reads that no replica can answer.
-    pub write: PgPool,
-    read: Option<PgPool>,
+    pub write: Pool,
+    read: Option<Pool>,
     /// The newest timeline that this server has seen a row of.
     pub timeline: AtomicU32,
     /// How long to wait.
@@ -98,13 +99,9 @@ enum Reply {
 impl Database {
     /// The pools for a database; nothing is connected yet.
     pub fn new(number: u16, at: &DatabaseSettings, settings: &PostgresSettings) -> StoreResult<Self> {
-        let pool = |url: &str| -> StoreResult<PgPool> {
-            let options = PgPoolOptions::new()
-                .max_connections(settings.connections_max)
-                .acquire_timeout(settings.timeouts.acquire)
-                // A dead connection shows by its first statement, which is repeated on another.
-                .test_before_acquire(false);
-            Ok(options.connect_lazy_with(with_timeouts(parse(url)?, settings.timeouts.statement)))
+        let pool = |url: &str| -> StoreResult<Pool> {
+            let options = with_timeouts(parse(url)?, settings.timeouts.statement);
+            Ok(Pool::new(options, settings.connections_max, settings.timeouts.acquire))
         };
         Ok(Self {
             number,
@@ -125,18 +122,7 @@ impl Database {
 
     /// Connections in use.
     pub fn connections_active(&self) -> u64 {
-        let active = |pool: &PgPool| {
-            u64::from(pool.size()).saturating_sub(u64::try_from(pool.num_idle()).unwrap_or(u64::MAX))
-        };
-        active(&self.write) + self.read.as_ref().map_or(0, active)
-    }
-
-    /// Ends all connections, after what they do now.
-    pub async fn close(&self) {
-        if let Some(read) = &self.read {
-            read.close().await;
-        }
-        self.write.close().await;
+        self.write.active() + self.read.as_ref().map_or(0, Pool::active)
     }
 
     /// A connection to the primary, or what leads there.
@@ -176,7 +162,7 @@ impl Database {
     }
 
     /// `None` if no replica answers.
-    async fn read_from_replica(&self, pool: &PgPool, ask: &Ask) -> Option<Reply> {
+    async fn read_from_replica(&self, pool: &Pool, ask: &Ask) -> Option<Reply> {
         for _ in 0..REPLICA_TRIES {
             match self.read_from(pool, ask).await {
                 Ok(reply) => return Some(reply),
@@ -205,7 +191,7 @@ impl Database {
         }
     }
 
-    async fn read_from(&self, pool: &PgPool, ask: &Ask) -> Result<Reply, SqlError> {
+    async fn read_from(&self, pool: &Pool, ask: &Ask) -> Result<Reply, SqlError> {
         let mut link = Link::acquire(pool, self.timeouts.wait()).await?;
         if ask.needed.is_some() || ask.check_shards {
             let reached = self.reached(&mut link, &ask.shards).await?;

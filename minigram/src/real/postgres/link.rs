@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Postgres};
 
 use super::errors::SqlError;
+use super::pool::{Pool, Pooled};
 
 /// A statement with its values.
 #[derive(Debug, Clone)]
@@ -82,52 +83,41 @@ impl Statement {
 /// closed; otherwise the pool gets it back.
 #[derive(Debug)]
 pub struct Link {
-    connection: sqlx::pool::PoolConnection<Postgres>,
-    /// A statement runs, or the last one broke the connection.
-    unfit: bool,
+    session: Pooled,
     wait: Duration,
 }
 
 impl Link {
     /// A connection whose statements are waited for so long.
-    pub async fn acquire(pool: &PgPool, wait: Duration) -> Result<Self, SqlError> {
-        let connection = pool.acquire().await?;
-        Ok(Self { connection, unfit: false, wait })
+    pub async fn acquire(pool: &Pool, wait: Duration) -> Result<Self, SqlError> {
+        Ok(Self { session: pool.acquire().await?, wait })
     }
 
     /// Runs a statement; its rows.
     pub async fn run(&mut self, statement: Statement) -> Result<Vec<PgRow>, SqlError> {
-        self.unfit = true;
-        let result = in_time(self.wait, statement.query().fetch_all(&mut *self.connection)).await;
-        self.unfit = result.as_ref().is_err_and(SqlError::breaks_connection);
+        self.session.is_unfit = true;
+        let result = in_time(self.wait, statement.query().fetch_all(&mut self.session.connection)).await;
+        self.session.is_unfit = result.as_ref().is_err_and(SqlError::breaks_connection);
         result
     }
 
     /// Runs statements without values, separated by `;`, in one round trip; the rows of all.
     pub async fn run_all(&mut self, sql: impl Into<String>) -> Result<Vec<PgRow>, SqlError> {
-        self.unfit = true;
+        self.session.is_unfit = true;
         let statements = sqlx::raw_sql(AssertSqlSafe(sql.into()));
-        let result = in_time(self.wait, statements.fetch_all(&mut *self.connection)).await;
-        self.unfit = result.as_ref().is_err_and(SqlError::breaks_connection);
+        let result = in_time(self.wait, statements.fetch_all(&mut self.session.connection)).await;
+        self.session.is_unfit = result.as_ref().is_err_and(SqlError::breaks_connection);
         result
     }
 
     /// Whether the drop closes the connection.
     pub fn is_unfit(&self) -> bool {
-        self.unfit
+        self.session.is_unfit
     }
 
     /// Lets the drop close the connection.
     pub fn discard(&mut self) {
-        self.unfit = true;
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        if self.unfit {
-            self.connection.close_on_drop();
-        }
+        self.session.is_unfit = true;
     }
 }
 

@@ -20,6 +20,7 @@ mod once;
 mod open;
 mod outbox;
 mod photos;
+mod pool;
 mod rows;
 mod settings;
 mod settle;
@@ -65,13 +66,6 @@ impl PostgresStore {
         self.shared.databases.iter().map(|database| database.reads()).fold(Reads::default(), |sum, reads| {
             Reads { replica: sum.replica + reads.replica, primary: sum.primary + reads.primary }
         })
-    }
-
-    /// Finishes what is going on and ends all connections.
-    pub async fn close(&self) {
-        for database in &self.shared.databases {
-            database.close().await;
-        }
     }
 }
 

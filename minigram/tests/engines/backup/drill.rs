@@ -14,7 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use super::engines::{BOUND, Engines, MINIGRAM, Places, evenkeel, fail, minigram, number, succeed};
+use super::engines::{BOUND, Engines, Places, fail, minigram, number, succeed};
+use crate::programs::{MINIGRAM, evenkeel};
 
 /// Rows before the first backup, before the chosen second, and after it.
 const BEFORE_BACKUP: i64 = 40;

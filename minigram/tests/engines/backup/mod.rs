@@ -1,22 +1,18 @@
 //! The real engines lose everything, and come back at a chosen second; and an alert goes all its way.
-#![allow(clippy::unwrap_used)]
 
-mod alerts;
+mod alert;
 mod drill;
 mod engines;
-#[path = "../support/evenkeel.rs"]
-mod evenkeel;
-#[path = "../support/alerts.rs"]
-mod webhook;
 
+use crate::alerts::Receiver;
 use engines::{Engines, Places};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_that_was_lost_comes_back_at_a_chosen_second() {
-    let alerts = webhook::Receiver::start().await;
+    let alerts = Receiver::start().await;
     let places = Places::new();
     let engines = Engines::start(&places, &alerts.url).await;
-    alerts::errors_of_a_server_reach_the_webhook(&engines, &alerts).await;
+    alert::errors_of_a_server_reach_the_webhook(&engines, &alerts).await;
 
     let target = drill::write_around_a_chosen_second(&engines).await;
     drill::the_backups_lead_there(&engines, target).await;

@@ -9,9 +9,8 @@ use minigram::process::{Process, Program};
 use minigram::up::running::Running;
 use tempfile::TempDir;
 
-use super::evenkeel::evenkeel;
+use crate::programs::{MINIGRAM, evenkeel};
 
-pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 /// How long a start may take on a busy machine.
 const START_BOUND: Duration = Duration::from_secs(180);
 

@@ -2,10 +2,15 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Json, State};
 use axum::routing::post;
+use minigram::process::wait_until;
 use serde_json::Value;
+
+/// How long an alert may take: it is due after 5 s, and the machine may be busy.
+const BOUND: Duration = Duration::from_secs(60);
 
 type Alerts = Arc<Mutex<Vec<Value>>>;
 
@@ -25,14 +30,19 @@ impl Receiver {
         Self { url, alerts }
     }
 
-    /// The first alert of this name that has come, and has these labels.
-    pub fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<Value> {
+    /// An alert of this name that has come.
+    pub fn find(&self, name: &str) -> Option<Value> {
         let alerts = self.alerts.lock().unwrap();
-        let is_it = |it: &&Value| {
-            it["labels"]["alertname"] == name
-                && labels.iter().all(|(label, value)| it["labels"][label] == *value)
+        alerts.iter().find(|it| it["labels"]["alertname"] == name).cloned()
+    }
+
+    /// Waits for an alert about a node.
+    pub async fn wait_for(&self, name: &str, node: &str) {
+        let is_here = || async {
+            let alerts = self.alerts.lock().unwrap();
+            alerts.iter().any(|it| it["labels"]["alertname"] == name && it["labels"]["node"] == node)
         };
-        alerts.iter().find(is_it).cloned()
+        wait_until(&format!("the alert {name} about {node}"), BOUND, is_here).await.unwrap();
     }
 }
 

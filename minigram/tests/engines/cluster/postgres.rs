@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use minigram::process::wait_until;
 
-use super::alerts::Receiver;
 use super::engines::Engines;
 use super::writer::{Client, rows};
+use crate::alerts::Receiver;
 
 /// How long an engine may take to do what it should.
 const BOUND: Duration = Duration::from_secs(90);
@@ -67,8 +67,7 @@ pub async fn a_primary_that_hangs_loses_no_write(engines: &Engines) {
 pub async fn a_lost_node_loses_no_write(engines: &Engines, alerts: &Receiver) {
     lose_nothing_while(engines, "loss of the node", 3_000_000, async |old| {
         engines.faults.lose(&old).unwrap();
-        let has_come = || async { alerts.find("MinigramNodeLost", &[("node", &old)]).is_some() };
-        wait_until("the alert about the node", BOUND, has_come).await.unwrap();
+        alerts.wait_for("MinigramNodeLost", &old).await;
         let others = || async { engines.faults.primary().await.is_ok_and(|it| it.name != old) };
         wait_until("another node is the primary", BOUND, others).await.unwrap();
         engines.faults.recover(&old).await.unwrap();

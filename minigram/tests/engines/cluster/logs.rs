@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use super::engines::{Engines, MINIGRAM};
+use super::engines::Engines;
+use crate::programs::MINIGRAM;
 
 pub async fn one_search_finds_the_lines_of_all_processes(engines: &Engines) {
     let search = |arguments: &[&str]| {

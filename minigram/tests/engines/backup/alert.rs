@@ -13,7 +13,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use tokio::net::TcpListener;
 
 use super::engines::{BOUND, Engines};
-use super::webhook::Receiver;
+use crate::alerts::Receiver;
+
+const ALERT: &str = "MinigramErrorRatioHigh";
 
 /// A server of MiniGram answers well at first: no alert. Then its store breaks.
 pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts: &Receiver) {
@@ -40,7 +42,7 @@ pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts:
         found["data"]["result"][0]["value"][1] == "0"
     };
     wait_until("Prometheus counts the server's requests", BOUND, is_counted).await.unwrap();
-    assert_eq!(alerts.find("MinigramErrorRatioHigh", &[]), None);
+    assert_eq!(alerts.find(ALERT), None);
 
     let begun = Instant::now();
     let file = SqliteConnectOptions::new().filename(store_in(folder.path()));
@@ -48,10 +50,10 @@ pub async fn errors_of_a_server_reach_the_webhook(engines: &Engines<'_>, alerts:
     sqlx::raw_sql("ALTER TABLE users RENAME TO gone").execute(&mut store).await.unwrap();
     let has_come = || async {
         assert!(ask().await.is_server_error());
-        alerts.find("MinigramErrorRatioHigh", &[]).is_some()
+        alerts.find(ALERT).is_some()
     };
     wait_until("the alert", BOUND, has_come).await.unwrap();
-    let alert = alerts.find("MinigramErrorRatioHigh", &[]).unwrap();
+    let alert = alerts.find(ALERT).unwrap();
     println!("the alert came {:.1} s after the first error", begun.elapsed().as_secs_f64());
     assert_eq!(alert["status"], "firing");
     assert_eq!(alert["labels"]["severity"], "critical");

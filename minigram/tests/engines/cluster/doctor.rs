@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use super::engines::MINIGRAM;
+use crate::programs::MINIGRAM;
 
 fn minigram(path: Option<&str>, arguments: &[&str]) -> Output {
     let mut command = Command::new(MINIGRAM);

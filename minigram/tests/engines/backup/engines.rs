@@ -14,9 +14,8 @@ use rustix::process::Signal;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-pub use super::evenkeel::evenkeel;
+use crate::programs::{MINIGRAM, evenkeel};
 
-pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 /// How long anything may take on a busy machine.
 pub const BOUND: Duration = Duration::from_secs(120);
 
@@ -87,7 +86,7 @@ impl<'a> Engines<'a> {
         let program = Program::new("engines", MINIGRAM, places.at("engines.log"))
             .args(["engines", "--scrape", "1", "--alert-after", "2", "--archive-every", "1"])
             .args(["--webhook", webhook, "--evenkeel"])
-            .args([evenkeel().into(), "--backup".into(), places.backup(), "--state".into(), state.clone()]);
+            .args([evenkeel().to_owned(), "--backup".into(), places.backup(), "--state".into(), state.clone()]);
         let process = Process::start(&program).unwrap();
         let is_ready = || async { Faults::open(&state).is_ok() };
         process.wait_until("all engines take requests", BOUND, is_ready).await.unwrap();

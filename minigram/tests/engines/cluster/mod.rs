@@ -2,25 +2,21 @@
 //!
 //! They start once, and each step leaves them whole for the next one. The steps print how long clients noticed something. With
 //! `MINIGRAM_ALL_FAULTS` in the environment there is one more, which takes 40 seconds: a primary that hangs.
-#![allow(clippy::unwrap_used)]
 
-#[path = "../support/alerts.rs"]
-mod alerts;
 mod doctor;
 mod engines;
-#[path = "../support/evenkeel.rs"]
-mod evenkeel;
 mod logs;
 mod postgres;
 mod queue;
 mod sessions;
 mod writer;
 
+use crate::alerts::Receiver;
 use engines::Engines;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engines_lose_nothing_that_they_acknowledged() {
-    let alerts = alerts::Receiver::start().await;
+    let alerts = Receiver::start().await;
     let folder = engines::Folder::new();
     let engines = Engines::start(&folder, &alerts).await;
     postgres::the_write_port_leads_to_the_primary_and_the_read_port_to_replicas(&engines).await;

@@ -12,10 +12,9 @@ use minigram::process::tree::{Member, wait_gone};
 use minigram::process::{Process, Program};
 use rustix::process::Signal;
 
-use super::alerts::Receiver;
-use super::evenkeel::evenkeel;
+use crate::alerts::Receiver;
+use crate::programs::{MINIGRAM, evenkeel};
 
-pub const MINIGRAM: &str = env!("CARGO_BIN_EXE_minigram");
 /// How long a start may take on a busy machine.
 const START_BOUND: Duration = Duration::from_secs(120);
 /// How long processes may take to be gone.

@@ -1,16 +1,14 @@
 //! Drills on one system with real engines, as a user does them: short ones, and all of them with `MINIGRAM_ALL_FAULTS` in the
 //! environment.
-#![allow(clippy::unwrap_used)]
 
-#[path = "../support/evenkeel.rs"]
-mod evenkeel;
 mod world;
 
 use std::process::Command;
 
 use serde_json::Value;
 
-use world::{MINIGRAM, World};
+use crate::programs::MINIGRAM;
+use world::World;
 
 /// Those that take few seconds.
 const QUICK: [&str; 5] = ["kill-server", "deploy", "kill-postgres", "switch-over", "fill-queue"];
