@@ -20,7 +20,7 @@ use crate::ports::queue::NewJob;
 use crate::ports::sessions::{RefreshToken, Session, SessionId, Sessions, SessionsResult};
 use crate::ports::store::{
     Comment, Comments, FeedEntry, Feeds, Follows, Liked, Likes, NewComment, NewLike, NewPhoto, NewUser,
-    Outbox, OutboxId, OutboxJob, Photo, Photos, Profile, Store, StoreResult, User, Users,
+    Outbox, OutboxId, OutboxJob, Photo, Photos, Profile, Reads, Store, StoreResult, User, Users,
 };
 use crate::text::UserName;
 
@@ -146,6 +146,10 @@ traced! { Outbox of Store {
 traced! { Store of Store { fn reached(shard: Shard) -> StoreResult<Position>; }
     fn connections_active(&self) -> u64 {
         self.0.connections_active()
+    }
+
+    fn reads(&self) -> Reads {
+        self.0.reads()
     }
 }
 

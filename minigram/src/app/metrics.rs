@@ -166,6 +166,18 @@ impl Collector for OfEngines {
         for (labels, counts) in &counts {
             misses.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&counts.misses, None)?;
         }
+        let reads = self.0.store.reads();
+        let mut by_server = encoder.encode_descriptor(
+            "db_reads",
+            "Reads of the databases, by the server that answered: a replica or a primary",
+            None,
+            MetricType::Counter,
+        )?;
+        for (server, count) in [("replica", reads.replica), ("primary", reads.primary)] {
+            by_server
+                .encode_family(&[("server", server)])?
+                .encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
         let connections = i64::try_from(self.0.store.connections_active()).unwrap_or(i64::MAX);
         encoder
             .encode_descriptor(

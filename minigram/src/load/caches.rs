@@ -49,6 +49,8 @@ pub struct Savings {
     pub origin_spared: f64,
     /// The share of the bytes of texts that compression saved.
     pub text_spared: f64,
+    /// The share of the databases' reads that replicas answered; nothing without replicas.
+    pub by_replicas: Option<f64>,
 }
 
 impl Counters {
@@ -100,10 +102,13 @@ impl Counters {
         let share = |part: f64, all: f64| if all > 0.0 { (part / all).clamp(0.0, 1.0) } else { 0.0 };
         let text = evenkeel.sum("evenkeel_compress_in_bytes_total", &[]);
         let sent = evenkeel.sum("evenkeel_compress_out_bytes_total", &[]);
+        let [replica, primary] =
+            ["replica", "primary"].map(|server| servers.sum("db_reads_total", &[("server", server)]));
         Savings {
             caches,
             origin_spared: 1.0 - share(at_origin, asked + browser_hits),
             text_spared: if text > 0.0 { 1.0 - share(sent, text) } else { 0.0 },
+            by_replicas: (replica > 0.0).then(|| share(replica, replica + primary)),
         }
     }
 }
@@ -126,6 +131,9 @@ impl Savings {
         );
         let _ =
             writeln!(text, "  {:32} {:>10} {:>7.1} %", "bytes of text saved", "", self.text_spared * 100.0);
+        if let Some(share) = self.by_replicas {
+            let _ = writeln!(text, "  {:32} {:>10} {:>7.1} %", "reads by replicas", "", share * 100.0);
+        }
         text
     }
 }

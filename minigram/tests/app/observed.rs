@@ -45,6 +45,7 @@ async fn what_happens_is_counted() {
     let rate = world.metric(0, "cache_hit_rate{cache=\"profile\"}").await.unwrap();
     assert!(rate > 0.0 && rate < 1.0, "{rate}");
     assert!(world.metric(0, "db_connections_active").await.is_some());
+    assert!(world.metric(0, "db_reads_total{server=\"replica\"}").await.is_some());
     assert!(world.metric(0, "active_connections").await.unwrap() >= 1.0);
     let idle = tokio::net::TcpStream::connect(&world.servers[1].address).await.unwrap();
     eventually("two connections", || async {

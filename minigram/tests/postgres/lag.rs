@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use minigram::ports::position::Positions;
-use minigram::ports::store::{Likes, Photos, Users};
-use minigram::real::postgres::{DatabaseSettings, PostgresSettings, PostgresStore, Reads};
+use minigram::ports::store::{Likes, Photos, Reads, Store, Users};
+use minigram::real::postgres::{DatabaseSettings, PostgresSettings, PostgresStore};
 use tokio::time::{Instant, sleep};
 
 use crate::fixture::{NOW, add_user, new_photo};

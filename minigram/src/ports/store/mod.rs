@@ -45,4 +45,18 @@ pub trait Store: Users + Follows + Photos + Likes + Comments + Feeds + Outbox {
 
     /// Connections to databases that are in use now, by this process.
     fn connections_active(&self) -> u64;
+
+    /// Who answered the application's reads, since this store was opened. Nothing where there are no replicas.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
+}
+
+/// Numbers of reads, by the server that answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reads {
+    /// Answered by replicas.
+    pub replica: u64,
+    /// Answered by primaries.
+    pub primary: u64,
 }

@@ -13,7 +13,7 @@ use super::pool::Pool;
 use super::settings::{DatabaseSettings, PostgresSettings, Timeouts};
 use crate::ids::Shard;
 use crate::ports::position::Position;
-use crate::ports::store::{StoreError, StoreResult};
+use crate::ports::store::{Reads, StoreError, StoreResult};
 
 /// Connections of the read pool that may turn out to be dead before the primary is asked instead.
 const REPLICA_TRIES: u32 = 3;
@@ -60,15 +60,6 @@ pub struct Database {
     pub timeouts: Timeouts,
     replica_reads: AtomicU64,
     primary_reads: AtomicU64,
-}
-
-/// Who answered reads, since the store was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reads {
-    /// Answered by replicas.
-    pub replica: u64,
-    /// Answered by primaries.
-    pub primary: u64,
 }
 
 /// A read of one database.

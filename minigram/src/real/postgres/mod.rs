@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::ids::Shard;
 use crate::ports::position::Position;
-use crate::ports::store::{Store, StoreResult};
+use crate::ports::store::{Reads, Store, StoreResult};
 
 mod comments;
 mod database;
@@ -29,7 +29,6 @@ mod shared;
 mod users;
 mod write;
 
-pub use database::Reads;
 pub use settings::{DatabaseSettings, PostgresSettings, Timeouts};
 
 use map::CachedMap;
@@ -59,14 +58,6 @@ impl PostgresStore {
         settle::keep_settling(&shared);
         Ok(Self { shared })
     }
-
-    /// How many reads replicas and primaries answered, since the store was opened.
-    #[must_use]
-    pub fn reads(&self) -> Reads {
-        self.shared.databases.iter().map(|database| database.reads()).fold(Reads::default(), |sum, reads| {
-            Reads { replica: sum.replica + reads.replica, primary: sum.primary + reads.primary }
-        })
-    }
 }
 
 #[async_trait]
@@ -78,5 +69,11 @@ impl Store for PostgresStore {
 
     fn connections_active(&self) -> u64 {
         self.shared.databases.iter().map(|database| database.connections_active()).sum()
+    }
+
+    fn reads(&self) -> Reads {
+        self.shared.databases.iter().map(|database| database.reads()).fold(Reads::default(), |sum, reads| {
+            Reads { replica: sum.replica + reads.replica, primary: sum.primary + reads.primary }
+        })
     }
 }
