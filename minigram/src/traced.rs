@@ -109,6 +109,7 @@ traced! { Photos of Store {
     fn delete_photo(id: PhotoId, jobs: &[NewJob]) -> StoreResult<Position>;
     fn photo(id: PhotoId, after: &Positions) -> StoreResult<Option<Photo>>;
     fn photos(ids: &[PhotoId], after: &Positions) -> StoreResult<Vec<Photo>>;
+    fn processing(posted: Time, from: Option<PhotoId>, limit: u32) -> StoreResult<Vec<Photo>>;
     fn photos_by(
         authors: &[UserId], before: Option<PhotoId>, limit: u32, after: &Positions
     ) -> StoreResult<Vec<Photo>>;

@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import tomllib
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -74,6 +76,28 @@ def test_the_balancers_of_the_compose_file(minigram, compose, binary, tmp_path):
         check_with_secrets(binary, tmp_path, text)
 
 
+def test_the_application_purges_every_edge_and_the_edge_has_the_pages(minigram, compose, manifests):
+    settings = tomllib.loads(re.sub(r"\$\{\w+\}", "x", compose["configs"]["minigram"]["content"]))
+    assert [urlsplit(edge["admin"]).hostname for edge in settings["edge"]] == ["web"]
+    for edge in settings["edge"]:
+        assert edge["token_file"].rsplit("/", 1)[1] in compose["services"]["app"]["secrets"]
+    # On Kubernetes one name leads to each pod, and the comment on top of the file says so.
+    said = re.search(r'#   admin = "http://([\w-]+):(\d+)"', (minigram / "deploy/kubernetes/engines.yaml").read_text())
+    service = manifests["Service", said[1]]["spec"]
+    assert service["clusterIP"] == "None" and service["publishNotReadyAddresses"]
+    assert [str(port["port"]) for port in service["ports"]] == [said[2]]
+    assert service["selector"] == manifests["Deployment", "web"]["spec"]["selector"]["matchLabels"]
+
+    web = manifests["Deployment", "web"]["spec"]["template"]["spec"]
+    for command, volumes, text in [
+        (compose["services"]["pages"]["command"], compose["services"]["web"]["volumes"], (minigram / "deploy/compose/web.toml").read_text()),
+        (web["initContainers"][0]["args"], [f"{it['name']}:{it['mountPath']}:ro" for it in web["containers"][0]["volumeMounts"]], manifests["ConfigMap", "web"]["data"]["evenkeel.toml"]),
+    ]:
+        assert command[:2] == ["pages", "--to"] and f"pages:{command[2]}:ro" in volumes
+        roots = [route["files"]["root"] for route in tomllib.loads(text)["route"] if "files" in route]
+        assert roots == [f"{command[2]}/assets", command[2]]
+
+
 def test_the_prometheus_of_the_compose_file(minigram, compose, program, tmp_path):
     services = compose["services"]
     for volume in services["prometheus"]["volumes"]:
@@ -108,6 +132,8 @@ def test_the_manifests_fit_each_other(manifests, minigram):
             volumes |= {claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates", [])}
             container = pod["spec"]["containers"][0]
             assert {mount["name"] for mount in container["volumeMounts"]} == volumes, name
+            for first in pod["spec"].get("initContainers", []):
+                assert {mount["name"] for mount in first["volumeMounts"]} <= volumes, name
             for variable in container.get("env", []):
                 key = variable.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
                 assert key is None or key in given, key
@@ -117,7 +143,8 @@ def test_the_manifests_fit_each_other(manifests, minigram):
         if kind == "StatefulSet":
             assert ("Service", spec["serviceName"]) in manifests
         if kind == "Service":
-            owner = manifests.get(("Deployment", name)) or manifests["StatefulSet", name]
+            owned = spec["selector"]["app.kubernetes.io/name"]
+            owner = manifests.get(("Deployment", owned)) or manifests["StatefulSet", owned]
             container = owner["spec"]["template"]["spec"]["containers"][0]
             ports = {port["name"] for port in container["ports"]}
             assert all(port["targetPort"] in ports for port in spec["ports"]), name
@@ -139,7 +166,9 @@ def check_with_secrets(binary, directory, text):
     """The balancer takes a configuration whose secrets lie elsewhere, and which may be in clear inside the cluster."""
     for name in set(re.findall(r"/run/secrets/([\w-]+)", text)):
         (directory / name).write_text("a secret of this test")
-    check(binary, directory, text.replace("/run/secrets/", f"{directory}/"))
+    # The pages, as `minigram pages` writes them.
+    (directory / "pages/assets").mkdir(parents=True, exist_ok=True)
+    check(binary, directory, text.replace("/run/secrets/", f"{directory}/").replace("/srv/pages", f"{directory}/pages"))
 
 
 def test_the_rules(minigram, program):

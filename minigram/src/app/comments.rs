@@ -11,12 +11,12 @@ use super::bodies::{AuthorJson, CommentJson, CommentsJson};
 use super::cacheable::cacheable;
 use super::edge::{about_photo_tag, photo_tag};
 use super::problem::{Answer, Problem, ProblemJson};
-use super::requests::{Asked, OfPhoto, PageQuery, Sent, id};
+use super::requests::{Asked, OfPhoto, PageQuery, Repeatable, Sent, id};
 use super::server::App;
 use crate::domain::jobs::Notify;
 use crate::domain::views::keys;
 use crate::ids::{CommentId, PhotoId, UserId};
-use crate::ports::store::{CommentText, NewComment, StoreError};
+use crate::ports::store::{CommentText, IdempotencyKey, NewComment, Once, StoreError};
 
 /// How often to make another id, when another server made the same in the same millisecond.
 const ID_TRIES: u32 = 3;
@@ -59,19 +59,25 @@ pub(crate) async fn comments(
 
 /// Comments on a photo.
 #[utoipa::path(post, path = "/photos/{photo}/comments", tag = "comments", security(("access" = [])),
-    params(("photo" = String, Path)), request_body = NewCommentJson, responses(
+    params(("photo" = String, Path), ("Idempotency-Key" = Option<String>, Header,
+        description = "A string that the client chose for this request. Repeated with the same key within a day, the \
+                       request has its effect once, and the answer shows what the first made. For another request \
+                       the key is refused with 422")),
+    request_body = NewCommentJson, responses(
         (status = 201, body = CommentJson),
+        (status = 400, description = "The idempotency key is malformed", body = ProblemJson),
         (status = 401, body = ProblemJson),
         (status = 404, body = ProblemJson),
-        (status = 422, description = "The text is not allowed", body = ProblemJson),
+        (status = 422, description = "The text is not allowed, or the idempotency key is another request's", body = ProblemJson),
     ))]
 pub(crate) async fn comment(
     State(app): State<App>,
     mut signed: Signed,
     OfPhoto(photo): OfPhoto,
+    Repeatable(key): Repeatable,
     Sent(sent): Sent<NewCommentJson>,
 ) -> Answer<(StatusCode, Json<CommentJson>)> {
-    let comment = app.add_comment(&mut signed, photo, CommentText::new(&sent.text)?).await?;
+    let comment = app.add_comment(&mut signed, photo, CommentText::new(&sent.text)?, key).await?;
     let author = app.views.user(signed.user(), &signed.positions).await?;
     let json = CommentJson {
         id: comment.id.to_string(),
@@ -106,25 +112,33 @@ impl App {
         signed: &mut Signed,
         photo: PhotoId,
         text: CommentText,
+        key: Option<IdempotencyKey>,
     ) -> Answer<NewComment> {
+        let once = key.map(|key| Once::new(key, &[text.as_str().as_bytes()]));
         for _ in 0..ID_TRIES {
             let created = self.settings.clock.now();
             let (id, by) = (self.ids.comment(photo, created), signed.user());
-            let comment = NewComment { id, photo, author: by, text: text.clone(), created };
+            let mut comment =
+                NewComment { id, photo, author: by, text: text.clone(), created, once: once.clone() };
             let job = Notify::Commented { photo, comment: id, by }.job();
-            match self.engines.store.add_comment(&comment, &[job]).await {
-                Err(StoreError::IdTaken) => {}
-                Err(error) => return Err(error.into()),
-                Ok(written) => {
-                    let old = [keys::photo(photo), keys::comments(photo)];
-                    self.wrote(signed, &written.into(), &old).await?;
-                    signed.positions.note(written);
-                    self.metrics.comments.inc();
-                    self.edge.purge(&[about_photo_tag(photo)]).await;
-                    self.notices.commented(photo, id, by);
-                    return Ok(comment);
+            let written = match self.engines.store.add_comment(&comment, &[job]).await {
+                Err(StoreError::IdTaken) => continue,
+                Err(StoreError::Repeated(earlier)) => {
+                    // What follows from a write follows again: the first try may have failed after the store had it.
+                    (comment.id, comment.created) = (CommentId::from_sql(earlier.id), earlier.created);
+                    earlier.position
                 }
-            }
+                written => {
+                    let written = written?;
+                    self.metrics.comments.inc();
+                    written
+                }
+            };
+            self.wrote(signed, &written.into(), &[keys::photo(photo), keys::comments(photo)]).await?;
+            signed.positions.note(written);
+            self.edge.purge(&[about_photo_tag(photo)]).await;
+            self.notices.commented(photo, comment.id, by);
+            return Ok(comment);
         }
         Err(StoreError::IdTaken.into())
     }

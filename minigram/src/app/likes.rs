@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::auth::Signed;
+use super::edge::about_photo_tag;
 use super::problem::{Answer, ProblemJson};
 use super::requests::OfPhoto;
 use super::server::App;
@@ -56,6 +57,8 @@ impl App {
     ) -> Answer<StatusCode> {
         // Noted even if nothing changed, because a first try of the request may have changed it.
         self.wrote(signed, &liked.position.into(), &[keys::photo(photo)]).await?;
+        // In the background: visitors may see an older number for seconds.
+        self.like_purges.purge(about_photo_tag(photo));
         if liked.changed {
             self.notices.likes_changed(photo, liked.position, by);
         }

@@ -17,11 +17,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::auth::Signed;
 use super::bodies::AuthorJson;
-use super::notices::{photo_topic, user_topic};
 use super::problem::{Answer, Problem};
 use super::requests::id;
 use super::server::App;
 use super::topics::Topics;
+use crate::domain::messages::{photo_topic, user_topic};
 use crate::ids::{PhotoId, UserId};
 use crate::ports::bus::Event;
 use crate::ports::position::Positions;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Serialize, Serializer};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use super::metrics::Metrics;
+use crate::domain::messages::{Message, photo_topic, user_topic};
 use crate::engines::Engines;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::leave::Leave;
@@ -28,51 +28,6 @@ const PHOTOS_MAX: usize = 4096;
 
 /// Users of whom the author of a photo receives the name, of those whose likes were gathered.
 const NAMED_MAX: usize = 20;
-
-/// A message.
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum Message {
-    /// To those who look at a photo: how many like it now.
-    #[serde(rename = "like")]
-    Likes {
-        #[serde(serialize_with = "text")]
-        photo: PhotoId,
-        likes: u64,
-    },
-    /// To the author: a user likes the photo.
-    #[serde(rename = "like")]
-    Liked {
-        #[serde(serialize_with = "text")]
-        photo: PhotoId,
-        #[serde(serialize_with = "text")]
-        by: UserId,
-    },
-    /// To those who look at a photo: it has another comment.
-    Comment {
-        #[serde(serialize_with = "text")]
-        photo: PhotoId,
-        #[serde(serialize_with = "text")]
-        comment: CommentId,
-        #[serde(serialize_with = "text")]
-        by: UserId,
-    },
-    /// To a user: another one follows them.
-    Follow {
-        #[serde(serialize_with = "text")]
-        by: UserId,
-    },
-}
-
-/// The topic of those who look at a photo.
-pub(crate) fn photo_topic(photo: PhotoId) -> String {
-    format!("photo.{photo}")
-}
-
-/// The topic of a user, on all devices.
-pub(crate) fn user_topic(user: UserId) -> String {
-    format!("user.{user}")
-}
 
 /// Sends messages in the background.
 pub(crate) struct Notices {
@@ -125,7 +80,7 @@ impl Notices {
     }
 
     fn send(&self, topic: String, message: &Message) {
-        if self.sender.try_send((topic, json(message))).is_err() {
+        if self.sender.try_send((topic, message.json())).is_err() {
             self.metrics.notices_lost.inc();
         }
     }
@@ -179,20 +134,11 @@ async fn messages(engines: &Engines, page: &[(PhotoId, News)]) -> StoreResult<Ve
     let mut messages = Vec::new();
     for ((photo, news), likes) in page.iter().zip(counts) {
         let photo = *photo;
-        messages.push((photo_topic(photo), json(&Message::Likes { photo, likes })));
+        messages.push((photo_topic(photo), Message::Likes { photo, likes }.json()));
         let Some(author) = authors.get(&photo) else { continue };
         for by in news.by.iter().filter(|by| *by != author) {
-            messages.push((user_topic(*author), json(&Message::Liked { photo, by: *by })));
+            messages.push((user_topic(*author), Message::Liked { photo, by: *by }.json()));
         }
     }
     Ok(messages)
-}
-
-fn json(message: &Message) -> Bytes {
-    serde_json::to_vec(message).expect("numbers and texts can be written as JSON").into()
-}
-
-/// Ids are texts, because JavaScript's numbers have 53 bits.
-fn text<T: std::fmt::Display, S: Serializer>(id: &T, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(id)
 }

@@ -74,7 +74,7 @@ pub(crate) async fn photos_of(
     let user = app.named(&name, &positions).await?.id;
     let page = app.views.photos_of(user, asked.before_photo()?, asked.limit(), &positions).await?;
     let mut tags = vec![user_tag(user)];
-    tags.extend(page.entries.iter().map(|photo| photo_tag(*photo)));
+    tags.extend(page.entries.iter().map(|photo| about_photo_tag(*photo)));
     cacheable(&headers, &viewer, &tags, &app.photos(page, viewer.0.as_ref()).await?)
 }
 

@@ -118,8 +118,10 @@ impl From<StoreError> for Problem {
             StoreError::NoSuchUser | StoreError::NoSuchPhoto => {
                 Self::new(StatusCode::NOT_FOUND, error.to_string())
             }
+            StoreError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
             // Another server made the same id in the same millisecond.
             StoreError::IdTaken => Self::unavailable(&error),
+            StoreError::Repeated(_) => Self::internal(&error),
             StoreError::Behind { .. } | StoreError::Unavailable(_) | StoreError::Failed(_) => {
                 Self::engine(&error)
             }

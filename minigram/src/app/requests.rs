@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +13,11 @@ use super::problem::{Answer, Problem};
 use super::server::App;
 use crate::domain::views::PAGE;
 use crate::ids::{CommentId, PhotoId};
+use crate::ports::store::IdempotencyKey;
 use crate::text::UserName;
+
+/// The header of [`Repeatable`].
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Entries of a page, at most.
 const LIMIT_MAX: u32 = 50;
@@ -28,6 +33,9 @@ pub(crate) struct OfName(pub UserName);
 
 /// A photo's id in the path.
 pub(crate) struct OfPhoto(pub PhotoId);
+
+/// The key by which a client may repeat the request, if it sends one.
+pub(crate) struct Repeatable(pub Option<IdempotencyKey>);
 
 /// Which page of a list.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -63,7 +71,7 @@ pub(crate) fn limit(asked: Option<u32>) -> u32 {
 pub(crate) fn id(text: &str) -> Answer<i64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let id = digits.then(|| text.parse().ok()).flatten();
-    id.ok_or_else(|| Problem::new(axum::http::StatusCode::NOT_FOUND, "an id is a number"))
+    id.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "an id is a number"))
 }
 
 impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
@@ -98,6 +106,21 @@ impl FromRequestParts<App> for OfPhoto {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
         let Path(photo): Path<String> = Path::from_request_parts(parts, app).await?;
         id(&photo).map(|id| Self(PhotoId::from_sql(id))).map_err(|_| Problem::not_found("photo"))
+    }
+}
+
+impl FromRequestParts<App> for Repeatable {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Answer<Self> {
+        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let (value, more) = (values.next(), values.next());
+        let key = value.map(|value| IdempotencyKey::new(value.to_str().unwrap_or_default())).transpose();
+        match key {
+            Ok(key) if more.is_none() => Ok(Self(key)),
+            Ok(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "a request has one idempotency key at most")),
+            Err(malformed) => Err(Problem::new(StatusCode::BAD_REQUEST, malformed.what)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::edge::Edge;
+use super::edge::{Edge, GatheredPurges};
 use super::metrics::Metrics;
 use super::notices::Notices;
 use super::settings::AppSettings;
@@ -40,6 +40,7 @@ pub struct Server {
     pub(super) sockets: Arc<Semaphore>,
     pub(super) notices: Notices,
     pub(super) edge: Edge,
+    pub(super) like_purges: GatheredPurges,
     pub(super) metrics: Arc<Metrics>,
     /// When the server is not ready any more.
     pub(super) leaving: (LeaveSender, Leave),
@@ -77,6 +78,7 @@ impl App {
         );
         let (limits, closing) = (&settings.limits, Leave::pair());
         let metrics = Arc::new(Metrics::new(&engines));
+        let edge = Edge::start(&settings.edge, metrics.purges_failed.clone());
         Ok(Self(Arc::new(Server {
             likes: LikeBatches::start(engines.store.clone(), settings.likes),
             sign_in_limits: SignInLimits::new(limits.sign_in_burst, limits.sign_in_every),
@@ -84,7 +86,8 @@ impl App {
             leaving: Leave::pair(),
             sockets: Arc::new(Semaphore::new(limits.sockets)),
             notices: Notices::start(&engines, metrics.clone(), closing.1.clone()),
-            edge: Edge::start(&settings.edge, metrics.purges_failed.clone()),
+            like_purges: GatheredPurges::start(edge.clone(), settings.likes_purged_every),
+            edge,
             metrics,
             closing,
             engines,

@@ -29,6 +29,8 @@ pub struct AppSettings {
     pub public_origin: Option<String>,
     /// The edges that are purged when something changes. There may be none.
     pub edge: Vec<EdgeNode>,
+    /// How often what shows the likes of a photo is purged from the edge, at most.
+    pub likes_purged_every: Duration,
     /// How likes are batched.
     pub likes: BatchSettings,
     /// What a server takes on at most.
@@ -88,6 +90,7 @@ impl AppSettings {
             cache_ttl: Duration::from_secs(5 * 60),
             public_origin: None,
             edge: Vec::new(),
+            likes_purged_every: Duration::from_secs(5),
             likes: BatchSettings::default(),
             limits: Limits::default(),
             leaving: Leaving::default(),

@@ -20,8 +20,9 @@ use super::auth::Signed;
 use super::bodies::PhotoJson;
 use super::edge::user_tag;
 use super::problem::{Answer, Problem, ProblemJson};
-use super::requests::Asked;
+use super::requests::{Asked, Repeatable};
 use super::server::App;
+use crate::domain::posting::Posted;
 use crate::domain::views::keys;
 use crate::ports::blobs::{self, BlobsError};
 use crate::ports::store::Caption;
@@ -44,18 +45,23 @@ pub(crate) struct UploadQuery {
 
 /// Posts a photo: the body is the file, a JPEG, PNG, WebP or GIF. Its content says which, and `Content-Type` does not
 /// matter.
-#[utoipa::path(post, path = "/photos", tag = "photos", security(("access" = [])), params(UploadQuery),
+#[utoipa::path(post, path = "/photos", tag = "photos", security(("access" = [])), params(UploadQuery, ("Idempotency-Key" = Option<String>, Header,
+        description = "A string that the client chose for this request. Repeated with the same key within a day, the \
+                       request has its effect once, and the answer shows what the first made. For another request \
+                       the key is refused with 422")),
     request_body(content_type = "application/octet-stream", content = Vec<u8>), responses(
         (status = 201, body = PhotoJson),
+        (status = 400, description = "The idempotency key is malformed", body = ProblemJson),
         (status = 401, body = ProblemJson),
         (status = 413, description = "The file is too large", body = ProblemJson),
         (status = 415, description = "The file is no picture of these types", body = ProblemJson),
-        (status = 422, description = "The caption is not allowed", body = ProblemJson),
+        (status = 422, description = "The caption is not allowed, or the idempotency key is another request's", body = ProblemJson),
     ))]
 pub(crate) async fn upload(
     State(app): State<App>,
     mut signed: Signed,
     Asked(asked): Asked<UploadQuery>,
+    Repeatable(key): Repeatable,
     headers: HeaderMap,
     body: Body,
 ) -> Answer {
@@ -66,14 +72,17 @@ pub(crate) async fn upload(
         return Err(BlobsError::TooLarge(bytes_max).into());
     }
     let upload = Upload::new(body);
-    let posted = app.posting.post(signed.user(), caption, upload.body()).await;
+    let posted = app.posting.post(signed.user(), caption, upload.body(), key).await;
     if posted.is_err() {
         upload.read_rest(bytes_max).await;
     }
-    let (photo, written) = posted?;
+    let Posted { photo, written, is_new } = posted?;
+    if is_new {
+        app.metrics.photos.inc();
+    }
+    // Also for a photo that was there: the first try may have failed after the store had it.
     let old = [keys::user(signed.user()), keys::photos_of(signed.user())];
     app.wrote(&signed, &written.into(), &old).await?;
-    app.metrics.photos.inc();
     app.edge.purge(&[user_tag(signed.user())]).await;
     signed.positions.note(written);
     let json = app.photo(photo, Some(&signed)).await?;

@@ -1,7 +1,6 @@
 //! Takes a base backup while the databases work, and checks it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,7 @@ use super::folder::Folder;
 use super::pictures::{self, Copied};
 use super::retention::{self, Removed};
 use crate::cluster::doctor::postgres_programs;
-use crate::cluster::{Layout, Running, Source, source, superuser};
+use crate::cluster::{Layout, Running, Source, bytes_in, source, superuser};
 use crate::logs::text_of;
 use crate::process::{Process, Program, User, wait_until};
 
@@ -102,7 +101,7 @@ async fn make(take: &Take, folder: &Folder, layout: &Layout, new: &Path) -> anyh
         start,
         end,
         node,
-        bytes: bytes_in(&postgres_in(new))?,
+        bytes: bytes_in(&postgres_in(new)).with_context(|| new.display().to_string())?,
         pictures: pictures.files,
     };
     note.write(new)?;
@@ -179,20 +178,4 @@ fn remove_unfinished(folder: &Folder) -> anyhow::Result<()> {
 /// A time as a name without colons, which some file systems refuse.
 fn name_of(ms: u64) -> String {
     text_of(ms).chars().filter(|c| !matches!(c, '-' | ':' | '.')).collect()
-}
-
-fn bytes_in(folder: &Path) -> anyhow::Result<u64> {
-    let (mut bytes, mut folders) = (0, vec![folder.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let entry = entry?;
-            let meta = entry.metadata()?;
-            if meta.is_dir() {
-                folders.push(entry.path());
-            } else {
-                bytes += meta.size();
-            }
-        }
-    }
-    Ok(bytes)
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use minigram::backup::{Folder, Take, take};
 use minigram::cluster::Running;
 use minigram::logs::text_of;
+use minigram::settings::Settings;
 use minigram::up::state::default_directory;
 
 /// Takes a backup of the databases and pictures while they are used: checked, and with the archive that brings it to any later time.
@@ -21,7 +22,7 @@ pub struct Backup {
     /// The backup directory [default: the one that the engines archive to].
     #[arg(long, global = true, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// The pictures [default: blobs in the state directory].
+    /// The pictures [default: where the servers keep them, or blobs in the state directory].
     #[arg(long, value_name = "DIR")]
     blobs: Option<PathBuf>,
     /// Keep this many backups, and the archive since the oldest of them [default: all].
@@ -48,12 +49,22 @@ pub fn directory(directory: Option<PathBuf>, state: &Path) -> PathBuf {
     directory.or_else(of_engines).unwrap_or_else(|| state.join("backup"))
 }
 
+/// Where the pictures of a state directory are, unless the command line says another place: where its servers keep them.
+pub fn pictures(blobs: Option<PathBuf>, state: &Path) -> PathBuf {
+    let of_servers = || {
+        let settings = Settings::read(&state.join("minigram.toml")).ok()?;
+        let directory = settings.blobs.as_ref()?.directory.as_ref()?;
+        Some(settings.path(directory))
+    };
+    blobs.or_else(of_servers).unwrap_or_else(|| state.join("blobs"))
+}
+
 impl Backup {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         if let Some(What::List { timeline }) = self.what {
             return list(&directory(self.directory, &self.state), timeline);
         }
-        let pictures = self.blobs.unwrap_or_else(|| self.state.join("blobs"));
+        let pictures = pictures(self.blobs, &self.state);
         let keep = self.keep.map(usize::from);
         let taken =
             take(&Take { state: self.state, directory: self.directory, pictures, keep, user: self.user })

@@ -32,12 +32,26 @@ pub struct Engines {
     /// Seconds that the condition of an alert must last, at most [default: as each rule says].
     #[arg(long, value_name = "SECONDS")]
     alert_after: Option<u64>,
-    /// Where backups and the archive are [default: backup in the state directory].
+    #[command(flatten)]
+    archive: ArchiveOptions,
+}
+
+/// Where the log of writes is archived, and how soon.
+#[derive(Debug, clap::Args)]
+pub struct ArchiveOptions {
+    /// Real engines: where backups and the archive are [default: backup in the state directory].
     #[arg(long, value_name = "DIR")]
-    backup: Option<PathBuf>,
-    /// How far behind the archive may be, in seconds.
+    pub backup: Option<PathBuf>,
+    /// Real engines: how far behind the archive may be, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     archive_every: u64,
+}
+
+impl ArchiveOptions {
+    /// How far behind the archive may be.
+    pub fn every(&self) -> Duration {
+        Duration::from_secs(self.archive_every)
+    }
 }
 
 impl Engines {
@@ -52,7 +66,7 @@ impl Engines {
         (settings.user, settings.webhook) = (self.user, self.webhook);
         settings.scrape_interval = Duration::from_secs(self.scrape);
         settings.alert_after_max = self.alert_after.map(Duration::from_secs);
-        (settings.backup, settings.archive_every) = (self.backup, Duration::from_secs(self.archive_every));
+        (settings.archive_every, settings.backup) = (self.archive.every(), self.archive.backup);
         let mut end = signal(SignalKind::terminate()).context("cannot take signals")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot take signals")?;
         let cluster = tokio::select! {

@@ -16,9 +16,11 @@ mod engines;
 mod keep;
 mod load;
 mod logs;
+mod pages;
 mod restore;
 mod server;
 mod shards;
+mod stuck_photos;
 mod up;
 mod worker;
 
@@ -40,7 +42,9 @@ enum Command {
     Doctor(doctor::Doctor),
     Engines(engines::Engines),
     Logs(logs::Logs),
+    Pages(pages::Pages),
     Shards(shards::Shards),
+    StuckPhotos(stuck_photos::StuckPhotos),
     /// Ends what `minigram up` started in a state directory.
     Down(down::Down),
     Server(server::Server),
@@ -64,7 +68,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => Ok(doctor.run()),
         Command::Engines(engines) => asynchronously(engines.run()),
         Command::Logs(logs) => logs.run(),
+        Command::Pages(pages) => pages.run(),
         Command::Shards(shards) => asynchronously(shards.run()),
+        Command::StuckPhotos(photos) => asynchronously(photos.run()),
         Command::Down(down) => down.run(),
         Command::Server(server) => asynchronously(server.run()),
         Command::Worker(worker) => asynchronously(worker.run()),

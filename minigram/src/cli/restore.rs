@@ -10,7 +10,7 @@ use minigram::cluster::ClusterSettings;
 use minigram::up::state::default_directory;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::backup::directory;
+use super::backup::{directory, pictures};
 
 /// Brings the databases back to a chosen time, and pictures that are missing. The engines must not run; start them afterwards.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Restore {
     /// The backup directory [default: backup in the state directory].
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// The pictures [default: blobs in the state directory].
+    /// The pictures [default: where the servers kept them, or blobs in the state directory].
     #[arg(long, value_name = "DIR")]
     blobs: Option<PathBuf>,
     /// The history to follow, for a time that an earlier restore left out [default: the newest].
@@ -39,7 +39,7 @@ impl Restore {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let begun = Instant::now();
         let minigram = std::env::current_exe().context("the path of this program is not known")?;
-        let pictures = self.blobs.unwrap_or_else(|| self.state.join("blobs"));
+        let pictures = pictures(self.blobs, &self.state);
         // No balancer is started.
         let mut cluster = ClusterSettings::new(&self.state, Path::new(""), &minigram);
         cluster.user = self.user;

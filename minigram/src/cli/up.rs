@@ -11,6 +11,7 @@ use minigram::up::state::default_directory;
 use minigram::up::{System, UpSettings};
 
 use super::end::End;
+use super::engines::ArchiveOptions;
 
 /// Which engines a system has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -57,6 +58,11 @@ pub struct Up {
     /// Real engines: where to send alerts, beside logs/alerts.log.
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
+    /// Real engines: where photos are [default: blobs in the state directory].
+    #[arg(long, value_name = "DIR")]
+    blobs: Option<PathBuf>,
+    #[command(flatten)]
+    archive: ArchiveOptions,
 }
 
 impl Up {
@@ -72,8 +78,16 @@ impl Up {
         };
         let mut end = End::new()?;
         if self.engines == Kind::Real {
-            let (user, webhook, workers) = (self.user, self.webhook, self.workers.into());
-            return run_real(&RealSettings { up: settings, workers, user, webhook }, &mut end).await;
+            let settings = RealSettings {
+                up: settings,
+                workers: self.workers.into(),
+                user: self.user,
+                webhook: self.webhook,
+                blobs: self.blobs,
+                archive_every: self.archive.every(),
+                backup: self.archive.backup,
+            };
+            return run_real(&settings, &mut end).await;
         }
         let mut system = tokio::select! {
             system = System::start(&settings) => system?,

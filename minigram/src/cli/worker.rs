@@ -27,7 +27,7 @@ impl Worker {
         let telemetry = telemetry::start(settings.telemetry("minigram-worker", &self.name))?;
         let engines = settings.connect().await?;
         let (ask, leave) = Leave::pair();
-        let mut working = std::pin::pin!(workers::run(engines, settings.worker(&self.name), leave));
+        let mut working = std::pin::pin!(workers::run(engines, settings.worker(&self.name)?, leave));
         tokio::select! {
             worked = &mut working => worked?,
             () = end.requested() => {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::endpoints::{Endpoints, Running};
 use super::http::http_client;
 use super::members::lost_file;
-use super::postgres::{self, Leader, PATRONI_USER};
+use super::patroni::{self, Leader, PATRONI_USER};
 use super::redis::PAIR;
 use crate::process::tree::{Member, descendants, kill_descendants, wait_gone};
 use crate::process::wait_until;
@@ -58,7 +58,7 @@ impl Faults {
     /// There is no primary.
     pub async fn primary(&self) -> anyhow::Result<Leader> {
         let endpoints = self.endpoints()?;
-        postgres::leader(&self.client, &endpoints.patroni).await.context("PostgreSQL has no primary")
+        patroni::leader(&self.client, &endpoints.patroni).await.context("PostgreSQL has no primary")
     }
 
     /// The node of PostgreSQL on a port.

@@ -10,35 +10,23 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::archive::Archive;
-use super::doctor;
 use super::http::http_client;
 use super::layout::Layout;
 use super::members::Members;
+use super::patroni::{NODES, Nodes, PATRONI_USER, leader};
 use super::restore::Recovery;
 use super::settings::ClusterSettings;
+use super::{copying, doctor};
 use crate::process::{Ports, Process, wait_until, watchdog};
 
-/// The nodes.
-pub const NODES: [&str; 3] = ["node-a", "node-b", "node-c"];
 /// Databases for shards.
 pub const DATABASES: [&str; 2] = ["minigram_0", "minigram_1"];
 /// How long the nodes may take until one is the primary and the others follow it.
 const READY_BOUND: Duration = Duration::from_secs(90);
-/// How long a restore may take.
+/// How long a restore may take until the first node has replayed the archive.
 const RECOVERY_BOUND: Duration = Duration::from_secs(2 * 3600);
 /// The pipe of a node's watchdog, in its folder.
 const WATCHDOG: &str = "watchdog";
-/// Who may change the state of a node by Patroni's REST API; the password is the secret `patroni`.
-pub const PATRONI_USER: &str = "minigram";
-
-/// The ports of the nodes.
-#[derive(Debug, Clone)]
-pub struct Nodes {
-    /// PostgreSQL itself.
-    pub postgres: BTreeMap<String, u16>,
-    /// Patroni's REST API.
-    pub patroni: BTreeMap<String, u16>,
-}
 
 /// Starts the nodes; returns when one is the primary and two follow it, one of them synchronously.
 pub async fn start(
@@ -82,10 +70,18 @@ pub async fn start(
         processes.push(members.start(program.arg(&file))?);
     }
     let client = http_client()?;
-    let bound = if recovery.is_some() { RECOVERY_BOUND } else { READY_BOUND };
-    let complete = wait_until("one node of PostgreSQL is the primary, and two follow it", bound, || async {
-        leader(&client, &nodes.patroni).await.is_some_and(|cluster| cluster.is_complete)
-    });
+    let complete = async {
+        if recovery.is_none() {
+            let what = "one node of PostgreSQL is the primary, and two follow it";
+            let is_complete =
+                || async { leader(&client, &nodes.patroni).await.is_some_and(|cluster| cluster.is_complete) };
+            return wait_until(what, READY_BOUND, is_complete).await;
+        }
+        let what = "one node of PostgreSQL has replayed the archive and is the primary";
+        let is_led = || async { leader(&client, &nodes.patroni).await.is_some() };
+        wait_until(what, RECOVERY_BOUND, is_led).await?;
+        copying::wait(layout, &client, &nodes, &processes, settings.copy_stalled_max).await
+    };
     let complete = async {
         tokio::select! {
             complete = complete => complete,
@@ -189,56 +185,6 @@ fn dynamic_configuration() -> Value {
                 "log_min_duration_statement": "500ms",
             },
         },
-    })
-}
-
-/// What one of the nodes says about the cluster.
-#[derive(Debug)]
-pub struct Leader {
-    /// The node that is the primary.
-    pub name: String,
-    /// The port of its PostgreSQL.
-    pub port: u16,
-    /// The node that has every acknowledged write, if there is one.
-    pub synchronous: Option<String>,
-    /// True if all other nodes follow it.
-    pub is_complete: bool,
-}
-
-/// Asks the nodes for the primary; `None` if none of them is it now, whatever etcd has noted.
-pub async fn leader(client: &reqwest::Client, patroni: &BTreeMap<String, u16>) -> Option<Leader> {
-    let (mut primary, mut replicas) = (None, 0);
-    for port in patroni.values() {
-        if is(client, *port, "primary").await {
-            primary = Some(port);
-        } else if is(client, *port, "replica").await {
-            replicas += 1;
-        }
-    }
-    let url = format!("http://127.0.0.1:{}/cluster", primary?);
-    let cluster = client.get(url).send().await.ok()?.json::<Value>().await.ok()?;
-    let leader = read(&cluster)?;
-    Some(Leader { is_complete: leader.is_complete && replicas == NODES.len() - 1, ..leader })
-}
-
-/// True if a node says that PostgreSQL runs on it in this role.
-pub async fn is(client: &reqwest::Client, port: u16, role: &str) -> bool {
-    let response = client.get(format!("http://127.0.0.1:{port}/{role}")).send().await;
-    response.is_ok_and(|response| response.status().is_success())
-}
-
-fn read(cluster: &Value) -> Option<Leader> {
-    let members = cluster["members"].as_array()?;
-    let with_role = |role: &str| members.iter().find(|it| it["role"] == role);
-    let leader = with_role("leader")?;
-    let name = |member: &Value| Some(member["name"].as_str()?.to_owned());
-    let follows = |it: &&Value| it["role"] != "leader" && it["timeline"] == leader["timeline"];
-    let synchronous = with_role("sync_standby").and_then(name);
-    Some(Leader {
-        name: name(leader)?,
-        port: leader["port"].as_u64()?.try_into().ok()?,
-        is_complete: synchronous.is_some() && members.iter().filter(follows).count() == NODES.len() - 1,
-        synchronous,
     })
 }
 

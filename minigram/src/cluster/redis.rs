@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use redis::AsyncConnectionConfig;
 use super::doctor;
 use super::layout::Layout;
 use super::members::Members;
+use super::redis_conf::{RedisConf, SentinelConf};
 use crate::process::Ports;
 
 /// The pair.
@@ -45,19 +47,22 @@ pub async fn start(layout: &Layout, ports: &Ports, members: &Members) -> anyhow:
     let cache = ports.port(CACHE)?;
     let password = layout.secret("redis")?;
     let primary = last_primary(layout, &pair);
-    let following =
-        format!("masterauth {password}\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n");
-    for name in PAIR {
+    let conf = RedisConf {
+        port: 0,
+        folder: Path::new(""),
+        password: Some(&password),
+        memory_max: "256mb",
         // Sessions are never evicted: a full server refuses new ones.
-        let mut keys = format!("{following}maxmemory 256mb\nmaxmemory-policy noeviction\n");
-        if name != primary {
-            keys += &format!("replicaof 127.0.0.1 {}\n", pair[primary]);
-        }
-        server(layout, members, name, pair[name], &password, &keys).await?;
+        when_full: "noeviction",
+        replica_of: None,
+    };
+    for name in PAIR {
+        let replica_of = (name != primary).then_some(pair[primary]);
+        server(layout, members, name, RedisConf { port: pair[name], replica_of, ..conf }).await?;
         members.restart_after(name, RESTART_AFTER);
     }
-    let keys = "maxmemory 64mb\nmaxmemory-policy allkeys-lru\n";
-    server(layout, members, CACHE, cache, &password, keys).await?;
+    let conf = RedisConf { port: cache, memory_max: "64mb", when_full: "allkeys-lru", ..conf };
+    server(layout, members, CACHE, conf).await?;
     for name in SENTINELS {
         sentinel(layout, members, name, ports.port(name)?, pair[primary], &password).await?;
     }
@@ -73,24 +78,13 @@ fn last_primary(layout: &Layout, pair: &BTreeMap<String, u16>) -> &'static str {
     PAIR.into_iter().find(|name| Some(pair[*name]) == noted).unwrap_or(PAIR[0])
 }
 
-/// Starts a server that keeps its data in snapshots (RDB) and in a log of its writes (AOF).
-async fn server(
-    layout: &Layout,
-    members: &Members,
-    name: &str,
-    port: u16,
-    password: &str,
-    keys: &str,
-) -> anyhow::Result<()> {
+/// Starts a server, in a folder of its own.
+async fn server(layout: &Layout, members: &Members, name: &str, conf: RedisConf<'_>) -> anyhow::Result<()> {
     let folder = layout.folder(name)?;
     let file = folder.join("redis.conf");
-    let text = format!(
-        "bind 127.0.0.1\nport {port}\ndir \"{}\"\nrequirepass {password}\n\
-         save 900 1 300 100 60 10000\nappendonly yes\nappendfsync everysec\n{keys}",
-        folder.display()
-    );
-    layout.write(&file, &text)?;
+    layout.write(&file, &RedisConf { folder: &folder, ..conf }.text())?;
     let program = layout.engine(name, doctor::path_of("redis-server")?).directory(&folder).arg(&file);
+    let (port, password) = (conf.port, conf.password.unwrap_or_default());
     let client = redis::Client::open(format!("redis://:{password}@127.0.0.1:{port}/0"))
         .context("the address of Redis")?;
     members.start_ready(program, READY_BOUND, || answers(&client)).await
@@ -106,13 +100,8 @@ async fn sentinel(
 ) -> anyhow::Result<()> {
     let folder = layout.folder(name)?;
     let file = folder.join("sentinel.conf");
-    let text = format!(
-        "bind 127.0.0.1\nport {port}\ndir \"{}\"\n\
-         sentinel monitor {PAIR_NAME} 127.0.0.1 {primary} 2\nsentinel auth-pass {PAIR_NAME} {password}\n\
-         sentinel down-after-milliseconds {PAIR_NAME} 1000\nsentinel failover-timeout {PAIR_NAME} 5000\n",
-        folder.display()
-    );
-    layout.write(&file, &text)?;
+    let conf = SentinelConf { port, folder: &folder, pair: PAIR_NAME, primary, password: Some(password) };
+    layout.write(&file, &conf.text())?;
     let program = layout.engine(name, doctor::path_of("redis-server")?).directory(&folder);
     let client =
         redis::Client::open(format!("redis://127.0.0.1:{port}")).context("the address of Sentinel")?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::archive::{Archive, quoted};
 use super::layout::Layout;
 use super::members::Members;
-use super::postgres::NODES;
+use super::patroni::NODES;
 use super::settings::ClusterSettings;
 use super::start::STOP_BOUND;
 use super::{etcd, postgres};

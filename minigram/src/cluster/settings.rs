@@ -22,6 +22,8 @@ pub struct ClusterSettings {
     pub alert_after_max: Option<Duration>,
     /// Where backups and the archive are; `backup` in the state directory if left out.
     pub backup: Option<PathBuf>,
+    /// A restore: how long the other nodes may get no further while they copy the first one.
+    pub copy_stalled_max: Duration,
     /// The archive is at most this far behind, in whole seconds.
     pub archive_every: Duration,
 }
@@ -38,6 +40,7 @@ impl ClusterSettings {
             scrape_interval: Duration::from_secs(5),
             alert_after_max: None,
             backup: None,
+            copy_stalled_max: Duration::from_secs(120),
             archive_every: Duration::from_secs(60),
         }
     }

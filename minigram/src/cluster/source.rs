@@ -4,7 +4,7 @@ use anyhow::Context;
 
 use super::endpoints::Endpoints;
 use super::http::http_client;
-use super::postgres::{is, leader};
+use super::patroni::{is, leader};
 
 /// Where a backup is copied from.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use super::endpoints::{Endpoints, Running};
 use super::layout::Layout;
 use super::members::Members;
 use super::settings::ClusterSettings;
-use super::{alerts, balancer, etcd, monitoring, nats, postgres, redis};
+use super::{alerts, balancer, etcd, monitoring, nats, patroni, postgres, redis};
 use crate::process::{Ports, Process, Program, User};
 
 /// How long engines of one kind may take to end.
@@ -119,7 +119,7 @@ impl Cluster {
         stop(&["prometheus", "alertmanager", "evenkeel-databases"]).await;
         stop(&redis::SENTINELS).await;
         // Replicas first: a primary that ends would have them take its place. A replica of PostgreSQL that ends last has it all.
-        stop(&postgres::NODES).await;
+        stop(&patroni::NODES).await;
         let rest = self.members.names();
         self.members.stop(&rest, STOP_BOUND).await;
         Running::remove(&self.state);

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod feeds;
 pub mod jobs;
 pub mod likes;
+pub mod messages;
 pub mod passwords;
 pub mod posting;
 pub mod sizes;

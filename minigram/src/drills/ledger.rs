@@ -3,10 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::session::Body;
+
 /// Acknowledged writes of one drill.
 #[derive(Debug, Default)]
 pub struct Ledger {
     written: Mutex<Written>,
+}
+
+/// A post that was not acknowledged, so that a client would repeat it.
+#[derive(Debug, Clone)]
+pub struct Unanswered {
+    /// Who posted.
+    pub user: usize,
+    /// Where.
+    pub path: String,
+    /// What, with its key.
+    pub body: Body,
 }
 
 /// The writes. Users are numbers, photos and comments ids as the API has them.
@@ -22,6 +35,8 @@ pub struct Written {
     pub likes_sent: BTreeMap<String, BTreeSet<usize>>,
     /// Follows: the follower, and the one who is followed.
     pub follows: BTreeSet<(usize, usize)>,
+    /// Posts that were not acknowledged.
+    pub unanswered: Vec<Unanswered>,
     /// All acknowledgements, of the same like a second time too.
     pub acknowledged: u64,
     /// Own writes that the next read did not show.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Unanswered};
 use super::session::{Body, Session};
 use super::tally::{Outcome, Tally};
 
@@ -54,7 +54,7 @@ impl Load {
     ) -> anyhow::Result<Self> {
         let picture = picture()?;
         let posted =
-            users[0].insist(Method::POST, "/photos?caption=Drill", &Body::File(picture.clone())).await?;
+            users[0].insist(Method::POST, "/photos?caption=Drill", &Body::file(picture.clone())).await?;
         let first = text(&posted["id"]).context("a photo that was posted has no id")?;
         let (photos, number) = (Mutex::new(vec![first]), AtomicU64::new(0));
         let work = Arc::new(Work { users: users.to_vec(), ledger, tally, picture, photos, number });
@@ -112,6 +112,15 @@ impl Work {
         self.users[user].measured(&self.tally, Method::GET, path, &Body::None).await
     }
 
+    /// Posts something. What is not acknowledged is noted, to be repeated later.
+    async fn made(&self, user: usize, path: &str, body: Body) -> Option<Value> {
+        let made = self.users[user].measured(&self.tally, Method::POST, path, &body).await;
+        if made.is_none() {
+            self.ledger.note().unanswered.push(Unanswered { user, path: path.to_owned(), body });
+        }
+        made
+    }
+
     fn photo(&self) -> String {
         let photos = self.photos.lock().unwrap_or_else(PoisonError::into_inner);
         photos[fastrand::usize(..photos.len())].clone()
@@ -125,10 +134,7 @@ impl Work {
         let photo = self.photo();
         let path = format!("/photos/{photo}/comments");
         let said = format!("comment {} of {}", self.number.fetch_add(1, Relaxed), self.users[user].name);
-        let body = Body::Json(json!({ "text": said }));
-        let Some(made) = self.users[user].measured(&self.tally, Method::POST, &path, &body).await else {
-            return;
-        };
+        let Some(made) = self.made(user, &path, Body::json(json!({ "text": said }))).await else { return };
         let Some(id) = text(&made["id"]) else { return };
         {
             let mut written = self.ledger.note();
@@ -141,11 +147,8 @@ impl Work {
     }
 
     async fn post(&self, user: usize) {
-        let body = Body::File(self.picture.clone());
         let path = format!("/photos?caption=Drill%20{}", self.number.fetch_add(1, Relaxed));
-        let Some(made) = self.users[user].measured(&self.tally, Method::POST, &path, &body).await else {
-            return;
-        };
+        let Some(made) = self.made(user, &path, Body::file(self.picture.clone())).await else { return };
         let Some(id) = text(&made["id"]) else { return };
         {
             let mut written = self.ledger.note();

@@ -32,6 +32,8 @@ pub struct Checked {
     pub acknowledged: u64,
     /// Those of them that are not there, and sessions that have ended.
     pub lost: Vec<String>,
+    /// Comments and photos that are there twice, after those that were not acknowledged were sent again.
+    pub twice: Vec<String>,
     /// Photos that did not come into the feed of a follower, and jobs that are not done or dead letters.
     pub jobs_lost: Vec<String>,
     /// Photos without all of their pictures.
@@ -52,6 +54,9 @@ pub async fn check(scene: &Scene, users: &[Arc<Session>], ledger: &Ledger) -> an
             checked.lost.push(format!("{error:#}"));
         }
     }
+    for post in &written.unanswered {
+        users[post.user].insist(Method::POST, &post.path, &post.body).await?;
+    }
     let reader = &users[0];
     let not_done = until_empty(DONE_BOUND, || unready(reader, &written)).await?;
     checked.thumbnails_missing.extend(not_done);
@@ -65,6 +70,7 @@ pub async fn check(scene: &Scene, users: &[Arc<Session>], ledger: &Ledger) -> an
     checked.lost.extend(until_empty(SHOWN_BOUND, || photos_lost(users, &written)).await?);
     checked.lost.extend(until_empty(SHOWN_BOUND, || likes_lost(users, &written)).await?);
     checked.lost.extend(until_empty(SHOWN_BOUND, || follows_lost(users, &written)).await?);
+    checked.twice = twice(users, &written).await?;
     Ok(checked)
 }
 
@@ -177,6 +183,23 @@ async fn photos_lost(users: &[Arc<Session>], written: &Written) -> anyhow::Resul
         lost.extend(own.filter(|(id, _)| !there.contains(id.as_str())).map(|(id, _)| format!("photo {id}")));
     }
     Ok(lost)
+}
+
+/// Comments and captions of one author that are there more than once. Each was sent under one key.
+async fn twice(users: &[Arc<Session>], written: &Written) -> anyhow::Result<Vec<String>> {
+    let mut twice = Vec::new();
+    let mut note = |entries: &[Value], name: &str| {
+        let mut seen = BTreeSet::new();
+        let texts = entries.iter().filter_map(|entry| entry[name].as_str());
+        twice.extend(texts.filter(|text| !seen.insert(*text)).map(|text| format!("{name} `{text}`")));
+    };
+    for photo in written.comments.keys() {
+        note(&all(&users[0], &format!("/photos/{photo}/comments"), "comments").await?, "text");
+    }
+    for user in users {
+        note(&all(&users[0], &format!("/users/{}/photos", user.name), "photos").await?, "caption");
+    }
+    Ok(twice)
 }
 
 /// Likes that are gone, and numbers of likes that count one twice or not at all.

@@ -16,6 +16,8 @@ use super::tally::{Outcome, Tally};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The cookie with the refresh token.
 const COOKIE_NAME: &str = "minigram_refresh=";
+/// The header by which a request may be repeated.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// How often a request of the preparation is sent.
 const TRIES: u32 = 30;
 
@@ -40,10 +42,28 @@ struct Tokens {
 pub enum Body {
     /// Nothing.
     None,
-    /// JSON.
-    Json(Value),
-    /// A file.
-    File(bytes::Bytes),
+    /// JSON, with an idempotency key.
+    Json(Value, String),
+    /// A file, with an idempotency key.
+    File(bytes::Bytes, String),
+}
+
+impl Body {
+    /// JSON that is posted once, however often it is sent.
+    #[must_use]
+    pub fn json(json: Value) -> Self {
+        Self::Json(json, new_key())
+    }
+
+    /// A file that is posted once, however often it is sent.
+    #[must_use]
+    pub fn file(file: bytes::Bytes) -> Self {
+        Self::File(file, new_key())
+    }
+}
+
+fn new_key() -> String {
+    format!("\"{:032x}\"", fastrand::u128(..))
 }
 
 impl Session {
@@ -161,8 +181,8 @@ impl Session {
         let request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(access);
         match body {
             Body::None => request.send().await,
-            Body::Json(json) => request.json(json).send().await,
-            Body::File(file) => request.body(file.clone()).send().await,
+            Body::Json(json, key) => request.header(IDEMPOTENCY_KEY, key).json(json).send().await,
+            Body::File(file, key) => request.header(IDEMPOTENCY_KEY, key).body(file.clone()).send().await,
         }
     }
 

@@ -25,21 +25,22 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether nothing was lost, stale or missing, and the system became normal.
+    /// Whether nothing was lost, twice, stale or missing, and the system became normal.
     #[must_use]
     pub fn is_met(&self) -> bool {
         self.normal_after.is_some() && self.losses().is_empty()
     }
 
-    /// Everything that was lost, stale or missing.
+    /// Everything that was lost, twice, stale or missing.
     #[must_use]
     pub fn losses(&self) -> Vec<String> {
-        let Checked { lost, jobs_lost, thumbnails_missing, .. } = &self.checked;
+        let Checked { lost, twice, jobs_lost, thumbnails_missing, .. } = &self.checked;
         let named = |name: &'static str, list: &[String]| -> Vec<String> {
             list.iter().map(|what| format!("{name}: {what}")).collect()
         };
         [
             named("lost", lost),
+            named("there twice", twice),
             named("stale", &self.stale),
             named("job lost", jobs_lost),
             named("thumbnail missing", thumbnails_missing),

@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock::Time;
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /// How far into a line its time may begin, in bytes.
@@ -73,18 +75,7 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
 
 /// A time as RFC 3339 writes it, in UTC.
 pub fn text_of(ms: u64) -> String {
-    let (days, seconds, ms) = (ms / 86_400_000, ms / 1000 % 86_400, ms % 1000);
-    // The other way round: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
-    let all = days + 719_468;
-    let (era, of_era) = (all / 146_097, all % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    Time(ms).rfc3339()
 }
 
 /// The earliest time of a search: a length of time before now (`90s`, `10m`, `2h`, `1d`), or a time.

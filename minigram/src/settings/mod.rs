@@ -44,7 +44,7 @@ pub struct Settings {
     /// How servers behave.
     #[serde(default)]
     pub app: ServerSettings,
-    /// The edges that servers purge, each a table `[[edge]]`.
+    /// The edges that servers and workers purge, each a table `[[edge]]`.
     #[serde(default)]
     pub edge: Vec<EdgeSettings>,
     /// Where traces go.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use super::{Settings, Span, read_secret};
@@ -38,11 +38,11 @@ pub struct ServerSettings {
     pub drain: Option<Span>,
 }
 
-/// An Evenkeel before the servers, whose cache they purge.
+/// An Evenkeel before the servers, whose cache they purge; or several, at the addresses of one name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeSettings {
-    /// Its admin API, as `http://127.0.0.1:9900`.
+    /// Its admin API, as `http://127.0.0.1:9900`. A name is purged at every address that it has.
     pub admin: String,
     /// The file with the token of its admin API.
     pub token_file: Option<PathBuf>,
@@ -89,11 +89,24 @@ impl Settings {
         set(&mut settings.leaving.not_ready, said.not_ready);
         set(&mut settings.leaving.drain, said.drain);
         settings.public_origin.clone_from(&said.public_origin);
-        for edge in &self.edge {
-            let token = edge.token_file.as_ref().map(|file| read_secret(&self.path(file))).transpose()?;
-            settings.edge.push(EdgeNode { admin: edge.admin.clone(), token });
-        }
+        settings.edge = self.edges()?;
         Ok(settings)
+    }
+
+    /// The edges that servers and workers purge.
+    fn edges(&self) -> anyhow::Result<Vec<EdgeNode>> {
+        let node = |edge: &EdgeSettings| {
+            let url: reqwest::Url =
+                edge.admin.parse().with_context(|| format!("[[edge]] admin = \"{}\"", edge.admin))?;
+            ensure!(
+                matches!(url.scheme(), "http" | "https") && url.has_host(),
+                "[[edge]] admin = \"{}\" is no address such as `http://127.0.0.1:9900`",
+                edge.admin
+            );
+            let token = edge.token_file.as_ref().map(|file| read_secret(&self.path(file))).transpose()?;
+            Ok(EdgeNode { admin: edge.admin.clone(), token })
+        };
+        self.edge.iter().map(node).collect()
     }
 
     /// The logs and traces of a process of this kind and name. Logs are JSON, on stderr.
@@ -111,19 +124,22 @@ impl Settings {
     }
 
     /// The settings of a process of workers with this name.
-    #[must_use]
-    pub fn worker(&self, name: &str) -> WorkerSettings {
+    ///
+    /// # Errors
+    /// The token of an edge cannot be read.
+    pub fn worker(&self, name: &str) -> anyhow::Result<WorkerSettings> {
         let (said, usual) = (&self.worker, WorkerSettings::default());
         let mut settings = WorkerSettings {
             name: name.to_owned(),
             listen: said.listen,
+            edge: self.edges()?,
             thumbnails: said.thumbnails.unwrap_or(usual.thumbnails),
             decoders: said.decoders.unwrap_or(usual.decoders),
             fan_out: said.fan_out.unwrap_or(usual.fan_out),
             ..usual
         };
         set(&mut settings.finish_within, said.finish_within);
-        settings
+        Ok(settings)
     }
 }
 

@@ -35,3 +35,26 @@ fn a_secret_is_read_without_its_line_end() {
     fs::write(&file, vec![b'x'; 5000]).unwrap();
     assert!(read_secret(&file).unwrap_err().to_string().contains("4096 are allowed"));
 }
+
+#[test]
+fn servers_and_workers_purge_the_edges_and_an_address_that_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("key"), "0123456789abcdef0123456789abcdef").unwrap();
+    fs::write(folder.path().join("token"), "secret\n").unwrap();
+    let settings = |admin: &str| {
+        let text = format!(
+            "engines = \"embedded\"\nembedded = {{ directory = \"state\" }}\ntokens = {{ key_file = \"key\" }}\n\
+             [[edge]]\nadmin = \"{admin}\"\ntoken_file = \"token\"\n"
+        );
+        Settings::parse(&text, folder.path().to_owned()).unwrap()
+    };
+    let named = settings("http://web:9900");
+    for edge in [named.server("app").unwrap().edge, named.worker("worker").unwrap().edge] {
+        assert_eq!(edge.len(), 1);
+        assert_eq!((edge[0].admin.as_str(), edge[0].token.as_deref()), ("http://web:9900", Some("secret")));
+    }
+    for wrong in ["web:9900", "ftp://web", "127.0.0.1"] {
+        let error = format!("{:#}", settings(wrong).worker("worker").unwrap_err());
+        assert!(error.contains(wrong), "{error}");
+    }
+}

@@ -103,6 +103,17 @@ pub async fn ready(process: &Process, address: SocketAddr) -> anyhow::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::Limits;
+    use crate::settings::Span;
+
+    /// Otherwise a request that a server is about to refuse with `Retry-After` is answered 504 without.
+    #[test]
+    fn evenkeel_waits_longer_than_a_server_takes_to_refuse() {
+        let template: DocumentMut = TEMPLATE.parse().unwrap();
+        let response = template["pool"]["app"]["timeout"]["response"].as_str().unwrap();
+        let Span(response) = response.parse().unwrap();
+        assert!(response >= Limits::default().request + Duration::from_secs(1), "{response:?}");
+    }
 
     #[test]
     fn the_addresses_are_set_and_the_comments_stay() {

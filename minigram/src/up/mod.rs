@@ -4,11 +4,11 @@
 //! them in order, [`System::leave`] ends them in the reverse one.
 
 use std::future::pending;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tokio::task::JoinSet;
 
 use crate::app::edge::EdgeNode;
@@ -16,9 +16,10 @@ use crate::clock::Clock;
 use crate::engines::Engines;
 use crate::leave::{Leave, LeaveSender};
 use crate::process::Process;
-use crate::telemetry::{self, Telemetry, TelemetrySettings};
+use crate::telemetry::Telemetry;
 
 pub mod balancer;
+mod begin;
 pub mod build;
 pub mod real;
 pub mod running;
@@ -28,15 +29,10 @@ mod servers;
 pub mod state;
 
 use balancer::Addresses;
+use begin::{Begun, Front};
 use running::Running;
 use seed::Seeded;
 use state::State;
-
-/// The port that is taken unless another one is asked for, or this one is in use.
-const PORT: u16 = 8080;
-
-/// The same for the admin API and the dashboard.
-const ADMIN_PORT: u16 = 9900;
 
 /// How long Evenkeel may take to end: its `grace`, and a little more.
 const BALANCER_END_MAX: Duration = Duration::from_secs(15);
@@ -80,54 +76,29 @@ impl System {
     /// # Errors
     /// Anything cannot be started. What was started before ends then.
     pub async fn start(settings: &UpSettings) -> anyhow::Result<Self> {
-        let state = State::take(&settings.state)?;
-        Running::remove(state.directory());
-        let telemetry = telemetry::start(TelemetrySettings {
-            service: "minigram",
-            instance: "up".to_owned(),
-            json: true,
-            file: Some(state.path("minigram.log")),
-            filter: "info".to_owned(),
-            otlp: settings.otlp.clone(),
-            sample: 1.0,
-        })?;
-        let evenkeel = match &settings.evenkeel {
-            // Children run in a directory of their own.
-            Some(evenkeel) => {
-                let named = || format!("the balancer's program {}", evenkeel.display());
-                evenkeel.canonicalize().with_context(named)?
-            }
-            None => build::evenkeel().await?,
-        };
+        let Begun { state, telemetry, evenkeel } = begin::begin(settings, settings.otlp.clone()).await?;
         let seeded = seed_if_new(&state, settings).await?;
         let engines = Engines::embedded(&state.path("data"), Clock::System).await?;
-        let admin_token = state.path("admin.token");
-        let admin = free_address(None, ADMIN_PORT).context("the admin API")?;
-        let address = free_address(settings.listen, PORT)?;
-        let token = Some(secret::kept(&admin_token)?);
-        let setup = servers::Setup {
-            token_key: secret::kept(&state.path("token.key"))?,
-            edge: EdgeNode { admin: format!("http://{admin}"), token },
-        };
+        let front = Front::choose(&state, settings)?;
+        let edge =
+            EdgeNode { admin: format!("http://{}", front.admin), token: Some(front.admin_token.clone()) };
+        let setup = servers::Setup { token_key: front.token_key.clone(), edge };
         let (leave_servers, leave) = Leave::pair();
         let mut serving = JoinSet::new();
         let servers = servers::start(&engines, &setup, settings.servers, &leave, &mut serving)?;
         let (leave_workers, leave) = Leave::pair();
         let mut working = JoinSet::new();
-        working.spawn(servers::work(engines, leave));
+        working.spawn(servers::work(engines, setup.edge, leave));
         crate::web::write(&state.path("web")).context("the pages cannot be written")?;
-        let addresses =
-            Addresses { listener: address, admin, servers: &servers, otlp: settings.otlp.as_deref() };
-        let balancer = start_balancer(&state, &evenkeel, &addresses)?;
-        balancer::ready(&balancer, address).await?;
-        let running = Running {
-            address,
-            admin,
-            admin_token,
-            evenkeel: balancer.id().as_raw_nonzero().get().unsigned_abs(),
-            minigram: std::process::id(),
-            servers: servers.into_iter().map(|(name, address)| running::Server { name, address }).collect(),
+        let addresses = Addresses {
+            listener: front.address,
+            admin: front.admin,
+            servers: &servers,
+            otlp: settings.otlp.as_deref(),
         };
+        let balancer = start_balancer(&state, &evenkeel, &addresses)?;
+        balancer::ready(&balancer, front.address).await?;
+        let running = front.running(&balancer, servers);
         running.write(state.directory())?;
         let parts = [(leave_servers, serving), (leave_workers, working)];
         Ok(Self { running, seeded, state, balancer, parts, telemetry })
@@ -201,18 +172,4 @@ fn start_balancer(state: &State, evenkeel: &Path, addresses: &Addresses<'_>) -> 
     std::fs::write(&file, balancer::configuration(addresses)?)
         .with_context(|| format!("{} cannot be written", file.display()))?;
     balancer::start(evenkeel, &file, &state.path("evenkeel.log"))
-}
-
-/// The address that is asked for, or `port` of this machine, or another one that is free.
-fn free_address(asked: Option<SocketAddr>, port: u16) -> anyhow::Result<SocketAddr> {
-    if let Some(asked) = asked {
-        let listener = TcpListener::bind(asked).with_context(|| format!("{asked} cannot be listened at"))?;
-        return Ok(listener.local_addr()?);
-    }
-    for port in [port, 0] {
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            return Ok(listener.local_addr()?);
-        }
-    }
-    bail!("no port of 127.0.0.1 can be listened at")
 }

@@ -11,16 +11,18 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::json;
 
+use super::UpSettings;
 use super::balancer::{self, Addresses};
-use super::running::{self, Running};
+use super::begin::{Begun, Front, begin};
+use super::running::Running;
 use super::seed::{self, Seeded};
+use super::servers::LEAVING;
 use super::state::State;
-use super::{ADMIN_PORT, PORT, UpSettings, build, free_address, secret};
 use crate::cluster::{Cluster, ClusterSettings, Endpoints};
 use crate::ports::position::Positions;
 use crate::process::{Process, Program};
 use crate::settings::Settings;
-use crate::telemetry::{self, Telemetry, TelemetrySettings};
+use crate::telemetry::Telemetry;
 
 /// The name of the Evenkeel before the servers.
 pub const BALANCER: &str = "evenkeel";
@@ -28,11 +30,6 @@ pub const BALANCER: &str = "evenkeel";
 const READY_BOUND: Duration = Duration::from_secs(60);
 /// How long servers, workers and the balancer may take to end: what is open ends first.
 const STOP_BOUND: Duration = Duration::from_secs(30);
-/// How long a server that leaves says so: Evenkeel looks once a second, and needs two answers.
-const NOT_READY: &str = "2500ms";
-/// How long its open requests have to end.
-const DRAIN: &str = "10s";
-
 /// What a system on real engines has beside that on embedded ones.
 #[derive(Debug, Clone)]
 pub struct RealSettings {
@@ -44,6 +41,12 @@ pub struct RealSettings {
     pub user: Option<String>,
     /// Where Alertmanager sends alerts.
     pub webhook: Option<String>,
+    /// Where photos are; `blobs` in the state directory if left out.
+    pub blobs: Option<PathBuf>,
+    /// Where backups and the archive are; `backup` in the state directory if left out.
+    pub backup: Option<PathBuf>,
+    /// The archive is at most this far behind, in whole seconds.
+    pub archive_every: Duration,
 }
 
 /// A running system.
@@ -65,51 +68,31 @@ impl RealSystem {
     /// # Errors
     /// Anything cannot be started. What was started before ends then.
     pub async fn start(settings: &RealSettings) -> anyhow::Result<Self> {
-        let state = State::take(&settings.up.state)?;
-        Running::remove(state.directory());
-        let telemetry = telemetry::start(TelemetrySettings {
-            service: "minigram",
-            instance: "up".to_owned(),
-            json: true,
-            file: Some(state.path("minigram.log")),
-            filter: "info".to_owned(),
-            otlp: None,
-            sample: 0.0,
-        })?;
+        // The traces of servers and workers are their own.
+        let Begun { state, telemetry, evenkeel } = begin(&settings.up, None).await?;
         let minigram = std::env::current_exe().context("the path of this program is not known")?;
-        let evenkeel = match &settings.up.evenkeel {
-            Some(file) => file.canonicalize().with_context(|| file.display().to_string())?,
-            None => build::evenkeel().await?,
-        };
         let engines = ClusterSettings {
             user: settings.user.clone(),
             webhook: settings.webhook.clone(),
+            backup: settings.backup.clone(),
+            archive_every: settings.archive_every,
             ..ClusterSettings::new(state.directory(), &evenkeel, &minigram)
         };
         let cluster = Cluster::start(&engines).await?;
-        let admin_token = state.path("admin.token");
-        secret::kept(&admin_token)?;
-        secret::kept(&state.path("token.key"))?;
-        let admin = free_address(None, ADMIN_PORT).context("the admin API")?;
-        let address = free_address(settings.up.listen, PORT)?;
+        let front = Front::choose(&state, &settings.up)?;
+        let admin = front.admin;
         let otlp = settings.up.otlp.as_deref();
-        let parts = Parts { state: &state, cluster: &cluster, minigram: &minigram, admin, otlp };
+        let blobs = blobs_directory(settings.blobs.as_deref())?;
+        let parts = Parts { state: &state, cluster: &cluster, minigram: &minigram, admin, blobs, otlp };
         let file = parts.write_settings("minigram.toml", None)?;
         let seeded = seed_if_new(&file, &settings.up).await?;
         let servers = parts.servers(&file, settings.up.servers).await?;
         let workers = parts.workers(settings.workers).await?;
         crate::web::write(&state.path("web")).context("the pages cannot be written")?;
-        let addresses = Addresses { listener: address, admin, servers: &servers, otlp };
+        let addresses = Addresses { listener: front.address, admin, servers: &servers, otlp };
         let balancer = parts.balancer(&evenkeel, &addresses).await?;
         write_targets(cluster.endpoints(), admin, &servers, &workers)?;
-        let running = Running {
-            address,
-            admin,
-            admin_token,
-            evenkeel: balancer.id().as_raw_nonzero().get().unsigned_abs(),
-            minigram: std::process::id(),
-            servers: servers.into_iter().map(|(name, address)| running::Server { name, address }).collect(),
-        };
+        let running = front.running(&balancer, servers);
         running.write(state.directory())?;
         let workers = workers.into_iter().map(|(name, _)| name).collect();
         Ok(Self { running, seeded, state, cluster, workers, telemetry })
@@ -145,6 +128,7 @@ struct Parts<'a> {
     cluster: &'a Cluster,
     minigram: &'a Path,
     admin: SocketAddr,
+    blobs: PathBuf,
     otlp: Option<&'a str>,
 }
 
@@ -223,9 +207,9 @@ impl Parts<'_> {
                 "cache": endpoints.redis_url(endpoints.cache)?,
             },
             "nats": { "url": endpoints.queue_url(), "replicas": endpoints.nats.len() },
-            "blobs": { "directory": "blobs" },
+            "blobs": { "directory": self.blobs },
             "tokens": { "key_file": "token.key" },
-            "app": { "not_ready": NOT_READY, "drain": DRAIN },
+            "app": { "not_ready": span(LEAVING.not_ready), "drain": span(LEAVING.drain) },
             "edge": [{ "admin": format!("http://{}", self.admin), "token_file": "admin.token" }],
         });
         if let Some(otlp) = self.otlp {
@@ -242,6 +226,19 @@ impl Parts<'_> {
             .with_context(|| format!("{} cannot be written", file.display()))?;
         Ok(file)
     }
+}
+
+/// Where photos are, as settings have it: the folder that is asked for, which is made, or one beside the settings.
+fn blobs_directory(asked: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let Some(asked) = asked else { return Ok(PathBuf::from("blobs")) };
+    std::fs::create_dir_all(asked)
+        .and_then(|()| asked.canonicalize())
+        .with_context(|| format!("the folder {} for photos cannot be made", asked.display()))
+}
+
+/// A length of time as settings have it.
+fn span(span: Duration) -> String {
+    format!("{}ms", span.as_millis())
 }
 
 /// Makes sample data if the databases have none.

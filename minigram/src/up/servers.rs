@@ -15,8 +15,9 @@ use crate::engines::Engines;
 use crate::leave::Leave;
 use crate::workers::{self, WorkerSettings};
 
-/// Evenkeel looks once a second, and needs two answers.
-const LEAVING: Leaving = Leaving { not_ready: Duration::from_millis(2500), drain: Duration::from_secs(10) };
+/// How a server leaves: Evenkeel looks once a second, and needs two answers. What is open has some time to end.
+pub(super) const LEAVING: Leaving =
+    Leaving { not_ready: Duration::from_millis(2500), drain: Duration::from_secs(10) };
 
 /// What all servers have in common.
 #[derive(Debug)]
@@ -75,10 +76,11 @@ fn serve(engines: Engines, settings: AppSettings, listener: TcpListener, leave: 
     })
 }
 
-/// Works until leaving is requested.
+/// Works until leaving is requested, and purges the edge of what a job changes.
 ///
 /// # Errors
 /// A worker panicked.
-pub async fn work(engines: Engines, leave: Leave) -> anyhow::Result<()> {
-    workers::run(engines, WorkerSettings::default(), leave).await
+pub async fn work(engines: Engines, edge: EdgeNode, leave: Leave) -> anyhow::Result<()> {
+    let settings = WorkerSettings { edge: vec![edge], ..WorkerSettings::default() };
+    workers::run(engines, settings, leave).await
 }

@@ -18,7 +18,6 @@ use crate::leave::Leave;
 pub mod dead_letters;
 mod fan_out;
 mod hand;
-pub mod messages;
 mod metrics;
 mod notify;
 mod observe;

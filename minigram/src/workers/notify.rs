@@ -2,10 +2,11 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::messages::{self, Message, user_topic};
 use crate::domain::jobs::{Failure, Notify};
+use crate::domain::messages::{Message, user_topic};
 use crate::engines::Engines;
 use crate::ids::{CommentId, PhotoId, UserId};
+use crate::ports::bus::Bus;
 use crate::ports::store::PAGE_MAX;
 
 /// Messages on their way at once, of one job.
@@ -21,9 +22,17 @@ pub async fn notify(engines: &Engines, job: Notify) -> Result<(), Failure> {
         Notify::Posted { photo, author } => posted(engines, photo, author).await,
         Notify::Commented { photo, comment, by } => commented(engines, photo, comment, by).await,
         Notify::Followed { followee, by } => {
-            messages::publish(&*engines.bus, &user_topic(followee), &Message::Follow { by }).await
+            publish(&*engines.bus, &user_topic(followee), &Message::Follow { by }).await
         }
     }
+}
+
+/// Sends a message to the subscribers of `topic`.
+///
+/// # Errors
+/// The bus fails.
+pub async fn publish(bus: &dyn Bus, topic: &str, message: &Message) -> Result<(), Failure> {
+    bus.publish(topic, message.json()).await.map_err(Failure::again)
 }
 
 /// To the author of the photo. One's own comment is no news.
@@ -36,7 +45,7 @@ async fn commented(engines: &Engines, photo: PhotoId, comment: CommentId, by: Us
         return Ok(());
     }
     let message = Message::Comment { photo: photo.id, comment, by };
-    messages::publish(&*engines.bus, &user_topic(photo.author), &message).await
+    publish(&*engines.bus, &user_topic(photo.author), &message).await
 }
 
 /// To all followers, page by page. Those of a celebrity are too many for one photo: they see it when they read
@@ -54,7 +63,7 @@ async fn posted(engines: &Engines, photo: PhotoId, author: UserId) -> Result<(),
         let Some(end) = page.last().copied() else { return Ok(()) };
         let send = |follower| {
             let message = &message;
-            async move { messages::publish(&*engines.bus, &user_topic(follower), message).await }
+            async move { publish(&*engines.bus, &user_topic(follower), message).await }
         };
         stream::iter(page.into_iter().map(send))
             .buffer_unordered(PUBLISHING)

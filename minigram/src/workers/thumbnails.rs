@@ -6,12 +6,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 
-use super::messages::{self, Message};
 use super::metrics::Metrics;
+use super::notify::publish;
 use super::pictures::{self, Made};
 use super::settings::WorkerSettings;
 use crate::app::edge::{Edge, about_photo_tag, user_tag};
 use crate::domain::jobs::{Failure, Notify, Thumbnails};
+use crate::domain::messages::{Message, photo_topic, user_topic};
 use crate::domain::posting::original;
 use crate::domain::sizes::Size;
 use crate::domain::views::keys;
@@ -74,8 +75,8 @@ impl Thumbnailer {
     /// Says that the photo can be seen: to those who look at it, to its author, and to the author's followers.
     async fn announce(&self, photo: &Photo) -> Result<(), Failure> {
         let ready = Message::Ready { photo: photo.id };
-        messages::publish(&*self.engines.bus, &messages::photo_topic(photo.id), &ready).await?;
-        messages::publish(&*self.engines.bus, &messages::user_topic(photo.author), &ready).await?;
+        publish(&*self.engines.bus, &photo_topic(photo.id), &ready).await?;
+        publish(&*self.engines.bus, &user_topic(photo.author), &ready).await?;
         let notify = Notify::Posted { photo: photo.id, author: photo.author };
         match self.engines.queue.push(&notify.job()).await {
             // Followers find the photo in their feeds without it. Trying again would keep a full queue full.

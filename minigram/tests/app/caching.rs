@@ -1,25 +1,18 @@
-//! Caches: what the edge may keep, when it is purged, and what happens when engines fail.
+//! Caches: what the edge may keep, and what happens when engines fail.
 
 use std::sync::Arc;
-use std::sync::Mutex;
+use std::time::Duration;
 
-use async_trait::async_trait;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
-use minigram::app::edge::EdgeNode;
+use minigram::app::AppSettings;
 use minigram::ids::UserId;
 use minigram::ports::position::Position;
-use minigram::ports::sessions::{RefreshToken, Session, SessionId, Sessions, SessionsError, SessionsResult};
+use minigram::ports::sessions::RefreshToken;
 use reqwest::Method;
-use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::net::TcpListener;
+use std::sync::atomic::Ordering;
 
+use crate::breakable::Breakable;
 use crate::photos::path;
-use crate::world::{Reply, World, engines, eventually};
+use crate::world::{Reply, World, engines};
 
 #[tokio::test]
 async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
@@ -29,7 +22,7 @@ async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
     let id = photo["id"].as_str().unwrap();
     for (path, tags) in [
         ("/api/v1/users/ada".to_owned(), format!("user-{}", ada.id)),
-        ("/api/v1/users/ada/photos".to_owned(), format!("user-{},photo-{id}", ada.id)),
+        ("/api/v1/users/ada/photos".to_owned(), format!("user-{},about-photo-{id}", ada.id)),
         (path(&photo), format!("photo-{id},about-photo-{id},user-{}", ada.id)),
         (format!("{}/comments", path(&photo)), format!("photo-{id},about-photo-{id}")),
     ] {
@@ -47,119 +40,12 @@ async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
     assert_eq!(absent.header("cache-control"), "no-store");
 }
 
-type Purged = Arc<Mutex<Vec<String>>>;
-
-/// An admin API that notes purges, and fails the first ones.
-async fn edge(failures: usize) -> (EdgeNode, Purged) {
-    let (purged, left) = (Purged::default(), Arc::new(Mutex::new(failures)));
-    let purge = async |State((purged, left)): State<(Purged, Arc<Mutex<usize>>)>, Json(sent): Json<Value>| {
-        let mut left = left.lock().unwrap();
-        if *left > 0 {
-            *left -= 1;
-            return StatusCode::SERVICE_UNAVAILABLE;
-        }
-        purged.lock().unwrap().push(sent["tag"].as_str().unwrap().to_owned());
-        StatusCode::OK
-    };
-    let router = Router::new().route("/cache/purge", post(purge)).with_state((purged.clone(), left));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let admin = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (EdgeNode { admin, token: None }, purged)
-}
-
-#[tokio::test]
-async fn the_edge_is_purged_before_a_change_is_acknowledged() {
-    let (node, purged) = edge(0).await;
-    let world = World::with(move |settings| settings.edge = vec![node.clone()]).await;
-    let (ada, bob) = (world.sign_up("ada").await, world.sign_up("bob").await);
-    let take = || std::mem::take(&mut *purged.lock().unwrap());
-    let photo = world.upload(&ada, 0, "").await;
-    let (user, photo_tag) = (format!("user-{}", ada.id), format!("photo-{}", photo["id"].as_str().unwrap()));
-    assert_eq!(take(), std::slice::from_ref(&user));
-    let comments = format!("{}/comments", path(&photo));
-    world.post_by(&bob, 1, &comments, &json!({"text": "x"})).await.expect(201);
-    assert_eq!(take(), [format!("about-{photo_tag}")]);
-    let profile = json!({"display_name": "Ada", "bio": ""});
-    Reply::of(world.by(&ada, Method::PUT, 2, "/api/v1/me").json(&profile)).await.expect(200);
-    assert_eq!(take(), std::slice::from_ref(&user));
-    world.delete_by(&ada, 0, &path(&photo)).await.expect(204);
-    let mut tags = take();
-    tags.sort();
-    assert_eq!(tags, [photo_tag, user]);
-}
-
-#[tokio::test]
-async fn a_purge_that_fails_is_repeated() {
-    let (node, purged) = edge(2).await;
-    let world = World::with(move |settings| settings.edge = vec![node.clone()]).await;
-    let ada = world.sign_up("ada").await;
-    world.upload(&ada, 0, "").await;
-    eventually("the purge", || async { (!purged.lock().unwrap().is_empty()).then_some(()) }).await;
-    assert_eq!(*purged.lock().unwrap(), [format!("user-{}", ada.id)]);
-}
-
-/// Sessions that can become unavailable, as a whole or for notes alone.
-struct Breakable {
-    sessions: Arc<dyn Sessions>,
-    broken: Arc<AtomicBool>,
-    notes_broken: Arc<AtomicBool>,
-}
-
-impl Breakable {
-    fn check(&self) -> SessionsResult<()> {
-        match self.broken.load(Ordering::SeqCst) {
-            true => Err(SessionsError::Unavailable("broken by the test".into())),
-            false => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Sessions for Breakable {
-    async fn open(&self, user: UserId, ttl: Duration) -> SessionsResult<(Session, RefreshToken)> {
-        self.check()?;
-        self.sessions.open(user, ttl).await
-    }
-
-    async fn rotate(&self, token: &RefreshToken, ttl: Duration) -> SessionsResult<(Session, RefreshToken)> {
-        self.check()?;
-        self.sessions.rotate(token, ttl).await
-    }
-
-    async fn session(&self, id: SessionId) -> SessionsResult<Option<Session>> {
-        self.check()?;
-        self.sessions.session(id).await
-    }
-
-    async fn note_write(&self, id: SessionId, written: Position) -> SessionsResult<()> {
-        self.check()?;
-        if self.notes_broken.load(Ordering::SeqCst) {
-            return Err(SessionsError::Unavailable("broken by the test".into()));
-        }
-        self.sessions.note_write(id, written).await
-    }
-
-    async fn revoke(&self, id: SessionId) -> SessionsResult<()> {
-        self.check()?;
-        self.sessions.revoke(id).await
-    }
-
-    async fn revoke_all(&self, user: UserId) -> SessionsResult<usize> {
-        self.check()?;
-        self.sessions.revoke_all(user).await
-    }
-}
-
 #[tokio::test]
 async fn an_engine_that_is_unavailable_is_said_honestly_and_no_write_is_acknowledged_that_may_be_missed() {
     let (mut engines, clock, directory) = engines().await;
-    let (broken, notes_broken) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-    engines.sessions = Arc::new(Breakable {
-        sessions: engines.sessions.clone(),
-        broken: broken.clone(),
-        notes_broken: notes_broken.clone(),
-    });
+    let sessions = Breakable::new(engines.sessions.clone());
+    let (broken, notes_broken) = (sessions.broken.clone(), sessions.notes_broken.clone());
+    engines.sessions = Arc::new(sessions);
     let world = World::on(engines, clock, directory, |_| {}).await;
     let ada = world.sign_up("ada").await;
     let photo = world.upload(&ada, 0, "").await;
@@ -177,6 +63,26 @@ async fn an_engine_that_is_unavailable_is_said_honestly_and_no_write_is_acknowle
     notes_broken.store(false, Ordering::SeqCst);
     world.put_by(&ada, 1, &like).await.expect(204);
     assert_eq!(world.get_by(&ada, 2, &path(&photo)).await.json()["likes"], 1);
+}
+
+/// Before Evenkeel gives up and answers 504, which says nothing about when to try again.
+#[tokio::test]
+async fn a_request_whose_engine_hangs_is_refused_in_time_and_says_when_to_try_again() {
+    let (mut engines, clock, directory) = engines().await;
+    let sessions = Breakable::new(engines.sessions.clone());
+    let hangs = sessions.hangs.clone();
+    engines.sessions = Arc::new(sessions);
+    let limit = |settings: &mut AppSettings| settings.limits.request = Duration::from_millis(200);
+    let world = World::on(engines, clock, directory, limit).await;
+    let ada = world.sign_up("ada").await;
+    hangs.store(true, Ordering::SeqCst);
+    let reply = world.get_by(&ada, 0, "/api/v1/me").await.expect(503);
+    assert_eq!(
+        (reply.header("retry-after"), reply.header("content-type")),
+        ("1", "application/problem+json")
+    );
+    hangs.store(false, Ordering::SeqCst);
+    world.get_by(&ada, 0, "/api/v1/me").await.expect(200);
 }
 
 #[tokio::test]

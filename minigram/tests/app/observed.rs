@@ -10,7 +10,7 @@ use crate::world::{Reply, World, eventually};
 
 impl World {
     /// The value of a metric, by its name and labels.
-    async fn metric(&self, server: usize, name: &str) -> Option<f64> {
+    pub async fn metric(&self, server: usize, name: &str) -> Option<f64> {
         let reply = self.get(server, "/metrics").await.expect(200);
         let text = String::from_utf8(reply.body).unwrap();
         let line = text.lines().find(|line| line.rsplit_once(' ').is_some_and(|(left, _)| left == name));

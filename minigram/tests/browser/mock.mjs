@@ -34,6 +34,9 @@ class Mock {
   sockets = new Set();
   sessions = new Map();
   uploads = 0;
+  /** How many of the next posts are done, but answered with 503. */
+  refused = 0;
+  #posted = new Map();
   #ids = 5_000_000_000_000_000_000n;
   #readyMs;
   #width;
@@ -156,7 +159,7 @@ class Mock {
     if (call === "PUT /me") return answer(200, this.user(Object.assign(known(), sent())));
     if (call === "GET /users") return answer(200, { users: [...this.users.values()].filter(({ name }) => name.startsWith(url.searchParams.get("prefix"))).map(short) });
     if (call === "GET /feed") return answer(200, this.#page(url, ({ author }) => known().follows.has(author.name), viewer));
-    if (call === "POST /photos") return this.#post(known(), url, body, answer);
+    if (call === "POST /photos") return this.#once(request, known(), answer, () => this.#post(known(), url, body));
     if (/\/follow$/.test(path)) {
       known().follows[request.method === "PUT" ? "add" : "delete"](named().name);
       return answer(204, null);
@@ -167,7 +170,7 @@ class Mock {
       this.like(photo(), known(), request.method === "PUT");
       return answer(204, null);
     }
-    if (call.startsWith("POST") && /\/comments$/.test(path)) return answer(201, this.addComment(photo(), known(), sent().text));
+    if (call.startsWith("POST") && /\/comments$/.test(path)) return this.#once(request, known(), answer, () => this.addComment(photo(), known(), sent().text));
     if (/\/comments$/.test(path)) return answer(200, { comments: photo().comments, next: null });
     if (request.method === "DELETE") {
       this.photos.splice(this.photos.indexOf(photo()), 1);
@@ -183,7 +186,18 @@ class Mock {
     return { photos: photos.map((photo) => this.photo(photo, viewer)), next: all.length > limit ? photos.at(-1).id : null };
   }
 
-  #post(author, url, file, answer) {
+  /** Posts once for each key of a user. */
+  #once(request, user, answer, post) {
+    const key = `${user.name} ${request.url} ${request.headers["idempotency-key"] ?? this.id()}`;
+    if (!this.#posted.has(key)) this.#posted.set(key, post());
+    if (this.refused > 0) {
+      this.refused -= 1;
+      return answer(503, { title: "please try again", status: 503 }, { "retry-after": "1" });
+    }
+    return answer(201, this.#posted.get(key));
+  }
+
+  #post(author, url, file) {
     this.uploads += 1;
     const photo = Object.assign(this.addPhoto(author, url.searchParams.get("caption"), { isReady: false }), { file });
     setTimeout(() => {
@@ -191,7 +205,7 @@ class Mock {
       this.publish(photo, { kind: "ready", photo: photo.id });
       for (const user of this.users.values()) if (user.follows.has(author.name)) this.notice(user, { kind: "photo", photo: photo.id, author: short(author) });
     }, this.#readyMs);
-    answer(201, this.photo(photo, author));
+    return this.photo(photo, author);
   }
 
   user({ name, id, display_name, bio, created, follows }) {

@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 
 import { until } from "../../../tests/browser/support/browser.mjs";
 import { start } from "./mock.mjs";
+import { paint } from "./paint.mjs";
 import { story } from "./story.mjs";
 import { isAccessible, populate, session } from "./world.mjs";
 
@@ -113,6 +114,35 @@ test("what cannot be posted is refused before it is sent", async () => {
   await page.getByRole("alert").getByText("more than 10 MiB").waitFor();
   assert.ok(await page.getByRole("button", { name: "Post", exact: true }).isDisabled());
   assert.equal(mock.uploads, uploads);
+  check();
+});
+
+test("what is posted again after a 503, by the page and by the user, is there once", async () => {
+  const { page, check } = await signedIn("linus", { allow: [/503/] });
+  await page.getByRole("link", { name: "Post" }).click();
+  await page.getByLabel("Choose a photo").setInputFiles({ name: "hill.png", mimeType: "image/png", buffer: paint(4, 40, 30) });
+  await page.getByLabel("Caption").fill("Twice refused");
+  const [{ uploads }, post] = [mock, page.getByRole("button", { name: "Post", exact: true })];
+  // The page tries a second time, then the user does.
+  mock.refused = 2;
+  await post.click();
+  await page.getByRole("alert").getByText("please try again").waitFor();
+  await post.click();
+  await page.waitForURL(/\/p\/\d+$/);
+  assert.equal(mock.uploads, uploads + 1);
+
+  mock.refused = 2;
+  await page.getByLabel("Add a comment").fill("once");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByText("please try again").first().waitFor();
+  await page.getByRole("button", { name: "Send" }).click();
+  await until(async () => await page.getByLabel("Add a comment").inputValue() === "", "the comment is sent");
+  const said = () => mock.photos[0].comments.filter(({ text }) => text === "once").length;
+  assert.equal(said(), 1);
+  // The same text again is another comment.
+  await page.getByLabel("Add a comment").fill("once");
+  await page.getByRole("button", { name: "Send" }).click();
+  await until(() => said() === 2, "a second comment");
   check();
 });
 

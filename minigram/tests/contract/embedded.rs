@@ -111,3 +111,31 @@ mod restart {
         assert!(written.is_within(next) && !next.is_within(written));
     }
 }
+
+/// Keys of posts do not gather in the file.
+#[tokio::test]
+async fn the_store_removes_the_keys_that_are_over() {
+    use minigram::ports::store::{IdempotencyKey, KEPT, NewPhoto, Once, Photos};
+    use sqlx::{Connection, Row};
+
+    let (clock, directory) = (clock(), TempDir::new().unwrap());
+    let file = directory.path().join("store.sqlite");
+    let store = SqliteStore::open(&file, clock.clone(), 3).await.unwrap();
+    let ada = crate::store::fixture::add_user(&store, "ada").await;
+    let post = async |n: u64| {
+        let once = Once::new(IdempotencyKey::new(&format!("key{n}")).unwrap(), &[b"x"]);
+        let photo = NewPhoto { once: Some(once), ..crate::store::fixture::new_photo(ada, n) };
+        store.add_photo(&photo, &[]).await.unwrap();
+    };
+    for n in 0..30 {
+        post(n).await;
+    }
+    clock.advance(KEPT);
+    for n in 30..33 {
+        post(n).await;
+    }
+    let url = format!("sqlite://{}", file.display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let row = sqlx::query("SELECT count(*) FROM once").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 3);
+}

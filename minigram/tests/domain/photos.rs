@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minigram::domain::jobs::{FanOut, Worked, relay, work};
-use minigram::domain::posting::{PostError, original};
+use minigram::domain::posting::{PostError, Posted, original};
 use minigram::ids::{PhotoId, UserId};
 use minigram::media::MediaType;
 use minigram::ports::blobs::{BlobsError, Part};
@@ -21,7 +21,7 @@ fn png(bytes: usize) -> Vec<u8> {
 impl World {
     pub async fn post(&self, author: UserId) -> PhotoId {
         self.clock.advance(Duration::from_secs(1));
-        self.posting.post(author, Caption::default(), body(&png(100), 7)).await.unwrap().0
+        self.posting.post(author, Caption::default(), body(&png(100), 7), None).await.unwrap().photo
     }
 
     /// What relay and workers do until there is nothing to do.
@@ -48,7 +48,9 @@ async fn a_photo_is_posted_with_its_file_and_its_type() {
     let ada = world.sign_up("ada").await;
     for chunk in [1, 7, 5000] {
         let caption = Caption::new("dusk").unwrap();
-        let (id, written) = world.posting.post(ada, caption.clone(), body(&png(1000), chunk)).await.unwrap();
+        let body = body(&png(1000), chunk);
+        let Posted { photo: id, written, .. } =
+            world.posting.post(ada, caption.clone(), body, None).await.unwrap();
         let photo = world.store.photo(id, &written.into()).await.unwrap().unwrap();
         assert_eq!((photo.author, photo.caption, photo.bytes), (ada, caption, 1000));
         assert_eq!(photo.media, MediaType::Png);
@@ -63,7 +65,8 @@ async fn a_photo_is_posted_with_its_file_and_its_type() {
 async fn what_is_no_picture_or_too_large_leaves_nothing() {
     let world = World::new().await;
     let ada = world.sign_up("ada").await;
-    let post = |author, content: Vec<u8>| world.posting.post(author, Caption::default(), body(&content, 500));
+    let post =
+        |author, content: Vec<u8>| world.posting.post(author, Caption::default(), body(&content, 500), None);
     for content in [b"<svg onload=alert(1)>".to_vec(), b"\x89PN".to_vec(), Vec::new()] {
         let error = post(ada, content).await.unwrap_err();
         assert!(matches!(error, PostError::UnknownType), "{error}");

@@ -6,4 +6,6 @@ mod alerts;
 mod backup;
 mod cluster;
 mod drills;
+#[path = "../support/evenkeel.rs"]
+mod evenkeel;
 mod programs;

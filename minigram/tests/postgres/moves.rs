@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use minigram::ids::{PhotoId, Shard, UserId};
 use minigram::ports::position::Positions;
-use minigram::ports::store::{Follows, Likes, Outbox, Photos, Users};
+use minigram::ports::store::{
+    Follows, IdempotencyKey, Likes, NewPhoto, Once, Outbox, Photos, StoreError, Users,
+};
 use minigram::real::postgres::shards::{MoveBounds, Placement, move_shard, show};
 use minigram::real::postgres::{DatabaseSettings, PostgresSettings, PostgresStore};
 use tokio::task::JoinHandle;
@@ -67,6 +69,10 @@ async fn a_move_that_broke_off_leaves_the_shard_open_or_is_finished_by_the_next(
     let written = store.add_photo(&new_photo(ada, 1), &[]).await.unwrap();
     let (here, number) = (place(&settings, ada.shard()).await, ada.shard().number());
     let there = 1 - here;
+    let once = Once::new(IdempotencyKey::new("k").unwrap(), &[b"x"]);
+    let keyed = |n| NewPhoto { once: Some(once.clone()), ..new_photo(ada, n) };
+    let first = keyed(5);
+    store.add_photo(&first, &[]).await.unwrap();
 
     // The fence of a move that died ends by itself.
     let fence = format!(
@@ -91,7 +97,12 @@ async fn a_move_that_broke_off_leaves_the_shard_open_or_is_finished_by_the_next(
     let last = store.add_photo(&new_photo(ada, 4), &[]).await.unwrap();
     assert_eq!(last.database, there);
     let photos = store.photos_by(&[ada], None, 10, &last.into()).await.unwrap();
-    assert_eq!(photos.len(), 4);
+    assert_eq!(photos.len(), 5);
+    // The key has moved along.
+    match store.add_photo(&keyed(6), &[]).await {
+        Err(StoreError::Repeated(earlier)) => assert_eq!(earlier.id, first.id.to_sql()),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn name(database: u16) -> String {

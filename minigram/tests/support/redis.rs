@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use minigram::cluster::{RedisConf, SentinelConf};
 use minigram::real::redis::RedisSettings;
 
-use super::process::{Home, Port, Server, exchange, program};
+use super::process::{Server, exchange, program};
 
 /// What Sentinels call the pair.
 pub const PAIR: &str = "minigram";
@@ -28,8 +29,15 @@ impl Redis {
         let server = Server::start(
             redis,
             |home, port| {
-                let conf = redis_conf(home, port, replica_of);
-                vec![home.write("redis.conf", &conf)]
+                let conf = RedisConf {
+                    port: port.number,
+                    folder: home.path(),
+                    password: None,
+                    memory_max: "64mb",
+                    when_full: "volatile-lru",
+                    replica_of,
+                };
+                vec![home.write("redis.conf", &conf.text())]
             },
             answers,
         );
@@ -76,8 +84,9 @@ fn sentinel(primary: u16) -> Server {
     Server::start(
         redis,
         |home, port| {
-            let conf = sentinel_conf(home, port, primary);
-            vec![home.write("sentinel.conf", &conf), "--sentinel".to_owned()]
+            let (port, folder) = (port.number, home.path());
+            let conf = SentinelConf { port, folder, pair: PAIR, primary, password: None };
+            vec![home.write("sentinel.conf", &conf.text()), "--sentinel".to_owned()]
         },
         answers,
     )
@@ -85,22 +94,4 @@ fn sentinel(primary: u16) -> Server {
 
 fn answers(address: SocketAddr) -> bool {
     exchange(address, "PING\r\n").is_some_and(|line| line.starts_with("+PONG"))
-}
-
-fn redis_conf(home: &Home, port: &Port, replica_of: Option<u16>) -> String {
-    let (port, directory) = (port.number, home.path().display());
-    let follow = replica_of.map_or_else(String::new, |primary| format!("replicaof 127.0.0.1 {primary}\n"));
-    format!(
-        "bind 127.0.0.1\nport {port}\ndir \"{directory}\"\nmaxmemory 64mb\nmaxmemory-policy volatile-lru\n\
-         appendonly yes\nappendfsync everysec\nsave \"\"\nrepl-diskless-sync-delay 0\n\
-         repl-ping-replica-period 1\n{follow}"
-    )
-}
-
-fn sentinel_conf(home: &Home, port: &Port, primary: u16) -> String {
-    let (port, directory) = (port.number, home.path().display());
-    format!(
-        "bind 127.0.0.1\nport {port}\ndir \"{directory}\"\nsentinel monitor {PAIR} 127.0.0.1 {primary} 2\n\
-         sentinel down-after-milliseconds {PAIR} 1000\nsentinel failover-timeout {PAIR} 10000\n"
-    )
 }

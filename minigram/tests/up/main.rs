@@ -3,6 +3,8 @@
 
 mod client;
 mod configuration;
+#[path = "../support/evenkeel.rs"]
+mod evenkeel;
 mod load;
 mod parts;
 mod real;

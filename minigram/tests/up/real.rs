@@ -1,5 +1,9 @@
 //! `minigram up --engines real`: servers and workers as processes of their own, PostgreSQL, Redis and NATS behind them.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
 use minigram::cluster::Running;
 use minigram::up::seed::{PASSWORD, PEOPLE, paint};
 use reqwest::{Method, StatusCode};
@@ -9,8 +13,12 @@ use crate::client::{Client, eventually};
 use crate::world::{World, minigram};
 
 #[tokio::test]
-async fn real_engines_show_photos_and_own_writes_and_end_in_order() {
-    let mut world = World::up_with(&["--engines", "real", "--servers", "2"]);
+async fn real_engines_show_photos_and_own_writes_end_in_order_and_come_back_from_a_backup() {
+    let elsewhere = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+    let [backup, blobs] = ["backup", "blobs"].map(|name| elsewhere.path().join(name));
+    let places = ["--backup", backup.to_str().unwrap(), "--blobs", blobs.to_str().unwrap()];
+    let more = ["--engines", "real", "--servers", "2", "--archive-every", "1"];
+    let mut world = World::up_with(&[&more[..], &places].concat());
     let engines = Running::read(world.state()).unwrap();
     for name in ["app-1", "app-2", "worker-1", "worker-2", "evenkeel"] {
         assert!(engines.process(name).is_some(), "{name} is no process of its own");
@@ -50,10 +58,45 @@ async fn real_engines_show_photos_and_own_writes_and_end_in_order() {
         assert!(said.contains(expected), "{command}: {output:?}");
     }
 
-    let down = minigram().arg("down").arg("--state").arg(world.state()).output().unwrap();
-    assert!(String::from_utf8_lossy(&down.stdout).contains("has ended"), "{down:?}");
+    // Where everything is, the command reads from the state directory.
+    let said = succeed(minigram().arg("backup").arg("--state").arg(world.state()));
+    // Each photo has its original and three sizes of two types.
+    let saved =
+        said.lines().find_map(|line| line.strip_prefix("pictures: ")?.split(',').next()?.parse().ok());
+    assert!(saved.is_some_and(|files: u64| files >= 7), "{said}");
+    down(&mut world);
+
+    // Everything but the backup is lost.
+    for entry in fs::read_dir(world.state()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+    fs::remove_dir_all(&blobs).unwrap();
+    let mut restore = minigram();
+    restore.args(["restore", "--to", "latest", "--state"]).arg(world.state());
+    restore.arg("--directory").arg(&backup).arg("--blobs").arg(&blobs);
+    succeed(&mut restore);
+    world.restart();
+    let ada = Client::new(world.running.address).sign_in(PEOPLE[0].name, PASSWORD).await;
+    let seen = ada.json(&photo).await;
+    assert_eq!((&seen["state"], &seen["likes"], &seen["comments"]), (&json!("ready"), &json!(1), &json!(20)));
+    assert_eq!(ada.get(seen["urls"]["small"].as_str().unwrap()).await.status(), StatusCode::OK);
+    down(&mut world);
+}
+
+/// Ends it, and checks that nothing is left.
+fn down(world: &mut World) {
+    let said = succeed(minigram().arg("down").arg("--state").arg(world.state()));
+    assert!(said.contains("has ended"), "{said}");
     assert!(world.ended().success());
     assert_eq!(world.processes(), Vec::<String>::new());
+}
+
+/// What a command prints that must succeed.
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Comments and likes as fast as answers come, each followed by a read that must show it.

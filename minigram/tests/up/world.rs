@@ -4,13 +4,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use minigram::up::running::Running;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+pub use crate::evenkeel::evenkeel;
 
 /// The longest that a condition may take. A machine that is busy with builds needs much of it.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -30,31 +31,12 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Evenkeel's binary: `$EVENKEEL`, or one that is built by the same profile as this test.
-pub fn evenkeel() -> &'static Path {
-    static EVENKEEL: OnceLock<PathBuf> = OnceLock::new();
-    EVENKEEL.get_or_init(|| {
-        if let Some(path) = std::env::var_os("EVENKEEL") {
-            return path.into();
-        }
-        let minigram = Path::new(env!("CARGO_BIN_EXE_minigram"));
-        let profile = minigram.parent().unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--package", "evenkeel", "--bin", "evenkeel", "--target-dir"]);
-        build.arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "evenkeel cannot be built");
-        profile.join("evenkeel")
-    })
-}
-
 /// `minigram up`, and what it started.
 pub struct World {
     pub running: Running,
     child: Child,
     state: TempDir,
+    arguments: Vec<String>,
 }
 
 impl World {
@@ -68,14 +50,15 @@ impl World {
         // PostgreSQL runs as another user, who must be able to enter it.
         let state = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
         let child = up(state.path()).args(arguments).spawn().unwrap();
-        let mut world = Self { running: unknown(), child, state };
+        let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let mut world = Self { running: unknown(), child, state, arguments };
         world.wait_until_ready();
         world
     }
 
-    /// Starts it once more, after it has ended.
+    /// Starts it once more with the same arguments, after it has ended.
     pub fn restart(&mut self) {
-        self.child = up(self.state.path()).spawn().unwrap();
+        self.child = up(self.state.path()).args(&self.arguments).spawn().unwrap();
         self.wait_until_ready();
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use minigram::domain::feeds::HomeFeeds;
 use minigram::domain::jobs::{FanOut, Notify, RemoveFiles, Thumbnails};
+use minigram::domain::messages::{photo_topic, user_topic};
 use minigram::domain::posting::original;
 use minigram::domain::sizes::Size;
 use minigram::domain::views::Views;
@@ -13,7 +14,6 @@ use minigram::media::MediaType;
 use minigram::ports::bus::Event;
 use minigram::ports::position::Positions;
 use minigram::workers::WorkerSettings;
-use minigram::workers::messages::{photo_topic, user_topic};
 use serde_json::json;
 
 use crate::world::{CELEBRITY_FOLLOWERS, World, eager, message, png, until};

@@ -3,9 +3,12 @@
 
 mod command;
 mod edge;
+#[path = "../support/edge.rs"]
+mod fake_edge;
 mod faults;
 mod gate;
 mod jobs;
 mod leaving;
 mod observed;
+mod stuck;
 mod world;

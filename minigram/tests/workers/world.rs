@@ -92,7 +92,7 @@ impl World {
     pub async fn post(&self, author: UserId, file: Vec<u8>) -> PhotoId {
         self.clock.advance(Duration::from_secs(1));
         let body = stream::iter([Ok(file.into())]).boxed();
-        self.posting.post(author, Caption::default(), body).await.unwrap().0
+        self.posting.post(author, Caption::default(), body, None).await.unwrap().photo
     }
 
     /// Starts workers on these engines.

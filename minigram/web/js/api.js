@@ -5,7 +5,7 @@ const ROOT = "/api/v1";
 const HINT = "minigram.session";
 /** The token is renewed when it has less than this to live. */
 const RENEW_MS = 30_000;
-/** How long to wait at most before a read that found the server unavailable is tried again. */
+/** How long to wait at most before a request that found the server unavailable is tried again. */
 const RETRY_MAX_MS = 5_000;
 
 /** An answer that is no success; `message` is for the user. */
@@ -57,8 +57,15 @@ async function renew() {
   }
 }
 
-async function send(method, path, { body = null, bearer = null, signal = null } = {}) {
+/** A key for a post: however often it is sent with the same one, it is there once. */
+export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** Until a server that answered 503 should be asked again. */
+const pause = ({ retryAfter }) => new Promise((resolve) => setTimeout(resolve, Math.min(retryAfter || 1000, RETRY_MAX_MS)));
+
+async function send(method, path, { body = null, bearer = null, signal = null, key = null } = {}) {
   const headers = bearer ? { authorization: `Bearer ${bearer}` } : {};
+  if (key) headers["idempotency-key"] = `"${key}"`;
   if (body !== null) headers["content-type"] = "application/json";
   let answer;
   try {
@@ -75,7 +82,7 @@ async function send(method, path, { body = null, bearer = null, signal = null } 
   throw fault;
 }
 
-/** A call in the name of the user, if there is one. Reads are tried a second time when the server is unavailable. */
+/** A call in the name of the user, if there is one. Reads, and posts with a key, are tried a second time when the server is unavailable. */
 export async function call(method, path, options = {}) {
   try {
     return await send(method, path, { ...options, bearer: await token() });
@@ -84,8 +91,8 @@ export async function call(method, path, options = {}) {
       access.expires = 0;
       return send(method, path, { ...options, bearer: await token() });
     }
-    if (method !== "GET" || error.status !== 503) throw error;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(error.retryAfter || 1000, RETRY_MAX_MS)));
+    if ((method !== "GET" && !options.key) || error.status !== 503) throw error;
+    await pause(error);
     return send(method, path, { ...options, bearer: await token() });
   }
 }
@@ -114,18 +121,29 @@ export async function saveProfile(profile) {
   return me;
 }
 
-/** Uploads a photo; `progress` gets the share that is sent, from 0 to 1. */
-export async function upload(file, caption, progress, signal) {
+/** Uploads a photo; `progress` gets the share that is sent, from 0 to 1. Tried a second time when the server is unavailable. */
+export async function upload(file, caption, key, progress, signal) {
+  try {
+    return await sendFile(file, caption, key, progress, signal);
+  } catch (error) {
+    if (error.status !== 503) throw error;
+    await pause(error);
+    return sendFile(file, caption, key, progress, signal);
+  }
+}
+
+async function sendFile(file, caption, key, progress, signal) {
   const bearer = await token();
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", `${ROOT}/photos?caption=${encodeURIComponent(caption)}`);
     if (bearer) request.setRequestHeader("authorization", `Bearer ${bearer}`);
+    request.setRequestHeader("idempotency-key", `"${key}"`);
     request.responseType = "json";
     request.upload.addEventListener("progress", ({ loaded, total }) => progress(total ? loaded / total : 0));
     request.addEventListener("load", () => {
       if (request.status === 201) resolve(request.response);
-      else reject(new ApiError(request.status, request.response));
+      else reject(Object.assign(new ApiError(request.status, request.response), { retryAfter: Number(request.getResponseHeader("retry-after") ?? 1) * 1000 }));
     });
     request.addEventListener("error", () => reject(new ApiError(0, null)));
     request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));

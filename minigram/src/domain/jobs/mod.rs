@@ -8,8 +8,10 @@ use crate::ports::store::{Outbox, StoreError};
 use crate::ports::{Retriable, Retry};
 
 mod kinds;
+mod stuck;
 
 pub use kinds::{FanOut, Notify, RemoveFiles, TOPICS, Thumbnails, traceparent};
+pub use stuck::{Requeued, requeue, stuck};
 
 /// How long a relay has what it took from the outbox to itself.
 const RELAY_LEASE: Duration = Duration::from_secs(10);

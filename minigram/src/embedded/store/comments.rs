@@ -17,6 +17,9 @@ use crate::ports::store::{Comment, CommentText, Comments, NewComment, PAGE_MAX, 
 impl Comments for SqliteStore {
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.write().await?;
+        if let Some(once) = &comment.once {
+            write = self.first_time(write, once, &comment.post()).await?;
+        }
         sqlx::query("INSERT INTO comments (id, photo, author, text, created) VALUES (?, ?, ?, ?, ?)")
             .bind(comment.id.to_sql())
             .bind(comment.photo.to_sql())

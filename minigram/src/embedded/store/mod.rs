@@ -17,12 +17,16 @@ mod comments;
 mod feeds;
 mod follows;
 mod likes;
+mod once;
 mod outbox;
 mod photos;
 mod users;
 
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../../../migrations/store/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "first", include_str!("../../../migrations/store/0001_first.sql")),
+    (2, "once", include_str!("../../../migrations/store/0002_once.sql")),
+    (3, "processing", include_str!("../../../migrations/store/0003_processing.sql")),
+];
 
 /// The number of the only database.
 const DATABASE: u16 = 0;

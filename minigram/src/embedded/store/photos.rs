@@ -19,6 +19,9 @@ use crate::text::Malformed;
 impl Photos for SqliteStore {
     async fn add_photo(&self, photo: &NewPhoto, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.write().await?;
+        if let Some(once) = &photo.once {
+            write = self.first_time(write, once, &photo.post()).await?;
+        }
         sqlx::query(
             "INSERT INTO photos (id, author, caption, media, bytes, created) VALUES (?, ?, ?, ?, ?, ?)",
         )
@@ -81,6 +84,20 @@ impl Photos for SqliteStore {
             found.insert(photo.id, photo);
         }
         Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+
+    async fn processing(&self, posted: Time, from: Option<PhotoId>, limit: u32) -> StoreResult<Vec<Photo>> {
+        let rows = sqlx::query(
+            "SELECT * FROM photos WHERE ready = 0 AND created < ? AND id > ? ORDER BY id LIMIT ?",
+        );
+        let rows = rows
+            .bind(posted.to_sql())
+            .bind(from.map_or(0, PhotoId::to_sql))
+            .bind(page(limit))
+            .fetch_all(self.database.readers())
+            .await
+            .map_err(failed)?;
+        rows.iter().map(photo).collect()
     }
 
     async fn photos_by(

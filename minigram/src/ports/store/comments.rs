@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Position, Positions, StoreResult};
+use super::{Once, Position, Positions, Post, StoreResult};
 use crate::clock::Time;
 use crate::ids::{CommentId, PhotoId, UserId};
 use crate::ports::queue::NewJob;
@@ -48,6 +48,17 @@ pub struct NewComment {
     pub text: CommentText,
     /// When.
     pub created: Time,
+    /// Given if the client may repeat the request.
+    pub once: Option<Once>,
+}
+
+impl NewComment {
+    /// What the comment is to its request's key.
+    #[must_use]
+    pub fn post(&self) -> Post {
+        let (id, about) = (self.id.to_sql(), self.photo.to_sql());
+        Post { id, about, user: self.author.to_sql(), created: self.created.to_sql() }
+    }
 }
 
 /// A comment.
@@ -71,7 +82,7 @@ pub trait Comments: Send + Sync {
     /// Adds a comment, and `jobs` to the outbox, in one transaction.
     ///
     /// # Errors
-    /// `NoSuchPhoto`; `IdTaken`, and then no job is added.
+    /// `NoSuchPhoto`; `IdTaken`, `Repeated` and `KeyReused`, and then no job is added.
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position>;
 
     /// Deletes a comment if `author` wrote it; otherwise nothing changes.

@@ -1,5 +1,6 @@
 //! Why calls of the store fail.
 
+use super::Earlier;
 use crate::ports::position::Position;
 use crate::ports::{Retriable, Retry, Source};
 
@@ -15,6 +16,12 @@ pub enum StoreError {
     /// Something with this id exists. If the call was repeated, its first try succeeded.
     #[error("the id is taken")]
     IdTaken,
+    /// The request has been done before, under the same key.
+    #[error("the request was done before: it made {}", .0.id)]
+    Repeated(Earlier),
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     /// The user does not exist.
     #[error("no such user")]
     NoSuchUser,
@@ -41,9 +48,13 @@ impl Retriable for StoreError {
     fn retry(&self) -> Retry {
         match self {
             Self::Behind { .. } | Self::Unavailable(_) => Retry::Soon,
-            Self::NameTaken | Self::IdTaken | Self::NoSuchUser | Self::NoSuchPhoto | Self::Failed(_) => {
-                Retry::Never
-            }
+            Self::NameTaken
+            | Self::IdTaken
+            | Self::Repeated(_)
+            | Self::KeyReused
+            | Self::NoSuchUser
+            | Self::NoSuchPhoto
+            | Self::Failed(_) => Retry::Never,
         }
     }
 }

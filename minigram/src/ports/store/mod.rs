@@ -6,7 +6,8 @@
 //!   shows less.
 //! - A write is whole or absent: a photo and the jobs that it causes are added in one transaction.
 //! - A write that is repeated because its answer was lost has its effect once. What has an id is refused the second
-//!   time with [`StoreError::IdTaken`]; follows and likes count once.
+//!   time with [`StoreError::IdTaken`]; follows and likes count once. A photo or comment with the [`Once`] of an earlier
+//!   one, and another id, is refused with [`StoreError::Repeated`].
 
 use async_trait::async_trait;
 
@@ -18,6 +19,7 @@ mod error;
 mod feeds;
 mod follows;
 mod likes;
+mod once;
 mod outbox;
 mod photos;
 mod users;
@@ -27,6 +29,7 @@ pub use error::{StoreError, StoreResult};
 pub use feeds::{FEED_ENTRIES_MAX, FeedEntry, Feeds};
 pub use follows::Follows;
 pub use likes::{Liked, Likes, NewLike};
+pub use once::{Earlier, IdempotencyKey, KEPT, KEY_CHARS_MAX, Once, Post};
 pub use outbox::{Outbox, OutboxId, OutboxJob};
 pub use photos::{CAPTION_CHARS_MAX, Caption, NewPhoto, Photo, PhotoState, Photos};
 pub use users::{NewUser, Profile, User, Users};

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Position, Positions, StoreResult};
+use super::{Once, Position, Positions, Post, StoreResult};
 use crate::clock::Time;
 use crate::ids::{PhotoId, UserId};
 use crate::media::MediaType;
@@ -56,6 +56,17 @@ pub struct NewPhoto {
     pub bytes: u64,
     /// When.
     pub created: Time,
+    /// Given if the client may repeat the request.
+    pub once: Option<Once>,
+}
+
+impl NewPhoto {
+    /// What the photo is to its request's key.
+    #[must_use]
+    pub fn post(&self) -> Post {
+        let (id, user) = (self.id.to_sql(), self.author.to_sql());
+        Post { id, about: 0, user, created: self.created.to_sql() }
+    }
 }
 
 /// A photo.
@@ -84,7 +95,7 @@ pub trait Photos: Send + Sync {
     /// without their photo.
     ///
     /// # Errors
-    /// `NoSuchUser`; `IdTaken`, and then no job is added.
+    /// `NoSuchUser`; `IdTaken`, `Repeated` and `KeyReused`, and then no job is added.
     async fn add_photo(&self, photo: &NewPhoto, jobs: &[NewJob]) -> StoreResult<Position>;
 
     /// Says that all sizes of a photo are there; nothing changes if that is known.
@@ -105,6 +116,10 @@ pub trait Photos: Send + Sync {
     /// The photos with these ids, at most [`PAGE_MAX`](super::PAGE_MAX), in this order; those that do not exist are
     /// left out.
     async fn photos(&self, ids: &[PhotoId], after: &Positions) -> StoreResult<Vec<Photo>>;
+
+    /// Photos that were posted before `posted` and are [`PhotoState::Processing`], with ids above `from`, in order of ids:
+    /// a page. Shows all that was acknowledged.
+    async fn processing(&self, posted: Time, from: Option<PhotoId>, limit: u32) -> StoreResult<Vec<Photo>>;
 
     /// Photos by any of `authors`, at most [`PAGE_MAX`](super::PAGE_MAX) of these.
     async fn photos_by(

@@ -17,6 +17,9 @@ use crate::ports::store::{Comment, CommentText, Comments, NewComment, PAGE_MAX, 
 impl Comments for PostgresStore {
     async fn add_comment(&self, comment: &NewComment, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.shared.begin(comment.photo.shard()).await?;
+        if let Some(once) = &comment.once {
+            write = write.first_time(once, &comment.post()).await?;
+        }
         let add = Statement::new(
             "INSERT INTO comments (id, photo, author, text, created) VALUES ($1, $2, $3, $4, $5)",
         )

@@ -16,6 +16,7 @@ mod follows;
 mod likes;
 mod link;
 mod map;
+mod once;
 mod open;
 mod outbox;
 mod photos;

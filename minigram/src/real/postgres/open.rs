@@ -16,8 +16,11 @@ use super::write::{Begun, Write};
 use crate::ids::SHARDS;
 use crate::ports::store::{StoreError, StoreResult};
 
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "first", include_str!("../../../migrations/postgres/0001_first.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "first", include_str!("../../../migrations/postgres/0001_first.sql")),
+    (2, "once", include_str!("../../../migrations/postgres/0002_once.sql")),
+    (3, "processing", include_str!("../../../migrations/postgres/0003_processing.sql")),
+];
 
 /// The advisory lock of the first distribution.
 const DISTRIBUTION_LOCK: i64 = 7_700;

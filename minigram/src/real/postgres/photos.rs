@@ -21,6 +21,9 @@ use crate::text::Malformed;
 impl Photos for PostgresStore {
     async fn add_photo(&self, photo: &NewPhoto, jobs: &[NewJob]) -> StoreResult<Position> {
         let mut write = self.shared.begin(photo.id.shard()).await?;
+        if let Some(once) = &photo.once {
+            write = write.first_time(once, &photo.post()).await?;
+        }
         let add = Statement::new(
             "WITH added AS (
                  INSERT INTO photos (id, author, caption, media, bytes, created)
@@ -76,6 +79,28 @@ impl Photos for PostgresStore {
             found.insert(photo.id, photo);
         }
         Ok(ids.iter().take(PAGE_MAX as usize).filter_map(|id| found.get(id).cloned()).collect())
+    }
+
+    async fn processing(&self, posted: Time, from: Option<PhotoId>, limit: u32) -> StoreResult<Vec<Photo>> {
+        // Of a shard that moves, only the rows that count.
+        let find = Statement::new(
+            "SELECT * FROM photos WHERE NOT ready AND created < $1 AND id > $2
+             AND ((id >> 16) & 63) IN (SELECT shard FROM shards WHERE state IN ('open', 'fenced'))
+             ORDER BY id LIMIT $3",
+        )
+        .int(posted.to_sql())
+        .int(from.map_or(0, PhotoId::to_sql))
+        .int(page(limit));
+        let mut photos = Vec::new();
+        for database in &self.shared.databases {
+            let rows = database.primary().await?.run(find.clone()).await?;
+            for row in &rows {
+                photos.push(photo(row)?);
+            }
+        }
+        photos.sort_by_key(|photo| photo.id);
+        photos.truncate(limit.min(PAGE_MAX) as usize);
+        Ok(photos)
     }
 
     async fn photos_by(

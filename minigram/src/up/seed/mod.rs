@@ -195,7 +195,7 @@ impl Seeding {
             let author = users[self.rng.usize(..users.len())];
             self.clock.advance(BETWEEN_PHOTOS);
             let body = stream::once(async { Ok(picture.jpeg.into()) }).boxed();
-            let (photo, _) = posting.post(author, Caption::new(picture.caption)?, body).await?;
+            let photo = posting.post(author, Caption::new(picture.caption)?, body, None).await?.photo;
             posted.push((photo, self.clock.now()));
             self.seeded.photos += 1;
         }
@@ -224,6 +224,7 @@ impl Seeding {
                     author: users[self.rng.usize(..users.len())],
                     text: CommentText::new(people::COMMENTS[self.rng.usize(..people::COMMENTS.len())])?,
                     created,
+                    once: None,
                 };
                 self.store.add_comment(&comment, &[]).await?;
                 self.seeded.comments += 1;

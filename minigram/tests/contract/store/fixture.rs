@@ -42,6 +42,7 @@ pub fn new_photo(author: UserId, n: u64) -> NewPhoto {
         media: MediaType::Jpeg,
         bytes: 1000 + n,
         created,
+        once: None,
     }
 }
 

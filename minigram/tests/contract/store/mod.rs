@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod fixture;
+mod once;
 mod photos;
 mod positions;
 mod social;
@@ -12,6 +13,7 @@ pub const CELEBRITY_FOLLOWERS: u64 = 3;
 pub mod cases {
     //! All cases by name.
     pub use super::accounts::*;
+    pub use super::once::*;
     pub use super::photos::*;
     pub use super::positions::*;
     pub use super::social::*;
@@ -33,8 +35,14 @@ macro_rules! store_contract {
                 photos_come_in_the_order_that_was_asked_for,
                 a_deleted_photo_takes_likes_and_comments_along,
                 a_photo_becomes_ready_once_its_sizes_are_there,
+                photos_that_are_processing_are_listed_by_age,
                 a_job_in_the_outbox_is_leased_and_comes_back_until_it_was_sent,
                 two_relays_share_the_outbox,
+                a_photo_with_the_key_of_an_earlier_one_is_not_added_again,
+                a_comment_with_the_key_of_an_earlier_one_is_not_added_again,
+                of_many_posts_with_one_key_at_once_one_is_added,
+                a_post_that_fails_does_not_use_up_its_key,
+                a_key_is_forgotten_after_its_time,
                 comments_belong_to_their_photo_and_their_author,
                 a_follow_counts_once,
                 follows_are_listed_page_by_page,

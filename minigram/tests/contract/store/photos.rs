@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use minigram::clock::Time;
 use minigram::ids::{PhotoId, UserId};
 use minigram::ports::position::Positions;
 use minigram::ports::store::{CommentText, NewComment, PhotoState, Store, StoreError};
@@ -94,6 +95,28 @@ pub async fn a_photo_becomes_ready_once_its_sizes_are_there(subject: Subject<dyn
     assert!(matches!(error, StoreError::NoSuchPhoto), "{error}");
 }
 
+pub async fn photos_that_are_processing_are_listed_by_age(subject: Subject<dyn Store>) {
+    let store = &*subject.port;
+    let users = [add_user(store, "ada").await, add_user(store, "bob").await, add_user(store, "eve").await];
+    let mut photos = Vec::new();
+    for n in 0..6 {
+        photos.push(add_photo(store, users[n % 3], 10 * n as u64).await);
+    }
+    store.set_ready(photos[1]).await.unwrap();
+    store.delete_photo(photos[2], &[]).await.unwrap();
+    let posted = Time(NOW.0 + 50);
+    let mut seen: Vec<PhotoId> = Vec::new();
+    loop {
+        let page = store.processing(posted, seen.last().copied(), 2).await.unwrap();
+        assert!(page.iter().all(|photo| photo.state == PhotoState::Processing) && page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page.iter().map(|photo| photo.id));
+    }
+    assert_eq!(seen, [photos[0], photos[3], photos[4]], "the last one is too young");
+}
+
 pub async fn a_job_in_the_outbox_is_leased_and_comes_back_until_it_was_sent(subject: Subject<dyn Store>) {
     let store = &*subject.port;
     let ada = add_user(store, "ada").await;
@@ -165,5 +188,5 @@ pub async fn comments_belong_to_their_photo_and_their_author(subject: Subject<dy
 
 fn new_comment(photo: PhotoId, author: UserId) -> NewComment {
     let text = CommentText::new("what a view").unwrap();
-    NewComment { id: ids().comment(photo, NOW), photo, author, text, created: NOW }
+    NewComment { id: ids().comment(photo, NOW), photo, author, text, created: NOW, once: None }
 }

@@ -1,16 +1,21 @@
 //! Numbered rows and pictures around a chosen second, the loss of all of them, and their return.
 
 use std::fs;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use minigram::backup::{Restore, Target};
+use minigram::cluster::ClusterSettings;
 use minigram::logs::{text_of, time_in};
 use minigram::process::wait_until;
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use super::engines::{BOUND, Engines, Places, fail, minigram, number, succeed};
-use crate::programs::evenkeel;
+use crate::programs::{MINIGRAM, evenkeel};
 
 /// Rows before the first backup, before the chosen second, and after it.
 const BEFORE_BACKUP: i64 = 40;
@@ -103,6 +108,59 @@ pub fn restore_says_which_times_there_are(places: &Places) {
         assert!(error.contains(&format!("{} to {}", text_of(from), text_of(until))), "{error}");
         assert!(!places.state().join("node-a/data").exists());
     }
+}
+
+/// Freezes each copy of the primary as soon as it begins, until the value is dropped.
+struct NoCopies {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl NoCopies {
+    fn below(state: PathBuf) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = stop.clone();
+        let freeze = move || {
+            let state = state.to_str().unwrap().to_owned();
+            while !stopped.load(Ordering::Relaxed) {
+                for process in fs::read_dir("/proc").unwrap().flatten() {
+                    let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+                    let line = String::from_utf8_lossy(&line).into_owned();
+                    let id = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+                    if let Some(id) = id.filter(|_| line.contains("pg_basebackup") && line.contains(&state)) {
+                        // Fails if it has just ended.
+                        let _ = kill_process(id, Signal::STOP);
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        Self { stop, thread: Some(std::thread::spawn(freeze)) }
+    }
+}
+
+impl Drop for NoCopies {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// The copies of the primary hang: the restore fails soon, and leaves nothing.
+pub async fn a_restore_whose_replicas_cannot_copy_says_so(places: &Places, target: u64) {
+    let mut cluster = ClusterSettings::new(&places.state(), Path::new(""), Path::new(MINIGRAM));
+    cluster.backup = Some(places.backup());
+    cluster.copy_stalled_max = Duration::from_secs(4);
+    let pictures = places.pictures();
+    let restore = Restore { cluster, pictures, target: Target::Time(target), timeline: None };
+    let begun = Instant::now();
+    let frozen = NoCopies::below(places.state());
+    let error = format!("{:#}", minigram::backup::restore(&restore).await.unwrap_err());
+    drop(frozen);
+    println!("the restore failed after {:.1} s: {error}", begun.elapsed().as_secs_f64());
+    assert!(error.contains("not all nodes can copy the primary"), "{error}");
+    assert!(error.contains("the state directory is as it was before"), "{error}");
+    assert!(!places.state().join("node-a/data").exists());
 }
 
 pub fn restore(places: &Places, target: u64) {

@@ -21,6 +21,7 @@ async fn everything_that_was_lost_comes_back_at_a_chosen_second() {
     drill::lose_everything_but_the_backups(&places);
     drill::a_new_database_does_not_take_the_place_of_the_lost_one(&places);
     drill::restore_says_which_times_there_are(&places);
+    drill::a_restore_whose_replicas_cannot_copy_says_so(&places, target).await;
     drill::restore(&places, target);
 
     let engines = Engines::start(&places, &alerts.url).await;

@@ -1,6 +1,6 @@
 // One photo, with its comments. Both change live.
 
-import { call, read, user as me } from "../api.js";
+import { call, newKey, read, user as me } from "../api.js";
 import { field, h, icon, link } from "../dom.js";
 import { ago, nameOf } from "../format.js";
 import { avatar, person } from "../parts/people.js";
@@ -105,13 +105,17 @@ function commentList(shown, signal) {
 function commentForm(shown, add) {
   const text = h("input", { name: "comment", required: true, maxlength: 500, autocomplete: "off" });
   const button = h("button", { class: "button primary" }, "Send");
+  // What was sent last, and its key: sent again unchanged, it is the same comment.
+  let sent = null;
   const submit = async (event) => {
     event.preventDefault();
     if (!text.value.trim()) return;
     button.disabled = true;
+    if (sent?.text !== text.value) sent = { text: text.value, key: newKey() };
     try {
-      add(await call("POST", `/photos/${shown.id}/comments`, { body: { text: text.value } }));
+      add(await call("POST", `/photos/${shown.id}/comments`, { body: { text: sent.text }, key: sent.key }));
       text.value = "";
+      sent = null;
     } catch (error) {
       say(error.message);
     }

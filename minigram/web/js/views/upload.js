@@ -1,6 +1,6 @@
 // Posting a photo: chosen or dropped, looked at, and sent with progress.
 
-import { upload as send, user as me } from "../api.js";
+import { newKey, upload as send, user as me } from "../api.js";
 import { field, h, icon } from "../dom.js";
 import { go } from "../router.js";
 import { signInPage } from "./sign.js";
@@ -17,6 +17,8 @@ export function upload({ signal }) {
 
 class UploadForm {
   #file = null;
+  /** What was sent last, and its key: sent again unchanged, it is the same post. */
+  #sent = null;
   #url = null;
   #signal;
   #input = h("input", { type: "file", id: "photo-file", name: "photo", accept: TYPES.join(","), class: "file-input" });
@@ -75,8 +77,10 @@ class UploadForm {
     this.#fault.textContent = "";
     this.#progress.hidden = false;
     const progress = (share) => { this.#progress.value = share; };
+    const [file, caption] = [this.#file, this.#caption.value];
+    if (this.#sent?.file !== file || this.#sent.caption !== caption) this.#sent = { file, caption, key: newKey() };
     try {
-      const photo = await send(this.#file, this.#caption.value, progress, this.#signal);
+      const photo = await send(file, caption, this.#sent.key, progress, this.#signal);
       go(`/p/${photo.id}`, { replace: true });
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -15,7 +15,7 @@ pub struct Table {
 }
 
 /// All of them. One that refers to another comes after it.
-pub const TABLES: [Table; 9] = [
+pub const TABLES: [Table; 10] = [
     Table {
         name: "users",
         by: "id",
@@ -29,6 +29,7 @@ pub const TABLES: [Table; 9] = [
     Table { name: "likes", by: "photo", key: ["photo", "user_id"], changing: &["created"] },
     Table { name: "like_slots", by: "photo", key: ["photo", "slot"], changing: &["likes"] },
     Table { name: "comments", by: "id", key: ["id", "id"], changing: &["text"] },
+    Table { name: "once", by: "post", key: ["post", "about"], changing: &[] },
     Table { name: "feed", by: "user_id", key: ["user_id", "photo"], changing: &["author"] },
 ];
 

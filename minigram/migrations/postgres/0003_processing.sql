@@ -1,0 +1,2 @@
+-- Photos whose sizes are not there yet are few.
+CREATE INDEX photos_processing ON photos (id) WHERE NOT ready;
