@@ -255,6 +255,7 @@ mod http1 {
     mod keep_alive;
     mod keep_alive_limits;
     mod pipelining;
+    mod plain;
     mod refused_bodies;
     mod request_id;
     mod retry;

@@ -22,6 +22,7 @@ fn record() -> Record<'static> {
         route: Some("shop.example.com/api/*"),
         pool: Some("app"),
         backend: Some("10.0.0.1:3000"),
+        way: None,
         tries: 1,
         total: Duration::from_nanos(1_234_567),
         connect: None,

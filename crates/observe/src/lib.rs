@@ -29,7 +29,9 @@ mod summary;
 mod traces;
 mod worker;
 
-pub use access::{AccessLog, CacheLog, Client, Ended, Record, StreamRecord, TraceLog, Version, WorkerLog};
+pub use access::{
+    AccessLog, CacheLog, Client, Ended, Record, RenderedWay, StreamRecord, TraceLog, Version, WorkerLog,
+};
 pub use backend::{BackendMetrics, BackendShard, Database, Tries};
 pub use cache::{
     CacheFigures, CacheSeries, CacheShard, CacheTotals, DiskFigures, Fetching, PurgeCounts, StoreFigures,

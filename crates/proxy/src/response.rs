@@ -11,6 +11,8 @@ use evenkeel_observe::Ended;
 use crate::cache::store::Object;
 use crate::forward::driver::Permit;
 use crate::http::framing::Framing;
+use crate::http::head::ResponseHead;
+use crate::http::version::Version;
 use crate::http::write;
 use crate::server::Link;
 use crate::stream::Stream;
@@ -87,6 +89,20 @@ impl Head {
         write::status_line(&mut buffer, status, reason);
         let lines = buffer.len();
         Self { status, has_date: false, has_request_id: false, bytes: buffer, lines }
+    }
+
+    /// The head of an answer without its fields, in this buffer. `buf` begins with the answer's head, whose lines of fields
+    /// begin at `fields`.
+    pub fn of_answer(head: &ResponseHead, buf: &[u8], fields: usize, mut buffer: Vec<u8>) -> Self {
+        let reason = head.reason.of_bytes(buf);
+        // A status line as we would write it, in which only the reason has no fixed length.
+        if head.version != Version::Http11 || fields != "HTTP/1.1 200 \r\n".len() + reason.len() {
+            return Self::new(head.status, reason, buffer);
+        }
+        buffer.clear();
+        buffer.extend_from_slice(&buf[..fields]);
+        let (has_date, has_request_id) = (false, false);
+        Self { status: head.status, has_date, has_request_id, bytes: buffer, lines: fields }
     }
 
     /// The field lines.

@@ -101,6 +101,21 @@ fn what_must_be_escaped_is() {
 }
 
 #[test]
+fn a_rendered_way_is_what_would_stand_there() {
+    for (route, pool, backend) in
+        [(Some("a\"\u{1}b"), Some("app"), Some("10.0.0.1:3000")), (Some("a"), None, None), (None, None, None)]
+    {
+        let way = RenderedWay::new(route, pool, backend);
+        let plain = Record { route, pool, backend, ..ordinary() };
+        assert_eq!(json_line(&Record { way: Some(&way), ..plain }), json_line(&plain));
+    }
+    let long = "\"".repeat(10_000);
+    let way = RenderedWay::new(Some(&long), Some("app"), Some(&long));
+    let cut = Record { route: Some(&long), backend: Some(&long), ..ordinary() };
+    assert_eq!(json_line(&Record { way: Some(&way), ..cut }), json_line(&cut));
+}
+
+#[test]
 fn no_line_exceeds_its_bound_whatever_comes_from_outside() {
     for byte in [b'a', b'"', 0, 0xff, b'\\'] {
         let bytes = vec![byte; 1 << 20];

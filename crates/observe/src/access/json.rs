@@ -7,6 +7,9 @@ use super::line::Line;
 use super::record::{CacheLog, Client, FIELD_BYTES_MAX, OWN_FIELD_BYTES_MAX, Record, TraceLog};
 use super::stamp::Stamp;
 
+/// Room for one key of a way, with its quotes, and for the end of a text that is cut.
+const WAY_KEY_BYTES_MAX: usize = 32;
+
 /// The line of one request.
 pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) -> Line<'a> {
     let line = begin(line, record.unix_ns, record.client, record.listener, stamp);
@@ -16,7 +19,11 @@ pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) 
     let line = string(line.put(b",\"target\":\""), record.target);
     let line = line.put(b",\"version\":\"").put_quoted(record.version.as_str().as_bytes());
     let line = line.put(b",\"status\":").number(u64::from(record.status));
-    let line = way(line, (record.route, record.pool, record.backend), record.tries);
+    let line = match record.way {
+        Some(way) => line.put(&way.0),
+        None => way(line, (record.route, record.pool, record.backend)),
+    };
+    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
     let line = times(line, record.total, record.connect);
     let line = optional_milliseconds(line.put(b",\"first_byte_ms\":"), record.first_byte);
     let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
@@ -52,17 +59,22 @@ pub(super) fn begin<'a>(
     line.put(b",\"listener\":\"").put_quoted(listener.as_bytes())
 }
 
-/// Where it went, and after how many tries.
-#[inline(always)]
-pub(super) fn way<'a>(
-    line: Line<'a>,
-    (route, pool, backend): (Option<&str>, Option<&str>, Option<&str>),
-    tries: u32,
-) -> Line<'a> {
+/// Route, pool and server.
+type Way<'w> = (Option<&'w str>, Option<&'w str>, Option<&'w str>);
+
+/// Where it went.
+pub(super) fn way<'a>(line: Line<'a>, (route, pool, backend): Way<'_>) -> Line<'a> {
     let line = optional(line, b",\"route\":\"", route.map(str::as_bytes));
     let line = optional_token(line, b",\"pool\":\"", pool);
-    let line = optional(line, b",\"backend\":\"", backend.map(str::as_bytes));
-    line.put(b",\"tries\":").number(u64::from(tries))
+    optional(line, b",\"backend\":\"", backend.map(str::as_bytes))
+}
+
+/// The same, to be put into many lines.
+pub(super) fn render_way(of: Way<'_>) -> Box<[u8]> {
+    let mut room = vec![0; 3 * (FIELD_BYTES_MAX + WAY_KEY_BYTES_MAX)];
+    let left = way(Line(&mut room), of).left();
+    room.truncate(room.len() - left);
+    room.into()
 }
 
 /// How long it took, and how long to connect.

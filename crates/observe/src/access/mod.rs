@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use evenkeel_config::{Log, LogFormat};
 
-pub use record::{CacheLog, Client, Ended, Record, TraceLog, Version};
+pub use record::{CacheLog, Client, Ended, Record, RenderedWay, TraceLog, Version};
 pub use stamp::rfc3339;
 pub use stream::StreamRecord;
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::json;
 use crate::names::{CacheResult, label};
 
 /// Bytes of one field of a line, escapes included; a longer one is cut and ends in `...`.
@@ -10,6 +11,17 @@ pub(super) const FIELD_BYTES_MAX: usize = 2_560;
 
 /// The same of a field of the configuration's choice, of which there are up to 16.
 pub(super) const OWN_FIELD_BYTES_MAX: usize = 512;
+
+/// Route, pool and server, as each line of the requests that go this way has them.
+#[derive(Debug)]
+pub struct RenderedWay(pub(super) Box<[u8]>);
+
+impl RenderedWay {
+    /// The same as `route`, `pool` and `backend` of a [`Record`].
+    pub fn new(route: Option<&str>, pool: Option<&str>, backend: Option<&str>) -> Self {
+        Self(json::render_way((route, pool, backend)))
+    }
+}
 
 /// One request that has ended.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +50,8 @@ pub struct Record<'a> {
     pub pool: Option<&'a str>,
     /// The id of the server that gave the final answer.
     pub backend: Option<&'a str>,
+    /// Route, pool and server as [`RenderedWay`] has them, where many requests go the same way.
+    pub way: Option<&'a RenderedWay>,
     /// How many servers were tried.
     pub tries: u32,
     /// From the last byte of the request's head to the response's last.

@@ -51,7 +51,8 @@ pub(super) fn json<'a>(line: Line<'a>, record: &StreamRecord<'_>, stamp: &mut St
     let line = begin(line, record.unix_ns, record.client, record.listener, stamp);
     let line = line.put(b",\"protocol\":\"").put_quoted(record.protocol.as_bytes());
     let line = optional(line, b",\"sni\":\"", record.sni.map(str::as_bytes));
-    let line = way(line, (record.route, record.pool, record.backend), record.tries);
+    let line = way(line, (record.route, record.pool, record.backend));
+    let line = line.put(b",\"tries\":").number(u64::from(record.tries));
     let line = times(line, record.total, record.connect);
     let line = line.put(b",\"bytes_in\":").number(record.bytes_in);
     let line = line.put(b",\"bytes_out\":").number(record.bytes_out);

@@ -29,6 +29,7 @@ pub(super) fn ordinary() -> Record<'static> {
         route: Some("api"),
         pool: Some("app"),
         backend: Some("10.0.0.1:3000"),
+        way: None,
         tries: 1,
         total: Duration::from_nanos(1_234_999),
         connect: None,

@@ -246,6 +246,11 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Passes what came with the head: it has been sent.
+    pub fn skip_early(&mut self) {
+        while !self.is_done() && matches!(self.advance(), Ok(Advance::Piece)) {}
+    }
+
     /// The piece that [`advance`](Self::advance) came to.
     pub fn piece(&self) -> &[u8] {
         let kept = self.kept.as_ref().and_then(|kept| kept.piece());

@@ -39,6 +39,7 @@ use crate::request::log::RequestLog;
 use crate::request::setting::Setting;
 use crate::response::{Head, Response};
 use crate::worker::pool_view::PoolView;
+use crate::worker::view::View;
 
 /// What a look into the cache came to.
 pub enum Looked<'x, 'c> {
@@ -145,6 +146,12 @@ fn purge_by_method<'x, 'c>(
     let mut head = Head::new(200, b"OK", worker.buffers.medium());
     head.field("content-type", b"text/plain; charset=utf-8");
     Outcome::Response(Response::of_bytes(head, &b"purged\n"[..]))
+}
+
+/// True of a request that may change at a server what some cache keeps.
+#[inline]
+pub fn may_invalidate(view: &View, request: &Request<'_>) -> bool {
+    view.uses().caches && !matches!(request.method, "GET" | "HEAD")
 }
 
 /// What a request has changed at a server is not kept any longer (RFC 9111, 4.4), whichever route it took.

@@ -15,7 +15,7 @@ use evenkeel_net::{Io, Peer};
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::{ListenerName, Time};
 
-use crate::body::{Body, BodyLimits};
+use crate::body::BodyLimits;
 use crate::client::writer::{ResponseWriter, Sent, ToClient};
 use crate::filter::fields;
 use crate::forward::outcome::refusal_of;
@@ -25,10 +25,11 @@ use crate::http::head::RequestHead;
 use crate::l4;
 use crate::request::admit::{KnownHost, Origin, Refusal, Secure, upgrade_left_out};
 use crate::request::answer;
-use crate::request::handle::{handle, refuse, refuse_too_fast};
+use crate::request::handle::{go_on, handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
-use crate::request::log::{Finished, RequestLog};
+use crate::request::log::{Delivered, Finished, RequestLog};
 use crate::request::mirror;
+use crate::request::plain::{Begun, Served};
 use crate::request::record::record;
 use crate::request::setting::Setting;
 use crate::response::Response;
@@ -163,7 +164,14 @@ impl Client {
 
     /// True when a connection that waits for a request is to close.
     pub fn is_to_go(&self) -> bool {
-        self.worker.closes_idle() || self.position(&self.worker.view()).is_none()
+        self.worker.closes_idle() || !self.has_listener()
+    }
+
+    /// True if its listener is still there.
+    fn has_listener(&self) -> bool {
+        let (generation, position) = self.position.get();
+        let is_known = generation == self.worker.shared.generation();
+        if is_known { position.is_some() } else { self.position(&self.worker.view()).is_some() }
     }
 
     /// True when a connection is to carry no further request.
@@ -202,30 +210,34 @@ impl Client {
         }
     }
 
-    /// Handles a request, sends its response and records it. `target` is the request target as it came.
-    pub async fn handle<'c>(
-        &self,
-        (view, position): (&Rc<View>, usize),
-        target: &[u8],
-        request: &Request<'c>,
-        body: &RefCell<Body<'c>>,
-        client: &mut ToClient<'_, 'c>,
-    ) -> (Ended, Time) {
-        let worker = &self.worker;
+    /// A request has been admitted.
+    pub fn begin(&self, request: &Request<'_>) {
         if !self.known_host.borrow().as_ref().is_some_and(|known| known.is_of(request)) {
             *self.known_host.borrow_mut() = Some(Rc::new(KnownHost::of(request)));
         }
-        let (pool, parents) = (OnceCell::new(), OnceCell::new());
-        let setting = Setting { worker, view, listener: position, pool: &pool, parents: &parents };
-        let incoming = Incoming { request, body };
-        let mut log = RequestLog::default();
-        worker.metrics.requests_in_flight.increment();
-        let handled = match self.must_wait(view.listener(position), request.started) {
-            None => handle(setting, incoming, client, &mut log).await,
-            Some(retry) => Ok(refuse_too_fast(setting, incoming, client.writer, &mut log, retry)),
+        self.worker.metrics.requests_in_flight.increment();
+    }
+
+    /// Handles a request that has [begun](Self::begin), sends its response and records it. A plain exchange may have `begun`
+    /// with that. `target` is the request target as it came.
+    pub async fn handle<'x, 'c>(
+        &self,
+        (setting, begun): (Setting<'x>, Option<Begun<'x, 'c>>),
+        target: &[u8],
+        incoming: Incoming<'x, 'c>,
+        client: &mut ToClient<'_, 'c>,
+        log: &mut RequestLog,
+    ) -> (Ended, Time) {
+        let request = incoming.request;
+        let handled = match begun {
+            Some(begun) => Box::pin(go_on(begun, setting, incoming, client, log)).await,
+            None => match self.must_wait(setting.view.listener(setting.listener), request.started) {
+                None => handle(setting, incoming, client, log).await,
+                Some(retry) => Ok(refuse_too_fast(setting, incoming, client.writer, log, retry)),
+            },
         };
         let ended = match handled {
-            Ok(response) => respond(setting, incoming, client.writer, &mut log, response).await,
+            Ok(response) => respond(setting, incoming, client.writer, log, response).await,
             Err(gone) => gone,
         };
         if log.is_copied
@@ -233,6 +245,43 @@ impl Client {
         {
             mirror::finish(setting, route, incoming);
         }
+        let bytes_in = incoming.body.borrow().bytes();
+        let ends = (ended, client.writer.delivered(), bytes_in);
+        (ended, self.end(setting, target, request, ends, log))
+    }
+
+    /// The request of a plain exchange has got its response, or its client has left; tells how it ended, and when.
+    pub fn end_plain(
+        &self,
+        setting: Setting<'_>,
+        target: &[u8],
+        (request, io): (&Request<'_>, &Rc<Io>),
+        served: &Served,
+        log: &mut RequestLog,
+    ) -> (Ended, Time) {
+        let ended = match served.ended {
+            Ok(()) => Ended::Complete,
+            Err(gone) => {
+                if gone == WriteError::TooSlow {
+                    io.reset_on_close();
+                }
+                gone_like(gone, setting.view, log)
+            }
+        };
+        let ends = (ended, served.delivered, served.bytes_in as u64);
+        (ended, self.end(setting, target, request, ends, log))
+    }
+
+    /// Records a request that has ended; tells when that was.
+    fn end(
+        &self,
+        setting: Setting<'_>,
+        target: &[u8],
+        request: &Request<'_>,
+        (ended, delivered, bytes_in): (Ended, Delivered, u64),
+        log: &mut RequestLog,
+    ) -> Time {
+        let Setting { worker, view, listener, pool, parents } = setting;
         worker.metrics.requests_in_flight.decrement();
         if log.reason.is_none() {
             let speaks_http2 = |pool: &Rc<PoolView>| pool.state.config.protocol == PoolProtocol::Http2;
@@ -244,17 +293,17 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
-            position: Some(position),
+            position: Some(listener),
             peer: self.peer,
             target,
             request,
-            writer: client.writer,
-            pool: if log.at_parents { &parents } else { &pool }.get().map(|pool| pool.after(log.renewals)),
-            bytes_in: body.borrow().bytes(),
-            log: &log,
+            delivered,
+            pool: if log.at_parents { parents } else { pool }.get().map(|pool| pool.after(log.renewals)),
+            bytes_in,
+            log,
             ended,
         };
-        (ended, record(worker, view, &finished))
+        record(worker, view, &finished)
     }
 
     /// How long the client must wait before its next request over this connection, if it sends more than it may.
@@ -314,7 +363,7 @@ impl Client {
             peer: self.peer,
             target,
             request: &request,
-            writer,
+            delivered: writer.delivered(),
             pool: None,
             bytes_in: 0,
             log: &log,
@@ -364,13 +413,11 @@ async fn respond<'x, 'c>(
     }
     match sent {
         Sent::Whole(ended) => ended,
-        Sent::Gone(WriteError::Failed) => Ended::ClientAborted,
-        Sent::Gone(WriteError::Stalled) => Ended::ClientTimeout,
-        Sent::Gone(WriteError::TooSlow) => {
-            writer.abandon();
-            let rate = setting.view.snapshot.config.limits.body_rate;
-            log.reason = Some(format!("the client took less than limits.body_rate ({rate} bytes a second)"));
-            Ended::ClientTimeout
+        Sent::Gone(gone) => {
+            if gone == WriteError::TooSlow {
+                writer.abandon();
+            }
+            gone_like(gone, setting.view, log)
         }
         Sent::Tunnel(tunnel) => {
             Box::pin(tunnel::run(setting.worker, tunnel, incoming.body, writer, log)).await;
@@ -385,6 +432,20 @@ async fn respond<'x, 'c>(
             ended
         }
         Sent::Unsent(_) => Ended::BackendAborted,
+    }
+}
+
+/// How a request has ended whose client takes no more of its response.
+#[cold]
+fn gone_like(gone: WriteError, view: &View, log: &mut RequestLog) -> Ended {
+    match gone {
+        WriteError::Failed => Ended::ClientAborted,
+        WriteError::Stalled => Ended::ClientTimeout,
+        WriteError::TooSlow => {
+            let rate = view.snapshot.config.limits.body_rate;
+            log.reason = Some(format!("the client took less than limits.body_rate ({rate} bytes a second)"));
+            Ended::ClientTimeout
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A client's HTTP/1 connection: heads are read, become exchanges one after the other, and are answered in order.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,7 +21,10 @@ use crate::http::framing::Framing;
 use crate::http::head::{HeadLimits, RequestHead, parse_request};
 use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
-use crate::request::incoming::Request;
+use crate::request::incoming::{Incoming, Request};
+use crate::request::log::RequestLog;
+use crate::request::plain::{Exchanged, PlainClient, Served, exchange};
+use crate::request::setting::Setting;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
@@ -114,46 +118,22 @@ impl Connection {
     /// is given.
     async fn wait_for_request(&mut self, wait: Duration, lull: Option<Duration>) -> Waited {
         let lull = lull.filter(|lull| *lull < wait);
-        let mut input = std::mem::take(&mut self.input);
-        let mut timer = std::mem::replace(&mut self.timer, Timer::new(self.client.worker.clock));
+        let Self { client, io, timer, may_be_http2, input, .. } = self;
         let limit = Limit { since: self.rested, ..lull.unwrap_or(wait).into() };
-        let waiting = poll_fn(|cx| match self.poll_request(cx, &mut input) {
-            Poll::Pending if self.client.is_to_go() => Poll::Ready(None),
+        let waiting = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, input) {
+            Poll::Pending if client.is_to_go() => Poll::Ready(None),
             read => read.map(Some),
         });
         let mut come = timer.within(limit, waiting).await.ok();
         if come == Some(None) {
             // To go, but there may be a request on its way already.
-            let waiting = poll_fn(|cx| self.poll_request(cx, &mut input).map(Some));
+            let waiting = poll_fn(|cx| poll_request(client, io, *may_be_http2, cx, input).map(Some));
             come = timer.within(LAST_REQUEST.into(), waiting).await.ok().or(Some(Some(false)));
         }
-        self.timer = timer;
-        self.input = input;
         match come {
             Some(Some(true)) => Waited::Request,
             None if lull.is_some() => Waited::Lull,
             _ => Waited::Over,
-        }
-    }
-
-    /// Ready when there is input other than empty lines, of which a client may send some before its request
-    /// (RFC 9112, 2.2), or when there will be none.
-    fn poll_request(&self, cx: &mut Context<'_>, input: &mut Vec<u8>) -> Poll<bool> {
-        loop {
-            match ready!(self.client.worker.buffers.poll_small(&self.io, cx, input)) {
-                Ok(0) | Err(_) => return Poll::Ready(false),
-                Ok(_) => {}
-            }
-            skip_empty_lines(input);
-            // The start of a preface is not yet a request; nothing else begins like it.
-            let may_be_preface =
-                self.may_be_http2 && input.len() < PREFACE.len() && PREFACE.starts_with(input);
-            if !input.is_empty() && !may_be_preface {
-                return Poll::Ready(true);
-            }
-            if input.is_empty() {
-                self.client.worker.buffers.give(std::mem::take(input));
-            }
         }
     }
 
@@ -200,7 +180,8 @@ impl Connection {
         let owes_continue = Cell::new(false);
         let worker = &self.client.worker;
         let mut timer = std::mem::replace(&mut self.timer, Timer::new(worker.clock));
-        let (next, surplus, now) = {
+        let (pool, parents) = (OnceCell::new(), OnceCell::new());
+        let (next, surplus, now) = 'served: {
             let origin = self.client.origin(view, position, &mut id, known_host.as_deref());
             // Stays where it is: it is large.
             let admitted = admit(&self.input, &head, fields, origin);
@@ -211,7 +192,26 @@ impl Connection {
                     return self.refuse(view, listener, refusal, Some(refused)).await;
                 }
             };
-            let (framing, early) = (request.declared, &self.input[head.len..]);
+            let early = &self.input[head.len..];
+            let (framing, target, keep_alive) =
+                (request.declared, head.target.of_bytes(&self.input), self.may_stay(request));
+            let setting = Setting { worker, view, listener: position, pool: &pool, parents: &parents };
+            let mut log = RequestLog::default();
+            self.client.begin(request);
+            let plain = PlainClient { io: &self.io, early, timer: &mut timer, keep_alive };
+            let exchanged = {
+                // Pinned where it is made: it is large, and would be copied.
+                pin!(exchange(setting, request, plain, &mut log)).await
+            };
+            let begun = match exchanged {
+                Exchanged::Served(served) => {
+                    let of = (request, &self.io);
+                    let (ended, now) = self.client.end_plain(setting, target, of, &served, &mut log);
+                    break 'served (after_plain(ended, &served), Surplus::behind(early, &served), now);
+                }
+                Exchanged::NotPlain => None,
+                Exchanged::Begun(begun) => Some(begun),
+            };
             owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
             let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
             let limits = body_limits(view, listener);
@@ -219,17 +219,16 @@ impl Connection {
             let (way, write) = (Way::Http1(Rc::clone(&self.io)), listener.timeout.write);
             let mut writer = ResponseWriter::new(worker, way, write, head.version, request.is_head());
             writer.serves_half_closed = listener.half_close == HalfClose::Serve;
-            writer.keep_alive = self.may_stay(request);
+            writer.keep_alive = keep_alive;
             if owes_continue.get() {
                 writer.owes_continue = Some(&owes_continue);
                 body.get_mut().awaited = Some(&owes_continue);
             }
-            let target = head.target.of_bytes(&self.input);
             let mut client = ToClient { writer: &mut writer, timer: &mut timer };
-            let (ended, now) =
-                self.client.handle((view, position), target, request, &body, &mut client).await;
-            let (next, surplus) = after(body.get_mut(), &writer, ended).await;
-            (next, surplus, now)
+            let incoming = Incoming { request, body: &body };
+            let of = (setting, begun);
+            let (ended, now) = self.client.handle(of, target, incoming, &mut client, &mut log).await;
+            after(body.get_mut(), &writer, (ended, now)).await
         };
         self.timer = timer;
         self.rested = Some(now);
@@ -324,8 +323,28 @@ enum Surplus {
     Own(Vec<u8>),
 }
 
+impl Surplus {
+    /// What came with a head, behind the body of a request that was served.
+    fn behind(early: &[u8], served: &Served) -> Self {
+        Self::Early(early.len() - served.bytes_in)
+    }
+}
+
+/// What becomes of a connection after a plain exchange, of whose request nothing is left.
+fn after_plain(ended: Ended, served: &Served) -> Next {
+    match ended {
+        Ended::Complete if served.keep_alive => Next::Idle,
+        Ended::Complete => Next::Linger,
+        _ => Next::Close,
+    }
+}
+
 /// Brings the connection to the start of the next request, if there is to be one.
-async fn after(body: &mut Body<'_>, writer: &ResponseWriter<'_>, ended: Ended) -> (Next, Surplus) {
+async fn after(
+    body: &mut Body<'_>,
+    writer: &ResponseWriter<'_>,
+    (ended, now): (Ended, Time),
+) -> (Next, Surplus, Time) {
     let answered = matches!(
         ended,
         Ended::Complete
@@ -344,7 +363,33 @@ async fn after(body: &mut Body<'_>, writer: &ResponseWriter<'_>, ended: Ended) -
     };
     let [early, own] = body.surplus();
     let surplus = if own.is_empty() { Surplus::Early(early.len()) } else { Surplus::Own(own.to_vec()) };
-    (next, surplus)
+    (next, surplus, now)
+}
+
+/// Ready when there is input other than empty lines, of which a client may send some before its request
+/// (RFC 9112, 2.2), or when there will be none.
+fn poll_request(
+    client: &Client,
+    io: &Io,
+    may_be_http2: bool,
+    cx: &mut Context<'_>,
+    input: &mut Vec<u8>,
+) -> Poll<bool> {
+    loop {
+        match ready!(client.worker.buffers.poll_small(io, cx, input)) {
+            Ok(0) | Err(_) => return Poll::Ready(false),
+            Ok(_) => {}
+        }
+        skip_empty_lines(input);
+        // The start of a preface is not yet a request; nothing else begins like it.
+        let may_be_preface = may_be_http2 && input.len() < PREFACE.len() && PREFACE.starts_with(input);
+        if !input.is_empty() && !may_be_preface {
+            return Poll::Ready(true);
+        }
+        if input.is_empty() {
+            client.worker.buffers.give(std::mem::take(input));
+        }
+    }
 }
 
 fn skip_empty_lines(input: &mut Vec<u8>) {

@@ -6,6 +6,7 @@ mod http2;
 mod kept;
 mod send;
 mod wait;
+mod whole;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -23,9 +24,11 @@ use tokio::sync::mpsc;
 pub use self::http2::ToHttp2;
 pub use self::send::Sent;
 use self::wait::{ClientWait, Progress};
+pub use self::whole::send_whole;
 use crate::body::Body as RequestBody;
 use crate::http::version::Version;
 use crate::http::write;
+use crate::request::log::Delivered;
 use crate::response::reason;
 use crate::worker::Worker;
 use crate::worker::timer::{Timer, WriteError};
@@ -142,9 +145,9 @@ impl<'c> ResponseWriter<'c> {
         self.status
     }
 
-    /// Bytes of body that went out.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// What went out.
+    pub fn delivered(&self) -> Delivered {
+        Delivered { status: self.status, bytes: self.bytes, is_whole: self.whole }
     }
 
     /// True once all of the response has been written.

@@ -5,7 +5,7 @@ use evenkeel_types::Time;
 
 use crate::http::write;
 use crate::request::incoming::Request;
-use crate::response::Response;
+use crate::response::{Head, Response};
 use crate::worker::Worker;
 
 /// Adds `Date` where there is none (RFC 9110, 6.6.1) and `X-Request-Id`, and does what the route's `edits` say: what they
@@ -17,7 +17,12 @@ pub fn finish<'x, 'c>(
     edits: &HeaderEdits,
     now: Time,
 ) -> Response<'x, 'c> {
-    let head = &mut response.head;
+    finish_head(&mut response.head, worker, request, edits, now);
+    response
+}
+
+/// The same to the head alone.
+pub fn finish_head(head: &mut Head, worker: &Worker, request: &Request<'_>, edits: &HeaderEdits, now: Time) {
     if !edits.is_empty() {
         head.remove(|name| write::edited_away(edits, name));
     }
@@ -29,5 +34,4 @@ pub fn finish<'x, 'c>(
         head.field("x-request-id", request.id.as_bytes());
     }
     write::edits(head.out(), edits);
-    response
 }

@@ -18,10 +18,11 @@ use super::respond::{Answer, interim, respond};
 use super::target::Target;
 use crate::body::{Body, BodyError};
 use crate::client::writer::ToClient;
+use crate::http::framing::Framing;
 use crate::http::head::ResponseHead;
 use crate::http::version::Version;
 use crate::request::admit::Refusal;
-use crate::request::incoming::Incoming;
+use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
 use crate::request::spans::passed;
 use crate::server::error::ServerError;
@@ -31,35 +32,45 @@ use crate::server::upload::{Passage, Sending, UploadError};
 use crate::server::{Asker, Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
 
-/// One try: at most two connections, the second in place of one that the server was closing. `None` if another server is to
-/// be asked, or none any more.
+/// One try: at most two connections, the second in place of one that the server was closing. A plain exchange may have
+/// `asked` the server over the first. `None` if another server is to be asked, or none any more.
 pub async fn attempt<'x, 'c>(
     of: &mut Forwarding<'x, 'c>,
     (leg, chosen): (Leg, Chosen),
+    mut asked: Option<Asked<'x, 'c>>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Option<Outcome<'x, 'c>> {
     let target = of.target;
     let upstream = target.upstream(chosen.server);
     let request = of.incoming.request;
-    let mut kept = upstream.kept(&request.host, request.sender, request.started);
+    let mut kept = match asked {
+        None => upstream.kept(&request.host, request.sender, request.started),
+        Some(_) => None,
+    };
     let mut is_second = false;
     let failed = loop {
-        let link = match kept.take() {
-            Some(link) => link,
+        let tried = match asked.take() {
+            Some(asked) => await_answer(of, leg, asked, client, log).await,
             None => {
-                let (link, took) = connect(target, upstream, request.asker(), client.timer).await;
-                log.connect = Some(log.connect.unwrap_or_default() + took);
-                match link {
-                    Ok(link) => link,
-                    Err(failed) => break failed,
+                let link = match kept.take() {
+                    Some(link) => link,
+                    None => {
+                        let (link, took) = connect(target, upstream, request.asker(), client.timer).await;
+                        log.connect = Some(log.connect.unwrap_or_default() + took);
+                        match link {
+                            Ok(link) => link,
+                            Err(failed) => break failed,
+                        }
+                    }
+                };
+                if of.admission.handle_connected(leg) {
+                    Box::pin(of.discard_deferred()).await;
                 }
+                round_trip(of, (leg, chosen), link, client, log).await
             }
         };
-        if of.admission.handle_connected(leg) {
-            Box::pin(of.discard_deferred()).await;
-        }
-        match round_trip(of, (leg, chosen), link, client, log).await {
+        match tried {
             Ok(outcome) => return outcome,
             Err(Failed { fresh: true, .. }) if !is_second => of.incoming.body.borrow_mut().rewind(),
             Err(failed) => break failed,
@@ -120,24 +131,9 @@ pub async fn start<'x, 'c>(
     let asked = request.forwarded(route);
     let path = rewrite(route, &asked);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
-    let (parts, edits) = ([&*path, mark, query], &route.request_headers);
-    let deadline = route.deadline_header.as_ref().map(|header| DeadlineField {
-        name: header.name(),
-        value: target.deadline.map(|deadline| retry::remaining(header, deadline, worker.clock.now())),
-    });
+    let parts = [&*path, mark, query];
     let mut lines = worker.buffers.medium();
-    let changes = Changes {
-        server_host: &upstream.host,
-        target: parts,
-        prefix: stripped(route, &asked),
-        via: target.pool().via,
-        edits,
-        body: framing,
-        deadline,
-        node: target.node(),
-        trace: passed(view, request, Some(chosen.server)),
-    };
-    h1::write_request(&mut lines, request, &changes);
+    write_head(&mut lines, target, chosen.server, request, (&asked, parts), framing);
     let (method, is_secure) = (request.method, upstream.is_secure());
     let head = OutgoingHead {
         lines,
@@ -149,7 +145,7 @@ pub async fn start<'x, 'c>(
     let ours = Ours {
         reserved: &view.reserved,
         deadline: route.deadline_header.as_ref().map(|header| header.name()),
-        edits,
+        edits: &route.request_headers,
         underscores: request.drops_underscores,
     };
     let passage = Passage { buffers: &worker.buffers, ours, heads: view.heads, stall: target.stall() };
@@ -159,6 +155,35 @@ pub async fn start<'x, 'c>(
         Err((ServerError::Timeout, _)) => Err(too_late(target)),
         Err((error, _)) => Err(error),
     }
+}
+
+/// Writes the head of the request to this server. The route forwards the path `asked`; the server sees path and query in
+/// `parts`.
+pub fn write_head(
+    out: &mut Vec<u8>,
+    target: Target<'_>,
+    server: usize,
+    request: &Request<'_>,
+    (asked, parts): (&str, [&str; 3]),
+    body: Framing,
+) {
+    let Target { worker, view, route, .. } = target;
+    let deadline = route.deadline_header.as_ref().map(|header| DeadlineField {
+        name: header.name(),
+        value: target.deadline.map(|deadline| retry::remaining(header, deadline, worker.clock.now())),
+    });
+    let changes = Changes {
+        server_host: &target.upstream(server).host,
+        target: parts,
+        prefix: stripped(route, asked),
+        via: target.pool().via,
+        edits: &route.request_headers,
+        body,
+        deadline,
+        node: target.node(),
+        trace: passed(view, request, Some(server)),
+    };
+    h1::write_request(out, request, &changes);
 }
 
 /// One round trip, from the request's head to the head of its answer. `None` if that is deferred.

@@ -1,7 +1,7 @@
 //! Forwarding: admission chooses a server, the server is asked, and another one when the retry policy says so, until there is
 //! a response.
 
-mod attempt;
+pub mod attempt;
 pub mod body;
 pub mod deferred;
 pub mod driver;
@@ -9,7 +9,7 @@ mod forwarding;
 mod hedge;
 pub mod outcome;
 pub mod report;
-mod respond;
+pub mod respond;
 pub mod target;
 pub mod tunnel;
 
@@ -27,7 +27,7 @@ use self::driver::Admission;
 use self::forwarding::Forwarding;
 pub use self::forwarding::chose;
 use self::hedge::race;
-use self::outcome::Outcome;
+use self::outcome::{Asked, BegunForwarding, Outcome};
 use self::target::Target;
 use crate::client::writer::ToClient;
 use crate::request::admit::Refusal;
@@ -46,41 +46,71 @@ pub async fn forward<'x, 'c>(
     let terms = target.terms(incoming.request, prepare(target, incoming));
     let admission = Admission::new(&target.side().gate, &terms, started);
     let mut of = Forwarding { target, incoming, terms, admission, deferred: None, last: None };
-    let mut step = poll(&mut of, started).await;
+    let step = poll(&mut of, started).await;
+    drive(&mut of, step, None, client, log).await
+}
+
+/// Goes on with a request that a plain exchange has begun to forward.
+pub async fn go_on<'x, 'c>(
+    begun: BegunForwarding<'x, 'c>,
+    incoming: Incoming<'x, 'c>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Outcome<'x, 'c> {
+    let BegunForwarding { target, admission, step, asked } = begun;
+    let terms = target.terms(incoming.request, prepare(target, incoming));
+    if asked.is_some() {
+        incoming.body.borrow_mut().skip_early();
+    }
+    let mut of = Forwarding { target, incoming, terms, admission, deferred: None, last: None };
+    drive(&mut of, step, asked, client, log).await
+}
+
+/// Does what admission says, step by step, until there is an outcome. The server of the first step may have the request
+/// already: then it is `asked`.
+async fn drive<'x, 'c>(
+    of: &mut Forwarding<'x, 'c>,
+    mut step: Step,
+    mut asked: Option<Asked<'x, 'c>>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Outcome<'x, 'c> {
+    let target = of.target;
     loop {
         let outcome = match step {
             Step::Send { leg, chosen, role } => {
-                log.server = Some(chosen.server);
-                log.why = Some(chosen.why);
-                log.tries += 1;
-                of.begin_try(chosen.server, false);
-                if log.tries > 1 {
-                    of.note_choice(&chosen, log);
+                let asked = asked.take();
+                if asked.is_none() {
+                    log.tries_at(&chosen);
+                    of.begin_try(chosen.server, false);
+                    if log.tries > 1 {
+                        of.note_choice(&chosen, log);
+                    }
+                    of.count_attempts(client);
                 }
-                of.count_attempts(client);
                 match role {
-                    Role::Alone => attempt(&mut of, (leg, chosen), client, log).await,
-                    _ => Box::pin(race(&mut of, (leg, chosen), client, log)).await,
+                    Role::Alone => attempt(of, (leg, chosen), asked, client, log).await,
+                    _ => Box::pin(race(of, (leg, chosen), client, log)).await,
                 }
             }
-            Step::Wait { until } => match Box::pin(wait(&mut of, until, client, log)).await {
+            Step::Wait { until } => match Box::pin(wait(of, until, client, log)).await {
                 Some(next) => {
                     step = next;
                     continue;
                 }
                 None => Some(of.gone()),
             },
-            Step::Renew => renew(&mut of, log),
-            Step::Pause { until } => Box::pin(pause(&mut of, until, client, log)).await,
-            Step::Refuse(refusal) => Some(refuse(&of, refusal, log)),
-            Step::GiveUp(why) => Some(give_up(&mut of, why, client, log)),
+            Step::Renew => renew(of, log),
+            Step::Pause { until } => Box::pin(pause(of, until, client, log)).await,
+            Step::Refuse(refusal) => Some(refuse(of, refusal, log)),
+            Step::GiveUp(why) => Some(give_up(of, why, client, log)),
             // No server has the request between two tries.
-            Step::Asking { .. } | Step::NotHedged(_) => Some(give_up(&mut of, GiveUp::Failed, client, log)),
+            Step::Asking { .. } | Step::NotHedged(_) => Some(give_up(of, GiveUp::Failed, client, log)),
         };
         if let Some(outcome) = outcome {
             return outcome;
         }
-        step = poll(&mut of, target.worker.clock.now()).await;
+        step = poll(of, target.worker.clock.now()).await;
     }
 }
 

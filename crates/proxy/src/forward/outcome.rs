@@ -1,8 +1,11 @@
 //! What forwarding comes to, and what it consists of on the way there.
 
+use evenkeel_core::admission::Step;
 use evenkeel_core::choose::Chosen;
 use evenkeel_observe::{Ended, RequestRefusal};
 
+use super::driver::Admission;
+use super::target::Target;
 use crate::request::admit::Refusal;
 use crate::request::log::RequestLog;
 use crate::response::Response;
@@ -44,6 +47,18 @@ pub struct Asked<'x, 'c> {
     pub trip: Box<RoundTrip<'x>>,
     /// The rest of the request.
     pub sending: Sending<'x, 'c>,
+}
+
+/// A request that a plain exchange has begun to forward: it has got a server, or has to wait for one.
+pub struct BegunForwarding<'x, 'c> {
+    /// Where it goes.
+    pub target: Target<'x>,
+    /// Which servers get it, and what it holds meanwhile.
+    pub admission: Admission,
+    /// What admission has said.
+    pub step: Step,
+    /// The server of that step, if it has the request already.
+    pub asked: Option<Asked<'x, 'c>>,
 }
 
 /// What the client gets in place of a response that a server did not give, and how the request has ended with that.

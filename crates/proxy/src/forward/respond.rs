@@ -99,7 +99,8 @@ pub fn respond<'x, 'c>(
     Ok(Response { head: copied, body, framing, ended: Ended::Complete, closes: false })
 }
 
-fn copy_head(
+/// What of a final answer's head goes on to the client.
+pub fn copy_head(
     target: Target<'_>,
     (buf, fields): (&[u8], &[Field]),
     head: &ResponseHead,
@@ -110,7 +111,8 @@ fn copy_head(
     // A length that describes a body which is not sent (RFC 9110, 8.6).
     let keeps_length = head.status == 304 || request.is_head() && !matches!(head.status, 100..=199 | 204);
     let keeps_upgrade = head.status == 426;
-    let mut copied = Head::new(head.status, head.reason.of_bytes(buf), target.worker.buffers.medium());
+    let lines = fields.first().map_or(head.len - 2, |field| field.name.start());
+    let mut copied = Head::of_answer(head, buf, lines, target.worker.buffers.medium());
     let keeps_request_id = target.route.request_id == RequestId::Server;
     let (mut has_date, mut has_request_id) = (false, false);
     write::copy_fields(copied.out(), buf, head.len, fields, |field| match field.known {

@@ -227,7 +227,16 @@ pub struct Field {
 
 /// True for a token (RFC 9110, 5.6.2).
 pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().copied().all(is_of_tokens)
+    const IS_OF_TOKENS: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            table[byte] = is_of_tokens(byte as u8);
+            byte += 1;
+        }
+        table
+    };
+    !text.is_empty() && text.iter().all(|byte| IS_OF_TOKENS[usize::from(*byte)])
 }
 
 /// True for a character of tokens.

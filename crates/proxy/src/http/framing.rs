@@ -1,6 +1,6 @@
 //! How long a body is (RFC 9112, section 6): the one place that decides it, for requests and responses.
 
-use super::field::{Field, Known, is_token};
+use super::field::{Field, Known, KnownSet, is_token};
 use crate::http::version::Version;
 
 /// What delimits a body.
@@ -35,11 +35,18 @@ impl FramingError {
     }
 }
 
-/// The framing of a request.
+/// The framing of a request, by its fields, which have the known ones in this set.
 ///
 /// # Errors
 /// Anything that another reader could understand in another way.
-pub fn of_request(bytes: &[u8], fields: &[Field], version: Version) -> Result<Framing, FramingError> {
+pub fn of_request(
+    bytes: &[u8],
+    (fields, known): (&[Field], KnownSet),
+    version: Version,
+) -> Result<Framing, FramingError> {
+    if !known.holds(Known::ContentLength) && !known.holds(Known::TransferEncoding) {
+        return Ok(Framing::Empty);
+    }
     match declared(bytes, fields, version)? {
         Some(framing) => Ok(framing),
         None => Ok(Framing::Empty),
@@ -131,7 +138,7 @@ mod tests {
         let mut fields = Vec::new();
         let limits = HeadLimits { bytes: 4096, fields: 100, uri: 100 };
         let head = parse_request(text.as_bytes(), limits, &mut fields).unwrap().unwrap();
-        of_request(text.as_bytes(), &fields, head.version)
+        of_request(text.as_bytes(), (&fields, head.known), head.version)
     }
 
     #[test]

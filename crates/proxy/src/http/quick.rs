@@ -1,16 +1,16 @@
 //! Heads as nearly all of them are, read in one pass. What is in any way unusual is left to the full reader in `head.rs`,
 //! which also says what is wrong with it.
 
-use super::field::{Field, Known, KnownSet, Span, is_of_tokens};
+use super::field::{Field, Known, KnownSet, Span, is_token};
 use super::head::{HeadLimits, RequestHead, ResponseHead};
 use super::version::Version;
 
 /// The head of a request at the start of `bytes`, with its fields in `fields`; `None` if the full reader has to look.
 pub fn request(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Option<RequestHead> {
-    let method = token_at(bytes, 0)?;
+    let method = visible_at(bytes);
     let target = method + 1;
     let end = target + visible_at(bytes.get(target..)?);
-    if bytes[method] != b' ' || end == target || end - target > limits.uri {
+    if bytes[method] != b' ' || !is_token(&bytes[..method]) || end == target || end - target > limits.uri {
         return None;
     }
     let (version, lines) = match bytes.get(end..)?.first_chunk::<11>()? {
@@ -58,8 +58,11 @@ fn field_lines(
             let len = at + 2;
             return (len <= limits.bytes).then_some((set, len));
         }
-        let colon = token_at(bytes, at)?;
-        if bytes[colon] != b':' || fields.len() == limits.fields {
+        let colon = at + name_at(bytes.get(at..)?);
+        let name = bytes.get(at..colon)?;
+        let known = Known::of(name);
+        // All known names are tokens.
+        if colon == bytes.len() || known == Known::Other && !is_token(name) || fields.len() == limits.fields {
             return None;
         }
         let mut start = colon + 1;
@@ -74,7 +77,6 @@ fn field_lines(
         while end > start && bytes[end - 1] == b' ' {
             end -= 1;
         }
-        let known = Known::of(&bytes[at..colon]);
         set.insert(known);
         let value = if start == end { Span::default() } else { Span::between(start, end) };
         fields.push(Field { known, name: Span::between(at, colon), value });
@@ -82,19 +84,9 @@ fn field_lines(
     }
 }
 
-/// Where the token from `at` on ends; `None` if there is none, or it goes on to the end of `bytes`.
-fn token_at(bytes: &[u8], at: usize) -> Option<usize> {
-    const IS_OF_TOKENS: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            table[byte] = is_of_tokens(byte as u8);
-            byte += 1;
-        }
-        table
-    };
-    let length = bytes.get(at..)?.iter().position(|byte| !IS_OF_TOKENS[usize::from(*byte)])?;
-    (length > 0).then_some(at + length)
+/// How many of the first bytes stand before a colon.
+fn name_at(bytes: &[u8]) -> usize {
+    first(bytes, |word| equal(word, b':'))
 }
 
 /// How many of the first bytes are visible ASCII.

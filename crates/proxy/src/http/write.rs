@@ -3,6 +3,7 @@
 use evenkeel_config::HeaderEdits;
 
 use super::field::{Field, Known, list, same_variable};
+use super::version::Version;
 
 /// Which fields of a message `Connection` nominates as belonging to this connection alone (RFC 9110, 7.6.1).
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,6 +73,7 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
 }
 
 /// Writes one field.
+#[inline(always)]
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -97,6 +99,16 @@ pub fn number(out: &mut Vec<u8>, number: u64) {
 pub fn content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"content-length: ");
     number(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Ends the head of a response to a client of HTTP/1, whose connection stays or not.
+pub fn end_head(out: &mut Vec<u8>, version: Version, keep_alive: bool) {
+    if !keep_alive {
+        out.extend_from_slice(b"connection: close\r\n");
+    } else if version == Version::Http10 {
+        out.extend_from_slice(b"connection: keep-alive\r\n");
+    }
     out.extend_from_slice(b"\r\n");
 }
 

@@ -147,7 +147,7 @@ pub fn admit<'a>(
     if method == "CONNECT" {
         return Err(Refusal::new(501, RequestRefusal::Unsupported, "CONNECT is not supported"));
     }
-    let declared = framing::of_request(bytes, fields, head.version)?;
+    let declared = framing::of_request(bytes, (fields, head.known), head.version)?;
     let target = Target::of(text(head.target.of_bytes(bytes))?, method)?;
     let (authority, host) = host(bytes, fields, head.version, target.authority, origin.known_host)?;
     let coverage = origin.secure.and_then(|secure| secure.coverage.as_ref());

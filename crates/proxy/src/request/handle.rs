@@ -13,12 +13,13 @@ use crate::files;
 use crate::filter::compress::compress;
 use crate::filter::fields;
 use crate::filter::location::restore_prefix;
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
+use crate::forward::{self, forward};
 use crate::request::admit::Refusal;
-use crate::request::incoming::Incoming;
+use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
+use crate::request::plain::{Begun, Stage};
 use crate::request::setting::Setting;
 use crate::request::{answer, limits, mirror, spans};
 use crate::response::Response;
@@ -52,10 +53,12 @@ pub async fn handle<'x, 'c>(
     let Taken { position, route, body_max } = taken;
     log.route = Some(position);
     incoming.body.borrow_mut().limit_bytes(body_max);
-    if !route.rate_limits.is_empty()
-        && let Some(refusal) = limits::rates(worker, view, position, request, client.writer, log).await
-    {
-        return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
+    if !route.rate_limits.is_empty() {
+        let rated = limits::rates(worker, view, position, request, log).await;
+        client.writer.add_fields(rated.lines);
+        if let Some(refusal) = rated.refusal {
+            return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
+        }
     }
     let response = match plan::act(snapshot, &taken, request, || worker.random()) {
         Ok(Act::Respond(respond)) => answer::respond(worker, respond),
@@ -77,35 +80,80 @@ pub async fn handle<'x, 'c>(
                     looked => Box::pin(cache::answer(looked, (target, incoming), client, log)).await,
                 },
             };
-            match outcome {
-                Outcome::Response(mut response) => {
-                    if view.uses().caches && !matches!(request.method, "GET" | "HEAD") {
-                        cache::invalidate(setting, route, request, &response.head);
-                    }
-                    if route.rewrite.is_some()
-                        && let Some(prefix) = stripped(route, &request.forwarded(route))
-                    {
-                        restore_prefix(&mut response.head, prefix, request.authority);
-                    }
-                    response
-                }
-                Outcome::Gone(ended) => return Err(ended),
-                Outcome::Refused(refusal, ended) => {
-                    return Ok(refuse(setting, incoming, client.writer, log, &refusal, ended));
-                }
-            }
+            return of_outcome(setting, incoming, client.writer, log, taken, outcome);
         }
         Err(denied) => return Ok(deny(setting, incoming, client.writer, log, denied)),
     };
-    let response = fields::finish(response, worker, request, &route.response_headers, request.started);
-    Ok(match &route.compress {
-        None => response,
-        Some(settings) => {
-            let is_fixed = matches!(route.action, Action::Respond(_));
-            let fixed = is_fixed.then_some((&view.fixed_bodies, position));
-            compress(response, worker, request, settings, fixed)
+    Ok(finish(setting, request, taken, response))
+}
+
+/// Goes on with a request that a plain exchange has begun.
+///
+/// # Errors
+/// The client has gone, like this.
+pub async fn go_on<'x, 'c>(
+    begun: Begun<'x, 'c>,
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Result<Response<'x, 'c>, Ended> {
+    let Begun { taken, lines, stage } = begun;
+    incoming.body.borrow_mut().limit_bytes(taken.body_max);
+    client.writer.add_fields(lines);
+    let forwarding = match stage {
+        Stage::Forwarding(forwarding) => forwarding,
+        Stage::Refused(refusal) => {
+            return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
-    })
+    };
+    let outcome = forward::go_on(*forwarding, incoming, client, log).await;
+    of_outcome(setting, incoming, client.writer, log, taken, outcome)
+}
+
+/// The response that forwarding a request comes to.
+///
+/// # Errors
+/// The client has gone, like this.
+fn of_outcome<'x, 'c>(
+    setting: Setting<'x>,
+    incoming: Incoming<'x, 'c>,
+    writer: &mut ResponseWriter<'c>,
+    log: &mut RequestLog,
+    taken: Taken<'x>,
+    outcome: Outcome<'x, 'c>,
+) -> Result<Response<'x, 'c>, Ended> {
+    let (request, route) = (incoming.request, taken.route);
+    match outcome {
+        Outcome::Response(mut response) => {
+            if cache::may_invalidate(setting.view, request) {
+                cache::invalidate(setting, route, request, &response.head);
+            }
+            if route.rewrite.is_some()
+                && let Some(prefix) = stripped(route, &request.forwarded(route))
+            {
+                restore_prefix(&mut response.head, prefix, request.authority);
+            }
+            Ok(finish(setting, request, taken, response))
+        }
+        Outcome::Gone(ended) => Err(ended),
+        Outcome::Refused(refusal, ended) => Ok(refuse(setting, incoming, writer, log, &refusal, ended)),
+    }
+}
+
+/// Does to a response what its route says.
+fn finish<'x, 'c>(
+    setting: Setting<'x>,
+    request: &Request<'_>,
+    Taken { position, route, .. }: Taken<'x>,
+    response: Response<'x, 'c>,
+) -> Response<'x, 'c> {
+    let Setting { worker, view, .. } = setting;
+    let response = fields::finish(response, worker, request, &route.response_headers, request.started);
+    let Some(settings) = &route.compress else { return response };
+    let is_fixed = matches!(route.action, Action::Respond(_));
+    let fixed = is_fixed.then_some((&view.fixed_bodies, position));
+    compress(response, worker, request, settings, fixed)
 }
 
 /// The error of a client whose request the plan lets go no further.

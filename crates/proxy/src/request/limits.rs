@@ -21,15 +21,23 @@ use crate::worker::view::View;
 /// From when on a wait for the shared rate-limit Redis is worth a note.
 const NOTED_WAIT: Duration = Duration::from_millis(1);
 
-/// Asks the rate limits of the route at `position`. The response, whatever it is, tells how they stand.
+/// What the rate limits of a route have come to.
+#[derive(Debug, Default)]
+pub struct Rated {
+    /// Lines for the response, whatever that is: how the limits stand.
+    pub lines: Vec<u8>,
+    /// Why the request goes no further, if it does not.
+    pub refusal: Option<Refusal>,
+}
+
+/// Asks the rate limits of the route at `position`.
 pub async fn rates(
     worker: &Worker,
     view: &View,
     position: usize,
     request: &Request<'_>,
-    writer: &mut ResponseWriter<'_>,
     log: &mut RequestLog,
-) -> Option<Refusal> {
+) -> Rated {
     let limits = view.snapshot.limits.of(position);
     let shared = mask_of(limits, |limiter| limiter.config.shared);
     let own = limit::ask(limits, !shared, request, request.started);
@@ -45,24 +53,61 @@ pub async fn rates(
         }
         asked
     };
-    tell(view, position, &verdict, log);
+    conclude(worker, view, position, (&verdict, away), log)
+}
+
+/// The same where none of the limits is shared through Redis, without a wait; `None` if one is.
+pub fn rates_at_once(
+    worker: &Worker,
+    view: &View,
+    position: usize,
+    request: &Request<'_>,
+    log: &mut RequestLog,
+) -> Option<Rated> {
+    let limits = view.snapshot.limits.of(position);
+    if limits.is_empty() {
+        return Some(Rated::default());
+    }
+    if limits.iter().any(|limiter| limiter.config.shared) {
+        return None;
+    }
+    let verdict = limit::ask(limits, Mask::MAX, request, request.started);
+    Some(conclude(worker, view, position, (&verdict, false), log))
+}
+
+/// Counts and notes what the limits have said, and says it to the client. They are `away` if Redis cannot be asked, and one of
+/// them then lets nothing pass.
+fn conclude(
+    worker: &Worker,
+    view: &View,
+    position: usize,
+    (verdict, away): (&LimitVerdict, bool),
+    log: &mut RequestLog,
+) -> Rated {
+    let limits = view.snapshot.limits.of(position);
+    tell(view, position, verdict, log);
     let mut lines = worker.buffers.small();
-    write_standings(&mut lines, limits, &verdict);
+    write_standings(&mut lines, limits, verdict);
     let refused = verdict.refused(limits);
     if let Some((_, retry)) = refused {
         write_retry(&mut lines, retry);
     }
-    writer.add_fields(lines);
-    if away {
-        let what = "the shared rate-limit Redis does not answer, and a limit refuses meanwhile";
+    let mut note = |what: String| {
         log.noted.open().step(worker.clock.now(), StepKind::Limit, what);
-        return Some(Refusal::new(503, RequestRefusal::LimiterAway, "rate limit cannot be checked"));
-    }
-    let (limit, _) = refused?;
-    let why = format!("rate limit {} reached", limits[limit].config.name);
-    let rule = limits[limit].config.to_string();
-    log.noted.open().step(worker.clock.now(), StepKind::Limit, format!("rate limit reached: {rule}"));
-    Some(Refusal::new(429, RequestRefusal::RateLimited, why))
+    };
+    let refusal = match refused {
+        _ if away => {
+            note("the shared rate-limit Redis does not answer, and a limit refuses meanwhile".into());
+            Some(Refusal::new(503, RequestRefusal::LimiterAway, "rate limit cannot be checked"))
+        }
+        Some((limit, _)) => {
+            let limit = &limits[limit].config;
+            note(format!("rate limit reached: {limit}"));
+            Some(Refusal::new(429, RequestRefusal::RateLimited, format!("rate limit {} reached", limit.name)))
+        }
+        None => None,
+    };
+    Rated { lines, refusal }
 }
 
 /// Asks the shared limits too, after those of this process had a token; true if they cannot be asked, and so refuse.

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use evenkeel_core::choose::Why;
+use evenkeel_core::choose::{Chosen, Why};
 use evenkeel_net::Peer;
 use evenkeel_observe::{CacheResult, Client, Ended, Version as LoggedVersion};
 use evenkeel_types::Time;
 
-use crate::client::writer::ResponseWriter;
 use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::request::noted::Noted;
@@ -73,6 +72,12 @@ pub struct Cached {
 }
 
 impl RequestLog {
+    /// This server is tried now.
+    pub fn tries_at(&mut self, chosen: &Chosen) {
+        (self.server, self.why) = (Some(chosen.server), Some(chosen.why));
+        self.tries += 1;
+    }
+
     /// The head of the request goes out to a server.
     pub fn sends(&mut self, now: Time) {
         (self.sent, self.uploaded) = (Some(now), None);
@@ -143,6 +148,17 @@ impl RequestLog {
     }
 }
 
+/// What a client has got of its response.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivered {
+    /// The status; 0 if there was none.
+    pub status: u16,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// True if it is the whole response.
+    pub is_whole: bool,
+}
+
 /// A request that has ended, whichever way.
 #[derive(Debug, Clone, Copy)]
 pub struct Finished<'a> {
@@ -156,8 +172,8 @@ pub struct Finished<'a> {
     pub target: &'a [u8],
     /// The request.
     pub request: &'a Request<'a>,
-    /// What its response came to.
-    pub writer: &'a ResponseWriter<'a>,
+    /// What its client has got.
+    pub delivered: Delivered,
     /// The pool that it went to.
     pub pool: Option<&'a PoolView>,
     /// Bytes of its body.

@@ -1,4 +1,5 @@
-//! What happens to a request, in this order: `admit`, `handle` with `limits` and `mirror`, and `record` with `spans` and `flight`.
+//! What happens to a request, in this order: `admit`, `plain` or `handle` with `limits` and `mirror`, and `record` with `spans` and
+//! `flight`.
 
 pub mod admit;
 pub mod answer;
@@ -11,6 +12,7 @@ pub mod log;
 pub mod mirror;
 pub mod noted;
 pub mod own;
+pub mod plain;
 pub mod record;
 pub mod setting;
 pub mod spans;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_config::Share;
-use evenkeel_observe::{CacheFigures, CacheLog, Ended, Record, RequestFigures, TraceLog};
+use evenkeel_observe::{CacheFigures, CacheLog, Ended, Record, RenderedWay, RequestFigures, TraceLog};
 use evenkeel_types::Time;
 
 use crate::http::field::Known;
@@ -15,15 +15,15 @@ use crate::worker::view::View;
 
 /// Counts a request and writes its line of the access log. Returns the time, which it had to ask for.
 pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
-    let Finished { request, writer, log, ended, .. } = *finished;
+    let Finished { request, delivered, log, ended, .. } = *finished;
     let now = worker.clock.now();
     let total = now - request.started;
     let (up, down) = log.tunnel_bytes();
-    let (bytes_in, bytes_out) = (finished.bytes_in + up, writer.bytes() + down);
+    let (bytes_in, bytes_out) = (finished.bytes_in + up, delivered.bytes + down);
     let first_byte = log.first_byte();
     let before = log.sent.map_or(total, |sent| sent - request.started);
     let figures = RequestFigures {
-        status: writer.status(),
+        status: delivered.status,
         // A tunnel's life is no latency: the request that opened it took until its answer.
         total: log.tunnel.and(log.answered).map_or(total, |answered| answered - request.started),
         upstream: first_byte,
@@ -31,13 +31,14 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
         bytes_in,
         bytes_out,
         tries: log.tries,
-        is_broken: writer.status() < 500 && is_broken(ended),
+        is_broken: delivered.status < 500 && is_broken(ended),
     };
-    if writer.status() != 0 {
+    let mut way = None;
+    if delivered.status != 0 {
         if let Some(position) = finished.position {
-            view.count_by_listener(position, figures.is_broken || writer.status() >= 500);
+            view.count_by_listener(position, figures.is_broken || delivered.status >= 500);
         }
-        view.count(log.route, finished.pool, log.server, &figures);
+        way = Some(view.count(log.route, finished.pool, log.server, &figures));
     }
     if matches!(ended, Ended::ClientAborted | Ended::ClientTimeout) {
         worker.metrics.client_aborts.increment();
@@ -45,12 +46,13 @@ pub fn record(worker: &Worker, view: &View, finished: &Finished<'_>) -> Time {
     if let (Some(cached), Some(route)) = (&log.cache, log.route) {
         let route = (route, view.snapshot.routes.route(route));
         let Cached { result, coalesced, age_s, .. } = *cached;
-        let figures = CacheFigures { result, coalesced, bytes: writer.bytes(), age_s };
+        let figures = CacheFigures { result, coalesced, bytes: delivered.bytes, age_s };
         view.tally.cached(route).shard(worker.index).record(&figures);
     }
     let reason = log.why();
     if worker.logs() && is_logged(worker, view, finished, total) {
-        write_line(worker, view, finished, &RequestFigures { total, ..figures }, reason.as_deref());
+        let figures = RequestFigures { total, ..figures };
+        write_line(worker, view, finished, &figures, (way.as_deref(), reason.as_deref()));
     }
     spans::finish(worker, view, finished, reason.as_deref(), now);
     if !flight::is_ordinary(worker, view, finished, &figures, now) {
@@ -76,7 +78,7 @@ fn is_logged(worker: &Worker, view: &View, finished: &Finished<'_>, total: Durat
         return true;
     }
     let is_good = match finished.ended {
-        Ended::Complete | Ended::Refused => finished.writer.status() < 500,
+        Ended::Complete | Ended::Refused => finished.delivered.status < 500,
         // It lives as long as it is wanted.
         Ended::Tunnel => return share.holds(worker.random()),
         _ => false,
@@ -89,9 +91,9 @@ fn write_line(
     view: &View,
     finished: &Finished<'_>,
     figures: &RequestFigures,
-    reason: Option<&str>,
+    (way, reason): (Option<&RenderedWay>, Option<&str>),
 ) {
-    let Finished { request, writer, log, ended, .. } = *finished;
+    let Finished { request, delivered, log, ended, .. } = *finished;
     let pool = finished.pool.map(PoolView::config);
     let own = own::of(&view.snapshot.config.log.fields, request, &log.kept);
     worker.log(&Record {
@@ -103,10 +105,11 @@ fn write_line(
         host: request.authority,
         target: finished.target,
         version: finished.version(),
-        status: writer.status(),
+        status: delivered.status,
         route: log.route.map(|route| view.snapshot.routes.route(route).name.as_str()),
         pool: pool.map(|pool| pool.name.as_str()),
         backend: pool.zip(log.server).map(|(pool, server)| pool.backends[server].id.as_str()),
+        way,
         tries: log.tries,
         total: figures.total,
         connect: log.connect,

@@ -99,7 +99,7 @@ fn record(
     reason: Option<&str>,
     now: Time,
 ) -> RequestTrace {
-    let Finished { request, writer, log, ended, .. } = *finished;
+    let Finished { request, delivered, log, ended, .. } = *finished;
     let pool = finished.pool.map(PoolView::config);
     let (up, down) = log.tunnel_bytes();
     let route = log.route.map(|route| view.snapshot.routes.route(route));
@@ -134,11 +134,11 @@ fn record(
         route: route.map(|route| (route.name.clone(), pattern(&route.path))),
         pool: pool.map(|pool| pool.name.clone()),
         server: pool.zip(log.server).map(|(pool, server)| pool.backends[server].id.clone()),
-        status: writer.status(),
+        status: delivered.status,
         ended,
         reason: reason.map(|reason| redactor.url(&text(reason.as_bytes()))),
         cache: log.cache.map(|cached| cached.result),
-        bytes: (finished.bytes_in + up, writer.bytes() + down),
+        bytes: (finished.bytes_in + up, delivered.bytes + down),
         tries: trace.take_tries(now, unix_ns),
     }
 }

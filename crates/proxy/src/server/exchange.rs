@@ -39,6 +39,8 @@ pub struct RoundTrip<'x> {
     buf: Vec<u8>,
     fields: Vec<Field>,
     interim: Interim,
+    /// What the read before has failed with.
+    failed: Option<ServerError>,
     /// When the head was written.
     pub sent: Time,
     /// When the last byte of the body was, if there is one.
@@ -96,8 +98,44 @@ impl<'x> RoundTrip<'x> {
             }
         };
         let (buf, fields, interim) = (Vec::new(), Vec::new(), Interim::default());
-        let trip = Self { around, link, stream, asks_for_tunnel, buf, fields, interim, sent, uploaded: None };
+        let failed = None;
+        let trip = Self {
+            around,
+            link,
+            stream,
+            asks_for_tunnel,
+            buf,
+            fields,
+            interim,
+            failed,
+            sent,
+            uploaded: None,
+        };
         Ok((Box::new(trip), sending))
+    }
+
+    /// Goes on with a request that was `sent` whole over a connection of HTTP/1.1, and with what a read has come to.
+    pub fn resume(
+        around: Surroundings<'x>,
+        connection: Connection,
+        (buf, failed): (Vec<u8>, Option<ServerError>),
+        sent: Time,
+        uploaded: Option<Time>,
+    ) -> Box<Self> {
+        let (link, fields, interim) = (Link::Http1(connection), Vec::new(), Interim::default());
+        let asks_for_tunnel = false;
+        Box::new(Self {
+            around,
+            link,
+            stream: None,
+            asks_for_tunnel,
+            buf,
+            fields,
+            interim,
+            failed,
+            sent,
+            uploaded,
+        })
     }
 
     /// Sends the rest of the request; a head that comes before its end is returned.
@@ -160,7 +198,10 @@ impl<'x> RoundTrip<'x> {
     /// # Errors
     /// The server closed, failed, or sent what is no acceptable head.
     pub async fn read_head(&mut self) -> Result<ResponseHead, ServerError> {
-        let Self { around, link, stream, buf, fields, .. } = self;
+        let Self { around, link, stream, buf, fields, failed, .. } = self;
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
         match (link, stream) {
             (Link::Http1(Connection { io, .. }), _) => {
                 if buf.is_empty() {
@@ -331,7 +372,7 @@ fn length(framing: Framing) -> Option<u64> {
 }
 
 /// True if the server does not mean to close the connection behind its response.
-fn keeps_alive(buf: &[u8], fields: &[Field], head: &ResponseHead) -> bool {
+pub fn keeps_alive(buf: &[u8], fields: &[Field], head: &ResponseHead) -> bool {
     let mut options = fields.iter().filter(|f| f.known == Known::Connection);
     head.version == Version::Http11 && !options.any(|f| has_token(f.value.of_bytes(buf), "close"))
 }

@@ -147,12 +147,6 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
     if !edited && !request.trusted {
         out.extend_from_slice(request.sender.map_or(b"", |sender| sender.lines()));
     }
-    // The name comes with its colon and space.
-    let mut ours = |name: &str, parts: &[&[u8]]| {
-        if !edited || !write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
-            line(out, name, parts);
-        }
-    };
     if edited || request.trusted {
         let mut number = itoa::Buffer::new();
         let port = request.port.map(|port| number.format(port).as_bytes());
@@ -161,41 +155,55 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
             scheme: said(Known::XForwardedProto).unwrap_or(request.scheme.as_bytes()),
             port: port.map(|port| said(Known::XForwardedPort).unwrap_or(port)),
         };
-        sender.write(&mut ours);
+        sender.write(&mut |name, parts| ours(out, edits, name, parts));
     }
     let host = said(Known::XForwardedHost).unwrap_or(request.authority.as_bytes());
     if !host.is_empty() {
-        ours("x-forwarded-host: ", &[host]);
+        ours(out, edits, "x-forwarded-host: ", &[host]);
     }
     // Seen from outside, what the route took off comes behind what those before us did.
     match (said(Known::XForwardedPrefix).unwrap_or_default(), changes.prefix.unwrap_or_default()) {
         (b"", "") => {}
-        (outer, "") => ours("x-forwarded-prefix: ", &[outer]),
+        (outer, "") => ours(out, edits, "x-forwarded-prefix: ", &[outer]),
         (outer, prefix) => {
-            ours("x-forwarded-prefix: ", &[outer.strip_suffix(b"/").unwrap_or(outer), prefix.as_bytes()]);
+            ours(
+                out,
+                edits,
+                "x-forwarded-prefix: ",
+                &[outer.strip_suffix(b"/").unwrap_or(outer), prefix.as_bytes()],
+            );
         }
     }
     if let Some((name, subject)) = request.subject {
-        ours(&format!("{name}: "), &[subject.as_bytes()]);
+        ours(out, edits, &format!("{name}: "), &[subject.as_bytes()]);
     }
-    ours("x-request-id: ", &[request.id.as_bytes()]);
+    ours(out, edits, "x-request-id: ", &[request.id.as_bytes()]);
     let version: &[u8] = match request.version {
         Version::Http10 => b"1.0 evenkeel",
         Version::Http11 => b"1.1 evenkeel",
         Version::Http2 => b"2 evenkeel",
     };
     if changes.via {
-        ours("via: ", &[version]);
+        ours(out, edits, "via: ", &[version]);
     }
     if let Some(node) = changes.node {
-        ours("cdn-loop: ", &[node.as_bytes()]);
+        ours(out, edits, "cdn-loop: ", &[node.as_bytes()]);
     }
     if let Some(trace) = &changes.trace {
-        trace.write(|name, value| ours(name, &[value]));
+        trace.write(|name, value| ours(out, edits, name, &[value]));
+    }
+}
+
+/// One of our fields, unless the route edits it; the name comes with its colon and space.
+#[inline(always)]
+fn ours(out: &mut Vec<u8>, edits: &HeaderEdits, name: &str, parts: &[&[u8]]) {
+    if edits.is_empty() || !write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
+        line(out, name, parts);
     }
 }
 
 /// A field in several parts; the name comes with its colon and space.
+#[inline(always)]
 fn line(out: &mut Vec<u8>, name: &str, parts: &[&[u8]]) {
     out.extend_from_slice(name.as_bytes());
     parts.iter().for_each(|part| out.extend_from_slice(part));

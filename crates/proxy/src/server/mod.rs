@@ -13,5 +13,5 @@ pub mod probe;
 mod sender;
 pub mod upload;
 
-pub use pool::{Asker, Link, Upstream};
+pub use pool::{Asker, Connection, Link, Upstream};
 pub use sender::Sender;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use evenkeel_config as config;
 use evenkeel_core::admission::Local;
 use evenkeel_core::snapshot::{Pool, PoolHandle, PoolState};
-use evenkeel_observe::{Registry, Series, StreamSeries};
+use evenkeel_observe::{Registry, RenderedWay, Series, StreamSeries};
 use evenkeel_tls::ClientTls;
 use evenkeel_types::{BackendId, Clock, ListenerName};
 
@@ -44,7 +44,16 @@ type StreamsByListener = RefCell<Vec<(ListenerName, Arc<StreamSeries>)>>;
 
 /// Where requests to one server are counted, by the route's position. A series is looked up once and then kept, for
 /// its own count of references is shared by all workers. Few of the routes lead to one pool.
-type SeriesByRoute = RefCell<foldhash::HashMap<usize, Arc<Series>>>;
+type SeriesByRoute = RefCell<foldhash::HashMap<usize, Counted>>;
+
+/// Where the requests of one route to one server, or to none, are counted, and what their lines in the log have in common.
+#[derive(Debug)]
+pub struct Counted {
+    /// The figures.
+    pub series: Arc<Series>,
+    /// Route, pool and server.
+    pub way: Rc<RenderedWay>,
+}
 
 /// One pool of a [`View`](super::view::View). Its part is made when a request first chooses the pool, and renewed when the pool's
 /// state has changed: a worker does nothing for pools that it does not use.
@@ -207,15 +216,15 @@ impl PoolView {
     }
 
     /// The series of requests of the route at this position to a server, or to none; `make` looks it up the first time.
-    pub fn with_series(
+    pub fn with_series<R>(
         &self,
         server: Option<usize>,
         route: usize,
-        make: impl FnOnce() -> Arc<Series>,
-        record: impl FnOnce(&Series),
-    ) {
+        make: impl FnOnce() -> Counted,
+        record: impl FnOnce(&Counted) -> R,
+    ) -> R {
         let series = server.map_or(&self.unserved, |server| &self.series[server]);
-        record(series.borrow_mut().entry(route).or_insert_with(make));
+        record(series.borrow_mut().entry(route).or_insert_with(make))
     }
 
     /// The series of connections from a listener to a server; `make` looks it up the first time.

@@ -10,7 +10,7 @@ use evenkeel_config as config;
 use evenkeel_core::limit::{LimitVerdict, Mask, Question};
 use evenkeel_core::route::{Uses, hedges_by_latency};
 use evenkeel_core::snapshot::{PoolHandle, Snapshot};
-use evenkeel_observe::{ListenerSeries, Registry, RequestFigures, Series, SeriesKey};
+use evenkeel_observe::{ListenerSeries, Registry, RenderedWay, RequestFigures, SeriesKey};
 use evenkeel_tls::ServerTls;
 use evenkeel_types::{BackendId, ListenerName};
 
@@ -23,7 +23,7 @@ use crate::server::h1;
 use crate::shared::Shared;
 use crate::worker::Worker;
 use crate::worker::flight::FlightTerms;
-use crate::worker::pool_view::{Place, PoolSlot, PoolView};
+use crate::worker::pool_view::{Counted, Place, PoolSlot, PoolView};
 
 /// What a request needs to know, from its admission to its record.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct View {
     /// Where the requests of each listener are counted, in the order of the configuration.
     listener_series: Box<[Arc<ListenerSeries>]>,
     /// Requests that reached no server, by route; `None` for those that no route took.
-    unserved: RefCell<foldhash::HashMap<Option<usize>, Arc<Series>>>,
+    unserved: RefCell<foldhash::HashMap<Option<usize>, Counted>>,
     /// Where rate limits and mirrors are counted.
     pub tally: Tally,
     /// Where rate limits are counted together with other balancers.
@@ -180,29 +180,38 @@ impl View {
         }
     }
 
-    /// Counts a request of `route` that a server of `pool`, by its position, has served.
+    /// Counts a request of `route` that a server of `pool`, by its position, has served; what its line has of that.
     pub fn count(
         &self,
         route: Option<usize>,
         pool: Option<&PoolView>,
         server: Option<usize>,
         figures: &RequestFigures,
-    ) {
+    ) -> Rc<RenderedWay> {
         let make = |backend: Option<&BackendId>| {
-            self.registry.series(match route {
+            let route = route.map(|route| &self.snapshot.routes.route(route).name);
+            let pool = pool.map(|pool| &pool.config().name);
+            let way = RenderedWay::new(
+                route.map(|r| r.as_str()),
+                pool.map(|p| p.as_str()),
+                backend.map(|b| b.as_str()),
+            );
+            let series = self.registry.series(match route {
                 None => SeriesKey::unrouted(),
-                Some(route) => SeriesKey {
-                    route: self.snapshot.routes.route(route).name.clone(),
-                    pool: pool.map(|pool| pool.config().name.clone()),
-                    backend: backend.cloned(),
-                },
-            })
+                Some(route) => {
+                    SeriesKey { route: route.clone(), pool: pool.cloned(), backend: backend.cloned() }
+                }
+            });
+            Counted { series, way: Rc::new(way) }
         };
-        let record = |series: &Series| series.shard(self.worker).record(figures);
+        let record = |counted: &Counted| {
+            counted.series.shard(self.worker).record(figures);
+            Rc::clone(&counted.way)
+        };
         match (route, pool, server) {
             (Some(route), Some(pool), server) => {
                 let id = server.map(|server| &pool.upstreams[server].id);
-                pool.with_series(server, route, || make(id), record);
+                pool.with_series(server, route, || make(id), record)
             }
             (route, ..) => record(self.unserved.borrow_mut().entry(route).or_insert_with(|| make(None))),
         }

@@ -1,6 +1,6 @@
 //! One stream of a client's connection: what it asks for, and the exchange that answers it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use evenkeel_http2::{Code, Head, StreamError};
@@ -18,6 +18,9 @@ use crate::http::websocket;
 use crate::http::write;
 use crate::http2::Exchange;
 use crate::request::admit::{Refusal, admit};
+use crate::request::incoming::Incoming;
+use crate::request::log::RequestLog;
+use crate::request::setting::Setting;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
 use crate::worker::timer::Timer;
@@ -117,7 +120,11 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, has_end
     let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
     let target = head.target.of_bytes(lines);
     let mut client_side = ToClient { writer: &mut writer, timer: &mut timer };
-    client.handle((view, *position), target, request, &body, &mut client_side).await;
+    let (pool, parents) = (OnceCell::new(), OnceCell::new());
+    let setting = Setting { worker, view, listener: *position, pool: &pool, parents: &parents };
+    let incoming = Incoming { request, body: &body };
+    client.begin(request);
+    client.handle((setting, None), target, incoming, &mut client_side, &mut RequestLog::default()).await;
     writer.is_whole()
 }
 

@@ -183,12 +183,7 @@ impl<'c> ResponseWriter<'c> {
             stream.head = Some((self.status, self.out.len()));
             return;
         }
-        if !self.keep_alive {
-            self.out.extend_from_slice(b"connection: close\r\n");
-        } else if self.version == Version::Http10 {
-            self.out.extend_from_slice(b"connection: keep-alive\r\n");
-        }
-        self.out.extend_from_slice(b"\r\n");
+        write::end_head(&mut self.out, self.version, self.keep_alive);
     }
 
     /// Says how long the body is. `framing` is how it comes to us.

@@ -7,7 +7,7 @@ use evenkeel_observe::flight::{FlightStep, STEPS_MAX, StepKind, milliseconds};
 use evenkeel_observe::{CacheResult, Ended};
 use evenkeel_types::{Time, cut};
 
-use super::super::log::{Cached, Finished};
+use super::super::log::{Cached, Delivered, Finished};
 use super::super::noted::{NotedStep, Notes};
 use crate::forward::chose;
 use crate::worker::pool_view::PoolView;
@@ -80,7 +80,7 @@ impl Story<'_> {
             },
             None if cause == Some("no_route") => "no route takes it".into(),
             None if self.finished.request.path.is_empty() => "its head could not be read as a request".into(),
-            None if self.finished.writer.status() == 308 => {
+            None if self.finished.delivered.status == 308 => {
                 "the listener sends every request to https".into()
             }
             None => "it was refused before a route was looked for".into(),
@@ -143,8 +143,7 @@ impl Story<'_> {
     }
 
     fn end(&self) -> String {
-        let writer = self.finished.writer;
-        let (status, bytes) = (writer.status(), writer.bytes());
+        let Delivered { status, bytes, .. } = self.finished.delivered;
         match self.finished.ended {
             Ended::Complete => format!("the client has all of the response: {status}, {bytes} bytes of body"),
             Ended::Refused if status == 0 => "the stream was refused".into(),
@@ -168,7 +167,7 @@ impl Story<'_> {
 
     /// True if the client has a part of a response.
     fn is_cut(&self) -> bool {
-        !self.finished.writer.is_whole()
+        !self.finished.delivered.is_whole
     }
 }
 
