@@ -86,7 +86,13 @@ impl<'a> Engines<'a> {
         let program = Program::new("engines", MINIGRAM, places.at("engines.log"))
             .args(["engines", "--scrape", "1", "--alert-after", "2", "--archive-every", "1"])
             .args(["--webhook", webhook, "--evenkeel"])
-            .args([evenkeel().to_owned(), "--backup".into(), places.backup(), "--state".into(), state.clone()]);
+            .args([
+                evenkeel().to_owned(),
+                "--backup".into(),
+                places.backup(),
+                "--state".into(),
+                state.clone(),
+            ]);
         let process = Process::start(&program).unwrap();
         let is_ready = || async { Faults::open(&state).is_ok() };
         process.wait_until("all engines take requests", BOUND, is_ready).await.unwrap();
