@@ -76,7 +76,14 @@ impl Listener {
             self.refuse_unix(table);
         }
         if let Some(limits) = table.peek("limits") {
-            self.refuse(&limits, "requests_per_connection", "limits.requests_per_connection");
+            for (key, shown) in [
+                ("requests_per_connection", "limits.requests_per_connection"),
+                ("http2_streams", "limits.http2_streams"),
+                ("http2_resets", "limits.http2_resets"),
+                ("http2_memory", "limits.http2_memory"),
+            ] {
+                self.refuse(&limits, key, shown);
+            }
         }
         let timeout = table.peek("timeout");
         if let Some(timeout) = &timeout {
