@@ -55,7 +55,9 @@ fn requests_beyond_those_that_may_be_under_way_are_refused_and_logged() {
     for at in 0..most {
         peer.send(headers(2 * at + 1, flag::WHOLE, get("/held"))).unwrap();
     }
-    eventually("all are under way", || evenkeel.metric("evenkeel_requests_in_flight", &[]) == f64::from(most));
+    eventually("all are under way", || {
+        evenkeel.metric("evenkeel_requests_in_flight", &[]) == f64::from(most)
+    });
     peer.send(headers(2 * most + 1, flag::WHOLE, get("/beyond"))).unwrap();
     let reset = peer.frame(kind::RST_STREAM).unwrap();
     assert_eq!((reset.stream, Code(reset.number(0))), (2 * most + 1, Code::REFUSED));

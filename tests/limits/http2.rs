@@ -85,7 +85,8 @@ fn a_listener_says_how_many_streams_and_how_much_data_it_takes() {
 #[test]
 fn a_client_that_resets_more_streams_than_its_listener_allows_loses_its_connection() {
     let (evenkeel, mut peer) = announced("http2_resets = 100");
-    let hold = |stream| [headers(stream, flag::WHOLE, fields::get()), rst_stream(stream, Code::CANCEL)].concat();
+    let hold =
+        |stream| [headers(stream, flag::WHOLE, fields::get()), rst_stream(stream, Code::CANCEL)].concat();
     // Responses of streams that were not reset in time give something back.
     let streams: Vec<u8> = (0..2000).flat_map(|at| hold(2 * at + 1)).collect();
     peer.send(streams).unwrap();

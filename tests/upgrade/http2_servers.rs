@@ -337,5 +337,8 @@ fn who_takes_nothing_stops_the_other_side() {
     let evenkeel = balancer(server, "");
     let mut client = open(&evenkeel);
     client.send(vec![1; 4 * WINDOW]);
-    assert_eq!([count.recv_timeout(DEADLINE).unwrap(), count.recv_timeout(DEADLINE).unwrap()], [WINDOW, 4 * WINDOW]);
+    assert_eq!(
+        [count.recv_timeout(DEADLINE).unwrap(), count.recv_timeout(DEADLINE).unwrap()],
+        [WINDOW, 4 * WINDOW]
+    );
 }

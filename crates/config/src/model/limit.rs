@@ -9,7 +9,7 @@ use evenkeel_types::PoolName;
 use crate::declare::{Declared, Field, Rules, Setting, Shown, section, word_settings, words};
 use crate::keys::Absent::{Are, Is, Means, Required};
 use crate::keys::syntax::{FILE, LIMIT_KEY, NAME, POOL_NAME, REDIS_PREFIX, REDIS_URL};
-use crate::keys::{Kind, Section, key};
+use crate::keys::{Kind, Member, Section, key};
 use crate::read::text::{Read, Refused, cookie_name, header_name};
 use crate::read::{Table, clip};
 use crate::settings::{Text, text_settings};
@@ -220,10 +220,16 @@ section! {
         /// Bytes of request bodies that one connection of HTTP/2 may have the proxy keep, over all its streams. Once half as
         /// many of responses wait for the client, further ones are read in small pieces.
         http2_memory: usize = key(Kind::Size(64 << 10, 1 << 30), Is("1MiB"), r#""512KiB""#),
+        /// Of a tcp or udp listener.
+        is_layer4: bool = Member::Written,
     }
 }
 
-impl Rules for ListenerLimits {}
+impl Rules for ListenerLimits {
+    fn shown(&self, key: &str) -> Shown {
+        Shown::only_if(key != "is_layer4" && !(self.is_layer4 && key.starts_with("http2_")))
+    }
+}
 
 section! {
     /// Other limits for the requests of this route than `[limits]` has.

@@ -95,6 +95,7 @@ impl Listener {
             }
         }
         let has = |key| timeout.as_ref().is_some_and(|timeout| timeout.has(key));
+        self.limits.is_layer4 = true;
         (self.timeout.is_tcp, self.timeout.is_udp) = (self.is_tcp(), self.is_udp());
         if !has("idle") {
             self.timeout.idle = if self.is_udp() { UDP_IDLE } else { TCP_IDLE };

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use evenkeel_config::ListenerLimits;
 use evenkeel_http2::{
-    BudgetConfig, Code, Config, Connection, ConnectionError, Event, HEAD_TIMEOUT, Head, HeadKind, HeadLimits, Settings,
-    StreamError, StreamId,
+    BudgetConfig, Code, Config, Connection, ConnectionError, Event, HEAD_TIMEOUT, Head, HeadKind, HeadLimits,
+    Settings, StreamError, StreamId,
 };
 use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, RequestRefusal};

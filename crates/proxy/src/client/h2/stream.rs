@@ -45,8 +45,7 @@ impl Asked {
             ask_for_upgrade(protocol, &client.worker, &mut upgrade);
         }
         let read = lines::of_head(head, view.heads, &upgrade, &mut lines, &mut fields);
-        let head =
-            read.map_err(|error| {
+        let head = read.map_err(|error| {
             (Refusal::from(error), lines::of_refused_head(head, view.heads, &mut lines, &mut fields))
         });
         Some(Self { view, position, head, lines, fields, is_tunnel: !upgrade.is_empty() })
