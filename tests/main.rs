@@ -274,6 +274,7 @@ mod http2 {
     mod memory;
     mod refused_bodies;
     mod servers;
+    mod turns;
     mod upstream;
 }
 

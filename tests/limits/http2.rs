@@ -1,8 +1,8 @@
 //! Limits over HTTP/2: a stream too many is refused, and its connection goes on.
 
-use crate::support::h2::frames::{flag, headers, kind};
+use crate::support::h2::frames::{Code, flag, headers, kind, rst_stream, setting};
 use crate::support::h2::{Peer, balancer, fields};
-use crate::support::{Evenkeel, Origin, ok};
+use crate::support::{Evenkeel, Origin, eventually, ok};
 
 /// One field of the responses to requests over streams of one connection, one after the other.
 fn answers(evenkeel: &Evenkeel, block: &[u8], count: u32, field: &str) -> Vec<String> {
@@ -62,4 +62,37 @@ fn a_client_of_grpc_with_too_many_fields_is_told_so_too() {
     let line = ["method", "version", "target", "host"].map(|key| record[key].as_str());
     assert_eq!(line, ["POST", "HTTP/2.0", "/", "test"].map(Some), "{record}");
     assert_eq!(origin.count(), 0);
+}
+
+/// The settings that a listener with these limits announces.
+fn announced(limits: &str) -> (Evenkeel, Peer) {
+    let origin = Origin::answering(|_| ok("a"));
+    let evenkeel = balancer(&origin, &format!("limits = {{ {limits} }}"));
+    let peer = Peer::greeted(evenkeel.client());
+    (evenkeel, peer)
+}
+
+#[test]
+fn a_listener_says_how_many_streams_and_how_much_data_it_takes() {
+    let (_evenkeel, peer) = announced("http2_streams = 7, http2_memory = \"100KiB\"");
+    assert_eq!(peer.setting(setting::MAX_CONCURRENT_STREAMS, 0), 7);
+    assert_eq!(peer.setting(setting::INITIAL_WINDOW_SIZE, 0), 100 << 10);
+    let (_evenkeel, peer) = announced("");
+    assert_eq!(peer.setting(setting::MAX_CONCURRENT_STREAMS, 0), 128);
+    assert_eq!(peer.setting(setting::INITIAL_WINDOW_SIZE, 0), 256 << 10);
+}
+
+#[test]
+fn a_client_that_resets_more_streams_than_its_listener_allows_loses_its_connection() {
+    let (evenkeel, mut peer) = announced("http2_resets = 100");
+    let hold =
+        |stream| [headers(stream, flag::WHOLE, fields::get()), rst_stream(stream, Code::CANCEL)].concat();
+    // Responses of streams that were not reset in time give something back.
+    let streams: Vec<u8> = (0..2000).flat_map(|at| hold(2 * at + 1)).collect();
+    peer.send(streams).unwrap();
+    let goaway = peer.frame(kind::GOAWAY).unwrap();
+    assert_eq!(Code(goaway.number(4)), Code::CALM);
+    eventually("it is counted", || {
+        evenkeel.metric("evenkeel_connections_refused_total", &["reason=\"http2_budget\""]) == 1.0
+    });
 }

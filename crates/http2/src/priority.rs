@@ -21,7 +21,13 @@ impl Priority {
     /// Reads the value of a `Priority` field or a PRIORITY_UPDATE frame: a dictionary of RFC 9651, of which `u` and `i`
     /// count. What is unknown or out of range is ignored, as RFC 9218, section 4 asks for.
     pub fn parse(value: &[u8]) -> Self {
-        let mut priority = Self::default();
+        Self::default().updated(value)
+    }
+
+    /// The same with what `value` says of it: what a server knows better than its client (RFC 9218, section 8).
+    #[must_use]
+    pub fn updated(self, value: &[u8]) -> Self {
+        let mut priority = self;
         for member in value.split(|byte| *byte == b',') {
             let member = member.trim_ascii();
             let item = member.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();

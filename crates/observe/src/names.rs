@@ -358,6 +358,8 @@ label! {
         Overload = "overload",
         /// 508: it has passed through this cache node before, or through too many.
         Loop = "loop",
+        /// No status, but `REFUSED_STREAM`: its connection of HTTP/2 has as many requests under way as it may have.
+        TooManyStreams = "too_many_streams",
     }
 }
 

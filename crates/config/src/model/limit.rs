@@ -9,7 +9,7 @@ use evenkeel_types::PoolName;
 use crate::declare::{Declared, Field, Rules, Setting, Shown, section, word_settings, words};
 use crate::keys::Absent::{Are, Is, Means, Required};
 use crate::keys::syntax::{FILE, LIMIT_KEY, NAME, POOL_NAME, REDIS_PREFIX, REDIS_URL};
-use crate::keys::{Kind, Section, key};
+use crate::keys::{Kind, Member, Section, key};
 use crate::read::text::{Read, Refused, cookie_name, header_name};
 use crate::read::{Table, clip};
 use crate::settings::{Text, text_settings};
@@ -202,7 +202,7 @@ impl Rules for Redis {
 
 section! {
     /// What one client may take.
-    #[derive(Copy, Default, PartialEq, Eq)]
+    #[derive(Copy, PartialEq, Eq)]
     pub struct ListenerLimits "limits of [listener.NAME]" {
         /// Connections open at once from one address; of IPv6, from one network of 64 bits. Beyond, a connection is
         /// closed at once. The `trusted_proxies` are excepted.
@@ -210,10 +210,26 @@ section! {
         /// Requests over one connection; at once, as many as the rate comes to in a second. Beyond, a request gets 429,
         /// and its connection is closed; one of HTTP/2 stays.
         requests_per_connection: Option<Rate> = key(RATE, Means("no limit"), r#""100/s""#),
+        /// Requests under way at a time over one connection of HTTP/2. A further one is refused in a way upon which clients
+        /// ask again (`REFUSED_STREAM`).
+        http2_streams: u32 = key(Kind::Integer(1, 10_000), Is("128"), "64"),
+        /// Streams of HTTP/2 that a client may reset over one connection, or have the proxy reset by breaking rules, at once;
+        /// within 32 seconds it may do so again. Four frames that lead to nothing (PING, SETTINGS, PRIORITY and such) count
+        /// as one. Responses add to it. Beyond, the connection ends with `ENHANCE_YOUR_CALM`.
+        http2_resets: u32 = key(Kind::Integer(100, 1_000_000), Is("1000"), "200"),
+        /// Bytes of request bodies that one connection of HTTP/2 may have the proxy keep, over all its streams. Once half as
+        /// many of responses wait for the client, further ones are read in small pieces.
+        http2_memory: usize = key(Kind::Size(64 << 10, 1 << 30), Is("1MiB"), r#""512KiB""#),
+        /// Of a tcp or udp listener.
+        is_layer4: bool = Member::Written,
     }
 }
 
-impl Rules for ListenerLimits {}
+impl Rules for ListenerLimits {
+    fn shown(&self, key: &str) -> Shown {
+        Shown::only_if(key != "is_layer4" && !(self.is_layer4 && key.starts_with("http2_")))
+    }
+}
 
 section! {
     /// Other limits for the requests of this route than `[limits]` has.

@@ -111,7 +111,7 @@ section! {
         /// What one client may take.
         limits: ListenerLimits = key(
             Kind::Section(ListenerLimits::SECTION),
-            Means("one client may take any amount"),
+            Means("the defaults"),
             r#"{ connections_per_client = 100, requests_per_connection = "100/s" }"#,
         ),
     }

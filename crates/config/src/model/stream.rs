@@ -76,7 +76,14 @@ impl Listener {
             self.refuse_unix(table);
         }
         if let Some(limits) = table.peek("limits") {
-            self.refuse(&limits, "requests_per_connection", "limits.requests_per_connection");
+            for (key, shown) in [
+                ("requests_per_connection", "limits.requests_per_connection"),
+                ("http2_streams", "limits.http2_streams"),
+                ("http2_resets", "limits.http2_resets"),
+                ("http2_memory", "limits.http2_memory"),
+            ] {
+                self.refuse(&limits, key, shown);
+            }
         }
         let timeout = table.peek("timeout");
         if let Some(timeout) = &timeout {
@@ -88,6 +95,7 @@ impl Listener {
             }
         }
         let has = |key| timeout.as_ref().is_some_and(|timeout| timeout.has(key));
+        self.limits.is_layer4 = true;
         (self.timeout.is_tcp, self.timeout.is_udp) = (self.is_tcp(), self.is_udp());
         if !has("idle") {
             self.timeout.idle = if self.is_udp() { UDP_IDLE } else { TCP_IDLE };

@@ -17,6 +17,9 @@ label! {
         Pool = "pool",
         /// The kernel's accept failed for any other reason.
         Accept = "accept",
+        /// The client did too much over HTTP/2 that leads to nothing: the listener's `limits.http2_resets` was reached. The
+        /// connection ended.
+        Http2Budget = "http2_budget",
     }
 }
 

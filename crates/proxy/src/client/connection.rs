@@ -341,8 +341,10 @@ impl Client {
         }
         let answered = if refusal.status == 408 { Ended::ClientTimeout } else { Ended::Refused };
         let ended = match refusal.kind {
-            // Over HTTP/2 that is an error of the stream (RFC 9113, 8.1.1).
-            Some(RequestRefusal::Malformed) if writer.refuse_stream() => answered,
+            // Over HTTP/2 that is an error of the stream (RFC 9113, 8.1.1), or never became one.
+            Some(RequestRefusal::Malformed | RequestRefusal::TooManyStreams) if writer.refuse_stream() => {
+                answered
+            }
             _ => {
                 let response = answer::refuse(worker, refusal, &request, answered);
                 let edits = HeaderEdits::default();

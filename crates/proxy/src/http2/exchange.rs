@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
-use evenkeel_http2::{Code, CommandError, ConnectionError, Head, StreamError, StreamId};
+use evenkeel_http2::{Code, CommandError, ConnectionError, Head, Priority, StreamError, StreamId};
 
 use super::session::Session;
 use crate::http::field::Field;
@@ -220,13 +220,28 @@ impl Exchange {
         self.session.command(|machine| machine.interim(id, status, lines::section_fields(section)))
     }
 
-    /// Sends the head of the response, and nothing behind it if it `ends`.
+    /// Sends the head of the response, and nothing behind it if it `ends`. What its `priority` says of its urgency counts
+    /// (RFC 9218, section 8).
     ///
     /// # Errors
     /// The stream is gone.
     pub fn respond(&self, status: u16, section: &[u8], ends: bool) -> Result<(), CommandError> {
         let id = self.id.ok_or(CommandError::Gone)?;
-        self.session.command(|machine| machine.respond(id, status, lines::section_fields(section), ends))
+        self.session.command(|machine| {
+            let mut said = None;
+            let fields = lines::section_fields(section).inspect(|(name, value)| {
+                if name.eq_ignore_ascii_case(b"priority") {
+                    said = Some(*value);
+                }
+            });
+            machine.respond(id, status, fields, ends)?;
+            if let Some(said) = said {
+                // A client that has said nothing takes responses in turns.
+                let silent = Priority { incremental: true, ..Priority::default() };
+                machine.set_priority(id, machine.priority(id).unwrap_or(silent).updated(said));
+            }
+            Ok(())
+        })
     }
 
     /// Sends as much of `data` as windows and turns allow now; yields how much.

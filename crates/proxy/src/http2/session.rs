@@ -9,7 +9,7 @@ use evenkeel_types::{Clock, Time};
 
 use super::exchange::{Exchange, Failure};
 use crate::worker::buffers::Buffers;
-use crate::worker::unsent::{CONNECTION_MAX, Unsent};
+use crate::worker::unsent::Unsent;
 
 /// The machine, the exchanges of its streams, and the task that moves its bytes.
 #[derive(Debug)]
@@ -31,13 +31,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection without streams, whose task is polled.
-    pub fn new(machine: Connection, buffers: Rc<Buffers>, clock: Clock) -> Rc<Self> {
+    /// A connection without streams, whose task is polled; `unsent_max` is what its streams may keep waiting before responses are
+    /// read in small pieces.
+    pub fn new(machine: Connection, buffers: Rc<Buffers>, clock: Clock, unsent_max: usize) -> Rc<Self> {
         Rc::new(Self {
             machine: RefCell::new(machine),
             buffers,
             clock,
-            unsent: Unsent::new(CONNECTION_MAX),
+            unsent: Unsent::new(unsent_max),
             exchanges: RefCell::default(),
             task: RefCell::default(),
             is_awake: Cell::new(true),

@@ -193,6 +193,14 @@ impl Shared {
         self.streams.get() < STREAMS_MAX.min(allowed) && !machine.is_leaving()
     }
 
+    /// Has a request look again when there may be a stream for it.
+    fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|listed| listed.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+    }
+
     /// Has requests that wait for a stream look again, if there may be one.
     fn wake_waiting(&self) {
         if self.waiting.borrow().is_empty() {
@@ -257,7 +265,7 @@ impl Place {
             let fields = lines::section_fields(section).filter(|(name, _)| has_place(name));
             match session.command(|machine| machine.request(&request, fields, ends)) {
                 Err(CommandError::Busy) => {
-                    self.shared.waiting.borrow_mut().push(cx.waker().clone());
+                    self.shared.wait(cx.waker());
                     Poll::Pending
                 }
                 opened => Poll::Ready(opened),

@@ -6,8 +6,6 @@ use super::buffers::ReadSize;
 
 /// What all clients of the process may keep waiting before responses are read in small pieces.
 pub const PROCESS_MAX: usize = 256 * 1024 * 1024;
-/// The same of all streams of one connection.
-pub const CONNECTION_MAX: usize = 512 * 1024;
 
 /// Bytes that were read from servers and wait for their clients. They bound memory in this way: beyond a quarter of the
 /// maximum a response is read in medium pieces, and beyond the maximum in small ones, so that others go on.

@@ -5,12 +5,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use evenkeel_config::ListenerLimits;
 use evenkeel_http2::{
-    Code, Config, Connection, ConnectionError, Event, HEAD_TIMEOUT, Head, HeadKind, HeadLimits, Settings,
-    StreamError, StreamId,
+    BudgetConfig, Code, Config, Connection, ConnectionError, Event, HEAD_TIMEOUT, Head, HeadKind, HeadLimits,
+    Settings, StreamError, StreamId,
 };
 use evenkeel_net::Io;
-use evenkeel_observe::RequestRefusal;
+use evenkeel_observe::{ConnectionRefusal, RequestRefusal};
 
 use super::futures::Futures;
 use super::stream::{Asked, refuse, serve};
@@ -20,13 +21,13 @@ use crate::http2::{Exchange, Failure, Session, Wire};
 use crate::worker::timer::Timer;
 use crate::worker::view::View;
 
-/// Requests under way at a time.
-const STREAMS_MAX: u32 = 128;
-/// Exchanges that may be at work, those included whose stream has ended already.
-const EXCHANGES_MAX: usize = 2 * STREAMS_MAX as usize;
-/// Bytes of a request body that a client may send ahead, of one stream and of all.
+/// Exchanges that may be at work, those included whose stream has ended already: so many times the streams.
+const EXCHANGES_FACTOR: usize = 2;
+/// Bytes of a request body that a client may send ahead on one stream.
 const WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What a reset costs of the budget, in frames that lead to nothing; and how long it takes to be full again.
+const FRAMES_PER_RESET: u32 = 4;
+const BUDGET_FULL_AFTER: Duration = Duration::from_secs(32);
 /// Fields of a request that the configuration does not count: the pseudo-header fields.
 const PARTS: usize = 5;
 /// How long a connection keeps what makes further requests cheaper when there are none.
@@ -44,6 +45,7 @@ pub struct Driver {
     futures: Futures,
     watch: Watch,
     timer: Timer,
+    exchanges_max: usize,
     /// True while it keeps no more than an idle connection needs.
     is_shrunk: bool,
     /// How long the client may take to hear why the connection ends.
@@ -54,16 +56,18 @@ impl Driver {
     /// That of a connection that has just begun; `None` if its listener is gone.
     pub fn new(client: Rc<Client>, io: Rc<Io>) -> Option<Self> {
         let (view, position) = client.view()?;
-        let timeout = view.listener(position).timeout.clone();
+        let (timeout, limits) = (view.listener(position).timeout.clone(), view.listener(position).limits);
         let now = client.worker.clock.now();
-        let machine = Connection::server(&config(&view, timeout.head), now);
+        let machine = Connection::server(&config(&view, timeout.head, limits), now);
         let clock = client.worker.clock;
-        let session = Session::new(machine, Rc::clone(&client.worker.buffers), clock);
+        let unsent_max = limits.http2_memory / 2;
+        let session = Session::new(machine, Rc::clone(&client.worker.buffers), clock, unsent_max);
         let wire = Wire::new(io, Rc::clone(&session));
         let timer = Timer::new(clock);
         let (farewell, watch) = (timeout.write, Watch::new(timeout, now));
-        let futures = Futures::new();
-        Some(Self { client, wire, session, futures, watch, timer, is_shrunk: false, farewell })
+        let (futures, is_shrunk) = (Futures::new(), false);
+        let exchanges_max = EXCHANGES_FACTOR * limits.http2_streams as usize;
+        Some(Self { client, wire, session, futures, watch, timer, exchanges_max, is_shrunk, farewell })
     }
 
     /// Serves the connection, of which `early` has been read already, until it is over.
@@ -166,6 +170,9 @@ impl Driver {
 
     fn broken(&self, error: ConnectionError) -> Over {
         tracing::debug!(client = %self.client.peer().ip(), "HTTP/2 connection ends: {error}");
+        if let ConnectionError::PeerExceeded { .. } = error {
+            self.client.worker.metrics.connection_refused(ConnectionRefusal::Http2Budget);
+        }
         if error.reason() == HEAD_TIMEOUT {
             self.client.worker.metrics.request_refused(RequestRefusal::HeadTimeout);
             return Over::Late;
@@ -195,10 +202,13 @@ impl Driver {
     fn request(&mut self, stream: StreamId, head: &Head, ends: bool) {
         self.watch.asked();
         let exchange = Rc::new(Exchange::new(Rc::clone(&self.session), Some(stream), ends));
-        let Some(asked) = Asked::read(&self.client, head).filter(|_| self.futures.len() < EXCHANGES_MAX)
-        else {
+        let has_room = self.futures.len() < self.exchanges_max;
+        let Some(asked) = Asked::read(&self.client, head).filter(|_| has_room) else {
             // Nothing was done for it: it may be asked for again elsewhere (RFC 9113, 8.7).
             exchange.reset(Code::REFUSED_STREAM);
+            if !has_room {
+                self.refused(head, StreamError::Refused { reason: "too many requests are being cancelled" });
+            }
             return;
         };
         let serving = serve(Rc::clone(&self.client), Rc::clone(&exchange), asked, ends);
@@ -260,20 +270,28 @@ impl Driver {
     }
 }
 
-fn config(view: &View, head_timeout: Duration) -> Config {
+fn config(view: &View, head_timeout: Duration, limits: ListenerLimits) -> Config {
+    let connection_window = u32::try_from(limits.http2_memory).unwrap_or(u32::MAX);
     let settings = Settings {
-        max_concurrent_streams: STREAMS_MAX,
-        initial_window_size: WINDOW,
+        max_concurrent_streams: limits.http2_streams,
+        initial_window_size: WINDOW.min(connection_window),
         max_header_list_size: u32::try_from(view.heads.bytes).unwrap_or(u32::MAX),
         ..Config::server().settings
     };
     Config {
         settings,
-        connection_window: CONNECTION_WINDOW,
+        connection_window,
+        budget: budget(limits.http2_resets),
         block_max: (2 * view.heads.bytes).max(Config::server().block_max),
         head_limits: HeadLimits { size: view.heads.bytes, fields: view.heads.fields + PARTS },
         head_timeout: Some(head_timeout),
         leave_timeout: head_timeout,
         ..Config::server()
     }
+}
+
+/// That of a client which may reset so many streams at once.
+fn budget(resets: u32) -> BudgetConfig {
+    let tokens = FRAMES_PER_RESET * resets;
+    BudgetConfig { tokens, every: BUDGET_FULL_AFTER / tokens }
 }

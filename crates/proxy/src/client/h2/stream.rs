@@ -31,7 +31,7 @@ pub struct Asked {
     view: Rc<View>,
     position: usize,
     /// The head; one that breaks the rules with what it says of itself.
-    head: Result<RequestHead, (HeadError, RequestHead)>,
+    head: Result<RequestHead, (Refusal, RequestHead)>,
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
@@ -48,19 +48,24 @@ impl Asked {
             ask_for_upgrade(protocol, &client.worker, &mut upgrade);
         }
         let read = lines::of_head(head, view.heads, &upgrade, &mut lines, &mut fields);
-        let head =
-            read.map_err(|error| (error, lines::of_refused_head(head, view.heads, &mut lines, &mut fields)));
+        let head = read.map_err(|error| {
+            (Refusal::from(error), lines::of_refused_head(head, view.heads, &mut lines, &mut fields))
+        });
         Some(Self { view, position, head, lines, fields, is_tunnel: !upgrade.is_empty() })
     }
 
     /// Reads what can be read of a head that was refused.
     pub fn refused(client: &Client, head: &Head, error: StreamError) -> Option<Self> {
-        let StreamError::PeerMisbehaved { reason, .. } = error else { return None };
+        let refusal = match error {
+            StreamError::PeerMisbehaved { reason, .. } => Refusal::from(HeadError::Malformed(reason)),
+            StreamError::Refused { reason } => Refusal::new(503, RequestRefusal::TooManyStreams, reason),
+            StreamError::PeerReset { .. } | StreamError::PeerLeft { .. } => return None,
+        };
         let (view, position) = client.view()?;
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
         let head = lines::of_refused_head(head, view.heads, &mut lines, &mut fields);
-        let head = Err((HeadError::Malformed(reason), head));
+        let head = Err((refusal, head));
         Some(Self { view, position, head, lines, fields, is_tunnel: false })
     }
 
@@ -96,9 +101,9 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, has_end
     let mut writer = ResponseWriter::new(worker, way, listener.timeout.write, Version::Http2, is_head);
     let head = match head {
         Ok(head) => head,
-        Err((error, head)) => {
-            let (refusal, refused) = (Refusal::from(*error), Refused { bytes: lines, head, fields });
-            Box::pin(client.refuse(view, &mut writer, &refusal, Some(refused))).await;
+        Err((refusal, head)) => {
+            let refused = Refused { bytes: lines, head, fields };
+            Box::pin(client.refuse(view, &mut writer, refusal, Some(refused))).await;
             return writer.is_whole();
         }
     };
