@@ -31,7 +31,16 @@ pub fn is_plain_everywhere(view: &View, request: &Request<'_>) -> bool {
 pub fn is_plain_listener(listener: &Listener) -> bool {
     let Listener {
         half_close,
-        limits: ListenerLimits { requests_per_connection, connections_per_client: _ },
+        // The others are of connections of HTTP/2, which have no plain exchange.
+        limits:
+            ListenerLimits {
+                requests_per_connection,
+                connections_per_client: _,
+                http2_streams: _,
+                http2_resets: _,
+                http2_memory: _,
+                is_layer4: _,
+            },
         name: _,
         bind: _,
         backlog: _,
