@@ -34,6 +34,9 @@ pub struct Up {
     /// Where to listen [default: 127.0.0.1:8080, or a free port if it is in use].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Where Evenkeel's dashboard and admin API listen [default: 127.0.0.1:9900, or a free port if it is in use].
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
     /// Application servers.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
     servers: u16,
@@ -70,6 +73,7 @@ impl Up {
         let settings = UpSettings {
             state: self.state,
             listen: self.listen,
+            admin: self.admin,
             servers: self.servers.into(),
             photos: self.photos.into(),
             crowd: self.crowd.into(),

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::ledger::{Ledger, Unanswered};
 use super::session::{Body, Session};
 use super::tally::{Outcome, Tally};
+use crate::clock::Clock;
 
 /// Actions that are not over, at most. Further ones count as failed.
 const OPEN_MAX: usize = 1000;
@@ -39,6 +40,8 @@ struct Work {
     /// Photos that get likes and comments.
     photos: Mutex<Vec<String>>,
     number: AtomicU64,
+    /// In every caption, so that photos of an earlier drill are not taken for ones that are there twice.
+    mark: u64,
 }
 
 impl Load {
@@ -52,12 +55,12 @@ impl Load {
         ledger: Arc<Ledger>,
         tally: Arc<Tally>,
     ) -> anyhow::Result<Self> {
-        let picture = picture()?;
-        let posted =
-            users[0].insist(Method::POST, "/photos?caption=Drill", &Body::file(picture.clone())).await?;
+        let (picture, mark) = (picture()?, Clock::System.now().0);
+        let path = format!("/photos?caption=Drill%20{mark}");
+        let posted = users[0].insist(Method::POST, &path, &Body::file(picture.clone())).await?;
         let first = text(&posted["id"]).context("a photo that was posted has no id")?;
         let (photos, number) = (Mutex::new(vec![first]), AtomicU64::new(0));
-        let work = Arc::new(Work { users: users.to_vec(), ledger, tally, picture, photos, number });
+        let work = Arc::new(Work { users: users.to_vec(), ledger, tally, picture, photos, number, mark });
         let stop = Arc::<AtomicBool>::default();
         let task = tokio::spawn(work.clone().act_steadily(rate, stop.clone()));
         Ok(Self { work, task, stop })
@@ -147,7 +150,8 @@ impl Work {
     }
 
     async fn post(&self, user: usize) {
-        let path = format!("/photos?caption=Drill%20{}", self.number.fetch_add(1, Relaxed));
+        let number = self.number.fetch_add(1, Relaxed);
+        let path = format!("/photos?caption=Drill%20{}%20{number}", self.mark);
         let Some(made) = self.made(user, &path, Body::file(self.picture.clone())).await else { return };
         let Some(id) = text(&made["id"]) else { return };
         {

@@ -142,7 +142,7 @@ impl Run<'_> {
     /// The generator cannot be started, or got no response at all.
     pub async fn run(&self) -> anyhow::Result<Outcome> {
         let mut command = Command::new(self.evenkeel);
-        command.args(["bench", "--split-by", "x-server", "--timeout", "5s", "--late-max", LATE_MAX]);
+        command.args(["bench", "--split-by", "x-server", "--timeout", "5s"]);
         command.arg("--scenario").arg(self.scenario).arg("--json").arg(&self.json);
         command.args(["--connections", &self.connections.to_string()]);
         command.args(["--duration", &format!("{}ms", self.duration.as_millis())]);
@@ -152,6 +152,9 @@ impl Run<'_> {
             Pace::Ramp(from, to) => command.args(["--ramp", &format!("{from}..{to}")]),
             Pace::Closed => &mut command,
         };
+        if !matches!(self.pace, Pace::Closed) {
+            command.args(["--late-max", LATE_MAX]);
+        }
         if let Some(plot) = &self.plot {
             command.arg("--plot").arg(plot);
         }

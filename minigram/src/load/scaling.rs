@@ -86,7 +86,7 @@ pub async fn scaling(settings: &ScalingSettings) -> anyhow::Result<Vec<Step>> {
 
 fn start(settings: &ScalingSettings, servers: usize, state: &Path) -> anyhow::Result<Process> {
     let program = Program::new("minigram up", &settings.minigram, state.join("up.log"))
-        .args(["up", "--listen", "127.0.0.1:0", "--state"])
+        .args(["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state"])
         .arg(state)
         .arg("--evenkeel")
         .arg(&settings.load.evenkeel)

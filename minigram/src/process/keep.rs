@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,6 +43,9 @@ pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<Infa
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
+        // When the process that wanted the keeper dies, the kernel sends SIGHUP to the keeper's group if one of it is stopped, as the
+        // program is while the keeper ends it.
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let main = Pid::from_child(&child);
@@ -127,8 +131,8 @@ fn pass_on(main: Pid) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let Ok(runtime) = runtime.inspect_err(|error| eprintln!("keep: no signals: {error}")) else { return };
     runtime.block_on(async {
-        let (Ok(mut end), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        let (Ok(mut end), Ok(mut interrupt), Ok(mut hangup)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
         else {
             eprintln!("keep: cannot take signals");
             return;
@@ -137,6 +141,7 @@ fn pass_on(main: Pid) {
             let (_, signal) = tokio::select! {
                 it = end.recv() => (it, Signal::TERM),
                 it = interrupt.recv() => (it, Signal::INT),
+                it = hangup.recv() => (it, Signal::TERM),
             };
             // Its number is not given to another process, because this process ends right after it.
             let _ = kill_process(main, signal);

@@ -65,7 +65,7 @@ impl Front {
             admin_token: secret::kept(&admin_token_file)?,
             admin_token_file,
             token_key: secret::kept(&state.path("token.key"))?,
-            admin: free_address(None, ADMIN_PORT).context("the admin API")?,
+            admin: free_address(settings.admin, ADMIN_PORT).context("the admin API")?,
             address: free_address(settings.listen, PORT)?,
         })
     }

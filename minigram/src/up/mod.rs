@@ -44,6 +44,8 @@ pub struct UpSettings {
     pub state: PathBuf,
     /// Where Evenkeel listens; `None`: port 8080 of this machine, or a free one.
     pub listen: Option<SocketAddr>,
+    /// Where its dashboard and admin API listen; `None`: port 9900 of this machine, or a free one.
+    pub admin: Option<SocketAddr>,
     /// Application servers.
     pub servers: usize,
     /// Sample photos of a new system.

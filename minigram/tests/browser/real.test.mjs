@@ -32,7 +32,7 @@ async function system() {
   if (MINIGRAM_URL) return { url: MINIGRAM_URL.replace(/\/$/, ""), end: async () => {} };
   assert.ok(MINIGRAM && EVENKEEL, "MINIGRAM and EVENKEEL name the programs, or MINIGRAM_URL says where MiniGram is");
   const state = await mkdtemp(join(tmpdir(), "minigram-"));
-  const options = ["--state", state, "--listen", "127.0.0.1:0", "--photos", "6", "--evenkeel", EVENKEEL];
+  const options = ["--state", state, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--photos", "6", "--evenkeel", EVENKEEL];
   const child = spawn(MINIGRAM, ["up", ...options], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const end = async () => {

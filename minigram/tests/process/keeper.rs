@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use minigram::process::Process;
-use minigram::process::tree::{descendants, kill_descendants};
-use rustix::process::{Pid, Signal, kill_process};
+use minigram::process::tree::{Member, descendants, kill_descendants};
+use rustix::process::{Pid, Signal};
 
 use super::{DEADLINE, eventually, member_in, shell, wait_gone};
 
@@ -69,22 +69,46 @@ fn daemons_that_are_about_to_start_end_as_well() {
     });
 }
 
+#[test]
+fn a_daemon_ends_although_the_program_is_stopped_when_its_keeper_becomes_an_orphan() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("daemon");
+    let mut wanted = Wanted::start(&daemon(&file));
+    let daemon = member_in(&file);
+    let keeper = wanted.below("minigram");
+    let program = descendants(keeper.id)[0];
+    let writer = wanted.below("sleep");
+    program.signal(Signal::STOP);
+    // The kernel sends SIGHUP to a group that becomes an orphan while one of it is stopped.
+    wanted.0.kill().unwrap();
+    wanted.0.wait().unwrap();
+    writer.signal(Signal::KILL);
+    wait_gone(daemon);
+    wait_gone(program);
+    wait_gone(keeper);
+}
+
 /// A keeper with a program, and a shell that stands for `minigram up`: it has the other end of the keeper's standard input.
 struct Wanted(Child);
 
 impl Wanted {
     fn start(program: &str) -> Self {
-        let script = format!("sleep 1000 | {MINIGRAM} keep -- sh -c \"$1\" & wait");
-        let mut up = Command::new("sh");
-        up.args(["-c", &script, "sh", program]).stdin(Stdio::null()).process_group(0);
+        // With job control, the keeper has a process group of its own, as below `minigram up`.
+        let script = format!("set -m; sleep 1000 | {MINIGRAM} keep -- sh -c \"$1\" & wait");
+        let mut up = Command::new("bash");
+        up.args(["-c", &script, "bash", program]).stdin(Stdio::null()).process_group(0);
         Self(up.spawn().unwrap())
     }
 
     /// Kills the writer of the keeper's standard input, which is the shell's child.
     fn kill(&self) {
+        self.below("sleep").signal(Signal::KILL);
+    }
+
+    /// The first process with this program below the shell.
+    fn below(&self, program: &str) -> Member {
         let below = descendants(Pid::from_child(&self.0));
-        let writer = below.iter().find(|it| it.program() == "sleep").unwrap();
-        kill_process(writer.id, Signal::KILL).unwrap();
+        *below.iter().find(|it| it.program() == program).unwrap()
     }
 }
 

@@ -111,7 +111,9 @@ impl Drop for World {
 /// `minigram up` in a state directory.
 pub fn up(state: &Path) -> Command {
     let mut command = minigram();
-    command.args(["up", "--photos", "6", "--listen", "127.0.0.1:0", "--evenkeel"]).arg(evenkeel());
+    command
+        .args(["up", "--photos", "6", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--evenkeel"])
+        .arg(evenkeel());
     command.arg("--state").arg(state);
     command
 }

@@ -28,6 +28,7 @@ impl World {
         let state = folder.path().join("state");
         let program = Program::new("minigram up", MINIGRAM, folder.path().join("up.log"))
             .args(["up", "--engines", "real", "--photos", "3", "--listen", "127.0.0.1:0"])
+            .args(["--admin", "127.0.0.1:0"])
             .args(["--state".as_ref(), state.as_os_str(), "--evenkeel".as_ref(), evenkeel().as_os_str()]);
         let process = Process::start(&program).unwrap();
         let is_ready = || async { Running::read(&state).is_ok() };
