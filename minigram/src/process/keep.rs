@@ -62,7 +62,6 @@ pub fn keep(command: &[OsString], watched: Option<&Path>) -> anyhow::Result<Infa
 }
 
 /// Ends everything that was started or adopted. While a thread has the result, no other thread ends anything.
-#[must_use]
 fn end_all() -> MutexGuard<'static, ()> {
     static ENDING: Mutex<()> = Mutex::new(());
     let alone = ENDING.lock().unwrap_or_else(PoisonError::into_inner);
