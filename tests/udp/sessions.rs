@@ -55,7 +55,8 @@ fn a_session_lasts_as_long_as_something_moves_and_then_another_server_is_chosen(
         assert_eq!(client.name(), first);
     }
     let record = evenkeel.record(|record| record["ended"] == "idle_timeout");
-    assert!(record["duration_ms"].as_f64().unwrap() >= 3_000.0, "{record}");
+    // A worker's clock may be as old as its last look at it.
+    assert!(record["duration_ms"].as_f64().unwrap() >= 2_990.0, "{record}");
     assert_ne!(client.name(), first, "round robin");
 }
 
