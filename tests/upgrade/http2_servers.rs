@@ -288,11 +288,11 @@ fn who_leaves_takes_the_other_side_along() {
     eventually("the tunnel is counted", || evenkeel.metric("evenkeel_tunnels", &[]) == 1.0);
     client.reset();
     drop(client);
-    eventually("the server is told", || *resets.lock().unwrap() == [Code::CANCEL]);
+    eventually("the server gets the reset", || *resets.lock().unwrap() == [Code::CANCEL]);
     let mut peer = open_stream(&evenkeel);
     peer.send(data(1, flag::NONE, "stay")).unwrap();
     peer.send(rst_stream(1, Code::CANCEL)).unwrap();
-    eventually("the server is told", || *resets.lock().unwrap() == [Code::CANCEL; 2]);
+    eventually("the server gets the reset", || *resets.lock().unwrap() == [Code::CANCEL; 2]);
     let mut client = open(&evenkeel);
     client.send("leave");
     client.assert_closed();

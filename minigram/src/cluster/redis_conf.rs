@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-/// What a server is told by its file.
+/// What the file of a server says.
 #[derive(Debug, Clone, Copy)]
 pub struct RedisConf<'a> {
     /// Where it listens, on 127.0.0.1.
@@ -40,7 +40,7 @@ impl RedisConf<'_> {
     }
 }
 
-/// What a Sentinel is told by its file.
+/// What the file of a Sentinel says.
 #[derive(Debug, Clone, Copy)]
 pub struct SentinelConf<'a> {
     /// Where it listens, on 127.0.0.1.
