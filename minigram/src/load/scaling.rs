@@ -101,7 +101,7 @@ async fn measure(running: &Running, load: &LoadSettings, rate: Option<u32>) -> a
     let plan = scenario::plan(&prepared, load.rate, load.warmup + load.duration);
     let folder = tempfile::tempdir().context("a folder for the scenario")?;
     let scenario = write_scenario(folder.path(), &prepared, &plan)?;
-    let (url, processes) = (format!("http://{}", running.address), running.processes());
+    let url = format!("http://{}", running.address);
     let run = |pace, name: &str| Run {
         evenkeel: &load.evenkeel,
         url: &url,
@@ -112,7 +112,7 @@ async fn measure(running: &Running, load: &LoadSettings, rate: Option<u32>) -> a
         warmup: load.warmup,
         json: folder.path().join(name),
         plot: None,
-        processes: &processes,
+        system: running.minigram,
     };
     let watched = async {
         tokio::time::sleep(load.warmup).await;
