@@ -62,7 +62,9 @@ fn systems_of_several_sizes_are_compared() {
     let results = tempfile::tempdir().unwrap();
     let mut scaling = minigram();
     scaling.args(["scaling", "--servers", "1,2", "--users", "4", "--photos", "4", "--connections", "4"]);
-    scaling.args(["--duration", "2s", "--warmup", "500ms", "--core-share", "10", "--evenkeel"]).arg(evenkeel());
+    scaling
+        .args(["--duration", "2s", "--warmup", "500ms", "--core-share", "10", "--evenkeel"])
+        .arg(evenkeel());
     let output = scaling.arg("--results").arg(results.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let steps: Value =
