@@ -59,3 +59,27 @@ fn unread_responses_hold_little_memory() {
         eventually("all are gone", || evenkeel.metric("evenkeel_connections", &[]) <= 1.0);
     }
 }
+
+#[test]
+fn all_connections_together_hold_what_the_process_may() {
+    let origin = Origin::bytes(ok(&"x".repeat(LENGTH)));
+    let held = |limits: &str| {
+        let evenkeel = balancer(&origin, limits);
+        let before = origin.count();
+        let _peers: Vec<Peer> = (0..CONNECTIONS).map(|_| attack(&evenkeel, 0)).collect();
+        eventually("the server has all requests", || {
+            origin.count() == before + CONNECTIONS * STREAMS as usize
+        });
+        let mut last = (0.0, Instant::now());
+        eventually("as many wait as will", || {
+            let now = evenkeel.metric("evenkeel_unsent_bytes", &[]);
+            if now > last.0 {
+                last = (now, Instant::now());
+            }
+            last.0 > 0.0 && last.1.elapsed() > ms(3_000)
+        });
+        last.0
+    };
+    let (usual, little) = (held(""), held("[limits]\nunsent_memory = \"1MiB\"\n"));
+    assert!(little < usual / 2.0, "{little} bytes with a limit, {usual} without");
+}

@@ -45,6 +45,7 @@ fn the_defaults_of_the_process() {
     let limits = config.limits;
     assert_eq!((limits.connections, limits.request_head, limits.headers), (100_000, 32 << 10, 100));
     assert_eq!((limits.uri, limits.request_body, limits.body_rate), (16 << 10, None, 240));
+    assert_eq!(limits.unsent_memory, 256 << 20);
     assert_eq!((config.cache.memory, config.cache.eviction), (256 << 20, Eviction::S3Fifo));
     assert!(config.cache.purge_from.is_empty());
     let timeout = &config.listeners[0].timeout;

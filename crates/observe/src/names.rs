@@ -124,6 +124,8 @@ metrics! {
         "Responses sent as they were although their clients accept them compressed, by reason.";
     TUNNELS: Gauge "evenkeel_tunnels" []
         "Upgraded connections (WebSocket) open.";
+    UNSENT: Gauge "evenkeel_unsent_bytes" []
+        "Bytes of responses that were read from servers and that clients have not taken yet.";
     FILES_CACHED: Gauge "evenkeel_files_cached_bytes" []
         "Bytes of memory that static files take which were asked for before.";
     FILES_OPEN: Gauge "evenkeel_files_open" []

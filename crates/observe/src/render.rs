@@ -124,6 +124,7 @@ fn workers(page: &mut Page, registry: &Registry) {
     page.single(&names::CLIENT_ABORTS, counted(|worker| worker.client_aborts.value()));
     compression(page, registry);
     page.single(&names::TUNNELS, gauged(|worker| worker.tunnels.value()));
+    page.single(&names::UNSENT, gauged(|worker| worker.unsent.value()));
     page.single(&names::FILES_CACHED, gauged(|worker| worker.files_cached.value()));
     page.single(&names::FILES_OPEN, gauged(|worker| worker.files_open.value()));
 }

@@ -31,6 +31,8 @@ pub struct WorkerMetrics {
     pub client_aborts: Counter,
     /// Upgraded connections open.
     pub tunnels: WorkerGauge,
+    /// Bytes of responses that clients have not taken yet, as of the last second.
+    pub unsent: WorkerGauge,
     /// Bytes of static files in memory, as of the last second.
     pub files_cached: WorkerGauge,
     /// Static files that are kept open, as of the last second.

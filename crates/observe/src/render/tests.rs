@@ -134,6 +134,7 @@ fn workers_are_added_up() {
         worker.requests_in_flight.increment();
         worker.client_aborts.increment();
         worker.tunnels.set(2);
+        worker.unsent.set(3);
         worker.files_cached.set(1_000);
         worker.files_open.set(7);
         worker.connection_refused(ConnectionRefusal::Limit);
@@ -149,6 +150,7 @@ fn workers_are_added_up() {
         ("evenkeel_requests_in_flight", &[], 3.0),
         ("evenkeel_client_aborts_total", &[], 3.0),
         ("evenkeel_tunnels", &[], 6.0),
+        ("evenkeel_unsent_bytes", &[], 9.0),
         ("evenkeel_files_cached_bytes", &[], 3_000.0),
         ("evenkeel_files_open", &[], 21.0),
         ("evenkeel_connections_refused_total", &[("reason", "limit")], 3.0),

@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use evenkeel_core::cache::Wall;
 use evenkeel_core::compress::lateness;
+use evenkeel_core::snapshot::Snapshot;
 use evenkeel_observe::{Record, RequestTrace, StreamRecord, WorkerLog, WorkerMetrics, WorkerTraces};
 use evenkeel_types::{Clock, ListenerName, Time};
 use slab::Slab;
@@ -112,7 +113,7 @@ impl Worker {
             pipes: Pipes::default(),
             datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
-            unsent: Unsent::new(unsent::PROCESS_MAX / shared.open.len().max(1)),
+            unsent: Unsent::new(unsent_max(&snapshot, &shared)),
             encoders: Encoders::default(),
             flight: FlightDesk::default(),
             lateness: Cell::default(),
@@ -144,6 +145,7 @@ impl Worker {
         let view = Rc::new(View::new(&self.shared, Some(&old), self.index));
         *self.view.borrow_mut() = Rc::clone(&view);
         old.retire_all_but(&view);
+        self.unsent.set_max(unsent_max(&view.snapshot, &self.shared));
         *self.retired.borrow_mut() = Some((self.clock.now(), old));
         view
     }
@@ -171,6 +173,7 @@ impl Worker {
         let (bytes, open) = self.files.size();
         self.metrics.files_cached.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.metrics.files_open.set(i64::try_from(open).unwrap_or(i64::MAX));
+        self.metrics.unsent.set(i64::try_from(self.unsent.bytes()).unwrap_or(i64::MAX));
         self.retired.borrow_mut().take_if(|(since, _)| now - *since > RETIRED_FOR);
         // A server that has left a pool which no request uses is let go of here.
         for (looked, pool) in view.used_pools().enumerate() {
@@ -378,6 +381,11 @@ impl Drop for OpenSession {
         self.0.metrics.connections.decrement();
         self.0.shared.open[self.0.index].fetch_sub(1, Relaxed);
     }
+}
+
+/// The share of one worker in what clients may leave untaken.
+fn unsent_max(snapshot: &Snapshot, shared: &Shared) -> usize {
+    snapshot.config.limits.unsent_memory / shared.open.len().max(1)
 }
 
 /// The wall clock's reading at the clock's zero.

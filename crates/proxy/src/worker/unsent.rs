@@ -4,21 +4,28 @@ use std::cell::Cell;
 
 use super::buffers::ReadSize;
 
-/// What all clients of the process may keep waiting before responses are read in small pieces.
-pub const PROCESS_MAX: usize = 256 * 1024 * 1024;
-
 /// Bytes that were read from servers and wait for their clients. They bound memory in this way: beyond a quarter of the
 /// maximum a response is read in medium pieces, and beyond the maximum in small ones, so that others go on.
 #[derive(Debug)]
 pub struct Unsent {
     bytes: Cell<usize>,
-    max: usize,
+    max: Cell<usize>,
 }
 
 impl Unsent {
     /// None yet, and `max` at most.
     pub fn new(max: usize) -> Self {
-        Self { bytes: Cell::new(0), max }
+        Self { bytes: Cell::new(0), max: Cell::new(max) }
+    }
+
+    /// `max` at most from now on.
+    pub fn set_max(&self, max: usize) {
+        self.max.set(max);
+    }
+
+    /// How many wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
     }
 
     /// Counts `bytes` for as long as they wait.
@@ -29,9 +36,10 @@ impl Unsent {
 
     /// How much of a response is to be read at a time.
     pub fn read_size(&self) -> ReadSize {
+        let max = self.max.get();
         match self.bytes.get() {
-            bytes if bytes <= self.max / 4 => ReadSize::Large,
-            bytes if bytes <= self.max => ReadSize::Medium,
+            bytes if bytes <= max / 4 => ReadSize::Large,
+            bytes if bytes <= max => ReadSize::Medium,
             _ => ReadSize::Small,
         }
     }
@@ -63,9 +71,12 @@ mod tests {
         assert_eq!(unsent.read_size(), ReadSize::Medium);
         let third = unsent.hold(1);
         assert_eq!(unsent.read_size(), ReadSize::Small);
+        unsent.set_max(1_604);
+        assert_eq!(unsent.read_size(), ReadSize::Large);
+        unsent.set_max(400);
         drop((first, second));
         assert_eq!(unsent.read_size(), ReadSize::Large);
         drop(third);
-        assert_eq!(unsent.bytes.get(), 0);
+        assert_eq!(unsent.bytes(), 0);
     }
 }
