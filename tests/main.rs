@@ -268,6 +268,7 @@ mod http2 {
     mod conformance;
     mod empty_bodies;
     mod failing_servers;
+    mod fair;
     mod good_will;
     mod interim;
     mod malformed;

@@ -6,6 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Orderin
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::http2::Turn;
+
+/// How many are polled at a time once the connection is over, before others have their turn.
+const REST_POLLS: usize = 32;
+
 /// What is polled.
 type Stream = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -73,7 +78,7 @@ impl Futures {
     }
 
     /// The task has been polled with `cx`, and is woken from here on.
-    pub fn leave(&self, cx: &Context<'_>) {
+    pub fn leave(&self, cx: &mut Context<'_>) {
         let mut task = lock(&self.ready.task);
         if !task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             *task = Some(cx.waker().clone());
@@ -82,7 +87,7 @@ impl Futures {
         self.ready.is_polled.store(false, Release);
         // In this order, so that none is missed that another thread wakes meanwhile.
         if !lock(&self.ready.slots).is_empty() {
-            cx.waker().wake_by_ref();
+            Turn::pass(cx);
         }
     }
 
@@ -121,16 +126,16 @@ impl Futures {
         }
     }
 
-    /// Polls those that were woken, at most `count` of them; true if some were.
-    pub fn poll_ready(&mut self, count: usize) -> bool {
+    /// Polls those that were woken, at most `count` of them; tells how many were.
+    pub fn poll_ready(&mut self, count: usize) -> usize {
         for at in 0..count {
-            let Some(slot) = lock(&self.ready.slots).pop_front() else { return at > 0 };
+            let Some(slot) = lock(&self.ready.slots).pop_front() else { return at };
             if let Some((waker, _)) = self.slots.get(slot).and_then(|entry| entry.waker.as_ref()) {
                 waker.is_listed.store(false, Release);
             }
             self.poll(slot);
         }
-        true
+        count
     }
 
     /// Lets go of memory that no future needs.
@@ -140,10 +145,10 @@ impl Futures {
         }
     }
 
-    /// Ready when none is left; polls those that were woken.
-    pub fn poll_rest(&mut self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when none is left; polls some of those that were woken.
+    pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.enter();
-        while self.poll_ready(usize::MAX) {}
+        self.poll_ready(REST_POLLS);
         self.leave(cx);
         if self.active == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -174,16 +179,16 @@ mod tests {
             });
             futures.insert(Box::pin(work));
         }
-        let cx = Context::from_waker(Waker::noop());
-        assert!(futures.poll_rest(&cx).is_pending());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(futures.poll_rest(&mut cx).is_pending());
         assert_eq!((polls.get(), futures.len()), (3, 3));
-        assert!(!futures.poll_ready(10));
+        assert_eq!(futures.poll_ready(10), 0);
         let waker: Waker = wakers.borrow()[1].clone();
         waker.wake_by_ref();
         waker.wake_by_ref();
-        assert!(futures.poll_ready(10));
+        assert_eq!(futures.poll_ready(10), 1);
         assert_eq!((polls.get(), futures.len()), (4, 2));
         (0..3).for_each(|key| futures.poll(key));
-        assert!(futures.poll_rest(&cx).is_ready());
+        assert!(futures.poll_rest(&mut cx).is_ready());
     }
 }
