@@ -243,7 +243,8 @@ impl<'x> Plain<'x, '_> {
     ) -> Option<io::Result<usize>> {
         let Self { setting, target, .. } = *self;
         let limit = Limit { since: Some(sent), after: target.head_within(), at_most: target.deadline };
-        let reading = poll_fn(|cx| match setting.worker.buffers.poll_medium(server, cx, buf) {
+        let around = setting.worker.surroundings(setting.view.response_heads);
+        let reading = poll_fn(|cx| match around.poll_head(server, cx, buf) {
             Poll::Pending if client.poll_come(cx).is_ready() => Poll::Ready(None),
             read => read.map(Some),
         });
