@@ -78,7 +78,8 @@ impl Streams {
                 kind::HEADERS => {
                     let mut head = self.blocks.read(&frame.payload);
                     head.retain(|(name, value)| {
-                        !["date", "x-request-id"].contains(&name.as_str()) || ["now", "theirs"].contains(&value.as_str())
+                        !["date", "x-request-id"].contains(&name.as_str())
+                            || ["now", "theirs"].contains(&value.as_str())
                     });
                     of.heads.push(head);
                 }

@@ -20,6 +20,7 @@ pub(super) fn ordinary() -> Record<'static> {
         unix_ns: 1_795_192_764_007_999_999,
         client: Client::Ip([192, 0, 2, 7].into(), 50_123),
         listener: "web",
+        origin: None,
         method: "GET",
         scheme: "http",
         host: "shop.example.com",

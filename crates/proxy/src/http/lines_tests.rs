@@ -182,6 +182,11 @@ fn names_of_the_static_table_are_what_their_text_is() {
     let head = came(&names.map(|name| (name, "x")));
     assert_eq!(head.fields().len(), names.len());
     for field in head.fields() {
-        assert_eq!(super::known(&field), Known::of(field.name), "{:?}", field.name.escape_ascii().to_string());
+        assert_eq!(
+            super::known(&field),
+            Known::of(field.name),
+            "{:?}",
+            field.name.escape_ascii().to_string()
+        );
     }
 }

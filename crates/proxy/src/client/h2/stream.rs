@@ -1,8 +1,11 @@
 //! One stream of a client's connection: what it asks for, and the exchange that answers it.
 
 use std::cell::{OnceCell, RefCell};
+use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use evenkeel_config::Listener;
 use evenkeel_http2::{Code, Head, StreamError};
@@ -11,7 +14,7 @@ use evenkeel_observe::RequestRefusal;
 use super::lanes::Inlet;
 use crate::body::{Body, FromBytes, FromStream, Source};
 use crate::client::connection::{Client, Refused, body_limits};
-use crate::client::writer::{ResponseWriter, ToClient, ToHttp2, Way};
+use crate::client::writer::{ResponseWriter, ToClient, ToHttp2, Way, send_whole_over};
 use crate::http::field::Field;
 use crate::http::framing::Framing;
 use crate::http::head::{HeadError, RequestHead};
@@ -22,11 +25,12 @@ use crate::http::write;
 use crate::http2::Exchange;
 use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
-use crate::request::log::RequestLog;
+use crate::request::log::{Delivered, RequestLog};
+use crate::request::plain::{Flight, Start, send};
 use crate::request::setting::Setting;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
-use crate::worker::timer::Timer;
+use crate::worker::timer::{Timer, WriteError};
 use crate::worker::view::View;
 
 /// What a lane serves: a stream, and what it asks for.
@@ -131,16 +135,66 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
     let mut log = RequestLog::default();
     client.begin(request);
     let framing = framing(request.declared, request.method, request.upgrade.is_some() || *has_ended);
-    // In a box, because it is large.
-    let rest = (framing, exchange.take_whole(), *has_ended);
-    Box::pin(go_on(client, exchange, setting, (target, request, rest), timer, &mut log)).await
+    let body = exchange.take_whole();
+    let came = body.as_deref().map(|body| (framing, body));
+    let served = match came {
+        // Pinned where it is made, as above.
+        Some(came) => pin!(serve_plainly((setting, request, came), exchange, timer, &mut log)).await,
+        None => Err(Start::New),
+    };
+    match served {
+        Ok((sent, delivered, bytes_in)) => {
+            client.end_plain(setting, target, request, (sent, delivered, bytes_in as u64), &mut log);
+            sent.is_ok()
+        }
+        Err(start) => {
+            // In a box, because it is large and most requests are plain.
+            let rest = (framing, body, *has_ended);
+            Box::pin(go_on(client, exchange, (setting, start), (target, request, rest), timer, &mut log))
+                .await
+        }
+    }
 }
 
-/// Serves a request in the general path; true if the response has been sent to its end.
+/// Serves a request of which all is there, as far as it is plain. Tells whether the client has taken the response, what it has
+/// got, and how many bytes of a body it has sent.
+async fn serve_plainly<'x>(
+    (setting, request, came): (Setting<'x>, &Request<'_>, (Framing, &[u8])),
+    exchange: &Rc<Exchange>,
+    timer: &mut Timer,
+    log: &mut RequestLog,
+) -> Result<(Result<(), WriteError>, Delivered, usize), Start<'x>> {
+    let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
+    let (mut buf, mut wait) = (Vec::new(), (&**exchange, timer));
+    let Some(read) = poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await else {
+        return Err(flight.goes_on((buf, None)));
+    };
+    let answered = flight.answer(request, (buf, read), log)?;
+    let bytes_in = answered.bytes_in;
+    let stall = setting.view.listener(setting.listener).timeout.write;
+    let (sent, delivered) = send_whole_over(setting.worker, exchange, stall, answered).await;
+    Ok((sent, delivered, bytes_in))
+}
+
+/// Reads the answer to a plain request; `None` if it has not come in time, or the client has given the stream up.
+fn poll_answer(
+    flight: &mut Flight<'_>,
+    (exchange, timer): &mut (&Exchange, &mut Timer),
+    buf: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<io::Result<usize>>> {
+    match flight.poll_read(cx, buf) {
+        Poll::Pending if exchange.poll_failed(cx).is_ready() => Poll::Ready(None),
+        Poll::Pending => timer.poll_until(cx, flight.due()).map(|()| None),
+        read => read.map(Some),
+    }
+}
+
+/// Serves a request in the general path, from `start` on; true if the response has been sent to its end.
 async fn go_on<'x>(
     client: &Client,
     exchange: &Rc<Exchange>,
-    setting: Setting<'x>,
+    (setting, start): (Setting<'x>, Start<'x>),
     (target, request, (framing, came, has_ended)): (&[u8], &'x Request<'_>, (Framing, Option<Vec<u8>>, bool)),
     timer: &mut Timer,
     log: &mut RequestLog,
@@ -158,7 +212,7 @@ async fn go_on<'x>(
     let mut writer = writer(client, exchange, listener, request.is_head());
     let mut client_side = ToClient { writer: &mut writer, timer };
     let incoming = Incoming { request, body: &body };
-    client.handle((setting, None), target, incoming, &mut client_side, log).await;
+    client.handle((setting, start), target, incoming, &mut client_side, log).await;
     writer.is_whole()
 }
 
