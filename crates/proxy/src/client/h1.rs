@@ -23,8 +23,9 @@ use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
-use crate::request::plain::{Answered, Flight, Start, send};
+use crate::request::plain::{Flight, Start, send};
 use crate::request::setting::Setting;
+use crate::response::WholeResponse;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
@@ -341,7 +342,7 @@ async fn plain<'x>(
     came: (Framing, &[u8]),
     (client, timer): (&Io, &mut Timer),
     log: &mut RequestLog,
-) -> Result<Answered, Start<'x>> {
+) -> Result<WholeResponse, Start<'x>> {
     let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
     let (mut buf, mut wait) = (Vec::new(), (client, timer));
     match poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await {

@@ -43,8 +43,8 @@ pub fn response(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Op
         return None;
     }
     let reason = if end == 13 { Span::default() } else { Span::between(13, end) };
-    let (_, len) = field_lines(bytes, end + 2, limits, fields)?;
-    Some(ResponseHead { len, status, reason, version })
+    let (known, len) = field_lines(bytes, end + 2, limits, fields)?;
+    Some(ResponseHead { len, status, reason, version, known })
 }
 
 /// The fields from `at` on; which of the known ones there are, and where the head ends, with its empty line.

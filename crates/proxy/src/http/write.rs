@@ -2,7 +2,7 @@
 
 use evenkeel_config::HeaderEdits;
 
-use super::field::{Field, Known, list, same_variable};
+use super::field::{Field, Known, KnownSet, list, same_variable};
 use super::framing::Framing;
 use super::version::Version;
 
@@ -14,7 +14,12 @@ pub struct Nominated {
 
 impl Nominated {
     /// Looks for options that name other fields.
-    pub fn of(bytes: &[u8], fields: &[Field]) -> Self {
+    #[inline]
+    pub fn of(bytes: &[u8], (fields, known): (&[Field], KnownSet)) -> Self {
+        if known.holds(Known::Connection) { Self::among(bytes, fields) } else { Self::default() }
+    }
+
+    fn among(bytes: &[u8], fields: &[Field]) -> Self {
         let names_a_field = |option: &[u8]| {
             !["close", "keep-alive", "upgrade"].iter().any(|o| option.eq_ignore_ascii_case(o.as_bytes()))
         };

@@ -15,7 +15,6 @@ use evenkeel_core::choose::Chosen;
 use evenkeel_core::plan::{Denied, Routed, Taken};
 use evenkeel_types::Time;
 
-pub use self::answer::Answered;
 pub use self::send::send;
 use crate::forward::driver::Admission;
 use crate::forward::outcome::{BegunForwarding, BegunTry};

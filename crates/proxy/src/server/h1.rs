@@ -120,8 +120,7 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
 fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
     let Changes { edits, deadline, trace, .. } = changes;
     let Request { bytes, fields, trusted, reserved, .. } = *request;
-    let has_options = request.known.holds(Known::Connection);
-    let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
+    let nominated = Nominated::of(bytes, (fields, request.known));
     let deadline = deadline.as_ref().map(|deadline| deadline.name);
     let ours = Ours { reserved, deadline, edits, underscores: request.drops_underscores };
     let has_none = ours.is_empty();

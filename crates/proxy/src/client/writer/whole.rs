@@ -14,7 +14,7 @@ use crate::http::version::Version;
 use crate::http::write;
 use crate::http2::Exchange;
 use crate::request::log::Delivered;
-use crate::request::plain::Answered;
+use crate::response::WholeResponse;
 use crate::worker::Worker;
 use crate::worker::timer::{Timer, WriteError};
 
@@ -24,17 +24,25 @@ pub async fn send_whole(
     worker: &Worker,
     io: &Io,
     (stall, version, keep_alive): (Duration, Version, bool),
-    answered: Answered,
+    response: WholeResponse,
 ) -> (Result<(), WriteError>, Delivered) {
-    let Answered { head, framing, answer, body, bytes, permit, .. } = answered;
+    let WholeResponse { head, framing, answer, body, bytes, permit, .. } = response;
     let status = head.status;
     let mut out = head.into_bytes();
     write::framing(&mut out, framing);
     write::end_head(&mut out, version, keep_alive);
     out.extend_from_slice(&answer[body..]);
     worker.buffers.give(answer);
-    let mut wait = ClientWait::new(Timer::new(worker.clock), stall);
-    let sent = wait.write_all(Progress { worker, bytes }, io, &mut [IoSlice::new(&out)]).await;
+    let mut left = &out[..];
+    let sent = match io.write_piece(&mut left) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let mut wait = ClientWait::new(Timer::new(worker.clock), stall);
+            // In a box, because the kernel takes most responses at once.
+            Box::pin(wait.write_all(Progress { worker, bytes }, io, &mut [IoSlice::new(left)])).await
+        }
+        Err(_) => Err(WriteError::Failed),
+    };
     if sent == Err(WriteError::TooSlow) {
         io.reset_on_close();
     }

@@ -6,7 +6,6 @@ use evenkeel_core::admission::{self, AfterHead};
 
 use super::{Flight, Start};
 use crate::filter::fields;
-use crate::forward::driver::Permit;
 use crate::forward::respond::copy_head;
 use crate::forward::target::Target;
 use crate::http::chunks::data_as_written;
@@ -16,28 +15,9 @@ use crate::http::head::{ResponseHead, parse_response};
 use crate::http::version::Version;
 use crate::request::incoming::Request;
 use crate::request::log::RequestLog;
-use crate::response::Head;
+use crate::response::WholeResponse;
 use crate::server::error::ServerError;
 use crate::server::exchange::keeps_alive;
-
-/// A response that is there whole.
-#[derive(Debug)]
-pub struct Answered {
-    /// Status and fields.
-    pub head: Head,
-    /// How the body is delimited. Chunks, which only a client of HTTP/1.1 gets, are written as this crate writes them.
-    pub framing: Framing,
-    /// The server's answer, which ends with the body.
-    pub answer: Vec<u8>,
-    /// Where that begins.
-    pub body: usize,
-    /// Bytes of data in it.
-    pub bytes: u64,
-    /// Bytes of the request's body.
-    pub bytes_in: usize,
-    /// What the request holds of the pool and the server, until its client has the response.
-    pub permit: Option<Permit>,
-}
 
 impl<'x> Flight<'x> {
     /// The response to `request`, made of what has been `read` into `buf`.
@@ -49,7 +29,7 @@ impl<'x> Flight<'x> {
         request: &Request<'_>,
         (buf, read): (Vec<u8>, io::Result<usize>),
         log: &mut RequestLog,
-    ) -> Result<Answered, Start<'x>> {
+    ) -> Result<WholeResponse, Start<'x>> {
         match read {
             Ok(1..) => {}
             Ok(0) => return Err(self.goes_on((buf, Some(ServerError::Closed)))),
@@ -70,9 +50,9 @@ impl<'x> Flight<'x> {
         mut self: Box<Self>,
         request: &Request<'_>,
         (buf, fields): (Vec<u8>, &[Field]),
-        &Whole { ref head, framing, bytes }: &Whole,
+        &WholeAnswer { ref head, framing, bytes }: &WholeAnswer,
         log: &mut RequestLog,
-    ) -> Answered {
+    ) -> WholeResponse {
         let Self { target, leg, sent, uploaded, bytes_in, .. } = *self;
         let (worker, server, status) = (target.worker, self.chosen.server, head.status);
         let now = worker.clock.now();
@@ -92,12 +72,12 @@ impl<'x> Flight<'x> {
         log.keep_fields(target.view, |name| passed.value(name));
         passed.out().extend_from_slice(&self.lines);
         worker.buffers.give(self.lines);
-        Answered { head: passed, framing, answer: buf, body: head.len, bytes, bytes_in, permit }
+        WholeResponse { head: passed, framing, answer: buf, body: head.len, bytes, bytes_in, permit }
     }
 }
 
 /// An answer that has come whole.
-struct Whole {
+struct WholeAnswer {
     head: ResponseHead,
     /// How its body is delimited.
     framing: Framing,
@@ -111,13 +91,14 @@ fn read_whole(
     request: &Request<'_>,
     buf: &[u8],
     fields: &mut Vec<Field>,
-) -> Option<Whole> {
+) -> Option<WholeAnswer> {
     let head = parse_response(buf, target.view.response_heads, fields).ok()??;
     let is_final = head.status >= 200 && !target.route.retry.on.holds_status(head.status);
     if !is_final || !keeps_alive(buf, fields, &head) {
         return None;
     }
-    let framing = framing::of_response(buf, fields, head.version, head.status, request.is_head()).ok()?;
+    let framing =
+        framing::of_response(buf, (fields, head.known), head.version, head.status, request.is_head()).ok()?;
     let body = &buf[head.len..];
     let is_whole = |length: u64| (body.len() as u64 == length).then_some(length);
     let bytes = match framing {
@@ -126,5 +107,5 @@ fn read_whole(
         Framing::Chunked if request.version == Version::Http11 => data_as_written(body),
         Framing::Chunked | Framing::UntilClose => None,
     };
-    Some(Whole { head, framing, bytes: bytes? })
+    Some(WholeAnswer { head, framing, bytes: bytes? })
 }

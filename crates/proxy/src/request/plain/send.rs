@@ -1,6 +1,5 @@
 //! The first step: a request gets its route, its pool and its server, and is written to a kept connection.
 
-use std::io::IoSlice;
 use std::task::Context;
 
 use evenkeel_core::admission::{Role, Step};
@@ -134,11 +133,10 @@ fn write(
     let mut out = target.worker.buffers.passing();
     write_head(&mut out, target, server, request, (&asked, [&*path, mark, query]), framing);
     out.extend_from_slice(body);
-    let mut slices = [IoSlice::new(&out)];
-    let mut left = &mut slices[..];
-    match connection.io.write_some(&mut left) {
+    let mut left = &out[..];
+    match connection.io.write_piece(&mut left) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Ok(left.iter().flat_map(|slice| slice.iter()).copied().collect())),
+        Ok(false) => Err(Ok(left.to_vec())),
         Err(_) => Err(Err(UploadError::Server)),
     }
 }
