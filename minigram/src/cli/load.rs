@@ -111,6 +111,10 @@ pub struct Scaling {
     /// How many servers the systems have.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4])]
     servers: Vec<usize>,
+    /// How much of a core each server may use, in percent. The machine has the same cores for one server as for four, so
+    /// several servers are more than one only if each has less than it could use.
+    #[arg(long, value_name = "PERCENT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+    core_share: u8,
     /// Sample photos of each system.
     #[arg(long, default_value_t = 60)]
     photos: usize,
@@ -126,7 +130,13 @@ impl Scaling {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let load = self.common.settings(RATE, self.duration, self.warmup).await?;
         let minigram = std::env::current_exe().context("the path of this program is not known")?;
-        let settings = ScalingSettings { servers: self.servers, photos: self.photos, minigram, load };
+        let settings = ScalingSettings {
+            servers: self.servers,
+            core_share: self.core_share,
+            photos: self.photos,
+            minigram,
+            load,
+        };
         let steps = scaling::scaling(&settings).await?;
         println!("{}", scaling::table(&steps));
         Ok(ExitCode::SUCCESS)
