@@ -15,13 +15,13 @@ pub(crate) mod generator;
 pub(crate) mod install;
 pub(crate) mod machine;
 pub(crate) mod process;
-mod procfs;
+pub(crate) mod procfs;
 pub(crate) mod proxy;
 pub mod readme;
 mod report;
 pub(crate) mod results;
 pub(crate) mod rig;
-mod scenario;
+pub(crate) mod scenario;
 
 use machine::Machine;
 use proxy::Proxy;

@@ -1,15 +1,17 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, changes, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, attacks, vtc, peers, contrib, cache-tests, browser, fuzz, soak, changes, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attacks;
 mod bench;
 mod browser;
 mod cache_tests;
 mod changes;
 mod contrib;
+mod dist;
 mod exchanges;
 mod failover;
 mod failures;
@@ -47,6 +49,8 @@ enum Task {
     },
     /// Compare evenkeel with nginx and HAProxy.
     Bench(bench::Options),
+    /// Attack evenkeel, nginx and HAProxy over HTTP/2, and show what another client notices.
+    Attacks(attacks::Options),
     /// Count the instructions that a request takes, beside nginx and HAProxy.
     Instructions(instructions::Options),
     /// Run the scripts of raw HTTP/1.1 in tests/varnishtest.
@@ -59,6 +63,8 @@ enum Task {
     Browser(browser::Options),
     /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
     Contrib(contrib::Options),
+    /// Build evenkeel as packages ship it, with profile-guided optimisation.
+    Dist(dist::Options),
     /// Make the Debian package.
     Package(package::Options),
     /// Run the fuzz targets, each for some seconds.
@@ -93,12 +99,14 @@ fn main() -> ExitCode {
         Task::Tidy { circles: false } => return tidy(),
         Task::Tidy { circles: true } => show_circles(repository()),
         Task::Bench(options) => bench::run(repository(), &options),
+        Task::Attacks(options) => attacks::run(repository(), &options),
         Task::Instructions(options) => instructions::run(repository(), &options),
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Browser(options) => browser::run(repository(), &options),
         Task::Contrib(options) => contrib::run(repository(), &options),
+        Task::Dist(options) => dist::run(repository(), &options),
         Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Changes(options) => changes::run(repository(), &options),

@@ -174,8 +174,8 @@ section! {
         /// Bytes a second that a request body must average, counted from 10 s after its start, and at which a client
         /// must take a response once the balancer has waited 10 s for it in all; 0 asks for nothing.
         body_rate: u64 = key(Kind::Size(0, 1 << 30), Is("240B"), r#""240B""#),
-        /// Bytes of responses that clients have not taken yet, over all workers. Beyond a quarter of it, responses are read
-        /// from servers in pieces of 16 KiB, and beyond all of it in pieces of 2.5 KiB, so that slow clients hold little.
+        /// Bytes of responses that clients have not taken yet, over all workers. The more there are, the less is read of further
+        /// responses at a time: from a quarter of it on 16 KiB in place of 128, and beyond it 2.5 KiB.
         unsent_memory: usize = key(Kind::Size(1 << 20, 1 << 40), Is("256MiB"), r#""64MiB""#),
     }
 }

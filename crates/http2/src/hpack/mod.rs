@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 mod huffman;
 mod integer;
+mod lines;
 mod static_table;
 mod table;
 

@@ -173,7 +173,7 @@ impl<'x> RoundTrip<'x> {
         let Self { around, link, stream, buf, .. } = self;
         match (link, stream) {
             (Link::Http1(Connection { io, .. }), _) => {
-                match poll_fn(|cx| around.buffers.poll_medium(io, cx, buf)).await {
+                match poll_fn(|cx| around.poll_head(io, cx, buf)).await {
                     Ok(0) => Err(ServerError::Closed),
                     Ok(_) => Ok(()),
                     Err(error) => Err(ServerError::Reset(error)),
@@ -205,7 +205,7 @@ impl<'x> RoundTrip<'x> {
         match (link, stream) {
             (Link::Http1(Connection { io, .. }), _) => {
                 if buf.is_empty() {
-                    let read = poll_fn(|cx| around.buffers.poll_medium(io, cx, buf)).await;
+                    let read = poll_fn(|cx| around.poll_head(io, cx, buf)).await;
                     if read.map_err(ServerError::Reset)? == 0 {
                         return Err(ServerError::Closed);
                     }
@@ -306,8 +306,8 @@ impl<'x> RoundTrip<'x> {
         limits: BodyLimits,
     ) -> Result<AnswerBody<'x>, ServerError> {
         let around = self.around;
-        let framing = match framing::of_response(&self.buf, &self.fields, head.version, head.status, to_head)
-        {
+        let (fields, version) = ((&self.fields[..], head.known), head.version);
+        let framing = match framing::of_response(&self.buf, fields, version, head.status, to_head) {
             Ok(framing) => framing,
             Err(error) => return Err(ServerError::Malformed(error.why())),
         };
@@ -373,8 +373,9 @@ fn length(framing: Framing) -> Option<u64> {
 
 /// True if the server does not mean to close the connection behind its response.
 pub fn keeps_alive(buf: &[u8], fields: &[Field], head: &ResponseHead) -> bool {
-    let mut options = fields.iter().filter(|f| f.known == Known::Connection);
-    head.version == Version::Http11 && !options.any(|f| has_token(f.value.of_bytes(buf), "close"))
+    let says_close =
+        |field: &Field| field.known == Known::Connection && has_token(field.value.of_bytes(buf), "close");
+    head.version == Version::Http11 && !(head.known.holds(Known::Connection) && fields.iter().any(says_close))
 }
 
 /// The body of an answer, with the connection that it comes over.

@@ -267,9 +267,8 @@ impl Worker {
     /// A new request id: 32 hexadecimal digits.
     pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
         for half in text.chunks_exact_mut(16) {
-            for (pair, byte) in half.chunks_exact_mut(2).zip(self.random().to_le_bytes()) {
-                pair.copy_from_slice(&HEX[usize::from(byte)]);
-            }
+            let pairs = self.random().to_le_bytes().map(|byte| HEX[usize::from(byte)]);
+            half.copy_from_slice(pairs.as_flattened());
         }
         std::str::from_utf8(text).unwrap_or_default()
     }
@@ -321,7 +320,7 @@ impl Worker {
 
     /// What a round trip to a server needs of the worker.
     pub fn surroundings(&self, heads: HeadLimits) -> Surroundings<'_> {
-        Surroundings { buffers: &self.buffers, clock: self.clock, heads }
+        Surroundings { buffers: &self.buffers, clock: self.clock, heads, unsent: Some(&self.unsent) }
     }
 
     /// Writes the field `Date` (RFC 9110, 6.6.1), whose text is made once a second.
