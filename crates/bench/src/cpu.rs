@@ -1,6 +1,6 @@
 //! CPU time: of the generator's threads, and of the processes of the target.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -45,23 +45,53 @@ impl Reading {
     }
 }
 
-/// CPU time of these processes so far, all their threads together; `None` when one of them cannot be read.
+/// CPU time so far of these processes and of all that they have started, also of those that have ended since. `None` when one of
+/// these processes cannot be read.
 pub fn of_processes(pids: &[u32]) -> Option<Duration> {
-    if pids.is_empty() {
+    let table = processes();
+    if pids.is_empty() || !pids.iter().all(|pid| table.contains_key(pid)) {
         return None;
     }
-    pids.iter()
-        .map(|pid| ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
-        .sum::<Option<u64>>()
-        .map(|ticks| Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+    let mut started: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (pid, process) in &table {
+        started.entry(process.parent).or_default().push(*pid);
+    }
+    let (mut open, mut counted) = (pids.to_vec(), BTreeSet::new());
+    while let Some(pid) = open.pop() {
+        if counted.insert(pid) {
+            open.extend(started.get(&pid).into_iter().flatten());
+        }
+    }
+    let ticks: u64 = counted.iter().filter_map(|pid| table.get(pid)).map(|process| process.ticks).sum();
+    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// Ticks in user and kernel mode, of a line of `/proc/PID/stat`. A name in it may hold spaces and brackets.
-fn ticks(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let kernel: u64 = fields.next()?.parse().ok()?;
-    Some(user + kernel)
+/// A process, as `/proc/PID/stat` has it.
+#[derive(Debug, PartialEq)]
+struct Process {
+    parent: u32,
+    /// In user and kernel mode; with those of children that have ended and that it has waited for.
+    ticks: u64,
+}
+
+/// All processes that can be read.
+fn processes() -> BTreeMap<u32, Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let process = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        // Those that have ended meanwhile cannot be read.
+        Some((pid, process(&fs::read_to_string(entry.path().join("stat")).ok()?)?))
+    };
+    entries.filter_map(process).collect()
+}
+
+/// Reads a line of `/proc/PID/stat`. A name in it may hold spaces and brackets.
+fn process(stat: &str) -> Option<Process> {
+    const PARENT: usize = 1;
+    const TICKS: std::ops::Range<usize> = 11..15;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let ticks = fields.get(TICKS)?.iter().map(|ticks| ticks.parse::<u64>().ok()).sum::<Option<u64>>()?;
+    Some(Process { parent: fields.get(PARENT)?.parse().ok()?, ticks })
 }
 
 /// The processes that listen on a TCP port of this machine, as far as this process may see their descriptors.
@@ -112,9 +142,29 @@ mod tests {
 
     #[test]
     fn cpu_time_is_read_behind_a_name_with_spaces_and_brackets() {
-        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 4 0 100 0 0";
-        assert_eq!(ticks(stat), Some(200));
-        assert_eq!(ticks("gone"), None);
+        let stat = "42 (a) b (c) S 7 42 42 0 -1 4194560 100 0 0 0 150 50 20 3 20 0 4 0 100 0 0";
+        assert_eq!(process(stat), Some(Process { parent: 7, ticks: 223 }));
+        assert_eq!(process("gone"), None);
+    }
+
+    #[test]
+    fn what_a_process_has_started_counts_for_it_also_when_it_has_ended() {
+        let own = [std::process::id()];
+        let worked = Duration::from_millis(200);
+        let before = of_processes(&own).unwrap();
+        let work = "while :; do :; done";
+        let mut child = std::process::Command::new("sh").args(["-c", work]).spawn().unwrap();
+        let used = || of_processes(&own).unwrap() - before;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while used() < worked && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let lives = used();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(lives >= worked, "{lives:?}");
+        assert!(used() >= lives, "{:?} instead of {lives:?}", used());
+        assert_eq!(of_processes(&[own[0], child.id()]), None, "a target that has ended");
     }
 
     #[test]

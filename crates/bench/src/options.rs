@@ -39,7 +39,7 @@ pub struct Options {
     pub ca: Option<PathBuf>,
     /// The response header whose values figures are split by.
     pub split_by: Option<http::HeaderName>,
-    /// Processes whose CPU time is that of the target; found by the port of a loopback target when empty.
+    /// Processes whose CPU time is that of the target, with all that they start; found by the port of a loopback target when empty.
     pub target_pids: Vec<u32>,
     /// How late an intended start may be, at the 99th percentile, before the run is invalid.
     pub late_max: Duration,

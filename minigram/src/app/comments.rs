@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::auth::{Signed, Viewer};
 use super::bodies::{AuthorJson, CommentJson, CommentsJson};
 use super::cacheable::cacheable;
-use super::edge::{about_photo_tag, photo_tag};
+use super::edge::{about_photo_tag, comments_tag, photo_tag};
 use super::problem::{Answer, Problem, ProblemJson};
 use super::requests::{Asked, OfPhoto, PageQuery, Repeatable, Sent, id};
 use super::server::App;
@@ -54,7 +54,7 @@ pub(crate) async fn comments(
         })
     });
     let json = CommentsJson { comments: comments.collect(), next: page.next.map(|id| id.to_string()) };
-    cacheable(&headers, &viewer, &[photo_tag(photo), about_photo_tag(photo)], &json)
+    cacheable(&headers, &viewer, &[photo_tag(photo), comments_tag(photo)], &json)
 }
 
 /// Comments on a photo.
@@ -102,7 +102,7 @@ pub(crate) async fn delete(
     let (photo, comment) = (PhotoId::from_sql(id(&photo)?), CommentId::from_sql(id(&comment)?));
     let written = app.engines.store.delete_comment(comment, signed.user()).await?;
     app.wrote(&signed, &written.into(), &[keys::photo(photo), keys::comments(photo)]).await?;
-    app.edge.purge(&[about_photo_tag(photo)]).await;
+    app.edge.purge(&[about_photo_tag(photo), comments_tag(photo)]).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -136,7 +136,7 @@ impl App {
             };
             self.wrote(signed, &written.into(), &[keys::photo(photo), keys::comments(photo)]).await?;
             signed.positions.note(written);
-            self.edge.purge(&[about_photo_tag(photo)]).await;
+            self.edge.purge(&[about_photo_tag(photo), comments_tag(photo)]).await;
             self.notices.commented(photo, comment.id, by);
             return Ok(comment);
         }

@@ -5,6 +5,7 @@ mod auth;
 mod bodies;
 mod cacheable;
 mod comments;
+mod core_share;
 pub mod edge;
 mod guard;
 mod health;

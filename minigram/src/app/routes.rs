@@ -1,5 +1,7 @@
 //! All paths, and what applies to them.
 
+use std::sync::Arc;
+
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
@@ -9,6 +11,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::core_share::{CoreShare, within_share};
 use super::{
     App, account, comments, guard, health, likes, live, media, metrics, observe, people, photos, upload,
 };
@@ -32,6 +35,10 @@ pub(crate) fn router(app: &App) -> Router {
         .split_for_parts();
     describe_security(&mut description);
     let description = Json(description);
+    let api = match app.settings.core_share {
+        Some(share) => api.layer(from_fn_with_state(Arc::new(CoreShare::new(share)), within_share)),
+        None => api,
+    };
     api.route(&format!("{API}/openapi.json"), get(async move || description.clone()))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -37,6 +37,9 @@ pub struct AppSettings {
     pub limits: Limits,
     /// How the server leaves.
     pub leaving: Leaving,
+    /// The share of a core that the server's thread may use, more than 0 and at most 1, if it is bounded. The server must
+    /// have one thread of its own.
+    pub core_share: Option<f64>,
 }
 
 /// What a server takes on at most.
@@ -94,6 +97,7 @@ impl AppSettings {
             likes: BatchSettings::default(),
             limits: Limits::default(),
             leaving: Leaving::default(),
+            core_share: None,
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct Up {
     /// Application servers.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
     servers: u16,
+    /// Embedded engines: how much of a core each server may use, in percent, as if its machine were smaller [default: all].
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    core_share: Option<u8>,
     /// Sample photos of a new system.
     #[arg(long, value_name = "NUMBER", default_value_t = 60, value_parser = clap::value_parser!(u16).range(0..=2000))]
     photos: u16,
@@ -75,6 +78,7 @@ impl Up {
             listen: self.listen,
             admin: self.admin,
             servers: self.servers.into(),
+            core_share: self.core_share.map(|percent| f64::from(percent) / 100.0),
             photos: self.photos.into(),
             crowd: self.crowd.into(),
             evenkeel: self.evenkeel,
@@ -82,6 +86,7 @@ impl Up {
         };
         let mut end = End::new()?;
         if self.engines == Kind::Real {
+            anyhow::ensure!(settings.core_share.is_none(), "--core-share is for embedded engines");
             let settings = RealSettings {
                 up: settings,
                 workers: self.workers.into(),

@@ -74,20 +74,21 @@ impl Row {
 #[must_use]
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| Drill | Requests | Refused (503, `Retry-After`) | Failed otherwise | Normal after | Writes acknowledged | Lost | Stale own reads | Jobs lost | Thumbnails missing |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| Drill | Requests | Refused (503, `Retry-After`) | Failed otherwise | Normal after | Writes acknowledged | Lost | There twice | Stale own reads | Jobs lost | Thumbnails missing |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in rows {
         let Counts { requests, honest, failed, .. } = &row.tally;
-        let Checked { acknowledged, lost, jobs_lost, thumbnails_missing, .. } = &row.checked;
+        let Checked { acknowledged, lost, twice, jobs_lost, thumbnails_missing, .. } = &row.checked;
         // A `String` takes everything.
         let _ = writeln!(
             text,
-            "| `{}`: {} | {requests} | {honest} | {failed} | {} | {acknowledged} | {} | {} | {} | {} |",
+            "| `{}`: {} | {requests} | {honest} | {failed} | {} | {acknowledged} | {} | {} | {} | {} | {} |",
             row.drill.name(),
             row.drill.explanation(),
             row.normal(),
             lost.len(),
+            twice.len(),
             row.stale.len(),
             jobs_lost.len(),
             thumbnails_missing.len(),

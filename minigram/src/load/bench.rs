@@ -44,8 +44,8 @@ pub struct Run<'a> {
     pub json: PathBuf,
     /// Where to draw it.
     pub plot: Option<PathBuf>,
-    /// Processes whose CPU time counts as the target's.
-    pub processes: &'a [u32],
+    /// The process whose CPU time counts as the target's, with that of all that it has started.
+    pub system: u32,
 }
 
 /// What a run found, as far as it is judged; `docs/load-testing.md` describes the fields.
@@ -147,6 +147,7 @@ impl Run<'_> {
         command.args(["--connections", &self.connections.to_string()]);
         command.args(["--duration", &format!("{}ms", self.duration.as_millis())]);
         command.args(["--warmup", &format!("{}ms", self.warmup.as_millis())]);
+        command.args(["--target-pid", &self.system.to_string()]);
         match self.pace {
             Pace::Rate(rate) => command.args(["--rate", &rate.to_string()]),
             Pace::Ramp(from, to) => command.args(["--ramp", &format!("{from}..{to}")]),
@@ -157,9 +158,6 @@ impl Run<'_> {
         }
         if let Some(plot) = &self.plot {
             command.arg("--plot").arg(plot);
-        }
-        for process in self.processes {
-            command.args(["--target-pid", &process.to_string()]);
         }
         command
             .arg(self.url)

@@ -55,7 +55,7 @@ pub async fn load(running: &Running, settings: &LoadSettings, name: &str) -> any
         warmup: settings.warmup,
         json: folder.path().join("bench.json"),
         plot: Some(settings.results.join(format!("{name}.svg"))),
-        processes: &running.processes(),
+        system: running.minigram,
     };
     let outcome: Outcome = run.run().await?;
     let after = Counters::read(running).await?;

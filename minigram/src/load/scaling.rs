@@ -29,6 +29,8 @@ const LATENCY_SHARE: f64 = 0.6;
 pub struct ScalingSettings {
     /// Numbers of servers.
     pub servers: Vec<usize>,
+    /// How much of a core each server may use, in percent.
+    pub core_share: u8,
     /// Sample photos of each system.
     pub photos: usize,
     /// This program.
@@ -90,7 +92,7 @@ fn start(settings: &ScalingSettings, servers: usize, state: &Path) -> anyhow::Re
         .arg(state)
         .arg("--evenkeel")
         .arg(&settings.load.evenkeel)
-        .args(["--servers", &servers.to_string()])
+        .args(["--servers", &servers.to_string(), "--core-share", &settings.core_share.to_string()])
         .args(["--crowd", &settings.load.users.to_string()])
         .args(["--photos", &settings.photos.to_string()]);
     Process::start(&program).context("a system cannot be started")
@@ -101,7 +103,7 @@ async fn measure(running: &Running, load: &LoadSettings, rate: Option<u32>) -> a
     let plan = scenario::plan(&prepared, load.rate, load.warmup + load.duration);
     let folder = tempfile::tempdir().context("a folder for the scenario")?;
     let scenario = write_scenario(folder.path(), &prepared, &plan)?;
-    let (url, processes) = (format!("http://{}", running.address), running.processes());
+    let url = format!("http://{}", running.address);
     let run = |pace, name: &str| Run {
         evenkeel: &load.evenkeel,
         url: &url,
@@ -112,7 +114,7 @@ async fn measure(running: &Running, load: &LoadSettings, rate: Option<u32>) -> a
         warmup: load.warmup,
         json: folder.path().join(name),
         plot: None,
-        processes: &processes,
+        system: running.minigram,
     };
     let watched = async {
         tokio::time::sleep(load.warmup).await;

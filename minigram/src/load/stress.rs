@@ -70,7 +70,6 @@ pub async fn stress(running: &Running, settings: &LoadSettings, to: u32) -> anyh
     std::fs::create_dir_all(&settings.results)
         .with_context(|| format!("{} cannot be made", settings.results.display()))?;
     let (from, url) = ((to / 10).max(1), format!("http://{}", running.address));
-    let processes = running.processes();
     let run = |pace, duration, name: &str, plot| Run {
         evenkeel: &settings.evenkeel,
         url: &url,
@@ -81,7 +80,7 @@ pub async fn stress(running: &Running, settings: &LoadSettings, to: u32) -> anyh
         warmup: Duration::ZERO,
         json: folder.path().join(name),
         plot,
-        processes: &processes,
+        system: running.minigram,
     };
     let plot = Some(settings.results.join("stress.svg"));
     let ramp = run(Pace::Ramp(from, to), settings.duration, "ramp.json", plot);

@@ -48,6 +48,8 @@ pub struct UpSettings {
     pub admin: Option<SocketAddr>,
     /// Application servers.
     pub servers: usize,
+    /// The share of a core that each server may use, more than 0 and at most 1, if it is bounded. Real engines: not bounded.
+    pub core_share: Option<f64>,
     /// Sample photos of a new system.
     pub photos: usize,
     /// Sample users of a new system beside those that post.
@@ -84,7 +86,8 @@ impl System {
         let front = Front::choose(&state, settings)?;
         let edge =
             EdgeNode { admin: format!("http://{}", front.admin), token: Some(front.admin_token.clone()) };
-        let setup = servers::Setup { token_key: front.token_key.clone(), edge };
+        let core_share = settings.core_share;
+        let setup = servers::Setup { token_key: front.token_key.clone(), edge, core_share };
         let (leave_servers, leave) = Leave::pair();
         let mut serving = JoinSet::new();
         let servers = servers::start(&engines, &setup, settings.servers, &leave, &mut serving)?;

@@ -66,12 +66,6 @@ impl Running {
         all
     }
 
-    /// All processes of the system now.
-    #[must_use]
-    pub fn processes(&self) -> Vec<u32> {
-        self.named_processes().into_iter().map(|(_, process)| process).collect()
-    }
-
     /// Says it, in one piece.
     ///
     /// # Errors

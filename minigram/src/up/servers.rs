@@ -26,6 +26,8 @@ pub struct Setup {
     pub token_key: String,
     /// The Evenkeel that is purged when something changes.
     pub edge: EdgeNode,
+    /// The share of a core that each server may use, if it is bounded.
+    pub core_share: Option<f64>,
 }
 
 /// Starts `count` servers, and returns their names and addresses. Each has a listener and a thread of its own, as if it
@@ -49,6 +51,7 @@ pub fn start(
         listener.set_nonblocking(true).context("a listener cannot be shared with other tasks")?;
         let settings = AppSettings {
             leaving: LEAVING,
+            core_share: setup.core_share,
             edge: vec![setup.edge.clone()],
             ..AppSettings::new(&*name, setup.token_key.as_bytes())
         };

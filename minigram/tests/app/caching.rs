@@ -24,7 +24,7 @@ async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
         ("/api/v1/users/ada".to_owned(), format!("user-{}", ada.id)),
         ("/api/v1/users/ada/photos".to_owned(), format!("user-{},about-photo-{id}", ada.id)),
         (path(&photo), format!("photo-{id},about-photo-{id},user-{}", ada.id)),
-        (format!("{}/comments", path(&photo)), format!("photo-{id},about-photo-{id}")),
+        (format!("{}/comments", path(&photo)), format!("photo-{id},comments-{id}")),
     ] {
         let reply = world.get(0, &path).await.expect(200);
         assert_eq!(reply.header("cache-control"), "public, max-age=5, s-maxage=600", "{path}");

@@ -26,7 +26,9 @@ async fn the_edge_is_purged_before_a_change_is_acknowledged() {
     assert_eq!(edge.take(), std::slice::from_ref(&user));
     let comments = format!("{}/comments", path(&photo));
     world.post_by(&bob, 1, &comments, &json!({"text": "x"})).await.expect(201);
-    assert_eq!(edge.take(), [format!("about-{photo_tag}")]);
+    let mut tags = edge.take();
+    tags.sort();
+    assert_eq!(tags, [format!("about-{photo_tag}"), photo_tag.replace("photo", "comments")]);
     let profile = json!({"display_name": "Ada", "bio": ""});
     Reply::of(world.by(&ada, Method::PUT, 2, "/api/v1/me").json(&profile)).await.expect(200);
     assert_eq!(edge.take(), std::slice::from_ref(&user));

@@ -62,7 +62,9 @@ fn systems_of_several_sizes_are_compared() {
     let results = tempfile::tempdir().unwrap();
     let mut scaling = minigram();
     scaling.args(["scaling", "--servers", "1,2", "--users", "4", "--photos", "4", "--connections", "4"]);
-    scaling.args(["--duration", "2s", "--warmup", "500ms", "--evenkeel"]).arg(evenkeel());
+    scaling
+        .args(["--duration", "2s", "--warmup", "500ms", "--core-share", "10", "--evenkeel"])
+        .arg(evenkeel());
     let output = scaling.arg("--results").arg(results.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let steps: Value =
@@ -74,6 +76,10 @@ fn systems_of_several_sizes_are_compared() {
         assert!(step["per_second"].as_f64().unwrap() > 10.0, "{step}");
         assert!(step["p95_ms"].as_f64().unwrap() > 0.0, "{step}");
         assert_eq!(step["latency_rate"], steps[0]["latency_rate"]);
+        let parts: Vec<(String, f64)> = serde_json::from_value(step["usage"]["parts"].clone()).unwrap();
+        let (_, cores) = parts.into_iter().find(|(part, _)| part == "application servers").unwrap();
+        // Checks of health are not bounded.
+        assert!(cores < 0.1 * step["servers"].as_f64().unwrap() + 0.05, "{step}");
     }
     assert!(fs::read_to_string(results.path().join("scaling.svg")).unwrap().contains("2 servers"));
 }

@@ -83,8 +83,8 @@ pub struct Bench {
     /// Response header whose values tell servers apart, as in x-served-by
     #[arg(long, value_name = "HEADER")]
     split_by: Option<HeaderName>,
-    /// Process whose CPU time to report as that of the target; may be given several times [default: those that
-    /// listen on the port, if the target is on this machine]
+    /// Process whose CPU time to report as that of the target, with all that it starts; may be given several times
+    /// [default: those that listen on the port, if the target is on this machine]
     #[arg(long = "target-pid", value_name = "PID")]
     target_pids: Vec<u32>,
     /// Open loop: how late 1 % of the requests may start before the result is INVALID [default: 10ms]

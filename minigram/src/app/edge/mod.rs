@@ -57,10 +57,16 @@ pub fn photo_tag(photo: PhotoId) -> String {
     format!("photo-{photo}")
 }
 
-/// The tag of what is said of a photo, such as its numbers; its files not among it.
+/// The tag of what shows a photo's numbers and its text; its files and its comments not among it.
 #[must_use]
 pub fn about_photo_tag(photo: PhotoId) -> String {
     format!("about-photo-{photo}")
+}
+
+/// The tag of what is written below a photo. Likes are many more than comments, and change nothing of that.
+#[must_use]
+pub fn comments_tag(photo: PhotoId) -> String {
+    format!("comments-{photo}")
 }
 
 impl Edge {

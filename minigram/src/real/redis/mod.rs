@@ -9,6 +9,7 @@ mod link;
 mod position;
 mod sessions;
 mod settings;
+mod shortage;
 
 pub use bus::RedisBus;
 pub use cache::RedisCache;

@@ -1,15 +1,16 @@
 //! Sessions in Redis: a hash for each, the set of a user's, and one of all by the time at which they end.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::{Cmd, Script, ScriptInvocation, Value, from_redis_value};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::link::{Link, ms, now, script};
 use super::position::{from_text, to_text};
 use super::settings::RedisSettings;
+use super::shortage::Shortage;
 use crate::clock::{Clock, Time};
 use crate::ids::UserId;
 use crate::ports::Source;
@@ -30,6 +31,7 @@ pub struct RedisSessions {
     settings: RedisSettings,
     clock: Clock,
     scripts: Scripts,
+    shortage: Shortage,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,7 @@ impl RedisSessions {
             revoke: script(include_str!("lua/session_revoke.lua")),
             revoke_all: script(include_str!("lua/session_revoke_all.lua")),
         };
-        Ok(Self { reads, writes, settings: settings.clone(), clock, scripts })
+        Ok(Self { reads, writes, settings: settings.clone(), clock, scripts, shortage: Shortage::default() })
     }
 
     /// A call of `script` with what all of them need.
@@ -81,20 +83,21 @@ impl RedisSessions {
         self.reads.run(call).await.map_err(SessionsError::Unavailable)
     }
 
-    /// Changes something, and waits until replicas have it, so that it survives a failover.
+    /// Changes something, and waits until replicas have it, so that it survives a failover. While there are too few replicas,
+    /// most changes do not wait.
     async fn write(&self, call: &ScriptInvocation<'_>) -> SessionsResult<Value> {
         let value = self.writes.run(call).await.map_err(SessionsError::Unavailable)?;
         let replicas = self.settings.replicas;
-        if replicas > 0 {
+        if replicas > 0 && self.shortage.is_to_wait(Instant::now()) {
             let timeout = self.settings.replicas_timeout.as_millis().max(1);
             let mut wait = Cmd::new();
             wait.arg("WAIT").arg(replicas).arg(u64::try_from(timeout).unwrap_or(u64::MAX));
-            match self.writes.command::<u32>(&wait).await {
-                Ok(have) if have >= replicas => {}
-                Ok(have) => {
-                    warn!(have, wanted = replicas, "too few replicas of Redis have a session's change")
-                }
-                Err(error) => return Err(SessionsError::Unavailable(error)),
+            let have: u32 = self.writes.command(&wait).await.map_err(SessionsError::Unavailable)?;
+            let had_enough = self.shortage.found(have >= replicas, Instant::now());
+            if had_enough && have < replicas {
+                warn!(have, wanted = replicas, "too few replicas of Redis have a session's change");
+            } else if !had_enough && have >= replicas {
+                info!(have, wanted = replicas, "enough replicas of Redis have the changes of sessions again");
             }
         }
         Ok(value)

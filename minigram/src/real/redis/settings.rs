@@ -14,7 +14,8 @@ pub struct RedisSettings {
     /// How long an answer may take.
     pub response_timeout: Duration,
     /// How many replicas should have a change of a session before the call returns. The call waits for them for
-    /// [`RedisSettings::replicas_timeout`] at most, and then succeeds nevertheless.
+    /// [`RedisSettings::replicas_timeout`] at most, and then succeeds nevertheless. While there are too few, one call a second
+    /// waits.
     pub replicas: u32,
     /// How long to wait for replicas.
     pub replicas_timeout: Duration,

@@ -276,6 +276,32 @@ async fn when_the_primary_is_lost_sentinel_promotes_the_replica_which_has_every_
     assert!(matches!(cache.look(&key).await.unwrap(), Found::Missing(_)), "an old value was served");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_whose_replica_is_gone_do_not_wait_for_it_one_after_the_other() {
+    let redis = Redis::start();
+    let settings =
+        RedisSettings { replicas: 1, replicas_timeout: DEADLINE / 100, ..redis.settings(&prefix()) };
+    let sessions = RedisSessions::connect(&settings).await.unwrap();
+    let waits = async || -> u128 {
+        let stats: String = command(&settings, &["INFO", "commandstats"]).await;
+        let calls = stats.split("cmdstat_wait:calls=").nth(1).and_then(|rest| rest.split(',').next());
+        calls.map_or(0, |calls| calls.parse().unwrap())
+    };
+    let begun = Instant::now();
+    for user in 0..40 {
+        sessions.open(UserId::from_sql(user), WEEK).await.unwrap();
+    }
+    let most = begun.elapsed().as_millis() / 1000 + 1;
+    let counted = waits().await;
+    assert!((1..=most).contains(&counted), "{counted} of 40 waited, {most} seconds");
+    // That there is a replica again is found out.
+    eventually(async || {
+        sessions.open(UserId::from_sql(40), WEEK).await.unwrap();
+        (waits().await > counted).then_some(())
+    })
+    .await;
+}
+
 /// What a call yields as soon as it yields something.
 async fn eventually<T>(call: impl AsyncFn() -> Option<T>) -> T {
     let begun = Instant::now();

@@ -1,7 +1,6 @@
 //! The real engines, as `minigram engines` starts them: reached by their fixed ports, broken on purpose, and gone at the end.
 //!
-//! They start once, and each step leaves them whole for the next one. The steps print how long clients noticed something. With
-//! `MINIGRAM_ALL_FAULTS` in the environment there is one more, which takes 40 seconds: a primary that hangs.
+//! They start once, and each step leaves them whole for the next one. The steps print how long clients noticed something.
 
 mod doctor;
 mod engines;
@@ -25,9 +24,7 @@ async fn the_engines_lose_nothing_that_they_acknowledged() {
     queue::a_lost_server_loses_no_message(&engines).await;
     sessions::a_crash_of_the_primary_loses_no_replicated_write(&engines).await;
     postgres::a_lost_node_loses_no_write(&engines, &alerts).await;
-    if std::env::var_os("MINIGRAM_ALL_FAULTS").is_some() {
-        postgres::a_primary_that_hangs_loses_no_write(&engines).await;
-    }
+    postgres::a_primary_that_hangs_loses_no_write(&engines).await;
     logs::one_search_finds_the_lines_of_all_processes(&engines).await;
     engines.end_in_order().await;
 

@@ -1,5 +1,4 @@
-//! Drills on one system with real engines, as a user does them: short ones, and all of them with `MINIGRAM_ALL_FAULTS` in the
-//! environment.
+//! All drills on one system with real engines, as a user does them.
 
 mod world;
 
@@ -10,22 +9,18 @@ use serde_json::Value;
 use crate::programs::MINIGRAM;
 use world::World;
 
-/// Those that take few seconds.
-const QUICK: [&str; 5] = ["kill-server", "deploy", "kill-postgres", "switch-over", "fill-queue"];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_acknowledged_is_lost_whatever_fails() {
     let world = World::up().await;
-    let names: &[&str] = if std::env::var_os("MINIGRAM_ALL_FAULTS").is_some() { &["all"] } else { &QUICK };
     let mut drill = Command::new(MINIGRAM);
-    drill.arg("drill").args(names).args(["--json", "--rate", "8", "--state"]).arg(&world.state);
+    drill.args(["drill", "all", "--json", "--rate", "8", "--state"]).arg(&world.state);
     let output = drill.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
 
     let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     println!("{said}\n{}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(rows.len(), if names == ["all"] { 11 } else { QUICK.len() });
+    assert_eq!(rows.len(), 11);
     for row in &rows {
         // A checker that does nothing loses nothing.
         assert!(row["checked"]["acknowledged"].as_u64().unwrap() >= 20, "{row}");
