@@ -1,14 +1,17 @@
 //! Most requests go to one server that answers at once. Whatever comes in the way, they get what other requests get.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Client, Evenkeel, Gate, Origin, answer, eventually, ok, pool};
+use crate::support::{Client, Evenkeel, Folder, Gate, Origin, answer, chunked, eventually, ok, pool};
 
 /// Requests, of which the first segment of the path says how they are answered.
-const REQUESTS: [&str; 14] = [
+const REQUESTS: [&str; 18] = [
     "GET /ok?a=1&b HTTP/1.1\r\nhost: test\r\nuser-agent: me\r\nreferer: there\r\naccept: */*\r\n\r\n",
     "GET /ok HTTP/1.1\r\nHost: TEST:80\r\nConnection: keep-alive, x-mine\r\nX-Mine: 1\r\nTE: trailers\r\n\r\n",
     "GET /ok HTTP/1.1\r\nhost: test\r\nX-Forwarded-For: 1.2.3.4\r\nX_Forwarded_For: 1.2.3.4\r\nforwarded: for=1\r\n\r\n",
@@ -21,6 +24,10 @@ const REQUESTS: [&str; 14] = [
     "GET /empty HTTP/1.1\r\nhost: test\r\n\r\n",
     "GET /unmodified HTTP/1.1\r\nhost: test\r\n\r\n",
     "GET /chunked HTTP/1.1\r\nhost: test\r\n\r\n",
+    "GET /trailers HTTP/1.1\r\nhost: test\r\n\r\n",
+    "GET /sizes HTTP/1.1\r\nhost: test\r\n\r\n",
+    "GET /nothing HTTP/1.1\r\nhost: test\r\n\r\n",
+    "HEAD /chunked HTTP/1.1\r\nhost: test\r\n\r\n",
     "GET /interim HTTP/1.1\r\nhost: test\r\n\r\n",
     "GET /error HTTP/1.1\r\nhost: test\r\n\r\n",
 ];
@@ -34,9 +41,10 @@ fn respond(path: &str) -> String {
         ),
         "/empty" => "HTTP/1.1 204 No Content\r\nx: 1\r\n\r\n".into(),
         "/unmodified" => "HTTP/1.1 304 Not Modified\r\ncontent-length: 7\r\netag: \"e\"\r\n\r\n".into(),
-        "/chunked" => {
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: 1\r\n\r\n".into()
-        }
+        "/chunked" => chunked(&["abc", "0123456789abcdef"], ""),
+        "/trailers" => chunked(&["abc"], "x: 1\r\n"),
+        "/sizes" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n03;a=1\r\nabc\r\n0\r\n\r\n".into(),
+        "/nothing" => chunked(&[], ""),
         "/interim" => format!("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n{}", ok("late")),
         "/error" => answer(500, "", "wrong"),
         _ => ok("fine"),
@@ -76,7 +84,8 @@ fn see(
     };
     let mut log = evenkeel.record(is_this);
     let differs =
-        ["time", "client_port", "duration_ms", "connect_ms", "first_byte_ms", "request_id", "listener"];
+        ["time", "client_port", "duration_ms", "connect_ms", "first_byte_ms", "request_id", "listener", "id"];
+    assert_eq!(log["id"].is_null(), log["status"] == 0, "{log}");
     differs.iter().for_each(|key| log[*key] = Value::Null);
     let id = |name: &str| name.eq_ignore_ascii_case("x-request-id") || name.eq_ignore_ascii_case("date");
     let fields =
@@ -101,11 +110,13 @@ fn a_plain_request_gets_what_it_would_get_in_the_general_path() {
     let origin = Origin::answering(|request| {
         let whole = respond(request.target().split('?').next().unwrap());
         let is_head = request.method() == "HEAD";
-        if is_head { whole.trim_end_matches("fine").into() } else { whole }
+        let head = whole.find("\r\n\r\n").unwrap() + 4;
+        if is_head { whole[..head].into() } else { whole }
     });
     // A listener that serves clients whose side has ended is none for plain exchanges.
     let evenkeel = Evenkeel::start(&format!(
-        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n\
+        "[log]\nfields = {{ etag = \"response-header:etag\", id = \"response-header:x-request-id\" }}\n\
+         [listener.web]\nbind = [\"127.0.0.1:0\"]\n\
          [listener.other]\nbind = [\"127.0.0.1:0\"]\nhalf_close = \"serve\"\n\
          [[route]]\nname = \"all\"\npool = \"app\"\n{}",
         pool(&[&origin], "")
@@ -188,4 +199,39 @@ fn a_server_that_is_silent_over_a_kept_connection_is_timed_out() {
     assert_eq!(client.get("/silent").status, 504);
     gate.open();
     assert_eq!(client.get("/").text(), "quick", "the client's connection goes on");
+}
+
+#[test]
+fn a_request_of_which_its_server_takes_a_part_at_first_arrives_whole() {
+    let folder = Folder::new();
+    let path = folder.path("server");
+    let listener = UnixListener::bind(&path).unwrap();
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        [(); 2].map(|()| {
+            let (mut head, mut some) = (Vec::new(), vec![0; 4096]);
+            while !head.ends_with(b"\r\n\r\n") {
+                let read = stream.read(&mut some).unwrap();
+                assert!(read > 0, "the connection is closed within a request");
+                head.extend_from_slice(&some[..read]);
+            }
+            stream.write_all(ok("fine").as_bytes()).unwrap();
+            head
+        })
+    });
+    let evenkeel = Evenkeel::start(&format!(
+        "[limits]\nrequest_head = \"1MiB\"\n\
+         [pool.app]\nbackends = [\"unix:{path}\"]\n"
+    ));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/first").text(), "fine", "a connection to the server is kept from here on");
+    // More than a unix socket has room for.
+    let long = "x".repeat(900 * 1024);
+    client.send(format!("GET /long HTTP/1.1\r\nhost: test\r\nx-long: {long}\r\n\r\n"));
+    assert_eq!(client.answer("GET").text(), "fine");
+    let [_, head] = serving.join().unwrap();
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.contains(&format!("\r\nx-long: {long}\r\n")), "{} bytes have come", head.len());
+    let record = evenkeel.record(|record| record["target"] == "/long");
+    assert_eq!((&record["ended"], &record["tries"]), (&"complete".into(), &1.into()), "{record}");
 }

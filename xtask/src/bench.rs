@@ -21,7 +21,7 @@ pub mod readme;
 mod report;
 pub(crate) mod results;
 pub(crate) mod rig;
-mod scenario;
+pub(crate) mod scenario;
 
 use machine::Machine;
 use proxy::Proxy;

@@ -41,6 +41,9 @@ pub struct Options {
     /// Fail if evenkeel takes more than this for a request of the load `h2`.
     #[arg(long, value_name = "N")]
     max_h2: Option<u64>,
+    /// Count this program of evenkeel, such as one that `cargo xtask dist` has built, instead of building one.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Show the functions that take most in evenkeel, and keep callgrind's files for kcachegrind.
     #[arg(long)]
     profile: bool,
@@ -74,7 +77,10 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     install::missing(&["valgrind"])?;
     let tools = Tools::find()?;
     // A debug build makes load enough: callgrind slows the proxy down fiftyfold.
-    let programs = Programs::prepare(root, &proxies, std::env::current_exe()?)?;
+    let mut built = proxies.clone();
+    built.retain(|proxy| *proxy != Proxy::Evenkeel || options.program.is_none());
+    let mut programs = Programs::prepare(root, &built, std::env::current_exe()?)?;
+    programs.proxies.extend(options.program.iter().map(|program| (Proxy::Evenkeel, program.clone())));
     let rig = Rig::start(&programs, 1)?;
     fs::write(rig.dir().join(load::BODY_FILE), [b'x'; load::BODY])?;
     fs::write(rig.dir().join(load::FILE_NAME), [b'x'; load::FILE])?;
@@ -166,6 +172,7 @@ mod tests {
             requests: 2000,
             max_h1: Some(max_h1),
             max_h2: None,
+            program: None,
             profile: false,
         };
         let row = |proxy, load, rounds: [f64; 3]| Row { proxy, load, rounds: rounds.into() };

@@ -11,6 +11,7 @@ mod browser;
 mod cache_tests;
 mod changes;
 mod contrib;
+mod dist;
 mod exchanges;
 mod failover;
 mod failures;
@@ -62,6 +63,8 @@ enum Task {
     Browser(browser::Options),
     /// Have Prometheus, systemd, logrotate and others read and run what lies in contrib, against the debug build.
     Contrib(contrib::Options),
+    /// Build evenkeel as packages ship it, with profile-guided optimisation.
+    Dist(dist::Options),
     /// Make the Debian package.
     Package(package::Options),
     /// Run the fuzz targets, each for some seconds.
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Task::CacheTests(options) => cache_tests::run(repository(), &options),
         Task::Browser(options) => browser::run(repository(), &options),
         Task::Contrib(options) => contrib::run(repository(), &options),
+        Task::Dist(options) => dist::run(repository(), &options),
         Task::Package(options) => package::run(repository(), &options),
         Task::Fuzz(options) => fuzz::run(repository(), &options),
         Task::Changes(options) => changes::run(repository(), &options),

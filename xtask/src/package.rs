@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 
 use crate::bench::install;
 use crate::bench::rig::target_directory;
+use crate::dist;
 
 /// Where the package's metadata expects what is made here.
 const MADE: &str = "target/package";
@@ -24,6 +25,9 @@ pub struct Options {
     /// Pack the binary that is there.
     #[arg(long)]
     no_build: bool,
+    /// Pack a binary that is built with profile-guided optimisation, as `cargo xtask dist` builds it.
+    #[arg(long, conflicts_with_all = ["no_build", "profile"])]
+    pgo: bool,
 }
 
 /// Makes the package and prints its path.
@@ -34,12 +38,16 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let has_cargo_deb = install::find("cargo-deb").is_some();
     ensure!(has_cargo_deb, "cargo-deb is not installed: cargo install cargo-deb --locked");
     let profile = ["--profile", options.profile.as_str()];
-    if !options.no_build {
+    let directory = if options.profile == "dev" { "debug" } else { &options.profile };
+    let binary = target_directory(root)?.join(directory).join("evenkeel");
+    if options.pgo {
+        let built = dist::build(root, true)?;
+        fs::create_dir_all(binary.parent().unwrap_or(root))?;
+        fs::copy(&built, &binary).with_context(|| built.display().to_string())?;
+    } else if !options.no_build {
         let build = ["build", "--locked", "--package", "evenkeel", "--no-default-features"];
         succeed(Command::new("cargo").args(build).args(profile).current_dir(root))?;
     }
-    let directory = if options.profile == "dev" { "debug" } else { &options.profile };
-    let binary = target_directory(root)?.join(directory).join("evenkeel");
     let made = root.join(MADE);
     // Pages of commands that are no more would be packed as well.
     let _ = fs::remove_dir_all(&made);

@@ -350,11 +350,22 @@ impl Io {
                 Err(error) => break Err(error),
             }
         };
-        match written {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
+        unless_full(written)
+    }
+
+    /// The same of bytes that lie in one piece.
+    ///
+    /// # Errors
+    /// The connection is dead.
+    pub fn write_piece(&self, left: &mut &[u8]) -> io::Result<bool> {
+        while !left.is_empty() {
+            match self.try_write(&[IoSlice::new(left)]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => *left = &left[written..],
+                Err(error) => return unless_full(Err(error)),
+            }
         }
+        unless_full(self.try_flush())
     }
 
     /// Tells the peer that nothing more will be written.
@@ -372,6 +383,15 @@ impl Io {
     pub fn reset_on_close(&self) {
         self.resets.set(true);
         self.stream.reset_on_close();
+    }
+}
+
+/// Whether all was written; false if the kernel takes no more for now.
+fn unless_full(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -12,6 +12,7 @@ fn record() -> Record<'static> {
     Record {
         unix_ns: 1_795_192_764_007_999_999,
         client: Client::Ip([192, 0, 2, 7].into(), 50_123),
+        origin: None,
         listener: "web",
         method: "GET",
         scheme: "https",

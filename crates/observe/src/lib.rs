@@ -30,7 +30,8 @@ mod traces;
 mod worker;
 
 pub use access::{
-    AccessLog, CacheLog, Client, Ended, Record, RenderedWay, StreamRecord, TraceLog, Version, WorkerLog,
+    AccessLog, CacheLog, Client, Ended, Record, RenderedOrigin, RenderedWay, StreamRecord, TraceLog, Version,
+    WorkerLog,
 };
 pub use backend::{BackendMetrics, BackendShard, Database, Tries};
 pub use cache::{

@@ -49,6 +49,25 @@ pub enum Body<'x, 'c> {
     Tunnel(Box<Tunnel>),
 }
 
+/// A response that is there whole.
+#[derive(Debug)]
+pub struct WholeResponse {
+    /// Status and fields.
+    pub head: Head,
+    /// How the body is delimited. Chunks, which only a client of HTTP/1.1 gets, are written as this crate writes them.
+    pub framing: Framing,
+    /// The server's answer, which ends with the body.
+    pub answer: Vec<u8>,
+    /// Where that begins.
+    pub body: usize,
+    /// Bytes of data in it.
+    pub bytes: u64,
+    /// Bytes of the request's body.
+    pub bytes_in: usize,
+    /// What the request holds of the pool and the server, until its client has the response.
+    pub permit: Option<Permit>,
+}
+
 /// A connection to a server, or a stream of one, that has agreed to another protocol.
 #[derive(Debug)]
 pub struct Tunnel {

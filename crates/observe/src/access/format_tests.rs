@@ -101,6 +101,33 @@ fn what_must_be_escaped_is() {
 }
 
 #[test]
+fn a_rendered_origin_is_what_would_stand_there() {
+    let peer = Client::Peer("2001:0db8:1111:2222:3333:4444:5555:6666", 65_535);
+    for client in [peer, Client::Peer("192.0.2.7", 1), Client::Unix] {
+        let origin = RenderedOrigin::new(client, "web");
+        let plain = Record { client, ..ordinary() };
+        assert_eq!(json_line(&Record { origin: Some(&origin), ..plain }), json_line(&plain));
+    }
+}
+
+#[test]
+fn what_most_lines_have_stands_there_as_what_others_have() {
+    let line =
+        |method, scheme, version, ended| parsed(&Record { method, scheme, version, ended, ..ordinary() });
+    for method in ["GET", "HEAD"] {
+        for scheme in ["http", "https"] {
+            for version in [Version::Http10, Version::Http11, Version::Http2] {
+                for ended in [Ended::Complete, Ended::Refused] {
+                    let line = line(method, scheme, version, ended);
+                    let seen = ["method", "scheme", "version", "ended"].map(|key| line[key].clone());
+                    assert_eq!(seen, [method, scheme, version.as_str(), ended.as_str()]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_rendered_way_is_what_would_stand_there() {
     for (route, pool, backend) in
         [(Some("a\"\u{1}b"), Some("app"), Some("10.0.0.1:3000")), (Some("a"), None, None), (None, None, None)]

@@ -4,21 +4,39 @@
 use std::time::Duration;
 
 use super::line::Line;
-use super::record::{CacheLog, Client, FIELD_BYTES_MAX, OWN_FIELD_BYTES_MAX, Record, TraceLog};
+use super::record::{
+    CacheLog, Client, Ended, FIELD_BYTES_MAX, OWN_FIELD_BYTES_MAX, Record, TraceLog, Version,
+};
 use super::stamp::Stamp;
 
 /// Room for one key of a way, with its quotes, and for the end of a text that is cut.
 const WAY_KEY_BYTES_MAX: usize = 32;
 
+/// Room for an address, a port, and the keys of both and of the listener.
+const ORIGIN_BYTES_MAX: usize = 128;
+
 /// The line of one request.
 pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) -> Line<'a> {
-    let line = begin(line, record.unix_ns, record.client, record.listener, stamp);
-    let line = string(line.put(b",\"method\":\""), record.method.as_bytes());
-    let line = line.put(b",\"scheme\":\"").put_quoted(record.scheme.as_bytes());
-    let line = string(line.put(b",\"host\":\""), record.host.as_bytes());
+    let line = match record.origin {
+        Some(origin) => time(line, record.unix_ns, stamp).put(&origin.0),
+        None => begin(line, record.unix_ns, record.client, record.listener, stamp),
+    };
+    // What nearly all lines have is put there in one piece.
+    let line = match (record.method, record.scheme) {
+        ("GET", "http") => line.put(b",\"method\":\"GET\",\"scheme\":\"http\",\"host\":\""),
+        ("GET", "https") => line.put(b",\"method\":\"GET\",\"scheme\":\"https\",\"host\":\""),
+        (method, scheme) => {
+            let line = string(line.put(b",\"method\":\""), method.as_bytes());
+            line.put(b",\"scheme\":\"").put_quoted(scheme.as_bytes()).put(b",\"host\":\"")
+        }
+    };
+    let line = string(line, record.host.as_bytes());
     let line = string(line.put(b",\"target\":\""), record.target);
-    let line = line.put(b",\"version\":\"").put_quoted(record.version.as_str().as_bytes());
-    let line = line.put(b",\"status\":").number(u64::from(record.status));
+    let line = match record.version {
+        Version::Http11 => line.put(b",\"version\":\"HTTP/1.1\",\"status\":"),
+        version => line.put(b",\"version\":\"").put_quoted(version.as_str().as_bytes()).put(b",\"status\":"),
+    };
+    let line = line.number(u64::from(record.status));
     let line = match record.way {
         Some(way) => line.put(&way.0),
         None => way(line, (record.route, record.pool, record.backend)),
@@ -31,8 +49,13 @@ pub(super) fn write<'a>(line: Line<'a>, record: &Record<'_>, stamp: &mut Stamp) 
     let line = string(line.put(b",\"request_id\":\""), record.request_id.as_bytes());
     let line = optional(line, b",\"user_agent\":\"", record.user_agent);
     let line = optional(line, b",\"referer\":\"", record.referer);
-    let line = line.put(b",\"ended\":\"").put_quoted(record.ended.as_str().as_bytes());
-    let line = optional(line, b",\"reason\":\"", record.reason.map(str::as_bytes));
+    let line = match (record.ended, record.reason) {
+        (Ended::Complete, None) => line.put(b",\"ended\":\"complete\",\"reason\":null"),
+        (ended, reason) => {
+            let line = line.put(b",\"ended\":\"").put_quoted(ended.as_str().as_bytes());
+            optional(line, b",\"reason\":\"", reason.map(str::as_bytes))
+        }
+    };
     let line = record.cache.into_iter().fold(line, cache);
     let line = record.trace.into_iter().fold(line, trace);
     own_fields(line, record.fields).put(b"}\n")
@@ -47,7 +70,24 @@ pub(super) fn begin<'a>(
     listener: &str,
     stamp: &mut Stamp,
 ) -> Line<'a> {
-    let line = line.put(b"{\"time\":\"").put(&stamp.rfc3339(unix_ns)).put(b"\",\"client\":\"");
+    origin(time(line, unix_ns, stamp), client, listener)
+}
+
+/// When.
+#[inline(always)]
+fn time<'a>(line: Line<'a>, unix_ns: u64, stamp: &mut Stamp) -> Line<'a> {
+    line.put(b"{\"time\":\"").put(&stamp.rfc3339(unix_ns))
+}
+
+/// Who and where, to be put into many lines.
+pub(super) fn render_origin(client: Client<'_>, listener: &str) -> Box<[u8]> {
+    rendered(listener.len() + ORIGIN_BYTES_MAX, |line| origin(line, client, listener))
+}
+
+/// Who and where.
+#[inline]
+fn origin<'a>(line: Line<'a>, client: Client<'_>, listener: &str) -> Line<'a> {
+    let line = line.put(b"\",\"client\":\"");
     let line = match client {
         Client::Peer(text, port) => {
             line.put(text.as_bytes()).put(b"\",\"client_port\":").number(u64::from(port))
@@ -71,8 +111,13 @@ pub(super) fn way<'a>(line: Line<'a>, (route, pool, backend): Way<'_>) -> Line<'
 
 /// The same, to be put into many lines.
 pub(super) fn render_way(of: Way<'_>) -> Box<[u8]> {
-    let mut room = vec![0; 3 * (FIELD_BYTES_MAX + WAY_KEY_BYTES_MAX)];
-    let left = way(Line(&mut room), of).left();
+    rendered(3 * (FIELD_BYTES_MAX + WAY_KEY_BYTES_MAX), |line| way(line, of))
+}
+
+/// What `write` writes, of which there are `bytes_max` at most.
+fn rendered(bytes_max: usize, write: impl FnOnce(Line<'_>) -> Line<'_>) -> Box<[u8]> {
+    let mut room = vec![0; bytes_max];
+    let left = write(Line(&mut room)).left();
     room.truncate(room.len() - left);
     room.into()
 }
@@ -167,7 +212,8 @@ fn is_clean(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk::<8>() else {
         return bytes.iter().fold(true, |clean, byte| clean & IS_CLEAN[usize::from(*byte)]);
     };
-    words.iter().chain([last]).fold(0, |found, word| found | dirty(u64::from_ne_bytes(*word))) == 0
+    let dirty = |word: &[u8; 8]| dirty(u64::from_ne_bytes(*word));
+    words.iter().fold(dirty(last), |found, word| found | dirty(word)) == 0
 }
 
 /// The same of each byte.

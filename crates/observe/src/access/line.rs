@@ -52,7 +52,11 @@ impl Line<'_> {
     pub(super) fn milliseconds(self, duration: Duration) -> Self {
         let ms = duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()));
         let [a, b, c] = digits(u64::from(duration.subsec_micros() % 1_000));
-        self.number(ms).put(&[b'.', a, b, c])
+        match ms {
+            // Most take no longer.
+            0..10 => self.put(&[b'0' + ms as u8, b'.', a, b, c]),
+            _ => self.number(ms).put(&[b'.', a, b, c]),
+        }
     }
 
     /// An address without its port; one of IPv4 that came over an IPv6 socket as what it is.

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use evenkeel_config::{Log, LogFormat};
 
-pub use record::{CacheLog, Client, Ended, Record, RenderedWay, TraceLog, Version};
+pub use record::{CacheLog, Client, Ended, Record, RenderedOrigin, RenderedWay, TraceLog, Version};
 pub use stamp::rfc3339;
 pub use stream::StreamRecord;
 
@@ -75,8 +75,8 @@ impl AccessLog {
             Sink {
                 format: self.format,
                 stamp: Stamp::new(),
-                line: vec![0; LINE_BYTES_MAX].into(),
-                bytes: Vec::with_capacity(BATCH_CAPACITY),
+                bytes: vec![0; BATCH_CAPACITY],
+                filled: 0,
                 lines: 0,
                 to_writer: writer.sender(),
                 home,
@@ -151,10 +151,10 @@ impl Drop for WorkerLog {
 struct Sink {
     format: LogFormat,
     stamp: Stamp,
-    /// Where a line is written.
-    line: Box<[u8]>,
-    /// Those before it.
+    /// The lines, and room for more.
     bytes: Vec<u8>,
+    /// Bytes of them.
+    filled: usize,
     lines: u64,
     to_writer: SyncSender<Message>,
     /// Travels with each batch, so that the writer can send the buffer back.
@@ -165,7 +165,7 @@ struct Sink {
 
 impl Sink {
     fn record(&mut self, record: &Record<'_>) {
-        let line = Line(&mut self.line);
+        let line = Line(&mut self.bytes[self.filled..]);
         let rest = match self.format {
             LogFormat::Json => json::write(line, record, &mut self.stamp),
             LogFormat::Combined => combined::write(line, record, &mut self.stamp),
@@ -175,7 +175,7 @@ impl Sink {
     }
 
     fn record_stream(&mut self, record: &StreamRecord<'_>) {
-        let line = Line(&mut self.line);
+        let line = Line(&mut self.bytes[self.filled..]);
         let rest = match self.format {
             LogFormat::Json => stream::json(line, record, &mut self.stamp),
             LogFormat::Combined => stream::combined(line, record, &mut self.stamp),
@@ -186,9 +186,9 @@ impl Sink {
 
     #[inline]
     fn line_written(&mut self, left: usize) {
-        self.bytes.extend_from_slice(&self.line[..self.line.len() - left]);
+        self.filled = self.bytes.len() - left;
         self.lines += 1;
-        if self.bytes.len() > BATCH_BYTES {
+        if self.filled > BATCH_BYTES {
             self.flush();
         }
     }
@@ -197,18 +197,14 @@ impl Sink {
         if self.lines == 0 {
             return;
         }
-        let empty = self.recycled.try_recv().unwrap_or_default();
-        let bytes = std::mem::replace(&mut self.bytes, empty);
-        let batch = Batch { bytes, lines: std::mem::take(&mut self.lines), home: self.home.clone() };
-        let Err(error) = self.to_writer.try_send(Message::Batch(batch)) else {
-            self.bytes.reserve(BATCH_CAPACITY);
-            return;
-        };
+        let next = self.recycled.try_recv().unwrap_or_else(|_| vec![0; BATCH_CAPACITY]);
+        let (bytes, filled) = (std::mem::replace(&mut self.bytes, next), std::mem::take(&mut self.filled));
+        let batch = Batch { bytes, filled, lines: std::mem::take(&mut self.lines), home: self.home.clone() };
+        let Err(error) = self.to_writer.try_send(Message::Batch(batch)) else { return };
         let (TrySendError::Full(message) | TrySendError::Disconnected(message)) = error;
         if let Message::Batch(lost) = message {
             self.registry.access_log_dropped.add(lost.lines);
             self.bytes = lost.bytes;
-            self.bytes.clear();
         }
     }
 }

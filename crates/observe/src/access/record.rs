@@ -23,6 +23,17 @@ impl RenderedWay {
     }
 }
 
+/// Client and listener, as each line of the requests over one connection has them.
+#[derive(Debug)]
+pub struct RenderedOrigin(pub(super) Box<[u8]>);
+
+impl RenderedOrigin {
+    /// The same as `client` and `listener` of a [`Record`].
+    pub fn new(client: Client<'_>, listener: &str) -> Self {
+        Self(json::render_origin(client, listener))
+    }
+}
+
 /// One request that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -32,6 +43,8 @@ pub struct Record<'a> {
     pub client: Client<'a>,
     /// The listener's name, a token.
     pub listener: &'a str,
+    /// Client and listener as [`RenderedOrigin`] has them, where they are rendered already.
+    pub origin: Option<&'a RenderedOrigin>,
     /// As received; empty when no method could be read.
     pub method: &'a str,
     /// `http` or `https`.

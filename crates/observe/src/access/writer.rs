@@ -29,6 +29,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
+    /// How many of the bytes are lines.
+    pub(super) filled: usize,
     pub(super) lines: u64,
     /// Where the buffer goes back to.
     pub(super) home: SyncSender<Vec<u8>>,
@@ -134,9 +136,8 @@ impl Task {
         if self.orders.reopen.swap(false, Ordering::AcqRel) {
             self.reopen();
         }
-        let Message::Batch(mut batch) = message else { return };
+        let Message::Batch(batch) = message else { return };
         self.write(&batch);
-        batch.bytes.clear();
         // Full or gone: the buffer is freed instead.
         let _ = batch.home.try_send(batch.bytes);
     }
@@ -158,7 +159,7 @@ impl Task {
 
     /// Writes a batch; on an error, counts as dropped what is not written whole.
     fn write(&mut self, batch: &Batch) {
-        let lost = self.write_lines(&batch.bytes);
+        let lost = self.write_lines(&batch.bytes[..batch.filled]);
         self.registry.access_log_dropped.add(lost);
         self.registry.access_log_lines.add(batch.lines.saturating_sub(lost));
     }

@@ -39,7 +39,7 @@ impl Fields for RequestFields<'_, '_> {
 /// True if `Connection` names the field, which so goes no further.
 fn is_nominated(request: &Request<'_>, field: &Field) -> bool {
     let Request { bytes, fields, known, .. } = *request;
-    known.holds(Known::Connection) && Nominated::of(bytes, fields).holds(bytes, fields, field)
+    Nominated::of(bytes, (fields, known)).holds(bytes, fields, field)
 }
 
 /// Fields that the proxy itself sets to something of the client: a response that varies by one of them is for that client

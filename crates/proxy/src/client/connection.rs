@@ -12,7 +12,7 @@ use evenkeel_core::limit::{Gcra, Tat};
 use evenkeel_core::overload::OverloadStep;
 use evenkeel_net::proxy_protocol::Tlvs;
 use evenkeel_net::{Io, Peer};
-use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_observe::{Client as LoggedClient, Ended, RenderedOrigin, RequestRefusal};
 use evenkeel_types::{ListenerName, Time};
 
 use crate::body::BodyLimits;
@@ -29,7 +29,7 @@ use crate::request::handle::{go_on, handle, refuse, refuse_too_fast};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::{Delivered, Finished, RequestLog};
 use crate::request::mirror;
-use crate::request::plain::{Begun, Served};
+use crate::request::plain::Start;
 use crate::request::record::record;
 use crate::request::setting::Setting;
 use crate::response::Response;
@@ -68,6 +68,8 @@ pub struct Client {
     pub session: Option<Rc<Tlvs>>,
     /// How many requests it may send, where that is limited.
     pace: Cell<Tat>,
+    /// Client and listener as log lines have them, made for its first request.
+    origin_in_log: OnceCell<RenderedOrigin>,
     /// The host of the last request.
     known_host: RefCell<Option<Rc<KnownHost>>>,
 }
@@ -92,7 +94,8 @@ impl Client {
     ) -> Self {
         let peer_text = text_of(peer);
         let position = Cell::new((u64::MAX, None));
-        let (sender, pace, known_host) = (OnceCell::new(), Cell::default(), RefCell::default());
+        let (sender, pace, origin_in_log, known_host) =
+            (OnceCell::new(), Cell::default(), OnceCell::new(), RefCell::default());
         Self {
             worker,
             listener,
@@ -104,6 +107,7 @@ impl Client {
             secure: None,
             session: None,
             pace,
+            origin_in_log,
             known_host,
         }
     }
@@ -218,21 +222,21 @@ impl Client {
         self.worker.metrics.requests_in_flight.increment();
     }
 
-    /// Handles a request that has [begun](Self::begin), sends its response and records it. A plain exchange may have `begun`
-    /// with that. `target` is the request target as it came.
+    /// Handles a request that has [begun](Self::begin), sends its response and records it. It is taken up at `start`. `target` is
+    /// the request target as it came.
     pub async fn handle<'x, 'c>(
         &self,
-        (setting, begun): (Setting<'x>, Option<Begun<'x, 'c>>),
+        (setting, start): (Setting<'x>, Start<'x>),
         target: &[u8],
         incoming: Incoming<'x, 'c>,
         client: &mut ToClient<'_, 'c>,
         log: &mut RequestLog,
     ) -> (Ended, Time) {
         let request = incoming.request;
-        let handled = match begun {
-            Some(begun) => Box::pin(go_on(begun, setting, incoming, client, log)).await,
-            None => match self.must_wait(setting.view.listener(setting.listener), request.started) {
-                None => handle(setting, incoming, client, log).await,
+        let handled = match start.routed() {
+            Err(begun) => Box::pin(go_on(*begun, setting, incoming, client, log)).await,
+            Ok(routed) => match self.must_wait(setting.view.listener(setting.listener), request.started) {
+                None => handle(setting, routed, incoming, client, log).await,
                 Some(retry) => Ok(refuse_too_fast(setting, incoming, client.writer, log, retry)),
             },
         };
@@ -250,26 +254,20 @@ impl Client {
         (ended, self.end(setting, target, request, ends, log))
     }
 
-    /// The request of a plain exchange has got its response, or its client has left; tells how it ended, and when.
+    /// The client of a plain exchange has its response, or takes no more of it; tells how the request has ended, and when.
     pub fn end_plain(
         &self,
         setting: Setting<'_>,
         target: &[u8],
-        (request, io): (&Request<'_>, &Rc<Io>),
-        served: &Served,
+        request: &Request<'_>,
+        (sent, delivered, bytes_in): (Result<(), WriteError>, Delivered, u64),
         log: &mut RequestLog,
     ) -> (Ended, Time) {
-        let ended = match served.ended {
+        let ended = match sent {
             Ok(()) => Ended::Complete,
-            Err(gone) => {
-                if gone == WriteError::TooSlow {
-                    io.reset_on_close();
-                }
-                gone_like(gone, setting.view, log)
-            }
+            Err(gone) => gone_like(gone, setting.view, log),
         };
-        let ends = (ended, served.delivered, served.bytes_in as u64);
-        (ended, self.end(setting, target, request, ends, log))
+        (ended, self.end(setting, target, request, (ended, delivered, bytes_in), log))
     }
 
     /// Records a request that has ended; tells when that was.
@@ -293,6 +291,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            origin: self.origin_in_log(),
             position: Some(listener),
             peer: self.peer,
             target,
@@ -304,6 +303,13 @@ impl Client {
             ended,
         };
         record(worker, view, &finished)
+    }
+
+    /// Client and listener as log lines have them, if the client has an address.
+    fn origin_in_log(&self) -> Option<&RenderedOrigin> {
+        let Peer::Ip(peer) = self.peer else { return None };
+        let client = LoggedClient::Peer(&self.peer_text, peer.port());
+        Some(self.origin_in_log.get_or_init(|| RenderedOrigin::new(client, self.listener.as_str())))
     }
 
     /// How long the client must wait before its next request over this connection, if it sends more than it may.
@@ -361,6 +367,7 @@ impl Client {
         }
         let finished = Finished {
             listener: self.listener.as_str(),
+            origin: self.origin_in_log(),
             position: view.listener_position(&self.listener),
             peer: self.peer,
             target,

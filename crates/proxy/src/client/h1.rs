@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use evenkeel_types::Time;
 use crate::body::{Body, FromHttp1, Source};
 use crate::client::connection::{Client, Refused, body_limits, linger};
 use crate::client::h2::PREFACE;
-use crate::client::writer::{ResponseWriter, ToClient, Way};
+use crate::client::writer::{ResponseWriter, ToClient, Way, send_whole};
 use crate::http::field::{Field, Known, has_token};
 use crate::http::framing::Framing;
 use crate::http::head::{HeadLimits, RequestHead, parse_request};
@@ -23,8 +23,9 @@ use crate::http::version::Version;
 use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
-use crate::request::plain::{Exchanged, PlainClient, Served, exchange};
+use crate::request::plain::{Flight, Start, send};
 use crate::request::setting::Setting;
+use crate::response::WholeResponse;
 use crate::worker::timer::{Limit, Timer};
 use crate::worker::view::View;
 
@@ -119,22 +120,24 @@ impl Connection {
     async fn wait_for_request(&mut self, wait: Duration, lull: Option<Duration>) -> Waited {
         let lull = lull.filter(|lull| *lull < wait);
         let Self { client, io, timer, may_be_http2, input, .. } = self;
-        let limit = Limit { since: self.rested, ..lull.unwrap_or(wait).into() };
-        let waiting = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, input) {
+        let since = self.rested.unwrap_or_else(|| client.worker.clock.now());
+        let due = since + lull.unwrap_or(wait);
+        let late = if lull.is_some() { Waited::Lull } else { Waited::Over };
+        let waited = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, input) {
             Poll::Pending if client.is_to_go() => Poll::Ready(None),
-            read => read.map(Some),
+            Poll::Pending => timer.poll_until(cx, due).map(|()| Some(late)),
+            come => come.map(Some),
         });
-        let mut come = timer.within(limit, waiting).await.ok();
-        if come == Some(None) {
-            // To go, but there may be a request on its way already.
-            let waiting = poll_fn(|cx| poll_request(client, io, *may_be_http2, cx, input).map(Some));
-            come = timer.within(LAST_REQUEST.into(), waiting).await.ok().or(Some(Some(false)));
+        if let Some(waited) = waited.await {
+            return waited;
         }
-        match come {
-            Some(Some(true)) => Waited::Request,
-            None if lull.is_some() => Waited::Lull,
-            _ => Waited::Over,
-        }
+        // To go, but there may be a request on its way already.
+        let due = client.worker.clock.now() + LAST_REQUEST;
+        let waited = poll_fn(|cx| match poll_request(client, io, *may_be_http2, cx, input) {
+            Poll::Pending => timer.poll_until(cx, due).map(|()| Waited::Over),
+            come => come,
+        });
+        waited.await
     }
 
     /// Serves requests until none has come for a while.
@@ -198,19 +201,18 @@ impl Connection {
             let setting = Setting { worker, view, listener: position, pool: &pool, parents: &parents };
             let mut log = RequestLog::default();
             self.client.begin(request);
-            let plain = PlainClient { io: &self.io, early, timer: &mut timer, keep_alive };
-            let exchanged = {
-                // Pinned where it is made: it is large, and would be copied.
-                pin!(exchange(setting, request, plain, &mut log)).await
-            };
-            let begun = match exchanged {
-                Exchanged::Served(served) => {
-                    let of = (request, &self.io);
-                    let (ended, now) = self.client.end_plain(setting, target, of, &served, &mut log);
-                    break 'served (after_plain(ended, &served), Surplus::behind(early, &served), now);
+            let exchange = plain(setting, request, (framing, early), (&self.io, &mut timer), &mut log);
+            let start = match exchange.await {
+                Ok(answered) => {
+                    let stays = keep_alive && !worker.is_leaving();
+                    let to = (listener.timeout.write, request.version, stays);
+                    let used = answered.bytes_in;
+                    let (sent, delivered) = send_whole(worker, &self.io, to, answered).await;
+                    let ends = (sent, delivered, used as u64);
+                    let (ended, now) = self.client.end_plain(setting, target, request, ends, &mut log);
+                    break 'served (after_plain(ended, stays), Surplus::behind(early, used), now);
                 }
-                Exchanged::NotPlain => None,
-                Exchanged::Begun(begun) => Some(begun),
+                Err(start) => start,
             };
             owes_continue.set(request.expects_continue && framing != Framing::Empty && early.is_empty());
             let source = FromHttp1::new(&self.io, &worker.buffers, framing, early, view.heads.bytes);
@@ -226,7 +228,7 @@ impl Connection {
             }
             let mut client = ToClient { writer: &mut writer, timer: &mut timer };
             let incoming = Incoming { request, body: &body };
-            let of = (setting, begun);
+            let of = (setting, start);
             let (ended, now) = self.client.handle(of, target, incoming, &mut client, &mut log).await;
             after(body.get_mut(), &writer, (ended, now)).await
         };
@@ -324,16 +326,49 @@ enum Surplus {
 }
 
 impl Surplus {
-    /// What came with a head, behind the body of a request that was served.
-    fn behind(early: &[u8], served: &Served) -> Self {
-        Self::Early(early.len() - served.bytes_in)
+    /// What came with a head, behind a body of so many bytes.
+    fn behind(early: &[u8], body: usize) -> Self {
+        Self::Early(early.len() - body)
+    }
+}
+
+/// Has a server answer a request, if that takes no more than a plain exchange.
+///
+/// # Errors
+/// It takes more: the general path takes the request up there.
+async fn plain<'x>(
+    setting: Setting<'x>,
+    request: &Request<'_>,
+    came: (Framing, &[u8]),
+    (client, timer): (&Io, &mut Timer),
+    log: &mut RequestLog,
+) -> Result<WholeResponse, Start<'x>> {
+    let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
+    let (mut buf, mut wait) = (Vec::new(), (client, timer));
+    match poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await {
+        Some(read) => flight.answer(request, (buf, read), log),
+        None => Err(flight.goes_on((buf, None))),
+    }
+}
+
+/// Reads the answer to a plain request; `None` if it has not come in time, or something has come from the client.
+fn poll_answer(
+    flight: &mut Flight<'_>,
+    (client, timer): &mut (&Io, &mut Timer),
+    buf: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<io::Result<usize>>> {
+    match flight.poll_read(cx, buf) {
+        Poll::Pending if client.poll_come(cx).is_ready() => Poll::Ready(None),
+        Poll::Pending => timer.poll_until(cx, flight.due()).map(|()| None),
+        read => read.map(Some),
     }
 }
 
 /// What becomes of a connection after a plain exchange, of whose request nothing is left.
-fn after_plain(ended: Ended, served: &Served) -> Next {
+fn after_plain(ended: Ended, stays: bool) -> Next {
     match ended {
-        Ended::Complete if served.keep_alive => Next::Idle,
+        Ended::Complete if stays => Next::Idle,
         Ended::Complete => Next::Linger,
         _ => Next::Close,
     }
@@ -374,17 +409,17 @@ fn poll_request(
     may_be_http2: bool,
     cx: &mut Context<'_>,
     input: &mut Vec<u8>,
-) -> Poll<bool> {
+) -> Poll<Waited> {
     loop {
         match ready!(client.worker.buffers.poll_small(io, cx, input)) {
-            Ok(0) | Err(_) => return Poll::Ready(false),
+            Ok(0) | Err(_) => return Poll::Ready(Waited::Over),
             Ok(_) => {}
         }
         skip_empty_lines(input);
         // The start of a preface is not yet a request; nothing else begins like it.
         let may_be_preface = may_be_http2 && input.len() < PREFACE.len() && PREFACE.starts_with(input);
         if !input.is_empty() && !may_be_preface {
-            return Poll::Ready(true);
+            return Poll::Ready(Waited::Request);
         }
         if input.is_empty() {
             client.worker.buffers.give(std::mem::take(input));

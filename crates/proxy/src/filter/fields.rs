@@ -33,5 +33,7 @@ pub fn finish_head(head: &mut Head, worker: &Worker, request: &Request<'_>, edit
     if !head.has_request_id && stays(b"x-request-id") {
         head.field("x-request-id", request.id.as_bytes());
     }
-    write::edits(head.out(), edits);
+    if !edits.is_empty() {
+        write::edits(head.out(), edits);
+    }
 }

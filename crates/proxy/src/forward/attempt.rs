@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_core::admission::{self, AfterHead, Leg};
@@ -13,7 +14,7 @@ use evenkeel_observe::{Ended, RequestRefusal};
 
 use super::deferred::Deferred;
 use super::forwarding::{Failed, Forwarding};
-use super::outcome::{Asked, Outcome};
+use super::outcome::{Asked, BegunTry, Outcome};
 use super::respond::{Answer, interim, respond};
 use super::target::Target;
 use crate::body::{Body, BodyError};
@@ -28,7 +29,7 @@ use crate::request::spans::passed;
 use crate::server::error::ServerError;
 use crate::server::exchange::{OutgoingHead, RoundTrip};
 use crate::server::h1::{self, Changes, DeadlineField, Ours};
-use crate::server::upload::{Passage, Sending, UploadError};
+use crate::server::upload::{Out, Passage, Sending, Upload, UploadError};
 use crate::server::{Asker, Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
 
@@ -145,19 +146,44 @@ pub async fn start<'x, 'c>(
         is_secure,
         upgrade: request.upgrade.filter(|_| is_short),
     };
-    let ours = Ours {
-        reserved: &view.reserved,
-        deadline: route.deadline_header.as_ref().map(|header| header.name()),
-        edits: &route.request_headers,
-        underscores: request.drops_underscores,
-    };
-    let passage = Passage { buffers: &worker.buffers, ours, heads: view.heads, stall: target.stall() };
+    let passage = passage(target, request);
     let rest: Option<&'x RefCell<Body<'c>>> = (!is_short).then_some(incoming.body);
     match RoundTrip::start(worker.surroundings(view.response_heads), link, head, rest, passage, timer).await {
         Ok((trip, sending)) => Ok(Asked { chosen, trip, sending }),
         Err((ServerError::Timeout, _)) => Err(too_late(target)),
         Err((error, _)) => Err(error),
     }
+}
+
+/// Goes on with a try that a plain exchange has begun: the request came whole.
+pub fn resume<'x, 'c>(target: Target<'x>, begun: BegunTry, incoming: Incoming<'x, 'c>) -> Asked<'x, 'c> {
+    let BegunTry { chosen, connection, unsent, answer, sent, uploaded } = begun;
+    let Target { worker, view, .. } = target;
+    incoming.body.borrow_mut().skip_early();
+    let sending = match unsent {
+        Ok(unsent) if unsent.is_empty() => Sending::Done(Ok(())),
+        Ok(unsent) => {
+            let out = Out::Http1(Rc::clone(&connection.io), unsent);
+            let passage = passage(target, incoming.request);
+            Sending::Going(Box::new(Upload::new(incoming.body, out, passage, worker.clock)))
+        }
+        Err(error) => Sending::Done(Err(error)),
+    };
+    let around = worker.surroundings(view.response_heads);
+    let trip = RoundTrip::resume(around, connection, answer, sent, uploaded);
+    Asked { chosen, trip, sending }
+}
+
+/// What the body of a request needs on its way.
+fn passage<'x>(target: Target<'x>, request: &Request<'_>) -> Passage<'x> {
+    let Target { worker, view, route, .. } = target;
+    let ours = Ours {
+        reserved: &view.reserved,
+        deadline: route.deadline_header.as_ref().map(|header| header.name()),
+        edits: &route.request_headers,
+        underscores: request.drops_underscores,
+    };
+    Passage { buffers: &worker.buffers, ours, heads: view.heads, stall: target.stall() }
 }
 
 /// Writes the head of the request to this server. The route forwards the path `asked`; the server sees path and query in
@@ -303,13 +329,10 @@ fn settle<'x, 'c>(
     let (target, now) = (of.target, of.target.worker.clock.now());
     log.answer_came(now);
     let (server, status) = (asked.chosen.server, head.status);
-    if let Some(trace) = of.incoming.request.trace.get() {
-        trace.answered(server, status);
-    }
     // An answer that came before the end of the request says nothing of how quick its server is.
     let is_over = !asked.sending.goes_on();
     let took = log.first_byte().filter(|_| is_over);
-    target.report_answer(server, status, took);
+    target.answered(of.incoming.request, server, (status, took));
     let answer = admission::Answer {
         status,
         at: now,

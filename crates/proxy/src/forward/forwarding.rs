@@ -15,7 +15,6 @@ use super::target::Target;
 use crate::client::writer::ToClient;
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
-use crate::request::trace::Tried;
 use crate::server::error::ServerError;
 
 /// A request that is being forwarded.
@@ -68,18 +67,6 @@ pub fn chose(why: Why) -> String {
 }
 
 impl<'x, 'c> Forwarding<'x, 'c> {
-    /// Notes that a server of the pool is tried, if the request is traced.
-    #[inline]
-    pub fn begin_try(&self, position: usize, is_hedge: bool) {
-        let Target { worker, .. } = self.target;
-        if let Some(trace) = self.incoming.request.trace.get() {
-            let upstream = self.target.upstream(position);
-            let (pool, server, address) = (&self.target.pool().name, &upstream.id, upstream.address());
-            let of = Tried { position, pool, server, address };
-            trace.begin_try(of, is_hedge, worker.clock.now(), worker.random());
-        }
-    }
-
     /// The try of this leg has failed: reports the server, notes what follows, and makes ready for it.
     #[cold]
     pub fn fail(&mut self, leg: Leg, failed: Failed, log: &mut RequestLog) -> AfterFailure {

@@ -112,7 +112,11 @@ async fn first_to_answer<'x, 'c>(
             match poll_fn(|cx| Poll::Ready(of.admission.poll(&of.terms, clock.now(), cx))).await {
                 Step::Send { leg, chosen, role } => {
                     log.tries += 1;
-                    of.begin_try(chosen.server, matches!(role, Role::Hedge { .. }));
+                    of.target.begin_try(
+                        of.incoming.request,
+                        chosen.server,
+                        matches!(role, Role::Hedge { .. }),
+                    );
                     if let Role::Hedge { after } = role {
                         log.note(format!("hedged after {:.1} ms", after.as_secs_f64() * 1e3));
                         of.note_hedge(&first, &chosen, after, log);

@@ -22,7 +22,7 @@ use evenkeel_observe::flight::StepKind;
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
 
-use self::attempt::attempt;
+use self::attempt::{attempt, resume};
 use self::driver::Admission;
 use self::forwarding::Forwarding;
 pub use self::forwarding::chose;
@@ -52,16 +52,14 @@ pub async fn forward<'x, 'c>(
 
 /// Goes on with a request that a plain exchange has begun to forward.
 pub async fn go_on<'x, 'c>(
-    begun: BegunForwarding<'x, 'c>,
+    begun: BegunForwarding<'x>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     let BegunForwarding { target, admission, step, asked } = begun;
     let terms = target.terms(incoming.request, prepare(target, incoming));
-    if asked.is_some() {
-        incoming.body.borrow_mut().skip_early();
-    }
+    let asked = asked.map(|asked| resume(target, asked, incoming));
     let mut of = Forwarding { target, incoming, terms, admission, deferred: None, last: None };
     drive(&mut of, step, asked, client, log).await
 }
@@ -82,7 +80,7 @@ async fn drive<'x, 'c>(
                 let asked = asked.take();
                 if asked.is_none() {
                     log.tries_at(&chosen);
-                    of.begin_try(chosen.server, false);
+                    target.begin_try(of.incoming.request, chosen.server, false);
                     if log.tries > 1 {
                         of.note_choice(&chosen, log);
                     }

@@ -3,15 +3,17 @@
 use evenkeel_core::admission::Step;
 use evenkeel_core::choose::Chosen;
 use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_types::Time;
 
 use super::driver::Admission;
 use super::target::Target;
 use crate::request::admit::Refusal;
 use crate::request::log::RequestLog;
 use crate::response::Response;
+use crate::server::Connection;
 use crate::server::error::ServerError;
 use crate::server::exchange::RoundTrip;
-use crate::server::upload::Sending;
+use crate::server::upload::{Sending, UploadError};
 
 /// What forwarding came to.
 #[derive(Debug)]
@@ -50,15 +52,31 @@ pub struct Asked<'x, 'c> {
 }
 
 /// A request that a plain exchange has begun to forward: it has got a server, or has to wait for one.
-pub struct BegunForwarding<'x, 'c> {
+pub struct BegunForwarding<'x> {
     /// Where it goes.
     pub target: Target<'x>,
     /// Which servers get it, and what it holds meanwhile.
     pub admission: Admission,
     /// What admission has said.
     pub step: Step,
-    /// The server of that step, if it has the request already.
-    pub asked: Option<Asked<'x, 'c>>,
+    /// The try at the server of that step, if it has begun.
+    pub asked: Option<BegunTry>,
+}
+
+/// A try that a plain exchange has begun, over a kept connection.
+pub struct BegunTry {
+    /// Which server, and why.
+    pub chosen: Chosen,
+    /// The connection.
+    pub connection: Connection,
+    /// What of the request is not sent yet, or why it cannot be.
+    pub unsent: Result<Vec<u8>, UploadError>,
+    /// What has come of the answer, and what the last read of it has failed with.
+    pub answer: (Vec<u8>, Option<ServerError>),
+    /// When the head was written, and when the last byte of the body was, if there is one.
+    pub sent: Time,
+    /// See `sent`.
+    pub uploaded: Option<Time>,
 }
 
 /// What the client gets in place of a response that a server did not give, and how the request has ended with that.

@@ -9,6 +9,7 @@ use evenkeel_observe::BackendFailure;
 use evenkeel_types::Time;
 
 use super::target::Target;
+use crate::request::incoming::Request;
 use crate::server::error::ServerError;
 use crate::shared::Event;
 use crate::worker::Worker;
@@ -36,6 +37,14 @@ impl Target<'_> {
             self.upstream(server).notes().failed(&failure);
             self.tell(server, failure);
         }
+    }
+
+    /// Notes that a server has answered, in `took` after the request was sent: in the request's trace, and at the pool.
+    pub fn answered(&self, request: &Request<'_>, server: usize, (status, took): (u16, Option<Duration>)) {
+        if let Some(trace) = request.trace.get() {
+            trace.answered(server, status);
+        }
+        self.report_answer(server, status, took);
     }
 
     /// Notes that a server answered, `took` after the request was sent, if the pool compares its servers.

@@ -49,7 +49,7 @@ pub async fn interim(
     writer: &mut ResponseWriter<'_>,
 ) -> Result<(), WriteError> {
     let (buf, fields) = trip.head();
-    let nominated = Nominated::of(buf, fields);
+    let nominated = Nominated::of(buf, (fields, head.known));
     let passed = writer.interim(head.status, |out| {
         write::copy_fields(out, buf, head.len, fields, |field| {
             !field.known.is_hop_by_hop() && !nominated.holds(buf, fields, field)
@@ -107,7 +107,7 @@ pub fn copy_head(
     request: &Request<'_>,
     counts_attempts: bool,
 ) -> Head {
-    let nominated = Nominated::of(buf, fields);
+    let nominated = Nominated::of(buf, (fields, head.known));
     // A length that describes a body which is not sent (RFC 9110, 8.6).
     let keeps_length = head.status == 304 || request.is_head() && !matches!(head.status, 100..=199 | 204);
     let keeps_upgrade = head.status == 426;

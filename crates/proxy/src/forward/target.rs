@@ -11,6 +11,7 @@ use evenkeel_core::snapshot;
 use evenkeel_types::Time;
 
 use crate::request::incoming::Request;
+use crate::request::trace::Tried;
 use crate::server::Upstream;
 use crate::worker::Worker;
 use crate::worker::pool_view::PoolView;
@@ -93,6 +94,17 @@ impl<'v> Target<'v> {
     /// True if the pool compares its servers.
     pub fn compares(&self) -> bool {
         self.pool().outlier.as_ref().is_some_and(Outlier::compares)
+    }
+
+    /// Notes that a server of the pool is tried, if the request is traced.
+    #[inline]
+    pub fn begin_try(&self, request: &Request<'_>, position: usize, is_hedge: bool) {
+        if let Some(trace) = request.trace.get() {
+            let upstream = self.upstream(position);
+            let (pool, server, address) = (&self.pool().name, &upstream.id, upstream.address());
+            let of = Tried { position, pool, server, address };
+            trace.begin_try(of, is_hedge, self.worker.clock.now(), self.worker.random());
+        }
     }
 
     /// What admission goes by. `is_short` says that two servers may have the request at once.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::field::is_of_tokens;
 use super::framing::Framing;
+use super::write;
 
 /// Most bytes of chunk extensions in one body; they are dropped, never passed on.
 const EXTENSIONS_MAX: usize = 4 * 1024;
@@ -242,6 +243,33 @@ impl Decoder {
             self.trailers.clear();
         }
         Ok(At::End)
+    }
+}
+
+/// The bytes of data in a chunked body that is all of `body`, if it is written as this crate writes one, and without trailers: then it
+/// can be passed on as it is.
+pub fn data_as_written(body: &[u8]) -> Option<u64> {
+    // Room for the empty line behind the last chunk, and for no trailer.
+    let mut decoder = Decoder::new(Framing::Chunked, b"\r\n".len());
+    let (mut rest, mut data, mut ends_line): (_, _, &[u8]) = (body, 0, b"");
+    loop {
+        let (size, used) = match decoder.step(rest).ok()? {
+            Step::Data { start, end } => (end - start, end),
+            Step::End(used) if used == rest.len() => (0, used),
+            Step::End(_) | Step::More => return None,
+        };
+        let (line, content) =
+            rest.strip_prefix(ends_line)?.split_at_checked(used - ends_line.len() - size)?;
+        let mut room = [0; 18];
+        let is_written = line.strip_prefix(write::chunk_size(size, &mut room))?;
+        if size == 0 {
+            return (is_written == b"\r\n").then_some(data);
+        }
+        if !is_written.is_empty() {
+            return None;
+        }
+        data += size as u64;
+        (rest, ends_line) = (&content[size..], b"\r\n");
     }
 }
 

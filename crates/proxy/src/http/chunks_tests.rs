@@ -110,3 +110,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_body_that_is_written_as_ours_can_be_passed_on_as_it_is() {
+    for (body, data) in [
+        ("0\r\n\r\n", Some(0)),
+        ("3\r\nabc\r\n0\r\n\r\n", Some(3)),
+        ("3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n", Some(19)),
+        ("a\r\n0\r\n\r\n3\r\nab\r\n0\r\n\r\n", Some(10)),
+        // Written in another way.
+        ("03\r\nabc\r\n0\r\n\r\n", None),
+        ("A\r\n0123456789\r\n0\r\n\r\n", None),
+        ("3;x\r\nabc\r\n0\r\n\r\n", None),
+        ("3\r\nabc\r\n00\r\n\r\n", None),
+        ("3\r\nabc\r\n0;x\r\n\r\n", None),
+        ("3\r\nabc\r\n0\r\nx: 1\r\n\r\n", None),
+        // Not all of it, or more.
+        ("", None),
+        ("3\r\nab", None),
+        ("3\r\nabc", None),
+        ("3\r\nabc\r\n", None),
+        ("3\r\nabc\r\n0\r\n", None),
+        ("3\r\nabc\r\n0\r\n\r\nx", None),
+        // Malformed.
+        ("3\r\nabcd\r\n0\r\n\r\n", None),
+        ("x\r\n", None),
+        ("\r\n", None),
+    ] {
+        assert_eq!(data_as_written(body.as_bytes()), data, "{body:?}");
+    }
+}

@@ -102,52 +102,58 @@ pub enum Known {
 impl Known {
     /// Recognises a name, whatever its case.
     pub fn of(name: &[u8]) -> Self {
-        let (known, text): (Self, &[u8]) = match name.len() {
-            2 if name[0] | 0x20 == b'b' => (Self::TraceContext, b"b3"),
-            2 => (Self::Te, b"te"),
-            4 if name[0] | 0x20 == b'd' => (Self::Date, b"date"),
-            4 => (Self::Host, b"host"),
-            5 => (Self::SpeaksToCaches, b"range"),
-            6 if name[0] | 0x20 == b'c' => (Self::Cookie, b"cookie"),
-            6 if name[0] | 0x20 == b'p' => (Self::SpeaksToCaches, b"pragma"),
-            6 => (Self::Expect, b"expect"),
-            7 if name[0] | 0x20 == b'u' => (Self::Upgrade, b"upgrade"),
-            7 => (Self::Referer, b"referer"),
-            8 if name[0] | 0x20 == b'c' => (Self::CdnLoop, b"cdn-loop"),
-            8 if name[3] | 0x20 == b'm' => (Self::SpeaksToCaches, b"if-match"),
-            8 => (Self::SpeaksToCaches, b"if-range"),
-            9 => (Self::Forwarded, b"forwarded"),
+        /// The one candidate, and whether the name is that.
+        macro_rules! is {
+            ($known:ident, $text:literal) => {{
+                const NAME: Name<{ $text.len() }> = Name::new($text);
+                (Self::$known, $text, NAME.is(name))
+            }};
+        }
+        let (known, text, is_it): (Self, &[u8], bool) = match name.len() {
+            2 if name[0] | 0x20 == b'b' => is!(TraceContext, b"b3"),
+            2 => is!(Te, b"te"),
+            4 if name[0] | 0x20 == b'd' => is!(Date, b"date"),
+            4 => is!(Host, b"host"),
+            5 => is!(SpeaksToCaches, b"range"),
+            6 if name[0] | 0x20 == b'c' => is!(Cookie, b"cookie"),
+            6 if name[0] | 0x20 == b'p' => is!(SpeaksToCaches, b"pragma"),
+            6 => is!(Expect, b"expect"),
+            7 if name[0] | 0x20 == b'u' => is!(Upgrade, b"upgrade"),
+            7 => is!(Referer, b"referer"),
+            8 if name[0] | 0x20 == b'c' => is!(CdnLoop, b"cdn-loop"),
+            8 if name[3] | 0x20 == b'm' => is!(SpeaksToCaches, b"if-match"),
+            8 => is!(SpeaksToCaches, b"if-range"),
+            9 => is!(Forwarded, b"forwarded"),
             10 => match name[0] | 0x20 {
-                b'c' => (Self::Connection, b"connection"),
-                b'k' => (Self::KeepAlive, b"keep-alive"),
-                b's' => (Self::SetCookie, b"set-cookie"),
-                b't' => (Self::TraceContext, b"tracestate"),
-                b'x' => (Self::TraceContext, b"x-b3-flags"),
-                _ => (Self::UserAgent, b"user-agent"),
+                b'c' => is!(Connection, b"connection"),
+                b'k' => is!(KeepAlive, b"keep-alive"),
+                b's' => is!(SetCookie, b"set-cookie"),
+                b't' => is!(TraceContext, b"tracestate"),
+                b'x' => is!(TraceContext, b"x-b3-flags"),
+                _ => is!(UserAgent, b"user-agent"),
             },
-            11 if name[0] | 0x20 == b't' => (Self::TraceContext, b"traceparent"),
-            11 => (Self::TraceContext, b"x-b3-spanid"),
-            12 if name[2] | 0x20 == b'r' => (Self::XRequestId, b"x-request-id"),
-            12 if name[5] | 0x20 == b't' => (Self::TraceContext, b"x-b3-traceid"),
-            12 => (Self::TraceContext, b"x-b3-sampled"),
-            13 if name[0] | 0x20 == b'c' => (Self::SpeaksToCaches, b"cache-control"),
-            13 => (Self::SpeaksToCaches, b"if-none-match"),
-            14 if name[0] | 0x20 == b'h' => (Self::Http2Settings, b"http2-settings"),
-            14 => (Self::ContentLength, b"content-length"),
-            15 => (Self::XForwardedFor, b"x-forwarded-for"),
-            16 if name[0] | 0x20 == b'p' => (Self::ProxyConnection, b"proxy-connection"),
-            16 if name[12] | 0x20 == b'p' => (Self::XForwardedPort, b"x-forwarded-port"),
-            16 => (Self::XForwardedHost, b"x-forwarded-host"),
-            17 if name[0] | 0x20 == b'i' => (Self::SpeaksToCaches, b"if-modified-since"),
-            17 if name[2] | 0x20 == b'b' => (Self::TraceContext, b"x-b3-parentspanid"),
-            17 if name[0] | 0x20 == b't' => (Self::TransferEncoding, b"transfer-encoding"),
-            17 => (Self::XForwardedProto, b"x-forwarded-proto"),
-            18 => (Self::XForwardedPrefix, b"x-forwarded-prefix"),
-            19 => (Self::SpeaksToCaches, b"if-unmodified-since"),
+            11 if name[0] | 0x20 == b't' => is!(TraceContext, b"traceparent"),
+            11 => is!(TraceContext, b"x-b3-spanid"),
+            12 if name[2] | 0x20 == b'r' => is!(XRequestId, b"x-request-id"),
+            12 if name[5] | 0x20 == b't' => is!(TraceContext, b"x-b3-traceid"),
+            12 => is!(TraceContext, b"x-b3-sampled"),
+            13 if name[0] | 0x20 == b'c' => is!(SpeaksToCaches, b"cache-control"),
+            13 => is!(SpeaksToCaches, b"if-none-match"),
+            14 if name[0] | 0x20 == b'h' => is!(Http2Settings, b"http2-settings"),
+            14 => is!(ContentLength, b"content-length"),
+            15 => is!(XForwardedFor, b"x-forwarded-for"),
+            16 if name[0] | 0x20 == b'p' => is!(ProxyConnection, b"proxy-connection"),
+            16 if name[12] | 0x20 == b'p' => is!(XForwardedPort, b"x-forwarded-port"),
+            16 => is!(XForwardedHost, b"x-forwarded-host"),
+            17 if name[0] | 0x20 == b'i' => is!(SpeaksToCaches, b"if-modified-since"),
+            17 if name[2] | 0x20 == b'b' => is!(TraceContext, b"x-b3-parentspanid"),
+            17 if name[0] | 0x20 == b't' => is!(TransferEncoding, b"transfer-encoding"),
+            17 => is!(XForwardedProto, b"x-forwarded-proto"),
+            18 => is!(XForwardedPrefix, b"x-forwarded-prefix"),
+            19 => is!(SpeaksToCaches, b"if-unmodified-since"),
             _ => return Self::Other,
         };
-        // Over HTTP/2, and from most servers, names come in lower case.
-        if name == text || name.eq_ignore_ascii_case(text) {
+        if is_it {
             known
         } else if known.has_look_alikes() && same_variable(name, text) {
             if known.is_forwarding() { known } else { Self::LookAlike }
@@ -188,6 +194,38 @@ impl Known {
                 | Self::TransferEncoding
                 | Self::Upgrade
         )
+    }
+}
+
+/// A name in lower case that others are compared with, eight bytes at a time.
+struct Name<const N: usize> {
+    text: [u8; N],
+    /// The bit in which upper and lower case differ, for each letter.
+    case: [u8; N],
+}
+
+impl<const N: usize> Name<N> {
+    const fn new(text: &[u8; N]) -> Self {
+        let (mut case, mut at) = ([0; N], 0);
+        while at < N {
+            case[at] = if text[at].is_ascii_lowercase() { 0x20 } else { 0 };
+            at += 1;
+        }
+        Self { text: *text, case }
+    }
+
+    /// True if `name` is this one, in any case.
+    #[inline(always)]
+    fn is(&self, name: &[u8]) -> bool {
+        let Ok(name) = <&[u8; N]>::try_from(name) else { return false };
+        let word = |bytes: &[u8; N], at: usize| {
+            let mut word = [0; 8];
+            word[..N.min(8)].copy_from_slice(&bytes[at..at + N.min(8)]);
+            u64::from_le_bytes(word)
+        };
+        let differs = |at| (word(name, at) | word(&self.case, at)) ^ word(&self.text, at);
+        // The last eight once more, some of which have been looked at.
+        (0..N / 8).fold(differs(N.saturating_sub(8)), |found, at| found | differs(at * 8)) == 0
     }
 }
 

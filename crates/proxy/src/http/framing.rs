@@ -44,13 +44,7 @@ pub fn of_request(
     (fields, known): (&[Field], KnownSet),
     version: Version,
 ) -> Result<Framing, FramingError> {
-    if !known.holds(Known::ContentLength) && !known.holds(Known::TransferEncoding) {
-        return Ok(Framing::Empty);
-    }
-    match declared(bytes, fields, version)? {
-        Some(framing) => Ok(framing),
-        None => Ok(Framing::Empty),
-    }
+    Ok(declared(bytes, (fields, known), version)?.unwrap_or(Framing::Empty))
 }
 
 /// The framing of the final response with `status` to a request, which was a HEAD or not.
@@ -59,12 +53,12 @@ pub fn of_request(
 /// Anything that another reader could understand in another way.
 pub fn of_response(
     bytes: &[u8],
-    fields: &[Field],
+    (fields, known): (&[Field], KnownSet),
     version: Version,
     status: u16,
     to_head: bool,
 ) -> Result<Framing, FramingError> {
-    let declared = declared(bytes, fields, version)?;
+    let declared = declared(bytes, (fields, known), version)?;
     if to_head || matches!(status, 100..=199 | 204 | 304) {
         return Ok(Framing::Empty);
     }
@@ -72,8 +66,16 @@ pub fn of_response(
 }
 
 /// What `Transfer-Encoding` and `Content-Length` say, if there are any.
-fn declared(bytes: &[u8], fields: &[Field], version: Version) -> Result<Option<Framing>, FramingError> {
+#[inline]
+fn declared(
+    bytes: &[u8],
+    (fields, known): (&[Field], KnownSet),
+    version: Version,
+) -> Result<Option<Framing>, FramingError> {
     let mut framing = None;
+    if !known.holds(Known::ContentLength) && !known.holds(Known::TransferEncoding) {
+        return Ok(None);
+    }
     for field in fields {
         let value = field.value.of_bytes(bytes);
         let this = match field.known {

@@ -58,6 +58,8 @@ pub struct ResponseHead {
     pub reason: Span,
     /// The version.
     pub version: Version,
+    /// Which known fields it has.
+    pub known: KnownSet,
 }
 
 /// Why a head is refused.
@@ -230,8 +232,9 @@ fn response_into<'b>(
     refuse_bare_newlines(&bytes[..len])?;
     // The parser gives an empty reason, which lies outside of `bytes`, for one with bytes above ASCII.
     let reason = if reason.is_empty() { Span::default() } else { Span::of(bytes, reason.as_bytes()) };
-    collect(bytes, response.headers, fields);
+    let known = collect(bytes, response.headers, fields);
     Ok(Some(ResponseHead {
+        known,
         len,
         status,
         reason,

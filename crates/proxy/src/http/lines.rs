@@ -105,8 +105,8 @@ pub fn of_response(
     let reason = lines.part(reason.unwrap_or_default().as_bytes());
     lines.out.extend_from_slice(b"\r\n");
     lines.section(head)?;
-    let (len, _) = lines.end()?;
-    Ok(ResponseHead { len, status, reason, version: Version::Http2 })
+    let (len, known) = lines.end()?;
+    Ok(ResponseHead { len, status, reason, version: Version::Http2, known })
 }
 
 fn is_of_the_connection(known: Known) -> bool {

@@ -7,10 +7,13 @@ use super::version::Version;
 
 /// The head of a request at the start of `bytes`, with its fields in `fields`; `None` if the full reader has to look.
 pub fn request(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Option<RequestHead> {
-    let method = visible_at(bytes);
+    let method = visible_end(bytes, 0);
+    if *bytes.get(method)? != b' ' {
+        return None;
+    }
     let target = method + 1;
-    let end = target + visible_at(bytes.get(target..)?);
-    if bytes[method] != b' ' || !is_token(&bytes[..method]) || end == target || end - target > limits.uri {
+    let end = visible_end(bytes, target);
+    if !is_token(&bytes[..method]) || end == target || end - target > limits.uri {
         return None;
     }
     let (version, lines) = match bytes.get(end..)?.first_chunk::<11>()? {
@@ -34,14 +37,14 @@ pub fn response(bytes: &[u8], limits: HeadLimits, fields: &mut Vec<Field>) -> Op
         return None;
     };
     let status = [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-    let end = 13 + text_at(bytes.get(13..)?);
+    let end = text_end(bytes, 13);
     // A reason outside ASCII is left out by the full reader.
     if !bytes[13..end].is_ascii() || bytes.get(end..end + 2)? != b"\r\n" {
         return None;
     }
     let reason = if end == 13 { Span::default() } else { Span::between(13, end) };
-    let (_, len) = field_lines(bytes, end + 2, limits, fields)?;
-    Some(ResponseHead { len, status, reason, version })
+    let (known, len) = field_lines(bytes, end + 2, limits, fields)?;
+    Some(ResponseHead { len, status, reason, version, known })
 }
 
 /// The fields from `at` on; which of the known ones there are, and where the head ends, with its empty line.
@@ -58,18 +61,21 @@ fn field_lines(
             let len = at + 2;
             return (len <= limits.bytes).then_some((set, len));
         }
-        let colon = at + name_at(bytes.get(at..)?);
-        let name = bytes.get(at..colon)?;
+        let colon = name_end(bytes, at);
+        if *bytes.get(colon)? != b':' {
+            return None;
+        }
+        let name = &bytes[at..colon];
         let known = Known::of(name);
         // All known names are tokens.
-        if colon == bytes.len() || known == Known::Other && !is_token(name) || fields.len() == limits.fields {
+        if known == Known::Other && !is_token(name) || fields.len() == limits.fields {
             return None;
         }
         let mut start = colon + 1;
         while matches!(bytes.get(start)?, b' ' | b'\t') {
             start += 1;
         }
-        let line_end = start + text_at(bytes.get(start..)?);
+        let line_end = text_end(bytes, start);
         if bytes.get(line_end..line_end + 2)? != b"\r\n" {
             return None;
         }
@@ -84,45 +90,52 @@ fn field_lines(
     }
 }
 
-/// How many of the first bytes stand before a colon.
-fn name_at(bytes: &[u8]) -> usize {
-    first(bytes, |word| equal(word, b':'))
+/// Where a name that begins at `at` has its colon; or what cannot be in a name.
+#[inline(always)]
+fn name_end(bytes: &[u8], at: usize) -> usize {
+    first(bytes, at, |word| equal(word, b':') | below(word, b'!'))
 }
 
-/// How many of the first bytes are visible ASCII.
-fn visible_at(bytes: &[u8]) -> usize {
-    first(bytes, |word| word | below(word, b'!') | equal(word, 0x7f))
+/// Where visible ASCII that begins at `at` ends.
+#[inline(always)]
+fn visible_end(bytes: &[u8], at: usize) -> usize {
+    first(bytes, at, |word| word | below(word, b'!') | equal(word, 0x7f))
 }
 
-/// How many of the first bytes may stand in a field's value; tabs are left to the full reader.
-fn text_at(bytes: &[u8]) -> usize {
-    first(bytes, |word| below(word, b' ') | equal(word, 0x7f))
+/// Where the text that begins at `at` ends, which may stand in a field's value; tabs are left to the full reader.
+#[inline(always)]
+fn text_end(bytes: &[u8], at: usize) -> usize {
+    first(bytes, at, |word| below(word, b' ') | equal(word, 0x7f))
 }
 
 /// One in each byte.
 const ONES: u64 = u64::MAX / 255;
 
-/// The place of the first byte whose high bit `found` sets in its word of eight; the length if there is none. Looks at eight
-/// bytes at a time, and at the last eight once more.
-fn first(bytes: &[u8], found: impl Fn(u64) -> u64) -> usize {
+/// The place of the first byte from `at` on whose high bit `found` sets in its word of eight. Finds zeros, and so the end of `bytes`
+/// at the latest.
+#[inline(always)]
+fn first(bytes: &[u8], mut at: usize, found: impl Fn(u64) -> u64) -> usize {
     const HIGH: u64 = ONES << 7;
-    let place = |word: &[u8; 8]| match found(u64::from_le_bytes(*word)) & HIGH {
-        0 => None,
-        found => Some((found.trailing_zeros() / 8) as usize),
-    };
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (n, word) in words.iter().enumerate() {
-        if let Some(at) = place(word) {
-            return n * 8 + at;
+    loop {
+        match found(word(bytes, at)) & HIGH {
+            0 => at += 8,
+            found => return at + (found.trailing_zeros() / 8) as usize,
         }
     }
-    match bytes.last_chunk::<8>() {
-        Some(last) => place(last).map_or(bytes.len(), |at| bytes.len() - 8 + at),
-        None => {
-            let is_found = |byte: &u8| found(u64::from(*byte) * ONES) & HIGH != 0;
-            rest.iter().position(is_found).unwrap_or(rest.len())
-        }
+}
+
+/// The eight bytes from `at` on, which is no place behind the end; zeros stand for those that are not there.
+#[inline(always)]
+fn word(bytes: &[u8], at: usize) -> u64 {
+    match bytes[at..].first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => last_word(&bytes[at..]),
     }
+}
+
+#[inline(never)]
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// The high bit of each byte below `limit`, up to the first of them, and of any behind it (the borrow of Mycroft's test;

@@ -2,7 +2,8 @@
 
 use evenkeel_config::HeaderEdits;
 
-use super::field::{Field, Known, list, same_variable};
+use super::field::{Field, Known, KnownSet, list, same_variable};
+use super::framing::Framing;
 use super::version::Version;
 
 /// Which fields of a message `Connection` nominates as belonging to this connection alone (RFC 9110, 7.6.1).
@@ -13,7 +14,12 @@ pub struct Nominated {
 
 impl Nominated {
     /// Looks for options that name other fields.
-    pub fn of(bytes: &[u8], fields: &[Field]) -> Self {
+    #[inline]
+    pub fn of(bytes: &[u8], (fields, known): (&[Field], KnownSet)) -> Self {
+        if known.holds(Known::Connection) { Self::among(bytes, fields) } else { Self::default() }
+    }
+
+    fn among(bytes: &[u8], fields: &[Field]) -> Self {
         let names_a_field = |option: &[u8]| {
             !["close", "keep-alive", "upgrade"].iter().any(|o| option.eq_ignore_ascii_case(o.as_bytes()))
         };
@@ -25,15 +31,16 @@ impl Nominated {
     }
 
     /// True when `field` is nominated.
+    #[inline]
     pub fn holds(self, bytes: &[u8], fields: &[Field], field: &Field) -> bool {
-        self.any && {
-            let name = field.name.of_bytes(bytes);
-            fields
-                .iter()
-                .filter(|f| f.known == Known::Connection)
-                .any(|f| list(f.value.of_bytes(bytes)).any(|option| same_variable(option, name)))
-        }
+        self.any && is_nominated(bytes, fields, field)
     }
+}
+
+fn is_nominated(bytes: &[u8], fields: &[Field], field: &Field) -> bool {
+    let name = field.name.of_bytes(bytes);
+    let mut options = fields.iter().filter(|f| f.known == Known::Connection);
+    options.any(|f| list(f.value.of_bytes(bytes)).any(|option| same_variable(option, name)))
 }
 
 /// Copies the fields that `keep` wants, each as it came. `head` is the length of the whole head.
@@ -92,7 +99,12 @@ pub fn value<'l>(lines: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 
 /// Writes a decimal number.
 pub fn number(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    let digit = |of: u64| b'0' + (of % 10) as u8;
+    match number {
+        // Statuses, and the lengths of short bodies.
+        100..1_000 => out.extend_from_slice(&[number / 100, number / 10, number].map(digit)),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+    }
 }
 
 /// Writes `Content-Length`.
@@ -100,6 +112,16 @@ pub fn content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"content-length: ");
     number(out, length);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Says how long a body is whose length is known, or that it comes in chunks.
+pub fn framing(out: &mut Vec<u8>, framing: Framing) {
+    match framing {
+        Framing::Length(length) => content_length(out, length),
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        // What has no body says nothing about its length, except where a zero must be said.
+        Framing::Empty | Framing::UntilClose => {}
+    }
 }
 
 /// Ends the head of a response to a client of HTTP/1, whose connection stays or not.
@@ -154,6 +176,15 @@ mod tests {
         let mut out = Vec::new();
         copy_fields(&mut out, text, head.len, &fields, |f| f.name.of_bytes(text) != b"Drop");
         assert_eq!(out, b"A: 1\r\nB:2 \r\nC: \r\n");
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal() {
+        for n in (0..2_000).chain([u64::MAX]) {
+            let mut out = Vec::new();
+            number(&mut out, n);
+            assert_eq!(out, n.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -19,29 +19,28 @@ use crate::forward::{self, forward};
 use crate::request::admit::Refusal;
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
-use crate::request::plain::{Begun, Stage};
+use crate::request::plain::Begun;
 use crate::request::setting::Setting;
-use crate::request::{answer, limits, mirror, spans};
+use crate::request::{answer, limits, mirror};
 use crate::response::Response;
 
 /// When a client that an overloaded process turned away may come again.
 const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Handles a request that was admitted: the response that its client gets.
+/// Handles a request that was admitted, and may have been `routed`: the response that its client gets.
 ///
 /// # Errors
 /// The client has gone, like this.
 pub async fn handle<'x, 'c>(
     setting: Setting<'x>,
+    routed: Option<Result<Routed<'x>, Denied>>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Result<Response<'x, 'c>, Ended> {
-    let Setting { worker, view, listener, .. } = setting;
+    let Setting { worker, view, .. } = setting;
     let (request, snapshot) = (incoming.request, &view.snapshot);
-    let length = incoming.body.borrow().left();
-    let routed = plan::route(snapshot, listener, request, length, worker.shared.step());
-    let taken = match spans::begun(worker, view, request, routed) {
+    let taken = match routed.unwrap_or_else(|| setting.route(request, incoming.body.borrow().left())) {
         Ok(Routed::By(taken)) => taken,
         Ok(Routed::ToHttps(to)) => {
             let response = answer::redirect(worker, 308, &to);
@@ -92,22 +91,22 @@ pub async fn handle<'x, 'c>(
 /// # Errors
 /// The client has gone, like this.
 pub async fn go_on<'x, 'c>(
-    begun: Begun<'x, 'c>,
+    begun: Begun<'x>,
     setting: Setting<'x>,
     incoming: Incoming<'x, 'c>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Result<Response<'x, 'c>, Ended> {
-    let Begun { taken, lines, stage } = begun;
+    let Begun { taken, lines, forwarding } = begun;
     incoming.body.borrow_mut().limit_bytes(taken.body_max);
     client.writer.add_fields(lines);
-    let forwarding = match stage {
-        Stage::Forwarding(forwarding) => forwarding,
-        Stage::Refused(refusal) => {
+    let forwarding = match forwarding {
+        Ok(forwarding) => forwarding,
+        Err(refusal) => {
             return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
     };
-    let outcome = forward::go_on(*forwarding, incoming, client, log).await;
+    let outcome = forward::go_on(forwarding, incoming, client, log).await;
     of_outcome(setting, incoming, client.writer, log, taken, outcome)
 }
 

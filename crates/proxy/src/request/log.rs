@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenkeel_core::choose::{Chosen, Why};
 use evenkeel_net::Peer;
-use evenkeel_observe::{CacheResult, Client, Ended, Version as LoggedVersion};
+use evenkeel_observe::{CacheResult, Client, Ended, RenderedOrigin, Version as LoggedVersion};
 use evenkeel_types::Time;
 
 use crate::http::version::Version;
@@ -164,6 +164,8 @@ pub struct Delivered {
 pub struct Finished<'a> {
     /// The listener's name.
     pub listener: &'a str,
+    /// Client and listener as log lines have them, unless a trusted peer names another client.
+    pub origin: Option<&'a RenderedOrigin>,
     /// Where it stands in the view; `None` if it is not there any more.
     pub position: Option<usize>,
     /// The other end of the connection.

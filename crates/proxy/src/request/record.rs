@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use evenkeel_config::Share;
-use evenkeel_observe::{CacheFigures, CacheLog, Ended, Record, RenderedWay, RequestFigures, TraceLog};
+use evenkeel_observe::{
+    CacheFigures, CacheLog, Client, Ended, Record, RenderedWay, RequestFigures, TraceLog,
+};
 use evenkeel_types::Time;
 
 use crate::http::field::Known;
@@ -95,10 +97,12 @@ fn write_line(
 ) {
     let Finished { request, delivered, log, ended, .. } = *finished;
     let pool = finished.pool.map(PoolView::config);
+    let client = finished.client();
     let own = own::of(&view.snapshot.config.log.fields, request, &log.kept);
     worker.log(&Record {
         unix_ns: worker.unix_ns(request.started),
-        client: finished.client(),
+        client,
+        origin: finished.origin.filter(|_| matches!(client, Client::Peer(..))),
         listener: finished.listener,
         method: request.method,
         scheme: request.scheme,

@@ -22,21 +22,15 @@ const STATE_MAX: usize = 512;
 
 /// Gives a request whose route is known its place in a trace, unless there is no `[tracing]`, or its route is not traced.
 #[inline]
-pub fn begun<'s>(
-    worker: &Worker,
-    view: &View,
-    request: &Request<'_>,
-    routed: Result<Routed<'s>, Denied>,
-) -> Result<Routed<'s>, Denied> {
+pub fn begun(worker: &Worker, view: &View, request: &Request<'_>, routed: &Result<Routed<'_>, Denied>) {
     if let Some(tracing) = &view.snapshot.config.tracing {
-        let route = match &routed {
+        let route = match routed {
             Ok(Routed::By(taken)) => Some(taken.route),
             Ok(Routed::ToHttps(_)) => None,
             Err(denied) => denied.route.map(|route| view.snapshot.routes.route(route)),
         };
         begin_by(tracing, worker, request, route);
     }
-    routed
 }
 
 #[inline(never)]

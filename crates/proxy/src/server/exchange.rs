@@ -306,8 +306,8 @@ impl<'x> RoundTrip<'x> {
         limits: BodyLimits,
     ) -> Result<AnswerBody<'x>, ServerError> {
         let around = self.around;
-        let framing = match framing::of_response(&self.buf, &self.fields, head.version, head.status, to_head)
-        {
+        let (fields, version) = ((&self.fields[..], head.known), head.version);
+        let framing = match framing::of_response(&self.buf, fields, version, head.status, to_head) {
             Ok(framing) => framing,
             Err(error) => return Err(ServerError::Malformed(error.why())),
         };
@@ -373,8 +373,9 @@ fn length(framing: Framing) -> Option<u64> {
 
 /// True if the server does not mean to close the connection behind its response.
 pub fn keeps_alive(buf: &[u8], fields: &[Field], head: &ResponseHead) -> bool {
-    let mut options = fields.iter().filter(|f| f.known == Known::Connection);
-    head.version == Version::Http11 && !options.any(|f| has_token(f.value.of_bytes(buf), "close"))
+    let says_close =
+        |field: &Field| field.known == Known::Connection && has_token(field.value.of_bytes(buf), "close");
+    head.version == Version::Http11 && !(head.known.holds(Known::Connection) && fields.iter().any(says_close))
 }
 
 /// The body of an answer, with the connection that it comes over.

@@ -39,6 +39,12 @@ pub struct Ours<'a> {
 }
 
 impl Ours<'_> {
+    /// True if there are none.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.reserved.is_empty() && self.deadline.is_none() && self.edits.is_empty() && !self.underscores
+    }
+
     /// True if `name` is one of them.
     pub fn holds(&self, name: &[u8]) -> bool {
         let mut names = self.reserved.iter().map(String::as_str).chain(self.deadline);
@@ -86,7 +92,9 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes
     }
     // Ours come after nominated fields were taken out, so no client can have them removed.
     write_forwarded(out, request, changes);
-    write::edits(out, edits);
+    if !edits.is_empty() {
+        write::edits(out, edits);
+    }
     if let Some(protocol) = request.upgrade {
         out.extend_from_slice(b"connection: upgrade\r\n");
         write::field(out, "upgrade", protocol);
@@ -95,17 +103,13 @@ pub fn write_request(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes
     {
         out.extend_from_slice(b"connection: te\r\nte: trailers\r\n");
     }
-    match changes.body {
-        Framing::Length(length) => write::content_length(out, length),
-        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        Framing::Empty | Framing::UntilClose => {}
-    }
+    write::framing(out, changes.body);
     out.extend_from_slice(b"\r\n");
 }
 
 /// First, as RFC 9112 (3.2) wants it, and the one that was matched: the target's authority if it had one.
 fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits: &HeaderEdits) {
-    if write::edited_away(edits, b"host") {
+    if !edits.is_empty() && write::edited_away(edits, b"host") {
         return;
     }
     // Only an HTTP/1.0 client may have named none, but we must.
@@ -116,10 +120,10 @@ fn write_host(out: &mut Vec<u8>, request: &Request<'_>, server_host: &str, edits
 fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
     let Changes { edits, deadline, trace, .. } = changes;
     let Request { bytes, fields, trusted, reserved, .. } = *request;
-    let has_options = request.known.holds(Known::Connection);
-    let nominated = if has_options { Nominated::of(bytes, fields) } else { Nominated::default() };
+    let nominated = Nominated::of(bytes, (fields, request.known));
     let deadline = deadline.as_ref().map(|deadline| deadline.name);
     let ours = Ours { reserved, deadline, edits, underscores: request.drops_underscores };
+    let has_none = ours.is_empty();
     write::copy_fields(out, bytes, request.bytes.len(), fields, |field| match field.known {
         Known::Host => false,
         Known::LookAlike => false,
@@ -132,13 +136,13 @@ fn write_fields(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>)
         known if known.is_forwarding() || known.is_hop_by_hop() => false,
         // Nothing may take it off (RFC 8586, 2), because then a loop would not be found.
         known if known != Known::CdnLoop && nominated.holds(bytes, fields, field) => false,
-        _ => !ours.holds(field.name.of_bytes(bytes)),
+        _ => has_none || !ours.holds(field.name.of_bytes(bytes)),
     });
 }
 
 fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'_>) {
-    let edits = changes.edits;
-    let edited = !edits.is_empty();
+    let edits = Some(changes.edits).filter(|edits| !edits.is_empty());
+    let edited = edits.is_some();
     // What a trusted peer says of those before it stays.
     let said = |known| {
         let value = || request.values(known).next().filter(|value| !value.is_empty());
@@ -196,8 +200,8 @@ fn write_forwarded(out: &mut Vec<u8>, request: &Request<'_>, changes: &Changes<'
 
 /// One of our fields, unless the route edits it; the name comes with its colon and space.
 #[inline(always)]
-fn ours(out: &mut Vec<u8>, edits: &HeaderEdits, name: &str, parts: &[&[u8]]) {
-    if edits.is_empty() || !write::edited_away(edits, &name.as_bytes()[..name.len() - 2]) {
+fn ours(out: &mut Vec<u8>, edits: Option<&HeaderEdits>, name: &str, parts: &[&[u8]]) {
+    if edits.is_none_or(|edits| !write::edited_away(edits, &name.as_bytes()[..name.len() - 2])) {
         line(out, name, parts);
     }
 }

@@ -79,6 +79,20 @@ impl Buffers {
         io.poll_read_lazily(cx, buf, || self.medium(), |buf| self.give(buf))
     }
 
+    /// Reads from `io` what has come, into a medium buffer; `None` if there is nothing.
+    pub fn read_medium_at_once(&self, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
+        if buf.capacity() == 0 {
+            *buf = self.medium();
+        }
+        match io.try_read(buf) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.give(std::mem::take(buf));
+                None
+            }
+            read => Some(read),
+        }
+    }
+
     /// The same with a large one.
     pub fn poll_large(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         io.poll_read_lazily(cx, buf, || self.large(), |buf| self.give(buf))

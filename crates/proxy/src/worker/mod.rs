@@ -264,9 +264,8 @@ impl Worker {
     /// A new request id: 32 hexadecimal digits.
     pub fn request_id<'b>(&self, text: &'b mut [u8; 32]) -> &'b str {
         for half in text.chunks_exact_mut(16) {
-            for (pair, byte) in half.chunks_exact_mut(2).zip(self.random().to_le_bytes()) {
-                pair.copy_from_slice(&HEX[usize::from(byte)]);
-            }
+            let pairs = self.random().to_le_bytes().map(|byte| HEX[usize::from(byte)]);
+            half.copy_from_slice(pairs.as_flattened());
         }
         std::str::from_utf8(text).unwrap_or_default()
     }

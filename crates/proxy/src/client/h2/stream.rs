@@ -20,6 +20,7 @@ use crate::http2::Exchange;
 use crate::request::admit::{Refusal, admit};
 use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
+use crate::request::plain::Start;
 use crate::request::setting::Setting;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
@@ -129,7 +130,9 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, has_end
     let setting = Setting { worker, view, listener: *position, pool: &pool, parents: &parents };
     let incoming = Incoming { request, body: &body };
     client.begin(request);
-    client.handle((setting, None), target, incoming, &mut client_side, &mut RequestLog::default()).await;
+    client
+        .handle((setting, Start::New), target, incoming, &mut client_side, &mut RequestLog::default())
+        .await;
     writer.is_whole()
 }
 

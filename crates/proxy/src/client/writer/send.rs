@@ -190,14 +190,12 @@ impl<'c> ResponseWriter<'c> {
     fn frame(&mut self, framing: Framing) {
         self.chunked = false;
         match framing {
-            // What has no body says nothing about its length, except where a zero must be said.
-            Framing::Empty => {}
-            Framing::Length(length) => write::content_length(&mut self.out, length),
+            Framing::Empty | Framing::Length(_) => write::framing(&mut self.out, framing),
             // The end of the stream says it.
             Framing::Chunked | Framing::UntilClose if self.version == Version::Http2 => {}
             Framing::Chunked | Framing::UntilClose if self.version == Version::Http11 => {
                 self.chunked = true;
-                self.out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+                write::framing(&mut self.out, Framing::Chunked);
             }
             // An HTTP/1.0 client sees the end of the body by the end of the connection.
             Framing::Chunked | Framing::UntilClose => {

@@ -9,22 +9,20 @@ use crate::request::incoming::Request;
 use crate::worker::view::View;
 
 /// The body of a request that came whole, and asks for nothing but a response.
-pub fn body<'b>(request: &Request<'_>, early: &'b [u8]) -> Option<&'b [u8]> {
+pub fn body<'b>(request: &Request<'_>, (framing, came): (Framing, &'b [u8])) -> Option<&'b [u8]> {
     if request.upgrade.is_some() || request.expects_continue {
         return None;
     }
-    match request.declared {
+    match framing {
         Framing::Empty => Some(b""),
-        Framing::Length(length) => early.get(..usize::try_from(length).ok()?),
+        Framing::Length(length) => came.get(..usize::try_from(length).ok()?),
         Framing::Chunked | Framing::UntilClose => None,
     }
 }
 
-/// True of a request of which nothing that is configured for all routes makes more.
-pub fn is_plain_everywhere(view: &View, request: &Request<'_>) -> bool {
-    view.snapshot.config.tracing.is_none()
-        && !view.logs_response_fields
-        && !cache::may_invalidate(view, request)
+/// True of a request that changes nothing which a cache may have.
+pub fn is_plain_request(view: &View, request: &Request<'_>) -> bool {
+    !cache::may_invalidate(view, request)
 }
 
 /// True of a listener that takes the end of a client's side for the end of its request, at any pace.
