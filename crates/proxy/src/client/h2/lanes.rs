@@ -75,8 +75,14 @@ impl Wake for LaneWaker {
 impl<J> Inlet<J> {
     /// Waits for what is to be served next.
     pub async fn next(&self) -> J {
-        self.is_idle.set(true);
-        poll_fn(|_| self.next.take().map_or(Poll::Pending, Poll::Ready)).await
+        poll_fn(|_| match self.next.take() {
+            Some(job) => Poll::Ready(job),
+            None => {
+                self.is_idle.set(true);
+                Poll::Pending
+            }
+        })
+        .await
     }
 }
 
@@ -225,7 +231,9 @@ mod tests {
     fn each_is_polled_when_it_is_woken_and_no_more_often() {
         let seen = Rc::<Seen>::default();
         let mut lanes = lanes(&seen);
-        (0..3).for_each(|_| drop(lanes.serve(2)));
+        for _ in 0..3 {
+            lanes.serve(2);
+        }
         let cx = Context::from_waker(Waker::noop());
         assert!(lanes.poll_rest(&cx).is_pending());
         assert_eq!((seen.polls.get(), lanes.len()), (3, 3));

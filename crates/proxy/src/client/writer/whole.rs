@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use evenkeel_http2::Code;
-
 use evenkeel_net::Io;
 
 use super::http2::ToHttp2;
@@ -56,9 +55,9 @@ pub async fn send_whole_over(
     worker: &Worker,
     exchange: &Rc<Exchange>,
     stall: Duration,
-    answered: Answered,
+    response: WholeResponse,
 ) -> (Result<(), WriteError>, Delivered) {
-    let Answered { mut head, framing, answer, body, bytes, permit, .. } = answered;
+    let WholeResponse { mut head, framing, answer, body, bytes, permit, .. } = response;
     let status = head.status;
     write::framing(head.out(), framing);
     let begun = exchange.respond_whole(status, head.lines(), &answer[body..]);
