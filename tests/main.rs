@@ -273,6 +273,7 @@ mod http2 {
     mod interim;
     mod malformed;
     mod memory;
+    mod plain;
     mod refused_bodies;
     mod servers;
     mod turns;

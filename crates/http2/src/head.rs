@@ -228,57 +228,61 @@ impl Head {
         has_room
     }
 
-    #[inline]
+    #[inline(always)]
     fn judge(&mut self, line: Written) {
-        if line.class == Class::Plain {
-            self.list(line);
-        } else {
-            self.judge_special(line);
-        }
-    }
-
-    #[inline]
-    fn list(&mut self, line: Written) {
-        let Written { start, name_len, value_len, index, .. } = line;
-        let entry =
-            Entry { start: start as u32, name_len: name_len as u32, value_len: value_len as u32, index };
-        self.section.get_or_insert(entry.start);
-        self.fields.push(entry);
-    }
-
-    fn judge_special(&mut self, line: Written) {
-        let span = Span::new(line.start + line.name_len + 2, line.value_len);
-        match Part::of(line.class) {
-            Some(part) => self.judge_part(part, span),
+        let Written { start, name_len, value_len, class, index } = line;
+        let span = Span::new(start + name_len + 2, value_len);
+        match Part::of(class) {
+            Some(part) => self.judge_part(part, span, class),
             None => {
-                self.list(line);
-                let value = span.of(&self.bytes);
-                let fault = match line.class {
-                    Class::ContentLength => crate::message::length(value, &mut self.content_length).err(),
-                    Class::Te if value != b"trailers" => Some("te with more than trailers"),
-                    Class::OfConnection => Some("a field that belongs to a connection of HTTP/1.1"),
-                    Class::InvalidName => Some("an invalid field name"),
-                    Class::InvalidValue => Some("an invalid field value"),
-                    Class::UnknownPseudo => Some("an unknown pseudo-header field"),
-                    _ => None,
-                };
-                match line.class {
-                    Class::Cookie => self.cookies += 1,
-                    Class::Priority => self.priority = Some(Priority::parse(value)),
-                    _ => {}
+                let (start, name_len, value_len) = (start as u32, name_len as u32, value_len as u32);
+                self.section.get_or_insert(start);
+                self.fields.push(Entry { start, name_len, value_len, index });
+                if class != Class::Plain {
+                    self.judge_special(span, class);
                 }
-                self.blame(fault);
             }
         }
     }
 
-    fn judge_part(&mut self, part: Part, span: Span) {
-        if self.section.is_some() {
-            self.blame(Some("a pseudo-header field behind a regular one"));
+    #[inline(never)]
+    fn judge_special(&mut self, span: Span, class: Class) {
+        let value = span.of(&self.bytes);
+        let fault = match class {
+            Class::ContentLength => crate::message::length(value, &mut self.content_length).err(),
+            Class::Te if value != b"trailers" => Some("te with more than trailers"),
+            Class::OfConnection => Some("a field that belongs to a connection of HTTP/1.1"),
+            Class::InvalidName => Some("an invalid field name"),
+            Class::InvalidValue => Some("an invalid field value"),
+            Class::UnknownPseudo => Some("an unknown pseudo-header field"),
+            _ => None,
+        };
+        match class {
+            Class::Cookie => self.cookies += 1,
+            Class::Priority => self.priority = Some(Priority::parse(value)),
+            _ => {}
         }
-        if self.parts[part as usize].replace(span).is_some() {
-            self.blame(Some("a pseudo-header field twice"));
+        self.blame(fault);
+    }
+
+    #[inline(always)]
+    fn judge_part(&mut self, part: Part, span: Span, class: Class) {
+        let before = self.parts[part as usize].replace(span);
+        if self.section.is_some() || before.is_some() || class.is_of_the_value() {
+            self.blame_part(class, before.is_some());
         }
+    }
+
+    #[cold]
+    fn blame_part(&mut self, class: Class, is_second: bool) {
+        self.blame(Some(match class {
+            Class::InvalidMethod => "an invalid :method",
+            Class::InvalidScheme => "an invalid :scheme",
+            Class::InvalidAuthority => "an invalid :authority",
+            Class::InvalidPath => "an invalid :path",
+            _ if is_second => "a pseudo-header field twice",
+            _ => "a pseudo-header field behind a regular one",
+        }));
     }
 
     /// Notes a fault, unless there is one already.

@@ -19,10 +19,10 @@ impl Part {
 
     pub(crate) fn of(class: Class) -> Option<Self> {
         Some(match class {
-            Class::Method => Self::Method,
-            Class::Scheme => Self::Scheme,
-            Class::Authority => Self::Authority,
-            Class::Path => Self::Path,
+            Class::Method | Class::InvalidMethod => Self::Method,
+            Class::Scheme | Class::InvalidScheme => Self::Scheme,
+            Class::Authority | Class::InvalidAuthority => Self::Authority,
+            Class::Path | Class::InvalidPath => Self::Path,
             Class::Protocol => Self::Protocol,
             Class::Status => Self::Status,
             _ => return None,
@@ -45,7 +45,8 @@ pub struct Request<'r> {
     pub protocol: &'r [u8],
 }
 
-/// Why `head` is no request that may be acted on; `extended` if tunnels by RFC 8441 may be asked for.
+/// Why `head` is no request that may be acted on; `extended` if tunnels by RFC 8441 may be asked for. That each of its
+/// pseudo-header fields is valid by itself has been found when it was decoded.
 pub(crate) fn fault_of_request(head: &Head, extended: bool) -> Option<&'static str> {
     if head.fault.is_some() {
         return head.fault;
@@ -53,14 +54,8 @@ pub(crate) fn fault_of_request(head: &Head, extended: bool) -> Option<&'static s
     if head.part(Part::Status).is_some() {
         return Some(":status in a request");
     }
-    let method = head.method();
-    if !is_token(method) {
-        return Some(if method.is_empty() { "no :method" } else { "an invalid :method" });
-    }
-    if head.authority().is_some_and(|authority| !is_authority(authority)) {
-        return Some("an invalid :authority");
-    }
-    match method {
+    match head.method() {
+        b"" => Some("no :method"),
         b"CONNECT" => fault_of_connect(head, extended),
         _ if head.protocol().is_some() => Some(":protocol without CONNECT"),
         _ => fault_of_target(head),
@@ -83,17 +78,15 @@ fn fault_of_connect(head: &Head, extended: bool) -> Option<&'static str> {
 }
 
 fn fault_of_target(head: &Head) -> Option<&'static str> {
-    let Some(scheme) = head.scheme() else { return Some("no :scheme") };
-    if !is_scheme(scheme) {
-        return Some("an invalid :scheme");
+    if head.scheme().is_none() {
+        return Some("no :scheme");
     }
     match head.path() {
         None => Some("no :path"),
+        Some([b'/', ..]) => None,
         Some(b"") => Some("an empty :path"),
         Some(b"*") if head.method() == b"OPTIONS" => None,
-        Some(path) if !path.starts_with(b"/") => Some("a :path without a slash at its start"),
-        Some(path) if !is_all(path, PATH) => Some("an invalid :path"),
-        Some(_) => None,
+        Some(_) => Some("a :path without a slash at its start"),
     }
 }
 
@@ -148,40 +141,4 @@ pub(crate) fn length(value: &[u8], length: &mut Option<u64>) -> Result<(), &'sta
         return Err("two content-lengths that differ");
     }
     Ok(())
-}
-
-/// What a byte may be part of.
-const PATH: u8 = 1;
-const AUTHORITY: u8 = 2;
-
-/// By byte: paths have neither controls nor spaces nor fragments; authorities host and port at most, since user information
-/// must not occur and all else would end the authority of a URI.
-static PARTS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = b' ' as usize + 1;
-    while byte < table.len() {
-        table[byte] = PATH | AUTHORITY;
-        byte += 1;
-    }
-    table[0x7f] = 0;
-    table[b'#' as usize] = 0;
-    let (ends, mut at) = (b"/?@\\\"<>^`{|}", 0);
-    while at < ends.len() {
-        table[ends[at] as usize] = PATH;
-        at += 1;
-    }
-    table
-};
-
-fn is_all(text: &[u8], part: u8) -> bool {
-    text.iter().fold(part, |all, byte| all & PARTS[usize::from(*byte)]) != 0
-}
-
-fn is_authority(text: &[u8]) -> bool {
-    !text.is_empty() && is_all(text, AUTHORITY)
-}
-
-fn is_scheme(text: &[u8]) -> bool {
-    text.first().is_some_and(u8::is_ascii_alphabetic)
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }

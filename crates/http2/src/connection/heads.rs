@@ -57,11 +57,11 @@ impl Connection {
     fn on_block(&mut self, number: u32, ends: bool, block: &[u8], head: &mut Head) -> Outcome {
         head.clear(self.config.head_limits);
         self.decoder.decode(block, head).map_err(|reason| broken(Code::COMPRESSION_ERROR, reason))?;
+        if self.role == Role::Server && number > self.streams.last {
+            return self.on_request(number, ends, head);
+        }
         match self.streams.find(number) {
             Some(slot) => self.on_later_head(slot, ends, head),
-            None if self.role == Role::Server && number > self.streams.last => {
-                self.on_request(number, ends, head)
-            }
             None => self.on_stray_head(number),
         }
     }

@@ -56,7 +56,8 @@ impl Connection {
         for (name, value) in parts.into_iter().filter(|(_, value)| !value.is_empty()) {
             self.encoder.part(name, value, &mut self.output);
         }
-        self.end_block(start, next, fields, ends);
+        self.encoder.fields(fields, &mut self.output);
+        self.end_block(start, next, ends);
         Ok(self.streams.id(slot))
     }
 }

@@ -55,6 +55,37 @@ impl Connection {
         Ok(())
     }
 
+    /// The same with fields that are lines, `name: value` CRLF each, up to an empty line or the end of `section`: all but
+    /// those whose names `is_left_out` holds for, which must be the same ones throughout a connection. What a `priority`
+    /// among them says of the urgency of the response counts (RFC 9218, 8).
+    ///
+    /// # Errors
+    /// `Gone`, or `OutOfOrder` if a head was sent already.
+    #[inline]
+    pub fn respond_lines(
+        &mut self,
+        stream: StreamId,
+        status: u16,
+        section: &[u8],
+        is_left_out: impl Fn(&[u8]) -> bool,
+        ends: bool,
+    ) -> Result<(), CommandError> {
+        let slot = self.slot_in(stream, Half::Head)?;
+        let start = self.begin_block();
+        self.encoder.status(status, &mut self.output);
+        let said = self.encoder.lines(section, is_left_out, &mut self.output);
+        self.end_block(start, stream.number(), ends);
+        if let Some(said) = said {
+            // A client that has said nothing takes responses in turns.
+            let silent = Priority { incremental: true, ..Priority::default() };
+            let priority = self.streams[slot].priority.unwrap_or(silent).updated(said);
+            self.prioritise(slot, priority);
+        }
+        self.streams[slot].local = if ends { Half::Closed } else { Half::Body };
+        self.settle(slot);
+        Ok(())
+    }
+
     /// Sends trailers, which end the stream. All data must have been taken before.
     ///
     /// # Errors
@@ -66,7 +97,8 @@ impl Connection {
     ) -> Result<(), CommandError> {
         let slot = self.slot_in(stream, Half::Body)?;
         let start = self.begin_block();
-        self.end_block(start, stream.number(), fields, true);
+        self.encoder.fields(fields, &mut self.output);
+        self.end_block(start, stream.number(), true);
         self.end_local(slot);
         Ok(())
     }
@@ -170,8 +202,9 @@ impl Connection {
     ) {
         let start = self.begin_block();
         self.encoder.status(status, &mut self.output);
+        self.encoder.fields(fields, &mut self.output);
         let number = self.streams[slot].number;
-        self.end_block(start, number, fields, ends);
+        self.end_block(start, number, ends);
     }
 
     /// Begins a field block behind room for a frame's header; yields where.
@@ -183,18 +216,9 @@ impl Connection {
         start
     }
 
-    /// Writes the fields of a block that begins at `start`, and the header of its frame.
+    /// Ends a block that begins at `start`: writes the header of its frame.
     #[inline]
-    pub(super) fn end_block<'f>(
-        &mut self,
-        start: usize,
-        stream: u32,
-        fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
-        ends: bool,
-    ) {
-        for (name, value) in fields {
-            self.encoder.field(name, value, &mut self.output);
-        }
+    pub(super) fn end_block(&mut self, start: usize, stream: u32, ends: bool) {
         let len = self.output.len() - start - HEADER;
         let ends = if ends { flag::END_STREAM } else { flag::NONE };
         let frame = Frame { len, kind: kind::HEADERS, flags: flag::END_HEADERS | ends, stream };

@@ -1,5 +1,7 @@
 //! What a field's name means to HTTP/2 itself, and which bytes names and values may have (RFC 9113, 8.2 and 8.3).
 
+use super::parts;
+
 /// What the machine has to know of a field. It is found once for each entry of a table, not once for each use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -21,6 +23,10 @@ pub(crate) enum Class {
     OfConnection,
     InvalidName,
     InvalidValue,
+    InvalidMethod,
+    InvalidScheme,
+    InvalidAuthority,
+    InvalidPath,
 }
 
 impl Class {
@@ -56,7 +62,20 @@ impl Class {
     /// The same, once its value is known.
     #[inline]
     pub(crate) fn with_value(self, value: &[u8]) -> Self {
-        if is_value(value) { self } else { Self::InvalidValue }
+        match self {
+            _ if !is_value(value) => Self::InvalidValue,
+            Self::Method if !is_token(value) => Self::InvalidMethod,
+            Self::Scheme if !parts::is_scheme(value) => Self::InvalidScheme,
+            Self::Authority if !parts::is_authority(value) => Self::InvalidAuthority,
+            Self::Path if !parts::is_path(value) => Self::InvalidPath,
+            _ => self,
+        }
+    }
+
+    /// True if another value of that name may be valid.
+    pub(crate) fn is_of_the_value(self) -> bool {
+        use Class::{InvalidAuthority, InvalidMethod, InvalidPath, InvalidScheme, InvalidValue};
+        matches!(self, InvalidValue | InvalidMethod | InvalidScheme | InvalidAuthority | InvalidPath)
     }
 }
 

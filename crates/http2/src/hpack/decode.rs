@@ -115,15 +115,12 @@ impl Decoder {
             string(input, &mut head.bytes)?;
             let name = &head.bytes[start..];
             let index = find_name(name, hash(name));
-            let class = LINES.get(usize::from(index).wrapping_sub(1));
-            (class.map_or_else(|| Class::of_name(name), |line| line.class), index)
+            let line = LINES.get(usize::from(index).wrapping_sub(1));
+            (line.map_or_else(|| Class::of_name(name), class_of_name), index)
         } else {
             let line = self.line(index)?;
             head.bytes.extend_from_slice(line.name());
-            // The value of an entry may be wrong and its name right.
-            let class =
-                if line.class == Class::InvalidValue { Class::of_name(line.name()) } else { line.class };
-            (class, line.index)
+            (class_of_name(&line), line.index)
         };
         let name_len = head.bytes.len() - start;
         head.bytes.extend_from_slice(b": ");
@@ -134,6 +131,12 @@ impl Decoder {
         head.bytes.extend_from_slice(b"\r\n");
         Ok(Written { start, name_len, value_len, class, index })
     }
+}
+
+/// The class that the name of an entry has, whose value may be wrong.
+#[inline]
+fn class_of_name(line: &Line<'_>) -> Class {
+    if line.class.is_of_the_value() { Class::of_name(line.name()) } else { line.class }
 }
 
 /// A field at the end of a head's bytes that the head has not judged yet.

@@ -1,6 +1,7 @@
 //! Encoding field blocks (RFC 7541, 6): what repeats is sent as an index, what changes each time as it is.
 
 use super::class::Class;
+use super::lines::{self, Key, Lines, lower_case};
 use super::static_table::{LEN, Line, find_name, hash};
 use super::table::Table;
 use super::{huffman, integer};
@@ -36,7 +37,14 @@ pub struct Encoder {
     resize: Option<u32>,
     /// The size of the peer's table.
     announced: u32,
-    names: Option<Box<[Name; SLOTS]>>,
+    learned: Option<Box<Learned>>,
+}
+
+/// What the encoder knows of the fields that it has sent.
+#[derive(Debug)]
+struct Learned {
+    names: [Name; SLOTS],
+    lines: Lines,
 }
 
 /// What was sent last of a name.
@@ -53,7 +61,7 @@ impl Encoder {
     /// An encoder whose dynamic table takes at most `wanted` bytes, as RFC 7541 counts them.
     pub fn new(wanted: u32) -> Self {
         // The peer starts with 4,096, and a smaller table here does not disturb it.
-        Self { table: Table::new(wanted.min(SIZE)), wanted, resize: None, announced: SIZE, names: None }
+        Self { table: Table::new(wanted.min(SIZE)), wanted, resize: None, announced: SIZE, learned: None }
     }
 
     /// The peer's SETTINGS_HEADER_TABLE_SIZE is `allowed`.
@@ -68,12 +76,12 @@ impl Encoder {
     /// Lets go of the memory of its table. Later blocks are larger until it has learned again.
     pub fn forget(&mut self) {
         self.table.clear();
-        self.names = None;
+        self.learned = None;
     }
 
     /// Bytes of memory that it holds on the heap.
     pub fn memory(&self) -> usize {
-        self.table.memory() + self.names.as_ref().map_or(0, |_| size_of::<[Name; SLOTS]>())
+        self.table.memory() + self.learned.as_ref().map_or(0, |_| size_of::<Learned>())
     }
 
     /// Begins a field block: must be called before its first field.
@@ -121,25 +129,89 @@ impl Encoder {
 
     /// Appends a field. The name may be in any case, and is sent in lower case.
     pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        self.put(name, value, out);
+    }
+
+    /// Appends fields.
+    #[inline]
+    pub(crate) fn fields<'f>(
+        &mut self,
+        fields: impl IntoIterator<Item = (&'f [u8], &'f [u8])>,
+        out: &mut Vec<u8>,
+    ) {
+        for (name, value) in fields {
+            self.put(name, value, out);
+        }
+    }
+
+    /// Appends the field lines of a section, `name: value` CRLF each, up to its empty line or its end: all but those whose
+    /// names `is_left_out` holds for, which must always be the same ones. Names may be in any case, and are sent in lower
+    /// case. Yields the value of `priority`, if that is among them.
+    pub fn lines<'s>(
+        &mut self,
+        section: &'s [u8],
+        is_left_out: impl Fn(&[u8]) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Option<&'s [u8]> {
+        let (mut rest, mut priority) = (section, None);
+        loop {
+            let key = Lines::key(rest);
+            if let Some((index, len)) = key.and_then(|key| self.known_line(key, rest)) {
+                integer::encode(index, 7, 0x80, out);
+                rest = &rest[len..];
+                continue;
+            }
+            let Some((name, value, after)) = lines::split(rest) else { return priority };
+            rest = after;
+            if is_left_out(name) {
+                continue;
+            }
+            let entry = self.put(name, value, out);
+            if name.eq_ignore_ascii_case(b"priority") {
+                // Its line is not remembered, and so is seen here each time.
+                priority = Some(value);
+                continue;
+            }
+            if let (Some(key), Some(learned)) = (key, &mut self.learned)
+                && entry > 0
+            {
+                learned.lines.learn(key, entry);
+            }
+        }
+    }
+
+    /// The index of the line that `text` begins with, if that is in the table, and its length.
+    #[inline]
+    fn known_line(&self, key: Key, text: &[u8]) -> Option<(usize, usize)> {
+        let entry = self.learned.as_ref()?.lines.entry(key)?;
+        let age = self.table.inserted().wrapping_sub(entry) as usize;
+        let line = self.table.line(age)?;
+        lines::begins_with(text, line).then_some((LEN + 1 + age, line.bytes.len()))
+    }
+
+    /// Appends a field; yields the number of its entry in the table, from 1, or 0 if it has none.
+    fn put(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> u32 {
         let mut lower = [0; NAME_MAX];
         let Some(lower) = lower.get_mut(..name.len()) else {
             out.push(0);
             integer::encode(name.len(), 7, 0, out);
             out.extend(name.iter().map(u8::to_ascii_lowercase));
-            return raw(value, out);
+            raw(value, out);
+            return 0;
         };
         lower_case(name, lower);
         let hash = hash(lower);
-        let names = self.names.get_or_insert_with(|| Box::new([Name::default(); SLOTS]));
+        let names = &mut self.learned.get_or_insert_with(Learned::nothing).names;
         let (slot, is_new) = find(names, hash);
         let mut found = Found { slot, is_new, index: 0, static_index: 0 };
-        if names[slot].entry > 0 {
-            let age = self.table.inserted().wrapping_sub(names[slot].entry) as usize;
+        let entry = names[slot].entry;
+        if entry > 0 {
+            let age = self.table.inserted().wrapping_sub(entry) as usize;
             match self.table.line(age) {
                 Some(line) if line.name() == lower => {
                     if line.value() == value {
                         integer::encode(LEN + 1 + age, 7, 0x80, out);
-                        return;
+                        return entry;
                     }
                     found.static_index = line.index;
                     found.index = if line.index > 0 { usize::from(line.index) } else { LEN + 1 + age };
@@ -151,35 +223,36 @@ impl Encoder {
             found.static_index = find_name(lower, hash);
             found.index = usize::from(found.static_index);
         }
-        self.literal(found, lower, value, out);
+        self.literal(found, lower, value, out)
     }
 
-    /// Appends a field that is in no table.
-    fn literal(&mut self, found: Found, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    /// Appends a field that is in no table; yields the number of its entry from here on, or 0.
+    fn literal(&mut self, found: Found, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> u32 {
         let Found { index, static_index, .. } = found;
         let is_secret = matches!(static_index, AUTHORIZATION | PROXY_AUTHORIZATION)
             || static_index == COOKIE && value.len() < COOKIE_MIN;
         if is_secret || !self.is_worth_an_entry(found, value) {
             integer::encode(index, 4, if is_secret { 0x10 } else { 0 }, out);
             name_literal(index, name, out);
-            return raw(value, out);
+            raw(value, out);
+            return 0;
         }
         integer::encode(index, 6, 0x40, out);
         name_literal(index, name, out);
         coded(value, out);
-        self.insert(found, name, value);
+        self.insert(found, name, value)
     }
 
     /// Learns of a value that is in no table; true if it is to be indexed.
     fn is_worth_an_entry(&mut self, found: Found, value: &[u8]) -> bool {
-        let Some(names) = &mut self.names else { return false };
+        let Some(learned) = &mut self.learned else { return false };
         let digest = digest(value);
-        let is_same = std::mem::replace(&mut names[found.slot].value, digest) == digest;
+        let is_same = std::mem::replace(&mut learned.names[found.slot].value, digest) == digest;
         let fits = value.len() <= VALUE_MAX && self.table.max() as usize >= 2 * value.len() + 128;
         (found.is_new || is_same) && fits && found.static_index != SET_COOKIE
     }
 
-    fn insert(&mut self, found: Found, name: &[u8], value: &[u8]) {
+    fn insert(&mut self, found: Found, name: &[u8], value: &[u8]) -> u32 {
         let mut line = [0; NAME_MAX + VALUE_MAX + 4];
         let value_start = name.len() + 2;
         let len = value_start + value.len() + 2;
@@ -195,9 +268,16 @@ impl Encoder {
             index: found.static_index,
         });
         let entry = self.table.inserted();
-        if let Some(names) = &mut self.names {
-            names[found.slot].entry = entry;
+        if let Some(learned) = &mut self.learned {
+            learned.names[found.slot].entry = entry;
         }
+        entry
+    }
+}
+
+impl Learned {
+    fn nothing() -> Box<Self> {
+        Box::new(Self { names: [Name::default(); SLOTS], lines: Lines::default() })
     }
 }
 
@@ -253,29 +333,6 @@ fn coded(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Copies `name` in lower case, eight bytes at a time.
-#[inline]
-fn lower_case(name: &[u8], lower: &mut [u8]) {
-    let (words, rest) = name.as_chunks::<8>();
-    let (lower_words, lower_rest) = lower.as_chunks_mut::<8>();
-    for (word, lower) in words.iter().zip(lower_words) {
-        *lower = lower_word(u64::from_ne_bytes(*word)).to_ne_bytes();
-    }
-    for (byte, lower) in rest.iter().zip(lower_rest) {
-        *lower = byte.to_ascii_lowercase();
-    }
-}
-
-#[inline]
-fn lower_word(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let ascii = word & (ONES * 0x7f);
-    let from_a = ascii + ONES * (0x80 - b'A' as u64);
-    let beyond_z = ascii + ONES * (0x80 - b'Z' as u64 - 1);
-    let is_upper = (from_a & !beyond_z & !word) & (ONES * 0x80);
-    word | is_upper >> 2
-}
-
 /// A hash of a value, by which it is known again.
 fn digest(value: &[u8]) -> u32 {
     let (words, rest) = value.as_chunks::<8>();
@@ -294,15 +351,6 @@ mod tests {
     use super::*;
     use crate::head::{Head, HeadLimits};
     use crate::hpack::Decoder;
-
-    #[test]
-    fn words_are_in_lower_case() {
-        for byte in 0..=255u8 {
-            let mut lower = [0; 9];
-            lower_case(&[byte; 9], &mut lower);
-            assert_eq!(lower, [byte.to_ascii_lowercase(); 9]);
-        }
-    }
 
     #[test]
     fn what_repeats_shrinks_and_what_changes_takes_no_entries() {

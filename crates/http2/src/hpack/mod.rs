@@ -5,6 +5,8 @@ mod decode;
 mod encode;
 mod huffman;
 mod integer;
+mod lines;
+mod parts;
 mod static_table;
 mod table;
 

@@ -33,8 +33,12 @@ const fn line(bytes: &'static [u8], index: u8) -> Line<'static> {
     while bytes[name_len] != b':' {
         name_len += 1;
     }
-    let class = Class::of_name(bytes.split_at(name_len).0);
-    Line { bytes, name_len, value_len: bytes.len() - name_len - 4, class, index }
+    let value_len = bytes.len() - name_len - 4;
+    let class = match Class::of_name(bytes.split_at(name_len).0) {
+        Class::Authority if value_len == 0 => Class::InvalidAuthority,
+        class => class,
+    };
+    Line { bytes, name_len, value_len, class, index }
 }
 
 macro_rules! lines {

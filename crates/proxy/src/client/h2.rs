@@ -1,7 +1,7 @@
 //! A client's HTTP/2 connection: one task drives the state machine, and polls the exchange of each of its streams.
 
 mod driver;
-mod futures;
+mod lanes;
 mod stream;
 mod watch;
 

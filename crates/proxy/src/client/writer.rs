@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 pub use self::http2::ToHttp2;
 pub use self::send::Sent;
 use self::wait::{ClientWait, Progress};
-pub use self::whole::send_whole;
+pub use self::whole::{send_whole, send_whole_over};
 use crate::body::Body as RequestBody;
 use crate::http::version::Version;
 use crate::http::write;

@@ -25,7 +25,7 @@ pub fn of_head(
     }
     let authority = head.authority();
     if let Some(authority) = authority {
-        lines.raw_field(b"host", authority)?;
+        lines.known_field(Known::Host, b"host", authority)?;
     }
     let repeats_host = authority.is_some() && head.fields().any(|field| field.name_index == HOST);
     if repeats_host || head.cookies() > 1 {
@@ -40,9 +40,15 @@ pub fn of_head(
     Ok(RequestHead { len, method, target, version: Version::Http2, known })
 }
 
-/// Where HPACK's static table has these names.
+/// Where HPACK's static table has these names (RFC 7541, appendix A).
+const ACCEPT_CHARSET: u8 = 15;
+const ACCEPT_ENCODING: u8 = 16;
+const ACCEPT_LANGUAGE: u8 = 17;
+const ACCEPT: u8 = 19;
+const CONTENT_TYPE: u8 = 31;
 const COOKIE: u8 = 32;
 const HOST: u8 = 38;
+const USER_AGENT: u8 = 58;
 
 /// Writes what a head of HTTP/2 that is refused says of itself, for the log and for the form of the error that its client gets.
 pub fn of_refused_head(
@@ -69,7 +75,13 @@ pub fn of_refused_head(
 
 /// The fields of a section of lines that HTTP/2 may have, up to its empty line or its end.
 pub fn section_fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    all_fields(section).filter(|(name, _)| !is_of_the_connection(Known::of(name)))
+    all_fields(section).filter(|(name, _)| !has_no_place(name))
+}
+
+/// True of a field that belongs to a connection of HTTP/1.1: HTTP/2 says it otherwise, or not at all.
+pub fn has_no_place(name: &[u8]) -> bool {
+    let known = Known::of(name);
+    known == Known::Host || known.is_hop_by_hop() && !matches!(known, Known::ContentLength | Known::Te)
 }
 
 fn all_fields(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -109,8 +121,15 @@ pub fn of_response(
     Ok(ResponseHead { len, status, reason, version: Version::Http2, known })
 }
 
-fn is_of_the_connection(known: Known) -> bool {
-    known == Known::Host || known.is_hop_by_hop() && !matches!(known, Known::ContentLength | Known::Te)
+/// What a field is: a name of HPACK's static table need not be read for that.
+#[inline]
+fn known(field: &evenkeel_http2::Field<'_>) -> Known {
+    match field.name_index {
+        USER_AGENT => Known::UserAgent,
+        ACCEPT_CHARSET | ACCEPT_ENCODING | ACCEPT_LANGUAGE | ACCEPT | CONTENT_TYPE => Known::Other,
+        COOKIE => Known::Cookie,
+        _ => Known::of(field.name),
+    }
 }
 
 /// A head in the making.
@@ -156,7 +175,7 @@ impl<'o> Lines<'o> {
         let before = self.out.len();
         self.out.extend_from_slice(head.section());
         self.fields.extend(fields.map(|field| {
-            let known = Known::of(field.name);
+            let known = known(&field);
             self.known.insert(known);
             let name = before + field.start;
             let value = name + field.name.len() + 2;
@@ -193,10 +212,14 @@ impl<'o> Lines<'o> {
 
     /// A field that is known to be valid.
     fn raw_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
+        self.known_field(Known::of(name), name, value)
+    }
+
+    #[inline]
+    fn known_field(&mut self, known: Known, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
         if self.fields.len() >= self.limits.fields || self.out.len() >= self.limits.bytes {
             return Err(HeadError::TooLarge);
         }
-        let known = Known::of(name);
         self.known.insert(known);
         let name = self.part(name);
         self.out.extend_from_slice(b": ");

@@ -161,3 +161,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_of_the_static_table_are_what_their_text_is() {
+    let names = [
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "accept",
+        "content-type",
+        "cookie",
+        "user-agent",
+        "date",
+        "expect",
+        "host",
+        "if-match",
+        "referer",
+        "x-other",
+    ];
+    let head = came(&names.map(|name| (name, "x")));
+    assert_eq!(head.fields().len(), names.len());
+    for field in head.fields() {
+        assert_eq!(
+            super::known(&field),
+            Known::of(field.name),
+            "{:?}",
+            field.name.escape_ascii().to_string()
+        );
+    }
+}

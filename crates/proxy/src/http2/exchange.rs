@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
-use evenkeel_http2::{Code, CommandError, ConnectionError, Head, Priority, StreamError, StreamId};
+use evenkeel_http2::{Code, CommandError, ConnectionError, Head, StreamError, StreamId};
 
 use super::session::Session;
 use crate::http::field::Field;
@@ -24,7 +24,7 @@ pub struct Exchange {
     pub session: Rc<Session>,
     /// Its stream; `None` if it was refused before it became one.
     id: Option<StreamId>,
-    /// The key of the future that serves it, where the connection's task polls that.
+    /// The key of the lane that serves it, where the connection's task polls that.
     pub key: Cell<usize>,
     inbox: RefCell<Inbox>,
     reader: RefCell<Option<Waker>>,
@@ -77,6 +77,13 @@ impl Exchange {
         let inbox = RefCell::new(Inbox { has_ended, ..Inbox::default() });
         let (key, reader, watcher) = <_>::default();
         Self { session, id, key, inbox, reader, watcher }
+    }
+
+    /// Becomes that of another stream, once nothing is left to be done for this one.
+    pub fn begin(&mut self, id: StreamId, has_ended: bool) {
+        self.id = Some(id);
+        *self.inbox.get_mut() = Inbox { has_ended, ..Inbox::default() };
+        (*self.reader.get_mut(), *self.watcher.get_mut()) = (None, None);
     }
 
     /// The head of a response has come, and nothing follows it if it `ends` the stream.
@@ -190,6 +197,13 @@ impl Exchange {
         self.is_drained() && self.inbox.borrow().trailers.is_empty()
     }
 
+    /// Takes its body if it has come whole, up to its end, and without trailers.
+    pub fn take_whole(&self) -> Option<Vec<u8>> {
+        let mut inbox = self.inbox.borrow_mut();
+        let is_whole = inbox.has_ended && inbox.trailers.is_empty();
+        is_whole.then(|| std::mem::take(&mut inbox.data))
+    }
+
     /// Takes its trailer section, with its empty line.
     pub fn take_trailers(&self) -> Vec<u8> {
         std::mem::take(&mut self.inbox.borrow_mut().trailers)
@@ -227,20 +241,18 @@ impl Exchange {
     /// The stream is gone.
     pub fn respond(&self, status: u16, section: &[u8], ends: bool) -> Result<(), CommandError> {
         let id = self.id.ok_or(CommandError::Gone)?;
+        self.session.command(|machine| machine.respond_lines(id, status, section, lines::has_no_place, ends))
+    }
+
+    /// Sends the head of the response, and of its whole `body` as much as windows and turns allow now; yields how much.
+    ///
+    /// # Errors
+    /// The stream is gone.
+    pub fn respond_whole(&self, status: u16, section: &[u8], body: &[u8]) -> Result<usize, CommandError> {
+        let id = self.id.ok_or(CommandError::Gone)?;
         self.session.command(|machine| {
-            let mut said = None;
-            let fields = lines::section_fields(section).inspect(|(name, value)| {
-                if name.eq_ignore_ascii_case(b"priority") {
-                    said = Some(*value);
-                }
-            });
-            machine.respond(id, status, fields, ends)?;
-            if let Some(said) = said {
-                // A client that has said nothing takes responses in turns.
-                let silent = Priority { incremental: true, ..Priority::default() };
-                machine.set_priority(id, machine.priority(id).unwrap_or(silent).updated(said));
-            }
-            Ok(())
+            machine.respond_lines(id, status, section, lines::has_no_place, body.is_empty())?;
+            if body.is_empty() { Ok(0) } else { machine.send_data(id, body, true) }
         })
     }
 

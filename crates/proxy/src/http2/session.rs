@@ -101,6 +101,23 @@ impl Session {
         Ok(received.event.map(|event| (event, piece)))
     }
 
+    /// The exchange of a stream that its peer has opened with a request; `has_ended` if nothing follows that.
+    pub fn open(self: &Rc<Self>, stream: StreamId, has_ended: bool) -> Rc<Exchange> {
+        let mut exchanges = self.exchanges.borrow_mut();
+        if stream.slot() >= exchanges.len() {
+            exchanges.resize_with(stream.slot() + 1, || None);
+        }
+        let entry = &mut exchanges[stream.slot()];
+        // That of the stream before in the slot, which saves an allocation, unless something is still done for it.
+        if let Some(exchange) = entry.as_mut().and_then(Rc::get_mut) {
+            exchange.begin(stream, has_ended);
+        } else {
+            *entry = None;
+        }
+        let new = || Rc::new(Exchange::new(Rc::clone(self), Some(stream), has_ended));
+        Rc::clone(entry.get_or_insert_with(new))
+    }
+
     /// A stream's exchange from here on.
     pub fn enlist(&self, stream: StreamId, exchange: Rc<Exchange>) {
         let mut exchanges = self.exchanges.borrow_mut();

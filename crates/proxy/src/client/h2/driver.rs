@@ -13,8 +13,8 @@ use evenkeel_http2::{
 use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, RequestRefusal};
 
-use super::futures::Futures;
-use super::stream::{Asked, refuse, serve};
+use super::lanes::Lanes;
+use super::stream::{Asked, Job, serve};
 use super::watch::{Over, Watch};
 use crate::client::connection::Client;
 use crate::http2::{Exchange, Failure, Session, Turn, Wire};
@@ -44,7 +44,7 @@ pub struct Driver {
     wire: Wire,
     session: Rc<Session>,
     /// What serves the streams, by the keys of their exchanges.
-    futures: Futures,
+    lanes: Lanes<Job>,
     watch: Watch,
     timer: Timer,
     exchanges_max: usize,
@@ -69,10 +69,12 @@ impl Driver {
         let wire = Wire::new(io, Rc::clone(&session));
         let timer = Timer::new(clock);
         let (farewell, watch) = (timeout.write, Watch::new(timeout, now));
-        let (futures, is_shrunk) = (Futures::new(), false);
+        let of = Rc::clone(&client);
+        let lanes = Lanes::new(move |inlet| Box::pin(serve(Rc::clone(&of), inlet)));
+        let is_shrunk = false;
         let exchanges_max = EXCHANGES_FACTOR * limits.http2_streams as usize;
         let input = (Vec::new(), 0);
-        Some(Self { client, wire, session, futures, watch, timer, exchanges_max, input, is_shrunk, farewell })
+        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk, farewell })
     }
 
     /// Serves the connection, of which `early` has been read already, until it is over.
@@ -96,13 +98,13 @@ impl Driver {
 
     /// Waits for the exchanges that are still under way.
     pub async fn rest(&mut self) {
-        poll_fn(|cx| self.futures.poll_rest(cx)).await;
+        poll_fn(|cx| self.lanes.poll_rest(cx)).await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
-        self.futures.enter();
+        self.lanes.enter();
         let polled = self.poll_rounds(cx);
-        self.futures.leave(cx);
+        self.lanes.leave(cx);
         polled
     }
 
@@ -143,7 +145,7 @@ impl Driver {
     fn poll_streams(&mut self, turn: Turn) -> bool {
         let mut polled = 0;
         while polled < POLLS {
-            let count = self.futures.poll_ready(BATCH);
+            let count = self.lanes.poll_ready(BATCH);
             polled += count;
             if count < BATCH || turn.is_over() {
                 break;
@@ -157,7 +159,7 @@ impl Driver {
         for count in 1.. {
             let Some(stream) = self.session.machine.borrow_mut().next_writable() else { break };
             if let Some(exchange) = self.session.exchange(stream) {
-                self.futures.poll(exchange.key.get());
+                self.lanes.poll(exchange.key.get());
             }
             if count % BATCH == 0 && turn.is_over() {
                 break;
@@ -244,9 +246,9 @@ impl Driver {
 
     fn request(&mut self, stream: StreamId, head: &Head, ends: bool) {
         self.watch.asked();
-        let exchange = Rc::new(Exchange::new(Rc::clone(&self.session), Some(stream), ends));
-        let has_room = self.futures.len() < self.exchanges_max;
-        let Some(asked) = Asked::read(&self.client, head).filter(|_| has_room) else {
+        let exchange = self.session.open(stream, ends);
+        let has_room = self.lanes.len() < self.exchanges_max;
+        let Some(asked) = Asked::read(&self.client, head, ends).filter(|_| has_room) else {
             // Nothing was done for it: it may be asked for again elsewhere (RFC 9113, 8.7).
             exchange.reset(Code::REFUSED_STREAM);
             if !has_room {
@@ -254,9 +256,8 @@ impl Driver {
             }
             return;
         };
-        let serving = serve(Rc::clone(&self.client), Rc::clone(&exchange), asked, ends);
-        exchange.key.set(self.futures.insert(Box::pin(serving)));
-        self.session.enlist(stream, exchange);
+        let key = self.lanes.serve(Job { exchange: Rc::clone(&exchange), asked });
+        exchange.key.set(key);
     }
 
     /// A request that the machine has refused is recorded like any other.
@@ -264,13 +265,13 @@ impl Driver {
         self.watch.asked();
         let exchange = Rc::new(Exchange::new(Rc::clone(&self.session), None, true));
         if let Some(asked) = Asked::refused(&self.client, head, error) {
-            self.futures.insert(Box::pin(refuse(Rc::clone(&self.client), exchange, asked)));
+            self.lanes.serve(Job { exchange, asked });
         }
     }
 
     /// What is due; to be polled last.
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
-        if self.futures.len() == 0 && self.watch.rested().is_none() {
+        if self.lanes.len() == 0 && self.watch.rested().is_none() {
             self.watch.rest(self.client.worker.clock.now());
             self.is_shrunk = false;
         }
@@ -309,7 +310,7 @@ impl Driver {
     fn shrink(&mut self) {
         self.is_shrunk = true;
         self.session.shrink();
-        self.futures.shrink();
+        self.lanes.shrink();
     }
 }
 

@@ -1,14 +1,20 @@
 //! One stream of a client's connection: what it asks for, and the exchange that answers it.
 
 use std::cell::{OnceCell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
+use evenkeel_config::Listener;
 use evenkeel_http2::{Code, Head, StreamError};
 use evenkeel_observe::RequestRefusal;
 
-use crate::body::{Body, FromStream, Source};
+use super::lanes::Inlet;
+use crate::body::{Body, FromBytes, FromStream, Source};
 use crate::client::connection::{Client, Refused, body_limits};
-use crate::client::writer::{ResponseWriter, ToClient, ToHttp2, Way};
+use crate::client::writer::{ResponseWriter, ToClient, ToHttp2, Way, send_whole_over};
 use crate::http::field::Field;
 use crate::http::framing::Framing;
 use crate::http::head::{HeadError, RequestHead};
@@ -18,14 +24,22 @@ use crate::http::websocket;
 use crate::http::write;
 use crate::http2::Exchange;
 use crate::request::admit::{Refusal, admit};
-use crate::request::incoming::Incoming;
-use crate::request::log::RequestLog;
-use crate::request::plain::Start;
+use crate::request::incoming::{Incoming, Request};
+use crate::request::log::{Delivered, RequestLog};
+use crate::request::plain::{Flight, Start, send};
 use crate::request::setting::Setting;
 use crate::worker::Worker;
 use crate::worker::buffers::Buffers;
-use crate::worker::timer::Timer;
+use crate::worker::timer::{Timer, WriteError};
 use crate::worker::view::View;
+
+/// What a lane serves: a stream, and what it asks for.
+pub struct Job {
+    /// The stream.
+    pub exchange: Rc<Exchange>,
+    /// What it asks for.
+    pub asked: Asked,
+}
 
 /// What a stream asks for. What waits for a server holds nothing of a head but what it needs.
 pub struct Asked {
@@ -36,11 +50,13 @@ pub struct Asked {
     lines: Vec<u8>,
     fields: Vec<Field>,
     is_tunnel: bool,
+    /// True if nothing follows the head.
+    has_ended: bool,
 }
 
 impl Asked {
-    /// Reads a head; `None` if its listener is gone.
-    pub fn read(client: &Client, head: &Head) -> Option<Self> {
+    /// Reads a head, behind which nothing follows if it `ends` the stream; `None` if its listener is gone.
+    pub fn read(client: &Client, head: &Head, ends: bool) -> Option<Self> {
         let (view, position) = client.view()?;
         let buffers = &client.worker.buffers;
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
@@ -52,7 +68,7 @@ impl Asked {
         let head = read.map_err(|error| {
             (Refusal::from(error), lines::of_refused_head(head, view.heads, &mut lines, &mut fields))
         });
-        Some(Self { view, position, head, lines, fields, is_tunnel: !upgrade.is_empty() })
+        Some(Self { view, position, head, lines, fields, is_tunnel: !upgrade.is_empty(), has_ended: ends })
     }
 
     /// Reads what can be read of a head that was refused.
@@ -67,7 +83,7 @@ impl Asked {
         let (mut lines, mut fields) = (buffers.small(), buffers.fields());
         let head = lines::of_refused_head(head, view.heads, &mut lines, &mut fields);
         let head = Err((refusal, head));
-        Some(Self { view, position, head, lines, fields, is_tunnel: false })
+        Some(Self { view, position, head, lines, fields, is_tunnel: false, has_ended: true })
     }
 
     fn end(self, buffers: &Buffers) {
@@ -76,38 +92,33 @@ impl Asked {
     }
 }
 
-/// Serves a stream whose request has just come; `has_ended` if it has no body.
-pub async fn serve(client: Rc<Client>, exchange: Rc<Exchange>, asked: Asked, has_ended: bool) {
-    let is_whole = answer(&client, &exchange, &asked, has_ended).await;
-    // What is left of the request is not needed, or the response cannot be ended.
-    exchange.reset(if is_whole { Code::NO_ERROR } else { Code::CANCEL });
-    asked.end(&client.worker.buffers);
-}
-
-/// Records a request that was refused before it became a stream.
-pub async fn refuse(client: Rc<Client>, exchange: Rc<Exchange>, asked: Asked) {
-    answer(&client, &exchange, &asked, true).await;
-    asked.end(&client.worker.buffers);
+/// Serves the streams of a lane, one after the other.
+pub async fn serve(client: Rc<Client>, inlet: Rc<Inlet<Job>>) {
+    // One for all of them: a timer is moved often, and armed seldom.
+    let mut timer = Timer::new(client.worker.clock);
+    loop {
+        let Job { exchange, asked } = inlet.next().await;
+        let is_whole = {
+            // Pinned where it is made: it is large, and would be copied.
+            pin!(answer(&client, &exchange, &asked, &mut timer)).await
+        };
+        // What is left of the request is not needed, or the response cannot be ended.
+        exchange.reset(if is_whole { Code::NO_ERROR } else { Code::CANCEL });
+        asked.end(&client.worker.buffers);
+    }
 }
 
 /// Answers a request; true if the response has been sent to its end.
-async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, has_ended: bool) -> bool {
-    let Asked { view, position, head, lines, fields, is_tunnel } = asked;
-    let (worker, listener) = (&client.worker, view.listener(*position));
-    let mut timer = Timer::new(worker.clock);
-    let mut id = [0; 32];
-    let known_host = client.known_host();
-    let way = Way::Http2(ToHttp2::new(Rc::clone(exchange)));
-    let is_head = head.as_ref().is_ok_and(|head| head.method.of_bytes(lines) == b"HEAD");
-    let mut writer = ResponseWriter::new(worker, way, listener.timeout.write, Version::Http2, is_head);
+async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: &mut Timer) -> bool {
+    let Asked { view, position, head, lines, fields, is_tunnel, has_ended } = asked;
+    let worker = &client.worker;
     let head = match head {
         Ok(head) => head,
-        Err((refusal, head)) => {
-            let refused = Refused { bytes: lines, head, fields };
-            Box::pin(client.refuse(view, &mut writer, refusal, Some(refused))).await;
-            return writer.is_whole();
-        }
+        Err((refusal, head)) => return Box::pin(turn_away(client, exchange, asked, head, refusal)).await,
     };
+    let mut id = [0; 32];
+    let known_host = client.known_host();
+    // Stays where it is: it is large.
     let admitted = admit(lines, head, fields, client.origin(view, *position, &mut id, known_host.as_deref()));
     let request = match &admitted {
         Ok(request) if !is_tunnel || request.upgrade.is_some() => request,
@@ -115,25 +126,123 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, has_end
             // What asks for a tunnel (RFC 8441) is that or nothing: what would follow is no body of a plain request.
             let no_tunnel = || Refusal::new(501, RequestRefusal::Unsupported, "no tunnel for that protocol");
             let refusal = admitted.err().unwrap_or_else(no_tunnel);
-            let refused = Some(Refused { bytes: lines, head, fields });
-            Box::pin(client.refuse(view, &mut writer, &refusal, refused)).await;
-            return writer.is_whole();
+            return Box::pin(turn_away(client, exchange, asked, head, &refusal)).await;
         }
     };
-    let framing = framing(request.declared, request.method, request.upgrade.is_some() || has_ended);
-    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-    let source = Source::Stream(FromStream::new(Rc::clone(exchange), length, has_ended));
-    let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
     let target = head.target.of_bytes(lines);
-    let mut client_side = ToClient { writer: &mut writer, timer: &mut timer };
     let (pool, parents) = (OnceCell::new(), OnceCell::new());
     let setting = Setting { worker, view, listener: *position, pool: &pool, parents: &parents };
-    let incoming = Incoming { request, body: &body };
+    let mut log = RequestLog::default();
     client.begin(request);
-    client
-        .handle((setting, Start::New), target, incoming, &mut client_side, &mut RequestLog::default())
-        .await;
+    let framing = framing(request.declared, request.method, request.upgrade.is_some() || *has_ended);
+    // The end of chunks is still to be said to the server, and what follows an upgrade is no body.
+    let is_plain = request.upgrade.is_none() && matches!(framing, Framing::Empty | Framing::Length(_));
+    let body = if is_plain { exchange.take_whole() } else { None };
+    let came = body.as_deref().map(|body| (framing, body));
+    let served = match came {
+        // Pinned where it is made, as above.
+        Some(came) => pin!(serve_plainly((setting, request, came), exchange, timer, &mut log)).await,
+        None => Err(Start::New),
+    };
+    match served {
+        Ok((sent, delivered, bytes_in)) => {
+            client.end_plain(setting, target, request, (sent, delivered, bytes_in as u64), &mut log);
+            sent.is_ok()
+        }
+        Err(start) => {
+            // In a box, because it is large and most requests are plain.
+            let rest = (framing, body, *has_ended);
+            Box::pin(go_on(client, exchange, (setting, start), (target, request, rest), timer, &mut log))
+                .await
+        }
+    }
+}
+
+/// Serves a request of which all is there, as far as it is plain. Tells whether the client has taken the response, what it has
+/// got, and how many bytes of a body it has sent.
+async fn serve_plainly<'x>(
+    (setting, request, came): (Setting<'x>, &Request<'_>, (Framing, &[u8])),
+    exchange: &Rc<Exchange>,
+    timer: &mut Timer,
+    log: &mut RequestLog,
+) -> Result<(Result<(), WriteError>, Delivered, usize), Start<'x>> {
+    let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
+    let (mut buf, mut wait) = (Vec::new(), (&**exchange, timer));
+    let Some(read) = poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await else {
+        return Err(flight.goes_on((buf, None)));
+    };
+    let answered = flight.answer(request, (buf, read), log)?;
+    let bytes_in = answered.bytes_in;
+    let stall = setting.view.listener(setting.listener).timeout.write;
+    let (sent, delivered) = send_whole_over(setting.worker, exchange, stall, answered).await;
+    Ok((sent, delivered, bytes_in))
+}
+
+/// Reads the answer to a plain request; `None` if it has not come in time, or the client has given the stream up.
+fn poll_answer(
+    flight: &mut Flight<'_>,
+    (exchange, timer): &mut (&Exchange, &mut Timer),
+    buf: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<io::Result<usize>>> {
+    match flight.poll_read(cx, buf) {
+        Poll::Pending if exchange.poll_failed(cx).is_ready() => Poll::Ready(None),
+        Poll::Pending => timer.poll_until(cx, flight.due()).map(|()| None),
+        read => read.map(Some),
+    }
+}
+
+/// Serves a request in the general path, from `start` on; true if the response has been sent to its end.
+async fn go_on<'x>(
+    client: &Client,
+    exchange: &Rc<Exchange>,
+    (setting, start): (Setting<'x>, Start<'x>),
+    (target, request, (framing, came, has_ended)): (&[u8], &'x Request<'_>, (Framing, Option<Vec<u8>>, bool)),
+    timer: &mut Timer,
+    log: &mut RequestLog,
+) -> bool {
+    let Setting { worker, view, listener, .. } = setting;
+    let source = match came {
+        Some(body) => Source::Bytes(FromBytes::new(body)),
+        None => {
+            let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+            Source::Stream(FromStream::new(Rc::clone(exchange), length, has_ended))
+        }
+    };
+    let listener = view.listener(listener);
+    let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
+    let mut writer = writer(client, exchange, listener, request.is_head());
+    let mut client_side = ToClient { writer: &mut writer, timer };
+    let incoming = Incoming { request, body: &body };
+    client.handle((setting, start), target, incoming, &mut client_side, log).await;
     writer.is_whole()
+}
+
+/// Answers what never became a request; true if that has been sent to its end.
+async fn turn_away(
+    client: &Client,
+    exchange: &Rc<Exchange>,
+    asked: &Asked,
+    head: &RequestHead,
+    refusal: &Refusal,
+) -> bool {
+    let Asked { view, position, lines, fields, .. } = asked;
+    let is_head = asked.head.as_ref().is_ok_and(|head| head.method.of_bytes(lines) == b"HEAD");
+    let mut writer = writer(client, exchange, view.listener(*position), is_head);
+    let refused = Refused { bytes: lines, head, fields };
+    client.refuse(view, &mut writer, refusal, Some(refused)).await;
+    writer.is_whole()
+}
+
+/// The way back over a stream.
+fn writer<'c>(
+    client: &'c Client,
+    exchange: &Rc<Exchange>,
+    listener: &Listener,
+    is_head: bool,
+) -> ResponseWriter<'c> {
+    let way = Way::Http2(ToHttp2::new(Rc::clone(exchange)));
+    ResponseWriter::new(&client.worker, way, listener.timeout.write, Version::Http2, is_head)
 }
 
 /// How long a body is: the end of the stream says what no length says, which we say to a server of HTTP/1.1 where the method

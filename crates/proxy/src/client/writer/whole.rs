@@ -1,13 +1,17 @@
-//! A whole response of HTTP/1, head and body in one piece, goes out.
+//! A whole response, head and body in one piece, goes out.
 
 use std::io::IoSlice;
+use std::rc::Rc;
 use std::time::Duration;
 
+use evenkeel_http2::Code;
 use evenkeel_net::Io;
 
+use super::http2::ToHttp2;
 use super::wait::{ClientWait, Progress};
 use crate::http::version::Version;
 use crate::http::write;
+use crate::http2::Exchange;
 use crate::request::log::Delivered;
 use crate::response::WholeResponse;
 use crate::worker::Worker;
@@ -44,4 +48,50 @@ pub async fn send_whole(
     worker.buffers.give(out);
     drop(permit);
     (sent, Delivered { status, bytes, is_whole: true })
+}
+
+/// The same over a stream.
+pub async fn send_whole_over(
+    worker: &Worker,
+    exchange: &Rc<Exchange>,
+    stall: Duration,
+    response: WholeResponse,
+) -> (Result<(), WriteError>, Delivered) {
+    let WholeResponse { mut head, framing, answer, body, bytes, permit, .. } = response;
+    let status = head.status;
+    write::framing(head.out(), framing);
+    let begun = exchange.respond_whole(status, head.lines(), &answer[body..]);
+    worker.buffers.give(head.into_bytes());
+    let sent = match begun {
+        Err(_) => Err(WriteError::Failed),
+        Ok(taken) if taken < answer.len() - body => {
+            let left = answer[body + taken..].to_vec();
+            // What waits for the client holds no buffer.
+            worker.buffers.give(answer);
+            let progress = Progress { worker, bytes };
+            // In a box, because most windows are open.
+            Box::pin(send_rest(exchange, stall, progress, left)).await
+        }
+        Ok(_) => {
+            worker.buffers.give(answer);
+            Ok(())
+        }
+    };
+    drop(permit);
+    (sent, Delivered { status, bytes, is_whole: true })
+}
+
+/// Sends the last bytes of a body, as the windows allow.
+async fn send_rest(
+    exchange: &Rc<Exchange>,
+    stall: Duration,
+    progress: Progress<'_>,
+    left: Vec<u8>,
+) -> Result<(), WriteError> {
+    let mut wait = ClientWait::new(Timer::new(progress.worker.clock), stall);
+    let sent = ToHttp2::new(Rc::clone(exchange)).send(&left, true, &mut wait, progress).await;
+    if sent.is_err() {
+        exchange.reset(Code::CANCEL);
+    }
+    sent
 }

@@ -29,7 +29,7 @@ pub fn is_plain_request(view: &View, request: &Request<'_>) -> bool {
 pub fn is_plain_listener(listener: &Listener) -> bool {
     let Listener {
         half_close,
-        // The others are of connections of HTTP/2, which have no plain exchange.
+        // The others are of connections of HTTP/2, which keep to them whatever their streams ask for.
         limits:
             ListenerLimits {
                 requests_per_connection,
