@@ -252,7 +252,9 @@ fn a_client_that_leaves_takes_all_its_requests_along() {
         let first = client.get("/first");
         client.end(first);
         let before = origin.count();
-        (0..5).for_each(|_| drop(client.get(if by_reset { "/held/reset" } else { "/held/closed" })));
+        for _ in 0..5 {
+            client.get(if by_reset { "/held/reset" } else { "/held/closed" });
+        }
         eventually("the server has them", || origin.count() == before + 5);
         client.peer.leave(by_reset);
         eventually("all have ended", || evenkeel.metric("evenkeel_requests_in_flight", &[]) == 0.0);
@@ -342,7 +344,7 @@ fn an_answer_larger_than_the_windows_goes_out_as_they_open() {
 #[test]
 fn an_answer_waits_where_the_window_of_the_connection_is_used_up() {
     const LENGTH: usize = 10_000;
-    let origin = Origin::named(&"x".repeat(LENGTH));
+    let origin = Origin::bytes(ok(&"x".repeat(LENGTH)));
     let evenkeel = balancer(&origin, "");
     let mut client = Streams::over(evenkeel.client());
     // Of 65,535 bytes, six answers and a half.

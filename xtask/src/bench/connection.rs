@@ -142,7 +142,7 @@ fn ask_http1(stream: &mut (impl Read + Write)) -> io::Result<()> {
 /// One request on stream `id`.
 fn ask_http2(stream: &mut (impl Read + Write), id: u32, wire: Wire) -> io::Result<()> {
     let mut request = if id == 1 { PREFACE.to_vec() } else { Vec::new() };
-    if id > 1 && (id - 1) % (2 * PER_WINDOW_UPDATE) == 0 {
+    if id > 1 && (id - 1).is_multiple_of(2 * PER_WINDOW_UPDATE) {
         request.extend_from_slice(&[0, 0, 4, Frame::WINDOW_UPDATE, 0, 0, 0, 0, 0]);
         request.extend_from_slice(&(PER_WINDOW_UPDATE * BODY.len() as u32).to_be_bytes());
     }

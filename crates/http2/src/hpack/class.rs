@@ -1,6 +1,6 @@
 //! What a field's name means to HTTP/2 itself, and which bytes names and values may have (RFC 9113, 8.2 and 8.3).
 
-use crate::message;
+use super::parts;
 
 /// What the machine has to know of a field. It is found once for each entry of a table, not once for each use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +65,9 @@ impl Class {
         match self {
             _ if !is_value(value) => Self::InvalidValue,
             Self::Method if !is_token(value) => Self::InvalidMethod,
-            Self::Scheme if !message::is_scheme(value) => Self::InvalidScheme,
-            Self::Authority if !message::is_authority(value) => Self::InvalidAuthority,
-            Self::Path if !message::is_path(value) => Self::InvalidPath,
+            Self::Scheme if !parts::is_scheme(value) => Self::InvalidScheme,
+            Self::Authority if !parts::is_authority(value) => Self::InvalidAuthority,
+            Self::Path if !parts::is_path(value) => Self::InvalidPath,
             _ => self,
         }
     }

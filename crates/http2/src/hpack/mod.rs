@@ -6,6 +6,7 @@ mod encode;
 mod huffman;
 mod integer;
 mod lines;
+mod parts;
 mod static_table;
 mod table;
 

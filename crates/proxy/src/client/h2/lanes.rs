@@ -80,8 +80,14 @@ impl Wake for LaneWaker {
 impl<J> Inlet<J> {
     /// Waits for what is to be served next.
     pub async fn next(&self) -> J {
-        self.is_idle.set(true);
-        poll_fn(|_| self.next.take().map_or(Poll::Pending, Poll::Ready)).await
+        poll_fn(|_| match self.next.take() {
+            Some(job) => Poll::Ready(job),
+            None => {
+                self.is_idle.set(true);
+                Poll::Pending
+            }
+        })
+        .await
     }
 }
 

@@ -135,7 +135,9 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
     let mut log = RequestLog::default();
     client.begin(request);
     let framing = framing(request.declared, request.method, request.upgrade.is_some() || *has_ended);
-    let body = exchange.take_whole();
+    // The end of chunks is still to be said to the server, and what follows an upgrade is no body.
+    let is_plain = request.upgrade.is_none() && matches!(framing, Framing::Empty | Framing::Length(_));
+    let body = if is_plain { exchange.take_whole() } else { None };
     let came = body.as_deref().map(|body| (framing, body));
     let served = match came {
         // Pinned where it is made, as above.
