@@ -14,9 +14,6 @@ use minigram::up::state::default_directory;
 /// What every load has.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Users at once. The system must have been started with `--crowd` of at least as many.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    users: u16,
     /// Connections to Evenkeel.
     #[arg(long, default_value_t = 200)]
     connections: u32,
@@ -29,7 +26,13 @@ struct Common {
 }
 
 impl Common {
-    async fn settings(&self, rate: u32, duration: Span, warmup: Span) -> anyhow::Result<LoadSettings> {
+    async fn settings(
+        &self,
+        users: u16,
+        rate: u32,
+        duration: Span,
+        warmup: Span,
+    ) -> anyhow::Result<LoadSettings> {
         let results = self.results.clone().unwrap_or_else(|| {
             let package = Path::new(env!("CARGO_MANIFEST_DIR"));
             if package.is_dir() { package.join("results") } else { PathBuf::from("results") }
@@ -39,7 +42,7 @@ impl Common {
             None => build::evenkeel().await?,
         };
         Ok(LoadSettings {
-            users: self.users.into(),
+            users: users.into(),
             rate,
             duration: duration.0,
             warmup: warmup.0,
@@ -58,6 +61,9 @@ pub struct Load {
     /// The state directory of the running system.
     #[arg(long, value_name = "DIR", default_value_os_t = default_directory())]
     state: PathBuf,
+    /// Users at once. The system must have been started with `--crowd` of at least as many.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    users: u16,
     /// Requests a second.
     #[arg(long, default_value_t = 1500)]
     rate: u32,
@@ -71,7 +77,7 @@ pub struct Load {
 
 impl Load {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.common.settings(self.rate, self.duration, self.warmup).await?;
+        let settings = self.common.settings(self.users, self.rate, self.duration, self.warmup).await?;
         let report = load::load(&Running::read(&self.state)?, &settings, "load").await?;
         println!("{}", report.table());
         Ok(if report.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -86,6 +92,9 @@ pub struct Stress {
     /// The state directory of the running system.
     #[arg(long, value_name = "DIR", default_value_os_t = default_directory())]
     state: PathBuf,
+    /// Users at once. The system must have been started with `--crowd` of at least as many.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    users: u16,
     /// Requests a second at the end of the ramp, which begins at a tenth of it.
     #[arg(long, default_value_t = 8000)]
     to: u32,
@@ -96,7 +105,7 @@ pub struct Stress {
 
 impl Stress {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.common.settings(self.to, self.duration, self.duration).await?;
+        let settings = self.common.settings(self.users, self.to, self.duration, self.duration).await?;
         let found = stress::stress(&Running::read(&self.state)?, &settings, self.to).await?;
         println!("{}", found.table());
         Ok(ExitCode::SUCCESS)
@@ -108,6 +117,9 @@ impl Stress {
 pub struct Scaling {
     #[command(flatten)]
     common: Common,
+    /// Users at once.
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    users: u16,
     /// How many servers the systems have.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4])]
     servers: Vec<usize>,
@@ -128,7 +140,7 @@ pub struct Scaling {
 
 impl Scaling {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let load = self.common.settings(RATE, self.duration, self.warmup).await?;
+        let load = self.common.settings(self.users, RATE, self.duration, self.warmup).await?;
         let minigram = std::env::current_exe().context("the path of this program is not known")?;
         let settings = ScalingSettings {
             servers: self.servers,
