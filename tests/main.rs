@@ -268,6 +268,7 @@ mod http2 {
     mod conformance;
     mod empty_bodies;
     mod failing_servers;
+    mod fair;
     mod good_will;
     mod interim;
     mod malformed;
@@ -280,11 +281,13 @@ mod http2 {
 }
 
 mod attacks {
+    mod s01_abandoned;
     mod s01_floods;
     mod s01_rapid_reset;
     mod s02_made_you_reset;
     mod s03_continuation_flood;
     mod s04_hpack_bomb;
+    mod s04_windows;
     mod s05_desync;
     mod s05_smuggling;
     mod s06_downgrade;
@@ -294,6 +297,7 @@ mod attacks {
     mod s08_injection;
     mod s09_chunk_variants;
     mod s09_chunks;
+    mod s10_open_uploads;
     mod s10_slow;
     mod s10_slow_variants;
     mod s11_oversized;

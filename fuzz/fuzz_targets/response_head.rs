@@ -31,7 +31,9 @@ fuzz_target!(|input: &[u8]| {
     assert!(!matches!(parse_response(&bytes[..head.len - 1], LIMITS, &mut Vec::new()), Ok(Some(_))));
 
     for to_head in [false, true] {
-        let Ok(framing) = framing::of_response(bytes, (&fields, head.known), head.version, head.status, to_head) else {
+        let Ok(framing) =
+            framing::of_response(bytes, (&fields, head.known), head.version, head.status, to_head)
+        else {
             return;
         };
         let declared = strict::declared(bytes, &fields);

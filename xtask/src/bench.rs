@@ -15,7 +15,7 @@ pub(crate) mod generator;
 pub(crate) mod install;
 pub(crate) mod machine;
 pub(crate) mod process;
-mod procfs;
+pub(crate) mod procfs;
 pub(crate) mod proxy;
 pub mod readme;
 mod report;

@@ -1,10 +1,11 @@
-//! The tasks of the house that cargo itself has no command for: tidy, bench, vtc, peers, contrib, cache-tests, browser, fuzz, soak, changes, simulate.
+//! The tasks of the house that cargo itself has no command for: tidy, bench, attacks, vtc, peers, contrib, cache-tests, browser, fuzz, soak, changes, simulate.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attacks;
 mod bench;
 mod browser;
 mod cache_tests;
@@ -48,6 +49,8 @@ enum Task {
     },
     /// Compare evenkeel with nginx and HAProxy.
     Bench(bench::Options),
+    /// Attack evenkeel, nginx and HAProxy over HTTP/2, and show what another client notices.
+    Attacks(attacks::Options),
     /// Count the instructions that a request takes, beside nginx and HAProxy.
     Instructions(instructions::Options),
     /// Run the scripts of raw HTTP/1.1 in tests/varnishtest.
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Task::Tidy { circles: false } => return tidy(),
         Task::Tidy { circles: true } => show_circles(repository()),
         Task::Bench(options) => bench::run(repository(), &options),
+        Task::Attacks(options) => attacks::run(repository(), &options),
         Task::Instructions(options) => instructions::run(repository(), &options),
         Task::Vtc(options) => vtc::run(repository(), &options),
         Task::Peers(options) => peers::run(repository(), &options),

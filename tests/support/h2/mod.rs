@@ -1,5 +1,6 @@
 //! What a test needs to speak HTTP/2 frame by frame: frames and field blocks by hand, a client, and cases for tables.
 
+pub mod bystander;
 pub mod case;
 pub mod fields;
 pub mod frames;

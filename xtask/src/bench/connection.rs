@@ -17,6 +17,8 @@ const DATAGRAM_PATIENCE: Duration = Duration::from_millis(500);
 const BODY: [u8; 128] = [b'x'; 128];
 /// A client's first bytes (RFC 9113 section 3.4), with SETTINGS that leave everything at its default.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// Requests after which the connection's window is opened by their answers.
+const PER_WINDOW_UPDATE: u32 = 128;
 /// The answer to SETTINGS.
 const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
 
@@ -137,9 +139,13 @@ fn ask_http1(stream: &mut (impl Read + Write)) -> io::Result<()> {
     if held.starts_with(b"HTTP/1.1 200 ") { Ok(()) } else { Err(Error::other("the status is not 200")) }
 }
 
-/// One request on stream `id`. The connection's window outlasts the few that are made.
+/// One request on stream `id`.
 fn ask_http2(stream: &mut (impl Read + Write), id: u32, wire: Wire) -> io::Result<()> {
     let mut request = if id == 1 { PREFACE.to_vec() } else { Vec::new() };
+    if id > 1 && (id - 1).is_multiple_of(2 * PER_WINDOW_UPDATE) {
+        request.extend_from_slice(&[0, 0, 4, Frame::WINDOW_UPDATE, 0, 0, 0, 0, 0]);
+        request.extend_from_slice(&(PER_WINDOW_UPDATE * BODY.len() as u32).to_be_bytes());
+    }
     // From HPACK's static table (RFC 7541 appendix A): GET, the scheme, `/`; then `:authority` with a literal value.
     let scheme = if wire.tls() { 0x87 } else { 0x86 };
     let mut fields = vec![0x82, scheme, 0x84, 0x01, SERVER_NAME.len() as u8];
@@ -183,6 +189,7 @@ impl Frame {
     const RST_STREAM: u8 = 3;
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
+    const WINDOW_UPDATE: u8 = 8;
 
     fn read(stream: &mut impl Read) -> io::Result<Self> {
         let mut head = [0; 9];

@@ -79,6 +79,8 @@ pub struct Setting<'a> {
     pub workers: usize,
     /// What evenkeel does beyond its defaults.
     pub feature: Feature,
+    /// What an attack needs.
+    pub attacked: Attacked<'a>,
     /// The origin servers.
     pub origins: &'a [SocketAddr],
     /// Client connections at most.
@@ -88,6 +90,18 @@ pub struct Setting<'a> {
     /// The command that runs it, such as valgrind; empty when none does.
     pub runner: &'a [OsString],
 }
+
+/// What is configured for an attack; nothing by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Attacked<'a> {
+    /// Other servers, of all that is below [`ATTACK_PATH`].
+    pub origins: &'a [SocketAddr],
+    /// Streams that a connection of HTTP/2 may have at a time, if that is not left to the proxy.
+    pub streams: Option<u32>,
+}
+
+/// Where attackers send their requests.
+pub const ATTACK_PATH: &str = "/attack/";
 
 /// A proxy that takes requests.
 pub struct Running {

@@ -18,7 +18,7 @@ use super::install;
 use super::machine;
 use super::process::{Layout, Process};
 use super::procfs::CpuTime;
-use super::proxy::{Proxy, Running, Setting, free_address};
+use super::proxy::{Attacked, Proxy, Running, Setting, free_address};
 use super::results::{Metric, Sample, Scenario};
 
 /// The profile that evenkeel is built with: that of the packages, with the slowest optimisations.
@@ -168,6 +168,7 @@ impl<'a> Rig<'a> {
             admin: free_address()?,
             workers,
             feature,
+            attacked: Attacked::default(),
             origins: &self.origins,
             connections_max: self.connections_max(),
             dir: &self.dir.0,

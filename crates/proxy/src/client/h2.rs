@@ -21,7 +21,7 @@ pub async fn serve(client: Client, io: Rc<Io>, early: Vec<u8>) {
     let worker = Rc::clone(&client.worker);
     worker.metrics.connection_speaks(evenkeel_observe::Protocol::Http2);
     let Some(mut driver) = Driver::new(Rc::new(client), Rc::clone(&io)) else { return };
-    let over = driver.run(&early).await;
+    let over = driver.run(early).await;
     driver.give_up();
     // Exchanges that are under way notice that their client is gone, and are recorded.
     let rest = driver.rest();

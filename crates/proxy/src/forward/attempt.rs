@@ -57,7 +57,10 @@ pub async fn attempt<'x, 'c>(
                 let link = match kept.take() {
                     Some(link) => link,
                     None => {
-                        let (link, took) = connect(target, upstream, request.asker(), client.timer).await;
+                        let connecting = pin!(connect(target, upstream, request.asker(), client.timer));
+                        let Ok((link, took)) = client.writer.unless_gone(connecting).await else {
+                            return Some(of.gone());
+                        };
                         log.connect = Some(log.connect.unwrap_or_default() + took);
                         match link {
                             Ok(link) => link,

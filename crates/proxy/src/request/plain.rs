@@ -74,14 +74,14 @@ impl<'x> Flight<'x> {
 
     /// Reads the answer, into a buffer that is taken only when there is something to read.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        let (buffers, io) = (&self.target.worker.buffers, &self.connection.io);
+        let (worker, io) = (self.target.worker, &self.connection.io);
         // Nothing comes as quick as that. Later, what has come is what has woken the task: it need not be asked for.
         if std::mem::replace(&mut self.waits, true)
-            && let Some(read) = buffers.read_medium_at_once(io, buf)
+            && let Some(read) = worker.buffers.read_medium_at_once(io, buf)
         {
             return Poll::Ready(read);
         }
-        buffers.poll_medium(io, cx, buf)
+        worker.buffers.poll_sized(worker.unsent.head_size(), io, cx, buf)
     }
 
     /// Leaves the request to the general path, with what has come of its answer.

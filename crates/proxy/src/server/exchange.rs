@@ -173,7 +173,7 @@ impl<'x> RoundTrip<'x> {
         let Self { around, link, stream, buf, .. } = self;
         match (link, stream) {
             (Link::Http1(Connection { io, .. }), _) => {
-                match poll_fn(|cx| around.buffers.poll_medium(io, cx, buf)).await {
+                match poll_fn(|cx| around.poll_head(io, cx, buf)).await {
                     Ok(0) => Err(ServerError::Closed),
                     Ok(_) => Ok(()),
                     Err(error) => Err(ServerError::Reset(error)),
@@ -205,7 +205,7 @@ impl<'x> RoundTrip<'x> {
         match (link, stream) {
             (Link::Http1(Connection { io, .. }), _) => {
                 if buf.is_empty() {
-                    let read = poll_fn(|cx| around.buffers.poll_medium(io, cx, buf)).await;
+                    let read = poll_fn(|cx| around.poll_head(io, cx, buf)).await;
                     if read.map_err(ServerError::Reset)? == 0 {
                         return Err(ServerError::Closed);
                     }

@@ -1,11 +1,15 @@
 //! What a request to a server consists of, and what sending it needs.
 
+use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
+use evenkeel_net::Io;
 use evenkeel_types::Clock;
 
 use crate::http::head::HeadLimits;
-use crate::worker::buffers::Buffers;
+use crate::worker::buffers::{Buffers, ReadSize};
+use crate::worker::unsent::Unsent;
 
 /// A request's head, as lines, and what HTTP/2 says apart from them.
 #[derive(Debug)]
@@ -31,4 +35,14 @@ pub struct Surroundings<'x> {
     pub clock: Clock,
     /// What the answer's heads and trailers may measure.
     pub heads: HeadLimits,
+    /// What clients do not take yet, where the answer is for one of them.
+    pub unsent: Option<&'x Unsent>,
+}
+
+impl Surroundings<'_> {
+    /// Reads the beginning of an answer.
+    pub fn poll_head(&self, io: &Io, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        let size = self.unsent.map_or(ReadSize::Medium, Unsent::head_size);
+        self.buffers.poll_sized(size, io, cx, buf)
+    }
 }

@@ -35,6 +35,12 @@ impl Unsent {
             _ => ReadSize::Small,
         }
     }
+
+    /// The same for the head of a response, behind which as much of its body comes as there is room for: that waits as well,
+    /// however many responses are begun at once.
+    pub fn head_size(&self) -> ReadSize {
+        if self.bytes.get() <= self.max / 16 { ReadSize::Medium } else { ReadSize::Small }
+    }
 }
 
 /// Bytes that wait.
@@ -57,13 +63,15 @@ mod tests {
     #[test]
     fn the_more_waits_the_less_is_read() {
         let unsent = Unsent::new(400);
-        let first = unsent.hold(100);
-        assert_eq!(unsent.read_size(), ReadSize::Large);
+        let first = unsent.hold(25);
+        assert_eq!((unsent.read_size(), unsent.head_size()), (ReadSize::Large, ReadSize::Medium));
+        let more = unsent.hold(75);
+        assert_eq!((unsent.read_size(), unsent.head_size()), (ReadSize::Large, ReadSize::Small));
         let second = unsent.hold(300);
         assert_eq!(unsent.read_size(), ReadSize::Medium);
         let third = unsent.hold(1);
         assert_eq!(unsent.read_size(), ReadSize::Small);
-        drop((first, second));
+        drop((first, more, second));
         assert_eq!(unsent.read_size(), ReadSize::Large);
         drop(third);
         assert_eq!(unsent.bytes.get(), 0);

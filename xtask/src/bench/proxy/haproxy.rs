@@ -1,6 +1,8 @@
-//! HAProxy: connections to the origins are shared over HTTP, and large answers spliced.
+//! HAProxy: connections to the origins are shared over HTTP, and large answers spliced, which takes a quarter off their CPU time.
 
-use super::Setting;
+use std::net::SocketAddr;
+
+use super::{ATTACK_PATH, Setting};
 use crate::bench::connection::Wire;
 
 /// Its configuration file.
@@ -24,16 +26,17 @@ pub fn file(setting: &Setting) -> String {
     } else {
         ("", "")
     };
-    // Splicing takes a quarter off the CPU time of large answers.
-    let servers: String = (1..)
-        .zip(setting.origins)
-        .map(|(number, o)| format!("  server s{number} {o} pool-max-conn 512\n"))
-        .collect();
+    let servers = servers(setting.origins);
+    let (attacked, use_attacked) = attacked(setting);
+    let streams = setting
+        .attacked
+        .streams
+        .map_or_else(String::new, |streams| format!("\n  tune.h2.max-concurrent-streams {streams}"));
     format!(
         r"global
   nbthread {workers}
   maxconn {connections}
-  maxpipes 256
+  maxpipes 256{streams}
 
 defaults
   mode http
@@ -47,15 +50,31 @@ defaults
 
 frontend web
   bind {address} backlog 4096{flags}
-  default_backend app
+{use_attacked}  default_backend app
 
 backend app
   balance roundrobin
-{cached}{servers}{cache}",
+{cached}{servers}{attacked}{cache}",
         workers = setting.workers,
         connections = setting.connections_max,
         address = setting.address,
     )
+}
+
+/// The lines of servers whose connections are kept.
+fn servers(origins: &[SocketAddr]) -> String {
+    let line = |(number, origin)| format!("  server s{number} {origin} pool-max-conn 512\n");
+    (1..).zip(origins).map(line).collect()
+}
+
+/// The servers that are attacked, and which requests go to them, if there are some.
+fn attacked(setting: &Setting) -> (String, String) {
+    let origins = setting.attacked.origins;
+    if origins.is_empty() {
+        return Default::default();
+    }
+    let backend = format!("\nbackend attacked\n  balance roundrobin\n{}", servers(origins));
+    (backend, format!("  use_backend attacked if {{ path_beg {ATTACK_PATH} }}\n"))
 }
 
 /// The same for connections that are passed on as they come.

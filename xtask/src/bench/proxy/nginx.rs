@@ -1,8 +1,9 @@
 //! nginx: connections without limit, large answers not buffered, files by sendfile.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use super::Setting;
+use super::{ATTACK_PATH, Setting};
 use crate::bench::certificate::Certificate;
 use crate::bench::connection::Wire;
 use crate::bench::feature::{COMPRESSION_LEVEL, FILES, FILES_PATH};
@@ -14,8 +15,9 @@ pub fn file(setting: &Setting, access_log: &Path) -> String {
     if setting.wire.layer_4() {
         return stream(setting, access_log);
     }
-    let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
+    let servers = servers(setting.origins);
     let (flags, certificate) = transport(setting);
+    let (attacked, attack) = attacked(setting);
     let (zone, cached) = cache(setting);
     let master = master(setting);
     // Its own best way with files: a cache of open ones, asked as seldom as ours, and sendfile.
@@ -31,6 +33,10 @@ pub fn file(setting: &Setting, access_log: &Path) -> String {
         None => (String::new(), String::new()),
     };
     let long = long(setting);
+    let streams = setting
+        .attacked
+        .streams
+        .map_or_else(String::new, |streams| format!("\n  http2_max_concurrent_streams {streams};"));
     // Limits on requests per connection would only hold it back.
     format!(
         r#"{module}daemon off;
@@ -42,19 +48,20 @@ events {{ worker_connections {connections}; }}
 http {{
   access_log {log} combined buffer=64k;{zone}
   client_body_temp_path {dir};
-  keepalive_requests 1000000000;
+  proxy_max_temp_file_size 0;
+  keepalive_requests 1000000000;{streams}
   tcp_nodelay on;
   upstream app {{
 {servers}    keepalive 512;
     keepalive_requests 1000000000;
-  }}
+  }}{attacked}
   server {{
     listen {address} backlog=4096{flags};{certificate}
     proxy_http_version 1.1;{cached}{compressed}
     proxy_set_header Connection "";
     proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $remote_addr;
-    location / {{ proxy_pass http://app; }}
+    location / {{ proxy_pass http://app; }}{attack}
     {files}
     {long}
   }}
@@ -68,6 +75,24 @@ http {{
     )
 }
 
+/// The lines of servers.
+fn servers(origins: &[SocketAddr]) -> String {
+    origins.iter().map(|origin| format!("    server {origin};\n")).collect()
+}
+
+/// The servers that are attacked, and which requests go to them, if there are some.
+fn attacked(setting: &Setting) -> (String, String) {
+    let origins = setting.attacked.origins;
+    if origins.is_empty() {
+        return Default::default();
+    }
+    let upstream = format!(
+        "\n  upstream attacked {{\n{}    keepalive 512;\n    keepalive_requests 1000000000;\n  }}",
+        servers(origins)
+    );
+    (upstream, format!("\n    location {ATTACK_PATH} {{ proxy_pass http://attacked; }}"))
+}
+
 /// Under another program, one process does the work of master and worker: that is the one to look at.
 fn master(setting: &Setting) -> &'static str {
     if setting.runner.is_empty() { "on" } else { "off" }
@@ -75,7 +100,7 @@ fn master(setting: &Setting) -> &'static str {
 
 /// The same for what is passed on as it comes; the form of the log is that of its manual.
 fn stream(setting: &Setting, access_log: &Path) -> String {
-    let servers: String = setting.origins.iter().map(|o| format!("    server {o};\n")).collect();
+    let servers = servers(setting.origins);
     let module = match install::find(install::NGINX_STREAM) {
         Some(file) => format!("load_module {};\n", file.display()),
         None => String::new(),

@@ -17,7 +17,7 @@ use super::lanes::Lanes;
 use super::stream::{Asked, Job, serve};
 use super::watch::{Over, Watch};
 use crate::client::connection::Client;
-use crate::http2::{Exchange, Failure, Session, Wire};
+use crate::http2::{Exchange, Failure, Session, Turn, Wire};
 use crate::worker::timer::Timer;
 use crate::worker::view::View;
 
@@ -35,6 +35,8 @@ const LULL: Duration = Duration::from_secs(1);
 /// How often the socket is read, and how many streams are polled each time, before other connections have their turn.
 const ROUNDS: usize = 8;
 const POLLS: usize = 64;
+/// Streams that are polled, and requests that are taken, between two looks at whether the turn is over.
+const BATCH: usize = 16;
 
 /// What the task of a connection holds.
 pub struct Driver {
@@ -46,6 +48,8 @@ pub struct Driver {
     watch: Watch,
     timer: Timer,
     exchanges_max: usize,
+    /// What has been read, and how much of it was taken.
+    input: (Vec<u8>, usize),
     /// True while it keeps no more than an idle connection needs.
     is_shrunk: bool,
     /// How long the client may take to hear why the connection ends.
@@ -69,15 +73,14 @@ impl Driver {
         let lanes = Lanes::new(move |inlet| Box::pin(serve(Rc::clone(&of), inlet)));
         let is_shrunk = false;
         let exchanges_max = EXCHANGES_FACTOR * limits.http2_streams as usize;
-        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, is_shrunk, farewell })
+        let input = (Vec::new(), 0);
+        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk, farewell })
     }
 
     /// Serves the connection, of which `early` has been read already, until it is over.
-    pub async fn run(&mut self, early: &[u8]) -> Over {
-        let over = match self.take(early) {
-            Ok(()) => poll_fn(|cx| self.poll(cx)).await,
-            Err(over) => over,
-        };
+    pub async fn run(&mut self, early: Vec<u8>) -> Over {
+        self.input = (early, 0);
+        let over = poll_fn(|cx| self.poll(cx)).await;
         if over == Over::Stuck {
             self.wire.io.reset_on_close();
         } else {
@@ -110,10 +113,11 @@ impl Driver {
         if self.client.is_to_close() {
             self.session.machine.borrow_mut().leave(now());
         }
+        let turn = Turn::begin(self.client.worker.clock);
         for _ in 0..ROUNDS {
             self.session.machine.borrow_mut().lend_output(|| self.client.worker.buffers.large());
-            let has_polled = self.lanes.poll_ready(POLLS);
-            self.give_turns();
+            let has_polled = self.poll_streams(turn);
+            self.give_turns(turn);
             let written = self.wire.output_len();
             if let Poll::Ready(Err(_)) = self.wire.poll_flush(cx) {
                 return Poll::Ready(Over::Closed);
@@ -123,47 +127,86 @@ impl Driver {
             if self.wire.is_finished() {
                 return Poll::Ready(Over::Closed);
             }
-            match self.poll_read(cx) {
+            match self.poll_read(cx, turn) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(over)) => return Poll::Ready(over),
                 Poll::Pending if has_polled || has_sent => {}
                 Poll::Pending => return self.poll_timers(cx),
             }
+            if turn.is_over() {
+                break;
+            }
         }
-        // Other connections have their turn.
-        cx.waker().wake_by_ref();
+        Turn::pass(cx);
         Poll::Pending
     }
 
+    /// Polls streams that were woken; true if there were some.
+    fn poll_streams(&mut self, turn: Turn) -> bool {
+        let mut polled = 0;
+        while polled < POLLS {
+            let count = self.lanes.poll_ready(BATCH);
+            polled += count;
+            if count < BATCH || turn.is_over() {
+                break;
+            }
+        }
+        polled > 0
+    }
+
     /// Polls the streams whose turn it is to send, as long as there is room.
-    fn give_turns(&mut self) {
-        loop {
+    fn give_turns(&mut self, turn: Turn) {
+        for count in 1.. {
             let Some(stream) = self.session.machine.borrow_mut().next_writable() else { break };
             if let Some(exchange) = self.session.exchange(stream) {
                 self.lanes.poll(exchange.key.get());
             }
+            if count % BATCH == 0 && turn.is_over() {
+                break;
+            }
         }
     }
 
-    /// Reads once, and acts on what has come.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Over>> {
-        let Ok(input) = ready!(self.wire.poll_read(cx)) else { return Poll::Ready(Err(Over::Closed)) };
-        let taken = if input.is_empty() { Err(Over::Closed) } else { self.take(&input) };
-        self.client.worker.buffers.give(input);
-        Poll::Ready(taken)
+    /// Reads once, unless something is left, and acts on what has come.
+    fn poll_read(&mut self, cx: &mut Context<'_>, turn: Turn) -> Poll<Result<(), Over>> {
+        let (mut input, mut taken) = std::mem::take(&mut self.input);
+        if input.is_empty() {
+            let Ok(read) = ready!(self.wire.poll_read(cx)) else { return Poll::Ready(Err(Over::Closed)) };
+            if read.is_empty() {
+                self.client.worker.buffers.give(read);
+                return Poll::Ready(Err(Over::Closed));
+            }
+            input = read;
+        } else if !self.session.machine.borrow().wants_input() {
+            self.input = (input, taken);
+            return Poll::Pending;
+        }
+        let acted = self.take(&input[taken..], turn).map(|count| taken += count);
+        if acted.is_ok() && taken < input.len() {
+            self.input = (input, taken);
+        } else {
+            self.client.worker.buffers.give(input);
+        }
+        Poll::Ready(acted)
     }
 
-    /// Acts on what has come.
-    fn take(&mut self, input: &[u8]) -> Result<(), Over> {
+    /// Acts on what has come, until the turn is over; tells how much that was.
+    fn take(&mut self, input: &[u8], turn: Turn) -> Result<usize, Over> {
         let (buffers, session) = (Rc::clone(&self.client.worker.buffers), Rc::clone(&self.session));
         let now = self.client.worker.clock.now();
         let mut head = buffers.http2_head.take();
-        let mut rest = input;
+        let (mut rest, mut requests) = (input, 0);
         let taken = loop {
-            match session.next_event(&mut rest, &mut head, now) {
-                Ok(Some((event, piece))) => self.act(event, &head, piece),
-                Ok(None) => break Ok(()),
+            let (event, piece) = match session.next_event(&mut rest, &mut head, now) {
+                Ok(Some(next)) => next,
+                Ok(None) => break Ok(input.len()),
                 Err(error) => break Err(self.broken(error)),
+            };
+            let is_request = matches!(event, Event::Head { .. } | Event::Refused { .. });
+            self.act(event, &head, piece);
+            requests += usize::from(is_request);
+            if is_request && requests % BATCH == 0 && turn.is_over() {
+                break Ok(input.len() - rest.len());
             }
         };
         buffers.http2_head.replace(head);

@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Release};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::http2::Turn;
+
+/// How many are polled at a time once the connection is over, before others have their turn.
+const REST_POLLS: usize = 32;
+
 /// Serves what comes by its inlet, for as long as something comes.
 type Serving = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -111,7 +116,7 @@ impl<J> Lanes<J> {
     }
 
     /// The task has been polled with `cx`, and is woken from here on.
-    pub fn leave(&mut self, cx: &Context<'_>) {
+    pub fn leave(&mut self, cx: &mut Context<'_>) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
             *lock(&self.ready.task) = Some(cx.waker().clone());
@@ -119,7 +124,7 @@ impl<J> Lanes<J> {
         self.ready.is_awake.store(false, Release);
         // In this order, so that none is missed that another thread wakes meanwhile.
         if !self.woken.is_empty() || !lock(&self.ready.lanes).is_empty() {
-            cx.waker().wake_by_ref();
+            Turn::pass(cx);
         }
     }
 
@@ -159,19 +164,19 @@ impl<J> Lanes<J> {
         }
     }
 
-    /// Polls those that were woken, at most `count` of them; true if some were.
-    pub fn poll_ready(&mut self, count: usize) -> bool {
+    /// Polls those that were woken, at most `count` of them; tells how many were.
+    pub fn poll_ready(&mut self, count: usize) -> usize {
         for at in 0..count {
             if self.woken.is_empty() {
                 std::mem::swap(&mut self.woken, &mut lock(&self.ready.lanes));
             }
-            let Some(key) = self.woken.pop_front() else { return at > 0 };
+            let Some(key) = self.woken.pop_front() else { return at };
             if let Some(lane) = self.lanes.get(key) {
                 lane.waker.0.is_listed.store(false, Release);
             }
             self.poll(key);
         }
-        true
+        count
     }
 
     /// Lets go of the lanes if none serves anything.
@@ -181,10 +186,10 @@ impl<J> Lanes<J> {
         }
     }
 
-    /// Ready when none serves anything; polls those that were woken.
-    pub fn poll_rest(&mut self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when none serves anything; polls some of those that were woken.
+    pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.enter();
-        while self.poll_ready(usize::MAX) {}
+        self.poll_ready(REST_POLLS);
         self.leave(cx);
         if self.active == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -234,18 +239,18 @@ mod tests {
         for _ in 0..3 {
             lanes.serve(2);
         }
-        let cx = Context::from_waker(Waker::noop());
-        assert!(lanes.poll_rest(&cx).is_pending());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(lanes.poll_rest(&mut cx).is_pending());
         assert_eq!((seen.polls.get(), lanes.len()), (3, 3));
-        assert!(!lanes.poll_ready(10));
+        assert_eq!(lanes.poll_ready(10), 0);
         let waker: Waker = seen.wakers.borrow()[1].clone();
         waker.wake_by_ref();
         waker.wake_by_ref();
-        assert!(lanes.poll_ready(10));
+        assert_eq!(lanes.poll_ready(10), 1);
         assert_eq!((seen.polls.get(), lanes.len()), (4, 2));
         (0..3).for_each(|key| lanes.poll(key));
         assert_eq!(seen.polls.get(), 6);
-        assert!(lanes.poll_rest(&cx).is_ready());
+        assert!(lanes.poll_rest(&mut cx).is_ready());
     }
 
     #[test]
@@ -255,14 +260,14 @@ mod tests {
         for _ in 0..5 {
             let keys = [lanes.serve(1), lanes.serve(1)];
             assert!(keys.iter().all(|key| *key < 2), "{keys:?}");
-            assert!(lanes.poll_ready(10));
+            assert_eq!(lanes.poll_ready(10), 2);
             assert_eq!(lanes.len(), 0);
         }
         assert_eq!(seen.polls.get(), 10);
         let late: Waker = seen.wakers.borrow()[0].clone();
         lanes.shrink();
         late.wake();
-        assert!(lanes.poll_ready(10) && !lanes.poll_ready(10));
+        assert_eq!((lanes.poll_ready(10), lanes.poll_ready(10)), (1, 0));
         assert_eq!(lanes.serve(1), 0);
     }
 }

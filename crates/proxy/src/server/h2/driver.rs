@@ -13,7 +13,7 @@ use evenkeel_types::Clock;
 use super::Shared;
 use crate::http::head::HeadLimits;
 use crate::http::lines;
-use crate::http2::{Answer, Failure, Session, Wire};
+use crate::http2::{Answer, Failure, Session, Turn, Wire};
 use crate::worker::buffers::Buffers;
 use crate::worker::timer::Timer;
 
@@ -109,9 +109,8 @@ impl Driver {
                 }
             }
         }
-        // Other connections have their turn.
         self.give_turns();
-        cx.waker().wake_by_ref();
+        Turn::pass(cx);
         Poll::Pending
     }
 
