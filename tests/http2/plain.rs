@@ -97,8 +97,8 @@ impl Streams {
 impl Seen {
     /// The status of the final head.
     fn status(&self) -> &str {
-        let finals = self.heads.iter().flat_map(|head| fields::values(head, ":status"));
-        finals.filter(|status| !status.starts_with('1')).next_back().unwrap_or_default()
+        let mut statuses = self.heads.iter().flat_map(|head| fields::values(head, ":status"));
+        statuses.rfind(|status| !status.starts_with('1')).unwrap_or_default()
     }
 }
 

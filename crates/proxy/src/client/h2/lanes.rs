@@ -260,7 +260,7 @@ mod tests {
         for _ in 0..5 {
             let keys = [lanes.serve(1), lanes.serve(1)];
             assert!(keys.iter().all(|key| *key < 2), "{keys:?}");
-            assert!(lanes.poll_ready(10) > 0);
+            assert_eq!(lanes.poll_ready(10), 2);
             assert_eq!(lanes.len(), 0);
         }
         assert_eq!(seen.polls.get(), 10);

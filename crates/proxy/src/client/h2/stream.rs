@@ -151,8 +151,8 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
         }
         Err(start) => {
             // In a box, because it is large and most requests are plain.
-            let rest = (framing, body, *has_ended);
-            Box::pin(go_on(client, exchange, (setting, start), (target, request, rest), timer, &mut log))
+            let from = (framing, source(exchange, framing, body, *has_ended));
+            Box::pin(go_on(client, exchange, (setting, start), (target, request), from, timer, &mut log))
                 .await
         }
     }
@@ -197,18 +197,12 @@ async fn go_on<'x>(
     client: &Client,
     exchange: &Rc<Exchange>,
     (setting, start): (Setting<'x>, Start<'x>),
-    (target, request, (framing, came, has_ended)): (&[u8], &'x Request<'_>, (Framing, Option<Vec<u8>>, bool)),
+    (target, request): (&[u8], &'x Request<'_>),
+    (framing, source): (Framing, Source<'static>),
     timer: &mut Timer,
     log: &mut RequestLog,
 ) -> bool {
     let Setting { worker, view, listener, .. } = setting;
-    let source = match came {
-        Some(body) => Source::Bytes(FromBytes::new(body)),
-        None => {
-            let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-            Source::Stream(FromStream::new(Rc::clone(exchange), length, has_ended))
-        }
-    };
     let listener = view.listener(listener);
     let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
     let mut writer = writer(client, exchange, listener, request.is_head());
@@ -216,6 +210,20 @@ async fn go_on<'x>(
     let incoming = Incoming { request, body: &body };
     client.handle((setting, start), target, incoming, &mut client_side, log).await;
     writer.is_whole()
+}
+
+/// Where the body of a request comes from, of which all may have come already.
+fn source(
+    exchange: &Rc<Exchange>,
+    framing: Framing,
+    came: Option<Vec<u8>>,
+    has_ended: bool,
+) -> Source<'static> {
+    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+    match came {
+        Some(body) => Source::Bytes(FromBytes::new(body)),
+        None => Source::Stream(FromStream::new(Rc::clone(exchange), length, has_ended)),
+    }
 }
 
 /// Answers what never became a request; true if that has been sent to its end.
