@@ -14,9 +14,6 @@ use minigram::up::state::default_directory;
 /// What every load has.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Connections to Evenkeel.
-    #[arg(long, default_value_t = 200)]
-    connections: u32,
     /// Where results are written [default: minigram/results of the workspace].
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -28,7 +25,7 @@ struct Common {
 impl Common {
     async fn settings(
         &self,
-        users: u16,
+        (users, connections): (u16, u32),
         rate: u32,
         duration: Span,
         warmup: Span,
@@ -46,7 +43,7 @@ impl Common {
             rate,
             duration: duration.0,
             warmup: warmup.0,
-            connections: self.connections,
+            connections,
             evenkeel,
             results,
         })
@@ -64,6 +61,9 @@ pub struct Load {
     /// Users at once. The system must have been started with `--crowd` of at least as many.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     users: u16,
+    /// Connections to Evenkeel.
+    #[arg(long, default_value_t = 200)]
+    connections: u32,
     /// Requests a second.
     #[arg(long, default_value_t = 1500)]
     rate: u32,
@@ -77,7 +77,10 @@ pub struct Load {
 
 impl Load {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.common.settings(self.users, self.rate, self.duration, self.warmup).await?;
+        let settings = self
+            .common
+            .settings((self.users, self.connections), self.rate, self.duration, self.warmup)
+            .await?;
         let report = load::load(&Running::read(&self.state)?, &settings, "load").await?;
         println!("{}", report.table());
         Ok(if report.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -95,6 +98,9 @@ pub struct Stress {
     /// Users at once. The system must have been started with `--crowd` of at least as many.
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     users: u16,
+    /// Connections to Evenkeel.
+    #[arg(long, default_value_t = 200)]
+    connections: u32,
     /// Requests a second at the end of the ramp, which begins at a tenth of it.
     #[arg(long, default_value_t = 8000)]
     to: u32,
@@ -105,7 +111,10 @@ pub struct Stress {
 
 impl Stress {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = self.common.settings(self.users, self.to, self.duration, self.duration).await?;
+        let settings = self
+            .common
+            .settings((self.users, self.connections), self.to, self.duration, self.duration)
+            .await?;
         let found = stress::stress(&Running::read(&self.state)?, &settings, self.to).await?;
         println!("{}", found.table());
         Ok(ExitCode::SUCCESS)
@@ -120,6 +129,9 @@ pub struct Scaling {
     /// Users at once.
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     users: u16,
+    /// Connections to Evenkeel.
+    #[arg(long, default_value_t = 100)]
+    connections: u32,
     /// How many servers the systems have.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4])]
     servers: Vec<usize>,
@@ -140,7 +152,8 @@ pub struct Scaling {
 
 impl Scaling {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let load = self.common.settings(self.users, RATE, self.duration, self.warmup).await?;
+        let load =
+            self.common.settings((self.users, self.connections), RATE, self.duration, self.warmup).await?;
         let minigram = std::env::current_exe().context("the path of this program is not known")?;
         let settings = ScalingSettings {
             servers: self.servers,
