@@ -94,7 +94,7 @@ fn check_as_forwarded(request: &Request<'_>, framing: Framing, listener: &Listen
     let line = format!("{} {}{mark}{query} HTTP/1.1\r\n", request.method, request.path);
     let mut out = line.into_bytes();
     write::field(&mut out, "host", request.authority.as_bytes());
-    let nominated = Nominated::of(bytes, fields);
+    let nominated = Nominated::of(bytes, (fields, request.known));
     write::copy_fields(&mut out, bytes, bytes.len(), fields, |field: &Field| {
         field.known != Known::Host
             && field.known != Known::Expect
