@@ -1,12 +1,12 @@
 //! S1: many requests on a connection that is closed at once, again and again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
+use super::s02_made_you_reset::silent;
 use crate::support::h2::bystander::{Bystander, ROUTES};
 use crate::support::h2::frames::{Code, flag, headers, kind, ping, rst_stream};
 use crate::support::h2::{Peer, balancer, fields};
-use crate::support::{Evenkeel, Origin, Port, eventually, ms};
+use crate::support::{Evenkeel, Port, eventually, ms};
 
 const ROUNDS: usize = 30;
 const REQUESTS: u32 = 100;
@@ -17,16 +17,7 @@ const GROWTH_MAX: usize = 48 << 20;
 
 #[test]
 fn s1_requests_of_connections_that_close_at_once_are_cancelled() {
-    let (begun, working, most) = (Arc::default(), Arc::default(), Arc::default());
-    let counts: [Arc<AtomicUsize>; 3] = [Arc::clone(&begun), Arc::clone(&working), Arc::clone(&most)];
-    let origin = Origin::on_head(move |_, wire| {
-        let [begun, working, most] = &counts;
-        most.fetch_max(working.fetch_add(1, SeqCst) + 1, SeqCst);
-        begun.fetch_add(1, SeqCst);
-        wire.hold();
-        working.fetch_sub(1, SeqCst);
-        wire.close();
-    });
+    let (origin, [begun, working, most]) = silent();
     let evenkeel = balancer(&origin, ROUTES);
     let other = Bystander::start(&evenkeel);
     let before = evenkeel.allocated();

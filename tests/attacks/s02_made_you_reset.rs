@@ -79,19 +79,25 @@ const STREAMS_MAX: u32 = 1_300;
 /// Requests that servers may be at work on meanwhile for it.
 const WORKING_MAX: usize = 150;
 
-/// Makes us reset stream after stream, each once its server is surely at work, until the connection ends.
-#[track_caller]
-fn assert_bounded(name: &str, block: &[u8], wrong: fn(u32) -> Vec<u8>) {
-    let (begun, working, most) = (Arc::default(), Arc::default(), Arc::default());
-    let counts: [Arc<AtomicUsize>; 3] = [Arc::clone(&begun), Arc::clone(&working), Arc::clone(&most)];
+/// A server that is at work on each request until it is cancelled: how many it has begun, is at work on, and was at most.
+pub fn silent() -> (Origin, [Arc<AtomicUsize>; 3]) {
+    let counts: [Arc<AtomicUsize>; 3] = Default::default();
+    let kept = counts.clone();
     let origin = Origin::on_head(move |_, wire| {
-        let [begun, working, most] = &counts;
+        let [begun, working, most] = &kept;
         most.fetch_max(working.fetch_add(1, SeqCst) + 1, SeqCst);
         begun.fetch_add(1, SeqCst);
         wire.hold();
         working.fetch_sub(1, SeqCst);
         wire.close();
     });
+    (origin, counts)
+}
+
+/// Makes us reset stream after stream, each once its server is surely at work, until the connection ends.
+#[track_caller]
+fn assert_bounded(name: &str, block: &[u8], wrong: fn(u32) -> Vec<u8>) {
+    let (origin, [begun, working, most]) = silent();
     let evenkeel = balancer(&origin, "");
     let mut peer = Peer::greeted(evenkeel.client());
     let mut streams = 0;
