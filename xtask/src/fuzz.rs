@@ -4,7 +4,6 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -44,8 +43,9 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     targets.retain(|name| options.only.is_empty() || options.only.contains(name));
 
     let programs = build(&fuzz)?;
-    let (next, broken) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let run_some = || -> anyhow::Result<()> {
+    let next = AtomicUsize::new(0);
+    let run_some = || -> anyhow::Result<Vec<String>> {
+        let mut broken = Vec::new();
         while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
             match run_one(&fuzz, &programs, target, options.seconds)? {
                 Outcome::Held { inputs } => {
@@ -53,18 +53,20 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
                 }
                 Outcome::Broken { messages } => {
                     println!("BROKEN  {target}\n{messages}");
-                    broken.lock().unwrap().push(target.clone());
+                    broken.push(target.clone());
                 }
             }
         }
-        Ok(())
+        Ok(broken)
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
+    let broken = thread::scope(|scope| {
         let runs: Vec<_> = (0..processors).map(|_| scope.spawn(run_some)).collect();
-        runs.into_iter().try_for_each(|run| run.join().map_err(|_| anyhow!("a run panicked"))?)
+        runs.into_iter()
+            .map(|run| run.join().map_err(|_| anyhow!("a run panicked"))?)
+            .collect::<Result<Vec<_>, _>>()
     })?;
-    let broken = broken.into_inner().unwrap();
+    let broken = broken.concat();
     ensure!(broken.is_empty(), "broken: {}; the inputs are in fuzz/artifacts", broken.join(", "));
     Ok(())
 }
