@@ -29,7 +29,7 @@ def compose(minigram):
 @pytest.fixture(scope="module")
 def manifests(minigram):
     """The manifests, by kind and name."""
-    files = [minigram / "deploy/kubernetes" / name for name in ("engines.yaml", "minigram.yaml")]
+    files = (minigram / "deploy/kubernetes").glob("*.yaml")
     found = [one for file in files for one in yaml.safe_load_all(file.read_text())]
     return {(one["kind"], one["metadata"]["name"]): one for one in found}
 
@@ -115,8 +115,8 @@ def test_the_prometheus_of_the_compose_file(minigram, compose, program, tmp_path
 
 def test_kubernetes_takes_the_manifests(minigram, manifests):
     said = ""
-    for name in ("engines.yaml", "minigram.yaml"):
-        said += tool("kubernetes-validate", "--strict", "-k", "1.37", minigram / "deploy/kubernetes" / name)
+    for file in (minigram / "deploy/kubernetes").glob("*.yaml"):
+        said += tool("kubernetes-validate", "--strict", "-k", "1.37", file)
     assert said.count("passed") == len(manifests), said
 
 
