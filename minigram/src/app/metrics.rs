@@ -139,7 +139,7 @@ impl Collector for OfEngines {
         let counts = Kind::ALL.map(|kind| ([("cache", kind.name())], self.0.cache.counts(kind)));
         let mut rates = encoder.encode_descriptor(
             "cache_hit_rate",
-            "Part of the looks into the cache that found a value, from 0 to 1, since the start",
+            "Share of cache lookups that found a value, from 0 to 1, since the start",
             None,
             MetricType::Gauge,
         )?;
@@ -150,7 +150,7 @@ impl Collector for OfEngines {
         }
         let mut hits = encoder.encode_descriptor(
             "minigram_cache_hits",
-            "Looks into the cache that found a value",
+            "Cache lookups that found a value",
             None,
             MetricType::Counter,
         )?;
@@ -159,7 +159,7 @@ impl Collector for OfEngines {
         }
         let mut misses = encoder.encode_descriptor(
             "minigram_cache_misses",
-            "Looks into the cache that found no value",
+            "Cache lookups that found no value",
             None,
             MetricType::Counter,
         )?;

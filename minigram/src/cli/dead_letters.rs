@@ -36,7 +36,7 @@ enum What {
     },
     /// Makes them ready again, with all their attempts.
     Replay {
-        /// Of which topic.
+        /// The topic of the jobs.
         #[arg(value_parser = TOPICS)]
         topic: String,
         /// Those with these keys, as `list` shows them.

@@ -12,7 +12,7 @@ pub struct End {
 impl End {
     /// Receives them from now on.
     pub fn new() -> anyhow::Result<Self> {
-        let signal = |kind| signal(kind).context("signals cannot be received");
+        let signal = |kind| signal(kind).context("cannot take signals");
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 

@@ -87,7 +87,7 @@ impl Load {
     }
 }
 
-/// Raises the rate until a running `minigram up` breaks, names what was scarce, and watches the recovery.
+/// Raises the rate until a running `minigram up` breaks, names the bottleneck, and watches the recovery.
 #[derive(Debug, clap::Args)]
 pub struct Stress {
     #[command(flatten)]

@@ -9,7 +9,7 @@ use anyhow::Context;
 /// them. Assets of older versions stay.
 #[derive(Debug, clap::Args)]
 pub struct Pages {
-    /// Where to; made if need be.
+    /// The directory to write to; it is created if it does not exist.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 }

@@ -35,7 +35,7 @@ impl Server {
         let engines = settings.connect().await?;
         let app = App::new(engines, settings.server(&self.name)?)?;
         let listener = TcpListener::bind(self.bind).await;
-        let listener = listener.with_context(|| format!("{} cannot be listened at", self.bind))?;
+        let listener = listener.with_context(|| format!("cannot listen on {}", self.bind))?;
         let (ask, leave) = Leave::pair();
         let mut serving = std::pin::pin!(app::serve(app, listener, leave));
         tokio::select! {

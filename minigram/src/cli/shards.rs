@@ -15,7 +15,7 @@ use minigram::settings::Settings;
 #[derive(Debug, clap::Args)]
 pub struct Shards {
     /// The settings file of the servers; its table [postgres] lists the databases.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "minigram.toml")]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,

@@ -110,7 +110,7 @@ impl Up {
         println!("Ending: servers, workers, Evenkeel.");
         let left = tokio::select! {
             left = system.leave() => left,
-            () = end.requested() => anyhow::bail!("ended at once, because it was asked to a second time"),
+            () = end.requested() => anyhow::bail!("ended at once on a second signal; requests and jobs may have been cut off"),
         };
         match broken {
             Some(error) => Err(error),
@@ -130,7 +130,7 @@ async fn run_real(settings: &RealSettings, end: &mut End) -> anyhow::Result<Exit
     println!("Ending: servers, workers, Evenkeel, engines.");
     tokio::select! {
         () = system.leave() => Ok(ExitCode::SUCCESS),
-        () = end.requested() => anyhow::bail!("ended at once, because it was asked to a second time"),
+        () = end.requested() => anyhow::bail!("ended at once on a second signal; requests and jobs may have been cut off"),
     }
 }
 

@@ -62,7 +62,7 @@ impl Scene {
         let server = self.running.servers.get(number);
         server
             .map(|server| &*server.name)
-            .with_context(|| format!("there are less than {} servers", number + 1))
+            .with_context(|| format!("there are fewer than {} servers", number + 1))
     }
 
     /// The process with this name, if it runs.

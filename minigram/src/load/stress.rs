@@ -1,4 +1,4 @@
-//! Stress: the rate rises until the system breaks; what was scarce then; and how soon it is well again.
+//! Stress: the rate rises until the system breaks; the bottleneck; and how soon it recovers.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -45,11 +45,11 @@ pub struct Stress {
     pub broke_at: Option<f64>,
     /// The most responses in a second.
     pub peak_per_second: f64,
-    /// What was scarce.
+    /// What the bottleneck was.
     pub bottleneck: String,
     /// Cores that each part used over the second half of the ramp.
     pub usage: Usage,
-    /// Seconds from the end of the ramp until the system was well again; `None` if it was not within 20 s.
+    /// Seconds from the end of the ramp until the system had recovered; `None` if it was not within 20 s.
     pub recovered_s: Option<f64>,
     /// Requests of the recovery that failed, 0 to 1.
     pub recovery_error_share: f64,
@@ -164,13 +164,13 @@ impl Stress {
             .map_or("it did not break".to_owned(), |rate| format!("it broke at {rate:.0} requests/s"));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {broke}; at most {:.0} responses/s", self.peak_per_second);
-        let _ = writeln!(text, "  scarce: {}", self.bottleneck);
+        let _ = writeln!(text, "  bottleneck: {}", self.bottleneck);
         for (part, cores) in &self.usage.parts {
             let _ = writeln!(text, "    {part:28} {cores:>5.2} cores");
         }
         let recovered = self
             .recovered_s
-            .map_or("not well again within 20 s".to_owned(), |s| format!("well again after {s:.1} s"));
+            .map_or("not recovered within 20 s".to_owned(), |s| format!("recovered after {s:.1} s"));
         let _ = writeln!(
             text,
             "  {recovered}; {:.3} % of the requests meanwhile failed",
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_is_well_after_its_last_bad_stretch() {
+    fn a_system_has_recovered_after_its_last_bad_stretch() {
         let timeline = [stretch(0.0, 1.0, 2000.0), stretch(1.0, 1.0, 10.0), stretch(2.0, 1.0, 10.0)];
         assert_eq!(recovered(&timeline), Some(1.0));
         assert_eq!(recovered(&timeline[1..]), Some(0.0));

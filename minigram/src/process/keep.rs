@@ -128,7 +128,9 @@ fn end_with_parent() {
 /// Passes on requests to end.
 fn pass_on(main: Pid) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let Ok(runtime) = runtime.inspect_err(|error| eprintln!("keep: no signals: {error}")) else { return };
+    let Ok(runtime) = runtime.inspect_err(|error| eprintln!("keep: cannot take signals: {error}")) else {
+        return;
+    };
     runtime.block_on(async {
         let (Ok(mut end), Ok(mut interrupt), Ok(mut hangup)) =
             (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))

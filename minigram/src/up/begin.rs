@@ -86,7 +86,7 @@ impl Front {
 /// The address that is asked for, or `port` of this machine, or another one that is free.
 fn free_address(asked: Option<SocketAddr>, port: u16) -> anyhow::Result<SocketAddr> {
     if let Some(asked) = asked {
-        let listener = TcpListener::bind(asked).with_context(|| format!("{asked} cannot be listened at"))?;
+        let listener = TcpListener::bind(asked).with_context(|| format!("cannot listen on {asked}"))?;
         return Ok(listener.local_addr()?);
     }
     for port in [port, 0] {

@@ -41,7 +41,7 @@ use thumbnails::Thumbnailer;
 pub async fn run(engines: Engines, settings: WorkerSettings, leave: Leave) -> anyhow::Result<()> {
     let listener = match settings.listen {
         Some(address) => {
-            Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen at {address}"))?)
+            Some(TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?)
         }
         None => None,
     };
