@@ -152,6 +152,7 @@ mod tls {
     mod check;
     mod clients;
     mod expiry;
+    mod full_buffers;
     mod misdirected;
     mod reload;
     mod scheme;
@@ -278,6 +279,7 @@ mod http2 {
     mod servers;
     mod turns;
     mod upstream;
+    mod whole_bodies;
 }
 
 mod attacks {

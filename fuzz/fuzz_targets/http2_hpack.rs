@@ -28,11 +28,15 @@ fuzz_target!(|input: &[u8]| {
             .filter(|field| !field.name.iter().any(u8::is_ascii_uppercase) && !field.name.starts_with(b":"))
             .map(|field| (field.name.to_vec(), field.value.to_vec()))
             .collect();
-        for _ in 0..2 {
+        let lines = section(&fields);
+        for as_lines in [false, true, false, true] {
             let mut block = Vec::new();
             encoder.begin(&mut block);
-            for (name, value) in &fields {
-                encoder.field(name, value, &mut block);
+            match &lines {
+                Some(lines) if as_lines => {
+                    encoder.lines(lines, |_| false, &mut block);
+                }
+                _ => fields.iter().for_each(|(name, value)| encoder.field(name, value, &mut block)),
             }
             other.clear(HeadLimits { size: usize::MAX, fields: usize::MAX });
             again.decode(&block, &mut other).expect("we encoded it");
@@ -42,3 +46,17 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// The fields as lines of HTTP/1.1, if all of them can be.
+fn section(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Vec<u8>> {
+    let is_line = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        let is_text = |text: &[u8]| !text.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+        !name.is_empty()
+            && !name.contains(&b':')
+            && is_text(name)
+            && is_text(value)
+            && value.trim_ascii() == value
+    };
+    let line = |(name, value): &(Vec<u8>, Vec<u8>)| [name, &b": "[..], value, b"\r\n"].concat();
+    fields.iter().all(is_line).then(|| fields.iter().flat_map(line).collect())
+}

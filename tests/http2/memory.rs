@@ -1,10 +1,11 @@
 //! What responses that clients do not read may hold of our memory: a bound for each connection over all its streams.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::support::h2::frames::{flag, headers, kind, setting, settings, window_update};
 use crate::support::h2::{Peer, balancer, fields};
-use crate::support::{Evenkeel, Origin, eventually, ms, ok};
+use crate::support::{Evenkeel, Gate, Origin, eventually, ms, ok};
 
 const CONNECTIONS: usize = 8;
 const STREAMS: u32 = 100;
@@ -34,6 +35,19 @@ fn grown(evenkeel: &Evenkeel, before: usize) -> usize {
         last.1.elapsed() > ms(2_000)
     });
     last.0.saturating_sub(before)
+}
+
+/// How many bytes of responses wait for their clients, once these are no longer more from moment to moment.
+fn waiting(evenkeel: &Evenkeel) -> f64 {
+    let mut last = (0.0, Instant::now());
+    eventually("as many wait as will", || {
+        let now = evenkeel.metric("evenkeel_unsent_bytes", &[]);
+        if now > last.0 {
+            last = (now, Instant::now());
+        }
+        last.0 > 0.0 && last.1.elapsed() > ms(3_000)
+    });
+    last.0
 }
 
 #[test]
@@ -70,16 +84,35 @@ fn all_connections_together_hold_what_the_process_may() {
         eventually("the server has all requests", || {
             origin.count() == before + CONNECTIONS * STREAMS as usize
         });
-        let mut last = (0.0, Instant::now());
-        eventually("as many wait as will", || {
-            let now = evenkeel.metric("evenkeel_unsent_bytes", &[]);
-            if now > last.0 {
-                last = (now, Instant::now());
-            }
-            last.0 > 0.0 && last.1.elapsed() > ms(3_000)
-        });
-        last.0
+        waiting(&evenkeel)
     };
     let (usual, little) = (held(""), held("[limits]\nunsent_memory = \"1MiB\"\n"));
     assert!(little < usual / 2.0, "{little} bytes with a limit, {usual} without");
+}
+
+#[test]
+fn small_responses_that_wait_count_as_well() {
+    const LENGTH: usize = 12 * 1024;
+    let gates = [Gate::default(), Gate::default()];
+    let (open, asked) = (gates.clone(), AtomicUsize::new(0));
+    // None answers before all are there, and wait.
+    let origin = Origin::start(move |_, wire| {
+        open[asked.fetch_add(1, Relaxed) / STREAMS as usize].wait();
+        wire.send(ok(&"x".repeat(LENGTH)));
+    });
+    let evenkeel = balancer(&origin, "[limits]\nunsent_memory = \"1MiB\"\n");
+    let has_all = |round: usize| {
+        eventually("the server has all requests", || origin.count() == round * STREAMS as usize);
+        gates[round - 1].open();
+    };
+    // Each stream gets a connection to the server, which is kept.
+    let mut peer = attack(&evenkeel, (1 << 31) - 1);
+    has_all(1);
+    (0..STREAMS).for_each(|_| peer.response_end().unwrap());
+    drop(peer);
+    let _peer = attack(&evenkeel, 0);
+    has_all(2);
+    let waiting = waiting(&evenkeel);
+    assert_eq!(origin.connections(), STREAMS as usize);
+    assert!(waiting < (STREAMS as usize * LENGTH / 2) as f64, "{waiting} bytes");
 }

@@ -223,3 +223,19 @@ fn a_dry_run_does_not_hide_why_a_request_is_refused() {
     let reason = evenkeel.record(|record| record["status"] == 429)["reason"].clone();
     assert_eq!(reason, "rate limit real reached");
 }
+
+#[test]
+fn a_request_that_a_limit_refuses_has_come_to_no_pool_whatever_its_body() {
+    let origin = Origin::named("a");
+    let evenkeel = Evenkeel::start(&(limited(r#"{ rate = "1/h", burst = 1 }"#) + &pool(&[&origin], "")));
+    let mut client = evenkeel.client();
+    assert_eq!(client.get("/first").status, 200);
+    assert_eq!(client.get("/plain").status, 429);
+    let chunked =
+        "POST /chunked HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    assert_eq!(client.ask(chunked).status, 429);
+    for target in ["/plain", "/chunked"] {
+        let record = evenkeel.record(|record| record["target"] == target);
+        assert!(record["route"] == "all" && record["pool"].is_null(), "{record}");
+    }
+}

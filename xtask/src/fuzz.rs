@@ -1,10 +1,13 @@
 //! `cargo xtask fuzz`: runs the fuzz targets with the stable compiler, each for so many seconds.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 
 use crate::bench::rig::target_directory;
 
@@ -26,8 +29,8 @@ pub struct Options {
     seconds: u32,
 }
 
-/// Builds the targets, and runs one after the other. What is found lies in `fuzz/artifacts`; inputs that reach new
-/// code stay in the target directory for the next run.
+/// Builds the targets, and runs as many at a time as there are processors. What is found lies in `fuzz/artifacts`; inputs that
+/// reach new code stay in the target directory for the next run.
 ///
 /// # Errors
 /// A target does not compile, there is none of that name, or an input breaks one.
@@ -40,18 +43,30 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     targets.retain(|name| options.only.is_empty() || options.only.contains(name));
 
     let programs = build(&fuzz)?;
-    let mut broken = Vec::new();
-    for target in targets {
-        match run_one(&fuzz, &programs, &target, options.seconds)? {
-            Outcome::Held { inputs } => {
-                println!("ok      {target} ({inputs} inputs in {} s)", options.seconds)
-            }
-            Outcome::Broken { messages } => {
-                println!("BROKEN  {target}\n{messages}");
-                broken.push(target);
+    let next = AtomicUsize::new(0);
+    let run_some = || -> anyhow::Result<Vec<String>> {
+        let mut broken = Vec::new();
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match run_one(&fuzz, &programs, target, options.seconds)? {
+                Outcome::Held { inputs } => {
+                    println!("ok      {target} ({inputs} inputs in {} s)", options.seconds)
+                }
+                Outcome::Broken { messages } => {
+                    println!("BROKEN  {target}\n{messages}");
+                    broken.push(target.clone());
+                }
             }
         }
-    }
+        Ok(broken)
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let broken = thread::scope(|scope| {
+        let runs: Vec<_> = (0..processors).map(|_| scope.spawn(run_some)).collect();
+        runs.into_iter()
+            .map(|run| run.join().map_err(|_| anyhow!("a run panicked"))?)
+            .collect::<Result<Vec<_>, _>>()
+    })?;
+    let broken = broken.concat();
     ensure!(broken.is_empty(), "broken: {}; the inputs are in fuzz/artifacts", broken.join(", "));
     Ok(())
 }

@@ -161,13 +161,13 @@ pub fn resume<'x, 'c>(target: Target<'x>, begun: BegunTry, incoming: Incoming<'x
     let Target { worker, view, .. } = target;
     incoming.body.borrow_mut().skip_early();
     let sending = match unsent {
-        Ok(unsent) if unsent.is_empty() => Sending::Done(Ok(())),
-        Ok(unsent) => {
+        None => Sending::Done(Ok(())),
+        Some(Ok(unsent)) => {
             let out = Out::Http1(Rc::clone(&connection.io), unsent);
             let passage = passage(target, incoming.request);
             Sending::Going(Box::new(Upload::new(incoming.body, out, passage, worker.clock)))
         }
-        Err(error) => Sending::Done(Err(error)),
+        Some(Err(error)) => Sending::Done(Err(error)),
     };
     let around = worker.surroundings(view.response_heads);
     let trip = RoundTrip::resume(around, connection, answer, sent, uploaded);

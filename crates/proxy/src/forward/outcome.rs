@@ -69,8 +69,9 @@ pub struct BegunTry {
     pub chosen: Chosen,
     /// The connection.
     pub connection: Connection,
-    /// What of the request is not sent yet, or why it cannot be.
-    pub unsent: Result<Vec<u8>, UploadError>,
+    /// What of the request is still to be written, if it is not sent whole, or why it cannot be. Over TLS there may be nothing to
+    /// be written, and yet records to be sent.
+    pub unsent: Option<Result<Vec<u8>, UploadError>>,
     /// What has come of the answer, and what the last read of it has failed with.
     pub answer: (Vec<u8>, Option<ServerError>),
     /// When the head was written, and when the last byte of the body was, if there is one.

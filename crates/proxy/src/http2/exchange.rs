@@ -216,9 +216,14 @@ impl Exchange {
         }
     }
 
+    /// True if it has ended before its end.
+    pub fn has_failed(&self) -> bool {
+        self.inbox.borrow().failure.is_some()
+    }
+
     /// Ready when it has ended before its end. Until then the task is also woken when data that had to wait may be sent.
     pub fn poll_failed(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.inbox.borrow().failure.is_some() {
+        if self.has_failed() {
             return Poll::Ready(());
         }
         register(&self.watcher, cx);

@@ -149,7 +149,7 @@ impl RequestLog {
 }
 
 /// What a client has got of its response.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Delivered {
     /// The status; 0 if there was none.
     pub status: u16,

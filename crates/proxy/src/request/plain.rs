@@ -75,20 +75,21 @@ impl<'x> Flight<'x> {
     /// Reads the answer, into a buffer that is taken only when there is something to read.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         let (worker, io) = (self.target.worker, &self.connection.io);
+        let size = worker.unsent.head_size();
         // Nothing comes as quick as that. Later, what has come is what has woken the task: it need not be asked for.
         if std::mem::replace(&mut self.waits, true)
-            && let Some(read) = worker.buffers.read_medium_at_once(io, buf)
+            && let Some(read) = worker.buffers.read_at_once(size, io, buf)
         {
             return Poll::Ready(read);
         }
-        worker.buffers.poll_sized(worker.unsent.head_size(), io, cx, buf)
+        worker.buffers.poll_sized(size, io, cx, buf)
     }
 
     /// Leaves the request to the general path, with what has come of its answer.
     #[cold]
     pub fn goes_on(self: Box<Self>, answer: (Vec<u8>, Option<ServerError>)) -> Start<'x> {
         let Self { taken, target, admission, leg, chosen, connection, sent, uploaded, lines, .. } = *self;
-        let of = BegunTry { chosen, connection, unsent: Ok(Vec::new()), answer, sent, uploaded };
+        let of = BegunTry { chosen, connection, unsent: None, answer, sent, uploaded };
         let step = Step::Send { leg, chosen, role: Role::Alone };
         let forwarding = BegunForwarding { target, admission, step, asked: Some(of) };
         Start::begun(taken, lines, Ok(forwarding))

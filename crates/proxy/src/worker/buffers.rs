@@ -79,10 +79,10 @@ impl Buffers {
         io.poll_read_lazily(cx, buf, || self.medium(), |buf| self.give(buf))
     }
 
-    /// Reads from `io` what has come, into a medium buffer; `None` if there is nothing.
-    pub fn read_medium_at_once(&self, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
+    /// Reads from `io` what has come, into a buffer of `size`; `None` if there is nothing.
+    pub fn read_at_once(&self, size: ReadSize, io: &Io, buf: &mut Vec<u8>) -> Option<io::Result<usize>> {
         if buf.capacity() == 0 {
-            *buf = self.medium();
+            *buf = self.sized(size);
         }
         match io.try_read(buf) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -106,10 +106,14 @@ impl Buffers {
         cx: &mut Context<'_>,
         buf: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
+        io.poll_read_lazily(cx, buf, || self.sized(size), |buf| self.give(buf))
+    }
+
+    fn sized(&self, size: ReadSize) -> Vec<u8> {
         match size {
-            ReadSize::Small => self.poll_small(io, cx, buf),
-            ReadSize::Medium => self.poll_medium(io, cx, buf),
-            ReadSize::Large => self.poll_large(io, cx, buf),
+            ReadSize::Small => self.small(),
+            ReadSize::Medium => self.medium(),
+            ReadSize::Large => self.large(),
         }
     }
 

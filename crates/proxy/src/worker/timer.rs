@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use evenkeel_net::Io;
 use evenkeel_types::{Clock, Time};
+use tokio::task::coop;
 use tokio::time::Sleep;
 
 /// How long something may take.
@@ -156,7 +157,8 @@ impl Armed {
         if waits && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }
-        self.wakes = Some(cx.waker().clone());
+        // A task that has had its budget is sent on without its timer having been set: it asks again.
+        self.wakes = coop::has_budget_remaining().then(|| cx.waker().clone());
         self.sleep.as_mut().poll(cx)
     }
 }
@@ -194,6 +196,25 @@ mod tests {
                 assert_eq!(timer.within(limit, std::future::pending::<()>()).await, Err(Elapsed));
                 assert!(clock.now() - before < NEVER);
             }
+        });
+    }
+
+    #[test]
+    fn a_timer_that_is_set_without_budget_fires_all_the_same() {
+        run(async {
+            let clock = Clock::start();
+            let mut timer = Timer::new(clock);
+            let mut spent = false;
+            let work = poll_fn(|cx| {
+                // Once, as reads of a busy connection do.
+                while !spent && coop::has_budget_remaining() {
+                    std::task::ready!(coop::poll_proceed(cx)).made_progress();
+                }
+                spent = true;
+                Poll::<()>::Pending
+            });
+            let waited = timer.within(SOON.into(), work);
+            assert_eq!(tokio::time::timeout(400 * SOON, waited).await, Ok(Err(Elapsed)));
         });
     }
 

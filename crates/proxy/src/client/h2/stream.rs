@@ -134,6 +134,12 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
     let setting = Setting { worker, view, listener: *position, pool: &pool, parents: &parents };
     let mut log = RequestLog::default();
     client.begin(request);
+    if exchange.has_failed() {
+        // Its client has given it up already: no server is asked.
+        let (sent, delivered) = (Err(WriteError::Failed), Delivered::default());
+        client.end_plain(setting, target, request, (sent, delivered, 0), &mut log);
+        return false;
+    }
     let framing = framing(request.declared, request.method, request.upgrade.is_some() || *has_ended);
     // The end of chunks is still to be said to the server, and what follows an upgrade is no body.
     let is_plain = request.upgrade.is_none() && matches!(framing, Framing::Empty | Framing::Length(_));
@@ -167,6 +173,9 @@ async fn serve_plainly<'x>(
     log: &mut RequestLog,
 ) -> Result<(Result<(), WriteError>, Delivered, usize), Start<'x>> {
     let mut flight = poll_fn(|cx| Poll::Ready(send(setting, request, came, log, cx))).await?;
+    if !came.1.is_empty() {
+        exchange.consume(came.1.len());
+    }
     let (mut buf, mut wait) = (Vec::new(), (&**exchange, timer));
     let Some(read) = poll_fn(|cx| poll_answer(&mut flight, &mut wait, &mut buf, cx)).await else {
         return Err(flight.goes_on((buf, None)));
@@ -221,7 +230,7 @@ fn source(
 ) -> Source<'static> {
     let length = if let Framing::Length(length) = framing { Some(length) } else { None };
     match came {
-        Some(body) => Source::Bytes(FromBytes::new(body)),
+        Some(body) => Source::Bytes(FromBytes::of(exchange, body)),
         None => Source::Stream(FromStream::new(Rc::clone(exchange), length, has_ended)),
     }
 }

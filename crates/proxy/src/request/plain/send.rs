@@ -1,5 +1,6 @@
 //! The first step: a request gets its route, its pool and its server, and is written to a kept connection.
 
+use std::rc::Rc;
 use std::task::Context;
 
 use evenkeel_core::admission::{Role, Step};
@@ -34,7 +35,6 @@ pub fn send<'x>(
     let Setting { worker, view, .. } = setting;
     let Some(body) = fit::body(request, came) else { return Err(Start::New) };
     let (taken, pool) = destination(setting, request, body)?;
-    let target = Target::new(worker, view, taken.route, pool, request);
     log.route = Some(taken.position);
     let Some(rated) = limits::rates_at_once(worker, view, taken.position, request, log) else {
         return Err(Start::Routed(Ok(Routed::By(taken))));
@@ -43,6 +43,8 @@ pub fn send<'x>(
     if let Some(refusal) = rated.refusal {
         return Err(Start::begun(taken, lines, Err(refusal)));
     }
+    let target = Target::new(worker, view, taken.route, setting.pool.get_or_init(|| pool), request);
+    let pool = target.pool;
     let terms = target.terms(request, body.is_empty());
     let mut admission = Admission::new(&pool.gate, &terms, request.started);
     let step = admission.poll(&terms, request.started, cx);
@@ -60,7 +62,7 @@ pub fn send<'x>(
     let uploaded = (!body.is_empty()).then(|| worker.clock.now());
     if let Err(unsent) = written {
         let (answer, uploaded) = ((Vec::new(), None), None);
-        let asked = BegunTry { chosen, connection, unsent, answer, sent, uploaded };
+        let asked = BegunTry { chosen, connection, unsent: Some(unsent), answer, sent, uploaded };
         return Err(Start::begun(taken, lines, goes_on(admission, step, Some(asked))));
     }
     let due = sent + target.head_within();
@@ -89,7 +91,7 @@ fn destination<'x>(
     setting: Setting<'x>,
     request: &Request<'_>,
     body: &[u8],
-) -> Result<(Taken<'x>, &'x PoolView), Start<'x>> {
+) -> Result<(Taken<'x>, Rc<PoolView>), Start<'x>> {
     let Setting { worker, view, listener, .. } = setting;
     if !fit::is_plain_request(view, request) || !fit::is_plain_listener(view.listener(listener)) {
         return Err(Start::New);
@@ -101,11 +103,13 @@ fn destination<'x>(
     };
     let act = plan::act(&view.snapshot, &taken, request, || worker.random());
     let Ok(Act::Forward(pool)) = act else { return Err(Start::Routed(Ok(Routed::By(taken)))) };
-    let pool = setting.pool.get_or_init(|| view.pool_now(pool));
-    match fit::is_plain_pool(pool.config()) {
-        true => Ok((taken, pool)),
-        false => Err(Start::Routed(Ok(Routed::By(taken)))),
+    let pool = view.pool_now(pool);
+    if !fit::is_plain_pool(pool.config()) {
+        // A split has chosen it: it stays.
+        let _ = setting.pool.set(pool);
+        return Err(Start::Routed(Ok(Routed::By(taken))));
     }
+    Ok((taken, pool))
 }
 
 /// A kept connection to a server, for this request.
