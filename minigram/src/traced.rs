@@ -14,7 +14,7 @@ use crate::engines::Engines;
 use crate::ids::{CommentId, PhotoId, Shard, UserId};
 use crate::ports::blobs::{Blob, BlobKey, Blobs, BlobsResult, Body, Part};
 use crate::ports::bus::{Bus, BusResult, Subscription};
-use crate::ports::cache::{Cache, CacheResult, Counts, Fill, Found, Key, Kind};
+use crate::ports::cache::{Cache, CacheResult, Counts, Fill, Found, Key, Kind, Outdated};
 use crate::ports::position::{Position, Positions};
 use crate::ports::queue::NewJob;
 use crate::ports::sessions::{RefreshToken, Session, SessionId, Sessions, SessionsResult};
@@ -170,6 +170,7 @@ traced! { Cache of Cache {
     fn fill(fill: &Fill, value: Bytes, ttl: Duration) -> CacheResult<bool>;
     fn release(fill: &Fill) -> CacheResult<()>;
     fn invalidate(key: &Key, written: Position) -> CacheResult<()>;
+    fn outdate(key: &Key, written: Position) -> CacheResult<Option<Outdated>>;
 }
     fn counts(&self, kind: Kind) -> Counts {
         self.0.counts(kind)

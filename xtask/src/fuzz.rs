@@ -27,6 +27,9 @@ pub struct Options {
     /// Seconds per target.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
+    /// Build them all, and run none.
+    #[arg(long)]
+    build_only: bool,
 }
 
 /// Builds the targets, and runs as many at a time as there are processors. What is found lies in `fuzz/artifacts`; inputs that
@@ -43,6 +46,9 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     targets.retain(|name| options.only.is_empty() || options.only.contains(name));
 
     let programs = build(&fuzz)?;
+    if options.build_only {
+        return Ok(());
+    }
     let next = AtomicUsize::new(0);
     let run_some = || -> anyhow::Result<Vec<String>> {
         let mut broken = Vec::new();

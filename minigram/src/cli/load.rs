@@ -50,7 +50,7 @@ impl Common {
     }
 }
 
-/// Sends the pages of many users to a running `minigram up`: feed 60 %, photo 25 %, like 10 %, upload 5 %. Exit code 1 if P95 is 300 ms or more, or 0.1 % fail.
+/// Sends the pages of many users to a running `minigram up`: feed 60 %, photo 25 %, like 10 %, upload 5 %. Exit code 1 if P95 is 300 ms or more, 0.1 % fail, or a cache misses its target.
 #[derive(Debug, clap::Args)]
 pub struct Load {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::lock;
 use crate::clock::{Clock, Time};
 use crate::ports::cache::{
-    Cache, CacheResult, Counts, FETCH_TIME, Fill, Found, Key, Kind, REFRESH_PART, REMEMBERED,
+    Cache, CacheResult, Counts, FETCH_TIME, Fill, Found, Key, Kind, Outdated, REFRESH_PART, REMEMBERED,
 };
 use crate::ports::position::{Position, Positions};
 
@@ -51,6 +51,8 @@ struct Value {
     bytes: Bytes,
     expires: Time,
     refresh_from: Time,
+    /// Until when it is served although it is outdated.
+    outdated_until: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -132,11 +134,19 @@ impl Cache for MemoryCache {
         inner.change(key, |entry| {
             entry.value = None;
             entry.fetch = None;
-            entry.after.note(written);
-            entry.after_until = Some(now.plus(REMEMBERED));
+            entry.note(written, now);
         });
         inner.evict(self.bytes_max);
         Ok(())
+    }
+
+    async fn outdate(&self, key: &Key, written: Position) -> CacheResult<Option<Outdated>> {
+        let now = self.clock.now();
+        let mut inner = lock(&self.inner);
+        let token = inner.tick();
+        let outdated = inner.change(key, |entry| entry.outdate(key, written, token, now));
+        inner.evict(self.bytes_max);
+        Ok(outdated)
     }
 
     fn counts(&self, kind: Kind) -> Counts {
@@ -201,7 +211,30 @@ impl Entry {
     }
 
     fn live(&self, now: Time) -> Option<&Value> {
-        self.value.as_ref().filter(|value| now < value.expires)
+        let is_live =
+            |value: &&Value| now < value.expires && value.outdated_until.is_none_or(|until| now < until);
+        self.value.as_ref().filter(is_live)
+    }
+
+    /// What is fetched from now on must not be behind this.
+    fn note(&mut self, written: Position, now: Time) {
+        self.after.note(written);
+        self.after_until = Some(now.plus(REMEMBERED));
+    }
+
+    fn outdate(&mut self, key: &Key, written: Position, token: u64, now: Time) -> Option<Outdated> {
+        self.note(written, now);
+        if self.live(now).is_none() {
+            self.value = None;
+        }
+        let Some(value) = &mut self.value else {
+            self.fetch = None;
+            return None;
+        };
+        let until = now.plus(FETCH_TIME);
+        value.outdated_until = Some(value.outdated_until.map_or(until, |earlier| earlier.min(until)));
+        let left = Duration::from_millis(value.expires.0.saturating_sub(now.0));
+        Some(Outdated { fill: self.start_fetch(key, token, now), left })
     }
 
     fn look(&mut self, key: &Key, token: u64, now: Time) -> Found {
@@ -231,7 +264,7 @@ impl Entry {
 impl Value {
     fn new(bytes: Bytes, now: Time, ttl: Duration) -> Self {
         let expires = now.plus(ttl);
-        Self { bytes, expires, refresh_from: now.plus(ttl - ttl / REFRESH_PART) }
+        Self { bytes, expires, refresh_from: now.plus(ttl - ttl / REFRESH_PART), outdated_until: None }
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Savings {
     pub origin_spared: f64,
     /// The share of the bytes of texts that compression saved.
     pub text_spared: f64,
-    /// The share of the databases' reads that replicas answered; nothing without replicas.
+    /// The share of the databases' reads that replicas answered; nothing of embedded engines, which have none.
     pub by_replicas: Option<f64>,
 }
 
@@ -81,16 +81,16 @@ impl Counters {
         Ok(counters)
     }
 
-    /// What was saved since `before`, when browsers answered `browser_hits` of `browser_asked` requests themselves.
+    /// What was saved since `before`, when `browser` is what browsers answered themselves, and `visitors` the share of the requests
+    /// for photos and comments, 0 to 1, that came from visitors: answers to users who are signed in are theirs alone.
     #[must_use]
-    pub fn savings(&self, before: &Self, browser: &HitRatio) -> Savings {
+    pub fn savings(&self, before: &Self, browser: &HitRatio, visitors: f64) -> Savings {
         let evenkeel = self.evenkeel.since(&before.evenkeel);
         let servers = self.servers.since(&before.servers);
         let cache = self.cache.since(&before.cache);
         let mut caches = vec![browser.clone()];
-        for route in [PICTURES, "photos", "users"] {
-            caches.extend(edge(&evenkeel, route));
-        }
+        caches.extend(edge(&evenkeel, PICTURES, 1.0));
+        caches.extend(edge(&evenkeel, "photos", visitors));
         for kind in KINDS {
             let labels = [("cache", kind.name())];
             let (hits, misses) = (
@@ -114,7 +114,7 @@ impl Counters {
             caches,
             origin_spared: 1.0 - share(at_origin, asked + browser_hits),
             text_spared: share(spared, text),
-            by_replicas: (replica > 0.0).then(|| share(replica, replica + primary)),
+            by_replicas: (replica + primary > 0.0).then(|| share(replica, replica + primary)),
         }
     }
 }
@@ -144,13 +144,14 @@ impl Savings {
     }
 }
 
-fn edge(evenkeel: &Samples, route: &str) -> Option<HitRatio> {
+/// What Evenkeel answered of the requests of a route, of which only this share may be answered from its cache.
+fn edge(evenkeel: &Samples, route: &str, share: f64) -> Option<HitRatio> {
     const METRIC: &str = "evenkeel_cache_requests_total";
     let hits: f64 =
         FROM_EDGE.iter().map(|result| evenkeel.sum(METRIC, &[("route", route), ("result", result)])).sum();
     let all = evenkeel.sum(METRIC, &[("route", route)]);
     let passed = evenkeel.sum(METRIC, &[("route", route), ("result", "bypass")]);
-    hit_ratio(format!("Evenkeel: {route}"), hits, all - passed - hits)
+    hit_ratio(format!("Evenkeel: {route}"), hits, ((all - passed) * share - hits).max(0.0))
 }
 
 fn hit_ratio(cache: String, hits: f64, misses: f64) -> Option<HitRatio> {

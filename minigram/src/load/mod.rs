@@ -12,5 +12,6 @@ mod run;
 pub mod scaling;
 pub mod scenario;
 pub mod stress;
+pub mod targets;
 
 pub use run::{LoadSettings, load};

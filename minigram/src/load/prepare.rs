@@ -5,19 +5,28 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::header::{ACCEPT_ENCODING, ETAG};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::browsers::User;
+use crate::domain::views::PAGE;
 use crate::up::running::Running;
 use crate::up::seed::{PASSWORD, PEOPLE, crowd_name};
+
+/// What browsers accept.
+pub const BROWSER_ENCODINGS: &str = "br, gzip";
 
 /// Requests of the preparation at once.
 const AT_ONCE: usize = 16;
 
-/// Photos that a page of the feed shows.
-pub const FEED_PHOTOS: usize = 12;
+/// Photos that a page of the feed shows (`PAGE` in `web/js/views/feed.js`).
+pub const FEED_PHOTOS: usize = 10;
+
+/// So many photos of a feed are read from the store, and are not kept by the application's cache: the first users of the load must
+/// find it empty.
+const UNCACHED_LIMIT: u32 = PAGE + 1;
 
 /// Photos that are considered, at most.
 const PHOTOS_MAX: usize = 2000;
@@ -40,8 +49,17 @@ pub struct Prepared {
     pub users: Vec<User>,
     /// Photos by their numbers in the feeds.
     pub photos: Vec<Photo>,
-    /// Paths of the files of the pages; empty if there are no pages.
-    pub shell: Vec<String>,
+    /// The document of the pages and its files.
+    pub shell: Shell,
+}
+
+/// The document that all pages are.
+#[derive(Debug, Default)]
+pub struct Shell {
+    /// Paths of the document and the files that it names; empty if there are no pages.
+    pub files: Vec<String>,
+    /// The document's entity tag, by which a browser that has it asks for it again.
+    pub etag: String,
 }
 
 /// A photo.
@@ -52,22 +70,31 @@ pub struct Photo {
     /// `processing`, or `ready`.
     state: String,
     /// Paths of its pictures.
-    pub urls: Urls,
+    urls: Urls,
 }
 
 impl Photo {
     fn is_ready(&self) -> bool {
         self.state == "ready"
     }
+
+    /// The path of the picture that browsers show in a feed and on the photo's page: both are wider than the small size.
+    #[must_use]
+    pub fn picture(&self) -> &str {
+        self.urls.webp.as_ref().map_or(&self.urls.large, |webp| &webp.large)
+    }
 }
 
 /// Paths of pictures.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Urls {
-    /// For feeds.
-    pub small: String,
-    /// For a photo's own page.
-    pub large: String,
+struct Urls {
+    large: String,
+    webp: Option<WebpUrls>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct WebpUrls {
+    large: String,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +139,7 @@ pub async fn prepare(running: &Running, users: usize) -> anyhow::Result<Prepared
     let mut seen = Vec::with_capacity(users);
     for page in feeds {
         let mut feed = Vec::new();
-        for photo in page.photos {
+        for photo in page.photos.into_iter().take(FEED_PHOTOS) {
             let number = *numbers.entry(photo.id.clone()).or_insert_with(|| {
                 photos.push(photo);
                 photos.len() - 1
@@ -154,14 +181,15 @@ impl Client<'_> {
     }
 
     async fn feed(&self, token: &str) -> anyhow::Result<Page> {
-        self.get(&format!("/api/v1/feed?limit={FEED_PHOTOS}"), token).await
+        self.get(&format!("/api/v1/feed?limit={UNCACHED_LIMIT}"), token).await
     }
 
-    /// The page itself, and the files that it names.
-    async fn shell(&self) -> anyhow::Result<Vec<String>> {
-        let response = self.http.get(format!("http://{}/", self.running.address)).send().await?;
+    /// The document, and the files that it names.
+    async fn shell(&self) -> anyhow::Result<Shell> {
+        let url = format!("http://{}/", self.running.address);
+        let response = self.http.get(&url).send().await?;
         if !response.status().is_success() {
-            return Ok(Vec::new());
+            return Ok(Shell::default());
         }
         let page = response.text().await?;
         let mut files = vec!["/".to_owned()];
@@ -170,7 +198,11 @@ impl Client<'_> {
                 files.push(part.to_owned());
             }
         }
-        Ok(files)
+        // The tag of the form that browsers have.
+        let compressed = self.http.get(&url).header(ACCEPT_ENCODING, BROWSER_ENCODINGS).send().await?;
+        let etag = compressed.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+        let etag = etag.context("the document of the pages has no entity tag")?.to_owned();
+        Ok(Shell { files, etag })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> anyhow::Result<T> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::bench::{Outcome, Part};
 use super::caches::Savings;
 use super::scenario::Plan;
+use super::targets;
 
 /// The longest that 95 of 100 requests may take, in milliseconds.
 pub const P95_MS_MAX: f64 = 300.0;
@@ -96,7 +97,7 @@ impl Report {
         let (per_second, error_share) = (outcome.totals.per_second, outcome.totals.error_share);
         let p95_ms = ms(|latency| latency.p95);
         let verdict = |met, what| Verdict { what, met };
-        let verdicts = vec![
+        let mut verdicts = vec![
             verdict(
                 outcome.valid,
                 format!("the generator kept up {}", outcome.invalid_because.join("; ")).trim().to_owned(),
@@ -111,6 +112,7 @@ impl Report {
                 format!("{:.3} % failed, below {} %", error_share * 100.0, ERRORS_MAX * 100.0),
             ),
         ];
+        verdicts.extend(targets::judge(&savings));
         Self {
             users,
             think_s: plan.think.as_secs_f64(),

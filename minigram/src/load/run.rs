@@ -65,11 +65,21 @@ pub async fn load(running: &Running, settings: &LoadSettings, name: &str) -> any
         requests: network.browser_hits + network.browser_misses,
         ratio: network.browser_hit_ratio(),
     };
-    let savings = after.savings(&before, &browser);
+    let savings = after.savings(&before, &browser, visitors(&outcome));
     let servers = running.servers.len();
     let report = Report::new(&outcome, &plan, savings, settings.users, servers, settings.rate);
     write_json(&settings.results.join(format!("{name}.json")), &report)?;
     Ok(report)
+}
+
+/// The share of the requests for photos and comments that came from visitors.
+fn visitors(outcome: &Outcome) -> f64 {
+    let requests = |names: [&str; 2]| -> u64 {
+        let parts = outcome.requests.iter().filter(|part| names.contains(&&*part.name));
+        parts.map(|part| part.figures.requests).sum()
+    };
+    let (visitors, users) = (requests(scenario::BY_VISITORS), requests(scenario::BY_USERS));
+    visitors as f64 / (visitors + users).max(1) as f64
 }
 
 /// Writes the scenario into a folder, and returns its file.

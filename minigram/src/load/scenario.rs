@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::browsers::{Network, Page, browse};
-use super::prepare::{FEED_PHOTOS, Prepared};
+use super::prepare::{BROWSER_ENCODINGS, FEED_PHOTOS, Prepared, Shell};
 
 /// Values of one name, at most.
 const VALUES_MAX: u64 = 4000;
@@ -32,7 +32,7 @@ pub struct Plan {
 /// Plans the pages of all users for a run of this length, so that `rate` requests a second reach the network.
 #[must_use]
 pub fn plan(prepared: &Prepared, rate: u32, length: Duration) -> Plan {
-    let (users, shell_files) = (prepared.users.len(), prepared.shell.len() as u64);
+    let (users, shell_files) = (prepared.users.len(), prepared.shell.files.len() as u64);
     let mut pages_each = 8;
     let mut plan = None;
     // The more pages a user opens, the more a browser has, the shorter the pause for the same rate: this settles.
@@ -71,7 +71,7 @@ struct Request {
 
 impl Request {
     fn new(name: &'static str, weight: u64, method: &'static str, path: impl Into<String>) -> Self {
-        let headers = BTreeMap::from([("accept-encoding", "br, gzip".to_owned())]);
+        let headers = BTreeMap::from([("accept-encoding", BROWSER_ENCODINGS.to_owned())]);
         Self { name, weight, method, path: path.into(), headers, body_file: None }
     }
 
@@ -89,12 +89,11 @@ pub fn write(file: &Path, picture: &[u8], prepared: &Prepared, plan: &Plan) -> a
     let photos = &prepared.photos;
     let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     values.insert("token", prepared.tokens.iter().map(String::as_str).collect());
-    values.insert("photo", repeated(&plan.network.large, |number| &*photos[number].id));
-    values.insert("small", repeated(&plan.network.small, |number| below(&photos[number].urls.small)));
-    values.insert("large", repeated(&plan.network.large, |number| below(&photos[number].urls.large)));
-    values.insert("shell", prepared.shell.iter().map(|path| below(path)).collect());
+    values.insert("photo", repeated(&plan.network.opened, |number| &*photos[number].id));
+    values.insert("picture", repeated(&plan.network.pictures, |number| below(photos[number].picture())));
+    values.insert("shell", prepared.shell.files.iter().map(|path| below(path)).collect());
     values.retain(|_, values| !values.is_empty());
-    let mut requests = requests(plan);
+    let mut requests = requests(plan, &prepared.shell);
     requests
         .retain(|request| request.weight > 0 && names(&request.path).all(|name| values.contains_key(name)));
     let text = toml::to_string(&File { values, request: requests })?;
@@ -105,28 +104,40 @@ pub fn write(file: &Path, picture: &[u8], prepared: &Prepared, plan: &Plan) -> a
 
 const PICTURE: &str = "upload.jpg";
 
-fn requests(plan: &Plan) -> Vec<Request> {
-    let pages = |page| plan.network.pages.get(&page).copied().unwrap_or(0);
+fn requests(plan: &Plan, shell: &Shell) -> Vec<Request> {
+    let network = &plan.network;
+    let pages = |page| network.pages.get(&page).copied().unwrap_or(0);
     let photo = pages(Page::Photo);
-    let pictures = |pictures: &BTreeMap<usize, u64>| pictures.values().sum();
     let mut upload =
         Request::new("upload", pages(Page::Upload), "POST", "/api/v1/photos?caption=Load").signed_in();
     upload.headers.insert("content-type", "image/jpeg".to_owned());
     upload.body_file = Some(PICTURE.to_owned());
+    let mut again = Request::new("page, revalidated", network.later_visits, "GET", "/");
+    again.headers.insert("if-none-match", shell.etag.clone());
     vec![
         Request::new("feed", pages(Page::Feed), "GET", format!("/api/v1/feed?limit={FEED_PHOTOS}"))
             .signed_in(),
         // Half of those who open a photo came by a link, and have not signed in.
-        Request::new("photo", photo / 2, "GET", "/api/v1/photos/{photo}").signed_in(),
-        Request::new("photo, signed out", photo - photo / 2, "GET", "/api/v1/photos/{photo}"),
-        Request::new("comments", photo, "GET", "/api/v1/photos/{photo}/comments"),
+        Request::new(BY_USERS[0], photo / 2, "GET", "/api/v1/photos/{photo}").signed_in(),
+        Request::new(BY_USERS[1], photo / 2, "GET", COMMENTS).signed_in(),
+        Request::new(BY_VISITORS[0], photo - photo / 2, "GET", "/api/v1/photos/{photo}"),
+        Request::new(BY_VISITORS[1], photo - photo / 2, "GET", COMMENTS),
         Request::new("like", pages(Page::Like), "PUT", "/api/v1/photos/{photo}/like").signed_in(),
         upload,
-        Request::new("picture, small", pictures(&plan.network.small), "GET", "/{small}"),
-        Request::new("picture, large", pictures(&plan.network.large), "GET", "/{large}"),
-        Request::new("pages and files", plan.network.shells * plan.shell_files, "GET", "/{shell}"),
+        Request::new("picture", network.pictures.values().sum(), "GET", "/{picture}"),
+        Request::new("pages and files", network.first_visits * plan.shell_files, "GET", "/{shell}"),
+        again,
     ]
 }
+
+/// Requests for photos and comments by users who are signed in.
+pub const BY_USERS: [&str; 2] = ["photo", "comments"];
+
+/// The same by visitors, who are all shown the same.
+pub const BY_VISITORS: [&str; 2] = ["photo, signed out", "comments, signed out"];
+
+/// As the page of a photo asks for them.
+const COMMENTS: &str = "/api/v1/photos/{photo}/comments?limit=20";
 
 /// A path without its first `/`, which a scenario must have outside of its values.
 fn below(path: &str) -> &str {

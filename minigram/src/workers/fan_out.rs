@@ -1,5 +1,5 @@
 //! Jobs of the topic `fan-out`: a photo into the feeds of its author's followers, and what was cached of these feeds
-//! dropped.
+//! read anew.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,10 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::domain::feeds::HomeFeeds;
 use crate::domain::jobs::{Failure, FanOut};
-use crate::domain::views::keys;
+use crate::domain::views::{first_of_feed, keys};
 use crate::engines::Engines;
 use crate::ids::{Shard, UserId};
+use crate::ports::cache::Outdated;
 use crate::ports::position::Position;
 
 /// Calls to store and cache on their way at once, of one job.
@@ -25,12 +26,12 @@ pub async fn fan_out(engines: &Engines, feeds: &HomeFeeds, job: FanOut) -> Resul
         let followers = feeds.fan_out_page(job, last).await.map_err(Failure::again)?;
         let Some(end) = followers.last() else { return Ok(()) };
         last = Some(*end);
-        forget(engines, &followers).await?;
+        refresh(engines, feeds, &followers).await?;
     }
 }
 
-/// Drops the cached feeds of these users. What is cached next is not older than the push.
-async fn forget(engines: &Engines, followers: &[UserId]) -> Result<(), Failure> {
+/// Reads the cached feeds of these users anew. What is cached next is not older than the push.
+async fn refresh(engines: &Engines, feeds: &HomeFeeds, followers: &[UserId]) -> Result<(), Failure> {
     let mut shards: Vec<Shard> = followers.iter().map(|follower| follower.shard()).collect();
     shards.sort_unstable();
     shards.dedup();
@@ -40,13 +41,33 @@ async fn forget(engines: &Engines, followers: &[UserId]) -> Result<(), Failure> 
     };
     let reached: HashMap<Shard, Position> =
         stream::iter(shards.into_iter().map(reached)).buffer_unordered(CALLS).try_collect().await?;
-    let forget = |follower: UserId| {
+    let refresh = |follower: UserId| {
         let written = reached.get(&follower.shard()).copied();
         async move {
             let Some(written) = written else { return Ok(()) };
-            engines.cache.invalidate(&keys::feed(follower), written).await.map_err(Failure::again)
+            refresh_one(engines, feeds, follower, written).await
         }
     };
-    let calls = stream::iter(followers.iter().copied().map(forget));
+    let calls = stream::iter(followers.iter().copied().map(refresh));
     calls.buffer_unordered(CALLS).try_collect::<Vec<()>>().await.map(drop)
+}
+
+/// Of a user who is about, so that the next look finds the feed. That of another user is not in the cache, and is not read.
+async fn refresh_one(
+    engines: &Engines,
+    feeds: &HomeFeeds,
+    follower: UserId,
+    written: Position,
+) -> Result<(), Failure> {
+    let (cache, key) = (&engines.cache, keys::feed(follower));
+    let Some(Outdated { fill, left }) = cache.outdate(&key, written).await.map_err(Failure::again)? else {
+        return Ok(());
+    };
+    let filled = match first_of_feed(feeds, follower, &fill.after).await {
+        // Refused if a later write has outdated it again, whose job reads it then.
+        Ok(feed) => cache.fill(&fill, feed, left).await.map(drop),
+        // The user who looks next reads it, and fails if the store still does.
+        Err(_) => cache.invalidate(&key, written).await,
+    };
+    filled.map_err(Failure::again)
 }

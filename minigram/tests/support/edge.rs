@@ -33,7 +33,9 @@ impl FakeEdge {
             if failed.is_ok() {
                 return StatusCode::SERVICE_UNAVAILABLE;
             }
-            edge.purged.lock().unwrap().push(sent["tag"].as_str().unwrap().to_owned());
+            let tag = sent["tag"].as_str().unwrap();
+            let softly = if sent["soft"] == true { " softly" } else { "" };
+            edge.purged.lock().unwrap().push(format!("{tag}{softly}"));
             StatusCode::OK
         };
         let router = Router::new().route("/cache/purge", post(purge)).with_state(edge.clone());
@@ -49,7 +51,7 @@ impl FakeEdge {
         self.failures.store(times, Ordering::SeqCst);
     }
 
-    /// What was purged since the last call.
+    /// What was purged since the last call: tags, with ` softly` if what has them is only stale.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.purged.lock().unwrap())
     }

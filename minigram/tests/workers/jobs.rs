@@ -8,10 +8,11 @@ use minigram::domain::jobs::{FanOut, Notify, RemoveFiles, Thumbnails};
 use minigram::domain::messages::{photo_topic, user_topic};
 use minigram::domain::posting::original;
 use minigram::domain::sizes::Size;
-use minigram::domain::views::Views;
+use minigram::domain::views::{Views, keys};
 use minigram::ids::CommentId;
 use minigram::media::MediaType;
 use minigram::ports::bus::Event;
+use minigram::ports::cache::{Counts, Kind};
 use minigram::ports::position::Positions;
 use minigram::workers::WorkerSettings;
 use serde_json::json;
@@ -161,4 +162,32 @@ async fn a_celebritys_photo_is_neither_pushed_nor_announced() {
     world.engines.bus.publish(&user_topic(fans[0]), own.clone().into()).await.unwrap();
     let first = fan.next().await;
     assert_eq!(first, Some(Event::Message(own.into())));
+}
+
+#[tokio::test]
+async fn the_cached_feed_of_a_follower_is_read_anew_before_the_job_is_done() {
+    let world = World::new().await;
+    let (ada, bob, cleo) = (world.user("ada").await, world.user("bob").await, world.user("cleo").await);
+    for follower in [bob, cleo] {
+        world.feeds.follow(follower, ada).await.unwrap();
+    }
+    let feeds = Arc::new(HomeFeeds::new(world.engines.store.clone()));
+    let (store, cache) = (world.engines.store.clone(), world.engines.cache.clone());
+    let views = Views::new(store, cache.clone(), feeds, Duration::from_secs(300));
+    let none = Positions::none();
+    assert!(views.feed(bob, None, 10, &none).await.unwrap().entries.is_empty(), "now it is cached");
+    let photo = world.post(ada, png(20, 20)).await;
+    let _running = world.work(world.engines.clone(), eager());
+    world.settled().await;
+    let before = cache.counts(Kind::Feed);
+    assert_eq!(views.feed(bob, None, 10, &none).await.unwrap().entries, [photo]);
+    assert_eq!(cache.counts(Kind::Feed), Counts { hits: before.hits + 1, ..before });
+    // Cleo was not about: her feed is read when she looks.
+    assert_eq!(views.feed(cleo, None, 10, &none).await.unwrap().entries, [photo]);
+    let after = Counts { hits: before.hits + 1, misses: before.misses + 1 };
+    assert_eq!(cache.counts(Kind::Feed), after);
+    // The new value ends when the old one would have, so that feeds of those who left are not read for ever.
+    world.clock.advance(Duration::from_secs(299));
+    assert!(cache.get(&keys::feed(bob)).await.unwrap().is_none());
+    assert!(cache.get(&keys::feed(cleo)).await.unwrap().is_some());
 }

@@ -40,6 +40,13 @@ pub fn of_head(
     Ok(RequestHead { len, method, target, version: Version::Http2, known })
 }
 
+/// How many bytes the lines of a head take, about; those of an upgrade are not counted.
+pub fn size_of(head: &Head) -> usize {
+    const REST: usize = " HTTP/1.1\r\nhost: \r\n\r\n".len() + 2;
+    let parts = [head.path().unwrap_or_default(), head.authority().unwrap_or_default(), head.section()];
+    head.method().len() + REST + parts.iter().map(|part| part.len()).sum::<usize>()
+}
+
 /// Where HPACK's static table has these names (RFC 7541, appendix A).
 const ACCEPT_CHARSET: u8 = 15;
 const ACCEPT_ENCODING: u8 = 16;

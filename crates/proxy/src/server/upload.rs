@@ -221,6 +221,7 @@ impl<'x, 'c> Upload<'x, 'c> {
             }
         };
         let body = self.body.borrow();
+        let (buffers, has_waited) = (self.passage.buffers, !waiting.is_empty());
         let (mut line, mut parts) = ([0; 18], [&waiting[..], b"", b"", b""]);
         if piece {
             parts[2] = body.piece();
@@ -235,8 +236,9 @@ impl<'x, 'c> Upload<'x, 'c> {
         let is_sent = io.write_some(&mut left).map_err(|_| UploadError::Server)?;
         let now_sent = whole - left.iter().map(|slice| slice.len()).sum::<usize>();
         let has_moved = now_sent > std::mem::replace(sent, now_sent);
-        if is_sent {
-            waiting.clear();
+        if is_sent && has_waited {
+            // A body that comes slowly holds no buffer meanwhile.
+            buffers.give(std::mem::take(waiting));
         }
         Ok((is_sent, has_moved))
     }

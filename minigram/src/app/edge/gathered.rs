@@ -49,7 +49,7 @@ impl GatheredPurges {
         Self { edge, gathered }
     }
 
-    /// What has this tag has become old.
+    /// What has this tag has become old; visitors may still be shown it once ([`Edge::outdate`]).
     pub fn purge(&self, tag: String) {
         if self.edge.is_none() {
             return;
@@ -71,7 +71,7 @@ async fn run(edge: Edge, gathered: Arc<Gathered>) {
     // The other copies are those that add.
     while Arc::strong_count(&gathered) > 1 {
         let (due, next) = gathered.take(Instant::now());
-        stream::iter(due).for_each_concurrent(AT_ONCE, async |tag| edge.purge(&[tag]).await).await;
+        stream::iter(due).for_each_concurrent(AT_ONCE, async |tag| edge.outdate(tag).await).await;
         // Looks up now and then whether the others have gone.
         let next = next.unwrap_or_else(|| Instant::now() + gathered.every);
         tokio::select! {

@@ -18,7 +18,7 @@ mod node;
 pub use gathered::GatheredPurges;
 pub use node::{EdgeNode, Names, PurgeError, system_names};
 
-use node::{Left, Node};
+use node::{Left, Mode, Node};
 
 /// Purges that wait to be tried again. More are given up.
 const WAITING_MAX: usize = 1024;
@@ -43,6 +43,7 @@ struct Purge {
     node: usize,
     address: Option<SocketAddr>,
     tag: String,
+    mode: Mode,
 }
 
 /// The tag of what shows a user.
@@ -98,11 +99,21 @@ impl Edge {
     /// Purges what has any of these tags. An address that does not answer in time is asked again in the background;
     /// what it has cached ends with its lifetime at the latest.
     pub async fn purge(&self, tags: &[String]) {
+        self.send(tags, Mode::Hard).await;
+    }
+
+    /// Makes what has this tag stale: the next visitor may still be shown it, while the edge asks for what is new.
+    pub async fn outdate(&self, tag: String) {
+        self.send(&[tag], Mode::Soft).await;
+    }
+
+    async fn send(&self, tags: &[String], mode: Mode) {
         let all = tags.iter().flat_map(|tag| self.nodes.iter().enumerate().map(move |node| (node, tag)));
         let purges = all.map(async |((number, node), tag)| {
-            for Left { address, error } in node.purge(tag).await {
+            for Left { address, error } in node.purge(tag, mode).await {
                 tracing::warn!(%error, tag, edge = node.admin(), ?address, "the edge was not purged at once");
-                if self.again.try_send(Purge { node: number, address, tag: tag.clone() }).is_err() {
+                let purge = Purge { node: number, address, tag: tag.clone(), mode };
+                if self.again.try_send(purge).is_err() {
                     self.failed.inc();
                 }
             }
@@ -113,9 +124,9 @@ impl Edge {
 
 async fn repeat(nodes: Arc<[Node]>, failed: Counter, purges: mpsc::Receiver<Purge>) {
     let purges = stream::unfold(purges, async |mut purges| Some((purges.recv().await?, purges)));
-    let again = purges.for_each_concurrent(AT_ONCE, async |Purge { node, address, tag }| {
+    let again = purges.for_each_concurrent(AT_ONCE, async |Purge { node, address, tag, mode }| {
         let node = &nodes[node];
-        for Left { address, error } in until_done(node, address, &tag).await {
+        for Left { address, error } in until_done(node, address, &tag, mode).await {
             failed.inc();
             tracing::error!(%error, tag, edge = node.admin(), ?address, "the edge was not purged");
         }
@@ -124,7 +135,7 @@ async fn repeat(nodes: Arc<[Node]>, failed: Counter, purges: mpsc::Receiver<Purg
 }
 
 /// Tries again; what is given up.
-async fn until_done(node: &Node, address: Option<SocketAddr>, tag: &str) -> Vec<Left> {
+async fn until_done(node: &Node, address: Option<SocketAddr>, tag: &str, mode: Mode) -> Vec<Left> {
     let (mut pause, mut open, mut left) = (PAUSE_FIRST, vec![address], Vec::new());
     for _ in 0..TRIES {
         sleep(pause).await;
@@ -132,8 +143,8 @@ async fn until_done(node: &Node, address: Option<SocketAddr>, tag: &str) -> Vec<
         left.clear();
         for address in open {
             match address {
-                Some(address) => left.extend(node.purge_at(address, tag).await),
-                None => left.extend(node.purge(tag).await),
+                Some(address) => left.extend(node.purge_at(address, tag, mode).await),
+                None => left.extend(node.purge(tag, mode).await),
             }
         }
         open = left.iter().map(|left| left.address).collect();

@@ -39,6 +39,15 @@ pub fn system_names() -> Names {
     Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host(name).await?.collect()) }))
 }
 
+/// What becomes of what has a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It is not used any more.
+    Hard,
+    /// It is stale: the next request has it revalidated, and may be answered by it meanwhile (`stale_while_revalidate`).
+    Soft,
+}
+
 /// Why an edge, or an address of it, was not purged.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
@@ -82,31 +91,32 @@ impl Node {
     }
 
     /// Purges every address; what is left to do.
-    pub async fn purge(&self, tag: &str) -> Vec<Left> {
+    pub async fn purge(&self, tag: &str, mode: Mode) -> Vec<Left> {
         let clients = match self.clients().await {
             Ok(clients) => clients,
             Err(error) => return vec![Left { address: None, error: error.into() }],
         };
         let purges = clients.into_iter().map(async |(address, client)| {
-            let purged = self.send(&client, tag).await;
+            let purged = self.send(&client, tag, mode).await;
             purged.err().map(|error| Left { address: Some(address), error: error.into() })
         });
         join_all(purges).await.into_iter().flatten().collect()
     }
 
     /// Purges one address. Nothing is left to do at one that the name no longer has: its cache is gone.
-    pub async fn purge_at(&self, address: SocketAddr, tag: &str) -> Option<Left> {
+    pub async fn purge_at(&self, address: SocketAddr, tag: &str, mode: Mode) -> Option<Left> {
         let clients = match self.clients().await {
             Ok(clients) => clients,
             Err(error) => return Some(Left { address: Some(address), error: error.into() }),
         };
-        let purged = self.send(clients.get(&address)?, tag).await;
+        let purged = self.send(clients.get(&address)?, tag, mode).await;
         purged.err().map(|error| Left { address: Some(address), error: error.into() })
     }
 
-    async fn send(&self, client: &Client, tag: &str) -> reqwest::Result<()> {
+    async fn send(&self, client: &Client, tag: &str, mode: Mode) -> reqwest::Result<()> {
         let url = format!("{}/cache/purge", self.settings.admin.trim_end_matches('/'));
-        let mut request = client.post(url).timeout(PURGE_MAX).json(&json!({ "tag": tag }));
+        let mut request =
+            client.post(url).timeout(PURGE_MAX).json(&json!({ "tag": tag, "soft": mode == Mode::Soft }));
         if let Some(token) = &self.settings.token {
             request = request.bearer_auth(token);
         }

@@ -151,8 +151,7 @@ impl Views {
     ) -> StoreResult<Page<PhotoId, PhotoId>> {
         let feeds = self.feeds.clone();
         let read = move |before, limit, after: Positions| async move {
-            let page = feeds.home(user, before, limit, &after).await?;
-            Ok(Page { entries: page.photos.into_iter().map(|photo| photo.id).collect(), next: page.next })
+            home(&feeds, user, before, limit, &after).await
         };
         self.page(keys::feed(user), before, limit, after, |id| *id, read).await
     }
@@ -224,6 +223,25 @@ impl Views {
         let page: Page<T, Id> = read(&read_through(&self.cache, &key, self.ttl, fetch).await?)?;
         Ok(page.cut(limit as usize, id))
     }
+}
+
+/// The first page of a user's feed, as the cache keeps it.
+///
+/// # Errors
+/// What the store fails with.
+pub async fn first_of_feed(feeds: &HomeFeeds, user: UserId, after: &Positions) -> StoreResult<Bytes> {
+    write(&home(feeds, user, None, PAGE, after).await?)
+}
+
+async fn home(
+    feeds: &HomeFeeds,
+    user: UserId,
+    before: Option<PhotoId>,
+    limit: u32,
+    after: &Positions,
+) -> StoreResult<Page<PhotoId, PhotoId>> {
+    let page = feeds.home(user, before, limit, after).await?;
+    Ok(Page { entries: page.photos.into_iter().map(|photo| photo.id).collect(), next: page.next })
 }
 
 /// The cards of these photos, as the cache keeps them.

@@ -6,6 +6,8 @@
 //!   meanwhile: its [`Fill`] is refused.
 //! - Of all who look for a missing value, one is asked to fetch it. When the value is about to expire, one is asked
 //!   to fetch it anew, while the others are served the old one.
+//! - A value that was outdated ([`Cache::outdate`]) is served for [`FETCH_TIME`] at most, and by a read behind the write
+//!   after that.
 //! - A caller that fetches after an invalidation learns what the read must not be behind ([`Fill::after`]), so that a
 //!   replica that lags cannot bring the old value back. The engine may forget this after [`REMEMBERED`], or earlier
 //!   for want of room.
@@ -92,6 +94,15 @@ pub struct Fill {
     pub after: Positions,
 }
 
+/// A value that is served until the caller has fetched it anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// The task of fetching it.
+    pub fill: Fill,
+    /// What is left of its lifetime, for the new value: what is outdated again and again lives no longer for it.
+    pub left: Duration,
+}
+
 /// What a look into the cache yields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -151,6 +162,11 @@ pub trait Cache: Send + Sync {
 
     /// Removes a value because of the write at `written`.
     async fn invalidate(&self, key: &Key, written: Position) -> CacheResult<()>;
+
+    /// Gives the caller the task of fetching a value anew because of the write at `written`. Until it is done, and for
+    /// [`FETCH_TIME`] at most, the old value is served: only for writes of others than those who read it. `None` if
+    /// there is no value, as after [`Cache::invalidate`].
+    async fn outdate(&self, key: &Key, written: Position) -> CacheResult<Option<Outdated>>;
 
     /// How often values of this kind were found by this server.
     fn counts(&self, kind: Kind) -> Counts;

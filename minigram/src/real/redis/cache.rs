@@ -13,7 +13,8 @@ use super::settings::RedisSettings;
 use crate::clock::Clock;
 use crate::ports::Source;
 use crate::ports::cache::{
-    Cache, CacheError, CacheResult, Counts, FETCH_TIME, Fill, Found, Key, Kind, REFRESH_PART, REMEMBERED,
+    Cache, CacheError, CacheResult, Counts, FETCH_TIME, Fill, Found, Key, Kind, Outdated, REFRESH_PART,
+    REMEMBERED,
 };
 use crate::ports::position::{Position, Positions};
 
@@ -36,6 +37,7 @@ struct Scripts {
     fill: Script,
     release: Script,
     invalidate: Script,
+    outdate: Script,
 }
 
 impl RedisCache {
@@ -61,6 +63,7 @@ impl RedisCache {
             fill: script(include_str!("lua/cache_fill.lua")),
             release: script(include_str!("lua/cache_release.lua")),
             invalidate: script(include_str!("lua/cache_invalidate.lua")),
+            outdate: script(include_str!("lua/cache_outdate.lua")),
         };
         Ok(Self { link, prefix: settings.prefix.clone(), clock, scripts, counts: Default::default() })
     }
@@ -131,6 +134,15 @@ impl Cache for RedisCache {
     async fn invalidate(&self, key: &Key, written: Position) -> CacheResult<()> {
         let mut call = self.call(&self.scripts.invalidate, key);
         self.run(call.arg(written.database).arg(to_text(written)).arg(ms(REMEMBERED))).await
+    }
+
+    async fn outdate(&self, key: &Key, written: Position) -> CacheResult<Option<Outdated>> {
+        let token = token()?;
+        let mut call = self.call(&self.scripts.outdate, key);
+        call.arg(written.database).arg(to_text(written)).arg(ms(REMEMBERED)).arg(token).arg(ms(FETCH_TIME));
+        let (left, after): (u64, String) = self.run(&call).await?;
+        let fill = || Fill { key: key.clone(), token, after: positions(&after) };
+        Ok((left > 0).then(|| Outdated { fill: fill(), left: Duration::from_millis(left) }))
     }
 
     fn counts(&self, kind: Kind) -> Counts {

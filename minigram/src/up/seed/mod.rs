@@ -30,6 +30,9 @@ pub const PASSWORD: &str = "minigram-sample";
 /// How many of [`PEOPLE`] a user of the crowd follows.
 const CROWD_FOLLOWS: usize = 4;
 
+/// How many others of the crowd follow each of its users, so that what they post changes feeds.
+const CROWD_FOLLOWERS: usize = 4;
+
 /// The time from one sample photo to the next.
 const BETWEEN_PHOTOS: Duration = Duration::from_secs(97 * 60);
 
@@ -56,7 +59,7 @@ pub struct Seeded {
     pub comments: usize,
 }
 
-/// The name of a user of the crowd, which only looks, likes and comments.
+/// The name of a user of the crowd, which the load of a test comes from.
 #[must_use]
 pub fn crowd_name(number: usize) -> String {
     format!("crowd_{number}")
@@ -156,11 +159,17 @@ impl Seeding {
             for followee in people.iter().cycle().skip(first).take(CROWD_FOLLOWS) {
                 feeds.follow(follower, *followee).await?;
             }
-            anyhow::Ok(())
+            anyhow::Ok(follower)
         });
-        members.buffer_unordered(CROWD_AT_ONCE).try_collect::<()>().await?;
+        let members: Vec<UserId> = members.buffered(CROWD_AT_ONCE).try_collect().await?;
+        // In a ring: each follows those behind, who have no photos yet.
+        let others = CROWD_FOLLOWERS.min(count.saturating_sub(1));
+        let follows = (0..count).flat_map(|n| (1..=others).map(move |step| (n, (n + step) % count)));
+        let follows =
+            follows.map(|(follower, followee)| seeding.store.follow(members[follower], members[followee]));
+        stream::iter(follows).buffer_unordered(CROWD_AT_ONCE).try_collect::<Vec<_>>().await?;
         self.seeded.users += count;
-        self.seeded.follows += count * CROWD_FOLLOWS;
+        self.seeded.follows += count * (CROWD_FOLLOWS + others);
         Ok(())
     }
 
@@ -254,6 +263,10 @@ mod tests {
         let ada = PEOPLE[0].name.parse().unwrap();
         let ada = crate::ports::store::Users::user_by_name(&store, &ada, &all).await.unwrap().unwrap();
         assert!(ada.following >= 8, "{ada:?}");
+        let first = crowd_name(1).parse().unwrap();
+        let crowd = crate::ports::store::Users::user_by_name(&store, &first, &all);
+        let crowd = crowd.await.unwrap().unwrap();
+        assert_eq!((crowd.following, crowd.followers), (CROWD_FOLLOWS as u64 + 1, 1), "{crowd:?}");
         let (id, hash) = crate::ports::store::Users::password_hash(&store, &ada.name).await.unwrap().unzip();
         assert_eq!(id, Some(ada.id));
         assert!(Passwords::weak(1).verify(Password::new(PASSWORD).unwrap(), hash).await.unwrap());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use minigram::ports::cache::{Cache, Counts, FETCH_TIME, Fill, Found, Key, Kind, REMEMBERED};
+use minigram::ports::cache::{Cache, Counts, FETCH_TIME, Fill, Found, Key, Kind, Outdated, REMEMBERED};
 use minigram::ports::position::{Position, Positions};
 
 use crate::subject::Subject;
@@ -131,4 +131,64 @@ pub async fn a_fetch_after_an_invalidation_is_told_what_to_read_behind(subject: 
     cache.release(&fill).await.unwrap();
     subject.pass(REMEMBERED).await;
     assert!(missing(cache, &key).await.after.of(0).is_none_or(|position| position == at(8)));
+}
+
+async fn outdated(cache: &dyn Cache, key: &Key, lsn: u64) -> Outdated {
+    cache.outdate(key, at(lsn)).await.unwrap().expect("there is a value")
+}
+
+pub async fn an_outdated_value_is_served_until_it_is_fetched_anew(subject: Subject<dyn Cache>) {
+    let (cache, key) = (&*subject.port, key("a"));
+    cache.set(&key, "old".into(), TTL).await.unwrap();
+    subject.pass(TTL / 5).await;
+    let first = outdated(cache, &key, 7).await;
+    assert_eq!((first.fill.after.of(0), first.left), (Some(at(7)), TTL * 4 / 5));
+    assert_eq!(cache.look(&key).await.unwrap(), Found::Fresh("old".into()), "one caller fetches");
+    let second = outdated(cache, &key, 8).await;
+    assert_eq!((second.fill.after.of(0), second.left), (Some(at(8)), TTL * 4 / 5));
+    assert!(
+        !cache.fill(&first.fill, "older".into(), first.left).await.unwrap(),
+        "it may lack the second write"
+    );
+    assert_eq!(cache.get(&key).await.unwrap(), Some("old".into()));
+    assert!(cache.fill(&second.fill, "new".into(), second.left).await.unwrap());
+    subject.pass(TTL * 3 / 5).await;
+    assert_eq!(
+        cache.get(&key).await.unwrap(),
+        Some("new".into()),
+        "a value that was filled is no longer outdated"
+    );
+    subject.pass(TTL / 5).await;
+    assert_eq!(cache.get(&key).await.unwrap(), None, "its lifetime is that of the old value");
+
+    cache.set(&key, "old".into(), TTL).await.unwrap();
+    let refused = outdated(cache, &key, 9).await;
+    cache.invalidate(&key, at(10)).await.unwrap();
+    assert!(!cache.fill(&refused.fill, "older".into(), refused.left).await.unwrap());
+    assert_eq!(cache.get(&key).await.unwrap(), None);
+}
+
+pub async fn an_outdated_value_ends_when_it_is_not_fetched(subject: Subject<dyn Cache>) {
+    let (cache, key) = (&*subject.port, key("a"));
+    cache.set(&key, "old".into(), TTL).await.unwrap();
+    let first = outdated(cache, &key, 7).await;
+    subject.pass(FETCH_TIME / 2).await;
+    outdated(cache, &key, 8).await;
+    assert_eq!(cache.get(&key).await.unwrap(), Some("old".into()));
+    subject.pass(FETCH_TIME / 2).await;
+    assert_eq!(cache.get(&key).await.unwrap(), None, "counted from the first write that made it old");
+    assert!(!cache.fill(&first.fill, "older".into(), first.left).await.unwrap());
+    subject.pass(FETCH_TIME).await;
+    assert_eq!(missing(cache, &key).await.after.of(0), Some(at(8)));
+}
+
+pub async fn an_absent_value_is_not_outdated(subject: Subject<dyn Cache>) {
+    let (cache, key) = (&*subject.port, key("a"));
+    assert_eq!(cache.outdate(&key, at(6)).await.unwrap(), None);
+    let before = missing(cache, &key).await;
+    assert_eq!(before.after.of(0), Some(at(6)));
+    assert_eq!(cache.outdate(&key, at(7)).await.unwrap(), None);
+    assert!(!cache.fill(&before, "old".into(), TTL).await.unwrap(), "its fetch may lack the write");
+    assert_eq!(missing(cache, &key).await.after.of(0), Some(at(7)));
+    assert_eq!(cache.counts(Kind::Profile), Counts { hits: 0, misses: 2 }, "outdating is no look");
 }

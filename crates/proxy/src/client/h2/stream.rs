@@ -59,7 +59,9 @@ impl Asked {
     pub fn read(client: &Client, head: &Head, ends: bool) -> Option<Self> {
         let (view, position) = client.view()?;
         let buffers = &client.worker.buffers;
-        let (mut lines, mut fields) = (buffers.small(), buffers.fields());
+        // What an upload holds, it may hold for long: no more than it needs.
+        let lines = || if ends { buffers.small() } else { Vec::with_capacity(lines::size_of(head)) };
+        let (mut lines, mut fields) = (lines(), buffers.fields());
         let mut upgrade = Vec::new();
         if let Some(protocol) = head.protocol() {
             ask_for_upgrade(protocol, &client.worker, &mut upgrade);

@@ -2,6 +2,7 @@
 --
 -- node         run id of the Redis process that wrote the entry
 -- value        the value, until `expires`; from `refresh` on it is aging
+-- outdated     until when the value is served although it is outdated
 -- token        who has the task of fetching, until `lease`
 -- after        what the next fetch must not be behind, until `after_until`: DATABASE=TIMELINE:LSN, separated by spaces,
 --              as decimals of fixed length
@@ -27,6 +28,25 @@ local function after()
   return ''
 end
 
+-- The same, with a write of a database, whose timeline and LSN are decimals of fixed length.
+local function after_with(database, written)
+  local positions = {}
+  for known, position in after():gmatch('(%d+)=(%S+)') do
+    if known ~= database then
+      positions[#positions + 1] = known .. '=' .. position
+    elseif position > written then
+      written = position
+    end
+  end
+  positions[#positions + 1] = database .. '=' .. written
+  return table.concat(positions, ' ')
+end
+
+-- Whether a value with these fields is served.
+local function is_live(value, expires, outdated)
+  return value and now < tonumber(expires) and (not outdated or now < tonumber(outdated))
+end
+
 -- Sets fields, and the lifetime of the entry to that of what lives longest in it.
 local function store(...)
   redis.call('HSET', key, 'node', node, ...)
@@ -38,6 +58,6 @@ local function store(...)
 end
 
 local function store_value(value, ttl, fresh)
-  redis.call('HDEL', key, 'token', 'lease')
+  redis.call('HDEL', key, 'token', 'lease', 'outdated')
   store('value', value, 'expires', integer(now + ttl), 'refresh', integer(now + fresh))
 end

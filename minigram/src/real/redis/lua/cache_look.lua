@@ -2,10 +2,10 @@
 -- value, and what a fetch must not be behind.
 local token, lease = ARGV[2], tonumber(ARGV[3])
 discard_foreign()
-local fields = redis.call('HMGET', key, 'value', 'expires', 'refresh', 'token', 'lease')
+local fields = redis.call('HMGET', key, 'value', 'expires', 'refresh', 'token', 'lease', 'outdated')
 local value = fields[1]
-if value and now >= tonumber(fields[2]) then
-  redis.call('HDEL', key, 'value', 'expires', 'refresh')
+if value and not is_live(value, fields[2], fields[6]) then
+  redis.call('HDEL', key, 'value', 'expires', 'refresh', 'outdated')
   value = false
 end
 -- The same call a second time, after its answer was lost, gets the task that it got.
