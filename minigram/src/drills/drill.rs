@@ -103,7 +103,7 @@ impl Drill {
         self != Self::Deploy
     }
 
-    /// Whether all reads must be done, because only writes need what is broken.
+    /// Whether all reads must be done, nearly, because only writes need what is broken.
     pub(super) fn is_of_writes(self) -> bool {
         matches!(self, Self::KillPostgres | Self::SwitchOver | Self::LoseNode | Self::StopPrimary)
     }
