@@ -28,6 +28,8 @@ use proxy::Proxy;
 use results::{Outcome, Results, Scenario};
 use rig::{Programs, Rig};
 
+use crate::dist;
+
 /// What `cargo xtask bench` takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -46,6 +48,9 @@ pub struct Options {
     /// Seconds per round.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Measure a build with profile-guided optimisation, as `cargo xtask dist` makes it.
+    #[arg(long)]
+    pgo: bool,
     /// Where the results go [default: bench/results].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -70,9 +75,15 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         None if options.quick => rig::target_directory(root)?.join("bench"),
         None => root.join("bench/results"),
     };
-    let programs = Programs::prepare(root, &proxies, rig::build(root, "xtask", "release")?)?;
+    let with_pgo = options.pgo && proxies.contains(&Proxy::Evenkeel);
+    proxies.retain(|proxy| *proxy != Proxy::Evenkeel || !with_pgo);
+    let mut programs = Programs::prepare(root, &proxies, rig::build(root, "xtask", "release")?)?;
+    if with_pgo {
+        programs.proxies.insert(0, (Proxy::Evenkeel, dist::build(root, false)?));
+    }
+    let build = if with_pgo { "`cargo xtask dist`" } else { "the profile `dist`" };
     let machine = Machine::read(&programs.files());
-    let mut results = Results { machine, rounds, seconds, scenarios: Vec::new() };
+    let mut results = Results { machine, build, rounds, seconds, scenarios: Vec::new() };
     for scenario in scenarios {
         eprintln!("measuring {}", scenario.name());
         let workers = if scenario == Scenario::Workers { 2 } else { 1 };

@@ -12,8 +12,8 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{sleep, timeout};
 use utoipa::IntoParams;
 
 use super::auth::Signed;
@@ -25,7 +25,7 @@ use super::server::App;
 use crate::domain::posting::Posted;
 use crate::domain::views::keys;
 use crate::ports::blobs::{self, BlobsError};
-use crate::ports::store::Caption;
+use crate::ports::store::{Caption, IdempotencyKey};
 
 /// How long a client may send nothing.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
@@ -72,25 +72,44 @@ pub(crate) async fn upload(
         return Err(BlobsError::TooLarge(bytes_max).into());
     }
     let upload = Upload::new(body);
-    let posted = app.posting.post(signed.user(), caption, upload.body(), key).await;
-    if posted.is_err() {
-        upload.read_rest(bytes_max).await;
+    let followed_max = app.settings.limits.request;
+    tokio::select! {
+        answer = app.post(&mut signed, caption, key, &upload) => answer,
+        // From then on it is a request like others: Evenkeel waits little longer, and would answer without `Retry-After`.
+        () = upload.received_for(followed_max) => {
+            Err(Problem::unavailable(&format!("what follows an upload took more than {followed_max:?}")))
+        }
     }
-    let Posted { photo, written, is_new } = posted?;
-    if is_new {
-        app.metrics.photos.inc();
+}
+
+impl App {
+    async fn post(
+        &self,
+        signed: &mut Signed,
+        caption: Caption,
+        key: Option<IdempotencyKey>,
+        upload: &Upload,
+    ) -> Answer {
+        let posted = self.posting.post(signed.user(), caption, upload.body(), key).await;
+        if posted.is_err() {
+            upload.read_rest(self.settings.limits.photo_bytes).await;
+        }
+        let Posted { photo, written, is_new } = posted?;
+        if is_new {
+            self.metrics.photos.inc();
+        }
+        // Also for a photo that was there: the first try may have failed after the store had it.
+        let old = [keys::user(signed.user()), keys::photos_of(signed.user())];
+        self.wrote(signed, &written.into(), &old).await?;
+        self.edge.purge(&[user_tag(signed.user())]).await;
+        signed.positions.note(written);
+        let json = self.photo(photo, Some(signed)).await?;
+        let mut response = (StatusCode::CREATED, Json(json)).into_response();
+        if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/photos/{photo}")) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Ok(response)
     }
-    // Also for a photo that was there: the first try may have failed after the store had it.
-    let old = [keys::user(signed.user()), keys::photos_of(signed.user())];
-    app.wrote(&signed, &written.into(), &old).await?;
-    app.edge.purge(&[user_tag(signed.user())]).await;
-    signed.positions.note(written);
-    let json = app.photo(photo, Some(&signed)).await?;
-    let mut response = (StatusCode::CREATED, Json(json)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/photos/{photo}")) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
 }
 
 fn body_length(headers: &HeaderMap) -> Option<u64> {
@@ -98,29 +117,43 @@ fn body_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// A body that can be read on when its first reader has given up.
-struct Upload(Arc<Mutex<BodyDataStream>>);
+struct Upload {
+    body: Arc<Mutex<BodyDataStream>>,
+    /// Says once that the body has ended.
+    received: Arc<Notify>,
+}
 
 impl Upload {
     fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(body.into_data_stream())))
+        Self { body: Arc::new(Mutex::new(body.into_data_stream())), received: Arc::default() }
     }
 
     fn body(&self) -> blobs::Body {
-        stream::unfold(Arc::clone(&self.0), |body| async move {
+        let state = (Arc::clone(&self.body), Arc::clone(&self.received));
+        stream::unfold(state, |(body, received)| async move {
             let next = timeout(PAUSE_MAX, async { body.lock().await.next().await }).await;
+            if matches!(next, Ok(None)) {
+                received.notify_one();
+            }
             let next: Result<Bytes, crate::ports::Source> = match next {
                 Ok(bytes) => bytes?.map_err(Into::into),
                 Err(_) => Err(format!("nothing came for {PAUSE_MAX:?}").into()),
             };
-            Some((next, body))
+            Some((next, (body, received)))
         })
         .boxed()
+    }
+
+    /// Returns when the whole body was received so long ago.
+    async fn received_for(&self, time: Duration) {
+        self.received.notified().await;
+        sleep(time).await;
     }
 
     async fn read_rest(&self, bytes_max: u64) {
         let rest = async {
             let mut bytes = 0;
-            while let Some(Ok(more)) = self.0.lock().await.next().await {
+            while let Some(Ok(more)) = self.body.lock().await.next().await {
                 bytes += more.len() as u64;
                 if bytes > bytes_max {
                     return;

@@ -82,8 +82,10 @@ impl DeadLetters {
     }
 }
 
+/// A letter in one line without control characters: decoders have their own way to say what is wrong, and terminals obey.
 fn show(letter: &DeadLetter) {
     let ago = Clock::System.now().since(letter.died).as_secs();
     let DeadLetter { job, attempts, reason, .. } = letter;
+    let reason: String = reason.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     println!("{} {}  attempts {attempts}  died {ago} s ago  {reason}", job.topic, job.key);
 }

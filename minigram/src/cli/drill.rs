@@ -7,7 +7,8 @@ use minigram::drills::{self, Drill as Fault, DrillSettings, Row};
 use minigram::up::state::default_directory;
 
 /// Breaks a part of a running `minigram up --engines real` while users write and read, and reads everything back. Exit code 1
-/// if a write that was acknowledged, a job or a thumbnail is missing, or a user did not see an own write.
+/// if a write that was acknowledged, a job or a thumbnail is missing, if a user did not see an own write, or if a request failed other
+/// than by 503 with `Retry-After`.
 #[derive(Debug, clap::Args)]
 pub struct Drill {
     /// Which drills, or `all`; without one, they are listed.
@@ -55,11 +56,11 @@ impl Drill {
 const LOSSES_MAX: usize = 20;
 
 fn progress(row: &Row) {
-    eprintln!("{}: {}", row.drill.name(), if row.is_met() { "nothing lost" } else { "NOT MET" });
+    eprintln!("{}: {}", row.drill.name(), if row.is_met() { "met" } else { "NOT MET" });
     for (reason, count) in &row.tally.reasons {
         eprintln!("  {count} failed: {reason}");
     }
-    for loss in row.losses().iter().take(LOSSES_MAX) {
+    for loss in row.failures().iter().chain(&row.losses()).take(LOSSES_MAX) {
         eprintln!("  {loss}");
     }
     // A later drill that cannot be done ends the command without its table.

@@ -52,7 +52,7 @@ pub struct Up {
     /// Evenkeel's binary [default: built from the same workspace, or found beside this program or in PATH].
     #[arg(long, value_name = "FILE")]
     evenkeel: Option<PathBuf>,
-    /// A collector of traces, as http://127.0.0.1:4318.
+    /// A collector of the traces of all requests, as http://127.0.0.1:4318.
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
     /// Real engines: processes of workers.

@@ -209,6 +209,8 @@ async fn create(
         }
         execute(&mut connection, format!("ALTER ROLE {role} PASSWORD '{password}'")).await?;
     }
+    // `minigram shards move` reads how far the replicas are, which others may not see.
+    execute(&mut connection, "GRANT pg_read_all_stats TO minigram".to_owned()).await?;
     for database in DATABASES {
         if !exists(&mut connection, "SELECT 1 FROM pg_database WHERE datname = $1", database).await? {
             execute(&mut connection, format!("CREATE DATABASE {database} OWNER minigram")).await?;

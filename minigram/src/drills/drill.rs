@@ -92,6 +92,22 @@ impl Drill {
         }
     }
 
+    /// Whether requests may fail that a server had begun when the fault ended it: Evenkeel sends what has an effect to no second server.
+    /// All others are done, or refused by 503 with `Retry-After`.
+    pub(super) fn breaks_off(self) -> bool {
+        self == Self::KillServer
+    }
+
+    /// Whether requests may be refused. Nothing ends in order without something that takes its place.
+    pub(super) fn refuses(self) -> bool {
+        self != Self::Deploy
+    }
+
+    /// Whether all reads must be done, nearly, because only writes need what is broken.
+    pub(super) fn is_of_writes(self) -> bool {
+        matches!(self, Self::KillPostgres | Self::SwitchOver | Self::LoseNode | Self::StopPrimary)
+    }
+
     /// Breaks it, and mends what does not mend itself. Returns when everything runs again.
     pub(super) async fn cause_and_mend(
         self,

@@ -47,6 +47,11 @@ impl Scene {
         self.running.address
     }
 
+    /// Its state directory.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
     /// Where its engines are.
     pub fn endpoints(&self) -> anyhow::Result<Endpoints> {
         self.faults.endpoints()

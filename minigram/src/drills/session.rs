@@ -172,7 +172,11 @@ impl Session {
             Ok(false) => Outcome::Honest,
             Err(reason) => Outcome::Failed(reason),
         };
-        tally.count(&outcome, begun.elapsed());
+        if method == Method::GET {
+            tally.count_read(&outcome, begun.elapsed());
+        } else {
+            tally.count(&outcome, begun.elapsed());
+        }
         answer
     }
 

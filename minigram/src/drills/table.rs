@@ -25,10 +25,29 @@ pub struct Row {
 }
 
 impl Row {
-    /// Whether nothing was lost, twice, stale or missing, and the system became normal.
+    /// Whether nothing was lost, twice, stale or missing, no request failed that should not, and the system became normal.
     #[must_use]
     pub fn is_met(&self) -> bool {
-        self.normal_after.is_some() && self.losses().is_empty()
+        self.normal_after.is_some() && self.losses().is_empty() && self.failures().is_empty()
+    }
+
+    /// Requests that failed, or were refused, although the fault should not cause that.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let Counts { honest, failed, reads, .. } = &self.tally;
+        // One or the other may need longer than a server waits on a machine that is busy.
+        let have_stopped = reads.refused_or_failed * 10 > reads.requests;
+        let kinds = [
+            (!self.drill.breaks_off(), *failed, "failed other than by 503 with Retry-After"),
+            (!self.drill.refuses(), *honest, "were refused"),
+            (
+                self.drill.is_of_writes() && have_stopped,
+                reads.refused_or_failed,
+                "were reads that were not done",
+            ),
+        ];
+        let wrong = kinds.into_iter().filter(|(is_wrong, count, _)| *is_wrong && *count > 0);
+        wrong.map(|(_, count, what)| format!("{count} requests {what}")).collect()
     }
 
     /// Everything that was lost, twice, stale or missing.
@@ -57,6 +76,7 @@ impl Row {
             "normal_after_s": self.normal_after.map(|after| after.as_secs_f64()),
             "stale": self.stale,
             "checked": self.checked,
+            "failures": self.failures(),
             "met": self.is_met(),
         })
     }

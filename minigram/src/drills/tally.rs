@@ -37,6 +37,19 @@ pub struct Counts {
     pub failed: u64,
     /// Why they did.
     pub reasons: BTreeMap<String, u64>,
+    /// What became of the reads among them.
+    pub reads: Reads,
+}
+
+/// The numbers of reads.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Reads {
+    /// All reads.
+    pub requests: u64,
+    /// Those that were refused or failed.
+    pub refused_or_failed: u64,
+    /// How long the slowest took that was answered, in seconds.
+    pub slowest_s: f64,
 }
 
 /// What became of one request.
@@ -53,6 +66,17 @@ pub enum Outcome<'a> {
 impl Tally {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a read that took so long.
+    pub fn count_read(&self, outcome: &Outcome<'_>, took: Duration) {
+        self.count(outcome, took);
+        let reads = &mut self.inner().counts.reads;
+        reads.requests += 1;
+        match outcome {
+            Outcome::Done => reads.slowest_s = reads.slowest_s.max(took.as_secs_f64()),
+            Outcome::Honest | Outcome::Failed(_) => reads.refused_or_failed += 1,
+        }
     }
 
     /// Counts a request that took so long.

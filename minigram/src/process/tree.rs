@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,6 +51,11 @@ impl Member {
     pub fn program(&self) -> String {
         let name = fs::read_to_string(format!("/proc/{}/comm", self.id.as_raw_nonzero()));
         name.unwrap_or_default().trim_end().to_owned()
+    }
+
+    /// The file of its program, if it has not ended.
+    pub fn file(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.id.as_raw_nonzero())).ok()
     }
 
     /// An argument that it was started with; the program itself is number 0.

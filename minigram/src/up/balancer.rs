@@ -27,7 +27,7 @@ pub struct Addresses<'a> {
     pub admin: SocketAddr,
     /// The application servers: names and addresses.
     pub servers: &'a [(String, SocketAddr)],
-    /// A collector of traces.
+    /// A collector of the traces of all requests.
     pub otlp: Option<&'a str>,
 }
 
@@ -44,6 +44,8 @@ pub fn configuration(addresses: &Addresses<'_>) -> anyhow::Result<String> {
     if let Some(otlp) = addresses.otlp {
         let mut tracing = Table::new();
         tracing.insert("otlp", value(otlp));
+        // Evenkeel decides for all processes behind it.
+        tracing.insert("sample", value("100%"));
         document.insert("tracing", Item::Table(tracing));
     }
     Ok(document.to_string())
@@ -128,7 +130,7 @@ mod tests {
         assert!(text.contains("bind = \"127.0.0.1:4000\"\n"), "{text}");
         assert!(text.contains("bind = \"127.0.0.1:4002\"\n"), "{text}");
         assert!(text.contains("{ name = \"app-1\", address = \"127.0.0.1:4001\" },\n]"), "{text}");
-        assert!(text.contains("[tracing]\notlp = \"http://127.0.0.1:4318\""), "{text}");
+        assert!(text.contains("[tracing]\notlp = \"http://127.0.0.1:4318\"\nsample = \"100%\""), "{text}");
         assert!(!text.contains(":8001") && !text.contains(":8080"), "{text}");
         assert_eq!(text.matches("# ").count(), TEMPLATE.matches("# ").count());
     }

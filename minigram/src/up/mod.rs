@@ -27,6 +27,7 @@ pub mod secret;
 pub mod seed;
 mod servers;
 pub mod state;
+pub mod version;
 
 use balancer::Addresses;
 use begin::{Begun, Front};

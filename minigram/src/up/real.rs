@@ -18,6 +18,7 @@ use super::running::Running;
 use super::seed::{self, Seeded};
 use super::servers::LEAVING;
 use super::state::State;
+use super::version;
 use crate::cluster::{Cluster, ClusterSettings, Endpoints};
 use crate::ports::position::Positions;
 use crate::process::{Process, Program};
@@ -83,7 +84,8 @@ impl RealSystem {
         let admin = front.admin;
         let otlp = settings.up.otlp.as_deref();
         let blobs = blobs_directory(settings.blobs.as_deref())?;
-        let parts = Parts { state: &state, cluster: &cluster, minigram: &minigram, admin, blobs, otlp };
+        let version = version::set(state.directory(), &minigram)?;
+        let parts = Parts { state: &state, cluster: &cluster, minigram: &version, admin, blobs, otlp };
         let file = parts.write_settings("minigram.toml", None)?;
         let seeded = seed_if_new(&file, &settings.up).await?;
         let servers = parts.servers(&file, settings.up.servers).await?;
@@ -126,6 +128,7 @@ impl RealSystem {
 struct Parts<'a> {
     state: &'a State,
     cluster: &'a Cluster,
+    /// The program of servers and workers.
     minigram: &'a Path,
     admin: SocketAddr,
     blobs: PathBuf,

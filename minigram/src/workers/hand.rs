@@ -67,10 +67,11 @@ impl Hand {
             otel.kind = "consumer"
         );
         telemetry::follow(&span, traceparent(&job).as_deref());
-        let worked = match self.attempt(&receipt, work(job).instrument(span), leave).await {
+        let worked = match self.attempt(&receipt, work(job).instrument(span.clone()), leave).await {
             Some(done) => {
                 if let Err(failure) = &done {
-                    tracing::warn!(topic = self.topic, key, attempt, reason = %failure, "a job failed");
+                    // In the trace of the request that the job follows from, so that a search for the trace finds it.
+                    tracing::warn!(parent: &span, topic = self.topic, key, attempt, reason = %failure, "a job failed");
                 }
                 settle(&*self.queue, &receipt, &done).await
             }

@@ -16,11 +16,14 @@ pub struct Breakable {
     pub notes_broken: Arc<AtomicBool>,
     /// Looking for a session takes for ever.
     pub hangs: Arc<AtomicBool>,
+    /// So do notes.
+    pub notes_hang: Arc<AtomicBool>,
 }
 
 impl Breakable {
     pub fn new(sessions: Arc<dyn Sessions>) -> Self {
-        Self { sessions, broken: Arc::default(), notes_broken: Arc::default(), hangs: Arc::default() }
+        let [broken, notes_broken, hangs, notes_hang] = Default::default();
+        Self { sessions, broken, notes_broken, hangs, notes_hang }
     }
 
     fn check(&self) -> SessionsResult<()> {
@@ -55,6 +58,9 @@ impl Sessions for Breakable {
         self.check()?;
         if self.notes_broken.load(Ordering::SeqCst) {
             return Err(SessionsError::Unavailable("broken by the test".into()));
+        }
+        if self.notes_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
         self.sessions.note_write(id, written).await
     }

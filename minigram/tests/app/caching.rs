@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use crate::breakable::Breakable;
 use crate::photos::path;
-use crate::world::{Reply, World, engines};
+use crate::world::{JPEG, Reply, World, engines};
 
 #[tokio::test]
 async fn the_edge_may_keep_what_everyone_sees_and_nothing_else() {
@@ -70,7 +70,7 @@ async fn an_engine_that_is_unavailable_is_said_honestly_and_no_write_is_acknowle
 async fn a_request_whose_engine_hangs_is_refused_in_time_and_says_when_to_try_again() {
     let (mut engines, clock, directory) = engines().await;
     let sessions = Breakable::new(engines.sessions.clone());
-    let hangs = sessions.hangs.clone();
+    let (hangs, notes_hang) = (sessions.hangs.clone(), sessions.notes_hang.clone());
     engines.sessions = Arc::new(sessions);
     let limit = |settings: &mut AppSettings| settings.limits.request = Duration::from_millis(200);
     let world = World::on(engines, clock, directory, limit).await;
@@ -83,6 +83,14 @@ async fn a_request_whose_engine_hangs_is_refused_in_time_and_says_when_to_try_ag
     );
     hangs.store(false, Ordering::SeqCst);
     world.get_by(&ada, 0, "/api/v1/me").await.expect(200);
+
+    // An upload may take longer, but not once the server has all of it.
+    notes_hang.store(true, Ordering::SeqCst);
+    let upload = world.by(&ada, Method::POST, 0, "/api/v1/photos").body(JPEG);
+    let reply = Reply::of(upload).await.expect(503);
+    assert_eq!(reply.header("retry-after"), "1");
+    notes_hang.store(false, Ordering::SeqCst);
+    world.upload(&ada, 0, "").await;
 }
 
 #[tokio::test]

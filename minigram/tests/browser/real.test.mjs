@@ -1,8 +1,9 @@
-// The same story on the whole system: one that `minigram up` starts for it, or the one at `MINIGRAM_URL`.
+// The same story on the whole system: on those that `minigram up` starts for it, one for each kind of engines, or on the one at
+// `MINIGRAM_URL`.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -12,8 +13,12 @@ import { story } from "./story.mjs";
 
 const START_TIME_MAX_MS = 120_000;
 
-test("a photo is posted, liked from a second session, and the like is seen live", async () => {
-  const minigram = await system();
+for (const engines of process.env.MINIGRAM_URL ? ["those of MINIGRAM_URL"] : ["embedded", "real"]) {
+  test(`a photo is posted, liked from a second session, and the like is seen live; engines: ${engines}`, () => live(engines));
+}
+
+async function live(engines) {
+  const minigram = await system(engines);
   const [author, reader] = await Promise.all([session(minigram.url, null), session(minigram.url, null)]);
   try {
     const mark = Date.now().toString(36);
@@ -24,15 +29,17 @@ test("a photo is posted, liked from a second session, and the like is seen live"
     await Promise.all([author.close(), reader.close()]);
     await minigram.end();
   }
-});
+}
 
 /** MiniGram's address, and what ends it. */
-async function system() {
+async function system(engines) {
   const { MINIGRAM, MINIGRAM_URL, EVENKEEL } = process.env;
   if (MINIGRAM_URL) return { url: MINIGRAM_URL.replace(/\/$/, ""), end: async () => {} };
   assert.ok(MINIGRAM && EVENKEEL, "MINIGRAM and EVENKEEL name the programs, or MINIGRAM_URL says where MiniGram is");
   const state = await mkdtemp(join(tmpdir(), "minigram-"));
-  const options = ["--state", state, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--photos", "6", "--evenkeel", EVENKEEL];
+  // PostgreSQL runs as another user, who must be able to enter it.
+  await chmod(state, 0o755);
+  const options = ["--engines", engines, "--state", state, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--photos", "6", "--evenkeel", EVENKEEL];
   const child = spawn(MINIGRAM, ["up", ...options], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const end = async () => {

@@ -20,11 +20,17 @@ pub struct Pair {
 }
 
 impl Redis {
+    /// One for sessions and cache: it evicts what has an end.
     pub fn start() -> Self {
-        Self::follow(None)
+        Self::with("volatile-lru", None)
     }
 
-    fn follow(replica_of: Option<u16>) -> Self {
+    /// One for the cache alone, as `minigram up` starts it: it evicts whatever was not used for longest.
+    pub fn start_cache() -> Self {
+        Self::with("allkeys-lru", None)
+    }
+
+    fn with(when_full: &str, replica_of: Option<u16>) -> Self {
         let redis = program(&["redis-server"], "redis-server");
         let server = Server::start(
             redis,
@@ -34,7 +40,7 @@ impl Redis {
                     folder: home.path(),
                     password: None,
                     memory_max: "64mb",
-                    when_full: "volatile-lru",
+                    when_full,
                     replica_of,
                 };
                 vec![home.write("redis.conf", &conf.text())]
@@ -68,7 +74,7 @@ impl Pair {
     pub fn start() -> Self {
         let primary = Redis::start();
         let port = primary.0.address().port();
-        let replica = Redis::follow(Some(port));
+        let replica = Redis::with("volatile-lru", Some(port));
         let sentinels = (0..3).map(|_| sentinel(port)).collect();
         Self { primary, replica, sentinels }
     }

@@ -3,12 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::routing::post;
-use axum::{Router, body::Bytes};
 use minigram::app::{App, AppSettings, Leaving};
 use minigram::clock::Clock;
 use minigram::domain::passwords::Passwords;
@@ -22,34 +19,20 @@ use minigram::engines::Engines;
 use minigram::leave::Leave;
 use minigram::ports::queue::Policy;
 use minigram::telemetry::{self, TelemetrySettings};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+#[path = "../support/collector.rs"]
+mod collector;
+
+use collector::{Collector, hex};
+
 const DEADLINE: Duration = Duration::from_secs(20);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
-
-type Spans = Arc<Mutex<Vec<Span>>>;
-
-/// A collector that notes the spans that it receives.
-async fn collector() -> (String, Spans) {
-    let spans = Spans::default();
-    let take = async |State(spans): State<Spans>, body: Bytes| {
-        let request = ExportTraceServiceRequest::decode(body).unwrap();
-        let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        spans.lock().unwrap().extend(scopes.flat_map(|scope| scope.spans));
-    };
-    let router = Router::new().route("/v1/traces", post(take)).with_state(spans.clone());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (address, spans)
-}
 
 async fn engines(directory: &TempDir) -> Engines {
     let (file, clock) = (|name| directory.path().join(name), Clock::System);
@@ -65,14 +48,14 @@ async fn engines(directory: &TempDir) -> Engines {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clients_trace_goes_on_down_to_the_engines() {
-    let (otlp, spans) = collector().await;
+    let collector = Collector::start().await;
     let telemetry = telemetry::start(TelemetrySettings {
         service: "minigram-server",
         instance: "app-1".to_owned(),
         json: true,
         file: None,
         filter: "info".to_owned(),
-        otlp: Some(otlp),
+        otlp: Some(collector.url.clone()),
         sample: 0.0,
     })
     .unwrap();
@@ -106,8 +89,7 @@ async fn a_clients_trace_goes_on_down_to_the_engines() {
     timeout(DEADLINE, telemetry.end()).await.unwrap();
 
     let jobs = store.take_outbox(10, Duration::ZERO).await.unwrap();
-    let spans = spans.lock().unwrap();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let spans: Vec<Span> = collector.take().into_iter().map(|received| received.span).collect();
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE), "others are not recorded: {spans:?}");
     let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
     let named = |name: &str| {

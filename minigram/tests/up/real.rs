@@ -2,7 +2,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 use minigram::cluster::Running;
 use minigram::up::seed::{PASSWORD, PEOPLE, paint};
@@ -10,14 +9,20 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client::{Client, eventually};
-use crate::world::{World, minigram};
+use crate::collector::Collector;
+use crate::edge::visitors_see_each_change_at_once;
+use crate::moving::no_write_is_lost_while_a_shard_moves;
+use crate::traced;
+use crate::world::{World, minigram, succeed};
 
-#[tokio::test]
+// The collector takes spans while the test waits for commands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_engines_show_photos_and_own_writes_end_in_order_and_come_back_from_a_backup() {
+    let collector = Collector::start().await;
     let elsewhere = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let [backup, blobs] = ["backup", "blobs"].map(|name| elsewhere.path().join(name));
     let places = ["--backup", backup.to_str().unwrap(), "--blobs", blobs.to_str().unwrap()];
-    let more = ["--engines", "real", "--servers", "2", "--archive-every", "1"];
+    let more = ["--engines", "real", "--servers", "2", "--archive-every", "1", "--otlp", &collector.url];
     let mut world = World::up_with(&[&more[..], &places].concat());
     let engines = Running::read(world.state()).unwrap();
     for name in ["app-1", "app-2", "worker-1", "worker-2", "evenkeel"] {
@@ -35,7 +40,11 @@ async fn real_engines_show_photos_and_own_writes_end_in_order_and_come_back_from
     let own = ada.json(&format!("/api/v1/users/{}/photos", PEOPLE[0].name)).await;
     assert_eq!(own["photos"][0]["id"], posted["id"], "{own}");
 
-    own_writes_are_read_at_once(&bob, &photo).await;
+    traced::post(&bob, &photo).await;
+    let liked = bob.send(Method::PUT, &format!("{photo}/like"), |request| request).await;
+    assert_eq!(liked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(bob.json(&photo).await["liked"], true);
+    let comments = no_write_is_lost_while_a_shard_moves(world.state(), &bob, &posted).await;
     eventually("the photo is ready, and has bob's like", || async {
         let seen = ada.json(&photo).await;
         (seen["state"] == "ready" && seen["likes"] == 1).then_some(())
@@ -47,16 +56,19 @@ async fn real_engines_show_photos_and_own_writes_end_in_order_and_come_back_from
         (picture.status(), picture.headers()["content-type"].as_bytes()),
         (StatusCode::OK, &b"image/jpeg"[..])
     );
+    // Replicas answer visitors, and do not bring back what was there before.
+    let of_bob = bob.json(&format!("/api/v1/users/{}/photos", PEOPLE[1].name)).await;
+    let visitor = Client::new(world.running.address);
+    visitors_see_each_change_at_once(&visitor, &bob, &of_bob["photos"][0]).await;
 
-    for (command, expected) in
-        [("dead-letters", "there are no dead letters"), ("shards", "database 1: 32 shards")]
-    {
+    traced::logs_have_it(world.state()).await;
+    let letters = eventually("there is a dead letter", || async {
         let config = world.state().join("minigram.toml");
-        let what = if command == "shards" { "show" } else { "list" };
-        let output = minigram().args([command, "--config"]).arg(config).arg(what).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.contains(expected), "{command}: {output:?}");
-    }
+        let said = succeed(minigram().args(["dead-letters", "list", "--config"]).arg(config));
+        (said != "there are no dead letters\n").then_some(said)
+    })
+    .await;
+    assert!(letters.contains("the picture cannot be decoded") && letters.lines().count() == 1, "{letters}");
 
     // Where everything is, the command reads from the state directory.
     let said = succeed(minigram().arg("backup").arg("--state").arg(world.state()));
@@ -65,6 +77,7 @@ async fn real_engines_show_photos_and_own_writes_end_in_order_and_come_back_from
         said.lines().find_map(|line| line.strip_prefix("pictures: ")?.split(',').next()?.parse().ok());
     assert!(saved.is_some_and(|files: u64| files >= 7), "{said}");
     down(&mut world);
+    traced::collector_has_it(&collector);
 
     // Everything but the backup is lost.
     for entry in fs::read_dir(world.state()).unwrap() {
@@ -79,7 +92,10 @@ async fn real_engines_show_photos_and_own_writes_end_in_order_and_come_back_from
     world.restart();
     let ada = Client::new(world.running.address).sign_in(PEOPLE[0].name, PASSWORD).await;
     let seen = ada.json(&photo).await;
-    assert_eq!((&seen["state"], &seen["likes"], &seen["comments"]), (&json!("ready"), &json!(1), &json!(20)));
+    assert_eq!(
+        (&seen["state"], &seen["likes"], &seen["comments"]),
+        (&json!("ready"), &json!(1), &json!(comments))
+    );
     assert_eq!(ada.get(seen["urls"]["small"].as_str().unwrap()).await.status(), StatusCode::OK);
     down(&mut world);
 }
@@ -90,29 +106,4 @@ fn down(world: &mut World) {
     assert!(said.contains("has ended"), "{said}");
     assert!(world.ended().success());
     assert_eq!(world.processes(), Vec::<String>::new());
-}
-
-/// What a command prints that must succeed.
-fn succeed(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Comments and likes as fast as answers come, each followed by a read that must show it.
-async fn own_writes_are_read_at_once(user: &Client, photo: &str) {
-    let comments = format!("{photo}/comments");
-    for number in 0..20 {
-        let text = json!({ "text": format!("number {number}") });
-        let made = user.send(Method::POST, &comments, |request| request.json(&text)).await;
-        assert_eq!(made.status(), StatusCode::CREATED);
-        let made: Value = made.json().await.unwrap();
-        let page = user.json(&format!("{comments}?limit=50")).await;
-        let ids: Vec<&Value> =
-            page["comments"].as_array().unwrap().iter().map(|comment| &comment["id"]).collect();
-        assert!(ids.contains(&&made["id"]), "comment {number} is not in {page}");
-    }
-    let liked = user.send(Method::PUT, &format!("{photo}/like"), |request| request).await;
-    assert_eq!(liked.status(), StatusCode::NO_CONTENT);
-    assert_eq!(user.json(photo).await["liked"], true);
 }

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::{Client, eventually};
+use crate::edge::visitors_see_each_change_at_once;
 use crate::world::{self, World, minigram};
 
 /// The part of a URL that follows the host.
@@ -63,6 +64,7 @@ async fn a_new_system_shows_photos_and_ends_in_order() {
         (photo["state"] == "ready").then_some(())
     })
     .await;
+    visitors_see_each_change_at_once(&Client::new(world.running.address), &ada, &posted).await;
 
     world.signal(Signal::TERM);
     assert!(world.ended().success());

@@ -47,11 +47,21 @@ impl World {
 
     /// The same with further arguments.
     pub fn up_with(arguments: &[&str]) -> Self {
+        let mut world = Self::up_by(|state| {
+            let mut up = up(state);
+            up.args(arguments);
+            up
+        });
+        world.arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
+        world
+    }
+
+    /// The same by another command, which is given a state directory.
+    pub fn up_by(command: impl FnOnce(&Path) -> Command) -> Self {
         // PostgreSQL runs as another user, who must be able to enter it.
         let state = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
-        let child = up(state.path()).args(arguments).spawn().unwrap();
-        let arguments = arguments.iter().map(|it| (*it).to_owned()).collect();
-        let mut world = Self { running: unknown(), child, state, arguments };
+        let child = command(state.path()).spawn().unwrap();
+        let mut world = Self { running: unknown(), child, state, arguments: Vec::new() };
         world.wait_until_ready();
         world
     }
@@ -63,6 +73,7 @@ impl World {
     }
 
     fn wait_until_ready(&mut self) {
+        let begun = Instant::now();
         self.running = eventually("the system is ready", || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 let said = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
@@ -70,6 +81,7 @@ impl World {
             }
             Running::read(self.state.path()).ok()
         });
+        println!("minigram up was ready after {:.1} s", begun.elapsed().as_secs_f64());
     }
 
     pub fn state(&self) -> &Path {
@@ -110,19 +122,35 @@ impl Drop for World {
 
 /// `minigram up` in a state directory.
 pub fn up(state: &Path) -> Command {
-    let mut command = minigram();
+    let mut command = up_of(env!("CARGO_BIN_EXE_minigram").as_ref(), state);
+    command.args(["--photos", "6", "--evenkeel"]).arg(evenkeel());
     command
-        .args(["up", "--photos", "6", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--evenkeel"])
-        .arg(evenkeel());
-    command.arg("--state").arg(state);
+}
+
+/// `up` of this program, which finds Evenkeel by itself.
+pub fn up_of(program: &Path, state: &Path) -> Command {
+    let mut command = program_at(program);
+    command.args(["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state"]);
+    command.arg(state);
     command
 }
 
 /// The program, whose messages are read.
 pub fn minigram() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_minigram"));
+    program_at(env!("CARGO_BIN_EXE_minigram").as_ref())
+}
+
+fn program_at(file: &Path) -> Command {
+    let mut command = Command::new(file);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// What a command prints that must succeed.
+pub fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Before a system is ready.

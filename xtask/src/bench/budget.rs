@@ -71,19 +71,21 @@ pub fn share(scenario: Scenario, rows: &[Row]) -> Option<f64> {
 
 fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
     match scenario {
-        Scenario::H1Few
-        | Scenario::Features
-        | Scenario::TlsHandshakePq
-        | Scenario::IdleTls
-        | Scenario::IdleH2 => None,
+        Scenario::H1Few | Scenario::Features | Scenario::TlsHandshakePq | Scenario::IdleTls => None,
         Scenario::H1Many => {
             Some(("at most 0.65 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.65)))
         }
-        Scenario::TlsHandshake => {
+        Scenario::Tls | Scenario::TlsHandshake => {
             Some(("at most 0.75 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.75)))
         }
-        Scenario::H1Some | Scenario::H1Guarded | Scenario::Tls | Scenario::H2Clear | Scenario::H2Tls => {
+        Scenario::H1Some | Scenario::H1Guarded => {
             Some(("at most 0.80 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.80)))
+        }
+        Scenario::H2Clear => {
+            Some(("at most 0.60 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.60)))
+        }
+        Scenario::H2Tls => {
+            Some(("at most 0.65 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.65)))
         }
         Scenario::HitSmall => {
             Some(("at most 0.85 x the CPU time of the best peer", Rule::ShareOfBestPeer(0.85)))
@@ -111,7 +113,10 @@ fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
         Scenario::IdleTcp => {
             Some(("no more bytes than the best peer", Rule::NoMoreThanBestPeer(Metric::IdleBytes)))
         }
-        Scenario::Idle => Some(("below 4,096 bytes per connection", Rule::Below(Metric::IdleBytes, 4096.0))),
+        Scenario::Idle => Some(("below 2,049 bytes per connection", Rule::Below(Metric::IdleBytes, 2049.0))),
+        Scenario::IdleH2 => {
+            Some(("below 14,337 bytes per connection", Rule::Below(Metric::IdleBytes, 14337.0)))
+        }
         Scenario::Overhead => Some(("p99 below 1,000 us more", Rule::Below(Metric::AddedP99Us, 1000.0))),
         Scenario::Workers => Some(("two workers at least 1.80 x one", Rule::AtLeast(Metric::SpeedUp, 1.8))),
     }
@@ -158,7 +163,7 @@ mod tests {
         assert!(judge(Scenario::Large, &rows(&[10.0, 10.0, 10.0])).unwrap().pass);
         assert_eq!(judge(Scenario::HitSmall, &rows(&[8.0, 8.0, 8.0])), None, "without Varnish");
         assert!(judge(Scenario::FileSmall, &rows(&[9.0, 18.0, 9.0])).unwrap().pass, "nginx is the only peer");
-        assert!(judge(Scenario::Tls, &rows(&[8.0, 8.0, 8.0])).unwrap().pass);
+        assert!(!judge(Scenario::Tls, &rows(&[8.0, 8.0, 8.0])).unwrap().pass);
         assert!(judge(Scenario::TlsHandshake, &rows(&[7.5, 7.5, 7.5])).unwrap().pass);
         assert!(!judge(Scenario::TlsHandshake, &rows(&[7.6, 7.6, 7.6])).unwrap().pass);
     }
@@ -198,8 +203,8 @@ mod tests {
         let pass = |scenario, metric, value| {
             judge(scenario, &[row(Proxy::Evenkeel, metric, &[value])]).unwrap().pass
         };
-        assert!(pass(Scenario::Idle, Metric::IdleBytes, 4095.0));
-        assert!(!pass(Scenario::Idle, Metric::IdleBytes, 4096.0));
+        assert!(pass(Scenario::Idle, Metric::IdleBytes, 2048.0));
+        assert!(!pass(Scenario::Idle, Metric::IdleBytes, 2049.0));
         assert!(pass(Scenario::Overhead, Metric::AddedP99Us, 999.0));
         assert!(!pass(Scenario::Overhead, Metric::AddedP99Us, 1000.0));
         assert!(pass(Scenario::Workers, Metric::SpeedUp, 1.8));

@@ -9,7 +9,6 @@ use anyhow::Context;
 use super::budget;
 use super::proxy::Proxy;
 use super::results::{Metric, Outcome, Results, Scenario};
-use super::rig::PROFILE;
 
 /// In the order of the columns.
 const PROXIES: [Proxy; 4] = [Proxy::Evenkeel, Proxy::Nginx, Proxy::Haproxy, Proxy::Varnish];
@@ -80,14 +79,14 @@ fn block(results: &Results) -> String {
     let _ = writeln!(
         block,
         "\nMeasured on {date} on {cores} cores of {cpu}, {kernel}, the proxy alone on one of them, \
-         Evenkeel built with the profile `{profile}`. All figures, their \
+         Evenkeel built with {build}. All figures, their \
          spread, the versions and the budgets: [bench/results/all.md](bench/results/all.md).\n\n\
          ![CPU time per request, by proxy and scenario](bench/results/all.svg)",
         date = machine.date,
         cores = machine.cores,
         cpu = machine.cpu,
         kernel = machine.kernel,
-        profile = PROFILE,
+        build = results.build,
     );
     block
 }
@@ -137,6 +136,7 @@ mod tests {
     fn a_scenario_is_a_line_with_any_peers() {
         let all = |a, b, c| [(Proxy::Evenkeel, a), (Proxy::Nginx, b), (Proxy::Haproxy, c)];
         let results = Results {
+            build: "the profile `dist`",
             machine: Machine::read(&[]),
             rounds: 1,
             seconds: 1,

@@ -9,7 +9,6 @@ use anyhow::Context;
 use super::budget;
 use super::chart;
 use super::results::{Metric, Outcome, Results, Row};
-use super::rig::PROFILE;
 
 /// The order of the columns; a table has those that were measured.
 const COLUMNS: [Metric; 14] = [
@@ -52,8 +51,8 @@ fn markdown(results: &Results, image: Option<&str>) -> String {
     let _ = writeln!(
         page,
         "{date}, {cpu}, {cores} cores, {kernel}; load average before the run {load}. Medians of {rounds} rounds of \
-         {seconds} s, the proxies taking turns in each round. evenkeel is built with the \
-         profile `{profile}`. Written by `cargo xtask bench`.\n",
+         {seconds} s, the proxies taking turns in each round. evenkeel is built with \
+         {build}. Written by `cargo xtask bench`.\n",
         date = machine.date,
         cpu = machine.cpu,
         cores = machine.cores,
@@ -61,7 +60,7 @@ fn markdown(results: &Results, image: Option<&str>) -> String {
         load = machine.load_average,
         rounds = results.rounds,
         seconds = results.seconds,
-        profile = PROFILE,
+        build = results.build,
     );
     for version in &machine.versions {
         let _ = writeln!(page, "- {version}");

@@ -269,6 +269,8 @@ pub struct Outcome {
 pub struct Results {
     /// Where.
     pub machine: Machine,
+    /// How Evenkeel was built.
+    pub build: &'static str,
     /// Rounds per scenario.
     pub rounds: usize,
     /// Seconds per round.

@@ -112,6 +112,16 @@ impl Client {
         }
     }
 
+    /// Lets go of what is made for a first request and kept for others, because none has come for a while.
+    pub fn rest(&mut self) {
+        self.origin_in_log.take();
+        self.known_host.take();
+        // It may have connections to servers of its own.
+        if self.sender.get().is_some_and(|sender| sender.keeps_none()) {
+            self.sender.take();
+        }
+    }
+
     /// The other end, or whom it speaks for by a PROXY header.
     pub fn peer(&self) -> Peer {
         self.peer

@@ -80,12 +80,16 @@ impl Connection {
         Self { client, io, timer, may_be_http2, rested: None, input: Vec::new() }
     }
 
-    /// Serves it until it closes, or until it turns out that the client speaks HTTP/2: then it is given back, with
-    /// what was read of it.
-    pub async fn serve(mut self) -> Option<(Client, Rc<Io>, Vec<u8>)> {
+    /// The client, the connection and what was read of it, if it speaks HTTP/2.
+    pub fn into_parts(self) -> (Client, Rc<Io>, Vec<u8>) {
+        (self.client, self.io, self.input)
+    }
+
+    /// Serves it until it closes; true if it turns out that the client speaks HTTP/2.
+    pub async fn serve(&mut self) -> bool {
         while self.wait_for_first().await == Waited::Request {
             if self.may_be_http2 && self.input.starts_with(PREFACE) {
-                return Some((self.client, self.io, self.input));
+                return true;
             }
             self.may_be_http2 = false;
             if self.rested.is_none() {
@@ -93,17 +97,17 @@ impl Connection {
             }
             // In a box of its own, so that a connection that waits for long weighs no more than what it waits with.
             match Box::pin(self.serve_requests()).await {
-                Next::Idle => {}
-                Next::Close => return None,
+                Next::Idle => self.client.rest(),
+                Next::Close => return false,
                 Next::Linger => {
                     let worker = &self.client.worker;
                     let rate_min = worker.view().snapshot.config.limits.body_rate;
                     Box::pin(linger(worker, &self.io, &mut self.timer, rate_min)).await;
-                    return None;
+                    return false;
                 }
             }
         }
-        None
+        false
     }
 
     /// Waits for the first request, or for the next after a while without any.

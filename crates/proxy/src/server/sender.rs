@@ -65,6 +65,11 @@ impl Sender {
         &self.lines
     }
 
+    /// True if no connection to a server is its own.
+    pub fn keeps_none(&self) -> bool {
+        self.kept.borrow().is_empty()
+    }
+
     /// The header that each of its datagrams begins with.
     pub(super) fn datagram_header(&self) -> Box<[u8]> {
         let mut bytes = Vec::new();

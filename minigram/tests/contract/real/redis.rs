@@ -146,6 +146,41 @@ async fn a_cache_that_is_too_large_evicts_values_and_no_session() {
     }
 }
 
+/// The Redis that has the cache alone: it refuses nothing, and what is used stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_of_its_own_evicts_what_was_not_used_for_longest() {
+    let redis = Redis::start_cache();
+    let settings = redis.settings(&prefix());
+    let cache = RedisCache::connect(&settings).await.unwrap();
+    let key = |name: u32| Key::new(Kind::Feed, name);
+    // Redis has 64 MiB.
+    let value = Bytes::from(vec![7; 1 << 20]);
+    let used = Key::new(Kind::Photo, "used");
+    cache.set(&used, "value".into(), WEEK).await.unwrap();
+    for name in 0..50 {
+        cache.set(&key(name), value.clone(), WEEK).await.unwrap();
+    }
+    // Redis counts seconds.
+    let full_key = format!("{}:cache:{}:49", settings.prefix, Kind::Feed.name());
+    eventually(async || {
+        let idle: u64 = command(&settings, &["OBJECT", "IDLETIME", &full_key]).await;
+        (idle >= 2).then_some(())
+    })
+    .await;
+    for name in 50..80 {
+        assert_eq!(cache.get(&used).await.unwrap(), Some("value".into()));
+        cache.set(&key(name), value.clone(), WEEK).await.unwrap();
+    }
+    let mut left = Vec::new();
+    for name in 0..80 {
+        if cache.get(&key(name)).await.unwrap().is_some() {
+            left.push(name);
+        }
+    }
+    let old = left.iter().filter(|name| **name < 50).count();
+    assert!((40..64).contains(&left.len()) && left.len() - old >= 28, "{left:?} are left");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_crash_sessions_are_there_and_what_was_cached_before_is_not_served() {
     let mut redis = Redis::start();

@@ -30,7 +30,7 @@ fn results() -> Results {
         versions: vec!["nginx 1".into()],
     };
     let outcome = Outcome { scenario: Scenario::H1Some, rows, notes: vec!["A note.".into()], verdict };
-    Results { machine, rounds: 3, seconds: 4, scenarios: vec![outcome] }
+    Results { machine, build: "the profile `dist`", rounds: 3, seconds: 4, scenarios: vec![outcome] }
 }
 
 #[test]

@@ -69,6 +69,9 @@ impl Move {
             self.clean_up().await?;
             return Ok(self.moved);
         }
+        for connection in [&mut self.from, &mut self.to] {
+            check_sees_replicas(connection).await?;
+        }
         let (here, there) =
             (state(&mut self.from, self.shard).await?, state(&mut self.to, self.shard).await?);
         match (here.as_str(), there.as_str()) {
@@ -229,6 +232,20 @@ async fn in_transaction(connection: &mut PgConnection, sql: String) -> StoreResu
 async fn state(connection: &mut PgConnection, shard: Shard) -> StoreResult<String> {
     let find = format!("SELECT coalesce((SELECT state FROM shards WHERE shard = {}), '')", shard.number());
     row_value(&run(connection, find).await.map_err(failed)?)
+}
+
+/// Refuses a user to whom PostgreSQL does not show how far the replicas are.
+async fn check_sees_replicas(primary: &mut PgConnection) -> StoreResult<()> {
+    let sees = "SELECT pg_has_role('pg_read_all_stats', 'USAGE')";
+    if row_value(&run(primary, sees).await.map_err(failed)?)? {
+        return Ok(());
+    }
+    let user = run(primary, "SELECT quote_ident(current_user)").await.map_err(failed)?;
+    let user: String = row_value(&user)?;
+    let what = format!(
+        "{user} cannot see how far the replicas are; run as a superuser: GRANT pg_read_all_stats TO {user}"
+    );
+    Err(StoreError::Failed(what.into()))
 }
 
 /// Whether all replicas that are connected show all that was committed so far, by `end`.
