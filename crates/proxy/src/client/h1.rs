@@ -13,8 +13,9 @@ use evenkeel_observe::{Ended, Protocol, RequestRefusal};
 use evenkeel_types::Time;
 
 use crate::body::{Body, FromHttp1, Source};
-use crate::client::connection::{Client, Refused, body_limits, linger};
+use crate::client::connection::{Client, Refused, body_limits};
 use crate::client::h2::PREFACE;
+use crate::client::linger::linger;
 use crate::client::writer::{ResponseWriter, ToClient, Way, send_whole};
 use crate::http::field::{Field, Known, has_token};
 use crate::http::framing::Framing;

@@ -11,7 +11,8 @@ use evenkeel_net::Io;
 
 use self::driver::Driver;
 use self::watch::Over;
-use crate::client::connection::{Client, linger};
+use crate::client::connection::Client;
+use crate::client::linger::linger;
 use crate::worker::timer::Timer;
 
 pub use evenkeel_http2::PREFACE;

@@ -4,4 +4,5 @@ pub mod connection;
 pub mod count;
 pub mod h1;
 pub mod h2;
+pub mod linger;
 pub mod writer;
