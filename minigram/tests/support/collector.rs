@@ -14,7 +14,6 @@ use tokio::net::TcpListener;
 
 /// A span, and the `service.name` of the process that sent it.
 pub struct Received {
-    #[allow(dead_code, reason = "each program uses a part")]
     pub service: String,
     pub span: Span,
 }

@@ -89,7 +89,9 @@ async fn a_clients_trace_goes_on_down_to_the_engines() {
     timeout(DEADLINE, telemetry.end()).await.unwrap();
 
     let jobs = store.take_outbox(10, Duration::ZERO).await.unwrap();
-    let spans: Vec<Span> = collector.take().into_iter().map(|received| received.span).collect();
+    let received = collector.take();
+    assert!(received.iter().all(|received| received.service == "minigram-server"));
+    let spans: Vec<Span> = received.into_iter().map(|received| received.span).collect();
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE), "others are not recorded: {spans:?}");
     let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
     let named = |name: &str| {
