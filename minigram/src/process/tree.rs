@@ -29,7 +29,9 @@ impl Member {
         let stat = fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero())).ok()?;
         // The name of the program is in parentheses, and may contain any.
         let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-        if matches!(*fields.first()?, "Z" | "X") {
+        let (state, threads) = (*fields.first()?, *fields.get(17)?);
+        // The first thread of a process that ends may do so before the others, which still hold its files.
+        if state == "X" || (state == "Z" && matches!(threads, "0" | "1")) {
             return None;
         }
         Some(Self { id, started: fields.get(19)?.parse().ok()? })

@@ -1,9 +1,10 @@
 //! How a process ends: asked, killed, dropped.
 
-use minigram::process::{Ports, Process};
+use minigram::process::{Ports, Process, Program};
+use rustix::process::Signal;
 use std::time::Duration;
 
-use super::{DEADLINE, member_in, shell, wait_gone};
+use super::{DEADLINE, eventually, member_in, shell, wait_gone};
 
 #[tokio::test]
 async fn a_process_that_is_asked_to_end_ends_in_order() {
@@ -39,6 +40,28 @@ async fn a_dropped_process_is_gone_with_its_children() {
     let child = member_in(&file);
     drop(process);
     assert!(!child.is_alive());
+}
+
+/// Its first thread has ended, which `/proc` shows as if the process had; another one still runs, and holds its files.
+#[tokio::test]
+async fn a_process_runs_until_its_last_thread_has_ended() {
+    const SCRIPT: &str = "import ctypes, os, threading, time
+threading.Thread(target=lambda: time.sleep(1000)).start()
+open('id', 'w').write(f'{os.getpid()}\\n')
+ctypes.CDLL(None).pthread_exit(None)";
+    let folder = tempfile::tempdir().unwrap();
+    let python = Program::new("python", "/usr/bin/env", folder.path().join("log"));
+    let process =
+        Process::start(&python.args(["-C", folder.path().to_str().unwrap(), "python3", "-c", SCRIPT]))
+            .unwrap();
+    let member = member_in(&folder.path().join("id"));
+    let stat = format!("/proc/{}/stat", member.id.as_raw_nonzero());
+    eventually("the first thread ends", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
+
+    assert!(member.is_alive());
+    member.signal(Signal::KILL);
+    wait_gone(member);
+    assert!(!process.is_running());
 }
 
 #[tokio::test]

@@ -87,7 +87,9 @@ impl Engines {
         let (begun, all) = (Instant::now(), self.all());
         let down = Command::new(MINIGRAM).arg("down").arg("--state").arg(&self.state).status().unwrap();
         assert!(down.success(), "the engines did not end: {}", self.process.log_end());
-        assert_eq!(self.process.status().unwrap().code(), Some(0), "{}", self.process.log_end());
+        // `down` waits for the lock of the state directory, which the kernel releases a moment before it says that the process ended.
+        let status = tokio::time::timeout(END_BOUND, self.process.ended()).await.expect("it ends");
+        assert_eq!(status.code(), Some(0), "{}", self.process.log_end());
         println!("the engines ended in order within {:.1} s", begun.elapsed().as_secs_f64());
         self.check_gone(&all);
         assert!(Faults::open(&self.state).is_err(), "the state directory says that the engines run");
