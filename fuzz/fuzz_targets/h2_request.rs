@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
 /// A request that a server of HTTP/2 makes of fields; `None` where it refuses it.
 fn request(input: &[u8]) -> Option<Head> {
     let now = Time::from_millis(1);
-    let mut server = Connection::server(&Config::server(), now);
+    let mut server = Connection::server(Config::server(), now);
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     let bytes = [PREFACE.as_slice(), &settings, &http2::headers(input, 5)?].concat();
     let (mut head, mut taken) = (Head::new(), 0);

@@ -59,7 +59,7 @@ fn check_response(input: &[u8]) {
 /// A response that a client of HTTP/2 makes of fields; `None` where it refuses it.
 fn response(input: &[u8]) -> Option<Head> {
     let now = Time::from_millis(1);
-    let mut client = Connection::client(&Config::client(), now);
+    let mut client = Connection::client(Config::client(), now);
     let request = Request { method: b"GET", scheme: b"http", authority: b"a", path: b"/", protocol: b"" };
     client.request(&request, [], true).ok()?;
     let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];

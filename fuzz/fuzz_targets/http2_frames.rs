@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
 /// What the server reports and sends for an input that comes in pieces of `size` bytes.
 fn run(bytes: &[u8], size: usize) -> (Vec<String>, Vec<u8>) {
     let now = Time::from_millis(1);
-    let mut server = Connection::server(&Config::server(), now);
+    let mut server = Connection::server(Config::server(), now);
     let mut head = Head::new();
     let mut seen = Vec::new();
     let mut body: Option<(u32, Vec<u8>, bool)> = None;

@@ -42,8 +42,8 @@ impl Side {
 
 fuzz_target!(|script: &[u8]| {
     let mut now = Time::from_millis(1);
-    let mut client = Side::new(Connection::client(&Config::client(), now));
-    let mut server = Side::new(Connection::server(&Config::server(), now));
+    let mut client = Side::new(Connection::client(Config::client(), now));
+    let mut server = Side::new(Connection::server(Config::server(), now));
     let mut is_honest = true;
     let fields = [(b"x-test".as_slice(), b"value".as_slice())];
     for step in script.chunks_exact(3) {

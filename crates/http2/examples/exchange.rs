@@ -24,8 +24,8 @@ const FIELDS: [(&[u8], &[u8]); 2] = [(b"user-agent", b"curl/7.88.1"), (b"accept"
 
 fn main() {
     let now = Time::from_millis(1);
-    let mut client = Connection::client(&Config::client(), now);
-    let mut server = Connection::server(&Config::server(), now);
+    let mut client = Connection::client(Config::client(), now);
+    let mut server = Connection::server(Config::server(), now);
     let (mut head, mut client_head) = (Head::new(), Head::new());
     let mut ids = (0..WARM + COUNT).map(|at| format!("{at:032x}")).collect::<Vec<_>>();
     let mut sent = 0;

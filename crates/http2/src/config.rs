@@ -1,12 +1,13 @@
 //! What a connection allows its peer, each value with a default that suits a proxy.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::budget::BudgetConfig;
 use crate::head::HeadLimits;
 use crate::settings::Settings;
 
-/// The limits of a connection. They cannot be changed once it has begun.
+/// The limits of a connection, which many may share. They cannot be changed once it has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// What is announced to the peer.
@@ -54,6 +55,12 @@ pub struct Pace {
     pub rate_min: u32,
     /// How long a stream may wait before it is judged.
     pub grace: Duration,
+}
+
+impl From<&Config> for Arc<Config> {
+    fn from(config: &Config) -> Self {
+        Arc::new(*config)
+    }
 }
 
 impl Config {

@@ -9,8 +9,8 @@
 //! use evenkeel_types::Time;
 //!
 //! let now = Time::ZERO;
-//! let mut client = Connection::client(&Config::client(), now);
-//! let mut server = Connection::server(&Config::server(), now);
+//! let mut client = Connection::client(Config::client(), now);
+//! let mut server = Connection::server(Config::server(), now);
 //! let request = Request { method: b"GET", scheme: b"http", authority: b"test", path: b"/", protocol: b"" };
 //! client.request(&request, [(b"accept".as_slice(), b"*/*".as_slice())], true)?;
 //!

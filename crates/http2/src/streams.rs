@@ -12,8 +12,6 @@ pub(crate) const UNKNOWN: u64 = u64::MAX;
 pub(crate) const NONE: u32 = u32::MAX;
 /// Closed streams of which is known how they came to be that.
 const REMEMBERED: usize = 1024;
-/// Slots whose memory an idle connection keeps.
-const SLOTS_KEPT: usize = 4;
 
 /// A stream of a connection. Its slot is free again once it has ended, and then is that of another stream: a caller may
 /// keep what it knows of a stream in an array by slot.
@@ -128,9 +126,9 @@ pub(crate) struct Streams {
     /// The last stream that was opened, by its number.
     pub(crate) last: u32,
     pub(crate) queue: Queue,
-    /// Those of the last numbers that we reset, and those that were opened at all.
-    reset: Bits,
+    /// Those of the last numbers that were opened at all, and those that we reset, once there is one.
     opened: Bits,
+    reset: Option<Box<Bits>>,
 }
 
 /// A bit for each of the last numbers.
@@ -150,7 +148,7 @@ impl Bits {
 
 impl Default for Streams {
     fn default() -> Self {
-        let (queue, reset, opened) = <_>::default();
+        let (queue, opened, reset) = <_>::default();
         Self {
             slots: Vec::new(),
             free: NONE,
@@ -160,8 +158,8 @@ impl Default for Streams {
             wanting: 0,
             last: 0,
             queue,
-            reset,
             opened,
+            reset,
         }
     }
 }
@@ -244,8 +242,10 @@ impl Streams {
     pub(crate) fn reach(&mut self, number: u32) {
         let (from, to) = (ordinal(self.last) + 1, ordinal(number));
         for at in from.max(to.saturating_sub(REMEMBERED - 1))..=to {
-            self.reset.set(at, false);
             self.opened.set(at, at == to);
+            if let Some(reset) = &mut self.reset {
+                reset.set(at, false);
+            }
         }
         self.last = number;
     }
@@ -294,14 +294,14 @@ impl Streams {
     pub(crate) fn remember_reset(&mut self, number: u32) {
         let at = ordinal(number);
         if ordinal(self.last) - at < REMEMBERED {
-            self.reset.set(at, true);
+            self.reset.get_or_insert_default().set(at, true);
         }
     }
 
     /// True if we reset a stream that is closed, not too long ago.
     pub(crate) fn was_reset(&self, number: u32) -> bool {
         let at = ordinal(number);
-        ordinal(self.last) - at < REMEMBERED && self.reset.get(at)
+        ordinal(self.last) - at < REMEMBERED && self.reset.as_ref().is_some_and(|reset| reset.get(at))
     }
 
     /// True unless a number that is not beyond the last was left out, not too long ago.
@@ -312,14 +312,15 @@ impl Streams {
 
     /// Lets go of memory that no open stream needs.
     pub(crate) fn shrink(&mut self) {
-        if self.active + self.held == 0 && self.slots.capacity() > SLOTS_KEPT {
+        if self.active + self.held == 0 {
             (self.slots, self.index, self.free) = (Vec::new(), Vec::new(), NONE);
         }
     }
 
     /// Bytes of memory on the heap.
     pub(crate) fn memory(&self) -> usize {
-        self.slots.capacity() * size_of::<Stream>() + self.index.capacity() * size_of::<(u32, u32)>()
+        let reset = self.reset.as_ref().map_or(0, |_| size_of::<Bits>());
+        self.slots.capacity() * size_of::<Stream>() + self.index.capacity() * size_of::<(u32, u32)>() + reset
     }
 
     fn enter(&mut self, number: u32, slot: u32) {

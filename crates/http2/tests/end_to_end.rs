@@ -178,8 +178,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let client = Side::new(Connection::client(&Config::client(), NOW));
-        let server = Side::new(Connection::server(&Config::server(), NOW));
+        let client = Side::new(Connection::client(Config::client(), NOW));
+        let server = Side::new(Connection::server(Config::server(), NOW));
         let (requests, responses, interims) = <_>::default();
         Self { client, server, requests, responses, interims, pings: 0 }
     }

@@ -46,7 +46,7 @@ impl World {
             budget: evenkeel_http2::BudgetConfig { tokens: 1_000_000, ..<_>::default() },
             ..Config::server()
         };
-        let mut server = Connection::server(&config, NOW);
+        let mut server = Connection::server(config, NOW);
         assert_eq!(events(&mut server, &greeting()).1, None);
         drain(&mut server);
         let (streams, windows) = (BTreeMap::new(), BTreeMap::new());

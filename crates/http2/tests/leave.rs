@@ -64,7 +64,7 @@ fn a_server_leaves_in_two_steps_and_loses_no_request() {
 
 #[test]
 fn a_client_that_answers_no_ping_hears_the_second_goaway_in_time() {
-    let mut server = Connection::server(&Config::server(), NOW);
+    let mut server = Connection::server(Config::server(), NOW);
     events(&mut server, &greeting());
     server.leave(NOW);
     drain(&mut server);
@@ -163,13 +163,13 @@ fn origins_reach_the_client() {
 fn what_the_peer_leaves_out_ends_the_connection_in_time() {
     let keepalive = Some(Keepalive { after: Duration::from_secs(30), timeout: Duration::from_secs(5) });
     let config = Config { keepalive, ..Config::server() };
-    let mut server = Connection::server(&config, NOW);
+    let mut server = Connection::server(config, NOW);
     let due = NOW + Duration::from_secs(10);
     assert_eq!(server.next_timeout(), Some(due));
     let error = server.handle_timeout(due).unwrap_err();
     assert_eq!((error.code(), server.is_finished()), (Code::SETTINGS_TIMEOUT, true));
 
-    let mut server = Connection::server(&config, NOW);
+    let mut server = Connection::server(config, NOW);
     events(&mut server, &greeting());
     drain(&mut server);
     let due = NOW + Duration::from_secs(30);
@@ -186,7 +186,7 @@ fn what_the_peer_leaves_out_ends_the_connection_in_time() {
 
     for begun in [&frame(HEADERS, 0, 1, b"\x82")[..], &frame(HEADERS, END_HEADERS, 1, &get())[..15], &[0, 0]]
     {
-        let mut server = Connection::server(&config, NOW);
+        let mut server = Connection::server(config, NOW);
         events(&mut server, &greeting());
         events(&mut server, begun);
         let due = NOW + Duration::from_secs(10);
@@ -216,7 +216,7 @@ fn large_heads_go_in_several_frames_and_settings_shape_them() {
 
 #[test]
 fn nothing_is_done_behind_the_end() {
-    let mut server = Connection::server(&Config::server(), NOW);
+    let mut server = Connection::server(Config::server(), NOW);
     events(&mut server, &greeting());
     let (seen, _) = events(&mut server, &frame(HEADERS, END_HEADERS, 1, &get()));
     let Event::Head { stream, .. } = seen[0] else { panic!("{seen:?}") };
@@ -237,11 +237,11 @@ fn nothing_is_done_behind_the_end() {
 #[test]
 fn a_preface_that_is_none_ends_the_connection() {
     for wrong in [b"GET / HTTP/1.1\r\n".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rx"] {
-        let mut server = Connection::server(&Config::server(), NOW);
+        let mut server = Connection::server(Config::server(), NOW);
         let (_, error) = events(&mut server, wrong);
         assert_eq!(error.unwrap().reason(), "an invalid preface");
     }
-    let mut server = Connection::server(&Config::server(), NOW);
+    let mut server = Connection::server(Config::server(), NOW);
     for byte in greeting() {
         assert_eq!(events(&mut server, &[byte]).1, None);
     }

@@ -141,14 +141,14 @@ struct World {
 
 impl World {
     fn server() -> Self {
-        let mut connection = Connection::server(&Config::server(), NOW);
+        let mut connection = Connection::server(Config::server(), NOW);
         assert_eq!(events(&mut connection, &greeting()).1, None);
         drain(&mut connection);
         Self { connection, stream: None, is_server: true, head: <_>::default() }
     }
 
     fn client(ends: bool) -> Self {
-        let mut connection = Connection::client(&Config::client(), NOW);
+        let mut connection = Connection::client(Config::client(), NOW);
         assert_eq!(events(&mut connection, &settings(&[])).1, None);
         let request =
             Request { method: b"GET", scheme: b"http", authority: b"test", path: b"/", protocol: b"" };

@@ -32,7 +32,9 @@ pub async fn serve(worker: Rc<Worker>, listener: ListenerName, io: Io, peer: Pee
     };
     if speaks_http2 || connection.serve().await {
         let (client, io, early) = connection.into_parts();
-        Box::pin(h2::serve(client, io, early)).await;
+        if let Some(serving) = h2::serve(client, io, early) {
+            serving.await;
+        }
     }
 }
 

@@ -114,6 +114,9 @@ fn budget(scenario: Scenario) -> Option<(&'static str, Rule)> {
             Some(("no more bytes than the best peer", Rule::NoMoreThanBestPeer(Metric::IdleBytes)))
         }
         Scenario::Idle => Some(("below 2,049 bytes per connection", Rule::Below(Metric::IdleBytes, 2049.0))),
+        Scenario::IdleH2Clear => {
+            Some(("below 4,097 bytes per connection", Rule::Below(Metric::IdleBytes, 4097.0)))
+        }
         Scenario::IdleH2 => {
             Some(("below 14,337 bytes per connection", Rule::Below(Metric::IdleBytes, 14337.0)))
         }

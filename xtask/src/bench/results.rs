@@ -74,6 +74,8 @@ pub enum Scenario {
     Idle,
     /// Memory of idle keep-alive connections over TLS.
     IdleTls,
+    /// Memory of idle HTTP/2 connections in clear.
+    IdleH2Clear,
     /// Memory of idle HTTP/2 connections over TLS.
     IdleH2,
     /// Memory of idle TCP connections, each with its connection to a server.
@@ -141,6 +143,7 @@ impl Scenario {
             Self::Udp => "UDP, 64 clients, datagrams of 128 bytes and as long answers",
             Self::Idle => "Idle keep-alive connections",
             Self::IdleTls => "Idle keep-alive connections over TLS",
+            Self::IdleH2Clear => "Idle HTTP/2 connections in clear",
             Self::IdleH2 => "Idle HTTP/2 connections over TLS",
             Self::IdleTcp => "Idle TCP connections",
             Self::Overhead => "Latency added at half load, 64 connections",

@@ -69,6 +69,7 @@ pub fn measure(
         Scenario::Udp => run.load(Wire::Udp, exchanges(Kind::Datagrams)),
         Scenario::Idle => run.idle(Wire::Http1),
         Scenario::IdleTls => run.idle(Wire::Http1Tls),
+        Scenario::IdleH2Clear => run.idle(Wire::Http2),
         Scenario::IdleH2 => run.idle(Wire::Http2Tls),
         Scenario::IdleTcp => run.idle(Wire::Tcp),
         Scenario::Overhead => run.overhead(),

@@ -10,6 +10,8 @@ mod receive;
 mod request;
 mod send;
 
+use std::sync::Arc;
+
 use evenkeel_types::Time;
 
 use self::ending::{Leaving, Timers};
@@ -46,7 +48,7 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Connection {
     role: Role,
-    config: Config,
+    config: Arc<Config>,
     /// The time of the last call that had one.
     now: Time,
     reader: Reader,
@@ -83,16 +85,16 @@ enum Sweep {
 
 impl Connection {
     /// The side of a server, which greets its client at once. The client's preface is still to come.
-    pub fn server(config: &Config, now: Time) -> Self {
-        Self::new(Role::Server, config, now)
+    pub fn server(config: impl Into<Arc<Config>>, now: Time) -> Self {
+        Self::new(Role::Server, config.into(), now)
     }
 
     /// The side of a client, which sends its preface at once.
-    pub fn client(config: &Config, now: Time) -> Self {
-        Self::new(Role::Client, config, now)
+    pub fn client(config: impl Into<Arc<Config>>, now: Time) -> Self {
+        Self::new(Role::Client, config.into(), now)
     }
 
-    fn new(role: Role, config: &Config, now: Time) -> Self {
+    fn new(role: Role, config: Arc<Config>, now: Time) -> Self {
         let (flow, opened) = Flow::new(config.connection_window);
         let mut output = Vec::new();
         if role == Role::Client {
@@ -104,7 +106,6 @@ impl Connection {
         }
         Self {
             role,
-            config: Config { output_max: config.output_max.max(OUTPUT_MIN), ..*config },
             now,
             reader: Reader::new(role == Role::Server),
             decoder: Decoder::new(config.settings.header_table_size),
@@ -118,7 +119,8 @@ impl Connection {
             sent: 0,
             turn: None,
             leaving: Leaving::default(),
-            timers: Timers::new(config, now),
+            timers: Timers::new(&config, now),
+            config,
             sweep: None,
             error: None,
             is_closed: false,
@@ -194,7 +196,11 @@ impl Connection {
 
     /// False while so much waits in the output that the peer should be read no further until it has taken some of it.
     pub fn wants_input(&self) -> bool {
-        !self.is_closed && self.output().len() <= self.config.output_max
+        !self.is_closed && self.output().len() <= self.output_max()
+    }
+
+    fn output_max(&self) -> usize {
+        self.config.output_max.max(OUTPUT_MIN)
     }
 
     /// Lets go of memory that is only of use while there is traffic. Responses are larger by a few bytes afterwards, until

@@ -247,7 +247,7 @@ impl Connection {
 
     /// Room for DATA in the output, headers of frames included.
     fn room(&self) -> usize {
-        self.config.output_max.saturating_sub(self.output.len() - self.sent)
+        self.output_max().saturating_sub(self.output.len() - self.sent)
     }
 
     /// How much of `len` bytes a stream may send now, at least one; or what keeps it from sending.

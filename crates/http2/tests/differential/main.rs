@@ -67,7 +67,7 @@ fn ours(input: &[u8], random: &mut Rng) -> Verdict {
         ..Config::server().settings
     };
     let config = Config { settings, connection_window: WINDOW, ..Config::server() };
-    let mut server = Connection::server(&config, NOW);
+    let mut server = Connection::server(config, NOW);
     let mut verdict = Verdict::default();
     let mut head = Head::new();
     let mut rest = input;

@@ -1,6 +1,7 @@
 //! What connections of HTTP/2 to clients and to servers have in common: the state machine, its streams, its bytes on the
 //! wire, and its turns.
 
+pub mod config;
 mod exchange;
 mod session;
 mod turn;

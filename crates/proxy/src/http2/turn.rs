@@ -8,7 +8,7 @@ use std::time::Duration;
 use evenkeel_types::{Clock, Time};
 
 /// How long a turn takes at most, but for what is begun by then.
-const LENGTH: Duration = Duration::from_micros(500);
+const LENGTH: Duration = Duration::from_micros(200);
 
 /// One turn of a task.
 #[derive(Debug, Clone, Copy)]

@@ -16,6 +16,7 @@ use evenkeel_types::{BackendId, ListenerName};
 
 use crate::filter::compress::fixed::FixedBodies;
 use crate::http::head::HeadLimits;
+use crate::http2;
 use crate::request::incoming::Request;
 use crate::request::limits::redis::Redis;
 use crate::request::tally::Tally;
@@ -36,6 +37,8 @@ pub struct View {
     pub tls: Vec<Option<Arc<ServerTls>>>,
     /// Which listeners take connections, or look for names that pass through, before there is HTTP; in the same order.
     pub takes_streams: Vec<bool>,
+    /// What each listener allows connections of HTTP/2, in the same order.
+    pub http2: Vec<Arc<evenkeel_http2::Config>>,
     /// Fixed responses, compressed.
     pub fixed_bodies: FixedBodies,
     /// True if the access log has fields of responses.
@@ -81,11 +84,14 @@ impl View {
             let tls = credentials.pools.get(&config.name);
             PoolSlot::new(handle, tls, &place, hedged.contains(&i), before[i].take())
         };
+        let heads = HeadLimits::of_requests(&config.limits);
+        let http2 = |listener| Arc::new(http2::config::of_listener(listener, heads));
         Self {
             pools: config.pools.iter().zip(&snapshot.pools).enumerate().map(slot).collect(),
             tls: config.listeners.iter().map(|l| credentials.listeners.get(&l.name).cloned()).collect(),
             reserved: reserved(config, snapshot.routes.uses()),
             takes_streams: config.listeners.iter().map(|l| l.is_tcp() || l.has_passthrough()).collect(),
+            http2: config.listeners.iter().map(http2).collect(),
             logs_response_fields: config.log.has_response_fields(),
             sends_tlvs: config
                 .pools
@@ -98,7 +104,7 @@ impl View {
             listener_series: config.listeners.iter().map(|l| registry.listener(&l.name)).collect(),
             unserved: RefCell::default(),
             flight: FlightTerms::new(&config.recorder, shared.open.len()),
-            heads: HeadLimits::of_requests(&config.limits),
+            heads,
             response_heads: HeadLimits::of_responses(&config.limits),
             registry: Arc::clone(registry),
             worker,

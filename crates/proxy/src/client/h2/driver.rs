@@ -2,13 +2,12 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use evenkeel_config::ListenerLimits;
 use evenkeel_http2::{
-    BudgetConfig, Code, Config, Connection, ConnectionError, Event, HEAD_TIMEOUT, Head, HeadKind, HeadLimits,
-    Settings, StreamError, StreamId,
+    Code, Connection, ConnectionError, Event, HEAD_TIMEOUT, Head, HeadKind, StreamError, StreamId,
 };
 use evenkeel_net::Io;
 use evenkeel_observe::{ConnectionRefusal, RequestRefusal};
@@ -18,25 +17,18 @@ use super::stream::{Asked, Job, serve};
 use super::watch::{Over, Watch};
 use crate::client::connection::Client;
 use crate::http2::{Exchange, Failure, Session, Turn, Wire};
+use crate::worker::Worker;
 use crate::worker::timer::Timer;
-use crate::worker::view::View;
 
 /// Exchanges that may be at work, those included whose stream has ended already: so many times the streams.
 const EXCHANGES_FACTOR: usize = 2;
-/// Bytes of a request body that a client may send ahead on one stream.
-const WINDOW: u32 = 256 * 1024;
-/// What a reset costs of the budget, in frames that lead to nothing; and how long it takes to be full again.
-const FRAMES_PER_RESET: u32 = 4;
-const BUDGET_FULL_AFTER: Duration = Duration::from_secs(32);
-/// Fields of a request that the configuration does not count: the pseudo-header fields.
-const PARTS: usize = 5;
 /// How long a connection keeps what makes further requests cheaper when there are none.
-const LULL: Duration = Duration::from_secs(1);
+const LULL: Duration = Duration::from_millis(250);
 /// How often the socket is read, and how many streams are polled each time, before other connections have their turn.
 const ROUNDS: usize = 8;
 const POLLS: usize = 64;
 /// Streams that are polled, and requests that are taken, between two looks at whether the turn is over.
-const BATCH: usize = 16;
+const BATCH: usize = 4;
 
 /// What the task of a connection holds.
 pub struct Driver {
@@ -52,47 +44,51 @@ pub struct Driver {
     input: (Vec<u8>, usize),
     /// True while it keeps no more than an idle connection needs.
     is_shrunk: bool,
-    /// How long the client may take to hear why the connection ends.
-    farewell: Duration,
 }
 
 impl Driver {
-    /// That of a connection that has just begun; `None` if its listener is gone.
-    pub fn new(client: Rc<Client>, io: Rc<Io>) -> Option<Self> {
+    /// That of a connection that has just begun, of which `early` has been read already; `None` if its listener is gone.
+    pub fn new(client: Client, io: Rc<Io>, early: Vec<u8>) -> Option<Self> {
         let (view, position) = client.view()?;
-        let (timeout, limits) = (view.listener(position).timeout.clone(), view.listener(position).limits);
+        let limits = view.listener(position).limits;
         let now = client.worker.clock.now();
-        let machine = Connection::server(&config(&view, timeout.head, limits), now);
+        let machine = Connection::server(Arc::clone(&view.http2[position]), now);
         let clock = client.worker.clock;
         let unsent_max = limits.http2_memory / 2;
         let session = Session::new(machine, Rc::clone(&client.worker.buffers), clock, unsent_max);
         let wire = Wire::new(io, Rc::clone(&session));
         let timer = Timer::new(clock);
-        let (farewell, watch) = (timeout.write, Watch::new(timeout, now));
-        let of = Rc::clone(&client);
-        let lanes = Lanes::new(move |inlet| Box::pin(serve(Rc::clone(&of), inlet)));
-        let is_shrunk = false;
+        let watch = Watch::new(&view.listener(position).timeout, now);
+        let (lanes, is_shrunk, input) = (Lanes::new(), false, (early, 0));
         let exchanges_max = EXCHANGES_FACTOR * limits.http2_streams as usize;
-        let input = (Vec::new(), 0);
-        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk, farewell })
+        let client = Rc::new(client);
+        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk })
     }
 
-    /// Serves the connection, of which `early` has been read already, until it is over.
-    pub async fn run(&mut self, early: Vec<u8>) -> Over {
-        self.input = (early, 0);
-        let over = poll_fn(|cx| self.poll(cx)).await;
+    /// Who serves it.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.client.worker
+    }
+
+    /// Its bytes.
+    pub fn io(&self) -> &Rc<Io> {
+        &self.wire.io
+    }
+
+    /// Serves the connection until it is over.
+    pub async fn run(&mut self) -> Over {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// The connection is over: sends what it still has to say, and gives up what is under way, which has no client any more.
+    pub async fn end(&mut self, over: Over) {
         if over == Over::Stuck {
             self.wire.io.reset_on_close();
         } else {
             // Whether or not the client comes to hear why.
             let mut timer = Timer::new(self.client.worker.clock);
-            let _ = timer.within(self.farewell.into(), poll_fn(|cx| self.wire.poll_flush(cx))).await;
+            let _ = timer.within(self.watch.farewell().into(), poll_fn(|cx| self.wire.poll_flush(cx))).await;
         }
-        over
-    }
-
-    /// The connection is over: what is under way has no client any more.
-    pub fn give_up(&mut self) {
         self.session.fail_all(Failure::Closed);
     }
 
@@ -256,8 +252,13 @@ impl Driver {
             }
             return;
         };
-        let key = self.lanes.serve(Job { exchange: Rc::clone(&exchange), asked });
+        let key = self.serve(Job { exchange: Rc::clone(&exchange), asked });
         exchange.key.set(key);
+    }
+
+    fn serve(&mut self, job: Job) -> usize {
+        let client = &self.client;
+        self.lanes.serve(job, |inlet| Box::pin(serve(Rc::clone(client), inlet)))
     }
 
     /// A request that the machine has refused is recorded like any other.
@@ -265,7 +266,7 @@ impl Driver {
         self.watch.asked();
         let exchange = Rc::new(Exchange::new(Rc::clone(&self.session), None, true));
         if let Some(asked) = Asked::refused(&self.client, head, error) {
-            self.lanes.serve(Job { exchange, asked });
+            self.serve(Job { exchange, asked });
         }
     }
 
@@ -311,31 +312,9 @@ impl Driver {
         self.is_shrunk = true;
         self.session.shrink();
         self.lanes.shrink();
+        // No lane has it any more.
+        if let Some(client) = Rc::get_mut(&mut self.client) {
+            client.rest();
+        }
     }
-}
-
-fn config(view: &View, head_timeout: Duration, limits: ListenerLimits) -> Config {
-    let connection_window = u32::try_from(limits.http2_memory).unwrap_or(u32::MAX);
-    let settings = Settings {
-        max_concurrent_streams: limits.http2_streams,
-        initial_window_size: WINDOW.min(connection_window),
-        max_header_list_size: u32::try_from(view.heads.bytes).unwrap_or(u32::MAX),
-        ..Config::server().settings
-    };
-    Config {
-        settings,
-        connection_window,
-        budget: budget(limits.http2_resets),
-        block_max: (2 * view.heads.bytes).max(Config::server().block_max),
-        head_limits: HeadLimits { size: view.heads.bytes, fields: view.heads.fields + PARTS },
-        head_timeout: Some(head_timeout),
-        leave_timeout: head_timeout,
-        ..Config::server()
-    }
-}
-
-/// That of a client which may reset so many streams at once.
-fn budget(resets: u32) -> BudgetConfig {
-    let tokens = FRAMES_PER_RESET * resets;
-    BudgetConfig { tokens, every: BUDGET_FULL_AFTER / tokens }
 }

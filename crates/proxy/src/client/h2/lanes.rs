@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::http2::Turn;
 
 /// How many are polled at a time once the connection is over, before others have their turn.
-const REST_POLLS: usize = 32;
+const REST_POLLS: usize = 8;
 
 /// Serves what comes by its inlet, for as long as something comes.
 type Serving = Pin<Box<dyn Future<Output = ()>>>;
@@ -28,7 +28,6 @@ pub struct Lanes<J> {
     /// The waker that `ready` has.
     task: Option<Waker>,
     active: usize,
-    open: Box<dyn Fn(Rc<Inlet<J>>) -> Serving>,
 }
 
 struct Lane<J> {
@@ -92,8 +91,8 @@ impl<J> Inlet<J> {
 }
 
 impl<J> Lanes<J> {
-    /// None yet; `open` makes what serves a lane.
-    pub fn new(open: impl Fn(Rc<Inlet<J>>) -> Serving + 'static) -> Self {
+    /// None yet.
+    pub fn new() -> Self {
         Self {
             lanes: Vec::new(),
             free: Vec::new(),
@@ -101,7 +100,6 @@ impl<J> Lanes<J> {
             ready: Arc::default(),
             task: None,
             active: 0,
-            open: Box::new(open),
         }
     }
 
@@ -129,9 +127,9 @@ impl<J> Lanes<J> {
     }
 
     /// Has a lane serve `job` from the next [`poll_ready`](Self::poll_ready) on; yields the lane's key, by which it can be
-    /// polled.
-    pub fn serve(&mut self, job: J) -> usize {
-        let key = self.free.pop().unwrap_or_else(|| self.open_lane());
+    /// polled. If none is free, `open` makes what serves another one.
+    pub fn serve(&mut self, job: J, open: impl FnOnce(Rc<Inlet<J>>) -> Serving) -> usize {
+        let key = self.free.pop().unwrap_or_else(|| self.open_lane(open));
         let lane = &self.lanes[key];
         lane.inlet.next.set(Some(job));
         lane.inlet.is_idle.set(false);
@@ -142,13 +140,13 @@ impl<J> Lanes<J> {
         key
     }
 
-    fn open_lane(&mut self) -> usize {
+    fn open_lane(&mut self, open: impl FnOnce(Rc<Inlet<J>>) -> Serving) -> usize {
         let key = self.lanes.len();
         let inlet = Rc::new(Inlet { next: Cell::new(None), is_idle: Cell::new(true) });
         let ready = Arc::clone(&self.ready);
         let waker = Arc::new(LaneWaker { key, is_listed: AtomicBool::new(false), ready });
         let as_waker = Waker::from(Arc::clone(&waker));
-        let serving = (self.open)(Rc::clone(&inlet));
+        let serving = open(Rc::clone(&inlet));
         self.lanes.push(Lane { serving, inlet, waker: (waker, as_waker) });
         key
     }
@@ -212,11 +210,10 @@ mod tests {
         wakers: RefCell<Vec<Waker>>,
     }
 
-    /// Lanes that serve numbers, each for as many polls.
-    fn lanes(seen: &Rc<Seen>) -> Lanes<usize> {
+    /// Has a lane serve a number: it is polled as often.
+    fn serve(lanes: &mut Lanes<usize>, seen: &Rc<Seen>, polls: usize) -> usize {
         let seen = Rc::clone(seen);
-        Lanes::new(move |inlet| {
-            let seen = Rc::clone(&seen);
+        lanes.serve(polls, |inlet| {
             Box::pin(async move {
                 loop {
                     let mut left = inlet.next().await;
@@ -235,9 +232,9 @@ mod tests {
     #[test]
     fn each_is_polled_when_it_is_woken_and_no_more_often() {
         let seen = Rc::<Seen>::default();
-        let mut lanes = lanes(&seen);
+        let mut lanes = Lanes::new();
         for _ in 0..3 {
-            lanes.serve(2);
+            serve(&mut lanes, &seen, 2);
         }
         let mut cx = Context::from_waker(Waker::noop());
         assert!(lanes.poll_rest(&mut cx).is_pending());
@@ -256,9 +253,9 @@ mod tests {
     #[test]
     fn a_lane_serves_one_after_the_other_and_none_is_opened_in_vain() {
         let seen = Rc::<Seen>::default();
-        let mut lanes = lanes(&seen);
+        let mut lanes = Lanes::new();
         for _ in 0..5 {
-            let keys = [lanes.serve(1), lanes.serve(1)];
+            let keys = [serve(&mut lanes, &seen, 1), serve(&mut lanes, &seen, 1)];
             assert!(keys.iter().all(|key| *key < 2), "{keys:?}");
             assert_eq!(lanes.poll_ready(10), 2);
             assert_eq!(lanes.len(), 0);
@@ -268,6 +265,6 @@ mod tests {
         lanes.shrink();
         late.wake();
         assert_eq!((lanes.poll_ready(10), lanes.poll_ready(10)), (1, 0));
-        assert_eq!(lanes.serve(1), 0);
+        assert_eq!(serve(&mut lanes, &seen, 1), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! How long a client may take: to take what is written to it, and with nothing to ask. The state machine watches the rest.
 
+use std::time::Duration;
+
 use evenkeel_config::ListenerTimeout;
 use evenkeel_types::Time;
 
@@ -19,7 +21,10 @@ pub enum Over {
 /// What a connection waits for.
 #[derive(Debug)]
 pub struct Watch {
-    timeout: ListenerTimeout,
+    /// How long a client may have nothing to ask, at first and after a request, and how long it may take nothing of what is written.
+    head: Duration,
+    idle: Duration,
+    write: Duration,
     has_asked: bool,
     /// Since when no request is under way, if none is.
     rested: Option<Time>,
@@ -27,8 +32,14 @@ pub struct Watch {
 
 impl Watch {
     /// Of a connection that has just begun.
-    pub fn new(timeout: ListenerTimeout, now: Time) -> Self {
-        Self { timeout, has_asked: false, rested: Some(now) }
+    pub fn new(timeout: &ListenerTimeout, now: Time) -> Self {
+        let ListenerTimeout { head, idle, write, .. } = *timeout;
+        Self { head, idle, write, has_asked: false, rested: Some(now) }
+    }
+
+    /// How long the client may take to hear why the connection ends.
+    pub fn farewell(&self) -> Duration {
+        self.write
     }
 
     /// A request has come.
@@ -53,9 +64,9 @@ impl Watch {
 
     /// When the connection is over, and why, if nothing happens until then; nothing could be written since `stuck`.
     pub fn due(&self, stuck: Option<Time>) -> Option<(Time, Over)> {
-        let idle = if self.has_asked { self.timeout.idle } else { self.timeout.head };
+        let idle = if self.has_asked { self.idle } else { self.head };
         let rest = self.rested.map(|since| (since + idle, Over::Idle));
-        let stuck = stuck.map(|since| (since + self.timeout.write, Over::Stuck));
+        let stuck = stuck.map(|since| (since + self.write, Over::Stuck));
         [rest, stuck].into_iter().flatten().min_by_key(|(due, _)| *due)
     }
 }

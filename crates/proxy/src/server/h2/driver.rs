@@ -42,7 +42,7 @@ pub struct Driver {
 impl Driver {
     /// That of a connection that has just been opened.
     pub fn new(io: Io, buffers: &Rc<Buffers>, clock: Clock, heads: HeadLimits) -> Self {
-        let machine = Connection::client(&config(heads), clock.now());
+        let machine = Connection::client(config(heads), clock.now());
         // Nothing waits for a server but what its requests keep themselves.
         let session = Session::new(machine, Rc::clone(buffers), clock, usize::MAX);
         let wire = Wire::new(Rc::new(io), Rc::clone(&session));
