@@ -380,6 +380,7 @@ mod compress {
 mod bodies {
     mod back_pressure;
     mod large;
+    mod moved;
     mod streaming;
 }
 

@@ -291,14 +291,14 @@ impl Io {
         self.tls.is_none() && matches!(self.stream, Stream::Tcp(_))
     }
 
-    /// Takes what has come into an empty pipe, without a copy; 0 is the end. `WouldBlock` if nothing has come. Only if it
-    /// [`splices`](Self::splices).
+    /// Takes what has come, at most `max` bytes, into an empty pipe, without a copy; 0 is the end. `WouldBlock` if nothing has
+    /// come. Only if it [`splices`](Self::splices).
     ///
     /// # Errors
     /// The connection is dead.
-    pub fn try_fill(&self, pipe: &mut Pipe) -> io::Result<usize> {
+    pub fn try_fill(&self, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
         debug_assert!(self.splices(), "the bytes are not those of the socket");
-        self.stream.try_fill(pipe)
+        self.stream.try_fill(pipe, max)
     }
 
     /// Writes what the kernel takes of the bytes in a pipe, which must not be empty; `WouldBlock` when that is nothing. Only

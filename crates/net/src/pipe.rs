@@ -35,11 +35,11 @@ impl Pipe {
         self.held
     }
 
-    /// Takes what a socket has, into an empty pipe; 0 is the end. `WouldBlock` if it has nothing.
-    pub(crate) fn fill(&mut self, from: impl AsFd) -> io::Result<usize> {
+    /// Takes what a socket has, at most `max` bytes, into an empty pipe; 0 is the end. `WouldBlock` if it has nothing.
+    pub(crate) fn fill(&mut self, from: impl AsFd, max: usize) -> io::Result<usize> {
         debug_assert_eq!(self.held, 0, "what is full looks the same as what has nothing");
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        let moved = splice(from, None, &self.writer, None, PIPE_BYTES, flags)?;
+        let moved = splice(from, None, &self.writer, None, max.min(PIPE_BYTES), flags)?;
         self.held += moved;
         Ok(moved)
     }

@@ -102,9 +102,9 @@ impl Stream {
     }
 
     /// Takes what has come into an empty pipe; 0 is the end.
-    pub(crate) fn try_fill(&self, pipe: &mut Pipe) -> io::Result<usize> {
+    pub(crate) fn try_fill(&self, pipe: &mut Pipe, max: usize) -> io::Result<usize> {
         // How much a pipe takes depends on how the bytes lie in pages: only `WouldBlock` says that there is nothing.
-        stream!(self, s => s.try_io(Interest::READABLE, || pipe.fill(s.as_fd())))
+        stream!(self, s => s.try_io(Interest::READABLE, || pipe.fill(s.as_fd(), max)))
     }
 
     /// Writes what the kernel takes of a pipe's bytes.

@@ -1,5 +1,6 @@
 //! A body of HTTP/1.1: bytes of its connection, decoded in place.
 
+use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +11,7 @@ use super::error::BodyError;
 use crate::http::chunks::{Decoder, Malformed, Step};
 use crate::http::framing::Framing;
 use crate::worker::buffers::{Buffers, ReadSize};
+use crate::worker::pipes::{Lent, Pipes};
 
 /// Where the body comes from, and how far it was read.
 #[derive(Debug)]
@@ -144,6 +146,35 @@ impl<'a> FromHttp1<'a> {
     pub fn release(&mut self) {
         self.buffers.give(std::mem::take(&mut self.own));
         self.own_used = 0;
+    }
+
+    /// Bytes of data that the kernel may move from the connection, since all of them are still to be read, are in clear, and of a
+    /// known number.
+    pub fn left_unseen(&self) -> u64 {
+        let has_unused = self.early_used < self.early.len() || self.own_used < self.own.len();
+        if has_unused || !self.io.splices() { 0 } else { self.left().unwrap_or(0) }
+    }
+
+    /// Moves what has come, and no more than is [left](Self::left_unseen), into a pipe of `pipes`; `None` if there is none.
+    pub fn poll_fill<'p>(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipes: &'p Pipes,
+    ) -> Poll<Result<Option<Lent<'p>>, BodyError>> {
+        let max = usize::try_from(self.left_unseen()).unwrap_or(usize::MAX);
+        loop {
+            ready!(self.io.poll_readable(cx)).map_err(BodyError::Io)?;
+            let Some(mut lent) = pipes.lend() else { return Poll::Ready(Ok(None)) };
+            match lent.fill(&self.io, max) {
+                Ok(0) => return Poll::Ready(Err(BodyError::Cut)),
+                Ok(bytes) => {
+                    self.decoder.pass(bytes as u64);
+                    return Poll::Ready(Ok(Some(lent)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(BodyError::Io(error))),
+            }
+        }
     }
 
     /// Reads more. True when there was something, false at the end.

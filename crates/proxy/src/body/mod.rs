@@ -22,6 +22,7 @@ use self::replay::Kept;
 pub use self::stream::FromStream;
 use crate::http::framing::Framing;
 use crate::worker::buffers::ReadSize;
+use crate::worker::pipes::{Lent, Pipes};
 use crate::worker::timer::Timer;
 
 /// From when on the average rate of a body counts, in either direction: a slow start is no attack.
@@ -316,20 +317,58 @@ impl<'a> Body<'a> {
     /// # Errors
     /// There will be no more, or not in time.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let read = ready!(self.poll_in_time(cx, |source, cx| match source {
+            Source::Http1(source) => source.poll_read(cx),
+            Source::Stream(source) => source.poll_read(cx),
+            Source::Bytes(_) => Poll::Ready(Ok(false)),
+        }))?;
+        self.has_read |= read;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Bytes of data that are all still to come and may be moved on without our seeing them; 0 if we must.
+    pub fn left_unseen(&self) -> u64 {
+        let is_looked_at = self.copy.is_some() || self.kept.is_some() || self.limits.bytes_max.is_some();
+        match &self.source {
+            Source::Http1(source) if !is_looked_at => source.left_unseen(),
+            _ => 0,
+        }
+    }
+
+    /// Waits for more of what is [left unseen](Self::left_unseen), and has the kernel move it into a pipe; `None` if there is no
+    /// pipe. May be dropped while it waits without losing anything.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub async fn fill<'p>(&mut self, pipes: &'p Pipes) -> Result<Option<Lent<'p>>, BodyError> {
+        let filled = poll_fn(|cx| {
+            self.poll_in_time(cx, |source, cx| match source {
+                Source::Http1(source) => source.poll_fill(cx, pipes),
+                Source::Stream(_) | Source::Bytes(_) => Poll::Ready(Ok(None)),
+            })
+        });
+        let filled = filled.await?;
+        if let Some(lent) = &filled {
+            self.bytes += lent.held() as u64;
+            self.has_read = true;
+        }
+        Ok(filled)
+    }
+
+    /// Polls the source for more, which must come in time.
+    fn poll_in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Source<'a>, &mut Context<'_>) -> Poll<Result<T, BodyError>>,
+    ) -> Poll<Result<T, BodyError>> {
         if !self.is_reading {
             source!(self, mut s => s.release());
             self.check_rate()?;
             (self.is_reading, self.due) = (true, None);
         }
-        let read = match &mut self.source {
-            Source::Http1(source) => source.poll_read(cx),
-            Source::Stream(source) => source.poll_read(cx),
-            Source::Bytes(_) => Poll::Ready(Ok(false)),
-        };
-        if let Poll::Ready(read) = read {
+        if let Poll::Ready(read) = poll(&mut self.source, cx) {
             self.is_reading = false;
-            self.has_read |= read?;
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(read);
         }
         let BodyLimits { stall, at_most, .. } = self.limits;
         let due = *self.due.get_or_insert_with(|| {

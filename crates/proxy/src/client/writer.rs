@@ -5,6 +5,7 @@ mod file;
 mod http2;
 mod kept;
 mod send;
+mod splice;
 mod wait;
 mod whole;
 

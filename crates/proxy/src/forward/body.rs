@@ -11,6 +11,7 @@ use crate::server::error::ServerError;
 use crate::server::exchange::AnswerBody;
 use crate::server::upload::Sending;
 use crate::worker::buffers::ReadSize;
+use crate::worker::pipes::{Lent, Pipes};
 
 /// The field that says how many servers were sent the request.
 pub const ATTEMPTS: &str = "x-evenkeel-attempts";
@@ -56,6 +57,25 @@ impl<'x, 'c> ServerBody<'x, 'c> {
     pub async fn read(&mut self, size: ReadSize) -> Result<(), ServerError> {
         self.answer.body.read_in(size);
         self.answer.body.read().await.map_err(ServerError::Body)
+    }
+
+    /// True when all of it was read.
+    pub fn is_done(&self) -> bool {
+        self.answer.body.is_done()
+    }
+
+    /// Bytes of data that are all still to come and may be moved on without our seeing them; 0 if we must.
+    pub fn left_unseen(&self) -> u64 {
+        self.answer.body.left_unseen()
+    }
+
+    /// Waits for more of what is [left unseen](Self::left_unseen), and has the kernel move it into a pipe; `None` if there is no
+    /// pipe.
+    ///
+    /// # Errors
+    /// There will be no more, or not in time.
+    pub async fn fill<'p>(&mut self, pipes: &'p Pipes) -> Result<Option<Lent<'p>>, ServerError> {
+        self.answer.body.fill(pipes).await.map_err(ServerError::Body)
     }
 
     /// The trailer section with its empty line, at the end of a body that had one; empty if there is none to pass on.

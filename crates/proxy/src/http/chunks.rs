@@ -140,6 +140,14 @@ impl Decoder {
         }
     }
 
+    /// So many bytes of a body whose length is known, at most those that are [left](Self::left), have gone another way.
+    pub fn pass(&mut self, bytes: u64) {
+        if let At::Length { left } = self.at {
+            debug_assert!(bytes <= left, "more has gone than there is");
+            self.at = if left > bytes { At::Length { left: left - bytes } } else { At::End };
+        }
+    }
+
     /// The trailer section with its empty line; empty when there were no trailers.
     pub fn trailers(&self) -> &[u8] {
         &self.trailers

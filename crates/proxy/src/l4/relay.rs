@@ -321,7 +321,7 @@ impl Direction {
                 }
             }
             ready!(from.poll_readable(cx)).map_err(Fault::Read)?;
-            match from.try_fill(pipe) {
+            match from.try_fill(pipe, usize::MAX) {
                 Ok(0) => {
                     self.give_pipe(worker);
                     return Poll::Ready(Ok(true));

@@ -109,6 +109,15 @@ impl<'c> ResponseWriter<'c> {
                 Advance::Piece => self.data(body.piece()).await?,
                 Advance::End => break,
                 Advance::MustRead => {
+                    if let Stream::Server(body) = body
+                        && self.splices(body)
+                    {
+                        // In a box, because few bodies are so long.
+                        Box::pin(self.splice(body)).await?;
+                        if body.is_done() {
+                            continue;
+                        }
+                    }
                     // What is there goes out before we wait for more.
                     self.flush().await?;
                     let size = self.read_size();
@@ -121,7 +130,7 @@ impl<'c> ResponseWriter<'c> {
     }
 
     /// How much of a response is read at a time: less when many bytes wait for clients already.
-    fn read_size(&self) -> ReadSize {
+    pub(super) fn read_size(&self) -> ReadSize {
         let size = self.worker.unsent.read_size();
         match &self.way {
             Way::Http1(_) | Way::Fetch(_) => size,
