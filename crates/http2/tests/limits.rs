@@ -6,9 +6,11 @@ mod support;
 use std::time::Duration;
 
 use evenkeel_http2::{
-    Code, Config, Connection, ConnectionError, Event, Head, HeadLimits, Pace, Settings, StreamError,
+    Code, Config, Connection, ConnectionError, Event, Head, HeadLimits, Pace, Request, Settings, StreamError,
 };
 use support::*;
+
+const NO_FIELDS: [(&[u8], &[u8]); 0] = [];
 
 fn server_with(config: &Config) -> Connection {
     let mut server = Connection::server(config, NOW);
@@ -303,4 +305,37 @@ fn an_idle_connection_is_small() {
     let table = 4096 + 2048;
     assert!(server.memory() < 2048 + table, "{} bytes", server.memory());
     assert!(size_of::<Connection>() < 1536, "{} bytes", size_of::<Connection>());
+}
+
+/// More requests than a connection remembers, all given up: an answer to each of them may still be under way.
+#[test]
+fn an_answer_to_a_request_that_was_given_up_long_ago_is_no_fault() {
+    let mut client = Connection::client(Config::client(), NOW);
+    assert_eq!(events(&mut client, &settings(&[])).1, None);
+    let request = Request { method: b"GET", scheme: b"http", authority: b"test", path: b"/", protocol: b"" };
+    for _ in 0..1_100 {
+        let stream = client.request(&request, NO_FIELDS, true).unwrap();
+        client.reset(stream, Code::CANCEL);
+        drain(&mut client);
+    }
+    for number in [1, 1_101, 2_199] {
+        let head = frame(HEADERS, END_HEADERS, number, &block(&[(":status", "200")]));
+        let late = [head, frame(DATA, END_STREAM, number, b"late")].concat();
+        assert_eq!(events(&mut client, &late), (Vec::new(), None), "stream {number}");
+        assert_eq!(drain(&mut client), b"", "stream {number}");
+    }
+}
+
+#[test]
+fn frames_of_streams_that_are_long_over_are_no_free_flood() {
+    for late in [frame(HEADERS, WHOLE, 1, &get()), frame(DATA, 0, 1, b"late")] {
+        let mut server = server();
+        for number in 0..1_100 {
+            let asked = events(&mut server, &frame(HEADERS, WHOLE, 2 * number + 1, &get()));
+            let Some(Event::Head { stream, .. }) = asked.0.first() else { panic!("{asked:?}") };
+            server.respond(*stream, 204, NO_FIELDS, true).unwrap();
+            drain(&mut server);
+        }
+        assert_exceeded(flood(&mut server, |_| late.clone()), 4000);
+    }
 }

@@ -116,7 +116,7 @@ impl Connection {
         if number > self.streams.last || number.is_multiple_of(2) {
             return Err(broken(Code::PROTOCOL_ERROR, "DATA on a stream that was not opened").into());
         }
-        if self.streams.was_reset(number) {
+        if self.streams.may_be_reset(number) {
             self.budget.spend(budget::FRAME, self.now, "DATA on closed streams")?;
             return Ok(None);
         }

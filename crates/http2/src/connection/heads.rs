@@ -169,7 +169,7 @@ impl Connection {
         if !self.streams.was_opened(number) {
             return Err(broken(Code::PROTOCOL_ERROR, "a stream id below the last one").into());
         }
-        if !self.streams.was_reset(number) {
+        if !self.streams.may_be_reset(number) {
             return Err(broken(Code::STREAM_CLOSED, "HEADERS on a closed stream").into());
         }
         self.budget.spend(crate::budget::FRAME, self.now, "HEADERS on closed streams")?;
