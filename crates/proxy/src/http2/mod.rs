@@ -9,5 +9,5 @@ mod wire;
 
 pub use self::exchange::{Answer, Exchange, Failure};
 pub use self::session::Session;
-pub use self::turn::{Turn, Turns, Waiting};
+pub use self::turn::Turn;
 pub use self::wire::Wire;

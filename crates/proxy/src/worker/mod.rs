@@ -38,7 +38,6 @@ use crate::files::store::FileStore;
 use crate::filter::compress::pool::Encoders;
 use crate::http::head::HeadLimits;
 use crate::http::write;
-use crate::http2::Turns;
 use crate::server::exchange::Surroundings;
 use crate::shared::Shared;
 
@@ -73,8 +72,6 @@ pub struct Worker {
     pub buffers: Rc<Buffers>,
     /// Pipes that wait for use.
     pub pipes: Pipes,
-    /// Connections of HTTP/2 that have more to do.
-    pub turns: Turns,
     /// What has come of datagrams and goes on at once; made for the first of them.
     pub datagrams: RefCell<Option<Box<Batch>>>,
     /// Static files that it keeps.
@@ -114,7 +111,6 @@ impl Worker {
             metrics: shared.registry.worker(index),
             buffers: Rc::default(),
             pipes: Pipes::default(),
-            turns: Turns::default(),
             datagrams: RefCell::default(),
             files: FileStore::new(shared.clock, shared.open.len()),
             unsent: Unsent::new(unsent_max(&snapshot, &shared)),

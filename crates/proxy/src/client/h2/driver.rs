@@ -16,7 +16,7 @@ use super::lanes::Lanes;
 use super::stream::{Asked, Job, serve};
 use super::watch::{Over, Watch};
 use crate::client::connection::Client;
-use crate::http2::{Exchange, Failure, Session, Turn, Waiting, Wire};
+use crate::http2::{Exchange, Failure, Session, Turn, Wire};
 use crate::worker::Worker;
 use crate::worker::timer::Timer;
 
@@ -27,6 +27,8 @@ const LULL: Duration = Duration::from_millis(250);
 /// How often the socket is read, and how many streams are polled each time, before other connections have their turn.
 const ROUNDS: usize = 8;
 const POLLS: usize = 64;
+/// Streams that are polled, and requests that are taken, between two looks at whether the turn is over.
+const BATCH: usize = 4;
 
 /// What the task of a connection holds.
 pub struct Driver {
@@ -42,8 +44,6 @@ pub struct Driver {
     input: (Vec<u8>, usize),
     /// True while it keeps no more than an idle connection needs.
     is_shrunk: bool,
-    /// There while it waits for its next turn.
-    waiting: Option<Waiting>,
 }
 
 impl Driver {
@@ -59,10 +59,10 @@ impl Driver {
         let wire = Wire::new(io, Rc::clone(&session));
         let timer = Timer::new(clock);
         let watch = Watch::new(&view.listener(position).timeout, now);
-        let (lanes, is_shrunk, waiting, input) = (Lanes::new(), false, None, (early, 0));
+        let (lanes, is_shrunk, input) = (Lanes::new(), false, (early, 0));
         let exchanges_max = EXCHANGES_FACTOR * limits.http2_streams as usize;
         let client = Rc::new(client);
-        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk, waiting })
+        Some(Self { client, wire, session, lanes, watch, timer, exchanges_max, input, is_shrunk })
     }
 
     /// Who serves it.
@@ -109,8 +109,7 @@ impl Driver {
         if self.client.is_to_close() {
             self.session.machine.borrow_mut().leave(now());
         }
-        let turn = self.client.worker.turns.begin(self.client.worker.clock);
-        self.waiting = None;
+        let turn = Turn::begin(self.client.worker.clock);
         for _ in 0..ROUNDS {
             self.session.machine.borrow_mut().lend_output(|| self.client.worker.buffers.large());
             let has_polled = self.poll_streams(turn);
@@ -134,7 +133,7 @@ impl Driver {
                 break;
             }
         }
-        self.waiting = Some(self.client.worker.turns.pass(cx));
+        Turn::pass(cx);
         Poll::Pending
     }
 
@@ -142,9 +141,9 @@ impl Driver {
     fn poll_streams(&mut self, turn: Turn) -> bool {
         let mut polled = 0;
         while polled < POLLS {
-            let count = self.lanes.poll_ready(turn.batch());
+            let count = self.lanes.poll_ready(BATCH);
             polled += count;
-            if count < turn.batch() || turn.is_over() {
+            if count < BATCH || turn.is_over() {
                 break;
             }
         }
@@ -158,7 +157,7 @@ impl Driver {
             if let Some(exchange) = self.session.exchange(stream) {
                 self.lanes.poll(exchange.key.get());
             }
-            if count % turn.batch() == 0 && turn.is_over() {
+            if count % BATCH == 0 && turn.is_over() {
                 break;
             }
         }
@@ -202,7 +201,7 @@ impl Driver {
             let is_request = matches!(event, Event::Head { .. } | Event::Refused { .. });
             self.act(event, &head, piece);
             requests += usize::from(is_request);
-            if is_request && requests % turn.batch() == 0 && turn.is_over() {
+            if is_request && requests % BATCH == 0 && turn.is_over() {
                 break Ok(input.len() - rest.len());
             }
         };
