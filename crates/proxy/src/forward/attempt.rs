@@ -56,17 +56,11 @@ pub async fn attempt<'x, 'c>(
             None => {
                 let link = match kept.take() {
                     Some(link) => link,
-                    None => {
-                        let connecting = pin!(connect(target, upstream, request.asker(), client.timer));
-                        let Ok((link, took)) = client.writer.unless_gone(connecting).await else {
-                            return Some(of.gone());
-                        };
-                        log.connect = Some(log.connect.unwrap_or_default() + took);
-                        match link {
-                            Ok(link) => link,
-                            Err(failed) => break failed,
-                        }
-                    }
+                    None => match opened(target, upstream, request, client, log).await {
+                        Some(Ok(link)) => link,
+                        Some(Err(failed)) => break failed,
+                        None => return Some(of.gone()),
+                    },
                 };
                 if of.admission.handle_connected(leg) {
                     Box::pin(of.discard_deferred()).await;
@@ -83,6 +77,20 @@ pub async fn attempt<'x, 'c>(
     };
     of.fail(leg, failed, log);
     None
+}
+
+/// A connection to a server that is opened for a request; `None` if the client leaves meanwhile.
+async fn opened(
+    target: Target<'_>,
+    upstream: &Upstream,
+    request: &Request<'_>,
+    client: &mut ToClient<'_, '_>,
+    log: &mut RequestLog,
+) -> Option<Result<Link, Failed>> {
+    let connecting = pin!(connect(target, upstream, request.asker(), client.timer));
+    let (link, took) = client.writer.unless_gone(connecting).await.ok()?;
+    log.connect = Some(log.connect.unwrap_or_default() + took);
+    Some(link)
 }
 
 /// Opens a connection to a server for a request, and tells how long that took.
