@@ -122,6 +122,8 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -145,7 +147,9 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let log = JsonLog::new("minigram-server", "app-1".to_owned(), move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(log);
+        let traces = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build();
+        let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("minigram"));
+        let subscriber = tracing_subscriber::registry().with(log).with(spans);
         let mut headers = reqwest::header::HeaderMap::new();
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         headers.insert("traceparent", parent.parse().unwrap());

@@ -47,7 +47,7 @@ pub struct TelemetrySettings {
 /// Logs and traces, until the process ends.
 #[derive(Debug)]
 pub struct Telemetry {
-    traces: Option<SdkTracerProvider>,
+    traces: SdkTracerProvider,
 }
 
 /// Starts logs and traces for the whole process. Must be called within a tokio runtime.
@@ -72,9 +72,8 @@ pub fn start(settings: TelemetrySettings) -> anyhow::Result<Telemetry> {
     } else {
         tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(settings.file.is_none()).boxed()
     };
-    let traces = settings.otlp.as_deref().map(|otlp| provider(&settings, otlp)).transpose()?;
-    let spans =
-        traces.as_ref().map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("minigram")));
+    let traces = provider(&settings)?;
+    let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer("minigram"));
     tracing_subscriber::registry()
         .with(log)
         .with(spans)
@@ -88,16 +87,19 @@ pub fn start(settings: TelemetrySettings) -> anyhow::Result<Telemetry> {
 impl Telemetry {
     /// Sends the spans that wait.
     pub async fn end(self) {
-        let Some(traces) = self.traces else { return };
         // It blocks its thread, while the runtime sends.
-        let ended = tokio::task::spawn_blocking(move || traces.shutdown()).await;
+        let ended = tokio::task::spawn_blocking(move || self.traces.shutdown()).await;
         if !matches!(ended, Ok(Ok(()))) {
             tracing::warn!("the last traces were not sent");
         }
     }
 }
 
-fn provider(settings: &TelemetrySettings, otlp: &str) -> anyhow::Result<SdkTracerProvider> {
+/// Without a place to send traces to, none is recorded; what goes on in several processes has the same id all the same.
+fn provider(settings: &TelemetrySettings) -> anyhow::Result<SdkTracerProvider> {
+    let Some(otlp) = settings.otlp.as_deref() else {
+        return Ok(SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).build());
+    };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(export::OnRuntime::new()?)
@@ -138,14 +140,10 @@ pub fn join(span: &Span, headers: &HeaderMap) {
     let _ = span.set_parent(parent.clone());
     let own = span.context().span().span_context().trace_id();
     let id = if remote.is_valid() { remote.trace_id() } else { own };
-    if id != opentelemetry::trace::TraceId::INVALID {
-        span.record("trace_id", tracing::field::display(id));
-    } else {
-        span.record("trace_id", format!("{:032x}", fastrand::u128(1..)));
-    }
+    span.record("trace_id", tracing::field::display(id));
 }
 
-/// The current span as `traceparent` names it, for what goes on in another process; `None` if it is not recorded.
+/// The current span as `traceparent` names it, for what goes on in another process; `None` outside of any.
 #[must_use]
 pub fn traceparent() -> Option<String> {
     let context = Span::current().context();
@@ -161,4 +159,37 @@ pub fn follow(span: &Span, traceparent: Option<&str>) {
         headers.insert("traceparent", value);
     }
     join(span, &headers);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_belongs_to_the_trace_of_its_request_though_none_is_sent_anywhere() {
+        let settings = TelemetrySettings {
+            service: "minigram-server",
+            instance: "app-1".to_owned(),
+            json: true,
+            file: None,
+            filter: "info".to_owned(),
+            otlp: None,
+            sample: 1.0,
+        };
+        let traces = provider(&settings).unwrap();
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer("minigram"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            assert_eq!(traceparent(), None);
+            let begins = tracing::info_span!("request", trace_id = tracing::field::Empty);
+            join(&begins, &HeaderMap::new());
+            let named = begins.in_scope(traceparent).unwrap();
+            let job = tracing::info_span!("job", trace_id = tracing::field::Empty);
+            follow(&job, Some(&named));
+            let follows = job.in_scope(traceparent).unwrap();
+            let trace =
+                |parent: &str| parent.split('-').nth(1).map(str::to_owned).filter(|id| id.len() == 32);
+            assert!(trace(&named).is_some() && trace(&named) == trace(&follows), "{named} {follows}");
+            assert!(follows.ends_with("-00"), "it is not recorded: {follows}");
+        });
+    }
 }
