@@ -64,6 +64,7 @@ mod discovery {
 }
 
 mod sockets {
+    mod idle;
     pub mod options;
 }
 
