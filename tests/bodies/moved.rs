@@ -1,7 +1,5 @@
 //! Long bodies of servers, which the kernel moves to a client in clear.
 
-use std::fs;
-
 use crate::support::{Authority, Evenkeel, Fault, Folder, Gate, Origin, TlsClient, eventually, ok, pool};
 
 const NAME: &str = "localhost";
@@ -34,29 +32,22 @@ fn in_pieces() -> Origin {
     })
 }
 
-/// Pipes that the balancer has open.
-fn pipes(evenkeel: &Evenkeel) -> usize {
-    let open = fs::read_dir(format!("/proc/{}/fd", evenkeel.pid())).unwrap();
-    let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
-    targets.filter(|target| target.to_str().is_some_and(|name| name.starts_with("pipe:"))).count()
-}
-
 #[test]
 fn it_arrives_as_it_was_sent_and_its_connections_go_on() {
     let origin = in_pieces();
     let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
-    let before = pipes(&evenkeel);
+    let before = evenkeel.pipes();
     let mut client = evenkeel.client();
     let mut ask = |length: usize| {
         let body = client.get(&format!("/{length}")).body.bytes;
         assert!(body == pattern(length), "{length} bytes did not arrive as they were sent");
     };
     ask(SHORT);
-    assert_eq!(pipes(&evenkeel), before, "what is short is read and written");
+    assert_eq!(evenkeel.pipes(), before, "what is short is read and written");
     for length in [LONG, 150_000, 128 * 1024, LONG + 1, 5 * LONG, 0, 3 * LONG - 1] {
         ask(length);
     }
-    assert!(pipes(&evenkeel) > before, "no bytes were moved");
+    assert!(evenkeel.pipes() > before, "no bytes were moved");
     assert_eq!(origin.connections(), 1);
     let record = evenkeel.record(|record| record["target"] == format!("/{LONG}"));
     assert_eq!((&record["bytes_out"], &record["ended"]), (&LONG.into(), &"complete".into()), "{record}");
@@ -69,11 +60,11 @@ fn it_is_encrypted_for_a_client_that_speaks_tls() {
     let tls = format!("[listener.web.tls]\ncertificates = [{certificate}]\n");
     let listener = "[listener.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n";
     let evenkeel = Evenkeel::start(&format!("{listener}{tls}{}", pool(&[&origin], "")));
-    let before = pipes(&evenkeel);
+    let before = evenkeel.pipes();
     let mut client = TlsClient::new(&authority).connect(evenkeel.address(), NAME).unwrap();
     let answer = client.ask(format!("GET /{LONG} HTTP/1.1\r\nhost: {NAME}\r\n\r\n"));
     assert!(answer.body.bytes == pattern(LONG));
-    assert_eq!(pipes(&evenkeel), before);
+    assert_eq!(evenkeel.pipes(), before);
 }
 
 #[test]

@@ -300,6 +300,13 @@ impl Evenkeel {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    /// Ends of pipes that it has open.
+    pub fn pipes(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let targets = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        targets.filter(|target| target.to_str().is_some_and(|name| name.starts_with("pipe:"))).count()
+    }
+
     /// Lets it open no descriptor with this number or a larger one.
     pub fn limit_descriptors(&self, count: u64) {
         let limit = Rlimit { current: Some(count), ..getrlimit(Resource::Nofile) };

@@ -12,9 +12,14 @@ pub use server::Chaos;
 pub use streams::{Break, Stage};
 pub use wire::{BODY, HALF};
 
-/// Open descriptors but for idle connections to servers, which are kept on purpose.
+/// Ends of pipes that two workers keep at most, beside those that the process was started with.
+const PIPES_MAX: usize = 2 * 2 * 16 + 8;
+
+/// Open descriptors but for idle connections to servers and some pipes, which are kept on purpose.
 pub fn descriptors(evenkeel: &Evenkeel) -> f64 {
-    evenkeel.metric("process_open_fds", &[]) - evenkeel.metric("evenkeel_backend_connections_idle", &[])
+    let kept =
+        evenkeel.metric("evenkeel_backend_connections_idle", &[]) + evenkeel.pipes().min(PIPES_MAX) as f64;
+    evenkeel.metric("process_open_fds", &[]) - kept
 }
 
 /// The same when no client is connected, and each of two workers has served one: only then all of it has started.
