@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +15,8 @@ use evenkeel_load::Wire;
 const SAMPLES: usize = 5;
 /// For one answer of the admin API.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Ends of pipes that two workers keep at most, beside those that the process was started with.
+const PIPES_MAX: usize = 2 * 2 * 16 + 8;
 /// What must be back at zero when there are no requests.
 const GAUGES: [&str; 4] =
     ["evenkeel_requests_in_flight", "evenkeel_connections", "evenkeel_backend_in_flight", "evenkeel_tunnels"];
@@ -48,14 +51,16 @@ impl Watch {
         Ok(samples[SAMPLES / 2])
     }
 
-    /// Open descriptors but for idle connections to servers, which are kept on purpose.
+    /// Open descriptors but for idle connections to servers and some pipes, which are kept on purpose.
     ///
     /// # Errors
     /// The process does not exist, or its admin API does not answer.
     pub async fn descriptors(&self) -> anyhow::Result<i64> {
         let idle = sum(&self.metrics().await?, "evenkeel_backend_connections_idle");
-        let open = fs::read_dir(format!("/proc/{}/fd", self.id))?.count();
-        Ok(i64::try_from(open)? - idle as i64)
+        let open = fs::read_dir(format!("/proc/{}/fd", self.id))?.collect::<Result<Vec<_>, _>>()?;
+        let is_pipe = |path: PathBuf| path.to_str().is_some_and(|name| name.starts_with("pipe:"));
+        let pipes = open.iter().filter(|fd| fs::read_link(fd.path()).is_ok_and(is_pipe)).count();
+        Ok(i64::try_from(open.len() - pipes.min(PIPES_MAX))? - idle as i64)
     }
 
     /// What is left of requests although there are none.
