@@ -9,7 +9,7 @@ const SHORT: usize = 100 * 1024;
 
 /// Bytes of which none is where another one is.
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251 ^ at >> 13) as u8).collect()
+    (0..length).map(|at| ((at % 251) ^ (at >> 13)) as u8).collect()
 }
 
 fn head(length: usize) -> String {
