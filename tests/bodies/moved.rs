@@ -119,6 +119,8 @@ fn a_server_that_sends_no_more_of_it_is_not_waited_for_without_end() {
 #[test]
 fn more_clients_than_there_are_pipes_wait_for_it() {
     const CLIENTS: usize = 70;
+    /// Ends of the pipes that a worker keeps.
+    const KEPT: usize = 2 * 16;
     let gate = Gate::default();
     let theirs = gate.clone();
     let origin = Origin::start(move |_, wire| {
@@ -126,7 +128,8 @@ fn more_clients_than_there_are_pipes_wait_for_it() {
         theirs.wait();
         wire.send(&pattern(LONG)[LONG / 2..]);
     });
-    let evenkeel = Evenkeel::start(&pool(&[&origin], ""));
+    let evenkeel = Evenkeel::start(&format!("[server]\nworkers = 1\n{}", pool(&[&origin], "")));
+    let before = evenkeel.pipes();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| evenkeel.client()).collect();
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
@@ -141,6 +144,8 @@ fn more_clients_than_there_are_pipes_wait_for_it() {
     eventually("every client waits", || {
         evenkeel.metric("evenkeel_requests_in_flight", &[]) == CLIENTS as f64
     });
+    assert!(evenkeel.pipes() > before, "no bytes were moved");
+    eventually("those that wait hold none", || evenkeel.pipes() <= before + KEPT);
     gate.open();
     for (client, seen) in clients.iter_mut().zip(&mut seen) {
         seen.extend(client.exactly(LONG / 2).unwrap());

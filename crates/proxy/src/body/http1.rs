@@ -171,7 +171,8 @@ impl<'a> FromHttp1<'a> {
                     self.decoder.pass(bytes as u64);
                     return Poll::Ready(Ok(Some(lent)));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Poll::Ready(Err(BodyError::Io(error))),
             }
         }
