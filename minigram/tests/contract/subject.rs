@@ -7,7 +7,7 @@ use std::time::Duration;
 use minigram::clock::{Clock, Time};
 
 /// By how much the timers of an engine may be late.
-const LATE: Duration = Duration::from_millis(50);
+const LATE: Duration = Duration::from_millis(300);
 
 /// An engine that was started for one test, with nothing in it.
 pub struct Subject<P: ?Sized> {

@@ -17,7 +17,7 @@ use crate::support::nats::Nats;
 queue_contract!(queue, crate::real::nats::start_queue);
 
 /// By how much all spans are longer, so that a machine that is slow for a moment does not change what happens.
-const PACE: u32 = 3;
+const PACE: u32 = 4;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
