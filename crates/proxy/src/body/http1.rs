@@ -139,6 +139,10 @@ impl<'a> FromHttp1<'a> {
                 }
             }
         }
+        if !self.is_done() {
+            // What was read may wait for a client that takes none of it: the buffer need not wait with it.
+            self.release();
+        }
         Ok(false)
     }
 

@@ -28,9 +28,9 @@ use self::say::say;
 use self::store::Meta;
 use self::visit::Visit;
 use crate::client::writer::ToClient;
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
+use crate::forward::{Forwarding, forward};
 use crate::http::field::Known;
 use crate::http::framing::Framing;
 use crate::request::admit::Refusal;
@@ -173,7 +173,7 @@ async fn pass_by<'x, 'c>(
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
     say(log, CacheResult::Bypass, Some(why.word()), false);
-    let mut outcome = forward(target, incoming, client, log).await;
+    let mut outcome = forward(&mut Forwarding::new(target, incoming), client, log).await;
     if let Outcome::Response(response) = &mut outcome {
         let forward = if why == Bypass::Method { Forward::Method } else { Forward::Bypass };
         note(&mut response.head, forward, Some(why.word()));

@@ -8,9 +8,9 @@ use evenkeel_observe::RequestRefusal;
 
 use super::facts;
 use crate::client::writer::ToClient;
-use crate::forward::forward;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
+use crate::forward::{Forwarding, forward};
 use crate::http::field::Known;
 use crate::request::admit::Refusal;
 use crate::request::incoming::{Incoming, Request};
@@ -35,12 +35,13 @@ pub async fn forward_up<'x, 'c>(
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
-    let Some(parents) = parents else { return forward(target, incoming, client, log).await };
+    let Some(parents) = parents else {
+        return forward(&mut Forwarding::new(target, incoming), client, log).await;
+    };
     let key = facts::shared_hash(rules, &target, incoming.request);
     let above = Target { pool: parents, owner_of: Some(key), ..target };
     log.at_parents = true;
-    // In a box, because the other call below needs as much room.
-    let refused = match Box::pin(forward(above, incoming, client, log)).await {
+    let refused = match forward(&mut Forwarding::new(above, incoming), client, log).await {
         Outcome::Refused(refusal, _) if !target.is_over() => refusal,
         outcome => return outcome,
     };
@@ -51,7 +52,7 @@ pub async fn forward_up<'x, 'c>(
     let why = log.detail.take().unwrap_or_else(|| refused.why.to_string());
     let (name, own) = (&above.pool().name, &target.pool().name);
     log.note(format!("no parent in pool {name} has answered ({why}), so pool {own} was asked"));
-    forward(target, incoming, client, log).await
+    forward(&mut Forwarding::new(target, incoming), client, log).await
 }
 
 /// True if no server would take a request of this target now.

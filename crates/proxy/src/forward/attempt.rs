@@ -11,6 +11,7 @@ use evenkeel_core::retry::{self, Final};
 use evenkeel_core::route::{rewrite, stripped};
 use evenkeel_observe::flight::StepKind;
 use evenkeel_observe::{Ended, RequestRefusal};
+use evenkeel_types::Time;
 
 use super::deferred::Deferred;
 use super::forwarding::{Failed, Forwarding};
@@ -33,55 +34,66 @@ use crate::server::upload::{Out, Passage, Sending, Upload, UploadError};
 use crate::server::{Asker, Link, Upstream};
 use crate::worker::timer::{Limit, Timer};
 
-/// One try: at most two connections, the second in place of one that the server was closing. A plain exchange may have
-/// `asked` the server over the first. `None` if another server is to be asked, or none any more.
+/// One try: at most two connections, the second in place of one that the server was closing. A plain exchange may have asked
+/// the server over the first. `None` if another server is to be asked, or none any more.
 pub async fn attempt<'x, 'c>(
     of: &mut Forwarding<'x, 'c>,
-    (leg, chosen): (Leg, Chosen),
-    mut asked: Option<Asked<'x, 'c>>,
+    leg: Leg,
+    chosen: &Chosen,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Option<Outcome<'x, 'c>> {
-    let target = of.target;
-    let upstream = target.upstream(chosen.server);
-    let request = of.incoming.request;
-    let mut kept = match asked {
-        None => upstream.kept(&request.host, request.sender, request.started),
-        Some(_) => None,
-    };
     let mut is_second = false;
-    let failed = loop {
-        let tried = match asked.take() {
-            Some(asked) => await_answer(of, leg, asked, client, log).await,
-            None => {
-                let link = match kept.take() {
-                    Some(link) => link,
-                    None => match opened(target, upstream, request, client, log).await {
-                        Some(Ok(link)) => link,
-                        Some(Err(failed)) => break failed,
-                        None => return Some(of.gone()),
-                    },
-                };
-                if of.admission.handle_connected(leg) {
-                    Box::pin(of.discard_deferred()).await;
-                }
-                round_trip(of, (leg, chosen), link, client, log).await
-            }
+    loop {
+        let asked = match of.asked.take() {
+            Some(asked) => Ok(asked),
+            None => ask(of, leg, (chosen, is_second), client, log).await,
+        };
+        let tried = match asked {
+            Ok(asked) => await_answer(of, leg, asked, client, log).await,
+            Err(Some(failed)) => Err(failed),
+            Err(None) => return Some(of.gone()),
         };
         match tried {
             Ok(outcome) => return outcome,
             Err(Failed { fresh: true, .. }) if !is_second => of.incoming.body.borrow_mut().rewind(),
-            Err(failed) => break failed,
+            Err(failed) => {
+                of.fail(leg, failed, log);
+                return None;
+            }
         }
         is_second = true;
+    }
+}
+
+/// Sends the request to a server, over a kept connection if there is one and this is not the `second` that it gets.
+///
+/// # Errors
+/// It could not be sent, or the client has left meanwhile (`None`).
+async fn ask<'x, 'c>(
+    of: &mut Forwarding<'x, 'c>,
+    leg: Leg,
+    (chosen, is_second): (&Chosen, bool),
+    client: &mut ToClient<'_, 'c>,
+    log: &mut RequestLog,
+) -> Result<Asked<'x, 'c>, Option<Failed>> {
+    let Incoming { request, .. } = of.incoming;
+    let upstream = of.target.upstream(chosen.server);
+    let kept = if is_second { None } else { upstream.kept(&request.host, request.sender, request.started) };
+    let link = match kept {
+        Some(link) => link,
+        None => opened(&of.target, upstream, request, client, log).await.ok_or(None)??,
     };
-    of.fail(leg, failed, log);
-    None
+    if of.admission.handle_connected(leg) {
+        Box::pin(of.discard_deferred()).await;
+    }
+    let started = start(&of.target, chosen, link, of.incoming, client.timer).await;
+    started.map_err(|error| Some(failed(of, error, (false, false))))
 }
 
 /// A connection to a server that is opened for a request; `None` if the client leaves meanwhile.
 async fn opened(
-    target: Target<'_>,
+    target: &Target<'_>,
     upstream: &Upstream,
     request: &Request<'_>,
     client: &mut ToClient<'_, '_>,
@@ -95,7 +107,7 @@ async fn opened(
 
 /// Opens a connection to a server for a request, and tells how long that took.
 pub async fn connect(
-    target: Target<'_>,
+    target: &Target<'_>,
     upstream: &Upstream,
     asker: Asker<'_>,
     timer: &mut Timer,
@@ -126,13 +138,13 @@ pub async fn connect(
 /// # Errors
 /// No stream could be opened for it.
 pub async fn start<'x, 'c>(
-    target: Target<'x>,
-    chosen: Chosen,
+    target: &Target<'x>,
+    chosen: &Chosen,
     link: Link,
     incoming: Incoming<'x, 'c>,
     timer: &mut Timer,
 ) -> Result<Asked<'x, 'c>, ServerError> {
-    let Target { worker, view, route, .. } = target;
+    let Target { worker, view, route, .. } = *target;
     let (request, upstream) = (incoming.request, target.upstream(chosen.server));
     let (framing, is_short) = {
         let body = incoming.body.borrow();
@@ -146,27 +158,27 @@ pub async fn start<'x, 'c>(
     let parts = [&*path, mark, query];
     let mut lines = worker.buffers.medium();
     write_head(&mut lines, target, chosen.server, request, (&asked, parts), framing);
-    let (method, is_secure) = (request.method, upstream.is_secure());
-    let head = OutgoingHead {
+    let mut head = OutgoingHead {
         lines,
-        method,
+        method: request.method,
         target: parts,
-        is_secure,
+        is_secure: upstream.is_secure(),
         upgrade: request.upgrade.filter(|_| is_short),
     };
     let passage = passage(target, request);
     let rest: Option<&'x RefCell<Body<'c>>> = (!is_short).then_some(incoming.body);
-    match RoundTrip::start(worker.surroundings(view.response_heads), link, head, rest, passage, timer).await {
-        Ok((trip, sending)) => Ok(Asked { chosen, trip, sending }),
-        Err((ServerError::Timeout, _)) => Err(too_late(target)),
-        Err((error, _)) => Err(error),
+    let mut trip = RoundTrip::over(worker.surroundings(view.response_heads), link);
+    match trip.send(&mut head, rest, &passage, timer).await {
+        Ok(sending) => Ok(Asked { chosen: *chosen, trip, sending }),
+        Err(ServerError::Timeout) => Err(too_late(target)),
+        Err(error) => Err(error),
     }
 }
 
 /// Goes on with a try that a plain exchange has begun: the request came whole.
-pub fn resume<'x, 'c>(target: Target<'x>, begun: BegunTry, incoming: Incoming<'x, 'c>) -> Asked<'x, 'c> {
+pub fn resume<'x, 'c>(target: &Target<'x>, begun: BegunTry, incoming: Incoming<'x, 'c>) -> Asked<'x, 'c> {
     let BegunTry { chosen, connection, unsent, answer, sent, uploaded } = begun;
-    let Target { worker, view, .. } = target;
+    let Target { worker, view, .. } = *target;
     incoming.body.borrow_mut().skip_early();
     let sending = match unsent {
         None => Sending::Done(Ok(())),
@@ -183,8 +195,8 @@ pub fn resume<'x, 'c>(target: Target<'x>, begun: BegunTry, incoming: Incoming<'x
 }
 
 /// What the body of a request needs on its way.
-fn passage<'x>(target: Target<'x>, request: &Request<'_>) -> Passage<'x> {
-    let Target { worker, view, route, .. } = target;
+fn passage<'x>(target: &Target<'x>, request: &Request<'_>) -> Passage<'x> {
+    let Target { worker, view, route, .. } = *target;
     let ours = Ours {
         reserved: &view.reserved,
         deadline: route.deadline_header.as_ref().map(|header| header.name()),
@@ -198,13 +210,13 @@ fn passage<'x>(target: Target<'x>, request: &Request<'_>) -> Passage<'x> {
 /// `parts`.
 pub fn write_head(
     out: &mut Vec<u8>,
-    target: Target<'_>,
+    target: &Target<'_>,
     server: usize,
     request: &Request<'_>,
     (asked, parts): (&str, [&str; 3]),
     body: Framing,
 ) {
-    let Target { worker, view, route, .. } = target;
+    let Target { worker, view, route, .. } = *target;
     let deadline = route.deadline_header.as_ref().map(|header| DeadlineField {
         name: header.name(),
         value: target.deadline.map(|deadline| retry::remaining(header, deadline, worker.clock.now())),
@@ -223,20 +235,6 @@ pub fn write_head(
     h1::write_request(out, request, &changes);
 }
 
-/// One round trip, from the request's head to the head of its answer. `None` if that is deferred.
-async fn round_trip<'x, 'c>(
-    of: &mut Forwarding<'x, 'c>,
-    (leg, chosen): (Leg, Chosen),
-    link: Link,
-    client: &mut ToClient<'_, 'c>,
-    log: &mut RequestLog,
-) -> Result<Option<Outcome<'x, 'c>>, Failed> {
-    match start(of.target, chosen, link, of.incoming, client.timer).await {
-        Ok(asked) => await_answer(of, leg, asked, client, log).await,
-        Err(error) => Err(failed(of, error, (false, false))),
-    }
-}
-
 /// Waits for the final head, and makes a response of it; `None` if another server's is to replace it.
 ///
 /// # Errors
@@ -249,7 +247,7 @@ pub async fn await_answer<'x, 'c>(
     log: &mut RequestLog,
 ) -> Result<Option<Outcome<'x, 'c>>, Failed> {
     log.sends(asked.trip.sent);
-    let error = match final_head(of.target, &mut asked, of.incoming, client, log).await {
+    let error = match final_head(&of.target, &mut asked, of.incoming, client, log).await {
         Ok(Some(head)) => return settle(of, leg, asked, head, client, log),
         Ok(None) => return Ok(Some(Outcome::gone())),
         Err(error) => error,
@@ -266,22 +264,24 @@ pub async fn await_answer<'x, 'c>(
 
 /// Waits for the final head beside the rest of the request, and passes interim ones on; `None` if the client left.
 async fn final_head(
-    target: Target<'_>,
+    target: &Target<'_>,
     asked: &mut Asked<'_, '_>,
     incoming: Incoming<'_, '_>,
     client: &mut ToClient<'_, '_>,
     log: &mut RequestLog,
 ) -> Result<Option<ResponseHead>, ServerError> {
     let Asked { trip, sending, .. } = asked;
-    let at_most = target.deadline;
     // A request without a body is on its way as soon as it is written.
     let mut since = (!sending.goes_on()).then_some(trip.sent);
     let expects_continue = incoming.request.expects_continue;
     let mut has_continued = false;
     loop {
         let early = if expects_continue && !has_continued && sending.goes_on() {
-            let limit =
-                Limit { since: Some(trip.sent), after: target.pool().timeout.continue_after, at_most };
+            let limit = Limit {
+                since: Some(trip.sent),
+                after: target.pool().timeout.continue_after,
+                at_most: target.deadline,
+            };
             match Box::pin(client.timer.within(limit, trip.send_rest(sending))).await {
                 Ok(sent) => sent?,
                 Err(_) => {
@@ -301,13 +301,9 @@ async fn final_head(
             Some(early) => early,
             None => {
                 log.uploaded(trip.uploaded);
-                let limit = Limit { since: since.take(), after: target.head_within(), at_most };
-                // Pinned where they are made: each is large, and would be copied into the next.
-                let reading = pin!(trip.read_head());
-                let reading = pin!(client.timer.within(limit, reading));
-                match client.writer.unless_gone(reading).await {
-                    Ok(read) => read.map_err(|_| too_late(target))??,
-                    Err(_) => return Ok(None),
+                match next_head(target, trip, since.take(), client).await? {
+                    Some(head) => head,
+                    None => return Ok(None),
                 }
             }
         };
@@ -319,6 +315,23 @@ async fn final_head(
             return Ok(None);
         }
         trip.pass_interim(&head)?;
+    }
+}
+
+/// Waits for the next head, for which the server has had time `since` then, or else from now on; `None` if the client left.
+async fn next_head(
+    target: &Target<'_>,
+    trip: &mut RoundTrip<'_>,
+    since: Option<Time>,
+    client: &mut ToClient<'_, '_>,
+) -> Result<Option<ResponseHead>, ServerError> {
+    let limit = Limit { since, after: target.head_within(), at_most: target.deadline };
+    // Pinned where they are made: each is large, and would be copied into the next.
+    let reading = pin!(trip.read_head());
+    let reading = pin!(client.timer.within(limit, reading));
+    match client.writer.unless_gone(reading).await {
+        Ok(read) => read.map_err(|_| too_late(target))?.map(Some),
+        Err(_) => Ok(None),
     }
 }
 
@@ -403,7 +416,7 @@ fn failed(of: &Forwarding<'_, '_>, error: ServerError, (started, untouched): (bo
 }
 
 /// A wait for the server has ended: by the server's own limit, or by that of the whole exchange.
-pub fn too_late(target: Target<'_>) -> ServerError {
+pub fn too_late(target: &Target<'_>) -> ServerError {
     if target.is_over() { ServerError::Deadline } else { ServerError::Timeout }
 }
 

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use evenkeel_core::admission::{AfterFailure, Leg, Terms};
+use evenkeel_core::admission::{AfterFailure, Leg, Step, Terms};
 use evenkeel_core::choose::{Chosen, Why};
 use evenkeel_core::retry::{Cause, Final};
 use evenkeel_observe::flight::StepKind;
 use evenkeel_types::Time;
 
+use super::attempt::resume;
 use super::deferred::Deferred;
 use super::driver::Admission;
-use super::outcome::Outcome;
+use super::outcome::{Asked, BegunForwarding, Outcome};
 use super::target::Target;
 use crate::client::writer::ToClient;
 use crate::request::incoming::{Incoming, Request};
@@ -25,6 +26,10 @@ pub struct Forwarding<'x, 'c> {
     pub incoming: Incoming<'x, 'c>,
     /// What admission goes by.
     pub terms: Terms<'x, Request<'x>>,
+    /// What admission has said and was not done yet.
+    pub step: Option<Step>,
+    /// The server that a plain exchange has asked, at that step.
+    pub asked: Option<Asked<'x, 'c>>,
     /// Which servers get it, and what it holds meanwhile.
     pub admission: Admission,
     /// A response that is passed on if no other comes.
@@ -50,6 +55,18 @@ impl Failed {
     }
 }
 
+/// Limits the request's body, and keeps of it what a retry would need. True if two servers may have the request at once.
+fn prepare(target: &Target<'_>, incoming: Incoming<'_, '_>) -> bool {
+    let (request, mut body) = (incoming.request, incoming.body.borrow_mut());
+    let policy = &target.route.retry;
+    body.end_by(target.deadline);
+    let (is_done, upgrades) = (body.is_done(), request.upgrade.is_some());
+    if !is_done && !upgrades && policy.may_send_twice() && policy.repeats(request.method) {
+        body.keep(policy.replay);
+    }
+    is_done && !upgrades
+}
+
 /// What follows from a failed try, in words; `None` if that goes without saying.
 fn follows(after: AfterFailure) -> Option<String> {
     match after {
@@ -67,6 +84,21 @@ pub fn chose(why: Why) -> String {
 }
 
 impl<'x, 'c> Forwarding<'x, 'c> {
+    /// One of which nothing is done yet.
+    pub fn new(target: Target<'x>, incoming: Incoming<'x, 'c>) -> Self {
+        let terms = target.terms(incoming.request, prepare(&target, incoming));
+        let admission = Admission::new(&target.side().gate, &terms, incoming.request.started);
+        Self { target, incoming, terms, step: None, asked: None, admission, deferred: None, last: None }
+    }
+
+    /// One that a plain exchange has begun.
+    pub fn begun(begun: BegunForwarding<'x>, incoming: Incoming<'x, 'c>) -> Self {
+        let BegunForwarding { target, admission, step, asked } = begun;
+        let terms = target.terms(incoming.request, prepare(&target, incoming));
+        let (step, asked) = (Some(step), asked.map(|asked| resume(&target, asked, incoming)));
+        Self { target, incoming, terms, step, asked, admission, deferred: None, last: None }
+    }
+
     /// The try of this leg has failed: reports the server, notes what follows, and makes ready for it.
     #[cold]
     pub fn fail(&mut self, leg: Leg, failed: Failed, log: &mut RequestLog) -> AfterFailure {

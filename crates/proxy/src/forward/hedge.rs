@@ -192,14 +192,14 @@ async fn open<'x>(
         let (link, connect) = match kept.take() {
             Some(link) => (link, None),
             None => {
-                let (link, took) = connect(target, upstream, incoming.request.asker(), &mut timer).await;
+                let (link, took) = connect(&target, upstream, incoming.request.asker(), &mut timer).await;
                 (link?, Some(took))
             }
         };
         let reused = link.reused();
-        let error = match start(target, chosen, link, incoming, &mut timer).await {
+        let error = match start(&target, &chosen, link, incoming, &mut timer).await {
             Err(error) => error,
-            Ok(Asked { mut trip, .. }) => match first_byte(target, &mut trip, &mut timer).await {
+            Ok(Asked { mut trip, .. }) => match first_byte(&target, &mut trip, &mut timer).await {
                 Ok(()) => return Ok(Opened { trip, connect }),
                 Err(error) => {
                     if matches!(error, ServerError::Timeout) {
@@ -216,7 +216,7 @@ async fn open<'x>(
 }
 
 async fn first_byte(
-    target: Target<'_>,
+    target: &Target<'_>,
     trip: &mut RoundTrip<'_>,
     timer: &mut Timer,
 ) -> Result<(), ServerError> {

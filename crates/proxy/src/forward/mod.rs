@@ -22,78 +22,47 @@ use evenkeel_observe::flight::StepKind;
 use evenkeel_observe::{Ended, RequestRefusal};
 use evenkeel_types::Time;
 
-use self::attempt::{attempt, resume};
-use self::driver::Admission;
-use self::forwarding::Forwarding;
-pub use self::forwarding::chose;
+use self::attempt::attempt;
+pub use self::forwarding::{Forwarding, chose};
 use self::hedge::race;
-use self::outcome::{Asked, BegunForwarding, Outcome};
+use self::outcome::Outcome;
 use self::target::Target;
 use crate::client::writer::ToClient;
 use crate::request::admit::Refusal;
-use crate::request::incoming::Incoming;
 use crate::request::log::RequestLog;
 use crate::server::error::ServerError;
 
-/// Forwards a request to a server of the pool; what comes back is its response, or why there is none.
+/// Forwards a request to a server of the pool; what comes back is its response, or why there is none. Does what admission says,
+/// step by step. What must last beyond a step lies in `of`, because an argument that is kept across a wait takes its room twice.
 pub async fn forward<'x, 'c>(
-    target: Target<'x>,
-    incoming: Incoming<'x, 'c>,
-    client: &mut ToClient<'_, 'c>,
-    log: &mut RequestLog,
-) -> Outcome<'x, 'c> {
-    let started = incoming.request.started;
-    let terms = target.terms(incoming.request, prepare(target, incoming));
-    let admission = Admission::new(&target.side().gate, &terms, started);
-    let mut of = Forwarding { target, incoming, terms, admission, deferred: None, last: None };
-    let step = poll(&mut of, started).await;
-    drive(&mut of, step, None, client, log).await
-}
-
-/// Goes on with a request that a plain exchange has begun to forward.
-pub async fn go_on<'x, 'c>(
-    begun: BegunForwarding<'x>,
-    incoming: Incoming<'x, 'c>,
-    client: &mut ToClient<'_, 'c>,
-    log: &mut RequestLog,
-) -> Outcome<'x, 'c> {
-    let BegunForwarding { target, admission, step, asked } = begun;
-    let terms = target.terms(incoming.request, prepare(target, incoming));
-    let asked = asked.map(|asked| resume(target, asked, incoming));
-    let mut of = Forwarding { target, incoming, terms, admission, deferred: None, last: None };
-    drive(&mut of, step, asked, client, log).await
-}
-
-/// Does what admission says, step by step, until there is an outcome. The server of the first step may have the request
-/// already: then it is `asked`.
-async fn drive<'x, 'c>(
     of: &mut Forwarding<'x, 'c>,
-    mut step: Step,
-    mut asked: Option<Asked<'x, 'c>>,
     client: &mut ToClient<'_, 'c>,
     log: &mut RequestLog,
 ) -> Outcome<'x, 'c> {
-    let target = of.target;
+    let mut now = of.incoming.request.started;
     loop {
+        let step = match of.step.take() {
+            Some(step) => step,
+            None => poll_fn(|cx| Poll::Ready(of.admission.poll(&of.terms, now, cx))).await,
+        };
         let outcome = match step {
             Step::Send { leg, chosen, role } => {
-                let asked = asked.take();
-                if asked.is_none() {
+                if of.asked.is_none() {
                     log.tries_at(&chosen);
-                    target.begin_try(of.incoming.request, chosen.server, false);
+                    of.target.begin_try(of.incoming.request, chosen.server, false);
                     if log.tries > 1 {
                         of.note_choice(&chosen, log);
                     }
                     of.count_attempts(client);
                 }
                 match role {
-                    Role::Alone => attempt(of, (leg, chosen), asked, client, log).await,
+                    Role::Alone => attempt(of, leg, &chosen, client, log).await,
                     _ => Box::pin(race(of, (leg, chosen), client, log)).await,
                 }
             }
             Step::Wait { until } => match Box::pin(wait(of, until, client, log)).await {
                 Some(next) => {
-                    step = next;
+                    of.step = Some(next);
                     continue;
                 }
                 None => Some(of.gone()),
@@ -108,7 +77,7 @@ async fn drive<'x, 'c>(
         if let Some(outcome) = outcome {
             return outcome;
         }
-        step = poll(of, target.worker.clock.now()).await;
+        now = of.target.worker.clock.now();
     }
 }
 
@@ -125,24 +94,6 @@ fn renew<'x, 'c>(of: &mut Forwarding<'x, 'c>, log: &mut RequestLog) -> Option<Ou
     log.server = None;
     of.admission.renew(&newer.gate);
     None
-}
-
-/// Limits the request's body, and keeps of it what a retry would need. True if two servers may have the request at once.
-fn prepare(target: Target<'_>, incoming: Incoming<'_, '_>) -> bool {
-    let (request, mut body) = (incoming.request, incoming.body.borrow_mut());
-    let policy = &target.route.retry;
-    body.end_by(target.deadline);
-    let (is_done, upgrades) = (body.is_done(), request.upgrade.is_some());
-    if !is_done && !upgrades && policy.may_send_twice() && policy.repeats(request.method) {
-        body.keep(policy.replay);
-    }
-    is_done && !upgrades
-}
-
-/// What happens to the request next.
-#[inline]
-async fn poll(of: &mut Forwarding<'_, '_>, now: Time) -> Step {
-    poll_fn(|cx| Poll::Ready(of.admission.poll(&of.terms, now, cx))).await
 }
 
 /// Waits in the pool's queue, `until` then at first; `None` if the client left meanwhile.

@@ -15,7 +15,7 @@ use crate::filter::fields;
 use crate::filter::location::restore_prefix;
 use crate::forward::outcome::Outcome;
 use crate::forward::target::Target;
-use crate::forward::{self, forward};
+use crate::forward::{Forwarding, forward};
 use crate::request::admit::Refusal;
 use crate::request::incoming::{Incoming, Request};
 use crate::request::log::RequestLog;
@@ -72,7 +72,7 @@ pub async fn handle<'x, 'c>(
             let target = Target::new(worker, view, route, pool, request);
             log.is_copied = route.mirror.is_some() && mirror::begin(setting, position, incoming);
             let outcome = match &route.cache {
-                None => forward(target, incoming, client, log).await,
+                None => forward(&mut Forwarding::new(target, incoming), client, log).await,
                 Some(rules) => match cache::look(setting, (rules, position), pool, target, incoming, log) {
                     Looked::Answered(outcome) => outcome,
                     // In a box, because a cache has most of what it is asked for.
@@ -106,7 +106,7 @@ pub async fn go_on<'x, 'c>(
             return Ok(refuse(setting, incoming, client.writer, log, &refusal, Ended::Refused));
         }
     };
-    let outcome = forward::go_on(forwarding, incoming, client, log).await;
+    let outcome = forward(&mut Forwarding::begun(forwarding, incoming), client, log).await;
     of_outcome(setting, incoming, client.writer, log, taken, outcome)
 }
 

@@ -262,11 +262,12 @@ impl Copy {
         let parts = [self.target.as_str(), "", ""];
         let is_secure = upstream.is_secure();
         let lines = self.head.clone();
-        let head = OutgoingHead { lines, method: &self.method, target: parts, is_secure, upgrade: None };
+        let mut head = OutgoingHead { lines, method: &self.method, target: parts, is_secure, upgrade: None };
         let rest = (!self.body.is_empty()).then_some(&body);
         let around = self.worker.surroundings(self.view.response_heads);
-        let started = RoundTrip::start(around, link, head, rest, passage, timer).await;
-        let (mut trip, mut sending) = started.map_err(|(error, _)| (error, false))?;
+        let mut trip = RoundTrip::over(around, link);
+        let sent = trip.send(&mut head, rest, &passage, timer).await;
+        let mut sending = sent.map_err(|error| (error, false))?;
         let head = match trip.send_rest(&mut sending).await {
             Ok(Some(early)) if early.status >= 200 => Ok(early),
             Ok(_) => trip.read_final_head(timer, response.into()).await,

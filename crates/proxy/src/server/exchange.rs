@@ -56,65 +56,15 @@ struct Interim {
 }
 
 impl<'x> RoundTrip<'x> {
-    /// Sends the head over `link`. With `rest` a body follows, which [`Sending`] sends; a head alone is sent at once.
-    ///
-    /// # Errors
-    /// No stream could be opened for it; the link comes back.
-    pub async fn start<'c>(
-        around: Surroundings<'x>,
-        link: Link,
-        head: OutgoingHead<'_>,
-        rest: Option<&'x RefCell<Body<'c>>>,
-        passage: Passage<'x>,
-        timer: &mut Timer,
-    ) -> Result<(Box<Self>, Sending<'x, 'c>), (ServerError, Link)> {
-        let sent = around.clock.now();
-        let asks_for_tunnel = head.upgrade.is_some() && matches!(link, Link::Http2(_));
-        let going = |body, out| Sending::Going(Box::new(Upload::new(body, out, passage, around.clock)));
-        let (stream, sending) = match &link {
-            Link::Http1(Connection { io, .. }) => {
-                let sending = match rest {
-                    Some(body) => going(body, Out::Http1(Rc::clone(io), head.lines)),
-                    None => {
-                        let written =
-                            timer.write_all(passage.stall, io, &mut [IoSlice::new(&head.lines)]).await;
-                        around.buffers.give(head.lines);
-                        Sending::Done(written.map_err(|_| UploadError::Server))
-                    }
-                };
-                (None, sending)
-            }
-            Link::Http2(_) => {
-                let ends = rest.is_none() && head.upgrade.is_none();
-                let opened = Box::pin(open_stream(&link, &head, ends, passage.stall, timer)).await;
-                around.buffers.give(head.lines);
-                let stream = match opened {
-                    Ok(stream) => stream,
-                    Err(error) => return Err((error, link)),
-                };
-                let done = Sending::Done(Ok(()));
-                let sending = rest.map_or(done, |body| going(body, Out::Http2(Rc::clone(&stream))));
-                (Some(stream), sending)
-            }
-        };
+    /// One over `link`, of which nothing has been sent.
+    pub fn over(around: Surroundings<'x>, link: Link) -> Box<Self> {
         let (buf, fields, interim) = (Vec::new(), Vec::new(), Interim::default());
-        let failed = None;
-        let trip = Self {
-            around,
-            link,
-            stream,
-            asks_for_tunnel,
-            buf,
-            fields,
-            interim,
-            failed,
-            sent,
-            uploaded: None,
-        };
-        Ok((Box::new(trip), sending))
+        let (stream, asks_for_tunnel, failed) = (None, false, None);
+        let (sent, uploaded) = (around.clock.now(), None);
+        Box::new(Self { around, link, stream, asks_for_tunnel, buf, fields, interim, failed, sent, uploaded })
     }
 
-    /// Goes on with a request that was `sent` whole over a connection of HTTP/1.1, and with what a read has come to.
+    /// One that was `sent` whole over a connection of HTTP/1.1, with what a read has come to.
     pub fn resume(
         around: Surroundings<'x>,
         connection: Connection,
@@ -122,20 +72,44 @@ impl<'x> RoundTrip<'x> {
         sent: Time,
         uploaded: Option<Time>,
     ) -> Box<Self> {
-        let (link, fields, interim) = (Link::Http1(connection), Vec::new(), Interim::default());
-        let asks_for_tunnel = false;
-        Box::new(Self {
-            around,
-            link,
-            stream: None,
-            asks_for_tunnel,
-            buf,
-            fields,
-            interim,
-            failed,
-            sent,
-            uploaded,
-        })
+        let trip = Self::over(around, Link::Http1(connection));
+        Box::new(Self { buf, failed, sent, uploaded, ..*trip })
+    }
+
+    /// Sends the head, whose lines it takes. With `rest` a body follows, which [`Sending`] sends; a head alone is sent at once.
+    ///
+    /// # Errors
+    /// No stream could be opened for it.
+    pub async fn send<'c>(
+        &mut self,
+        head: &mut OutgoingHead<'_>,
+        rest: Option<&'x RefCell<Body<'c>>>,
+        passage: &Passage<'x>,
+        timer: &mut Timer,
+    ) -> Result<Sending<'x, 'c>, ServerError> {
+        let around = self.around;
+        let going = |body, out| Sending::Going(Box::new(Upload::new(body, out, *passage, around.clock)));
+        match &self.link {
+            Link::Http1(Connection { io, .. }) => {
+                let lines = std::mem::take(&mut head.lines);
+                if let Some(body) = rest {
+                    return Ok(going(body, Out::Http1(Rc::clone(io), lines)));
+                }
+                let written = timer.write_all(passage.stall, io, &mut [IoSlice::new(&lines)]).await;
+                around.buffers.give(lines);
+                Ok(Sending::Done(written.map_err(|_| UploadError::Server)))
+            }
+            Link::Http2(_) => {
+                self.asks_for_tunnel = head.upgrade.is_some();
+                let ends = rest.is_none() && head.upgrade.is_none();
+                let opened = Box::pin(open_stream(&self.link, head, ends, passage.stall, timer)).await;
+                around.buffers.give(std::mem::take(&mut head.lines));
+                let stream = opened?;
+                let out = rest.map(|body| (body, Out::Http2(Rc::clone(&stream))));
+                self.stream = Some(stream);
+                Ok(out.map_or(Sending::Done(Ok(())), |(body, out)| going(body, out)))
+            }
+        }
     }
 
     /// Sends the rest of the request; a head that comes before its end is returned.

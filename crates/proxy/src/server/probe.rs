@@ -147,7 +147,7 @@ async fn ask<T>(
     let Question { method, path, host, fields, body } = question;
     let lines = lines(method, path, host, fields, body.len(), server.protocol);
     let target = [path, "", ""];
-    let head = OutgoingHead { lines, method, target, is_secure: server.tls.is_some(), upgrade: None };
+    let mut head = OutgoingHead { lines, method, target, is_secure: server.tls.is_some(), upgrade: None };
     let (framing, is_empty) = (Framing::Length(body.len() as u64), body.is_empty());
     let body = RefCell::new(Body::new(Source::Bytes(FromBytes::new(body)), framing, clock, limits));
     let ours = Ours { reserved: &[], deadline: None, edits: &<_>::default(), underscores: false };
@@ -164,8 +164,8 @@ async fn ask<T>(
     };
     let mut timer = Timer::new(clock);
     let rest = (!is_empty).then_some(&body);
-    let started = RoundTrip::start(around, link, head, rest, passage, &mut timer).await;
-    let (mut trip, mut sending) = started.map_err(|(error, _)| from_server(error))?;
+    let mut trip = RoundTrip::over(around, link);
+    let mut sending = trip.send(&mut head, rest, &passage, &mut timer).await.map_err(from_server)?;
     let head = match trip.send_rest(&mut sending).await.map_err(from_server)? {
         Some(early) if early.status >= 200 => early,
         _ => trip.read_final_head(&mut timer, timeout.into()).await.map_err(from_server)?,

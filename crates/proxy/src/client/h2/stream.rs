@@ -159,8 +159,8 @@ async fn answer(client: &Client, exchange: &Rc<Exchange>, asked: &Asked, timer: 
         }
         Err(start) => {
             // In a box, because it is large and most requests are plain.
-            let from = (framing, source(exchange, framing, body, *has_ended));
-            Box::pin(go_on(client, exchange, (setting, start), (target, request), from, timer, &mut log))
+            let came = (framing, body, *has_ended);
+            Box::pin(go_on(client, exchange, (setting, start), (target, request), came, timer, &mut log))
                 .await
         }
     }
@@ -209,12 +209,13 @@ async fn go_on<'x>(
     exchange: &Rc<Exchange>,
     (setting, start): (Setting<'x>, Start<'x>),
     (target, request): (&[u8], &'x Request<'_>),
-    (framing, source): (Framing, Source<'static>),
+    (framing, came, has_ended): (Framing, Option<Vec<u8>>, bool),
     timer: &mut Timer,
     log: &mut RequestLog,
 ) -> bool {
     let Setting { worker, view, listener, .. } = setting;
     let listener = view.listener(listener);
+    let source = source(exchange, framing, came, has_ended);
     let body = RefCell::new(Body::new(source, framing, worker.clock, body_limits(view, listener)));
     let mut writer = writer(client, exchange, listener, request.is_head());
     let mut client_side = ToClient { writer: &mut writer, timer };

@@ -135,7 +135,7 @@ fn write(
     let path = rewrite(target.route, &asked);
     let (mark, query) = request.query.map_or(("", ""), |query| ("?", query));
     let mut out = target.worker.buffers.passing();
-    write_head(&mut out, target, server, request, (&asked, [&*path, mark, query]), framing);
+    write_head(&mut out, &target, server, request, (&asked, [&*path, mark, query]), framing);
     out.extend_from_slice(body);
     let mut left = &out[..];
     match connection.io.write_piece(&mut left) {
